@@ -1,0 +1,1 @@
+"""The rigid body of the cart-pole: `cartpole.urdf`, installed as the resources of `cartpole_robot.urdf`."""
