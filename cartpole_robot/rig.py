@@ -1,0 +1,42 @@
+"""What every rig offers, simulated or real, and how it fails."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import Measurement, State
+
+
+class RigError(RuntimeError):
+    """The rig cannot go on: a lost link, a fault, a measurement that makes no sense.
+
+    A rig that raises it has already set its motor to zero. The message is one line that a person can act on.
+    """
+
+
+class Rig(Protocol):
+    """One cart-pole, stepped in control periods.
+
+    Nothing above a rig knows whether its cart is simulated. All quantities are SI; a duty is the fraction of full
+    drive in [-1, 1], positive to the right.
+    """
+
+    @property
+    def cart(self) -> CartParams:
+        """The cart this rig drives, as configured."""
+
+    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The first measurement of a new episode, motor off.
+
+        A simulated rig places the cart at `start` exactly; a rig that can only bring its cart near it does so and
+        measures where it is. Every random number of the episode (noise, delay) comes from `rng`. Raises `RigError`.
+        """
+
+    def step(self, duty: float) -> Measurement:
+        """The measurement one control period later, with `duty` requested for it. Raises `RigError`, motor at zero."""
+
+    def close(self) -> None:
+        """Motor off, everything released. May be called twice."""

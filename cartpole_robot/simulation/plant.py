@@ -1,0 +1,190 @@
+"""The rigid body in PyBullet: the only module that touches the physics engine.
+
+Set up as here, one step is one step of semi-implicit Euler on the cart-pole equations to the last bits: inertia
+from the URDF, the joints' default velocity motors off, every damping zero. Each Plant has its own physics client,
+so many run in one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.params import PoleCart
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigid_body import CART_JOINT, POLE_JOINT, urdf_for
+from cartpole_robot.signals import State
+
+
+@contextlib.contextmanager
+def _engine_chatter_muted() -> Iterator[None]:
+    """PyBullet's C code prints build dates and its arguments, where a caller may expect JSON: not in here."""
+    streams = (sys.stdout, sys.stderr)
+    for stream in streams:
+        stream.flush()
+    saved = [os.dup(number) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        yield
+    finally:
+        for number, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nowhere)
+
+
+with _engine_chatter_muted():
+    import pybullet
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantReadback:
+    """What the engine itself says it simulates, to be held against the parameters."""
+
+    cart_mass_kg: float
+    pole_mass_kg: float
+    pole_half_length_m: float
+    pole_inertia_kg_m2: float
+    cart_joint_damping: float
+    pole_joint_damping: float
+    cart_motor_force_n: float
+    pole_motor_torque_n_m: float
+    physics_step_s: float
+    gravity_m_s2: float
+
+
+class Plant:
+    """One cart-pole in a physics client of its own; with `window=True` in PyBullet's window.
+
+    `advance(force_n, steps)` takes that many physics steps with the force on the cart, positive toward +x, and
+    returns PyBullet's own joint states ((x, v, ...), (angle, angular speed, ...)), cart first; with 0 steps it only
+    reads. It is the hot path, so it hands on what comes.
+    """
+
+    advance: Callable[[float, int], Any]
+
+    def __init__(self, body: PoleCart, physics_step_s: float, *, window: bool = False) -> None:
+        """Load the URDF with the numbers of `body`. Raises `RigError` for a window where there is no display."""
+        if window and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+            raise RigError(
+                "PyBullet's window needs a display and DISPLAY is not set; "
+                'use render_mode="rgb_array", or run under xvfb-run'
+            )
+        with _engine_chatter_muted():
+            options = "--width=960 --height=540" if window else ""
+            self._client: int = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT, options=options)
+            if self._client < 0:
+                raise RigError("PyBullet opened no physics client; close other environments and try again")
+            self._body_id = self._load(body)
+        joints = {
+            pybullet.getJointInfo(self._body_id, index, self._client)[1].decode(): index
+            for index in range(pybullet.getNumJoints(self._body_id, physicsClientId=self._client))
+        }
+        self._cart, self._pole = joints[CART_JOINT], joints[POLE_JOINT]
+        self._joints = [self._cart, self._pole]
+        self._make_frictionless()
+        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
+        # One solver iteration is exact: the articulated body has no contact and no active constraint to iterate on.
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=physics_step_s, numSolverIterations=1, numSubSteps=0, physicsClientId=self._client
+        )
+        self._gravity_m_s2 = body.gravity_m_s2
+        self._is_open = True
+        self.advance = self._stepper()
+
+    def _stepper(self) -> Callable[[float, int], Any]:
+        """The method `advance`, with everything it needs bound once: the lookups would cost a tenth of a step."""
+        set_motor, step, joint_states = pybullet.setJointMotorControl2, pybullet.stepSimulation, pybullet.getJointStates
+        body_id, cart, joints, client = self._body_id, self._cart, self._joints, self._client
+        torque_control = pybullet.TORQUE_CONTROL
+
+        def advance(force_n: float, steps: int) -> Any:
+            for _ in range(steps):
+                # By position: body, joint, mode, target position and velocity, force, two gains, speed limit, client.
+                set_motor(body_id, cart, torque_control, 0.0, 0.0, force_n, 0.0, 0.0, 0.0, client)
+                step(client)
+            return joint_states(body_id, joints, client)
+
+        return advance
+
+    def _load(self, body: PoleCart) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "cartpole.urdf")
+            path.write_text(urdf_for(body), encoding="utf-8")
+            flags = pybullet.URDF_USE_INERTIA_FROM_FILE
+            return int(pybullet.loadURDF(str(path), useFixedBase=1, flags=flags, physicsClientId=self._client))
+
+    def _make_frictionless(self) -> None:
+        for joint in self._joints:
+            # Every joint starts with a motor that holds it at speed 0, every link with a damping of 0.04.
+            pybullet.setJointMotorControl2(
+                self._body_id, joint, pybullet.VELOCITY_CONTROL, force=0.0, physicsClientId=self._client
+            )
+            # All in one call: linearDamping given alone is silently ignored (bullet3 issue 3314).
+            pybullet.changeDynamics(
+                self._body_id,
+                joint,
+                linearDamping=0.0,
+                angularDamping=0.0,
+                jointDamping=0.0,
+                physicsClientId=self._client,
+            )
+
+    def place(self, state: State) -> None:
+        """Put the cart and the pole where `state` says, moving as it says."""
+        x, v, angle, rate = state
+        pybullet.resetJointState(self._body_id, self._cart, x, v, physicsClientId=self._client)
+        pybullet.resetJointState(self._body_id, self._pole, angle, rate, physicsClientId=self._client)
+
+    def state(self) -> State:
+        """The exact state, in float64."""
+        (x, v, *_), (angle, rate, *_) = self.advance(0.0, 0)
+        return State(x, v, angle, rate)
+
+    def readback(self) -> PlantReadback:
+        """The numbers the engine holds, asked of the engine."""
+        cart, pole = (
+            pybullet.getDynamicsInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
+        )
+        cart_joint, pole_joint = (
+            pybullet.getJointInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
+        )
+        states = self.advance(0.0, 0)
+        engine = pybullet.getPhysicsEngineParameters(physicsClientId=self._client)
+        return PlantReadback(
+            cart_mass_kg=cart[0],
+            pole_mass_kg=pole[0],
+            pole_half_length_m=pole[3][2],
+            pole_inertia_kg_m2=pole[2][1],
+            cart_joint_damping=cart_joint[6],
+            pole_joint_damping=pole_joint[6],
+            cart_motor_force_n=states[0][3],
+            pole_motor_torque_n_m=states[1][3],
+            physics_step_s=engine["fixedTimeStep"],
+            gravity_m_s2=-engine["gravityAccelerationZ"],
+        )
+
+    def look_at_track(self, distance_m: float) -> None:
+        """Turn the window's camera to the track, square on, from `distance_m`."""
+        pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=self._client)
+        pybullet.resetDebugVisualizerCamera(distance_m, 0.0, -12.0, [0.0, 0.0, 0.15], physicsClientId=self._client)
+
+    def is_connected(self) -> bool:
+        """Whether the engine still answers (a person may close its window)."""
+        return self._is_open and bool(pybullet.isConnected(self._client))
+
+    def close(self) -> None:
+        """Give the physics client back. May be called twice."""
+        if self._is_open:
+            self._is_open = False
+            if pybullet.isConnected(self._client):
+                with _engine_chatter_muted():
+                    pybullet.disconnect(self._client)
