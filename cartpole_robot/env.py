@@ -1,0 +1,167 @@
+"""`CartPoleEnv`: the one Gymnasium environment, whatever the rig.
+
+    gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
+
+works in a fresh interpreter; once this module is imported the plain id does too.
+"""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.classic_control import utils as reset_bounds
+from numpy.typing import NDArray
+
+from cartpole_robot import task
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
+from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.signals import State
+
+ENV_ID = "cartpole_robot/CartPole-v0"
+MAKE_ID = f"{__name__}:{ENV_ID}"
+
+Observation = NDArray[np.float32]
+
+
+class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
+    """Balance the pole of a cart-pole, simulated or real.
+
+    Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
+    +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a turn. An episode terminates at
+    the cart's limits; the 500 turns are the registration's TimeLimit. `info` has the duty that was requested and
+    the one applied.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own declaration
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 50,
+    }
+
+    def __init__(
+        self, rig: str | Rig = "sim", cart: str | Path | CartParams = "gym", render_mode: str | None = None
+    ) -> None:
+        """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
+
+        A `Rig` object brings its own cart, and `cart` is not looked at. Raises `UsageError`.
+        """
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
+        self._rig = open_rig(rig, load_cart(cart)) if isinstance(rig, str) else rig
+        self.cart = self._rig.cart
+        period_s = self.cart.timing.control_period_s
+        self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
+        self.render_mode = render_mode
+        bound = task.observation_bound(self.cart)
+        self.observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
+        self.action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
+        self._duties = self.cart.action_duties
+        self._limits = self.cart.limits
+        self._rig_step = self._rig.step
+        self._last_observation: Observation | None = None
+        self._window: CartPoleWindow | None = None
+        self._requested_duty = 0.0
+        self._needs_reset = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """The first observation of a new episode.
+
+        `options` may hold `state` (four numbers: start exactly there, for tests and replays) or, as in CartPole-v1,
+        `low` and `high` (start uniformly between them, every signal alike). Raises `RigError` when the rig cannot
+        start.
+        """
+        super().reset(seed=seed)
+        self._requested_duty = 0.0
+        measurement = self._rig.reset(self._start_state(options), self.np_random)
+        self._last_observation = task.observation(measurement)
+        self._needs_reset = False
+        if self.render_mode == "human":
+            self.render()
+        return self._last_observation.copy(), {"requested_duty": 0.0, "applied_duty": 0.0}
+
+    def _start_state(self, options: dict[str, Any] | None) -> State:
+        if options is not None and "state" in options:
+            numbers = np.asarray(options["state"], dtype=np.float64)
+            if numbers.shape != (4,) or not np.isfinite(numbers).all():
+                raise UsageError(f"reset option state = {options['state']!r}, expected four finite numbers")
+            return State(*numbers.tolist())
+        if options:
+            low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
+            return State(*self.np_random.uniform(low, high, size=4).tolist())
+        return task.start_state(self.cart.start, self.np_random)
+
+    def step(self, action: SupportsIndex) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One control period with that action's duty.
+
+        A rig that fails in mid-episode has stopped its motor: the episode is truncated, the cause is in
+        `info["fault"]` and the observation is the last one measured. Raises `gymnasium.error.ResetNeeded` after the
+        end of an episode and `gymnasium.error.InvalidAction` for an action that is not in the table.
+        """
+        if self._needs_reset:
+            raise gymnasium.error.ResetNeeded("the episode has ended (or none began); call reset() before step()")
+        try:
+            index = operator.index(action)
+            if index < 0:
+                raise IndexError
+            duty = self._duties[index]
+        except (IndexError, TypeError):
+            raise gymnasium.error.InvalidAction(
+                f"action {action!r}, expected a whole number from 0 to {len(self._duties) - 1}"
+            ) from None
+        try:
+            measurement = self._rig_step(duty)
+        except RigError as error:
+            return self._aborted(duty, error)
+        observation = task.observation(measurement)
+        terminated = task.is_terminated(measurement, self._limits)
+        self._needs_reset = terminated
+        self._last_observation = observation
+        self._requested_duty = duty
+        if self.render_mode == "human":
+            self.render()
+        info = {"requested_duty": duty, "applied_duty": measurement.applied_duty}
+        return observation, task.REWARD_PER_TURN, terminated, False, info
+
+    def _aborted(self, duty: float, error: RigError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self._needs_reset = True
+        assert self._last_observation is not None  # for the type checker: step() needs a reset() before it
+        info = {"requested_duty": duty, "applied_duty": 0.0, "fault": str(error)}
+        return self._last_observation.copy(), 0.0, False, True, info
+
+    def render(self) -> Any:
+        """The cart as measured: an RGB array of shape (360, 640, 3), uint8, or PyBullet's window brought up to date."""
+        if self.render_mode is None:
+            gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
+            return None
+        if self._last_observation is None:
+            raise gymnasium.error.ResetNeeded("nothing to draw yet; call reset() before render()")
+        state = State(*self._last_observation.tolist())
+        if self.render_mode == "rgb_array":
+            return np.asarray(draw_cart_pole(self.cart, state, duty=self._requested_duty))
+        if self._window is None:
+            self._window = CartPoleWindow(self.cart)
+        self._window.show(state)
+        return None
+
+    def close(self) -> None:
+        """Motor off, rig and window released. May be called twice."""
+        self._needs_reset = True
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+        self._rig.close()
+
+
+gymnasium.register(
+    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=task.MAX_TURNS, reward_threshold=475.0
+)

@@ -1,0 +1,1 @@
+"""The rigs: one module each, and the door to all of them."""

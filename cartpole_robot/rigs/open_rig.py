@@ -1,0 +1,18 @@
+"""From a rig's name to the rig."""
+
+from __future__ import annotations
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import Rig
+
+RIG_NAMES = ("sim",)
+
+
+def open_rig(rig: str, cart: CartParams) -> Rig:
+    """The rig called `rig`, driving `cart`. Raises `UsageError` for a name that is not known."""
+    if rig == "sim":
+        from cartpole_robot.rigs.sim import SimRig
+
+        return SimRig(cart)
+    raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")

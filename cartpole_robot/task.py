@@ -1,0 +1,69 @@
+"""The task, as pure functions: what is observed, what is rewarded, when an episode ends.
+
+It is the contract of Gymnasium's CartPole-v1: the observation is [x m, x' m/s, theta rad, theta' rad/s], theta
+positive when the pole leans toward +x; reward 1 a turn; the episode ends where |x| or |theta| passes the cart's
+limit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.params import CartParams, Limits, StartSpread
+from cartpole_robot.signals import Measurement, State
+
+OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
+SIGN_CONVENTION = "angle 0 upright, positive leaning toward +x; duty positive pushes toward +x"
+REWARD_PER_TURN = 1.0
+MAX_TURNS = 500
+
+
+def observation(measurement: Measurement) -> NDArray[np.float32]:
+    """A new array of shape (4,), float32: position m, speed m/s, angle rad, angular speed rad/s."""
+    return np.array(
+        (
+            measurement.cart_position_m,
+            measurement.cart_speed_m_s,
+            measurement.pole_angle_rad,
+            measurement.pole_speed_rad_s,
+        ),
+        np.float32,
+    )
+
+
+def is_terminated(measurement: Measurement, limits: Limits) -> bool:
+    """Whether the cart or the pole is past its limit."""
+    return (
+        abs(measurement.cart_position_m) > limits.cart_position_m
+        or abs(measurement.pole_angle_rad) > limits.pole_angle_rad
+    )
+
+
+def start_state(spread: StartSpread, rng: np.random.Generator) -> State:
+    """A start drawn uniformly within the spread, four numbers from `rng` in the order of the observation."""
+    high = np.array(spread.as_tuple())
+    return State(*rng.uniform(-high, high).tolist())
+
+
+def observation_bound(cart: CartParams) -> NDArray[np.float32]:
+    """The largest magnitude of each signal in an episode, shape (4,), float32; all finite.
+
+    Position and angle are twice their limits, as in CartPole-v1, so that the observation that ends an episode is
+    inside. A speed is at most what full drive and gravity together give over the whole range between the limits,
+    times 2: the cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise, started at the edge
+    of the start spread.
+    """
+    body, limits = cart.pole_cart, cart.limits
+    hinge_inertia = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
+    force_n = cart.motor.stall_force_n + body.pole_mass_kg * body.gravity_m_s2
+    cart_acceleration = force_n / body.cart_mass_kg
+    pole_acceleration = (
+        body.pole_mass_kg * body.pole_half_length_m * (body.gravity_m_s2 + cart_acceleration) / hinge_inertia
+    )
+    cart_speed = cart.start.cart_speed_m_s + math.sqrt(4.0 * cart_acceleration * limits.cart_position_m)
+    pole_speed = cart.start.pole_speed_rad_s + math.sqrt(4.0 * pole_acceleration * limits.pole_angle_rad)
+    bound = (2.0 * limits.cart_position_m, 2.0 * cart_speed, 2.0 * limits.pole_angle_rad, 2.0 * pole_speed)
+    return np.array(bound, dtype=np.float32)
