@@ -1,0 +1,320 @@
+/* The firmware's C as a Python extension: firmware_bridge._host.
+ *
+ * FloatPolicy and Int16Policy hold their own copy of the weights. `act` takes any contiguous buffer of `inputs` float32 or float64 numbers
+ * and returns an int; nothing is allocated on the way.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "../../policy.h"
+
+#define ALIGNED _Alignas(32)
+
+typedef struct {
+    PyObject_HEAD
+    policy_float_t policy;
+    ALIGNED float input_gain[POLICY_MAX_INPUTS];
+    float hidden_weight[POLICY_MAX_INPUTS * POLICY_MAX_HIDDEN];
+    float hidden_bias[POLICY_MAX_HIDDEN];
+    float output_weight[POLICY_MAX_OUTPUTS * POLICY_MAX_HIDDEN];
+    float output_bias[POLICY_MAX_OUTPUTS];
+} float_policy_object;
+
+typedef struct {
+    PyObject_HEAD
+    policy_int16_t policy;
+    float input_gain[POLICY_MAX_INPUTS];
+    int16_t hidden_weight[POLICY_MAX_INPUTS * POLICY_MAX_HIDDEN];
+    int32_t hidden_bias[POLICY_MAX_HIDDEN];
+    int16_t output_weight[POLICY_MAX_OUTPUTS * POLICY_MAX_HIDDEN];
+    int32_t output_bias[POLICY_MAX_OUTPUTS];
+} int16_policy_object;
+
+typedef struct {
+    const char *name;
+    char format;     /* buffer format character */
+    Py_ssize_t size; /* bytes of one number */
+    Py_ssize_t rows; /* 0: one-dimensional */
+    Py_ssize_t columns;
+} shape_t;
+
+/* Copies an array of exactly that type and shape; sets an exception and returns -1 otherwise. */
+static int copy_array(PyObject *source, const shape_t *shape, void *target)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(source, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+        return -1;
+    const int dimensions = shape->rows ? 2 : 1;
+    const int fits = view.ndim == dimensions && view.format != NULL && view.format[0] == shape->format &&
+                     view.format[1] == '\0' && view.itemsize == shape->size &&
+                     view.shape[dimensions - 1] == shape->columns &&
+                     (dimensions == 1 || view.shape[0] == shape->rows);
+    if (fits)
+        memcpy(target, view.buf, (size_t)view.len);
+    else if (dimensions == 2)
+        PyErr_Format(PyExc_ValueError, "%s: expected a C-contiguous array of format '%c' and shape (%zd, %zd)",
+                     shape->name, shape->format, shape->rows, shape->columns);
+    else
+        PyErr_Format(PyExc_ValueError, "%s: expected a contiguous array of format '%c' and shape (%zd,)", shape->name,
+                     shape->format, shape->columns);
+    PyBuffer_Release(&view);
+    return fits ? 0 : -1;
+}
+
+static int check_size(const char *name, Py_ssize_t size, Py_ssize_t most)
+{
+    if (size >= 1 && size <= most)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "%s = %zd, expected 1 to %zd", name, size, most);
+    return -1;
+}
+
+static int check_sizes(Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t outputs)
+{
+    if (check_size("inputs", inputs, POLICY_MAX_INPUTS) < 0 || check_size("hidden", hidden, POLICY_MAX_HIDDEN) < 0)
+        return -1;
+    return check_size("outputs", outputs, POLICY_MAX_OUTPUTS);
+}
+
+/* Reads an observation of `inputs` numbers into floats; sets an exception and returns -1 when it is something else. */
+static int read_observation(PyObject *source, uint16_t inputs, float *observation)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(source, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+        return -1;
+    const char kind = view.format != NULL && view.format[1] == '\0' ? view.format[0] : '\0';
+    int result = 0;
+    if (kind == 'f' && view.len == (Py_ssize_t)(inputs * sizeof(float))) {
+        memcpy(observation, view.buf, (size_t)view.len);
+    } else if (kind == 'd' && view.len == (Py_ssize_t)(inputs * sizeof(double))) {
+        for (uint16_t i = 0; i < inputs; i++)
+            observation[i] = (float)((const double *)view.buf)[i];
+    } else {
+        PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers, float32 or float64", inputs);
+        result = -1;
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+/* ---- FloatPolicy ---- */
+
+static int float_policy_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    float_policy_object *self = (float_policy_object *)object;
+    static char *names[] = {"inputs",      "hidden",        "outputs",     "input_gain", "hidden_weight",
+                            "hidden_bias", "output_weight", "output_bias", NULL};
+    Py_ssize_t inputs, hidden, outputs;
+    PyObject *gain, *hidden_weight, *hidden_bias, *output_weight, *output_bias;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnOOOOO", names, &inputs, &hidden, &outputs, &gain, &hidden_weight,
+                                     &hidden_bias, &output_weight, &output_bias))
+        return -1;
+    if (check_sizes(inputs, hidden, outputs) < 0)
+        return -1;
+    const shape_t shapes[] = {{"input_gain", 'f', sizeof(float), 0, inputs},
+                              {"hidden_weight", 'f', sizeof(float), inputs, hidden},
+                              {"hidden_bias", 'f', sizeof(float), 0, hidden},
+                              {"output_weight", 'f', sizeof(float), outputs, hidden},
+                              {"output_bias", 'f', sizeof(float), 0, outputs}};
+    if (copy_array(gain, &shapes[0], self->input_gain) < 0 ||
+        copy_array(hidden_weight, &shapes[1], self->hidden_weight) < 0 ||
+        copy_array(hidden_bias, &shapes[2], self->hidden_bias) < 0 ||
+        copy_array(output_weight, &shapes[3], self->output_weight) < 0 ||
+        copy_array(output_bias, &shapes[4], self->output_bias) < 0)
+        return -1;
+    self->policy = (policy_float_t){
+        .inputs = (uint16_t)inputs,
+        .hidden = (uint16_t)hidden,
+        .outputs = (uint16_t)outputs,
+        .input_gain = self->input_gain,
+        .hidden_weight = self->hidden_weight,
+        .hidden_bias = self->hidden_bias,
+        .output_weight = self->output_weight,
+        .output_bias = self->output_bias,
+    };
+    return 0;
+}
+
+static PyObject *float_policy_act(PyObject *object, PyObject *source)
+{
+    const policy_float_t *policy = &((float_policy_object *)object)->policy;
+    float observation[POLICY_MAX_INPUTS];
+    float values[POLICY_MAX_OUTPUTS];
+    if (read_observation(source, policy->inputs, observation) < 0)
+        return NULL;
+    return PyLong_FromLong(policy_float_act(policy, observation, values));
+}
+
+static PyObject *float_policy_values(PyObject *object, PyObject *source)
+{
+    const policy_float_t *policy = &((float_policy_object *)object)->policy;
+    float observation[POLICY_MAX_INPUTS];
+    float values[POLICY_MAX_OUTPUTS];
+    if (read_observation(source, policy->inputs, observation) < 0)
+        return NULL;
+    (void)policy_float_act(policy, observation, values);
+    PyObject *result = PyTuple_New(policy->outputs);
+    for (uint16_t k = 0; result != NULL && k < policy->outputs; k++) {
+        PyObject *number = PyFloat_FromDouble((double)values[k]);
+        if (number == NULL)
+            Py_CLEAR(result);
+        else
+            PyTuple_SET_ITEM(result, k, number);
+    }
+    return result;
+}
+
+static PyMethodDef float_policy_methods[] = {
+    {"act", float_policy_act, METH_O, "The action for one observation: the index of the largest value, the first of equals."},
+    {"values", float_policy_values, METH_O, "The network's outputs for one observation, a tuple of floats."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject float_policy_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "firmware_bridge._host.FloatPolicy",
+    .tp_doc = "The float form of a policy (policy.c).",
+    .tp_basicsize = sizeof(float_policy_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = float_policy_init,
+    .tp_methods = float_policy_methods,
+};
+
+/* ---- Int16Policy ---- */
+
+static int int16_policy_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    int16_policy_object *self = (int16_policy_object *)object;
+    static char *names[] = {"inputs",        "hidden",      "outputs",       "hidden_shift", "input_gain",
+                            "hidden_weight", "hidden_bias", "output_weight", "output_bias",  NULL};
+    Py_ssize_t inputs, hidden, outputs, shift;
+    PyObject *gain, *hidden_weight, *hidden_bias, *output_weight, *output_bias;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnOOOOO", names, &inputs, &hidden, &outputs, &shift, &gain,
+                                     &hidden_weight, &hidden_bias, &output_weight, &output_bias))
+        return -1;
+    if (check_sizes(inputs, hidden, outputs) < 0)
+        return -1;
+    if (shift < 0 || shift > 30) {
+        PyErr_Format(PyExc_ValueError, "hidden_shift = %zd, expected 0 to 30", shift);
+        return -1;
+    }
+    const shape_t shapes[] = {{"input_gain", 'f', sizeof(float), 0, inputs},
+                              {"hidden_weight", 'h', sizeof(int16_t), hidden, inputs},
+                              {"hidden_bias", 'i', sizeof(int32_t), 0, hidden},
+                              {"output_weight", 'h', sizeof(int16_t), outputs, hidden},
+                              {"output_bias", 'i', sizeof(int32_t), 0, outputs}};
+    if (copy_array(gain, &shapes[0], self->input_gain) < 0 ||
+        copy_array(hidden_weight, &shapes[1], self->hidden_weight) < 0 ||
+        copy_array(hidden_bias, &shapes[2], self->hidden_bias) < 0 ||
+        copy_array(output_weight, &shapes[3], self->output_weight) < 0 ||
+        copy_array(output_bias, &shapes[4], self->output_bias) < 0)
+        return -1;
+    const policy_int16_t policy = {
+        .inputs = (uint16_t)inputs,
+        .hidden = (uint16_t)hidden,
+        .outputs = (uint16_t)outputs,
+        .hidden_shift = (uint8_t)shift,
+        .hidden_weight = self->hidden_weight,
+        .hidden_bias = self->hidden_bias,
+        .output_weight = self->output_weight,
+        .output_bias = self->output_bias,
+    };
+    if (!policy_int16_is_safe(&policy)) {
+        PyErr_SetString(PyExc_ValueError, "these weights can overflow a 32-bit sum; quantize with a smaller scale");
+        return -1;
+    }
+    self->policy = policy;
+    return 0;
+}
+
+static PyObject *int16_policy_act(PyObject *object, PyObject *source)
+{
+    int16_policy_object *self = (int16_policy_object *)object;
+    float observation[POLICY_MAX_INPUTS];
+    int16_t quantized[POLICY_MAX_INPUTS];
+    int32_t values[POLICY_MAX_OUTPUTS];
+    if (read_observation(source, self->policy.inputs, observation) < 0)
+        return NULL;
+    policy_quantize(self->policy.inputs, self->input_gain, observation, quantized);
+    return PyLong_FromLong(policy_int16_act(&self->policy, quantized, values));
+}
+
+static PyObject *integer_tuple(const int32_t *numbers, uint16_t count)
+{
+    PyObject *result = PyTuple_New(count);
+    for (uint16_t k = 0; result != NULL && k < count; k++) {
+        PyObject *number = PyLong_FromLong(numbers[k]);
+        if (number == NULL)
+            Py_CLEAR(result);
+        else
+            PyTuple_SET_ITEM(result, k, number);
+    }
+    return result;
+}
+
+static PyObject *int16_policy_quantize(PyObject *object, PyObject *source)
+{
+    int16_policy_object *self = (int16_policy_object *)object;
+    float observation[POLICY_MAX_INPUTS];
+    int16_t quantized[POLICY_MAX_INPUTS];
+    int32_t widened[POLICY_MAX_INPUTS];
+    if (read_observation(source, self->policy.inputs, observation) < 0)
+        return NULL;
+    policy_quantize(self->policy.inputs, self->input_gain, observation, quantized);
+    for (uint16_t i = 0; i < self->policy.inputs; i++)
+        widened[i] = quantized[i];
+    return integer_tuple(widened, self->policy.inputs);
+}
+
+static PyObject *int16_policy_values(PyObject *object, PyObject *source)
+{
+    int16_policy_object *self = (int16_policy_object *)object;
+    float observation[POLICY_MAX_INPUTS];
+    int16_t quantized[POLICY_MAX_INPUTS];
+    int32_t values[POLICY_MAX_OUTPUTS];
+    if (read_observation(source, self->policy.inputs, observation) < 0)
+        return NULL;
+    policy_quantize(self->policy.inputs, self->input_gain, observation, quantized);
+    (void)policy_int16_act(&self->policy, quantized, values);
+    return integer_tuple(values, self->policy.outputs);
+}
+
+static PyMethodDef int16_policy_methods[] = {
+    {"act", int16_policy_act, METH_O, "The action for one observation in SI units, decided in integers."},
+    {"values", int16_policy_values, METH_O, "The network's outputs for one observation, a tuple of 32-bit integers."},
+    {"quantize", int16_policy_quantize, METH_O, "The observation as the integers the network sees."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject int16_policy_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "firmware_bridge._host.Int16Policy",
+    .tp_doc = "The int16 form of a policy (policy.c), bit for bit what the microcontroller computes.",
+    .tp_basicsize = sizeof(int16_policy_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = int16_policy_init,
+    .tp_methods = int16_policy_methods,
+};
+
+static PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_host",
+    .m_doc = "The firmware's C, built for this machine.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__host(void)
+{
+    PyObject *self = PyModule_Create(&module);
+    if (self == NULL)
+        return NULL;
+    if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return self;
+}

@@ -1,0 +1,127 @@
+#include "policy.h"
+
+#include <stddef.h>
+
+#define LANES 8 /* partial sums the compiler may keep in vector registers; a fixed order of additions */
+
+static uint8_t largest_float(const float *values, uint16_t count)
+{
+    uint8_t best = 0;
+    for (uint8_t i = 1; i < count; i++) {
+        if (values[i] > values[best])
+            best = i;
+    }
+    return best;
+}
+
+uint8_t policy_float_act(const policy_float_t *policy, const float *observation, float *values)
+{
+    float activation[POLICY_MAX_HIDDEN];
+    const size_t hidden = policy->hidden;
+
+    for (size_t j = 0; j < hidden; j++)
+        activation[j] = policy->hidden_bias[j];
+    for (size_t i = 0; i < policy->inputs; i++) {
+        const float input = observation[i] * policy->input_gain[i];
+        const float *weight = policy->hidden_weight + i * hidden;
+        for (size_t j = 0; j < hidden; j++)
+            activation[j] += weight[j] * input;
+    }
+    for (size_t j = 0; j < hidden; j++)
+        activation[j] = activation[j] > 0.0f ? activation[j] : 0.0f;
+
+    for (size_t k = 0; k < policy->outputs; k++) {
+        const float *weight = policy->output_weight + k * hidden;
+        float partial[LANES] = {0.0f};
+        size_t j = 0;
+        for (; j + LANES <= hidden; j += LANES) {
+            for (size_t lane = 0; lane < LANES; lane++)
+                partial[lane] += weight[j + lane] * activation[j + lane];
+        }
+        float sum = policy->output_bias[k];
+        for (; j < hidden; j++)
+            sum += weight[j] * activation[j];
+        for (size_t lane = 0; lane < LANES; lane++)
+            sum += partial[lane];
+        values[k] = sum;
+    }
+    return largest_float(values, policy->outputs);
+}
+
+void policy_quantize(uint16_t inputs, const float *gain, const float *observation, int16_t *quantized)
+{
+    for (uint16_t i = 0; i < inputs; i++) {
+        float scaled = observation[i] * gain[i];
+        if (scaled >= (float)INT16_MAX)
+            quantized[i] = INT16_MAX;
+        else if (scaled <= -(float)INT16_MAX)
+            quantized[i] = -INT16_MAX;
+        else if (scaled >= 0.0f)
+            quantized[i] = (int16_t)(scaled + 0.5f);
+        else if (scaled < 0.0f)
+            quantized[i] = (int16_t)(scaled - 0.5f);
+        else
+            quantized[i] = 0;
+    }
+}
+
+uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observation, int32_t *values)
+{
+    const uint16_t inputs = policy->inputs;
+    const uint16_t outputs = policy->outputs;
+    const uint8_t shift = policy->hidden_shift;
+    const int32_t half = shift == 0 ? 0 : (int32_t)1 << (shift - 1);
+    const int16_t *hidden_weight = policy->hidden_weight;
+
+    for (uint16_t k = 0; k < outputs; k++)
+        values[k] = policy->output_bias[k];
+    for (uint16_t j = 0; j < policy->hidden; j++) {
+        int32_t sum = policy->hidden_bias[j];
+        for (uint16_t i = 0; i < inputs; i++)
+            sum += (int32_t)*hidden_weight++ * observation[i];
+        if (sum <= 0)
+            continue; /* ReLU: this unit adds nothing */
+        sum = (sum + half) >> shift;
+        const int16_t activation = sum > INT16_MAX ? INT16_MAX : (int16_t)sum;
+        const int16_t *weight = policy->output_weight + j;
+        for (uint16_t k = 0; k < outputs; k++) {
+            values[k] += (int32_t)*weight * activation;
+            weight += policy->hidden;
+        }
+    }
+    uint8_t best = 0;
+    for (uint8_t k = 1; k < outputs; k++) {
+        if (values[k] > values[best])
+            best = k;
+    }
+    return best;
+}
+
+/* The largest magnitude that bias + sum of weight * INT16 can reach, or more than INT32_MAX. */
+static int64_t largest_sum(const int16_t *weight, uint16_t count, int32_t bias)
+{
+    int64_t sum = bias < 0 ? -(int64_t)bias : (int64_t)bias;
+    for (uint16_t i = 0; i < count; i++) {
+        int64_t magnitude = weight[i] < 0 ? -(int64_t)weight[i] : (int64_t)weight[i];
+        sum += magnitude * INT16_MAX;
+    }
+    return sum;
+}
+
+bool policy_int16_is_safe(const policy_int16_t *policy)
+{
+    if (policy->hidden_shift > 30)
+        return false;
+    const int64_t rounding = policy->hidden_shift == 0 ? 0 : (int64_t)1 << (policy->hidden_shift - 1);
+    for (uint16_t j = 0; j < policy->hidden; j++) {
+        const int16_t *weight = policy->hidden_weight + (size_t)j * policy->inputs;
+        if (largest_sum(weight, policy->inputs, policy->hidden_bias[j]) + rounding > INT32_MAX)
+            return false;
+    }
+    for (uint16_t k = 0; k < policy->outputs; k++) {
+        const int16_t *weight = policy->output_weight + (size_t)k * policy->hidden;
+        if (largest_sum(weight, policy->hidden, policy->output_bias[k]) > INT32_MAX)
+            return false;
+    }
+    return true;
+}
