@@ -1,0 +1,136 @@
+"""How long a policy survives: episodes from stated seeds, turns counted."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.network import ActionFunction
+
+# Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
+# checkpoint is chosen on seeds from SELECTION_SEED, the verdict falls on seeds from VERDICT_SEED: no start serves
+# two of them.
+SELECTION_SEED = 1_000_000
+VERDICT_SEED = 2_000_000
+LONG_RUN_SEED = 3_000_000
+CALIBRATION_SEED = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Turns survived in each episode, and how calmly: all over the turns of all episodes.
+
+    `reversals_per_turn` is the share of turns whose action differs from the one before.
+    """
+
+    first_seed: int
+    max_turns: int
+    turns: tuple[int, ...]
+    rms_position_m: float
+    rms_angle_rad: float
+    reversals_per_turn: float
+    faults: tuple[str, ...] = ()
+
+    @property
+    def mean_turns(self) -> float:
+        """Mean turns survived."""
+        return float(np.mean(self.turns))
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: the figures, without the single episodes."""
+        return {
+            "episodes": len(self.turns),
+            "first_seed": self.first_seed,
+            "max_turns": self.max_turns,
+            "mean_turns": self.mean_turns,
+            "min_turns": min(self.turns),
+            "max_turns_survived": max(self.turns),
+            "episodes_survived": sum(turns >= self.max_turns for turns in self.turns),
+            "rms_position_m": self.rms_position_m,
+            "rms_angle_rad": self.rms_angle_rad,
+            "reversals_per_turn": self.reversals_per_turn,
+            "faults": list(self.faults),
+        }
+
+
+def evaluate(
+    act: ActionFunction,
+    env: gymnasium.Env[Any, Any],
+    *,
+    episodes: int,
+    first_seed: int,
+    max_turns: int,
+    on_episode: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
+
+    `env` is stepped up to `max_turns` turns an episode, whatever its own TimeLimit, which must not be shorter.
+    `on_episode(turns)` is called after each.
+    """
+    turns: list[int] = []
+    faults: list[str] = []
+    sums = np.zeros(2)
+    reversals = 0
+    history = np.empty((max_turns, 4), np.float32)
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=first_seed + episode)
+        previous = -1
+        turn = 0
+        for turn in range(1, max_turns + 1):
+            history[turn - 1] = observation
+            action = act(observation)
+            reversals += action != previous
+            previous = action
+            observation, _, terminated, truncated, info = env.step(action)
+            if terminated or truncated:
+                if "fault" in info:
+                    faults.append(f"episode {episode}: {info['fault']}")
+                break
+        reversals -= 1  # an episode's first action reverses nothing
+        seen = history[:turn, [0, 2]].astype(np.float64)
+        sums += (seen**2).sum(axis=0)
+        turns.append(turn)
+        if on_episode is not None:
+            on_episode(turn)
+    total = max(1, sum(turns))
+    return Evaluation(
+        first_seed=first_seed,
+        max_turns=max_turns,
+        turns=tuple(turns),
+        rms_position_m=math.sqrt(sums[0] / total),
+        rms_angle_rad=math.sqrt(sums[1] / total),
+        reversals_per_turn=max(0, reversals) / total,
+        faults=tuple(faults),
+    )
+
+
+def visited_observations(
+    act: ActionFunction, env: gymnasium.Env[Any, Any], *, count: int, first_seed: int, wander: float = 0.1
+) -> NDArray[np.float32]:
+    """`count` observations (count, 4) that a policy meets, episode after episode.
+
+    A share `wander` of the actions is random, so that states around the balanced ones are among them.
+    """
+    return np.stack([row for row, _ in zip(_visits(act, env, first_seed, wander), range(count), strict=False)])
+
+
+def _visits(
+    act: ActionFunction, env: gymnasium.Env[Any, Any], first_seed: int, wander: float
+) -> Iterator[NDArray[np.float32]]:
+    rng = np.random.default_rng(first_seed)
+    actions = int(env.action_space.n)  # type: ignore[attr-defined]
+    for seed in itertools.count(first_seed):
+        observation, _ = env.reset(seed=seed)
+        for _ in range(500):
+            yield observation.copy()
+            action = int(rng.integers(actions)) if rng.random() < wander else act(observation)
+            observation, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                break

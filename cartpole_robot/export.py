@@ -1,0 +1,119 @@
+"""From a trained network to what leaves this machine: the bundle, ONNX, a C header, each with golden examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.c_header import c_header
+from cartpole_robot.errors import UsageError
+from cartpole_robot.network import Network, float_action_function, int16_action_function, quantized
+from cartpole_robot.params import CartParams
+from cartpole_robot.policy import Golden, Interface, PolicyBundle
+
+GOLDEN_EXAMPLES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFiles:
+    """Where an export was written."""
+
+    bundle: Path
+    onnx: Path
+    header: Path
+
+
+def bundle_of(
+    network: Network, cart: CartParams, visited: NDArray[np.float32], provenance: Mapping[str, Any]
+) -> PolicyBundle:
+    """The bundle of a network trained for `cart`.
+
+    `visited`, shape (N, 4), are observations the policy met: they scale the int16 form, and golden examples are
+    taken evenly from them.
+    """
+    int16 = quantized(network, visited)
+    chosen = np.linspace(0, len(visited) - 1, num=min(GOLDEN_EXAMPLES, len(visited)), dtype=np.int64)
+    observations = np.ascontiguousarray(visited[chosen], dtype=np.float32)
+    act, int16_act = float_action_function(network), int16_action_function(int16)
+    golden = Golden(
+        observations=observations,
+        values=network.values(observations),
+        actions=np.array([act(row) for row in observations], np.int32),
+        int16_actions=np.array([int16_act(row) for row in observations], np.int32),
+    )
+    return PolicyBundle(
+        interface=Interface.of(cart), network=network, int16=int16, golden=golden, provenance=dict(provenance)
+    )
+
+
+def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
+    """Where `policy.npz`, `policy.onnx` and `policy_weights.h` are, written into `folder`. Raises `UsageError`."""
+    files = ExportedFiles(bundle=folder / "policy.npz", onnx=folder / "policy.onnx", header=folder / "policy_weights.h")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        bundle.save(files.bundle)
+        files.onnx.write_bytes(onnx_model(bundle))
+        files.header.write_text(c_header(bundle), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: the policy cannot be written here ({error.strerror}); choose another folder"
+        ) from None
+    return files
+
+
+def onnx_model(bundle: PolicyBundle) -> bytes:
+    """An ONNX model of the float form.
+
+    It takes `observation`, float32 (batch, inputs) in SI units, and gives `values` (batch, outputs) and `action`,
+    int64 (batch,). Its metadata has the interface, the policy hash and the golden examples, as JSON.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    network = bundle.network
+    weights = [
+        numpy_helper.from_array(np.ascontiguousarray(array), name)
+        for name, array in (
+            ("input_gain", network.input_gain),
+            ("hidden_weight", network.hidden_weight),
+            ("hidden_bias", network.hidden_bias),
+            ("output_weight", network.output_weight),
+            ("output_bias", network.output_bias),
+        )
+    ]
+    nodes = [
+        helper.make_node("Mul", ["observation", "input_gain"], ["scaled"]),
+        helper.make_node("Gemm", ["scaled", "hidden_weight", "hidden_bias"], ["summed"], transB=1),
+        helper.make_node("Relu", ["summed"], ["hidden"]),
+        helper.make_node("Gemm", ["hidden", "output_weight", "output_bias"], ["values"], transB=1),
+        helper.make_node("ArgMax", ["values"], ["action"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "cartpole_policy",
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", network.inputs])],
+        [
+            helper.make_tensor_value_info("values", TensorProto.FLOAT, ["batch", network.outputs]),
+            helper.make_tensor_value_info("action", TensorProto.INT64, ["batch"]),
+        ],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    golden = {f.name: getattr(bundle.golden, f.name).tolist() for f in dataclasses.fields(Golden)}
+    helper.set_model_props(
+        model,
+        {
+            "policy_hash": bundle.policy_hash(),
+            "interface": json.dumps(dataclasses.asdict(bundle.interface), sort_keys=True),
+            "golden": json.dumps(golden),
+        },
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

@@ -1,0 +1,207 @@
+"""The policy bundle: one file that says what a policy needs of a cart, what it computes, and where it comes from.
+
+A bundle is a NumPy `.npz` without pickles, so that it opens with NumPy alone. It is a contract in two parts: the
+*interface*, which must match the cart it is to run on, and the *provenance*, whose differences are told. Golden
+examples travel with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.configuration import record_from_table
+from cartpole_robot.errors import UsageError
+from cartpole_robot.network import (
+    ActionFunction,
+    Backend,
+    Int16Network,
+    Network,
+    arrays_digest,
+    float_action_function,
+    int16_action_function,
+)
+from cartpole_robot.params import CartParams
+from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
+
+BUNDLE_FORMAT = 1
+_FLOAT_ARRAYS = ("input_gain", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
+_NAMES = (
+    "header",
+    *_FLOAT_ARRAYS,
+    *(f"int16_{name}" for name in _FLOAT_ARRAYS),
+    "golden_observations",
+    "golden_values",
+    "golden_actions",
+    "golden_int16_actions",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What a policy takes for granted of the cart it runs on."""
+
+    control_period_s: float
+    action_duties: tuple[float, ...]
+    observation: tuple[str, ...] = OBSERVATION_LAYOUT
+    observation_scale: tuple[float, ...]
+    history_length: int = 1
+    sign_convention: str = SIGN_CONVENTION
+
+    @staticmethod
+    def of(cart: CartParams) -> Interface:
+        """The interface that `cart` offers."""
+        return Interface(
+            control_period_s=cart.timing.control_period_s,
+            action_duties=cart.action_duties,
+            observation_scale=cart.observation_scale.as_tuple(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Visited observations (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
+
+    The int16 form may differ from the float form near a tie, so its actions stand beside.
+    """
+
+    observations: NDArray[np.float32]
+    values: NDArray[np.float32]
+    actions: NDArray[np.int32]
+    int16_actions: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBundle:
+    """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values)."""
+
+    interface: Interface
+    network: Network
+    int16: Int16Network
+    golden: Golden
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where interface and network do not fit each other."""
+        inputs = len(self.interface.observation) * self.interface.history_length
+        pairs = (
+            ("inputs", self.network.inputs, inputs),
+            ("outputs", self.network.outputs, len(self.interface.action_duties)),
+            ("int16 inputs", self.int16.hidden_weight.shape[1], inputs),
+            ("int16 outputs", self.int16.output_weight.shape[0], len(self.interface.action_duties)),
+        )
+        for name, found, expected in pairs:
+            if found != expected:
+                raise ValueError(f"the network has {found} {name}, the interface {expected}")
+
+    def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
+        """A callable from one observation (4,), float32 or float64, SI units, to an action; the fast path."""
+        if backend is Backend.INT16:
+            return int16_action_function(self.int16)
+        return float_action_function(self.network, use_numpy=backend is Backend.NUMPY)
+
+    def policy_hash(self) -> str:
+        """SHA-256 (hex) of interface and weights: what firmware, recordings and reports call this policy."""
+        interface = json.dumps(dataclasses.asdict(self.interface), sort_keys=True).encode()
+        weights = (getattr(self.network, name) for name in _FLOAT_ARRAYS)
+        integers = (getattr(self.int16, name) for name in _FLOAT_ARRAYS)
+        shift = np.array([self.int16.hidden_shift])
+        return arrays_digest(np.frombuffer(interface, np.uint8), *weights, *integers, shift).hex()
+
+    def check_fits(self, cart: CartParams, *, name: str) -> None:
+        """Nothing when the policy can run on `cart`; raises `UsageError` naming both values of the first misfit."""
+        offered = Interface.of(cart)
+        for f in dataclasses.fields(Interface):
+            wanted, found = getattr(self.interface, f.name), getattr(offered, f.name)
+            if wanted != found:
+                raise UsageError(
+                    f"{name}: the policy's {f.name} is {_shown(wanted)}, the cart {cart.name!r} has {_shown(found)}; "
+                    f"use the cart it was trained for, or train one for {cart.name!r}"
+                )
+
+    def save(self, path: Path) -> None:
+        """Write the bundle; a crash leaves the old file or none, never half of one. Raises `UsageError`."""
+        header = {
+            "format": BUNDLE_FORMAT,
+            "interface": dataclasses.asdict(self.interface),
+            "int16_hidden_shift": self.int16.hidden_shift,
+            "policy_hash": self.policy_hash(),
+            "provenance": dict(self.provenance),
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "header": np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
+        }
+        for name in _FLOAT_ARRAYS:
+            arrays[name] = getattr(self.network, name)
+            arrays[f"int16_{name}"] = getattr(self.int16, name)
+        for f in dataclasses.fields(Golden):
+            arrays[f"golden_{f.name}"] = getattr(self.golden, f.name)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise UsageError(f"{path}: the policy cannot be written ({error.strerror}); choose another place") from None
+
+
+def load_policy(path: Path) -> PolicyBundle:
+    """The bundle in that file. Raises `UsageError` for one that is missing, truncated, altered or of another format."""
+    remedy = "export the policy again"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in _NAMES if name not in archive]
+            if missing:
+                raise UsageError(f"{path}: holds no {missing[0]}, expected a policy bundle (policy.npz); {remedy}")
+            arrays = {name: archive[name] for name in _NAMES}
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such policy; train or export one, or check the path") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a folder, expected a policy bundle; name the policy.npz in it") from None
+    except UsageError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: is not a readable policy bundle ({error}); {remedy}") from None
+    try:
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != BUNDLE_FORMAT:
+            raise UsageError(
+                f"{path}: has bundle format {header['format']!r}, this version reads {BUNDLE_FORMAT}; {remedy}"
+            )
+        bundle = PolicyBundle(
+            interface=record_from_table(Interface, header["interface"], where=f"{path}: interface"),
+            network=Network(**{name: arrays[name] for name in _FLOAT_ARRAYS}),
+            int16=Int16Network(
+                **{name: arrays[f"int16_{name}"] for name in _FLOAT_ARRAYS}, hidden_shift=header["int16_hidden_shift"]
+            ),
+            golden=Golden(**{f.name: arrays[f"golden_{f.name}"] for f in dataclasses.fields(Golden)}),
+            provenance=header["provenance"],
+        )
+    except UsageError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: is not a valid policy bundle ({error}); {remedy}") from None
+    if bundle.policy_hash() != header.get("policy_hash"):
+        raise UsageError(
+            f"{path}: its weights hash to {bundle.policy_hash()[:12]}, its header says "
+            f"{str(header.get('policy_hash'))[:12]}; the file was altered, {remedy}"
+        )
+    return bundle
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

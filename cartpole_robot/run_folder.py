@@ -1,0 +1,48 @@
+"""One folder a run: what was asked, by which versions, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.errors import UsageError
+
+RUN_FILE = "run.json"
+SUMMARY_FILE = "summary.json"
+
+
+def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
+    """Make the folder and write `run.json` into it. Raises `UsageError` when it exists: nothing is ever overwritten."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{path}: exists already; choose another --out, or go on with --resume {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
+    write_json(path / RUN_FILE, record)
+    return path
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The record in a run folder's `run.json`. Raises `UsageError`."""
+    return read_json(path / RUN_FILE, f"{path}: is no run folder (it has no readable {RUN_FILE}); check the path")
+
+
+def read_json(path: Path, message: str) -> dict[str, Any]:
+    """A JSON object from a file; raises `UsageError(message)` when it is not one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(message) from None
+    if not isinstance(found, dict):
+        raise UsageError(message)
+    return found
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
