@@ -1,0 +1,176 @@
+"""What watches a training: the log, the greedy evaluation, checkpoints, the progress bar, the wish to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gymnasium
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+from cartpole_robot.evaluation import SELECTION_SEED, evaluate
+from cartpole_robot.network import float_action_function
+from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
+from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.dqn import network_of
+from cartpole_robot.training.log import EpisodeRow, EvaluationRow
+
+
+class EpisodeLogging(BaseCallback):
+    """Adds a row to the log at the end of each episode, and ends the training after `episodes` of them."""
+
+    def __init__(self, state: TrainingState, episodes: int | None) -> None:
+        super().__init__()
+        self._state = state
+        self._episodes = episodes
+
+    def _on_step(self) -> bool:
+        if not self.locals["dones"][0]:
+            return True
+        rows = self._state.log.episodes
+        turns = int(self.locals["infos"][0]["episode"]["l"])
+        rows.append(EpisodeRow(self.num_timesteps, turns, float(self._state.model.exploration_rate)))
+        return self._episodes is None or len(rows) < self._episodes
+
+
+class GreedyEvaluation(BaseCallback):
+    """Every so many steps: the greedy policy on the selection seeds; the best network is kept.
+
+    Best is the most turns survived; among equals the one that strays least from the middle of the track, which is
+    what a long run needs.
+    """
+
+    def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__()
+        self._state = state
+        self._config = config
+        self._env = env
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps % self._config.evaluate_every_steps == 0:
+            self.evaluate_now()
+        return True
+
+    def evaluate_now(self) -> None:
+        """Evaluate and, if it is the best yet, keep the network as it is."""
+        state = self._state
+        network = network_of(state.model)
+        result = evaluate(
+            float_action_function(network),
+            self._env,
+            episodes=self._config.evaluation_episodes,
+            first_seed=SELECTION_SEED,
+            max_turns=MAX_TURNS,
+        )
+        row = EvaluationRow(state.model.num_timesteps, result.mean_turns, result.rms_position_m)
+        state.log.evaluations.append(row)
+        state.model.logger.record("evaluation/mean_turns", row.mean_turns)
+        if state.selected is None or _rank(row) > _rank(state.selected.row):
+            state.selected = Selected(network, row)
+
+
+def _rank(row: EvaluationRow) -> tuple[float, float]:
+    return (row.mean_turns, -row.rms_position_m)
+
+
+class Checkpointing(BaseCallback):
+    """Every so many steps: a checkpoint."""
+
+    def __init__(self, state: TrainingState, folder: Path, every_steps: int) -> None:
+        super().__init__()
+        self._state = state
+        self._folder = folder
+        self._every_steps = every_steps
+        self._started_s = time.monotonic() - state.elapsed_s
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps % self._every_steps == 0:
+            self.save_now()
+        return True
+
+    def save_now(self) -> Path:
+        """Write a checkpoint of this moment; returns its folder."""
+        self._state.elapsed_s = time.monotonic() - self._started_s
+        return save_checkpoint(self._folder, self._state)
+
+
+class ProgressBar(BaseCallback):
+    """A bar on stderr: steps, recent turns an episode, epsilon, last greedy evaluation."""
+
+    def __init__(self, state: TrainingState, steps: int) -> None:
+        super().__init__()
+        self._state = state
+        self._steps = steps
+        self._recent: deque[int] = deque(maxlen=20)
+        self._bar: tqdm[Any] | None = None
+
+    def _on_training_start(self) -> None:
+        self._bar = tqdm(
+            total=self._steps,
+            initial=self.num_timesteps,
+            desc="training",
+            unit=" turns",
+            file=sys.stderr,
+            mininterval=0.2 if sys.stderr.isatty() else 5.0,
+            dynamic_ncols=True,
+        )
+
+    def _on_step(self) -> bool:
+        assert self._bar is not None
+        self._bar.update()
+        if self.locals["dones"][0]:
+            log = self._state.log
+            self._recent.append(log.episodes[-1].turns)
+            greedy = f"{log.evaluations[-1].mean_turns:.0f}" if log.evaluations else "-"
+            self._bar.set_postfix_str(
+                f"turns {sum(self._recent) / len(self._recent):.0f}, "
+                f"epsilon {self._state.model.exploration_rate:.2f}, greedy {greedy}",
+                refresh=False,
+            )
+        return True
+
+    def _on_training_end(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish the bar's line. May be called twice."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class StopOnSignal(BaseCallback):
+    """Ends the training between two steps after SIGINT (Ctrl-C) or SIGTERM; the second signal ends it at once.
+
+    A context manager: the handlers stand only inside it, and only in the main thread.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopOnSignal:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.was_asked:
+            raise KeyboardInterrupt
+        self.was_asked = True
+
+    def _on_step(self) -> bool:
+        return not self.was_asked

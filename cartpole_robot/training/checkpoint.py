@@ -1,0 +1,103 @@
+"""Checkpoints of a training: all that is needed to go on, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import random
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import DQN
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.network import Network
+from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.dqn import load_learner
+from cartpole_robot.training.log import EvaluationRow, LearningLog
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The best network so far by greedy evaluation, and that evaluation."""
+
+    network: Network
+    row: EvaluationRow
+
+
+@dataclass
+class TrainingState:
+    """Everything a training is at one moment."""
+
+    model: DQN
+    log: LearningLog
+    selected: Selected | None = None
+    elapsed_s: float = 0.0
+
+
+def save_checkpoint(folder: Path, state: TrainingState) -> Path:
+    """Write a checkpoint into `folder`, named by its step; returns it. A crash leaves no half-written one behind."""
+    target = folder / f"step_{state.model.num_timesteps:08d}"
+    partial = folder / f".{target.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    state.model.save(partial / "model.zip")
+    state.model.save_replay_buffer(partial / "replay_memory.pkl")
+    state.log.save(partial)
+    if state.selected is not None:
+        network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
+        np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
+    generators = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state().numpy(),
+        "elapsed_s": state.elapsed_s,
+    }
+    (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint in `folder`. Raises `UsageError` when there is none."""
+    found = sorted(folder.glob("step_*"))
+    if not found:
+        raise UsageError(f"{folder}: holds no checkpoint, nothing to resume; train into a new folder")
+    return found[-1]
+
+
+def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> TrainingState:
+    """The training as it was: learner, replay memory, random generators, log, selected network.
+
+    Only the episode that was under way is not kept; the next step begins a new one. Raises `UsageError`.
+    """
+    try:
+        model = load_learner(str(path / "model.zip"), config, env)
+        model.load_replay_buffer(path / "replay_memory.pkl")
+        generators = pickle.loads((path / "generators.pkl").read_bytes())
+        random.setstate(generators["python"])
+        np.random.set_state(generators["numpy"])
+        torch.set_rng_state(torch.from_numpy(generators["torch"]))
+        selected = _load_selected(path / "selected.npz")
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "
+            "delete it and resume from the one before"
+        ) from None
+    return TrainingState(model, LearningLog.load(path), selected, float(generators["elapsed_s"]))
+
+
+def _load_selected(path: Path) -> Selected | None:
+    if not path.exists():
+        return None
+    with np.load(path) as archive:
+        step, mean_turns, rms_position_m = archive["row"].tolist()
+        network = Network(**{f.name: archive[f.name] for f in dataclasses.fields(Network)})
+    return Selected(network, EvaluationRow(int(step), mean_turns, rms_position_m))

@@ -1,0 +1,159 @@
+"""The training configuration and its presets (`presets/*.toml`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from cartpole_robot.configuration import read_toml, record_from_table, require, require_positive
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import SELECTION_SEED
+
+
+class Learner(enum.StrEnum):
+    """Which class learns: the package's leaner subclass of SB3's DQN, or SB3's own."""
+
+    LEAN = "lean"
+    STOCK = "stock"
+
+
+class Loss(enum.StrEnum):
+    """The loss on the temporal-difference error."""
+
+    HUBER = "huber"
+    MSE = "mse"
+
+
+class Optimizer(enum.StrEnum):
+    """The gradient method."""
+
+    ADAMW = "adamw"
+    ADAGRAD = "adagrad"
+
+
+class LearnerReward(enum.StrEnum):
+    """What the learner is rewarded with. Curves and scores count turns survived in either case."""
+
+    TURN = "turn"  # 1 for every turn, as the environment gives it
+    FALL = "fall"  # -1 for the turn that ends in a fall, else 0: centred, bounded, the same best policy
+
+
+class EpsilonClock(enum.StrEnum):
+    """What the epsilon schedule counts."""
+
+    STEPS = "steps"
+    EPISODES = "episodes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One training, whole: everything but the cart, the rig and the seed.
+
+    A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first. `double_q`
+    does not exist: this is the plain DQN of the blog post.
+    """
+
+    name: str
+    description: str
+    steps: int
+    episodes: int | None = None
+    max_turns: int
+    replay_memory: int
+    batch_size: int
+    hidden_units: int
+    learning_starts: int
+    train_every_steps: int
+    gradient_steps: int
+    gamma: float
+    n_steps: int
+    tau: float
+    target_update_every_steps: int
+    epsilon_start: float
+    epsilon_end: float
+    epsilon_fraction: float
+    epsilon_clock: EpsilonClock
+    optimizer: Optimizer
+    learning_rate: float
+    optimizer_epsilon: float
+    weight_decay: float
+    loss: Loss
+    learner_reward: LearnerReward
+    scale_observations: bool
+    learner: Learner = Learner.LEAN
+    evaluate_every_steps: int
+    evaluation_episodes: int
+    checkpoint_every_steps: int
+
+    def __post_init__(self) -> None:
+        require_positive(
+            self,
+            *("steps", "max_turns", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),
+            *("gradient_steps", "n_steps", "target_update_every_steps", "learning_rate", "epsilon_fraction"),
+            *("optimizer_epsilon", "evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
+        )
+        for name in ("gamma", "tau", "epsilon_start", "epsilon_end", "epsilon_fraction"):
+            value = getattr(self, name)
+            require(0.0 <= value <= 1.0, f"{name} = {value:g}, expected 0 to 1; correct it")
+        require(
+            self.epsilon_end <= self.epsilon_start,
+            f"epsilon_end = {self.epsilon_end:g} is above epsilon_start = {self.epsilon_start:g}; swap them",
+        )
+        require(
+            self.episodes is None or self.episodes > 0, f"episodes = {self.episodes}, expected at least 1; correct it"
+        )
+        require(
+            self.epsilon_clock is EpsilonClock.STEPS or self.episodes is not None,
+            "epsilon_clock = 'episodes' needs episodes = a number; add it",
+        )
+        require(
+            self.n_steps <= self.replay_memory and self.learning_starts >= 0,
+            f"n_steps = {self.n_steps} is more than replay_memory = {self.replay_memory} holds; lower it",
+        )
+        require(self.weight_decay >= 0.0, f"weight_decay = {self.weight_decay:g}, expected at least 0; correct it")
+        if self.learner is Learner.STOCK:
+            require(
+                self.loss is Loss.HUBER and self.epsilon_clock is EpsilonClock.STEPS,
+                "learner = 'stock' has the Huber loss and counts epsilon in steps; use learner = 'lean' for the others",
+            )
+
+    def changed(self, *, steps: int | None = None, learner: Learner | None = None) -> TrainingConfig:
+        """A copy with another length or learner; None keeps. Raises `UsageError`."""
+        try:
+            return dataclasses.replace(self, steps=steps or self.steps, learner=learner or self.learner)
+        except ValueError as error:
+            raise UsageError(f"preset {self.name}: {error}") from None
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that come with the package, sorted."""
+    folder = resources.files("cartpole_robot.training.presets")
+    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def load_preset(preset: str | Path) -> TrainingConfig:
+    """The preset of that name, or of that file. Raises `UsageError` naming file, key and value."""
+    path = Path(preset)
+    if path.suffix != ".toml":
+        if str(preset) not in preset_names():
+            raise UsageError(
+                f"preset {str(preset)!r} is not known; expected one of {', '.join(preset_names())}, or a .toml file"
+            )
+        with resources.as_file(resources.files("cartpole_robot.training.presets").joinpath(f"{preset}.toml")) as file:
+            return _parsed(file)
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> TrainingConfig:
+    table = read_toml(path, purpose="preset")
+    return record_from_table(TrainingConfig, {"name": path.stem, **table}, where=str(path))
+
+
+def check_seed(seed: int) -> None:
+    """Nothing for a seed training may use; raises `UsageError` for one among the evaluation's."""
+    if not 0 <= seed < SELECTION_SEED:
+        raise UsageError(
+            f"seed {seed}, expected 0 to {SELECTION_SEED - 1}: those from {SELECTION_SEED} on are kept for evaluation"
+        )

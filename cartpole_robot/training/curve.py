@@ -1,0 +1,56 @@
+"""The learning curve as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.log import LearningLog
+
+_RUNNING_SHARE = 20  # the running mean goes over a twentieth of the episodes, 5 to 100 of them
+_DOT, _MEAN, _GREEDY, _EPSILON = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98"
+
+
+def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *, title: str) -> None:
+    """Turns an episode with their running mean, greedy evaluations and epsilon, against training turns, as PNG."""
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    steps = np.array([row.step for row in log.episodes])
+    turns = np.array([row.turns for row in log.episodes], dtype=float)
+    axes.plot(steps, turns, ".", markersize=3.0, color=_DOT, label="an episode")
+    if len(turns):
+        window = min(len(turns), max(5, min(100, len(turns) // _RUNNING_SHARE)))
+        mean = np.convolve(turns, np.full(window, 1.0 / window), mode="valid")
+        axes.plot(steps[window - 1 :], mean, color=_MEAN, linewidth=1.8, label=f"mean of {window} episodes")
+    axes.plot(
+        [row.step for row in log.evaluations],
+        [row.mean_turns for row in log.evaluations],
+        color=_GREEDY,
+        linewidth=1.2,
+        marker="o",
+        markersize=3.5,
+        label=f"greedy, mean of {config.evaluation_episodes}",
+    )
+    axes.set_xlabel("training turns")
+    axes.set_ylabel("turns survived")
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlim(left=0.0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=11)
+    right = axes.twinx()
+    right.plot(
+        steps, [row.epsilon for row in log.episodes], color=_EPSILON, linewidth=1.0, linestyle="--", label="epsilon"
+    )
+    right.set_ylim(0.0, 1.05)
+    right.set_ylabel("epsilon", color=_EPSILON)
+    right.spines[["top", "left"]].set_visible(False)
+    right.tick_params(axis="y", colors=_EPSILON)
+    handles = [*axes.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
+    labels = [*axes.get_legend_handles_labels()[1], *right.get_legend_handles_labels()[1]]
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=130)

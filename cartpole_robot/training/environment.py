@@ -1,0 +1,32 @@
+"""The environment as the learner sees it."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium
+from stable_baselines3.common.monitor import Monitor
+
+from cartpole_robot.env import ENV_ID
+from cartpole_robot.params import CartParams
+from cartpole_robot.training.config import LearnerReward, TrainingConfig
+
+
+class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Reward -1 for the turn that ends in a fall and 0 for every other: what is learned is how long until the fall."""
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """The step, its reward replaced."""
+        observation, _, terminated, truncated, info = self.env.step(action)
+        return observation, (-1.0 if terminated else 0.0), terminated, truncated, info
+
+
+def balancing_env(cart: CartParams, rig: str, max_turns: int) -> gymnasium.Env[Any, Any]:
+    """The registered environment with another TimeLimit, without Gymnasium's checker in the way."""
+    return gymnasium.make(ENV_ID, rig=rig, cart=cart, max_episode_steps=max_turns, disable_env_checker=True)
+
+
+def training_env(cart: CartParams, rig: str, config: TrainingConfig) -> gymnasium.Env[Any, Any]:
+    """The environment for training: turns are counted (by SB3's Monitor) below the reward that the learner sees."""
+    env: gymnasium.Env[Any, Any] = Monitor(balancing_env(cart, rig, config.max_turns))
+    return FallReward(env) if config.learner_reward is LearnerReward.FALL else env

@@ -1,0 +1,40 @@
+"""Whether every form of an exported policy chooses what the trained model chooses, on states that were visited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+
+from cartpole_robot.network import Backend
+from cartpole_robot.policy import PolicyBundle
+
+
+def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: NDArray[np.float32]) -> dict[str, int]:
+    """For each form, on how many of the observations (N, 4) its action is the trained PyTorch model's.
+
+    The forms are "c", "numpy", "onnxruntime" and "int16"; "states" has N.
+    """
+    import onnxruntime
+
+    with torch.no_grad():
+        reference = model.q_net(torch.from_numpy(observations)).argmax(dim=1).numpy()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])
+    chosen: dict[str, NDArray[Any]] = {
+        "c": _one_by_one(bundle, Backend.C, observations),
+        "numpy": _one_by_one(bundle, Backend.NUMPY, observations),
+        "onnxruntime": session.run(["action"], {"observation": observations})[0],
+        "int16": _one_by_one(bundle, Backend.INT16, observations),
+    }
+    return {"states": len(observations), **{name: int((found == reference).sum()) for name, found in chosen.items()}}
+
+
+def _one_by_one(bundle: PolicyBundle, backend: Backend, observations: NDArray[np.float32]) -> NDArray[np.int64]:
+    act = bundle.action_function(backend)
+    return np.array([act(row) for row in observations])

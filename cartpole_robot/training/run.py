@@ -1,0 +1,246 @@
+"""One training from configuration to verdict, in one run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import torch
+from stable_baselines3.common.callbacks import CallbackList
+
+from cartpole_robot import provenance
+from cartpole_robot.configuration import record_from_table
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import (
+    CALIBRATION_SEED,
+    LONG_RUN_SEED,
+    VERDICT_SEED,
+    Evaluation,
+    evaluate,
+    visited_observations,
+)
+from cartpole_robot.export import bundle_of, write_export
+from cartpole_robot.network import ActionFunction, Backend, float_action_function
+from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.run_folder import RUN_FILE, SUMMARY_FILE, new_run_folder, read_run, write_json
+from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.training.callbacks import (
+    Checkpointing,
+    EpisodeLogging,
+    GreedyEvaluation,
+    ProgressBar,
+    StopOnSignal,
+)
+from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
+from cartpole_robot.training.config import TrainingConfig, check_seed
+from cartpole_robot.training.curve import draw_learning_curve
+from cartpole_robot.training.dqn import network_of, new_learner, set_network
+from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.parity import agreement
+
+LONG_RUN_TURNS = 15_000
+VERDICT_EPISODES = 100
+PARITY_STATES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """What is to be trained, and where its run folder is."""
+
+    config: TrainingConfig
+    cart: CartParams
+    rig: str
+    seed: int
+    folder: Path
+    tensorboard: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record that `run.json` keeps and `job_from_folder` reads."""
+        return {
+            "kind": "training",
+            "rig": self.rig,
+            "seed": self.seed,
+            "tensorboard": self.tensorboard,
+            "config": dataclasses.asdict(self.config),
+            "cart": self.cart.as_dict(),
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
+
+    folder: Path
+    summary: Mapping[str, Any] | None
+    checkpoint: Path | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training ran to its end and its policy was exported."""
+        return self.summary is not None
+
+
+def start_training(job: TrainingJob) -> TrainingOutcome:
+    """Train from scratch into a new run folder. Raises `UsageError`."""
+    check_seed(job.seed)
+    new_run_folder(job.folder, job.as_dict())
+    with ExitStack() as stack:
+        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
+        torch.set_num_threads(1)
+        log_folder = str(job.folder / "tensorboard") if job.tensorboard else None
+        model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=log_folder)
+        return _train_and_finish(job, TrainingState(model, LearningLog()))
+
+
+def resume_training(folder: Path) -> TrainingOutcome:
+    """Go on from the newest checkpoint of a run folder. Raises `UsageError`."""
+    job = job_from_folder(folder)
+    if (folder / SUMMARY_FILE).exists():
+        raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    with ExitStack() as stack:
+        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
+        torch.set_num_threads(1)
+        return _train_and_finish(job, load_checkpoint(checkpoint, job.config, env))
+
+
+def job_from_folder(folder: Path) -> TrainingJob:
+    """The training that `folder` is the run folder of. Raises `UsageError`."""
+    record = read_run(folder)
+    where = f"{folder / RUN_FILE}"
+    if record.get("kind") != "training":
+        raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
+    try:
+        return TrainingJob(
+            config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
+            cart=cart_from_dict(record["cart"], where=f"{where}: cart"),
+            rig=record["rig"],
+            seed=record["seed"],
+            folder=folder,
+            tensorboard=record["tensorboard"],
+        )
+    except KeyError as error:
+        raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
+
+
+def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
+    with ExitStack() as stack:
+        env = stack.enter_context(_closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
+        evaluation = GreedyEvaluation(state, job.config, env)
+        checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
+        stop = stack.enter_context(StopOnSignal())
+        _learn(job, state, evaluation, checkpointing, stop)
+        if stop.was_asked:
+            return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
+        checkpointing.save_now()
+        if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
+            evaluation.evaluate_now()
+        return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env), checkpoint=None)
+
+
+def _learn(
+    job: TrainingJob,
+    state: TrainingState,
+    evaluation: GreedyEvaluation,
+    checkpointing: Checkpointing,
+    stop: StopOnSignal,
+) -> None:
+    """Run the learner to the end of its steps or episodes, or until it is asked to stop."""
+    bar = ProgressBar(state, job.config.steps)
+    watchers = [EpisodeLogging(state, job.config.episodes), evaluation, checkpointing, bar, stop]
+    try:
+        state.model.learn(
+            total_timesteps=job.config.steps - state.model.num_timesteps,
+            callback=CallbackList(watchers),
+            log_interval=10,
+            tb_log_name="dqn",
+            reset_num_timesteps=False,
+        )
+    finally:
+        bar.close()
+
+
+def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """Judge the last and the selected network, export the selected one, draw the curve, write the summary."""
+    assert state.selected is not None  # evaluate_now() has run at least once
+    folder, model = job.folder, state.model
+    last = _verdict(float_action_function(network_of(model)), env)
+    model.save(folder / "model_last.zip")
+    set_network(model, state.selected.network)
+    model.save(folder / "model_selected.zip")
+
+    act = float_action_function(state.selected.network)
+    visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
+    exported = _verdict(act, env)
+    record = job.as_dict()
+    record["selected_at_step"] = state.selected.row.step
+    record["evaluation"] = exported.as_dict()
+    bundle = bundle_of(state.selected.network, job.cart, visited, record)
+    files = write_export(bundle, folder)
+    int16_act = bundle.action_function(Backend.INT16)
+    long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_turns=LONG_RUN_TURNS)
+    state.log.save(folder)
+    title = f"{job.config.name} on {job.cart.name}, seed {job.seed}"
+    draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=title)
+    summary = {
+        "preset": job.config.name,
+        "cart": job.cart.name,
+        "seed": job.seed,
+        "steps": model.num_timesteps,
+        "episodes": len(state.log.episodes),
+        "training_s": round(state.elapsed_s, 2),
+        "last_model": last.as_dict(),
+        "selected_at_step": state.selected.row.step,
+        "exported": exported.as_dict(),
+        "exported_int16": _verdict(int16_act, env).as_dict(),
+        "long_run": {"turns": long_run.turns[0], "of": LONG_RUN_TURNS},
+        "agreement": agreement(bundle, files.onnx, model, visited),
+        "policy_hash": bundle.policy_hash(),
+        "machine": provenance.machine(),
+    }
+    write_json(folder / SUMMARY_FILE, summary)
+    return summary
+
+
+def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any]) -> Evaluation:
+    return evaluate(act, env, episodes=VERDICT_EPISODES, first_seed=VERDICT_SEED, max_turns=MAX_TURNS)
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """A training's summary as lines for a person."""
+    agree = summary["agreement"]
+    forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
+    long_run = summary["long_run"]
+    rows = (
+        ("training", f"{summary['steps']} turns, {summary['episodes']} episodes, {summary['training_s']:.1f} s"),
+        ("last model", _evaluation_text(summary["last_model"])),
+        ("exported policy", f"{_evaluation_text(summary['exported'])} (of turn {summary['selected_at_step']})"),
+        ("exported as int16", _evaluation_text(summary["exported_int16"])),
+        ("one long episode", f"{long_run['turns']} of {long_run['of']} turns"),
+        ("same action", f"on {agree['states']} visited states as PyTorch: {forms}"),
+    )
+    head = f"{summary['preset']} on {summary['cart']}, seed {summary['seed']}"
+    return "\n".join([head, *(f"  {name:<18} {text}" for name, text in rows)])
+
+
+def _evaluation_text(record: Mapping[str, Any]) -> str:
+    return (
+        f"{record['mean_turns']:.1f} mean turns over {record['episodes']} fresh episodes, "
+        f"{record['episodes_survived']} survived all {record['max_turns']}"
+    )
+
+
+@contextmanager
+def _closing(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    try:
+        yield env
+    finally:
+        env.close()
