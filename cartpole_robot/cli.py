@@ -1,0 +1,220 @@
+"""The command line: arguments in, exit code out. What the verbs do is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cartpole_robot import __version__
+from cartpole_robot.errors import UsageError
+
+DONE, FAILED, USAGE = 0, 1, 2
+_BACKENDS = ("c", "int16", "numpy")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns 0 when it is done, 1 when the run failed or was stopped, 2 for a mistake in its use."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except UsageError as error:
+        print(f"cartpole-robot: {error}", file=sys.stderr)
+        return USAGE
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("cartpole_robot", "firmware_bridge")):
+            raise
+        print(
+            f"cartpole-robot: the package {error.name} is not installed; "
+            f"install this one with its extra: pip install 'cartpole-robot[{arguments.extra}]'",
+            file=sys.stderr,
+        )
+        return USAGE
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except KeyboardInterrupt:
+        print("cartpole-robot: stopped", file=sys.stderr)
+        return FAILED
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.training.config import Learner, load_preset
+    from cartpole_robot.training.run import TrainingJob, resume_training, start_training, summary_text
+
+    if arguments.resume is not None:
+        given = [name for name in ("preset", "cart", "seed", "steps", "out", "learner") if getattr(arguments, name)]
+        if given:
+            raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
+        outcome = resume_training(arguments.resume)
+    else:
+        config = load_preset(arguments.preset or "recommended").changed(
+            steps=arguments.steps, learner=Learner(arguments.learner) if arguments.learner else None
+        )
+        cart = load_cart(arguments.cart or "gym")
+        seed = arguments.seed or 0
+        job = TrainingJob(
+            config=config,
+            cart=cart,
+            rig=arguments.rig,
+            seed=seed,
+            folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
+            tensorboard=arguments.tensorboard,
+        )
+        outcome = start_training(job)
+    if outcome.summary is None:
+        print(
+            f"stopped; the training so far is in {outcome.checkpoint}\n"
+            f"go on with: cartpole-robot train --resume {outcome.folder}",
+            file=sys.stderr,
+        )
+        return FAILED
+    print(json.dumps(dict(outcome.summary), indent=2) if arguments.json else summary_text(outcome.summary))
+    if not arguments.json:
+        print(f"  {'run folder':<18} {outcome.folder}")
+    return DONE
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.judging import JudgingRequest, judge, judgement_text
+
+    record = judge(
+        JudgingRequest(
+            policy=arguments.policy,
+            env_id=arguments.env,
+            rig=arguments.rig,
+            cart=arguments.cart,
+            backend=arguments.backend,
+            episodes=arguments.episodes,
+            max_turns=arguments.turns,
+            first_seed=arguments.first_seed,
+        )
+    )
+    print(json.dumps(record, indent=2) if arguments.json else judgement_text(record))
+    return FAILED if record["faults"] else DONE
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.training.reexport import export_run
+
+    record = export_run(arguments.run_folder, arguments.out, which=arguments.model)
+    if arguments.json:
+        print(json.dumps(record, indent=2))
+    else:
+        for name, value in record.items():
+            print(f"  {name:<14} {value}")
+    return DONE
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.demo import demo
+
+    return demo(arguments.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cartpole-robot",
+        description="Train a cart-pole controller in simulation, export it, and run it on metal.",
+    )
+    parser.add_argument("--version", action="version", version=f"cartpole-robot {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    train = _verb(
+        verbs,
+        "train",
+        "train a DQN, judge it and export it, into one run folder",
+        "cartpole-robot train --preset recommended --cart gym --seed 0 --out runs/first",
+    )
+    train.add_argument("--preset", metavar="NAME|FILE", help="recommended (default), blog, or a .toml file")
+    train.add_argument("--cart", metavar="NAME|FILE", help="gym (default) or a .toml file")
+    train.add_argument("--rig", default="sim", choices=["sim"], help="where to train (default: sim)")
+    train.add_argument("--seed", type=_count_from_zero, metavar="N", help="seed of everything random (default: 0)")
+    train.add_argument("--steps", type=_count, metavar="N", help="training turns (default: the preset's)")
+    train.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PRESET-CART-seedN)")
+    train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a stopped run")
+    train.add_argument(
+        "--learner", choices=["lean", "stock"], help="the leaner DQN (default) or Stable-Baselines3's own"
+    )
+    train.add_argument(
+        "--tensorboard",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write TensorBoard's log (default: yes)",
+    )
+    train.add_argument("--json", action="store_true", help="print the summary as JSON")
+    train.set_defaults(run=_train, extra="train")
+
+    evaluate = _verb(
+        verbs,
+        "evaluate",
+        "count the turns an exported policy survives",
+        "cartpole-robot evaluate runs/first/policy.npz --env CartPole-v1 --episodes 100 --json",
+    )
+    evaluate.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, or the run folder it is in")
+    evaluate.add_argument("--env", metavar="ID", help="another Gymnasium environment, such as CartPole-v1")
+    evaluate.add_argument("--rig", default="sim", choices=["sim"], help="on which rig (default: sim)")
+    evaluate.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
+    evaluate.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
+    evaluate.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes (default: 100)")
+    evaluate.add_argument("--turns", type=_count, default=500, metavar="N", help="longest episode (default: 500)")
+    evaluate.add_argument("--first-seed", type=_count_from_zero, metavar="N", help="seed of the first episode")
+    evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
+    evaluate.set_defaults(run=_evaluate, extra="sim")
+
+    export = _verb(
+        verbs,
+        "export",
+        "write a run's policy as bundle, ONNX and C header",
+        "cartpole-robot export runs/first --out exported",
+    )
+    export.add_argument("run_folder", type=Path, metavar="RUN", help="the run folder of a finished training")
+    export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write; must not exist")
+    export.add_argument(
+        "--model", default="selected", choices=["selected", "last"], help="which model of the run (default: selected)"
+    )
+    export.add_argument("--json", action="store_true", help="print what was written as JSON")
+    export.set_defaults(run=_export, extra="train")
+
+    demonstration = _verb(
+        verbs,
+        "demo",
+        "train, export, evaluate and animate, in one go",
+        "cartpole-robot demo --out runs/demo",
+    )
+    demonstration.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="run folder (default: runs/demo-N, a new one)"
+    )
+    demonstration.set_defaults(run=_demo, extra="train")
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, example: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example: {example}",
+    )
+
+
+def _count(text: str) -> int:
+    number = _count_from_zero(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("expected a whole number of at least 1, got 0")
+    return number
+
+
+def _count_from_zero(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return number

@@ -1,0 +1,117 @@
+"""An exported policy judged on any environment that speaks its interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import ENV_ID
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.network import Backend
+from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.policy import PolicyBundle, load_policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingRequest:
+    """Which policy, on what, for how long. `env_id` is None for this package's environment on `rig` and `cart`."""
+
+    policy: Path
+    env_id: str | None
+    rig: str
+    cart: str | None
+    backend: str
+    episodes: int
+    max_turns: int
+    first_seed: int | None
+
+
+def judge(request: JudgingRequest) -> dict[str, Any]:
+    """The verdict as a JSON object; `evaluation.Evaluation.as_dict` and what it was about. Raises `UsageError`."""
+    path = request.policy / "policy.npz" if request.policy.is_dir() else request.policy
+    bundle = load_policy(path)
+    first_seed = VERDICT_SEED if request.first_seed is None else request.first_seed
+    if request.env_id is None or request.env_id.endswith(ENV_ID):
+        cart = load_cart(request.cart) if request.cart else _own_cart(bundle, path)
+        bundle.check_fits(cart, name=str(path))
+        name = f"{ENV_ID}, rig {request.rig}, cart {cart.name}"
+        options: dict[str, Any] = {"rig": request.rig, "cart": cart}
+        env = _made(ENV_ID, request.max_turns, options)
+    else:
+        if request.cart:
+            raise UsageError(f"--cart {request.cart} and --env {request.env_id}: another environment has its own cart")
+        name = request.env_id
+        env = _made(request.env_id, request.max_turns, {})
+        _check_foreign(bundle, env, path, name)
+    try:
+        result = evaluate(
+            bundle.action_function(Backend(request.backend)),
+            env,
+            episodes=request.episodes,
+            first_seed=first_seed,
+            max_turns=request.max_turns,
+        )
+    finally:
+        env.close()
+    return {
+        "policy": str(path),
+        "policy_hash": bundle.policy_hash(),
+        "environment": name,
+        "backend": request.backend,
+        **result.as_dict(),
+    }
+
+
+def judgement_text(record: Mapping[str, Any]) -> str:
+    """The verdict as lines for a person."""
+    rows = (
+        ("turns survived", f"{record['mean_turns']:.1f} mean, {record['min_turns']} least"),
+        ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_turns']} turns"),
+        ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm"),
+        ("RMS angle", f"{record['rms_angle_rad'] * 1000.0:.2f} mrad"),
+        ("reversals", f"{record['reversals_per_turn']:.3f} a turn"),
+    )
+    head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
+    return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *record["faults"]])
+
+
+def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams:
+    """The cart the policy was trained on, from its provenance."""
+    record = bundle.provenance.get("cart")
+    if not isinstance(record, Mapping):
+        raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
+    return cart_from_dict(record, where=f"{path}: cart")
+
+
+def _made(env_id: str, max_turns: int, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(env_id, max_episode_steps=max_turns, disable_env_checker=True, **options)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UsageError(f"environment {env_id!r}: {error}; install that package") from None
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise UsageError(f"environment {env_id!r} cannot be made ({error}); check its id") from None
+
+
+def _check_foreign(bundle: PolicyBundle, env: gymnasium.Env[Any, Any], path: Path, name: str) -> None:
+    """Hold the policy's interface against what a foreign environment tells of itself; raises `UsageError`."""
+    inputs, outputs = bundle.network.inputs, bundle.network.outputs
+    space = env.observation_space
+    if space.shape != (inputs,):
+        raise UsageError(
+            f"{path}: takes observations of shape ({inputs},), {name} gives {space.shape}; choose another --env"
+        )
+    actions = getattr(env.action_space, "n", None)
+    if actions != outputs:
+        raise UsageError(f"{path}: has {outputs} actions, {name} has {actions}; choose another --env")
+    period_s = getattr(env.unwrapped, "tau", None)
+    if period_s is not None and period_s != bundle.interface.control_period_s:
+        raise UsageError(
+            f"{path}: the policy's control_period_s is {bundle.interface.control_period_s:g}, {name} has {period_s:g}; "
+            "choose another --env"
+        )
