@@ -1,0 +1,76 @@
+# make demo   set up, train, export, evaluate, animate
+# make test   set up, lint, type-check, check the architecture, test
+# Everything is installed into .venv beside this file. PYTHON=... chooses another Python 3.11.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for name in python3.11 python3 python; do \
+	if command -v $$name >/dev/null 2>&1 && \
+	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
+	then echo $$name; break; fi; done)
+
+.PHONY: help setup demo test check pytest display seeds benchmarks pictures clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
+
+setup: $(STAMP) ## make .venv and install into it
+
+$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware -name '*.[ch]')
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
+		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or say make PYTHON=/path/to/python3.11" >&2; \
+		exit 2; \
+	fi
+	@$(PYTHON) -c 'import sysconfig, pathlib, sys; h = pathlib.Path(sysconfig.get_path("include"), "Python.h"); sys.exit(None if h.exists() else f"{h} is missing: install the headers of Python 3.11 (Debian: python3.11-dev)")'
+	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "No C compiler found; install gcc." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
+	$(BIN)/cartpole-robot demo
+
+test: check pytest ## lint, types, architecture, tests
+
+check: $(STAMP) ## lint, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pytest: $(STAMP) display ## the tests alone
+	$(BIN)/python -m pytest
+
+display: ## a virtual display for the tests of PyBullet's window
+	@if ! command -v Xvfb >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
+		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
+			echo "Xvfb is not installed and cannot be from here: the tests of PyBullet's window are skipped." >&2; \
+		else \
+			echo "Installing Xvfb and its OpenGL with apt-get, for the tests of PyBullet's window." >&2; \
+			$$as apt-get update -qq >/dev/null && \
+			$$as apt-get install -qq -y --no-install-recommends xvfb xauth libgl1 libgl1-mesa-dri >/dev/null; \
+		fi; \
+	fi
+
+seeds: $(STAMP) ## train ten seeds of the recommended preset and count the successes
+	$(BIN)/python -m benchmarks.recommended_seeds
+
+benchmarks: $(STAMP) ## environment step and training against their peers
+	$(BIN)/python -m benchmarks.physics_against_gymnasium
+	$(BIN)/python -m benchmarks.environment_step
+	$(BIN)/python -m benchmarks.training_against_zoo
+
+pictures: $(STAMP) ## the README's pictures, made again into docs/
+	$(BIN)/python -m benchmarks.readme_pictures
+
+clean: ## remove .venv and what tools left
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name '*.so' -path './firmware_bridge/*' -delete
