@@ -1,0 +1,80 @@
+"""Train many seeds of a preset from the command line and count the successes.
+
+    python -m benchmarks.recommended_seeds --seeds 10 --workers 2
+
+Each seed is one `cartpole-robot train` in a process of its own: imports, training, verdict and export are in its
+wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine_load import machine_line
+
+SUCCESS_TURNS = 475.0
+
+
+def train_one(preset: str, seed: int, folder: Path) -> dict[str, Any]:
+    """The summary of one training, with its wall time in `wall_s`."""
+    options = ("--preset", preset, "--seed", str(seed), "--json")
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "cartpole_robot", "train", *options, "--out", str(folder / f"seed{seed}")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"seed {seed} failed:\n{done.stderr}")
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return {**summary, "wall_s": time.monotonic() - begin}
+
+
+def main() -> None:
+    """Print a row a seed and the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="recommended")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N-1 (default: 10)")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at a time (default: 1)")
+    arguments = parser.parse_args()
+    print("seed   last model   exported   as int16   long episode   of turn   training s   wall s")
+    results: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.workers) as pool:
+        runs = pool.map(lambda seed: train_one(arguments.preset, seed, Path(folder)), range(arguments.seeds))
+        for result in runs:
+            results.append(result)
+            print(
+                f"{result['seed']:>4}{result['last_model']['mean_turns']:>13.1f}"
+                f"{result['exported']['mean_turns']:>11.1f}{result['exported_int16']['mean_turns']:>11.1f}"
+                f"{result['long_run']['turns']:>15}{result['selected_at_step']:>10}"
+                f"{result['training_s']:>13.1f}{result['wall_s']:>9.1f}",
+                flush=True,
+            )
+    count = len(results)
+    last = sum(result["last_model"]["mean_turns"] >= SUCCESS_TURNS for result in results)
+    exported = sum(result["exported"]["mean_turns"] == 500.0 for result in results)
+    long_run = sum(result["long_run"]["turns"] == result["long_run"]["of"] for result in results)
+    states = sum(result["agreement"]["states"] for result in results)
+    print(f"last model at least {SUCCESS_TURNS:.0f} mean turns over 100 fresh episodes: {last} of {count} seeds")
+    print(f"exported policy 500.0: {exported} of {count}; one episode of 15,000 turns: {long_run} of {count}")
+    for form in ("c", "numpy", "onnxruntime", "int16"):
+        same = sum(result["agreement"][form] for result in results)
+        print(f"{form}: the action of PyTorch on {same} of {states} visited states")
+    walls = [result["wall_s"] for result in results]
+    print(f"wall time a seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
+    print(machine_line())
+
+
+if __name__ == "__main__":
+    main()
