@@ -1,0 +1,75 @@
+"""What several tests share: a cart, an environment, a policy trained in this session, the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import ENV_ID
+from cartpole_robot.network import Network
+from cartpole_robot.params import CartParams
+
+Completed = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def gym_cart() -> CartParams:
+    return load_cart("gym")
+
+
+@pytest.fixture
+def env() -> Iterator[gymnasium.Env]:
+    made = gymnasium.make(ENV_ID, rig="sim", cart="gym")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def random_network() -> Network:
+    return make_network(seed=5)
+
+
+def make_network(seed: int, *, inputs: int = 4, hidden: int = 100, outputs: int = 2) -> Network:
+    rng = np.random.default_rng(seed)
+    return Network(
+        input_gain=rng.uniform(0.3, 5.0, inputs).astype(np.float32),
+        hidden_weight=rng.normal(size=(hidden, inputs)).astype(np.float32),
+        hidden_bias=rng.normal(size=hidden).astype(np.float32),
+        output_weight=rng.normal(size=(outputs, hidden)).astype(np.float32),
+        output_bias=rng.normal(size=outputs).astype(np.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def command_line() -> Callable[..., Completed]:
+    """Run `cartpole-robot` with those words in a process of its own."""
+
+    def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
+        return subprocess.run(
+            [sys.executable, "-m", "cartpole_robot", *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
+    """The run folder of one real training: the recommended preset, whole, seed 0."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = command_line("train", "--seed", 0, "--out", folder, timeout_s=300.0)
+    assert done.returncode == 0, done.stderr
+    return folder

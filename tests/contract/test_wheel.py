@@ -1,0 +1,82 @@
+"""The wheel, installed into an empty environment, steps the environment there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+CODE = """
+import gymnasium, json
+from importlib import resources
+from cartpole_robot.cart_files import cart_names
+from cartpole_robot.network import has_extension
+env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
+env.reset(seed=0)
+turns = 0
+while not env.step(1)[2]:
+    turns += 1
+print(json.dumps({
+    "turns": turns, "carts": cart_names(), "extension": has_extension(),
+    "policy.c": resources.files("firmware_bridge.firmware").joinpath("policy.c").is_file(),
+    "place": __import__("cartpole_robot").__file__,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    source = folder / "source"
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([*words, "--wheel-dir", str(folder), str(source)], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {
+        "cartpole_robot/urdf/cartpole.urdf",
+        "cartpole_robot/carts/gym.toml",
+        "cartpole_robot/training/presets/recommended.toml",
+        "cartpole_robot/training/presets/blog.toml",
+        "cartpole_robot/py.typed",
+        "firmware_bridge/firmware/policy.c",
+        "firmware_bridge/firmware/policy.h",
+        "firmware_bridge/firmware/boards/host/extension.c",
+        "firmware_bridge/_host.pyi",
+    } <= names
+    assert any(name.startswith("firmware_bridge/_host.") and name.endswith(".so") for name in names)
+    assert not any(name.startswith(("tests/", "benchmarks/", "urdf/")) for name in names)
+
+
+def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    import json
+
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    words = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([*words, f"{wheel}[sim]"], check=True)
+    done = subprocess.run([str(python), "-I", "-c", CODE], capture_output=True, text=True, cwd=tmp_path, check=True)
+    found = json.loads(done.stdout)
+    assert found["place"].startswith(str(tmp_path))
+    assert found["carts"] == ["gym"]
+    assert (found["extension"], found["policy.c"]) == (True, True)
+    assert 5 < found["turns"] < 30
+    without_train = subprocess.run(
+        [str(tmp_path / "venv" / "bin" / "cartpole-robot"), "train"], capture_output=True, text=True, check=False
+    )
+    assert without_train.returncode == 2
+    assert "pip install 'cartpole-robot[train]'" in without_train.stderr
+    assert "Traceback" not in without_train.stderr

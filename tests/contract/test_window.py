@@ -1,0 +1,64 @@
+"""PyBullet's window, on a real (virtual) display."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import gymnasium
+env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", render_mode="human")
+env.reset(seed=0)
+for turn in range(10):
+    env.step(turn % 2)
+twin = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0")
+twin.reset(seed=0)
+for turn in range(10):
+    seen = twin.step(turn % 2)[0]
+assert (env.unwrapped._last_observation == seen).all()
+env.close()
+env.close()
+print("window closed")
+"""
+
+
+def test_window_without_a_display_is_an_error_and_not_the_end_of_the_process() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "RigError: PyBullet's window needs a display and DISPLAY is not set" in done.stderr
+
+
+def on_virtual_display(code: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("xvfb-run") is None:
+        assert os.environ.get("CI") != "true", "CI must have Xvfb: the Makefile's target display installs it"
+        pytest.skip("Xvfb is not installed")
+    return subprocess.run(
+        ["xvfb-run", "-a", "-s", "-screen 0 1280x720x24", sys.executable, "-W", "error::UserWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_window_shows_the_episode_and_changes_nothing() -> None:
+    done = on_virtual_display(CODE)
+    assert done.returncode == 0, done.stderr
+    assert "window closed" in done.stdout
+
+
+def test_gymnasiums_checker_passes_with_both_render_modes() -> None:
+    done = on_virtual_display(
+        "import gymnasium\n"
+        "from gymnasium.utils.env_checker import check_env\n"
+        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', render_mode='rgb_array')\n"
+        "check_env(env.unwrapped)\n"
+        "print('checked')\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "checked" in done.stdout

@@ -1,0 +1,104 @@
+"""A training that is interrupted: by Ctrl-C, by SIGTERM, by SIGKILL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cartpole_robot.training.checkpoint import latest_checkpoint
+from cartpole_robot.training.log import LearningLog
+from tests.conftest import Completed
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def start_training(folder: Path, *, steps: int = 8000) -> subprocess.Popen[str]:
+    words = ["train", "--steps", str(steps), "--seed", "0", "--out", str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=folder.parent,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
+    tmp_path: Path, command_line: Callable[..., Completed], number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    process = start_training(run)
+    wait_for(run / "checkpoints" / "step_00005000", process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    checkpoint = latest_checkpoint(run / "checkpoints")
+    assert f"stopped; the training so far is in {checkpoint}" in err
+    assert f"cartpole-robot train --resume {run}" in err
+    assert out == ""
+    stopped_at = int(checkpoint.name.removeprefix("step_"))
+    assert 5000 <= stopped_at < 8000
+    assert not (run / "summary.json").exists()
+
+    done = command_line("train", "--resume", run, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["steps"] == 8000
+    log = LearningLog.load(run)
+    steps = [row.step for row in log.episodes]
+    assert steps == sorted(set(steps))
+    assert steps[0] < 100, "the episodes from before the stop are in the log"
+    assert [row.step for row in log.evaluations] == list(range(1000, 8001, 1000))
+    assert {"policy.npz", "learning_curve.png", "model_last.zip"} <= {path.name for path in run.iterdir()}
+
+
+def test_killed_training_resumes_from_its_last_checkpoint(
+    tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    run = tmp_path / "run"
+    process = start_training(run)
+    wait_for(run / "checkpoints" / "step_00005000", process)
+    process.kill()
+    process.communicate()
+    (run / "checkpoints" / ".step_00006000.partial").mkdir()
+    done = command_line("train", "--resume", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 8000
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_line: Callable[..., Completed]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / "summary.json").unlink()
+    checkpoint = latest_checkpoint(run / "checkpoints")
+    for name in ("model.zip", "replay_memory.pkl", "generators.pkl"):
+        whole = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(whole[: len(whole) // 2])
+        done = command_line("train", "--resume", run)
+        assert done.returncode == 2
+        assert f"{checkpoint}: this checkpoint is damaged" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+        (checkpoint / name).write_bytes(whole)
+    shutil.rmtree(run / "checkpoints")
+    done = command_line("train", "--resume", run)
+    assert (done.returncode, "holds no checkpoint" in done.stderr) == (2, True)

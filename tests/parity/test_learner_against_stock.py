@@ -1,0 +1,120 @@
+"""The leaner DQN against Stable-Baselines3's own: the same draws, the same updates, the same files."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import DQN
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
+from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner, set_network
+from cartpole_robot.training.environment import training_env
+
+
+def learner(cart: CartParams, kind: Learner, *, seed: int = 3) -> DQN:
+    config = load_preset("recommended").changed(learner=kind)
+    return new_learner(config, cart, training_env(cart, "sim", config), seed=seed, tensorboard=None)
+
+
+def parameters(model: DQN) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in (*model.q_net.parameters(), *model.q_net_target.parameters())])
+
+
+def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParams) -> None:
+    """1,200 steps: exploration, greedy actions, sampling, 250 updates and the target's steps, all in one."""
+    stock = learner(gym_cart, Learner.STOCK).learn(1200)
+    lean = learner(gym_cart, Learner.LEAN).learn(1200)  # made only now: making one seeds the global generators
+    assert lean._n_updates == stock._n_updates == 250
+    assert stock.replay_buffer is not None
+    assert lean.replay_buffer is not None
+    assert (lean.replay_buffer.actions == stock.replay_buffer.actions).all()
+    assert (lean.replay_buffer.rewards == stock.replay_buffer.rewards).all()
+    assert lean.exploration_rate == stock.exploration_rate
+    assert (parameters(lean) - parameters(stock)).abs().max() < 1e-5
+
+
+def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(gym_cart: CartParams) -> None:
+    stock, lean = learner(gym_cart, Learner.STOCK), learner(gym_cart, Learner.LEAN)
+    stock.learn(300)
+    lean.replay_buffer = stock.replay_buffer
+    lean._setup_learn(1)
+    for update in range(50):
+        lean.policy.load_state_dict(stock.policy.state_dict())
+        lean.policy.optimizer.load_state_dict(copy.deepcopy(stock.policy.optimizer.state_dict()))
+        losses = []
+        for model in (stock, lean):
+            np.random.seed(update)
+            model.train(gradient_steps=1, batch_size=100)
+            losses.append(model.logger.name_to_value["train/loss"])
+        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+        assert (parameters(lean) - parameters(stock)).abs().max() < 1e-5, f"update {update}"
+
+
+def test_mean_squared_error_is_what_the_blog_preset_minimises(gym_cart: CartParams) -> None:
+    """One update against the gradient written out: d/dQ mean((Q - target)²), through Adagrad's first step."""
+    config = load_preset("blog")
+    env = training_env(gym_cart, "sim", config)
+    model = new_learner(config, gym_cart, env, seed=0, tensorboard=None)
+    model.learn(100)
+    np.random.seed(1)
+    assert model.replay_buffer is not None
+    batch = model.replay_buffer.sample(100)
+    with torch.no_grad():
+        target = batch.rewards + (1 - batch.dones) * 0.5 * model.q_net(batch.next_observations).max(1, keepdim=True)[0]
+    expected = torch.nn.functional.mse_loss(model.q_net(batch.observations).gather(1, batch.actions), target)
+    np.random.seed(1)
+    model.train(gradient_steps=1, batch_size=100)
+    assert model.logger.name_to_value["train/loss"] == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_blog_counts_epsilon_in_episodes_and_has_no_target_network(gym_cart: CartParams) -> None:
+    config = load_preset("blog")
+    model = new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=0, tensorboard=None)
+    model.learn(2000)
+    expected = 1.0 - 0.99 * (model._episode_num / 10_000) / 0.5
+    # The rate is set once a step, before the episode that a step may end is counted.
+    assert model.exploration_rate == pytest.approx(expected, abs=0.99 / 5000 + 1e-12)
+    model._on_step()
+    for online, target in zip(model.q_net.parameters(), model.q_net_target.parameters(), strict=True):
+        assert (online == target).all()
+
+
+def test_plain_dqn_loads_what_the_lean_one_saves(gym_cart: CartParams, tmp_path: Path) -> None:
+    lean = learner(gym_cart, Learner.LEAN)
+    lean.learn(500)
+    lean.save(tmp_path / "model.zip")
+    plain = DQN.load(tmp_path / "model.zip", device="cpu")
+    assert type(plain) is DQN
+    assert not isinstance(plain, LeanDQN)
+    rows = np.random.default_rng(0).normal(scale=0.2, size=(200, 4)).astype(np.float32)
+    expected = network_of(lean).values(rows).argmax(axis=1)
+    assert plain.predict(rows, deterministic=True)[0].tolist() == expected.tolist()
+
+
+def test_network_goes_out_of_a_model_and_back_in(gym_cart: CartParams) -> None:
+    one, other = learner(gym_cart, Learner.LEAN, seed=1), learner(gym_cart, Learner.LEAN, seed=2)
+    network = network_of(one)
+    rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    assert not np.allclose(network_of(other).values(rows), network.values(rows))
+    set_network(other, network)
+    with torch.no_grad():
+        assert other.q_net(torch.from_numpy(rows)).numpy() == pytest.approx(network.values(rows), abs=1e-5)
+
+
+def test_learner_sees_minus_one_for_a_fall_while_turns_are_counted(gym_cart: CartParams) -> None:
+    config: TrainingConfig = load_preset("recommended")
+    env = training_env(gym_cart, "sim", config)
+    env.reset(seed=0)
+    rewards = []
+    terminated = False
+    while not terminated:
+        _, reward, terminated, _, info = env.step(1)
+        rewards.append(reward)
+    assert rewards == [0.0] * (len(rewards) - 1) + [-1.0]
+    assert info["episode"]["l"] == len(rewards)
+    assert info["episode"]["r"] == len(rewards)

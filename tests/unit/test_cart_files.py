@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import math
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from cartpole_robot.cart_files import cart_names, load_cart
+from cartpole_robot.errors import UsageError
+
+GYM = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text(encoding="utf-8")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_gym_cart_is_that_of_the_blog_and_of_gymnasium() -> None:
+    cart = load_cart("gym")
+    assert (cart.pole_cart.cart_mass_kg, cart.pole_cart.pole_mass_kg) == (1.0, 0.1)
+    assert cart.pole_cart.pole_half_length_m == 0.5
+    assert cart.pole_cart.gravity_m_s2 == 9.8
+    assert cart.pole_cart.pole_inertia_kg_m2 == pytest.approx(0.1 * 1.0**2 / 12.0, abs=1e-15)
+    assert [duty * cart.motor.stall_force_n for duty in cart.action_duties] == [-10.0, 10.0]
+    assert (cart.timing.physics_step_s, cart.timing.control_period_s) == (0.02, 0.02)
+    assert cart.limits.cart_position_m == 2.4
+    assert cart.limits.pole_angle_rad == 12 * 2 * math.pi / 360
+
+
+def test_every_number_of_every_cart_names_its_source() -> None:
+    for name in cart_names():
+        cart = load_cart(name)
+        for section in ("pole_cart", "motor", "timing", "limits", "start", "observation_scale"):
+            for key in vars(getattr(cart, section)):
+                assert cart.sources[f"{section}.{key}"], f"{name}: {section}.{key}"
+
+
+def test_other_pole_without_inertia_is_a_uniform_rod(tmp_path: Path) -> None:
+    text = GYM.replace(
+        "gravity_m_s2 = 9.8", "gravity_m_s2 = 9.81\npole_mass_kg = 0.2\npole_half_length_m = 0.3\ncart_mass_kg = 0.7"
+    )
+    body = load_cart(written(tmp_path, text)).pole_cart
+    assert body.pole_inertia_kg_m2 == pytest.approx(0.2 * 0.3**2 / 3.0)
+    assert (body.cart_mass_kg, body.gravity_m_s2) == (0.7, 9.81)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[limits]", "[limit]", "unknown key 'limit'; expected one of"),
+        ("gravity_m_s2", "gravity", "[pole_cart]: unknown key 'gravity'; expected one of"),
+        ("stall_force_n = 10.0", "stall_force_n = -10.0", "[motor]: stall_force_n = -10, expected"),
+        ("stall_force_n = 10.0", 'stall_force_n = "ten"', "[motor] stall_force_n = 'ten', expected a number"),
+        ("stall_force_n = 10.0", "stall_force_n = true", "[motor] stall_force_n = True, expected a number"),
+        ("stall_force_n = 10.0", "stall_force_n = nan", "[motor]: stall_force_n = nan, expected"),
+        ("stall_force_n = 10.0", "", "[motor]: stall_force_n is missing"),
+        ("force_n = [-10.0, 10.0]", "force_n = 10.0", "[actions] force_n = 10.0, expected a list"),
+        ("force_n = [-10.0, 10.0]", "force_n = [-20.0, 10.0]", "asks for duty -2, expected -1 to 1"),
+        ("force_n = [-10.0, 10.0]", "", "[actions]: found nothing, expected either duty or force_n"),
+        ("control_period_s = 0.02", "control_period_s = 0.03", "control period 0.03 s is not a whole number of 0.02 s"),
+        ("format = 1", "format = 2", "format = 2, expected 1"),
+        ("format = 1", "", "format = None, expected 1"),
+        ("[start]", "[start", "is not valid TOML"),
+        (
+            'cart_speed_m_s = { value = 2.0, source = "assumed: round figure for the speeds of a balancing cart" }',
+            'cart_speed_m_s = { source = "assumed" }',
+            "[observation_scale] cart_speed_m_s: value is missing",
+        ),
+    ],
+)
+def test_bad_cart_file_is_named_with_key_value_and_expectation(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in GYM
+    path = written(tmp_path, GYM.replace(old, new, 1))
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        load_cart(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_number_without_a_source_is_refused(tmp_path: Path) -> None:
+    text = re.sub(r'^source = ".*"$', "", GYM, flags=re.MULTILINE)
+    with pytest.raises(UsageError, match="gravity_m_s2 names no source; add source"):
+        load_cart(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere/cart.toml", "no such cart file"), ("lost.toml", "no such cart file"), ("jim", "expected one of .*gym")],
+)
+def test_missing_cart_is_named(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_cart(name)
+
+
+def test_folder_and_binary_are_no_cart_files(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is a folder"):
+        load_cart(tmp_path / "folder.toml")
+    with pytest.raises(UsageError, match="is no text"):
+        load_cart(tmp_path / "binary.toml")

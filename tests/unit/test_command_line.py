@@ -1,0 +1,152 @@
+"""Every mistake on the command line: exit code 2, one line that names it, no traceback, nothing overwritten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+
+CommandLine = Callable[..., Completed]
+
+
+def assert_refused(done: Completed, *parts: str) -> None:
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("cartpole-robot: ")
+    for part in parts:
+        assert part in lines[0]
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
+        (("train", "--cart", "jim"), ("'jim'", "expected one of gym")),
+        (("train", "--preset", "best"), ("'best'", "blog, recommended")),
+        (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
+        (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),
+        (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
+        (("train", "--preset", "blog", "--learner", "stock"), ("learner = 'stock'",)),
+        (("evaluate", "missing.npz"), ("missing.npz", "no such policy")),
+        (("export", "nowhere", "--out", "x"), ("nowhere", "is no run folder")),
+    ],
+)
+def test_mistake_is_named_in_one_line(
+    command_line: CommandLine, tmp_path: Path, words: tuple[object, ...], parts: tuple[str, ...]
+) -> None:
+    assert_refused(command_line(*words, cwd=tmp_path), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("train", "--steps", "0"), ("train", "--steps", "many"), ("fly",), ("evaluate",)])
+def test_bad_usage_exits_with_2_and_shows_the_usage(command_line: CommandLine, words: tuple[str, ...]) -> None:
+    done = command_line(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: cartpole-robot")
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_cart_file_is_named_with_its_key(command_line: CommandLine, tmp_path: Path) -> None:
+    from importlib import resources
+
+    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\npole_mass_kg = -0.1"))
+    assert_refused(
+        command_line("train", "--cart", path, cwd=tmp_path), str(path), "pole_mass_kg = -0.1", "greater than 0"
+    )
+    path.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.03"))
+    assert_refused(command_line("train", "--cart", path, cwd=tmp_path), "0.03 s is not a whole number of 0.02 s")
+
+
+def test_run_folder_that_exists_is_left_as_it_is(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("keep me")
+    assert_refused(command_line("train", "--out", tmp_path / "run"), str(tmp_path / "run"), "exists already")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_run_folder_that_cannot_be_made_is_named(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(command_line("train", "--out", tmp_path / "file" / "run"), "cannot be made")
+
+
+def test_help_of_every_verb_has_an_example(command_line: CommandLine) -> None:
+    overview = command_line("--help").stdout
+    for verb in ("train", "evaluate", "export", "demo"):
+        assert f"  {verb} " in overview
+        text = command_line(verb, "--help").stdout
+        assert f"example: cartpole-robot {verb}" in text
+
+
+def test_finished_run_is_not_resumed(command_line: CommandLine, trained_run: Path) -> None:
+    assert_refused(command_line("train", "--resume", trained_run), "this training is finished")
+
+
+def test_evaluation_in_gymnasiums_own_environment(command_line: CommandLine, trained_run: Path) -> None:
+    done = command_line("evaluate", trained_run / "policy.npz", "--env", "CartPole-v1", "--episodes", 100, "--json")
+    record = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert (record["environment"], record["episodes_survived"], record["mean_turns"]) == ("CartPole-v1", 100, 500.0)
+
+
+def test_long_episode_in_gymnasiums_own_environment(command_line: CommandLine, trained_run: Path) -> None:
+    done = command_line("evaluate", trained_run, "--env", "CartPole-v1", "--episodes", 1, "--turns", 15_000, "--json")
+    assert json.loads(done.stdout)["min_turns"] == 15_000
+
+
+@pytest.mark.parametrize(
+    ("env_id", "parts"),
+    [
+        ("MountainCar-v0", ("takes observations of shape (4,)", "gives (2,)")),
+        ("Nothing-v0", ("'Nothing-v0' cannot be made",)),
+        ("nowhere:Nothing-v0", ("'nowhere:Nothing-v0' cannot be made",)),
+    ],
+)
+def test_environment_that_does_not_fit_is_named(
+    command_line: CommandLine, trained_run: Path, env_id: str, parts: tuple[str, ...]
+) -> None:
+    assert_refused(command_line("evaluate", trained_run, "--env", env_id), *parts)
+
+
+def test_cart_of_another_interface_is_refused_with_both_values(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path
+) -> None:
+    from importlib import resources
+
+    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    path = tmp_path / "slow.toml"
+    path.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.04"))
+    done = command_line("evaluate", trained_run, "--cart", path)
+    assert_refused(done, "control_period_s is 0.02, the cart 'slow' has 0.04")
+
+
+def test_export_again_writes_the_same_policy(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
+    done = command_line("export", trained_run, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    summary = json.loads((trained_run / "summary.json").read_text())
+    assert record["policy_hash"] == summary["policy_hash"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"policy.npz", "policy.onnx", "policy_weights.h"}
+    assert_refused(command_line("export", trained_run, "--out", tmp_path / "out"), "exists already")
+
+
+@pytest.mark.parametrize("kept", [0, 100, -1])
+def test_truncated_model_is_named_and_nothing_is_written(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path, kept: int
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    model = run / "model_selected.zip"
+    model.write_bytes(model.read_bytes()[:kept])
+    done = command_line("export", run, "--out", tmp_path / "out")
+    assert_refused(done, str(model), "is not a readable model")
+    assert not (tmp_path / "out").exists()

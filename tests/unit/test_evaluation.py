@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+
+from cartpole_robot.evaluation import evaluate, visited_observations
+
+
+def follow_the_pole(observation: np.ndarray) -> int:
+    """Balances for a while: push under the lean and under the lean to come."""
+    return int(observation[2] + 0.3 * observation[3] > 0)
+
+
+def test_turns_are_those_of_a_plain_loop(env: gymnasium.Env) -> None:
+    expected = []
+    for seed in range(40, 50):
+        env.reset(seed=seed)
+        turns, ended = 0, False
+        while not ended:
+            _, _, terminated, truncated, _ = env.step(1)
+            turns, ended = turns + 1, terminated or truncated
+        expected.append(turns)
+    found = evaluate(lambda observation: 1, env, episodes=10, first_seed=40, max_turns=500)
+    assert found.turns == tuple(expected)
+    assert found.mean_turns == np.mean(expected)
+    assert found.reversals_per_turn == 0.0
+
+
+def test_episode_is_cut_at_max_turns(env: gymnasium.Env) -> None:
+    found = evaluate(follow_the_pole, env, episodes=3, first_seed=0, max_turns=30)
+    assert found.turns == (30, 30, 30)
+    assert found.as_dict()["episodes_survived"] == 3
+    assert found.reversals_per_turn > 0.0
+
+
+def test_rms_is_that_of_the_visited_states(env: gymnasium.Env) -> None:
+    observation, _ = env.reset(seed=7)
+    seen = []
+    for _ in range(20):
+        seen.append(observation)
+        observation = env.step(follow_the_pole(observation))[0]
+    found = evaluate(follow_the_pole, env, episodes=1, first_seed=7, max_turns=20)
+    rms = np.sqrt((np.array(seen, np.float64) ** 2).mean(axis=0))
+    assert (found.rms_position_m, found.rms_angle_rad) == pytest.approx((rms[0], rms[2]))
+
+
+def test_visited_observations_repeat_by_seed(env: gymnasium.Env) -> None:
+    first = visited_observations(follow_the_pole, env, count=300, first_seed=9)
+    again = visited_observations(follow_the_pole, env, count=300, first_seed=9)
+    assert first.shape == (300, 4)
+    assert (first == again).all()

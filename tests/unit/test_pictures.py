@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from PIL import Image
+
+from cartpole_robot.animation import save_animation
+from cartpole_robot.params import CartParams
+from cartpole_robot.rendering import draw_cart_pole
+from cartpole_robot.signals import State
+from cartpole_robot.training.config import load_preset
+from cartpole_robot.training.curve import draw_learning_curve
+from cartpole_robot.training.log import EpisodeRow, EvaluationRow, LearningLog
+
+
+def test_animation_has_a_frame_every_40_ms_and_plays_in_real_time(
+    env: gymnasium.Env, gym_cart: CartParams, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.gif"
+    turns = save_animation(lambda obs: int(obs[2] + 0.3 * obs[3] > 0), env, gym_cart, path, duration_s=1.0, seed=0)
+    image = Image.open(path)
+    assert (turns, image.n_frames, image.size) == (50, 25, (640, 360))  # type: ignore[attr-defined]
+    assert image.info["duration"] == 40
+    frames = []
+    for index in (0, 24):
+        image.seek(index)
+        frames.append(np.asarray(image.convert("RGB"), np.int16))
+    assert np.abs(frames[0] - frames[1]).max() > 100, "the cart moves"
+
+
+def test_pole_is_drawn_on_the_side_it_leans_to(gym_cart: CartParams) -> None:
+    for angle in (-0.5, 0.5):
+        picture = np.asarray(draw_cart_pole(gym_cart, State(0.0, 0.0, angle, 0.0)), np.int16)
+        amber = (picture[:, :, 0] - picture[:, :, 2] > 100)[:250]
+        assert np.sign(np.nonzero(amber)[1].mean() - 320) == np.sign(angle)
+
+
+def test_duty_is_drawn_as_an_arrow_to_its_side(gym_cart: CartParams) -> None:
+    for duty in (-1.0, 1.0):
+        picture = np.asarray(draw_cart_pole(gym_cart, State(0.0, 0.0, 0.0, 0.0), duty=duty), np.int16)
+        green = picture[:, :, 1] - picture[:, :, 0] > 60
+        assert np.sign(np.nonzero(green)[1].mean() - 320) == np.sign(duty)
+
+
+def test_learning_curve_is_drawn_for_any_log(tmp_path: Path) -> None:
+    config = load_preset("recommended")
+    logs = {
+        "empty": LearningLog(),
+        "short": LearningLog([EpisodeRow(10, 10, 1.0)], [EvaluationRow(10, 9.0, 0.1)]),
+        "long": LearningLog([EpisodeRow(10 * n, n % 50, 1.0 / n) for n in range(1, 3000)], []),
+    }
+    for name, log in logs.items():
+        path = tmp_path / f"{name}.png"
+        draw_learning_curve(log, config, path, title=name)
+        assert Image.open(path).size == (1040, 546)
