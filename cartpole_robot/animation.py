@@ -32,7 +32,8 @@ def save_animation(
             caption = f"{(turn - 1) * period_s:4.1f} s   turn {turn - 1}"
             duty = cart.action_duties[action]
             frame = draw_cart_pole(cart, State(*observation.tolist()), duty=duty, caption=caption)
-            frames.append(frame.quantize(_COLOURS))
+            palette = frame.quantize(_COLOURS) if not frames else frames[0]  # one for all: thirty times faster
+            frames.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
         observation, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             break

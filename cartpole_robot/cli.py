@@ -1,4 +1,7 @@
-"""The command line: arguments in, exit code out. What the verbs do is elsewhere."""
+"""The command line: arguments in, exit code out. What the verbs do is elsewhere.
+
+Heavy packages are imported only after the arguments have been looked at: a mistake is answered at once.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
+from cartpole_robot.run_folder import read_run
 
 DONE, FAILED, USAGE = 0, 1, 2
 _BACKENDS = ("c", "int16", "numpy")
@@ -42,13 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from cartpole_robot.cart_files import load_cart
-    from cartpole_robot.training.config import Learner, load_preset
-    from cartpole_robot.training.run import TrainingJob, resume_training, start_training, summary_text
+    from cartpole_robot.training.config import Learner, check_seed, load_preset
 
     if arguments.resume is not None:
-        given = [name for name in ("preset", "cart", "seed", "steps", "out", "learner") if getattr(arguments, name)]
+        options = ("preset", "cart", "seed", "steps", "out", "learner")
+        given = [name for name in options if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
+        read_run(arguments.resume)
+        from cartpole_robot.training.run import resume_training
+
         outcome = resume_training(arguments.resume)
     else:
         config = load_preset(arguments.preset or "recommended").changed(
@@ -56,6 +63,9 @@ def _train(arguments: argparse.Namespace) -> int:
         )
         cart = load_cart(arguments.cart or "gym")
         seed = arguments.seed or 0
+        check_seed(seed)
+        from cartpole_robot.training.run import TrainingJob, start_training
+
         job = TrainingJob(
             config=config,
             cart=cart,
@@ -72,6 +82,8 @@ def _train(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return FAILED
+    from cartpole_robot.training.run import summary_text
+
     print(json.dumps(dict(outcome.summary), indent=2) if arguments.json else summary_text(outcome.summary))
     if not arguments.json:
         print(f"  {'run folder':<18} {outcome.folder}")
@@ -98,6 +110,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    read_run(arguments.run_folder)
     from cartpole_robot.training.reexport import export_run
 
     record = export_run(arguments.run_folder, arguments.out, which=arguments.model)

@@ -83,6 +83,8 @@ def require_positive(record: object, *names: str) -> None:
 def _converted(hint: Any, value: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it; raises `UsageError` beginning with `where`."""
     if typing.get_origin(hint) is typing.Union or type(hint).__name__ == "UnionType":
+        if value is None:  # from JSON; TOML has no null
+            return None
         return _converted(next(h for h in typing.get_args(hint) if h is not type(None)), value, where)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):

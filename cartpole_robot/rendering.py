@@ -12,7 +12,7 @@ from cartpole_robot.signals import State
 
 WIDTH_PX = 640
 HEIGHT_PX = 360
-_OVERSAMPLING = 2  # drawn larger, then reduced: smooth edges
+_OVERSAMPLING = 3  # drawn larger, then reduced: smooth edges
 _PAPER, _INK, _FAINT = (252, 252, 250), (55, 60, 68), (205, 209, 214)
 _CART, _POLE, _LIMIT, _PUSH = (33, 90, 153), (222, 135, 40), (190, 60, 60), (60, 150, 95)
 
@@ -57,7 +57,7 @@ def draw_cart_pole(cart: CartParams, state: State, *, duty: float = 0.0, caption
         _arrow(pen, (x, rail_y + 0.08 * height), duty * 0.08 * width, width // 160)
     if caption:
         pen.text((0.025 * width, 0.03 * height), caption, fill=_INK, font_size=height // 20)
-    return image.resize((WIDTH_PX, HEIGHT_PX), Image.Resampling.BOX)
+    return image.reduce(_OVERSAMPLING)
 
 
 def _disc(pen: ImageDraw.ImageDraw, centre: Point, radius: float, colour: tuple[int, int, int]) -> None:

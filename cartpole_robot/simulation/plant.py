@@ -8,6 +8,7 @@ so many run in one process.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def _engine_chatter_muted() -> Iterator[None]:
         for number in (1, 2):
             os.dup2(nowhere, number)
         yield
+        ctypes.CDLL(None).fflush(None)  # C has a buffer of its own, which would else be emptied when the process ends
     finally:
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)

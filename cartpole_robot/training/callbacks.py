@@ -148,14 +148,16 @@ class ProgressBar(BaseCallback):
 
 
 class StopOnSignal(BaseCallback):
-    """Ends the training between two steps after SIGINT (Ctrl-C) or SIGTERM; the second signal ends it at once.
+    """Ends the training after SIGINT (Ctrl-C) or SIGTERM; the second signal ends it at once.
 
+    It ends where a block of `block_steps` (those between two updates) does, so that a resumed training keeps the beat.
     A context manager: the handlers stand only inside it, and only in the main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block_steps: int) -> None:
         super().__init__()
         self.was_asked = False
+        self._block_steps = block_steps
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
@@ -173,4 +175,4 @@ class StopOnSignal(BaseCallback):
         self.was_asked = True
 
     def _on_step(self) -> bool:
-        return not self.was_asked
+        return not (self.was_asked and self.num_timesteps % self._block_steps == 0)

@@ -6,7 +6,6 @@ import dataclasses
 import pickle
 import random
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from stable_baselines3 import DQN
 from cartpole_robot.errors import UsageError
 from cartpole_robot.network import Network
 from cartpole_robot.training.config import TrainingConfig
-from cartpole_robot.training.dqn import load_learner
+from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner
 from cartpole_robot.training.log import EvaluationRow, LearningLog
 
 
@@ -79,14 +78,14 @@ def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, 
     Only the episode that was under way is not kept; the next step begins a new one. Raises `UsageError`.
     """
     try:
-        model = load_learner(str(path / "model.zip"), config, env)
+        model = load_learner(path / "model.zip", config, env)
         model.load_replay_buffer(path / "replay_memory.pkl")
         generators = pickle.loads((path / "generators.pkl").read_bytes())
         random.setstate(generators["python"])
         np.random.set_state(generators["numpy"])
         torch.set_rng_state(torch.from_numpy(generators["torch"]))
         selected = _load_selected(path / "selected.npz")
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except (*MODEL_FILE_ERRORS, pickle.UnpicklingError) as error:
         raise UsageError(
             f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "
             "delete it and resume from the one before"

@@ -6,6 +6,8 @@ in front of the first layer, inside the model, so that a saved model takes obser
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
@@ -21,6 +23,11 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.training.config import EpsilonClock, Learner, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.epsilon import annealed_epsilon
 
+# What SB3's load raises for a file that it cannot read; the assertion is its own "No data found in the saved file".
+MODEL_FILE_ERRORS = (
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, AssertionError),
+    zipfile.BadZipFile,
+)
 _OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {
     Optimizer.ADAMW: torch.optim.AdamW,
     Optimizer.ADAGRAD: torch.optim.Adagrad,
@@ -61,7 +68,9 @@ class LeanDQN(DQN):
     epsilon_episodes: int | None = None  # episodes in the whole training, where epsilon counts episodes
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_greedy_weights", "_pairs"]
+        # SB3 sets the replay class up from n_steps; saved, it would be taken for a caller's own at the next load.
+        own = ["_greedy_weights", "_pairs", "replay_buffer_class", "replay_buffer_kwargs"]
+        return [*super()._excluded_save_params(), *own]
 
     def _greedy_action(self) -> int:
         weights = self.__dict__.get("_greedy_weights")
@@ -180,9 +189,15 @@ def new_learner(
     return model
 
 
-def load_learner(path: str, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:
-    """The learner saved in that SB3 file, of the class that `config` names."""
-    return (LeanDQN if config.learner is Learner.LEAN else DQN).load(path, env=env, device="cpu")
+def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:
+    """The learner saved in that SB3 file, of the class that `config` names.
+
+    Raises one of `MODEL_FILE_ERRORS` for a file that is missing, truncated or none of SB3's.
+    """
+    kind = LeanDQN if config.learner is Learner.LEAN else DQN
+    return kind.load(
+        path, env=env, device="cpu", custom_objects={"replay_buffer_class": None, "replay_buffer_kwargs": {}}
+    )
 
 
 def network_of(model: DQN) -> Network:

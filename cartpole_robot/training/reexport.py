@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from cartpole_robot.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import float_action_function
 from cartpole_robot.run_folder import SUMMARY_FILE, read_json
-from cartpole_robot.training.dqn import load_learner, network_of
+from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner, network_of
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.parity import agreement
 from cartpole_robot.training.run import PARITY_STATES, job_from_folder
@@ -31,8 +30,8 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
         raise UsageError(f"{out}: exists already; choose another --out")
     path = run_folder / f"model_{which}.zip"
     try:
-        model = load_learner(str(path), job.config, None)
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        model = load_learner(path, job.config, None)
+    except MODEL_FILE_ERRORS as error:
         raise UsageError(
             f"{path}: is not a readable model ({type(error).__name__}: {error}); "
             "train again, or export the other with --model"

@@ -136,7 +136,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         env = stack.enter_context(_closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
         evaluation = GreedyEvaluation(state, job.config, env)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
-        stop = stack.enter_context(StopOnSignal())
+        stop = stack.enter_context(StopOnSignal(job.config.train_every_steps))
         _learn(job, state, evaluation, checkpointing, stop)
         if stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())

@@ -1,0 +1,7 @@
+"""`python -m cartpole_robot`, the same as the command `cartpole-robot`."""
+
+import sys
+
+from cartpole_robot.cli import main
+
+sys.exit(main())
