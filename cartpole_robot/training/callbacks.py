@@ -103,21 +103,21 @@ class Checkpointing(BaseCallback):
 
 
 class ProgressBar(BaseCallback):
-    """A bar on stderr: steps, recent turns an episode, epsilon, last greedy evaluation."""
+    """A bar on stderr: turns (or episodes, where they end the training), their length, epsilon, last evaluation."""
 
-    def __init__(self, state: TrainingState, steps: int) -> None:
+    def __init__(self, state: TrainingState, config: TrainingConfig) -> None:
         super().__init__()
         self._state = state
-        self._steps = steps
+        self._config = config
         self._recent: deque[int] = deque(maxlen=20)
         self._bar: tqdm[Any] | None = None
 
     def _on_training_start(self) -> None:
         self._bar = tqdm(
-            total=self._steps,
-            initial=self.num_timesteps,
+            total=self._config.episodes or self._config.steps,
+            initial=len(self._state.log.episodes) if self._config.episodes else self.num_timesteps,
             desc="training",
-            unit=" turns",
+            unit=" episodes" if self._config.episodes else " turns",
             file=sys.stderr,
             mininterval=0.2 if sys.stderr.isatty() else 5.0,
             dynamic_ncols=True,
@@ -125,8 +125,9 @@ class ProgressBar(BaseCallback):
 
     def _on_step(self) -> bool:
         assert self._bar is not None
-        self._bar.update()
-        if self.locals["dones"][0]:
+        has_ended = bool(self.locals["dones"][0])
+        self._bar.update(has_ended if self._config.episodes else 1)
+        if has_ended:
             log = self._state.log
             self._recent.append(log.episodes[-1].turns)
             greedy = f"{log.evaluations[-1].mean_turns:.0f}" if log.evaluations else "-"

@@ -154,7 +154,7 @@ def _learn(
     stop: StopOnSignal,
 ) -> None:
     """Run the learner to the end of its steps or episodes, or until it is asked to stop."""
-    bar = ProgressBar(state, job.config.steps)
+    bar = ProgressBar(state, job.config)
     watchers = [EpisodeLogging(state, job.config.episodes), evaluation, checkpointing, bar, stop]
     try:
         state.model.learn(
