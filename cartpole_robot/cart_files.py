@@ -6,14 +6,16 @@ Every number names its source: the file has a `source`, a section may have anoth
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart_parts import Friction
 from cartpole_robot.configuration import check_keys, read_toml, record_from_table
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import SECTIONS, CartParams
+from cartpole_robot.params import OPTIONAL_SECTIONS, SECTIONS, CartParams
 from cartpole_robot.rigid_body import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 
 CART_FILE_FORMAT = 1
@@ -50,14 +52,19 @@ def _parsed(tables: dict[str, Any], path: Path) -> CartParams:
             f"{path}: format = {tables.get('format')!r}, expected {CART_FILE_FORMAT}; this version reads no other"
         )
     sources: dict[str, str] = {}
+    present = [name for name in SECTIONS if name in tables or name not in OPTIONAL_SECTIONS]
     plain = {
         name: _plain_numbers(_table(tables, name, path), name, sources, str(tables.get("source", "")), path)
-        for name in [*SECTIONS, "actions"]
+        for name in [*present, "actions"]
     }
     _fill_from_urdf(plain["pole_cart"], sources)
     records: dict[str, Any] = {
-        name: record_from_table(kind, plain[name], where=f"{path}: [{name}]") for name, kind in SECTIONS.items()
+        name: record_from_table(SECTIONS[name], plain[name], where=f"{path}: [{name}]") for name in present
     }
+    records.setdefault("friction", Friction())
+    for name, record in records.items():
+        for field in dataclasses.fields(record):
+            sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
     duties = _action_duties(plain["actions"], records["motor"].stall_force_n, f"{path}: [actions]")
     description = tables.get("description", "")
     try:

@@ -80,6 +80,16 @@ def require_positive(record: object, *names: str) -> None:
         )
 
 
+def require_not_negative(record: object, *names: str) -> None:
+    """Nothing when each named attribute is a finite number of at least 0, else `ValueError` with name and value."""
+    for name in names:
+        value = getattr(record, name)
+        require(
+            math.isfinite(value) and value >= 0.0,
+            f"{name} = {value:g}, expected a finite number of at least 0; correct it",
+        )
+
+
 def _converted(hint: Any, value: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it; raises `UsageError` beginning with `where`."""
     if typing.get_origin(hint) is typing.Union or type(hint).__name__ == "UnionType":

@@ -14,122 +14,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cartpole_robot.configuration import record_from_table, require, require_positive
+from cartpole_robot.cart_parts import (
+    Delay,
+    Encoders,
+    Friction,
+    Limits,
+    Motor,
+    ObservationScale,
+    PoleCart,
+    StartSpread,
+    Timing,
+)
+from cartpole_robot.configuration import record_from_table, require
 from cartpole_robot.errors import UsageError
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoleCart:
-    """The rigid body: a cart that slides along a level track and a pole hinged on it.
-
-    `pole_half_length_m` is the distance from the hinge to the pole's centre of mass, half of a uniform pole;
-    `pole_inertia_kg_m2` is about that centre, across the plane of motion.
-    """
-
-    cart_mass_kg: float
-    pole_mass_kg: float
-    pole_half_length_m: float
-    pole_inertia_kg_m2: float
-    gravity_m_s2: float
-
-    def __post_init__(self) -> None:
-        require_positive(self, *(f.name for f in dataclasses.fields(self)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Motor:
-    """What moves the cart. `stall_force_n` is the force on a cart at rest at full duty."""
-
-    stall_force_n: float
-
-    def __post_init__(self) -> None:
-        require_positive(self, "stall_force_n")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """The two clocks of a rollout: the physics step and the control period, a whole number of the first."""
-
-    physics_step_s: float
-    control_period_s: float
-
-    def __post_init__(self) -> None:
-        require_positive(self, "physics_step_s", "control_period_s")
-        steps = self.control_period_s / self.physics_step_s
-        if abs(steps - round(steps)) > 1e-9 * steps or round(steps) < 1:
-            low = max(1, math.floor(steps)) * self.physics_step_s
-            high = (math.floor(steps) + 1) * self.physics_step_s
-            choices = f"{high:g} s" if low >= high else f"{high:g} s or {low:g} s"
-            raise ValueError(
-                f"control period {self.control_period_s:g} s is not a whole number of {self.physics_step_s:g} s "
-                f"physics steps; use {choices}"
-            )
-
-    @property
-    def physics_steps_per_period(self) -> int:
-        """Physics steps in one control period."""
-        return round(self.control_period_s / self.physics_step_s)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Where an episode ends: the cart's distance from the middle, the pole's angle from upright."""
-
-    cart_position_m: float
-    pole_angle_rad: float
-
-    def __post_init__(self) -> None:
-        require_positive(self, "cart_position_m", "pole_angle_rad")
-        require(
-            self.pole_angle_rad < math.pi / 2,
-            f"pole_angle_rad = {self.pole_angle_rad:g}, expected less than pi/2; a lying pole cannot be balanced",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObservationScale:
-    """The size of each signal while balancing; a network sees the observation divided by it."""
-
-    cart_position_m: float
-    cart_speed_m_s: float
-    pole_angle_rad: float
-    pole_speed_rad_s: float
-
-    def __post_init__(self) -> None:
-        require_positive(self, *(f.name for f in dataclasses.fields(self)))
-
-    def as_tuple(self) -> tuple[float, float, float, float]:
-        """The four sizes in the order of the observation."""
-        return (self.cart_position_m, self.cart_speed_m_s, self.pole_angle_rad, self.pole_speed_rad_s)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StartSpread:
-    """An episode starts with each signal drawn uniformly from [-spread, spread]."""
-
-    cart_position_m: float
-    cart_speed_m_s: float
-    pole_angle_rad: float
-    pole_speed_rad_s: float
-
-    def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            require(
-                math.isfinite(value) and value >= 0.0,
-                f"{f.name} = {value:g}, expected a finite number of at least 0; correct it",
-            )
-
-    def as_tuple(self) -> tuple[float, float, float, float]:
-        """The four spreads in the order of the observation."""
-        return (self.cart_position_m, self.cart_speed_m_s, self.pole_angle_rad, self.pole_speed_rad_s)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CartParams:
     """One cart, whole.
 
-    `action_duties` is the action table: the duty in [-1, 1] that each discrete action asks for. `sources` says
+    `action_duties` is the action table: the duty in [-1, 1] that each discrete action asks for. A cart without
+    `encoders` is an ideal one whose state is known exactly. `sources` says
     where each number comes from, by "section.key"; it takes no part in comparisons.
     """
 
@@ -137,11 +42,14 @@ class CartParams:
     description: str
     pole_cart: PoleCart
     motor: Motor
+    friction: Friction
+    delay: Delay
     timing: Timing
     limits: Limits
     observation_scale: ObservationScale
     start: StartSpread
     action_duties: tuple[float, ...]
+    encoders: Encoders | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -166,6 +74,49 @@ class CartParams:
                 f"start.{key} = {spread:g} reaches the limit {limit:g} at which an episode ends; start closer to 0",
             )
 
+        self._check_force()
+        self._check_encoders()
+
+    def _check_force(self) -> None:
+        """Raises ValueError for an action that moves nothing and for a cart that cannot get under its leaning pole."""
+        motor, body = self.motor, self.pole_cart
+        for duty in self.action_duties:
+            require(
+                duty == 0.0 or abs(duty) > motor.dead_zone_duty,
+                f"the action table asks for duty {duty:g}, inside the dead zone of {motor.dead_zone_duty:g}; raise it",
+            )
+        usable = (min(-min(self.action_duties), max(self.action_duties)) - motor.dead_zone_duty) / (
+            1.0 - motor.dead_zone_duty
+        )
+        force_n = usable * motor.stall_force_n - self.friction.cart_static_n
+        needed_n = (body.cart_mass_kg + body.pole_mass_kg) * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
+        require(
+            force_n > needed_n,
+            f"the actions leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
+            f"{self.limits.arming_angle_rad:g} needs {needed_n:.3g} N; use a stronger action or a smaller arming angle",
+        )
+
+    def _check_encoders(self) -> None:
+        """Raises ValueError where one count in a control period reads as more than a quarter of the speed scale."""
+        if self.encoders is None:
+            return
+        period_s = self.timing.control_period_s
+        for name, counts, unit, scale in (
+            ("cart_counts_per_m", self.encoders.cart_counts_per_m, "m/s", self.observation_scale.cart_speed_m_s),
+            (
+                "pole_counts_per_turn",
+                self.encoders.pole_counts_per_rad,
+                "rad/s",
+                self.observation_scale.pole_speed_rad_s,
+            ),
+        ):
+            speed = 1.0 / (counts * period_s)
+            require(
+                speed <= scale / 4.0,
+                f"encoders.{name} is too coarse: one count in {period_s:g} s reads as {speed:.3g} {unit}, expected at "
+                f"most {scale / 4.0:.3g} (a quarter of its scale); use a finer encoder or a longer control period",
+            )
+
     def as_dict(self) -> dict[str, object]:
         """The numbers as nested dicts, without the sources: what provenance records."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
@@ -182,6 +133,9 @@ class CartParams:
 SECTIONS: dict[str, type] = {
     "pole_cart": PoleCart,
     "motor": Motor,
+    "friction": Friction,
+    "encoders": Encoders,
+    "delay": Delay,
     "timing": Timing,
     "limits": Limits,
     "start": StartSpread,
@@ -189,11 +143,15 @@ SECTIONS: dict[str, type] = {
 }
 """The parts of a cart that are records of their own, by the name they have in cart files and in `CartParams`."""
 
+OPTIONAL_SECTIONS = ("friction", "encoders")
+
 
 def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
     """The cart that `CartParams.as_dict` wrote, perhaps by way of JSON. Raises `UsageError` beginning with `where`."""
     plain = {**values, "action_duties": tuple(values.get("action_duties", ()))}
     for name, kind in SECTIONS.items():
+        if name == "encoders" and values.get(name) is None:
+            continue
         plain[name] = record_from_table(kind, _as_table(values.get(name), f"{where}: {name}"), where=f"{where}: {name}")
     try:
         return CartParams(**plain)

@@ -9,6 +9,7 @@ import pytest
 
 from cartpole_robot.cart_files import cart_names, load_cart
 from cartpole_robot.errors import UsageError
+from cartpole_robot.params import SECTIONS
 
 GYM = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text(encoding="utf-8")
 
@@ -34,7 +35,7 @@ def test_gym_cart_is_that_of_the_blog_and_of_gymnasium() -> None:
 def test_every_number_of_every_cart_names_its_source() -> None:
     for name in cart_names():
         cart = load_cart(name)
-        for section in ("pole_cart", "motor", "timing", "limits", "start", "observation_scale"):
+        for section in (name for name in SECTIONS if getattr(cart, name) is not None):
             for key in vars(getattr(cart, section)):
                 assert cart.sources[f"{section}.{key}"], f"{name}: {section}.{key}"
 

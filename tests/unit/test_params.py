@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from cartpole_robot.params import CartParams, Limits, PoleCart, StartSpread, Timing, cart_from_dict
+from cartpole_robot.cart_parts import Apply, Encoders, Limits, PoleCart, StartSpread, Timing
+from cartpole_robot.params import CartParams, cart_from_dict
 
 BODY = {
     "cart_mass_kg": 1.0,
@@ -47,7 +48,7 @@ def test_physics_steps_per_period(step_s: float, period_s: float, count: int | N
 
 def test_angle_limit_of_a_lying_pole_is_refused() -> None:
     with pytest.raises(ValueError, match=r"pole_angle_rad = 1\.6"):
-        Limits(cart_position_m=1.0, pole_angle_rad=1.6)
+        Limits(cart_position_m=1.0, pole_angle_rad=1.6, arming_angle_rad=0.1)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,54 @@ def test_fingerprint_follows_the_numbers_and_not_the_name(gym_cart: CartParams) 
     heavier = dataclasses.replace(gym_cart, pole_cart=dataclasses.replace(gym_cart.pole_cart, cart_mass_kg=1.1))
     assert renamed.fingerprint() == gym_cart.fingerprint()
     assert heavier.fingerprint() != gym_cart.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"limits": {"arming_angle_rad": 0.2}, "motor": {"stall_force_n": 2.0}},
+            r"the actions leave 2 N beyond friction, and a pole leaning by arming_angle_rad = 0\.2 needs 2\.19 N",
+        ),
+        ({"friction": {"cart_coulomb_n": 9.0, "cart_static_n": 9.9}}, r"the actions leave 0\.1 N beyond friction"),
+        ({"motor": {"dead_zone_duty": 1.0}}, "dead_zone_duty = 1 reaches full duty, expected less than 1"),
+        ({"friction": {"cart_coulomb_n": 2.0, "cart_static_n": 1.0}}, "cart_static_n = 1 is below cart_coulomb_n = 2"),
+        ({"limits": {"end_stop_m": 2.0}}, r"end_stop_m = 2 is not past cart_position_m = 2\.4"),
+        ({"limits": {"arming_angle_rad": 0.3}}, r"arming_angle_rad = 0\.3 is past pole_angle_rad"),
+        ({"delay": {"latency_s": 0.01}}, "apply = 'at_once' has no latency"),
+        ({"delay": {"apply": Apply.ON_ARRIVAL}}, "no host answers in no time"),
+        ({"delay": {"apply": Apply.NEXT_TICK, "drop_probability": 1.0}}, "no command would ever arrive"),
+        ({"motor": {"supply_voltage_v": 0.0}}, "supply_voltage_v = 0, expected"),
+        ({"motor": {"lag_s": -1.0}}, "lag_s = -1, expected a finite number of at least 0"),
+    ],
+)
+def test_cart_that_cannot_work_is_refused_with_value_and_bound(
+    gym_cart: CartParams, change: dict[str, dict[str, object]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(
+            gym_cart,
+            **{name: dataclasses.replace(getattr(gym_cart, name), **values) for name, values in change.items()},
+        )
+
+
+def test_action_inside_the_dead_zone_is_refused(gym_cart: CartParams) -> None:
+    motor = dataclasses.replace(gym_cart.motor, dead_zone_duty=0.3)
+    with pytest.raises(ValueError, match=r"asks for duty -0\.25, inside the dead zone of 0\.3; raise it"):
+        dataclasses.replace(gym_cart, motor=motor, action_duties=(-0.25, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("encoders", "message"),
+    [
+        ((50_000.0, 100), r"encoders\.pole_counts_per_turn is too coarse: one count in 0\.02 s reads as 3\.14 rad/s"),
+        ((10.0, 4096), r"encoders\.cart_counts_per_m is too coarse: one count in 0\.02 s reads as 5 m/s, .* 0\.5 "),
+    ],
+)
+def test_encoder_too_coarse_for_its_control_period_is_refused(
+    gym_cart: CartParams, encoders: tuple[float, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(
+            gym_cart, encoders=Encoders(cart_counts_per_m=encoders[0], pole_counts_per_turn=encoders[1])
+        )

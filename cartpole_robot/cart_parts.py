@@ -1,0 +1,229 @@
+"""The parts of a cart, each a frozen, validated record in SI units, as a section of a cart file gives it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from dataclasses import dataclass
+
+from cartpole_robot.configuration import require, require_not_negative, require_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoleCart:
+    """The rigid body: a cart that slides along a level track and a pole hinged on it.
+
+    `pole_half_length_m` is the distance from the hinge to the pole's centre of mass, half of a uniform pole;
+    `pole_inertia_kg_m2` is about that centre, across the plane of motion.
+    """
+
+    cart_mass_kg: float
+    pole_mass_kg: float
+    pole_half_length_m: float
+    pole_inertia_kg_m2: float
+    gravity_m_s2: float
+
+    def __post_init__(self) -> None:
+        require_positive(self, *(f.name for f in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motor:
+    """What moves the cart: a DC motor behind an H-bridge, as forces at the cart.
+
+    At duty d and speed v, once the dead zone is passed, the force is stall_force_n * e - back_emf_n_s_m * v with e
+    = (|d| - dead_zone_duty) / (1 - dead_zone_duty) toward the side of d, reached through a first-order lag. A
+    bridge that `brakes_at_zero` shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it
+    coast. The forces are for `supply_voltage_v`. `stall_current_a` serves power figures alone.
+    """
+
+    stall_force_n: float
+    supply_voltage_v: float | None = None
+    stall_current_a: float | None = None
+    back_emf_n_s_m: float = 0.0
+    dead_zone_duty: float = 0.0
+    lag_s: float = 0.0
+    brakes_at_zero: bool = True
+
+    def __post_init__(self) -> None:
+        require_positive(self, "stall_force_n")
+        require_not_negative(self, "back_emf_n_s_m", "dead_zone_duty", "lag_s")
+        require(
+            self.dead_zone_duty < 1.0,
+            f"dead_zone_duty = {self.dead_zone_duty:g} reaches full duty, expected less than 1; measure it again",
+        )
+        for name in ("supply_voltage_v", "stall_current_a"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Friction:
+    """What resists: dry and viscous friction of the cart on its track and of the pole in its hinge.
+
+    Dry friction holds a resting cart up to `cart_static_n` and brakes a moving one with `cart_coulomb_n`.
+    """
+
+    cart_viscous_n_s_m: float = 0.0
+    cart_coulomb_n: float = 0.0
+    cart_static_n: float = 0.0
+    pole_viscous_n_m_s: float = 0.0
+    pole_coulomb_n_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, *(f.name for f in dataclasses.fields(self)))
+        require(
+            self.cart_static_n >= self.cart_coulomb_n,
+            f"cart_static_n = {self.cart_static_n:g} is below cart_coulomb_n = {self.cart_coulomb_n:g}; "
+            "give at least the same",
+        )
+
+
+class PoleSensor(enum.StrEnum):
+    """What the pole turns."""
+
+    ENCODER = "encoder"
+    POTENTIOMETER = "potentiometer"  # an analogue reading: no firmware of this project reads it yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoders:
+    """What measures: counts a metre at the cart, counts a turn at the pole (all four edges counted)."""
+
+    cart_counts_per_m: float
+    pole_counts_per_turn: int
+    pole_sensor: PoleSensor = PoleSensor.ENCODER
+
+    def __post_init__(self) -> None:
+        require_positive(self, "cart_counts_per_m", "pole_counts_per_turn")
+
+    @property
+    def pole_counts_per_rad(self) -> float:
+        """Counts a radian at the pole."""
+        return self.pole_counts_per_turn / (2.0 * math.pi)
+
+
+class Apply(enum.StrEnum):
+    """When a command takes effect."""
+
+    AT_ONCE = "at_once"  # in the control period it was chosen for: an ideal cart, no delay at all
+    NEXT_TICK = "next_tick"  # at the first control tick after its arrival: one period, on every rig
+    ON_ARRIVAL = "on_arrival"  # as soon as it has arrived
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delay:
+    """The time from measurement to action: a fixed host latency plus a uniform jitter, and commands that get lost.
+
+    While a command is missing, the one before it holds.
+    """
+
+    apply: Apply
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    drop_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "latency_s", "jitter_s", "drop_probability")
+        require(
+            self.drop_probability < 1.0,
+            f"drop_probability = {self.drop_probability:g}, expected less than 1; no command would ever arrive",
+        )
+        require(
+            self.apply is not Apply.ON_ARRIVAL or self.latency_s > 0.0,
+            "latency_s = 0 with apply = 'on_arrival': no host answers in no time; give the latency that was measured",
+        )
+        require(
+            self.apply is not Apply.AT_ONCE or self.latency_s == self.jitter_s == self.drop_probability == 0.0,
+            "apply = 'at_once' has no latency, jitter or drops; choose 'next_tick' or 'on_arrival'",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The two clocks of a rollout: the physics step and the control period, a whole number of the first."""
+
+    physics_step_s: float
+    control_period_s: float
+
+    def __post_init__(self) -> None:
+        require_positive(self, "physics_step_s", "control_period_s")
+        steps = self.control_period_s / self.physics_step_s
+        if abs(steps - round(steps)) > 1e-9 * steps or round(steps) < 1:
+            low = max(1, math.floor(steps)) * self.physics_step_s
+            high = (math.floor(steps) + 1) * self.physics_step_s
+            choices = f"{high:g} s" if low >= high else f"{high:g} s or {low:g} s"
+            raise ValueError(
+                f"control period {self.control_period_s:g} s is not a whole number of {self.physics_step_s:g} s "
+                f"physics steps; use {choices}"
+            )
+
+    @property
+    def physics_steps_per_period(self) -> int:
+        """Physics steps in one control period."""
+        return round(self.control_period_s / self.physics_step_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Where an episode ends: the cart's distance from the middle, the pole's angle from upright.
+
+    `arming_angle_rad` is how far the pole may lean when the motor is switched on. `end_stop_m` is the distance from the
+    middle at which the cart hits the end of its track; None where there is no end.
+    """
+
+    cart_position_m: float
+    pole_angle_rad: float
+    arming_angle_rad: float
+    end_stop_m: float | None = None
+
+    def __post_init__(self) -> None:
+        require_positive(self, "cart_position_m", "pole_angle_rad", "arming_angle_rad")
+        require(
+            self.arming_angle_rad <= self.pole_angle_rad,
+            f"arming_angle_rad = {self.arming_angle_rad:g} is past pole_angle_rad = {self.pole_angle_rad:g}; lower it",
+        )
+        require(
+            self.end_stop_m is None or self.end_stop_m > self.cart_position_m,
+            f"end_stop_m = {self.end_stop_m or 0.0:g} is not past cart_position_m = {self.cart_position_m:g}; "
+            "end the episode before the cart hits the stop",
+        )
+        require(
+            self.pole_angle_rad < math.pi / 2,
+            f"pole_angle_rad = {self.pole_angle_rad:g}, expected less than pi/2; a lying pole cannot be balanced",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservationScale:
+    """The size of each signal while balancing; a network sees the observation divided by it."""
+
+    cart_position_m: float
+    cart_speed_m_s: float
+    pole_angle_rad: float
+    pole_speed_rad_s: float
+
+    def __post_init__(self) -> None:
+        require_positive(self, *(f.name for f in dataclasses.fields(self)))
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """The four sizes in the order of the observation."""
+        return (self.cart_position_m, self.cart_speed_m_s, self.pole_angle_rad, self.pole_speed_rad_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSpread:
+    """An episode starts with each signal drawn uniformly from [-spread, spread]."""
+
+    cart_position_m: float
+    cart_speed_m_s: float
+    pole_angle_rad: float
+    pole_speed_rad_s: float
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, *(f.name for f in dataclasses.fields(self)))
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """The four spreads in the order of the observation."""
+        return (self.cart_position_m, self.cart_speed_m_s, self.pole_angle_rad, self.pole_speed_rad_s)
