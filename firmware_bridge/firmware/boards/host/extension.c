@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../policy.h"
+#include "objects.h"
 
 #define ALIGNED _Alignas(32)
 
@@ -312,7 +313,8 @@ PyMODINIT_FUNC PyInit__host(void)
     PyObject *self = PyModule_Create(&module);
     if (self == NULL)
         return NULL;
-    if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0) {
+    if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0 ||
+        PyModule_AddType(self, &cart_estimator_type) < 0) {
         Py_DECREF(self);
         return NULL;
     }

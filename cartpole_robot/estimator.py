@@ -1,0 +1,46 @@
+"""The firmware's estimator on the host, and the step from its integers to SI units."""
+
+from __future__ import annotations
+
+from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.errors import UsageError
+from cartpole_robot.signals import Measurement
+
+TICK_S = 0.001  # the firmware estimates once a millisecond
+SPEED_PER_COUNT = 16.0  # estimator.h: speeds are in 1/16 count per second
+LAG_S = 0.0075  # half of its window of 16 counts
+
+
+class Estimator:
+    """Counts of cart and pole to a measurement; the arithmetic is `estimator.c`, as on the microcontroller."""
+
+    def __init__(self, encoders: Encoders, tick_s: float) -> None:
+        """Raises `UsageError` for a tick other than the firmware's millisecond."""
+        if abs(tick_s - TICK_S) > 1e-9:
+            raise UsageError(
+                f"physics step {tick_s:g} s, expected {TICK_S:g} s for a cart with encoders: its firmware counts every "
+                f"millisecond; set timing.physics_step_s = {TICK_S:g}"
+            )
+        try:
+            from firmware_bridge._host import CartEstimator
+        except ImportError:
+            raise UsageError(
+                "the compiled part firmware_bridge._host is missing, and with it the estimator; "
+                "install the package with a C compiler at hand"
+            ) from None
+        estimator = CartEstimator()
+        self.reset = estimator.reset
+        self.update = estimator.update
+        self._speeds = estimator.speeds
+        self._m_per_count = 1.0 / encoders.cart_counts_per_m
+        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
+        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
+        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
+
+    def write(self, cart_counts: int, pole_counts: int, measurement: Measurement) -> None:
+        """Fill positions and speeds of `measurement` from these counts and those updated before."""
+        cart_speed, pole_speed = self._speeds()
+        measurement.cart_position_m = cart_counts * self._m_per_count
+        measurement.cart_speed_m_s = cart_speed * self._m_s_per_unit
+        measurement.pole_angle_rad = pole_counts * self._rad_per_count
+        measurement.pole_speed_rad_s = pole_speed * self._rad_s_per_unit
