@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,11 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
 
 BUNDLE_FORMAT = 1
+# What NumPy and zipfile raise for a damaged archive, unknown compression and encryption among it.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 _FLOAT_ARRAYS = ("input_gain", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
 _NAMES = (
     "header",
@@ -172,7 +179,7 @@ def load_policy(path: Path) -> PolicyBundle:
         raise UsageError(f"{path}: is a folder, expected a policy bundle; name the policy.npz in it") from None
     except UsageError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"{path}: is not a readable policy bundle ({error}); {remedy}") from None
     try:
         header = json.loads(arrays["header"].tobytes())
