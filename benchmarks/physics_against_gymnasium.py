@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.rigs.sim import SimRig
+from cartpole_robot.rigs.sim import IdealSimRig
 from cartpole_robot.signals import State
 
 SIGNALS = ("x m", "x' m/s", "theta rad", "theta' rad/s")
@@ -21,7 +21,7 @@ def single_step_error(steps: int, seed: int) -> NDArray[np.float64]:
     """Largest difference of each signal after one step from the same random state, shape (4,), over `steps` steps."""
     rng = np.random.default_rng(seed)
     peer = _peer()
-    rig = SimRig(load_cart("gym"))
+    rig = IdealSimRig(load_cart("gym"))
     worst = np.zeros(4)
     for _ in range(steps):
         start = rng.uniform((-2.4, -3.0, -0.2, -3.0), (2.4, 3.0, 0.2, 3.0))
@@ -35,7 +35,7 @@ def free_run_drift(steps: int, seed: int) -> NDArray[np.float64]:
     """Difference of each signal, shape (4,), after `steps` random steps from one start, both left to themselves."""
     rng = np.random.default_rng(seed)
     peer = _peer()
-    rig = SimRig(load_cart("gym"))
+    rig = IdealSimRig(load_cart("gym"))
     state = rng.uniform(-0.05, 0.05, size=4)
     rig.reset(State(*state.tolist()), rng)
     peer.state = state
@@ -62,7 +62,7 @@ def _peer_step(peer: gymnasium.Env, state: NDArray[np.float64], action: int) -> 
     return np.array(peer.state, np.float64)
 
 
-def _rig_step(rig: SimRig, state: NDArray[np.float64], action: int) -> NDArray[np.float64]:
+def _rig_step(rig: IdealSimRig, state: NDArray[np.float64], action: int) -> NDArray[np.float64]:
     rig.reset(State(*state.tolist()), np.random.default_rng(0))
     return np.array(rig.step((-1.0, 1.0)[action]).state())
 

@@ -25,7 +25,7 @@ class Measurement:
     """What a rig knows at one control tick.
 
     A rig keeps one `Measurement` and writes the next tick into it, so that stepping makes no objects: copy what must
-    last (`state()` does).
+    last (`state()` does). `motor_power_w` is NaN where nobody knows it.
     """
 
     cart_position_m: float = 0.0
@@ -33,6 +33,7 @@ class Measurement:
     pole_angle_rad: float = 0.0
     pole_speed_rad_s: float = 0.0
     applied_duty: float = 0.0
+    motor_power_w: float = math.nan
 
     def state(self) -> State:
         """The four state signals as an immutable copy."""

@@ -12,7 +12,7 @@ RIG_NAMES = ("sim",)
 def open_rig(rig: str, cart: CartParams) -> Rig:
     """The rig called `rig`, driving `cart`. Raises `UsageError` for a name that is not known."""
     if rig == "sim":
-        from cartpole_robot.rigs.sim import SimRig
+        from cartpole_robot.rigs.sim import simulated_rig
 
-        return SimRig(cart)
+        return simulated_rig(cart)
     raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")

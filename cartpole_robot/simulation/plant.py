@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.params import PoleCart
+from cartpole_robot.cart_parts import Friction, PoleCart
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigid_body import CART_JOINT, POLE_JOINT, urdf_for
 from cartpole_robot.signals import State
@@ -73,8 +73,19 @@ class Plant:
 
     advance: Callable[[float, int], Any]
 
-    def __init__(self, body: PoleCart, physics_step_s: float, *, window: bool = False) -> None:
-        """Load the URDF with the numbers of `body`. Raises `RigError` for a window where there is no display."""
+    def __init__(
+        self,
+        body: PoleCart,
+        physics_step_s: float,
+        *,
+        friction: Friction | None = None,
+        end_stop_m: float | None = None,
+        window: bool = False,
+    ) -> None:
+        """Load the URDF with the numbers of `body`, without friction and end stops unless they are given.
+
+        Raises `RigError` for a window where there is no display.
+        """
         if window and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
             raise RigError(
                 "PyBullet's window needs a display and DISPLAY is not set; "
@@ -92,12 +103,21 @@ class Plant:
         }
         self._cart, self._pole = joints[CART_JOINT], joints[POLE_JOINT]
         self._joints = [self._cart, self._pole]
-        self._make_frictionless()
-        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
+        # Before any joint motor: the engine turns a motor's force into an impulse with the step of that moment.
         # One solver iteration is exact: the articulated body has no contact and no active constraint to iterate on.
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=physics_step_s, numSolverIterations=1, numSubSteps=0, physicsClientId=self._client
         )
+        self._set_friction(friction or Friction())
+        if end_stop_m is not None:
+            pybullet.changeDynamics(
+                self._body_id,
+                self._cart,
+                jointLowerLimit=-end_stop_m,
+                jointUpperLimit=end_stop_m,
+                physicsClientId=self._client,
+            )
+        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
         self._gravity_m_s2 = body.gravity_m_s2
         self._is_open = True
         self.advance = self._stepper()
@@ -124,21 +144,47 @@ class Plant:
             flags = pybullet.URDF_USE_INERTIA_FROM_FILE
             return int(pybullet.loadURDF(str(path), useFixedBase=1, flags=flags, physicsClientId=self._client))
 
-    def _make_frictionless(self) -> None:
-        for joint in self._joints:
-            # Every joint starts with a motor that holds it at speed 0, every link with a damping of 0.04.
-            pybullet.setJointMotorControl2(
-                self._body_id, joint, pybullet.VELOCITY_CONTROL, force=0.0, physicsClientId=self._client
-            )
-            # All in one call: linearDamping given alone is silently ignored (bullet3 issue 3314).
+    def _set_friction(self, friction: Friction) -> None:
+        """Dry friction as the joint's motor that wants speed 0, viscous friction as the joint's damping.
+
+        The first is solved inside the step: it stops a joint without chattering and holds it up to its force. The
+        second acts on the speed at the step's beginning.
+        """
+        self._friction = friction
+        self._is_stuck = False
+        for joint, dry, viscous in (
+            (self._cart, friction.cart_coulomb_n, friction.cart_viscous_n_s_m),
+            (self._pole, friction.pole_coulomb_n_m, friction.pole_viscous_n_m_s),
+        ):
+            self._set_dry_friction(joint, dry)
+            # All in one call: linearDamping given alone is silently ignored (bullet3 issue 3314). Without it every link
+            # is damped by 0.04.
             pybullet.changeDynamics(
                 self._body_id,
                 joint,
                 linearDamping=0.0,
                 angularDamping=0.0,
-                jointDamping=0.0,
+                jointDamping=viscous,
                 physicsClientId=self._client,
             )
+
+    def _set_dry_friction(self, joint: int, largest: float) -> None:
+        # Also where there is none: every joint starts with a motor of its own that holds it at speed 0.
+        pybullet.setJointMotorControl2(
+            self._body_id,
+            joint,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocity=0.0,
+            force=largest,
+            physicsClientId=self._client,
+        )
+
+    def hold_or_release(self, is_stuck: bool) -> None:
+        """Static friction for a cart that stands, Coulomb friction for one that slides; only changes cost time."""
+        if is_stuck != self._is_stuck:
+            self._is_stuck = is_stuck
+            friction = self._friction
+            self._set_dry_friction(self._cart, friction.cart_static_n if is_stuck else friction.cart_coulomb_n)
 
     def place(self, state: State) -> None:
         """Put the cart and the pole where `state` says, moving as it says."""

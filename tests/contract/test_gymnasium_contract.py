@@ -16,7 +16,7 @@ from cartpole_robot.env import ENV_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
-from cartpole_robot.rigs.sim import SimRig
+from cartpole_robot.rigs.sim import IdealSimRig
 from cartpole_robot.signals import Measurement, State
 
 
@@ -192,7 +192,7 @@ def test_close_may_be_called_twice() -> None:
     env.close()
 
 
-class FailingRig(SimRig):
+class FailingRig(IdealSimRig):
     """A simulated cart whose link is lost at the third step."""
 
     def __init__(self, cart: CartParams) -> None:
@@ -230,7 +230,7 @@ def test_lost_rig_truncates_with_the_cause_and_invents_no_measurement(gym_cart: 
 
 
 def test_diverged_physics_is_an_error_and_no_measurement(gym_cart: CartParams) -> None:
-    rig = SimRig(gym_cart)
+    rig = IdealSimRig(gym_cart)
     with pytest.raises(RigError, match="diverged"):
         rig.reset(State(0.0, float("nan"), 0.0, 0.0), np.random.default_rng(0))
     rig.close()

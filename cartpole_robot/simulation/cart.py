@@ -1,0 +1,77 @@
+"""The simulated cart with motor, friction and encoders around the plant: duty in, counts out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from math import floor
+
+from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.motor import driving_force
+from cartpole_robot.simulation.plant import Plant
+
+_STANDING_M_S = 1e-9  # dry friction stops a cart exactly, up to the last bits
+
+OnCounts = Callable[[int, int], object]
+
+
+class SimulatedCart:
+    """A cart with a motor: it can stand wherever a bridge and two encoders are wired, and knows no policy and no task.
+
+    Counts are rounded to the nearest; their zeros are the middle of the track and upright, and they run on past a turn.
+    """
+
+    def __init__(self, cart: CartParams, encoders: Encoders) -> None:
+        self._plant = Plant(
+            cart.pole_cart,
+            cart.timing.physics_step_s,
+            friction=dataclasses.replace(cart.friction, cart_viscous_n_s_m=0.0),  # it is in driving_force
+            end_stop_m=cart.limits.end_stop_m,
+        )
+        self._cart = cart
+        self._force = driving_force(cart)
+        self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
+        self._counts_per_m = encoders.cart_counts_per_m
+        self._counts_per_rad = encoders.pole_counts_per_rad
+        self._speed_m_s = 0.0
+
+    def place(self, state: State) -> tuple[int, int]:
+        """Put cart and pole at `state`, motor without current; returns (cart counts, pole counts) there."""
+        self._plant.place(state)
+        self._force = driving_force(self._cart)
+        self._speed_m_s = state.cart_speed_m_s
+        cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
+        return cart_counts, floor(state.pole_angle_rad * self._counts_per_rad + 0.5)
+
+    def run(self, duties: Iterable[float], on_counts: OnCounts) -> tuple[int, int]:
+        """One physics step for each duty at the bridge; returns (cart counts, pole counts) at the end of the last.
+
+        `on_counts` is called with both after every step. This is the hot path, all in one loop: 20 of its turns are
+        one control period. Raises ValueError or OverflowError when the physics has no finite answer, which no count
+        can show.
+        """
+        advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
+        per_m, per_rad = self._counts_per_m, self._counts_per_rad
+        has_stiction = self._has_stiction
+        speed = self._speed_m_s
+        cart_counts = pole_counts = 0
+        for duty in duties:
+            if has_stiction:
+                hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
+            cart, pole = advance(force(duty, speed), 1)
+            speed = cart[1]
+            cart_counts = floor(cart[0] * per_m + 0.5)
+            pole_counts = floor(pole[0] * per_rad + 0.5)
+            on_counts(cart_counts, pole_counts)
+        self._speed_m_s = speed
+        return cart_counts, pole_counts
+
+    def state(self) -> State:
+        """The true state, which no encoder shows."""
+        return self._plant.state()
+
+    def close(self) -> None:
+        """Release the physics client. May be called twice."""
+        self._plant.close()
