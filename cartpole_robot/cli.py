@@ -109,6 +109,27 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return FAILED if record["faults"] else DONE
 
 
+def _list_carts(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.cart_files import cart_names, load_cart
+    from cartpole_robot.cart_listing import key_figures, list_text
+
+    carts = [load_cart(name) for name in cart_names()]
+    print(json.dumps([key_figures(cart) for cart in carts], indent=2) if arguments.json else list_text(carts))
+    return DONE
+
+
+def _show_cart(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart_listing import show_text
+
+    cart = load_cart(arguments.name)
+    if arguments.json:
+        print(json.dumps({**cart.as_dict(), "sources": dict(cart.sources)}, indent=2))
+    else:
+        print(show_text(cart))
+    return DONE
+
+
 def _export(arguments: argparse.Namespace) -> int:
     read_run(arguments.run_folder)
     from cartpole_robot.training.reexport import export_run
@@ -143,7 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         "cartpole-robot train --preset recommended --cart gym --seed 0 --out runs/first",
     )
     train.add_argument("--preset", metavar="NAME|FILE", help="recommended (default), blog, or a .toml file")
-    train.add_argument("--cart", metavar="NAME|FILE", help="gym (default) or a .toml file")
+    train.add_argument(
+        "--cart", metavar="NAME|FILE", help="a name (cartpole-robot carts lists them) or a .toml file (default: gym)"
+    )
     train.add_argument("--rig", default="sim", choices=["sim"], help="where to train (default: sim)")
     train.add_argument("--seed", type=_count_from_zero, metavar="N", help="seed of everything random (default: 0)")
     train.add_argument("--steps", type=_count, metavar="N", help="training turns (default: the preset's)")
@@ -165,9 +188,10 @@ def _parser() -> argparse.ArgumentParser:
         verbs,
         "evaluate",
         "count the turns an exported policy survives",
-        "cartpole-robot evaluate runs/first/policy.npz --env CartPole-v1 --episodes 100 --json",
+        "cartpole-robot evaluate runs/first/policy.npz --env CartPole-v1 --episodes 100 --json; "
+        "cartpole-robot evaluate lqr --cart diy_arduino",
     )
-    evaluate.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, or the run folder it is in")
+    evaluate.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
     evaluate.add_argument("--env", metavar="ID", help="another Gymnasium environment, such as CartPole-v1")
     evaluate.add_argument("--rig", default="sim", choices=["sim"], help="on which rig (default: sim)")
     evaluate.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
@@ -177,6 +201,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--first-seed", type=_count_from_zero, metavar="N", help="seed of the first episode")
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.set_defaults(run=_evaluate, extra="sim")
+
+    carts = _verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")
+    carts.add_argument("--json", action="store_true", help="print as JSON")
+    carts.set_defaults(run=_list_carts, extra="sim")
+    shown = carts.add_subparsers(metavar="").add_parser(
+        "show", help="every parameter with unit and source", description="Every parameter with unit and source."
+    )
+    shown.add_argument("name", metavar="NAME|FILE", help="a cart's name, or a .toml file")
+    shown.add_argument("--json", action="store_true", help="print as JSON")
+    shown.set_defaults(run=_show_cart)
 
     export = _verb(
         verbs,

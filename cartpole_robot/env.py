@@ -37,7 +37,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
     +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a turn. An episode terminates at
     the cart's limits; the 500 turns are the registration's TimeLimit. `info` has the duty that was requested and
-    the one applied.
+    the one applied, and for a cart with a motor its power in W (NaN where nobody knows it).
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own declaration
@@ -66,6 +66,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._duties = self.cart.action_duties
         self._limits = self.cart.limits
         self._rig_step = self._rig.step
+        self._has_motor = self.cart.encoders is not None
         self._last_observation: Observation | None = None
         self._window: CartPoleWindow | None = None
         self._requested_duty = 0.0
@@ -107,8 +108,6 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         `info["fault"]` and the observation is the last one measured. Raises `gymnasium.error.ResetNeeded` after the
         end of an episode and `gymnasium.error.InvalidAction` for an action that is not in the table.
         """
-        if self._needs_reset:
-            raise gymnasium.error.ResetNeeded("the episode has ended (or none began); call reset() before step()")
         try:
             index = operator.index(action)
             if index < 0:
@@ -118,6 +117,12 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
             raise gymnasium.error.InvalidAction(
                 f"action {action!r}, expected a whole number from 0 to {len(self._duties) - 1}"
             ) from None
+        return self.step_duty(duty)
+
+    def step_duty(self, duty: float) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One control period with any duty in [-1, 1], for regulators that need no action table; else like `step`."""
+        if self._needs_reset:
+            raise gymnasium.error.ResetNeeded("the episode has ended (or none began); call reset() before step()")
         try:
             measurement = self._rig_step(duty)
         except RigError as error:
@@ -130,6 +135,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         if self.render_mode == "human":
             self.render()
         info = {"requested_duty": duty, "applied_duty": measurement.applied_duty}
+        if self._has_motor:
+            info["motor_power_w"] = measurement.motor_power_w
         return observation, task.REWARD_PER_TURN, terminated, False, info
 
     def _aborted(self, duty: float, error: RigError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.network import ActionFunction
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
@@ -27,7 +28,8 @@ CALIBRATION_SEED = 4_000_000
 class Evaluation:
     """Turns survived in each episode, and how calmly: all over the turns of all episodes.
 
-    `reversals_per_turn` is the share of turns whose action differs from the one before.
+    `reversals_per_turn` is the share of turns whose push goes to the other side than the last push did;
+    `mean_power_w` is what the motor drew, NaN where nobody knows it.
     """
 
     first_seed: int
@@ -36,12 +38,19 @@ class Evaluation:
     rms_position_m: float
     rms_angle_rad: float
     reversals_per_turn: float
+    mean_power_w: float = math.nan
+    control_period_s: float = math.nan
     faults: tuple[str, ...] = ()
 
     @property
     def mean_turns(self) -> float:
         """Mean turns survived."""
         return float(np.mean(self.turns))
+
+    @property
+    def reversals_per_s(self) -> float:
+        """Reversals of the push in a second; NaN for an environment that does not tell its control period."""
+        return self.reversals_per_turn / self.control_period_s
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: the figures, without the single episodes."""
@@ -56,49 +65,56 @@ class Evaluation:
             "rms_position_m": self.rms_position_m,
             "rms_angle_rad": self.rms_angle_rad,
             "reversals_per_turn": self.reversals_per_turn,
+            "reversals_per_s": _or_none(self.reversals_per_s),
+            "mean_power_w": _or_none(self.mean_power_w),
             "faults": list(self.faults),
         }
 
 
 def evaluate(
-    act: ActionFunction,
+    act: Callable[[NDArray[np.float32]], Any],
     env: gymnasium.Env[Any, Any],
     *,
     episodes: int,
     first_seed: int,
     max_turns: int,
-    on_episode: Callable[[int], None] | None = None,
+    step: Callable[[Any], Any] | None = None,
+    on_reset: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
     `env` is stepped up to `max_turns` turns an episode, whatever its own TimeLimit, which must not be shorter.
-    `on_episode(turns)` is called after each.
+    `step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
+    `on_reset` is called at the beginning of each episode, for an `act` that has a memory.
     """
     turns: list[int] = []
     faults: list[str] = []
     sums = np.zeros(2)
-    reversals = 0
+    reversals, power = 0, 0.0
+    take_step = step or env.step
     history = np.empty((max_turns, 4), np.float32)
     for episode in range(episodes):
         observation, _ = env.reset(seed=first_seed + episode)
-        previous = -1
+        if on_reset is not None:
+            on_reset()
+        side = 0
         turn = 0
         for turn in range(1, max_turns + 1):
             history[turn - 1] = observation
-            action = act(observation)
-            reversals += action != previous
-            previous = action
-            observation, _, terminated, truncated, info = env.step(action)
+            observation, _, terminated, truncated, info = take_step(action := act(observation))
+            duty = info.get("requested_duty", 2 * action - 1)  # of a foreign environment: the action, 0 or 1
+            if duty * side < 0:
+                reversals += 1
+            if duty:
+                side = 1 if duty > 0 else -1
+            power += info.get("motor_power_w", math.nan)
             if terminated or truncated:
                 if "fault" in info:
                     faults.append(f"episode {episode}: {info['fault']}")
                 break
-        reversals -= 1  # an episode's first action reverses nothing
         seen = history[:turn, [0, 2]].astype(np.float64)
         sums += (seen**2).sum(axis=0)
         turns.append(turn)
-        if on_episode is not None:
-            on_episode(turn)
     total = max(1, sum(turns))
     return Evaluation(
         first_seed=first_seed,
@@ -106,9 +122,23 @@ def evaluate(
         turns=tuple(turns),
         rms_position_m=math.sqrt(sums[0] / total),
         rms_angle_rad=math.sqrt(sums[1] / total),
-        reversals_per_turn=max(0, reversals) / total,
+        reversals_per_turn=reversals / total,
+        mean_power_w=power / total,
+        control_period_s=_control_period_s(env),
         faults=tuple(faults),
     )
+
+
+def _control_period_s(env: gymnasium.Env[Any, Any]) -> float:
+    """What the environment tells of its control period, NaN where it tells nothing."""
+    inner = env.unwrapped
+    if isinstance(inner, CartPoleEnv):
+        return inner.cart.timing.control_period_s
+    return float(getattr(inner, "tau", math.nan))
+
+
+def _or_none(number: float) -> float | None:
+    return None if math.isnan(number) else number  # JSON has no NaN
 
 
 def visited_observations(

@@ -10,12 +10,15 @@ from typing import Any
 import gymnasium
 
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.env import ENV_ID
+from cartpole_robot.env import ENV_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
 from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.policy import PolicyBundle, load_policy
+
+LQR = "lqr"  # instead of a policy's file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class JudgingRequest:
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
     """The verdict as a JSON object; `evaluation.Evaluation.as_dict` and what it was about. Raises `UsageError`."""
+    if str(request.policy) == LQR:
+        return _judged_regulator(request)
     path = request.policy / "policy.npz" if request.policy.is_dir() else request.policy
     bundle = load_policy(path)
     first_seed = VERDICT_SEED if request.first_seed is None else request.first_seed
@@ -68,14 +73,49 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     }
 
 
+def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
+    """The linear-quadratic regulator of `request.cart`, designed on the spot, with any duty it likes."""
+    if request.env_id is not None or request.cart is None:
+        raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart, and leave out --env")
+    cart = load_cart(request.cart)
+    controller = LqrController(cart)
+    env = _made(ENV_ID, request.max_turns, {"rig": request.rig, "cart": cart})
+    inner = env.unwrapped
+    assert isinstance(inner, CartPoleEnv)
+    try:
+        result = evaluate(
+            controller.act,
+            inner,
+            episodes=request.episodes,
+            first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+            max_turns=request.max_turns,
+            step=inner.step_duty,
+            on_reset=controller.reset,
+        )
+    finally:
+        env.close()
+    return {
+        "policy": LQR,
+        "policy_hash": None,
+        "environment": f"{ENV_ID}, rig {request.rig}, cart {cart.name}",
+        "backend": "any duty",
+        **result.as_dict(),
+    }
+
+
 def judgement_text(record: Mapping[str, Any]) -> str:
     """The verdict as lines for a person."""
+    reversals = f"{record['reversals_per_turn']:.3f} a turn"
+    if record["reversals_per_s"] is not None:
+        reversals += f", {record['reversals_per_s']:.1f} a second"
+    power_w = record["mean_power_w"]
     rows = (
         ("turns survived", f"{record['mean_turns']:.1f} mean, {record['min_turns']} least"),
         ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_turns']} turns"),
         ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm"),
         ("RMS angle", f"{record['rms_angle_rad'] * 1000.0:.2f} mrad"),
-        ("reversals", f"{record['reversals_per_turn']:.3f} a turn"),
+        ("reversals", reversals),
+        ("motor power", "unknown" if power_w is None else f"{power_w:.2f} W mean"),
     )
     head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
     return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *record["faults"]])

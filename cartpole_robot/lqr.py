@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,18 +127,23 @@ def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
     return Lqr(state_gain=gain[:4], duty_gain=gain[4:])
 
 
-def lqr_duty_function(lqr: Lqr, cart: CartParams) -> Callable[[NDArray[Any]], float]:
-    """A function from an observation (4,) to a duty in [-1, 1], past the dead zone; it remembers what it sent."""
-    past = np.zeros(len(lqr.duty_gain))
-    state_gain, duty_gain = lqr.state_gain, lqr.duty_gain
-    dead_zone = cart.motor.dead_zone_duty
+class LqrController:
+    """The regulator at work: an observation to a duty, with the memory of what it sent; `reset` before each episode."""
 
-    def duty(observation: NDArray[Any]) -> float:
-        nonlocal past
-        wanted = -float(state_gain @ observation) - float(duty_gain @ past)
+    def __init__(self, cart: CartParams, lqr: Lqr | None = None) -> None:
+        """The regulator of `cart`, designed from its parameters unless given."""
+        self._lqr = lqr or design_lqr(cart)
+        self._dead_zone = cart.motor.dead_zone_duty
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was sent."""
+        self._past = np.zeros(len(self._lqr.duty_gain))
+
+    def act(self, observation: NDArray[Any]) -> float:
+        """The duty in [-1, 1] for an observation (4,), beyond the dead zone where it is not 0."""
+        wanted = -float(self._lqr.state_gain @ observation) - float(self._lqr.duty_gain @ self._past)
         wanted = min(1.0, max(-1.0, wanted))
-        if len(past):
-            past = np.concatenate(([wanted], past[:-1]))
-        return math.copysign(dead_zone + (1.0 - dead_zone) * abs(wanted), wanted) if wanted else 0.0
-
-    return duty
+        if len(self._past):
+            self._past = np.concatenate(([wanted], self._past[:-1]))
+        return math.copysign(self._dead_zone + (1.0 - self._dead_zone) * abs(wanted), wanted) if wanted else 0.0

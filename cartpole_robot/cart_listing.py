@@ -1,0 +1,98 @@
+"""Carts as text: the list with key figures, and every parameter with its unit and source."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from cartpole_robot.params import SECTIONS, CartParams
+
+# The unit is the end of a name, as everywhere in this project; longer ends first.
+_UNITS = (
+    ("_n_m_s", "N m s/rad"),
+    ("_counts_per_turn", "counts/turn"),
+    ("_counts_per_m", "counts/m"),
+    ("_n_s_m", "N s/m"),
+    ("_kg_m2", "kg m²"),
+    ("_rad_s", "rad/s"),
+    ("_m_s2", "m/s²"),
+    ("_n_m", "N m"),
+    ("_m_s", "m/s"),
+    ("_duty", "duty"),
+    ("_rad", "rad"),
+    ("_kg", "kg"),
+    ("_n", "N"),
+    ("_v", "V"),
+    ("_a", "A"),
+    ("_m", "m"),
+    ("_s", "s"),
+)
+
+
+def unit_of(name: str) -> str:
+    """The unit that a parameter's name ends in; empty where it has none."""
+    return next((unit for ending, unit in _UNITS if name.endswith(ending)), "")
+
+
+def key_figures(cart: CartParams) -> dict[str, Any]:
+    """What distinguishes a cart at a glance: masses, pole, force, speed, track, encoders, delay; SI units."""
+    damping = cart.motor.back_emf_n_s_m + cart.friction.cart_viscous_n_s_m
+    return {
+        "name": cart.name,
+        "description": cart.description,
+        "cart_mass_kg": cart.pole_cart.cart_mass_kg,
+        "pole_mass_kg": cart.pole_cart.pole_mass_kg,
+        "pole_half_length_m": cart.pole_cart.pole_half_length_m,
+        "stall_force_n": cart.motor.stall_force_n,
+        "terminal_speed_m_s": (cart.motor.stall_force_n - cart.friction.cart_coulomb_n) / damping if damping else None,
+        "cart_position_m": cart.limits.cart_position_m,
+        "pole_counts_per_turn": cart.encoders.pole_counts_per_turn if cart.encoders else None,
+        "control_period_s": cart.timing.control_period_s,
+        "apply": cart.delay.apply.value,
+        "action_duties": list(cart.action_duties),
+    }
+
+
+def list_text(carts: list[CartParams]) -> str:
+    """One line a cart."""
+    columns = f"{'pole m':>8}{'force N':>9}{'speed m/s':>11}{'track m':>9}{'pole counts':>13}  actions"
+    lines = [f"{'cart':<14}{'masses kg':>13}{columns}"]
+    for cart in carts:
+        figures = key_figures(cart)
+        speed = figures["terminal_speed_m_s"]
+        masses = f"{figures['cart_mass_kg']:.3g} + {figures['pole_mass_kg']:.3g}"
+        duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
+        lines.append(
+            f"{cart.name:<14}{masses:>13}{2.0 * figures['pole_half_length_m']:>8.3g}{figures['stall_force_n']:>9.3g}"
+            f"{'-' if speed is None else f'{speed:.2f}':>11}{'±' + format(figures['cart_position_m'], '.3g'):>9}"
+            f"{figures['pole_counts_per_turn'] or 'exact':>13}  {duties}"
+        )
+    return "\n".join([*lines, "", *(f"{cart.name}: {cart.description}" for cart in carts)])
+
+
+def show_text(cart: CartParams) -> str:
+    """Every parameter: name, value, unit, source."""
+    lines = [f"{cart.name}: {cart.description}"]
+    for section in SECTIONS:
+        record = getattr(cart, section)
+        if record is None:
+            continue
+        lines.append(f"\n[{section}]")
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            source = cart.sources.get(f"{section}.{field.name}", "")
+            lines.append(f"  {field.name:<22}{_shown(value):>12} {unit_of(field.name):<12} {source}")
+    duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
+    source = cart.sources.get("actions.duty") or cart.sources.get("actions.force_n", "")
+    return "\n".join([*lines, "\n[actions]", f"  {'duty':<22}{duties:>12} {'':<12} {source}"])
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else str(value)
+    return str(value)
