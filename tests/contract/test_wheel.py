@@ -71,7 +71,7 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     done = subprocess.run([str(python), "-I", "-c", CODE], capture_output=True, text=True, cwd=tmp_path, check=True)
     found = json.loads(done.stdout)
     assert found["place"].startswith(str(tmp_path))
-    assert found["carts"] == ["gym"]
+    assert found["carts"] == ["diy_arduino", "gym", "quanser_ip02", "sensorsini"]
     assert (found["extension"], found["policy.c"]) == (True, True)
     assert 5 < found["turns"] < 30
     without_train = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
     ("words", "parts"),
     [
         (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
-        (("train", "--cart", "jim"), ("'jim'", "expected one of gym")),
+        (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
         (("train", "--preset", "best"), ("'best'", "blog, recommended")),
         (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
         (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),
@@ -127,6 +128,31 @@ def test_cart_of_another_interface_is_refused_with_both_values(
     path.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.04"))
     done = command_line("evaluate", trained_run, "--cart", path)
     assert_refused(done, "control_period_s is 0.02, the cart 'slow' has 0.04")
+
+
+def test_carts_are_listed_with_their_key_figures(command_line: CommandLine) -> None:
+    lines = command_line("carts").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["diy_arduino", "gym", "quanser_ip02", "sensorsini"]
+    found = {cart["name"]: cart for cart in json.loads(command_line("carts", "--json").stdout)}
+    assert found["quanser_ip02"]["terminal_speed_m_s"] == pytest.approx(12.6 / (6.26 + 5.4))
+    assert found["gym"]["terminal_speed_m_s"] is None
+
+
+def test_cart_is_shown_with_unit_and_source_of_every_parameter(command_line: CommandLine) -> None:
+    text = command_line("carts", "show", "quanser_ip02").stdout
+    assert re.search(r"back_emf_n_s_m +6\.26 N s/m +derived from Kt, Km, gear, pinion and R", text)
+    assert re.search(r"pole_viscous_n_m_s +0\.0024 N m s/rad +Quanser IP02 and SIP user manuals", text)
+    record = json.loads(command_line("carts", "show", "gym", "--json").stdout)
+    assert record["sources"]["pole_cart.cart_mass_kg"] == "urdf/cartpole.urdf"
+    assert_refused(command_line("carts", "show", "jim"), "'jim'", "expected one of diy_arduino, gym")
+
+
+def test_regulator_is_evaluated_like_a_policy(command_line: CommandLine) -> None:
+    done = command_line("evaluate", "lqr", "--cart", "quanser_ip02", "--episodes", 3, "--json")
+    record = json.loads(done.stdout)
+    assert record["episodes_survived"] == 3
+    assert 0.1 < record["mean_power_w"] < 30.0
+    assert_refused(command_line("evaluate", "lqr"), "name it with --cart")
 
 
 def test_export_again_writes_the_same_policy(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
