@@ -47,7 +47,7 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
 
 def _parsed(tables: dict[str, Any], path: Path) -> CartParams:
     check_keys(tables, ["format", "description", "source", "actions", *SECTIONS], where=str(path))
-    if tables.get("format") != CART_FILE_FORMAT:
+    if tables.get("format") != CART_FILE_FORMAT or isinstance(tables.get("format"), bool):
         raise UsageError(
             f"{path}: format = {tables.get('format')!r}, expected {CART_FILE_FORMAT}; this version reads no other"
         )
@@ -115,7 +115,7 @@ def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:
             pole_cart[key] = number
             sources[f"pole_cart.{key}"] = "urdf/cartpole.urdf"
     numbers = (pole_cart["pole_mass_kg"], pole_cart["pole_half_length_m"])
-    if has_other_pole and needs_inertia and all(isinstance(n, int | float) for n in numbers):
+    if has_other_pole and needs_inertia and all(isinstance(n, int | float) and abs(n) < 1e12 for n in numbers):
         pole_cart["pole_inertia_kg_m2"] = uniform_rod_inertia_kg_m2(*numbers)
         sources["pole_cart.pole_inertia_kg_m2"] = "uniform rod, m (2l)^2 / 12"
 
@@ -127,7 +127,8 @@ def _action_duties(actions: dict[str, Any], stall_force_n: float, where: str) ->
         raise UsageError(f"{where}: found {sorted(actions) or 'nothing'}, expected either duty or force_n; give one")
     ((key, numbers),) = actions.items()
     is_list = isinstance(numbers, list) and all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+        isinstance(number, int | float) and not isinstance(number, bool) and not abs(number) > 1e12
+        for number in numbers
     )
     if not is_list:
         raise UsageError(f"{where} {key} = {numbers!r}, expected a list of numbers; write [-1.0, 1.0]")

@@ -149,6 +149,11 @@ class Timing:
 
     def __post_init__(self) -> None:
         require_positive(self, "physics_step_s", "control_period_s")
+        require(
+            self.physics_step_s >= 1e-6 and self.control_period_s <= 10.0,
+            f"physics_step_s = {self.physics_step_s:g} and control_period_s = {self.control_period_s:g}, "
+            "expected at least 1e-06 and at most 10; correct them",
+        )
         steps = self.control_period_s / self.physics_step_s
         if abs(steps - round(steps)) > 1e-9 * steps or round(steps) < 1:
             low = max(1, math.floor(steps)) * self.physics_step_s

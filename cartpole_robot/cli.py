@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartpole_robot import __version__
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.run_folder import read_run
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -36,9 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return USAGE
+    except RunError as error:
+        print(f"cartpole-robot: {error}", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"cartpole-robot: {where}{error.strerror or error}; free space or choose another place", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("cartpole-robot: stopped", file=sys.stderr)
         return FAILED
@@ -58,10 +65,10 @@ def _train(arguments: argparse.Namespace) -> int:
 
         outcome = resume_training(arguments.resume)
     else:
-        config = load_preset(arguments.preset or "recommended").changed(
+        config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
             steps=arguments.steps, learner=Learner(arguments.learner) if arguments.learner else None
         )
-        cart = load_cart(arguments.cart or "gym")
+        cart = load_cart("gym" if arguments.cart is None else arguments.cart)
         seed = arguments.seed or 0
         check_seed(seed)
         from cartpole_robot.training.run import TrainingJob, start_training
@@ -87,7 +94,11 @@ def _train(arguments: argparse.Namespace) -> int:
     print(json.dumps(dict(outcome.summary), indent=2) if arguments.json else summary_text(outcome.summary))
     if not arguments.json:
         print(f"  {'run folder':<18} {outcome.folder}")
-    return DONE
+    judged = [outcome.summary[name] for name in ("last_model", "exported", "exported_int16")]
+    faults = [fault for record in judged for fault in record["faults"]]
+    for fault in faults[:5]:
+        print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
+    return FAILED if faults else DONE
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from cartpole_robot.errors import UsageError
 
 Record = TypeVar("Record")
+_LARGEST = 1e12  # no parameter in SI units is larger; what is would overflow somewhere less clear
 
 
 def read_toml(path: Path, *, purpose: str) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def read_toml(path: Path, *, purpose: str) -> dict[str, Any]:
         raise UsageError(f"{path}: is no text, expected a {purpose} in TOML; choose another file") from None
     except OSError as error:
         raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
+    except (RecursionError, MemoryError):
+        raise UsageError(f"{path}: nests too deep for a {purpose}; simplify it") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: is not valid TOML ({error}); mend that line") from None
 
@@ -37,6 +40,8 @@ def record_from_table(kind: type[Record], table: Mapping[str, Any], *, where: st
 
     Raises `UsageError` for an unknown or missing key, a value of another type, and what the dataclass itself refuses.
     """
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{where} = {table!r}, expected a table of values; correct it")
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     check_keys(table, fields, where=where)
     hints = typing.get_type_hints(kind)
@@ -107,6 +112,8 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
             choices = ", ".join(repr(member.value) for member in hint)
             raise UsageError(f"{where} = {value!r}, expected one of {choices}; choose one of them") from None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) > _LARGEST and math.isfinite(value if isinstance(value, float) else 1.0):
+        raise UsageError(f"{where} is beyond {_LARGEST:g}, expected a number of this world; correct it")
     if hint is float and is_number:
         return float(value)
     if hint is int and is_number and float(value).is_integer():

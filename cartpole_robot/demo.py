@@ -9,6 +9,7 @@ import gymnasium
 
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy import load_policy
 from cartpole_robot.training.config import load_preset
@@ -19,6 +20,8 @@ from cartpole_robot.training.run import TrainingJob, start_training, summary_tex
 def demo(out: Path | None) -> int:
     """Train on the `gym` cart, export, evaluate, animate; prints a summary, returns the exit code."""
     folder = out or next(path for n in itertools.count(1) if not (path := Path("runs", f"demo-{n}")).exists())
+    if folder.exists():
+        raise UsageError(f"{folder}: exists already; choose another --out")
     cart = load_cart("gym")
     config = load_preset("recommended")
     print(f"1. Training a DQN on the cart {cart.name!r} in PyBullet, {config.steps} turns.")

@@ -23,7 +23,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
 from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.signals import State
+from cartpole_robot.signals import Measurement, State
 
 ENV_ID = "cartpole_robot/CartPole-v0"
 MAKE_ID = f"{__name__}:{ENV_ID}"
@@ -67,7 +67,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._limits = self.cart.limits
         self._rig_step = self._rig.step
         self._has_motor = self.cart.encoders is not None
-        self._last_observation: Observation | None = None
+        self._measurement: Measurement | None = None  # the rig's own, which it writes each tick into
         self._window: CartPoleWindow | None = None
         self._requested_duty = 0.0
         self._needs_reset = True
@@ -81,14 +81,14 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         `low` and `high` (start uniformly between them, every signal alike). Raises `RigError` when the rig cannot
         start.
         """
+        self._needs_reset = True  # until the rig has started: a failed reset leaves nothing to step
         super().reset(seed=seed)
         self._requested_duty = 0.0
-        measurement = self._rig.reset(self._start_state(options), self.np_random)
-        self._last_observation = task.observation(measurement)
+        self._measurement = self._rig.reset(self._start_state(options), self.np_random)
         self._needs_reset = False
         if self.render_mode == "human":
             self.render()
-        return self._last_observation.copy(), {"requested_duty": 0.0, "applied_duty": 0.0}
+        return task.observation(self._measurement), {"requested_duty": 0.0, "applied_duty": 0.0}
 
     def _start_state(self, options: dict[str, Any] | None) -> State:
         if options is not None and "state" in options:
@@ -97,6 +97,9 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
                 raise UsageError(f"reset option state = {options['state']!r}, expected four finite numbers")
             return State(*numbers.tolist())
         if options:
+            unknown = [key for key in options if key not in ("low", "high")]
+            if unknown:
+                raise UsageError(f"reset option {unknown[0]!r} is not known; expected state, or low and high")
             low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
             return State(*self.np_random.uniform(low, high, size=4).tolist())
         return task.start_state(self.cart.start, self.np_random)
@@ -130,7 +133,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         observation = task.observation(measurement)
         terminated = task.is_terminated(measurement, self._limits)
         self._needs_reset = terminated
-        self._last_observation = observation
+        self._measurement = measurement
         self._requested_duty = duty
         if self.render_mode == "human":
             self.render()
@@ -141,18 +144,18 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
 
     def _aborted(self, duty: float, error: RigError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._needs_reset = True
-        assert self._last_observation is not None  # for the type checker: step() needs a reset() before it
+        assert self._measurement is not None  # for the type checker: step() needs a reset() before it
         info = {"requested_duty": duty, "applied_duty": 0.0, "fault": str(error)}
-        return self._last_observation.copy(), 0.0, False, True, info
+        return task.observation(self._measurement), 0.0, False, True, info
 
     def render(self) -> Any:
         """The cart as measured: an RGB array of shape (360, 640, 3), uint8, or PyBullet's window brought up to date."""
         if self.render_mode is None:
             gymnasium.logger.warn('render() without a render_mode; make the environment with render_mode="rgb_array"')
             return None
-        if self._last_observation is None:
+        if self._measurement is None:
             raise gymnasium.error.ResetNeeded("nothing to draw yet; call reset() before render()")
-        state = State(*self._last_observation.tolist())
+        state = self._measurement.state()
         if self.render_mode == "rgb_array":
             return np.asarray(draw_cart_pole(self.cart, state, duty=self._requested_duty))
         if self._window is None:

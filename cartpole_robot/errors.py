@@ -7,3 +7,10 @@ class UsageError(ValueError):
     The message is one line: where it is, what came, what was expected and what to do. The command line prints it
     without a traceback and exits with status 2.
     """
+
+
+class RunError(RuntimeError):
+    """A run that failed though it was asked for rightly: a rig's fault, a training that diverged.
+
+    The message is one line; the command line prints it without a traceback and exits with status 1.
+    """

@@ -89,18 +89,20 @@ def evaluate(
     """
     turns: list[int] = []
     faults: list[str] = []
-    sums = np.zeros(2)
+    squares_m2 = squares_rad2 = 0.0
     reversals, power = 0, 0.0
     take_step = step or env.step
-    history = np.empty((max_turns, 4), np.float32)
     for episode in range(episodes):
         observation, _ = env.reset(seed=first_seed + episode)
         if on_reset is not None:
             on_reset()
         side = 0
         turn = 0
-        for turn in range(1, max_turns + 1):
-            history[turn - 1] = observation
+        while turn < max_turns:
+            turn += 1
+            position_m, _, angle_rad, _ = observation.tolist()
+            squares_m2 += position_m * position_m
+            squares_rad2 += angle_rad * angle_rad
             observation, _, terminated, truncated, info = take_step(action := act(observation))
             duty = info.get("requested_duty", 2 * action - 1)  # of a foreign environment: the action, 0 or 1
             if duty * side < 0:
@@ -112,16 +114,14 @@ def evaluate(
                 if "fault" in info:
                     faults.append(f"episode {episode}: {info['fault']}")
                 break
-        seen = history[:turn, [0, 2]].astype(np.float64)
-        sums += (seen**2).sum(axis=0)
         turns.append(turn)
     total = max(1, sum(turns))
     return Evaluation(
         first_seed=first_seed,
         max_turns=max_turns,
         turns=tuple(turns),
-        rms_position_m=math.sqrt(sums[0] / total),
-        rms_angle_rad=math.sqrt(sums[1] / total),
+        rms_position_m=math.sqrt(squares_m2 / total),
+        rms_angle_rad=math.sqrt(squares_rad2 / total),
         reversals_per_turn=reversals / total,
         mean_power_w=power / total,
         control_period_s=_control_period_s(env),

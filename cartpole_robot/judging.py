@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.env import ENV_ID, CartPoleEnv
+from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.lqr import LqrController
@@ -41,15 +41,18 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         return _judged_regulator(request)
     path = request.policy / "policy.npz" if request.policy.is_dir() else request.policy
     bundle = load_policy(path)
+    note = None
     first_seed = VERDICT_SEED if request.first_seed is None else request.first_seed
-    if request.env_id is None or request.env_id.endswith(ENV_ID):
-        cart = load_cart(request.cart) if request.cart else _own_cart(bundle, path)
+    if request.env_id in (None, ENV_ID, MAKE_ID):
+        cart = _own_cart(bundle, path) if request.cart is None else load_cart(request.cart)
         bundle.check_fits(cart, name=str(path))
+        if request.cart is not None and cart.fingerprint() != _own_cart(bundle, path).fingerprint():
+            note = f"the policy was trained on other parameters than those of the cart {cart.name!r}"
         name = f"{ENV_ID}, rig {request.rig}, cart {cart.name}"
         options: dict[str, Any] = {"rig": request.rig, "cart": cart}
         env = _made(ENV_ID, request.max_turns, options)
     else:
-        if request.cart:
+        if request.cart is not None:
             raise UsageError(f"--cart {request.cart} and --env {request.env_id}: another environment has its own cart")
         name = request.env_id
         env = _made(request.env_id, request.max_turns, {})
@@ -69,6 +72,7 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         "policy_hash": bundle.policy_hash(),
         "environment": name,
         "backend": request.backend,
+        "note": note,
         **result.as_dict(),
     }
 
@@ -118,7 +122,8 @@ def judgement_text(record: Mapping[str, Any]) -> str:
         ("motor power", "unknown" if power_w is None else f"{power_w:.2f} W mean"),
     )
     head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
-    return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *record["faults"]])
+    notes = [f"  {'note':<16} {record['note']}"] if record.get("note") else []
+    return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *notes, *record["faults"]])
 
 
 def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams:
@@ -134,7 +139,7 @@ def _made(env_id: str, max_turns: int, options: Mapping[str, Any]) -> gymnasium.
         return gymnasium.make(env_id, max_episode_steps=max_turns, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UsageError(f"environment {env_id!r}: {error}; install that package") from None
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+    except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:
         raise UsageError(f"environment {env_id!r} cannot be made ({error}); check its id") from None
 
 

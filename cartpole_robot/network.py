@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 ActionFunction = Callable[[NDArray[Any]], int]
 MAX_INPUTS, MAX_HIDDEN, MAX_OUTPUTS = 16, 256, 8  # policy.h
 INPUT_ONE = 8192  # the int16 form's 1.0 of a scaled observation: it saturates at 4 times the cart's limits
-_INT16_MAX = 32767
+_INT16_MIN, _INT16_MAX = -32768, 32767
 _INT32_MAX = 2**31 - 1
 _HIDDEN_HEADROOM = 1.5  # above the largest activation seen while calibrating
 
@@ -167,6 +167,8 @@ def _numpy_action(network: Network) -> ActionFunction:
     zero = np.float32(0.0)
 
     def act(observation: NDArray[Any]) -> int:
+        if np.shape(observation) != gain.shape:
+            raise ValueError(f"expected an observation of {len(gain)} numbers, got shape {np.shape(observation)}")
         hidden = weight.dot(np.asarray(observation, np.float32) * gain) + bias
         return int((output_weight.dot(np.maximum(hidden, zero)) + output_bias).argmax())
 
@@ -204,14 +206,14 @@ def quantized(network: Network, calibration: NDArray[Any]) -> Int16Network:
 def _largest_scale(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> float:
     """The scale at which every weight fits 16 bits and no row's sum can pass 32, rounding of each term included."""
     terms = weight.shape[1]
-    room = _INT32_MAX - (terms + 1) * _INT16_MAX - 2**30 // 256  # half a unit a weight, and the shift's rounding
-    worst_row = float((np.abs(weight).sum(axis=1) * _INT16_MAX + np.abs(bias)).max())
+    room = _INT32_MAX + (terms + 1) * _INT16_MIN - 2**30 // 256  # half a unit a weight, and the shift's rounding
+    worst_row = float((np.abs(weight).sum(axis=1) * -_INT16_MIN + np.abs(bias)).max())
     largest = float(np.abs(weight).max())
     return float(min(room / max(worst_row, 1e-9), (_INT16_MAX - 1) / max(largest, 1e-9)))
 
 
 def _largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
-    sums: NDArray[np.int64] = np.abs(weight.astype(np.int64)).sum(axis=1) * _INT16_MAX + np.abs(bias.astype(np.int64))
+    sums: NDArray[np.int64] = np.abs(weight.astype(np.int64)).sum(axis=1) * -_INT16_MIN + np.abs(bias.astype(np.int64))
     return sums
 
 

@@ -28,6 +28,8 @@ from cartpole_robot.cart_parts import (
 from cartpole_robot.configuration import record_from_table, require
 from cartpole_robot.errors import UsageError
 
+MAX_ACTIONS = 8  # policy.h
+
 
 @dataclass(frozen=True, kw_only=True)
 class CartParams:
@@ -55,7 +57,8 @@ class CartParams:
     def __post_init__(self) -> None:
         duties = self.action_duties
         require(
-            len(duties) >= 2, f"the action table has {len(duties)} entries, expected at least 2; add another action"
+            2 <= len(duties) <= MAX_ACTIONS,
+            f"the action table has {len(duties)} entries, expected 2 to {MAX_ACTIONS}; change their number",
         )
         for duty in duties:
             require(

@@ -137,21 +137,21 @@ class PolicyBundle:
 
     def save(self, path: Path) -> None:
         """Write the bundle; a crash leaves the old file or none, never half of one. Raises `UsageError`."""
-        header = {
+        header: dict[str, Any] = {
             "format": BUNDLE_FORMAT,
             "interface": dataclasses.asdict(self.interface),
             "int16_hidden_shift": self.int16.hidden_shift,
             "policy_hash": self.policy_hash(),
             "provenance": dict(self.provenance),
         }
-        arrays: dict[str, NDArray[Any]] = {
-            "header": np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
-        }
+        arrays: dict[str, NDArray[Any]] = {}
         for name in _FLOAT_ARRAYS:
             arrays[name] = getattr(self.network, name)
             arrays[f"int16_{name}"] = getattr(self.int16, name)
         for f in dataclasses.fields(Golden):
             arrays[f"golden_{f.name}"] = getattr(self.golden, f.name)
+        header["digest"] = _digest(header, arrays)
+        arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
         partial = path.with_name(f".{path.name}.partial")
         try:
             with partial.open("wb") as file:
@@ -198,14 +198,30 @@ def load_policy(path: Path) -> PolicyBundle:
         )
     except UsageError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: is not a valid policy bundle ({error}); {remedy}") from None
-    if bundle.policy_hash() != header.get("policy_hash"):
+    told, found = header.pop("digest", None), _digest(header, arrays)
+    if told != found or bundle.policy_hash() != header.get("policy_hash"):
         raise UsageError(
-            f"{path}: its weights hash to {bundle.policy_hash()[:12]}, its header says "
-            f"{str(header.get('policy_hash'))[:12]}; the file was altered, {remedy}"
+            f"{path}: its contents hash to {found[:12]}, its header says {str(told)[:12]}; "
+            f"the file was altered, {remedy}"
+        )
+    act = bundle.action_function()
+    wrong = sum(
+        act(row) != action for row, action in zip(bundle.golden.observations, bundle.golden.actions, strict=True)
+    )
+    if wrong:
+        raise UsageError(
+            f"{path}: computes {wrong} of its {len(bundle.golden.actions)} golden examples otherwise on this machine, "
+            f"expected none; {remedy}"
         )
     return bundle
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 (hex) of everything in the file but the digest itself."""
+    text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
+    return arrays_digest(text, *(arrays[name] for name in _NAMES if name != "header")).hex()
 
 
 def _shown(value: object) -> str:

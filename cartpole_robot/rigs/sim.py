@@ -53,19 +53,20 @@ class IdealSimRig:
 
     def _measure(self, joint_states: Any, duty: float) -> Measurement:
         cart, pole = joint_states
+        if not isfinite(cart[1] + pole[1]):
+            raise RigError(f"the simulation diverged at {cart[:2]}, {pole[:2]}; use a shorter physics step")
         measurement = self._measurement
         measurement.cart_position_m = cart[0]
-        measurement.cart_speed_m_s = speed = cart[1]
+        measurement.cart_speed_m_s = cart[1]
         measurement.pole_angle_rad = pole[0]
-        measurement.pole_speed_rad_s = pole_speed = pole[1]
+        measurement.pole_speed_rad_s = pole[1]
         measurement.applied_duty = duty
-        if not isfinite(speed + pole_speed):
-            raise RigError(f"the simulation diverged: {measurement.state()}; use a shorter physics step")
         return measurement
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()
+        self._advance = self._plant.advance
 
 
 class SimRig:

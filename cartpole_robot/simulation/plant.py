@@ -26,10 +26,14 @@ from cartpole_robot.signals import State
 @contextlib.contextmanager
 def _engine_chatter_muted() -> Iterator[None]:
     """PyBullet's C code prints build dates and its arguments, where a caller may expect JSON: not in here."""
-    streams = (sys.stdout, sys.stderr)
-    for stream in streams:
-        stream.flush()
-    saved = [os.dup(number) for number in (1, 2)]
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    try:
+        saved = [os.dup(number) for number in (1, 2)]
+    except OSError:  # a process without standard streams has nothing to keep clean
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         for number in (1, 2):
@@ -47,18 +51,47 @@ with _engine_chatter_muted():
     import pybullet
 
 
+_UNLIMITED = 1e9
+
+
+def _refuse_closed(*_: object) -> Any:
+    raise RigError("this simulation is closed; make a new environment")
+
+
+def _check_display() -> None:
+    """Raises `RigError` where no window can be opened: the engine would end the process, uncatchably."""
+    if not sys.platform.startswith("linux"):
+        return
+    name = os.environ.get("DISPLAY", "")
+    reason = "DISPLAY is not set"
+    if name:
+        try:
+            x11 = ctypes.CDLL("libX11.so.6")
+        except OSError:
+            return
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = x11.XOpenDisplay(None)
+        if display:
+            x11.XCloseDisplay(ctypes.c_void_p(display))
+            return
+        reason = f"no display answers at DISPLAY={name}"
+    raise RigError(
+        f'PyBullet\'s window needs a display and {reason}; use render_mode="rgb_array", or run under xvfb-run'
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlantReadback:
-    """What the engine itself says it simulates, to be held against the parameters."""
+    """What the engine itself says it simulates, to be held against the parameters.
+
+    Damping and motors are not among it: the engine goes on reporting the URDF's damping after a change, and no force
+    of a joint motor before a step. They show in the motion alone, and the tests look for them there.
+    """
 
     cart_mass_kg: float
     pole_mass_kg: float
     pole_half_length_m: float
     pole_inertia_kg_m2: float
-    cart_joint_damping: float
-    pole_joint_damping: float
-    cart_motor_force_n: float
-    pole_motor_torque_n_m: float
     physics_step_s: float
     gravity_m_s2: float
 
@@ -86,11 +119,8 @@ class Plant:
 
         Raises `RigError` for a window where there is no display.
         """
-        if window and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-            raise RigError(
-                "PyBullet's window needs a display and DISPLAY is not set; "
-                'use render_mode="rgb_array", or run under xvfb-run'
-            )
+        if window:
+            _check_display()
         with _engine_chatter_muted():
             options = "--width=960 --height=540" if window else ""
             self._client: int = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT, options=options)
@@ -157,6 +187,9 @@ class Plant:
             (self._pole, friction.pole_coulomb_n_m, friction.pole_viscous_n_m_s),
         ):
             self._set_dry_friction(joint, dry)
+            # The engine would hold every joint to 100 m/s or rad/s. A call of its own: with this in it, the other
+            # silently ignores jointDamping.
+            pybullet.changeDynamics(self._body_id, joint, maxJointVelocity=_UNLIMITED, physicsClientId=self._client)
             # All in one call: linearDamping given alone is silently ignored (bullet3 issue 3314). Without it every link
             # is damped by 0.04.
             pybullet.changeDynamics(
@@ -202,23 +235,23 @@ class Plant:
         cart, pole = (
             pybullet.getDynamicsInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
         )
-        cart_joint, pole_joint = (
-            pybullet.getJointInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
-        )
-        states = self.advance(0.0, 0)
         engine = pybullet.getPhysicsEngineParameters(physicsClientId=self._client)
         return PlantReadback(
             cart_mass_kg=cart[0],
             pole_mass_kg=pole[0],
             pole_half_length_m=pole[3][2],
             pole_inertia_kg_m2=pole[2][1],
-            cart_joint_damping=cart_joint[6],
-            pole_joint_damping=pole_joint[6],
-            cart_motor_force_n=states[0][3],
-            pole_motor_torque_n_m=states[1][3],
             physics_step_s=engine["fixedTimeStep"],
             gravity_m_s2=-engine["gravityAccelerationZ"],
         )
+
+    def __deepcopy__(self, memo: object) -> Plant:
+        """Refused: a copy would step the same cart."""
+        raise TypeError("a Plant cannot be copied, it would move the same cart; make another one")
+
+    def __reduce__(self) -> str:
+        """Refused, as copying."""
+        raise TypeError("a Plant cannot be pickled; make one in the other process")
 
     def look_at_track(self, distance_m: float) -> None:
         """Turn the window's camera to the track, square on, from `distance_m`."""
@@ -233,6 +266,9 @@ class Plant:
         """Give the physics client back. May be called twice."""
         if self._is_open:
             self._is_open = False
+            # The engine gives a client's number to the next one who asks: a closed plant must not move that one's cart.
+            self.advance = _refuse_closed
+            self.place = _refuse_closed  # type: ignore[method-assign, assignment]
             if pybullet.isConnected(self._client):
                 with _engine_chatter_muted():
                     pybullet.disconnect(self._client)

@@ -82,7 +82,7 @@ def _rank(row: EvaluationRow) -> tuple[float, float]:
 
 
 class Checkpointing(BaseCallback):
-    """Every so many steps: a checkpoint."""
+    """Every so many steps: a checkpoint, between two blocks of turns, when the last is stored and learned from."""
 
     def __init__(self, state: TrainingState, folder: Path, every_steps: int) -> None:
         super().__init__()
@@ -90,10 +90,14 @@ class Checkpointing(BaseCallback):
         self._folder = folder
         self._every_steps = every_steps
         self._started_s = time.monotonic() - state.elapsed_s
+        self._due_step = state.model.num_timesteps + every_steps
+
+    def _on_rollout_start(self) -> None:
+        if self._state.model.num_timesteps >= self._due_step:
+            self._due_step += self._every_steps
+            self.save_now()
 
     def _on_step(self) -> bool:
-        if self.num_timesteps % self._every_steps == 0:
-            self.save_now()
         return True
 
     def save_now(self) -> Path:
@@ -148,17 +152,20 @@ class ProgressBar(BaseCallback):
             self._bar = None
 
 
-class StopOnSignal(BaseCallback):
-    """Ends the training after SIGINT (Ctrl-C) or SIGTERM; the second signal ends it at once.
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """Raised out of SB3's learn() between two blocks of turns, when a person asked for it."""
 
-    It ends where a block of `block_steps` (those between two updates) does, so that a resumed training keeps the beat.
-    A context manager: the handlers stand only inside it, and only in the main thread.
+
+class StopOnSignal(BaseCallback):
+    """Ends the training after SIGINT (Ctrl-C) or SIGTERM by raising `Stopped`; the second signal ends it at once.
+
+    It ends between two blocks of turns: the last turn is stored and learned from, and nothing is lost. A context
+    manager: the handlers stand only inside it, and only in the main thread.
     """
 
-    def __init__(self, block_steps: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.was_asked = False
-        self._block_steps = block_steps
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
@@ -175,5 +182,9 @@ class StopOnSignal(BaseCallback):
             raise KeyboardInterrupt
         self.was_asked = True
 
+    def _on_rollout_start(self) -> None:
+        if self.was_asked:
+            raise Stopped
+
     def _on_step(self) -> bool:
-        return not (self.was_asked and self.num_timesteps % self._block_steps == 0)
+        return True

@@ -8,12 +8,13 @@ import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import torch
 from stable_baselines3 import DQN
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.network import Network
@@ -56,6 +57,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state().numpy(),
+        "starts_and_actions": [generator.bit_generator.state for generator in _generators(state.model)],
         "elapsed_s": state.elapsed_s,
     }
     (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
@@ -81,16 +83,38 @@ def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, 
         model = load_learner(path / "model.zip", config, env)
         model.load_replay_buffer(path / "replay_memory.pkl")
         generators = pickle.loads((path / "generators.pkl").read_bytes())
+        _end_stored_episode(model)
+        cast(DummyVecEnv, model.env)._reset_seeds()  # SB3's load would begin the run's starts once more
         random.setstate(generators["python"])
         np.random.set_state(generators["numpy"])
         torch.set_rng_state(torch.from_numpy(generators["torch"]))
         selected = _load_selected(path / "selected.npz")
-    except (*MODEL_FILE_ERRORS, pickle.UnpicklingError) as error:
+        for generator, stored in zip(_generators(model), generators["starts_and_actions"], strict=True):
+            generator.bit_generator.state = stored
+        elapsed_s = float(generators["elapsed_s"])
+    except (*MODEL_FILE_ERRORS, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise UsageError(
             f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "
             "delete it and resume from the one before"
         ) from None
-    return TrainingState(model, LearningLog.load(path), selected, float(generators["elapsed_s"]))
+    return TrainingState(model, LearningLog.load(path), selected, elapsed_s)
+
+
+def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
+    """The generator that draws the episodes' starts, and the one that draws random actions."""
+    return cast(DummyVecEnv, model.env).envs[0].unwrapped.np_random, model.action_space.np_random
+
+
+def _end_stored_episode(model: DQN) -> None:
+    """Mark the last stored turn as an episode's end: the next one that is stored begins another episode.
+
+    Without it a return over several turns would run from the one into the other.
+    """
+    memory = model.replay_buffer
+    assert memory is not None
+    last = memory.pos - 1
+    if memory.size() > 0 and not memory.dones[last].any():
+        memory.dones[last] = memory.timeouts[last] = 1.0
 
 
 def _load_selected(path: Path) -> Selected | None:

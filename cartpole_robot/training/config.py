@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from cartpole_robot.configuration import read_toml, record_from_table, require, require_positive
+from cartpole_robot.configuration import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import SELECTION_SEED
+from cartpole_robot.network import MAX_HIDDEN
 
 
 class Learner(enum.StrEnum):
@@ -48,12 +49,23 @@ class EpsilonClock(enum.StrEnum):
     EPISODES = "episodes"
 
 
+_CEILINGS = {
+    "hidden_units": MAX_HIDDEN,  # policy.h
+    "replay_memory": 10_000_000,
+    "batch_size": 1_000_000,
+    "learning_rate": 1.0,
+    "weight_decay": 10.0,
+    "steps": 1_000_000_000,
+    "max_turns": 10_000_000,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One training, whole: everything but the cart, the rig and the seed.
 
-    A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first. `double_q`
-    does not exist: this is the plain DQN of the blog post.
+    A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first.
+    There is no double Q-learning in it: this is the plain DQN of the blog post.
     """
 
     name: str
@@ -109,10 +121,13 @@ class TrainingConfig:
             "epsilon_clock = 'episodes' needs episodes = a number; add it",
         )
         require(
-            self.n_steps <= self.replay_memory and self.learning_starts >= 0,
+            self.n_steps <= self.replay_memory,
             f"n_steps = {self.n_steps} is more than replay_memory = {self.replay_memory} holds; lower it",
         )
-        require(self.weight_decay >= 0.0, f"weight_decay = {self.weight_decay:g}, expected at least 0; correct it")
+        require_not_negative(self, "learning_starts", "weight_decay")
+        for name, most in _CEILINGS.items():
+            value = getattr(self, name)
+            require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")
         if self.learner is Learner.STOCK:
             require(
                 self.loss is Loss.HUBER and self.epsilon_clock is EpsilonClock.STEPS,
@@ -148,6 +163,8 @@ def load_preset(preset: str | Path) -> TrainingConfig:
 
 def _parsed(path: Path) -> TrainingConfig:
     table = read_toml(path, purpose="preset")
+    if "name" in table:
+        raise UsageError(f"{path}: name = {table['name']!r}: a preset is called as its file is; remove that line")
     return record_from_table(TrainingConfig, {"name": path.stem, **table}, where=str(path))
 
 

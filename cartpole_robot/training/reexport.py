@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot import provenance
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import float_action_function
-from cartpole_robot.run_folder import SUMMARY_FILE, read_json
+from cartpole_robot.run_folder import SUMMARY_FILE, read_json, read_run
 from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner, network_of
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.parity import agreement
@@ -43,9 +44,10 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
         visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     finally:
         env.close()
-    record = job.as_dict()
+    record = read_run(run_folder)
     record["model"] = which
-    record["evaluation"] = summary["exported" if which == "selected" else "last_model"]
+    record["evaluation"] = summary.get("exported" if which == "selected" else "last_model")
+    record["exported_again_by"] = {"versions": provenance.versions(), "commit": provenance.commit()}
     bundle = bundle_of(network, job.cart, visited, record)
     files = write_export(bundle, out)
     same = agreement(bundle, files.onnx, model, visited)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from stable_baselines3.common.callbacks import CallbackList
 
 from cartpole_robot import provenance
 from cartpole_robot.configuration import record_from_table
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.evaluation import (
     CALIBRATION_SEED,
     LONG_RUN_SEED,
@@ -35,6 +36,7 @@ from cartpole_robot.training.callbacks import (
     GreedyEvaluation,
     ProgressBar,
     StopOnSignal,
+    Stopped,
 )
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import TrainingConfig, check_seed
@@ -82,16 +84,15 @@ class TrainingOutcome:
     summary: Mapping[str, Any] | None
     checkpoint: Path | None
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the training ran to its end and its policy was exported."""
-        return self.summary is not None
-
 
 def start_training(job: TrainingJob) -> TrainingOutcome:
     """Train from scratch into a new run folder. Raises `UsageError`."""
     check_seed(job.seed)
     new_run_folder(job.folder, job.as_dict())
+    return _train(job)
+
+
+def _train(job: TrainingJob) -> TrainingOutcome:
     with ExitStack() as stack:
         env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
         torch.set_num_threads(1)
@@ -105,6 +106,8 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
+    if not (folder / "checkpoints").exists():
+        return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     checkpoint = latest_checkpoint(folder / "checkpoints")
     with ExitStack() as stack:
         env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
@@ -118,14 +121,17 @@ def job_from_folder(folder: Path) -> TrainingJob:
     where = f"{folder / RUN_FILE}"
     if record.get("kind") != "training":
         raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
+    seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
+    if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
+        raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
     try:
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
             cart=cart_from_dict(record["cart"], where=f"{where}: cart"),
-            rig=record["rig"],
-            seed=record["seed"],
+            rig=rig,
+            seed=seed,
             folder=folder,
-            tensorboard=record["tensorboard"],
+            tensorboard=tensorboard,
         )
     except KeyError as error:
         raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
@@ -136,11 +142,11 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         env = stack.enter_context(_closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
         evaluation = GreedyEvaluation(state, job.config, env)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
-        stop = stack.enter_context(StopOnSignal(job.config.train_every_steps))
-        _learn(job, state, evaluation, checkpointing, stop)
-        if stop.was_asked:
-            return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
-        checkpointing.save_now()
+        with StopOnSignal() as stop:
+            is_whole = _learn(job, state, evaluation, checkpointing, stop)
+        checkpoint = checkpointing.save_now()
+        if not is_whole:
+            return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpoint)
         if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
             evaluation.evaluate_now()
         return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env), checkpoint=None)
@@ -152,20 +158,30 @@ def _learn(
     evaluation: GreedyEvaluation,
     checkpointing: Checkpointing,
     stop: StopOnSignal,
-) -> None:
-    """Run the learner to the end of its steps or episodes, or until it is asked to stop."""
+) -> bool:
+    """Run the learner; True at the end of its steps or episodes, False when it was asked to stop before."""
+    remaining = job.config.steps - state.model.num_timesteps
+    if remaining <= 0 or len(state.log.episodes) >= (job.config.episodes or math.inf):
+        return True
     bar = ProgressBar(state, job.config)
     watchers = [EpisodeLogging(state, job.config.episodes), evaluation, checkpointing, bar, stop]
     try:
         state.model.learn(
-            total_timesteps=job.config.steps - state.model.num_timesteps,
+            total_timesteps=remaining,
             callback=CallbackList(watchers),
             log_interval=10,
             tb_log_name="dqn",
             reset_num_timesteps=False,
         )
+    except Stopped:
+        return False
+    except ValueError as error:
+        if "finite" not in str(error):
+            raise
+        raise RunError(f"{job.folder}: the training diverged ({error}); use a smaller learning_rate") from None
     finally:
         bar.close()
+    return True
 
 
 def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
@@ -180,7 +196,7 @@ def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]
     act = float_action_function(state.selected.network)
     visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     exported = _verdict(act, env)
-    record = job.as_dict()
+    record = read_run(folder)
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
     bundle = bundle_of(state.selected.network, job.cart, visited, record)

@@ -97,13 +97,13 @@ uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observatio
     return best;
 }
 
-/* The largest magnitude that bias + sum of weight * INT16 can reach, or more than INT32_MAX. */
+/* The largest magnitude that bias + sum of weight * any int16_t can reach. */
 static int64_t largest_sum(const int16_t *weight, uint16_t count, int32_t bias)
 {
     int64_t sum = bias < 0 ? -(int64_t)bias : (int64_t)bias;
     for (uint16_t i = 0; i < count; i++) {
         int64_t magnitude = weight[i] < 0 ? -(int64_t)weight[i] : (int64_t)weight[i];
-        sum += magnitude * INT16_MAX;
+        sum += magnitude * -(int64_t)INT16_MIN;
     }
     return sum;
 }

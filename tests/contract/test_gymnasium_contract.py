@@ -192,6 +192,39 @@ def test_close_may_be_called_twice() -> None:
     env.close()
 
 
+def test_failed_reset_leaves_nothing_to_step() -> None:
+    env = CartPoleEnv()
+    env.reset(seed=0)
+    with pytest.raises(UsageError):
+        env.reset(options={"state": [0.0, 0.0]})
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(1)
+    with pytest.raises(UsageError, match="reset option 'foo' is not known"):
+        env.reset(options={"foo": 1})
+
+
+def test_closed_environment_moves_no_other() -> None:
+    closed = CartPoleEnv()
+    closed.reset(seed=1)
+    closed.close()
+    env, twin = CartPoleEnv(), CartPoleEnv()
+    env.reset(seed=5)
+    twin.reset(seed=5)
+    with pytest.raises(RigError, match="closed"):
+        closed.reset(options={"state": [2.0, 0.0, 0.2, 0.0]})
+    assert env.step(1)[0].tolist() == twin.step(1)[0].tolist()
+
+
+def test_what_a_caller_does_to_an_observation_stays_with_the_caller(gym_cart: CartParams) -> None:
+    env = CartPoleEnv(rig=FailingRig(gym_cart))
+    env.reset(seed=0)
+    env.step(1)
+    last = env.step(0)[0]
+    kept = last.copy()
+    last *= 0.0
+    assert env.step(1)[0].tolist() == kept.tolist()
+
+
 class FailingRig(IdealSimRig):
     """A simulated cart whose link is lost at the third step."""
 

@@ -19,7 +19,7 @@ twin = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0")
 twin.reset(seed=0)
 for turn in range(10):
     seen = twin.step(turn % 2)[0]
-assert (env.unwrapped._last_observation == seen).all()
+assert [float(v) for v in seen] == [float(seen.dtype.type(v)) for v in env.unwrapped._measurement.state()]
 env.close()
 env.close()
 print("window closed")
@@ -31,6 +31,13 @@ def test_window_without_a_display_is_an_error_and_not_the_end_of_the_process() -
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1
     assert "RigError: PyBullet's window needs a display and DISPLAY is not set" in done.stderr
+
+
+def test_display_that_does_not_answer_is_an_error_and_not_the_end_of_the_process() -> None:
+    environment = {**os.environ, "DISPLAY": ":77"}
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "RigError: PyBullet's window needs a display and" in done.stderr
 
 
 def on_virtual_display(code: str) -> subprocess.CompletedProcess[str]:

@@ -57,6 +57,7 @@ def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
     assert f"cartpole-robot train --resume {run}" in err
     assert out == ""
     stopped_at = int(checkpoint.name.removeprefix("step_"))
+    assert stopped_at % 4 == 0, "between two updates, the last turn stored and learned from"
     assert 5000 <= stopped_at < 8000
     assert not (run / "summary.json").exists()
 
@@ -84,6 +85,20 @@ def test_killed_training_resumes_from_its_last_checkpoint(
     done = command_line("train", "--resume", run, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 8000
+
+
+def test_run_stopped_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    run = tmp_path / "run"
+    process = start_training(run, steps=400)
+    wait_for(run / "run.json", process)
+    process.kill()
+    process.communicate()
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    done = command_line("train", "--resume", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 400
 
 
 def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_line: Callable[..., Completed]) -> None:

@@ -43,7 +43,7 @@ int main(void)
     for (unsigned corner = 0; corner < 1u << inputs; corner++) {
         int16_t extreme[POLICY_MAX_INPUTS];
         for (unsigned k = 0; k < inputs; k++)
-            extreme[k] = (corner >> k) & 1u ? INT16_MAX : -INT16_MAX;
+            extreme[k] = (corner >> k) & 1u ? INT16_MAX : INT16_MIN;
         (void)policy_int16_act(&policy_weights_int16, extreme, sums);
     }
     printf("%d of %d wrong, hash %.8s\\n", wrong, POLICY_GOLDEN_EXAMPLES, POLICY_HASH);

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from benchmarks.physics_against_gymnasium import free_run_drift, single_step_error
 from cartpole_robot.cart_parts import PoleCart
 from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.plant import Plant
 
@@ -44,8 +47,6 @@ def test_engine_says_it_simulates_the_parameters(body: PoleCart) -> None:
     found = plant.readback()
     for field in dataclasses.fields(PoleCart):
         assert getattr(found, field.name) == pytest.approx(getattr(body, field.name), rel=1e-12), field.name
-    assert (found.cart_joint_damping, found.pole_joint_damping) == (0.0, 0.0)
-    assert (found.cart_motor_force_n, found.pole_motor_torque_n_m) == (0.0, 0.0)
     assert found.physics_step_s == 0.001
     plant.close()
 
@@ -98,6 +99,37 @@ def test_nothing_damps_a_free_swing(gym_cart: CartParams) -> None:
     at_first = energy_j()
     plant.advance(0.0, 100_000)
     assert energy_j() == pytest.approx(at_first, rel=1e-3)
+    plant.close()
+
+
+def test_no_speed_is_held_back(gym_cart: CartParams) -> None:
+    """The engine's own limit of 100 rad/s is off: a spinning pole keeps its speed."""
+    plant = Plant(gym_cart.pole_cart, 1e-4)
+    plant.place(State(0.0, 0.0, math.pi, 150.0))
+    plant.advance(0.0, 1)
+    assert plant.state().pole_speed_rad_s == pytest.approx(150.0, rel=1e-3)
+    plant.close()
+
+
+def test_closed_plant_moves_nobody(gym_cart: CartParams) -> None:
+    """The engine gives a closed client's number to the next plant."""
+    closed = Plant(gym_cart.pole_cart, 0.001)
+    closed.close()
+    other = Plant(gym_cart.pole_cart, 0.001)
+    other.place(State(0.1, 0.0, 0.0, 0.0))
+    for use in (lambda: closed.place(State(2.0, 0.0, 0.0, 0.0)), lambda: closed.advance(5.0, 1)):
+        with pytest.raises(RigError, match="this simulation is closed"):
+            use()
+    assert other.state() == State(0.1, 0.0, 0.0, 0.0)
+    other.close()
+
+
+def test_plant_cannot_be_copied(gym_cart: CartParams) -> None:
+    plant = Plant(gym_cart.pole_cart, 0.001)
+    with pytest.raises(TypeError, match="cannot be copied"):
+        copy.deepcopy(plant)
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(plant)
     plant.close()
 
 

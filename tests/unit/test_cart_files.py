@@ -52,6 +52,17 @@ def test_other_pole_without_inertia_is_a_uniform_rod(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("stall_force_n = 10.0", "stall_force_n = 1" + "0" * 400, "[motor] stall_force_n is beyond 1e+12"),
+        ("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\npole_half_length_m = 1e200", "pole_half_length_m is beyond 1e+12"),
+        ("force_n = [-10.0, 10.0]", "force_n = [-10.0, 1" + "0" * 400 + "]", "expected a list of numbers"),
+        (
+            "force_n = [-10.0, 10.0]",
+            "duty = [-1, -0.9, -0.8, -0.7, -0.6, -0.5, 0.5, 0.6, 1]",
+            "has 9 entries, expected 2 to 8",
+        ),
+        ("physics_step_s = 0.02", "physics_step_s = 1e-300", "physics_step_s = 1e-300"),
+        ("format = 1", "format = true", "format = True, expected 1"),
+        ("force_n = [-10.0, 10.0]", "force_n = " + "[" * 5000 + "]" * 5000, "nests too deep"),
         ("[limits]", "[limit]", "unknown key 'limit'; expected one of"),
         ("gravity_m_s2", "gravity", "[pole_cart]: unknown key 'gravity'; expected one of"),
         ("stall_force_n = 10.0", "stall_force_n = -10.0", "[motor]: stall_force_n = -10, expected"),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cartpole_robot.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
+from cartpole_robot.policy import load_policy
 from tests.conftest import Completed
 
 CommandLine = Callable[..., Completed]
@@ -31,6 +33,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
         (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
         (("train", "--preset", "best"), ("'best'", "blog, recommended")),
+        (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
         (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
         (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),
         (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
@@ -87,6 +90,65 @@ def test_help_of_every_verb_has_an_example(command_line: CommandLine) -> None:
         assert f"example: cartpole-robot {verb}" in text
 
 
+def test_training_selection_and_verdict_share_no_start(trained_run: Path) -> None:
+    """Literals: moving a range takes two edits. Training draws from generators seeded below a million."""
+    summary = json.loads((trained_run / "summary.json").read_text())
+    assert (SELECTION_SEED, VERDICT_SEED, LONG_RUN_SEED, CALIBRATION_SEED) == (
+        1_000_000,
+        2_000_000,
+        3_000_000,
+        4_000_000,
+    )
+    for name in ("last_model", "exported", "exported_int16"):
+        assert (summary[name]["first_seed"], summary[name]["episodes"]) == (2_000_000, 100)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('"seed": 0', '"seed": "x"'),
+        ('"config": {', '"config": 5, "_": {'),
+        ('"cart": {', '"cart": [1], "_": {'),
+        ('"kind": "training"', '"kind": "flight"'),
+    ],
+)
+def test_damaged_run_record_is_named(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    text = (trained_run / "run.json").read_text()
+    assert change in text
+    (run / "run.json").write_text(text.replace(change, message, 1))
+    assert_refused(command_line("train", "--resume", run), str(run / "run.json"))
+
+
+def test_export_again_keeps_the_provenance_of_the_training(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    record = json.loads((run / "run.json").read_text())
+    record["versions"]["torch"] = "1.0.0-old"
+    (run / "run.json").write_text(json.dumps(record))
+    assert command_line("export", run, "--out", tmp_path / "out").returncode == 0
+    provenance = load_policy(tmp_path / "out" / "policy.npz").provenance
+    assert provenance["versions"]["torch"] == "1.0.0-old"
+    assert provenance["exported_again_by"]["versions"]["torch"] != "1.0.0-old"
+
+
+def test_other_cart_of_the_same_interface_is_told(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
+    from importlib import resources
+
+    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    path = tmp_path / "heavy.toml"
+    path.write_text(text.replace("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\ncart_mass_kg = 1.5"))
+    done = command_line("evaluate", trained_run, "--cart", path, "--episodes", 2, "--json")
+    assert (
+        json.loads(done.stdout)["note"] == "the policy was trained on other parameters than those of the cart 'heavy'"
+    )
+
+
 def test_finished_run_is_not_resumed(command_line: CommandLine, trained_run: Path) -> None:
     assert_refused(command_line("train", "--resume", trained_run), "this training is finished")
 
@@ -110,6 +172,9 @@ def test_long_episode_in_gymnasiums_own_environment(command_line: CommandLine, t
         ("MountainCar-v0", ("takes observations of shape (4,)", "gives (2,)")),
         ("Nothing-v0", ("'Nothing-v0' cannot be made",)),
         ("nowhere:Nothing-v0", ("'nowhere:Nothing-v0' cannot be made",)),
+        (":CartPole-v1", ("':CartPole-v1' cannot be made",)),
+        ("a:b:CartPole-v1", ("'a:b:CartPole-v1' cannot be made",)),
+        ("nowhere:cartpole_robot/CartPole-v0", ("cannot be made",)),
     ],
 )
 def test_environment_that_does_not_fit_is_named(

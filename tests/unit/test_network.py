@@ -99,7 +99,7 @@ def test_quantized_weights_use_the_range_and_cannot_overflow(size: float) -> Non
         hidden_bias=network.hidden_bias * np.float32(size),
     )
     int16 = quantized(network, observations(100, 3))  # its own check refuses what could overflow
-    sums = np.abs(int16.hidden_weight.astype(np.int64)).sum(axis=1) * 32767 + np.abs(int16.hidden_bias.astype(np.int64))
+    sums = np.abs(int16.hidden_weight.astype(np.int64)).sum(axis=1) * 32768 + np.abs(int16.hidden_bias.astype(np.int64))
     assert INT32_MAX // 2 < sums.max() <= INT32_MAX
 
 
@@ -147,3 +147,24 @@ def test_without_the_extension_numpy_computes_the_same(
     assert not has_extension()
     assert [int16_action_function(int16)(row) for row in rows] == with_c
     assert float_action_function(random_network)(rows[0]) == int(random_network.values(rows[0]).argmax())
+
+
+def test_policy_in_c_takes_its_weights_once_and_never_acts_without(random_network: Network) -> None:
+    from firmware_bridge._host import FloatPolicy, Int16Policy
+
+    act = float_action_function(random_network)
+    policy = act.__self__  # type: ignore[attr-defined]
+    before = [act(row) for row in observations(50, 1)]
+    with pytest.raises(TypeError, match="has its weights already"):
+        policy.__init__(1, 1, 2, *[np.zeros(1, np.float32)] * 5)
+    assert [act(row) for row in observations(50, 1)] == before
+    for kind in (FloatPolicy, Int16Policy):
+        with pytest.raises(RuntimeError, match="never given its weights"):
+            kind.__new__(kind).act(np.zeros(0, np.float32))
+
+
+def test_unaligned_observation_is_read_right(random_network: Network) -> None:
+    row = observations(1, 2)[0].astype(np.float64)
+    shifted = memoryview(bytearray(b"x" + row.tobytes()))[1:].cast("d")
+    act = float_action_function(random_network)
+    assert act(shifted) == act(row)  # type: ignore[arg-type]

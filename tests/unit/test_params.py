@@ -54,7 +54,7 @@ def test_angle_limit_of_a_lying_pole_is_refused() -> None:
 @pytest.mark.parametrize(
     ("duties", "message"),
     [
-        ((1.0,), "has 1 entries, expected at least 2"),
+        ((1.0,), "has 1 entries, expected 2 to 8"),
         ((-1.0, 1.5), "asks for duty 1.5"),
         ((0.5, 1.0), "pushes to one side only"),
         ((-1.0, -1.0, 1.0), "has equal entries"),

@@ -113,6 +113,54 @@ def test_any_flipped_bit_is_refused_or_without_effect(bundle: PolicyBundle, tmp_
     assert refused > 150
 
 
+@pytest.mark.parametrize("name", ["golden_actions", "golden_observations", "golden_values", "golden_int16_actions"])
+def test_altered_golden_examples_are_refused(bundle: PolicyBundle, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "policy.npz"
+    bundle.save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays[name] = arrays[name] + arrays[name].dtype.type(1)
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match="the file was altered"):
+        load_policy(path)
+
+
+def test_altered_provenance_is_refused(bundle: PolicyBundle, tmp_path: Path) -> None:
+    path = tmp_path / "policy.npz"
+    bundle.save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].tobytes())
+    header["provenance"]["cart"]["pole_cart"]["pole_mass_kg"] = 99.0
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match="the file was altered"):
+        load_policy(path)
+
+
+def test_every_bit_of_the_archives_structure_is_refused_or_without_effect(bundle: PolicyBundle, tmp_path: Path) -> None:
+    """All bits of the zip's and NumPy's headers: what zipfile and NumPy raise for them is of many kinds."""
+    path = tmp_path / "policy.npz"
+    bundle.save(path)
+    whole = path.read_bytes()
+    places = {*range(len(whole) - 22, len(whole))}
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        begin = whole.find(mark)
+        places |= set(range(begin, begin + 46))
+    begin = whole.find(b"\x93NUMPY")
+    places |= set(range(begin, begin + 80))
+    for place in sorted(places):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                found = load_policy(path)
+            except UsageError:
+                continue
+            assert found.policy_hash() == bundle.policy_hash(), f"byte {place} bit {bit}"
+
+
 def test_altered_weights_under_an_honest_checksum_are_refused(bundle: PolicyBundle, tmp_path: Path) -> None:
     path = tmp_path / "policy.npz"
     bundle.save(path)

@@ -111,10 +111,10 @@ def test_dead_zone_takes_the_small_duties_and_leaves_full_drive(duty: float, lev
 def test_bridge_that_coasts_has_no_back_emf_at_zero(gym_cart: CartParams) -> None:
     for brakes, expected in ((True, -3.0), (False, 0.0)):
         motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, brakes_at_zero=brakes)
-        timing = Timing(physics_step_s=1e-9, control_period_s=1e-9)
+        timing = Timing(physics_step_s=1e-6, control_period_s=1e-6)
         cart = dataclasses.replace(gym_cart, motor=motor, timing=timing)
-        assert driving_force(cart)(0.0, 1.0) == pytest.approx(expected, abs=1e-6)
-        assert driving_force(cart)(0.5, 1.0) == pytest.approx(2.0, abs=1e-6)
+        assert driving_force(cart)(0.0, 1.0) == pytest.approx(expected, abs=1e-5)
+        assert driving_force(cart)(0.5, 1.0) == pytest.approx(2.0, abs=1e-5)
 
 
 def test_lag_reaches_63_per_cent_after_one_time_constant(gym_cart: CartParams) -> None:

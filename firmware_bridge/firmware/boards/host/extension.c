@@ -11,12 +11,10 @@
 #include "../../policy.h"
 #include "objects.h"
 
-#define ALIGNED _Alignas(32)
-
 typedef struct {
     PyObject_HEAD
     policy_float_t policy;
-    ALIGNED float input_gain[POLICY_MAX_INPUTS];
+    float input_gain[POLICY_MAX_INPUTS];
     float hidden_weight[POLICY_MAX_INPUTS * POLICY_MAX_HIDDEN];
     float hidden_bias[POLICY_MAX_HIDDEN];
     float output_weight[POLICY_MAX_OUTPUTS * POLICY_MAX_HIDDEN];
@@ -83,6 +81,10 @@ static int check_sizes(Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t outputs)
 static int read_observation(PyObject *source, uint16_t inputs, float *observation)
 {
     Py_buffer view;
+    if (inputs == 0) {
+        PyErr_SetString(PyExc_RuntimeError, "this policy was never given its weights");
+        return -1;
+    }
     if (PyObject_GetBuffer(source, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
         return -1;
     const char kind = view.format != NULL && view.format[1] == '\0' ? view.format[0] : '\0';
@@ -90,14 +92,28 @@ static int read_observation(PyObject *source, uint16_t inputs, float *observatio
     if (kind == 'f' && view.len == (Py_ssize_t)(inputs * sizeof(float))) {
         memcpy(observation, view.buf, (size_t)view.len);
     } else if (kind == 'd' && view.len == (Py_ssize_t)(inputs * sizeof(double))) {
-        for (uint16_t i = 0; i < inputs; i++)
-            observation[i] = (float)((const double *)view.buf)[i];
+        for (uint16_t i = 0; i < inputs; i++) {
+            double number; /* the buffer need not be aligned */
+            memcpy(&number, (const char *)view.buf + i * sizeof number, sizeof number);
+            observation[i] = (float)number;
+        }
     } else {
-        PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers, float32 or float64", inputs);
+        PyErr_Format(PyExc_ValueError,
+                     "expected an observation of %d numbers, float32 or float64, got %zd bytes of format '%s'", inputs,
+                     view.len, view.format != NULL ? view.format : "B");
         result = -1;
     }
     PyBuffer_Release(&view);
     return result;
+}
+
+/* Weights are written once: `act` may be running on them in another place. */
+static int refuse_second_init(uint16_t inputs)
+{
+    if (inputs == 0)
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "this policy has its weights already; make a new one");
+    return -1;
 }
 
 /* ---- FloatPolicy ---- */
@@ -105,6 +121,8 @@ static int read_observation(PyObject *source, uint16_t inputs, float *observatio
 static int float_policy_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     float_policy_object *self = (float_policy_object *)object;
+    if (refuse_second_init(self->policy.inputs) < 0)
+        return -1;
     static char *names[] = {"inputs",      "hidden",        "outputs",     "input_gain", "hidden_weight",
                             "hidden_bias", "output_weight", "output_bias", NULL};
     Py_ssize_t inputs, hidden, outputs;
@@ -189,6 +207,8 @@ static PyTypeObject float_policy_type = {
 static int int16_policy_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     int16_policy_object *self = (int16_policy_object *)object;
+    if (refuse_second_init(self->policy.inputs) < 0)
+        return -1;
     static char *names[] = {"inputs",        "hidden",      "outputs",       "hidden_shift", "input_gain",
                             "hidden_weight", "hidden_bias", "output_weight", "output_bias",  NULL};
     Py_ssize_t inputs, hidden, outputs, shift;
