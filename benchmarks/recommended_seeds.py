@@ -25,9 +25,9 @@ from benchmarks.machine_load import machine_line
 SUCCESS_TURNS = 475.0
 
 
-def train_one(preset: str, seed: int, folder: Path) -> dict[str, Any]:
+def train_one(preset: str, cart: str, seed: int, folder: Path) -> dict[str, Any]:
     """The summary of one training, with its wall time in `wall_s`."""
-    options = ("--preset", preset, "--seed", str(seed), "--json")
+    options = ("--preset", preset, "--cart", cart, "--seed", str(seed), "--json")
     begin = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "cartpole_robot", "train", *options, "--out", str(folder / f"seed{seed}")],
@@ -45,13 +45,17 @@ def main() -> None:
     """Print a row a seed and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="recommended")
+    parser.add_argument("--cart", default="gym")
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0 to N-1 (default: 10)")
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time (default: 1)")
     arguments = parser.parse_args()
+    print(f"{arguments.preset} on {arguments.cart}")
     print("seed   last model   exported   as int16   long episode   of turn   training s   wall s")
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.workers) as pool:
-        runs = pool.map(lambda seed: train_one(arguments.preset, seed, Path(folder)), range(arguments.seeds))
+        runs = pool.map(
+            lambda seed: train_one(arguments.preset, arguments.cart, seed, Path(folder)), range(arguments.seeds)
+        )
         for result in runs:
             results.append(result)
             print(
@@ -72,6 +76,17 @@ def main() -> None:
         same = sum(result["agreement"][form] for result in results)
         print(f"{form}: the action of PyTorch on {same} of {states} visited states")
     walls = [result["wall_s"] for result in results]
+    balanced = sum(result["exported"]["mean_turns"] >= SUCCESS_TURNS for result in results)
+    print(f"exported policy at least {SUCCESS_TURNS:.0f}: {balanced} of {count}")
+    for name, unit, factor in (
+        ("rms_position_m", "mm", 1000.0),
+        ("rms_angle_rad", "mrad", 1000.0),
+        ("reversals_per_s", "a second", 1.0),
+        ("mean_power_w", "W", 1.0),
+    ):
+        values = [result["exported"][name] for result in results]
+        if None not in values:
+            print(f"exported policy, {name}: median {np.median(values) * factor:.2f} {unit}")
     print(f"wall time a seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
     print(machine_line())
 

@@ -151,6 +151,7 @@ OPTIONAL_SECTIONS = ("friction", "encoders")
 
 def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
     """The cart that `CartParams.as_dict` wrote, perhaps by way of JSON. Raises `UsageError` beginning with `where`."""
+    values = _as_table(values, where)
     plain = {**values, "action_duties": tuple(values.get("action_duties", ()))}
     for name, kind in SECTIONS.items():
         if name == "encoders" and values.get(name) is None:
@@ -164,5 +165,5 @@ def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
 
 def _as_table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where} is missing; export or train again")
+        raise UsageError(f"{where} = {value!r}, expected a table of values; export or train again")
     return value

@@ -106,7 +106,7 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
-    if not (folder / "checkpoints").exists():
+    if not any((folder / "checkpoints").glob("step_*")):
         return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     checkpoint = latest_checkpoint(folder / "checkpoints")
     with ExitStack() as stack:
