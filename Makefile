@@ -63,9 +63,11 @@ display: ## a virtual display for the tests of PyBullet's window
 seeds: $(STAMP) ## train ten seeds of the recommended preset and count the successes
 	$(BIN)/python -m benchmarks.recommended_seeds
 
-benchmarks: $(STAMP) ## environment step and training against their peers
+benchmarks: $(STAMP) ## physics, environment steps and training against their peers
 	$(BIN)/python -m benchmarks.physics_against_gymnasium
 	$(BIN)/python -m benchmarks.environment_step
+	$(BIN)/python -m benchmarks.closed_forms
+	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.training_against_zoo
 
 pictures: $(STAMP) ## the README's pictures, made again into docs/

@@ -25,7 +25,7 @@ from benchmarks.machine_load import machine_line
 SUCCESS_TURNS = 475.0
 
 
-def train_one(preset: str, cart: str, seed: int, folder: Path) -> dict[str, Any]:
+def train_one(preset: str, cart: str, seed: int, *, folder: Path) -> dict[str, Any]:
     """The summary of one training, with its wall time in `wall_s`."""
     options = ("--preset", preset, "--cart", cart, "--seed", str(seed), "--json")
     begin = time.monotonic()
