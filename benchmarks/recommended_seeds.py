@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,8 @@ def main() -> None:
     print("seed   last model   exported   as int16   long episode   of turn   training s   wall s")
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.workers) as pool:
-        runs = pool.map(
-            lambda seed: train_one(arguments.preset, arguments.cart, seed, Path(folder)), range(arguments.seeds)
-        )
+        one = partial(train_one, arguments.preset, arguments.cart, folder=Path(folder))
+        runs = pool.map(one, range(arguments.seeds))
         for result in runs:
             results.append(result)
             print(
