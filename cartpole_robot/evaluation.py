@@ -80,12 +80,13 @@ def evaluate(
     max_turns: int,
     step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
+    on_episode: Callable[[], object] | None = None,
 ) -> Evaluation:
     """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
     `env` is stepped up to `max_turns` turns an episode, whatever its own TimeLimit, which must not be shorter.
     `step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
-    `on_reset` is called at the beginning of each episode, for an `act` that has a memory.
+    `on_reset` is called at the beginning of each episode, for an `act` that has a memory, `on_episode` at its end.
     """
     turns: list[int] = []
     faults: list[str] = []
@@ -115,6 +116,8 @@ def evaluate(
                     faults.append(f"episode {episode}: {info['fault']}")
                 break
         turns.append(turn)
+        if on_episode is not None:
+            on_episode()
     total = max(1, sum(turns))
     return Evaluation(
         first_seed=first_seed,

@@ -17,6 +17,7 @@ from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
 from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.progress import progress_bar
 
 LQR = "lqr"  # instead of a policy's file
 
@@ -57,6 +58,7 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         name = request.env_id
         env = _made(request.env_id, request.max_turns, {})
         _check_foreign(bundle, env, path, name)
+    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
     try:
         result = evaluate(
             bundle.action_function(Backend(request.backend)),
@@ -64,8 +66,10 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
             episodes=request.episodes,
             first_seed=first_seed,
             max_turns=request.max_turns,
+            on_episode=bar.update,
         )
     finally:
+        bar.close()
         env.close()
     return {
         "policy": str(path),
@@ -86,6 +90,7 @@ def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
     env = _made(ENV_ID, request.max_turns, {"rig": request.rig, "cart": cart})
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
+    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
     try:
         result = evaluate(
             controller.act,
@@ -95,8 +100,10 @@ def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
             max_turns=request.max_turns,
             step=inner.step_duty,
             on_reset=controller.reset,
+            on_episode=bar.update,
         )
     finally:
+        bar.close()
         env.close()
     return {
         "policy": LQR,

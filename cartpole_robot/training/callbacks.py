@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from cartpole_robot.evaluation import SELECTION_SEED, evaluate
 from cartpole_robot.network import float_action_function
+from cartpole_robot.progress import progress_bar
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig
@@ -117,14 +117,12 @@ class ProgressBar(BaseCallback):
         self._bar: tqdm[Any] | None = None
 
     def _on_training_start(self) -> None:
-        self._bar = tqdm(
-            total=self._config.episodes or self._config.steps,
-            initial=len(self._state.log.episodes) if self._config.episodes else self.num_timesteps,
-            desc="training",
-            unit=" episodes" if self._config.episodes else " turns",
-            file=sys.stderr,
-            mininterval=0.2 if sys.stderr.isatty() else 5.0,
-            dynamic_ncols=True,
+        by_episodes = self._config.episodes is not None
+        self._bar = progress_bar(
+            self._config.episodes or self._config.steps,
+            "training",
+            " episodes" if by_episodes else " turns",
+            initial=len(self._state.log.episodes) if by_episodes else self.num_timesteps,
         )
 
     def _on_step(self) -> bool:

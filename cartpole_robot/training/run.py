@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import torch
 from stable_baselines3.common.callbacks import CallbackList
+from tqdm import tqdm
 
 from cartpole_robot import provenance
 from cartpole_robot.configuration import record_from_table
@@ -28,6 +29,7 @@ from cartpole_robot.evaluation import (
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import ActionFunction, Backend, float_action_function
 from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.progress import progress_bar
 from cartpole_robot.run_folder import RUN_FILE, SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
@@ -188,14 +190,15 @@ def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]
     """Judge the last and the selected network, export the selected one, draw the curve, write the summary."""
     assert state.selected is not None  # evaluate_now() has run at least once
     folder, model = job.folder, state.model
-    last = _verdict(float_action_function(network_of(model)), env)
+    bar = progress_bar(3 * VERDICT_EPISODES, "judging", " episodes", quiet=True)
+    last = _verdict(float_action_function(network_of(model)), env, bar)
     model.save(folder / "model_last.zip")
     set_network(model, state.selected.network)
     model.save(folder / "model_selected.zip")
 
     act = float_action_function(state.selected.network)
     visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
-    exported = _verdict(act, env)
+    exported = _verdict(act, env, bar)
     record = read_run(folder)
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
@@ -216,18 +219,26 @@ def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]
         "last_model": last.as_dict(),
         "selected_at_step": state.selected.row.step,
         "exported": exported.as_dict(),
-        "exported_int16": _verdict(int16_act, env).as_dict(),
+        "exported_int16": _verdict(int16_act, env, bar).as_dict(),
         "long_run": {"turns": long_run.turns[0], "of": LONG_RUN_TURNS},
         "agreement": agreement(bundle, files.onnx, model, visited),
         "policy_hash": bundle.policy_hash(),
         "machine": provenance.machine(),
     }
+    bar.close()
     write_json(folder / SUMMARY_FILE, summary)
     return summary
 
 
-def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any]) -> Evaluation:
-    return evaluate(act, env, episodes=VERDICT_EPISODES, first_seed=VERDICT_SEED, max_turns=MAX_TURNS)
+def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any], bar: tqdm[Any]) -> Evaluation:
+    return evaluate(
+        act,
+        env,
+        episodes=VERDICT_EPISODES,
+        first_seed=VERDICT_SEED,
+        max_turns=MAX_TURNS,
+        on_episode=bar.update,
+    )
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
