@@ -1,4 +1,4 @@
-"""What several tests share: a cart, an environment, a policy trained in this session, the command line."""
+"""What several tests share: a cart, an environment, a policy trained once a test run, the command line."""
 
 from __future__ import annotations
 
