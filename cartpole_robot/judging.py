@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import gymnasium
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
 from cartpole_robot.params import CartParams, cart_from_dict
@@ -43,7 +43,6 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     path = request.policy / "policy.npz" if request.policy.is_dir() else request.policy
     bundle = load_policy(path)
     note = None
-    first_seed = VERDICT_SEED if request.first_seed is None else request.first_seed
     if request.env_id in (None, ENV_ID, MAKE_ID):
         cart = _own_cart(bundle, path) if request.cart is None else load_cart(request.cart)
         bundle.check_fits(cart, name=str(path))
@@ -58,19 +57,7 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         name = request.env_id
         env = _made(request.env_id, request.max_turns, {})
         _check_foreign(bundle, env, path, name)
-    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
-    try:
-        result = evaluate(
-            bundle.action_function(Backend(request.backend)),
-            env,
-            episodes=request.episodes,
-            first_seed=first_seed,
-            max_turns=request.max_turns,
-            on_episode=bar.update,
-        )
-    finally:
-        bar.close()
-        env.close()
+    result = _evaluated(request, bundle.action_function(Backend(request.backend)), env)
     return {
         "policy": str(path),
         "policy_hash": bundle.policy_hash(),
@@ -90,21 +77,7 @@ def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
     env = _made(ENV_ID, request.max_turns, {"rig": request.rig, "cart": cart})
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
-    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
-    try:
-        result = evaluate(
-            controller.act,
-            inner,
-            episodes=request.episodes,
-            first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
-            max_turns=request.max_turns,
-            step=inner.step_duty,
-            on_reset=controller.reset,
-            on_episode=bar.update,
-        )
-    finally:
-        bar.close()
-        env.close()
+    result = _evaluated(request, controller.act, env, step=inner.step_duty, on_reset=controller.reset)
     return {
         "policy": LQR,
         "policy_hash": None,
@@ -112,6 +85,32 @@ def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
         "backend": "any duty",
         **result.as_dict(),
     }
+
+
+def _evaluated(
+    request: JudgingRequest,
+    act: Callable[[Any], Any],
+    env: gymnasium.Env[Any, Any],
+    *,
+    step: Callable[[Any], Any] | None = None,
+    on_reset: Callable[[], None] | None = None,
+) -> Evaluation:
+    """The evaluation that was asked for, with a progress bar; closes `env`."""
+    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
+    try:
+        return evaluate(
+            act,
+            env,
+            episodes=request.episodes,
+            first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+            max_turns=request.max_turns,
+            step=step,
+            on_reset=on_reset,
+            on_episode=bar.update,
+        )
+    finally:
+        bar.close()
+        env.close()
 
 
 def judgement_text(record: Mapping[str, Any]) -> str:

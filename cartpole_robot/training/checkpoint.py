@@ -66,12 +66,9 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     return target
 
 
-def latest_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint in `folder`. Raises `UsageError` when there is none."""
-    found = sorted(folder.glob("step_*"))
-    if not found:
-        raise UsageError(f"{folder}: holds no checkpoint, nothing to resume; train into a new folder")
-    return found[-1]
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint in `folder`; None when there is none."""
+    return max(folder.glob("step_*"), default=None)
 
 
 def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> TrainingState:

@@ -108,9 +108,9 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
-    if not any((folder / "checkpoints").glob("step_*")):
-        return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     checkpoint = latest_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     with ExitStack() as stack:
         env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
         torch.set_num_threads(1)

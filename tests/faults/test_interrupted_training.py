@@ -53,6 +53,7 @@ def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
     assert process.returncode == 1, err
     assert "Traceback" not in err
     checkpoint = latest_checkpoint(run / "checkpoints")
+    assert checkpoint is not None
     assert f"stopped; the training so far is in {checkpoint}" in err
     assert f"cartpole-robot train --resume {run}" in err
     assert out == ""
@@ -106,6 +107,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_
     shutil.copytree(trained_run, run)
     (run / "summary.json").unlink()
     checkpoint = latest_checkpoint(run / "checkpoints")
+    assert checkpoint is not None
     for name in ("model.zip", "replay_memory.pkl", "generators.pkl"):
         whole = (checkpoint / name).read_bytes()
         (checkpoint / name).write_bytes(whole[: len(whole) // 2])
