@@ -169,6 +169,11 @@ class Timing:
         """Physics steps in one control period."""
         return round(self.control_period_s / self.physics_step_s)
 
+    @property
+    def control_period_us(self) -> int:
+        """The control period in the microseconds of the microcontroller's clock."""
+        return round(self.control_period_s * 1e6)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

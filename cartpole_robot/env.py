@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import gymnasium
 import numpy as np
@@ -24,6 +24,9 @@ from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
 from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation.randomization import Randomization
 
 ENV_ID = "cartpole_robot/CartPole-v0"
 MAKE_ID = f"{__name__}:{ENV_ID}"
@@ -46,16 +49,21 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     }
 
     def __init__(
-        self, rig: str | Rig = "sim", cart: str | Path | CartParams = "gym", render_mode: str | None = None
+        self,
+        rig: str | Rig = "sim",
+        cart: str | Path | CartParams = "gym",
+        render_mode: str | None = None,
+        randomization: str | Path | Randomization | None = None,
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
-        A `Rig` object brings its own cart, and `cart` is not looked at. Raises `UsageError`.
+        With `randomization` (a file) every episode has a cart of its own, which `episode_cart` tells. A `Rig` object
+        brings its own cart, and `cart` and `randomization` are not looked at. Raises `UsageError`.
         """
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
-        self._rig = open_rig(rig, load_cart(cart)) if isinstance(rig, str) else rig
+        self._rig = _opened(rig, load_cart(cart), randomization) if isinstance(rig, str) else rig
         self.cart = self._rig.cart
         period_s = self.cart.timing.control_period_s
         self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
@@ -71,6 +79,11 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._window: CartPoleWindow | None = None
         self._requested_duty = 0.0
         self._needs_reset = True
+
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode: `cart`, or what the randomisation drew."""
+        return self._rig.episode_cart
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -170,6 +183,14 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
             self._window.close()
             self._window = None
         self._rig.close()
+
+
+def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomization | None) -> Rig:
+    if isinstance(randomization, str | Path):
+        from cartpole_robot.simulation.randomization import load_randomization
+
+        randomization = load_randomization(Path(randomization), cart)
+    return open_rig(rig, cart, randomization)
 
 
 gymnasium.register(

@@ -38,8 +38,10 @@ class Estimator:
         self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
 
     def write(self, cart_counts: int, pole_counts: int, measurement: Measurement) -> None:
-        """Fill positions and speeds of `measurement` from these counts and those updated before."""
+        """Fill counts, positions and speeds of `measurement` from these counts and those updated before."""
         cart_speed, pole_speed = self._speeds()
+        measurement.cart_counts = cart_counts
+        measurement.pole_counts = pole_counts
         measurement.cart_position_m = cart_counts * self._m_per_count
         measurement.cart_speed_m_s = cart_speed * self._m_s_per_unit
         measurement.pole_angle_rad = pole_counts * self._rad_per_count

@@ -29,6 +29,10 @@ class Rig(Protocol):
     def cart(self) -> CartParams:
         """The cart this rig drives, as configured."""
 
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode: `cart`, or what a simulated rig drew for it."""
+
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of a new episode, motor off.
 

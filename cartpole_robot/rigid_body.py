@@ -89,4 +89,4 @@ def _attribute(robot: ET.Element, link: str, path: str, key: str) -> str:
 def _set(robot: ET.Element, link: str, path: str, **values: float | tuple[float, ...]) -> None:
     for key, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
-        _element(robot, link, path).set(key, " ".join(repr(number) for number in numbers))
+        _element(robot, link, path).set(key, " ".join(repr(float(number)) for number in numbers))

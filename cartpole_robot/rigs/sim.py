@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.cart_parts import Apply, Delay, Encoders, Friction
+from cartpole_robot.errors import UsageError
 from cartpole_robot.estimator import Estimator
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import Rig, RigError
-from cartpole_robot.signals import Measurement, State
+from cartpole_robot.signals import TIME_MASK, Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.simulation.plant import Plant
+from cartpole_robot.simulation.randomization import Randomization
 
 
-def simulated_rig(cart: CartParams) -> Rig:
-    """The rig for `cart`: by its encoders, or without any an ideal one."""
-    return IdealSimRig(cart) if cart.encoders is None else SimRig(cart, cart.encoders)
+def simulated_rig(cart: CartParams, randomization: Randomization | None = None) -> Rig:
+    """The rig for `cart`: by its encoders, or without any an ideal one. Raises `UsageError`."""
+    if cart.encoders is not None:
+        return SimRig(cart, cart.encoders, randomization)
+    _check_is_ideal(cart)
+    return IdealSimRig(cart, randomization)
+
+
+def _check_is_ideal(cart: CartParams) -> None:
+    """Raises `UsageError` for what an ideal cart would leave out without a word."""
+    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0)
+    for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
+        part = getattr(cart, section)
+        for field in dataclasses.fields(part):
+            found, expected = getattr(part, field.name), getattr(ideal, field.name)
+            if found != expected:
+                raise UsageError(
+                    f"cart {cart.name!r}: {section}.{field.name} = {found}, expected {expected} for a cart without "
+                    "[encoders], whose state is known exactly; add [encoders], or remove it"
+                )
 
 
 class IdealSimRig:
     """A cart whose duty is a force at once and whose state is known exactly; implements `cartpole_robot.rig.Rig`."""
 
-    def __init__(self, cart: CartParams) -> None:
-        self._cart = cart
-        self._plant = Plant(cart.pole_cart, cart.timing.physics_step_s)
+    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
+        self._cart = self._episode_cart = cart
+        self._randomization = randomization
+        loaded = cart if randomization is None else randomization.shortest_pole()
+        self._plant = Plant(loaded.pole_cart, cart.timing.physics_step_s)
         self._advance = self._plant.advance
         self._steps_per_period = cart.timing.physics_steps_per_period
         self._stall_force_n = cart.motor.stall_force_n
+        self._period_us = cart.timing.control_period_us
         self._measurement = Measurement()
 
     @property
@@ -40,9 +63,19 @@ class IdealSimRig:
         """The cart this rig simulates."""
         return self._cart
 
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode, drawn where there is a randomisation."""
+        return self._episode_cart
+
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
-        """The measurement at `start`, exactly; an ideal cart draws nothing from `rng`."""
+        """The measurement at `start`, exactly; an ideal cart draws from `rng` its randomised parameters alone."""
+        if self._randomization is not None:
+            self._episode_cart = drawn = self._randomization.draw(rng)
+            self._plant.change(drawn.pole_cart, drawn.friction)
+            self._stall_force_n = drawn.motor.stall_force_n
         self._plant.place(start)
+        self._measurement.tick = -1
         return self._measure(self._advance(0.0, 0), 0.0)
 
     def step(self, duty: float) -> Measurement:
@@ -56,6 +89,8 @@ class IdealSimRig:
         if not isfinite(cart[1] + pole[1]):
             raise RigError(f"the simulation diverged at {cart[:2]}, {pole[:2]}; use a shorter physics step")
         measurement = self._measurement
+        measurement.tick += 1
+        measurement.mcu_time_us = measurement.tick * self._period_us & TIME_MASK
         measurement.cart_position_m = cart[0]
         measurement.cart_speed_m_s = cart[1]
         measurement.pole_angle_rad = pole[0]
@@ -76,9 +111,11 @@ class SimRig:
     tests and reports.
     """
 
-    def __init__(self, cart: CartParams, encoders: Encoders) -> None:
-        self._cart = cart
-        self._simulated = SimulatedCart(cart, encoders)
+    def __init__(self, cart: CartParams, encoders: Encoders, randomization: Randomization | None = None) -> None:
+        self._cart = self._episode_cart = cart
+        self._randomization = randomization
+        self._simulated = SimulatedCart(cart if randomization is None else randomization.shortest_pole(), encoders)
+        self._period_us = cart.timing.control_period_us
         self._delay = CommandDelay(cart.delay, cart.timing)
         self._estimator = Estimator(encoders, cart.timing.physics_step_s)
         self._measurement = Measurement()
@@ -88,9 +125,19 @@ class SimRig:
         """The cart this rig simulates."""
         return self._cart
 
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode, drawn where there is a randomisation."""
+        return self._episode_cart
+
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
-        """The measurement at `start`; delays and losses of the episode are drawn from `rng`."""
+        """The measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
+        if self._randomization is not None:
+            self._episode_cart = drawn = self._randomization.draw(rng)
+            self._simulated.change(drawn)
+            self._delay = CommandDelay(drawn.delay, drawn.timing)
         self._delay.reset(rng)
+        self._measurement.tick = -1
         cart_counts, pole_counts = self._simulated.place(start)
         self._estimator.reset(cart_counts, pole_counts)
         return self._measure(cart_counts, pole_counts, 0.0)
@@ -109,8 +156,11 @@ class SimRig:
     def _measure(self, cart_counts: int, pole_counts: int, duty: float) -> Measurement:
         measurement = self._measurement
         self._estimator.write(cart_counts, pole_counts, measurement)
+        measurement.tick += 1
+        measurement.mcu_time_us = measurement.tick * self._period_us & TIME_MASK
         measurement.applied_duty = duty
-        measurement.motor_power_w = electrical_power_w(self._cart.motor, duty, measurement.cart_speed_m_s)
+        measurement.motor_power_w = electrical_power_w(self._episode_cart.motor, duty, measurement.cart_speed_m_s)
+        measurement.command_age_s = self._delay.command_age_s
         return measurement
 
     def true_state(self) -> State:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from math import floor
 
-from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.cart_parts import Encoders, Friction
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.motor import driving_force
@@ -27,15 +27,26 @@ class SimulatedCart:
         self._plant = Plant(
             cart.pole_cart,
             cart.timing.physics_step_s,
-            friction=dataclasses.replace(cart.friction, cart_viscous_n_s_m=0.0),  # it is in driving_force
+            friction=_in_engine(cart.friction),
             end_stop_m=cart.limits.end_stop_m,
         )
-        self._cart = cart
-        self._force = driving_force(cart)
-        self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
+        self._take(cart)
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._speed_m_s = 0.0
+
+    def _take(self, cart: CartParams) -> None:
+        self._cart = cart
+        self._force = driving_force(cart)
+        self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
+
+    def change(self, cart: CartParams) -> None:
+        """Go on as `cart`, which differs in body, motor and friction alone; `place` comes next.
+
+        Raises ValueError as `plant.equivalent_body` does.
+        """
+        self._plant.change(cart.pole_cart, _in_engine(cart.friction))
+        self._take(cart)
 
     def place(self, state: State) -> tuple[int, int]:
         """Put cart and pole at `state`, motor without current; returns (cart counts, pole counts) there."""
@@ -75,3 +86,8 @@ class SimulatedCart:
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()
+
+
+def _in_engine(friction: Friction) -> Friction:
+    """What the engine solves of it: all but the cart's viscous friction, which is in `driving_force`."""
+    return dataclasses.replace(friction, cart_viscous_n_s_m=0.0)

@@ -14,31 +14,39 @@ class CommandDelay:
 
     A command that arrives in the middle of a physics step shares it with the one before, in proportion: delays need not
     be whole steps. Of two commands on their way the one sent later wins, whichever arrives first.
+
+    `command_age_s` is, at the end of the last period, the time since a command had arrived; NaN before the first.
     """
+
+    command_age_s: float
 
     def __init__(self, delay: Delay, timing: Timing) -> None:
         self._delay = delay
         self._steps = timing.physics_steps_per_period
         self._step_s = timing.physics_step_s
         self._is_certain = delay.jitter_s == 0.0 and delay.drop_probability == 0.0
-        self._rng = np.random.default_rng(0)
-        self._sent = 0
+        self._period_s = timing.control_period_s
         self._waiting: list[tuple[float, int, float]] = []  # effect in steps from now, number, duty
-        self._active = (-1, 0.0)  # number and duty of the command in force
+        self._on_the_way_s: list[float] = []  # the time from now until each command arrives
+        self.reset(np.random.default_rng(0))
 
     def reset(self, rng: np.random.Generator) -> None:
         """A new episode: nothing on its way, duty 0 in force; `rng` draws jitter and losses from now on."""
         self._rng = rng
         self._sent = 0
         self._waiting.clear()
-        self._active = (-1, 0.0)
+        self._on_the_way_s.clear()
+        self._active = (-1, 0.0)  # number and duty of the command in force
+        self.command_age_s = math.nan
 
     def duties(self, requested: float) -> list[float]:
         """The duty of each physics step of the period that begins now, `requested` being sent at its beginning."""
         if self._delay.apply is Apply.AT_ONCE:
             self._active = (self._sent, requested)
+            self.command_age_s = self._period_s
             return [requested] * self._steps
         self._send(requested)
+        self._grow_older()
         duties = self._constant_period() or self._mixed_period()
         self._waiting = [(effect - self._steps, number, duty) for effect, number, duty in self._waiting]
         return duties
@@ -50,10 +58,23 @@ class CommandDelay:
         if not self._is_certain and self._rng.random() < delay.drop_probability:
             return
         latency_s = delay.latency_s + (0.0 if self._is_certain else delay.jitter_s * self._rng.random())
+        self._on_the_way_s.append(latency_s)
         effect = latency_s / self._step_s
         if delay.apply is Apply.NEXT_TICK:
             effect = float(self._steps * max(1, math.ceil(effect / self._steps - 1e-9)))
         self._waiting.append((effect, number, duty))
+
+    def _grow_older(self) -> None:
+        """Bring `command_age_s` to the end of the period."""
+        self.command_age_s += self._period_s
+        still_s = []
+        for moment_s in self._on_the_way_s:
+            if moment_s <= self._period_s:
+                age_s = self._period_s - moment_s
+                self.command_age_s = age_s if math.isnan(self.command_age_s) else min(self.command_age_s, age_s)
+            else:
+                still_s.append(moment_s - self._period_s)
+        self._on_the_way_s = still_s
 
     def _constant_period(self) -> list[float] | None:
         """The whole period at one duty, where nothing takes effect inside it; None otherwise."""

@@ -54,6 +54,34 @@ with _engine_chatter_muted():
 _UNLIMITED = 1e9
 
 
+def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
+    """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.
+
+    A hinged pole shows in the equations of motion only through M + m, m l and I + m l²; those are kept, so that the
+    engine can be given another length without loading another URDF. Raises ValueError where it would take a mass or
+    an inertia that is not positive: a much longer pole wants a shorter one loaded.
+    """
+    half_m = loaded.pole_half_length_m
+    if body.pole_half_length_m == half_m:
+        return body
+    coupling = body.pole_mass_kg * body.pole_half_length_m
+    pole_mass_kg = coupling / half_m
+    cart_mass_kg = body.cart_mass_kg + body.pole_mass_kg - pole_mass_kg
+    inertia = body.pole_inertia_kg_m2 + coupling * (body.pole_half_length_m - half_m)
+    if cart_mass_kg <= 0.0 or inertia <= 0.0:
+        raise ValueError(
+            f"a pole of half-length {body.pole_half_length_m:g} m cannot stand in for one of {half_m:g} m on this "
+            "cart; draw its length from a narrower range"
+        )
+    return PoleCart(
+        cart_mass_kg=cart_mass_kg,
+        pole_mass_kg=pole_mass_kg,
+        pole_half_length_m=half_m,
+        pole_inertia_kg_m2=inertia,
+        gravity_m_s2=body.gravity_m_s2,
+    )
+
+
 def _refuse_closed(*_: object) -> Any:
     raise RigError("this simulation is closed; make a new environment")
 
@@ -148,7 +176,7 @@ class Plant:
                 physicsClientId=self._client,
             )
         pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
-        self._gravity_m_s2 = body.gravity_m_s2
+        self._loaded = body
         self._is_open = True
         self.advance = self._stepper()
 
@@ -200,6 +228,23 @@ class Plant:
                 jointDamping=viscous,
                 physicsClientId=self._client,
             )
+
+    def change(self, body: PoleCart, friction: Friction) -> None:
+        """Go on with other masses, another pole and other friction, exactly as if the plant had been made with them.
+
+        The URDF is not loaded again (bullet3 issue 3285). Raises ValueError as `equivalent_body` does.
+        """
+        same = equivalent_body(body, self._loaded)
+        pybullet.changeDynamics(self._body_id, self._cart, mass=same.cart_mass_kg, physicsClientId=self._client)
+        pybullet.changeDynamics(
+            self._body_id,
+            self._pole,
+            mass=same.pole_mass_kg,
+            localInertiaDiagonal=[same.pole_inertia_kg_m2, same.pole_inertia_kg_m2, 0.0],
+            physicsClientId=self._client,
+        )
+        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
+        self._set_friction(friction)
 
     def _set_dry_friction(self, joint: int, largest: float) -> None:
         # Also where there is none: every joint starts with a motor of its own that holds it at speed 0.

@@ -1,0 +1,182 @@
+"""Domain randomisation: a cart with parameters drawn anew for each episode, from ranges in a TOML file.
+
+    format = 1
+    [motor]
+    stall_force_n = { factor = [0.5, 1.5] }     # of the cart's own value
+    [delay]
+    latency_s = { between = [0.0, 0.03] }       # in the parameter's own unit
+
+Each number is drawn uniformly and independently. What belongs together moves together: a pole of another mass or length
+keeps its shape (its inertia follows as m l²), static friction keeps its ratio to Coulomb friction, unless the file
+gives them ranges of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cartpole_robot.configuration import check_keys, read_toml
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import SECTIONS, CartParams
+from cartpole_robot.simulation.plant import equivalent_body
+
+RANDOMIZATION_FORMAT = 1
+RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
+_MOST_CORNERS = 4096
+_HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
+_INERTIA = "pole_cart.pole_inertia_kg_m2"
+_COULOMB, _STATIC = "friction.cart_coulomb_n", "friction.cart_static_n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """A parameter's values from `low` to `high`: its own unit, or with `is_factor` times the cart's own value."""
+
+    low: float
+    high: float
+    is_factor: bool
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"goes from {self.low:g} to {self.high:g}, expected finite numbers, the smaller first")
+
+    def value(self, share: float, nominal: float) -> float:
+        """The value a `share` (0 to 1) of the way from the low end to the high end."""
+        drawn = self.low + share * (self.high - self.low)
+        return drawn * nominal if self.is_factor else drawn
+
+
+class Randomization:
+    """The ranges around one cart, every corner of them held against what a cart may be."""
+
+    def __init__(self, cart: CartParams, ranges: Mapping[str, Range], *, where: str) -> None:
+        """`ranges` by "section.key"; `where` begins errors. Raises `UsageError` for a corner that no cart has."""
+        self.cart = cart
+        self.ranges = dict(ranges)
+        self._nominal = {key: _nominal(cart, key, where) for key in self.ranges}
+        self._check_corners(where)
+
+    def draw(self, rng: np.random.Generator) -> CartParams:
+        """A cart drawn from the ranges; one number of `rng` for each, in the file's order."""
+        return self._cart_at(rng.random(len(self.ranges)).tolist())
+
+    def shortest_pole(self) -> CartParams:
+        """The cart with the shortest pole of the ranges and everything else as it is."""
+        key = "pole_cart.pole_half_length_m"
+        if key not in self.ranges:
+            return self.cart
+        body = dataclasses.replace(
+            self.cart.pole_cart, pole_half_length_m=self.ranges[key].value(0.0, self._nominal[key])
+        )
+        return dataclasses.replace(self.cart, pole_cart=body)
+
+    def as_dict(self) -> dict[str, dict[str, list[float]]]:
+        """The ranges as the file writes them, "section.key" to {"factor" or "between": [low, high]}."""
+        return {k: {"factor" if r.is_factor else "between": [r.low, r.high]} for k, r in self.ranges.items()}
+
+    def _cart_at(self, shares: list[float]) -> CartParams:
+        """The cart those shares of the way along each range; raises ValueError where it is none."""
+        values = {
+            key: span.value(share, self._nominal[key])
+            for (key, span), share in zip(self.ranges.items(), shares, strict=True)
+        }
+        body, friction = self.cart.pole_cart, self.cart.friction
+        if _INERTIA not in values and any(key in values for key in _HINGE):
+            mass_kg = values.get(_HINGE[0], body.pole_mass_kg)
+            half_m = values.get(_HINGE[1], body.pole_half_length_m)
+            grown = mass_kg * half_m**2 / (body.pole_mass_kg * body.pole_half_length_m**2)
+            values[_INERTIA] = body.pole_inertia_kg_m2 * grown
+        if _STATIC not in values and _COULOMB in values:
+            ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n else 1.0
+            values[_STATIC] = values[_COULOMB] * ratio
+        changed: dict[str, dict[str, float]] = {}
+        for key, value in values.items():
+            section, name = key.split(".")
+            changed.setdefault(section, {})[name] = value
+        parts: dict[str, Any] = {
+            section: dataclasses.replace(getattr(self.cart, section), **numbers) for section, numbers in changed.items()
+        }
+        return dataclasses.replace(self.cart, **parts)
+
+    def _check_corners(self, where: str) -> None:
+        loaded = self.shortest_pole().pole_cart
+        for shares in self._corners():
+            try:
+                equivalent_body(self._cart_at(shares).pole_cart, loaded)
+            except ValueError as error:
+                ends = zip(self.ranges.items(), shares, strict=True)
+                corner = ", ".join(f"{key} = {span.value(share, self._nominal[key]):g}" for (key, span), share in ends)
+                raise UsageError(f"{where}: no cart can be drawn with {corner}: {error}") from None
+
+    def _corners(self) -> Iterator[list[float]]:
+        """Every combination of the ranges' ends, or a fixed sample of them where they are too many."""
+        count = len(self.ranges)
+        if 2**count <= _MOST_CORNERS:
+            yield from map(list, itertools.product((0.0, 1.0), repeat=count))
+            return
+        rng = np.random.default_rng(0)
+        yield [0.0] * count
+        yield [1.0] * count
+        for _ in range(_MOST_CORNERS):
+            yield rng.integers(0, 2, count).astype(float).tolist()
+
+
+def load_randomization(path: Path, cart: CartParams) -> Randomization:
+    """The ranges in a TOML file, around `cart`. Raises `UsageError` naming file, key, value and what was expected."""
+    tables = read_toml(path, purpose="randomisation file")
+    check_keys(tables, ["format", *RANDOMIZED_SECTIONS], where=str(path))
+    if tables.get("format") != RANDOMIZATION_FORMAT or isinstance(tables.get("format"), bool):
+        raise UsageError(
+            f"{path}: format = {tables.get('format')!r}, expected {RANDOMIZATION_FORMAT}; this version reads no other"
+        )
+    ranges: dict[str, Range] = {}
+    for section in RANDOMIZED_SECTIONS:
+        table = tables.get(section, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {section} = {table!r}, expected a table of ranges; write [{section}]")
+        known = [f.name for f in dataclasses.fields(SECTIONS[section])]
+        check_keys(table, known, where=f"{path}: [{section}]")
+        for key, entry in table.items():
+            ranges[f"{section}.{key}"] = _range(entry, f"{path}: [{section}] {key}")
+    if not ranges:
+        raise UsageError(f"{path}: holds no range; give one, such as [motor] stall_force_n = {{ factor = [0.8, 1.2] }}")
+    return Randomization(cart, ranges, where=str(path))
+
+
+def randomization_from_dict(values: Any, cart: CartParams, *, where: str) -> Randomization:
+    """What `Randomization.as_dict` wrote, perhaps by way of JSON. Raises `UsageError` beginning with `where`."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where} = {values!r}, expected a table of ranges")
+    return Randomization(cart, {key: _range(entry, f"{where}: {key}") for key, entry in values.items()}, where=where)
+
+
+def _range(entry: Any, where: str) -> Range:
+    wanted = "{ factor = [low, high] } or { between = [low, high] }"
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise UsageError(f"{where} = {entry!r}, expected {wanted}")
+    check_keys(entry, ["factor", "between"], where=where)
+    kind, ends = next(iter(entry.items()))
+    is_pair = isinstance(ends, list) and len(ends) == 2
+    if not is_pair or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
+        raise UsageError(f"{where}: {kind} = {ends!r}, expected two numbers; write {wanted}")
+    try:
+        return Range(low=float(ends[0]), high=float(ends[1]), is_factor=kind == "factor")
+    except ValueError as error:
+        raise UsageError(f"{where}: {kind} {error}; correct it") from None
+
+
+def _nominal(cart: CartParams, key: str, where: str) -> float:
+    section, _, name = key.partition(".")
+    part = getattr(cart, section, None) if section in RANDOMIZED_SECTIONS else None
+    value = getattr(part, name, None)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{where}: {key} of the cart {cart.name!r} is {value!r}, expected a number; leave it out")
+    return float(value)

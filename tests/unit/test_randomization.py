@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Apply
+from cartpole_robot.env import ENV_ID
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.sim import simulated_rig
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.randomization import load_randomization, randomization_from_dict
+
+WIDE = """
+format = 1
+[pole_cart]
+cart_mass_kg = { factor = [0.8, 1.2] }
+pole_half_length_m = { factor = [0.7, 1.3] }
+[motor]
+stall_force_n = { factor = [0.5, 1.5] }
+[friction]
+cart_coulomb_n = { factor = [0.5, 1.5] }
+pole_viscous_n_m_s = { between = [0.0, 1e-3] }
+[delay]
+latency_s = { between = [0.0, 0.03] }
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "wide.toml"
+    path.write_text(WIDE)
+    return path
+
+
+def strong(cart: CartParams) -> CartParams:
+    """A cart whose actions reach beyond the dead zone and friction however they are drawn."""
+    return dataclasses.replace(cart, action_duties=(-0.4, 0.4))
+
+
+def trajectory(cart: CartParams, rig: object, seed: int) -> list[tuple[float, ...]]:
+    rng = np.random.default_rng(seed)
+    rig.reset(State(0.02, 0.1, 0.1, -0.2), rng)  # type: ignore[attr-defined]
+    duties = np.random.default_rng(7).choice(cart.action_duties, 60)
+    return [tuple(rig.step(float(duty)).state()) for duty in duties]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["diy_arduino", "quanser_ip02", "sensorsini"])
+def test_drawn_cart_moves_as_a_rig_made_for_it(name: str, file: Path) -> None:
+    """The parameters are changed in a running engine; a fresh one made for the drawn cart goes the same way."""
+    cart = dataclasses.replace(load_cart(name), action_duties=(-0.6, 0.6))
+    randomization = load_randomization(file, cart)
+    drawing = simulated_rig(cart, randomization)
+    seen = set()
+    for seed in range(4):
+        moved = trajectory(cart, drawing, seed)
+        drawn = drawing.episode_cart
+        seen.add(drawn.fingerprint())
+        made = simulated_rig(drawn)
+        rng = np.random.default_rng(seed)
+        rng.random(len(randomization.ranges))
+        expected = trajectory(drawn, made, seed)
+        assert np.abs(np.array(moved) - np.array(expected)).max() < 2.5 * one_count(cart)
+        made.close()
+    assert len(seen) == 4
+    drawing.close()
+
+
+def one_count(cart: CartParams) -> float:
+    """The larger of one count's speeds over the estimator's window: where rounding tips a count, it shows as that."""
+    assert cart.encoders is not None
+    slope_per_s = 400.0 / 17.0 * 15.0 / 16.0  # estimator.c: what the newest of 16 counts weighs
+    return slope_per_s / min(cart.encoders.cart_counts_per_m, cart.encoders.pole_counts_per_rad)
+
+
+def test_drawn_ideal_cart_moves_to_the_last_bits_as_one_made_for_it(tmp_path: Path) -> None:
+    cart = load_cart("gym")
+    path = tmp_path / "poles.toml"
+    path.write_text("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.5, 2.0] }\n")
+    rig = simulated_rig(cart, load_randomization(path, cart))
+    for seed in range(5):
+        moved = trajectory(cart, rig, seed)
+        made = simulated_rig(rig.episode_cart)
+        np.testing.assert_allclose(moved, trajectory(cart, made, seed), atol=1e-12)
+        assert rig.episode_cart.pole_cart.pole_half_length_m != 0.5
+        made.close()
+    rig.close()
+
+
+def test_draws_repeat_by_seed_stay_within_their_ranges_and_fill_them(file: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    randomization = load_randomization(file, cart)
+    drawn = [randomization.draw(np.random.default_rng(seed)) for seed in range(300)]
+    assert drawn[5] == randomization.draw(np.random.default_rng(5))
+    forces = [each.motor.stall_force_n / cart.motor.stall_force_n for each in drawn]
+    assert 0.5 <= min(forces) < 0.52
+    assert 1.48 < max(forces) <= 1.5
+    assert np.mean(forces) == pytest.approx(1.0, abs=0.05)
+    latencies = [each.delay.latency_s for each in drawn]
+    assert 0.0 <= min(latencies) < 0.001
+    assert 0.029 < max(latencies) <= 0.03
+    assert {each.delay.apply for each in drawn} == {Apply.NEXT_TICK}
+
+
+def test_what_belongs_together_moves_together(file: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    randomization = load_randomization(file, cart)
+    for seed in range(20):
+        drawn = randomization.draw(np.random.default_rng(seed))
+        body, nominal = drawn.pole_cart, cart.pole_cart
+        ratio = body.pole_half_length_m / nominal.pole_half_length_m
+        assert body.pole_inertia_kg_m2 == pytest.approx(nominal.pole_inertia_kg_m2 * ratio**2)
+        assert drawn.friction.cart_static_n / drawn.friction.cart_coulomb_n == pytest.approx(1.3)
+        assert (drawn.action_duties, drawn.limits, drawn.timing) == (cart.action_duties, cart.limits, cart.timing)
+
+
+def test_environment_draws_a_cart_an_episode_by_the_resets_seed(file: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    env = gymnasium.make(ENV_ID, cart=cart, randomization=file)
+    env.reset(seed=3)
+    first = env.unwrapped.episode_cart
+    env.reset()
+    second = env.unwrapped.episode_cart
+    env.reset(seed=3)
+    assert first == env.unwrapped.episode_cart != second
+    assert env.unwrapped.cart == cart
+    env.close()
+
+
+def test_randomization_passes_through_its_record(file: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    randomization = load_randomization(file, cart)
+    again = randomization_from_dict(randomization.as_dict(), cart, where="here")
+    assert again.draw(np.random.default_rng(1)) == randomization.draw(np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[motor]\nstall_force_n = { factor = [0.8, 1.2] }", "format = None, expected 1"),
+        ("format = 1", "holds no range"),
+        ("format = 1\n[limits]\ncart_position_m = { factor = [0.8, 1.2] }", "unknown key 'limits'"),
+        ("format = 1\n[motor]\nforce = { factor = [0.8, 1.2] }", "unknown key 'force'"),
+        ("format = 1\n[motor]\nstall_force_n = [0.8, 1.2]", "expected { factor = [low, high] }"),
+        ("format = 1\n[motor]\nstall_force_n = { factor = [1.2, 0.8] }", "from 1.2 to 0.8"),
+        ("format = 1\n[motor]\nstall_force_n = { factor = [0.8, nan] }", "from 0.8 to nan"),
+        ("format = 1\n[motor]\nstall_force_n = { factor = [0.8] }", "expected two numbers"),
+        ("format = 1\n[motor]\nstall_force_n = { factor = [0.05, 1.0] }", "stall_force_n = 1.285: the actions leave"),
+        ("format = 1\n[motor]\ndead_zone_duty = { between = [0.0, 0.5] }", "dead_zone_duty = 0.5: the action table"),
+        ("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.1, 9.0] }", "narrower range"),
+        ("format = 1\n[delay]\napply = { between = [0, 1] }", "expected a number; leave it out"),
+    ],
+)
+def test_impossible_ranges_are_named(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text + "\n")
+    with pytest.raises(UsageError) as failure:
+        load_randomization(path, strong(load_cart("diy_arduino")))
+    assert told in str(failure.value)
+    assert str(path) in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_friction_of_a_cart_without_encoders_is_not_left_out_silently() -> None:
+    cart = load_cart("gym")
+    rough = dataclasses.replace(cart, friction=dataclasses.replace(cart.friction, cart_viscous_n_s_m=0.5))
+    with pytest.raises(UsageError, match=r"friction\.cart_viscous_n_s_m = 0\.5, expected 0\.0"):
+        simulated_rig(rough)
+
+
+def test_command_age_grows_while_commands_are_lost() -> None:
+    cart = load_cart("diy_arduino")
+    lossy = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.004, drop_probability=0.5))
+    rig = simulated_rig(lossy)
+    assert math.isnan(rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(1)).command_age_s)
+    ages = [rig.step(0.0).command_age_s for _ in range(40)]
+    told = [age for age in ages if not math.isnan(age)]
+    assert min(told) == pytest.approx(0.016)
+    assert all(age == pytest.approx(0.016 + 0.02 * round((age - 0.016) / 0.02)) for age in told)
+    assert max(told) > 0.03
+    rig.close()
+
+
+def test_measurement_tells_tick_clock_and_counts() -> None:
+    cart = load_cart("diy_arduino")
+    rig = simulated_rig(cart)
+    first = rig.reset(State(0.01, 0.0, 0.02, 0.0), np.random.default_rng(0))
+    assert (first.tick, first.mcu_time_us, first.cart_counts, first.pole_counts) == (0, 0, 56, 8)
+    for _ in range(3):
+        measured = rig.step(0.1)
+    assert (measured.tick, measured.mcu_time_us) == (3, 60_000)
+    assert measured.cart_position_m == pytest.approx(measured.cart_counts / 5555.6)
+    rig.close()
