@@ -18,7 +18,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import cart_names, load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.evaluation import SELECTION_SEED, Evaluation, evaluate
-from cartpole_robot.lqr import LqrController
+from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.network import float_action_function
 from cartpole_robot.params import CartParams
 from cartpole_robot.training.config import load_preset
@@ -51,9 +51,9 @@ def trained(cart: CartParams, seed: int) -> Evaluation:
 def regulated(cart: CartParams) -> Evaluation:
     """The regulator's evaluation on the same starts."""
     env = CartPoleEnv(cart=cart)
-    controller = LqrController(cart)
+    controller = regulator_of(cart)
     result = evaluate(
-        controller.act,
+        controller.duty,
         env,
         episodes=EPISODES,
         first_seed=SELECTION_SEED,

@@ -1,4 +1,4 @@
-"""Make the README's pictures again: both presets trained with seed 0, and the recommended policy balancing.
+"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording.
 
 python -m benchmarks.readme_pictures
 """
@@ -12,12 +12,34 @@ from pathlib import Path
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.evaluation import VERDICT_SEED
+from cartpole_robot.params import CartParams
 from cartpole_robot.policy import load_policy
+from cartpole_robot.recording import Recording
+from cartpole_robot.recording_plot import draw_recording
+from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.run import TrainingJob, start_training, summary_text
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def train(preset: str, cart: CartParams, folder: Path) -> Path:
+    """The run folder of that preset's training with seed 0; its summary is printed."""
+    config = load_preset(preset)
+    outcome = start_training(TrainingJob(config=config, cart=cart, rig="sim", seed=0, folder=folder, tensorboard=False))
+    if outcome.summary is None:
+        raise SystemExit("stopped")
+    print(summary_text(outcome.summary))
+    return folder
+
+
+def record(policy: Path, out: Path) -> Recording:
+    """Ten seconds of a policy on the cart it was trained on."""
+    request = RolloutRequest(
+        policy=policy, rig="sim", cart=None, backend="c", seed=VERDICT_SEED, duration_s=10.0, out=out
+    )
+    return record_rollout(request)
 
 
 def main() -> None:
@@ -26,13 +48,10 @@ def main() -> None:
     cart = load_cart("gym")
     with tempfile.TemporaryDirectory() as temporary:
         for name in ("recommended", "blog"):
-            folder = Path(temporary, name)
-            job = TrainingJob(config=load_preset(name), cart=cart, rig="sim", seed=0, folder=folder, tensorboard=False)
-            outcome = start_training(job)
-            if outcome.summary is None:
-                return
-            print(summary_text(outcome.summary))
+            folder = train(name, cart, Path(temporary, name))
             shutil.copyfile(folder / "learning_curve.png", DOCS / f"learning_curve_{name}.png")
+        folder = train("recommended", load_cart("diy_arduino"), Path(temporary, "diy_arduino"))
+        draw_recording(record(folder, Path(temporary, "rollout.parquet")), DOCS / "recording_diy_arduino.png")
         act = load_policy(Path(temporary, "recommended", "policy.npz")).action_function()
         with balancing_env(cart, "sim", 500) as env:
             save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_load import machine_line
+from cartpole_robot.controllers import LQR
+from cartpole_robot.judging import JudgingRequest, judge
 
 SUCCESS_TURNS = 475.0
 
@@ -40,6 +42,22 @@ def train_one(preset: str, cart: str, seed: int, *, folder: Path) -> dict[str, A
         raise RuntimeError(f"seed {seed} failed:\n{done.stderr}")
     summary: dict[str, Any] = json.loads(done.stdout)
     return {**summary, "wall_s": time.monotonic() - begin}
+
+
+def regulated(cart: str) -> dict[str, Any]:
+    """The evaluation of the cart's regulator on the starts of the verdict."""
+    return judge(
+        JudgingRequest(
+            policy=Path(LQR),
+            env_id=None,
+            rig="sim",
+            cart=cart,
+            backend="c",
+            episodes=100,
+            max_turns=500,
+            first_seed=None,
+        )
+    )
 
 
 def main() -> None:
@@ -78,15 +96,22 @@ def main() -> None:
     walls = [result["wall_s"] for result in results]
     balanced = sum(result["exported"]["mean_turns"] >= SUCCESS_TURNS for result in results)
     print(f"exported policy at least {SUCCESS_TURNS:.0f}: {balanced} of {count}")
+    regulator = regulated(arguments.cart)
+    print(f"{'':<24}{'policies, median':>18}{'range':>20}{'LQR, same starts':>18}")
     for name, unit, factor in (
         ("rms_position_m", "mm", 1000.0),
         ("rms_angle_rad", "mrad", 1000.0),
-        ("reversals_per_s", "a second", 1.0),
+        ("reversals_per_s", "/s", 1.0),
         ("mean_power_w", "W", 1.0),
     ):
         values = [result["exported"][name] for result in results]
         if None not in values:
-            print(f"exported policy, {name}: median {np.median(values) * factor:.2f} {unit}")
+            scaled = np.array(values) * factor
+            print(
+                f"{name + ' [' + unit + ']':<24}{np.median(scaled):>18.2f}"
+                f"{f'{scaled.min():.2f} to {scaled.max():.2f}':>20}{regulator[name] * factor:>18.2f}"
+            )
+    print(f"LQR: {regulator['mean_turns']:.1f} mean turns over {regulator['episodes']} episodes")
     print(f"wall time a seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
     print(machine_line())
 

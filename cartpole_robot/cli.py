@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from cartpole_robot.training.config import Learner, check_seed, load_preset
 
     if arguments.resume is not None:
-        options = ("preset", "cart", "seed", "steps", "out", "learner")
+        options = ("preset", "cart", "seed", "steps", "out", "learner", "randomize")
         given = [name for name in options if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
@@ -71,6 +72,7 @@ def _train(arguments: argparse.Namespace) -> int:
         cart = load_cart("gym" if arguments.cart is None else arguments.cart)
         seed = arguments.seed or 0
         check_seed(seed)
+        from cartpole_robot.simulation.randomization import load_randomization
         from cartpole_robot.training.run import TrainingJob, start_training
 
         job = TrainingJob(
@@ -80,6 +82,7 @@ def _train(arguments: argparse.Namespace) -> int:
             seed=seed,
             folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
             tensorboard=arguments.tensorboard,
+            randomization=arguments.randomize and load_randomization(arguments.randomize, cart),
         )
         outcome = start_training(job)
     if outcome.summary is None:
@@ -114,10 +117,51 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             episodes=arguments.episodes,
             max_turns=arguments.turns,
             first_seed=arguments.first_seed,
+            randomization=arguments.randomize,
         )
     )
     print(json.dumps(record, indent=2) if arguments.json else judgement_text(record))
     return FAILED if record["faults"] else DONE
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.recording_summary import recording_summary, recording_text
+    from cartpole_robot.rollout import RolloutRequest, record_rollout
+
+    recording = record_rollout(
+        RolloutRequest(
+            policy=arguments.policy,
+            rig=arguments.rig,
+            cart=arguments.cart,
+            backend=arguments.backend,
+            seed=arguments.seed,
+            duration_s=arguments.duration_s,
+            out=arguments.out,
+            randomization=arguments.randomize,
+        )
+    )
+    summary = recording_summary(recording)
+    print(json.dumps(summary, indent=2) if arguments.json else recording_text(summary))
+    return DONE
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.recording import read_recording
+    from cartpole_robot.recording_plot import draw_recording
+    from cartpole_robot.recording_summary import recording_summary, recording_text
+
+    picture = arguments.out or arguments.recording.with_name(f"{arguments.recording.name}.png")
+    if arguments.out is not None and picture.exists():
+        raise UsageError(f"{picture}: exists already; choose another --out")
+    recording = read_recording(arguments.recording)
+    summary = recording_summary(recording)
+    draw_recording(recording, picture)
+    if arguments.json:
+        print(json.dumps({**summary, "picture": str(picture)}, indent=2))
+    else:
+        print(recording_text(summary))
+        print(f"  {'picture':<14} {picture}")
+    return DONE
 
 
 def _list_carts(arguments: argparse.Namespace) -> int:
@@ -192,6 +236,9 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="write TensorBoard's log (default: yes)",
     )
+    train.add_argument(
+        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+    )
     train.add_argument("--json", action="store_true", help="print the summary as JSON")
     train.set_defaults(run=_train, extra="train")
 
@@ -210,8 +257,42 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes (default: 100)")
     evaluate.add_argument("--turns", type=_count, default=500, metavar="N", help="longest episode (default: 500)")
     evaluate.add_argument("--first-seed", type=_count_from_zero, metavar="N", help="seed of the first episode")
+    evaluate.add_argument(
+        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+    )
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.set_defaults(run=_evaluate, extra="sim")
+
+    record = _verb(
+        verbs,
+        "record",
+        "run a policy for one episode and record it",
+        "cartpole-robot record runs/first --rig sim --out rollouts/first.parquet; "
+        "cartpole-robot record lqr --cart diy_arduino --duration-s 30 --out rollouts/lqr.parquet",
+    )
+    record.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
+    record.add_argument("--rig", default="sim", choices=["sim"], help="on which rig (default: sim)")
+    record.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
+    record.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write; must not exist")
+    record.add_argument(
+        "--duration-s", type=_positive, default=10.0, metavar="S", help="longest duration, cart time (default: 10)"
+    )
+    record.add_argument("--seed", type=_count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
+    record.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
+    record.add_argument("--randomize", type=Path, metavar="FILE", help="draw the cart from these ranges, by the seed")
+    record.add_argument("--json", action="store_true", help="print the figures as JSON")
+    record.set_defaults(run=_record, extra="sim")
+
+    show = _verb(
+        verbs,
+        "show",
+        "tell and plot a recording",
+        "cartpole-robot show rollouts/first.parquet",
+    )
+    show.add_argument("recording", type=Path, metavar="FILE", help="a recording, finished or cut off")
+    show.add_argument("--out", type=Path, metavar="PNG", help="picture to write (default: FILE.png, written anew)")
+    show.add_argument("--json", action="store_true", help="print the figures as JSON")
+    show.set_defaults(run=_show, extra="report")
 
     carts = _verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")
     carts.add_argument("--json", action="store_true", help="print as JSON")
@@ -265,6 +346,16 @@ def _count(text: str) -> int:
     number = _count_from_zero(text)
     if number == 0:
         raise argparse.ArgumentTypeError("expected a whole number of at least 1, got 0")
+    return number
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number greater than 0, got {text!r}")
     return number
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cartpole_robot.c_header import c_header
 from cartpole_robot.errors import UsageError
+from cartpole_robot.lqr import Lqr
+from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network, float_action_function, int16_action_function, quantized
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import Golden, Interface, PolicyBundle
@@ -36,7 +38,7 @@ def bundle_of(
     """The bundle of a network trained for `cart`.
 
     `visited`, shape (N, 4), are observations the policy met: they scale the int16 form, and golden examples are
-    taken evenly from them.
+    taken evenly from them. The cart's regulator goes with it.
     """
     int16 = quantized(network, visited)
     chosen = np.linspace(0, len(visited) - 1, num=min(GOLDEN_EXAMPLES, len(visited)), dtype=np.int64)
@@ -49,8 +51,20 @@ def bundle_of(
         int16_actions=np.array([int16_act(row) for row in observations], np.int32),
     )
     return PolicyBundle(
-        interface=Interface.of(cart), network=network, int16=int16, golden=golden, provenance=dict(provenance)
+        interface=Interface.of(cart),
+        network=network,
+        int16=int16,
+        golden=golden,
+        lqr=_regulator(cart),
+        provenance=dict(provenance),
     )
+
+
+def _regulator(cart: CartParams) -> Lqr | None:
+    try:
+        return design_lqr(cart)
+    except UsageError:  # a cart that no linear regulator holds
+        return None
 
 
 def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:

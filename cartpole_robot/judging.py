@@ -9,17 +9,13 @@ from typing import Any
 
 import gymnasium
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.controllers import LQR, choose_controller, open_policy
 from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
-from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
-from cartpole_robot.params import CartParams, cart_from_dict
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.progress import progress_bar
-
-LQR = "lqr"  # instead of a policy's file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,55 +30,46 @@ class JudgingRequest:
     episodes: int
     max_turns: int
     first_seed: int | None
+    randomization: Path | None = None
 
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
     """The verdict as a JSON object; `evaluation.Evaluation.as_dict` and what it was about. Raises `UsageError`."""
-    if str(request.policy) == LQR:
-        return _judged_regulator(request)
-    path = request.policy / "policy.npz" if request.policy.is_dir() else request.policy
-    bundle = load_policy(path)
-    note = None
-    if request.env_id in (None, ENV_ID, MAKE_ID):
-        cart = _own_cart(bundle, path) if request.cart is None else load_cart(request.cart)
-        bundle.check_fits(cart, name=str(path))
-        if request.cart is not None and cart.fingerprint() != _own_cart(bundle, path).fingerprint():
-            note = f"the policy was trained on other parameters than those of the cart {cart.name!r}"
-        name = f"{ENV_ID}, rig {request.rig}, cart {cart.name}"
-        options: dict[str, Any] = {"rig": request.rig, "cart": cart}
-        env = _made(ENV_ID, request.max_turns, options)
-    else:
-        if request.cart is not None:
-            raise UsageError(f"--cart {request.cart} and --env {request.env_id}: another environment has its own cart")
-        name = request.env_id
-        env = _made(request.env_id, request.max_turns, {})
-        _check_foreign(bundle, env, path, name)
-    result = _evaluated(request, bundle.action_function(Backend(request.backend)), env)
+    if request.env_id not in (None, ENV_ID, MAKE_ID):
+        return _judged_elsewhere(request, str(request.env_id))
+    chosen = choose_controller(request.policy, request.cart, request.backend)
+    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "randomization": request.randomization}
+    env = _made(ENV_ID, request.max_turns, options)
+    inner = env.unwrapped
+    assert isinstance(inner, CartPoleEnv)
+    controller = chosen.controller
+    result = _evaluated(request, controller.duty, env, step=inner.step_duty, on_reset=controller.reset)
+    drawn = f", drawn from {request.randomization}" if request.randomization is not None else ""
     return {
-        "policy": str(path),
-        "policy_hash": bundle.policy_hash(),
-        "environment": name,
-        "backend": request.backend,
-        "note": note,
+        **chosen.record,
+        "environment": f"{ENV_ID}, rig {request.rig}, cart {chosen.cart.name}{drawn}",
+        "note": chosen.note,
         **result.as_dict(),
     }
 
 
-def _judged_regulator(request: JudgingRequest) -> dict[str, Any]:
-    """The linear-quadratic regulator of `request.cart`, designed on the spot, with any duty it likes."""
-    if request.env_id is not None or request.cart is None:
-        raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart, and leave out --env")
-    cart = load_cart(request.cart)
-    controller = LqrController(cart)
-    env = _made(ENV_ID, request.max_turns, {"rig": request.rig, "cart": cart})
-    inner = env.unwrapped
-    assert isinstance(inner, CartPoleEnv)
-    result = _evaluated(request, controller.act, env, step=inner.step_duty, on_reset=controller.reset)
+def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
+    """The verdict in another Gymnasium environment that has the policy's interface."""
+    if request.cart is not None or request.randomization is not None:
+        given = f"--cart {request.cart}" if request.cart is not None else f"--randomize {request.randomization}"
+        raise UsageError(f"{given} and --env {env_id}: another environment has its own cart; leave one out")
+    if str(request.policy) == LQR:
+        raise UsageError(f"policy lqr and --env {env_id}: a regulator is made for one cart; name it with --cart")
+    bundle, path = open_policy(request.policy)
+    env = _made(env_id, request.max_turns, {})
+    _check_foreign(bundle, env, path, env_id)
+    result = _evaluated(request, bundle.action_function(Backend(request.backend)), env)
     return {
-        "policy": LQR,
-        "policy_hash": None,
-        "environment": f"{ENV_ID}, rig {request.rig}, cart {cart.name}",
-        "backend": "any duty",
+        "policy": str(path),
+        "policy_hash": bundle.policy_hash(),
+        "backend": request.backend,
+        "environment": env_id,
+        "note": None,
         **result.as_dict(),
     }
 
@@ -130,14 +117,6 @@ def judgement_text(record: Mapping[str, Any]) -> str:
     head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
     notes = [f"  {'note':<16} {record['note']}"] if record.get("note") else []
     return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *notes, *record["faults"]])
-
-
-def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams:
-    """The cart the policy was trained on, from its provenance."""
-    record = bundle.provenance.get("cart")
-    if not isinstance(record, Mapping):
-        raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
-    return cart_from_dict(record, where=f"{path}: cart")
 
 
 def _made(env_id: str, max_turns: int, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:

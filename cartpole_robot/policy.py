@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.configuration import record_from_table
 from cartpole_robot.errors import UsageError
+from cartpole_robot.lqr import Lqr
 from cartpole_robot.network import (
     ActionFunction,
     Backend,
@@ -50,6 +51,8 @@ _NAMES = (
     "golden_values",
     "golden_actions",
     "golden_int16_actions",
+    "lqr_state_gain",
+    "lqr_duty_gain",
 )
 
 
@@ -89,12 +92,16 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyBundle:
-    """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values)."""
+    """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values).
+
+    `lqr` is the regulator of the cart it was trained on, to stand in for it; None where the cart has none.
+    """
 
     interface: Interface
     network: Network
     int16: Int16Network
     golden: Golden
+    lqr: Lqr | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,6 +157,8 @@ class PolicyBundle:
             arrays[f"int16_{name}"] = getattr(self.int16, name)
         for f in dataclasses.fields(Golden):
             arrays[f"golden_{f.name}"] = getattr(self.golden, f.name)
+        for f in dataclasses.fields(Lqr):
+            arrays[f"lqr_{f.name}"] = getattr(self.lqr, f.name) if self.lqr is not None else np.zeros(0)
         header["digest"] = _digest(header, arrays)
         arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
         partial = path.with_name(f".{path.name}.partial")
@@ -194,6 +203,7 @@ def load_policy(path: Path) -> PolicyBundle:
                 **{name: arrays[f"int16_{name}"] for name in _FLOAT_ARRAYS}, hidden_shift=header["int16_hidden_shift"]
             ),
             golden=Golden(**{f.name: arrays[f"golden_{f.name}"] for f in dataclasses.fields(Golden)}),
+            lqr=_lqr(arrays),
             provenance=header["provenance"],
         )
     except UsageError:
@@ -216,6 +226,16 @@ def load_policy(path: Path) -> PolicyBundle:
             f"expected none; {remedy}"
         )
     return bundle
+
+
+def _lqr(arrays: Mapping[str, NDArray[Any]]) -> Lqr | None:
+    """The regulator among a bundle's arrays; raises ValueError for one of another shape."""
+    state_gain, duty_gain = arrays["lqr_state_gain"], arrays["lqr_duty_gain"]
+    if state_gain.shape == (0,):
+        return None
+    if state_gain.shape != (4,) or duty_gain.ndim != 1 or not np.isfinite(state_gain).all():
+        raise ValueError(f"its regulator has gains of shape {state_gain.shape} and {duty_gain.shape}")
+    return Lqr(state_gain=state_gain, duty_gain=duty_gain)
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

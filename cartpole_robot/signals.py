@@ -23,7 +23,7 @@ class State(NamedTuple):
     pole_speed_rad_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Measurement:
     """What a rig knows at one control tick.
 

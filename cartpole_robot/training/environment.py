@@ -9,6 +9,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.params import CartParams
+from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 
@@ -21,12 +22,23 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, (-1.0 if terminated else 0.0), terminated, truncated, info
 
 
-def balancing_env(cart: CartParams, rig: str, max_turns: int) -> gymnasium.Env[Any, Any]:
+def balancing_env(
+    cart: CartParams, rig: str, max_turns: int, randomization: Randomization | None = None
+) -> gymnasium.Env[Any, Any]:
     """The registered environment with another TimeLimit, without Gymnasium's checker in the way."""
-    return gymnasium.make(ENV_ID, rig=rig, cart=cart, max_episode_steps=max_turns, disable_env_checker=True)
+    return gymnasium.make(
+        ENV_ID,
+        rig=rig,
+        cart=cart,
+        randomization=randomization,
+        max_episode_steps=max_turns,
+        disable_env_checker=True,
+    )
 
 
-def training_env(cart: CartParams, rig: str, config: TrainingConfig) -> gymnasium.Env[Any, Any]:
+def training_env(
+    cart: CartParams, rig: str, config: TrainingConfig, randomization: Randomization | None = None
+) -> gymnasium.Env[Any, Any]:
     """The environment for training: turns are counted (by SB3's Monitor) below the reward that the learner sees."""
-    env: gymnasium.Env[Any, Any] = Monitor(balancing_env(cart, rig, config.max_turns))
+    env: gymnasium.Env[Any, Any] = Monitor(balancing_env(cart, rig, config.max_turns, randomization))
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env

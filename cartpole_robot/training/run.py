@@ -31,6 +31,7 @@ from cartpole_robot.network import ActionFunction, Backend, float_action_functio
 from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.run_folder import RUN_FILE, SUMMARY_FILE, new_run_folder, read_run, write_json
+from cartpole_robot.simulation.randomization import Randomization, randomization_from_dict
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
     Checkpointing,
@@ -55,7 +56,11 @@ PARITY_STATES = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """What is to be trained, and where its run folder is."""
+    """What is to be trained, and where its run folder is.
+
+    With a `randomization` every episode of training and of the selection has a cart drawn from it; the verdicts fall on
+    `cart` itself, and a further one on drawn carts.
+    """
 
     config: TrainingConfig
     cart: CartParams
@@ -63,6 +68,7 @@ class TrainingJob:
     seed: int
     folder: Path
     tensorboard: bool
+    randomization: Randomization | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The record that `run.json` keeps and `job_from_folder` reads."""
@@ -73,6 +79,7 @@ class TrainingJob:
             "tensorboard": self.tensorboard,
             "config": dataclasses.asdict(self.config),
             "cart": self.cart.as_dict(),
+            "randomization": None if self.randomization is None else self.randomization.as_dict(),
             "versions": provenance.versions(),
             "commit": provenance.commit(),
         }
@@ -96,7 +103,7 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
 
 def _train(job: TrainingJob) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
+        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config, job.randomization)))
         torch.set_num_threads(1)
         log_folder = str(job.folder / "tensorboard") if job.tensorboard else None
         model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=log_folder)
@@ -112,7 +119,7 @@ def resume_training(folder: Path) -> TrainingOutcome:
     if checkpoint is None:
         return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     with ExitStack() as stack:
-        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config)))
+        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config, job.randomization)))
         torch.set_num_threads(1)
         return _train_and_finish(job, load_checkpoint(checkpoint, job.config, env))
 
@@ -127,13 +134,16 @@ def job_from_folder(folder: Path) -> TrainingJob:
     if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
         raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
     try:
+        cart = cart_from_dict(record["cart"], where=f"{where}: cart")
+        ranges = record.get("randomization")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
-            cart=cart_from_dict(record["cart"], where=f"{where}: cart"),
+            cart=cart,
             rig=rig,
             seed=seed,
             folder=folder,
             tensorboard=tensorboard,
+            randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
         )
     except KeyError as error:
         raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
@@ -142,7 +152,10 @@ def job_from_folder(folder: Path) -> TrainingJob:
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
         env = stack.enter_context(_closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
-        evaluation = GreedyEvaluation(state, job.config, env)
+        drawing = env
+        if job.randomization is not None:
+            drawing = stack.enter_context(_closing(balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization)))
+        evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop:
             is_whole = _learn(job, state, evaluation, checkpointing, stop)
@@ -151,7 +164,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpoint)
         if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
             evaluation.evaluate_now()
-        return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env), checkpoint=None)
+        return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env, drawing), checkpoint=None)
 
 
 def _learn(
@@ -186,11 +199,16 @@ def _learn(
     return True
 
 
-def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Judge the last and the selected network, export the selected one, draw the curve, write the summary."""
+def _finish(
+    job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any], drawing: gymnasium.Env[Any, Any]
+) -> dict[str, Any]:
+    """Judge the last and the selected network, export the selected one, draw the curve, write the summary.
+
+    `drawing` is the environment of randomised carts, or `env` itself where there are none.
+    """
     assert state.selected is not None  # evaluate_now() has run at least once
     folder, model = job.folder, state.model
-    bar = progress_bar(3 * VERDICT_EPISODES, "judging", " episodes", quiet=True)
+    bar = progress_bar((3 if drawing is env else 4) * VERDICT_EPISODES, "judging", " episodes", quiet=True)
     last = _verdict(float_action_function(network_of(model)), env, bar)
     model.save(folder / "model_last.zip")
     set_network(model, state.selected.network)
@@ -220,6 +238,7 @@ def _finish(job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any]
         "selected_at_step": state.selected.row.step,
         "exported": exported.as_dict(),
         "exported_int16": _verdict(int16_act, env, bar).as_dict(),
+        "exported_randomized": None if drawing is env else _verdict(act, drawing, bar).as_dict(),
         "long_run": {"turns": long_run.turns[0], "of": LONG_RUN_TURNS},
         "agreement": agreement(bundle, files.onnx, model, visited),
         "policy_hash": bundle.policy_hash(),
@@ -246,14 +265,16 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     agree = summary["agreement"]
     forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
     long_run = summary["long_run"]
-    rows = (
+    drawn = summary.get("exported_randomized")
+    rows = [
         ("training", f"{summary['steps']} turns, {summary['episodes']} episodes, {summary['training_s']:.1f} s"),
         ("last model", _evaluation_text(summary["last_model"])),
         ("exported policy", f"{_evaluation_text(summary['exported'])} (of turn {summary['selected_at_step']})"),
         ("exported as int16", _evaluation_text(summary["exported_int16"])),
+        *([("on drawn carts", _evaluation_text(drawn))] if drawn is not None else []),
         ("one long episode", f"{long_run['turns']} of {long_run['of']} turns"),
         ("same action", f"on {agree['states']} visited states as PyTorch: {forms}"),
-    )
+    ]
     head = f"{summary['preset']} on {summary['cart']}, seed {summary['seed']}"
     return "\n".join([head, *(f"  {name:<18} {text}" for name, text in rows)])
 

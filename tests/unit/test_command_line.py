@@ -12,6 +12,7 @@ import pytest
 
 from cartpole_robot.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
 from cartpole_robot.policy import load_policy
+from cartpole_robot.training.run import job_from_folder
 from tests.conftest import Completed
 
 CommandLine = Callable[..., Completed]
@@ -241,3 +242,31 @@ def test_truncated_model_is_named_and_nothing_is_written(
     done = command_line("export", run, "--out", tmp_path / "out")
     assert_refused(done, str(model), "is not a readable model")
     assert not (tmp_path / "out").exists()
+
+
+def test_training_on_drawn_carts_is_judged_on_the_cart_itself_and_on_drawn_ones(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    ranges = tmp_path / "ranges.toml"
+    ranges.write_text("format = 1\n[motor]\nstall_force_n = { factor = [0.7, 1.3] }\n")
+    words = ("--cart", "diy_arduino", "--steps", 300, "--randomize", ranges, "--out", tmp_path / "run", "--json")
+    done = command_line("train", *words)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["exported_randomized"]["episodes"] == 100
+    assert summary["exported_randomized"]["mean_turns"] != summary["exported"]["mean_turns"]
+    job = job_from_folder(tmp_path / "run")
+    assert job.randomization is not None
+    assert job.randomization.as_dict() == {"motor.stall_force_n": {"factor": [0.7, 1.3]}}
+    words = (tmp_path / "run", "--randomize", ranges, "--json")
+    judged = json.loads(command_line("evaluate", *words).stdout)
+    assert judged["mean_turns"] == summary["exported_randomized"]["mean_turns"]
+
+
+def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    done = command_line("record", trained_run, "--duration-s", 2, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["policy_hash"] == load_policy(trained_run / "policy.npz").policy_hash()
+    assert (told["turns"], told["cart"]) == (100, "gym")

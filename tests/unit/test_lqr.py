@@ -10,7 +10,8 @@ from cartpole_robot.cart_parts import Apply, Delay
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import evaluate
-from cartpole_robot.lqr import LqrController, design_lqr, linear_model
+from cartpole_robot.lqr import LqrController
+from cartpole_robot.lqr_design import design_lqr, linear_model, regulator_of
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
@@ -20,7 +21,7 @@ from cartpole_robot.simulation.plant import Plant
 def survived(cart: CartParams, controller: LqrController, episodes: int = 3) -> float:
     env = CartPoleEnv(cart=cart)
     result = evaluate(
-        controller.act,
+        controller.duty,
         env,
         episodes=episodes,
         first_seed=7,
@@ -35,22 +36,22 @@ def survived(cart: CartParams, controller: LqrController, episodes: int = 3) -> 
 @pytest.mark.parametrize("name", cart_names())
 def test_regulator_of_every_cart_balances_it(name: str) -> None:
     cart = load_cart(name)
-    assert survived(cart, LqrController(cart)) == 500.0
+    assert survived(cart, regulator_of(cart)) == 500.0
 
 
 @pytest.mark.parametrize("latency_s", [0.003, 0.01, 0.025, 0.04])
 def test_regulator_knows_the_delay_it_is_designed_for(latency_s: float) -> None:
     cart = load_cart("quanser_ip02")
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=latency_s))
-    assert survived(late, LqrController(late)) == 500.0
+    assert survived(late, regulator_of(late)) == 500.0
 
 
 def test_regulator_blind_to_a_long_delay_falls_where_the_informed_one_stands() -> None:
     cart = load_cart("diy_arduino")
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=0.06))
     prompt = dataclasses.replace(cart, delay=Delay(apply=Apply.AT_ONCE))
-    assert survived(late, LqrController(late)) == 500.0
-    assert survived(late, LqrController(late, design_lqr(prompt))) < 400.0
+    assert survived(late, regulator_of(late)) == 500.0
+    assert survived(late, LqrController(design_lqr(prompt), late.motor.dead_zone_duty)) < 400.0
 
 
 def test_linear_model_is_the_plants_slope_at_upright() -> None:
@@ -78,25 +79,25 @@ def test_linear_model_is_the_plants_slope_at_upright() -> None:
 
 def test_duties_stay_within_full_drive_and_out_of_the_dead_zone() -> None:
     cart = load_cart("sensorsini")
-    controller = LqrController(cart)
+    controller = regulator_of(cart)
     rng = np.random.default_rng(3)
     for _ in range(500):
-        duty = controller.act(rng.normal(scale=(0.1, 0.3, 0.1, 1.0)))
+        duty = controller.duty(rng.normal(scale=(0.1, 0.3, 0.1, 1.0)))
         assert abs(duty) <= 1.0
         assert duty == 0.0 or abs(duty) > cart.motor.dead_zone_duty
 
 
 def test_reset_forgets_what_was_sent() -> None:
-    controller = LqrController(load_cart("quanser_ip02"))
+    controller = regulator_of(load_cart("quanser_ip02"))
     observation = np.array([0.1, 0.0, 0.05, 0.0])
-    first = controller.act(observation)
-    assert controller.act(observation) != first
+    first = controller.duty(observation)
+    assert controller.duty(observation) != first
     controller.reset()
-    assert controller.act(observation) == first
+    assert controller.duty(observation) == first
 
 
 def test_cart_that_no_duty_moves_has_no_regulator(gym_cart: CartParams, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cartpole_robot.lqr.linear_model", lambda cart: (linear_model(cart)[0], np.zeros(4)))
+    monkeypatch.setattr("cartpole_robot.lqr_design.linear_model", lambda cart: (linear_model(cart)[0], np.zeros(4)))
     with pytest.raises(UsageError, match="cart 'gym': no regulator can be found"):
         design_lqr(gym_cart)
 

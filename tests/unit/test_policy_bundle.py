@@ -10,6 +10,7 @@ import pytest
 from cartpole_robot.cart_parts import Timing
 from cartpole_robot.errors import UsageError
 from cartpole_robot.export import bundle_of
+from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Backend, Network
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle, load_policy
@@ -30,6 +31,19 @@ def test_bundle_comes_back_as_it_was_written(bundle: PolicyBundle, tmp_path: Pat
     assert again.provenance == json.loads(json.dumps(bundle.provenance))
     assert (again.golden.observations == bundle.golden.observations).all()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_regulator_of_the_cart_travels_in_the_bundle(
+    bundle: PolicyBundle, gym_cart: CartParams, tmp_path: Path
+) -> None:
+    bundle.save(tmp_path / "policy.npz")
+    lqr = load_policy(tmp_path / "policy.npz").lqr
+    expected = design_lqr(gym_cart)
+    assert lqr is not None
+    assert lqr.state_gain.tolist() == expected.state_gain.tolist()
+    assert lqr.duty_gain.tolist() == expected.duty_gain.tolist()
+    dataclasses.replace(bundle, lqr=None).save(tmp_path / "without.npz")
+    assert load_policy(tmp_path / "without.npz").lqr is None
 
 
 def test_same_policy_writes_the_same_bytes(bundle: PolicyBundle, tmp_path: Path) -> None:

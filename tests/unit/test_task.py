@@ -10,7 +10,9 @@ from cartpole_robot.signals import Measurement, State, wrap_angle_rad
 
 
 def test_observation_is_ordered_and_float32() -> None:
-    found = task.observation(Measurement(1.0, 2.0, 3.0, 4.0, 0.5))
+    found = task.observation(
+        Measurement(cart_position_m=1.0, cart_speed_m_s=2.0, pole_angle_rad=3.0, pole_speed_rad_s=4.0)
+    )
     assert found.dtype == np.float32
     assert found.tolist() == [1.0, 2.0, 3.0, 4.0]
 

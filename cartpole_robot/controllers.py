@@ -1,0 +1,108 @@
+"""What decides the duty: an exported policy or a regulator, behind one door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.errors import UsageError
+from cartpole_robot.network import ActionFunction, Backend
+from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.policy import PolicyBundle, load_policy
+
+LQR = "lqr"  # instead of a policy's file
+
+
+class Controller(Protocol):
+    """Observations to duties."""
+
+    def reset(self) -> None:
+        """A new episode: forget what was."""
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The duty in [-1, 1] for an observation (4,), SI units."""
+
+
+class PolicyController:
+    """A policy over an action table; implements `Controller`."""
+
+    def __init__(self, act: ActionFunction, duties: tuple[float, ...]) -> None:
+        self._act = act
+        self._duties = duties
+
+    def reset(self) -> None:
+        """Nothing: a policy has no memory."""
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The chosen action's entry in the action table."""
+        return self._duties[self._act(observation)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A controller, the cart it is for, and what results say of it.
+
+    `record` has "policy", "policy_hash" and "backend"; `note` tells where the cart is not the one of the training.
+    """
+
+    controller: Controller
+    cart: CartParams
+    record: Mapping[str, Any]
+    note: str | None = None
+
+
+def choose_controller(policy: Path, cart: str | None, backend: str) -> Chosen:
+    """The controller for `policy`: a bundle, a run folder that has one, or "lqr".
+
+    `cart` is a name or a file; None is the one the policy was trained on. Raises `UsageError` for a policy that cannot
+    be read or does not fit the cart.
+    """
+    if str(policy) == LQR:
+        return _regulator(cart)
+    bundle, path = open_policy(policy)
+    trained_on = _own_cart(bundle, path)
+    if cart is None and trained_on is None:
+        raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
+    chosen = trained_on if cart is None else load_cart(cart)
+    assert chosen is not None  # for the type checker: one of the two is there
+    bundle.check_fits(chosen, name=str(path))
+    note = None
+    if trained_on is not None and chosen.fingerprint() != trained_on.fingerprint():
+        note = f"the policy was trained on other parameters than those of the cart {chosen.name!r}"
+    return Chosen(
+        controller=PolicyController(bundle.action_function(Backend(backend)), chosen.action_duties),
+        cart=chosen,
+        record={"policy": str(path), "policy_hash": bundle.policy_hash(), "backend": backend},
+        note=note,
+    )
+
+
+def open_policy(policy: Path) -> tuple[PolicyBundle, Path]:
+    """The bundle in that file or run folder, and its path. Raises `UsageError`."""
+    path = policy / "policy.npz" if policy.is_dir() else policy
+    return load_policy(path), path
+
+
+def _regulator(cart: str | None) -> Chosen:
+    """The regulator of `cart`, designed on the spot."""
+    if cart is None:
+        raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart")
+    from cartpole_robot.lqr_design import regulator_of
+
+    chosen = load_cart(cart)
+    return Chosen(
+        controller=regulator_of(chosen),
+        cart=chosen,
+        record={"policy": LQR, "policy_hash": None, "backend": "any duty"},
+    )
+
+
+def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
+    """The cart the policy was trained on, from its provenance."""
+    record = bundle.provenance.get("cart")
+    return cart_from_dict(record, where=f"{path}: cart") if isinstance(record, Mapping) else None

@@ -1,0 +1,118 @@
+"""The design of a cart's linear-quadratic regulator from its parameters, with its delay: SciPy's part of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from cartpole_robot.cart_parts import Apply
+from cartpole_robot.errors import UsageError
+from cartpole_robot.estimator import LAG_S
+from cartpole_robot.lqr import Lqr, LqrController, Matrix
+from cartpole_robot.params import CartParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class LqrWeights:
+    """What one unit of each signal costs, relative to the cart's limits, and what a full duty costs.
+
+    The state costs (signal / limit)², the input (weight * duty)².
+    """
+
+    cart_position: float = 1.0
+    cart_speed: float = 0.3
+    pole_angle: float = 1.0
+    pole_speed: float = 0.3
+    duty: float = 0.5
+
+
+def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
+    """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units, dry friction and dead zone left out."""
+    body, motor, friction = cart.pole_cart, cart.motor, cart.friction
+    coupling = body.pole_mass_kg * body.pole_half_length_m
+    hinge = body.pole_inertia_kg_m2 + coupling * body.pole_half_length_m
+    mass = np.array([[body.cart_mass_kg + body.pole_mass_kg, coupling], [coupling, hinge]])
+    damping = motor.back_emf_n_s_m + friction.cart_viscous_n_s_m
+    # Generalised forces for the state (x, x', angle, angle') and for the duty.
+    forces = np.array(
+        [[0.0, -damping, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
+    )
+    acceleration = np.linalg.solve(mass, forces)
+    per_duty = np.linalg.solve(mass, np.array([motor.stall_force_n, 0.0]))
+    a = np.zeros((4, 4))
+    a[0, 1] = a[2, 3] = 1.0
+    a[1], a[3] = acceleration
+    return a, np.array([0.0, per_duty[0], 0.0, per_duty[1]])
+
+
+def delay_s(cart: CartParams) -> float:
+    """Time from a measurement to the middle of what its command does, beyond the command's own hold: latency and lag.
+
+    The speed estimate's lag is counted in full, although the positions have none: a little too much caution.
+    """
+    period_s = cart.timing.control_period_s
+    late_s = cart.delay.latency_s + cart.delay.jitter_s / 2.0
+    waits = {
+        Apply.AT_ONCE: 0.0,
+        Apply.NEXT_TICK: period_s * max(1, math.ceil(late_s / period_s - 1e-9)),
+        Apply.ON_ARRIVAL: late_s,
+    }
+    lag_s = LAG_S if cart.encoders is not None else 0.0
+    return waits[cart.delay.apply] + cart.motor.lag_s + lag_s
+
+
+def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
+    """The regulator of `cart` at its control period. Raises `UsageError` where none exists."""
+    from scipy.linalg import expm, solve_discrete_are
+
+    weights = weights or LqrWeights()
+    period_s = cart.timing.control_period_s
+    a, b = linear_model(cart)
+    late_s = delay_s(cart)
+    whole = int(late_s / period_s + 1e-9)
+    past = math.ceil(late_s / period_s - 1e-9)
+    fresh_s = period_s * (whole + 1) - late_s  # of the oldest period's effect, how long the newer of two duties works
+
+    def held(duration_s: float) -> tuple[Matrix, Matrix]:
+        block = np.zeros((5, 5))
+        block[:4, :4], block[:4, 4] = a * duration_s, b * duration_s
+        power = expm(block)
+        return power[:4, :4], power[:4, 4]
+
+    step, all_b = held(period_s)
+    _, newer_b = held(fresh_s)
+    older_b = all_b - newer_b
+    # The augmented state: the four signals, then the duties sent 1, 2, ... periods ago.
+    size = 4 + past
+    model, inlet = np.zeros((size, size)), np.zeros((size, 1))
+    model[:4, :4] = step
+    for effect, age in ((newer_b, whole), (older_b, whole + 1)):
+        if age == 0:
+            inlet[:4, 0] += effect
+        elif age <= past:
+            model[:4, 3 + age] += effect
+    if past:
+        inlet[4, 0] = 1.0
+        model[5:, 4:-1] += np.eye(past - 1)
+    limits = cart.limits
+    scale = cart.observation_scale
+    costs = (
+        weights.cart_position / limits.cart_position_m,
+        weights.cart_speed / scale.cart_speed_m_s,
+        weights.pole_angle / limits.pole_angle_rad,
+        weights.pole_speed / scale.pole_speed_rad_s,
+    )
+    state_cost = np.diag([*(c**2 for c in costs), *[0.0] * past])
+    try:
+        solution = solve_discrete_are(model, inlet, state_cost, np.array([[weights.duty**2]]))
+    except (np.linalg.LinAlgError, ValueError) as error:
+        raise UsageError(f"cart {cart.name!r}: no regulator can be found ({error}); check its parameters") from None
+    gain = np.linalg.solve(weights.duty**2 + inlet.T @ solution @ inlet, inlet.T @ solution @ model)[0]
+    return Lqr(state_gain=gain[:4], duty_gain=gain[4:])
+
+
+def regulator_of(cart: CartParams) -> LqrController:
+    """The regulator of `cart`, at work. Raises `UsageError` where none exists."""
+    return LqrController(design_lqr(cart), cart.motor.dead_zone_duty)

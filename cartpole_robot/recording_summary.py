@@ -1,0 +1,108 @@
+"""A recording's figures, for a program and for a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.recording import Recording
+
+_ENDS = {
+    "duration": "as long as it was to be",
+    "fall": "by a fall",
+    "fault": "by a fault of the rig",
+    "stopped": "stopped by a person",
+    "disk": "because the disk was full",
+}
+
+
+def recording_summary(recording: Recording) -> dict[str, Any]:
+    """The figures of a recording, plain JSON values; None for what nobody measured. Raises `UsageError` when empty.
+
+    Signals count over the rows that were answered, as an evaluation counts them: the last one is not among them.
+    """
+    rows = recording.rows
+    if not len(rows):
+        raise UsageError(f"{recording.path}: has no rows; it was cut off before the first, record again")
+    metadata = recording.metadata
+    period_s = recording.cart.timing.control_period_s
+    answered = rows[~np.isnan(rows["requested_duty"])]
+    turns = int(np.nansum(rows["reward"]))
+    sides = np.sign(answered["requested_duty"])
+    sides = sides[sides != 0.0]
+    duration_s = len(answered) * period_s
+    outcome = recording.outcome or {}
+    return {
+        "file": str(recording.path),
+        "policy": metadata.get("controller", {}).get("policy"),
+        "policy_hash": metadata.get("controller", {}).get("policy_hash"),
+        "rig": metadata.get("rig"),
+        "cart": recording.cart.name,
+        "seed": metadata.get("seed"),
+        "commit": metadata.get("commit"),
+        "started_at": metadata.get("started_at"),
+        "rows": len(rows),
+        "turns": turns,
+        "duration_s": duration_s,
+        "end": outcome.get("end"),
+        "reason": outcome.get("reason"),
+        "rows_damaged": recording.rows_damaged,
+        "rows_lost": outcome.get("rows_lost"),
+        "rms_position_m": _rms(answered["cart_position_m"]),
+        "rms_angle_rad": _rms(answered["pole_angle_rad"]),
+        "reversals_per_s": float(np.sum(sides[1:] != sides[:-1])) / duration_s if duration_s else None,
+        "mean_power_w": _mean(rows["motor_power_w"][1:]),
+        "worst_lateness_s": _largest(rows["lateness_s"]),
+        "worst_command_age_s": _largest(rows["command_age_s"]),
+        "host_s_per_cart_s": _pace(rows, period_s),
+    }
+
+
+def recording_text(summary: Mapping[str, Any]) -> str:
+    """The figures as lines for a person."""
+    end = _ENDS.get(str(summary["end"]), "cut off: its writer was killed or the disk was full")
+    policy_hash = summary["policy_hash"]
+    rows = [
+        ("policy", f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else "")),
+        ("on", f"rig {summary['rig']}, cart {summary['cart']}, seed {summary['seed']}"),
+        ("length", f"{summary['turns']} turns, {summary['duration_s']:.2f} s of the cart's time"),
+        ("ended", end + (f": {summary['reason']}" if summary["reason"] else "")),
+        ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),
+        ("RMS angle", _shown(summary["rms_angle_rad"], 1000.0, "mrad", 2)),
+        ("reversals", _shown(summary["reversals_per_s"], 1.0, "a second", 1)),
+        ("motor power", _shown(summary["mean_power_w"], 1.0, "W mean", 2)),
+        ("command age", _shown(summary["worst_command_age_s"], 1000.0, "ms at most", 1)),
+        ("lateness", _shown(summary["worst_lateness_s"], 1000.0, "ms at most", 2)),
+    ]
+    if summary["rows_damaged"] or summary["rows_lost"]:
+        rows.append(("missing rows", f"{summary['rows_damaged']} damaged, {summary['rows_lost'] or 0} lost"))
+    return "\n".join([str(summary["file"]), *(f"  {name:<14} {text}" for name, text in rows)])
+
+
+def _pace(rows: Any, period_s: float) -> float | None:
+    if len(rows) < 2:
+        return None
+    return float(rows["host_time_s"][-1] - rows["host_time_s"][0]) / (period_s * (len(rows) - 1))
+
+
+def _rms(values: NDArray[Any]) -> float | None:
+    return math.sqrt(float(np.mean(np.square(values)))) if len(values) else None
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    mean = float(np.mean(values)) if len(values) else math.nan
+    return None if math.isnan(mean) else mean
+
+
+def _largest(values: NDArray[Any]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if len(finite) else None
+
+
+def _shown(value: float | None, factor: float, unit: str, digits: int) -> str:
+    return "not measured" if value is None else f"{value * factor:.{digits}f} {unit}"

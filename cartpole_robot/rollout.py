@@ -1,0 +1,92 @@
+"""One rollout recorded into a file: what `cartpole-robot record` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot import provenance
+from cartpole_robot.controllers import Chosen, choose_controller
+from cartpole_robot.errors import RunError
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.recorder import Recorder
+from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest:
+    """Which policy, on which rig and cart, for how long, into which file; `randomization` is a file of ranges."""
+
+    policy: Path
+    rig: str
+    cart: str | None
+    backend: str
+    seed: int
+    duration_s: float
+    out: Path
+    randomization: Path | None = None
+
+
+def record_rollout(request: RolloutRequest) -> Recording:
+    """The finished recording of one episode, which may end before its time by a fall.
+
+    Raises `UsageError` for what does not fit, and `RunError`, after the file is finished, where the rig failed, the
+    disk filled up or a person stopped it: each names how much was recorded, and where.
+    """
+    chosen = choose_controller(request.policy, request.cart, request.backend)
+    max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
+    rig = open_rig(request.rig, chosen.cart, _randomization(request, chosen))
+    try:
+        first = start_rollout(rig, request.seed)
+        with Recorder(request.out, _metadata(request, chosen, rig)) as recorder:
+            bar = progress_bar(max_turns, "recording", " turns", quiet=True)
+            try:
+                rollout = run_rollout(
+                    rig, chosen.controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
+                )
+            finally:
+                bar.close()
+            rig.close()
+            file = recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
+    finally:
+        rig.close()
+    recording = read_recording(file)
+    if recorder.failure is not None or rollout.end not in (RolloutEnd.DURATION, RolloutEnd.FALL):
+        reason = recorder.failure or rollout.reason
+        told = "was stopped" if reason is None else f"ended early: {reason}"
+        raise RunError(f"the rollout {told}; {len(recording.rows)} rows of it are in {recording.path}")
+    if recorder.rows_lost:
+        raise RunError(f"{file}: the disk was too slow, {recorder.rows_lost} rows of {rollout.turns} are missing")
+    return recording
+
+
+def _randomization(request: RolloutRequest, chosen: Chosen) -> Any:
+    if request.randomization is None:
+        return None
+    from cartpole_robot.simulation.randomization import load_randomization
+
+    return load_randomization(request.randomization, chosen.cart)
+
+
+def _metadata(request: RolloutRequest, chosen: Chosen, rig: Rig) -> Mapping[str, Any]:
+    cart = rig.episode_cart
+    return {
+        "rig": request.rig,
+        "cart": cart.as_dict(),
+        "cart_sources": dict(cart.sources),
+        "is_cart_drawn": request.randomization is not None,
+        "controller": dict(chosen.record),
+        "note": chosen.note,
+        "seed": request.seed,
+        "duration_s": request.duration_s,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }

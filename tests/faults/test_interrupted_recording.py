@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cartpole_robot.recording import journal_of, read_recording
+
+ROOT = Path(__file__).parent.parent.parent
+KILLS = 20
+AT_ONCE = 5  # rollouts side by side: they have to share two cores, as a busy host would
+
+
+def recording_process(out: Path, *, size_limit: int | None = None) -> subprocess.Popen[str]:
+    """`cartpole-robot record` of a rollout that would last a month; with `size_limit` no file may be larger."""
+    words = ["record", "lqr", "--cart", "diy_arduino", "--duration-s", "2600000", "--out", str(out)]
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_limit or 0, size_limit or 0))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit if size_limit else None,
+    )
+
+
+def wait_for_rows(out: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60.0
+    while not journal_of(out).exists() or journal_of(out).stat().st_size < 10_000:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_recording_opens_and_lacks_at_most_a_second(tmp_path: Path) -> None:
+    """SIGKILL at a random moment, 20 times. The host's monotonic clock is the same for killer and killed."""
+    moments = random.Random(0)
+    for batch in range(KILLS // AT_ONCE):
+        files = [tmp_path / f"{batch}-{number}.parquet" for number in range(AT_ONCE)]
+        processes = [recording_process(file) for file in files]
+        killed_s = []
+        for file, process in zip(files, processes, strict=True):
+            wait_for_rows(file, process)
+            time.sleep(moments.uniform(0.0, 0.8))
+            process.kill()
+            killed_s.append(time.monotonic())
+            process.communicate()
+        for file, moment_s in zip(files, killed_s, strict=True):
+            recording = read_recording(file)
+            ticks = recording.rows["tick"]
+            assert len(ticks) > 50
+            assert (ticks == range(len(ticks))).all()
+            assert recording.outcome is None
+            assert 0.0 <= moment_s - recording.rows["host_time_s"][-1] <= 1.0, file.name
+            assert len(pd.read_parquet(file)) == len(ticks)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(folder)], check=False)
+    if mounted.returncode != 0:
+        if os.environ.get("CI") == "true" and os.geteuid() == 0:
+            pytest.fail("as root, a small disk can be mounted")
+        pytest.skip("no permission to mount a small disk; the limit on the file's size is tested everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def check_ended_safely(process: subprocess.Popen[str], out: Path, told: str) -> None:
+    stdout, stderr = process.communicate(timeout=60.0)
+    ended_s = time.monotonic()
+    assert process.returncode == 1, stderr
+    assert stdout == ""
+    assert told in stderr
+    assert "Traceback" not in stderr
+    recording = read_recording(out)
+    ticks = recording.rows["tick"]
+    assert (ticks == range(len(ticks))).all()
+    assert len(ticks) > 50
+    assert f"{len(ticks)} rows of it are in {recording.path}" in stderr
+    assert 0.0 <= ended_s - recording.rows["host_time_s"][-1] <= 3.0  # the process's own end among it
+
+
+def test_full_disk_ends_the_rollout_and_keeps_what_was_recorded(small_disk: Path) -> None:
+    out = small_disk / "r.parquet"
+    check_ended_safely(recording_process(out), out, "No space left on device")
+    assert not list(small_disk.glob("*partial*"))
+
+
+def test_full_quota_ends_the_rollout_and_keeps_what_was_recorded(tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    process = recording_process(out, size_limit=200_000)
+    check_ended_safely(process, out, "File too large")
+    assert not journal_of(out).exists()  # Parquet is smaller and found its place
+
+
+def test_disk_too_full_to_begin_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    process = recording_process(out, size_limit=100)
+    _, stderr = process.communicate(timeout=60.0)
+    assert process.returncode == 1
+    assert "File too large; free space or choose another place" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_finishes_the_recording(tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    process = recording_process(out)
+    wait_for_rows(out, process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60.0)
+    assert process.returncode == 1
+    assert f"the rollout was stopped; {len(pd.read_parquet(out))} rows of it are in {out}" in stderr
+    outcome = read_recording(out).outcome
+    assert outcome is not None
+    assert outcome["end"] == "stopped"
+    assert json.dumps(dict(outcome))

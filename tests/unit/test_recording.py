@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import UsageError
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.recorder import Recorder
+from cartpole_robot.recording import COLUMNS, Flag, Recording, journal_of, read_recording
+from cartpole_robot.recording_summary import recording_summary
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.sim import simulated_rig
+from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.signals import NO_COUNT, Measurement
+
+Completed = subprocess.CompletedProcess[str]
+CART = load_cart("diy_arduino")
+
+
+def metadata() -> dict[str, object]:
+    return {"cart": CART.as_dict(), "rig": "sim", "seed": 4, "controller": {"policy": "lqr"}}
+
+
+def recorded(path: Path, turns: int = 100, cart_name: str = "diy_arduino") -> Recording:
+    cart = load_cart(cart_name)
+    rig = simulated_rig(cart)
+    first = start_rollout(rig, 4)
+    with Recorder(path, {**metadata(), "cart": cart.as_dict()}) as recorder:
+        rollout = run_rollout(rig, regulator_of(cart), first, max_turns=turns, recorder=recorder)
+        recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
+    rig.close()
+    return read_recording(path)
+
+
+def measured(tick: int) -> Measurement:
+    return Measurement(tick=tick, mcu_time_us=tick * 20_000, cart_counts=-tick, pole_counts=tick)
+
+
+@pytest.fixture
+def without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+
+
+def test_recording_holds_what_the_environment_of_that_seed_gives(tmp_path: Path) -> None:
+    recording = recorded(tmp_path / "r.parquet")
+    env = CartPoleEnv(cart="diy_arduino")
+    observation, _ = env.reset(seed=4)
+    controller = regulator_of(CART)
+    for row in recording.rows[:-1]:
+        state = [row[name] for name in ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")]
+        assert np.array(state, np.float32) == pytest.approx(observation, abs=0.0)
+        assert row["requested_duty"] == controller.duty(observation)
+        observation, _, _, _, info = env.step_duty(row["requested_duty"])
+    assert recording.rows["applied_duty"][-1] == info["applied_duty"]
+    env.close()
+
+
+def test_rows_follow_the_ticks_and_the_last_one_requests_nothing(tmp_path: Path) -> None:
+    rows = recorded(tmp_path / "r.parquet").rows
+    assert rows["tick"].tolist() == list(range(101))
+    assert rows["mcu_time_us"].tolist() == [20_000 * k for k in range(101)]
+    assert np.isnan(rows["requested_duty"]).tolist() == [False] * 100 + [True]
+    assert rows["applied_duty"][2:].tolist() == rows["requested_duty"][:99].tolist()  # next tick: one period later
+    assert rows["reward"].tolist() == [0.0] + [1.0] * 100
+    assert rows["flags"].tolist() == [0] * 100 + [Flag.TRUNCATED]
+    assert (np.diff(rows["host_time_s"]) > 0.0).all()
+    assert rows["cart_counts"] / 5555.6 == pytest.approx(rows["cart_position_m"])
+
+
+def test_pandas_opens_a_recording_and_its_metadata_is_beside(tmp_path: Path) -> None:
+    recording = recorded(tmp_path / "r.parquet")
+    frame = pd.read_parquet(recording.path)
+    assert list(frame.columns) == [name for name, _, _ in COLUMNS]
+    assert len(frame) == 101
+    assert frame["cart_counts"].dtype == np.int32
+    told = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
+    assert told["cart"]["motor"]["stall_force_n"] == 25.7
+    assert told["outcome"] == {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0}
+    assert recording.cart == CART
+    assert not list(tmp_path.glob("*journal*"))
+
+
+def test_cart_without_encoders_has_no_counts_in_pandas(tmp_path: Path) -> None:
+    recording = recorded(tmp_path / "r.parquet", cart_name="gym")
+    assert (recording.rows["cart_counts"] == NO_COUNT).all()
+    assert pd.read_parquet(recording.path)["pole_counts"].isna().all()
+
+
+@pytest.mark.usefixtures("without_pyarrow")
+def test_without_pyarrow_the_journal_is_the_recording(tmp_path: Path) -> None:
+    recording = recorded(tmp_path / "r.parquet")
+    assert recording.path == journal_of(tmp_path / "r.parquet")
+    assert len(recording.rows) == 101
+    assert recording.outcome == {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0}
+    assert not (tmp_path / "r.parquet").exists()
+
+
+def test_next_reader_turns_a_journal_into_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow.parquet", None)
+        patch.setitem(sys.modules, "pyarrow", None)
+        left = recorded(tmp_path / "r.parquet")
+    for name in ("r.parquet.journal", "r.parquet"):
+        recording = read_recording(tmp_path / name)
+        assert recording.path == tmp_path / "r.parquet"
+        assert recording.rows.tobytes() == left.rows.tobytes()
+        assert recording.outcome == left.outcome
+        assert recording.metadata == left.metadata
+    assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def test_recording_that_is_being_written_can_be_read_and_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    with Recorder(path, metadata()) as recorder:
+        for tick in range(10):
+            recorder.append(measured(tick), 0.1 * tick, 0.2, 1.0, 0)
+        for _ in range(100):
+            if len(read_recording(path).rows) == 10:
+                break
+            recorder._wake.wait(0.05)
+        assert read_recording(path).rows["tick"].tolist() == list(range(10))
+        assert read_recording(path).outcome is None
+        assert journal_of(path).exists()
+        recorder.append(measured(10), 1.0, 0.2, 1.0, 0)
+    assert len(read_recording(path).rows) == 11
+
+
+def journal_bytes(tmp_path: Path, rows: int) -> bytes:
+    path = tmp_path / "whole.parquet"
+    recorder = Recorder(path, metadata())
+    for tick in range(rows):
+        recorder.append(measured(tick), 0.1 * tick, 0.2, 1.0, 0)
+    kept = journal_of(path)
+    for _ in range(200):
+        if kept.stat().st_size > 96 * rows and len(read_recording(path).rows) == rows:
+            break
+        recorder._wake.wait(0.02)
+    content = kept.read_bytes()
+    recorder.close()
+    return content
+
+
+def test_journal_cut_off_anywhere_gives_its_whole_rows_or_one_clear_error(tmp_path: Path) -> None:
+    content = journal_bytes(tmp_path, 5)
+    header = len(content) - 5 * 96
+    for length in [*range(0, header, 97), *range(header, len(content) + 1, 7), len(content)]:
+        cut = tmp_path / f"cut{length}.parquet"
+        journal_of(cut).write_bytes(content[:length])
+        if length < header:
+            with pytest.raises(UsageError, match="journal"):
+                read_recording(cut)
+            assert journal_of(cut).read_bytes() == content[:length]  # nothing lost, nothing written
+        else:
+            recording = read_recording(cut)
+            whole, torn = divmod(length - header, 96)
+            assert recording.rows["tick"].tolist() == list(range(whole))
+            assert recording.rows_damaged == (torn > 0)
+            assert read_recording(cut).rows_damaged == (torn > 0)  # as Parquet
+
+
+def test_altered_row_is_left_out_and_counted(tmp_path: Path) -> None:
+    content = bytearray(journal_bytes(tmp_path, 5))
+    content[-2 * 96 + 30] ^= 0x10
+    journal_of(tmp_path / "r.parquet").write_bytes(content)
+    recording = read_recording(tmp_path / "r.parquet")
+    assert recording.rows["tick"].tolist() == [0, 1, 2, 4]
+    assert recording.rows_damaged == 1
+
+
+def test_other_format_versions_are_named(tmp_path: Path) -> None:
+    content = journal_bytes(tmp_path, 3)
+    journal_of(tmp_path / "new.parquet").write_bytes(content.replace(b"journal 1\n", b"journal 7\n", 1))
+    with pytest.raises(UsageError, match="has recording format 7, this version reads 1"):
+        read_recording(tmp_path / "new.parquet")
+    recording = recorded(tmp_path / "r.parquet", turns=3)
+    table = pyarrow.parquet.read_table(recording.path)
+    told = json.dumps({**recording.metadata, "format": 2}).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": told}), tmp_path / "two.parquet")
+    with pytest.raises(UsageError, match="has recording format 2, this version reads 1"):
+        read_recording(tmp_path / "two.parquet")
+
+
+def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "foreign.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    whole = recorded(tmp_path / "r.parquet", turns=3).path
+    (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:2000])
+    for name, told in (
+        ("missing.parquet", "no such recording"),
+        ("foreign.parquet", "no recording of it"),
+        ("text.parquet", "neither Parquet nor a journal"),
+        ("empty.parquet", "neither Parquet nor a journal"),
+        ("half.parquet", "is damaged"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            read_recording(tmp_path / name)
+
+
+def test_existing_recording_is_never_overwritten(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "r.parquet", turns=3).path
+    content = path.read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        Recorder(path, metadata())
+    assert path.read_bytes() == content
+    with Recorder(tmp_path / "s.parquet", metadata()), pytest.raises(UsageError, match="exists already"):
+        Recorder(tmp_path / "s.parquet", metadata())
+
+
+def test_rows_that_the_disk_cannot_take_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cartpole_robot.recorder.Recorder._drain", lambda self: None)
+    with Recorder(tmp_path / "r.parquet", metadata(), capacity_rows=8) as recorder:
+        for tick in range(11):
+            recorder.append(measured(tick), 0.0, 0.0, 1.0, 0)
+        assert (recorder.rows, recorder.rows_lost) == (8, 3)
+
+
+def test_ring_wraps_and_every_row_arrives_in_order(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "r.parquet", metadata(), capacity_rows=64) as recorder:
+        tick = 0
+        while tick < 1000:
+            if recorder.rows - recorder._written_rows < 60:
+                recorder.append(measured(tick), float(tick), 0.0, 1.0, 0)
+                tick += 1
+    rows = read_recording(tmp_path / "r.parquet").rows
+    assert rows["tick"].tolist() == list(range(1000))
+    assert rows["cart_counts"].tolist() == [-tick for tick in range(1000)]
+
+
+def test_fall_and_fault_end_a_rollout_as_what_they_are(tmp_path: Path) -> None:
+    rig = simulated_rig(CART)
+
+    class Leaning:
+        def reset(self) -> None: ...
+
+        def duty(self, observation: object) -> float:
+            return 0.2
+
+    rollout = run_rollout(rig, Leaning(), start_rollout(rig, 0), max_turns=500)
+    assert rollout.end is RolloutEnd.FALL
+    assert 5 < rollout.turns < 100
+
+    def failing(duty: float) -> Measurement:
+        raise RigError("the link is gone")
+
+    rig.step = failing  # type: ignore[method-assign]
+    with Recorder(tmp_path / "r.parquet", metadata()) as recorder:
+        rollout = run_rollout(rig, Leaning(), start_rollout(rig, 0), max_turns=500, recorder=recorder)
+    assert (rollout.turns, rollout.end, rollout.reason) == (0, RolloutEnd.FAULT, "the link is gone")
+    assert len(read_recording(tmp_path / "r.parquet").rows) == 1
+    rig.close()
+
+
+def test_summary_counts_as_an_evaluation_does(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+    out = tmp_path / "r.parquet"
+    done = command_line("record", "lqr", "--cart", "quanser_ip02", "--seed", 2_000_000, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    words = ("lqr", "--cart", "quanser_ip02", "--episodes", 1, "--json")
+    judged = json.loads(command_line("evaluate", *words).stdout)
+    assert told == {**recording_summary(read_recording(out)), "file": str(out)}
+    for key in ("rms_position_m", "rms_angle_rad"):
+        assert told[key] == pytest.approx(judged[key], rel=1e-6), key
+    assert told["mean_power_w"] == pytest.approx(judged["mean_power_w"], rel=1e-6)
+    assert told["reversals_per_s"] == pytest.approx(judged["reversals_per_s"], rel=1e-6)
+    assert told["turns"] == 500
+    assert told["end"] == "duration"
+
+
+def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+    from PIL import Image
+
+    out = recorded(tmp_path / "r.parquet").path
+    for _ in range(2):
+        done = command_line("show", out)
+        assert done.returncode == 0, done.stderr
+        assert "100 turns, 2.00 s of the cart's time" in done.stdout
+    picture = Image.open(tmp_path / "r.parquet.png")
+    assert picture.width > 1000
+    assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100
+    done = command_line("show", out, "--out", tmp_path / "r.parquet.png")
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert command_line("show", out, "--out", tmp_path / "none" / "p.png").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("lqr", "--out", "x.parquet"), "name it with --cart"),
+        (("lqr", "--cart", "gym", "--out", "x.parquet", "--duration-s", "-1"), "expected a number greater than 0"),
+        (("none.npz", "--out", "x.parquet"), "no such policy"),
+        (("lqr", "--cart", "gym", "--out", "x.parquet", "--randomize", "no.toml"), "no.toml: no such"),
+    ],
+)
+def test_mistakes_leave_no_file_behind(
+    words: tuple[str, ...], told: str, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    done = command_line("record", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nan_is_no_power_in_the_summary(tmp_path: Path) -> None:
+    summary = recording_summary(recorded(tmp_path / "r.parquet", cart_name="gym"))
+    assert summary["mean_power_w"] is None
+    assert summary["worst_lateness_s"] is None
+    assert not math.isnan(summary["rms_angle_rad"])
+    json.dumps(summary, allow_nan=False)
