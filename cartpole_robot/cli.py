@@ -17,6 +17,7 @@ from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.run_folder import read_run
 
 DONE, FAILED, USAGE = 0, 1, 2
+_LONGEST_S = 3.2e7  # a year
 _BACKENDS = ("c", "int16", "numpy")
 
 
@@ -150,16 +151,15 @@ def _show(arguments: argparse.Namespace) -> int:
     from cartpole_robot.recording_plot import draw_recording
     from cartpole_robot.recording_summary import recording_summary, recording_text
 
-    picture = arguments.out or arguments.recording.with_name(f"{arguments.recording.name}.png")
-    if arguments.out is not None and picture.exists():
-        raise UsageError(f"{picture}: exists already; choose another --out")
     recording = read_recording(arguments.recording)
     summary = recording_summary(recording)
-    draw_recording(recording, picture)
+    picture = arguments.out or recording.path.with_name(f"{recording.path.name}.png")
+    if not arguments.json:
+        print(recording_text(summary))
+    draw_recording(recording, picture, may_replace=arguments.out is None)
     if arguments.json:
         print(json.dumps({**summary, "picture": str(picture)}, indent=2))
     else:
-        print(recording_text(summary))
         print(f"  {'picture':<14} {picture}")
     return DONE
 
@@ -354,8 +354,8 @@ def _positive(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0.0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"expected a number greater than 0, got {text!r}")
+    if not 0.0 < number <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"expected a number greater than 0 and at most {_LONGEST_S:g}, got {text!r}")
     return number
 
 

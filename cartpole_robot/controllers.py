@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,5 +105,8 @@ def _regulator(cart: str | None) -> Chosen:
 
 def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
     """The cart the policy was trained on, from its provenance."""
-    record = bundle.provenance.get("cart")
-    return cart_from_dict(record, where=f"{path}: cart") if isinstance(record, Mapping) else None
+    record, sources = bundle.provenance.get("cart"), bundle.provenance.get("cart_sources")
+    if not isinstance(record, Mapping):
+        return None
+    cart = cart_from_dict(record, where=f"{path}: cart")
+    return dataclasses.replace(cart, sources=dict(sources)) if isinstance(sources, Mapping) else cart

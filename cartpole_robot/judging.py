@@ -16,6 +16,7 @@ from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.network import Backend
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.progress import progress_bar
+from cartpole_robot.simulation.randomization import load_randomization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,9 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     if request.env_id not in (None, ENV_ID, MAKE_ID):
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
-    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "randomization": request.randomization}
+    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart}
+    if request.randomization is not None:
+        options["randomization"] = load_randomization(request.randomization, chosen.cart)
     env = _made(ENV_ID, request.max_turns, options)
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)

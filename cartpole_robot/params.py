@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cartpole_robot.cart_parts import (
+    Apply,
     Delay,
     Encoders,
     Friction,
@@ -29,6 +30,7 @@ from cartpole_robot.configuration import record_from_table, require
 from cartpole_robot.errors import UsageError
 
 MAX_ACTIONS = 8  # policy.h
+MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,11 @@ class CartParams:
                 f"encoders.{name} is too coarse: one count in {period_s:g} s reads as {speed:.3g} {unit}, expected at "
                 f"most {scale / 4.0:.3g} (a quarter of its scale); use a finer encoder or a longer control period",
             )
+            require(
+                counts <= MAX_COUNTS_PER_UNIT,
+                f"encoders.{name} is finer than its counts can be kept: {counts:.3g} a {unit.split('/')[0]}, expected "
+                f"at most {MAX_COUNTS_PER_UNIT:g}; correct it",
+            )
 
     def as_dict(self) -> dict[str, object]:
         """The numbers as nested dicts, without the sources: what provenance records."""
@@ -131,6 +138,23 @@ class CartParams:
         values = self.as_dict()
         del values["name"], values["description"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def check_is_ideal(cart: CartParams) -> None:
+    """Nothing for a cart without encoders that is ideal in the rest too, else `ValueError` naming what is not.
+
+    Such a cart is a force and a state known exactly: anything else would be left out without a word.
+    """
+    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0)
+    for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
+        part = getattr(cart, section)
+        for item in dataclasses.fields(part):
+            found, expected = getattr(part, item.name), getattr(ideal, item.name)
+            require(
+                found == expected,
+                f"{section}.{item.name} = {found}, expected {expected} for a cart without [encoders], whose state is "
+                "known exactly; add [encoders], or remove it",
+            )
 
 
 SECTIONS: dict[str, type] = {

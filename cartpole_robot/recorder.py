@@ -16,6 +16,7 @@ from typing import Any
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.recording import (
     CHECKSUM,
+    JOURNAL_SUFFIX,
     RECORDING_FORMAT,
     ROW,
     ROW_BYTES,
@@ -52,8 +53,9 @@ class Recorder:
         self._capacity = capacity_rows
         self._ring = bytearray(capacity_rows * ROW_BYTES)
         self._written_rows = 0
+        header = journal_header({"format": RECORDING_FORMAT, **metadata})
         self._file = _new_journal(path)
-        self._begin(journal_header({"format": RECORDING_FORMAT, **metadata}))
+        self._begin(header)
         self._wake = threading.Event()
         self._is_closing = False
         self._is_closed = False
@@ -178,9 +180,16 @@ class Recorder:
 
 def _new_journal(path: Path) -> int:
     """An empty, locked journal for the recording `path`, as a file descriptor. Raises `UsageError`."""
+    if not path.name or path.name.endswith(JOURNAL_SUFFIX):
+        raise UsageError(f"{path}: no name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file")
     journal = journal_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{path.parent}: no folder can be made here ({error.strerror}); choose another place"
+        ) from None
+    try:
         if path.exists():
             raise FileExistsError
         descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -189,5 +198,6 @@ def _new_journal(path: Path) -> int:
         raise UsageError(f"{found}: exists already, and no recording is overwritten; choose another file") from None
     except OSError as error:
         raise UsageError(f"{path}: no recording can be made here ({error.strerror}); choose another place") from None
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor

@@ -10,16 +10,18 @@ and at the end, when the rollout ended in order, its outcome. Both hold the same
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fcntl
 import json
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +82,7 @@ class Recording:
 
     `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `metadata`
     holds "cart", "rig", "controller", "seed", "versions", "commit" and more, as plain JSON values. `outcome` says how
-    the rollout ended; it is None where the writer was cut off. `rows_damaged` were left out.
+    the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left out.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class Recording:
     rows: NDArray[np.void]
     outcome: Mapping[str, Any] | None
     rows_damaged: int = 0
+    is_being_written: bool = False
 
     @property
     def cart(self) -> CartParams:
@@ -121,48 +124,97 @@ def read_recording(path: Path) -> Recording:
 
     Raises `UsageError` for a file that is missing, no recording, damaged at its beginning or of another format.
     """
-    is_journal = path.name.endswith(JOURNAL_SUFFIX)
-    target = path.with_name(path.name.removesuffix(JOURNAL_SUFFIX)) if is_journal else path
+    name = path.name.removesuffix(JOURNAL_SUFFIX)
+    target = path.with_name(name) if name else path
     try:
-        if target.exists():
-            return _read_parquet(target)
-        journal = journal_of(target)
-        if not journal.exists():
+        if not target.exists():
+            recording = _read_left_journal(target)
+            if recording is not None:
+                return recording
+        if not target.exists():
             raise UsageError(f"{path}: no such recording; check the path")
-        recording = _read_journal(journal)
-        if _seal(recording, target):
-            return _read_parquet(target)
-        return recording
+        return _read_finished(target)
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a recording; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: this recording cannot be read ({error.strerror or error})") from None
 
 
-def seal_journal(path: Path) -> bool:
-    """Turn the journal of the recording `path` into Parquet; False where pyarrow is missing or the disk refuses."""
-    return _seal(_read_journal(journal_of(path)), path)
+def seal_journal(path: Path) -> None:
+    """Turn the journal of the recording `path` into Parquet, where pyarrow is there and the disk allows it."""
+    with contextlib.suppress(OSError):  # the journal is as good, and another reader may have been faster
+        _read_left_journal(path)
 
 
-def _seal(recording: Recording, target: Path) -> bool:
-    """Write `recording`, read from a journal, as Parquet to `target` and remove the journal; False where that fails."""
+def _read_left_journal(target: Path) -> Recording | None:
+    """What is in the journal of `target`, made into Parquet on the way if that can be; None where there is none.
+
+    Nobody else may write or seal it meanwhile: it is locked first, and read from the locked file.
+    """
+    has_pyarrow = _has_pyarrow()  # before the journal is read: an import takes time, in which rows would arrive
+    journal = journal_of(target)
     try:
-        import pyarrow.parquet
-    except ModuleNotFoundError:
+        file = journal.open("rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        is_ours = _is_locked(file)
+        if os.fstat(file.fileno()).st_nlink == 0:  # somebody has just made Parquet of it
+            return None
+        recording = _parse_journal(file.read(), journal, is_being_written=not is_ours)
+        if not (is_ours and has_pyarrow and _write_parquet(recording, target)):
+            return recording
+        journal.unlink()
+    return _read_finished(target)
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Whether this process holds the lock that a writer holds; some file systems know none, and none is needed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    partial = target.with_name(f".{target.name}.partial")
+    except OSError:
+        return True
+    return True
+
+
+def _has_pyarrow() -> bool:
     try:
-        with recording.path.open("rb") as journal:
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while somebody writes it
-            pyarrow.parquet.write_table(_table(recording), partial, compression="zstd")
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-            partial.replace(target)
-            recording.path.unlink()
-    except OSError:  # a full disk, a folder one may only read: the journal is as good
-        partial.unlink(missing_ok=True)
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:  # missing, or broken
         return False
     return True
+
+
+def _write_parquet(recording: Recording, target: Path) -> bool:
+    """Write `recording` to `target`, whole, unless something is there; False where the disk refuses."""
+    import pyarrow.parquet
+
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    try:
+        pyarrow.parquet.write_table(_table(recording), partial, compression="zstd")
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        _rename_to_new(partial, target)
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return True
+
+
+def _rename_to_new(source: Path, target: Path) -> None:
+    """Give `source` the name `target`. Raises FileExistsError instead of replacing anything."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as an SD card's
+        if target.exists():
+            raise FileExistsError(str(target)) from None
+        source.replace(target)
 
 
 def _table(recording: Recording) -> pyarrow.Table:
@@ -176,19 +228,18 @@ def _table(recording: Recording) -> pyarrow.Table:
     return pyarrow.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(told).encode()})
 
 
-def _read_parquet(path: Path) -> Recording:
+def _read_finished(path: Path) -> Recording:
+    """A recording under its own name: Parquet, or a journal that was renamed."""
     with path.open("rb") as file:
-        begin = file.read(max(4, len(_MAGIC)))
-    if begin.startswith(_MAGIC):
-        return _read_journal(path)
+        begin = file.read(len(_MAGIC))
+        if begin == _MAGIC:
+            return _parse_journal(begin + file.read(), path)
     if begin[:4] != b"PAR1":
         raise UsageError(f"{path}: is no recording (neither Parquet nor a journal); check the path")
-    try:
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        raise UsageError(
-            f"{path}: is Parquet, and pyarrow is not installed; pip install 'cartpole-robot[report]'"
-        ) from None
+    if not _has_pyarrow():
+        raise UsageError(f"{path}: is Parquet, and pyarrow cannot be imported; pip install 'cartpole-robot[report]'")
+    import pyarrow.parquet
+
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
@@ -196,28 +247,40 @@ def _read_parquet(path: Path) -> Recording:
     text = (table.schema.metadata or {}).get(METADATA_KEY)
     if text is None:
         raise UsageError(f"{path}: is Parquet without this package's metadata, no recording of it; check the path")
-    metadata = _checked(json.loads(text), path)
-    rows = np.zeros(table.num_rows, _DTYPE)
-    for name, _, _ in COLUMNS:
-        if name not in table.column_names:
-            raise UsageError(f"{path}: the column {name} is missing; it was altered, restore it from a copy")
-        column = table.column(name)
-        rows[name] = column.fill_null(NO_COUNT).to_numpy() if name in COUNT_COLUMNS else column.to_numpy()
+    try:
+        metadata = json.loads(text)
+        _check_format(str(metadata.get("format")), path)
+        rows = _rows_of(table)
+    except UsageError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, pyarrow.ArrowException) as error:
+        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
     outcome, damaged = metadata.pop("outcome", None), metadata.pop("rows_damaged", 0)
     return Recording(path=path, metadata=metadata, rows=rows, outcome=outcome, rows_damaged=damaged)
 
 
-def _read_journal(path: Path) -> Recording:
-    content = path.read_bytes()
+def _rows_of(table: pyarrow.Table) -> NDArray[np.void]:
+    rows = np.zeros(table.num_rows, _DTYPE)
+    for name, _, _ in COLUMNS:
+        column = table.column(name)
+        rows[name] = column.fill_null(NO_COUNT).to_numpy() if name in COUNT_COLUMNS else column.to_numpy()
+    return rows
+
+
+def _parse_journal(content: bytes, path: Path, *, is_being_written: bool = False) -> Recording:
     line, newline, rest = content.partition(b"\n")
     if not line.startswith(_MAGIC) or not newline:
         raise UsageError(f"{path}: is no journal of a recording; check the path")
     _check_format(line.removeprefix(_MAGIC).decode(errors="replace"), path)
+    if len(rest) < _BLOCK.size or len(rest) < _BLOCK.size + _BLOCK.unpack_from(rest)[0]:
+        raise UsageError(f"{path}: ends within its header, before the first row; nothing was recorded in it")
+    length, _ = _BLOCK.unpack_from(rest)
     try:
-        length, _ = _BLOCK.unpack_from(rest)
-        metadata = _checked(_json_of(rest[: _BLOCK.size + length]), path)
-    except (struct.error, ValueError):
-        raise UsageError(f"{path}: was cut off in its header, before the first row; nothing is left of it") from None
+        metadata = _json_of(rest[: _BLOCK.size + length])
+    except ValueError:
+        raise UsageError(
+            f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be whole"
+        ) from None
     body = memoryview(rest)[_BLOCK.size + length :]
     outcome, body = _split_outcome(body)
     whole = len(body) // ROW_BYTES
@@ -228,8 +291,14 @@ def _read_journal(path: Path) -> Recording:
     rows = np.zeros(len(good), _DTYPE)
     for name, _, _ in COLUMNS:
         rows[name] = good[name]
-    damaged = int(whole - is_good.sum()) + (len(body) % ROW_BYTES > 0)
-    return Recording(path=path, metadata=metadata, rows=rows, outcome=outcome, rows_damaged=damaged)
+    return Recording(
+        path=path,
+        metadata=metadata,
+        rows=rows,
+        outcome=outcome,
+        rows_damaged=int(whole - is_good.sum()) + (len(body) % ROW_BYTES > 0),
+        is_being_written=is_being_written,
+    )
 
 
 def _split_outcome(body: memoryview) -> tuple[Mapping[str, Any] | None, memoryview]:
@@ -261,11 +330,6 @@ def _json_of(block: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
     return value
-
-
-def _checked(metadata: dict[str, Any], path: Path) -> dict[str, Any]:
-    _check_format(str(metadata.get("format")), path)
-    return metadata
 
 
 def _check_format(found: str, path: Path) -> None:

@@ -19,8 +19,11 @@ from cartpole_robot.recording_summary import recording_summary
 _MEASURED, _SPEED, _ASKED, _APPLIED, _LIMIT = "#1f5a99", "#8db3da", "#b9c4d0", "#2f8f5b", "#c0392b"
 
 
-def draw_recording(recording: Recording, path: Path) -> None:
-    """Position, angle, their speeds, duty and timing against the cart's time, as PNG. Raises `UsageError`."""
+def draw_recording(recording: Recording, path: Path, *, may_replace: bool = False) -> None:
+    """Position, angle, their speeds, duty and timing against the cart's time, as PNG.
+
+    Raises `UsageError` where the picture cannot be written, or, unless it `may_replace`, something is there already.
+    """
     summary = recording_summary(recording)
     rows, cart = recording.rows, recording.cart
     time_s = _cart_time_s(rows, cart)
@@ -49,7 +52,10 @@ def draw_recording(recording: Recording, path: Path) -> None:
         fontsize=11,
     )
     try:
-        figure.savefig(path, dpi=130, format="png")
+        with path.open("wb" if may_replace else "xb") as file:
+            figure.savefig(file, dpi=130, format="png")
+    except FileExistsError:
+        raise UsageError(f"{path}: exists already; choose another --out") from None
     except OSError as error:
         raise UsageError(
             f"{path}: the picture cannot be written ({error.strerror}); choose another place with --out"

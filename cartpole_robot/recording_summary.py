@@ -13,6 +13,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.recording import Recording
 
 _ENDS = {
+    "being written": "not yet: it is still being written",
     "duration": "as long as it was to be",
     "fall": "by a fall",
     "fault": "by a fault of the rig",
@@ -43,13 +44,15 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
         "policy_hash": metadata.get("controller", {}).get("policy_hash"),
         "rig": metadata.get("rig"),
         "cart": recording.cart.name,
+        "is_cart_drawn": metadata.get("randomization") is not None,
+        "note": metadata.get("note"),
         "seed": metadata.get("seed"),
         "commit": metadata.get("commit"),
         "started_at": metadata.get("started_at"),
         "rows": len(rows),
         "turns": turns,
         "duration_s": duration_s,
-        "end": outcome.get("end"),
+        "end": "being written" if recording.is_being_written else outcome.get("end"),
         "reason": outcome.get("reason"),
         "rows_damaged": recording.rows_damaged,
         "rows_lost": outcome.get("rows_lost"),
@@ -67,9 +70,10 @@ def recording_text(summary: Mapping[str, Any]) -> str:
     """The figures as lines for a person."""
     end = _ENDS.get(str(summary["end"]), "cut off: its writer was killed or the disk was full")
     policy_hash = summary["policy_hash"]
+    drawn = " (parameters drawn)" if summary["is_cart_drawn"] else ""
     rows = [
         ("policy", f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else "")),
-        ("on", f"rig {summary['rig']}, cart {summary['cart']}, seed {summary['seed']}"),
+        ("on", f"rig {summary['rig']}, cart {summary['cart']}{drawn}, seed {summary['seed']}"),
         ("length", f"{summary['turns']} turns, {summary['duration_s']:.2f} s of the cart's time"),
         ("ended", end + (f": {summary['reason']}" if summary["reason"] else "")),
         ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),
@@ -79,6 +83,8 @@ def recording_text(summary: Mapping[str, Any]) -> str:
         ("command age", _shown(summary["worst_command_age_s"], 1000.0, "ms at most", 1)),
         ("lateness", _shown(summary["worst_lateness_s"], 1000.0, "ms at most", 2)),
     ]
+    if summary["note"]:
+        rows.append(("note", str(summary["note"])))
     if summary["rows_damaged"] or summary["rows_lost"]:
         rows.append(("missing rows", f"{summary['rows_damaged']} damaged, {summary['rows_lost'] or 0} lost"))
     return "\n".join([str(summary["file"]), *(f"  {name:<14} {text}" for name, text in rows)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartpole_robot import provenance
 from cartpole_robot.controllers import Chosen, choose_controller
@@ -17,6 +17,9 @@ from cartpole_robot.recording import Recording, read_recording
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation.randomization import Randomization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +44,11 @@ def record_rollout(request: RolloutRequest) -> Recording:
     """
     chosen = choose_controller(request.policy, request.cart, request.backend)
     max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
-    rig = open_rig(request.rig, chosen.cart, _randomization(request, chosen))
+    randomization = _randomization(request, chosen)
+    rig = open_rig(request.rig, chosen.cart, randomization)
     try:
         first = start_rollout(rig, request.seed)
-        with Recorder(request.out, _metadata(request, chosen, rig)) as recorder:
+        with Recorder(request.out, _metadata(request, chosen, rig, randomization)) as recorder:
             bar = progress_bar(max_turns, "recording", " turns", quiet=True)
             try:
                 rollout = run_rollout(
@@ -66,7 +70,7 @@ def record_rollout(request: RolloutRequest) -> Recording:
     return recording
 
 
-def _randomization(request: RolloutRequest, chosen: Chosen) -> Any:
+def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | None:
     if request.randomization is None:
         return None
     from cartpole_robot.simulation.randomization import load_randomization
@@ -74,13 +78,15 @@ def _randomization(request: RolloutRequest, chosen: Chosen) -> Any:
     return load_randomization(request.randomization, chosen.cart)
 
 
-def _metadata(request: RolloutRequest, chosen: Chosen, rig: Rig) -> Mapping[str, Any]:
+def _metadata(
+    request: RolloutRequest, chosen: Chosen, rig: Rig, randomization: Randomization | None
+) -> Mapping[str, Any]:
     cart = rig.episode_cart
     return {
         "rig": request.rig,
         "cart": cart.as_dict(),
         "cart_sources": dict(cart.sources),
-        "is_cart_drawn": request.randomization is not None,
+        "randomization": None if randomization is None else randomization.as_dict(),
         "controller": dict(chosen.record),
         "note": chosen.note,
         "seed": request.seed,

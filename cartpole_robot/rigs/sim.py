@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from cartpole_robot.cart_parts import Apply, Delay, Encoders, Friction
+from cartpole_robot.cart_parts import Encoders
 from cartpole_robot.errors import UsageError
 from cartpole_robot.estimator import Estimator
-from cartpole_robot.params import CartParams
+from cartpole_robot.params import CartParams, check_is_ideal
 from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.signals import TIME_MASK, Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
@@ -26,22 +25,11 @@ def simulated_rig(cart: CartParams, randomization: Randomization | None = None) 
     """The rig for `cart`: by its encoders, or without any an ideal one. Raises `UsageError`."""
     if cart.encoders is not None:
         return SimRig(cart, cart.encoders, randomization)
-    _check_is_ideal(cart)
+    try:
+        check_is_ideal(cart)
+    except ValueError as error:
+        raise UsageError(f"cart {cart.name!r}: {error}") from None
     return IdealSimRig(cart, randomization)
-
-
-def _check_is_ideal(cart: CartParams) -> None:
-    """Raises `UsageError` for what an ideal cart would leave out without a word."""
-    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0)
-    for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
-        part = getattr(cart, section)
-        for field in dataclasses.fields(part):
-            found, expected = getattr(part, field.name), getattr(ideal, field.name)
-            if found != expected:
-                raise UsageError(
-                    f"cart {cart.name!r}: {section}.{field.name} = {found}, expected {expected} for a cart without "
-                    "[encoders], whose state is known exactly; add [encoders], or remove it"
-                )
 
 
 class IdealSimRig:

@@ -15,7 +15,8 @@ class CommandDelay:
     A command that arrives in the middle of a physics step shares it with the one before, in proportion: delays need not
     be whole steps. Of two commands on their way the one sent later wins, whichever arrives first.
 
-    `command_age_s` is, at the end of the last period, the time since a command had arrived; NaN before the first.
+    `command_age_s` is, at the end of the last period, the time since the newest command had arrived; NaN before the
+    first.
     """
 
     command_age_s: float
@@ -27,7 +28,7 @@ class CommandDelay:
         self._is_certain = delay.jitter_s == 0.0 and delay.drop_probability == 0.0
         self._period_s = timing.control_period_s
         self._waiting: list[tuple[float, int, float]] = []  # effect in steps from now, number, duty
-        self._on_the_way_s: list[float] = []  # the time from now until each command arrives
+        self._on_the_way: list[tuple[float, int]] = []  # seconds from now until it arrives, number
         self.reset(np.random.default_rng(0))
 
     def reset(self, rng: np.random.Generator) -> None:
@@ -35,7 +36,8 @@ class CommandDelay:
         self._rng = rng
         self._sent = 0
         self._waiting.clear()
-        self._on_the_way_s.clear()
+        self._on_the_way.clear()
+        self._newest = -1  # of those that have arrived
         self._active = (-1, 0.0)  # number and duty of the command in force
         self.command_age_s = math.nan
 
@@ -58,7 +60,7 @@ class CommandDelay:
         if not self._is_certain and self._rng.random() < delay.drop_probability:
             return
         latency_s = delay.latency_s + (0.0 if self._is_certain else delay.jitter_s * self._rng.random())
-        self._on_the_way_s.append(latency_s)
+        self._on_the_way.append((latency_s, number))
         effect = latency_s / self._step_s
         if delay.apply is Apply.NEXT_TICK:
             effect = float(self._steps * max(1, math.ceil(effect / self._steps - 1e-9)))
@@ -67,14 +69,14 @@ class CommandDelay:
     def _grow_older(self) -> None:
         """Bring `command_age_s` to the end of the period."""
         self.command_age_s += self._period_s
-        still_s = []
-        for moment_s in self._on_the_way_s:
-            if moment_s <= self._period_s:
-                age_s = self._period_s - moment_s
-                self.command_age_s = age_s if math.isnan(self.command_age_s) else min(self.command_age_s, age_s)
-            else:
-                still_s.append(moment_s - self._period_s)
-        self._on_the_way_s = still_s
+        still = []
+        for moment_s, number in sorted(self._on_the_way):
+            if moment_s > self._period_s:
+                still.append((moment_s - self._period_s, number))
+            elif number > self._newest:  # an overtaken command is none
+                self._newest = number
+                self.command_age_s = self._period_s - moment_s
+        self._on_the_way = still
 
     def _constant_period(self) -> list[float] | None:
         """The whole period at one duty, where nothing takes effect inside it; None otherwise."""

@@ -25,12 +25,14 @@ import numpy as np
 
 from cartpole_robot.configuration import check_keys, read_toml
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import SECTIONS, CartParams
+from cartpole_robot.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.simulation.plant import equivalent_body
 
 RANDOMIZATION_FORMAT = 1
 RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
 _MOST_CORNERS = 4096
+_LARGEST = 1e12  # as in every file: no number of this world is larger
+_POWER_ONLY = ("motor.supply_voltage_v", "motor.stall_current_a")
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
 _INERTIA = "pole_cart.pole_inertia_kg_m2"
 _COULOMB, _STATIC = "friction.cart_coulomb_n", "friction.cart_static_n"
@@ -61,6 +63,7 @@ class Randomization:
         """`ranges` by "section.key"; `where` begins errors. Raises `UsageError` for a corner that no cart has."""
         self.cart = cart
         self.ranges = dict(ranges)
+        self._where = where
         self._nominal = {key: _nominal(cart, key, where) for key in self.ranges}
         self._check_corners(where)
 
@@ -104,14 +107,25 @@ class Randomization:
         parts: dict[str, Any] = {
             section: dataclasses.replace(getattr(self.cart, section), **numbers) for section, numbers in changed.items()
         }
-        return dataclasses.replace(self.cart, **parts)
+        return dataclasses.replace(self.cart, **parts, sources=self.sources())
+
+    def sources(self) -> dict[str, str]:
+        """Where each number of a drawn cart comes from, by "section.key"."""
+        return {**self.cart.sources, **dict.fromkeys([*self.ranges, *self._following()], f"drawn: {self._where}")}
+
+    def _following(self) -> list[str]:
+        """What moves with a drawn parameter."""
+        followers = [_INERTIA] if any(key in self.ranges for key in _HINGE) else []
+        return [*followers, _STATIC] if _COULOMB in self.ranges else followers
 
     def _check_corners(self, where: str) -> None:
-        loaded = self.shortest_pole().pole_cart
         for shares in self._corners():
             try:
-                equivalent_body(self._cart_at(shares).pole_cart, loaded)
-            except ValueError as error:
+                cart = self._cart_at(shares)
+                equivalent_body(cart.pole_cart, self.shortest_pole().pole_cart)
+                if cart.encoders is None:
+                    check_is_ideal(cart)
+            except (ValueError, ArithmeticError) as error:
                 ends = zip(self.ranges.items(), shares, strict=True)
                 corner = ", ".join(f"{key} = {span.value(share, self._nominal[key]):g}" for (key, span), share in ends)
                 raise UsageError(f"{where}: no cart can be drawn with {corner}: {error}") from None
@@ -167,6 +181,8 @@ def _range(entry: Any, where: str) -> Range:
     is_pair = isinstance(ends, list) and len(ends) == 2
     if not is_pair or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
         raise UsageError(f"{where}: {kind} = {ends!r}, expected two numbers; write {wanted}")
+    if max(abs(end) for end in ends) > _LARGEST:
+        raise UsageError(f"{where}: {kind} = {ends!r} goes beyond {_LARGEST:g}, expected numbers of this world")
     try:
         return Range(low=float(ends[0]), high=float(ends[1]), is_factor=kind == "factor")
     except ValueError as error:
@@ -174,6 +190,10 @@ def _range(entry: Any, where: str) -> Range:
 
 
 def _nominal(cart: CartParams, key: str, where: str) -> float:
+    if key in _POWER_ONLY:
+        raise UsageError(
+            f"{where}: {key} changes power figures alone, not the motion; draw motor.stall_force_n, which falls with it"
+        )
     section, _, name = key.partition(".")
     part = getattr(cart, section, None) if section in RANDOMIZED_SECTIONS else None
     value = getattr(part, name, None)

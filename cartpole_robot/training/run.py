@@ -79,6 +79,7 @@ class TrainingJob:
             "tensorboard": self.tensorboard,
             "config": dataclasses.asdict(self.config),
             "cart": self.cart.as_dict(),
+            "cart_sources": dict(self.cart.sources),
             "randomization": None if self.randomization is None else self.randomization.as_dict(),
             "versions": provenance.versions(),
             "commit": provenance.commit(),

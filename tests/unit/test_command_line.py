@@ -40,6 +40,9 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
         (("train", "--preset", "blog", "--learner", "stock"), ("learner = 'stock'",)),
         (("evaluate", "missing.npz"), ("missing.npz", "no such policy")),
+        (("evaluate", "lqr", "--cart", "gym", "--randomize", "no.toml"), ("no.toml", "no such randomisation file")),
+        (("show", "missing.parquet"), ("missing.parquet", "no such recording")),
+        (("show", ".journal"), (".journal", "no such recording")),
         (("export", "nowhere", "--out", "x"), ("nowhere", "is no run folder")),
     ],
 )

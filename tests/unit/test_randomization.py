@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.delay import CommandDelay
 from cartpole_robot.simulation.randomization import load_randomization, randomization_from_dict
 
 WIDE = """
@@ -44,39 +46,62 @@ def strong(cart: CartParams) -> CartParams:
     return dataclasses.replace(cart, action_duties=(-0.4, 0.4))
 
 
-def trajectory(cart: CartParams, rig: object, seed: int) -> list[tuple[float, ...]]:
-    rng = np.random.default_rng(seed)
-    rig.reset(State(0.02, 0.1, 0.1, -0.2), rng)  # type: ignore[attr-defined]
+EVERYTHING = """
+format = 1
+[pole_cart]
+cart_mass_kg = { factor = [0.8, 1.2] }
+pole_mass_kg = { factor = [0.6, 1.4] }
+pole_half_length_m = { factor = [0.7, 1.3] }
+gravity_m_s2 = { factor = [0.9, 1.1] }
+[motor]
+stall_force_n = { factor = [0.7, 1.5] }
+back_emf_n_s_m = { factor = [0.5, 1.5] }
+dead_zone_duty = { between = [0.0, 0.1] }
+lag_s = { between = [0.0, 0.02] }
+[friction]
+cart_coulomb_n = { factor = [0.2, 1.5] }
+cart_viscous_n_s_m = { between = [0.0, 2.0] }
+pole_coulomb_n_m = { between = [0.0, 1e-3] }
+pole_viscous_n_m_s = { between = [0.0, 1e-3] }
+[delay]
+latency_s = { between = [0.0, 0.03] }
+jitter_s = { between = [0.0, 0.02] }
+drop_probability = { between = [0.0, 0.2] }
+"""
+
+
+def trajectory(cart: CartParams, rig: Any, rng: np.random.Generator) -> list[tuple[float, ...]]:
+    """True state and motor power at each of 60 ticks."""
+    rig.reset(State(0.02, 0.1, 0.1, -0.2), rng)
     duties = np.random.default_rng(7).choice(cart.action_duties, 60)
-    return [tuple(rig.step(float(duty)).state()) for duty in duties]  # type: ignore[attr-defined]
+    return [(rig.step(float(duty)).motor_power_w, *rig.true_state()) for duty in duties]
 
 
 @pytest.mark.parametrize("name", ["diy_arduino", "quanser_ip02", "sensorsini"])
-def test_drawn_cart_moves_as_a_rig_made_for_it(name: str, file: Path) -> None:
-    """The parameters are changed in a running engine; a fresh one made for the drawn cart goes the same way."""
+def test_drawn_cart_moves_as_a_rig_made_for_it(name: str, tmp_path: Path) -> None:
+    """Every number is changed in a running engine; a fresh one made for the drawn cart goes the same way."""
+    file = tmp_path / "everything.toml"
+    file.write_text(EVERYTHING)
     cart = dataclasses.replace(load_cart(name), action_duties=(-0.6, 0.6))
     randomization = load_randomization(file, cart)
     drawing = simulated_rig(cart, randomization)
     seen = set()
-    for seed in range(4):
-        moved = trajectory(cart, drawing, seed)
+    for seed in range(6):
+        moved = trajectory(cart, drawing, np.random.default_rng(seed))
         drawn = drawing.episode_cart
         seen.add(drawn.fingerprint())
         made = simulated_rig(drawn)
         rng = np.random.default_rng(seed)
         rng.random(len(randomization.ranges))
-        expected = trajectory(drawn, made, seed)
-        assert np.abs(np.array(moved) - np.array(expected)).max() < 2.5 * one_count(cart)
+        np.testing.assert_allclose(moved, trajectory(drawn, made, rng), rtol=1e-9, atol=1e-9)
         made.close()
-    assert len(seen) == 4
+    assert len(seen) == 6
     drawing.close()
 
 
-def one_count(cart: CartParams) -> float:
-    """The larger of one count's speeds over the estimator's window: where rounding tips a count, it shows as that."""
-    assert cart.encoders is not None
-    slope_per_s = 400.0 / 17.0 * 15.0 / 16.0  # estimator.c: what the newest of 16 counts weighs
-    return slope_per_s / min(cart.encoders.cart_counts_per_m, cart.encoders.pole_counts_per_rad)
+def states(cart: CartParams, rig: Any, seed: int) -> list[State]:
+    rig.reset(State(0.02, 0.1, 0.1, -0.2), np.random.default_rng(seed))
+    return [rig.step(float(duty)).state() for duty in np.random.default_rng(7).choice(cart.action_duties, 60)]
 
 
 def test_drawn_ideal_cart_moves_to_the_last_bits_as_one_made_for_it(tmp_path: Path) -> None:
@@ -85,9 +110,9 @@ def test_drawn_ideal_cart_moves_to_the_last_bits_as_one_made_for_it(tmp_path: Pa
     path.write_text("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.5, 2.0] }\n")
     rig = simulated_rig(cart, load_randomization(path, cart))
     for seed in range(5):
-        moved = trajectory(cart, rig, seed)
+        moved = states(cart, rig, seed)
         made = simulated_rig(rig.episode_cart)
-        np.testing.assert_allclose(moved, trajectory(cart, made, seed), atol=1e-12)
+        np.testing.assert_allclose(moved, states(cart, made, seed), atol=1e-12)
         assert rig.episode_cart.pole_cart.pole_half_length_m != 0.5
         made.close()
     rig.close()
@@ -154,6 +179,10 @@ def test_randomization_passes_through_its_record(file: Path) -> None:
         ("format = 1\n[motor]\nstall_force_n = { factor = [0.05, 1.0] }", "stall_force_n = 1.285: the actions leave"),
         ("format = 1\n[motor]\ndead_zone_duty = { between = [0.0, 0.5] }", "dead_zone_duty = 0.5: the action table"),
         ("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.1, 9.0] }", "narrower range"),
+        ("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.0, 1.0] }", "pole_half_length_m = 0"),
+        ("format = 1\n[pole_cart]\npole_half_length_m = { between = [0.1, 1e200] }", "beyond 1e+12"),
+        ("format = 1\n[motor]\nstall_force_n = { between = [9, 1" + "0" * 400 + "] }", "beyond 1e+12"),
+        ("format = 1\n[motor]\nsupply_voltage_v = { factor = [0.5, 1.0] }", "draw motor.stall_force_n"),
         ("format = 1\n[delay]\napply = { between = [0, 1] }", "expected a number; leave it out"),
     ],
 )
@@ -165,6 +194,43 @@ def test_impossible_ranges_are_named(text: str, told: str, tmp_path: Path) -> No
     assert told in str(failure.value)
     assert str(path) in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+def test_ideal_cart_draws_nothing_that_it_would_leave_out(tmp_path: Path) -> None:
+    path = tmp_path / "rough.toml"
+    path.write_text("format = 1\n[motor]\nback_emf_n_s_m = { between = [0.0, 20.0] }\n")
+    with pytest.raises(UsageError, match=r"motor\.back_emf_n_s_m = 20\.0, expected 0\.0"):
+        load_randomization(path, load_cart("gym"))
+
+
+def test_ranges_in_the_readme_suit_the_cart_they_name(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    (text,) = (block for block in readme.split("```") if block.startswith("toml\nformat = 1 ") and "factor" in block)
+    (tmp_path / "readme.toml").write_text(text.removeprefix("toml\n"))
+    assert load_randomization(tmp_path / "readme.toml", load_cart("diy_arduino")).draw(np.random.default_rng(0))
+
+
+def test_drawn_numbers_say_that_they_are_drawn(file: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    sources = load_randomization(file, cart).draw(np.random.default_rng(0)).sources
+    assert sources["motor.stall_force_n"] == f"drawn: {file}"
+    assert sources["pole_cart.pole_inertia_kg_m2"] == f"drawn: {file}"
+    assert sources["motor.back_emf_n_s_m"] == cart.sources["motor.back_emf_n_s_m"]
+
+
+def test_overtaken_command_is_not_the_newest() -> None:
+    cart = load_cart("diy_arduino")
+    delay = dataclasses.replace(cart.delay, jitter_s=0.05)
+    queue = CommandDelay(delay, cart.timing)
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        latencies = [[draw.random(), draw.random()][1] * 0.05 for draw in [np.random.default_rng(seed)] for _ in "12"]
+        queue.reset(rng)
+        queue.duties(0.1)
+        queue.duties(0.2)
+        arrived = [(20 * k + 1000 * latency, k) for k, latency in enumerate(latencies) if 20 * k + 1000 * latency <= 40]
+        expected = min(((40 - at) / 1000 for at, k in arrived if k == max(k for _, k in arrived)), default=math.nan)
+        assert queue.command_age_s == pytest.approx(expected, nan_ok=True), f"seed {seed}"
 
 
 def test_friction_of_a_cart_without_encoders_is_not_left_out_silently() -> None:

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,84 @@ def test_cart_without_encoders_has_no_counts_in_pandas(tmp_path: Path) -> None:
     assert pd.read_parquet(recording.path)["pole_counts"].isna().all()
 
 
+def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    recorder = Recorder(path, metadata())
+    recorder.append(measured(0), 0.0, 0.2, 1.0, 0)
+    path.write_text("precious")
+    assert recorder.close() == path
+    assert path.read_text() == "precious"
+    kept = journal_of(path).read_bytes()
+    path.unlink()
+    assert len(read_recording(path).rows) == 1
+    assert kept.startswith(b"cartpole-robot journal 1")
+
+
+def test_picture_never_takes_the_place_of_its_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+    path = tmp_path / "j.parquet"
+    journal_of(path).write_bytes(journal_bytes(tmp_path, 5))
+    done = command_line("show", journal_of(path), "--out", path)
+    assert done.returncode == 2
+    assert f"{path}: exists already" in done.stderr
+    assert len(read_recording(path).rows) == 5
+
+
+def test_many_readers_of_one_journal_all_get_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.parquet"
+    content = journal_bytes(tmp_path, 200)
+    for _ in range(5):
+        path.unlink(missing_ok=True)
+        journal_of(path).write_bytes(content)
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(read_recording, [path] * 6))
+        assert [len(recording.rows) for recording in found] == [200] * 6
+        assert path.exists()
+        assert not journal_of(path).exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_journal_on_a_disk_that_takes_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "j.parquet"
+    journal_of(path).write_bytes(journal_bytes(tmp_path, 5))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", refuse)
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    recording = read_recording(path)
+    assert (len(recording.rows), recording.path) == (5, journal_of(path))
+
+
+def test_altered_header_is_told_apart_from_a_short_one(tmp_path: Path) -> None:
+    content = bytearray(journal_bytes(tmp_path, 5))
+    content[60] ^= 1
+    journal_of(tmp_path / "j.parquet").write_bytes(content)
+    with pytest.raises(UsageError, match="header was altered"):
+        read_recording(tmp_path / "j.parquet")
+
+
+def test_altered_parquet_metadata_is_named(tmp_path: Path) -> None:
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    for number, text in enumerate((b"{", b"[1]", b"null")):
+        path = tmp_path / f"{number}.parquet"
+        pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), path)
+        with pytest.raises(UsageError, match="was altered"):
+            read_recording(path)
+    whole = {b"cartpole_robot": table.schema.metadata[b"cartpole_robot"]}
+    pyarrow.parquet.write_table(
+        table.drop_columns(["tick"]).replace_schema_metadata(whole), tmp_path / "without.parquet"
+    )
+    with pytest.raises(UsageError, match=r"was altered.*tick"):
+        read_recording(tmp_path / "without.parquet")
+
+
+def test_metadata_that_is_no_json_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        Recorder(tmp_path / "r.parquet", {"seed": np.int64(4)})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("without_pyarrow")
 def test_without_pyarrow_the_journal_is_the_recording(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "r.parquet")
@@ -132,6 +211,8 @@ def test_recording_that_is_being_written_can_be_read_and_is_left_alone(tmp_path:
             recorder._wake.wait(0.05)
         assert read_recording(path).rows["tick"].tolist() == list(range(10))
         assert read_recording(path).outcome is None
+        assert read_recording(path).is_being_written
+        assert recording_summary(read_recording(path))["end"] == "being written"
         assert journal_of(path).exists()
         recorder.append(measured(10), 1.0, 0.2, 1.0, 0)
     assert len(read_recording(path).rows) == 11
@@ -302,6 +383,9 @@ def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Comp
     [
         (("lqr", "--out", "x.parquet"), "name it with --cart"),
         (("lqr", "--cart", "gym", "--out", "x.parquet", "--duration-s", "-1"), "expected a number greater than 0"),
+        (("lqr", "--cart", "gym", "--out", "x.parquet", "--duration-s", "2e9"), "at most 3.2e+07"),
+        (("lqr", "--cart", "gym", "--out", "x.journal"), "choose another file"),
+        (("lqr", "--cart", "gym", "--out", "."), "choose another file"),
         (("none.npz", "--out", "x.parquet"), "no such policy"),
         (("lqr", "--cart", "gym", "--out", "x.parquet", "--randomize", "no.toml"), "no.toml: no such"),
     ],
