@@ -1,20 +1,36 @@
 """The C extension; everything else is in pyproject.toml."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 FIRMWARE = "firmware_bridge/firmware"
+CORE = ("framing", "config", "safety", "homing", "app", "estimator", "policy")
+HEADERS = ("protocol", "limits", "hal", "quadrature", *CORE)
+HOST = ("extension", "estimator_object", "firmware_object")
+
+
+def protocol_hash() -> int:
+    """The hash that host and firmware compare, from the one reader of the header."""
+    spec = importlib.util.spec_from_file_location("protocol", Path(__file__).parent / "firmware_bridge/protocol.py")
+    protocol = importlib.util.module_from_spec(spec)
+    sys.modules["protocol"] = protocol  # its dataclasses look for themselves there
+    spec.loader.exec_module(protocol)
+    return protocol.Protocol((Path(__file__).parent / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
+
 
 setup(
     ext_modules=[
         Extension(
             "firmware_bridge._host",
             sources=[
-                f"{FIRMWARE}/boards/host/extension.c",
-                f"{FIRMWARE}/boards/host/estimator_object.c",
-                f"{FIRMWARE}/policy.c",
-                f"{FIRMWARE}/estimator.c",
+                *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
+                *(f"{FIRMWARE}/{name}.c" for name in CORE),
             ],
-            depends=[f"{FIRMWARE}/policy.h", f"{FIRMWARE}/estimator.h", f"{FIRMWARE}/boards/host/objects.h"],
+            depends=[*(f"{FIRMWARE}/{name}.h" for name in HEADERS), f"{FIRMWARE}/boards/host/objects.h"],
+            define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
             extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"],
         )
     ]

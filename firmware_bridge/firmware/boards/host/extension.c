@@ -321,11 +321,17 @@ static PyTypeObject int16_policy_type = {
     .tp_methods = int16_policy_methods,
 };
 
+static PyMethodDef functions[] = {
+    {"encode_frame", encode_frame, METH_O, "encode_frame(message): the frame that carries it (framing.c)."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_host",
     .m_doc = "The firmware's C, built for this machine.",
     .m_size = -1,
+    .m_methods = functions,
 };
 
 PyMODINIT_FUNC PyInit__host(void)
@@ -334,7 +340,9 @@ PyMODINIT_FUNC PyInit__host(void)
     if (self == NULL)
         return NULL;
     if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0 ||
-        PyModule_AddType(self, &cart_estimator_type) < 0) {
+        PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
+        PyModule_AddType(self, &frame_decoder_type) < 0 ||
+        PyModule_AddIntConstant(self, "PROTOCOL_HASH", (long)PROTOCOL_HASH) < 0) {
         Py_DECREF(self);
         return NULL;
     }

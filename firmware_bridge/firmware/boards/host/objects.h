@@ -5,5 +5,9 @@
 #include <Python.h>
 
 extern PyTypeObject cart_estimator_type;
+extern PyTypeObject firmware_type;
+extern PyTypeObject frame_decoder_type;
+
+PyObject *encode_frame(PyObject *module, PyObject *message);
 
 #endif

@@ -1,0 +1,417 @@
+#include "app.h"
+
+#include <string.h>
+
+#include "limits.h"
+
+#ifndef PROTOCOL_HASH /* of the declarations in protocol.h: the build gives it */
+#error "compile with -DPROTOCOL_HASH=0x...: cartpole-robot firmware build does"
+#endif
+#ifndef FIRMWARE_ID
+#define FIRMWARE_ID 0
+#endif
+
+#define DEFAULT_PERIOD_MS 20
+#define STALE_TICKS 2 /* an answer to a STATE older than this is no answer */
+
+static void count(uint16_t *counter)
+{
+    if (*counter != UINT16_MAX)
+        (*counter)++;
+}
+
+static uint16_t saturated(uint32_t sum)
+{
+    return (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
+}
+
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause)
+{
+    memset(app, 0, sizeof *app);
+    safety_init(&app->safety);
+    frame_decoder_reset(&app->decoder);
+    app->session = session;
+    app->reset_cause = reset_cause;
+    app->told_state = CART_BOOT;
+}
+
+/* ---- sending ---- */
+
+static void send(app_t *app, const void *message, size_t length)
+{
+    uint8_t frame[FRAMING_MAX_FRAME];
+    const size_t bytes = framing_encode(message, length, frame);
+    const uint8_t used = (uint8_t)(app->send_head - app->send_tail);
+    if (bytes > (size_t)(APP_SEND_BYTES - 1 - used)) {
+        count(&app->send_overruns); /* whole frames are lost, never halves */
+        return;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        app->send[app->send_head++] = frame[i];
+}
+
+bool app_next_byte(app_t *app, uint8_t *byte)
+{
+    if (app->send_tail == app->send_head)
+        return false;
+    *byte = app->send[app->send_tail++];
+    return true;
+}
+
+static void send_ack(app_t *app, uint8_t seq, uint8_t code, uint8_t detail)
+{
+    const ack_message_t ack = {MESSAGE_ACK, seq, code, detail, app->safety.limits_crc};
+    send(app, &ack, sizeof ack);
+}
+
+static void send_hello_ack(app_t *app, uint16_t nonce)
+{
+    const hello_ack_message_t answer = {
+        .type = MESSAGE_HELLO_ACK,
+        .nonce = nonce,
+        .protocol_hash = PROTOCOL_HASH,
+        .session = app->session,
+        .version = PROTOCOL_VERSION,
+        .state = app->safety.state,
+        .fault = app->safety.fault,
+        .reset_cause = app->reset_cause,
+        .time_us = app->time_us,
+        .firmware_id = FIRMWARE_ID,
+        .limits_crc = app->safety.limits_crc,
+    };
+    send(app, &answer, sizeof answer);
+}
+
+static void send_state(app_t *app, int16_t applied_q15)
+{
+    const safety_t *safety = &app->safety;
+    const unsigned inputs = (app->inputs.is_left_closed ? (unsigned)INPUT_LEFT_SWITCH : 0u) |
+                            (app->inputs.is_right_closed ? (unsigned)INPUT_RIGHT_SWITCH : 0u) |
+                            (app->inputs.is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u) |
+                            (safety->is_homed ? (unsigned)INPUT_HOMED : 0u) |
+                            (safety->still_ms >= ARM_STILL_MS ? (unsigned)INPUT_STILL : 0u) |
+                            (safety->was_clipped ? (unsigned)INPUT_CLIPPED : 0u);
+    const state_message_t state = {
+        .type = MESSAGE_STATE,
+        .session = app->session,
+        .tick = app->tick,
+        .time_us = app->time_us,
+        .cart_counts = app->inputs.cart_counts,
+        .pole_counts = app->inputs.pole_counts,
+        .cart_speed = app->inputs.cart_speed,
+        .pole_speed = estimator_speed(&app->pole_estimator),
+        .applied_q15 = applied_q15,
+        .supply_mv = app->inputs.supply_mv,
+        .command_age_ms = app->has_command ? safety->command_age_ms : UINT16_MAX,
+        .state = safety->state,
+        .fault = safety->fault,
+        .inputs = (uint8_t)inputs,
+    };
+    send(app, &state, sizeof state);
+}
+
+static void send_health(app_t *app)
+{
+    const health_message_t health = {
+        .type = MESSAGE_HEALTH,
+        .frame_errors = app->decoder.errors,
+        .refused = app->refused,
+        .receive_overruns = app->board.receive_overruns,
+        .send_overruns = app->send_overruns,
+        .missed_ticks = app->missed_ticks,
+        .longest_tick_us = app->board.longest_tick_us,
+        .longest_interrupt_us = app->board.longest_interrupt_us,
+        .stack_free = app->board.stack_free,
+        .cart_illegal = app->cart_illegal_sum,
+        .pole_illegal = app->pole_illegal_sum,
+    };
+    send(app, &health, sizeof health);
+}
+
+/* ---- receiving ---- */
+
+static void take_hello(app_t *app, const hello_message_t *hello)
+{
+    safety_disarm(&app->safety); /* a host that says hello does not know what runs */
+    app->is_session_live = hello->protocol_hash == PROTOCOL_HASH;
+    app->has_answered = false;
+    send_hello_ack(app, hello->nonce);
+}
+
+static void take_command(app_t *app, const cmd_message_t *command)
+{
+    const uint32_t age = app->tick - command->tick; /* a tick of the future is very old */
+    const bool is_older = app->has_command && (int32_t)(command->tick - app->last_command_tick) < 0;
+    if (app->safety.state != CART_ARMED || age > STALE_TICKS || is_older || command->valid_ms == 0) {
+        count(&app->refused);
+        return;
+    }
+    app->has_command = true;
+    app->last_command_tick = command->tick;
+    app->pending = (command_t){command->duty_q15, command->valid_ms, true};
+    safety_feed(&app->safety, command->valid_ms);
+    if (app->safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
+        app->active = app->pending;
+}
+
+static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t *detail)
+{
+    safety_t *safety = &app->safety;
+    const bool was_armed = safety->state == CART_ARMED;
+    uint8_t code;
+    switch (mode) {
+    case MODE_DISARM:
+        safety_disarm(safety);
+        return ACK_DONE;
+    case MODE_ARM:
+        code = safety_arm(safety, &app->inputs, detail);
+        if (code == ACK_DONE && !was_armed) {
+            app->has_command = false;
+            app->active = app->pending = (command_t){0};
+        }
+        return code;
+    case MODE_HOME:
+    case MODE_CENTRE:
+        code = mode == MODE_HOME ? safety_begin_homing(safety, &app->inputs, detail)
+                                 : safety_begin_centring(safety, &app->inputs, detail);
+        if (code == ACK_DONE)
+            homing_begin(&app->homing, &app->inputs, mode == MODE_CENTRE);
+        return code;
+    case MODE_CLEAR:
+        return safety_clear(safety, &app->inputs, detail);
+    default:
+        return ACK_UNKNOWN;
+    }
+}
+
+/* CFG and MODE come again until they are acknowledged: the same seq gets the same answer and does nothing twice. */
+static void answer(app_t *app, uint8_t type, uint8_t seq, uint8_t code, uint8_t detail)
+{
+    app->has_answered = true;
+    app->last_of_type = type;
+    app->last_seq = seq;
+    app->last_code = code;
+    app->last_detail = detail;
+    send_ack(app, seq, code, detail);
+}
+
+static bool is_repeated(app_t *app, uint8_t type, uint8_t seq)
+{
+    if (!app->has_answered || app->last_of_type != type || app->last_seq != seq)
+        return false;
+    send_ack(app, seq, app->last_code, app->last_detail);
+    return true;
+}
+
+static void take_mode(app_t *app, const mode_message_t *message)
+{
+    uint8_t detail = 0;
+    if (message->mode == MODE_ESTOP) { /* from anybody, at any time */
+        safety_trip(&app->safety, FAULT_ESTOP);
+        send_ack(app, message->seq, ACK_DONE, 0);
+        return;
+    }
+    if (!app->is_session_live || message->session != app->session) {
+        count(&app->refused);
+        send_ack(app, message->seq, ACK_BAD_SESSION, 0);
+        return;
+    }
+    if (is_repeated(app, MESSAGE_MODE, message->seq))
+        return;
+    const uint8_t code = change_mode(app, message->mode, &detail);
+    answer(app, MESSAGE_MODE, message->seq, code, detail);
+}
+
+static void take_cfg(app_t *app, const cfg_message_t *cfg)
+{
+    uint8_t detail = 0;
+    if (!app->is_session_live || cfg->session != app->session) {
+        count(&app->refused);
+        send_ack(app, cfg->seq, ACK_BAD_SESSION, 0);
+        return;
+    }
+    if (is_repeated(app, MESSAGE_CFG, cfg->seq))
+        return;
+    const uint8_t code = safety_configure(&app->safety, cfg, &detail);
+    answer(app, MESSAGE_CFG, cfg->seq, code, detail);
+}
+
+static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint32_t time_us)
+{
+    union {
+        hello_message_t hello;
+        cmd_message_t cmd;
+        cfg_message_t cfg;
+        mode_message_t mode;
+        ping_message_t ping;
+    } message;
+    const uint8_t type = bytes[0];
+    const uint8_t expected = type == MESSAGE_HELLO            ? sizeof message.hello
+                             : type == MESSAGE_CMD            ? sizeof message.cmd
+                             : type == MESSAGE_CFG            ? sizeof message.cfg
+                             : type == MESSAGE_MODE           ? sizeof message.mode
+                             : type == MESSAGE_PING           ? sizeof message.ping
+                             : type == MESSAGE_HEALTH_REQUEST ? sizeof(health_request_message_t)
+                                                              : 0;
+    if (length != expected) {
+        count(&app->refused);
+        return;
+    }
+    memcpy(&message, bytes, length < sizeof message ? length : sizeof message);
+    switch (type) {
+    case MESSAGE_HELLO:
+        take_hello(app, &message.hello);
+        break;
+    case MESSAGE_CMD:
+        if (app->is_session_live && message.cmd.session == app->session)
+            take_command(app, &message.cmd);
+        else
+            count(&app->refused);
+        break;
+    case MESSAGE_CFG:
+        take_cfg(app, &message.cfg);
+        break;
+    case MESSAGE_MODE:
+        take_mode(app, &message.mode);
+        break;
+    case MESSAGE_PING: {
+        const pong_message_t pong = {MESSAGE_PONG, message.ping.host_us, time_us};
+        send(app, &pong, sizeof pong);
+        break;
+    }
+    default:
+        send_health(app);
+        break;
+    }
+}
+
+void app_receive(app_t *app, uint8_t byte, uint32_t time_us)
+{
+    const uint8_t length = frame_decoder_push(&app->decoder, byte);
+    if (length != 0)
+        take_message(app, app->decoder.message, length, time_us);
+}
+
+/* ---- ticking ---- */
+
+static int32_t signed_counts(int32_t raw, uint8_t flags, uint8_t reversed)
+{
+    return flags & reversed ? (int32_t)(0u - (uint32_t)raw) : raw;
+}
+
+static int32_t minus(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a - (uint32_t)b);
+}
+
+static void read_inputs(app_t *app, const board_inputs_t *board)
+{
+    const uint8_t flags = app->safety.limits.flags;
+    const int32_t cart = signed_counts(board->cart_counts, flags, CFG_CART_REVERSED);
+    const int32_t pole = signed_counts(board->pole_counts, flags, CFG_POLE_REVERSED);
+    estimator_update(&app->cart_estimator, cart);
+    estimator_update(&app->pole_estimator, pole);
+    const int32_t turn = app->safety.limits.pole_counts_per_turn;
+    int32_t pole_counts = minus(pole, app->pole_zero);
+    if (app->safety.is_homed && turn > 0) { /* within half a turn of upright */
+        if (pole_counts >= turn / 2)
+            app->pole_zero = (int32_t)((uint32_t)app->pole_zero + (uint32_t)turn);
+        else if (pole_counts < -(turn / 2))
+            app->pole_zero = minus(app->pole_zero, turn);
+        pole_counts = minus(pole, app->pole_zero);
+    }
+    app->inputs = (safety_inputs_t){
+        .cart_counts = minus(cart, app->cart_zero),
+        .pole_counts = pole_counts,
+        .cart_speed = estimator_speed(&app->cart_estimator),
+        .cart_moved = minus(cart, app->cart_raw),
+        .pole_moved = minus(pole, app->pole_raw),
+        .cart_illegal = (uint8_t)(board->cart_illegal - app->cart_illegal),
+        .pole_illegal = (uint8_t)(board->pole_illegal - app->pole_illegal),
+        .is_left_closed = board->is_left_closed,
+        .is_right_closed = board->is_right_closed,
+        .is_estop_pressed = board->is_estop_pressed,
+        .supply_mv = board->supply_mv,
+        .missed_ticks = board->missed_ticks,
+    };
+    app->cart_raw = cart;
+    app->pole_raw = pole;
+    app->cart_illegal = board->cart_illegal;
+    app->pole_illegal = board->pole_illegal;
+    app->cart_illegal_sum = saturated((uint32_t)app->cart_illegal_sum + app->inputs.cart_illegal);
+    app->pole_illegal_sum = saturated((uint32_t)app->pole_illegal_sum + app->inputs.pole_illegal);
+    app->missed_ticks = saturated((uint32_t)app->missed_ticks + board->missed_ticks);
+}
+
+/* The dead zone is added beyond what was asked for, so that full drive stays full drive. */
+static int16_t compensated(int16_t duty_q15, int16_t dead_zone_q15)
+{
+    if (dead_zone_q15 == 0 || duty_q15 == 0)
+        return duty_q15;
+    const int32_t size = duty_q15 < 0 ? -(int32_t)duty_q15 : duty_q15;
+    int32_t beyond = dead_zone_q15 + (size * (PROTOCOL_DUTY_ONE - dead_zone_q15)) / PROTOCOL_DUTY_ONE;
+    if (beyond > PROTOCOL_DUTY_ONE)
+        beyond = PROTOCOL_DUTY_ONE;
+    return (int16_t)(duty_q15 < 0 ? -beyond : beyond);
+}
+
+static int16_t wanted(app_t *app)
+{
+    safety_t *safety = &app->safety;
+    if (safety->state == CART_ARMED)
+        return compensated(app->active.duty_q15, safety->limits.dead_zone_q15);
+    if (safety->state != CART_HOMING)
+        return 0;
+    const int16_t want = homing_tick(&app->homing, &app->inputs, &safety->limits);
+    if (app->homing.phase == HOMING_FAILED) {
+        safety_trip(safety, app->homing.fault);
+    } else if (app->homing.phase == HOMING_DONE) {
+        if (!app->homing.is_centring_only) {
+            app->cart_zero = (int32_t)((uint32_t)app->cart_zero + (uint32_t)homing_centre(&app->homing));
+            app->pole_zero = (int32_t)((uint32_t)app->pole_zero +
+                                       (uint32_t)homing_upright(&app->homing, &safety->limits));
+            app->inputs.cart_counts = minus(app->cart_raw, app->cart_zero);
+            app->inputs.pole_counts = minus(app->pole_raw, app->pole_zero);
+        }
+        safety_homed(safety);
+    }
+    return want;
+}
+
+static void tell_event(app_t *app)
+{
+    const safety_t *safety = &app->safety;
+    if (safety->state == app->told_state && safety->fault == app->told_fault)
+        return;
+    app->told_state = safety->state;
+    app->told_fault = safety->fault;
+    if (!app->is_session_live)
+        return;
+    const event_message_t event = {MESSAGE_EVENT, app->time_us, safety->state, safety->fault,
+                                   app->inputs.cart_counts};
+    send(app, &event, sizeof event);
+}
+
+motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
+{
+    const int16_t applied_q15 = app->motor.duty_q15;
+    const uint8_t period_ms = app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
+    app->time_us = time_us;
+    read_inputs(app, board);
+    const bool is_control_tick = ++app->tick_ms >= period_ms;
+    if (is_control_tick) {
+        app->tick_ms = 0;
+        app->tick++;
+        if (app->pending.is_there)
+            app->active = app->pending;
+        app->pending.is_there = false;
+    }
+    const int16_t want_q15 = wanted(app);
+    app->motor = safety_tick(&app->safety, &app->inputs, want_q15);
+    if (app->safety.limits.flags & CFG_MOTOR_REVERSED)
+        app->motor.duty_q15 = (int16_t)-app->motor.duty_q15;
+    tell_event(app);
+    if (is_control_tick && app->is_session_live)
+        send_state(app, app->safety.limits.flags & CFG_MOTOR_REVERSED ? (int16_t)-applied_q15 : applied_q15);
+    return app->motor;
+}

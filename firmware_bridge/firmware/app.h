@@ -1,0 +1,63 @@
+/* The firmware without its registers: messages in and out, the control tick, homing, and safety last. */
+#ifndef APP_H
+#define APP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "estimator.h"
+#include "framing.h"
+#include "hal.h"
+#include "homing.h"
+#include "protocol.h"
+#include "safety.h"
+
+#define APP_SEND_BYTES 256 /* a power of two that a uint8_t indexes */
+
+typedef struct {
+    int16_t duty_q15;
+    uint16_t valid_ms;
+    bool is_there;
+} command_t;
+
+typedef struct {
+    safety_t safety;
+    homing_t homing;
+    estimator_t cart_estimator, pole_estimator;
+    frame_decoder_t decoder;
+    safety_inputs_t inputs; /* of the last tick */
+    int32_t cart_raw, pole_raw; /* signs corrected */
+    int32_t cart_zero, pole_zero;
+    uint8_t cart_illegal, pole_illegal; /* the decoders' counters at the last tick */
+    motor_t motor;
+    uint32_t time_us;
+    uint32_t tick;
+    uint8_t tick_ms; /* since the last control tick */
+    uint32_t last_command_tick;
+    bool has_command; /* since arming */
+    command_t active, pending;
+    uint16_t session;
+    bool is_session_live;
+    uint8_t reset_cause;
+    uint8_t last_seq, last_of_type, last_code, last_detail;
+    bool has_answered;
+    uint8_t told_state, told_fault;
+    uint16_t refused, missed_ticks, send_overruns, cart_illegal_sum, pole_illegal_sum;
+    board_health_t board;
+    uint8_t send[APP_SEND_BYTES];
+    uint8_t send_head, send_tail;
+} app_t;
+
+/* After a reset; `session` is another one each time. */
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause);
+
+/* One safety tick at `time_us`; the motor is to be driven as the answer says. */
+motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board);
+
+/* One received byte, at `time_us`. */
+void app_receive(app_t *app, uint8_t byte, uint32_t time_us);
+
+/* The next byte to send; false where there is none. */
+bool app_next_byte(app_t *app, uint8_t *byte);
+
+#endif

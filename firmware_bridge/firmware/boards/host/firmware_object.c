@@ -1,0 +1,245 @@
+/* Firmware: the firmware on a simulated board, as a Python object. One tick is one millisecond of its clock.
+ *
+ * The board turns counts into the levels of two quadrature encoders and decodes them again, edge by edge, as the
+ * microcontroller's interrupt does.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../../app.h"
+#include "../../quadrature.h"
+#include "objects.h"
+
+#define TICK_US 1000u
+#define MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
+
+typedef struct {
+    PyObject_HEAD
+    app_t app;
+    quadrature_t cart, pole;
+    uint32_t time_us;
+    uint16_t session;
+    uint8_t missed;
+    bool is_ticking;
+} firmware_object;
+
+static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"session", "time_us", NULL};
+    firmware_object *self = (firmware_object *)object;
+    unsigned short session = 1;
+    unsigned long time_us = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Hk", names, &session, &time_us))
+        return -1;
+    self->session = session;
+    self->time_us = (uint32_t)time_us;
+    self->cart = self->pole = (quadrature_t){0};
+    app_init(&self->app, session, RESET_POWER_ON);
+    return 0;
+}
+
+/* Edge by edge to where the encoder stands; -1 with an exception when that is impossibly far. */
+static int turn(quadrature_t *decoder, int32_t counts)
+{
+    static const uint8_t levels[4] = {0, 2, 3, 1}; /* A leads B */
+    uint32_t at = decoder->counts;
+    const int32_t way = (int32_t)((uint32_t)counts - at);
+    if (way > MOST_EDGES || way < -MOST_EDGES) {
+        PyErr_Format(PyExc_OverflowError, "an encoder jumped by %d counts in a millisecond", (int)way);
+        return -1;
+    }
+    while (at != (uint32_t)counts) {
+        at += way > 0 ? 1u : UINT32_MAX;
+        quadrature_update(decoder, levels[at & 3u]);
+    }
+    return 0;
+}
+
+static int read_number(PyObject *source, long *number)
+{
+    *number = PyLong_AsLong(source);
+    return *number == -1 && PyErr_Occurred() != NULL ? -1 : 0;
+}
+
+static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+{
+    firmware_object *self = (firmware_object *)object;
+    long cart, pole, inputs, supply_mv;
+    if (given != 4) {
+        PyErr_Format(PyExc_TypeError, "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments",
+                     given);
+        return NULL;
+    }
+    if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
+        read_number(arguments[2], &inputs) < 0 || read_number(arguments[3], &supply_mv) < 0)
+        return NULL;
+    if (turn(&self->cart, (int32_t)(uint32_t)cart) < 0 || turn(&self->pole, (int32_t)(uint32_t)pole) < 0)
+        return NULL;
+    self->time_us += TICK_US;
+    const board_inputs_t board = {
+        .cart_counts = (int32_t)self->cart.counts,
+        .pole_counts = (int32_t)self->pole.counts,
+        .cart_illegal = self->cart.illegal,
+        .pole_illegal = self->pole.illegal,
+        .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
+        .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
+        .is_estop_pressed = (inputs & INPUT_ESTOP) != 0,
+        .supply_mv = (uint16_t)supply_mv,
+        .missed_ticks = self->missed,
+    };
+    self->missed = 0;
+    const motor_t motor = app_tick(&self->app, self->time_us, &board);
+    if (motor.duty_q15 == 0 && !motor.brake)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(motor.duty_q15);
+}
+
+static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
+{
+    firmware_object *self = (firmware_object *)object;
+    Py_buffer view;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    for (Py_ssize_t i = 0; i < view.len; i++)
+        app_receive(&self->app, ((const uint8_t *)view.buf)[i], self->time_us);
+    PyBuffer_Release(&view);
+    Py_RETURN_NONE;
+}
+
+static PyObject *firmware_take(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    firmware_object *self = (firmware_object *)object;
+    uint8_t bytes[APP_SEND_BYTES];
+    Py_ssize_t length = 0;
+    while (length < APP_SEND_BYTES && app_next_byte(&self->app, &bytes[length]))
+        length++;
+    return PyBytes_FromStringAndSize((const char *)bytes, length);
+}
+
+static PyObject *firmware_restart(PyObject *object, PyObject *cause)
+{
+    firmware_object *self = (firmware_object *)object;
+    long number;
+    if (read_number(cause, &number) < 0)
+        return NULL;
+    self->session++;
+    self->time_us = 0;
+    self->cart.counts = self->cart.pins = 0;
+    self->pole.counts = self->pole.pins = 0;
+    app_init(&self->app, self->session, (uint8_t)number);
+    Py_RETURN_NONE;
+}
+
+static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+{
+    firmware_object *self = (firmware_object *)object;
+    long cart, pole, missed;
+    if (given != 3) {
+        PyErr_Format(PyExc_TypeError, "expected cart, pole and missed ticks, got %zd arguments", given);
+        return NULL;
+    }
+    if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
+        read_number(arguments[2], &missed) < 0)
+        return NULL;
+    for (long k = 0; k < cart; k++) { /* there and back: the count stays */
+        quadrature_update(&self->cart, self->cart.pins ^ 3u);
+    }
+    for (long k = 0; k < pole; k++)
+        quadrature_update(&self->pole, self->pole.pins ^ 3u);
+    self->missed = (uint8_t)missed;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef firmware_methods[] = {
+    {"tick", (PyCFunction)(void (*)(void))firmware_tick, METH_FASTCALL,
+     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; the motor's duty in 1/32767, 0 with the motor "
+     "shorted, None with the bridge open. `inputs` are the first three of enum input_flag."},
+    {"feed", firmware_feed, METH_O, "feed(bytes): what the serial port receives."},
+    {"take", firmware_take, METH_NOARGS, "The bytes that the serial port has sent since the last call."},
+    {"restart", firmware_restart, METH_O, "restart(cause): a reset by that enum reset_cause; a new session."},
+    {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
+     "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyTypeObject firmware_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "firmware_bridge._host.Firmware",
+    .tp_doc = "Firmware(session=1, time_us=0): the firmware on a simulated board.",
+    .tp_basicsize = sizeof(firmware_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = firmware_init,
+    .tp_methods = firmware_methods,
+};
+
+/* ---- framing, for the host's end of the line ---- */
+
+PyObject *encode_frame(PyObject *module, PyObject *message)
+{
+    (void)module;
+    Py_buffer view;
+    if (PyObject_GetBuffer(message, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    uint8_t frame[FRAMING_MAX_FRAME];
+    const size_t length = framing_encode((const uint8_t *)view.buf, (size_t)view.len, frame);
+    const Py_ssize_t given = view.len;
+    PyBuffer_Release(&view);
+    if (length == 0)
+        return PyErr_Format(PyExc_ValueError, "a message of %zd bytes, expected at most %d", given,
+                            PROTOCOL_MAX_MESSAGE);
+    return PyBytes_FromStringAndSize((const char *)frame, (Py_ssize_t)length);
+}
+
+typedef struct {
+    PyObject_HEAD
+    frame_decoder_t decoder;
+} frame_decoder_object;
+
+static PyObject *frame_decoder_feed(PyObject *object, PyObject *bytes)
+{
+    frame_decoder_object *self = (frame_decoder_object *)object;
+    Py_buffer view;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    PyObject *messages = PyList_New(0);
+    for (Py_ssize_t i = 0; messages != NULL && i < view.len; i++) {
+        const uint8_t length = frame_decoder_push(&self->decoder, ((const uint8_t *)view.buf)[i]);
+        if (length == 0)
+            continue;
+        PyObject *message = PyBytes_FromStringAndSize((const char *)self->decoder.message, length);
+        if (message == NULL || PyList_Append(messages, message) < 0)
+            Py_CLEAR(messages);
+        Py_XDECREF(message);
+    }
+    PyBuffer_Release(&view);
+    return messages;
+}
+
+static PyObject *frame_decoder_errors(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(((frame_decoder_object *)object)->decoder.errors);
+}
+
+static PyMethodDef frame_decoder_methods[] = {
+    {"feed", frame_decoder_feed, METH_O, "feed(bytes): the whole, sound messages that end in them, a list."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef frame_decoder_properties[] = {
+    {"errors", frame_decoder_errors, NULL, "Frames refused so far, 65535 at most.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyTypeObject frame_decoder_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "firmware_bridge._host.FrameDecoder",
+    .tp_doc = "The firmware's frame decoder (framing.c), for the host's end.",
+    .tp_basicsize = sizeof(frame_decoder_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_methods = frame_decoder_methods,
+    .tp_getset = frame_decoder_properties,
+};

@@ -1,0 +1,38 @@
+/* What a board does for the firmware, and the whole of it: logic never touches a register, boards never decide.
+ *
+ * A board calls app_tick() a thousand times a second with what it reads, drives the motor as the answer says, hands every received
+ * byte to app_receive() and sends what app_next_byte() gives.
+ */
+#ifndef HAL_H
+#define HAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    int32_t cart_counts; /* raw; wraps */
+    int32_t pole_counts;
+    uint8_t cart_illegal; /* the decoders' running counters of illegal transitions; wrap */
+    uint8_t pole_illegal;
+    bool is_left_closed; /* end switches */
+    bool is_right_closed;
+    bool is_estop_pressed;
+    uint16_t supply_mv;
+    uint8_t missed_ticks; /* that should have come since the last one */
+} board_inputs_t;
+
+/* duty 0 and brake: the motor is shorted; duty 0 without: the bridge is open. */
+typedef struct {
+    int16_t duty_q15; /* positive turns the motor forwards, whichever way that moves the cart */
+    bool brake;
+} motor_t;
+
+/* What a board counts of itself, for HEALTH. */
+typedef struct {
+    uint16_t receive_overruns;
+    uint16_t longest_tick_us;
+    uint16_t longest_interrupt_us;
+    uint16_t stack_free;
+} board_health_t;
+
+#endif

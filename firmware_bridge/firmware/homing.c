@@ -1,0 +1,236 @@
+#include "homing.h"
+
+#include "limits.h"
+
+#define HANG_STILL_MS 500     /* hanging still means still for so long */
+#define CREEP_STUCK_MS 1000   /* creeping without moving */
+#define SETTLE_MS 200         /* at the middle, before the swing is watched */
+#define FASTER_Q15 16         /* added to the push each millisecond while too slow: half of full drive in a second */
+#define SLOWER_Q15 48
+#define POLARITY_COUNTS 40    /* moved the wrong way by so much: the signs are wrong, not the track uneven */
+#define SWING_COUNTS 4        /* beyond this the pole is on a side */
+#define SWING_CROSSINGS 5     /* the first only starts the clock: four half periods are taken */
+#define KICK_MS 60
+#define KICKS_MOST 3
+#define CENTRE_SHARE 128      /* the middle is reached within 1/128 of the track */
+
+static uint32_t size_of(int32_t value)
+{
+    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+}
+
+static void enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
+{
+    homing->phase = phase;
+    homing->phase_ms = 0;
+    homing->drive_q15 = 0;
+    homing->from_cart = inputs->cart_counts;
+    homing->still_from = inputs->cart_counts;
+    homing->still_ms = 0;
+}
+
+static int16_t fail(homing_t *homing, uint8_t fault)
+{
+    homing->phase = HOMING_FAILED;
+    homing->fault = fault;
+    return 0;
+}
+
+void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centring_only)
+{
+    const int32_t left = homing->left, right = homing->right;
+    *homing = (homing_t){.is_centring_only = is_centring_only, .left = left, .right = right};
+    enter(homing, is_centring_only ? HOMING_CENTRE : HOMING_STILL, inputs);
+    if (!is_centring_only)
+        homing->still_from = inputs->pole_counts;
+}
+
+int32_t homing_centre(const homing_t *homing)
+{
+    return homing->left + (homing->right - homing->left) / 2;
+}
+
+int32_t homing_upright(const homing_t *homing, const cfg_message_t *limits)
+{
+    return homing->rest_pole - limits->pole_counts_per_turn / 2;
+}
+
+/* A push to `side` that keeps about `speed` counts a second: it grows while the cart is too slow and eases when it is too fast. */
+static int16_t creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side,
+                     uint32_t speed)
+{
+    const int32_t along = side < 0 ? -inputs->cart_speed : inputs->cart_speed;
+    int32_t drive = homing->drive_q15;
+    drive += along < (int32_t)(speed * PROTOCOL_SPEED_PER_COUNT) ? FASTER_Q15 : -SLOWER_Q15;
+    if (drive > limits->homing_duty_q15)
+        drive = limits->homing_duty_q15;
+    if (drive < 0)
+        drive = 0;
+    homing->drive_q15 = (int16_t)drive;
+    return (int16_t)(side < 0 ? -drive : drive);
+}
+
+/* What is wrong with a leg toward `side`, FAULT_NONE where nothing is. */
+static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
+{
+    const int32_t moved = inputs->cart_counts - homing->from_cart;
+    if (size_of(moved) > limits->homing_travel_counts)
+        return FAULT_HOMING_TRAVEL;
+    if (side < 0 ? moved > POLARITY_COUNTS : moved < -POLARITY_COUNTS)
+        return FAULT_POLARITY;
+    if (size_of(inputs->cart_counts - homing->still_from) >= STILL_COUNTS) {
+        homing->still_from = inputs->cart_counts;
+        homing->still_ms = 0;
+    } else if (++homing->still_ms >= CREEP_STUCK_MS) {
+        return FAULT_CART_STUCK;
+    }
+    return FAULT_NONE;
+}
+
+/* The pole's first clear swing after it hung still: a push to the left drags the hinge, and the counts go down. */
+static bool is_swing_wrong(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
+{
+    const int32_t swung = inputs->pole_counts - homing->rest_pole;
+    if (homing->has_swung || size_of(swung) < SWING_COUNTS)
+        return false;
+    homing->has_swung = true;
+    return pushed < 0 ? swung > 0 : swung < 0;
+}
+
+static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs)
+{
+    if (size_of(inputs->pole_counts - homing->still_from) >= STILL_COUNTS) {
+        homing->still_from = inputs->pole_counts;
+        homing->still_ms = 0;
+    } else if (++homing->still_ms >= HANG_STILL_MS) {
+        if (inputs->is_left_closed && inputs->is_right_closed)
+            return fail(homing, FAULT_HOMING_SWITCH);
+        homing->rest_pole = inputs->pole_counts;
+        enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
+    }
+    return 0;
+}
+
+static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
+{
+    const uint8_t fault = check_leg(homing, inputs, limits, side);
+    if (fault != FAULT_NONE)
+        return fail(homing, fault);
+    if (is_swing_wrong(homing, inputs, side))
+        return fail(homing, FAULT_POLE_SIGN);
+    return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
+}
+
+/* Whether the cart is so far from where the leg began that the switch there must be open. */
+static bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    return size_of(inputs->cart_counts - homing->from_cart) > limits->travel_limit_counts / 8u;
+}
+
+static int16_t go_left(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (inputs->is_right_closed && has_left_behind(homing, inputs, limits))
+        return fail(homing, FAULT_HOMING_SWITCH);
+    if (!inputs->is_left_closed)
+        return leg(homing, inputs, limits, -1);
+    homing->left = inputs->cart_counts;
+    enter(homing, HOMING_RIGHT, inputs);
+    return 0;
+}
+
+static int16_t go_right(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (inputs->is_left_closed && has_left_behind(homing, inputs, limits))
+        return fail(homing, FAULT_HOMING_SWITCH);
+    if (!inputs->is_right_closed)
+        return leg(homing, inputs, limits, 1);
+    homing->right = inputs->cart_counts;
+    if ((uint32_t)(homing->right - homing->left) / 2u <= limits->travel_limit_counts)
+        return fail(homing, FAULT_TRACK_SHORT);
+    enter(homing, HOMING_CENTRE, inputs);
+    return 0;
+}
+
+static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    const int32_t target = homing->is_centring_only ? 0 : homing_centre(homing);
+    const int32_t left = target - inputs->cart_counts;
+    const uint32_t tolerance = (uint32_t)(homing->right - homing->left) / CENTRE_SHARE + STILL_COUNTS;
+    if (size_of(left) <= tolerance) {
+        if (++homing->phase_ms >= SETTLE_MS) {
+            enter(homing, homing->is_centring_only ? HOMING_DONE : HOMING_SWING, inputs);
+            homing->crossing_ms = 0;
+        }
+        homing->drive_q15 = 0;
+        return 0;
+    }
+    const int8_t side = left < 0 ? -1 : 1;
+    const uint8_t fault = check_leg(homing, inputs, limits, side);
+    /* It may overshoot the middle: the leg began on the other side then, and polarity was seen on the legs before. */
+    if (fault != FAULT_NONE && fault != FAULT_POLARITY)
+        return fail(homing, fault);
+    uint32_t speed = limits->homing_speed_counts_s;
+    if (size_of(left) < speed / 2u) /* the last half second slower and slower */
+        speed = size_of(left) * 2u;
+    return creep(homing, inputs, limits, side, speed);
+}
+
+/* Four half periods about the place where the pole hung. A pole at rest is kicked, three times at most. */
+static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    const int32_t swung = inputs->pole_counts - homing->rest_pole;
+    const uint16_t expected_ms = limits->pole_half_period_ms;
+    if (homing->kicks > 0 && is_swing_wrong(homing, inputs, 1))
+        return fail(homing, FAULT_POLE_SIGN);
+    homing->crossing_ms++;
+    homing->phase_ms++;
+    if (size_of(swung) >= SWING_COUNTS) {
+        const int8_t side = swung < 0 ? -1 : 1;
+        if (side == -homing->side) {
+            if (homing->crossings++ > 0)
+                homing->half_periods_ms = (uint16_t)(homing->half_periods_ms + homing->crossing_ms);
+            homing->crossing_ms = 0;
+        }
+        homing->side = side;
+    }
+    if (homing->crossings >= SWING_CROSSINGS) {
+        const uint16_t found_ms = (uint16_t)(homing->half_periods_ms / (SWING_CROSSINGS - 1));
+        const uint16_t off_ms = (uint16_t)(found_ms > expected_ms ? found_ms - expected_ms : expected_ms - found_ms);
+        if (off_ms > expected_ms / 4u)
+            return fail(homing, FAULT_POLE_PERIOD);
+        homing->phase = HOMING_DONE;
+        return 0;
+    }
+    if (homing->crossing_ms <= 2u * expected_ms)
+        return homing->kicks > 0 && homing->phase_ms <= KICK_MS ? limits->homing_duty_q15 : 0;
+    if (homing->kicks++ >= KICKS_MOST)
+        return fail(homing, homing->crossings > 0 ? FAULT_POLE_PERIOD : FAULT_POLE_STUCK);
+    homing->crossings = 0;
+    homing->half_periods_ms = 0;
+    homing->crossing_ms = 0;
+    homing->phase_ms = 0;
+    return 0;
+}
+
+int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    switch (homing->phase) {
+    case HOMING_STILL:
+        return wait_hanging(homing, inputs);
+    case HOMING_LEAVE:
+        if (inputs->is_left_closed)
+            return leg(homing, inputs, limits, 1);
+        enter(homing, HOMING_LEFT, inputs);
+        return 0;
+    case HOMING_LEFT:
+        return go_left(homing, inputs, limits);
+    case HOMING_RIGHT:
+        return go_right(homing, inputs, limits);
+    case HOMING_CENTRE:
+        return go_to_centre(homing, inputs, limits);
+    case HOMING_SWING:
+        return watch_swing(homing, inputs, limits);
+    default:
+        return 0;
+    }
+}

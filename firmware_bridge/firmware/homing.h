@@ -1,0 +1,56 @@
+/* Finding both zeros: the middle of the track by its end switches, upright by the pole hanging still.
+ *
+ * The pole must first hang still; there is pi. The cart then creeps to the left switch, to the right one and to the middle. On the way
+ * the pole must swing as a hanging pole does: first toward the side that the push commands, about the place where it hung, in
+ * its natural period. A pole stuck upright, a wrong sign and a cut wire fail that, and the motor stays off.
+ */
+#ifndef HOMING_H
+#define HOMING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol.h"
+#include "safety.h"
+
+enum homing_phase {
+    HOMING_STILL,    /* wait until the pole hangs still */
+    HOMING_LEAVE,    /* off the left switch, where the cart stands on it */
+    HOMING_LEFT,
+    HOMING_RIGHT,
+    HOMING_CENTRE,
+    HOMING_SWING,    /* watch the pole swing */
+    HOMING_DONE,
+    HOMING_FAILED
+};
+
+typedef struct {
+    uint8_t phase; /* enum homing_phase */
+    uint8_t fault; /* why it failed */
+    bool is_centring_only;
+    uint16_t phase_ms;
+    int16_t drive_q15; /* size of the push that keeps the speed */
+    int32_t from_cart; /* where the leg began */
+    int32_t left, right;
+    int32_t still_from;
+    uint16_t still_ms;
+    int32_t rest_pole; /* where it hung */
+    bool has_swung; /* the first swing had the right sign */
+    int8_t side;    /* of rest_pole the pole was last seen on */
+    uint8_t crossings;
+    uint8_t kicks;
+    uint16_t crossing_ms; /* since the last crossing */
+    uint16_t half_periods_ms;
+} homing_t;
+
+/* `cart_counts` as in safety_inputs_t. */
+void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centring_only);
+
+/* One safety tick; returns the duty it would like. Ends in HOMING_DONE or HOMING_FAILED. */
+int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits);
+
+/* The middle of the track and upright in the counts that homing saw. */
+int32_t homing_centre(const homing_t *homing);
+int32_t homing_upright(const homing_t *homing, const cfg_message_t *limits);
+
+#endif

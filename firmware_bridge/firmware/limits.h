@@ -1,0 +1,32 @@
+/* Ceilings that no configuration exceeds. A cart's own limits come by CFG and may only be tighter. */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#define TICK_HZ 1000 /* safety ticks a second */
+
+#define DUTY_CEILING 32767
+#define HOMING_DUTY_CEILING 16384 /* half drive */
+#define COMMAND_TIMEOUT_CEILING_MS 200
+#define CONTROL_PERIOD_CEILING_MS 100
+#define TRAVEL_CEILING_COUNTS 1000000L
+#define POLE_COUNTS_PER_TURN_LEAST 200
+#define POLE_COUNTS_PER_TURN_MOST 20000
+#define POLE_HALF_PERIOD_LEAST_MS 100
+#define POLE_HALF_PERIOD_MOST_MS 5000
+#define REVERSALS_CEILING_PER_S 500
+#define SUPPLY_LEAST_MV 4000
+#define SUPPLY_MOST_MV 30000
+
+#define ARM_STILL_MS 100   /* cart and pole must have stood still this long */
+#define STILL_COUNTS 3     /* what counts as standing still */
+#define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
+#define STUCK_MS 100       /* driven this long without moving: a wire, a jam */
+#define SUPPLY_MS 20       /* a dip this long is no spark */
+#define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS */
+#define ILLEGAL_MS 100
+#define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
+#define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */
+#define HOMING_MOST_MS 180000UL
+#define HEAT_SHIFT 14      /* the motor's heat follows duty^2 with a time constant of 2^14 ms, 16 s */
+
+#endif

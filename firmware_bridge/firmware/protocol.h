@@ -1,0 +1,264 @@
+/* What host and cart say to each other: the one declaration of the wire format.
+ *
+ * A frame is COBS(message, CRC-16 of the message, low byte first) ended by 0x00. A message is one of the packed structures below,
+ * little-endian, its first byte the type. The CRC has polynomial 0x1021, starts at 0xFFFF and is not reflected.
+ * Python reads this file (firmware_bridge/protocol.py): only enums, #define NAME number, and packed structures of fixed-width
+ * integers may stand here. Both sides hash the declarations, and refuse to talk when the hashes differ.
+ *
+ * Signs: counts and duties are positive to the right, the pole's counts positive leaning to the right, 0 upright.
+ */
+#ifndef PROTOCOL_H
+#define PROTOCOL_H
+
+#include <stdint.h>
+
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_BAUD 500000
+#define PROTOCOL_MAX_MESSAGE 64
+#define PROTOCOL_DUTY_ONE 32767 /* full drive */
+#define PROTOCOL_SPEED_PER_COUNT 16 /* speeds are in 1/16 count per second */
+
+enum message_type {
+    MESSAGE_HELLO = 1,
+    MESSAGE_HELLO_ACK = 2,
+    MESSAGE_CMD = 3,
+    MESSAGE_STATE = 4,
+    MESSAGE_CFG = 5,
+    MESSAGE_MODE = 6,
+    MESSAGE_ACK = 7,
+    MESSAGE_PING = 8,
+    MESSAGE_PONG = 9,
+    MESSAGE_EVENT = 10,
+    MESSAGE_HEALTH_REQUEST = 11,
+    MESSAGE_HEALTH = 12
+};
+
+enum cart_state {
+    CART_BOOT = 0,     /* not one tick has passed */
+    CART_DISARMED = 1, /* motor off, zeros unknown */
+    CART_HOMING = 2,   /* the firmware drives, slowly, to find both zeros or the middle of the track */
+    CART_READY = 3,    /* motor off, both zeros known */
+    CART_ARMED = 4,    /* commands drive the motor */
+    CART_FAULT = 5     /* motor off, latched until cleared */
+};
+
+enum fault {
+    FAULT_NONE = 0,
+    FAULT_COMMAND_TIMEOUT = 1,
+    FAULT_ESTOP = 2,
+    FAULT_END_SWITCH = 3,
+    FAULT_TRAVEL_LIMIT = 4,
+    FAULT_POLE_ANGLE = 5,
+    FAULT_CART_ENCODER = 6,
+    FAULT_POLE_ENCODER = 7,
+    FAULT_CART_STUCK = 8,
+    FAULT_POLE_STILL = 9,
+    FAULT_MOTOR_HOT = 10,
+    FAULT_REVERSALS = 11,
+    FAULT_SUPPLY_LOW = 12,
+    FAULT_SUPPLY_HIGH = 13,
+    FAULT_HOMING_TIMEOUT = 14,
+    FAULT_HOMING_TRAVEL = 15,
+    FAULT_HOMING_SWITCH = 16,
+    FAULT_POLARITY = 17,
+    FAULT_POLE_STUCK = 18,
+    FAULT_POLE_PERIOD = 19,
+    FAULT_POLE_SIGN = 20,
+    FAULT_TRACK_SHORT = 21,
+    FAULT_MISSED_TICKS = 22
+};
+
+enum mode {
+    MODE_DISARM = 0,
+    MODE_ARM = 1,
+    MODE_HOME = 2,
+    MODE_CENTRE = 3,
+    MODE_ESTOP = 4, /* needs no session */
+    MODE_CLEAR = 5
+};
+
+enum ack_code {
+    ACK_DONE = 0,
+    ACK_BAD_SESSION = 1,
+    ACK_NOT_NOW = 2,        /* the state does not allow it */
+    ACK_OUT_OF_RANGE = 3,   /* detail: which field of CFG, counted from 0 after seq */
+    ACK_NO_LIMITS = 4,      /* CFG comes before HOME and ARM */
+    ACK_NOT_HOMED = 5,
+    ACK_POLE_NOT_UPRIGHT = 6,
+    ACK_NOT_STILL = 7,
+    ACK_CART_OUTSIDE = 8,   /* beyond the travel limit */
+    ACK_UNHEALTHY = 9,      /* e-stop, switch or supply; detail: the fault that would follow */
+    ACK_UNKNOWN = 10
+};
+
+enum cfg_flag {
+    CFG_MOTOR_REVERSED = 1,
+    CFG_CART_REVERSED = 2,
+    CFG_POLE_REVERSED = 4,
+    CFG_APPLY_ON_ARRIVAL = 8, /* else at the next control tick */
+    CFG_BRAKE_AT_ZERO = 16    /* else the bridge opens at duty 0 */
+};
+
+enum input_flag {
+    INPUT_LEFT_SWITCH = 1,
+    INPUT_RIGHT_SWITCH = 2,
+    INPUT_ESTOP = 4,
+    INPUT_HOMED = 8,
+    INPUT_STILL = 16, /* cart and pole have stood still long enough to arm */
+    INPUT_CLIPPED = 32 /* the last command asked for more than the limits allow */
+};
+
+enum reset_cause {
+    RESET_POWER_ON = 1,
+    RESET_EXTERNAL = 2,
+    RESET_BROWN_OUT = 4,
+    RESET_WATCHDOG = 8
+};
+
+#define PACKED __attribute__((packed))
+
+/* Host to cart. Begins or renews a session; the cart disarms. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t nonce;
+    uint32_t protocol_hash;
+} hello_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t nonce; /* of the HELLO it answers */
+    uint32_t protocol_hash;
+    uint16_t session; /* another one after every reset */
+    uint8_t version;
+    uint8_t state;
+    uint8_t fault;
+    uint8_t reset_cause;
+    uint32_t time_us;
+    uint32_t firmware_id;
+    uint16_t limits_crc; /* 0 before the first CFG */
+} hello_ack_message_t;
+
+/* Host to cart, the answer to STATE `tick`. Never repeated: the newest wins. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint32_t tick;
+    int16_t duty_q15;
+    uint16_t valid_ms; /* of this and command_timeout_ms the shorter wins */
+} cmd_message_t;
+
+/* Cart to host, every control tick. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint32_t tick; /* control ticks since boot */
+    uint32_t time_us;
+    int32_t cart_counts; /* from the middle of the track once homed */
+    int32_t pole_counts; /* from upright once homed, within half a turn */
+    int32_t cart_speed;
+    int32_t pole_speed;
+    int16_t applied_q15; /* in force during the last millisecond */
+    uint16_t supply_mv;
+    uint16_t command_age_ms; /* since the newest accepted command; 65535: none since arming */
+    uint8_t state;
+    uint8_t fault;
+    uint8_t inputs; /* enum input_flag */
+} state_message_t;
+
+/* Host to cart: this cart's limits. Refused while armed or homing. Repeated until acknowledged. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint8_t seq;
+    uint8_t flags; /* enum cfg_flag */
+    uint8_t control_period_ms;
+    uint16_t command_timeout_ms;
+    int16_t max_duty_q15;
+    uint32_t travel_limit_counts;  /* from the middle */
+    uint32_t brake_decel_counts_s2; /* how hard a shorted motor brakes the cart: v^2 / 2a is left before the travel limit */
+    uint16_t pole_limit_counts;
+    uint16_t arming_angle_counts;
+    uint16_t pole_counts_per_turn;
+    uint16_t pole_half_period_ms; /* of a free swing about hanging */
+    uint32_t homing_travel_counts; /* no leg of homing is longer */
+    uint16_t homing_speed_counts_s;
+    int16_t homing_duty_q15; /* no more while homing */
+    int16_t moving_duty_q15; /* from here on the cart must move */
+    uint16_t still_travel_counts; /* the cart cannot travel further with a pole that stands still */
+    int16_t dead_zone_q15; /* compensated for in every command; 0: not at all */
+    int16_t continuous_duty_q15; /* what the motor bears for ever */
+    uint16_t reversals_per_s;
+    uint16_t supply_min_mv;
+    uint16_t supply_max_mv;
+} cfg_message_t;
+
+/* Host to cart. Repeated until acknowledged; asking again changes nothing. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint8_t seq;
+    uint8_t mode;
+} mode_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+    uint8_t seq; /* of the message it answers */
+    uint8_t code; /* enum ack_code */
+    uint8_t detail;
+    uint16_t limits_crc; /* of the limits in force */
+} ack_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+    uint32_t host_us;
+} ping_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+    uint32_t host_us;
+    uint32_t time_us;
+} pong_message_t;
+
+/* Cart to host, at every change of state. */
+typedef struct PACKED {
+    uint8_t type;
+    uint32_t time_us;
+    uint8_t state;
+    uint8_t fault;
+    int32_t cart_counts;
+} event_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+} health_request_message_t;
+
+/* Counters since boot; they stay at their largest value. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t frame_errors; /* CRC, length, COBS */
+    uint16_t refused; /* whole frames of no use: wrong session, stale tick, unknown type */
+    uint16_t receive_overruns;
+    uint16_t send_overruns;
+    uint16_t missed_ticks;
+    uint16_t longest_tick_us;
+    uint16_t longest_interrupt_us;
+    uint16_t stack_free;
+    uint16_t cart_illegal; /* transitions that no encoder makes */
+    uint16_t pole_illegal;
+} health_message_t;
+
+_Static_assert(sizeof(hello_message_t) == 7, "HELLO");
+_Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
+_Static_assert(sizeof(cmd_message_t) == 11, "CMD");
+_Static_assert(sizeof(state_message_t) == 36, "STATE");
+_Static_assert(sizeof(cfg_message_t) == 48, "CFG");
+_Static_assert(sizeof(mode_message_t) == 5, "MODE");
+_Static_assert(sizeof(ack_message_t) == 6, "ACK");
+_Static_assert(sizeof(ping_message_t) == 5, "PING");
+_Static_assert(sizeof(pong_message_t) == 9, "PONG");
+_Static_assert(sizeof(event_message_t) == 11, "EVENT");
+_Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
+_Static_assert(sizeof(health_message_t) == 21, "HEALTH");
+_Static_assert(sizeof(cfg_message_t) <= PROTOCOL_MAX_MESSAGE, "the largest message fits a frame");
+
+#endif

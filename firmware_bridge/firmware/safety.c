@@ -1,0 +1,350 @@
+#include "safety.h"
+
+#include "config.h"
+#include "limits.h"
+
+static uint32_t magnitude(int32_t value)
+{
+    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+}
+
+/* Wrapping difference of two counters. */
+static int32_t difference(int32_t to, int32_t from)
+{
+    return (int32_t)((uint32_t)to - (uint32_t)from);
+}
+
+static bool is_driving(const safety_t *safety)
+{
+    return safety->state == CART_ARMED || safety->state == CART_HOMING;
+}
+
+static void enter(safety_t *safety, uint8_t state)
+{
+    if (is_driving(safety))
+        safety->brake_ms = BRAKE_MS;
+    safety->state = state;
+}
+
+/* Nothing has been driven, heard or missed yet; heat stays. */
+static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8_t state)
+{
+    safety->state = state;
+    safety->command_age_ms = 0;
+    safety->command_valid_ms = safety->limits.command_timeout_ms;
+    safety->homing_ms = 0;
+    safety->cart_still = (stillness_t){inputs->cart_counts, 0};
+    safety->pole_still = (stillness_t){inputs->pole_counts, 0};
+    safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
+    safety->reversals = safety->reversals_ms = 0;
+    safety->last_side = 0;
+    safety->was_clipped = false;
+}
+
+/* What of the surroundings forbids to drive, FAULT_NONE where nothing does. */
+static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *inputs)
+{
+    if (inputs->is_estop_pressed)
+        return FAULT_ESTOP;
+    if (safety->is_configured && inputs->supply_mv < safety->limits.supply_min_mv)
+        return FAULT_SUPPLY_LOW;
+    if (safety->is_configured && inputs->supply_mv > safety->limits.supply_max_mv)
+        return FAULT_SUPPLY_HIGH;
+    return FAULT_NONE;
+}
+
+void safety_init(safety_t *safety)
+{
+    *safety = (safety_t){.state = CART_BOOT};
+}
+
+uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *detail)
+{
+    if (is_driving(safety))
+        return ACK_NOT_NOW;
+    *detail = config_check(cfg);
+    if (*detail != CONFIG_IN_RANGE)
+        return ACK_OUT_OF_RANGE;
+    const uint16_t crc = config_crc(cfg);
+    if (crc != safety->limits_crc) {
+        safety->is_homed = false; /* other signs, another pole: the zeros were another cart's */
+        if (safety->state == CART_READY)
+            enter(safety, CART_DISARMED);
+    }
+    safety->limits = *cfg;
+    safety->limits_crc = crc;
+    safety->is_configured = true;
+    return ACK_DONE;
+}
+
+uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    if (safety->state == CART_ARMED)
+        return ACK_DONE;
+    if (!safety->is_configured)
+        return ACK_NO_LIMITS;
+    if (safety->state == CART_DISARMED)
+        return ACK_NOT_HOMED;
+    if (safety->state != CART_READY)
+        return ACK_NOT_NOW;
+    *detail = surroundings(safety, inputs);
+    if (*detail == FAULT_NONE && (inputs->is_left_closed || inputs->is_right_closed))
+        *detail = FAULT_END_SWITCH;
+    if (*detail != FAULT_NONE)
+        return ACK_UNHEALTHY;
+    if (magnitude(inputs->cart_counts) >= safety->limits.travel_limit_counts)
+        return ACK_CART_OUTSIDE;
+    if (magnitude(inputs->pole_counts) > safety->limits.arming_angle_counts)
+        return ACK_POLE_NOT_UPRIGHT;
+    if (safety->still_ms < ARM_STILL_MS)
+        return ACK_NOT_STILL;
+    begin_driving(safety, inputs, CART_ARMED);
+    return ACK_DONE;
+}
+
+static uint8_t begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    *detail = surroundings(safety, inputs);
+    if (*detail != FAULT_NONE)
+        return ACK_UNHEALTHY;
+    begin_driving(safety, inputs, CART_HOMING);
+    return ACK_DONE;
+}
+
+uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    if (!safety->is_configured)
+        return ACK_NO_LIMITS;
+    if (safety->state != CART_DISARMED && safety->state != CART_READY)
+        return ACK_NOT_NOW;
+    const uint8_t code = begin_homing(safety, inputs, detail);
+    if (code == ACK_DONE)
+        safety->is_homed = false;
+    return code;
+}
+
+uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    if (safety->state == CART_DISARMED)
+        return ACK_NOT_HOMED;
+    if (safety->state != CART_READY)
+        return ACK_NOT_NOW;
+    return begin_homing(safety, inputs, detail);
+}
+
+uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    if (safety->state != CART_FAULT)
+        return ACK_DONE;
+    *detail = surroundings(safety, inputs);
+    if (*detail != FAULT_NONE)
+        return ACK_UNHEALTHY;
+    safety->fault = FAULT_NONE;
+    safety->state = safety->is_homed ? CART_READY : CART_DISARMED;
+    return ACK_DONE;
+}
+
+void safety_disarm(safety_t *safety)
+{
+    if (is_driving(safety))
+        enter(safety, safety->is_homed ? CART_READY : CART_DISARMED);
+}
+
+void safety_homed(safety_t *safety)
+{
+    safety->is_homed = true;
+    enter(safety, CART_READY);
+}
+
+void safety_trip(safety_t *safety, uint8_t fault)
+{
+    if (safety->state == CART_FAULT)
+        return;
+    /* A wrong or a lost count makes both zeros worthless. */
+    if (fault == FAULT_CART_ENCODER || fault == FAULT_POLE_ENCODER || fault == FAULT_CART_STUCK ||
+        fault == FAULT_POLE_STILL || safety->state == CART_HOMING)
+        safety->is_homed = false;
+    safety->fault = fault;
+    enter(safety, CART_FAULT);
+}
+
+void safety_feed(safety_t *safety, uint16_t valid_ms)
+{
+    const uint16_t most = safety->limits.command_timeout_ms;
+    safety->command_age_ms = 0;
+    safety->command_valid_ms = valid_ms < most ? valid_ms : most;
+}
+
+/* Whether the brake can no longer stop the cart before the travel limit: v^2 / 2a against what is left. */
+static bool is_past_stopping(const safety_t *safety, const safety_inputs_t *inputs)
+{
+    const uint32_t limit = safety->limits.travel_limit_counts;
+    const uint32_t distance = magnitude(inputs->cart_counts);
+    if (distance >= limit)
+        return true;
+    if ((inputs->cart_counts < 0) != (inputs->cart_speed < 0))
+        return false; /* toward the middle: the whole track is ahead */
+    const uint32_t speed = magnitude(inputs->cart_speed) >> 6; /* in 4 counts a second: the square fits 32 bits */
+    if (speed > UINT16_MAX)
+        return true;
+    /* (4 s)^2 / 2a = s^2 / (a / 8) */
+    return speed * speed / (safety->limits.brake_decel_counts_s2 >> 3) >= limit - distance;
+}
+
+/* Adds `driven` where nothing moved, forgets it where something did; true when it has become `most`. */
+static bool has_stood(stillness_t *stillness, int32_t counts, uint32_t driven, uint32_t most)
+{
+    if (magnitude(difference(counts, stillness->from_counts)) >= STILL_COUNTS)
+        *stillness = (stillness_t){counts, 0};
+    else
+        stillness->driven += driven;
+    return stillness->driven >= most;
+}
+
+static uint8_t saturating_sum(uint8_t a, uint8_t b)
+{
+    return (uint8_t)(a > UINT8_MAX - b ? UINT8_MAX : a + b);
+}
+
+static bool has_noise(uint8_t *seen, uint8_t illegal)
+{
+    *seen = saturating_sum(*seen, illegal);
+    return *seen > ILLEGAL_MOST;
+}
+
+static bool has_lasted(uint8_t *ms, bool is_so)
+{
+    if (!is_so)
+        *ms = 0;
+    else if (*ms < SUPPLY_MS)
+        (*ms)++;
+    return *ms >= SUPPLY_MS;
+}
+
+/* What makes driving unsafe whoever drives, FAULT_NONE where nothing does. */
+static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
+{
+    if (++safety->illegal_ms >= ILLEGAL_MS)
+        safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
+    const bool cart_noise = has_noise(&safety->illegal_cart, inputs->cart_illegal);
+    const bool pole_noise = has_noise(&safety->illegal_pole, inputs->pole_illegal);
+    const bool is_low = has_lasted(&safety->supply_low_ms, inputs->supply_mv < safety->limits.supply_min_mv);
+    const bool is_high = has_lasted(&safety->supply_high_ms, inputs->supply_mv > safety->limits.supply_max_mv);
+    if (safety->missed_in_a_row > MISSED_TICKS_MOST)
+        return FAULT_MISSED_TICKS;
+    if (cart_noise || magnitude(inputs->cart_moved) > COUNTS_PER_TICK_MOST)
+        return FAULT_CART_ENCODER;
+    if (pole_noise || magnitude(inputs->pole_moved) > COUNTS_PER_TICK_MOST)
+        return FAULT_POLE_ENCODER;
+    if (is_low)
+        return FAULT_SUPPLY_LOW;
+    if (is_high)
+        return FAULT_SUPPLY_HIGH;
+    return FAULT_NONE;
+}
+
+static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
+{
+    if (safety->command_age_ms != UINT16_MAX)
+        safety->command_age_ms++;
+    if (safety->command_age_ms >= safety->command_valid_ms)
+        return FAULT_COMMAND_TIMEOUT;
+    if (inputs->is_left_closed || inputs->is_right_closed)
+        return FAULT_END_SWITCH;
+    if (is_past_stopping(safety, inputs))
+        return FAULT_TRAVEL_LIMIT;
+    if (magnitude(inputs->pole_counts) > safety->limits.pole_limit_counts)
+        return FAULT_POLE_ANGLE;
+    if (has_stood(&safety->pole_still, inputs->pole_counts, magnitude(inputs->cart_moved),
+                  safety->limits.still_travel_counts))
+        return FAULT_POLE_STILL;
+    return FAULT_NONE;
+}
+
+static int16_t clamped(safety_t *safety, int16_t want_q15, int16_t most)
+{
+    safety->was_clipped = magnitude(want_q15) > (uint32_t)most;
+    if (!safety->was_clipped)
+        return want_q15;
+    return want_q15 < 0 ? (int16_t)-most : most;
+}
+
+/* The motor's own limits, seen from what it was just given. */
+static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
+{
+    const uint32_t size = magnitude(duty_q15);
+    safety->heat += (size * size >> 15) - (safety->heat >> HEAT_SHIFT);
+    if (duty_q15 != 0) {
+        const int8_t side = duty_q15 < 0 ? -1 : 1;
+        safety->reversals = (uint16_t)(safety->reversals + (side == -safety->last_side));
+        safety->last_side = side;
+    }
+    if (++safety->reversals_ms >= TICK_HZ) {
+        const bool is_too_many = safety->reversals > safety->limits.reversals_per_s;
+        safety->reversals = safety->reversals_ms = 0;
+        if (is_too_many)
+            return FAULT_REVERSALS;
+    }
+    const uint32_t bearable = (uint32_t)safety->limits.continuous_duty_q15;
+    if (safety->heat >> HEAT_SHIFT > bearable * bearable >> 15)
+        return FAULT_MOTOR_HOT;
+    const uint32_t driven = size >= (uint32_t)safety->limits.moving_duty_q15 ? 1u : 0u;
+    if (has_stood(&safety->cart_still, inputs->cart_counts, driven, STUCK_MS))
+        return FAULT_CART_STUCK;
+    return FAULT_NONE;
+}
+
+static motor_t at_rest(safety_t *safety)
+{
+    safety->heat -= safety->heat >> HEAT_SHIFT;
+    if (safety->brake_ms == 0)
+        return (motor_t){0, false};
+    safety->brake_ms--;
+    return (motor_t){0, true};
+}
+
+static void watch_stillness(safety_t *safety, const safety_inputs_t *inputs)
+{
+    if (magnitude(difference(inputs->cart_counts, safety->still_cart)) >= STILL_COUNTS ||
+        magnitude(difference(inputs->pole_counts, safety->still_pole)) >= STILL_COUNTS) {
+        safety->still_cart = inputs->cart_counts;
+        safety->still_pole = inputs->pole_counts;
+        safety->still_ms = 0;
+    } else if (safety->still_ms < ARM_STILL_MS) {
+        safety->still_ms++;
+    }
+}
+
+motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15)
+{
+    if (safety->state == CART_BOOT)
+        safety->state = CART_DISARMED;
+    watch_stillness(safety, inputs);
+    const uint8_t missed_before = inputs->missed_ticks != 0 ? safety->missed_in_a_row : 0;
+    safety->missed_in_a_row = saturating_sum(missed_before, inputs->missed_ticks);
+    if (inputs->is_estop_pressed)
+        safety_trip(safety, FAULT_ESTOP);
+    if (!is_driving(safety))
+        return at_rest(safety);
+
+    uint8_t fault = check_machine(safety, inputs);
+    int16_t duty_q15;
+    if (safety->state == CART_ARMED) {
+        duty_q15 = clamped(safety, want_q15, safety->limits.max_duty_q15);
+        if (fault == FAULT_NONE)
+            fault = check_armed(safety, inputs);
+    } else {
+        duty_q15 = clamped(safety, want_q15, safety->limits.homing_duty_q15);
+        if ((inputs->is_left_closed && duty_q15 < 0) || (inputs->is_right_closed && duty_q15 > 0))
+            duty_q15 = 0;
+        if (fault == FAULT_NONE && ++safety->homing_ms > HOMING_MOST_MS)
+            fault = FAULT_HOMING_TIMEOUT;
+    }
+    if (fault == FAULT_NONE)
+        fault = check_motor(safety, inputs, duty_q15);
+    if (fault != FAULT_NONE) {
+        safety_trip(safety, fault);
+        return at_rest(safety);
+    }
+    return (motor_t){duty_q15, (safety->limits.flags & CFG_BRAKE_AT_ZERO) != 0};
+}

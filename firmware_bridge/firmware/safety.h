@@ -1,0 +1,84 @@
+/* The last code before the motor: it trusts neither host nor policy.
+ *
+ * It holds the state of the cart and alone decides whether the motor may turn. Every path out of driving ends with the bridge
+ * shorted for BRAKE_MS, then open, and in one fault that a person can look up.
+ */
+#ifndef SAFETY_H
+#define SAFETY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hal.h"
+#include "protocol.h"
+
+/* The cart at one safety tick: signs corrected, from the middle of the track and from upright once homed. */
+typedef struct {
+    int32_t cart_counts;
+    int32_t pole_counts;
+    int32_t cart_speed; /* 1/16 count per second */
+    int32_t cart_moved; /* counts since the last tick */
+    int32_t pole_moved;
+    uint8_t cart_illegal; /* new illegal transitions */
+    uint8_t pole_illegal;
+    bool is_left_closed;
+    bool is_right_closed;
+    bool is_estop_pressed;
+    uint16_t supply_mv;
+    uint8_t missed_ticks;
+} safety_inputs_t;
+
+/* Moves that must show: how far something came from where it was last seen to move. */
+typedef struct {
+    int32_t from_counts;
+    uint32_t driven; /* by how much it should have shown meanwhile */
+} stillness_t;
+
+typedef struct {
+    uint8_t state; /* enum cart_state */
+    uint8_t fault; /* enum fault */
+    bool is_configured;
+    bool is_homed;
+    bool was_clipped;
+    cfg_message_t limits;
+    uint16_t limits_crc;
+    uint16_t command_age_ms;   /* since the newest accepted command, or since arming */
+    uint16_t command_valid_ms; /* how old it may become */
+    uint16_t brake_ms;         /* left to brake */
+    uint32_t homing_ms;
+    uint16_t still_ms;
+    int32_t still_cart, still_pole; /* where they have stood for so long */
+    stillness_t cart_still, pole_still;
+    uint8_t illegal_cart, illegal_pole, illegal_ms;
+    uint8_t supply_low_ms, supply_high_ms;
+    uint8_t missed_in_a_row;
+    uint32_t heat;
+    uint16_t reversals, reversals_ms;
+    int8_t last_side;
+} safety_t;
+
+void safety_init(safety_t *safety);
+
+/* The limits in force from now on; what differs from before takes both zeros with it. Returns an ack_code. */
+uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *detail);
+
+/* Each returns an ack_code; asking again for what is so already is ACK_DONE. */
+uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+void safety_disarm(safety_t *safety);
+
+/* Both zeros are known now; or the middle of the track is reached. */
+void safety_homed(safety_t *safety);
+
+/* Latches the first fault; the motor is off from the next safety_tick() on. */
+void safety_trip(safety_t *safety, uint8_t fault);
+
+/* A command was accepted: it may drive for valid_ms, or for the configured time where that is shorter. */
+void safety_feed(safety_t *safety, uint16_t valid_ms);
+
+/* One safety tick. `want_q15` is what app or homing would like; the answer is what the motor gets. */
+motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15);
+
+#endif

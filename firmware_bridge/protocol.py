@@ -1,0 +1,151 @@
+"""The wire format, read from `firmware/protocol.h`: enums, constants, messages, and their hash.
+
+Standard library only: `setup.py` and the firmware's build take the hash from here too.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+_CODES = {
+    "uint8_t": "B",
+    "int8_t": "b",
+    "uint16_t": "H",
+    "int16_t": "h",
+    "uint32_t": "I",
+    "int32_t": "i",
+}
+_TOKENS = re.compile(r"[A-Za-z_]\w*|\d\w*|[^\s\w]")
+
+
+class ProtocolError(ValueError):
+    """`protocol.h` says something this reader does not understand, or a message does not follow it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One kind of message: its name ("STATE"), its type byte and its fields in order, the type byte apart."""
+
+    name: str
+    type: int
+    fields: tuple[str, ...]
+    layout: struct.Struct
+
+    def pack(self, **values: int) -> bytes:
+        """The message with those values. Raises `ProtocolError` naming a field that is missing, unknown or too large."""
+        if len(values) != len(self.fields):
+            unknown = sorted(values.keys() - set(self.fields))
+            missing = sorted(set(self.fields) - values.keys())
+            raise ProtocolError(f"{self.name}: missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown)}")
+        try:
+            return self.layout.pack(self.type, *[values[name] for name in self.fields])
+        except KeyError as error:
+            raise ProtocolError(f"{self.name}: {error.args[0]} is missing") from None
+        except struct.error as error:
+            raise ProtocolError(f"{self.name}: {error} in {describe(values)}") from None
+
+    def unpack(self, message: bytes) -> dict[str, int]:
+        """The fields of a message of this kind. Raises `ProtocolError` for one of another length."""
+        if len(message) != self.layout.size:
+            raise ProtocolError(f"{self.name}: {len(message)} bytes, expected {self.layout.size}")
+        return dict(zip(self.fields, self.layout.unpack(message)[1:], strict=True))
+
+
+class Protocol:
+    """What a `protocol.h` declares.
+
+    `constants` by name, `enums` by name (members lose the prefix they share), `messages` by name and `by_type` by type
+    byte; `hash` is 32 bits over the declarations, comments and spacing apart.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Raises `ProtocolError` for a declaration that is none of those the header may hold."""
+        text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+        text = re.sub(r"_Static_assert\(.*?\);", " ", text, flags=re.DOTALL)
+        self.constants = {
+            name: int(number, 0) for name, number in re.findall(r"^#define (\w+) (0x[0-9A-Fa-f]+|\d+)\s*$", text, re.M)
+        }
+        body = re.sub(r"^#.*$", " ", text, flags=re.M)
+        self.enums: dict[str, type[enum.IntEnum]] = {}
+        structures: list[tuple[str, str]] = []
+
+        def take_enum(found: re.Match[str]) -> str:
+            self.enums[found[1]] = _enum(found[1], found[2])
+            return " "
+
+        def take_structure(found: re.Match[str]) -> str:
+            structures.append((found[2], found[1]))
+            return " "
+
+        body = re.sub(r"enum (\w+) \{(.*?)\};", take_enum, body, flags=re.DOTALL)
+        body = re.sub(r"typedef struct PACKED \{(.*?)\} (\w+)_message_t;", take_structure, body, flags=re.DOTALL)
+        if body.strip():
+            raise ProtocolError(f"protocol.h: cannot read {body.strip().splitlines()[0]!r}")
+        types = self.enums["message_type"]
+        self.messages = {name.upper(): _message(name.upper(), fields, types) for name, fields in structures}
+        self.by_type = {message.type: message for message in self.messages.values()}
+        self.hash = zlib.crc32(self._declarations(structures).encode())
+
+    def unpack(self, message: bytes) -> tuple[str, dict[str, int]]:
+        """Name and fields of a message. Raises `ProtocolError` for an unknown type or another length."""
+        kind = self.by_type.get(message[0]) if message else None
+        if kind is None:
+            raise ProtocolError(f"message of unknown type {message[:1].hex() or 'none'}")
+        return kind.name, kind.unpack(message)
+
+    def _declarations(self, structures: list[tuple[str, str]]) -> str:
+        """The declarations in one form, whatever their spacing."""
+        lines = [f"{name} {value}" for name, value in self.constants.items()]
+        lines += [f"{name} {member.name} {member.value}" for name, each in self.enums.items() for member in each]
+        lines += [" ".join([name, *_TOKENS.findall(fields)]) for name, fields in structures]
+        return "\n".join(lines)
+
+
+def _enum(name: str, body: str) -> type[enum.IntEnum]:
+    members: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in body.split(","))):
+        found = re.fullmatch(r"(\w+) = (\d+)", entry)
+        if found is None:
+            raise ProtocolError(f"protocol.h: enum {name}: cannot read {entry!r}, expected NAME = number")
+        members[found[1]] = int(found[2])
+    prefix = next(iter(members)).split("_")[0] + "_"
+    return enum.IntEnum(name, {key.removeprefix(prefix): value for key, value in members.items()})
+
+
+def _message(name: str, body: str, types: type[enum.IntEnum]) -> Message:
+    fields: list[str] = []
+    codes: list[str] = []
+    for entry in filter(None, (part.strip() for part in body.split(";"))):
+        found = re.fullmatch(r"(\w+) (\w+(?:, \w+)*)", entry)
+        if found is None or found[1] not in _CODES:
+            raise ProtocolError(f"protocol.h: {name}: cannot read {entry!r}, expected a fixed-width integer")
+        for field in found[2].split(", "):
+            fields.append(field)
+            codes.append(_CODES[found[1]])
+    if not fields or fields[0] != "type" or name not in types.__members__:
+        raise ProtocolError(
+            f"protocol.h: {name}: begins with {fields[:1]}, expected type, and MESSAGE_{name} in its enum"
+        )
+    return Message(name, int(types[name]), tuple(fields[1:]), struct.Struct("<" + "".join(codes)))
+
+
+def header_text() -> str:
+    """The packaged `protocol.h`."""
+    return resources.files("firmware_bridge.firmware").joinpath("protocol.h").read_text(encoding="utf-8")
+
+
+def read_protocol() -> Protocol:
+    """The protocol this package speaks."""
+    return Protocol(header_text())
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """Fields of a message as one line, for logs and errors."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
