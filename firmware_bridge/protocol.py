@@ -39,7 +39,7 @@ class Message:
     layout: struct.Struct
 
     def pack(self, **values: int) -> bytes:
-        """The message with those values. Raises `ProtocolError` naming a field that is missing, unknown or too large."""
+        """The message with those values. Raises `ProtocolError` for a field missing, unknown or too large."""
         if len(values) != len(self.fields):
             unknown = sorted(values.keys() - set(self.fields))
             missing = sorted(set(self.fields) - values.keys())
@@ -116,7 +116,9 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
             raise ProtocolError(f"protocol.h: enum {name}: cannot read {entry!r}, expected NAME = number")
         members[found[1]] = int(found[2])
     prefix = next(iter(members)).split("_")[0] + "_"
-    return enum.IntEnum(name, {key.removeprefix(prefix): value for key, value in members.items()})
+    made: Any = enum.IntEnum(name, {key.removeprefix(prefix): value for key, value in members.items()})
+    kind: type[enum.IntEnum] = made
+    return kind
 
 
 def _message(name: str, body: str, types: type[enum.IntEnum]) -> Message:
