@@ -10,6 +10,7 @@ from cartpole_robot.params import SECTIONS, CartParams
 
 # The unit is the end of a name, as everywhere in this project; longer ends first.
 _UNITS = (
+    ("_per_s", "1/s"),
     ("_n_m_s", "N m s/rad"),
     ("_counts_per_turn", "counts/turn"),
     ("_counts_per_m", "counts/m"),

@@ -206,6 +206,55 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FirmwareSettings:
+    """What the firmware on a cart is told to hold it to, and how it finds its zeros.
+
+    `switch_m` is the distance of the end switches from the middle, `travel_limit_m` that of the firmware's own limit,
+    before which it leaves the braking distance. It cuts the motor beyond `pole_limit_rad`, after `command_timeout_s`
+    without a command, when duties of `moving_duty` move nothing, when the cart travels `still_travel_m` and the pole
+    encoder stands still, when the motor's heat passes that of `continuous_duty` for ever, and outside the supply
+    voltages. Homing creeps at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
+    dead zone to every command; the reversals say how motor and encoders are wired.
+    """
+
+    switch_m: float
+    travel_limit_m: float
+    pole_limit_rad: float
+    command_timeout_s: float
+    homing_speed_m_s: float
+    homing_duty: float
+    moving_duty: float
+    still_travel_m: float
+    continuous_duty: float
+    reversals_per_s: int
+    supply_min_v: float
+    supply_max_v: float
+    compensates_dead_zone: bool = False
+    is_motor_reversed: bool = False
+    is_cart_reversed: bool = False
+    is_pole_reversed: bool = False
+
+    def __post_init__(self) -> None:
+        require_positive(
+            self,
+            *("switch_m", "travel_limit_m", "pole_limit_rad", "command_timeout_s", "homing_speed_m_s", "homing_duty"),
+            *("moving_duty", "still_travel_m", "continuous_duty", "reversals_per_s", "supply_min_v", "supply_max_v"),
+        )
+        require(
+            self.travel_limit_m < self.switch_m,
+            f"travel_limit_m = {self.travel_limit_m:g} is not before switch_m = {self.switch_m:g}; "
+            "stop before the switches",
+        )
+        require(
+            self.supply_min_v < self.supply_max_v,
+            f"supply_min_v = {self.supply_min_v:g} is not below supply_max_v = {self.supply_max_v:g}; swap them",
+        )
+        for name in ("homing_duty", "moving_duty", "continuous_duty"):
+            value = getattr(self, name)
+            require(value <= 1.0, f"{name} = {value:g}, expected at most 1; lower it")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObservationScale:
     """The size of each signal while balancing; a network sees the observation divided by it."""
 

@@ -18,6 +18,7 @@ from cartpole_robot.cart_parts import (
     Apply,
     Delay,
     Encoders,
+    FirmwareSettings,
     Friction,
     Limits,
     Motor,
@@ -38,8 +39,8 @@ class CartParams:
     """One cart, whole.
 
     `action_duties` is the action table: the duty in [-1, 1] that each discrete action asks for. A cart without
-    `encoders` is an ideal one whose state is known exactly. `sources` says
-    where each number comes from, by "section.key"; it takes no part in comparisons.
+    `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation alone. `sources`
+    says where each number comes from, by "section.key"; it takes no part in comparisons.
     """
 
     name: str
@@ -54,6 +55,7 @@ class CartParams:
     start: StartSpread
     action_duties: tuple[float, ...]
     encoders: Encoders | None = None
+    firmware: FirmwareSettings | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,6 +81,12 @@ class CartParams:
                 f"start.{key} = {spread:g} reaches the limit {limit:g} at which an episode ends; start closer to 0",
             )
 
+        if self.firmware is not None and self.limits.end_stop_m is not None:
+            require(
+                self.firmware.switch_m < self.limits.end_stop_m,
+                f"firmware.switch_m = {self.firmware.switch_m:g} is not before limits.end_stop_m = "
+                f"{self.limits.end_stop_m:g}; a switch must close before the cart hits the stop",
+            )
         self._check_force()
         self._check_encoders()
 
@@ -162,6 +170,7 @@ SECTIONS: dict[str, type] = {
     "motor": Motor,
     "friction": Friction,
     "encoders": Encoders,
+    "firmware": FirmwareSettings,
     "delay": Delay,
     "timing": Timing,
     "limits": Limits,
@@ -170,7 +179,7 @@ SECTIONS: dict[str, type] = {
 }
 """The parts of a cart that are records of their own, by the name they have in cart files and in `CartParams`."""
 
-OPTIONAL_SECTIONS = ("friction", "encoders")
+OPTIONAL_SECTIONS = ("friction", "encoders", "firmware")
 
 
 def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
@@ -178,7 +187,7 @@ def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
     values = _as_table(values, where)
     plain = {**values, "action_duties": tuple(values.get("action_duties", ()))}
     for name, kind in SECTIONS.items():
-        if name == "encoders" and values.get(name) is None:
+        if name in ("encoders", "firmware") and values.get(name) is None:
             continue
         plain[name] = record_from_table(kind, _as_table(values.get(name), f"{where}: {name}"), where=f"{where}: {name}")
     try:

@@ -116,8 +116,8 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
             raise ProtocolError(f"protocol.h: enum {name}: cannot read {entry!r}, expected NAME = number")
         members[found[1]] = int(found[2])
     prefix = next(iter(members)).split("_")[0] + "_"
-    made: Any = enum.IntEnum(name, {key.removeprefix(prefix): value for key, value in members.items()})
-    kind: type[enum.IntEnum] = made
+    make: Any = enum.IntEnum  # a type checker wants to see the members of every enum
+    kind: type[enum.IntEnum] = make(name, {key.removeprefix(prefix): value for key, value in members.items()})
     return kind
 
 

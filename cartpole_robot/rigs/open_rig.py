@@ -11,7 +11,7 @@ from cartpole_robot.rig import Rig
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
 
-RIG_NAMES = ("sim",)
+RIG_NAMES = ("sim", "virtual")
 
 
 def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
@@ -23,4 +23,8 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
         from cartpole_robot.rigs.sim import simulated_rig
 
         return simulated_rig(cart, randomization)
+    if rig == "virtual":
+        from cartpole_robot.rigs.virtual import VirtualRig
+
+        return VirtualRig(cart, randomization)
     raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")

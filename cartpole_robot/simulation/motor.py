@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from cartpole_robot.cart_parts import Motor
 from cartpole_robot.params import CartParams
 
-Force = Callable[[float, float], float]
+
+class Force(Protocol):
+    """Duties to forces."""
+
+    def __call__(self, duty: float, speed_m_s: float, is_open: bool = False, /) -> float:
+        """The mean force in N over the next physics step, at that duty and cart speed; `is_open`: so is the bridge."""
 
 
 def drive_level(duty: float, dead_zone_duty: float) -> float:
@@ -20,11 +25,12 @@ def drive_level(duty: float, dead_zone_duty: float) -> float:
 
 
 def driving_force(cart: CartParams) -> Force:
-    """A function (duty, cart speed m/s) to the mean force in N over the next physics step, dry friction apart.
+    """The force of bridge, motor and viscous friction on `cart`, dry friction apart.
 
-    It has the lag's state inside it and solves it exactly for a duty that is constant over the step. Back-EMF and
-    viscous friction act on the step's mean speed (the trapezoidal rule for a cart of this mass), not on the speed
-    at its beginning: with a strong gear motor the latter is off by a per cent at 1 ms.
+    A bridge that is open at duty 0 lets the motor coast; one that is not shorts it, unless the cart's never does. The
+    lag's state is inside and solved exactly for a duty that is constant over the step. Back-EMF and viscous friction
+    act on the step's mean speed (the trapezoidal rule for a cart of this mass), not on the speed at its beginning: with
+    a strong gear motor the latter is off by a per cent at 1 ms.
     """
     motor, step_s = cart.motor, cart.timing.physics_step_s
     dead_zone, coasts = motor.dead_zone_duty, not motor.brakes_at_zero
@@ -37,13 +43,13 @@ def driving_force(cart: CartParams) -> Force:
     keep = math.exp(-step_s / motor.lag_s) if motor.lag_s > 0.0 else 0.0
     drive_n = 0.0
 
-    def force(duty: float, speed_m_s: float) -> float:
+    def force(duty: float, speed_m_s: float, is_open: bool = False, /) -> float:
         nonlocal drive_n
         if duty > dead_zone:
             target_n = gain_n * (duty - dead_zone)
         elif duty < -dead_zone:
             target_n = gain_n * (duty + dead_zone)
-        elif coasts:
+        elif coasts or is_open:
             drive_n = 0.0  # an open bridge carries no current, whatever the winding held
             return -viscous * speed_m_s * mean_coasting
         else:

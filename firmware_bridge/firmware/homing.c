@@ -7,7 +7,7 @@
 #define SETTLE_MS 200         /* at the middle, before the swing is watched */
 #define FASTER_Q15 16         /* added to the push each millisecond while too slow: half of full drive in a second */
 #define SLOWER_Q15 48
-#define POLARITY_COUNTS 40    /* moved the wrong way by so much: the signs are wrong, not the track uneven */
+#define POLARITY_SHARE 32     /* moved the wrong way by 1/32 of the travel limit: no overshoot, the signs are wrong */
 #define SWING_COUNTS 4        /* beyond this the pole is on a side */
 #define SWING_CROSSINGS 5     /* the first only starts the clock: four half periods are taken */
 #define KICK_MS 60
@@ -76,7 +76,7 @@ static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const 
     const int32_t moved = inputs->cart_counts - homing->from_cart;
     if (size_of(moved) > limits->homing_travel_counts)
         return FAULT_HOMING_TRAVEL;
-    if (side < 0 ? moved > POLARITY_COUNTS : moved < -POLARITY_COUNTS)
+    if ((side < 0) != (moved < 0) && size_of(moved) > limits->travel_limit_counts / POLARITY_SHARE)
         return FAULT_POLARITY;
     if (size_of(inputs->cart_counts - homing->still_from) >= STILL_COUNTS) {
         homing->still_from = inputs->cart_counts;

@@ -1,0 +1,239 @@
+"""A cart behind its firmware, whoever runs that: the rig over a link, and the hand that raises the pole."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from cartpole_robot.signals import Measurement, State
+from cartpole_robot.simulation.motor import electrical_power_w
+from cartpole_robot.task import is_terminated
+from firmware_bridge.errors import BridgeError, RefusedError
+from firmware_bridge.faults import FAULTS
+from firmware_bridge.link import CartSays, Link
+
+HOMING_S = 200.0  # the firmware's own bound is 180 s
+RAISE_S = 60.0
+_ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
+
+
+class Hand(Protocol):
+    """Who brings the pole up at the beginning of an episode."""
+
+    brings_cart: bool
+
+    def raise_pole(self, start: State) -> None:
+        """Bring the pole upright, near `start`, and hold it still; may return before it is done."""
+
+    def let_go(self) -> None:
+        """The motor is armed: let go."""
+
+
+class FirmwareRig:
+    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`."""
+
+    def __init__(self, cart: CartParams, link: Link, hand: Hand) -> None:
+        """Open the session and give the firmware the cart's limits. Raises `RigError`, `UsageError`."""
+        encoders, _ = encoders_and_settings(cart)
+        self._cart = cart
+        self._link = link
+        self._hand = hand
+        self._fields = cfg_fields(cart, link.protocol)
+        self._states = link.protocol.enums["cart_state"]
+        self._inputs = link.protocol.enums["input_flag"]
+        self._armed = int(self._states["ARMED"])
+        self._m_per_count = 1.0 / encoders.cart_counts_per_m
+        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
+        per_unit = 1.0 / link.protocol.constants["PROTOCOL_SPEED_PER_COUNT"]
+        self._m_s_per_unit = self._m_per_count * per_unit
+        self._rad_s_per_unit = self._rad_per_count * per_unit
+        self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
+        self._period_s = cart.timing.control_period_s
+        # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
+        self._valid_ms = self._fields["command_timeout_ms"]
+        self._measurement = Measurement()
+        self._tick = 0
+        self._first_tick = 0
+        self._is_running = False
+        self._is_closed = False
+        try:
+            link.open()
+            self._configure()
+        except BridgeError as error:
+            link.close()
+            raise RigError(str(error)) from None
+
+    @property
+    def cart(self) -> CartParams:
+        """The cart as configured."""
+        return self._cart
+
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart as configured: nobody knows more of a real one."""
+        return self._cart
+
+    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The first measurement of an episode: homed, centred, pole raised near `start`, armed.
+
+        Raises `RigError`, motor off, when the cart refuses or nobody raises the pole.
+        """
+        if self._is_closed:
+            raise RigError("this rig is closed; make a new environment")
+        self._is_running = False
+        try:
+            self._make_ready()
+            self._hand.raise_pole(start)
+            self._arm()
+            state = self._next_state(self._wait_s())
+        except BridgeError as error:
+            self._disarm()
+            raise RigError(str(error)) from None
+        self._hand.let_go()
+        self._first_tick = state["tick"]
+        self._is_running = True
+        return self._measure(state)
+
+    def step(self, duty: float) -> Measurement:
+        """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
+        if not self._is_running:
+            raise RigError("the rig is not armed; call reset() before step()")
+        if not -1.0 <= duty <= 1.0:
+            duty = math.copysign(1.0, duty)
+        try:
+            self._link.command(self._tick, round(duty * self._one), self._valid_ms)
+            state = self._next_state(self._wait_s())
+        except BridgeError as error:
+            self._is_running = False
+            self._disarm()
+            raise RigError(str(error)) from None
+        if state["state"] != self._armed:
+            self._is_running = False
+            raise RigError(self._told(state))
+        measurement = self._measure(state)
+        if is_terminated(measurement, self._cart.limits):
+            # The episode is over, whoever watches: no more driving.
+            self._is_running = False
+            self._link.post_mode("DISARM")
+        return measurement
+
+    def close(self) -> None:
+        """Motor off, line released. May be called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._is_running = False
+            self._disarm()
+            self._link.close()
+
+    def _configure(self) -> None:
+        try:
+            self._link.configure(self._fields)
+        except RefusedError as error:
+            if error.code != "NOT_NOW":
+                raise
+            self._link.mode("DISARM")
+            self._link.configure(self._fields)
+
+    def _make_ready(self) -> None:
+        """Disarmed, without a fault, homed, and in the middle of the track where the hand does not bring the cart."""
+        link = self._link
+        link.mode("DISARM")
+        link.mode("CLEAR")
+        link.forget_states()
+        state = self._next_state(self._wait_s())
+        if state["state"] != self._states["READY"]:
+            link.mode("HOME")
+            state = self._wait_ready(HOMING_S)
+        middle = self._cart.start.cart_position_m / self._m_per_count
+        if not self._hand.brings_cart and abs(state["cart_counts"]) > middle:
+            link.mode("CENTRE")
+            self._wait_ready(HOMING_S)
+
+    def _wait_ready(self, timeout_s: float) -> CartSays:
+        deadline_s = self._link.transport.clock() + timeout_s
+        self._link.forget_states()
+        while self._link.transport.clock() < deadline_s:
+            state = self._next_state(self._wait_s())
+            if state["state"] == self._states["READY"]:
+                return state
+            if state["state"] != self._states["HOMING"]:
+                raise RefusedError(self._told(state), "FAULT")
+        raise RefusedError(
+            f"homing did not end within {timeout_s:g} s; is the pole swinging freely, and let alone?", ""
+        )
+
+    def _arm(self) -> None:
+        deadline_s = self._link.transport.clock() + RAISE_S
+        while True:
+            state = self._next_state(self._wait_s())
+            if state["state"] == self._states["FAULT"]:
+                raise RefusedError(self._told(state), "FAULT")
+            may_arm = state["inputs"] & self._inputs["STILL"] and (
+                abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
+            )
+            if may_arm:
+                try:
+                    self._link.mode("ARM")
+                except RefusedError as error:
+                    if error.code not in _ARM_RETRIES_ON:
+                        raise
+                else:
+                    self._link.forget_states()
+                    return
+            if self._link.transport.clock() > deadline_s:
+                angle_rad = state["pole_counts"] * self._rad_per_count
+                raise RefusedError(
+                    f"the pole was not held upright and still within {RAISE_S:g} s: it stands at {angle_rad:.2f} rad, "
+                    f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
+                    "POLE_NOT_UPRIGHT",
+                )
+
+    def _wait_s(self) -> float:
+        """How long a STATE may take: the firmware stops the motor in the same time."""
+        return self._period_s + self._fields["command_timeout_ms"] / 1000.0
+
+    def _next_state(self, timeout_s: float) -> CartSays:
+        state = self._link.newest_state(self._link.transport.clock() + timeout_s)
+        if state is None:
+            raise RefusedError(
+                f"no measurement for {timeout_s * 1000.0:.0f} ms: the link is lost; check cable and power", "SILENT"
+            )
+        self._tick = state["tick"]
+        return state
+
+    def _measure(self, state: CartSays) -> Measurement:
+        measurement = self._measurement
+        measurement.tick = state["tick"] - self._first_tick
+        measurement.mcu_time_us = state["time_us"]
+        measurement.cart_counts = state["cart_counts"]
+        measurement.pole_counts = state["pole_counts"]
+        measurement.cart_position_m = state["cart_counts"] * self._m_per_count
+        measurement.cart_speed_m_s = state["cart_speed"] * self._m_s_per_unit
+        measurement.pole_angle_rad = state["pole_counts"] * self._rad_per_count
+        measurement.pole_speed_rad_s = state["pole_speed"] * self._rad_s_per_unit
+        measurement.applied_duty = state["applied_q15"] / self._one
+        measurement.motor_power_w = electrical_power_w(
+            self._cart.motor, measurement.applied_duty, measurement.cart_speed_m_s
+        )
+        age_ms = state["command_age_ms"]
+        measurement.command_age_s = math.nan if age_ms == 0xFFFF else age_ms / 1000.0
+        return measurement
+
+    def _told(self, state: CartSays) -> str:
+        fault = self._link.protocol.enums["fault"](state["fault"]).name
+        if fault == "NONE":
+            return f"the cart is {self._states(state['state']).name}, expected ARMED; reset the environment"
+        place_mm = state["cart_counts"] * self._m_per_count * 1000.0
+        return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
+
+    def _disarm(self) -> None:
+        """Motor off, if anybody still listens; if nobody does, the firmware's timeout has done it."""
+        try:
+            self._link.mode("DISARM")
+        except BridgeError:
+            return

@@ -1,0 +1,110 @@
+"""The virtual rig: the real firmware C before the simulated cart, in lockstep with whoever steps it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.signals import Measurement, State
+from cartpole_robot.simulation.randomization import Randomization
+from cartpole_robot.simulation.virtual_cart import TICK_S, VirtualCart
+from firmware_bridge.link import Link
+
+_COMMAND_FRAME_BYTES = 15  # of CMD: the one frame that may get lost and is not repeated
+
+
+class LockstepTransport:
+    """A line to a `VirtualCart` whose time passes only while somebody reads; implements `firmware_bridge`'s Transport.
+
+    `telemetry` is a running SHA-256 of every byte the cart has sent.
+    """
+
+    def __init__(self, cart: VirtualCart) -> None:
+        self._cart = cart
+        self._tick = cart.tick
+        self._take = cart.take_sent
+        self.telemetry = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        """Hand `data` to the line."""
+        self._cart.receive(data, may_be_lost=len(data) == _COMMAND_FRAME_BYTES)
+
+    def read(self, deadline_s: float) -> bytes:
+        """What the cart has sent; lets time pass until it sends something or the simulated clock shows `deadline_s`."""
+        take, tick, cart = self._take, self._tick, self._cart
+        deadline_ms = deadline_s / TICK_S - 1e-6
+        data = take()
+        while not data and cart.time_ms < deadline_ms:
+            tick()
+            data = take()
+        self.telemetry.update(data)
+        return data
+
+    def clock(self) -> float:
+        """Simulated seconds."""
+        return self._cart.time_ms * TICK_S
+
+    def close(self) -> None:
+        """Release the cart. May be called twice."""
+        self._cart.close()
+
+
+class SimulatedHand:
+    """Brings cart and pole exactly to the start, at once when it is told; implements `Hand`."""
+
+    brings_cart = True
+
+    def __init__(self, cart: VirtualCart) -> None:
+        self._cart = cart
+
+    def raise_pole(self, start: State) -> None:
+        """Take the pole and bring it to `start`."""
+        self._cart.grab(start)
+
+    def let_go(self) -> None:
+        """Let go, with the speeds of the start."""
+        self._cart.let_go()
+
+
+class VirtualRig(FirmwareRig):
+    """The cart behind its firmware, both simulated; implements `cartpole_robot.rig.Rig`, exactly at `start`."""
+
+    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
+        """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive."""
+        loaded = None if randomization is None else randomization.shortest_pole()
+        self._virtual = VirtualCart(cart, loaded=loaded)
+        self._randomization = randomization
+        self._drawn = cart
+        self._transport = LockstepTransport(self._virtual)
+        super().__init__(cart, Link(self._transport), SimulatedHand(self._virtual))
+
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode, drawn where there is a randomisation; the firmware keeps the limits of `cart`."""
+        return self._drawn
+
+    @property
+    def telemetry_sha256(self) -> str:
+        """SHA-256 (hex) of every byte the cart has sent so far."""
+        return self._transport.telemetry.hexdigest()
+
+    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The first measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
+        if self._randomization is not None:
+            self._drawn = self._randomization.draw(rng)
+            self._virtual.change(self._drawn)
+        self._virtual.reset(rng)
+        return super().reset(start, rng)
+
+    def true_state(self) -> State:
+        """The state of the plant, which no encoder shows."""
+        return self._virtual.true_state()
+
+    @property
+    def virtual_cart(self) -> Any:
+        """The cart itself, for tests that press its e-stop or sag its supply."""
+        return self._virtual

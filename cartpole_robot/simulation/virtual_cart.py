@@ -1,0 +1,150 @@
+"""A cart with its firmware, simulated: the C on a simulated board before the PyBullet plant, a millisecond at a time.
+
+It has a serial line and a clock and no idea of who is at the other end. A simulated hand moves cart and pole where a
+person would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from math import floor
+
+import numpy as np
+
+from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.cart import SimulatedCart
+from firmware_bridge._host import Firmware
+
+TICK_S = 0.001
+LIFT_S = 0.4  # how long a hand takes to bring the pole up
+_HANGING = State(0.0, 0.0, math.pi, 0.0)
+_LEFT, _RIGHT, _ESTOP = 1, 2, 4
+
+
+class VirtualCart:
+    """One cart; `tick` lets a millisecond pass.
+
+    `received` bytes reach the firmware after the cart's latency; `take_sent` gives what it has sent. Before it is
+    homed its pole hangs still, somewhere along the track. `supply_v` and `is_estop_pressed` may be set at any time.
+    """
+
+    def __init__(
+        self, cart: CartParams, *, start: State = _HANGING, session: int = 1, loaded: CartParams | None = None
+    ):
+        """The cart as it is switched on, at `start`.
+
+        `loaded` is the cart with the shortest pole that `change` will ever bring. Raises `UsageError` for a cart that
+        no firmware can drive.
+        """
+        encoders, settings = encoders_and_settings(cart)
+        self._simulated = SimulatedCart(loaded or cart, encoders)
+        if loaded is not None:
+            self._simulated.change(cart)
+        self._counts_per_m = encoders.cart_counts_per_m
+        self._counts_per_rad = encoders.pole_counts_per_rad
+        self._switch_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
+        self._full_duty = 1.0 / 32767.0
+        self.firmware = Firmware(session=session)
+        self.supply_v = cart.motor.supply_voltage_v or 12.0
+        self.is_estop_pressed = False
+        self.time_ms = 0
+        self.drive: int | None = None
+        self._hand: _Hand | None = None
+        self._delay = cart.delay
+        self._rng = np.random.default_rng(0)
+        self._on_the_way: deque[tuple[int, bytes]] = deque()
+        # An encoder begins to count where it is switched on.
+        self._cart_zero, self._pole_zero = self._simulated.place(start)
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Losses and jitter of the host's commands are drawn from `rng` from now on."""
+        self._rng = rng
+
+    def change(self, cart: CartParams) -> None:
+        """Go on with other parameters; a hand must be holding the pole. Raises ValueError as the plant does."""
+        self._simulated.change(cart)
+        self._delay = cart.delay
+
+    def receive(self, data: bytes, *, may_be_lost: bool = False) -> None:
+        """Bytes from the host, on their way for the cart's latency; lost with its probability where they may be."""
+        delay = self._delay
+        if may_be_lost and delay.drop_probability and self._rng.random() < delay.drop_probability:
+            return
+        late_s = delay.latency_s
+        if delay.jitter_s:
+            late_s += delay.jitter_s * self._rng.random()
+        if late_s <= 0.0 and not self._on_the_way:
+            self.firmware.feed(data)
+        else:  # a line keeps the order of its bytes
+            due_ms = self.time_ms + math.ceil(late_s / TICK_S - 1e-9)
+            if self._on_the_way:
+                due_ms = max(due_ms, self._on_the_way[-1][0])
+            self._on_the_way.append((due_ms, data))
+
+    def tick(self) -> None:
+        """One millisecond: physics under the duty in force, then the firmware's safety tick."""
+        self.time_ms += 1
+        hand = self._hand
+        if hand is not None:
+            cart_counts, pole_counts = self._simulated.place(hand.state())
+        elif self.drive is None:
+            cart_counts, pole_counts = self._simulated.step(0.0, True)
+        else:
+            cart_counts, pole_counts = self._simulated.step(self.drive * self._full_duty, False)
+        while self._on_the_way and self._on_the_way[0][0] < self.time_ms:
+            self.firmware.feed(self._on_the_way.popleft()[1])
+        inputs = _ESTOP if self.is_estop_pressed else 0
+        if not -self._switch_counts < cart_counts < self._switch_counts:
+            inputs |= _LEFT if cart_counts < 0 else _RIGHT
+        self.drive = self.firmware.tick(
+            cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, round(self.supply_v * 1000.0)
+        )
+
+    def take_sent(self) -> bytes:
+        """What the firmware has sent since the last call."""
+        return self.firmware.take()
+
+    def grab(self, start: State) -> None:
+        """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
+        self._hand = _Hand(self._simulated.state(), start)
+
+    def let_go(self) -> None:
+        """The hand lets go, with the speeds of the start it was given."""
+        if self._hand is not None:
+            self._simulated.place(self._hand.goal)
+            self._hand = None
+
+    def true_state(self) -> State:
+        """The state of the plant, which no encoder shows."""
+        return self._simulated.state()
+
+    def close(self) -> None:
+        """Release the physics client. May be called twice."""
+        self._simulated.close()
+
+
+class _Hand:
+    """A smooth way from one place to another, a millisecond at a time, then rest."""
+
+    def __init__(self, begin: State, goal: State) -> None:
+        self.goal = goal
+        self._begin = begin
+        # The nearest way up, whatever turns the pole has made.
+        turns = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
+        self._angle_rad = goal.pole_angle_rad + 2.0 * math.pi * turns
+        self._ms = 0
+
+    def state(self) -> State:
+        self._ms += 1
+        share = min(1.0, self._ms * TICK_S / LIFT_S)
+        eased = share * share * (3.0 - 2.0 * share)
+        begin = self._begin
+        return State(
+            begin.cart_position_m + eased * (self.goal.cart_position_m - begin.cart_position_m),
+            0.0,
+            begin.pole_angle_rad + eased * (self._angle_rad - begin.pole_angle_rad),
+            0.0,
+        )

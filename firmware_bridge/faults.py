@@ -1,0 +1,32 @@
+"""What each fault of the firmware means and what to do: the table that a person looks a fault up in."""
+
+from __future__ import annotations
+
+FAULTS = {
+    "COMMAND_TIMEOUT": "no command came in time, the motor is off; is the host overloaded, or the line loose?",
+    "ESTOP": "the emergency stop was pressed; release it and reset",
+    "END_SWITCH": "the cart ran onto an end switch; check the travel limit and the switches",
+    "TRAVEL_LIMIT": "the cart could no longer stop before its travel limit; the controller let it run too far",
+    "POLE_ANGLE": "the pole fell past its limit",
+    "CART_ENCODER": "the cart's encoder gave impossible counts; check its wires and their shielding, then home again",
+    "POLE_ENCODER": "the pole's encoder gave impossible counts; check its wires and their shielding, then home again",
+    "CART_STUCK": "the motor was driven and the cart's encoder stood still; check motor wires, encoder wires, a jam",
+    "POLE_STILL": "the cart travelled and the pole's encoder stood still; check its wires and its coupling",
+    "MOTOR_HOT": "the motor was driven harder than it bears for long; let it cool, and lower the duties",
+    "REVERSALS": "the motor was reversed more often than its gear bears; check the controller",
+    "SUPPLY_LOW": "the supply voltage is too low; check the power supply and its wires",
+    "SUPPLY_HIGH": "the supply voltage is too high; check the power supply",
+    "HOMING_TIMEOUT": "homing took too long; let the pole hang still, and let it swing freely",
+    "HOMING_TRAVEL": "no end switch came within the track's length; check the switches and homing's direction",
+    "HOMING_SWITCH": "the wrong end switch closed, or both did; check that left and right are not swapped",
+    "POLARITY": "the motor pushes one way and the cart's encoder counts the other; "
+    "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires",
+    "POLE_STUCK": "the pole does not swing; is it stuck upright, held, or its encoder not connected?",
+    "POLE_PERIOD": "the pole does not swing in its natural period about where it hung; check pole length and hinge, "
+    "and that it hung freely when homing began",
+    "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B",
+    "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "
+    "lower firmware.travel_limit_m",
+    "MISSED_TICKS": "the firmware lost control of time; reset it",
+}
+"""By the name of the fault in `protocol.h`; NONE is none."""

@@ -1,0 +1,101 @@
+"""Bytes between host and cart: what the link needs of a line, and a serial port as one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import time
+from typing import Protocol
+
+import serial
+
+from firmware_bridge.errors import LinkError
+
+
+class Transport(Protocol):
+    """A line to a cart, with the clock that its waiting is measured by."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises `LinkError`."""
+
+    def read(self, deadline_s: float) -> bytes:
+        """What has arrived, waiting for the first byte until the clock shows `deadline_s`; empty then.
+
+        Raises `LinkError` when the line is gone.
+        """
+
+    def clock(self) -> float:
+        """Seconds, monotonic; a lockstep line's are simulated."""
+
+    def close(self) -> None:
+        """Give the line back. May be called twice."""
+
+
+class SerialTransport:
+    """A serial port or a pseudo-terminal, for this process alone; implements `Transport`."""
+
+    def __init__(self, port: str, baud: int) -> None:
+        """Open `port`. Raises `LinkError` for one that is missing, in use, forbidden or no serial port."""
+        try:
+            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=1.0, exclusive=True)
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise LinkError(f"{port}: {_told(error)}") from None
+        self.port = port
+        self._file = self._serial.fileno()
+        self.has_low_latency = False
+        with contextlib.suppress(Exception):  # pyserial raises many kinds where the driver has no such mode
+            self._serial.set_low_latency_mode(True)
+            self.has_low_latency = True
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises `LinkError`."""
+        try:
+            sent = os.write(self._file, data)
+            if sent < len(data):
+                self._serial.write(data[sent:])
+        except BlockingIOError:
+            raise LinkError(f"{self.port}: takes no more bytes; is the cart powered?") from None
+        except (OSError, serial.SerialException, TypeError) as error:
+            raise LinkError(f"{self.port}: {_told(error)}") from None
+
+    def read(self, deadline_s: float) -> bytes:
+        """What has arrived, waiting until `deadline_s` for the first byte. Raises `LinkError` when the port is gone."""
+        try:
+            ready, _, _ = select.select([self._file], [], [], max(0.0, deadline_s - time.monotonic()))
+            data = os.read(self._file, 4096) if ready else b""
+        except BlockingIOError:
+            return b""
+        except (OSError, ValueError, TypeError) as error:
+            raise LinkError(f"{self.port}: {_told(error)}") from None
+        if ready and not data:
+            raise LinkError(f"{self.port}: the port is gone; plug the cart in again")
+        return data
+
+    def clock(self) -> float:
+        """The host's monotonic clock, s."""
+        return time.monotonic()
+
+    def close(self) -> None:
+        """Close the port. May be called twice."""
+        self._file = -1
+        with contextlib.suppress(OSError, serial.SerialException):
+            self._serial.close()
+
+
+def _told(error: Exception) -> str:
+    """A port's error as what to do about it."""
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number == errno.ENOENT:
+        return "no such port; cartpole-robot ports lists those there are"
+    if number == errno.EACCES:
+        return "permission denied; join the group dialout, or ask the administrator"
+    if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text:
+        return "another program has this port; close it"
+    if number in (errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF):
+        return "the port is gone; plug the cart in again"
+    if number in (errno.ENOTTY, errno.EINVAL, errno.EISDIR) or "Inappropriate ioctl" in text:
+        return "is no serial port; cartpole-robot ports lists those there are"
+    return f"cannot be used ({text.splitlines()[0] if text else type(error).__name__})"
