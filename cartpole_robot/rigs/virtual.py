@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,6 @@ class LockstepTransport:
 
     def __init__(self, cart: VirtualCart) -> None:
         self._cart = cart
-        self._tick = cart.tick
-        self._take = cart.take_sent
         self.telemetry = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
@@ -35,12 +34,7 @@ class LockstepTransport:
 
     def read(self, deadline_s: float) -> bytes:
         """What the cart has sent; lets time pass until it sends something or the simulated clock shows `deadline_s`."""
-        take, tick, cart = self._take, self._tick, self._cart
-        deadline_ms = deadline_s / TICK_S - 1e-6
-        data = take()
-        while not data and cart.time_ms < deadline_ms:
-            tick()
-            data = take()
+        data = self._cart.run(max(0, math.ceil(deadline_s / TICK_S - 1e-6) - self._cart.time_ms))
         self.telemetry.update(data)
         return data
 

@@ -79,17 +79,31 @@ class SimulatedCart:
         self._speed_m_s = speed
         return cart_counts, pole_counts
 
-    def step(self, duty: float, is_open: bool) -> tuple[int, int]:
-        """One physics step with the bridge driving at `duty`, or open; returns (cart counts, pole counts).
+    def run_under(self, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int) -> int:
+        """Physics steps under whatever drives step by step, until it has something to say; returns their number.
 
-        Raises as `run` does, which is the faster way where the duties are known beforehand.
+        Each step is driven at the duty `drive`, or with the bridge open where it is None; `tick` is called after it
+        with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end here. Raises
+        else as `run` does.
         """
+        advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
+        per_m, per_rad = self._counts_per_m, self._counts_per_rad
+        has_stiction = self._has_stiction
         speed = self._speed_m_s
-        if self._has_stiction:
-            self._plant.hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
-        cart, pole = self._plant.advance(self._force(duty, speed, is_open), 1)
-        self._speed_m_s = cart[1]
-        return floor(cart[0] * self._counts_per_m + 0.5), floor(pole[0] * self._counts_per_rad + 0.5)
+        steps = 0
+        try:
+            while steps < most_steps:
+                steps += 1
+                if has_stiction:
+                    hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
+                cart, pole = advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
+                speed = cart[1]
+                drive = tick(floor(cart[0] * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
+        except StopIteration:
+            pass
+        finally:
+            self._speed_m_s = speed
+        return steps
 
     def state(self) -> State:
         """The true state, which no encoder shows."""

@@ -21,14 +21,15 @@ from firmware_bridge._host import Firmware
 TICK_S = 0.001
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
-_LEFT, _RIGHT, _ESTOP = 1, 2, 4
+_LEFT, _RIGHT, _ESTOP = 1, 2, 4  # enum input_flag
+_FULL = 1.0 / 32767.0  # PROTOCOL_DUTY_ONE
 
 
 class VirtualCart:
-    """One cart; `tick` lets a millisecond pass.
+    """One cart; `run` lets time pass.
 
-    `received` bytes reach the firmware after the cart's latency; `take_sent` gives what it has sent. Before it is
-    homed its pole hangs still, somewhere along the track. `supply_v` and `is_estop_pressed` may be set at any time.
+    `receive` takes bytes, which reach the firmware after the cart's latency. Before it is
+    homed its pole hangs still, somewhere along the track. `supply_mv` and `is_estop_pressed` may be set at any time.
     """
 
     def __init__(
@@ -43,15 +44,13 @@ class VirtualCart:
         self._simulated = SimulatedCart(loaded or cart, encoders)
         if loaded is not None:
             self._simulated.change(cart)
-        self._counts_per_m = encoders.cart_counts_per_m
-        self._counts_per_rad = encoders.pole_counts_per_rad
-        self._switch_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
-        self._full_duty = 1.0 / 32767.0
+        self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
+        self._left_counts = -self._right_counts
         self.firmware = Firmware(session=session)
-        self.supply_v = cart.motor.supply_voltage_v or 12.0
+        self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
         self.time_ms = 0
-        self.drive: int | None = None
+        self._drive: float | None = None
         self._hand: _Hand | None = None
         self._delay = cart.delay
         self._rng = np.random.default_rng(0)
@@ -84,28 +83,52 @@ class VirtualCart:
                 due_ms = max(due_ms, self._on_the_way[-1][0])
             self._on_the_way.append((due_ms, data))
 
-    def tick(self) -> None:
-        """One millisecond: physics under the duty in force, then the firmware's safety tick."""
-        self.time_ms += 1
-        hand = self._hand
-        if hand is not None:
-            cart_counts, pole_counts = self._simulated.place(hand.state())
-        elif self.drive is None:
-            cart_counts, pole_counts = self._simulated.step(0.0, True)
-        else:
-            cart_counts, pole_counts = self._simulated.step(self.drive * self._full_duty, False)
-        while self._on_the_way and self._on_the_way[0][0] < self.time_ms:
-            self.firmware.feed(self._on_the_way.popleft()[1])
-        inputs = _ESTOP if self.is_estop_pressed else 0
-        if not -self._switch_counts < cart_counts < self._switch_counts:
-            inputs |= _LEFT if cart_counts < 0 else _RIGHT
-        self.drive = self.firmware.tick(
-            cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, round(self.supply_v * 1000.0)
-        )
+    def run(self, most_ms: int) -> bytes:
+        """Let time pass until the firmware sends something, at most `most_ms`; returns what it has sent.
 
-    def take_sent(self) -> bytes:
-        """What the firmware has sent since the last call."""
-        return self.firmware.take()
+        A millisecond is physics under the duty in force, then what the line brings, then the firmware's safety tick.
+        """
+        sent = self.firmware.take()
+        end_ms = self.time_ms + most_ms
+        while not sent and self.time_ms < end_ms:
+            if self._hand is not None:
+                self._tick(*self._simulated.place(self._hand.state()))
+                sent = self.firmware.take()
+            else:
+                sent = self._run_free(end_ms - self.time_ms)
+        return sent
+
+    def _run_free(self, most_ms: int) -> bytes:
+        """The hot path: nobody holds the cart, and switches and line hardly ever have anything to say."""
+        sent = b""
+
+        def tick(cart_counts: int, pole_counts: int) -> float | None:
+            nonlocal sent
+            drive = self._tick(cart_counts, pole_counts)
+            if has_sent():
+                sent = take()
+                raise StopIteration
+            return drive
+
+        firmware = self.firmware
+        has_sent, take = firmware.has_sent, firmware.take
+        self._simulated.run_under(tick, self._drive, most_ms)
+        return sent
+
+    def _tick(self, cart_counts: int, pole_counts: int) -> float | None:
+        """The board's millisecond; returns the duty from now on, None with the bridge open."""
+        self.time_ms = now_ms = self.time_ms + 1
+        waiting = self._on_the_way
+        while waiting and waiting[0][0] < now_ms:
+            self.firmware.feed(waiting.popleft()[1])
+        inputs = 0
+        if not self._left_counts < cart_counts < self._right_counts:
+            inputs = _LEFT if cart_counts < 0 else _RIGHT
+        if self.is_estop_pressed:
+            inputs |= _ESTOP
+        drive = self.firmware.tick(cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv)
+        self._drive = result = None if drive is None else drive * _FULL
+        return result
 
     def grab(self, start: State) -> None:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
@@ -114,7 +137,7 @@ class VirtualCart:
     def let_go(self) -> None:
         """The hand lets go, with the speeds of the start it was given."""
         if self._hand is not None:
-            self._simulated.place(self._hand.goal)
+            self._simulated.place(self._hand.release())
             self._hand = None
 
     def true_state(self) -> State:
@@ -130,21 +153,23 @@ class _Hand:
     """A smooth way from one place to another, a millisecond at a time, then rest."""
 
     def __init__(self, begin: State, goal: State) -> None:
-        self.goal = goal
         self._begin = begin
-        # The nearest way up, whatever turns the pole has made.
+        # The nearest way up, whatever turns the pole has made: an encoder counts on.
         turns = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
-        self._angle_rad = goal.pole_angle_rad + 2.0 * math.pi * turns
+        self._goal = goal._replace(pole_angle_rad=goal.pole_angle_rad + 2.0 * math.pi * turns)
         self._ms = 0
+
+    def release(self) -> State:
+        return self._goal
 
     def state(self) -> State:
         self._ms += 1
         share = min(1.0, self._ms * TICK_S / LIFT_S)
         eased = share * share * (3.0 - 2.0 * share)
-        begin = self._begin
+        begin, goal = self._begin, self._goal
         return State(
-            begin.cart_position_m + eased * (self.goal.cart_position_m - begin.cart_position_m),
+            begin.cart_position_m + eased * (goal.cart_position_m - begin.cart_position_m),
             0.0,
-            begin.pole_angle_rad + eased * (self._angle_rad - begin.pole_angle_rad),
+            begin.pole_angle_rad + eased * (goal.pole_angle_rad - begin.pole_angle_rad),
             0.0,
         )

@@ -18,7 +18,8 @@
 #define SUPPLY_MOST_MV 30000
 
 #define ARM_STILL_MS 100   /* cart and pole must have stood still this long */
-#define STILL_COUNTS 3     /* what counts as standing still */
+#define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
+#define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
 #define STUCK_MS 100       /* driven this long without moving: a wire, a jam */
 #define SUPPLY_MS 20       /* a dip this long is no spark */

@@ -194,7 +194,7 @@ static bool is_past_stopping(const safety_t *safety, const safety_inputs_t *inpu
 /* Adds `driven` where nothing moved, forgets it where something did; true when it has become `most`. */
 static bool has_stood(stillness_t *stillness, int32_t counts, uint32_t driven, uint32_t most)
 {
-    if (magnitude(difference(counts, stillness->from_counts)) >= STILL_COUNTS)
+    if (magnitude(difference(counts, stillness->from_counts)) >= MOVED_COUNTS)
         *stillness = (stillness_t){counts, 0};
     else
         stillness->driven += driven;

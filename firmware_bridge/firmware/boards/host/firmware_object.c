@@ -117,6 +117,13 @@ static PyObject *firmware_take(PyObject *object, PyObject *unused)
     return PyBytes_FromStringAndSize((const char *)bytes, length);
 }
 
+static PyObject *firmware_has_sent(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const app_t *app = &((firmware_object *)object)->app;
+    return PyBool_FromLong(app->send_head != app->send_tail);
+}
+
 static PyObject *firmware_restart(PyObject *object, PyObject *cause)
 {
     firmware_object *self = (firmware_object *)object;
@@ -157,6 +164,7 @@ static PyMethodDef firmware_methods[] = {
      "shorted, None with the bridge open. `inputs` are the first three of enum input_flag."},
     {"feed", firmware_feed, METH_O, "feed(bytes): what the serial port receives."},
     {"take", firmware_take, METH_NOARGS, "The bytes that the serial port has sent since the last call."},
+    {"has_sent", firmware_has_sent, METH_NOARGS, "Whether take() would give anything."},
     {"restart", firmware_restart, METH_O, "restart(cause): a reset by that enum reset_cause; a new session."},
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
