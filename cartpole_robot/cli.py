@@ -14,10 +14,12 @@ from pathlib import Path
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
 from cartpole_robot.run_folder import read_run
 
 DONE, FAILED, USAGE = 0, 1, 2
 _LONGEST_S = 3.2e7  # a year
+_RIGS = ", ".join(RIG_NAMES)
 _BACKENDS = ("c", "int16", "numpy")
 
 
@@ -222,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--cart", metavar="NAME|FILE", help="a name (cartpole-robot carts lists them) or a .toml file (default: gym)"
     )
-    train.add_argument("--rig", default="sim", choices=["sim"], help="where to train (default: sim)")
+    train.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"where to train: {_RIGS} (default: sim)")
     train.add_argument("--seed", type=_count_from_zero, metavar="N", help="seed of everything random (default: 0)")
     train.add_argument("--steps", type=_count, metavar="N", help="training turns (default: the preset's)")
     train.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PRESET-CART-seedN)")
@@ -251,7 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
     evaluate.add_argument("--env", metavar="ID", help="another Gymnasium environment, such as CartPole-v1")
-    evaluate.add_argument("--rig", default="sim", choices=["sim"], help="on which rig (default: sim)")
+    evaluate.add_argument(
+        "--rig", default="sim", type=_rig, metavar="RIG", help=f"on which rig: {_RIGS} (default: sim)"
+    )
     evaluate.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
     evaluate.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
     evaluate.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes (default: 100)")
@@ -271,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
         "cartpole-robot record lqr --cart diy_arduino --duration-s 30 --out rollouts/lqr.parquet",
     )
     record.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
-    record.add_argument("--rig", default="sim", choices=["sim"], help="on which rig (default: sim)")
+    record.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"on which rig: {_RIGS} (default: sim)")
     record.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
     record.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write; must not exist")
     record.add_argument(
@@ -347,6 +351,14 @@ def _count(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("expected a whole number of at least 1, got 0")
     return number
+
+
+def _rig(text: str) -> str:
+    try:
+        check_rig_name(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _positive(text: str) -> float:

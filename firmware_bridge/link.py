@@ -17,6 +17,7 @@ _HELLO_EVERY_S = 0.25
 _REPEAT_S = 0.05
 _REPEATS = 10
 _CLOCK_SAMPLES = 32
+_SKEW_BASE_S = 2.0  # over less, a fraction of a millisecond of jitter would pass for skew
 
 CartSays = dict[str, int]
 
@@ -179,7 +180,10 @@ class Link:
         return trip_s
 
     def clock_fit(self) -> ClockFit | None:
-        """The regression of the two clocks over the last pings, the quicker half of them; None before the second."""
+        """The regression of the two clocks over the last pings, the quicker half of them; None before the second.
+
+        The skew is 0 until the pings are seconds apart.
+        """
         samples = self._clock
         if len(samples.cart_s) < 2:
             return None
@@ -190,7 +194,7 @@ class Link:
         mean_cart, mean_host = sum(cart) / len(cart), sum(host) / len(host)
         spread = sum((c - mean_cart) ** 2 for c in cart)
         slope = 1.0
-        if spread > 0.0:
+        if max(cart) - min(cart) >= _SKEW_BASE_S:
             slope = sum((c - mean_cart) * (h - mean_host) for c, h in zip(cart, host, strict=True)) / spread
         return ClockFit(mean_host - slope * mean_cart, slope - 1.0, min(samples.trip_s) / 2.0)
 

@@ -19,6 +19,7 @@ from firmware_bridge.link import CartSays, Link
 
 HOMING_S = 200.0  # the firmware's own bound is 180 s
 RAISE_S = 60.0
+SILENCE_S = 0.5  # several control periods: one STATE may be lost
 _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
 
 
@@ -90,7 +91,7 @@ class FirmwareRig:
             self._make_ready()
             self._hand.raise_pole(start)
             self._arm()
-            state = self._next_state(self._wait_s())
+            state = self._next_state()
         except BridgeError as error:
             self._disarm()
             raise RigError(str(error)) from None
@@ -107,7 +108,7 @@ class FirmwareRig:
             duty = math.copysign(1.0, duty)
         try:
             self._link.command(self._tick, round(duty * self._one), self._valid_ms)
-            state = self._next_state(self._wait_s())
+            state = self._next_state()
         except BridgeError as error:
             self._is_running = False
             self._disarm()
@@ -145,7 +146,7 @@ class FirmwareRig:
         link.mode("DISARM")
         link.mode("CLEAR")
         link.forget_states()
-        state = self._next_state(self._wait_s())
+        state = self._next_state()
         if state["state"] != self._states["READY"]:
             link.mode("HOME")
             state = self._wait_ready(HOMING_S)
@@ -158,7 +159,7 @@ class FirmwareRig:
         deadline_s = self._link.transport.clock() + timeout_s
         self._link.forget_states()
         while self._link.transport.clock() < deadline_s:
-            state = self._next_state(self._wait_s())
+            state = self._next_state()
             if state["state"] == self._states["READY"]:
                 return state
             if state["state"] != self._states["HOMING"]:
@@ -170,7 +171,7 @@ class FirmwareRig:
     def _arm(self) -> None:
         deadline_s = self._link.transport.clock() + RAISE_S
         while True:
-            state = self._next_state(self._wait_s())
+            state = self._next_state()
             if state["state"] == self._states["FAULT"]:
                 raise RefusedError(self._told(state), "FAULT")
             may_arm = state["inputs"] & self._inputs["STILL"] and (
@@ -193,16 +194,11 @@ class FirmwareRig:
                     "POLE_NOT_UPRIGHT",
                 )
 
-    def _wait_s(self) -> float:
-        """How long a STATE may take: the firmware stops the motor in the same time."""
-        return self._period_s + self._fields["command_timeout_ms"] / 1000.0
-
-    def _next_state(self, timeout_s: float) -> CartSays:
-        state = self._link.newest_state(self._link.transport.clock() + timeout_s)
+    def _next_state(self) -> CartSays:
+        """The next STATE. The firmware has long stopped the motor when this gives up."""
+        state = self._link.newest_state(self._link.transport.clock() + SILENCE_S)
         if state is None:
-            raise RefusedError(
-                f"no measurement for {timeout_s * 1000.0:.0f} ms: the link is lost; check cable and power", "SILENT"
-            )
+            raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
         self._tick = state["tick"]
         return state
 

@@ -11,7 +11,14 @@ from cartpole_robot.rig import Rig
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
 
-RIG_NAMES = ("sim", "virtual")
+RIG_NAMES = ("sim", "virtual", "serial:PORT")
+SERIAL = "serial:"
+
+
+def check_rig_name(rig: str) -> None:
+    """Nothing for the name of a rig; raises `UsageError` for another."""
+    if rig not in ("sim", "virtual") and (not rig.startswith(SERIAL) or rig == SERIAL):
+        raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
 def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
@@ -19,6 +26,7 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
 
     Raises `UsageError` for a name that is not known.
     """
+    check_rig_name(rig)
     if rig == "sim":
         from cartpole_robot.rigs.sim import simulated_rig
 
@@ -27,4 +35,8 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
         from cartpole_robot.rigs.virtual import VirtualRig
 
         return VirtualRig(cart, randomization)
-    raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
+    if randomization is not None:
+        raise UsageError(f"rig {rig!r}: nobody can draw the parameters of a real cart; use sim or virtual")
+    from cartpole_robot.rigs.serial import SerialRig
+
+    return SerialRig(cart, rig.removeprefix(SERIAL))

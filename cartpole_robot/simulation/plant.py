@@ -313,7 +313,8 @@ class Plant:
             self._is_open = False
             # The engine gives a client's number to the next one who asks: a closed plant must not move that one's cart.
             self.advance = _refuse_closed
-            self.place = _refuse_closed  # type: ignore[method-assign, assignment]
+            for name in ("place", "change", "hold_or_release"):
+                setattr(self, name, _refuse_closed)
             if pybullet.isConnected(self._client):
                 with _engine_chatter_muted():
                     pybullet.disconnect(self._client)

@@ -1,0 +1,136 @@
+"""A virtual cart behind a pseudo-terminal, in real time: what a program with a serial port sees is a cart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.virtual_cart import TICK_S, VirtualCart
+from firmware_bridge._host import FrameDecoder
+from firmware_bridge.protocol import read_protocol
+
+_MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race
+_WAIT_MS = 300  # a hand is not there at once
+
+OnTick = Callable[[VirtualCart], None]
+
+
+class PtyCart:
+    """A `VirtualCart` that lives on a pseudo-terminal; `path` is the port to open. A context manager.
+
+    A simulated person helps it: brings the pole to hang before homing, raises it when the cart is ready, and lets go
+    when it is armed.
+    """
+
+    def __init__(self, cart: CartParams, *, link: Path | None = None, has_hand: bool = True) -> None:
+        """Switch the cart on; with `link` a symbolic link to the port is made there. Raises OSError, `UsageError`."""
+        self.cart = VirtualCart(cart)
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self._link = link
+        if link is not None:
+            link.symlink_to(self.path)
+        self._person = _Person(self.cart, cart) if has_hand else None
+        self.lost_ms = 0
+
+    def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
+        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each."""
+        next_s = time.monotonic()
+        while not until():
+            self._tick(on_tick)
+            next_s += TICK_S
+            now_s = time.monotonic()
+            if now_s - next_s > _MOST_BEHIND_MS * TICK_S:
+                self.lost_ms += round((now_s - next_s) / TICK_S)
+                next_s = now_s
+            elif next_s > now_s:
+                select.select([self._master], [], [], next_s - now_s)  # a command is taken as soon as it is there
+                rest_s = next_s - time.monotonic()
+                if rest_s > 0.0:
+                    self._take_received()
+                    time.sleep(max(0.0, next_s - time.monotonic()))
+
+    def _tick(self, on_tick: OnTick | None) -> None:
+        self._take_received()
+        sent = self.cart.run(1)
+        if sent:
+            with contextlib.suppress(BlockingIOError):  # nobody reads: a real line loses its bytes too
+                os.write(self._master, sent)
+            if self._person is not None:
+                self._person.look(sent)
+        if self._person is not None:
+            self._person.act()
+        if on_tick is not None:
+            on_tick(self.cart)
+
+    def _take_received(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            data = os.read(self._master, 4096)
+            if data:
+                self.cart.receive(data)
+
+    def close(self) -> None:
+        """Take the port away. May be called twice."""
+        if self._master >= 0:
+            os.close(self._master)
+            os.close(self._slave)
+            self._master = -1
+            if self._link is not None:
+                self._link.unlink(missing_ok=True)
+            self.cart.close()
+
+    def __enter__(self) -> PtyCart:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Person:
+    """Does what a person at the cart would do, by what the firmware says of its state."""
+
+    def __init__(self, cart: VirtualCart, params: CartParams) -> None:
+        protocol = read_protocol()
+        self._cart = cart
+        self._lean_rad = params.start.pole_angle_rad / 2.0
+        self._decoder = FrameDecoder()
+        self._types = {protocol.messages[name].type: name for name in ("STATE", "EVENT")}
+        self._messages = protocol.messages
+        self._states = protocol.enums["cart_state"]
+        self._state = -1
+        self._since_ms = 0
+        self._holds = False
+
+    def look(self, sent: bytes) -> None:
+        """Read the state off what the firmware sends."""
+        for message in self._decoder.feed(sent):
+            name = self._types.get(message[0])
+            if name is None:
+                continue
+            state = self._messages[name].unpack(message)["state"]
+            if state != self._state:
+                self._state, self._since_ms = state, self._cart.time_ms
+                if self._holds:
+                    self._cart.let_go()
+                    self._holds = False
+
+    def act(self) -> None:
+        """Take the pole a moment after the state asks for it."""
+        if self._holds or self._cart.time_ms - self._since_ms < _WAIT_MS:
+            return
+        position_m = self._cart.true_state().cart_position_m
+        if self._state == self._states["READY"]:
+            self._cart.grab(State(position_m, 0.0, self._lean_rad, 0.0))
+            self._holds = True
+        elif self._state == self._states["DISARMED"]:
+            self._cart.grab(State(position_m, 0.0, 3.141592653589793, 0.0))
+            self._holds = True

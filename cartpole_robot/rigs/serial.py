@@ -1,0 +1,63 @@
+"""The serial rig: a cart on a serial port, or on a pseudo-terminal, with a person to raise its pole."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.signals import Measurement, State
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.link import Link
+from firmware_bridge.protocol import read_protocol
+from firmware_bridge.transport import SerialTransport
+
+_PINGS = 16
+
+
+class PersonHand:
+    """Tells a person on stderr what to do; implements `firmware_rig.Hand`."""
+
+    brings_cart = False
+
+    def raise_pole(self, start: State) -> None:
+        """Ask for the pole."""
+        print("hold the pole upright and still ...", file=sys.stderr, flush=True)
+
+    def let_go(self) -> None:
+        """Say that the controller has it."""
+        print("armed: let go", file=sys.stderr, flush=True)
+
+
+class SerialRig(FirmwareRig):
+    """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it."""
+
+    def __init__(self, cart: CartParams, port: str) -> None:
+        """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
+        try:
+            protocol = read_protocol()
+            transport = SerialTransport(port, protocol.constants["PROTOCOL_BAUD"])
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        self.link = Link(transport, protocol)
+        super().__init__(cart, self.link, PersonHand())
+
+    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The first measurement of an episode; the clocks are fitted to each other first. Raises `RigError`."""
+        try:
+            for _ in range(_PINGS):
+                self.link.ping()
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        return super().reset(start, rng)
+
+    def _measure(self, state: dict[str, int]) -> Measurement:
+        measurement = super()._measure(state)
+        taken_s = self.link.host_time_s(state["time_us"])
+        late_s = self.link.transport.clock() - taken_s
+        measurement.lateness_s = late_s if math.isfinite(late_s) else math.nan
+        return measurement

@@ -1,0 +1,157 @@
+"""One suite over every rig: what the environment and the runtime take for granted of whatever they step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.rigs.pty_cart import PtyCart
+from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.signals import NO_COUNT, TIME_MASK
+
+RIGS = ("sim gym", "sim", "virtual", "serial")
+
+
+def quick_cart() -> CartParams:
+    """`diy_arduino` that homes in a few seconds, for tests in real time."""
+    cart = load_cart("diy_arduino")
+    assert cart.firmware is not None
+    return dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, homing_speed_m_s=0.6, homing_duty=0.5))
+
+
+def serve(cart: CartParams, connection: Connection) -> None:
+    with PtyCart(cart) as served:
+        connection.send(served.path)
+        served.serve(until=connection.poll)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    """A virtual cart behind a pseudo-terminal, in a process of its own."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
+    process.start()
+    yield ours.recv()
+    ours.send("enough")
+    process.join(10.0)
+    assert process.exitcode == 0
+
+
+@pytest.fixture(params=RIGS)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    if request.param == "sim gym":
+        made = open_rig("sim", load_cart("gym"))
+    elif request.param == "serial":
+        made = open_rig(f"serial:{request.getfixturevalue('port')}", quick_cart())
+    else:
+        made = open_rig(request.param, quick_cart())
+    yield made
+    made.close()
+
+
+def test_first_measurement_is_near_the_start_at_tick_0(rig: Rig) -> None:
+    measured = start_rollout(rig, 3)
+    cart = rig.cart
+    assert measured.tick == 0
+    assert abs(measured.pole_angle_rad) <= cart.limits.arming_angle_rad
+    assert abs(measured.cart_position_m) < cart.limits.cart_position_m
+    assert abs(measured.cart_speed_m_s) < 0.1
+    assert measured.applied_duty == 0.0
+
+
+def test_ticks_and_the_carts_clock_count_control_periods(rig: Rig) -> None:
+    first = start_rollout(rig, 3)
+    begin_us = first.mcu_time_us
+    period_us = rig.cart.timing.control_period_us
+    for k in range(1, 6):
+        measured = rig.step(0.0)
+        assert measured.tick == k
+        assert (measured.mcu_time_us - begin_us) & TIME_MASK == pytest.approx(k * period_us, abs=0)
+
+
+def test_counts_are_the_state_in_the_encoders_units(rig: Rig) -> None:
+    start_rollout(rig, 3)
+    measured = rig.step(0.1)
+    encoders = rig.cart.encoders
+    if encoders is None:
+        assert measured.cart_counts == NO_COUNT
+        return
+    assert measured.cart_position_m == pytest.approx(measured.cart_counts / encoders.cart_counts_per_m)
+    assert measured.pole_angle_rad == pytest.approx(measured.pole_counts / encoders.pole_counts_per_rad)
+
+
+def test_duty_works_one_period_later_and_is_told_when_it_has(rig: Rig) -> None:
+    start_rollout(rig, 3)
+    asked = [0.2, -0.15, 0.1, -0.2]
+    applied = [rig.step(duty).applied_duty for duty in asked]
+    expected = asked if rig.cart.encoders is None else [0.0, *asked[:-1]]
+    assert applied == pytest.approx(expected, abs=1e-4)
+
+
+def test_duty_beyond_full_drive_is_full_drive(rig: Rig) -> None:
+    start_rollout(rig, 3)
+    rig.step(7.0)
+    assert rig.step(-math.inf).applied_duty == pytest.approx(1.0 if rig.cart.encoders else -1.0)
+
+
+def test_regulator_balances_and_every_tick_is_there(rig: Rig) -> None:
+    first = start_rollout(rig, 5)
+    rollout = run_rollout(rig, regulator_of(rig.cart), first, max_turns=150)
+    assert (rollout.turns, rollout.end, rollout.reason) == (150, RolloutEnd.DURATION, None)
+
+
+def test_fall_ends_the_episode_and_the_next_one_starts(rig: Rig) -> None:
+    env = CartPoleEnv(rig=rig)
+    for seed in range(2):
+        env.reset(seed=seed)
+        action = 0
+        turns = 0
+        terminated = False
+        while not terminated and turns < 100:
+            _, reward, terminated, truncated, info = env.step(action)
+            turns += 1
+        assert (terminated, truncated, reward) == (True, False, 1.0), info
+        assert 3 < turns < 60
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            env.step(0)
+
+
+def test_closed_rig_says_so_and_closes_twice(rig: Rig) -> None:
+    start_rollout(rig, 3)
+    rig.close()
+    rig.close()
+    with pytest.raises(RigError):
+        rig.step(0.1)
+    with pytest.raises(RigError):
+        start_rollout(rig, 3)
+
+
+def test_same_seed_same_rollout_on_a_rig_made_anew() -> None:
+    """Where nobody waits for a person: the simulated rigs, to the last bit."""
+    for name in ("sim", "virtual"):
+        runs: list[list[Any]] = []
+        for _ in range(2):
+            rig = open_rig(name, quick_cart())
+            controller = regulator_of(rig.cart)
+            measured = start_rollout(rig, 9)
+            states = []
+            for _ in range(50):
+                measured = rig.step(controller.duty(np.array(measured.state())))
+                states.append((measured.state(), measured.cart_counts, measured.applied_duty))
+            runs.append(states)
+            rig.close()
+        assert runs[0] == runs[1], name
