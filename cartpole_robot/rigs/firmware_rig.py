@@ -143,10 +143,19 @@ class FirmwareRig:
     def _make_ready(self) -> None:
         """Disarmed, without a fault, homed, and in the middle of the track where the hand does not bring the cart."""
         link = self._link
-        link.mode("DISARM")
-        link.mode("CLEAR")
+        try:
+            link.mode("DISARM")
+        except RefusedError as error:
+            if error.code != "BAD_SESSION":
+                raise
+            link.open()  # the cart has started anew; it is not homed, and homes again
+            self._configure()
         link.forget_states()
-        state = self._next_state()
+        state = self._next_state()  # what the cart sees now, not at the end of the last episode
+        if state["state"] == self._states["FAULT"]:
+            link.mode("CLEAR")
+            link.forget_states()
+            state = self._next_state()
         if state["state"] != self._states["READY"]:
             link.mode("HOME")
             state = self._wait_ready(HOMING_S)

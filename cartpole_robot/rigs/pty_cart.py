@@ -61,7 +61,7 @@ class PtyCart:
 
     def _tick(self, on_tick: OnTick | None) -> None:
         self._take_received()
-        sent = self.cart.run(1)
+        sent = self.cart.pass_ms()
         if sent:
             with contextlib.suppress(BlockingIOError):  # nobody reads: a real line loses its bytes too
                 os.write(self._master, sent)

@@ -98,6 +98,11 @@ class VirtualCart:
                 sent = self._run_free(end_ms - self.time_ms)
         return sent
 
+    def pass_ms(self) -> bytes:
+        """Let exactly one millisecond pass, for whoever keeps another clock; returns what the firmware has sent."""
+        sent = self.firmware.take()
+        return sent + self.run(1)
+
     def _run_free(self, most_ms: int) -> bytes:
         """The hot path: nobody holds the cart, and switches and line hardly ever have anything to say."""
         sent = b""
@@ -119,7 +124,7 @@ class VirtualCart:
         """The board's millisecond; returns the duty from now on, None with the bridge open."""
         self.time_ms = now_ms = self.time_ms + 1
         waiting = self._on_the_way
-        while waiting and waiting[0][0] < now_ms:
+        while waiting and waiting[0][0] <= now_ms:
             self.firmware.feed(waiting.popleft()[1])
         inputs = 0
         if not self._left_counts < cart_counts < self._right_counts:

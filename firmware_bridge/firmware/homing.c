@@ -88,13 +88,13 @@ static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const 
 }
 
 /* The pole's first clear swing after it hung still: a push to the left drags the hinge, and the counts go down. */
-static bool is_swing_wrong(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
+static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
 {
     const int32_t swung = inputs->pole_counts - homing->rest_pole;
-    if (homing->has_swung || size_of(swung) < SWING_COUNTS)
-        return false;
-    homing->has_swung = true;
-    return pushed < 0 ? swung > 0 : swung < 0;
+    if (homing->first_swing != 0 || size_of(swung) < SWING_COUNTS)
+        return;
+    homing->first_swing = swung < 0 ? -1 : 1;
+    homing->first_push = pushed;
 }
 
 static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs)
@@ -116,7 +116,10 @@ static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_me
     const uint8_t fault = check_leg(homing, inputs, limits, side);
     if (fault != FAULT_NONE)
         return fail(homing, fault);
-    if (is_swing_wrong(homing, inputs, side))
+    watch_first_swing(homing, inputs, side);
+    /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
+    if (size_of(inputs->cart_counts - homing->from_cart) > limits->travel_limit_counts / POLARITY_SHARE &&
+        homing->first_swing != homing->first_push)
         return fail(homing, FAULT_POLE_SIGN);
     return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
 }
@@ -180,7 +183,9 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
 {
     const int32_t swung = inputs->pole_counts - homing->rest_pole;
     const uint16_t expected_ms = limits->pole_half_period_ms;
-    if (homing->kicks > 0 && is_swing_wrong(homing, inputs, 1))
+    if (homing->kicks > 0)
+        watch_first_swing(homing, inputs, 1);
+    if (homing->first_swing != homing->first_push)
         return fail(homing, FAULT_POLE_SIGN);
     homing->crossing_ms++;
     homing->phase_ms++;

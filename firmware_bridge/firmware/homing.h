@@ -35,7 +35,7 @@ typedef struct {
     int32_t still_from;
     uint16_t still_ms;
     int32_t rest_pole; /* where it hung */
-    bool has_swung; /* the first swing had the right sign */
+    int8_t first_swing, first_push; /* the side of the pole's first clear swing, and of the push that made it */
     int8_t side;    /* of rest_pole the pole was last seen on */
     uint8_t crossings;
     uint8_t kicks;

@@ -1,0 +1,345 @@
+"""Wrong wires, stuck parts and lost links on the virtual cart: each a named fault, and the motor off."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import evaluate
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
+from cartpole_robot.runtime import start_rollout
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.link import Link
+
+ROOT = Path(__file__).parent.parent.parent
+HANGING = State(0.0, 0.0, math.pi, 0.0)
+
+
+def changed(section: str, name: str = "diy_arduino", **values: Any) -> CartParams:
+    cart = load_cart(name)
+    return dataclasses.replace(cart, **{section: dataclasses.replace(getattr(cart, section), **values)})
+
+
+class Tampered:
+    """A board between the cart and its firmware that changes what the firmware reads."""
+
+    def __init__(self, firmware: Any, change: Callable[[int, int, int, int], tuple[int, int, int, int]]) -> None:
+        self._firmware = firmware
+        self._change = change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._firmware, name)
+
+    def tick(self, *inputs: int) -> int | None:
+        drive: int | None = self._firmware.tick(*self._change(*inputs))
+        return drive
+
+
+def rig_on(virtual: VirtualCart, told: CartParams) -> FirmwareRig:
+    """A rig whose host believes `told` of the cart that is there."""
+    return FirmwareRig(told, Link(LockstepTransport(virtual)), SimulatedHand(virtual))
+
+
+def fault_at_start(virtual: VirtualCart, told: CartParams) -> str:
+    rig = rig_on(virtual, told)
+    with pytest.raises(RigError) as failure:
+        start_rollout(rig, 0)
+    state = virtual.true_state()
+    assert abs(state.cart_position_m) < 0.4801  # at most it leans on the end stop, creeping
+    for _ in range(600):
+        virtual.pass_ms()
+    assert virtual.true_state().cart_speed_m_s == pytest.approx(0.0, abs=0.02), "the motor is off"
+    rig.close()
+    assert "\n" not in str(failure.value)
+    return str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["diy_arduino", "quanser_ip02"])
+@pytest.mark.parametrize("position_m", [0.0, -0.3, 0.3, 0.38])
+def test_cart_finds_both_zeros_wherever_it_is_switched_on(name: str, position_m: float) -> None:
+    cart = load_cart(name)
+    virtual = VirtualCart(cart, start=HANGING._replace(cart_position_m=position_m))
+    rig = rig_on(virtual, cart)
+    measured = start_rollout(rig, 1)
+    true = virtual.true_state()
+    assert measured.cart_position_m == pytest.approx(true.cart_position_m, abs=0.002)
+    assert math.remainder(measured.pole_angle_rad - true.pole_angle_rad, 2.0 * math.pi) == pytest.approx(0.0, abs=0.004)
+    rig.close()
+
+
+def test_cart_on_its_left_switch_leaves_it_first() -> None:
+    cart = load_cart("diy_arduino")
+    virtual = VirtualCart(cart, start=HANGING._replace(cart_position_m=-0.474))
+    rig = rig_on(virtual, cart)
+    assert start_rollout(rig, 1).cart_position_m == pytest.approx(virtual.true_state().cart_position_m, abs=0.002)
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("wired", "fault"),
+    [
+        ({"is_motor_reversed": True}, "POLARITY"),
+        ({"is_cart_reversed": True}, "POLARITY"),
+        ({"is_motor_reversed": True, "is_cart_reversed": True}, "POLE_SIGN"),  # a mirror, in which the pole is wrong
+        ({"is_pole_reversed": True}, "POLE_SIGN"),
+    ],
+)
+def test_wrong_polarity_is_named_and_stops_before_the_end(wired: dict[str, bool], fault: str) -> None:
+    """The host is told of a wiring that the cart does not have."""
+    told = changed("firmware", **wired)
+    assert fault_at_start(VirtualCart(load_cart("diy_arduino")), told).startswith(f"{fault} at ")
+
+
+def test_pole_stuck_upright_is_named() -> None:
+    stuck = changed("friction", pole_coulomb_n_m=50.0)
+    for angle_rad in (0.0, 0.3):
+        virtual = VirtualCart(stuck, start=State(0.0, 0.0, angle_rad, 0.0))
+        assert fault_at_start(virtual, load_cart("diy_arduino")).startswith(("POLE_STUCK at ", "POLE_PERIOD at "))
+
+
+def test_pole_that_stands_upright_when_homing_begins_is_named() -> None:
+    """It balances on its friction, falls on the way, and does not swing about where it stood."""
+    resting = changed("friction", pole_coulomb_n_m=2e-3)
+    virtual = VirtualCart(resting, start=State(0.0, 0.0, 0.005, 0.0))
+    told = fault_at_start(virtual, load_cart("diy_arduino"))
+    assert told.startswith(("POLE_STUCK at ", "POLE_PERIOD at ", "POLE_SIGN at "))
+
+
+def test_pole_of_another_length_is_named() -> None:
+    body = load_cart("diy_arduino").pole_cart
+    longer = changed("pole_cart", pole_half_length_m=0.6, pole_inertia_kg_m2=body.pole_inertia_kg_m2 * 2.4**2)
+    assert fault_at_start(VirtualCart(longer), load_cart("diy_arduino")).startswith("POLE_PERIOD at ")
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (lambda x, p, i, mv: (0, p, i, mv), ("CART_STUCK", "END_SWITCH", "HOMING_SWITCH")),
+        (lambda x, p, i, mv: (x & 1, p, i, mv), ("CART_STUCK",)),
+        (lambda x, p, i, mv: (x, 0, i, mv), ("POLE_STUCK",)),
+        (lambda x, p, i, mv: (x, p, i & ~2, mv), ("CART_STUCK", "HOMING_TRAVEL")),
+        (lambda x, p, i, mv: (x, p, i & ~1, mv), ("CART_STUCK", "HOMING_TRAVEL")),
+        (lambda x, p, i, mv: (x, p, 3, mv), ("HOMING_SWITCH",)),
+        (lambda x, p, i, mv: (x, p, i | 1, mv), ("CART_STUCK", "HOMING_TRAVEL", "HOMING_SWITCH")),
+        (lambda x, p, i, mv: (x, p, i, 3000), ("the cart refuses HOME: UNHEALTHY: SUPPLY_LOW",)),
+        (lambda x, p, i, mv: (x, p, i | 4, mv), ("ESTOP", "the cart refuses CLEAR: UNHEALTHY: ESTOP")),
+    ],
+)
+def test_cut_wires_and_stuck_switches_end_homing_by_name(
+    change: Callable[[int, int, int, int], tuple[int, int, int, int]], faults: tuple[str, ...]
+) -> None:
+    virtual = VirtualCart(load_cart("diy_arduino"))
+    virtual.firmware = Tampered(virtual.firmware, change)  # type: ignore[assignment]
+    assert fault_at_start(virtual, load_cart("diy_arduino")).startswith(faults)
+
+
+def running_rig() -> tuple[VirtualRig, Any, Any]:
+    rig = VirtualRig(load_cart("diy_arduino"))
+    return rig, regulator_of(rig.cart), start_rollout(rig, 2)
+
+
+def drive_until_fault(rig: VirtualRig, controller: Any, measured: Any, most: int = 200) -> str:
+    try:
+        for _ in range(most):
+            measured = rig.step(controller.duty(np.array(measured.state())))
+    except RigError as error:
+        return str(error)
+    return pytest.fail("nothing happened")
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (lambda x, p, i, mv, at: (at[0], p, i, mv), ("CART_STUCK",)),
+        (lambda x, p, i, mv, at: (at[0] + (x & 1), p, i, mv), ("CART_STUCK",)),
+        (lambda x, p, i, mv, at: (x, at[1], i, mv), ("POLE_STILL", "TRAVEL_LIMIT")),
+        (lambda x, p, i, mv, at: (x + 500, p, i, mv), ("CART_ENCODER",)),
+        (lambda x, p, i, mv, at: (x, p - 700, i, mv), ("POLE_ENCODER",)),
+        (lambda x, p, i, mv, at: (x, p, i | 1, mv), ("END_SWITCH",)),
+        (lambda x, p, i, mv, at: (x, p, i | 4, mv), ("ESTOP",)),
+        (lambda x, p, i, mv, at: (x, p, i, 8000), ("SUPPLY_LOW",)),
+        (lambda x, p, i, mv, at: (x, p, i, 17000), ("SUPPLY_HIGH",)),
+    ],
+)
+def test_fault_while_balancing_is_named_within_50_mm_of_travel(
+    change: Callable[..., Any], faults: tuple[str, ...]
+) -> None:
+    rig, controller, measured = running_rig()
+    for _ in range(50):
+        measured = rig.step(controller.duty(np.array(measured.state())))
+    virtual = rig.virtual_cart
+    zeros = virtual._cart_zero, virtual._pole_zero
+    state = virtual.true_state()
+    at = (round(state.cart_position_m * 5555.6) - zeros[0], round(state.pole_angle_rad * 2400 / 2 / math.pi) - zeros[1])
+    virtual.firmware = Tampered(virtual.firmware, lambda x, p, i, mv: change(x, p, i, mv, at))
+    begin_m = state.cart_position_m
+    told = drive_until_fault(rig, controller, measured)
+    assert told.startswith(tuple(f"{fault} at " for fault in faults)), told
+    assert abs(virtual.true_state().cart_position_m - begin_m) < 0.05
+    for _ in range(500):
+        virtual.pass_ms()
+    assert abs(virtual.true_state().cart_position_m - begin_m) < 0.1
+    assert abs(virtual.true_state().cart_speed_m_s) < 0.01
+    rig.close()
+
+
+def test_silent_host_stops_the_motor_within_its_deadline() -> None:
+    rig, controller, measured = running_rig()
+    for _ in range(20):
+        measured = rig.step(controller.duty(np.array(measured.state())))
+    measured = rig.step(0.1)
+    virtual = rig.virtual_cart
+    for _ in range(39):  # 20 ms have passed since that command
+        virtual.pass_ms()
+    assert virtual._drive == pytest.approx(0.1, abs=1e-4)
+    virtual.pass_ms()
+    assert virtual._drive == 0.0  # shorted: it brakes
+    assert drive_until_fault(rig, controller, measured).startswith("COMMAND_TIMEOUT at ")
+    rig.close()
+
+
+def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
+    rig, controller, measured = running_rig()
+    measured = rig.step(0.1)
+    rig.virtual_cart.firmware.restart(8)
+    told = drive_until_fault(rig, controller, measured)
+    assert told.startswith("no measurement for 0.5 s")  # nobody has said hello to the new one
+    assert rig.virtual_cart._drive is None
+    begin_ms = rig.virtual_cart.time_ms
+    rig.virtual_cart._simulated.place(HANGING)
+    assert start_rollout(rig, 3).tick == 0
+    assert rig.virtual_cart.time_ms - begin_ms > 5000, "it was homed again"
+    rig.close()
+
+
+def test_emergency_stop_frame_needs_no_session() -> None:
+    rig, controller, measured = running_rig()
+    measured = rig.step(0.1)
+    rig._link.session = 4711
+    rig._link.post_mode("ESTOP")
+    rig._link.session = 1
+    rig.virtual_cart.pass_ms()
+    assert rig.virtual_cart._drive == 0.0
+    assert drive_until_fault(rig, controller, measured).startswith("ESTOP at ")
+    rig.close()
+
+
+def test_fault_in_an_episode_truncates_it_and_the_next_one_starts() -> None:
+    env = CartPoleEnv(rig="virtual", cart="diy_arduino")
+    env.reset(seed=0)
+    env._rig.virtual_cart.is_estop_pressed = True  # type: ignore[attr-defined]
+    _, reward, terminated, truncated, info = env.step(0)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["fault"].startswith("ESTOP at ")
+    with pytest.raises(RigError, match="refuses CLEAR: UNHEALTHY: ESTOP"):
+        env.reset(seed=1)
+    env._rig.virtual_cart.is_estop_pressed = False  # type: ignore[attr-defined]
+    env.reset(seed=1)
+    assert not env.step(0)[3]
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("cart", "told"),
+    [("gym", r"no \[encoders\] section"), ("sensorsini", "firmware")],
+)
+def test_cart_that_no_firmware_can_drive_is_refused(cart: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        VirtualRig(load_cart(cart))
+
+
+def test_virtual_rig_behaves_as_the_simulated_one() -> None:
+    """The regulator on the same 20 starts: reversals and RMS within 5 %."""
+    cart = load_cart("diy_arduino")
+    found = []
+    for name in ("sim", "virtual"):
+        env = CartPoleEnv(rig=name, cart=cart)
+        controller = regulator_of(cart)
+        found.append(
+            evaluate(
+                controller.duty,
+                env,
+                episodes=20,
+                first_seed=2_000_000,
+                max_turns=500,
+                step=env.step_duty,
+                on_reset=controller.reset,
+            )
+        )
+        env.close()
+    simulated, virtual = found
+    assert simulated.mean_turns == virtual.mean_turns == 500.0
+    for name in ("rms_position_m", "rms_angle_rad", "reversals_per_turn"):
+        assert getattr(virtual, name) == pytest.approx(getattr(simulated, name), rel=0.05), name
+
+
+TELEMETRY = """
+import numpy as np
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.runtime import run_rollout, start_rollout
+rig = VirtualRig(load_cart("diy_arduino"))
+for seed in (5, 6):
+    run_rollout(rig, regulator_of(rig.cart), start_rollout(rig, seed), max_turns=300)
+print(rig.telemetry_sha256)
+"""
+
+
+def test_same_seed_sends_the_same_bytes_in_two_processes() -> None:
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", TELEMETRY], capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout.strip()
+        for _ in range(2)
+    }
+    assert len(digests) == 1
+    assert digests != {hashlib.sha256().hexdigest()}
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 0.004, 0.0195])
+def test_command_within_its_period_works_at_the_next_tick(latency_s: float) -> None:
+    rig = VirtualRig(changed("delay", latency_s=latency_s))
+    start_rollout(rig, 0)
+    applied = [rig.step(duty).applied_duty for duty in (0.2, 0.1, -0.2)]
+    assert applied == pytest.approx([0.0, 0.2, 0.1], abs=1e-4)
+    rig.close()
+
+
+def test_randomized_virtual_cart_balances_under_the_limits_of_the_nominal_one(tmp_path: Path) -> None:
+    ranges = tmp_path / "ranges.toml"
+    ranges.write_text(
+        "format = 1\n[motor]\nstall_force_n = { factor = [0.8, 1.2] }\n"
+        "[pole_cart]\npole_half_length_m = { factor = [0.8, 1.2] }\n"
+    )
+    env = CartPoleEnv(rig="virtual", cart="diy_arduino", randomization=ranges)
+    controller = regulator_of(load_cart("diy_arduino"))
+    result = evaluate(
+        controller.duty,
+        env,
+        episodes=5,
+        first_seed=1,
+        max_turns=200,
+        step=env.step_duty,
+        on_reset=controller.reset,
+    )
+    assert result.mean_turns == 200.0
+    assert env.episode_cart.pole_cart != load_cart("diy_arduino").pole_cart
+    env.close()
