@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import time
@@ -39,8 +40,9 @@ class PtyCart:
         self._link = link
         if link is not None:
             link.symlink_to(self.path)
-        self._person = _Person(self.cart, cart) if has_hand else None
+        self.person = SimulatedPerson(self.cart, cart) if has_hand else None
         self.lost_ms = 0
+        self.last_received_ms = 0  # of the cart's time
 
     def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
         """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each."""
@@ -65,10 +67,10 @@ class PtyCart:
         if sent:
             with contextlib.suppress(BlockingIOError):  # nobody reads: a real line loses its bytes too
                 os.write(self._master, sent)
-            if self._person is not None:
-                self._person.look(sent)
-        if self._person is not None:
-            self._person.act()
+            if self.person is not None:
+                self.person.look(sent)
+        if self.person is not None:
+            self.person.act()
         if on_tick is not None:
             on_tick(self.cart)
 
@@ -76,6 +78,7 @@ class PtyCart:
         with contextlib.suppress(BlockingIOError, OSError):
             data = os.read(self._master, 4096)
             if data:
+                self.last_received_ms = self.cart.time_ms
                 self.cart.receive(data)
 
     def close(self) -> None:
@@ -95,8 +98,13 @@ class PtyCart:
         self.close()
 
 
-class _Person:
-    """Does what a person at the cart would do, by what the firmware says of its state."""
+class SimulatedPerson:
+    """Does what a person at the cart would do, by what the firmware says of its state.
+
+    With `position_m` it also takes the cart there while it raises the pole.
+    """
+
+    position_m: float | None = None
 
     def __init__(self, cart: VirtualCart, params: CartParams) -> None:
         protocol = read_protocol()
@@ -129,8 +137,10 @@ class _Person:
             return
         position_m = self._cart.true_state().cart_position_m
         if self._state == self._states["READY"]:
+            if self.position_m is not None:
+                position_m = self.position_m
             self._cart.grab(State(position_m, 0.0, self._lean_rad, 0.0))
             self._holds = True
         elif self._state == self._states["DISARMED"]:
-            self._cart.grab(State(position_m, 0.0, 3.141592653589793, 0.0))
+            self._cart.grab(State(position_m, 0.0, math.pi, 0.0))
             self._holds = True

@@ -28,8 +28,9 @@ _FULL = 1.0 / 32767.0  # PROTOCOL_DUTY_ONE
 class VirtualCart:
     """One cart; `run` lets time pass.
 
-    `receive` takes bytes, which reach the firmware after the cart's latency. Before it is
-    homed its pole hangs still, somewhere along the track. `supply_mv` and `is_estop_pressed` may be set at any time.
+    `receive` takes bytes, which reach the firmware after the cart's latency. Before it is homed its pole hangs still,
+    somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv` and
+    `is_estop_pressed` may be set at any time.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class VirtualCart:
         self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
         self.time_ms = 0
-        self._drive: float | None = None
+        self.drive: float | None = None
         self._hand: _Hand | None = None
         self._delay = cart.delay
         self._rng = np.random.default_rng(0)
@@ -117,7 +118,7 @@ class VirtualCart:
 
         firmware = self.firmware
         has_sent, take = firmware.has_sent, firmware.take
-        self._simulated.run_under(tick, self._drive, most_ms)
+        self._simulated.run_under(tick, self.drive, most_ms)
         return sent
 
     def _tick(self, cart_counts: int, pole_counts: int) -> float | None:
@@ -132,7 +133,7 @@ class VirtualCart:
         if self.is_estop_pressed:
             inputs |= _ESTOP
         drive = self.firmware.tick(cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv)
-        self._drive = result = None if drive is None else drive * _FULL
+        self.drive = result = None if drive is None else drive * _FULL
         return result
 
     def grab(self, start: State) -> None:

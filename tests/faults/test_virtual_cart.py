@@ -208,9 +208,9 @@ def test_silent_host_stops_the_motor_within_its_deadline() -> None:
     virtual = rig.virtual_cart
     for _ in range(39):  # 20 ms have passed since that command
         virtual.pass_ms()
-    assert virtual._drive == pytest.approx(0.1, abs=1e-4)
+    assert virtual.drive == pytest.approx(0.1, abs=1e-4)
     virtual.pass_ms()
-    assert virtual._drive == 0.0  # shorted: it brakes
+    assert virtual.drive == 0.0  # shorted: it brakes
     assert drive_until_fault(rig, controller, measured).startswith("COMMAND_TIMEOUT at ")
     rig.close()
 
@@ -221,7 +221,7 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     rig.virtual_cart.firmware.restart(8)
     told = drive_until_fault(rig, controller, measured)
     assert told.startswith("no measurement for 0.5 s")  # nobody has said hello to the new one
-    assert rig.virtual_cart._drive is None
+    assert rig.virtual_cart.drive is None
     begin_ms = rig.virtual_cart.time_ms
     rig.virtual_cart._simulated.place(HANGING)
     assert start_rollout(rig, 3).tick == 0
@@ -236,7 +236,7 @@ def test_emergency_stop_frame_needs_no_session() -> None:
     rig._link.post_mode("ESTOP")
     rig._link.session = 1
     rig.virtual_cart.pass_ms()
-    assert rig.virtual_cart._drive == 0.0
+    assert rig.virtual_cart.drive == 0.0
     assert drive_until_fault(rig, controller, measured).startswith("ESTOP at ")
     rig.close()
 
