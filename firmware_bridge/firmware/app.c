@@ -177,6 +177,15 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t *detail)
         if (code == ACK_DONE)
             homing_begin(&app->homing, &app->inputs, mode == MODE_CENTRE);
         return code;
+    case MODE_JOG_LEFT:
+    case MODE_JOG_RIGHT:
+        if (safety->state == CART_HOMING && app->homing.phase == HOMING_JOG)
+            code = ACK_DONE; /* on with it */
+        else
+            code = safety_begin_jogging(safety, &app->inputs, detail);
+        if (code == ACK_DONE)
+            homing_jog(&app->homing, &app->inputs, mode == MODE_JOG_LEFT ? -1 : 1);
+        return code;
     case MODE_CLEAR:
         return safety_clear(safety, &app->inputs, detail);
     default:
@@ -365,6 +374,9 @@ static int16_t wanted(app_t *app)
     const int16_t want = homing_tick(&app->homing, &app->inputs, &safety->limits);
     if (app->homing.phase == HOMING_FAILED) {
         safety_trip(safety, app->homing.fault);
+    } else if (app->homing.phase == HOMING_DONE && app->homing.jog_side != 0) {
+        app->homing.jog_side = 0;
+        safety_disarm(safety);
     } else if (app->homing.phase == HOMING_DONE) {
         if (!app->homing.is_centring_only) {
             app->cart_zero = (int32_t)((uint32_t)app->cart_zero + (uint32_t)homing_centre(&app->homing));

@@ -217,6 +217,22 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
     return 0;
 }
 
+void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side)
+{
+    if (homing->phase != HOMING_JOG || homing->jog_side != side)
+        enter(homing, HOMING_JOG, inputs);
+    homing->jog_side = side;
+    homing->phase_ms = 0;
+}
+
+static int16_t jog(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (++homing->phase_ms <= JOG_MS)
+        return creep(homing, inputs, limits, homing->jog_side, limits->homing_speed_counts_s);
+    homing->phase = HOMING_DONE;
+    return 0;
+}
+
 int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     switch (homing->phase) {
@@ -235,6 +251,8 @@ int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_m
         return go_to_centre(homing, inputs, limits);
     case HOMING_SWING:
         return watch_swing(homing, inputs, limits);
+    case HOMING_JOG:
+        return jog(homing, inputs, limits);
     default:
         return 0;
     }

@@ -20,6 +20,7 @@ enum homing_phase {
     HOMING_RIGHT,
     HOMING_CENTRE,
     HOMING_SWING,    /* watch the pole swing */
+    HOMING_JOG,      /* creep where a person wants it */
     HOMING_DONE,
     HOMING_FAILED
 };
@@ -28,6 +29,7 @@ typedef struct {
     uint8_t phase; /* enum homing_phase */
     uint8_t fault; /* why it failed */
     bool is_centring_only;
+    int8_t jog_side;
     uint16_t phase_ms;
     int16_t drive_q15; /* size of the push that keeps the speed */
     int32_t from_cart; /* where the leg began */
@@ -45,6 +47,9 @@ typedef struct {
 
 /* `cart_counts` as in safety_inputs_t. */
 void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centring_only);
+
+/* Creeps to `side` for JOG_MS; again while it does, and it goes on for as long. */
+void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side);
 
 /* One safety tick; returns the duty it would like. Ends in HOMING_DONE or HOMING_FAILED. */
 int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits);

@@ -28,6 +28,7 @@
 #define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
 #define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */
 #define HOMING_MOST_MS 180000UL
+#define JOG_MS 250         /* how long one request to jog lasts */
 #define HEAT_SHIFT 14      /* the motor's heat follows duty^2 with a time constant of 2^14 ms, 16 s */
 
 #endif

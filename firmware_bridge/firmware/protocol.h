@@ -74,7 +74,9 @@ enum mode {
     MODE_HOME = 2,
     MODE_CENTRE = 3,
     MODE_ESTOP = 4, /* needs no session */
-    MODE_CLEAR = 5
+    MODE_CLEAR = 5,
+    MODE_JOG_LEFT = 6, /* creep that way for a moment; asked for again while a key is held */
+    MODE_JOG_RIGHT = 7
 };
 
 enum ack_code {

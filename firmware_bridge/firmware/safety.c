@@ -132,6 +132,15 @@ uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, u
     return begin_homing(safety, inputs, detail);
 }
 
+uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    if (!safety->is_configured)
+        return ACK_NO_LIMITS;
+    if (safety->state != CART_DISARMED && safety->state != CART_READY)
+        return ACK_NOT_NOW;
+    return begin_homing(safety, inputs, detail);
+}
+
 uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
 {
     if (safety->state != CART_FAULT)

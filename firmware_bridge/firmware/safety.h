@@ -66,6 +66,7 @@ uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *de
 uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 void safety_disarm(safety_t *safety);
 
