@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
+from cartpole_robot.rig_commands import add_rig_verbs
+from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -73,6 +74,7 @@ def _train(arguments: argparse.Namespace) -> int:
             steps=arguments.steps, learner=Learner(arguments.learner) if arguments.learner else None
         )
         cart = load_cart("gym" if arguments.cart is None else arguments.cart)
+        check_may_move(arguments.rig, may_move=arguments.arm)
         seed = arguments.seed or 0
         check_seed(seed)
         from cartpole_robot.simulation.randomization import load_randomization
@@ -108,6 +110,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.judging import JudgingRequest, judge, judgement_text
 
     record = judge(
@@ -128,6 +131,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
+    check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.recording_summary import recording_summary, recording_text
     from cartpole_robot.rollout import RolloutRequest, record_rollout
 
@@ -241,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
     )
+    train.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     train.add_argument("--json", action="store_true", help="print the summary as JSON")
     train.set_defaults(run=_train, extra="train")
 
@@ -264,6 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
     )
+    evaluate.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.set_defaults(run=_evaluate, extra="sim")
 
@@ -284,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--seed", type=_count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
     record.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
     record.add_argument("--randomize", type=Path, metavar="FILE", help="draw the cart from these ranges, by the seed")
+    record.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     record.add_argument("--json", action="store_true", help="print the figures as JSON")
     record.set_defaults(run=_record, extra="sim")
 
@@ -297,6 +304,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--out", type=Path, metavar="PNG", help="picture to write (default: FILE.png, written anew)")
     show.add_argument("--json", action="store_true", help="print the figures as JSON")
     show.set_defaults(run=_show, extra="report")
+
+    add_rig_verbs(verbs)
 
     carts = _verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")
     carts.add_argument("--json", action="store_true", help="print as JSON")

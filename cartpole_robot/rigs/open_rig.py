@@ -21,6 +21,12 @@ def check_rig_name(rig: str) -> None:
         raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
+def check_may_move(rig: str, *, may_move: bool) -> None:
+    """Nothing where nothing real moves, or it may; else `UsageError`: on the command line a real cart needs --arm."""
+    if rig.startswith(SERIAL) and not may_move:
+        raise UsageError(f"rig {rig!r} moves a real cart; keep clear of it and add --arm")
+
+
 def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
     """The rig called `rig`, driving `cart`; with `randomization` a simulated one draws its cart for each episode.
 

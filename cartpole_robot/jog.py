@@ -1,0 +1,110 @@
+"""Moving the cart by keys: it creeps while an arrow is held, and stops a quarter of a second after it is let go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from firmware_bridge.errors import BridgeError, RefusedError
+from firmware_bridge.link import Link
+from firmware_bridge.protocol import read_protocol
+from firmware_bridge.transport import SerialTransport
+
+_LEFT_KEYS, _RIGHT_KEYS, _END_KEYS = ("\x1b[D", "a", "h"), ("\x1b[C", "d", "l"), ("q", "\x1b", "\x03", "\x04")
+_DRAW_S = 0.1
+
+
+def jog(cart: CartParams, port: str) -> None:
+    """Let a person move the cart on `port`, until q. Raises `UsageError` without a terminal, and `RigError`."""
+    if not sys.stdin.isatty():
+        raise UsageError("jog reads keys and needs a terminal; run it in one")
+    protocol = read_protocol()
+    try:
+        link = Link(SerialTransport(port, protocol.constants["PROTOCOL_BAUD"]), protocol)
+    except BridgeError as error:
+        raise RigError(str(error)) from None
+    try:
+        link.open()
+        link.mode("CLEAR")
+        link.configure(cfg_fields(cart, protocol))
+        print("left and right arrow (or a and d) move the cart, q ends", file=sys.stderr)
+        with _raw_terminal():
+            _loop(link, cart)
+    except BridgeError as error:
+        raise RigError(str(error)) from None
+    finally:
+        print(file=sys.stderr)
+        with contextlib.suppress(BridgeError):  # the firmware stops by itself a quarter of a second after the last key
+            link.mode("DISARM")
+        link.close()
+
+
+def _loop(link: Link, cart: CartParams) -> None:
+    encoders, _ = encoders_and_settings(cart)
+    drawn_s = 0.0
+    note = ""
+    while True:
+        key = _key()
+        if key in _END_KEYS:
+            return
+        if key in _LEFT_KEYS or key in _RIGHT_KEYS:
+            try:
+                link.mode("JOG_LEFT" if key in _LEFT_KEYS else "JOG_RIGHT")
+                note = ""
+            except RefusedError as error:
+                note = str(error)
+        state = link.newest_state(link.transport.clock() + 0.2)
+        now_s = time.monotonic()
+        if state is not None and now_s - drawn_s > _DRAW_S:
+            drawn_s = now_s
+            name = link.protocol.enums["cart_state"](state["state"]).name
+            fault = link.protocol.enums["fault"](state["fault"]).name
+            flags = link.protocol.enums["input_flag"]
+            closed = [
+                side
+                for side, bit in (("left", "LEFT_SWITCH"), ("right", "RIGHT_SWITCH"))
+                if state["inputs"] & flags[bit]
+            ]
+            line = (
+                f"cart {state['cart_counts'] / encoders.cart_counts_per_m * 1000.0:+8.1f} mm   "
+                f"pole {state['pole_counts'] / encoders.pole_counts_per_rad:+6.2f} rad   {name}"
+                f"{'' if fault == 'NONE' else ' ' + fault}   switch: {' and '.join(closed) or 'none'}   {note}"
+            )
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _key() -> str:
+    """The newest key that was pressed, empty where none was."""
+    file = sys.stdin.fileno()
+    key = ""
+    while select.select([file], [], [], 0.0)[0]:
+        data = os.read(file, 64).decode(errors="ignore")
+        if not data:
+            return "q"
+        for known in (*_LEFT_KEYS, *_RIGHT_KEYS, *_END_KEYS):
+            if data.endswith(known):
+                key = known
+                break
+    return key
+
+
+@contextmanager
+def _raw_terminal() -> Iterator[None]:
+    file = sys.stdin.fileno()
+    before = termios.tcgetattr(file)
+    try:
+        tty.setcbreak(file)
+        yield
+    finally:
+        termios.tcsetattr(file, termios.TCSADRAIN, before)

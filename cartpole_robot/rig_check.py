@@ -1,0 +1,189 @@
+"""Whether a rig is fit to be driven: one plain yes or no after the other, and what to do about each no."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cartpole_robot.errors import RunError
+from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.firmware_rig import HOMING_S
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.faults import FAULTS
+from firmware_bridge.link import CartSays, Link
+from firmware_bridge.protocol import read_protocol
+from firmware_bridge.transport import SerialTransport
+
+PINGS = 50
+HAND_S = 20.0
+_HAND_MOVE_M = 0.01
+_HAND_TURN_RAD = 0.3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing looked at: `is_fine` is None where it was left out, `told` says what was found or what to do."""
+
+    name: str
+    is_fine: bool | None
+    told: str
+
+
+@dataclass(frozen=True)
+class RigCheck:
+    """What to check: with `may_move` homing too, with `has_person` the encoders by hand."""
+
+    cart: CartParams
+    port: str
+    may_move: bool
+    has_person: bool
+    on_step: Callable[[Step], None]
+    steps: list[Step] = field(default_factory=list)
+
+    def run(self) -> bool:
+        """Whether everything is fine; ends at the first thing that makes the rest pointless. The motor ends off."""
+        protocol = read_protocol()
+        try:
+            transport = SerialTransport(self.port, protocol.constants["PROTOCOL_BAUD"])
+        except BridgeError as error:
+            self._say("port", False, str(error))
+            return False
+        low = "low-latency mode on" if transport.has_low_latency else "the port has no low-latency mode: a few ms more"
+        self._say("port", True, f"{self.port} opens, {low}")
+        link = Link(transport, protocol)
+        try:
+            self._look(link)
+        except BridgeError as error:
+            self._say("link", False, str(error))
+        finally:
+            with _whatever_comes():
+                link.mode("DISARM")
+            link.close()
+        return all(step.is_fine is not False for step in self.steps)
+
+    def _look(self, link: Link) -> None:
+        hello = link.open()
+        self._say(
+            "firmware",
+            True,
+            f"protocol {hello['protocol_hash'] & 0xFFFF:04x}, build {hello['firmware_id']:08x}, "
+            f"session {hello['session']}",
+        )
+        trips_ms = sorted(link.ping() * 1000.0 for _ in range(PINGS))
+        self._say("round trip", True, f"{trips_ms[PINGS // 2]:.2f} ms median, {trips_ms[-1]:.2f} ms worst of {PINGS}")
+        link.mode("CLEAR")
+        link.configure(cfg_fields(self.cart, link.protocol))
+        self._say("limits", True, "the firmware holds this cart's")
+        if not self._inputs(link):
+            return
+        self._by_hand(link)
+        self._home(link)
+        health = link.health()
+        bad = {name: health[name] for name in ("frame_errors", "missed_ticks", "cart_illegal", "pole_illegal")}
+        told = ", ".join(f"{name} {number}" for name, number in bad.items())
+        self._say("counters", not any(bad.values()), told if any(bad.values()) else "no errors, no missed tick")
+
+    def _inputs(self, link: Link) -> bool:
+        state = self._state(link)
+        flag = link.protocol.enums["input_flag"]
+        _, settings = encoders_and_settings(self.cart)
+        is_pressed = bool(state["inputs"] & flag["ESTOP"])
+        self._say(
+            "emergency stop", not is_pressed, "pressed, or its wire is cut; release it" if is_pressed else "released"
+        )
+        both = flag["LEFT_SWITCH"] | flag["RIGHT_SWITCH"]
+        are_both = state["inputs"] & both == both
+        self._say(
+            "end switches", not are_both, "both closed; check their wires" if are_both else "at most one is closed"
+        )
+        volts = state["supply_mv"] / 1000.0
+        in_range = settings.supply_min_v <= volts <= settings.supply_max_v
+        expected = f"expected {settings.supply_min_v:g} to {settings.supply_max_v:g} V"
+        self._say("supply", in_range, f"{volts:.1f} V" if in_range else f"{volts:.1f} V, {expected}; check the supply")
+        return not is_pressed and not are_both and in_range
+
+    def _by_hand(self, link: Link) -> None:
+        encoders, _ = encoders_and_settings(self.cart)
+        moves = (
+            (
+                "cart encoder",
+                "cart_counts",
+                "push the cart a few cm to the RIGHT",
+                _HAND_MOVE_M * encoders.cart_counts_per_m,
+            ),
+            (
+                "pole encoder",
+                "pole_counts",
+                "swing the hanging pole to the LEFT",
+                _HAND_TURN_RAD * encoders.pole_counts_per_rad,
+            ),
+        )
+        for name, signal, wish, least in moves:
+            if not self.has_person:
+                self._say(name, None, "not checked by hand (nobody is at the terminal); homing checks it")
+                continue
+            print(f"        {wish} ...", file=sys.stderr, flush=True)
+            moved = self._moved(link, signal, least)
+            if abs(moved) < least:
+                self._say(name, False, f"{moved} counts in {HAND_S:g} s; check its wires and its coupling")
+            elif moved < 0:
+                key = "is_cart_reversed" if signal == "cart_counts" else "is_pole_reversed"
+                self._say(name, False, f"counts the wrong way; set firmware.{key} in the cart file, or swap A and B")
+            else:
+                self._say(name, True, f"counts the right way ({moved:+d})")
+
+    def _moved(self, link: Link, signal: str, least: float) -> int:
+        """By how many counts a person has moved it, as soon as that is enough."""
+        begin = self._state(link)[signal]
+        deadline_s = link.transport.clock() + HAND_S
+        moved = 0
+        while abs(moved) < least and link.transport.clock() < deadline_s:
+            moved = self._state(link)[signal] - begin
+        return moved
+
+    def _home(self, link: Link) -> None:
+        name = "homing: motor, switches, pole's swing"
+        if not self.may_move:
+            self._say(name, None, "not checked: it moves the cart, which needs --arm")
+            return
+        print("        homing: let the pole hang still, and keep clear of the cart ...", file=sys.stderr, flush=True)
+        link.mode("HOME")
+        states = link.protocol.enums["cart_state"]
+        deadline_s = link.transport.clock() + HOMING_S
+        state = self._state(link)
+        while state["state"] == states["HOMING"] and link.transport.clock() < deadline_s:
+            state = self._state(link)
+        if state["state"] == states["READY"]:
+            self._say(name, True, "both zeros are known")
+        else:
+            fault = link.protocol.enums["fault"](state["fault"]).name
+            self._say(name, False, f"{fault}: {FAULTS.get(fault, 'it did not end')}")
+
+    def _state(self, link: Link) -> CartSays:
+        link.forget_states()
+        state = link.newest_state(link.transport.clock() + 1.0)
+        if state is None:
+            raise BridgeError("no measurement for 1 s; check the cable")
+        return state
+
+    def _say(self, name: str, is_fine: bool | None, told: str) -> None:
+        step = Step(name, is_fine, told)
+        self.steps.append(step)
+        self.on_step(step)
+
+
+def step_text(step: Step) -> str:
+    """One line: yes, NO or a dash, what was looked at, what was found or what to do."""
+    answer = {True: "yes", False: "NO", None: "-"}[step.is_fine]
+    return f"  {answer:<4}{step.name:<38} {step.told}"
+
+
+@contextmanager
+def _whatever_comes() -> Iterator[None]:
+    try:
+        yield
+    except (BridgeError, RunError):
+        return

@@ -1,0 +1,49 @@
+"""The serial ports of this machine, and which of them have a cart."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from serial.tools import list_ports as pyserial_ports
+
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.link import Link
+from firmware_bridge.protocol import read_protocol
+from firmware_bridge.transport import SerialTransport
+
+_PROBE_S = 2.5  # a boot loader listens for up to two seconds first
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port: its path, what the system says of it, whether a cart answers (None: not asked), and that in words."""
+
+    path: str
+    description: str
+    has_cart: bool | None
+    told: str
+
+
+def list_ports(*, probe: bool) -> list[Port]:
+    """The ports, sorted; with `probe` each is opened and asked, which resets an Arduino Uno and disarms a cart."""
+    return [
+        probed(port.device, port.description) if probe else Port(port.device, port.description, None, "")
+        for port in sorted(pyserial_ports.comports())
+    ]
+
+
+def probed(path: str, description: str = "") -> Port:
+    """The port at `path`, asked whether a cart is behind it."""
+    protocol = read_protocol()
+    try:
+        transport = SerialTransport(path, protocol.constants["PROTOCOL_BAUD"])
+    except BridgeError as error:
+        return Port(path, description, None, str(error).removeprefix(f"{path}: "))
+    with contextlib.closing(Link(transport, protocol)) as link:
+        try:
+            hello = link.open(_PROBE_S)
+        except BridgeError as error:
+            return Port(path, description, False, str(error))
+    state = protocol.enums["cart_state"](hello["state"]).name
+    return Port(path, description, True, f"a cart: {state}, build {hello['firmware_id']:08x}")
