@@ -178,10 +178,18 @@ class Recorder:
         self.failure = f"{journal_of(self.path)}: {error.strerror or error}"
 
 
-def _new_journal(path: Path) -> int:
-    """An empty, locked journal for the recording `path`, as a file descriptor. Raises `UsageError`."""
+def check_is_free(path: Path) -> None:
+    """Nothing where a recording may be begun, else `UsageError`: nothing is ever overwritten."""
     if not path.name or path.name.endswith(JOURNAL_SUFFIX):
         raise UsageError(f"{path}: no name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file")
+    for found in (path, journal_of(path)):
+        if found.exists():
+            raise UsageError(f"{found}: exists already, and no recording is overwritten; choose another file")
+
+
+def _new_journal(path: Path) -> int:
+    """An empty, locked journal for the recording `path`, as a file descriptor. Raises `UsageError`."""
+    check_is_free(path)
     journal = journal_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,12 +198,9 @@ def _new_journal(path: Path) -> int:
             f"{path.parent}: no folder can be made here ({error.strerror}); choose another place"
         ) from None
     try:
-        if path.exists():
-            raise FileExistsError
         descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
-        found = path if path.exists() else journal
-        raise UsageError(f"{found}: exists already, and no recording is overwritten; choose another file") from None
+        raise UsageError(f"{journal}: exists already, and no recording is overwritten; choose another file") from None
     except OSError as error:
         raise UsageError(f"{path}: no recording can be made here ({error.strerror}); choose another place") from None
     with contextlib.suppress(OSError):  # a file system without locks

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from cartpole_robot import provenance
 from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RunError
+from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
-from cartpole_robot.recorder import Recorder
+from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Recording, read_recording
-from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 
@@ -42,14 +42,16 @@ def record_rollout(request: RolloutRequest) -> Recording:
     Raises `UsageError` for what does not fit, and `RunError`, after the file is finished, where the rig failed, the
     disk filled up or a person stopped it: each names how much was recorded, and where.
     """
+    check_is_free(request.out)  # before a cart homes for half a minute
     chosen = choose_controller(request.policy, request.cart, request.backend)
     max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
     try:
+        known = _metadata(request, chosen, randomization)  # asks git, for longer than an armed cart waits
+        bar = progress_bar(max_turns, "recording", " turns", quiet=True)
         first = start_rollout(rig, request.seed)
-        with Recorder(request.out, _metadata(request, chosen, rig, randomization)) as recorder:
-            bar = progress_bar(max_turns, "recording", " turns", quiet=True)
+        with Recorder(request.out, {**known, **_driven(rig.episode_cart)}) as recorder:
             try:
                 rollout = run_rollout(
                     rig, chosen.controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
@@ -78,14 +80,9 @@ def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | N
     return load_randomization(request.randomization, chosen.cart)
 
 
-def _metadata(
-    request: RolloutRequest, chosen: Chosen, rig: Rig, randomization: Randomization | None
-) -> Mapping[str, Any]:
-    cart = rig.episode_cart
+def _metadata(request: RolloutRequest, chosen: Chosen, randomization: Randomization | None) -> Mapping[str, Any]:
     return {
         "rig": request.rig,
-        "cart": cart.as_dict(),
-        "cart_sources": dict(cart.sources),
         "randomization": None if randomization is None else randomization.as_dict(),
         "controller": dict(chosen.record),
         "note": chosen.note,
@@ -96,3 +93,7 @@ def _metadata(
         "commit": provenance.commit(),
         "machine": provenance.machine(),
     }
+
+
+def _driven(cart: CartParams) -> Mapping[str, Any]:
+    return {"cart": cart.as_dict(), "cart_sources": dict(cart.sources)}

@@ -31,7 +31,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
 {
     safety->state = state;
     safety->command_age_ms = 0;
-    safety->command_valid_ms = safety->limits.command_timeout_ms;
+    safety->command_valid_ms = COMMAND_TIMEOUT_CEILING_MS; /* for the first one: until then the duty is 0 */
     safety->homing_ms = 0;
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
