@@ -1,0 +1,22 @@
+/* Timer2: the safety tick a thousand times a second, and the time in microseconds. */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void clock_begin(void);
+
+/* Microseconds since clock_begin(), to 4 us; wraps after 71.6 minutes. */
+uint32_t clock_us(void);
+
+/* Whether a tick has come that was not taken yet. */
+bool clock_is_due(void);
+
+/* Takes the newest tick: when it came, and how many before it nobody took. With interrupts off. */
+bool clock_take_tick(uint32_t *time_us, uint8_t *missed);
+
+/* The longest interrupt so far, from its first instruction to its last. */
+uint16_t clock_longest_interrupt_us(void);
+
+#endif

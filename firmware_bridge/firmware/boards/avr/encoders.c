@@ -1,0 +1,50 @@
+#include "encoders.h"
+
+#include <avr/interrupt.h>
+#include <avr/io.h>
+
+#include "../../quadrature.h"
+#include "interrupt_time.h"
+#include "pins.h"
+
+#define LEVELS ((uint8_t)3) /* of one encoder */
+
+static quadrature_t cart, pole;           /* interrupts only */
+static quadrature_t cart_kept, pole_kept;
+
+void encoders_begin(void)
+{
+    ENCODER_PORT |= ENCODER_MASK; /* pull-ups: a cut wire stands still instead of floating */
+    ENCODER_CHANGES = ENCODER_MASK;
+    PCICR |= 1u << PCIE1;
+    const uint8_t pins = ENCODER_PINS;
+    cart.pins = (uint8_t)(pins >> CART_SHIFT) & LEVELS;
+    pole.pins = (uint8_t)(pins >> POLE_SHIFT) & LEVELS;
+}
+
+ISR(PCINT1_vect)
+{
+    const uint8_t began = interrupt_begin();
+    const uint8_t pins = ENCODER_PINS;
+    const uint8_t cart_pins = (uint8_t)(pins >> CART_SHIFT) & LEVELS;
+    const uint8_t pole_pins = (uint8_t)(pins >> POLE_SHIFT) & LEVELS;
+    if (cart_pins != cart.pins)
+        quadrature_update(&cart, cart_pins);
+    if (pole_pins != pole.pins)
+        quadrature_update(&pole, pole_pins);
+    interrupt_end(began);
+}
+
+void encoders_latch(void)
+{
+    cart_kept = cart;
+    pole_kept = pole;
+}
+
+void encoders_read(board_inputs_t *inputs)
+{
+    inputs->cart_counts = (int32_t)cart_kept.counts;
+    inputs->pole_counts = (int32_t)pole_kept.counts;
+    inputs->cart_illegal = cart_kept.illegal;
+    inputs->pole_illegal = pole_kept.illegal;
+}

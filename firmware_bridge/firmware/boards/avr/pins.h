@@ -1,0 +1,52 @@
+/* Which pin does what on an ATmega328P at 16 MHz, an Arduino Uno or Nano. The wiring in firmware_bridge/README.md follows this table.
+ *
+ *   pin  Arduino  what
+ *   PC0  A0       cart encoder B
+ *   PC1  A1       cart encoder A
+ *   PC2  A2       pole encoder B
+ *   PC3  A3       pole encoder A: all four on one port, for one pin-change interrupt
+ *   PC4  A4       supply of the motor, through 10 kOhm over 1.8 kOhm
+ *   PD0  D0       serial in, from the USB chip
+ *   PD1  D1       serial out
+ *   PD2  D2       e-stop            a normally closed contact to ground
+ *   PD3  D3       left end switch   a normally closed contact to ground
+ *   PD4  D4       right end switch  a normally closed contact to ground
+ *   PB0  D8       bridge enable: low opens both half bridges. 10 kOhm to ground keep it low through every reset
+ *   PB1  D9       OC1A, left half bridge: high connects its motor wire to the supply, low to ground
+ *   PB2  D10      OC1B, right half bridge
+ *
+ * An open contact or a cut wire reads high: pressed. The two half bridges are a BTS7960 module's RPWM and LPWM, its R_EN and L_EN
+ * joined to the enable. Between pulses both motor wires are at ground, so that the mean voltage is duty times supply
+ * whichever way the motor turns, as in the simulation's motor.
+ */
+#ifndef PINS_H
+#define PINS_H
+
+#include <avr/io.h>
+
+#define PIN(bit) ((uint8_t)(1u << (bit)))
+
+#define ENCODER_PORT PORTC
+#define ENCODER_PINS PINC
+#define CART_SHIFT 0 /* B, and A one bit above */
+#define POLE_SHIFT 2
+#define ENCODER_MASK ((uint8_t)0x0F)
+#define ENCODER_CHANGES PCMSK1 /* PCINT8..11 are PC0..3 */
+
+#define SUPPLY_CHANNEL 4 /* ADC4 is PC4 */
+#define SUPPLY_MASK PIN(PC4)
+
+#define CONTACT_PORT PORTD
+#define CONTACT_PINS PIND
+#define ESTOP_MASK PIN(PD2)
+#define LEFT_MASK PIN(PD3)
+#define RIGHT_MASK PIN(PD4)
+
+#define BRIDGE_PORT PORTB
+#define BRIDGE_DIRECTION DDRB
+#define ENABLE_BIT PB0
+#define FORWARDS_BIT PB1  /* OC1A */
+#define BACKWARDS_BIT PB2 /* OC1B */
+#define BRIDGE_MASK ((uint8_t)(PIN(ENABLE_BIT) | PIN(FORWARDS_BIT) | PIN(BACKWARDS_BIT)))
+
+#endif
