@@ -14,9 +14,11 @@ from pathlib import Path
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.firmware_commands import add_firmware_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
+from firmware_bridge.errors import BridgeError
 
 DONE, FAILED, USAGE = 0, 1, 2
 _LONGEST_S = 3.2e7  # a year
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return USAGE
-    except RunError as error:
+    except (RunError, BridgeError) as error:
         print(f"cartpole-robot: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
@@ -341,6 +343,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FOLDER", help="run folder (default: runs/demo-N, a new one)"
     )
     demonstration.set_defaults(run=_demo, extra="train")
+    add_firmware_verbs(verbs)
     return parser
 
 

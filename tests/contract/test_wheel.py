@@ -55,6 +55,8 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "firmware_bridge/firmware/policy.c",
         "firmware_bridge/firmware/policy.h",
         "firmware_bridge/firmware/boards/host/extension.c",
+        "firmware_bridge/firmware/boards/avr/main.c",
+        "firmware_bridge/firmware/boards/avr/pins.h",
         "firmware_bridge/_host.pyi",
     } <= names
     assert any(name.startswith("firmware_bridge/_host.") and name.endswith(".so") for name in names)

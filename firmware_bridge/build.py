@@ -1,0 +1,177 @@
+"""The firmware for the ATmega328P: compiled with avr-gcc from the packaged C, and flashed with avrdude.
+
+Standard library only. The sources are package data, so that a wheel builds what a checkout does.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.protocol import read_protocol
+
+MCU = "atmega328p"
+CLOCK_HZ = 16_000_000
+FLASH_BYTES = 32_256  # of 32 kB, Optiboot takes 512
+RAM_BYTES = 2048
+ELF_NAME, HEX_NAME = "firmware.elf", "firmware.hex"
+
+_NOT_IN_FIRMWARE = ("policy.c", "policy.h")
+_BOARD = "boards/avr"
+_MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
+_COMPILE = (
+    *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2"),
+    *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
+    *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,--undefined=firmware_mark"),
+)
+_INSTALL_COMPILER = "install it: apt install gcc-avr avr-libc (Debian, Ubuntu), brew install avr-gcc (macOS)"
+_INSTALL_AVRDUDE = "install it: apt install avrdude (Debian, Ubuntu), brew install avrdude (macOS)"
+_COMPILE_LIMIT_S = 120.0
+_FLASH_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirmwareImage:
+    """A built firmware: its files, what it is and what it takes of the chip, in bytes."""
+
+    elf: Path
+    hex: Path
+    protocol_hash: int
+    firmware_id: int
+    flash_bytes: int
+    ram_bytes: int  # variables; the stack has the rest
+
+
+def firmware_sources() -> dict[str, str]:
+    """The text of every C file that makes up the firmware, by its path below `firmware/`, in order of that path."""
+    folder = resources.files("firmware_bridge.firmware")
+    found: dict[str, str] = {}
+    for place, prefix in ((folder, ""), (folder.joinpath(_BOARD), f"{_BOARD}/")):
+        for entry in place.iterdir():
+            if entry.name.endswith((".c", ".h")) and entry.name not in _NOT_IN_FIRMWARE:
+                found[prefix + entry.name] = entry.read_text(encoding="utf-8")
+    return dict(sorted(found.items()))
+
+
+def firmware_id(sources: dict[str, str]) -> int:
+    """32 bits over names and texts of the sources: what HELLO_ACK tells of the firmware that answers."""
+    crc = 0
+    for name, text in sources.items():
+        crc = zlib.crc32(f"{name}\n{text}\n".encode(), crc)
+    return crc
+
+
+def build_firmware(out: Path) -> FirmwareImage:
+    """Compile into `out`/firmware.elf and firmware.hex; the folder is made where it is missing.
+
+    Files of an earlier build are written anew. Raises `BridgeError` where a tool is missing, the C does not compile, or
+    another file has one of these names.
+    """
+    elf, image = out / ELF_NAME, out / HEX_NAME
+    for path in (elf, image):
+        if path.exists() and not is_own_image(path):
+            raise BridgeError(f"{path}: not built by this program; move it away or choose another folder with --out")
+    compiler, copier, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-objcopy", "avr-size"))
+    sources = firmware_sources()
+    protocol_hash, identity = read_protocol().hash, firmware_id(sources)
+    with tempfile.TemporaryDirectory(prefix="firmware-") as name:
+        folder = Path(name)
+        for source, text in sources.items():
+            (folder / source).parent.mkdir(parents=True, exist_ok=True)
+            (folder / source).write_text(text, encoding="utf-8")
+        defines = [f"-DPROTOCOL_HASH=0x{protocol_hash:08x}UL", f"-DFIRMWARE_ID=0x{identity:08x}UL"]
+        code = [source for source in sources if source.endswith(".c")]
+        _run([compiler, *_COMPILE, *defines, *code, "-o", ELF_NAME], folder)
+        _run([copier, "-O", "ihex", "-R", ".eeprom", ELF_NAME, HEX_NAME], folder)
+        flash_bytes, ram_bytes = _sizes(_run([sizer, ELF_NAME], folder))
+        out.mkdir(parents=True, exist_ok=True)
+        for path in (elf, image):
+            shutil.copyfile(folder / path.name, path)
+    return FirmwareImage(
+        elf=elf,
+        hex=image,
+        protocol_hash=protocol_hash,
+        firmware_id=identity,
+        flash_bytes=flash_bytes,
+        ram_bytes=ram_bytes,
+    )
+
+
+def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
+    """Write the .hex `image` into the Arduino on `port` through its bootloader.
+
+    `baud` is the bootloader's, not the firmware's. avrdude tells its progress on stderr. Raises `BridgeError` where
+    avrdude or the port is missing, or the chip does not answer.
+    """
+    avrdude = _tool("avrdude", _INSTALL_AVRDUDE)
+    if port.startswith("/") and not Path(port).exists():
+        raise BridgeError(f"{port}: no such port; plug the Arduino in and look for /dev/ttyACM* or /dev/ttyUSB*")
+    words = [avrdude, "-p", MCU, "-c", "arduino", "-P", port, "-b", str(baud), "-D", "-U", f"flash:w:{image}:i"]
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, timeout=_FLASH_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BridgeError(f"{port}: flashing took more than {_FLASH_LIMIT_S:g} s; press reset and try again") from None
+    if done.returncode != 0:
+        raise BridgeError(
+            f"{port}: avrdude ended with status {done.returncode}; close what else has the port open, "
+            "and for a Nano with the old bootloader say --baud 57600"
+        )
+
+
+def is_own_image(path: Path) -> bool:
+    """Whether the .elf or .hex file holds a firmware of this program."""
+    content = path.read_bytes()
+    return _MARK in (_hex_content(content) if path.suffix == ".hex" else content)
+
+
+def _hex_content(text: bytes) -> bytes:
+    """The data of an Intel HEX file, one record after the other; nothing of what is none."""
+    records = re.findall(rb"^:[0-9A-Fa-f]{6}00((?:[0-9A-Fa-f]{2})*)[0-9A-Fa-f]{2}\s*$", text, re.MULTILINE)
+    return b"".join(bytes.fromhex(record.decode()) for record in records)
+
+
+def _tool(name: str, how_to_install: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise BridgeError(f"{name} not found; {how_to_install}")
+    return found
+
+
+def _run(words: Sequence[str], folder: Path) -> str:
+    """What the tool prints. Raises `BridgeError` with the first line that tells an error."""
+    name = Path(words[0]).name
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_COMPILE_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BridgeError(f"{name} took more than {_COMPILE_LIMIT_S:g} s; try again on a less busy machine") from None
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        told = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no word of why")
+        advice = f"; avr-libc is missing, {_INSTALL_COMPILER}" if "No such file or directory" in told else ""
+        raise BridgeError(f"{name} failed with status {done.returncode}: {told}{advice}")
+    return done.stdout
+
+
+def _sizes(told: str) -> tuple[int, int]:
+    """Bytes of flash and of static RAM from avr-size's table: text, data, bss."""
+    try:
+        text, data, bss = (int(word) for word in told.splitlines()[1].split()[:3])
+    except (IndexError, ValueError):
+        raise BridgeError(f"avr-size: cannot read {told!r}, expected columns text, data, bss") from None
+    return text + data, data + bss
