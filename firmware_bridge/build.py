@@ -91,7 +91,7 @@ def build_firmware(out: Path) -> FirmwareImage:
         code = [source for source in sources if source.endswith(".c")]
         _run([compiler, *_COMPILE, *defines, *code, "-o", ELF_NAME], folder)
         _run([copier, "-O", "ihex", "-R", ".eeprom", ELF_NAME, HEX_NAME], folder)
-        flash_bytes, ram_bytes = _sizes(_run([sizer, ELF_NAME], folder))
+        flash_bytes, ram_bytes = _sizes(_run([sizer, "-A", ELF_NAME], folder))
         out.mkdir(parents=True, exist_ok=True)
         for path in (elf, image):
             shutil.copyfile(folder / path.name, path)
@@ -169,9 +169,9 @@ def _run(words: Sequence[str], folder: Path) -> str:
 
 
 def _sizes(told: str) -> tuple[int, int]:
-    """Bytes of flash and of static RAM from avr-size's table: text, data, bss."""
-    try:
-        text, data, bss = (int(word) for word in told.splitlines()[1].split()[:3])
-    except (IndexError, ValueError):
-        raise BridgeError(f"avr-size: cannot read {told!r}, expected columns text, data, bss") from None
-    return text + data, data + bss
+    """Bytes of flash and of static RAM from what `avr-size -A` tells: a section and its size in each line."""
+    sections = {name: int(size) for name, size in re.findall(r"^(\.\w+) +(\d+) ", told, re.MULTILINE)}
+    if ".text" not in sections or ".bss" not in sections:
+        raise BridgeError(f"avr-size: cannot read {told!r}, expected sections .text and .bss")
+    data = sections.get(".data", 0)
+    return sections[".text"] + data, data + sections[".bss"] + sections.get(".noinit", 0)
