@@ -64,14 +64,12 @@ bool clock_is_due(void)
     return ticks_due != 0;
 }
 
-bool clock_take_tick(uint32_t *time_us, uint8_t *missed)
+uint8_t clock_take_tick(uint32_t *time_us)
 {
-    if (ticks_due == 0)
-        return false;
+    const uint8_t missed = (uint8_t)(ticks_due - 1u);
     *time_us = tick_us;
-    *missed = (uint8_t)(ticks_due - 1u);
     ticks_due = 0;
-    return true;
+    return missed;
 }
 
 uint16_t clock_longest_interrupt_us(void)

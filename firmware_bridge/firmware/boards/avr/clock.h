@@ -13,8 +13,8 @@ uint32_t clock_us(void);
 /* Whether a tick has come that was not taken yet. */
 bool clock_is_due(void);
 
-/* Takes the newest tick: when it came, and how many before it nobody took. With interrupts off. */
-bool clock_take_tick(uint32_t *time_us, uint8_t *missed);
+/* Takes the newest tick where one is due: tells when it came, returns how many before it nobody took. With interrupts off. */
+uint8_t clock_take_tick(uint32_t *time_us);
 
 /* The longest interrupt so far, from its first instruction to its last. */
 uint16_t clock_longest_interrupt_us(void);

@@ -15,6 +15,8 @@
 #include "startup.h"
 #include "supply.h"
 
+#define RECEIVE_AT_ONCE 8 /* bytes that share one look at the clock */
+
 /* What an image says of itself: the build knows its own by it, and `strings` does on a chip that was read out. */
 typedef struct {
     char name[24];
@@ -28,11 +30,18 @@ const firmware_mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOC
 static app_t app;
 
 /* The watchdog is fed here and nowhere else: only a safety tick that drove the motor keeps the chip from a reset. */
-static void run_tick(uint32_t time_us, board_inputs_t *inputs)
+static void run_tick(void)
 {
-    contacts_read(inputs);
-    inputs->supply_mv = supply_mv();
-    motor_drive(app_tick(&app, time_us, inputs));
+    board_inputs_t inputs;
+    uint32_t time_us;
+    ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
+    {
+        inputs.missed_ticks = clock_take_tick(&time_us);
+        encoders_read(&inputs);
+    }
+    contacts_read(&inputs);
+    inputs.supply_mv = supply_mv();
+    motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
 
     const uint32_t took_us = clock_us() - time_us;
@@ -44,29 +53,13 @@ static void run_tick(uint32_t time_us, board_inputs_t *inputs)
     health->stack_free = startup_stack_free();
 }
 
-static bool tick_when_due(void)
-{
-    board_inputs_t inputs = {0};
-    uint32_t time_us = 0;
-    bool is_due;
-    ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
-    {
-        is_due = clock_take_tick(&time_us, &inputs.missed_ticks);
-        encoders_read(&inputs);
-    }
-    if (is_due)
-        run_tick(time_us, &inputs);
-    return is_due;
-}
-
-/* One byte at a time: a tick waits for one message at most, however many have come. */
-static bool receive_one(void)
+/* No byte is begun when a tick is due: however many have come, a tick waits for one message at most. */
+static void receive(void)
 {
     uint8_t byte;
-    if (!serial_receive(&byte))
-        return false;
-    app_receive(&app, byte, clock_us());
-    return true;
+    const uint32_t now_us = clock_us();
+    for (uint8_t taken = 0; taken < RECEIVE_AT_ONCE && !clock_is_due() && serial_receive(&byte); taken++)
+        app_receive(&app, byte, now_us);
 }
 
 static void send_what_fits(void)
@@ -102,10 +95,11 @@ int main(void)
     wdt_enable(WDTO_15MS);
     sei();
     for (;;) {
-        const bool has_ticked = tick_when_due();
-        const bool has_received = receive_one();
+        if (clock_is_due())
+            run_tick();
+        if (serial_has_received())
+            receive();
         send_what_fits();
-        if (!has_ticked && !has_received)
-            sleep_when_idle();
+        sleep_when_idle();
     }
 }

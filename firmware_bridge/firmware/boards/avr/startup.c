@@ -2,15 +2,13 @@
 
 #include <avr/interrupt.h>
 #include <avr/io.h>
-#include <avr/wdt.h>
-#include <stdbool.h>
 
 #include "../../protocol.h"
 #include "motor.h"
 #include "pins.h"
 
 #define PAINT 0xC5
-#define LOOKS 8 /* bytes looked at in one call */
+#define LOOKS 4 /* bytes looked at in one call */
 
 _Static_assert(RESET_POWER_ON == 1 << PORF && RESET_EXTERNAL == 1 << EXTRF && RESET_BROWN_OUT == 1 << BORF &&
                    RESET_WATCHDOG == 1 << WDRF,
@@ -91,13 +89,14 @@ uint8_t startup_reset_cause(void)
 
 uint16_t startup_stack_free(void)
 {
-    static uint16_t looked_at;
-    static uint16_t lowest = RAMEND;
+    static uint16_t looked_at, lowest; /* 0: never looked */
+    const volatile uint8_t *bottom = &__heap_start;
+    if (lowest == 0)
+        lowest = (uint16_t)(SP - (uint16_t)bottom);
     for (uint8_t look = 0; look < LOOKS; look++) {
-        const volatile uint8_t *at = &__heap_start + looked_at;
         if (looked_at >= lowest) {
             looked_at = 0;
-        } else if (*at == PAINT) {
+        } else if (bottom[looked_at] == PAINT) {
             looked_at++;
         } else {
             lowest = looked_at;

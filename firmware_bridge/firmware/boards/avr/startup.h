@@ -7,7 +7,8 @@
 /* Why the last reset came, enum reset_cause; 0 where nothing tells. */
 uint8_t startup_reset_cause(void);
 
-/* Bytes of RAM that the stack has never touched. Each call looks at a few of them: a whole round takes some hundred calls. */
+/* Bytes of RAM that the stack has never touched. Each call looks at a few of them: a whole round takes some hundred calls, the first
+ * of them an answer from where the stack stands. */
 uint16_t startup_stack_free(void);
 
 #endif
