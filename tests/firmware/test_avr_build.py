@@ -1,0 +1,327 @@
+"""The ATmega328P's firmware: it compiles, fits, says what it is, and runs on simavr's chip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge import build
+from firmware_bridge._host import FrameDecoder, encode_frame
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.protocol import read_protocol
+
+CHIP = Path(__file__).with_name("avr_chip.c")
+IN_CI = os.environ.get("CI") == "true"
+PROTOCOL = read_protocol()
+STATE, MODE, FAULT = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault"))
+LEFT, RIGHT, ESTOP, HANG = 1, 2, 4, 256
+LIMITS = {
+    "seq": 1,
+    "flags": 16,
+    "control_period_ms": 20,
+    "command_timeout_ms": 100,
+    "max_duty_q15": 20000,
+    "travel_limit_counts": 1000,
+    "brake_decel_counts_s2": 50000,
+    "pole_limit_counts": 300,
+    "arming_angle_counts": 40,
+    "pole_counts_per_turn": 2400,
+    "pole_half_period_ms": 580,
+    "homing_travel_counts": 4000,
+    "homing_speed_counts_s": 800,
+    "homing_duty_q15": 8000,
+    "moving_duty_q15": 16000,
+    "still_travel_counts": 1500,
+    "dead_zone_q15": 0,
+    "continuous_duty_q15": 15000,
+    "reversals_per_s": 100,
+    "supply_min_mv": 9000,
+    "supply_max_mv": 15000,
+}
+Completed = subprocess.CompletedProcess[str]
+
+
+def need(is_there: bool, what: str) -> None:
+    """Skip without the tool, but fail where continuous integration should have it."""
+    if not is_there:
+        (pytest.fail if IN_CI else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> build.FirmwareImage:
+    need(shutil.which("avr-gcc") is not None, "avr-gcc")
+    return build.build_firmware(tmp_path_factory.mktemp("firmware") / "new" / "folder")
+
+
+@pytest.fixture(scope="module")
+def chip_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("chip") / "chip"
+    need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
+    words = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-O2", str(CHIP), "-lsimavr", "-o", str(program)]
+    subprocess.run(words, check=True)
+    return program
+
+
+class Chip:
+    """The firmware on an emulated chip; one step is one millisecond."""
+
+    def __init__(self, program: Path, elf: Path) -> None:
+        self._process = subprocess.Popen(
+            [program, elf], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self._decoder = FrameDecoder()
+        self.cart = self.pole = self.inputs = 0
+        self.supply_mv = 12000
+        self.motor = (False, 0, 0)  # enabled, pulses of 800 forwards and backwards
+        self.heard: list[tuple[str, dict[str, int]]] = []
+
+    def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[tuple[str, dict[str, int]]]:
+        """Run; what the firmware said meanwhile."""
+        said = []
+        for _ in range(milliseconds):
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            words = f"{self.cart} {self.pole} {self.inputs} {self.supply_mv} {to_send.hex()}"
+            self._process.stdin.write(f"{words}\n")
+            self._process.stdin.flush()
+            to_send = b""
+            enabled, forwards, backwards, *sent = self._process.stdout.readline().split()
+            self.motor = (enabled == "1", int(forwards), int(backwards))
+            said += [PROTOCOL.unpack(each) for each in self._decoder.feed(bytes.fromhex("".join(sent)))]
+        assert self._decoder.errors == 0
+        self.heard += said
+        return said
+
+    def say(self, name: str, **values: int) -> list[tuple[str, dict[str, int]]]:
+        """Send that message; what the firmware answered within 3 ms."""
+        return self.step(encode_frame(PROTOCOL.messages[name].pack(**values)), milliseconds=3)
+
+    def hello(self) -> dict[str, int]:
+        ((name, answer),) = self.say("HELLO", nonce=7, protocol_hash=PROTOCOL.hash)
+        assert name == "HELLO_ACK"
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+
+
+@pytest.fixture
+def chip(chip_program: Path, image: build.FirmwareImage) -> Iterator[Chip]:
+    made = Chip(chip_program, image.elf)
+    made.step(milliseconds=30)  # the start, and a session number written to the EEPROM
+    yield made
+    made.close()
+
+
+def test_firmware_fits_the_chip_beside_its_bootloader(image: build.FirmwareImage) -> None:
+    assert 4_000 < image.flash_bytes <= 32_256
+    assert 300 < image.ram_bytes <= 2048 - 600
+
+
+def test_image_carries_the_hash_that_python_reads(image: build.FirmwareImage) -> None:
+    mark = b"cartpole_robot firmware\0" + struct.pack("<II", PROTOCOL.hash, image.firmware_id)
+    assert mark in image.elf.read_bytes()
+    assert (image.protocol_hash, image.firmware_id) == (PROTOCOL.hash, build.firmware_id(build.firmware_sources()))
+
+
+def test_hex_file_holds_what_the_elf_file_holds(image: build.FirmwareImage, tmp_path: Path) -> None:
+    for source, target in ((image.elf, "elf.bin"), (image.hex, "hex.bin")):
+        words = ["avr-objcopy", "-O", "binary", "-R", ".eeprom", str(source), str(tmp_path / target)]
+        subprocess.run(words if source == image.elf else [words[0], "-I", "ihex", *words[1:]], check=True)
+    content = (tmp_path / "hex.bin").read_bytes()
+    assert content == (tmp_path / "elf.bin").read_bytes()
+    assert len(content) == image.flash_bytes
+    assert content.find(b"cartpole_robot firmware") > 0
+
+
+def test_firmware_id_changes_with_any_source() -> None:
+    sources = build.firmware_sources()
+    assert {"app.c", "safety.c", "protocol.h", "boards/avr/main.c", "boards/avr/pins.h"} <= sources.keys()
+    assert not any(name.startswith("boards/host") for name in sources)
+    whole = build.firmware_id(sources)
+    for name, text in sources.items():
+        assert build.firmware_id({**sources, name: f"{text} "}) != whole, name
+
+
+def test_a_build_replaces_its_own_files_and_no_others(image: build.FirmwareImage, tmp_path: Path) -> None:
+    for name in ("firmware.elf", "firmware.hex"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_bytes(b":00000001FF\n")
+        with pytest.raises(BridgeError, match="not built by this program"):
+            build.build_firmware(folder)
+        assert [each.name for each in folder.iterdir()] == [name]
+    before = image.hex.read_bytes()
+    assert build.build_firmware(image.hex.parent).hex.read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", [["build", "--out", "made"], ["size"], ["flash", "--port", "/dev/null"]])
+def test_missing_compiler_is_one_line_and_exit_code_1(
+    verb: list[str], command_line: Callable[..., Completed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    done = command_line("firmware", *verb, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cartpole-robot: avr-gcc not found; install it: apt install gcc-avr avr-libc")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compile_error_is_one_line(image: build.FirmwareImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {**build.firmware_sources(), "app.c": "int main(void) { return nothing; }\n"}
+    monkeypatch.setattr(build, "firmware_sources", lambda: broken)
+    with pytest.raises(
+        BridgeError, match=r"^avr-gcc failed with status 1: app\.c:1:25: error: .nothing. undeclared.*$"
+    ):
+        build.build_firmware(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flashing_hands_avrdude_image_port_and_rate(
+    image: build.FirmwareImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avrdude, port = tmp_path / "avrdude", tmp_path / "port"
+    avrdude.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\nexit $(cat {port})\n')
+    avrdude.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(BridgeError, match="no such port"):
+        build.flash_firmware(image.hex, str(port))
+    port.write_text("0")
+    build.flash_firmware(image.hex, str(port), 57600)
+    words = (tmp_path / "words").read_text()
+    assert words == f"-p atmega328p -c arduino -P {port} -b 57600 -D -U flash:w:{image.hex}:i\n"
+    port.write_text("1")
+    with pytest.raises(BridgeError, match="avrdude ended with status 1"):
+        build.flash_firmware(image.hex, str(port))
+
+
+def test_chip_answers_hello_and_sends_state_every_20_ms(chip: Chip, image: build.FirmwareImage) -> None:
+    assert chip.heard == []  # silent until a host speaks
+    answer = chip.hello()
+    assert answer["nonce"] == 7
+    assert answer["protocol_hash"] == PROTOCOL.hash
+    assert answer["firmware_id"] == image.firmware_id
+    assert (answer["state"], answer["fault"]) == (STATE["DISARMED"], 0)
+    assert answer["session"] != 0
+    states = [fields for name, fields in chip.step(milliseconds=200) if name == "STATE"]
+    assert len(states) == 10
+    assert {state["session"] for state in states} == {answer["session"]}
+    assert [b["time_us"] - a["time_us"] for a, b in pairwise(states)] == [20_000] * 9
+    assert [b["tick"] - a["tick"] for a, b in pairwise(states)] == [1] * 9
+
+
+def test_chip_counts_encoders_and_reads_contacts_and_supply(chip: Chip) -> None:
+    chip.hello()
+    for _ in range(40):  # 25,000 and 15,000 edges a second: within the 40,000 the interrupt is made for
+        chip.cart += 25
+        chip.pole -= 15
+        chip.step()
+    chip.inputs, chip.supply_mv = RIGHT | ESTOP, 24000
+    state = [fields for name, fields in chip.step(milliseconds=40) if name == "STATE"][-1]
+    assert (state["cart_counts"], state["pole_counts"]) == (1000, -600)
+    assert state["inputs"] & 7 == RIGHT | ESTOP
+    assert abs(state["supply_mv"] - 24000) < 100
+    assert state["fault"] == FAULT["ESTOP"]
+    health = health_of(chip)
+    none_of = ("cart_illegal", "pole_illegal", "missed_ticks", "receive_overruns", "send_overruns", "frame_errors")
+    assert [health[name] for name in none_of] == [0] * 6
+    assert 100 < health["longest_tick_us"] < 900
+    assert 5 < health["longest_interrupt_us"] < 25
+    assert 600 < health["stack_free"] < 1100
+
+
+def test_ping_is_answered_with_the_time_in_between_ticks(chip: Chip) -> None:
+    chip.hello()
+    for k in range(50):
+        chip.say("PING", host_us=k)
+    pongs = [fields for name, fields in chip.heard if name == "PONG"]
+    assert [pong["host_us"] for pong in pongs] == list(range(50))
+    times = [pong["time_us"] for pong in pongs]
+    steps = [b - a for a, b in pairwise(times)]
+    assert all(2_800 <= step <= 3_200 for step in steps), steps
+    assert any(time % 1000 for time in times)
+
+
+def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
+    chip.hello()
+    for _ in range(200):
+        chip.step(bytes([3, 1, 2, 255, 0, 9, 5, 1]) * 6)  # 48 bytes a millisecond: the line is full
+    flooded = health_of(chip)
+    assert flooded["missed_ticks"] == 0
+    assert flooded["frame_errors"] > 500
+    for _ in range(200):
+        chip.step(bytes([3, 1, 2, 255, 0, 9, 5, 1]) * 3)  # half full: every byte is taken
+    after = health_of(chip)
+    assert after["frame_errors"] - flooded["frame_errors"] >= 600
+    assert (after["missed_ticks"], after["receive_overruns"]) == (0, flooded["receive_overruns"])
+    assert after["longest_tick_us"] < 900
+
+
+def test_bridge_is_open_until_driven_and_shorted_after_a_fault(chip: Chip) -> None:
+    assert chip.motor == (False, 0, 0)
+    begin_homing(chip)
+    assert chip.motor == (True, 0, 0)  # waits for the pole, the motor shorted at duty 0: flag 16
+    chip.step(milliseconds=700)
+    enabled, forwards, backwards = chip.motor
+    assert enabled
+    assert forwards == 0
+    assert 40 < backwards <= 196  # toward the left switch, 8000 / 32767 of 800 at most
+    chip.inputs = ESTOP
+    chip.step(milliseconds=2)
+    assert chip.motor == (True, 0, 0)
+    chip.step(milliseconds=495)
+    assert chip.motor == (True, 0, 0)
+    chip.step(milliseconds=10)
+    assert chip.motor == (False, 0, 0)
+
+
+def test_reversed_motor_is_driven_the_other_way(chip: Chip) -> None:
+    begin_homing(chip, flags=1)
+    assert chip.motor == (False, 0, 0)  # flag 16 is not set: open at duty 0
+    chip.step(milliseconds=700)
+    enabled, forwards, backwards = chip.motor
+    assert enabled
+    assert backwards == 0
+    assert 40 < forwards <= 196
+
+
+def test_hung_program_is_reset_within_20_ms_and_opens_the_bridge(chip: Chip) -> None:
+    session = begin_homing(chip)
+    chip.step(milliseconds=700)
+    assert chip.motor[2] > 0
+    chip.inputs = HANG
+    chip.step()
+    chip.inputs = 0
+    chip.step(milliseconds=20)
+    assert chip.motor == (False, 0, 0)
+    chip.step(milliseconds=20)
+    answer = chip.hello()
+    assert answer["session"] == session + 1
+    assert answer["reset_cause"] == PROTOCOL.enums["reset_cause"]["WATCHDOG"]
+    assert answer["state"] == STATE["DISARMED"]
+
+
+def begin_homing(chip: Chip, flags: int = 16) -> int:
+    """Returns the session."""
+    session = chip.hello()["session"]
+    assert chip.say("CFG", **{**LIMITS, "session": session, "flags": flags})[-1][1]["code"] == 0
+    chip.say("MODE", session=session, seq=2, mode=MODE["HOME"])
+    chip.step(milliseconds=20)
+    assert [fields["state"] for name, fields in chip.heard if name == "STATE"][-1] == STATE["HOMING"]
+    return session
+
+
+def health_of(chip: Chip) -> dict[str, int]:
+    chip.step(b"\0")
+    ((_, health),) = (each for each in chip.say("HEALTH_REQUEST") if each[0] == "HEALTH")
+    return health
