@@ -94,7 +94,9 @@ def build_firmware(out: Path) -> FirmwareImage:
         flash_bytes, ram_bytes = _sizes(_run([sizer, "-A", ELF_NAME], folder))
         out.mkdir(parents=True, exist_ok=True)
         for path in (elf, image):
-            shutil.copyfile(folder / path.name, path)
+            part = path.with_name(f".{path.name}.part")
+            shutil.copyfile(folder / path.name, part)
+            part.replace(path)
     return FirmwareImage(
         elf=elf,
         hex=image,
