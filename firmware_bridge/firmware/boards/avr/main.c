@@ -88,8 +88,8 @@ int main(void)
     encoders_begin();
     contacts_begin();
     supply_begin();
-    serial_begin();
     app_init(&app, session_begin(), startup_reset_cause());
+    serial_begin();
     SMCR = 0; /* sleep is idle: timers, port and encoders go on */
     clock_begin();
     wdt_enable(WDTO_15MS);
