@@ -20,7 +20,7 @@
 #define CYCLES_PER_BYTE 320 /* 10 bits of 2 us */
 #define MOST_BYTES 64
 
-enum { TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, TIMSK2 = 0x70, COM1A1 = 0x80, COM1B1 = 0x20 };
+enum { TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, TIMSK2 = 0x70, UCSR0A = 0xC0, UBRR0 = 0xC4, U2X0 = 2, COM1A1 = 0x80, COM1B1 = 0x20 };
 
 static avr_t *avr;
 static avr_uart_t *uart;
@@ -160,6 +160,10 @@ int main(int argc, char **argv)
         if (inputs >= 256)
             avr->data[TIMSK2] = 0;
         sent_length = 0;
+        if (hex[0] != 0 && ((avr->data[UCSR0A] & U2X0) == 0 || word_at(UBRR0) != 3)) {
+            fprintf(stderr, "not at 500 kbaud\n"); /* 16 MHz / 8 / (3 + 1) */
+            return 1;
+        }
         uart->cycles_per_byte = CYCLES_PER_BYTE;
         if (hex[0] != 0 && to_send_head == to_send_tail)
             avr_cycle_timer_register(avr, CYCLES_PER_BYTE, send_next, NULL);
