@@ -267,6 +267,18 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
     assert after["longest_tick_us"] < 900
 
 
+def test_edges_faster_than_the_interrupt_are_told(chip: Chip) -> None:
+    session = chip.hello()["session"]
+    for _ in range(6):  # 200,000 edges a second: the interrupt takes all the time
+        chip.cart += 200
+        chip.step()
+    chip.step(milliseconds=20)
+    health = health_of(chip)
+    assert 3 <= health["missed_ticks"] <= 12
+    assert health["cart_illegal"] > 0
+    assert chip.hello()["session"] == session  # no reset
+
+
 def test_bridge_is_open_until_driven_and_shorted_after_a_fault(chip: Chip) -> None:
     assert chip.motor == (False, 0, 0)
     begin_homing(chip)
