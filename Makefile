@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display seeds benchmarks pictures clean
+.PHONY: help setup demo test check pytest display chip seeds benchmarks killed-host pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -45,7 +45,7 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(STAMP) display ## the tests alone
+pytest: $(STAMP) display chip ## the tests alone
 	$(BIN)/python -m pytest
 
 display: ## a virtual display for the tests of PyBullet's window
@@ -59,6 +59,21 @@ display: ## a virtual display for the tests of PyBullet's window
 			$$as apt-get install -qq -y --no-install-recommends xvfb xauth libgl1 libgl1-mesa-dri >/dev/null; \
 		fi; \
 	fi
+
+chip: ## the compiler for the ATmega328P, and the emulator that runs what it makes
+	@if ! command -v avr-gcc >/dev/null || [ ! -e /usr/include/simavr/sim_avr.h ]; then \
+		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
+		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
+			echo "avr-gcc or simavr is not installed and cannot be from here: the firmware is not tested on its chip." >&2; \
+		else \
+			echo "Installing gcc-avr, avr-libc, simavr and libsimavr-dev with apt-get, to test the firmware on its chip." >&2; \
+			$$as apt-get update -qq >/dev/null && \
+			$$as apt-get install -qq -y --no-install-recommends gcc-avr avr-libc simavr libsimavr-dev >/dev/null; \
+		fi; \
+	fi
+
+killed-host: $(STAMP) ## kill the host at full speed toward an end, a hundred times
+	$(BIN)/python -m benchmarks.killed_host --starts 100
 
 seeds: $(STAMP) ## train ten seeds of the recommended preset and count the successes
 	$(BIN)/python -m benchmarks.recommended_seeds
