@@ -124,7 +124,7 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
 def _message(name: str, body: str, types: type[enum.IntEnum]) -> Message:
     fields: list[str] = []
     codes: list[str] = []
-    for entry in filter(None, (part.strip() for part in body.split(";"))):
+    for entry in filter(None, (" ".join(part.split()) for part in body.split(";"))):
         found = re.fullmatch(r"(\w+) (\w+(?:, \w+)*)", entry)
         if found is None or found[1] not in _CODES:
             raise ProtocolError(f"protocol.h: {name}: cannot read {entry!r}, expected a fixed-width integer")

@@ -19,6 +19,8 @@ from firmware_bridge.protocol import read_protocol
 
 _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race
 _WAIT_MS = 300  # a hand is not there at once
+_STEADY_MS = 2000  # homing has waited so long for a pole that still swings
+_HOLD_MS = 1000
 
 OnTick = Callable[[VirtualCart], None]
 
@@ -117,6 +119,7 @@ class SimulatedPerson:
         self._state = -1
         self._since_ms = 0
         self._holds = False
+        self._was_driven = False
 
     def look(self, sent: bytes) -> None:
         """Read the state off what the firmware sends."""
@@ -133,9 +136,20 @@ class SimulatedPerson:
 
     def act(self) -> None:
         """Take the pole a moment after the state asks for it."""
-        if self._holds or self._cart.time_ms - self._since_ms < _WAIT_MS:
+        passed_ms = self._cart.time_ms - self._since_ms
+        self._was_driven = passed_ms > 1 and (self._was_driven or self._cart.drive not in (None, 0.0))
+        if self._holds:
+            if self._state == self._states["HOMING"] and passed_ms > _STEADY_MS + _HOLD_MS:
+                self._cart.let_go()
+                self._holds = False
+            return
+        if passed_ms < _WAIT_MS:
             return
         position_m = self._cart.true_state().cart_position_m
+        if self._state == self._states["HOMING"] and passed_ms == _STEADY_MS and not self._was_driven:
+            # It waits until the pole hangs still: help it.
+            self._cart.grab(State(position_m, 0.0, math.pi, 0.0))
+            self._holds = True
         if self._state == self._states["READY"]:
             if self.position_m is not None:
                 position_m = self.position_m

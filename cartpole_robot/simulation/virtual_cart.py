@@ -166,10 +166,15 @@ class _Hand:
         self._ms = 0
 
     def release(self) -> State:
-        return self._goal
+        """Where it lets go: at its goal with the goal's speeds, or on the way there, at rest."""
+        return self._goal if self._ms * TICK_S >= LIFT_S else self._place()
 
     def state(self) -> State:
+        """A millisecond further."""
         self._ms += 1
+        return self._place()
+
+    def _place(self) -> State:
         share = min(1.0, self._ms * TICK_S / LIFT_S)
         eased = share * share * (3.0 - 2.0 * share)
         begin, goal = self._begin, self._goal

@@ -1,0 +1,260 @@
+"""The verbs for a cart on a port, against the virtual cart behind a pseudo-terminal and against what is no cart."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.rig import RigError
+from firmware_bridge._host import FrameDecoder, encode_frame
+from firmware_bridge.errors import LinkError
+from firmware_bridge.link import Link
+from firmware_bridge.ports import probed
+from firmware_bridge.protocol import Protocol, header_text, read_protocol
+from firmware_bridge.transport import SerialTransport
+
+Completed = subprocess.CompletedProcess[str]
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`diy_arduino` that homes in a few seconds."""
+    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
+        "homing_duty = 0.25", "homing_duty = 0.5"
+    )
+    path = tmp_path_factory.mktemp("cart") / "quick.toml"
+    path.write_text(text)
+    assert load_cart(path).firmware != load_cart("diy_arduino").firmware
+    return path
+
+
+@pytest.fixture(scope="module")
+def port(cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`cartpole-robot virtual-cart` in a process of its own."""
+    link = tmp_path_factory.mktemp("port") / "cart"
+    words = ["virtual-cart", "--cart", str(cart_file), "--link", str(link)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert f"is at {link}" in process.stdout.readline()
+    yield link
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10.0) == 0
+    assert not link.is_symlink(), "the port is taken away with the cart"
+
+
+def test_check_without_arm_looks_and_moves_nothing(
+    port: Path, cart_file: Path, command_line: Callable[..., Completed]
+) -> None:
+    done = command_line("check-rig", "--port", port, "--cart", cart_file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert answers == ["yes"] * 7 + ["-"] * 3 + ["yes"]
+    assert "which needs --arm" in done.stdout
+    assert done.stdout.endswith("the rig is fit to be driven\n")
+
+
+def test_check_with_arm_homes_the_cart(port: Path, cart_file: Path, command_line: Callable[..., Completed]) -> None:
+    done = command_line("check-rig", "--port", port, "--cart", cart_file, "--arm", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = {step["name"]: step for step in json.loads(done.stdout)}
+    assert steps["homing: motor, switches, pole's swing"]["is_fine"] is True
+    assert steps["counters"]["is_fine"] is True
+
+
+def test_check_names_a_wrong_polarity(
+    port: Path, cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(cart_file.read_text().replace("reversals_per_s", "is_motor_reversed = true\nreversals_per_s"))
+    done = command_line("check-rig", "--port", port, "--cart", wrong, "--arm")
+    assert done.returncode == 1
+    assert "NO  homing" in done.stdout
+    assert "POLARITY: the motor pushes one way" in done.stdout
+    assert done.stdout.endswith("the rig is not fit to be driven\n")
+
+
+def test_port_with_a_cart_is_told(port: Path) -> None:
+    found = probed(str(port))
+    assert found.has_cart is True
+    assert found.told.startswith("a cart: ")
+
+
+def test_port_in_use_is_told(port: Path, cart_file: Path, command_line: Callable[..., Completed]) -> None:
+    transport = SerialTransport(str(port), 500_000)
+    done = command_line("check-rig", "--port", port, "--cart", cart_file)
+    assert done.returncode == 1
+    assert f"{port}: another program has this port; close it" in done.stdout
+    with pytest.raises(RigError, match="another program has this port"):
+        CartPoleEnv(rig=f"serial:{port}", cart=cart_file)
+    transport.close()
+    transport.close()
+
+
+def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, cart_file: Path) -> None:
+    master, slave = pty.openpty()
+    words = ["jog", "--port", str(port), "--cart", str(cart_file), "--arm"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
+    )
+    screen = ""
+
+    def watch(seconds: float, key: bytes = b"") -> None:
+        nonlocal screen
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            if key:
+                os.write(master, key)
+            if select.select([master], [], [], 0.05)[0]:
+                screen += os.read(master, 4096).decode()
+
+    def position_mm() -> float:
+        return float(re.findall(r"cart +([-+][\d.]+) mm", screen)[-1])
+
+    watch(2.0)
+    begin = position_mm()
+    watch(1.5, b"\x1b[C")
+    moved = position_mm()
+    watch(0.8)
+    rested = position_mm()
+    watch(0.5)
+    assert moved - begin > 30.0, screen[-400:]
+    assert position_mm() == rested, "it stands"
+    assert rested - moved < 150.0
+    os.write(master, b"q")
+    assert process.wait(10.0) == 0
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("check-rig", "--port", "/dev/does-not-exist"), "no such port; cartpole-robot ports lists"),
+        (("check-rig", "--port", "/dev/null"), "is no serial port"),
+        (("check-rig", "--port", str(ROOT)), "is no serial port"),
+    ],
+)
+def test_port_that_is_none_is_told(words: tuple[str, ...], told: str, command_line: Callable[..., Completed]) -> None:
+    done = command_line(*words)
+    assert done.returncode == 1
+    assert told in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("jog", "--port", "/dev/null"), "add --arm"),
+        (("jog", "--port", "/dev/null", "--arm"), "needs a terminal"),
+        (("record", "lqr", "--cart", "diy_arduino", "--rig", "serial:/dev/null", "--out", "x.parquet"), "add --arm"),
+        (("evaluate", "lqr", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
+        (("train", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
+        (("virtual-cart", "--cart", "gym"), "no [encoders] section"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    words: tuple[str, ...], told: str, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    done = command_line(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+class Stranger:
+    """Something at the other end of a pseudo-terminal that is no cart: answers bytes with bytes."""
+
+    def __init__(self, answer: Callable[[bytes], bytes], *, talks: bool = False) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        self._answer = answer
+        self._talks = talks
+        self._is_over = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_over:
+            data = os.read(self._master, 4096) if select.select([self._master], [], [], 0.02)[0] else b""
+            if data or self._talks:
+                os.write(self._master, self._answer(data))
+
+    def __enter__(self) -> Stranger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._thread.join()
+        os.close(self._master)
+        os.close(self._slave)
+
+
+def opened(stranger: Stranger, timeout_s: float = 0.6) -> str:
+    link = Link(SerialTransport(stranger.path, 500_000))
+    with pytest.raises(LinkError) as failure:
+        link.open(timeout_s)
+    link.close()
+    return str(failure.value)
+
+
+def test_silent_device_is_told() -> None:
+    with Stranger(lambda data: b"") as stranger:
+        assert opened(stranger).startswith("nothing answered in 0.6 s")
+
+
+def test_device_that_talks_something_else_is_told() -> None:
+    with Stranger(lambda data: b"$GPGGA,,,,\r\n", talks=True) as stranger:
+        assert "but no cart of this protocol" in opened(stranger)
+    with Stranger(lambda data: data) as echo:
+        assert "but no cart of this protocol" in opened(echo)
+
+
+def test_old_firmware_is_told_with_both_hashes() -> None:
+    protocol = read_protocol()
+    old = Protocol(header_text().replace("uint16_t valid_ms;", "uint8_t valid_ms;"))
+    assert old.hash != protocol.hash
+    decoder = FrameDecoder()
+
+    def answer(data: bytes) -> bytes:
+        frames = b""
+        for message in decoder.feed(data):
+            nonce = protocol.messages["HELLO"].unpack(message)["nonce"]
+            fields = dict.fromkeys(protocol.messages["HELLO_ACK"].fields, 0)
+            fields.update(nonce=nonce, protocol_hash=old.hash, session=7)
+            frames += encode_frame(protocol.messages["HELLO_ACK"].pack(**fields))
+        return frames
+
+    with Stranger(answer) as stranger:
+        told = opened(stranger)
+    assert told.startswith(f"cart speaks {old.hash & 0xFFFF:04x}, host {protocol.hash & 0xFFFF:04x}: reflash")
+
+
+def test_comments_and_spacing_do_not_change_the_hash() -> None:
+    text = header_text()
+    other = re.sub(r"/\*.*?\*/", "/* another word */", text, flags=re.S).replace(
+        "    uint8_t type;", "  uint8_t   type;"
+    )
+    assert other != text
+    assert Protocol(other).hash == Protocol(text).hash
+    for change in (("STATE = 4", "STATE = 14"), ("32767", "32766"), ("int32_t pole_counts;", "uint32_t pole_counts;")):
+        assert Protocol(text.replace(*change)).hash != Protocol(text).hash, change
