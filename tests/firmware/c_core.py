@@ -1,0 +1,327 @@
+"""The firmware's C as a shared library for tests: built strictly, loaded with ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from firmware_bridge.protocol import read_protocol
+
+HERE = Path(__file__).parent
+FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety.c"))).parent
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+CORE = ("framing", "config", "safety", "homing", "app", "estimator", "policy")
+
+PROTOCOL = read_protocol()
+STATE: Any = PROTOCOL.enums["cart_state"]
+FAULT: Any = PROTOCOL.enums["fault"]
+ACK: Any = PROTOCOL.enums["ack_code"]
+MODE: Any = PROTOCOL.enums["mode"]
+
+
+class CompileError(Exception):
+    """gcc refused."""
+
+
+def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> Path:
+    """`target`, compiled from C. Raises `CompileError` with what gcc says."""
+    hash_macro = f"-DPROTOCOL_HASH=0x{PROTOCOL.hash:08x}u"
+    words = ["gcc", *options, hash_macro, f"-I{FIRMWARE}", *map(str, sources), "-o", str(target)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=target.parent)
+    if done.returncode != 0:
+        raise CompileError(done.stderr)
+    return target
+
+
+def compile_library(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
+    """The safety core, framing and configuration as a shared library, the shim with them."""
+    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "framing", "config")]
+    return compile_c(target, [*sources, HERE / "safety_shim.c"], [*STRICT, *options, "-fPIC", "-shared"])
+
+
+class Inputs(ctypes.Structure):
+    """safety_inputs_t."""
+
+    cart_counts: int
+    pole_counts: int
+    cart_speed: int
+    cart_moved: int
+    pole_moved: int
+    cart_illegal: int
+    pole_illegal: int
+    is_left_closed: bool
+    is_right_closed: bool
+    is_estop_pressed: bool
+    supply_mv: int
+    missed_ticks: int
+    _fields_ = (
+        ("cart_counts", ctypes.c_int32),
+        ("pole_counts", ctypes.c_int32),
+        ("cart_speed", ctypes.c_int32),
+        ("cart_moved", ctypes.c_int32),
+        ("pole_moved", ctypes.c_int32),
+        ("cart_illegal", ctypes.c_uint8),
+        ("pole_illegal", ctypes.c_uint8),
+        ("is_left_closed", ctypes.c_bool),
+        ("is_right_closed", ctypes.c_bool),
+        ("is_estop_pressed", ctypes.c_bool),
+        ("supply_mv", ctypes.c_uint16),
+        ("missed_ticks", ctypes.c_uint8),
+    )
+
+
+class Motor(ctypes.Structure):
+    """motor_t."""
+
+    duty_q15: int
+    brake: bool
+    _fields_ = (("duty_q15", ctypes.c_int16), ("brake", ctypes.c_bool))
+
+
+def load_library(path: Path) -> ctypes.CDLL:
+    """The library with the types of its functions."""
+    library = ctypes.CDLL(str(path))
+    library.safety_tick.restype = Motor
+    library.safety_tick.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int16]
+    library.safety_feed.argtypes = [ctypes.c_void_p, ctypes.c_uint16]
+    library.safety_feed.restype = None
+    library.safety_trip.argtypes = [ctypes.c_void_p, ctypes.c_uint8]
+    library.safety_trip.restype = None
+    for name in ("safety_arm", "safety_begin_homing", "safety_begin_centring", "safety_clear"):
+        function = getattr(library, name)
+        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+        function.restype = ctypes.c_uint8
+    library.safety_configure.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    library.safety_configure.restype = ctypes.c_uint8
+    library.config_check.argtypes = [ctypes.c_char_p]
+    library.config_check.restype = ctypes.c_uint8
+    library.config_crc.argtypes = [ctypes.c_char_p]
+    library.config_crc.restype = ctypes.c_uint16
+    for name in ("safety_init", "safety_disarm", "safety_homed"):
+        function = getattr(library, name)
+        function.argtypes = [ctypes.c_void_p]
+        function.restype = None
+    library.shim_size_of_safety.restype = ctypes.c_size_t
+    library.shim_size_of_inputs.restype = ctypes.c_size_t
+    library.shim_size_of_decoder.restype = ctypes.c_size_t
+    library.shim_errors.argtypes = [ctypes.c_void_p]
+    library.shim_errors.restype = ctypes.c_uint16
+    library.shim_look.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.shim_look.restype = None
+    library.shim_run.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int16,
+        ctypes.c_uint16,
+        ctypes.c_uint32,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+    ]
+    library.shim_run.restype = ctypes.c_uint32
+    library.framing_encode.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]
+    library.framing_encode.restype = ctypes.c_size_t
+    library.frame_decoder_reset.argtypes = [ctypes.c_void_p]
+    library.frame_decoder_reset.restype = None
+    library.frame_decoder_push.argtypes = [ctypes.c_void_p, ctypes.c_uint8]
+    library.frame_decoder_push.restype = ctypes.c_uint8
+    return library
+
+
+class Decoder:
+    """One frame_decoder_t."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        self._decoder = (ctypes.c_uint8 * library.shim_size_of_decoder())()
+        library.frame_decoder_reset(self._decoder)
+
+    def feed(self, received: bytes) -> list[bytes]:
+        """The sound messages that end in those bytes."""
+        messages = []
+        for byte in received:
+            length = self.library.frame_decoder_push(self._decoder, byte)
+            if length != 0:
+                messages.append(bytes(self._decoder[:length]))
+        return messages
+
+    @property
+    def errors(self) -> int:
+        return int(self.library.shim_errors(self._decoder))
+
+
+def encode(library: ctypes.CDLL, message: bytes) -> bytes:
+    """The frame that framing.c makes of a message; empty where it refuses."""
+    frame = ctypes.create_string_buffer(b"\xa5" * 80, 80)
+    length = library.framing_encode(message, len(message), frame)
+    assert frame.raw[length:] == b"\xa5" * (80 - length), "nothing is written behind the frame"
+    return frame.raw[:length]
+
+
+# A cart for tests; every number differs from every ceiling in limits.h.
+LIMITS = {
+    "flags": 0,
+    "control_period_ms": 20,
+    "command_timeout_ms": 80,
+    "max_duty_q15": 20000,
+    "travel_limit_counts": 5000,
+    "brake_decel_counts_s2": 80000,
+    "pole_limit_counts": 700,
+    "arming_angle_counts": 90,
+    "pole_counts_per_turn": 4096,
+    "pole_half_period_ms": 600,
+    "homing_travel_counts": 15000,
+    "homing_speed_counts_s": 2000,
+    "homing_duty_q15": 8000,
+    "moving_duty_q15": 6000,
+    "still_travel_counts": 1500,
+    "dead_zone_q15": 0,
+    "continuous_duty_q15": 12000,
+    "reversals_per_s": 40,
+    "supply_min_mv": 9000,
+    "supply_max_mv": 15000,
+}
+
+
+def cfg_message(**changes: int) -> bytes:
+    """A CFG message of the test cart with changes; session and sequence number 0 unless told."""
+    return PROTOCOL.messages["CFG"].pack(**{"session": 0, "seq": 0, **LIMITS, **changes})
+
+
+class Core:
+    """One safety_t, the inputs of its next tick, and what app.c sees of it."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        size = library.shim_size_of_safety()
+        assert library.shim_size_of_inputs() == ctypes.sizeof(Inputs)
+        self._safety = (ctypes.c_uint8 * size)(*[0xA5] * size)
+        self._seen = (ctypes.c_int32 * 8)()
+        self._detail = ctypes.c_uint8(0)
+        self.inputs = Inputs(supply_mv=12000)
+        library.safety_init(self._safety)
+
+    def _look(self) -> Sequence[int]:
+        self.library.shim_look(self._safety, self._seen)
+        return self._seen
+
+    @property
+    def state(self) -> int:
+        return self._look()[0]
+
+    @property
+    def fault(self) -> int:
+        return self._look()[1]
+
+    @property
+    def is_homed(self) -> bool:
+        return bool(self._look()[2])
+
+    @property
+    def was_clipped(self) -> bool:
+        return bool(self._look()[3])
+
+    @property
+    def is_still(self) -> bool:
+        return bool(self._look()[4])
+
+    @property
+    def limits_crc(self) -> int:
+        return self._look()[5]
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self._look()[6])
+
+    @property
+    def command_age_ms(self) -> int:
+        return self._look()[7]
+
+    def _ask(self, name: str) -> tuple[int, int]:
+        self._detail.value = 0
+        function = getattr(self.library, name)
+        code = function(self._safety, ctypes.byref(self.inputs), ctypes.byref(self._detail))
+        return code, self._detail.value
+
+    def arm(self) -> tuple[int, int]:
+        """Acknowledgement code and detail, as of the other requests."""
+        return self._ask("safety_arm")
+
+    def home(self) -> tuple[int, int]:
+        return self._ask("safety_begin_homing")
+
+    def centre(self) -> tuple[int, int]:
+        return self._ask("safety_begin_centring")
+
+    def clear(self) -> tuple[int, int]:
+        return self._ask("safety_clear")
+
+    def configure(self, **changes: int) -> tuple[int, int]:
+        self._detail.value = 0
+        message = cfg_message(**changes)
+        return self.library.safety_configure(self._safety, message, ctypes.byref(self._detail)), self._detail.value
+
+    def disarm(self) -> None:
+        self.library.safety_disarm(self._safety)
+
+    def homed(self) -> None:
+        self.library.safety_homed(self._safety)
+
+    def trip(self, fault: int) -> None:
+        self.library.safety_trip(self._safety, fault)
+
+    def feed(self, valid_ms: int = 1000) -> None:
+        self.library.safety_feed(self._safety, valid_ms)
+
+    def tick(self, want_q15: int = 0, **inputs: int) -> tuple[int, bool]:
+        """One safety tick; duty and brake. Inputs stay for the ticks after, what a tick brings anew does not."""
+        for name, value in inputs.items():
+            setattr(self.inputs, name, value)
+        motor = self.library.safety_tick(self._safety, ctypes.byref(self.inputs), want_q15)
+        for name in ("cart_moved", "pole_moved", "cart_illegal", "pole_illegal", "missed_ticks"):
+            setattr(self.inputs, name, 0)
+        return motor.duty_q15, motor.brake
+
+    def fed_tick(self, want_q15: int = 0, **inputs: int) -> tuple[int, bool]:
+        """One safety tick, a command just before it."""
+        self.feed()
+        return self.tick(want_q15, **inputs)
+
+    def run(self, ticks: int, want_q15: int = 0, *, valid_ms: int = 1000, sway: int = 0) -> int:
+        """So many ticks of the same inputs, each after a command unless valid_ms is 0, until the state changes; how many.
+
+        The cart sways by so many counts from tick to tick.
+        """
+        motor = Motor()
+        done = self.library.shim_run(
+            self._safety, ctypes.byref(self.inputs), want_q15, valid_ms, ticks, sway, ctypes.byref(motor)
+        )
+        return int(done)
+
+    # ---- real paths to a state ----
+
+    def to_disarmed(self, **changes: int) -> None:
+        assert self.configure(**changes) == (ACK.DONE, 0xFF)
+        self.tick()
+        assert self.state == STATE.DISARMED
+
+    def to_homing(self, **changes: int) -> None:
+        self.to_disarmed(**changes)
+        assert self.home() == (ACK.DONE, 0)
+        assert self.state == STATE.HOMING
+
+    def to_ready(self, **changes: int) -> None:
+        """Homed, still, the brake released."""
+        self.to_homing(**changes)
+        self.homed()
+        self.run(600, valid_ms=0)
+        assert self.state == STATE.READY
+
+    def to_armed(self, **changes: int) -> None:
+        self.to_ready(**changes)
+        assert self.arm() == (ACK.DONE, 0)
+        assert self.state == STATE.ARMED

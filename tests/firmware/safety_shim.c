@@ -1,0 +1,64 @@
+/* What Python needs besides safety.h and framing.h to drive the core: sizes, a look at its state, many ticks in one call. */
+#include <stddef.h>
+
+#include "framing.h"
+#include "safety.h"
+
+size_t shim_size_of_safety(void);
+size_t shim_size_of_inputs(void);
+size_t shim_size_of_decoder(void);
+uint16_t shim_errors(const frame_decoder_t *decoder);
+void shim_look(const safety_t *safety, int32_t *seen);
+uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15, uint16_t valid_ms, uint32_t ticks,
+                  int32_t sway, motor_t *motor);
+
+size_t shim_size_of_safety(void)
+{
+    return sizeof(safety_t);
+}
+
+size_t shim_size_of_inputs(void)
+{
+    return sizeof(safety_inputs_t);
+}
+
+size_t shim_size_of_decoder(void)
+{
+    return sizeof(frame_decoder_t);
+}
+
+uint16_t shim_errors(const frame_decoder_t *decoder)
+{
+    return decoder->errors;
+}
+
+/* What app.c reads of it. */
+void shim_look(const safety_t *safety, int32_t *seen)
+{
+    seen[0] = safety->state;
+    seen[1] = safety->fault;
+    seen[2] = safety->is_homed;
+    seen[3] = safety->was_clipped;
+    seen[4] = safety->still_ms >= 100;
+    seen[5] = safety->limits_crc;
+    seen[6] = safety->is_configured;
+    seen[7] = safety->command_age_ms;
+}
+
+/* So many ticks, each after a command valid for `valid_ms` where that is not 0, until the state changes; how many it were.
+ * The cart sways by `sway` counts from tick to tick. */
+uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15, uint16_t valid_ms, uint32_t ticks,
+                  int32_t sway, motor_t *motor)
+{
+    const uint8_t before = safety->state;
+    safety_inputs_t swayed = *inputs;
+    for (uint32_t done = 1; done <= ticks; done++) {
+        if (valid_ms != 0)
+            safety_feed(safety, valid_ms);
+        swayed.cart_counts = done % 2 ? inputs->cart_counts + sway : inputs->cart_counts;
+        *motor = safety_tick(safety, &swayed, want_q15);
+        if (safety->state != before)
+            return done;
+    }
+    return ticks;
+}
