@@ -254,8 +254,7 @@ static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
 
 static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
 {
-    if (safety->command_age_ms != UINT16_MAX)
-        safety->command_age_ms++;
+    safety->command_age_ms = (uint16_t)(safety->command_age_ms + 1u + inputs->missed_ticks);
     if (safety->command_age_ms >= safety->command_valid_ms)
         return FAULT_COMMAND_TIMEOUT;
     if (inputs->is_left_closed || inputs->is_right_closed)
