@@ -36,6 +36,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
     safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
+    safety->supply_low_ms = safety->supply_high_ms = 0;
     safety->reversals = safety->reversals_ms = 0;
     safety->last_side = 0;
     safety->was_clipped = false;
@@ -225,7 +226,7 @@ static bool has_lasted(uint8_t *ms, bool is_so)
 {
     if (!is_so)
         *ms = 0;
-    else if (*ms < SUPPLY_MS)
+    else
         (*ms)++;
     return *ms >= SUPPLY_MS;
 }

@@ -1,0 +1,456 @@
+"""What stops the cart whoever drives it: encoders, supply, lost time, the motor itself; and what bounds homing.
+
+Limits are literals here, those of the test cart and those of limits.h alike.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.firmware.c_core import FAULT, STATE, Core
+
+DRIVING = ["armed", "homing"]
+
+
+def drive(core: Core, state: str, **changes: int) -> None:
+    getattr(core, f"to_{state}")(**changes)
+
+
+# ---- encoders ----
+
+
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize(("encoder", "fault"), [("cart", FAULT.CART_ENCODER), ("pole", FAULT.POLE_ENCODER)])
+@pytest.mark.parametrize("side", [1, -1])
+def test_count_jump(core: Core, state: str, encoder: str, fault: int, side: int) -> None:
+    drive(core, state)
+    core.fed_tick(1000, **{f"{encoder}_moved": side * 200})
+    assert core.fault == FAULT.NONE
+    assert core.fed_tick(1000, **{f"{encoder}_moved": side * 201}) == (0, True)
+    assert core.fault == fault
+    assert not core.is_homed
+
+
+@pytest.mark.parametrize("encoder", ["cart", "pole"])
+def test_most_negative_jump_is_a_jump(core: Core, encoder: str) -> None:
+    core.to_armed()
+    core.fed_tick(**{f"{encoder}_moved": -(2**31)})
+    assert core.state == STATE.FAULT
+
+
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize(("encoder", "fault"), [("cart", FAULT.CART_ENCODER), ("pole", FAULT.POLE_ENCODER)])
+def test_nine_illegal_transitions_within_100_ms_stop(core: Core, state: str, encoder: str, fault: int) -> None:
+    drive(core, state)
+    core.fed_tick(**{f"{encoder}_illegal": 8})
+    core.run(97)
+    assert core.fault == FAULT.NONE
+    core.fed_tick(**{f"{encoder}_illegal": 1})
+    assert core.fault == fault
+    assert not core.is_homed
+
+
+@pytest.mark.parametrize("encoder", ["cart", "pole"])
+@pytest.mark.parametrize(("first", "second"), [(255, 255), (255, 1), (9, 0)])
+def test_many_illegal_transitions_at_once_stop(core: Core, encoder: str, first: int, second: int) -> None:
+    core.to_armed()
+    core.fed_tick(**{f"{encoder}_illegal": first})
+    assert core.state == STATE.FAULT
+    core.fed_tick(**{f"{encoder}_illegal": second})
+    assert core.state == STATE.FAULT
+
+
+@pytest.mark.parametrize("encoder", ["cart", "pole"])
+@pytest.mark.parametrize(("first", "second"), [(1, 255), (8, 248), (8, 247), (7, 249)])
+def test_illegal_transitions_do_not_wrap(core: Core, encoder: str, first: int, second: int) -> None:
+    core.to_armed()
+    core.fed_tick(**{f"{encoder}_illegal": first})
+    assert core.state == STATE.ARMED
+    core.fed_tick(**{f"{encoder}_illegal": second})
+    assert core.state == STATE.FAULT
+
+
+@pytest.mark.parametrize("encoder", ["cart", "pole"])
+def test_illegal_transitions_are_forgotten_after_100_ms(core: Core, encoder: str) -> None:
+    core.to_armed()
+    core.fed_tick(**{f"{encoder}_illegal": 8})
+    core.run(98)
+    core.fed_tick(**{f"{encoder}_illegal": 8})  # the hundredth tick
+    core.run(98)
+    assert core.state == STATE.ARMED
+    core.fed_tick(**{f"{encoder}_illegal": 1})  # the hundredth after
+    assert core.fault in (FAULT.CART_ENCODER, FAULT.POLE_ENCODER)
+
+
+def test_each_encoder_has_its_own_eight(core: Core) -> None:
+    core.to_armed()
+    core.fed_tick(cart_illegal=8, pole_illegal=8)
+    assert core.state == STATE.ARMED
+
+
+@pytest.mark.parametrize("encoder", ["cart", "pole"])
+def test_arming_forgets_illegal_transitions(core: Core, encoder: str) -> None:
+    core.to_armed()
+    core.fed_tick(**{f"{encoder}_illegal": 8})
+    core.run(30)
+    core.disarm()
+    core.tick()
+    core.arm()
+    core.fed_tick(**{f"{encoder}_illegal": 8})
+    core.run(97)
+    assert core.state == STATE.ARMED
+    core.fed_tick(**{f"{encoder}_illegal": 1})
+    assert core.state == STATE.FAULT, "the 100 ms began anew"
+
+
+def test_cart_encoder_is_told_first(core: Core) -> None:
+    core.to_armed()
+    core.fed_tick(cart_moved=201, pole_moved=201)
+    assert core.fault == FAULT.CART_ENCODER
+
+
+# ---- supply ----
+
+
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize(
+    ("bad_mv", "good_mv", "fault"), [(8999, 9000, FAULT.SUPPLY_LOW), (15001, 15000, FAULT.SUPPLY_HIGH)]
+)
+def test_supply_outside_for_20_ms_stops(core: Core, state: str, bad_mv: int, good_mv: int, fault: int) -> None:
+    drive(core, state)
+    core.inputs.supply_mv = bad_mv
+    assert core.run(19) == 19
+    core.inputs.supply_mv = good_mv
+    core.run(1)
+    core.inputs.supply_mv = bad_mv
+    assert core.run(19) == 19, "one good tick starts it anew"
+    assert core.fault == FAULT.NONE
+    core.run(1)
+    assert core.fault == fault
+
+
+def test_low_supply_is_told_before_high(core: Core) -> None:
+    core.to_armed()
+    for supply_mv in (8999, 15001):
+        core.inputs.supply_mv = supply_mv
+        core.run(19)
+    assert core.state == STATE.ARMED
+
+
+@pytest.mark.parametrize(("bad_mv", "fault"), [(8999, FAULT.SUPPLY_LOW), (15001, FAULT.SUPPLY_HIGH)])
+def test_arming_forgets_that_the_supply_was_bad(core: Core, bad_mv: int, fault: int) -> None:
+    core.to_armed()
+    core.inputs.supply_mv = bad_mv
+    core.run(20)
+    assert core.fault == fault
+    core.inputs.supply_mv = 12000
+    core.clear()
+    core.run(600)
+    core.arm()
+    core.inputs.supply_mv = bad_mv
+    assert core.run(100) == 20
+
+
+# ---- lost time ----
+
+
+@pytest.mark.parametrize("state", DRIVING)
+def test_eleven_missed_ticks_in_a_row_stop(core: Core, state: str) -> None:
+    drive(core, state)
+    core.fed_tick(missed_ticks=10)
+    assert core.fault == FAULT.NONE
+    core.fed_tick(missed_ticks=0)
+    core.fed_tick(missed_ticks=10)
+    assert core.fault == FAULT.NONE
+    core.fed_tick(missed_ticks=1)
+    assert core.fault == FAULT.MISSED_TICKS
+
+
+def test_missed_ticks_at_once_stop(core: Core) -> None:
+    core.to_armed()
+    core.fed_tick(missed_ticks=11)
+    assert core.fault == FAULT.MISSED_TICKS
+
+
+@pytest.mark.parametrize(("first", "second"), [(250, 6), (200, 56), (255, 1), (255, 255)])
+def test_missed_ticks_do_not_wrap(core: Core, first: int, second: int) -> None:
+    core.to_ready()
+    core.tick(missed_ticks=first)
+    core.tick(missed_ticks=second)
+    core.arm()
+    core.fed_tick(missed_ticks=1)
+    assert core.fault == FAULT.MISSED_TICKS
+
+
+def test_ticks_missed_before_arming_are_history(core: Core) -> None:
+    core.to_ready()
+    core.tick(missed_ticks=200)
+    core.tick()
+    core.arm()
+    core.fed_tick(missed_ticks=10)
+    assert core.state == STATE.ARMED
+
+
+# ---- a cart that does not follow ----
+
+
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize("side", [1, -1])
+def test_driven_cart_that_stands_for_100_ms_stops(core: Core, state: str, side: int) -> None:
+    drive(core, state)
+    assert core.run(99, side * 6000) == 99
+    assert core.fault == FAULT.NONE
+    core.run(1, side * 6000)
+    assert core.fault == FAULT.CART_STUCK
+    assert not core.is_homed
+
+
+@pytest.mark.parametrize("duty_q15", [5999, -5999, 0])
+def test_weakly_driven_cart_may_stand(core: Core, duty_q15: int) -> None:
+    core.to_armed()
+    assert core.run(3000, duty_q15) == 3000
+
+
+@pytest.mark.parametrize("by", [3, -3])
+def test_cart_that_moves_three_counts_is_not_stuck(core: Core, by: int) -> None:
+    core.to_armed()
+    core.run(99, 6000)
+    core.inputs.cart_counts = by
+    assert core.run(100, 6000) == 100
+    assert core.state == STATE.ARMED
+    core.run(1, 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("by", [2, -2])
+def test_cart_that_moves_two_counts_is_stuck(core: Core, by: int) -> None:
+    core.to_armed()
+    core.run(99, 6000)
+    core.inputs.cart_counts = by
+    core.run(1, 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+def test_arming_starts_the_driving_anew_where_the_cart_stands(core: Core) -> None:
+    core.to_armed()
+    core.run(99, 6000)
+    core.disarm()
+    core.inputs.cart_counts = 50
+    core.run(101)
+    core.arm()
+    assert core.run(99, 6000) == 99
+    core.run(1, 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+# ---- heat ----
+
+
+def heat_model(heat: int, duty_q15: int) -> int:
+    """duty^2 in 1/32768, followed with a time constant of 2^14 ticks."""
+    return heat + duty_q15**2 // 32768 - heat // 16384
+
+
+def ticks_until_hot(heat: int, duty_q15: int, continuous_q15: int, most: int = 500_000) -> int | None:
+    for tick in range(1, most + 1):
+        heat = heat_model(heat, duty_q15)
+        if heat // 16384 > continuous_q15**2 // 32768:
+            return tick
+    return None
+
+
+def hot_core(core: Core, **changes: int) -> None:
+    """Armed, and never stuck."""
+    core.to_armed(moving_duty_q15=32767, **changes)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("duty_q15", [13000, 20000])
+def test_motor_driven_beyond_what_it_bears_stops_in_time(core: Core, side: int, duty_q15: int) -> None:
+    expected = ticks_until_hot(0, duty_q15, 12000)
+    assert expected is not None
+    hot_core(core)
+    assert core.run(500_000, side * duty_q15) == expected
+    assert core.fault == FAULT.MOTOR_HOT
+
+
+def test_full_drive_on_a_half_drive_motor_lasts_five_seconds(core: Core) -> None:
+    """-ln(1 - 0.25) of 16.4 s: the time constant is what limits.h says."""
+    hot_core(core, max_duty_q15=32767, continuous_duty_q15=16384)
+    assert core.run(100_000, 32767, sway=3) == pytest.approx(4713, rel=0.01)
+
+
+def test_continuous_duty_is_borne_for_ever(core: Core) -> None:
+    hot_core(core)
+    assert core.run(300_000, 12000) == 300_000
+
+
+def test_full_drive_is_borne_for_ever_where_the_motor_bears_it(core: Core) -> None:
+    hot_core(core, max_duty_q15=32767, continuous_duty_q15=32767)
+    assert core.run(200_000, -32768, sway=3) == 200_000
+
+
+@pytest.mark.parametrize("rest_ms", [1, 1000, 20_000])
+def test_resting_motor_cools_and_remembers(core: Core, rest_ms: int) -> None:
+    hot_core(core)
+    hot = ticks_until_hot(0, 20000, 12000)
+    assert hot is not None
+    heat = 0
+    for _ in range(hot):
+        heat = heat_model(heat, 20000)
+    heat -= heat // 16384  # the tick that tripped rests already
+    assert core.run(100_000, 20000) == hot
+    core.clear()
+    for _ in range(rest_ms):
+        core.tick()
+        heat -= heat // 16384
+    core.arm()
+    again = ticks_until_hot(heat, 20000, 12000)
+    assert core.run(100_000, 20000) == again
+    assert core.fault == FAULT.MOTOR_HOT
+
+
+def test_arming_does_not_cool(core: Core) -> None:
+    hot_core(core)
+    core.run(100_000, 20000)
+    core.clear()
+    core.arm()
+    core.run(10, 20000)
+    assert core.fault == FAULT.MOTOR_HOT
+
+
+def test_homing_heats_too(core: Core) -> None:
+    core.to_homing(moving_duty_q15=32767, continuous_duty_q15=4000)
+    assert core.run(100_000, 8000) == ticks_until_hot(0, 8000, 4000)
+    assert core.fault == FAULT.MOTOR_HOT
+
+
+# ---- reversals ----
+
+
+def reverse(core: Core, reversals: int, ticks: int, first_side: int = 1) -> None:
+    """So many ticks, the drive reversing so often at their beginning, zeros between."""
+    side = first_side
+    for tick in range(ticks):
+        if 0 < tick <= 2 * reversals and tick % 2 == 0:
+            side = -side
+        core.fed_tick(side * 1000 if tick % 2 == 0 else 0)
+
+
+def test_forty_reversals_a_second_are_allowed(core: Core) -> None:
+    core.to_armed()
+    for _ in range(3):
+        reverse(core, 40, 1000)
+        assert core.state == STATE.ARMED
+        core.run(1000)  # the way back to the first side is one more
+
+
+def test_forty_one_reversals_a_second_stop(core: Core) -> None:
+    core.to_armed()
+    reverse(core, 41, 999)
+    assert core.state == STATE.ARMED, "they are counted by the second"
+    core.fed_tick()
+    assert core.fault == FAULT.REVERSALS
+
+
+def test_reversals_are_counted_anew_each_second(core: Core) -> None:
+    core.to_armed()
+    reverse(core, 30, 1000)
+    reverse(core, 30, 1000)
+    reverse(core, 40, 999)
+    core.fed_tick()
+    assert core.state == STATE.ARMED
+
+
+def test_drive_of_one_sign_is_no_reversal(core: Core) -> None:
+    core.to_armed()
+    for tick in range(2100):
+        core.fed_tick(-1000 if tick % 2 else 0)
+    assert core.state == STATE.ARMED
+
+
+def test_smallest_drives_reverse(core: Core) -> None:
+    core.to_armed()
+    for tick in range(1000):
+        core.fed_tick(1 if tick % 2 else -1)
+    assert core.fault == FAULT.REVERSALS
+
+
+def test_arming_forgets_reversals_and_the_second(core: Core) -> None:
+    core.to_armed()
+    reverse(core, 40, 500)
+    core.disarm()
+    core.run(100)
+    core.arm()
+    reverse(core, 40, 999, first_side=-1)
+    assert core.state == STATE.ARMED
+    core.disarm()
+    core.arm()
+    reverse(core, 41, 999)
+    assert core.state == STATE.ARMED
+    core.fed_tick()
+    assert core.fault == FAULT.REVERSALS
+
+
+def test_first_drive_after_arming_is_no_reversal(core: Core) -> None:
+    core.to_armed()
+    core.fed_tick(1000)
+    core.disarm()
+    core.run(100)
+    core.arm()
+    reverse(core, 40, 1000, first_side=-1)
+    assert core.state == STATE.ARMED
+
+
+# ---- homing's bounds ----
+
+
+@pytest.mark.parametrize(
+    ("want_q15", "duty_q15"),
+    [(7999, 7999), (8000, 8000), (8001, 8000), (-8000, -8000), (-8001, -8000), (32767, 8000), (-32768, -8000)],
+)
+def test_homing_drives_no_more_than_its_own_maximum(core: Core, want_q15: int, duty_q15: int) -> None:
+    core.to_homing()
+    assert core.tick(want_q15) == (duty_q15, False)
+    assert core.was_clipped == (want_q15 != duty_q15)
+
+
+@pytest.mark.parametrize(("switch", "barred"), [("is_left_closed", -1), ("is_right_closed", 1)])
+@pytest.mark.parametrize("size", [1, 500, 32767])
+def test_closed_switch_lets_homing_drive_away_from_it_only(core: Core, switch: str, barred: int, size: int) -> None:
+    core.to_homing()
+    assert core.tick(barred * size, **{switch: True}) == (0, False)
+    assert core.tick(-barred * size)[0] == -barred * min(size, 8000)
+    assert core.state == STATE.HOMING
+
+
+def test_both_switches_closed_bar_both_ways(core: Core) -> None:
+    core.to_homing()
+    assert core.tick(500, is_left_closed=True, is_right_closed=True) == (0, False)
+    assert core.tick(-500) == (0, False)
+
+
+def test_homing_needs_no_commands(core: Core) -> None:
+    core.to_homing()
+    assert core.run(1000, valid_ms=0) == 1000
+
+
+def test_homing_ends_after_three_minutes(core: Core) -> None:
+    core.to_homing()
+    assert core.run(180_000, valid_ms=0) == 180_000
+    assert core.state == STATE.HOMING
+    assert core.tick() == (0, True)
+    assert core.fault == FAULT.HOMING_TIMEOUT
+
+
+def test_each_homing_has_its_three_minutes(core: Core) -> None:
+    core.to_homing()
+    core.run(100_000, valid_ms=0)
+    core.disarm()
+    core.home()
+    assert core.run(200_000, valid_ms=0) == 180_001
+
+
+def test_armed_time_is_not_bounded(core: Core) -> None:
+    core.to_armed()
+    assert core.run(200_000) == 200_000
