@@ -51,7 +51,7 @@ static void append(frame_decoder_t *decoder, uint8_t byte)
 
 static uint8_t finish(frame_decoder_t *decoder)
 {
-    const bool is_empty = decoder->length == 0 && !decoder->owes_zero && !decoder->is_skipping;
+    const bool is_empty = decoder->length == 0 && !decoder->owes_zero;
     const bool is_whole = !decoder->is_skipping && decoder->run == 0 && decoder->length > FRAMING_CRC_BYTES;
     const uint8_t length = is_whole ? (uint8_t)(decoder->length - FRAMING_CRC_BYTES) : 0;
     frame_decoder_reset(decoder);

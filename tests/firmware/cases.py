@@ -1,0 +1,63 @@
+"""The core's test cases without pytest: against any build of the core, as fast as they go.
+
+    python -m tests.firmware.cases core.so      run them all against that library
+
+Coverage, sanitizers and mutants are measured with the very functions that pytest collects.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.firmware.c_core import Core, load_library
+
+SAFETY_MODULES = ("test_safety_states", "test_safety_armed", "test_safety_machine")
+CORE_MODULES = (*SAFETY_MODULES, "test_config", "test_framing")
+
+
+def expand(function: Callable[..., None]) -> Iterator[dict[str, Any]]:
+    """The arguments of each case of a test, from its parametrize marks."""
+    columns = []
+    for mark in getattr(function, "pytestmark", []):
+        names = [mark.args[0]] if isinstance(mark.args[0], str) else list(mark.args[0])
+        columns.append([dict(zip(names, row if len(names) > 1 else [row], strict=True)) for row in mark.args[1]])
+    for rows in itertools.product(*columns):
+        yield {name: value for row in rows for name, value in row.items()}
+
+
+def cases_of(modules: tuple[str, ...]) -> list[tuple[str, Callable[..., None], dict[str, Any]]]:
+    """Every case that needs `core` or nothing: its name, its function, its arguments."""
+    cases = []
+    for module_name in modules:
+        module = importlib.import_module(f"tests.firmware.{module_name}")
+        for name, function in vars(module).items():
+            if name.startswith("test_") and "core" in function.__code__.co_varnames[: function.__code__.co_argcount]:
+                cases += [(f"{module_name}.{name}{arguments}", function, arguments) for arguments in expand(function)]
+    return cases
+
+
+def first_failure(library: ctypes.CDLL, cases: list[tuple[str, Callable[..., None], dict[str, Any]]]) -> str | None:
+    """The name of the first case that fails, None where all pass."""
+    for name, function, arguments in cases:
+        try:
+            function(core=Core(library), **arguments)
+        except Exception:  # whatever goes wrong is a failure
+            return name
+    return None
+
+
+def main() -> int:
+    cases = cases_of(CORE_MODULES)
+    failed = first_failure(load_library(Path(sys.argv[1])), cases)
+    print(f"{len(cases)} cases, {'first failure: ' + failed if failed else 'all pass'}")
+    return failed is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""What the core's cases reach: every line and every branch of safety.c and framing.c, no undefined behaviour."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c, compile_library
+
+ROOT = HERE.parent.parent
+COVERED = ("safety.c", "framing.c", "config.c")
+
+
+def run_cases(library: Path, **environment: str) -> str:
+    """The cases in a process of their own, so that counters are written and sanitizers may end it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.firmware.cases", str(library)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    return done.stdout
+
+
+def uncovered(folder: Path, source: str) -> tuple[int, int, list[str]]:
+    """How many lines and branches gcov counted in a source, and those never taken."""
+    subprocess.run(
+        ["gcov", "--json-format", "--branch-probabilities", *map(str, folder.glob("*.gcda"))],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    lines, branches, missing = 0, 0, []
+    for report in folder.glob("*.gcov.json.gz"):
+        for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
+            if Path(file["file"]).name != source:
+                continue
+            for line in file["lines"]:
+                lines += 1
+                branches += len(line["branches"])
+                if line["count"] == 0:
+                    missing.append(f"{source}:{line['line_number']} never run")
+                for number, branch in enumerate(line["branches"]):
+                    if branch["count"] == 0:
+                        missing.append(f"{source}:{line['line_number']} branch {number} never taken")
+    return lines, branches, missing
+
+
+def test_every_line_and_branch_of_the_core_is_run(tmp_path: Path) -> None:
+    library = compile_library(tmp_path / "core.so", ("-O0", "-g", "--coverage"))
+    run_cases(library)
+    for source in COVERED:
+        lines, branches, missing = uncovered(tmp_path, source)
+        print(f"{source}: {lines} lines, {branches} branches, {len(missing)} missing")
+        assert lines > 20, "gcov saw the file"
+        assert branches > 5
+        assert missing == []
+
+
+def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path) -> None:
+    library = compile_library(tmp_path / "core.so", ("-O1", "-g", *SANITIZED))
+    asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    told = run_cases(library, LD_PRELOAD=asan.stdout.strip(), ASAN_OPTIONS="detect_leaks=0")
+    assert "all pass" in told
+
+
+@pytest.mark.parametrize("source", sorted(path.name for path in FIRMWARE.glob("*.c")))
+@pytest.mark.parametrize("optimized", ["-O0", "-Os", "-O3"])
+def test_core_compiles_without_a_warning(tmp_path: Path, source: str, optimized: str) -> None:
+    compile_c(tmp_path / "object.o", [FIRMWARE / source], [*STRICT, optimized, "-c"])
