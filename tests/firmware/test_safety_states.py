@@ -166,6 +166,15 @@ def test_slow_drift_is_not_still(core: Core) -> None:
             assert not core.is_still
 
 
+def test_cart_that_stands_for_more_than_a_minute_is_still(core: Core) -> None:
+    """65,536 ms do not fit the counter."""
+    core.to_ready()
+    core.run(64_700)
+    for _ in range(1000):
+        core.tick()
+        assert core.is_still
+
+
 def test_stillness_survives_a_wrapping_count(core: Core) -> None:
     core.to_ready()
     core.tick(cart_counts=2**31 - 1)
