@@ -19,6 +19,12 @@ static uint32_t size_of(int32_t value)
     return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
 }
 
+/* Wrapping difference of two counters. */
+static int32_t difference(int32_t to, int32_t from)
+{
+    return (int32_t)((uint32_t)to - (uint32_t)from);
+}
+
 static void enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
 {
     homing->phase = phase;
@@ -47,12 +53,12 @@ void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centr
 
 int32_t homing_centre(const homing_t *homing)
 {
-    return homing->left + (homing->right - homing->left) / 2;
+    return (int32_t)((uint32_t)homing->left + (uint32_t)(difference(homing->right, homing->left) / 2));
 }
 
 int32_t homing_upright(const homing_t *homing, const cfg_message_t *limits)
 {
-    return homing->rest_pole - limits->pole_counts_per_turn / 2;
+    return difference(homing->rest_pole, limits->pole_counts_per_turn / 2);
 }
 
 /* A push to `side` that keeps about `speed` counts a second: it grows while the cart is too slow and eases when it is too fast. */
@@ -73,12 +79,12 @@ static int16_t creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_
 /* What is wrong with a leg toward `side`, FAULT_NONE where nothing is. */
 static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
 {
-    const int32_t moved = inputs->cart_counts - homing->from_cart;
+    const int32_t moved = difference(inputs->cart_counts, homing->from_cart);
     if (size_of(moved) > limits->homing_travel_counts)
         return FAULT_HOMING_TRAVEL;
     if ((side < 0) != (moved < 0) && size_of(moved) > limits->travel_limit_counts / POLARITY_SHARE)
         return FAULT_POLARITY;
-    if (size_of(inputs->cart_counts - homing->still_from) >= STILL_COUNTS) {
+    if (size_of(difference(inputs->cart_counts, homing->still_from)) >= STILL_COUNTS) {
         homing->still_from = inputs->cart_counts;
         homing->still_ms = 0;
     } else if (++homing->still_ms >= CREEP_STUCK_MS) {
@@ -90,7 +96,7 @@ static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const 
 /* The pole's first clear swing after it hung still: a push to the left drags the hinge, and the counts go down. */
 static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
 {
-    const int32_t swung = inputs->pole_counts - homing->rest_pole;
+    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
     if (homing->first_swing != 0 || size_of(swung) < SWING_COUNTS)
         return;
     homing->first_swing = swung < 0 ? -1 : 1;
@@ -99,7 +105,7 @@ static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, i
 
 static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs)
 {
-    if (size_of(inputs->pole_counts - homing->still_from) >= STILL_COUNTS) {
+    if (size_of(difference(inputs->pole_counts, homing->still_from)) >= STILL_COUNTS) {
         homing->still_from = inputs->pole_counts;
         homing->still_ms = 0;
     } else if (++homing->still_ms >= HANG_STILL_MS) {
@@ -118,7 +124,7 @@ static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_me
         return fail(homing, fault);
     watch_first_swing(homing, inputs, side);
     /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
-    if (size_of(inputs->cart_counts - homing->from_cart) > limits->travel_limit_counts / POLARITY_SHARE &&
+    if (size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / POLARITY_SHARE &&
         homing->first_swing != homing->first_push)
         return fail(homing, FAULT_POLE_SIGN);
     return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
@@ -127,7 +133,7 @@ static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_me
 /* Whether the cart is so far from where the leg began that the switch there must be open. */
 static bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    return size_of(inputs->cart_counts - homing->from_cart) > limits->travel_limit_counts / 8u;
+    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / 8u;
 }
 
 static int16_t go_left(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
@@ -148,7 +154,7 @@ static int16_t go_right(homing_t *homing, const safety_inputs_t *inputs, const c
     if (!inputs->is_right_closed)
         return leg(homing, inputs, limits, 1);
     homing->right = inputs->cart_counts;
-    if ((uint32_t)(homing->right - homing->left) / 2u <= limits->travel_limit_counts)
+    if ((uint32_t)difference(homing->right, homing->left) / 2u <= limits->travel_limit_counts)
         return fail(homing, FAULT_TRACK_SHORT);
     enter(homing, HOMING_CENTRE, inputs);
     return 0;
@@ -157,8 +163,8 @@ static int16_t go_right(homing_t *homing, const safety_inputs_t *inputs, const c
 static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     const int32_t target = homing->is_centring_only ? 0 : homing_centre(homing);
-    const int32_t left = target - inputs->cart_counts;
-    const uint32_t tolerance = (uint32_t)(homing->right - homing->left) / CENTRE_SHARE + STILL_COUNTS;
+    const int32_t left = difference(target, inputs->cart_counts);
+    const uint32_t tolerance = (uint32_t)difference(homing->right, homing->left) / CENTRE_SHARE + STILL_COUNTS;
     if (size_of(left) <= tolerance) {
         if (++homing->phase_ms >= SETTLE_MS) {
             enter(homing, homing->is_centring_only ? HOMING_DONE : HOMING_SWING, inputs);
@@ -181,7 +187,7 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
 /* Four half periods about the place where the pole hung. A pole at rest is kicked, three times at most. */
 static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    const int32_t swung = inputs->pole_counts - homing->rest_pole;
+    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
     const uint16_t expected_ms = limits->pole_half_period_ms;
     if (homing->kicks > 0)
         watch_first_swing(homing, inputs, 1);
