@@ -1,6 +1,7 @@
 /* Random frames against the whole firmware, their CRC valid: nothing but an accepted command may turn the motor.
  *
- *     frame_storm FRAMES SEED    prints: frames, commands accepted, ticks armed, ticks homing; the first wrong thing ends it
+ *     frame_storm FRAMES SEED    prints: frames, commands accepted, ticks armed, ticks homing, times
+ *                                homed without a short cut; the first wrong thing ends it
  *
  * The cart is armed by the frames that a host sends; of homing only the end is shortened. What a command may do is written here
  * once more, apart from app.c.
@@ -20,6 +21,7 @@ static app_t app;
 static board_inputs_t board;
 static uint32_t time_us;
 static uint64_t random_state;
+static uint32_t cart_at, pole_at, cart_middle, pole_hangs, swung_ms; /* in counts with their sign right */
 static unsigned long frame_number, seed;
 
 /* What the cart should do, from the frames alone. */
@@ -29,7 +31,7 @@ static struct {
     int16_t active, pending;
     bool is_pending;
 } expected;
-static unsigned long long accepted, ticks_armed, ticks_homing;
+static unsigned long long accepted, ticks_armed, ticks_homing, homed;
 
 static uint32_t draw(void)
 {
@@ -68,17 +70,43 @@ static long limited(int16_t duty)
     return duty < 0 ? -size : size;
 }
 
-static void tick(void)
+static uint32_t noise(uint32_t most)
+{
+    return draw() % (2 * most + 1) - most;
+}
+
+static void put(void)
+{
+    const uint8_t flags = app.safety.limits.flags;
+    board.cart_counts = (int32_t)(flags & CFG_CART_REVERSED ? 0u - cart_at : cart_at);
+    board.pole_counts = (int32_t)(flags & CFG_POLE_REVERSED ? 0u - pole_at : pole_at);
+}
+
+/* Homing moves the cart as it is pushed, and the pole swings by 30 counts, every half period to the other side. About upright
+ * in the middle otherwise: the sooner it is armed again. */
+static void move(void)
+{
+    if (app.safety.state == CART_HOMING) {
+        const uint8_t phase = app.homing.phase;
+        const int32_t duty = app.safety.limits.flags & CFG_MOTOR_REVERSED ? -app.motor.duty_q15 : app.motor.duty_q15;
+        cart_at += (uint32_t)(duty / 400) + (duty != 0 ? noise(1) : 0);
+        if (phase == HOMING_STILL || phase == HOMING_LEAVE)
+            swung_ms = 0;
+        else
+            swung_ms++;
+        pole_at = pole_hangs + (swung_ms < 20 ? 0u : swung_ms / 600 % 2 ? 30u : 0u - 30u);
+        board.is_left_closed = (int32_t)(cart_at - cart_middle) <= -6000;
+        board.is_right_closed = (int32_t)(cart_at - cart_middle) >= 6000;
+    } else {
+        cart_at = (uint32_t)app.cart_zero + noise(one_in(3) ? SPEED_MOST : 4);
+        pole_at = (uint32_t)app.pole_zero + noise(4);
+    }
+    put();
+}
+
+static void one_ms(void)
 {
     const uint32_t before = app.tick;
-    board.cart_counts = (int32_t)((uint32_t)board.cart_counts + draw() % (2 * SPEED_MOST + 1) - SPEED_MOST);
-    if (!one_in(3)) /* back again, mostly: about the same place, so that it stays armed */
-        board.cart_counts = (int32_t)((uint32_t)app.cart_zero + draw() % 9 - 4);
-    if (app.safety.limits.flags & CFG_CART_REVERSED)
-        board.cart_counts = (int32_t)(0u - (uint32_t)board.cart_counts);
-    board.pole_counts = (int32_t)((uint32_t)app.pole_zero + draw() % 9 - 4);
-    if (app.safety.limits.flags & CFG_POLE_REVERSED)
-        board.pole_counts = (int32_t)(0u - (uint32_t)board.pole_counts);
     time_us += 1000;
     const motor_t motor = app_tick(&app, time_us, &board);
     if (app.tick != before && expected.is_pending) {
@@ -101,6 +129,21 @@ static void tick(void)
     }
     if ((app.safety.state == CART_FAULT) != (app.safety.fault != FAULT_NONE))
         wrong("fault without its state, or state without its fault", app.safety.fault, app.safety.state);
+}
+
+static void tick(void)
+{
+    move();
+    one_ms();
+}
+
+/* Upright in the middle, and still. */
+static void rest(void)
+{
+    cart_at = (uint32_t)app.cart_zero;
+    pole_at = (uint32_t)app.pole_zero;
+    put();
+    one_ms();
 }
 
 /* Only the protocol's own types leave the cart, in their length. */
@@ -129,6 +172,7 @@ static void receive(const void *message, size_t length)
     uint8_t frame[FRAMING_MAX_FRAME];
     const size_t bytes = framing_encode(message, length, frame);
     const uint8_t state = app.safety.state;
+    const uint16_t age_ms = app.safety.command_age_ms;
     const uint8_t *said = message;
     const cmd_message_t *command = message;
     bool is_accepted = false;
@@ -149,6 +193,11 @@ static void receive(const void *message, size_t length)
         app_receive(&app, frame[i], time_us + (uint32_t)i * 20u);
     if (is_accepted && app.safety.command_age_ms != 0)
         wrong("a good command did not feed the watchdog", app.safety.command_age_ms, 0);
+    if (!is_accepted && state == CART_ARMED && app.safety.command_age_ms != age_ms)
+        wrong("something else fed the watchdog", app.safety.command_age_ms, age_ms);
+    if (length == sizeof(hello_message_t) && said[0] == MESSAGE_HELLO &&
+        (app.safety.state == CART_ARMED || app.safety.state == CART_HOMING))
+        wrong("drives on after HELLO", app.safety.state, state);
     if (length == sizeof(mode_message_t) && said[0] == MESSAGE_MODE && said[4] == MODE_ESTOP &&
         app.safety.state != CART_FAULT)
         wrong("an e-stop that does not stop", app.safety.state, CART_FAULT);
@@ -184,7 +233,7 @@ static cfg_message_t good_cfg(void)
         .pole_counts_per_turn = 4096,
         .pole_half_period_ms = 600,
         .homing_travel_counts = 15000,
-        .homing_speed_counts_s = 2000,
+        .homing_speed_counts_s = 20000,
         .homing_duty_q15 = HOMING_DUTY,
         .moving_duty_q15 = 32767,
         .still_travel_counts = 65535,
@@ -198,28 +247,40 @@ static cfg_message_t good_cfg(void)
 
 static void stand_still(int ticks)
 {
-    const board_inputs_t healthy = {.cart_counts = board.cart_counts,
-                                    .pole_counts = board.pole_counts,
-                                    .cart_illegal = board.cart_illegal,
-                                    .pole_illegal = board.pole_illegal,
-                                    .supply_mv = 12000};
-    for (int i = 0; i < ticks; i++) {
-        time_us += 1000;
-        if (app_tick(&app, time_us, &healthy).duty_q15 != 0 && app.safety.state != CART_HOMING)
-            wrong("driven while it stands", app.motor.duty_q15, 0);
-    }
-    board = healthy;
+    board = (board_inputs_t){.cart_counts = board.cart_counts,
+                             .pole_counts = board.pole_counts,
+                             .cart_illegal = board.cart_illegal,
+                             .pole_illegal = board.pole_illegal,
+                             .supply_mv = 12000};
+    while (ticks-- > 0)
+        one_ms();
     drain();
+}
+
+/* The middle of the track and the hanging pole to where both are now. */
+static void hang_here(void)
+{
+    const uint8_t flags = app.safety.limits.flags;
+    cart_at = (uint32_t)board.cart_counts;
+    pole_at = (uint32_t)board.pole_counts;
+    if (flags & CFG_CART_REVERSED)
+        cart_at = 0u - cart_at;
+    if (flags & CFG_POLE_REVERSED)
+        pole_at = 0u - pole_at;
+    cart_middle = cart_at + noise(5000);
+    pole_hangs = pole_at;
+    swung_ms = 0;
 }
 
 /* The way of a host: HELLO, CFG, HOME, ARM. Now and then it stops on the way. */
 static void arm(void)
 {
     if (one_in(4)) { /* another cart, its counters anywhere */
+        static const int32_t places[] = {0, INT32_MAX - 10, INT32_MIN + 10, INT32_MAX - 4000, INT32_MIN + 4000};
         app_init(&app, (uint16_t)draw(), RESET_POWER_ON);
-        board = (board_inputs_t){.cart_counts = (int32_t)draw(), .pole_counts = (int32_t)draw(), .supply_mv = 12000};
-        if (one_in(2))
-            board.cart_counts = board.pole_counts = one_in(2) ? INT32_MAX - 10 : INT32_MIN + 10;
+        board = (board_inputs_t){.cart_counts = places[draw() % 5], .pole_counts = places[draw() % 5]};
+        if (one_in(3))
+            board.cart_counts = (int32_t)draw();
         app.tick = one_in(2) ? UINT32_MAX - draw() % 100 : 0;
         time_us = one_in(2) ? UINT32_MAX - draw() % 100000 : 0;
     }
@@ -233,12 +294,28 @@ static void arm(void)
     say_mode(MODE_HOME);
     if (app.safety.state != CART_HOMING)
         wrong("does not home", app.safety.state, CART_HOMING);
-    if (one_in(3))
-        return; /* frames while homing */
-    app.cart_zero = app.cart_raw;
-    app.pole_zero = app.pole_raw;
-    safety_homed(&app.safety);
-    stand_still(130);
+    hang_here();
+    const bool is_shortened = !one_in(10);
+    if (one_in(3)) { /* frames while homing, wherever it has come to */
+        for (uint32_t i = draw() % 6000; i > 0 && app.safety.state == CART_HOMING; i--)
+            tick();
+        return;
+    }
+    if (is_shortened) {
+        app.cart_zero = app.cart_raw;
+        app.pole_zero = app.pole_raw;
+        safety_homed(&app.safety);
+    } else {
+        for (int i = 0; i < 20000 && app.safety.state == CART_HOMING; i++)
+            tick();
+        if (app.safety.state != CART_READY)
+            wrong("homing fails", app.safety.fault, FAULT_NONE);
+        homed++;
+    }
+    board.is_left_closed = board.is_right_closed = false;
+    for (int i = 0; i < 130; i++)
+        rest();
+    drain();
     say_mode(MODE_ARM);
     if (app.safety.state != CART_ARMED)
         wrong("does not arm", app.last_code, ACK_DONE);
@@ -258,7 +335,8 @@ static void random_frame(void)
             (int16_t)draw(),
             (uint16_t)(one_in(10) ? 0 : 100 + draw() % 300),
         };
-        receive(&command, sizeof command);
+        memcpy(bytes, &command, sizeof command);
+        receive(bytes, sizeof command + (one_in(10) ? draw() % 3 - 1 : 0));
     } else if (style < 64) {
         const mode_message_t mode = {MESSAGE_MODE, (uint16_t)(app.session + (one_in(4) ? 1u : 0u)), (uint8_t)draw(),
                                      (uint8_t)(one_in(3) ? MODE_ARM : draw() % 8)};
@@ -300,12 +378,10 @@ static void disturb(void)
         board.cart_illegal = (uint8_t)draw();
     if (one_in(2000))
         board.pole_illegal = (uint8_t)draw();
-    if (app.safety.state == CART_HOMING) {
-        board.is_left_closed = one_in(20);
-        board.is_right_closed = one_in(20);
-        if (one_in(200)) /* somewhere else altogether */
-            app.cart_zero = (int32_t)draw();
-    }
+    if (app.safety.state == CART_HOMING && one_in(300)) /* somewhere else altogether */
+        cart_at = draw();
+    if (app.safety.state == CART_HOMING && one_in(300))
+        pole_hangs = draw();
 }
 
 int main(int arguments, char **argument)
@@ -330,6 +406,6 @@ int main(int arguments, char **argument)
         if (!one_in(4))
             drain();
     }
-    printf("%lu %llu %llu %llu\n", frames, accepted, ticks_armed, ticks_homing);
+    printf("%lu %llu %llu %llu %llu\n", frames, accepted, ticks_armed, ticks_homing, homed);
     return 0;
 }
