@@ -1,5 +1,9 @@
 #include "framing.h"
 
+#include <string.h>
+
+#define CHECK_MARK 0xC0u
+
 uint16_t framing_crc(uint16_t crc, const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -12,23 +16,32 @@ uint16_t framing_crc(uint16_t crc, const uint8_t *bytes, size_t length)
     return crc;
 }
 
+/* The check bytes: the CRC in 4, 6 and 6 bits below a mark, so that none is 0 nor becomes 0 by one flipped bit. */
+static void write_check(uint8_t *check, uint16_t crc)
+{
+    check[0] = (uint8_t)(CHECK_MARK | (crc >> 12));
+    check[1] = (uint8_t)(CHECK_MARK | ((crc >> 6) & 0x3Fu));
+    check[2] = (uint8_t)(CHECK_MARK | (crc & 0x3Fu));
+}
+
 size_t framing_encode(const uint8_t *message, size_t length, uint8_t *frame)
 {
-    if (length > PROTOCOL_MAX_MESSAGE)
+    if (length == 0 || length > PROTOCOL_MAX_MESSAGE)
         return 0;
-    const uint16_t crc = framing_crc(FRAMING_CRC_START, message, length);
-    const uint8_t tail[FRAMING_CRC_BYTES] = {(uint8_t)(crc & 0xFFu), (uint8_t)(crc >> 8)};
-    size_t code = 0, out = 1;
-    for (size_t i = 0; i < length + FRAMING_CRC_BYTES; i++) {
-        const uint8_t byte = i < length ? message[i] : tail[i - length];
-        if (byte != 0) {
-            frame[out++] = byte;
+    size_t code = 2, out = 3;
+    frame[0] = 0;
+    frame[1] = (uint8_t)length;
+    for (size_t i = 0; i < length; i++) {
+        if (message[i] != 0) {
+            frame[out++] = message[i];
         } else {
             frame[code] = (uint8_t)(out - code);
             code = out++;
         }
     }
     frame[code] = (uint8_t)(out - code);
+    write_check(frame + out, framing_crc(FRAMING_CRC_START, frame + 1, out - 1));
+    out += FRAMING_CHECK_BYTES;
     frame[out++] = 0;
     return out;
 }
@@ -36,33 +49,48 @@ size_t framing_encode(const uint8_t *message, size_t length, uint8_t *frame)
 void frame_decoder_reset(frame_decoder_t *decoder)
 {
     decoder->length = 0;
-    decoder->run = 0;
-    decoder->owes_zero = false;
-    decoder->is_skipping = false;
+    decoder->is_doubtful = false;
 }
 
-static void append(frame_decoder_t *decoder, uint8_t byte)
+/* Whether the bytes between two ends are a frame, whatever stood before it. */
+static bool is_sound(const frame_decoder_t *decoder)
 {
-    if (decoder->length < sizeof decoder->message)
-        decoder->message[decoder->length++] = byte;
-    else
-        decoder->is_skipping = true;
+    const uint8_t *bytes = decoder->message;
+    uint8_t check[FRAMING_CHECK_BYTES];
+    if (decoder->length > sizeof decoder->message || decoder->length != bytes[0] + 2 + FRAMING_CHECK_BYTES)
+        return false;
+    const size_t covered = (size_t)(decoder->length - FRAMING_CHECK_BYTES);
+    write_check(check, framing_crc(FRAMING_CRC_START, bytes, covered));
+    return memcmp(check, bytes + covered, sizeof check) == 0;
+}
+
+/* COBS undone in place, from the third byte to the first; false where a block does not end with the message. */
+static bool unstuff(uint8_t *bytes, size_t length)
+{
+    size_t code = 1u + bytes[1];
+    for (size_t i = 2; i < length + 2; i++) {
+        const bool is_zero = i == code;
+        if (is_zero)
+            code += bytes[i];
+        bytes[i - 2] = is_zero ? 0 : bytes[i];
+    }
+    return code == length + 2;
 }
 
 static uint8_t finish(frame_decoder_t *decoder)
 {
-    const bool is_empty = decoder->length == 0 && !decoder->owes_zero;
-    const bool is_whole = !decoder->is_skipping && decoder->run == 0 && decoder->length > FRAMING_CRC_BYTES;
-    const uint8_t length = is_whole ? (uint8_t)(decoder->length - FRAMING_CRC_BYTES) : 0;
+    const bool was_doubtful = decoder->is_doubtful;
+    const uint8_t bytes = decoder->length;
     frame_decoder_reset(decoder);
-    if (is_empty)
-        return 0; /* two ends in a row: a sender clearing the line */
-    if (length != 0) {
-        const uint16_t told =
-            (uint16_t)(decoder->message[length] | (uint16_t)((uint16_t)decoder->message[length + 1] << 8));
-        if (framing_crc(FRAMING_CRC_START, decoder->message, length) == told)
-            return length;
-    }
+    if (bytes == 0)
+        return 0; /* two ends in a row: a frame begins here and nowhere else */
+    decoder->length = bytes;
+    const uint8_t length = decoder->message[0];
+    const bool is_good = is_sound(decoder) && unstuff(decoder->message, length);
+    decoder->length = 0;
+    if (is_good && !was_doubtful)
+        return length;
+    decoder->is_doubtful = !is_good;
     if (decoder->errors != UINT16_MAX)
         decoder->errors++;
     return 0;
@@ -72,16 +100,9 @@ uint8_t frame_decoder_push(frame_decoder_t *decoder, uint8_t byte)
 {
     if (byte == 0)
         return finish(decoder);
-    if (decoder->is_skipping)
-        return 0;
-    if (decoder->run != 0) {
-        decoder->run--;
-        append(decoder, byte);
-    } else {
-        if (decoder->owes_zero)
-            append(decoder, 0);
-        decoder->owes_zero = true;
-        decoder->run = (uint8_t)(byte - 1);
-    }
+    if (decoder->length < sizeof decoder->message)
+        decoder->message[decoder->length] = byte;
+    if (decoder->length <= sizeof decoder->message)
+        decoder->length++; /* one more than fits: too long */
     return 0;
 }

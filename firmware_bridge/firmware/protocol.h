@@ -1,7 +1,8 @@
 /* What host and cart say to each other: the one declaration of the wire format.
  *
- * A frame is COBS(message, CRC-16 of the message, low byte first) ended by 0x00. A message is one of the packed structures below,
- * little-endian, its first byte the type. The CRC has polynomial 0x1021, starts at 0xFFFF and is not reflected.
+ * A frame is 0x00, the message's length, COBS(message), three check bytes, 0x00. The check bytes are the CRC-16 of length and
+ * COBS(message) as they stand on the line, its 4, 6 and 6 bits from the top, each byte plus 0xC0. The CRC has polynomial 0x1021, starts
+ * at 0xFFFF and is not reflected. A message is one of the packed structures below, little-endian, its first byte the type.
  * Python reads this file (firmware_bridge/protocol.py): only enums, #define NAME number, and packed structures of fixed-width
  * integers may stand here. Both sides hash the declarations, and refuse to talk when the hashes differ.
  *

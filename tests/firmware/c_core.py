@@ -123,6 +123,8 @@ def load_library(path: Path) -> ctypes.CDLL:
         ctypes.c_void_p,
     ]
     library.shim_run.restype = ctypes.c_uint32
+    library.framing_crc.argtypes = [ctypes.c_uint16, ctypes.c_char_p, ctypes.c_size_t]
+    library.framing_crc.restype = ctypes.c_uint16
     library.framing_encode.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]
     library.framing_encode.restype = ctypes.c_size_t
     library.frame_decoder_reset.argtypes = [ctypes.c_void_p]

@@ -1,6 +1,6 @@
-/* Single-bit flips on the line, exhaustively: every bit of frames of every message, its contents drawn at random.
+/* Single-bit flips on the line: every bit of frames of every message, the contents drawn at random.
  *
- *     flips CONTENTS SEED        prints: flips tried, accepted, accepted as a message of its type's length
+ *     flips CONTENTS SEED        prints: flips tried, accepted, frames lost beside the flipped one
  *
  * A frame goes through the decoder between two others, which a flip may tear apart or glue together. Every message that comes
  * out and is not one of the three is a flip accepted.
@@ -66,12 +66,12 @@ int main(int arguments, char **argument)
         return 2;
     const unsigned long contents = strtoul(argument[1], NULL, 10);
     random_state = strtoul(argument[2], NULL, 10) * 2654435761u + 1u;
-    unsigned long long tried = 0, accepted = 0, of_length = 0;
+    unsigned long long tried = 0, accepted = 0, lost = 0;
     for (unsigned long k = 0; k < contents; k++) {
         for (uint8_t type = 1; type < TYPES; type++) {
             uint8_t messages[3][PROTOCOL_MAX_MESSAGE], line[MOST_BYTES];
             uint8_t sent[3];
-            size_t ends[3], bytes = 0;
+            size_t ends[3], bytes = 0; /* of each frame on the line */
             for (int m = 0; m < 3; m++) {
                 sent[m] = m == 1 ? type : (uint8_t)(1u + draw() % (TYPES - 1u));
                 fill(messages[m], sent[m]);
@@ -79,29 +79,29 @@ int main(int arguments, char **argument)
                 ends[m] = bytes;
             }
             for (size_t bit = ends[0] * 8; bit < ends[1] * 8; bit++) {
-                frame_decoder_t decoder = {.length = 0};
-                bool is_wrong = false, has_length = false;
+                frame_decoder_t decoder = {0};
+                unsigned wrong = 0, whole = 0;
                 line[bit / 8] ^= (uint8_t)(1u << (bit % 8));
                 for (size_t i = 0; i < bytes; i++) {
                     const uint8_t length = frame_decoder_push(&decoder, line[i]);
-                    bool is_sent = length == 0;
+                    if (length == 0)
+                        continue;
+                    bool is_sent = false;
                     for (int m = 0; m < 3; m += 2) /* the flipped one must not come out at all */
                         is_sent |= length == lengths[sent[m]] && memcmp(decoder.message, messages[m], length) == 0;
-                    if (!is_sent) {
-                        is_wrong = true;
-                        has_length |= decoder.message[0] < TYPES && lengths[decoder.message[0]] == length;
-                    }
+                    whole += is_sent;
+                    wrong += !is_sent;
                 }
                 line[bit / 8] ^= (uint8_t)(1u << (bit % 8));
                 tried++;
-                accepted += is_wrong;
-                of_length += has_length;
-                if (is_wrong && accepted <= 3)
+                accepted += wrong != 0;
+                lost += whole < 2 ? 2 - whole : 0;
+                if (wrong != 0 && accepted <= 3)
                     fprintf(stderr, "type %u, bit %zu of byte %zu of %zu\n", type, bit % 8, bit / 8 - ends[0],
                             ends[1] - ends[0]);
             }
         }
     }
-    printf("%llu %llu %llu\n", tried, accepted, of_length);
+    printf("%llu %llu %llu\n", tried, accepted, lost);
     return 0;
 }
