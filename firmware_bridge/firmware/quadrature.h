@@ -17,10 +17,11 @@ static inline void quadrature_update(quadrature_t *decoder, uint8_t pins)
     static const int8_t steps[16] = {0, -1, 1, 2, 1, 0, 2, -1, -1, 2, 0, 1, 2, 1, -1, 0};
     const int8_t step = steps[(uint8_t)(decoder->pins << 2) | pins];
     decoder->pins = pins;
+    const uint32_t change = (uint32_t)(int32_t)step;
     if (step == 2)
         decoder->illegal++;
     else
-        decoder->counts += (uint32_t)(int32_t)step;
+        decoder->counts += change;
 }
 
 #endif
