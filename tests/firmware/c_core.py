@@ -209,7 +209,7 @@ class Core:
 
     def _look(self) -> Sequence[int]:
         self.library.shim_look(self._safety, self._seen)
-        return self._seen
+        return list(self._seen)
 
     @property
     def state(self) -> int:
@@ -294,9 +294,9 @@ class Core:
         return self.tick(want_q15, **inputs)
 
     def run(self, ticks: int, want_q15: int = 0, *, valid_ms: int = 1000, sway: int = 0) -> int:
-        """So many ticks of the same inputs, each after a command unless valid_ms is 0, until the state changes; how many.
+        """How many ticks of the same inputs it took until the state changed, so many at most.
 
-        The cart sways by so many counts from tick to tick.
+        Each follows a command valid for that long, none where it is 0. The cart sways by so many counts.
         """
         motor = Motor()
         done = self.library.shim_run(

@@ -1,7 +1,7 @@
 """A storm of frames against the whole firmware under the sanitizers.
 
-    python -m tests.firmware.frame_storm                      1,000,000 frames, a few seconds
-    python -m tests.firmware.frame_storm --frames 100000 --seed 7
+python -m tests.firmware.frame_storm                      1,000,000 frames, a few seconds
+python -m tests.firmware.frame_storm --frames 100000 --seed 7
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def storm(folder: Path, frames: int, seed: int) -> Storm:
     done = subprocess.run([str(program), str(frames), str(seed)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return Storm(wrong=done.stdout + done.stderr)
-    return Storm(*map(int, done.stdout.split()))
+    frames, commands, ticks_armed, ticks_homing, homed = map(int, done.stdout.split())
+    return Storm(frames, commands, ticks_armed, ticks_homing, homed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

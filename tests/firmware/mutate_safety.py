@@ -40,7 +40,7 @@ class Verdict:
 
 
 def read_explained() -> dict[str, str]:
-    """Mutants that no test can tell from the original, by name, and why. Raises ValueError for a line without a reason."""
+    """Mutants that no test can tell from the original, by name, and why. Raises ValueError for an odd line."""
     explained = {}
     for line in EXPLAINED.read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):

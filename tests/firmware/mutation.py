@@ -5,6 +5,7 @@ The reader knows the C of this firmware (no strings, no macros with arguments, o
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -97,7 +98,7 @@ Change = tuple[int, int, str, str]
 def _function_at(tokens: list[Token], position: int) -> str:
     """The function whose body or head stands there: the last name before a parenthesis at the outermost level."""
     depth, name = 0, "?"
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in itertools.pairwise(tokens):
         if token.begin > position:
             break
         if token.text == "(" and depth == 0 and before.kind == "name":

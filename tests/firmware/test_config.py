@@ -1,4 +1,4 @@
-"""Every field of CFG at, inside and outside its bounds. The bounds are literals: loosening limits.h breaks this table."""
+"""Every field of CFG at, inside and outside its bounds, in literals: loosening limits.h breaks this table."""
 
 from __future__ import annotations
 

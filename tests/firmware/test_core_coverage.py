@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c, compile_library
+from tests.firmware.c_core import FIRMWARE, HERE, PROTOCOL, SANITIZED, STRICT, compile_c, compile_library
 
 ROOT = HERE.parent.parent
 COVERED = ("safety.c", "framing.c", "config.c")
@@ -77,3 +78,13 @@ def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path) -
 @pytest.mark.parametrize("optimized", ["-O0", "-Os", "-O3"])
 def test_core_compiles_without_a_warning(tmp_path: Path, source: str, optimized: str) -> None:
     compile_c(tmp_path / "object.o", [FIRMWARE / source], [*STRICT, optimized, "-c"])
+
+
+@pytest.mark.parametrize("source", sorted(path.name for path in FIRMWARE.glob("boards/host/*.c")))
+def test_host_board_compiles_without_a_warning(tmp_path: Path, source: str) -> None:
+    """The firmware's folder is no include path here: its limits.h would hide the system's from Python.h."""
+    headers = sysconfig.get_path("include")
+    words = ["gcc", *STRICT, "-O2", "-fPIC", f"-DPROTOCOL_HASH=0x{PROTOCOL.hash:08x}u", f"-isystem{headers}", "-c"]
+    words += [str(FIRMWARE / "boards/host" / source), "-o", str(tmp_path / "object.o")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""50,000 random frames with good CRCs: only accepted commands turn the motor, and nothing breaks. 1,000,000: frame_storm.py."""
+"""50,000 random frames with good CRCs: only accepted commands turn the motor. For 1,000,000 there is frame_storm.py."""
 
 from __future__ import annotations
 

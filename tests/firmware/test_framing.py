@@ -1,4 +1,4 @@
-"""Frames against an implementation of their own, written from protocol.h's first comment, and everything a line can do to them."""
+"""Frames against an implementation written from protocol.h's first comment, and what a line can do to them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from binascii import crc_hqx
 import pytest
 
 from tests.firmware.c_core import Core, Decoder, encode
-
-
-# Nothing but 0x00 ends a frame, and one begins with 0x00 too: what comes after an end alone may be a frame's other half.
 
 
 def cobs(plain: bytes) -> bytes:
@@ -174,7 +171,9 @@ def test_wrong_byte_is_refused_and_counted(core: Core, place: int, change: int) 
     assert decoder.errors == 1
 
 
-@pytest.mark.parametrize("line", ["02 01 aa", "02 02 aa aa", "02 ff aa aa", "02 03 aa", "02 01 05 aa", "01 01", "01 03 aa"])
+@pytest.mark.parametrize(
+    "line", ["02 01 aa", "02 02 aa aa", "02 ff aa aa", "02 03 aa", "02 01 05 aa", "01 01", "01 03 aa"]
+)
 def test_stuffing_that_does_not_end_with_the_message_is_refused(core: Core, line: str) -> None:
     """With a check that is right: nobody sends it, nothing may be read beyond it."""
     stuffed = bytes.fromhex(line)

@@ -137,15 +137,17 @@ def test_cart_at_travel_limit_is_refused(core: Core, counts: int) -> None:
 @pytest.mark.parametrize("by", [3, -3])
 def test_arming_needs_100_ms_of_standing_still(core: Core, moved: str, by: int) -> None:
     core.to_ready()
-    assert core.is_still
+    seen = [core.is_still]
     core.tick(**{moved: by})
-    assert not core.is_still
+    seen += [core.is_still]
     assert core.arm() == (ACK.NOT_STILL, 0)
     core.run(99)
+    seen += [core.is_still]
     assert core.arm() == (ACK.NOT_STILL, 0)
     core.tick()
-    assert core.is_still
+    seen += [core.is_still]
     assert core.arm() == DONE
+    assert seen == [True, False, False, True]
 
 
 @pytest.mark.parametrize("moved", ["cart_counts", "pole_counts"])
@@ -196,9 +198,7 @@ SURROUNDINGS = [
 
 @pytest.mark.parametrize(("inputs", "fault"), SURROUNDINGS)
 @pytest.mark.parametrize("request_", ["arm", "home", "centre"])
-def test_unhealthy_surroundings_refuse_to_drive(
-    core: Core, request_: str, inputs: dict[str, int], fault: str
-) -> None:
+def test_unhealthy_surroundings_refuse_to_drive(core: Core, request_: str, inputs: dict[str, int], fault: str) -> None:
     core.to_ready()
     for name, value in inputs.items():
         setattr(core.inputs, name, value)
