@@ -92,7 +92,7 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.safety_feed.restype = None
     library.safety_trip.argtypes = [ctypes.c_void_p, ctypes.c_uint8]
     library.safety_trip.restype = None
-    for name in ("safety_arm", "safety_begin_homing", "safety_begin_centring", "safety_clear"):
+    for name in ("safety_arm", "safety_begin_homing", "safety_begin_centring", "safety_begin_jogging", "safety_clear"):
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         function.restype = ctypes.c_uint8
@@ -258,6 +258,9 @@ class Core:
 
     def centre(self) -> tuple[int, int]:
         return self._ask("safety_begin_centring")
+
+    def jog(self) -> tuple[int, int]:
+        return self._ask("safety_begin_jogging")
 
     def clear(self) -> tuple[int, int]:
         return self._ask("safety_clear")

@@ -14,9 +14,11 @@ from tests.firmware.c_core import FAULT, STATE, Core
 # ---- command age ----
 
 
-def test_arming_without_a_command_stops_after_the_timeout(core: Core) -> None:
-    core.to_armed()
-    assert core.run(1000, valid_ms=0) == 80
+@pytest.mark.parametrize("timeout_ms", [1, 80, 200])
+def test_arming_without_a_command_stops_after_200_ms(core: Core, timeout_ms: int) -> None:
+    """The host answers the next STATE, which may be a control period of 100 ms away."""
+    core.to_armed(command_timeout_ms=timeout_ms)
+    assert core.run(1000, valid_ms=0) == 200
     assert core.fault == FAULT.COMMAND_TIMEOUT
 
 
@@ -68,7 +70,7 @@ def test_arming_forgets_the_last_commands_age_and_validity(core: Core) -> None:
     core.run(200, valid_ms=0)
     core.arm()
     assert core.command_age_ms == 0
-    assert core.run(1000, valid_ms=0) == 80
+    assert core.run(1000, valid_ms=0) == 200
 
 
 def test_missed_ticks_are_silence_too(core: Core) -> None:

@@ -93,7 +93,7 @@ def test_arming_in_fault_is_refused(core: Core) -> None:
 
 def test_arming_again_is_done_and_changes_nothing(core: Core) -> None:
     core.to_armed()
-    assert core.run(79, valid_ms=0) == 79
+    assert core.run(199, valid_ms=0) == 199
     core.inputs.pole_counts = 600  # would be refused anew
     assert core.arm() == DONE
     core.tick()
@@ -197,7 +197,7 @@ SURROUNDINGS = [
 
 
 @pytest.mark.parametrize(("inputs", "fault"), SURROUNDINGS)
-@pytest.mark.parametrize("request_", ["arm", "home", "centre"])
+@pytest.mark.parametrize("request_", ["arm", "home", "centre", "jog"])
 def test_unhealthy_surroundings_refuse_to_drive(core: Core, request_: str, inputs: dict[str, int], fault: str) -> None:
     core.to_ready()
     for name, value in inputs.items():
@@ -208,7 +208,7 @@ def test_unhealthy_surroundings_refuse_to_drive(core: Core, request_: str, input
 
 
 @pytest.mark.parametrize("supply_mv", [9000, 15000])
-@pytest.mark.parametrize("request_", ["arm", "home", "centre"])
+@pytest.mark.parametrize("request_", ["arm", "home", "centre", "jog"])
 def test_supply_at_its_limits_is_healthy(core: Core, request_: str, supply_mv: int) -> None:
     core.to_ready()
     core.inputs.supply_mv = supply_mv
@@ -245,6 +245,7 @@ def test_homing_is_refused_in_other_states(core: Core, state: str) -> None:
     before = core.state
     assert core.home() == (ACK.NOT_NOW, 0)
     assert core.centre() == (ACK.NOT_NOW, 0)
+    assert core.jog() == (ACK.NOT_NOW, 0)
     assert core.state == before
 
 
@@ -252,6 +253,7 @@ def test_homing_at_boot_is_refused(core: Core) -> None:
     core.configure()
     assert core.home() == (ACK.NOT_NOW, 0)
     assert core.centre() == (ACK.NOT_NOW, 0)
+    assert core.jog() == (ACK.NOT_NOW, 0)
     assert core.state == STATE.BOOT
 
 
@@ -284,6 +286,29 @@ def test_centring_keeps_the_zeros_when_disarmed(core: Core) -> None:
     assert core.is_homed
     core.disarm()
     assert core.state == STATE.READY
+
+
+def test_jogging_needs_limits(core: Core) -> None:
+    core.tick()
+    assert core.jog() == (ACK.NO_LIMITS, 0)
+    assert core.state == STATE.DISARMED
+
+
+def test_jogging_before_homing_is_slow_and_ends_disarmed(core: Core) -> None:
+    core.to_disarmed()
+    assert core.jog() == DONE
+    assert core.state == STATE.HOMING
+    assert core.tick(20000) == (8000, False)
+    core.disarm()
+    assert core.state == STATE.DISARMED
+
+
+def test_jogging_keeps_the_zeros(core: Core) -> None:
+    core.to_ready()
+    assert core.jog() == DONE
+    core.disarm()
+    assert core.state == STATE.READY
+    assert core.is_homed
 
 
 # ---- paths out ----
