@@ -181,8 +181,8 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t *detail)
     case MODE_JOG_RIGHT:
         if (safety->state == CART_HOMING && app->homing.phase == HOMING_JOG)
             code = ACK_DONE; /* on with it */
-        else
-            code = safety_begin_jogging(safety, &app->inputs, detail);
+        else if ((code = safety_begin_jogging(safety, &app->inputs, detail)) == ACK_DONE)
+            app->homing.phase = HOMING_DONE; /* one that was cut short does not go on with its push */
         if (code == ACK_DONE)
             homing_jog(&app->homing, &app->inputs, mode == MODE_JOG_LEFT ? -1 : 1);
         return code;

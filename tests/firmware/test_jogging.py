@@ -1,0 +1,53 @@
+"""Jogging, through the whole firmware: how hard it pushes at first."""
+
+from __future__ import annotations
+
+from firmware_bridge._host import Firmware, encode_frame
+from tests.firmware.c_core import LIMITS, MODE, PROTOCOL
+
+
+class Cart:
+    """A configured cart that stands at 0."""
+
+    def __init__(self) -> None:
+        self._firmware = Firmware(session=1)
+        self._seq = 0
+        self.tick()
+        self.say("HELLO", nonce=1, protocol_hash=PROTOCOL.hash)
+        self.say("CFG", session=1, seq=0, **LIMITS)
+
+    def say(self, kind: str, **fields: int) -> None:
+        self._firmware.feed(encode_frame(PROTOCOL.messages[kind].pack(**fields)))
+
+    def mode(self, mode: int) -> None:
+        self._seq += 1
+        self.say("MODE", session=1, seq=self._seq, mode=mode)
+
+    def tick(self) -> int | None:
+        return self._firmware.tick(0, 0, 0, 12000)
+
+
+def test_jog_grows_from_nothing() -> None:
+    cart = Cart()
+    cart.mode(MODE.JOG_RIGHT)
+    assert [cart.tick() for _ in range(3)] == [16, 32, 48]
+
+
+def test_jog_after_one_that_was_cut_short_grows_from_nothing() -> None:
+    cart = Cart()
+    cart.mode(MODE.JOG_RIGHT)
+    for _ in range(200):
+        cart.tick()
+    cart.mode(MODE.DISARM)
+    assert cart.tick() == 0
+    cart.mode(MODE.JOG_RIGHT)
+    assert [cart.tick() for _ in range(3)] == [16, 32, 48]
+
+
+def test_jog_asked_for_again_goes_on() -> None:
+    cart = Cart()
+    cart.mode(MODE.JOG_LEFT)
+    for _ in range(200):
+        cart.tick()
+    cart.mode(MODE.JOG_LEFT)
+    assert cart.tick() == -16 * 201
