@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip seeds benchmarks killed-host pictures clean
+.PHONY: help setup demo test check pytest display chip seeds benchmarks killed-host mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -84,6 +84,10 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.training_against_zoo
+
+mutants: $(STAMP) ## every mutant of the safety core, a million frames against the firmware
+	$(BIN)/python -m tests.firmware.mutate_safety
+	$(BIN)/python -m tests.firmware.frame_storm
 
 pictures: $(STAMP) ## the README's pictures, made again into docs/
 	$(BIN)/python -m benchmarks.readme_pictures
