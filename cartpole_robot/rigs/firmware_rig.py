@@ -31,6 +31,9 @@ class Hand(Protocol):
     def raise_pole(self, start: State) -> None:
         """Bring the pole upright, near `start`, and hold it still; may return before it is done."""
 
+    def has_arrived(self) -> bool:
+        """Whether the pole is where it was to be brought, as far as the hand knows."""
+
     def let_go(self) -> None:
         """The motor is armed: let go."""
 
@@ -183,8 +186,10 @@ class FirmwareRig:
             state = self._next_state()
             if state["state"] == self._states["FAULT"]:
                 raise RefusedError(self._told(state), "FAULT")
-            may_arm = state["inputs"] & self._inputs["STILL"] and (
-                abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
+            may_arm = (
+                self._hand.has_arrived()
+                and state["inputs"] & self._inputs["STILL"]
+                and abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
             )
             if may_arm:
                 try:

@@ -28,6 +28,10 @@ class PersonHand:
         """Ask for the pole."""
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
 
+    def has_arrived(self) -> bool:
+        """True: the firmware sees whether it is so."""
+        return True
+
     def let_go(self) -> None:
         """Say that the controller has it."""
         print("armed: let go", file=sys.stderr, flush=True)

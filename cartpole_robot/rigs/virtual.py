@@ -13,9 +13,13 @@ from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.simulation.virtual_cart import TICK_S, VirtualCart
+from firmware_bridge._host import encode_frame
 from firmware_bridge.link import Link
+from firmware_bridge.protocol import read_protocol
 
-_COMMAND_FRAME_BYTES = 15  # of CMD: the one frame that may get lost and is not repeated
+_COMMAND_FRAME_BYTES = len(
+    encode_frame(bytes(read_protocol().messages["CMD"].layout.size))
+)  # the one that may get lost
 
 
 class LockstepTransport:
@@ -58,6 +62,10 @@ class SimulatedHand:
     def raise_pole(self, start: State) -> None:
         """Take the pole and bring it to `start`."""
         self._cart.grab(start)
+
+    def has_arrived(self) -> bool:
+        """Whether cart and pole are at the start."""
+        return self._cart.has_hand_arrived()
 
     def let_go(self) -> None:
         """Let go, with the speeds of the start."""

@@ -140,6 +140,10 @@ class VirtualCart:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
         self._hand = _Hand(self._simulated.state(), start)
 
+    def has_hand_arrived(self) -> bool:
+        """Whether a hand holds cart and pole where it was told to bring them."""
+        return self._hand is not None and self._hand.has_arrived()
+
     def let_go(self) -> None:
         """The hand lets go, with the speeds of the start it was given."""
         if self._hand is not None:
@@ -167,7 +171,11 @@ class _Hand:
 
     def release(self) -> State:
         """Where it lets go: at its goal with the goal's speeds, or on the way there, at rest."""
-        return self._goal if self._ms * TICK_S >= LIFT_S else self._place()
+        return self._goal if self.has_arrived() else self._place()
+
+    def has_arrived(self) -> bool:
+        """Whether it is at its goal."""
+        return self._ms * TICK_S >= LIFT_S
 
     def state(self) -> State:
         """A millisecond further."""

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from cartpole_robot import task
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.lqr_design import regulator_of
@@ -138,6 +139,27 @@ def test_closed_rig_says_so_and_closes_twice(rig: Rig) -> None:
         rig.step(0.1)
     with pytest.raises(RigError):
         start_rollout(rig, 3)
+
+
+def test_simulated_carts_start_exactly_where_they_are_told_episode_after_episode() -> None:
+    cart = quick_cart()
+    for name in ("sim", "virtual"):
+        rig: Any = open_rig(name, cart)
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            start = task.start_state(cart.start, rng)
+            measured = rig.reset(start, rng)
+            true = rig.true_state()
+            assert math.remainder(true.pole_angle_rad - start.pole_angle_rad, 2.0 * math.pi) == pytest.approx(
+                0.0, abs=1e-9
+            )
+            assert (true.cart_position_m, true.pole_speed_rad_s) == (start.cart_position_m, start.pole_speed_rad_s)
+            assert measured.pole_angle_rad == pytest.approx(start.pole_angle_rad, abs=0.003)
+            for _ in range(150):
+                rig.step(0.0 if abs(rig.true_state().cart_position_m) > 0.2 else 0.05)
+                if abs(rig.true_state().pole_angle_rad - start.pole_angle_rad) > 0.1:
+                    break
+        rig.close()
 
 
 def test_same_seed_same_rollout_on_a_rig_made_anew() -> None:
