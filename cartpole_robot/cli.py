@@ -18,6 +18,7 @@ from cartpole_robot.firmware_commands import add_firmware_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
+from cartpole_robot.verbs import add_verb
 from firmware_bridge.errors import BridgeError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -220,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cartpole-robot {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    train = _verb(
+    train = add_verb(
         verbs,
         "train",
         "train a DQN, judge it and export it, into one run folder",
@@ -251,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print the summary as JSON")
     train.set_defaults(run=_train, extra="train")
 
-    evaluate = _verb(
+    evaluate = add_verb(
         verbs,
         "evaluate",
         "count the turns an exported policy survives",
@@ -275,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.set_defaults(run=_evaluate, extra="sim")
 
-    record = _verb(
+    record = add_verb(
         verbs,
         "record",
         "run a policy for one episode and record it",
@@ -296,7 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--json", action="store_true", help="print the figures as JSON")
     record.set_defaults(run=_record, extra="sim")
 
-    show = _verb(
+    show = add_verb(
         verbs,
         "show",
         "tell and plot a recording",
@@ -309,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_rig_verbs(verbs)
 
-    carts = _verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")
+    carts = add_verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")
     carts.add_argument("--json", action="store_true", help="print as JSON")
     carts.set_defaults(run=_list_carts, extra="sim")
     shown = carts.add_subparsers(metavar="").add_parser(
@@ -319,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--json", action="store_true", help="print as JSON")
     shown.set_defaults(run=_show_cart)
 
-    export = _verb(
+    export = add_verb(
         verbs,
         "export",
         "write a run's policy as bundle, ONNX and C header",
@@ -333,7 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--json", action="store_true", help="print what was written as JSON")
     export.set_defaults(run=_export, extra="train")
 
-    demonstration = _verb(
+    demonstration = add_verb(
         verbs,
         "demo",
         "train, export, evaluate and animate, in one go",
@@ -345,17 +346,6 @@ def _parser() -> argparse.ArgumentParser:
     demonstration.set_defaults(run=_demo, extra="train")
     add_firmware_verbs(verbs)
     return parser
-
-
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, example: str
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"example: {example}",
-    )
 
 
 def _count(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.verbs import Verbs, add_verb
 
 if TYPE_CHECKING:
     from firmware_bridge.build import FirmwareImage
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 _BAUDS = (115200, 57600)
 
 
-def add_firmware_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_firmware_verbs(verbs: Verbs) -> None:
     """Add `firmware` and its own verbs."""
     summary = "build the cart's firmware, flash it, tell its size"
     firmware = verbs.add_parser("firmware", help=summary, description=f"{summary.capitalize()}.")
     below = firmware.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    build = _verb(
+    build = add_verb(
         below,
         "build",
         "compile the firmware for an Arduino Uno or Nano (ATmega328P)",
@@ -34,7 +35,7 @@ def add_firmware_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser
     build.add_argument("--json", action="store_true", help="print what was built as JSON")
     build.set_defaults(run=_build, extra="sim")
 
-    flash = _verb(
+    flash = add_verb(
         below,
         "flash",
         "build the firmware and write it into the Arduino on a port",
@@ -51,20 +52,9 @@ def add_firmware_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser
     )
     flash.set_defaults(run=_flash, extra="sim")
 
-    size = _verb(below, "size", "tell flash and RAM that the firmware takes", "cartpole-robot firmware size --json")
+    size = add_verb(below, "size", "tell flash and RAM that the firmware takes", "cartpole-robot firmware size --json")
     size.add_argument("--json", action="store_true", help="print as JSON")
     size.set_defaults(run=_size, extra="sim")
-
-
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, example: str
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"example: {example}",
-    )
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.verbs import Verbs, add_verb
 
 
-def add_rig_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_rig_verbs(verbs: Verbs) -> None:
     """Add the four."""
-    ports = _verb(verbs, "ports", "list the serial ports, and which of them have a cart", "cartpole-robot ports")
+    ports = add_verb(verbs, "ports", "list the serial ports, and which of them have a cart", "cartpole-robot ports")
     ports.add_argument("--no-probe", action="store_true", help="do not open them: opening resets an Arduino Uno")
     ports.add_argument("--json", action="store_true", help="print as JSON")
     ports.set_defaults(run=_ports, extra="sim")
 
-    check = _verb(
+    check = add_verb(
         verbs,
         "check-rig",
         "check a cart step by step: link, encoders, motor, switches, homing",
@@ -31,12 +32,14 @@ def add_rig_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("--json", action="store_true", help="print the steps as JSON")
     check.set_defaults(run=_check, extra="sim")
 
-    jog = _verb(verbs, "jog", "move a cart by keys", "cartpole-robot jog --port /dev/ttyACM0 --cart my_cart.toml --arm")
+    jog = add_verb(
+        verbs, "jog", "move a cart by keys", "cartpole-robot jog --port /dev/ttyACM0 --cart my_cart.toml --arm"
+    )
     _port_and_cart(jog)
     jog.add_argument("--arm", action="store_true", help="allow it to move the cart")
     jog.set_defaults(run=_jog, extra="sim")
 
-    virtual = _verb(
+    virtual = add_verb(
         verbs,
         "virtual-cart",
         "put a simulated cart with its real firmware behind a pseudo-terminal, in real time",
@@ -121,11 +124,3 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     if served.lost_ms:
         print(f"this machine was too slow at times: {served.lost_ms} ms were lost", file=sys.stderr)
     return 0
-
-
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, example: str
-) -> argparse.ArgumentParser:
-    return verbs.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=f"example: {example}"
-    )
