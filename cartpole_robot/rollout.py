@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cartpole_robot import provenance
 from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RunError
+from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder, check_is_free
@@ -47,20 +48,19 @@ def record_rollout(request: RolloutRequest) -> Recording:
     max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
+    bar = progress_bar(max_turns, "recording", " turns", quiet=True)
     try:
         known = _metadata(request, chosen, randomization)  # asks git, for longer than an armed cart waits
-        bar = progress_bar(max_turns, "recording", " turns", quiet=True)
         first = start_rollout(rig, request.seed)
         with Recorder(request.out, {**known, **_driven(rig.episode_cart)}) as recorder:
-            try:
+            with stopped_by_signals():
                 rollout = run_rollout(
                     rig, chosen.controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
                 )
-            finally:
-                bar.close()
             rig.close()
             file = recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
     finally:
+        bar.close()
         rig.close()
     recording = read_recording(file)
     if recorder.failure is not None or rollout.end not in (RolloutEnd.DURATION, RolloutEnd.FALL):

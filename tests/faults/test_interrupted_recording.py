@@ -120,11 +120,12 @@ def test_disk_too_full_to_begin_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_finishes_the_recording(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_finish_the_recording(number: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "r.parquet"
     process = recording_process(out)
     wait_for_rows(out, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60.0)
     assert process.returncode == 1
     assert f"the rollout was stopped; {len(pd.read_parquet(out))} rows of it are in {out}" in stderr
