@@ -18,7 +18,6 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.link import Link
-from firmware_bridge.protocol import read_protocol
 from firmware_bridge.transport import SerialTransport
 
 _LEFT_KEYS, _RIGHT_KEYS, _END_KEYS = ("\x1b[D", "a", "h"), ("\x1b[C", "d", "l"), ("q", "\x1b", "\x03", "\x04")
@@ -29,15 +28,14 @@ def jog(cart: CartParams, port: str) -> None:
     """Let a person move the cart on `port`, until q. Raises `UsageError` without a terminal, and `RigError`."""
     if not sys.stdin.isatty():
         raise UsageError("jog reads keys and needs a terminal; run it in one")
-    protocol = read_protocol()
     try:
-        link = Link(SerialTransport(port, protocol.constants["PROTOCOL_BAUD"]), protocol)
+        link = Link(SerialTransport(port))
     except BridgeError as error:
         raise RigError(str(error)) from None
     try:
         link.open()
         link.mode("CLEAR")
-        link.configure(cfg_fields(cart, protocol))
+        link.configure(cfg_fields(cart, link.protocol))
         print("left and right arrow (or a and d) move the cart, q ends", file=sys.stderr)
         with _raw_terminal():
             _loop(link, cart)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cartpole_robot.errors import RunError
 from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings
 from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.firmware_rig import HOMING_S
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import CartSays, Link
-from firmware_bridge.protocol import read_protocol
 from firmware_bridge.transport import SerialTransport
 
 PINGS = 50
@@ -45,21 +43,20 @@ class RigCheck:
 
     def run(self) -> bool:
         """Whether everything is fine; ends at the first thing that makes the rest pointless. The motor ends off."""
-        protocol = read_protocol()
         try:
-            transport = SerialTransport(self.port, protocol.constants["PROTOCOL_BAUD"])
+            transport = SerialTransport(self.port)
         except BridgeError as error:
             self._say("port", False, str(error))
             return False
         low = "low-latency mode on" if transport.has_low_latency else "the port has no low-latency mode: a few ms more"
         self._say("port", True, f"{self.port} opens, {low}")
-        link = Link(transport, protocol)
+        link = Link(transport)
         try:
             self._look(link)
         except BridgeError as error:
             self._say("link", False, str(error))
         finally:
-            with _whatever_comes():
+            with contextlib.suppress(BridgeError):
                 link.mode("DISARM")
             link.close()
         return all(step.is_fine is not False for step in self.steps)
@@ -179,11 +176,3 @@ def step_text(step: Step) -> str:
     """One line: yes, NO or a dash, what was looked at, what was found or what to do."""
     answer = {True: "yes", False: "NO", None: "-"}[step.is_fine]
     return f"  {answer:<4}{step.name:<38} {step.told}"
-
-
-@contextmanager
-def _whatever_comes() -> Iterator[None]:
-    try:
-        yield
-    except (BridgeError, RunError):
-        return

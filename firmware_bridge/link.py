@@ -53,7 +53,11 @@ class _ClockSamples:
 
 
 class Link:
-    """A session with one cart over a `Transport`."""
+    """A session with one cart over a `Transport`.
+
+    `clock_fit` joins the two clocks; it is None before the second ping, and its skew is 0 until the pings are seconds
+    apart.
+    """
 
     def __init__(self, transport: Transport, protocol: Protocol | None = None) -> None:
         self.transport = transport
@@ -70,6 +74,7 @@ class Link:
         self._last_tick: int | None = None
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
+        self.clock_fit: ClockFit | None = None
         messages = self.protocol.messages
         self._cmd = messages["CMD"].layout.pack
         self._cmd_type = messages["CMD"].type
@@ -177,13 +182,11 @@ class Link:
         self._clock.cart_s.append(self._cart_s(answer["time_us"]))
         self._clock.host_s.append(sent_s + trip_s / 2.0)
         self._clock.trip_s.append(trip_s)
+        self.clock_fit = self._fit_clocks()
         return trip_s
 
-    def clock_fit(self) -> ClockFit | None:
-        """The regression of the two clocks over the last pings, the quicker half of them; None before the second.
-
-        The skew is 0 until the pings are seconds apart.
-        """
+    def _fit_clocks(self) -> ClockFit | None:
+        """The regression over the last pings, the quicker half of them."""
         samples = self._clock
         if len(samples.cart_s) < 2:
             return None
@@ -200,7 +203,7 @@ class Link:
 
     def host_time_s(self, time_us: int) -> float:
         """When the cart's clock showed `time_us`, on the transport's clock; NaN before two pings."""
-        fit = self.clock_fit()
+        fit = self.clock_fit
         return math.nan if fit is None else fit.offset_s + self._cart_s(time_us) * (1.0 + fit.skew)
 
     def close(self) -> None:

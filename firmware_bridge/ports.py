@@ -9,7 +9,6 @@ from serial.tools import list_ports as pyserial_ports
 
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
-from firmware_bridge.protocol import read_protocol
 from firmware_bridge.transport import SerialTransport
 
 _PROBE_S = 2.5  # a boot loader listens for up to two seconds first
@@ -35,15 +34,14 @@ def list_ports(*, probe: bool) -> list[Port]:
 
 def probed(path: str, description: str = "") -> Port:
     """The port at `path`, asked whether a cart is behind it."""
-    protocol = read_protocol()
     try:
-        transport = SerialTransport(path, protocol.constants["PROTOCOL_BAUD"])
+        transport = SerialTransport(path)
     except BridgeError as error:
         return Port(path, description, None, str(error).removeprefix(f"{path}: "))
-    with contextlib.closing(Link(transport, protocol)) as link:
+    with contextlib.closing(Link(transport)) as link:
         try:
             hello = link.open(_PROBE_S)
         except BridgeError as error:
             return Port(path, description, False, str(error))
-    state = protocol.enums["cart_state"](hello["state"]).name
+    state = link.protocol.enums["cart_state"](hello["state"]).name
     return Port(path, description, True, f"a cart: {state}, build {hello['firmware_id']:08x}")

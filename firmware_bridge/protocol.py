@@ -6,6 +6,7 @@ Standard library only: `setup.py` and the firmware's build take the hash from he
 from __future__ import annotations
 
 import enum
+import functools
 import re
 import struct
 import zlib
@@ -143,8 +144,9 @@ def header_text() -> str:
     return resources.files("firmware_bridge.firmware").joinpath("protocol.h").read_text(encoding="utf-8")
 
 
+@functools.cache
 def read_protocol() -> Protocol:
-    """The protocol this package speaks."""
+    """The protocol this package speaks, read once."""
     return Protocol(header_text())
 
 

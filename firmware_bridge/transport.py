@@ -12,6 +12,7 @@ from typing import Protocol
 import serial
 
 from firmware_bridge.errors import LinkError
+from firmware_bridge.protocol import read_protocol
 
 
 class Transport(Protocol):
@@ -36,9 +37,13 @@ class Transport(Protocol):
 class SerialTransport:
     """A serial port or a pseudo-terminal, for this process alone; implements `Transport`."""
 
-    def __init__(self, port: str, baud: int) -> None:
-        """Open `port`. Raises `LinkError` for one that is missing, in use, forbidden or no serial port."""
+    def __init__(self, port: str) -> None:
+        """Open `port` at the protocol's speed.
+
+        Raises `LinkError` for one that is missing, in use, forbidden or no serial port.
+        """
         try:
+            baud = read_protocol().constants["PROTOCOL_BAUD"]
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=1.0, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(f"{port}: {_told(error)}") from None

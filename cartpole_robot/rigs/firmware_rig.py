@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Protocol
 
@@ -243,7 +244,5 @@ class FirmwareRig:
 
     def _disarm(self) -> None:
         """Motor off, if anybody still listens; if nobody does, the firmware's timeout has done it."""
-        try:
+        with contextlib.suppress(BridgeError):
             self._link.mode("DISARM")
-        except BridgeError:
-            return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 import numpy as np
@@ -13,7 +12,6 @@ from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
-from firmware_bridge.protocol import read_protocol
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
@@ -43,11 +41,9 @@ class SerialRig(FirmwareRig):
     def __init__(self, cart: CartParams, port: str) -> None:
         """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
         try:
-            protocol = read_protocol()
-            transport = SerialTransport(port, protocol.constants["PROTOCOL_BAUD"])
+            self.link = Link(SerialTransport(port))
         except BridgeError as error:
             raise RigError(str(error)) from None
-        self.link = Link(transport, protocol)
         super().__init__(cart, self.link, PersonHand())
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -61,7 +57,5 @@ class SerialRig(FirmwareRig):
 
     def _measure(self, state: dict[str, int]) -> Measurement:
         measurement = super()._measure(state)
-        taken_s = self.link.host_time_s(state["time_us"])
-        late_s = self.link.transport.clock() - taken_s
-        measurement.lateness_s = late_s if math.isfinite(late_s) else math.nan
+        measurement.lateness_s = self.link.transport.clock() - self.link.host_time_s(state["time_us"])
         return measurement

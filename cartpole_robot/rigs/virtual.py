@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
 
 import numpy as np
 
@@ -107,6 +106,6 @@ class VirtualRig(FirmwareRig):
         return self._virtual.true_state()
 
     @property
-    def virtual_cart(self) -> Any:
+    def virtual_cart(self) -> VirtualCart:
         """The cart itself, for tests that press its e-stop or sag its supply."""
         return self._virtual

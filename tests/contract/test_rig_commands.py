@@ -99,7 +99,7 @@ def test_port_with_a_cart_is_told(port: Path) -> None:
 
 
 def test_port_in_use_is_told(port: Path, cart_file: Path, command_line: Callable[..., Completed]) -> None:
-    transport = SerialTransport(str(port), 500_000)
+    transport = SerialTransport(str(port))
     done = command_line("check-rig", "--port", port, "--cart", cart_file)
     assert done.returncode == 1
     assert f"{port}: another program has this port; close it" in done.stdout
@@ -210,7 +210,7 @@ class Stranger:
 
 
 def opened(stranger: Stranger, timeout_s: float = 0.6) -> str:
-    link = Link(SerialTransport(stranger.path, 500_000))
+    link = Link(SerialTransport(stranger.path))
     with pytest.raises(LinkError) as failure:
         link.open(timeout_s)
     link.close()
