@@ -112,6 +112,9 @@ class Link:
                 f"cart speaks {hello['protocol_hash'] & 0xFFFF:04x}, host {self.protocol.hash & 0xFFFF:04x}: reflash "
                 "(cartpole-robot firmware flash)"
             )
+        if hello["session"] != self.hello.get("session"):  # its clock began anew too
+            self._clock = _ClockSamples()
+            self._clock_base_us = self.clock_fit = None
         self.session = hello["session"]
         self.hello = hello
         self._states.clear()

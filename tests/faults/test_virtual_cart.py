@@ -230,6 +230,23 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     rig.close()
 
 
+def test_clock_of_a_restarted_cart_is_fitted_anew() -> None:
+    virtual = VirtualCart(load_cart("diy_arduino"))
+    link = Link(LockstepTransport(virtual))
+    link.open()
+    for _ in range(5):
+        for _ in range(1000):
+            virtual.pass_ms()
+        link.ping()
+    assert link.host_time_s(5_000_000) == pytest.approx(5.0, abs=0.002)
+    virtual.firmware.restart(8)
+    link.open()
+    for _ in range(3):
+        link.ping()
+    assert link.host_time_s(0) == pytest.approx(5.0, abs=0.002)
+    link.close()
+
+
 def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> None:
     class Nobody(SimulatedHand):
         def raise_pole(self, start: State) -> None: ...
