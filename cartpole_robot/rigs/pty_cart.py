@@ -139,7 +139,8 @@ class SimulatedPerson:
         passed_ms = self._cart.time_ms - self._since_ms
         self._was_driven = passed_ms > 1 and (self._was_driven or self._cart.drive not in (None, 0.0))
         if self._holds:
-            if self._state == self._states["HOMING"] and passed_ms > _STEADY_MS + _HOLD_MS:
+            # It lets go when it has held long enough, and at once when the cart begins to move.
+            if self._state == self._states["HOMING"] and (self._was_driven or passed_ms > _STEADY_MS + _HOLD_MS):
                 self._cart.let_go()
                 self._holds = False
             return
