@@ -8,7 +8,8 @@ from setuptools import Extension, setup
 
 FIRMWARE = "firmware_bridge/firmware"
 CORE = ("framing", "config", "safety", "homing", "app", "estimator", "policy")
-HEADERS = ("protocol", "limits", "hal", "quadrature", *CORE)
+EMULATOR = "firmware_bridge/simavr"
+HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", *CORE)
 HOST = ("extension", "estimator_object", "firmware_object")
 
 
@@ -28,8 +29,13 @@ setup(
             sources=[
                 *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
                 *(f"{FIRMWARE}/{name}.c" for name in CORE),
+                *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object")),
             ],
-            depends=[*(f"{FIRMWARE}/{name}.h" for name in HEADERS), f"{FIRMWARE}/boards/host/objects.h"],
+            depends=[
+                *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
+                f"{FIRMWARE}/boards/host/objects.h",
+                f"{EMULATOR}/mailbox.h",
+            ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
             extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"],
         )

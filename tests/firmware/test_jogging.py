@@ -12,7 +12,7 @@ class Cart:
     def __init__(self) -> None:
         self._firmware = Firmware(session=1)
         self._seq = 0
-        self.tick()
+        self._firmware.tick(0, 0, 0, 12000)
         self.say("HELLO", nonce=1, protocol_hash=PROTOCOL.hash)
         self.say("CFG", session=1, seq=0, **LIMITS)
 
@@ -23,8 +23,9 @@ class Cart:
         self._seq += 1
         self.say("MODE", session=1, seq=self._seq, mode=mode)
 
-    def tick(self) -> int | None:
-        return self._firmware.tick(0, 0, 0, 12000)
+    def tick(self) -> int:
+        assert self._firmware.tick(0, 0, 0, 12000) is not None, "the bridge is open"
+        return self._firmware.duty_q15
 
 
 def test_jog_grows_from_nothing() -> None:

@@ -2,10 +2,9 @@
 
 #include <avr/io.h>
 
-#include "../../protocol.h"
+#include "../../pulses.h"
 #include "pins.h"
 
-#define PERIOD_CYCLES 800u /* 20 kHz: nobody hears it, and a BTS7960 bears 25 kHz */
 /* Timer1 mode 14: up to ICR1, the output high up to OCR1x. With no COM bits set a pin does what PORTB says, and that is low. */
 #define MODE_A ((uint8_t)(1u << WGM11))
 #define MODE_B ((uint8_t)((1u << WGM13) | (1u << WGM12) | (1u << CS10)))
@@ -21,18 +20,10 @@ void motor_open(void)
 void motor_begin(void)
 {
     motor_open();
-    ICR1 = PERIOD_CYCLES - 1u;
+    ICR1 = PULSE_PERIOD - 1u;
     OCR1A = 0;
     OCR1B = 0;
     TCCR1B = MODE_B;
-}
-
-/* Of 800 cycles, how many are driven: 0 for 0, all for full drive. */
-static uint16_t pulse_cycles(int16_t duty_q15)
-{
-    const uint32_t size = duty_q15 < 0 ? 0u - (uint32_t)duty_q15 : (uint32_t)duty_q15;
-    const uint32_t cycles = (size * PERIOD_CYCLES + PROTOCOL_DUTY_ONE / 2u) >> 15;
-    return (uint16_t)(cycles < PERIOD_CYCLES ? cycles : PERIOD_CYCLES);
 }
 
 void motor_drive(motor_t motor)
@@ -42,7 +33,7 @@ void motor_drive(motor_t motor)
         return;
     }
     /* OCR1x of 0 would still give a pulse of one cycle: no pulse is a disconnected output. */
-    const uint16_t cycles = pulse_cycles(motor.duty_q15);
+    const uint16_t cycles = pulses_of(motor.duty_q15);
     const bool is_forwards = motor.duty_q15 > 0;
     const uint16_t last_cycle = cycles != 0 ? cycles - 1u : 0;
     OCR1A = is_forwards ? last_cycle : 0; /* the other side begins its next pulse from nothing */

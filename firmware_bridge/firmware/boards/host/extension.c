@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../../../simavr/mailbox.h"
 #include "../../policy.h"
+#include "../../pulses.h"
 #include "objects.h"
 
 typedef struct {
@@ -341,7 +343,9 @@ PyMODINIT_FUNC PyInit__host(void)
         return NULL;
     if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0 ||
         PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
-        PyModule_AddType(self, &frame_decoder_type) < 0 ||
+        PyModule_AddType(self, &frame_decoder_type) < 0 || PyModule_AddType(self, &mailbox_type) < 0 ||
+        PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
+        PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||
         PyModule_AddIntConstant(self, "PROTOCOL_HASH", (long)PROTOCOL_HASH) < 0) {
         Py_DECREF(self);
         return NULL;

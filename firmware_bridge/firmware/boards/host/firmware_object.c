@@ -7,6 +7,7 @@
 #include <Python.h>
 
 #include "../../app.h"
+#include "../../pulses.h"
 #include "../../quadrature.h"
 #include "objects.h"
 
@@ -91,7 +92,8 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     const motor_t motor = app_tick(&self->app, self->time_us, &board);
     if (motor.duty_q15 == 0 && !motor.brake)
         Py_RETURN_NONE;
-    return PyLong_FromLong(motor.duty_q15);
+    const long pulses = pulses_of(motor.duty_q15);
+    return PyLong_FromLong(motor.duty_q15 < 0 ? -pulses : pulses);
 }
 
 static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
@@ -160,8 +162,8 @@ static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, 
 
 static PyMethodDef firmware_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))firmware_tick, METH_FASTCALL,
-     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; the motor's duty in 1/32767, 0 with the motor "
-     "shorted, None with the bridge open. `inputs` are the first three of enum input_flag."},
+     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; how many of PULSE_PERIOD cycles the bridge drives "
+     "from now on, 0 with the motor shorted, None with the bridge open. `inputs` are the first three of enum input_flag."},
     {"feed", firmware_feed, METH_O, "feed(bytes): what the serial port receives."},
     {"take", firmware_take, METH_NOARGS, "The bytes that the serial port has sent since the last call."},
     {"has_sent", firmware_has_sent, METH_NOARGS, "Whether take() would give anything."},
@@ -169,6 +171,24 @@ static PyMethodDef firmware_methods[] = {
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
     {NULL, NULL, 0, NULL},
+};
+
+static PyObject *firmware_time_us(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong(((firmware_object *)object)->time_us);
+}
+
+static PyObject *firmware_duty_q15(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLong(((firmware_object *)object)->app.motor.duty_q15);
+}
+
+static PyGetSetDef firmware_properties[] = {
+    {"duty_q15", firmware_duty_q15, NULL, "What the last tick decided, in 1/32767, before it becomes pulses.", NULL},
+    {"time_us", firmware_time_us, NULL, "What its clock showed at the last tick; wraps at 32 bits.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 PyTypeObject firmware_type = {
@@ -180,6 +200,7 @@ PyTypeObject firmware_type = {
     .tp_new = PyType_GenericNew,
     .tp_init = firmware_init,
     .tp_methods = firmware_methods,
+    .tp_getset = firmware_properties,
 };
 
 /* ---- framing, for the host's end of the line ---- */

@@ -7,6 +7,7 @@
 extern PyTypeObject cart_estimator_type;
 extern PyTypeObject firmware_type;
 extern PyTypeObject frame_decoder_type;
+extern PyTypeObject mailbox_type;
 
 PyObject *encode_frame(PyObject *module, PyObject *message);
 

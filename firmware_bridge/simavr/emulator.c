@@ -1,0 +1,281 @@
+/* The ATmega328P that a firmware is flashed into, emulated by simavr, its pins and its serial line in the hands of whoever shares the
+ * mailbox: `emulator ELF FD`, FD being the mailbox's memory. It says "ready" on stdout, or in one line why not, and ends with
+ * its standard input.
+ *
+ * A program of its own: simavr is under the GPL 3, and so is what this is linked into. simavr 1.6 is put right where it is wrong for
+ * this chip: it really sleeps; its loader prints on stdout; a byte has a parity bit and a reception fifo of 64; an interrupt begins in no
+ * time; a reset makes it forget pins and timers; a low pin of INT0 or INT1 is looked at in every cycle, asked for or not.
+ */
+#include <poll.h>
+#include <simavr/avr_adc.h>
+#include <simavr/avr_extint.h>
+#include <simavr/avr_watchdog.h>
+#include <simavr/sim_avr.h>
+#include <simavr/sim_elf.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "encoder_wires.h"
+#include "mailbox.h"
+#include "pins.h"
+#include "serial_line.h"
+
+#define CLOCK_HZ 16000000u
+#define MILLISECOND 16000 /* cycles */
+#define ENTRY_CYCLES 4      /* an interrupt takes to begin; twice as many out of sleep */
+#define LOOK_AT_STDIN_MS 100
+#define PERIOD_CYCLES 800   /* of the pulses at the bridge */
+#define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
+
+enum { MCUSR = 0x54, TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70 };
+enum { ENABLE = 1, COM1A1 = 0x80, COM1B1 = 0x20, TIMER2_COMPA = 7, CONTACTS = 0x1C, VCC_MV = 5000 };
+
+static avr_t *avr;
+static mailbox_t *mailbox;
+static world_t world;
+static port_t contacts;
+static avr_irq_t *supply;
+static bool was_reset, was_asleep, has_driven, is_aligned;
+static uint8_t next_cause;
+static avr_cycle_count_t frame_end, frame_rest, tick_cycle, interrupt_cycle, asleep_cycles;
+static chip_t chip; /* what is known of it but for its serial line */
+
+/* ---- what simavr tells ---- */
+
+static void sleep_not(avr_t *which, avr_cycle_count_t cycles)
+{
+    (void)which;
+    asleep_cycles += cycles + 1;
+}
+
+/* Timer2 has come round: the firmware's millisecond. The world's milliseconds begin shortly before the first of them, and with a
+ * clock that runs right before all of them. */
+static void on_tick(avr_irq_t *irq, uint32_t is_pending, void *unused)
+{
+    (void)irq, (void)unused;
+    if (!is_pending)
+        return;
+    chip.ticks++;
+    tick_cycle = avr->cycle;
+    if (!is_aligned) {
+        is_aligned = true;
+        frame_end = avr->cycle + MILLISECOND - LATE_CYCLES;
+    }
+}
+
+static void on_interrupt(avr_irq_t *irq, uint32_t vector, void *unused)
+{
+    (void)irq, (void)unused;
+    if (vector != 0) {
+        avr->cycle += was_asleep ? 2 * ENTRY_CYCLES : ENTRY_CYCLES;
+        was_asleep = false;
+        interrupt_cycle = avr->cycle;
+    } else {
+        const avr_cycle_count_t took = avr->cycle - interrupt_cycle + ENTRY_CYCLES;
+        if (took > chip.longest_interrupt)
+            chip.longest_interrupt = (uint32_t)took;
+    }
+}
+
+/* A module of the chip like its own ones, which only looks on: at resets, and at the watchdog being fed, which the firmware does once
+ * it has driven the bridge. */
+static void on_reset(avr_io_t *io)
+{
+    (void)io;
+    was_reset = true;
+}
+
+static int on_ioctl(avr_io_t *io, uint32_t control, void *unused)
+{
+    (void)io, (void)unused;
+    if (control == AVR_IOCTL_WATCHDOG_RESET && chip.ticks != 0) {
+        has_driven = true;
+        const uint32_t latency = (uint32_t)(avr->cycle - tick_cycle);
+        if (latency > chip.longest_latency)
+            chip.longest_latency = latency;
+    }
+    return -1; /* nobody's answer but the watchdog's own */
+}
+
+static avr_io_t onlooker = {.kind = "onlooker", .reset = on_reset, .ioctl = on_ioctl};
+
+static avr_cycle_count_t end_frame(avr_t *which, avr_cycle_count_t when, void *unused)
+{
+    (void)which, (void)when, (void)unused;
+    return 0; /* it only keeps a sleeping chip from sleeping longer */
+}
+
+/* ---- the chip's surroundings ---- */
+
+static void begin_after_reset(void)
+{
+    was_reset = false;
+    avr->run_cycle_limit = 1000000;
+    for (uint8_t pin = 0; pin < 2; pin++)
+        avr_extint_set_strict_lvl_trig(avr, pin, 0);
+    if (next_cause != 0)
+        avr->data[MCUSR] = next_cause;
+    next_cause = 0;
+    is_aligned = false;
+    chip.ticks = 0;
+    chip.resets++;
+    encoder_wires_begin(avr);
+    port_repeat(&contacts, avr);
+    serial_line_begin(avr);
+    avr_raise_irq(supply, world.supply_mv * 1800u / 11800u); /* 10 kOhm over 1.8 kOhm */
+    if (avr->cycle < frame_end)
+        avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
+}
+
+static void reset(uint8_t cause)
+{
+    next_cause = cause;
+    avr_reset(avr);
+    begin_after_reset();
+}
+
+/* The main program runs in circles from here on; interrupts go on. */
+static void hang(void)
+{
+    for (avr_flashaddr_t at = 0; at + 1 < avr->flashend; at += 2)
+        if ((avr->flash[at] | avr->flash[at + 1] << 8) == SELF_JUMP) {
+            avr->pc = at;
+            avr->state = cpu_Running;
+            return;
+        }
+}
+
+static void take_world(void)
+{
+    memcpy(&world, &mailbox->world, offsetof(world_t, line) + mailbox->world.line_length);
+    if (world.order == ORDER_RESET)
+        reset(world.reset_cause);
+    else if (world.order == ORDER_HANG_PROGRAM)
+        hang();
+    else if (world.order == ORDER_LOSE_TICK)
+        avr->data[TIMSK2] = 0;
+    static const unsigned pin_of[3] = {3, 4, 2}; /* left, right, e-stop: the order of enum input_flag */
+    unsigned levels = 0;
+    for (unsigned k = 0; k < 3; k++)
+        levels |= (world.contacts >> k & 1u) << pin_of[k];
+    port_set(&contacts, avr, CONTACTS, levels);
+    avr_raise_irq(supply, world.supply_mv * 1800u / 11800u);
+    serial_line_take(avr, &world);
+}
+
+static unsigned word_at(int address)
+{
+    return avr->data[address] | (unsigned)avr->data[address + 1] << 8;
+}
+
+static unsigned pulse(int com, int compare)
+{
+    const unsigned cycles = avr->data[TCCR1A] & com ? word_at(compare) + 1 : 0;
+    return cycles < PERIOD_CYCLES ? cycles : PERIOD_CYCLES;
+}
+
+static void answer(uint32_t number)
+{
+    chip_t *told = &mailbox->chip;
+    chip.pulses = (int32_t)pulse(COM1A1, OCR1A) - (int32_t)pulse(COM1B1, OCR1B);
+    chip.is_open = (avr->data[PORTB] & avr->data[DDRB] & ENABLE) == 0;
+    told->pulses = chip.pulses;
+    told->is_open = chip.is_open;
+    told->ticks = chip.ticks;
+    told->resets = chip.resets;
+    told->cycles = avr->cycle;
+    told->awake_cycles = avr->cycle - asleep_cycles;
+    told->longest_latency = chip.longest_latency;
+    told->longest_interrupt = chip.longest_interrupt;
+    serial_line_give(avr, told);
+    mailbox_raise(&mailbox->answered, number, &mailbox->is_world_asleep);
+}
+
+/* One millisecond of the world, answered as soon as the bridge is driven. */
+static bool run_frame(uint32_t number)
+{
+    bool has_answered = false;
+    const uint64_t exact = (uint64_t)MILLISECOND * (uint64_t)(1000000 + world.skew_ppm) + frame_rest;
+    const avr_cycle_count_t cycles = exact / 1000000u;
+    frame_rest = exact % 1000000u;
+    frame_end += cycles;
+    has_driven = false;
+    encoder_wires_move(avr, &world, cycles);
+    avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
+    while (avr->cycle < frame_end) {
+        was_asleep = avr->state == cpu_Sleeping;
+        const int state = avr_run(avr);
+        if (was_reset)
+            begin_after_reset();
+        if (state == cpu_Done || state == cpu_Crashed)
+            return false;
+        if (has_driven && !has_answered) {
+            has_answered = true;
+            answer(number);
+        }
+    }
+    avr_cycle_timer_cancel(avr, end_frame, NULL);
+    if (!has_answered)
+        answer(number);
+    return true;
+}
+
+/* ---- beginning and end ---- */
+
+static int refuse(FILE *told, const char *why)
+{
+    fprintf(told, "%s\n", why);
+    fflush(told);
+    return 1;
+}
+
+static bool is_stdin_over(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) != 0;
+}
+
+int main(int argc, char **argv)
+{
+    FILE *told = fdopen(dup(STDOUT_FILENO), "w");
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* simavr's loader prints there */
+    elf_firmware_t firmware = {0};
+    if (told == NULL || argc != 3)
+        return 2;
+    mailbox = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[2]), 0);
+    if (mailbox == MAP_FAILED || mailbox->version != MAILBOX_VERSION || mailbox->bytes != sizeof *mailbox)
+        return refuse(told, "the mailbox is not one of this version");
+    if (elf_read_firmware(argv[1], &firmware) != 0)
+        return refuse(told, "simavr cannot read the image");
+    avr = avr_make_mcu_by_name("atmega328p");
+    if (avr == NULL)
+        return refuse(told, "this simavr knows no ATmega328P");
+    avr_init(avr);
+    avr_load_firmware(avr, &firmware);
+    avr->frequency = CLOCK_HZ;
+    avr->vcc = avr->avcc = avr->aref = VCC_MV;
+    avr->sleep = sleep_not;
+    avr_register_io(avr, &onlooker);
+    avr_irq_register_notify(avr_get_interrupt_irq(avr, TIMER2_COMPA) + AVR_INT_IRQ_PENDING, on_tick, NULL);
+    avr_irq_register_notify(avr_get_interrupt_irq(avr, AVR_INT_ANY) + AVR_INT_IRQ_RUNNING, on_interrupt, NULL);
+    port_begin(&contacts, avr, 'D');
+    supply = avr_io_getirq(avr, AVR_IOCTL_ADC_GETIRQ, ADC_IRQ_ADC4);
+    next_cause = 1; /* power on */
+    begin_after_reset();
+    chip.resets = 0;
+    fprintf(told, "ready\n");
+    fflush(told);
+    for (uint32_t number = 1;; number++) {
+        while (!mailbox_look(&mailbox->asked, number) &&
+               !mailbox_sleep(&mailbox->asked, number, &mailbox->is_chip_asleep, LOOK_AT_STDIN_MS))
+            if (is_stdin_over())
+                return 0;
+        take_world();
+        if (!run_frame(number))
+            return refuse(told, "the chip stopped: the program left its memory, or slept with interrupts off");
+    }
+}

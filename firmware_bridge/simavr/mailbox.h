@@ -1,0 +1,77 @@
+/* What the emulated chip and the world around it say to each other: shared memory, a millisecond at a time.
+ *
+ * The world writes `world_t`, then raises `asked`; the chip runs on from there, and as soon as the safety tick of that
+ * millisecond has driven the bridge it writes `chip_t` and raises `answered`: both then work side by side until the
+ * millisecond is over. Each side first looks for a moment, then sleeps on the other's number (a futex), with its own flag
+ * up, so that neither costs a core when nobody is in a hurry.
+ */
+#ifndef MAILBOX_H
+#define MAILBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define MAILBOX_VERSION 1u
+#define MAILBOX_BYTES 8192
+#define MAILBOX_LINE_BYTES 2048 /* the serial line carries 50 bytes in a millisecond */
+#define MAILBOX_LOOKS 4000      /* some 50 us */
+
+enum world_order { ORDER_NONE = 0, ORDER_RESET = 1, ORDER_HANG_PROGRAM = 2, ORDER_LOSE_TICK = 3 };
+
+/* The chip's surroundings at the beginning of a millisecond. */
+typedef struct {
+    int32_t cart_counts; /* where the encoders stand now */
+    int32_t pole_counts;
+    int32_t skew_ppm;      /* how much faster than nominal the chip's clock runs */
+    uint16_t supply_mv;    /* of the motor */
+    uint8_t contacts;      /* the first three of enum input_flag: open contacts */
+    uint8_t cut;           /* encoder channels with a cut wire; bits as on port C: cart B, cart A, pole B, pole A */
+    uint8_t swapped;       /* encoders with A and B exchanged: 1 the cart's, 2 the pole's */
+    uint8_t spiked;        /* channels that spikes hit, as in `cut` */
+    uint8_t spikes;        /* that many in this millisecond */
+    uint8_t order;         /* enum world_order, once */
+    uint8_t reset_cause;   /* enum reset_cause, with ORDER_RESET */
+    uint16_t line_length;  /* bytes that the host has sent since the last millisecond */
+    uint8_t line[MAILBOX_LINE_BYTES];
+} world_t;
+
+/* The chip, when it has driven the bridge, or at the end of a millisecond in which it did not. */
+typedef struct {
+    int32_t pulses;        /* cycles of 800 in which the bridge drives: positive forwards, 0 shorted */
+    uint8_t is_open;       /* the bridge is open and drives nothing */
+    uint32_t ticks;        /* ticks of the chip's millisecond timer since its reset */
+    uint32_t resets;       /* since the emulator began */
+    uint64_t cycles;       /* likewise, and those it was awake */
+    uint64_t awake_cycles;
+    uint32_t longest_latency;   /* cycles from a tick to the bridge */
+    uint32_t longest_interrupt; /* cycles from entry to return */
+    uint32_t bytes_lost;   /* that came faster than the chip took them */
+    uint16_t line_length;  /* bytes that have left the chip's pin since the last millisecond */
+    uint8_t line[MAILBOX_LINE_BYTES];
+} chip_t;
+
+typedef struct {
+    uint32_t version;
+    uint32_t bytes;
+    _Alignas(64) _Atomic uint32_t asked;
+    _Atomic uint32_t is_chip_asleep;
+    _Alignas(64) _Atomic uint32_t answered;
+    _Atomic uint32_t is_world_asleep;
+    _Alignas(64) world_t world;
+    _Alignas(64) chip_t chip;
+} mailbox_t;
+
+_Static_assert(sizeof(mailbox_t) <= MAILBOX_BYTES, "the mailbox fits its memory");
+
+/* Raises `number` to `value` and wakes whoever sleeps on it. */
+void mailbox_raise(_Atomic uint32_t *number, uint32_t value, _Atomic uint32_t *is_other_asleep);
+
+/* Whether `number` reaches `value` while it is looked at, for a moment. */
+bool mailbox_look(_Atomic uint32_t *number, uint32_t value);
+
+/* Whether `number` has reached `value`: sleeps until it does, `most_ms` at the longest. */
+bool mailbox_sleep(_Atomic uint32_t *number, uint32_t value, _Atomic uint32_t *is_asleep, int most_ms);
+
+#endif

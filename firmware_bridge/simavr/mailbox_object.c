@@ -1,0 +1,253 @@
+/* ChipMailbox: the world's end of an emulated chip's mailbox, as a Python object with the methods of Firmware. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "../firmware/boards/host/objects.h"
+#include "mailbox.h"
+
+#define PATIENCE_MS 20  /* between two looks at whether there is still somebody */
+#define PATIENCES 500   /* 10 s */
+#define MOST_SKEW_PPM 100000
+
+typedef struct {
+    PyObject_HEAD
+    mailbox_t *mailbox;
+    PyObject *is_alive;  /* called while nothing answers; raises what the chip's end is to be told by */
+    uint32_t number;     /* of the last millisecond */
+    world_t next;        /* what goes with the next one */
+    uint8_t kept[MAILBOX_LINE_BYTES]; /* bytes that the chip has sent */
+    Py_ssize_t kept_length;
+} mailbox_object;
+
+static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"file", "is_alive", NULL};
+    mailbox_object *self = (mailbox_object *)object;
+    int file;
+    PyObject *is_alive;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO", names, &file, &is_alive))
+        return -1;
+    if (self->mailbox != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a mailbox is opened once");
+        return -1;
+    }
+    void *memory = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    self->mailbox = memory;
+    self->mailbox->version = MAILBOX_VERSION;
+    self->mailbox->bytes = sizeof *self->mailbox;
+    self->is_alive = Py_NewRef(is_alive);
+    return 0;
+}
+
+static void mailbox_dealloc(PyObject *object)
+{
+    mailbox_object *self = (mailbox_object *)object;
+    if (self->mailbox != NULL)
+        munmap(self->mailbox, MAILBOX_BYTES);
+    Py_XDECREF(self->is_alive);
+    Py_TYPE(object)->tp_free(object);
+}
+
+/* Until the chip has driven its bridge; -1 with an exception where nobody does. */
+static int wait_for_answer(mailbox_object *self)
+{
+    mailbox_t *mailbox = self->mailbox;
+    if (mailbox_look(&mailbox->answered, self->number))
+        return 0;
+    for (int k = 0; k < PATIENCES; k++) {
+        bool has_come;
+        Py_BEGIN_ALLOW_THREADS
+        has_come = mailbox_sleep(&mailbox->answered, self->number, &mailbox->is_world_asleep, PATIENCE_MS);
+        Py_END_ALLOW_THREADS
+        if (has_come)
+            return 0;
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+        PyObject *result = PyObject_CallNoArgs(self->is_alive);
+        if (result == NULL)
+            return -1;
+        Py_DECREF(result);
+    }
+    PyErr_SetString(PyExc_TimeoutError, "the emulated chip did not answer for 10 s");
+    return -1;
+}
+
+static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+{
+    mailbox_object *self = (mailbox_object *)object;
+    long numbers[4];
+    if (given != 4)
+        return PyErr_Format(PyExc_TypeError,
+                            "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
+    for (int k = 0; k < 4; k++) {
+        numbers[k] = PyLong_AsLong(arguments[k]);
+        if (numbers[k] == -1 && PyErr_Occurred() != NULL)
+            return NULL;
+    }
+    mailbox_t *mailbox = self->mailbox;
+    world_t *next = &self->next;
+    next->cart_counts = (int32_t)(uint32_t)numbers[0];
+    next->pole_counts = (int32_t)(uint32_t)numbers[1];
+    next->contacts = (uint8_t)numbers[2];
+    next->supply_mv = (uint16_t)numbers[3];
+    memcpy(&mailbox->world, next, offsetof(world_t, line) + next->line_length);
+    next->line_length = 0;
+    next->order = ORDER_NONE;
+    self->number++;
+    mailbox_raise(&mailbox->asked, self->number, &mailbox->is_chip_asleep);
+    if (wait_for_answer(self) < 0)
+        return NULL;
+    const chip_t *chip = &mailbox->chip;
+    const Py_ssize_t room = MAILBOX_LINE_BYTES - self->kept_length;
+    const Py_ssize_t length = chip->line_length < room ? chip->line_length : room;
+    memcpy(self->kept + self->kept_length, chip->line, (size_t)length);
+    self->kept_length += length;
+    if (chip->is_open)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(chip->pulses);
+}
+
+static PyObject *mailbox_feed(PyObject *object, PyObject *bytes)
+{
+    world_t *next = &((mailbox_object *)object)->next;
+    Py_buffer view;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    const Py_ssize_t length = view.len;
+    const bool fits = length <= MAILBOX_LINE_BYTES - next->line_length;
+    if (fits) {
+        memcpy(next->line + next->line_length, view.buf, (size_t)length);
+        next->line_length = (uint16_t)(next->line_length + length);
+    }
+    PyBuffer_Release(&view);
+    if (!fits)
+        return PyErr_Format(PyExc_OverflowError, "%zd bytes at once, and the line holds %d", length,
+                            MAILBOX_LINE_BYTES - next->line_length);
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_take(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    mailbox_object *self = (mailbox_object *)object;
+    const Py_ssize_t length = self->kept_length;
+    self->kept_length = 0;
+    return PyBytes_FromStringAndSize((const char *)self->kept, length);
+}
+
+static PyObject *mailbox_has_sent(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((mailbox_object *)object)->kept_length != 0);
+}
+
+static PyObject *mailbox_restart(PyObject *object, PyObject *cause)
+{
+    world_t *next = &((mailbox_object *)object)->next;
+    const long number = PyLong_AsLong(cause);
+    if (number == -1 && PyErr_Occurred() != NULL)
+        return NULL;
+    next->order = ORDER_RESET;
+    next->reset_cause = (uint8_t)number;
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_hang(PyObject *object, PyObject *program)
+{
+    const int is_program = PyObject_IsTrue(program);
+    if (is_program < 0)
+        return NULL;
+    ((mailbox_object *)object)->next.order = is_program ? ORDER_HANG_PROGRAM : ORDER_LOSE_TICK;
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_wire(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"cut", "swapped", "spiked", "spikes", NULL};
+    unsigned char cut = 0, swapped = 0, spiked = 0, spikes = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|bbbb", names, &cut, &swapped, &spiked, &spikes))
+        return NULL;
+    if (spikes > 50) {
+        PyErr_Format(PyExc_ValueError, "%d spikes in a millisecond, expected at most 50", spikes);
+        return NULL;
+    }
+    world_t *next = &((mailbox_object *)object)->next;
+    next->cut = cut;
+    next->swapped = swapped;
+    next->spiked = spiked;
+    next->spikes = spikes;
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_skew(PyObject *object, PyObject *ppm)
+{
+    const long number = PyLong_AsLong(ppm);
+    if (number == -1 && PyErr_Occurred() != NULL)
+        return NULL;
+    if (number < -MOST_SKEW_PPM || number > MOST_SKEW_PPM)
+        return PyErr_Format(PyExc_ValueError, "a clock skew of %ld ppm, expected at most %d either way", number,
+                            MOST_SKEW_PPM);
+    ((mailbox_object *)object)->next.skew_ppm = (int32_t)number;
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
+    return Py_BuildValue("{s:I,s:I,s:K,s:K,s:I,s:I,s:I}", "ticks", chip->ticks, "resets", chip->resets, "cycles",
+                         (unsigned long long)chip->cycles, "awake_cycles", (unsigned long long)chip->awake_cycles,
+                         "longest_latency_cycles", chip->longest_latency, "longest_interrupt_cycles",
+                         chip->longest_interrupt, "bytes_lost", chip->bytes_lost);
+}
+
+static PyMethodDef mailbox_methods[] = {
+    {"tick", (PyCFunction)(void (*)(void))mailbox_tick, METH_FASTCALL,
+     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond, as Firmware.tick."},
+    {"feed", mailbox_feed, METH_O, "feed(bytes): what the host sends, from the next millisecond on."},
+    {"take", mailbox_take, METH_NOARGS, "The bytes that have left the chip since the last call."},
+    {"has_sent", mailbox_has_sent, METH_NOARGS, "Whether take() would give anything."},
+    {"restart", mailbox_restart, METH_O, "restart(cause): a reset by that enum reset_cause, in the next millisecond."},
+    {"hang", mailbox_hang, METH_O,
+     "hang(program): from the next millisecond on the main program runs in circles; False: the tick's interrupt is lost."},
+    {"wire", (PyCFunction)(void (*)(void))mailbox_wire, METH_VARARGS | METH_KEYWORDS,
+     "wire(cut=0, swapped=0, spiked=0, spikes=0): the encoders' wires from the next millisecond on. Channels are bits: 1 "
+     "the cart's B, 2 its A, 4 the pole's B, 8 its A; `swapped` has 1 for the cart's encoder and 2 for the pole's; `spikes` hit "
+     "the channels `spiked` in each millisecond, all at once, for 6 us."},
+    {"skew", mailbox_skew, METH_O, "skew(ppm): how much faster the chip's clock runs from the next millisecond on."},
+    {"figures", mailbox_figures, METH_NOARGS,
+     "What the emulator counted: ticks since the last reset, resets, cycles and awake_cycles, the longest ways from a tick "
+     "to the bridge and through an interrupt in cycles, received bytes lost."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *mailbox_time_us(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong((uint32_t)(((mailbox_object *)object)->mailbox->chip.ticks * 1000u));
+}
+
+static PyGetSetDef mailbox_properties[] = {
+    {"time_us", mailbox_time_us, NULL, "What the chip's clock showed at its last tick; wraps at 32 bits.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyTypeObject mailbox_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "firmware_bridge._host.ChipMailbox",
+    .tp_doc = "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory.",
+    .tp_basicsize = sizeof(mailbox_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = mailbox_init,
+    .tp_dealloc = mailbox_dealloc,
+    .tp_methods = mailbox_methods,
+    .tp_getset = mailbox_properties,
+};
