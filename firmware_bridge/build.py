@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import zlib
@@ -27,6 +28,7 @@ ELF_NAME, HEX_NAME = "firmware.elf", "firmware.hex"
 _NOT_IN_FIRMWARE = ("policy.c", "policy.h")
 _BOARD = "boards/avr"
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
+_ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
     *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2"),
     *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
@@ -126,6 +128,29 @@ def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
             f"{port}: avrdude ended with status {done.returncode}; close what else has the port open, "
             "and for a Nano with the old bootloader say --baud 57600"
         )
+
+
+@dataclass(frozen=True)
+class ImageMark:
+    """What an image says of itself; `device` is the chip it was compiled for, None where the file does not tell."""
+
+    protocol_hash: int
+    firmware_id: int
+    device: str | None
+
+
+def read_image_mark(elf: Path) -> ImageMark:
+    """What the ELF file `elf` says of itself. Raises `BridgeError` for a file that is no firmware of this program."""
+    content = elf.read_bytes()
+    at = content.find(_MARK)
+    if not content.startswith(b"\x7fELF") or at < 0:
+        raise BridgeError(f"{elf}: not a firmware.elf of this program; build one: cartpole-robot firmware build")
+    protocol_hash, identity = struct.unpack_from("<II", content, at + len(_MARK))
+    (machine,) = struct.unpack_from("<H", content, _ELF_MACHINE_AT)
+    device = re.search(rb"\0(at(?:mega|tiny|xmega)\w+)\0", content)
+    if machine != _AVR:
+        return ImageMark(protocol_hash, identity, f"machine {machine}")
+    return ImageMark(protocol_hash, identity, None if device is None else device[1].decode())
 
 
 def is_own_image(path: Path) -> bool:

@@ -35,8 +35,11 @@ class Hand(Protocol):
     def has_arrived(self) -> bool:
         """Whether the pole is where it was to be brought, as far as the hand knows."""
 
+    def let_go_at(self, time_us: int) -> None:
+        """The motor is armed: let go at a control tick to come; at one before, the cart's clock showed `time_us`."""
+
     def let_go(self) -> None:
-        """The motor is armed: let go."""
+        """The controller has it: let go where it has not been done."""
 
 
 class FirmwareRig:
@@ -94,7 +97,7 @@ class FirmwareRig:
         try:
             self._make_ready()
             self._hand.raise_pole(start)
-            self._arm()
+            self._hand.let_go_at(self._arm())
             state = self._next_state()
         except BridgeError as error:
             self._disarm()
@@ -181,7 +184,8 @@ class FirmwareRig:
             f"homing did not end within {timeout_s:g} s; is the pole swinging freely, and let alone?", ""
         )
 
-    def _arm(self) -> None:
+    def _arm(self) -> int:
+        """The cart's time_us at the last control tick before it was armed."""
         deadline_s = self._link.transport.clock() + RAISE_S
         while True:
             state = self._next_state()
@@ -200,7 +204,7 @@ class FirmwareRig:
                         raise
                 else:
                     self._link.forget_states()
-                    return
+                    return state["time_us"]
             if self._link.transport.clock() > deadline_s:
                 angle_rad = state["pole_counts"] * self._rad_per_count
                 raise RefusedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.errors import UsageError
@@ -11,13 +12,14 @@ from cartpole_robot.rig import Rig
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
 
-RIG_NAMES = ("sim", "virtual", "serial:PORT")
+RIG_NAMES = ("sim", "virtual", "avr", "avr:ELF", "serial:PORT")
 SERIAL = "serial:"
+AVR = "avr:"
 
 
 def check_rig_name(rig: str) -> None:
     """Nothing for the name of a rig; raises `UsageError` for another."""
-    if rig not in ("sim", "virtual") and (not rig.startswith(SERIAL) or rig == SERIAL):
+    if rig not in RIG_NAMES[:3] and not any(rig.startswith(prefix) and rig != prefix for prefix in (SERIAL, AVR)):
         raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
@@ -41,8 +43,12 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
         from cartpole_robot.rigs.virtual import VirtualRig
 
         return VirtualRig(cart, randomization)
+    if rig == "avr" or rig.startswith(AVR):
+        from cartpole_robot.rigs.avr import AvrRig
+
+        return AvrRig(cart, randomization, image=Path(rig.removeprefix(AVR)) if rig != "avr" else None)
     if randomization is not None:
-        raise UsageError(f"rig {rig!r}: nobody can draw the parameters of a real cart; use sim or virtual")
+        raise UsageError(f"rig {rig!r}: nobody can draw the parameters of a real cart; use sim, virtual or avr")
     from cartpole_robot.rigs.serial import SerialRig
 
     return SerialRig(cart, rig.removeprefix(SERIAL))

@@ -30,6 +30,9 @@ class PersonHand:
         """True: the firmware sees whether it is so."""
         return True
 
+    def let_go_at(self, time_us: int) -> None:
+        """Nothing: a person lets go when told."""
+
     def let_go(self) -> None:
         """Say that the controller has it."""
         print("armed: let go", file=sys.stderr, flush=True)

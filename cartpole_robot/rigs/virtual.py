@@ -11,7 +11,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.randomization import Randomization
-from cartpole_robot.simulation.virtual_cart import TICK_S, VirtualCart
+from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
 from firmware_bridge._host import encode_frame
 from firmware_bridge.link import Link
 from firmware_bridge.protocol import read_protocol
@@ -55,8 +55,9 @@ class SimulatedHand:
 
     brings_cart = True
 
-    def __init__(self, cart: VirtualCart) -> None:
+    def __init__(self, cart: VirtualCart, period_ms: int) -> None:
         self._cart = cart
+        self._period_ms = period_ms
 
     def raise_pole(self, start: State) -> None:
         """Take the pole and bring it to `start`."""
@@ -66,22 +67,32 @@ class SimulatedHand:
         """Whether cart and pole are at the start."""
         return self._cart.has_hand_arrived()
 
+    def let_go_at(self, time_us: int) -> None:
+        """Let go at the next control tick, with the speeds of the start: from there on everything is free."""
+        self._cart.let_go_at(time_us, self._period_ms)
+
     def let_go(self) -> None:
-        """Let go, with the speeds of the start."""
+        """Let go where the control tick has not come yet."""
         self._cart.let_go()
 
 
 class VirtualRig(FirmwareRig):
     """The cart behind its firmware, both simulated; implements `cartpole_robot.rig.Rig`, exactly at `start`."""
 
-    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
-        """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive."""
+    def __init__(
+        self, cart: CartParams, randomization: Randomization | None = None, *, board: Board | None = None
+    ) -> None:
+        """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive.
+
+        The firmware runs on `board`, by default built for this machine; it is the caller's to close.
+        """
         loaded = None if randomization is None else randomization.shortest_pole()
-        self._virtual = VirtualCart(cart, loaded=loaded)
+        self._virtual = VirtualCart(cart, board=board, loaded=loaded)
         self._randomization = randomization
         self._drawn = cart
         self._transport = LockstepTransport(self._virtual)
-        super().__init__(cart, Link(self._transport), SimulatedHand(self._virtual))
+        period_ms = round(cart.timing.control_period_s * 1000.0)
+        super().__init__(cart, Link(self._transport), SimulatedHand(self._virtual, period_ms))
 
     @property
     def episode_cart(self) -> CartParams:

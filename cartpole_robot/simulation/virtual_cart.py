@@ -1,4 +1,4 @@
-"""A cart with its firmware, simulated: the C on a simulated board before the PyBullet plant, a millisecond at a time.
+"""A cart with its firmware, simulated: a board that runs the C before the PyBullet plant, a millisecond at a time.
 
 It has a serial line and a clock and no idea of who is at the other end. A simulated hand moves cart and pole where a
 person would.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from math import floor
+from typing import Protocol
 
 import numpy as np
 
@@ -16,27 +17,57 @@ from cartpole_robot.firmware_limits import encoders_and_settings
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
-from firmware_bridge._host import Firmware
+from cartpole_robot.simulation.line import Line
+from firmware_bridge._host import PULSE_PERIOD, Firmware
 
 TICK_S = 0.001
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
 _LEFT, _RIGHT, _ESTOP = 1, 2, 4  # enum input_flag
-_FULL = 1.0 / 32767.0  # PROTOCOL_DUTY_ONE
+_PULSE = 1.0 / PULSE_PERIOD
+
+
+class Board(Protocol):
+    """What runs the firmware: the C built for this machine (`Firmware`), or the chip's image in an emulator."""
+
+    @property
+    def time_us(self) -> int:
+        """What the firmware's clock showed at the last tick; wraps at 32 bits."""
+
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+        """One millisecond from here on; how many of `PULSE_PERIOD` cycles the bridge drives, None: it is open."""
+
+    def feed(self, received: bytes, /) -> None:
+        """What the serial line brings."""
+
+    def take(self) -> bytes:
+        """What has been sent since the last call."""
+
+    def has_sent(self) -> bool:
+        """Whether `take` would give anything."""
+
+    def restart(self, cause: int, /) -> None:
+        """A reset by that `enum reset_cause`."""
 
 
 class VirtualCart:
     """One cart; `run` lets time pass.
 
     `receive` takes bytes, which reach the firmware after the cart's latency. Before it is homed its pole hangs still,
-    somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv` and
-    `is_estop_pressed` may be set at any time.
+    somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv`, which the
+    motor's voltage follows, `is_estop_pressed`, and the switches (`inputs_set` and `inputs_cleared`, bits of
+    `enum input_flag`) may be set at any time, and so may `line`.
     """
 
     def __init__(
-        self, cart: CartParams, *, start: State = _HANGING, session: int = 1, loaded: CartParams | None = None
+        self,
+        cart: CartParams,
+        *,
+        start: State = _HANGING,
+        board: Board | None = None,
+        loaded: CartParams | None = None,
     ):
-        """The cart as it is switched on, at `start`.
+        """The cart as it is switched on, at `start`, with its firmware on `board`: by default built for this machine.
 
         `loaded` is the cart with the shortest pole that `change` will ever bring. Raises `UsageError` for a cart that
         no firmware can drive.
@@ -47,12 +78,15 @@ class VirtualCart:
             self._simulated.change(cart)
         self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
         self._left_counts = -self._right_counts
-        self.firmware = Firmware(session=session)
-        self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
+        self.board: Board = Firmware(session=1) if board is None else board
+        self._nominal_mv = self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
+        self.inputs_set = self.inputs_cleared = 0
+        self.line: Line | None = None
         self.time_ms = 0
         self.drive: float | None = None
         self._hand: _Hand | None = None
+        self._release_ms: int | None = None
         self._delay = cart.delay
         self._rng = np.random.default_rng(0)
         self._on_the_way: deque[tuple[int, bytes]] = deque()
@@ -77,31 +111,40 @@ class VirtualCart:
         if delay.jitter_s:
             late_s += delay.jitter_s * self._rng.random()
         if late_s <= 0.0 and not self._on_the_way:
-            self.firmware.feed(data)
+            self._feed(data)
         else:  # a line keeps the order of its bytes
             due_ms = self.time_ms + math.ceil(late_s / TICK_S - 1e-9)
             if self._on_the_way:
                 due_ms = max(due_ms, self._on_the_way[-1][0])
             self._on_the_way.append((due_ms, data))
 
+    def _feed(self, data: bytes) -> None:
+        self.board.feed(data if self.line is None else self.line.to_cart(data))
+
+    def _take(self) -> bytes:
+        return self.board.take() if self.line is None else self.line.to_host(self.board.take(), self.time_ms)
+
     def run(self, most_ms: int) -> bytes:
-        """Let time pass until the firmware sends something, at most `most_ms`; returns what it has sent.
+        """Let time pass until the host receives something, at most `most_ms`; returns what it has received.
 
         A millisecond is physics under the duty in force, then what the line brings, then the firmware's safety tick.
+        Raises what the board raises when it has come to its end.
         """
-        sent = self.firmware.take()
+        sent = self._take()
         end_ms = self.time_ms + most_ms
         while not sent and self.time_ms < end_ms:
             if self._hand is not None:
                 self._tick(*self._simulated.place(self._hand.state()))
-                sent = self.firmware.take()
+                if self._release_ms is not None and self.time_ms >= self._release_ms:
+                    self.let_go()
+                sent = self._take()
             else:
-                sent = self._run_free(end_ms - self.time_ms)
+                sent = self._run_free(end_ms - self.time_ms if self.line is None else 1) or self._take()
         return sent
 
     def pass_ms(self) -> bytes:
-        """Let exactly one millisecond pass, for whoever keeps another clock; returns what the firmware has sent."""
-        sent = self.firmware.take()
+        """Let exactly one millisecond pass, for whoever keeps another clock; returns what the host has received."""
+        sent = self._take()
         return sent + self.run(1)
 
     def _run_free(self, most_ms: int) -> bytes:
@@ -116,8 +159,7 @@ class VirtualCart:
                 raise StopIteration
             return drive
 
-        firmware = self.firmware
-        has_sent, take = firmware.has_sent, firmware.take
+        has_sent, take = self.board.has_sent, self._take
         self._simulated.run_under(tick, self.drive, most_ms)
         return sent
 
@@ -126,29 +168,45 @@ class VirtualCart:
         self.time_ms = now_ms = self.time_ms + 1
         waiting = self._on_the_way
         while waiting and waiting[0][0] <= now_ms:
-            self.firmware.feed(waiting.popleft()[1])
+            self._feed(waiting.popleft()[1])
         inputs = 0
         if not self._left_counts < cart_counts < self._right_counts:
             inputs = _LEFT if cart_counts < 0 else _RIGHT
         if self.is_estop_pressed:
             inputs |= _ESTOP
-        drive = self.firmware.tick(cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv)
-        self.drive = result = None if drive is None else drive * _FULL
-        return result
+        inputs = (inputs | self.inputs_set) & ~self.inputs_cleared
+        supply_mv = self.supply_mv
+        pulses = self.board.tick(cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, supply_mv)
+        self.drive = pulses if pulses is None else pulses * _PULSE
+        if pulses is None or supply_mv == self._nominal_mv:
+            return self.drive
+        return pulses * _PULSE * supply_mv / self._nominal_mv
 
     def grab(self, start: State) -> None:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
+        self._release_ms = None
         self._hand = _Hand(self._simulated.state(), start)
 
     def has_hand_arrived(self) -> bool:
         """Whether a hand holds cart and pole where it was told to bring them."""
         return self._hand is not None and self._hand.has_arrived()
 
+    def let_go_at(self, time_us: int, period_ms: int) -> None:
+        """The hand will let go when the firmware's clock shows `time_us`, or a whole number of periods later.
+
+        The first of these moments that is still to come: a control tick is as good as another.
+        """
+        passed_us = (self.board.time_us - time_us + 0x80000000) % 0x100000000 - 0x80000000
+        due_ms = self.time_ms - passed_us // 1000
+        while due_ms <= self.time_ms:
+            due_ms += period_ms
+        self._release_ms = due_ms
+
     def let_go(self) -> None:
         """The hand lets go, with the speeds of the start it was given."""
         if self._hand is not None:
             self._simulated.place(self._hand.release())
-            self._hand = None
+            self._hand = self._release_ms = None
 
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""

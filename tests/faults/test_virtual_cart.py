@@ -55,7 +55,7 @@ class Tampered:
 
 def rig_on(virtual: VirtualCart, told: CartParams) -> FirmwareRig:
     """A rig whose host believes `told` of the cart that is there."""
-    return FirmwareRig(told, Link(LockstepTransport(virtual)), SimulatedHand(virtual))
+    return FirmwareRig(told, Link(LockstepTransport(virtual)), SimulatedHand(virtual, 20))
 
 
 def fault_at_start(virtual: VirtualCart, told: CartParams) -> str:
@@ -147,7 +147,7 @@ def test_cut_wires_and_stuck_switches_end_homing_by_name(
     change: Callable[[int, int, int, int], tuple[int, int, int, int]], faults: tuple[str, ...]
 ) -> None:
     virtual = VirtualCart(load_cart("diy_arduino"))
-    virtual.firmware = Tampered(virtual.firmware, change)  # type: ignore[assignment]
+    virtual.board = Tampered(virtual.board, change)
     assert fault_at_start(virtual, load_cart("diy_arduino")).startswith(faults)
 
 
@@ -189,7 +189,7 @@ def test_fault_while_balancing_is_named_within_50_mm_of_travel(
     zeros = virtual._cart_zero, virtual._pole_zero
     state = virtual.true_state()
     at = (round(state.cart_position_m * 5555.6) - zeros[0], round(state.pole_angle_rad * 2400 / 2 / math.pi) - zeros[1])
-    virtual.firmware = Tampered(virtual.firmware, lambda x, p, i, mv: change(x, p, i, mv, at))
+    virtual.board = Tampered(virtual.board, lambda x, p, i, mv: change(x, p, i, mv, at))
     begin_m = state.cart_position_m
     told = drive_until_fault(rig, controller, measured)
     assert told.startswith(tuple(f"{fault} at " for fault in faults)), told
@@ -219,7 +219,7 @@ def test_silent_host_stops_the_motor_within_its_deadline() -> None:
 def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     rig, controller, measured = running_rig()
     measured = rig.step(0.1)
-    rig.virtual_cart.firmware.restart(8)
+    rig.virtual_cart.board.restart(8)
     told = drive_until_fault(rig, controller, measured)
     assert told.startswith("no measurement for 0.5 s")  # nobody has said hello to the new one
     assert rig.virtual_cart.drive is None
@@ -239,7 +239,7 @@ def test_clock_of_a_restarted_cart_is_fitted_anew() -> None:
             virtual.pass_ms()
         link.ping()
     assert link.host_time_s(5_000_000) == pytest.approx(5.0, abs=0.002)
-    virtual.firmware.restart(8)
+    virtual.board.restart(8)
     link.open()
     for _ in range(3):
         link.ping()
@@ -256,7 +256,7 @@ def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> N
 
     cart = load_cart("diy_arduino")
     virtual = VirtualCart(cart)
-    rig = FirmwareRig(cart, Link(LockstepTransport(virtual)), Nobody(virtual))
+    rig = FirmwareRig(cart, Link(LockstepTransport(virtual)), Nobody(virtual, 20))
     with pytest.raises(RigError, match=r"not held upright and still within 60 s: it stands at -?3\.1\d rad"):
         start_rollout(rig, 0)
     assert virtual.drive is None
@@ -325,20 +325,20 @@ def test_virtual_rig_behaves_as_the_simulated_one() -> None:
 
 
 def test_virtual_rig_counts_as_the_simulated_one_from_the_same_start() -> None:
-    """Five ticks, count by count; later the duties' 15 bits tip a count now and then, and the two part."""
+    """A hundred ticks, count by count, under duties that a bridge with 800 steps can make."""
     cart = load_cart("diy_arduino")
     simulated, virtual = SimRig(cart, cart.encoders), VirtualRig(cart)
     offset = start_rollout(virtual, 1).cart_counts - start_rollout(simulated, 1).cart_counts
     for seed in range(10):
         measured = [start_rollout(rig, seed) for rig in (simulated, virtual)]
         controllers = [regulator_of(cart), regulator_of(cart)]
-        for _ in range(5):
+        for _ in range(100):
             first, second = measured
             assert (first.pole_counts, first.cart_counts + offset) == (second.pole_counts, second.cart_counts)
             assert second.pole_speed_rad_s == pytest.approx(first.pole_speed_rad_s, abs=0.03)
             state = np.array(first.state())
             measured = [
-                rig.step(controller.duty(state))
+                rig.step(round(controller.duty(state) * 800) / 800)
                 for rig, controller in zip((simulated, virtual), controllers, strict=True)
             ]
     simulated.close()

@@ -1,0 +1,44 @@
+"""The avr rig: the very image that is flashed, on an emulated ATmega328P before the simulated cart, in lockstep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.simulation.randomization import Randomization
+from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.errors import BridgeError
+
+
+class AvrRig(VirtualRig):
+    """The virtual rig with another board: the chip itself, instruction by instruction, its pins and its serial line."""
+
+    def __init__(
+        self, cart: CartParams, randomization: Randomization | None = None, *, image: Path | None = None
+    ) -> None:
+        """Switch the cart on, flashed with the ELF file `image` or with this package's firmware.
+
+        The first use on a machine compiles firmware and emulator, for some seconds. Raises `RigError` where a tool is
+        missing or the image is not for this chip and host, `UsageError` for a cart that no firmware can drive.
+        """
+        try:
+            self._chip = EmulatedChip(image)
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        try:
+            super().__init__(cart, randomization, board=self._chip)
+        except BaseException:
+            self._chip.close()
+            raise
+
+    @property
+    def chip(self) -> EmulatedChip:
+        """The chip, to break its wires, its clock and its program, and to read what the emulator counted."""
+        return self._chip
+
+    def close(self) -> None:
+        """Motor off, chip switched off. May be called twice."""
+        super().close()
+        self._chip.close()

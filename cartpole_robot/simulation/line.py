@@ -1,0 +1,82 @@
+"""A serial line that is not what it should be: bytes flip, get lost, come from nowhere, or wait in a USB bridge."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineFaults:
+    """What is wrong with a line, in both directions; probabilities are per byte.
+
+    `usb_latency_ms` is a USB bridge's latency timer: what the cart sends waits in it until the oldest byte has waited
+    so long, or 62 bytes are together (FTDI's packet). `is_dead_to_cart` and `is_dead_to_host` let nothing through.
+    """
+
+    flipped: float = 0.0
+    dropped: float = 0.0
+    inserted: float = 0.0
+    usb_latency_ms: int = 0
+    is_dead_to_cart: bool = False
+    is_dead_to_host: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("flipped", "dropped", "inserted"):
+            share = getattr(self, name)
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} = {share:g}, expected a probability from 0 to 1")
+        if not 0 <= self.usb_latency_ms <= 1000:
+            raise ValueError(f"usb_latency_ms = {self.usb_latency_ms}, expected 0 to 1000")
+
+
+_PACKET_BYTES = 62
+
+
+class Line:
+    """A line with `faults`, which may be changed at any time; the same seed does the same to the same bytes."""
+
+    def __init__(self, faults: LineFaults, seed: int = 0) -> None:
+        self.faults = faults
+        self.harmed = 0  # bytes flipped, dropped or inserted
+        self._rng = np.random.default_rng(seed)
+        self._waiting: deque[tuple[int, bytes]] = deque()
+
+    def to_cart(self, data: bytes) -> bytes:
+        """What of the host's `data` reaches the cart."""
+        return b"" if self.faults.is_dead_to_cart else self._harm(data)
+
+    def to_host(self, data: bytes, time_ms: int) -> bytes:
+        """What reaches the host at `time_ms`, the cart having sent `data` since the last call."""
+        if data and not self.faults.is_dead_to_host:
+            self._waiting.append((time_ms, self._harm(data)))
+        waiting = self._waiting
+        if not waiting:
+            return b""
+        is_due = time_ms - waiting[0][0] >= self.faults.usb_latency_ms
+        if not is_due and sum(len(part) for _, part in waiting) < _PACKET_BYTES:
+            return b""
+        sent = b"".join(part for _, part in waiting)
+        waiting.clear()
+        return sent
+
+    def _harm(self, data: bytes) -> bytes:
+        faults = self.faults
+        if not data or not (faults.flipped or faults.dropped or faults.inserted):
+            return data
+        harmed = bytearray()
+        for byte in data:
+            draws = self._rng.random(3)
+            if draws[0] < faults.inserted:
+                harmed.append(int(self._rng.integers(256)))
+                self.harmed += 1
+            if draws[1] < faults.dropped:
+                self.harmed += 1
+                continue
+            if draws[2] < faults.flipped:
+                byte ^= 1 << int(self._rng.integers(8))
+                self.harmed += 1
+            harmed.append(byte)
+        return bytes(harmed)

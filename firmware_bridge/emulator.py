@@ -1,0 +1,175 @@
+"""The firmware that is flashed, instruction by instruction: an ATmega328P emulated by simavr, in a process of its own.
+
+simavr is under the GPL 3. The program around it is compiled from `firmware_bridge/simavr/` on the machine it runs on,
+kept in the user's cache, and spoken to through shared memory and a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
+from firmware_bridge.build import build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.errors import BridgeError, LinkError
+from firmware_bridge.protocol import read_protocol
+
+CLOCK_HZ = 16_000_000
+_PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires")
+_COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
+_COMPILE_LIMIT_S = 120.0
+_START_LIMIT_S = 20.0
+_INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
+
+
+def cache_folder() -> Path:
+    """Where programs built on this machine are kept; made where it is missing. Raises `BridgeError`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(root, "cartpole_robot")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BridgeError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME") from None
+    return folder
+
+
+def current_image() -> Path:
+    """The ELF of this package's firmware, built where the cache has none. Raises `BridgeError`."""
+    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources()):08x}"
+    image = cache_folder() / f"firmware-{identity}.elf"
+    if not image.is_file():
+        with tempfile.TemporaryDirectory(prefix="firmware-", dir=image.parent) as folder:
+            build_firmware(Path(folder)).elf.replace(image)
+    return image
+
+
+def emulator_program() -> Path:
+    """The emulator, built where the cache has none of this source. Raises `BridgeError` where something is missing."""
+    folder = resources.files("firmware_bridge.simavr")
+    sources = {
+        entry.name: entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".h") or entry.name.removesuffix(".c") in _PROGRAM
+    }
+    digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
+    program = cache_folder() / f"emulator-{digest}"
+    if program.is_file():
+        return program
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise BridgeError("no C compiler found; install one: apt install gcc")
+    with tempfile.TemporaryDirectory(prefix="emulator-", dir=program.parent) as name:
+        for file, text in sources.items():
+            Path(name, file).write_text(text, encoding="utf-8")
+        words = [compiler, *_COMPILE, *(f"{part}.c" for part in _PROGRAM), "-lsimavr", "-o", "emulator"]
+        try:
+            done = subprocess.run(
+                words, cwd=name, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMPILE_LIMIT_S
+            )
+        except subprocess.TimeoutExpired:
+            raise BridgeError(f"compiling the emulator took more than {_COMPILE_LIMIT_S:g} s; try again") from None
+        if done.returncode != 0:
+            lines = [line.strip() for line in done.stderr.splitlines() if "error" in line.lower()]
+            if re.search(r"simavr/\S+: No such file|-lsimavr", done.stderr):
+                raise BridgeError(_INSTALL)
+            raise BridgeError(f"the emulator does not compile: {lines[0] if lines else 'no word of why'}")
+        Path(name, "emulator").replace(program)
+    return program
+
+
+def check_image(elf: Path) -> None:
+    """Nothing for a firmware that this host can talk to on this chip; raises `BridgeError` for any other file."""
+    if not elf.is_file():
+        raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
+    mark = read_image_mark(elf)
+    if mark.device is not None and mark.device != "atmega328p":
+        raise BridgeError(f"{elf}: built for an {mark.device}, expected atmega328p; cartpole-robot firmware build")
+    if mark.protocol_hash != read_protocol().hash:
+        raise BridgeError(
+            f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: build it anew "
+            "(cartpole-robot firmware build)"
+        )
+
+
+class EmulatedChip:
+    """One ATmega328P with a firmware, switched on; a millisecond passes with each `tick`.
+
+    `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
+    `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the emulator has ended. A
+    context manager.
+    """
+
+    def __init__(self, elf: Path | None = None) -> None:
+        """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`."""
+        image = current_image() if elf is None else elf
+        check_image(image)
+        program = emulator_program()
+        memory = os.memfd_create("cartpole-robot-mailbox")
+        try:
+            os.ftruncate(memory, MAILBOX_BYTES)
+            self.mailbox = mailbox = ChipMailbox(memory, self._check_is_alive)
+            self._process = subprocess.Popen(
+                [program, image, str(memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[memory],
+            )
+        except OSError as error:
+            raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
+        finally:
+            os.close(memory)
+        told = self._last_words()
+        if told != "ready":
+            self.close()
+            raise BridgeError(f"{image}: {told or 'the emulator did not start'}")
+        self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
+        self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
+        self.figures = mailbox.figures
+
+    @property
+    def time_us(self) -> int:
+        """What the chip's clock showed at its last tick; wraps at 32 bits."""
+        return self.mailbox.time_us
+
+    @property
+    def process_id(self) -> int:
+        """The emulator's."""
+        return self._process.pid
+
+    def _last_words(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode(errors="replace").strip()
+
+    def _check_is_alive(self) -> None:
+        status = self._process.poll()
+        if status is None:
+            return
+        told = self._last_words() or (f"signal {-status}" if status < 0 else f"exit status {status}")
+        raise LinkError(f"the emulated chip has ended ({told}); begin anew")
+
+    def close(self) -> None:
+        """Switch it off; the emulator ends. May be called twice."""
+        process = self._process
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            process.wait(timeout=_START_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> EmulatedChip:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
