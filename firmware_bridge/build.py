@@ -30,7 +30,7 @@ _BOARD = "boards/avr"
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
 _ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
-    *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2"),
+    *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2", "-flto"),
     *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
     *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,--undefined=firmware_mark"),
 )
