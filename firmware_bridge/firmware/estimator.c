@@ -10,6 +10,8 @@ _Static_assert((ESTIMATOR_WINDOW & (ESTIMATOR_WINDOW - 1)) == 0, "the window wra
 _Static_assert(2L * 1000 * ESTIMATOR_SPEED_PER_COUNT * 3 * SLOPE_DENOMINATOR ==
                    (long)ESTIMATOR_WINDOW * (ESTIMATOR_WINDOW * ESTIMATOR_WINDOW - 1) * SLOPE_NUMERATOR,
                "the fraction belongs to this window");
+_Static_assert(24 * SLOPE_DENOMINATOR - 8 == SLOPE_NUMERATOR && 120 * SLOPE_DENOMINATOR == 8 * 255,
+               "estimator_speed() takes it apart");
 #define LARGEST_MOMENT (INT32_MAX / SLOPE_NUMERATOR) /* 5.3 million: the slope of 7,800 counts a millisecond */
 
 void estimator_reset(estimator_t *estimator, int32_t counts)
@@ -25,11 +27,12 @@ void estimator_update(estimator_t *estimator, int32_t counts)
 {
     const uint32_t newest = (uint32_t)counts;
     const uint32_t gone = estimator->counts[estimator->oldest];
+    const uint32_t sum = estimator->sum + newest - gone;
 
-    /* Every count that stays becomes one place older, which takes 2 from its weight. */
-    estimator->moment +=
-        (ESTIMATOR_WINDOW + 1u) * gone - 2u * estimator->sum + (ESTIMATOR_WINDOW - 1u) * newest;
-    estimator->sum += newest - gone;
+    /* Every count that stays becomes one place older, which takes 2 from its weight: (N + 1) gone - 2 sum + (N - 1) newest, with
+     * the sum from before. This is the same without two multiplications. */
+    estimator->moment += ESTIMATOR_WINDOW * (gone + newest) - estimator->sum - sum;
+    estimator->sum = sum;
     estimator->counts[estimator->oldest] = newest;
     estimator->oldest = (uint8_t)((estimator->oldest + 1u) & (ESTIMATOR_WINDOW - 1u));
 }
@@ -41,7 +44,11 @@ int32_t estimator_speed(const estimator_t *estimator)
         moment = LARGEST_MOMENT;
     if (moment < -LARGEST_MOMENT)
         moment = -LARGEST_MOMENT;
-    const int32_t scaled = moment * SLOPE_NUMERATOR;
-    const int32_t half = scaled < 0 ? -(SLOPE_DENOMINATOR / 2) : SLOPE_DENOMINATOR / 2;
-    return (scaled + half) / SLOPE_DENOMINATOR;
+    /* moment * 400 / 17 to nearest, without a division: that takes the microcontroller 500 cycles. 400 / 17 is 24 - 8 / 17, and
+     * 8 / 17 is 120 / 255, which is 120 / 256 * (1 + 1 / 256) * (1 + 1 / 65536) but for one part in 2^32: shifts by whole bytes.
+     * They lose less than 3 / 256, and no multiple of 1 / 17 comes nearer to a half than 1 / 34. */
+    const int32_t in_255ths = moment * 120;
+    const int32_t nearly = in_255ths + (in_255ths >> 8);
+    const int32_t in_256ths = nearly + (nearly >> 16);
+    return moment * 24 - ((in_256ths + 128) >> 8);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge import build
-from firmware_bridge._host import FrameDecoder, encode_frame
+from firmware_bridge._host import CartEstimator, FrameDecoder, encode_frame
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
 
@@ -238,6 +239,26 @@ def test_chip_counts_encoders_and_reads_contacts_and_supply(chip: Chip) -> None:
     assert 100 < health["longest_tick_us"] < 900
     assert 5 < health["longest_interrupt_us"] < 25
     assert 600 < health["stack_free"] < 1100
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_chip_and_host_find_the_same_speeds(chip: Chip, seed: int) -> None:
+    """One edge a millisecond, well away from the tick: both see the same counts, some milliseconds apart."""
+    rng = random.Random(seed)
+    chip.hello()
+    estimator = CartEstimator()
+    speeds = [(0, 0)]
+    for _ in range(1000):
+        cart_moves, by = rng.random() < 0.5, rng.choice((-1, 1, 1))
+        chip.cart, chip.pole = (chip.cart + by, chip.pole) if cart_moves else (chip.cart, chip.pole - by)
+        chip.step()
+        estimator.update(chip.cart, chip.pole)
+        speeds.append(estimator.speeds())
+    states = [fields for name, fields in chip.heard if name == "STATE" and fields["cart_counts"] != 0][2:]
+    found = [(state["cart_speed"], state["pole_speed"]) for state in states]
+    assert len(found) > 40
+    assert any(found == speeds[begin::20][: len(found)] for begin in range(100)), f"seed {seed}"
+    assert min(found)[0] < 0 < max(found)[0]
 
 
 def test_ping_is_answered_with_the_time_in_between_ticks(chip: Chip) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.estimator import LAG_S, Estimator
 from cartpole_robot.signals import Measurement
 from firmware_bridge._host import CartEstimator
+from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
 WINDOW = 16
 
@@ -61,6 +64,15 @@ def test_absurd_speeds_saturate_and_do_not_overflow() -> None:
     cart, pole = estimator.speeds()
     assert cart == -pole
     assert cart > 7_000 * 16_000
+
+
+def test_every_speed_is_the_rounded_quotient(tmp_path: Path) -> None:
+    """speeds.c divides; estimator.c does not."""
+    sources = [HERE / "speeds.c", FIRMWARE / "estimator.c"]
+    program = compile_c(tmp_path / "speeds", sources, [*STRICT, "-O2", *SANITIZED])
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "10737419 moments agree\n"
 
 
 def test_reset_forgets() -> None:
