@@ -244,15 +244,16 @@ def test_weakest_brake_divides_by_one(core: Core) -> None:
 def test_stopping_distance_anywhere(core: Core, seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(40):
-        decel = rng.randrange(8, 4_000_000)
-        counts = rng.randrange(1, 5000)
+        decel = rng.randrange(8, rng.choice((4_000_000, 2**32)))
+        limit = rng.choice((5000, 1_000_000))
+        counts = limit - rng.randrange(1, rng.choice((50, limit)))
         speed = rng.randrange(0, 65536 * 64)
         if rng.random() < 0.7:  # near the boundary
-            speed = int(((5000 - counts) * (decel // 8)) ** 0.5) * 64 + rng.randrange(-130, 130)
+            speed = int(((limit - counts) * (decel // 8)) ** 0.5) * 64 + rng.randrange(-130, 130)
         core = Core(core.library)
-        core.to_armed(brake_decel_counts_s2=decel)
-        core.fed_tick(cart_counts=counts, cart_speed=max(speed, 0))
-        stops = stopping_counts(max(speed, 0), decel) >= 5000 - counts or speed // 64 > 65535
+        core.to_armed(brake_decel_counts_s2=decel, travel_limit_counts=limit)
+        core.fed_tick(cart_counts=counts, cart_speed=min(max(speed, 0), 2**31 - 1))
+        stops = stopping_counts(max(speed, 0), decel) >= limit - counts or speed // 64 > 65535
         assert core.fault == (FAULT.TRAVEL_LIMIT if stops else 0), (seed, decel, counts, speed)
 
 
