@@ -82,7 +82,7 @@ static void send_hello_ack(app_t *app, uint16_t nonce)
     send(app, &answer, sizeof answer);
 }
 
-static void send_state(app_t *app, int16_t applied_q15)
+static void send_state(app_t *app)
 {
     const safety_t *safety = &app->safety;
     const unsigned inputs = (app->inputs.is_left_closed ? (unsigned)INPUT_LEFT_SWITCH : 0u) |
@@ -100,7 +100,7 @@ static void send_state(app_t *app, int16_t applied_q15)
         .pole_counts = app->inputs.pole_counts,
         .cart_speed = app->inputs.cart_speed,
         .pole_speed = estimator_speed(&app->pole_estimator),
-        .applied_q15 = applied_q15,
+        .applied_q15 = app->applied_q15,
         .supply_mv = app->inputs.supply_mv,
         .command_age_ms = app->has_command ? safety->command_age_ms : UINT16_MAX,
         .state = safety->state,
@@ -406,7 +406,6 @@ static void tell_event(app_t *app)
 
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
 {
-    const int16_t applied_q15 = app->motor.duty_q15;
     const uint8_t period_ms = app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
     app->time_us = time_us;
     read_inputs(app, board);
@@ -419,11 +418,17 @@ motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
         app->pending.is_there = false;
     }
     const int16_t want_q15 = wanted(app);
+    const bool is_reversed = (app->safety.limits.flags & CFG_MOTOR_REVERSED) != 0;
+    app->applied_q15 = is_reversed ? (int16_t)-app->motor.duty_q15 : app->motor.duty_q15;
     app->motor = safety_tick(&app->safety, &app->inputs, want_q15);
-    if (app->safety.limits.flags & CFG_MOTOR_REVERSED)
+    if (is_reversed)
         app->motor.duty_q15 = (int16_t)-app->motor.duty_q15;
-    tell_event(app);
-    if (is_control_tick && app->is_session_live)
-        send_state(app, app->safety.limits.flags & CFG_MOTOR_REVERSED ? (int16_t)-applied_q15 : applied_q15);
     return app->motor;
+}
+
+void app_tell(app_t *app)
+{
+    tell_event(app);
+    if (app->tick_ms == 0 && app->is_session_live)
+        send_state(app);
 }

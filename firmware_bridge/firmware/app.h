@@ -30,9 +30,10 @@ typedef struct {
     int32_t cart_zero, pole_zero;
     uint8_t cart_illegal, pole_illegal; /* the decoders' counters at the last tick */
     motor_t motor;
+    int16_t applied_q15; /* in force until the last tick, its sign corrected */
     uint32_t time_us;
     uint32_t tick;
-    uint8_t tick_ms; /* since the last control tick */
+    uint8_t tick_ms; /* since the last control tick; 0: it was one */
     uint32_t last_command_tick;
     bool has_command; /* since arming */
     command_t active, pending;
@@ -53,6 +54,9 @@ void app_init(app_t *app, uint16_t session, uint8_t reset_cause);
 
 /* One safety tick at `time_us`; the motor is to be driven as the answer says. */
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board);
+
+/* What that tick has to say, EVENT and STATE; once after each app_tick(), when the motor is driven. */
+void app_tell(app_t *app);
 
 /* One received byte, at `time_us`. */
 void app_receive(app_t *app, uint8_t byte, uint32_t time_us);

@@ -109,6 +109,7 @@ static void one_ms(void)
     const uint32_t before = app.tick;
     time_us += 1000;
     const motor_t motor = app_tick(&app, time_us, &board);
+    app_tell(&app);
     if (app.tick != before && expected.is_pending) {
         expected.active = expected.pending;
         expected.is_pending = false;

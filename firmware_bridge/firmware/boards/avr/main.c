@@ -43,6 +43,7 @@ static void run_tick(void)
     inputs.supply_mv = supply_mv();
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
+    app_tell(&app);
 
     const uint32_t took_us = clock_us() - time_us;
     board_health_t *health = &app.board;

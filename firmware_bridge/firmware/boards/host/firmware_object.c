@@ -90,6 +90,7 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     };
     self->missed = 0;
     const motor_t motor = app_tick(&self->app, self->time_us, &board);
+    app_tell(&self->app);
     if (motor.duty_q15 == 0 && !motor.brake)
         Py_RETURN_NONE;
     const long pulses = pulses_of(motor.duty_q15);
