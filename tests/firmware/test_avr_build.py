@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -142,6 +143,21 @@ def test_hex_file_holds_what_the_elf_file_holds(image: build.FirmwareImage, tmp_
     assert content == (tmp_path / "elf.bin").read_bytes()
     assert len(content) == image.flash_bytes
     assert content.find(b"cartpole_robot firmware") > 0
+
+
+def test_reset_opens_the_bridge_then_stops_the_watchdog_before_anything_is_called(image: build.FirmwareImage) -> None:
+    words = ["avr-objdump", "-d", "--no-show-raw-insn", str(image.elf)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    code = {int(at, 16): what.split() for at, what in re.findall(r"^ *([0-9a-f]+):\t(.*)$", told, re.MULTILINE)}
+    assert code[0][0] == "jmp"
+    begin = int(code[0][1], 16)
+    first = [code[at] for at in sorted(code) if at >= begin]
+    assert [words[0] for words in first[:9]] == ["cli", "cbi", "ldi", "sts", "cbi", "cbi", "sbi", "sbi", "sbi"]
+    assert first[1][1:3] == ["0x05,", "0"]  # PORTB, the enable
+    before_main = [words[0] for words in first[: [words[0] for words in first].index("call")]]
+    assert "wdr" in before_main
+    watchdog = [words[1] for words in first[: len(before_main)] if words[0] == "sts"]
+    assert watchdog.count("0x0060,") == 2  # WDTCSR: the timed sequence
 
 
 def test_firmware_id_changes_with_any_source() -> None:
