@@ -7,9 +7,9 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 FIRMWARE = "firmware_bridge/firmware"
-CORE = ("framing", "config", "safety", "homing", "app", "estimator", "policy")
+CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy")
 EMULATOR = "firmware_bridge/simavr"
-HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", *CORE)
+HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", *CORE)
 HOST = ("extension", "estimator_object", "firmware_object")
 
 

@@ -31,6 +31,7 @@ _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
 _ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
     *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2", "-flto"),
+    "-fno-tree-pre",  # with it a tick takes 3 % longer and the image a kilobyte more
     *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
     *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,--undefined=firmware_mark"),
 )

@@ -333,6 +333,7 @@ static void read_inputs(app_t *app, const board_inputs_t *board)
         .cart_counts = minus(cart, app->cart_zero),
         .pole_counts = pole_counts,
         .cart_speed = estimator_speed(&app->cart_estimator),
+        .pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0,
         .cart_moved = minus(cart, app->cart_raw),
         .pole_moved = minus(pole, app->pole_raw),
         .cart_illegal = (uint8_t)(board->cart_illegal - app->cart_illegal),

@@ -39,6 +39,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->supply_low_ms = safety->supply_high_ms = 0;
     safety->reversals = safety->reversals_ms = 0;
     safety->last_side = 0;
+    plausibility_begin(&safety->plausibility);
     safety->was_clipped = false;
 }
 
@@ -172,7 +173,7 @@ void safety_trip(safety_t *safety, uint8_t fault)
         return;
     /* A wrong or a lost count makes both zeros worthless. */
     if (fault == FAULT_CART_ENCODER || fault == FAULT_POLE_ENCODER || fault == FAULT_CART_STUCK ||
-        fault == FAULT_POLE_STILL || safety->state == CART_HOMING)
+        fault == FAULT_POLE_STILL || fault == FAULT_POLARITY || fault == FAULT_POLE_SIGN || safety->state == CART_HOMING)
         safety->is_homed = false;
     safety->fault = fault;
     enter(safety, CART_FAULT);
@@ -363,6 +364,8 @@ motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t wan
     }
     if (fault == FAULT_NONE)
         fault = check_motor(safety, inputs, duty_q15);
+    if (fault == FAULT_NONE && safety->state == CART_ARMED)
+        fault = plausibility_check(&safety->plausibility, inputs, &safety->limits, duty_q15);
     if (fault != FAULT_NONE) {
         safety_trip(safety, fault);
         return at_rest(safety);

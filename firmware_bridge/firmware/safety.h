@@ -10,23 +10,9 @@
 #include <stdint.h>
 
 #include "hal.h"
+#include "inputs.h"
+#include "plausibility.h"
 #include "protocol.h"
-
-/* The cart at one safety tick: signs corrected, from the middle of the track and from upright once homed. */
-typedef struct {
-    int32_t cart_counts;
-    int32_t pole_counts;
-    int32_t cart_speed; /* 1/16 count per second */
-    int32_t cart_moved; /* counts since the last tick */
-    int32_t pole_moved;
-    uint8_t cart_illegal; /* new illegal transitions */
-    uint8_t pole_illegal;
-    bool is_left_closed;
-    bool is_right_closed;
-    bool is_estop_pressed;
-    uint16_t supply_mv;
-    uint8_t missed_ticks;
-} safety_inputs_t;
 
 /* Moves that must show: how far something came from where it was last seen to move. */
 typedef struct {
@@ -55,6 +41,7 @@ typedef struct {
     uint32_t heat;
     uint16_t reversals, reversals_ms;
     int8_t last_side;
+    plausibility_t plausibility;
 } safety_t;
 
 void safety_init(safety_t *safety);

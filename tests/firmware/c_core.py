@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety.c"))).parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CORE = ("framing", "config", "safety", "homing", "app", "estimator", "policy")
+CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy")
 
 PROTOCOL = read_protocol()
 STATE: Any = PROTOCOL.enums["cart_state"]
@@ -40,7 +40,7 @@ def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> 
 
 def compile_library(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
     """The safety core, framing and configuration as a shared library, the shim with them."""
-    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "framing", "config")]
+    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "framing", "config")]
     return compile_c(target, [*sources, HERE / "safety_shim.c"], [*STRICT, *options, "-fPIC", "-shared"])
 
 
@@ -50,6 +50,7 @@ class Inputs(ctypes.Structure):
     cart_counts: int
     pole_counts: int
     cart_speed: int
+    pole_speed: int
     cart_moved: int
     pole_moved: int
     cart_illegal: int
@@ -63,6 +64,7 @@ class Inputs(ctypes.Structure):
         ("cart_counts", ctypes.c_int32),
         ("pole_counts", ctypes.c_int32),
         ("cart_speed", ctypes.c_int32),
+        ("pole_speed", ctypes.c_int32),
         ("cart_moved", ctypes.c_int32),
         ("pole_moved", ctypes.c_int32),
         ("cart_illegal", ctypes.c_uint8),

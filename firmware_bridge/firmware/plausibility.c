@@ -1,0 +1,71 @@
+#include "plausibility.h"
+
+#include "limits.h"
+
+/* A speed is that of ESTIMATOR_WINDOW / 2 ms ago: it belongs to the push of two looks before. */
+_Static_assert(PLAUSIBLE_MS == 4, "two looks and a half are the estimator's lag");
+
+static int8_t side_of(int16_t duty_q15, int16_t moving_duty_q15)
+{
+    return (int8_t)((duty_q15 >= moving_duty_q15) - (duty_q15 <= -moving_duty_q15));
+}
+
+static int32_t at_least_0(int32_t value)
+{
+    return value < 0 ? 0 : value;
+}
+
+static int32_t along(int8_t side, int32_t value)
+{
+    return side < 0 ? -value : value;
+}
+
+static bool is_within(int32_t value, uint16_t most)
+{
+    return value <= (int32_t)most && value >= -(int32_t)most;
+}
+
+void plausibility_begin(plausibility_t *seen)
+{
+    *seen = (plausibility_t){0};
+}
+
+bool plausibility_is_due(const plausibility_t *seen)
+{
+    return seen->ms == PLAUSIBLE_MS - 1;
+}
+
+static uint8_t look(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    const int8_t side = seen->sides_before[1];
+    if (side == 0)
+        return FAULT_NONE;
+    const int32_t gained = along(side, inputs->cart_speed - seen->cart_speed);
+    if (along(side, seen->cart_speed) <= 0)
+        seen->against = at_least_0(seen->against - gained);
+    if (seen->against > (int32_t)limits->travel_limit_counts * AGAINST_SHARE)
+        return FAULT_POLARITY;
+    /* Gravity has its say, too: not where the pole leans far, nor where the cart hardly gains. */
+    if (gained >= (int32_t)(limits->brake_decel_counts_s2 >> GAIN_SHIFT) &&
+        is_within(inputs->pole_counts, limits->arming_angle_counts))
+        seen->along = at_least_0(seen->along + along(side, inputs->pole_speed - seen->pole_speed));
+    return seen->along > (int32_t)limits->pole_limit_counts * ALONG_SHARE ? FAULT_POLE_SIGN : FAULT_NONE;
+}
+
+uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, int16_t duty_q15)
+{
+    const int8_t side = side_of(duty_q15, limits->moving_duty_q15);
+    if (++seen->ms < PLAUSIBLE_MS) {
+        if (side != seen->side)
+            seen->side = 0;
+        return FAULT_NONE;
+    }
+    const uint8_t fault = look(seen, inputs, limits);
+    seen->ms = 0;
+    seen->sides_before[1] = seen->sides_before[0];
+    seen->sides_before[0] = seen->side;
+    seen->side = side;
+    seen->cart_speed = inputs->cart_speed;
+    seen->pole_speed = inputs->pole_speed;
+    return fault;
+}
