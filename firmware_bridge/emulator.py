@@ -22,7 +22,7 @@ from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
 
 CLOCK_HZ = 16_000_000
-_PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires")
+_PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires", "idle_timers")
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _COMPILE_LIMIT_S = 120.0
 _START_LIMIT_S = 20.0
@@ -102,8 +102,8 @@ class EmulatedChip:
     """One ATmega328P with a firmware, switched on; a millisecond passes with each `tick`.
 
     `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
-    `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the emulator has ended. A
-    context manager.
+    `hang`, `skew` and `figures`, and `tick` in two halves, those of `ChipMailbox`. `tick` raises `LinkError` when the
+    emulator has ended. A context manager.
     """
 
     def __init__(self, elf: Path | None = None) -> None:
@@ -130,7 +130,8 @@ class EmulatedChip:
         if told != "ready":
             self.close()
             raise BridgeError(f"{image}: {told or 'the emulator did not start'}")
-        self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
+        self.tick, self.begin_tick, self.end_tick = mailbox.tick, mailbox.begin_tick, mailbox.end_tick
+        self.feed, self.take, self.has_sent = mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
         self.figures = mailbox.figures
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from cartpole_robot.cart_parts import Motor
 from cartpole_robot.params import CartParams
@@ -24,7 +25,20 @@ def drive_level(duty: float, dead_zone_duty: float) -> float:
     return math.copysign(beyond / (1.0 - dead_zone_duty), duty)
 
 
+class RewindableForce(NamedTuple):
+    """A force, the newtons that its lag holds, and the way to make it hold others: what a step back takes."""
+
+    force: Force
+    held_n: Callable[[], float]
+    hold: Callable[[float], None]
+
+
 def driving_force(cart: CartParams) -> Force:
+    """The force of bridge, motor and viscous friction on `cart`, as `rewindable_force` has it."""
+    return rewindable_force(cart).force
+
+
+def rewindable_force(cart: CartParams) -> RewindableForce:
     """The force of bridge, motor and viscous friction on `cart`, dry friction apart.
 
     A bridge that is open at duty 0 lets the motor coast; one that is not shorts it, unless the cart's never does. The
@@ -57,7 +71,14 @@ def driving_force(cart: CartParams) -> Force:
         drive_n = target_n + keep * (drive_n - target_n)
         return (drive_n - damping * speed_m_s) * mean
 
-    return force
+    def held_n() -> float:
+        return drive_n
+
+    def hold(held_n: float) -> None:
+        nonlocal drive_n
+        drive_n = held_n
+
+    return RewindableForce(force, held_n, hold)
 
 
 def electrical_power_w(motor: Motor, duty: float, speed_m_s: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from math import floor
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -50,6 +50,17 @@ class Board(Protocol):
         """A reset by that `enum reset_cause`."""
 
 
+@runtime_checkable
+class ParallelBoard(Board, Protocol):
+    """A board that works while others do: `tick` in two halves."""
+
+    def begin_tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> None:
+        """One millisecond begins."""
+
+    def end_tick(self) -> int | None:
+        """What `tick` returns, as soon as it is known."""
+
+
 class VirtualCart:
     """One cart; `run` lets time pass.
 
@@ -78,8 +89,8 @@ class VirtualCart:
             self._simulated.change(cart)
         self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
         self._left_counts = -self._right_counts
-        self.board: Board = Firmware(session=1) if board is None else board
-        self._nominal_mv = self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
+        self._put_on(Firmware(session=1) if board is None else board)
+        self.nominal_mv = self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
         self.inputs_set = self.inputs_cleared = 0
         self.line: Line | None = None
@@ -92,6 +103,19 @@ class VirtualCart:
         self._on_the_way: deque[tuple[int, bytes]] = deque()
         # An encoder begins to count where it is switched on.
         self._cart_zero, self._pole_zero = self._simulated.place(start)
+
+    @property
+    def board(self) -> Board:
+        """What runs the firmware; another one may take its place, with the state of this one."""
+        return self._board
+
+    @board.setter
+    def board(self, board: Board) -> None:
+        self._put_on(board)
+
+    def _put_on(self, board: Board) -> None:
+        self._board = board
+        self._parallel = board if isinstance(board, ParallelBoard) else None
 
     def reset(self, rng: np.random.Generator) -> None:
         """Losses and jitter of the host's commands are drawn from `rng` from now on."""
@@ -119,10 +143,10 @@ class VirtualCart:
             self._on_the_way.append((due_ms, data))
 
     def _feed(self, data: bytes) -> None:
-        self.board.feed(data if self.line is None else self.line.to_cart(data))
+        self._board.feed(data if self.line is None else self.line.to_cart(data))
 
     def _take(self) -> bytes:
-        return self.board.take() if self.line is None else self.line.to_host(self.board.take(), self.time_ms)
+        return self._board.take() if self.line is None else self.line.to_host(self._board.take(), self.time_ms)
 
     def run(self, most_ms: int) -> bytes:
         """Let time pass until the host receives something, at most `most_ms`; returns what it has received.
@@ -150,21 +174,41 @@ class VirtualCart:
     def _run_free(self, most_ms: int) -> bytes:
         """The hot path: nobody holds the cart, and switches and line hardly ever have anything to say."""
         sent = b""
+        board = self._board
+        has_sent, take, surroundings, driven = board.has_sent, self._take, self._surroundings, self._driven
 
         def tick(cart_counts: int, pole_counts: int) -> float | None:
             nonlocal sent
-            drive = self._tick(cart_counts, pole_counts)
+            drive = driven(board.tick(*surroundings(cart_counts, pole_counts)))
             if has_sent():
                 sent = take()
                 raise StopIteration
             return drive
 
-        has_sent, take = self.board.has_sent, self._take
-        self._simulated.run_under(tick, self.drive, most_ms)
+        def begin(cart_counts: int, pole_counts: int) -> None:
+            parallel.begin_tick(*surroundings(cart_counts, pole_counts))
+
+        def end() -> float | None:
+            nonlocal sent
+            drive = driven(parallel.end_tick())
+            if has_sent():
+                sent = take()
+                raise StopIteration
+            return drive
+
+        if most_ms > 1 and self._parallel is not None:
+            parallel = self._parallel
+            self._simulated.run_ahead(begin, end, self._at_motor(), most_ms)
+        else:
+            self._simulated.run_under(tick, self._at_motor(), most_ms)
         return sent
 
-    def _tick(self, cart_counts: int, pole_counts: int) -> float | None:
-        """The board's millisecond; returns the duty from now on, None with the bridge open."""
+    def _tick(self, cart_counts: int, pole_counts: int) -> None:
+        """The board's millisecond with cart and pole in a hand."""
+        self._driven(self._board.tick(*self._surroundings(cart_counts, pole_counts)))
+
+    def _surroundings(self, cart_counts: int, pole_counts: int) -> tuple[int, int, int, int]:
+        """A millisecond begins: what the line brings reaches the board; returns what else `Board.tick` wants."""
         self.time_ms = now_ms = self.time_ms + 1
         waiting = self._on_the_way
         while waiting and waiting[0][0] <= now_ms:
@@ -175,17 +219,28 @@ class VirtualCart:
         if self.is_estop_pressed:
             inputs |= _ESTOP
         inputs = (inputs | self.inputs_set) & ~self.inputs_cleared
-        supply_mv = self.supply_mv
-        pulses = self.board.tick(cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, supply_mv)
+        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv
+
+    def _driven(self, pulses: int | None) -> float | None:
+        """The board's answer, as `_at_motor`."""
         self.drive = pulses if pulses is None else pulses * _PULSE
-        if pulses is None or supply_mv == self._nominal_mv:
+        return self._at_motor()
+
+    def _at_motor(self) -> float | None:
+        """The duty that gives, at the nominal supply, what the motor gets from now on; None with an open bridge."""
+        if self.drive is None or self.supply_mv == self.nominal_mv:
             return self.drive
-        return pulses * _PULSE * supply_mv / self._nominal_mv
+        return self.drive * self.supply_mv / self.nominal_mv
 
     def grab(self, start: State) -> None:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
         self._release_ms = None
         self._hand = _Hand(self._simulated.state(), start)
+
+    def hang(self) -> None:
+        """A hand takes the pole, brings it to hang still where the cart is, and leaves it."""
+        self.grab(_HANGING._replace(cart_position_m=self._simulated.state().cart_position_m))
+        self._release_ms = self.time_ms + round(LIFT_S / TICK_S)
 
     def has_hand_arrived(self) -> bool:
         """Whether a hand holds cart and pole where it was told to bring them."""
@@ -196,7 +251,7 @@ class VirtualCart:
 
         The first of these moments that is still to come: a control tick is as good as another.
         """
-        passed_us = (self.board.time_us - time_us + 0x80000000) % 0x100000000 - 0x80000000
+        passed_us = (self._board.time_us - time_us + 0x80000000) % 0x100000000 - 0x80000000
         due_ms = self.time_ms - passed_us // 1000
         while due_ms <= self.time_ms:
             due_ms += period_ms

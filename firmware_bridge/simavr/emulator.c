@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "encoder_wires.h"
+#include "idle_timers.h"
 #include "mailbox.h"
 #include "pins.h"
 #include "serial_line.h"
@@ -204,6 +205,7 @@ static bool run_frame(uint32_t number)
     frame_rest = exact % 1000000u;
     frame_end += cycles;
     has_driven = false;
+    idle_timers_quiet(avr);
     encoder_wires_move(avr, &world, cycles);
     avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
     while (avr->cycle < frame_end) {

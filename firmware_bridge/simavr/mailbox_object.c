@@ -17,6 +17,7 @@ typedef struct {
     mailbox_t *mailbox;
     PyObject *is_alive;  /* called while nothing answers; raises what the chip's end is to be told by */
     uint32_t number;     /* of the last millisecond */
+    bool is_begun;       /* it has not been ended */
     world_t next;        /* what goes with the next one */
     uint8_t kept[MAILBOX_LINE_BYTES]; /* bytes that the chip has sent */
     Py_ssize_t kept_length;
@@ -79,13 +80,15 @@ static int wait_for_answer(mailbox_object *self)
     return -1;
 }
 
-static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+static PyObject *mailbox_begin_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
     mailbox_object *self = (mailbox_object *)object;
     long numbers[4];
     if (given != 4)
         return PyErr_Format(PyExc_TypeError,
                             "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
+    if (self->is_begun)
+        return PyErr_Format(PyExc_RuntimeError, "the last millisecond has not been ended");
     for (int k = 0; k < 4; k++) {
         numbers[k] = PyLong_AsLong(arguments[k]);
         if (numbers[k] == -1 && PyErr_Occurred() != NULL)
@@ -101,10 +104,21 @@ static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_s
     next->line_length = 0;
     next->order = ORDER_NONE;
     self->number++;
+    self->is_begun = true;
     mailbox_raise(&mailbox->asked, self->number, &mailbox->is_chip_asleep);
+    Py_RETURN_NONE;
+}
+
+static PyObject *mailbox_end_tick(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    mailbox_object *self = (mailbox_object *)object;
+    if (!self->is_begun)
+        return PyErr_Format(PyExc_RuntimeError, "no millisecond has begun");
     if (wait_for_answer(self) < 0)
         return NULL;
-    const chip_t *chip = &mailbox->chip;
+    self->is_begun = false;
+    const chip_t *chip = &self->mailbox->chip;
     const Py_ssize_t room = MAILBOX_LINE_BYTES - self->kept_length;
     const Py_ssize_t length = chip->line_length < room ? chip->line_length : room;
     memcpy(self->kept + self->kept_length, chip->line, (size_t)length);
@@ -112,6 +126,15 @@ static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_s
     if (chip->is_open)
         Py_RETURN_NONE;
     return PyLong_FromLong(chip->pulses);
+}
+
+static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+{
+    PyObject *begun = mailbox_begin_tick(object, arguments, given);
+    if (begun == NULL)
+        return NULL;
+    Py_DECREF(begun);
+    return mailbox_end_tick(object, NULL);
 }
 
 static PyObject *mailbox_feed(PyObject *object, PyObject *bytes)
@@ -211,6 +234,9 @@ static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
 static PyMethodDef mailbox_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))mailbox_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond, as Firmware.tick."},
+    {"begin_tick", (PyCFunction)(void (*)(void))mailbox_begin_tick, METH_FASTCALL,
+     "begin_tick(cart_counts, pole_counts, inputs, supply_mv): the first half of tick, for whoever has something else to do."},
+    {"end_tick", mailbox_end_tick, METH_NOARGS, "The second half: waits for what tick returns."},
     {"feed", mailbox_feed, METH_O, "feed(bytes): what the host sends, from the next millisecond on."},
     {"take", mailbox_take, METH_NOARGS, "The bytes that have left the chip since the last call."},
     {"has_sent", mailbox_has_sent, METH_NOARGS, "Whether take() would give anything."},
