@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class Hand(Protocol):
     """Who brings the pole up at the beginning of an episode."""
 
     brings_cart: bool
+
+    def let_hang(self) -> None:
+        """Bring the pole to hang still, for homing, and leave it alone; may return before it is done."""
 
     def raise_pole(self, start: State) -> None:
         """Bring the pole upright, near `start`, and hold it still; may return before it is done."""
@@ -86,6 +89,16 @@ class FirmwareRig:
         """The cart as configured: nobody knows more of a real one."""
         return self._cart
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the cart is armed and under way, as far as this end knows."""
+        return self._is_running
+
+    @property
+    def link(self) -> Link:
+        """The session with the cart."""
+        return self._link
+
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode: homed, centred, pole raised near `start`, armed.
 
@@ -107,19 +120,29 @@ class FirmwareRig:
         self._is_running = True
         return self._measure(state)
 
-    def step(self, duty: float) -> Measurement:
-        """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
+    def command(self, duty: float) -> None:
+        """Answer the last measurement with `duty`, and wait for nothing. Raises `RigError`, motor off."""
         if not self._is_running:
             raise RigError("the rig is not armed; call reset() before step()")
         if not -1.0 <= duty <= 1.0:
             duty = math.copysign(1.0, duty)
         try:
             self._link.command(self._tick, round(duty * self._one), self._valid_ms)
+        except BridgeError as error:
+            self._fail(error)
+
+    def _fail(self, error: BridgeError) -> NoReturn:
+        self._is_running = False
+        self._disarm()
+        raise RigError(str(error)) from None
+
+    def step(self, duty: float) -> Measurement:
+        """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
+        self.command(duty)
+        try:
             state = self._next_state()
         except BridgeError as error:
-            self._is_running = False
-            self._disarm()
-            raise RigError(str(error)) from None
+            self._fail(error)
         if state["state"] != self._armed:
             self._is_running = False
             raise RigError(self._told(state))
@@ -164,6 +187,7 @@ class FirmwareRig:
             link.forget_states()
             state = self._next_state()
         if state["state"] != self._states["READY"]:
+            self._hand.let_hang()
             link.mode("HOME")
             state = self._wait_ready(HOMING_S)
         middle = self._cart.start.cart_position_m / self._m_per_count

@@ -22,6 +22,10 @@ class PersonHand:
 
     brings_cart = False
 
+    def let_hang(self) -> None:
+        """Tell what comes."""
+        print("homing: let the pole hang still and keep clear of the cart ...", file=sys.stderr, flush=True)
+
     def raise_pole(self, start: State) -> None:
         """Ask for the pole."""
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
@@ -44,10 +48,10 @@ class SerialRig(FirmwareRig):
     def __init__(self, cart: CartParams, port: str) -> None:
         """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
         try:
-            self.link = Link(SerialTransport(port))
+            link = Link(SerialTransport(port))
         except BridgeError as error:
             raise RigError(str(error)) from None
-        super().__init__(cart, self.link, PersonHand())
+        super().__init__(cart, link, PersonHand())
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode; the clocks are fitted to each other first. Raises `RigError`."""

@@ -59,6 +59,10 @@ class SimulatedHand:
         self._cart = cart
         self._period_ms = period_ms
 
+    def let_hang(self) -> None:
+        """Stop its swinging: by itself that takes minutes."""
+        self._cart.hang()
+
     def raise_pole(self, start: State) -> None:
         """Take the pole and bring it to `start`."""
         self._cart.grab(start)
