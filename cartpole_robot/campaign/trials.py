@@ -1,0 +1,351 @@
+"""The faults of the campaign: how each is brought about, and what must come of it. Limits stand here as numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+from cartpole_robot.campaign.bench import Bench, Struck
+from cartpole_robot.simulation.line import Line, LineFaults
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.faults import FAULTS
+
+COMMAND_TIMEOUT_MS = 60
+WATCHDOG_MS = 20
+MOST_TRAVEL_MM = 50.0
+SWITCH_MM = 470.0
+POWER_ON, EXTERNAL, BROWN_OUT, WATCHDOG = 1, 2, 4, 8
+CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
+LEFT, RIGHT = 1, 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One strike: whether all that must hold held, what the rig said, and the figure that is limited."""
+
+    is_good: bool
+    told: str
+    figure: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One kind of fault; `run` brings it about once, at a moment drawn from the generator."""
+
+    group: str
+    name: str
+    must: str
+    unit: str
+    count: int
+    short_count: int
+    run: Callable[[Bench, random.Random], Outcome]
+
+
+def all_trials() -> list[Trial]:
+    """Every trial of the campaign, in order."""
+    return [
+        *_stopping(),
+        *_encoders(),
+        *_switches(),
+        *_line(),
+    ]
+
+
+# ---- the motor off in time ----
+
+
+def _stopping() -> list[Trial]:
+    return [
+        Trial(
+            group="stop",
+            name="host falls silent",
+            must=f"off {COMMAND_TIMEOUT_MS} ms after its last command arrived",
+            unit="ms",
+            count=100,
+            short_count=2,
+            run=_silence,
+        ),
+        Trial(
+            group="stop",
+            name="e-stop pressed",
+            must="off with the next safety tick",
+            unit="ms",
+            count=100,
+            short_count=2,
+            run=lambda bench, rng: _off_within(bench.strike(rng, lambda: _press(bench)), 0, ("ESTOP",)),
+        ),
+        Trial(
+            group="stop",
+            name="e-stop frame",
+            must="off with the safety tick after it arrived (0.3 ms on the line)",
+            unit="ms",
+            count=100,
+            short_count=2,
+            run=lambda bench, rng: _off_within(bench.strike(rng, lambda: bench.link.post_mode("ESTOP")), 1, ("ESTOP",)),
+        ),
+        *(
+            Trial(
+                group="stop",
+                name=name,
+                must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host goes no further",
+                unit="ms",
+                count=50,
+                short_count=2,
+                run=_restarting(lambda bench, program=program: bench.chip.hang(program), WATCHDOG_MS, WATCHDOG),  # type: ignore[misc]
+            )
+            for name, program in (("program hangs", True), ("tick interrupt lost", False))
+        ),
+        *(
+            Trial(
+                group="stop",
+                name=f"reset: {name}",
+                must="off at once; a new session, and the host goes no further",
+                unit="ms",
+                count=50,
+                short_count=1,
+                run=_restarting(lambda bench, cause=cause: bench.chip.restart(cause), 0, cause),  # type: ignore[misc]
+            )
+            for name, cause in (("power", POWER_ON), ("reset pin", EXTERNAL), ("brown-out", BROWN_OUT))
+        ),
+    ]
+
+
+def _press(bench: Bench) -> None:
+    bench.cart.is_estop_pressed = True
+
+
+def _off_within(struck: Struck, most_ms: int, faults: tuple[str, ...]) -> Outcome:
+    return Outcome(
+        is_good=struck.off_ms <= most_ms and struck.fault in faults, told=struck.fault, figure=float(struck.off_ms)
+    )
+
+
+def _silence(bench: Bench, rng: random.Random) -> Outcome:
+    """The host answers one STATE and never again; its command takes half a millisecond to arrive."""
+    bench.begin(rng.randrange(1_000_000))
+    bench.balance(rng.randrange(20, 60))
+    at_ms = bench.board.strike_in(1, lambda: None)
+    bench.command_once()
+    bench.pass_ms(2 * COMMAND_TIMEOUT_MS)
+    struck = bench.watch(at_ms, bench.survive(1))
+    return _off_within(struck, COMMAND_TIMEOUT_MS + 1, ("COMMAND_TIMEOUT",))
+
+
+def _restarting(
+    strike: Callable[[Bench], object], most_ms: int, cause: int
+) -> Callable[[Bench, random.Random], Outcome]:
+    """A strike that resets the chip: the motor must be off in time, and nobody may mistake the new session."""
+
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        struck = bench.strike(rng, lambda: strike(bench))
+        link = bench.link
+        before = link.session
+        link.command(0, 32767, 200)  # of the session that was
+        bench.pass_ms(50)
+        ignores_old = bench.cart.drive is None
+        try:
+            link.mode("ARM")
+        except BridgeError as error:
+            refusal = str(error)
+        else:
+            refusal = ""
+        hello = link.open()
+        told = "the host stops" if struck.told is not None and "no measurement" in struck.told else str(struck.told)
+        is_good = (
+            struck.off_ms <= most_ms
+            and told == "the host stops"
+            and ignores_old
+            and "BAD_SESSION" in refusal
+            and hello["session"] != before
+            and hello["reset_cause"] == cause
+        )
+        link.session = before  # as the rig knows it: its next reset finds out by itself
+        return Outcome(is_good=is_good, told=told, figure=float(struck.off_ms))
+
+    return run
+
+
+# ---- encoders ----
+
+
+def _encoders() -> list[Trial]:
+    cut = {
+        "cart A cut": CART_A,
+        "cart B cut": CART_B,
+        "cart A and B cut": CART_A | CART_B,
+        "pole A cut": POLE_A,
+        "pole B cut": POLE_B,
+        "pole A and B cut": POLE_A | POLE_B,
+    }
+    wires = [
+        *((name, ("CART_STUCK",) if bits < POLE_B else ("POLE_STILL",), {"cut": bits}) for name, bits in cut.items()),
+        ("cart A and B swapped", ("POLARITY", "CART_ENCODER"), {"swapped": 1}),
+        ("pole A and B swapped", ("POLE_SIGN", "POLE_ENCODER"), {"swapped": 2}),
+        ("cart spikes, both channels", ("CART_ENCODER",), {"spiked": CART_A | CART_B, "spikes": 2}),
+        ("pole spikes, both channels", ("POLE_ENCODER",), {"spiked": POLE_A | POLE_B, "spikes": 2}),
+    ]
+    return [
+        *(
+            Trial(
+                group="encoder",
+                name=name,
+                must=f"{' or '.join(faults)} before {MOST_TRAVEL_MM:g} mm of travel",
+                unit="mm",
+                count=20,
+                short_count=1,
+                run=_wired(wiring, faults),
+            )
+            for name, faults, wiring in wires
+        ),
+        *(
+            Trial(
+                group="encoder",
+                name=f"{name} spikes, one channel",
+                must="no fault and both counts right after 500 turns",
+                unit="counts",
+                count=20,
+                short_count=1,
+                run=_harmless_spikes(channel),
+            )
+            for name, channel in (("cart", CART_A), ("pole", POLE_B))
+        ),
+    ]
+
+
+def _within_travel(struck: Struck, faults: tuple[str, ...]) -> Outcome:
+    return Outcome(
+        is_good=struck.fault in faults and struck.travel_mm < MOST_TRAVEL_MM, told=struck.fault, figure=struck.travel_mm
+    )
+
+
+def _wired(wiring: dict[str, int], faults: tuple[str, ...]) -> Callable[[Bench, random.Random], Outcome]:
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        return _within_travel(bench.strike(rng, lambda: bench.chip.wire(**wiring)), faults)
+
+    return run
+
+
+def _harmless_spikes(channel: int) -> Callable[[Bench, random.Random], Outcome]:
+    """A spike on one channel is a step there and back."""
+
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        bench.begin(rng.randrange(1_000_000))
+        before = bench.count_offsets()
+        bench.chip.wire(spiked=channel, spikes=2)
+        told = bench.survive(500)
+        bench.chip.wire()
+        off = max(abs(now - then) for now, then in zip(bench.count_offsets(), before, strict=True))
+        return Outcome(is_good=told is None and off == 0, told=told or "goes on", figure=float(off))
+
+    return run
+
+
+# ---- switches ----
+
+
+def _switches() -> list[Trial]:
+    sides = (("left", LEFT), ("right", RIGHT))
+    return [
+        *(
+            Trial(
+                group="switch",
+                name=f"{name} switch stuck pressed",
+                must=f"END_SWITCH before {MOST_TRAVEL_MM:g} mm of travel",
+                unit="mm",
+                count=20,
+                short_count=1,
+                run=_pressed(bit),
+            )
+            for name, bit in sides
+        ),
+        *(
+            Trial(
+                group="switch",
+                name=f"{name} switch never closes",
+                must=f"homing ends by name before {MOST_TRAVEL_MM:g} mm beyond the switch",
+                unit="mm",
+                count=20,
+                short_count=1,
+                run=_dead(bit),
+            )
+            for name, bit in sides
+        ),
+    ]
+
+
+def _pressed(bit: int) -> Callable[[Bench, random.Random], Outcome]:
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        def press() -> None:
+            bench.cart.inputs_set = bit
+
+        return _within_travel(bench.strike(rng, press), ("END_SWITCH",))
+
+    return run
+
+
+def _dead(bit: int) -> Callable[[Bench, random.Random], Outcome]:
+    """Homing from some place along the track, after one moment of balancing there."""
+
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        bench.begin(rng.randrange(1_000_000))
+        bench.balance(rng.randrange(1, 60))
+        bench.link.mode("DISARM")
+        bench.pass_ms(600)
+        bench.cart.inputs_cleared = bit
+        bench.cart.hang()
+        bench.pass_ms(1000)
+        farthest_mm = 0.0
+        told = "homed"
+        bench.link.mode("HOME")
+        for _ in range(60_000):
+            bench.cart.pass_ms()
+            farthest_mm = max(farthest_mm, 1000.0 * abs(bench.cart.true_state().cart_position_m))
+            if bench.cart.drive is None:
+                break
+        bench.pass_ms(20)
+        state = bench.link.newest_state(bench.link.transport.clock() + 0.1)
+        if state is not None:
+            told = bench.link.protocol.enums["fault"](state["fault"]).name
+        beyond_mm = farthest_mm - SWITCH_MM
+        return Outcome(is_good=told in FAULTS and beyond_mm < MOST_TRAVEL_MM, told=told, figure=beyond_mm)
+
+    return run
+
+
+# ---- the serial line ----
+
+
+def _line() -> list[Trial]:
+    kinds = [(f"{what} bytes, {share:.1%}", what, share) for share in (0.001, 0.01, 0.03) for what in _HARM]
+    return [
+        Trial(
+            group="line",
+            name=name,
+            must="balances 500 turns, or stops by name; no duty that nobody asked for",
+            unit="turns",
+            count=20,
+            short_count=1,
+            run=_harmed(what, share),
+        )
+        for name, what, share in kinds
+    ]
+
+
+_HARM: dict[str, Callable[[float], LineFaults]] = {
+    "flipped": lambda share: LineFaults(flipped=share),
+    "dropped": lambda share: LineFaults(dropped=share),
+    "inserted": lambda share: LineFaults(inserted=share),
+}
+
+
+def _harmed(what: str, share: float) -> Callable[[Bench, random.Random], Outcome]:
+    def run(bench: Bench, rng: random.Random) -> Outcome:
+        bench.begin(rng.randrange(1_000_000))
+        bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
+        told, turns, has_foreign = bench.watch_duties(500)
+        fault = "goes on" if told is None else told.split(" at ")[0]
+        is_named = told is None or fault in FAULTS or "no measurement" in fault
+        return Outcome(is_good=is_named and not has_foreign, told=fault, figure=float(turns))
+
+    return run
