@@ -1,9 +1,11 @@
-"""The verbs `cartpole-robot firmware build | flash | size`."""
+"""The verbs `cartpole-robot firmware build | flash | size | campaign`."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ _BAUDS = (115200, 57600)
 
 def add_firmware_verbs(verbs: Verbs) -> None:
     """Add `firmware` and its own verbs."""
-    summary = "build the cart's firmware, flash it, tell its size"
+    summary = "build the cart's firmware, flash it, tell its size, try to break it"
     firmware = verbs.add_parser("firmware", help=summary, description=f"{summary.capitalize()}.")
     below = firmware.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -52,9 +54,49 @@ def add_firmware_verbs(verbs: Verbs) -> None:
     )
     flash.set_defaults(run=_flash, extra="sim")
 
-    size = add_verb(below, "size", "tell flash and RAM that the firmware takes", "cartpole-robot firmware size --json")
+    size = add_verb(
+        below,
+        "size",
+        "tell what the firmware takes of the chip: flash, RAM, stack, time",
+        "cartpole-robot firmware size --json",
+    )
     size.add_argument("--json", action="store_true", help="print as JSON")
     size.set_defaults(run=_size, extra="sim")
+
+    campaign = add_verb(
+        below,
+        "campaign",
+        "run the firmware on an emulated chip before a simulated cart, and try to break it",
+        "cartpole-robot firmware campaign --policy runs/train-1 --only stop encoder --out runs/campaign",
+    )
+    campaign.add_argument(
+        "--policy",
+        type=Path,
+        default=Path("lqr"),
+        metavar="FILE|RUN|lqr",
+        help="what balances: policy.npz, a run folder, or lqr (default)",
+    )
+    campaign.add_argument(
+        "--cart", metavar="NAME|FILE", help="which cart (default: the policy's own; with lqr diy_arduino)"
+    )
+    campaign.add_argument("--image", type=Path, metavar="ELF", help="this image instead of the package's firmware")
+    campaign.add_argument("--short", action="store_true", help="each fault once or twice, in half a minute")
+    campaign.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="groups (balance, stop, encoder, switch, line, edges, curve) or beginnings of names",
+    )
+    campaign.add_argument("--seed", type=int, default=0, help="draws starts and moments (default: 0)")
+    campaign.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to keep it; a campaign that is there is gone on with (default: a new folder in runs)",
+    )
+    campaign.add_argument("--json", action="store_true", help="print the results as JSON")
+    campaign.set_defaults(run=_campaign, extra="sim")
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -82,11 +124,82 @@ def _flash(arguments: argparse.Namespace) -> int:
 
 def _size(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
+    from firmware_bridge.emulator import emulator_program
+    from firmware_bridge.errors import BridgeError
 
+    chip = missing = None
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
         built = build_firmware(Path(folder))
-    print(json.dumps(_figures(built), indent=2) if arguments.json else _text(built, {}))
+        try:
+            emulator_program()
+        except BridgeError as error:
+            missing = str(error)
+        else:
+            chip = _chip_record(built.elf)
+    if arguments.json:
+        print(json.dumps({**_figures(built), "chip": chip, "missing": missing}, indent=2))
+        return 0
+    print(_text(built, {}))
+    if chip is None:
+        print(f"what it takes of stack and time is not measured: {missing}")
+        return 0
+    rows = {
+        "stack": f"{chip['stack_free_bytes']} bytes never touched",
+        "interrupt": f"{chip['longest_interrupt_us']:.1f} us at the longest",
+        "safety tick": f"{chip['longest_tick_us']} us at the longest, of 1000; {chip['missed_ticks']} missed",
+        "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
+        "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
+    }
+    print("\n".join(f"  {name:<12} {value}" for name, value in rows.items()))
+    print("  (homed, balanced for 10 s, and 40,000 encoder edges a second while armed, on the emulated chip)")
     return 0
+
+
+def _chip_record(elf: Path) -> dict[str, float]:
+    from cartpole_robot.campaign.figures import chip_figures
+
+    return dataclasses.asdict(chip_figures(elf))
+
+
+def _campaign(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.campaign.bench import Subject
+    from cartpole_robot.campaign.report import to_record
+    from cartpole_robot.campaign.run import CampaignRequest, run_campaign
+    from cartpole_robot.controllers import LQR
+    from cartpole_robot.interrupts import stopped_by_signals
+
+    cart = arguments.cart
+    if cart is None and str(arguments.policy) == LQR:
+        cart = "diy_arduino"
+    request = CampaignRequest(
+        subject=Subject(policy=arguments.policy, cart=cart, image=arguments.image),
+        is_short=arguments.short,
+        only=tuple(arguments.only),
+        seed=arguments.seed,
+        out=arguments.out,
+    )
+
+    def say(text: str) -> None:
+        if not arguments.json:
+            print(text, flush=True)
+
+    with stopped_by_signals():
+        try:
+            result = run_campaign(request, say)
+        except KeyboardInterrupt:
+            print("stopped; what is done is kept, go on with the same --out", file=sys.stderr)
+            return 1
+    if arguments.json:
+        record = to_record(result.rows, result.curves)
+        print(json.dumps({"folder": str(result.folder), "good": result.is_good, **record}, indent=2))
+    else:
+        count = len(result.rows) + len(result.curves)
+        bad = [row.name for row in result.rows if not row.is_good] + [
+            curve.name for curve in result.curves if not curve.is_good
+        ]
+        but = f", all but {', '.join(bad)}" if bad else ""
+        print(f"{count - len(bad)} of {count} hold{but}; kept in {result.folder}")
+    return 0 if result.is_good else 1
 
 
 def _figures(built: FirmwareImage) -> dict[str, int | str]:

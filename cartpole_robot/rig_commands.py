@@ -47,6 +47,12 @@ def add_rig_verbs(verbs: Verbs) -> None:
         "cartpole-robot check-rig --port /tmp/cart --arm",
     )
     virtual.add_argument("--cart", default="diy_arduino", metavar="NAME|FILE", help="which cart (default: diy_arduino)")
+    virtual.add_argument(
+        "--rig",
+        default="virtual",
+        metavar="virtual|avr|avr:ELF",
+        help="what runs the firmware: built for this machine (default), or the flashed image on an emulated chip",
+    )
     virtual.add_argument("--link", type=Path, metavar="PATH", help="make a symbolic link to the port there")
     virtual.add_argument("--no-hand", action="store_true", help="nobody raises the pole")
     virtual.set_defaults(run=_virtual_cart, extra="sim")
@@ -105,6 +111,7 @@ def _jog(arguments: argparse.Namespace) -> int:
 
 def _virtual_cart(arguments: argparse.Namespace) -> int:
     from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
 
     stopped = False
@@ -116,7 +123,10 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     cart = load_cart(arguments.cart)
     if arguments.link is not None and (arguments.link.exists() or arguments.link.is_symlink()):
         raise UsageError(f"{arguments.link}: exists already; choose another --link")
-    with PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand) as served:
+    with (
+        open_board(arguments.rig) as board,
+        PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand, board=board) as served,
+    ):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         print(f"{cart.name} is at {arguments.link or served.path}; Ctrl-C takes it away", flush=True)

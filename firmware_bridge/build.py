@@ -65,8 +65,8 @@ def firmware_sources() -> dict[str, str]:
 
 
 def firmware_id(sources: dict[str, str]) -> int:
-    """32 bits over names and texts of the sources: what HELLO_ACK tells of the firmware that answers."""
-    crc = 0
+    """32 bits over the compiler's options and the sources: what HELLO_ACK tells of the firmware that answers."""
+    crc = zlib.crc32(repr(_COMPILE).encode())
     for name, text in sources.items():
         crc = zlib.crc32(f"{name}\n{text}\n".encode(), crc)
     return crc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cartpole_robot.controllers import Controller
+from cartpole_robot.controllers import Controller, choose_controller
 from cartpole_robot.firmware_limits import encoders_and_settings
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
@@ -19,10 +20,14 @@ from cartpole_robot.runtime import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge._host import PULSE_PERIOD
 from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.errors import RefusedError
 from firmware_bridge.link import Link
 
 WATCHED_MS = 1000  # after the rig has stopped
+_DUTY_ONE = 32767
 _OFF = (None, 0)
+_HOLD_MS = 450  # a hand takes 400
+_EXTERNAL = 2  # enum reset_cause
 
 
 class Moment(NamedTuple):
@@ -41,7 +46,8 @@ class Moment(NamedTuple):
 class WatchedBoard:
     """The chip, with a note of every millisecond while it is watched, and with orders for one to come.
 
-    Implements `cartpole_robot.simulation.virtual_cart.Board`.
+    Implements `cartpole_robot.simulation.virtual_cart.Board`. `turn`, where it is set, is called with the number of
+    each millisecond and returns counts to be added to both encoders: a hand that spins them.
     """
 
     def __init__(self, chip: EmulatedChip) -> None:
@@ -49,6 +55,7 @@ class WatchedBoard:
         self.moments: list[Moment] = []
         self.time_ms = 0
         self.is_watched = False
+        self.turn: Callable[[int], int] | None = None
         self._chip = chip
         self._tick = chip.tick
         self._due: tuple[int, Callable[[], object]] | None = None
@@ -59,55 +66,89 @@ class WatchedBoard:
         return self._chip.time_us
 
     def strike_in(self, milliseconds: int, strike: Callable[[], object]) -> int:
-        """The number of the millisecond at whose beginning `strike` will be called, and the notes begin."""
+        """The number of the millisecond just before which `strike` will be called, and with which the notes begin."""
         at_ms = self.time_ms + milliseconds
         self._due = (at_ms, strike)
+        self._strike_if_due()
         return at_ms
+
+    def _strike_if_due(self) -> None:
+        if self._due is not None and self.time_ms + 1 >= self._due[0]:
+            strike, self._due = self._due[1], None
+            self.watch()
+            strike()
+
+    def watch(self) -> None:
+        """Take notes from the next millisecond on, and forget those of before."""
+        self.moments.clear()
+        self.is_watched = True
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
         """One millisecond."""
         self.time_ms += 1
-        if self._due is not None and self.time_ms >= self._due[0]:
-            strike, self._due = self._due[1], None
-            self.moments.clear()
-            self.is_watched = True
-            strike()
+        if self.turn is not None:
+            turned = self.turn(self.time_ms)
+            cart_counts, pole_counts = cart_counts + turned, pole_counts + turned
         pulses = self._tick(cart_counts, pole_counts, inputs, supply_mv)
         if self.is_watched:
             self.moments.append(Moment(self.time_ms, self._chip.time_us, cart_counts, pole_counts, pulses))
+        self._strike_if_due()
         return pulses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Struck:
-    """What came of one strike: the rig's last word, ms until the motor was off for good, mm the cart went from there.
+    """What came of one strike: the rig's last word, ms until the motor was off for good, mm the cart went until then.
 
-    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `told` is None where the rig
-    went on.
+    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `rest_mm` is how far the cart
+    went until it stood. `told` is None where the rig went on.
     """
 
     told: str | None
     off_ms: int
     travel_mm: float
+    rest_mm: float
 
     @property
     def fault(self) -> str:
-        """The name of the fault, or the rig's own words where it has none."""
-        return "went on" if self.told is None else self.told.split(" at ")[0]
+        """As `in_short`."""
+        return in_short(self.told)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a campaign strikes: a cart, what steers it (a policy's file, a run folder, or "lqr"), and its image.
+
+    `cart` is a name or a file, None the cart that the policy was trained on; `image` an ELF file, None this package's
+    firmware.
+    """
+
+    policy: Path
+    cart: str | None
+    image: Path | None = None
+
+    def open(self) -> tuple[CartParams, Controller]:
+        """The cart, homing quickly, and its controller. Raises `UsageError`."""
+        chosen = choose_controller(self.policy, self.cart, "c")
+        return quickly_homing(chosen.cart), chosen.controller
 
 
 class Bench:
     """One cart and its controller; struck again and again. A context manager."""
 
-    def __init__(self, cart: CartParams, controller: Controller, *, image: Path | None = None) -> None:
-        """Switch the cart on. Raises `RigError` as `AvrRig` does."""
-        self.rig = AvrRig(cart, image=image)
-        self.controller = controller
-        encoders, _ = encoders_and_settings(cart)
+    def __init__(self, subject: Subject) -> None:
+        """Switch the cart on. Raises `RigError` as `AvrRig` does, `UsageError`."""
+        self.subject = subject
+        self.cart_params, self.controller = subject.open()
+        self.rig = AvrRig(self.cart_params, image=subject.image)
+        encoders, settings = encoders_and_settings(self.cart_params)
+        self.timeout_ms = round(1000.0 * settings.command_timeout_s)
+        self.switch_mm = 1000.0 * settings.switch_m
         self._mm_per_count = 1000.0 / encoders.cart_counts_per_m
         self._counts_per_turn = encoders.pole_counts_per_turn
         self.board = WatchedBoard(self.chip)
         self.cart.board = self.board
+        self._starts_anew = False
 
     @property
     def chip(self) -> EmulatedChip:
@@ -125,14 +166,28 @@ class Bench:
         return self.rig.link
 
     def begin(self, seed: int) -> None:
-        """A new episode, everything mended. Raises `RigError`."""
+        """A new episode, everything mended, homed anew where the encoders were harmed. Raises `RigError`."""
         self.mend()
+        if self._starts_anew:
+            self._starts_anew = False
+            self.chip.restart(_EXTERNAL)
         self._measured = start_rollout(self.rig, seed)
+        self._asked: set[float] = set()
         self.controller.reset()
+
+    def start_anew(self) -> None:
+        """Before the next episode the chip will be reset: its session is another one, and it homes."""
+        self._starts_anew = True
+
+    def wire(self, *, cut: int = 0, swapped: int = 0, spiked: int = 0, spikes: int = 0) -> None:
+        """Harm the encoders' wires as `EmulatedChip.wire` does; their counts are worth nothing from here on."""
+        self.start_anew()
+        self.chip.wire(cut=cut, swapped=swapped, spiked=spiked, spikes=spikes)
 
     def mend(self) -> None:
         """All wires, switches, clocks and voltages as they should be."""
         self.board.is_watched = False
+        self.board.turn = None
         self.chip.wire()
         self.chip.skew(0)
         self.cart.inputs_set = self.cart.inputs_cleared = 0
@@ -144,25 +199,29 @@ class Bench:
         """Turns survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
         for turn in range(turns):
             duty = self.controller.duty(np.array(self._measured.state()))
+            self._asked.add(duty)
             self._measured = self.rig.step(duty)
             if not self.rig.is_running:
                 return turn + 1
         return turns
 
-    def survive(self, turns: int) -> str | None:
-        """None where the cart balanced so many turns, else what ended it."""
-        try:
-            survived = self.balance(turns)
-        except RigError as error:
-            return str(error)
-        return None if survived == turns else f"fell in turn {survived}"
+    def survive(self, turns: int) -> tuple[int, str | None]:
+        """Turns survived, and what ended it; None where the cart balanced them all."""
+        for turn in range(turns):
+            try:
+                self.balance(1)
+            except RigError as error:
+                return turn, str(error)
+            if not self.rig.is_running:
+                return turn, "fell"
+        return turns, None
 
     def strike(self, rng: random.Random, strike: Callable[[], object], *, turns: int = 100) -> Struck:
         """Balance for a while, strike at a random millisecond, balance on for `turns` and watch what stands still."""
         self.begin(rng.randrange(1_000_000))
         self.balance(rng.randrange(20, 60))
         at_ms = self.board.strike_in(rng.randrange(1, 40), strike)
-        told = self.survive(turns)
+        _, told = self.survive(turns)
         return self.watch(at_ms, told)
 
     def watch(self, at_ms: int, told: str | None) -> Struck:
@@ -170,53 +229,61 @@ class Bench:
         self.pass_ms(WATCHED_MS)
         moments = self.board.moments
         driven = [moment.time_ms for moment in moments if moment.pulses not in _OFF]
+        off_at_ms = driven[-1] + 1 if driven else at_ms
         begin_counts = moments[0].cart_counts
-        farthest = max(abs(moment.cart_counts - begin_counts) for moment in moments)
+        until_off = [moment for moment in moments if moment.time_ms <= off_at_ms]
         self.board.is_watched = False
         return Struck(
             told=told,
-            off_ms=0 if not driven else driven[-1] - at_ms + 1,
-            travel_mm=farthest * self._mm_per_count,
+            off_ms=off_at_ms - at_ms,
+            travel_mm=self._farthest_mm(until_off, begin_counts),
+            rest_mm=self._farthest_mm(moments, begin_counts),
         )
+
+    def _farthest_mm(self, moments: list[Moment], begin_counts: int) -> float:
+        return max(abs(moment.cart_counts - begin_counts) for moment in moments) * self._mm_per_count
 
     def command_once(self) -> None:
         """Answer the last measurement, and wait for nothing."""
         self.rig.command(self.controller.duty(np.array(self._measured.state())))
 
-    def watch_duties(self, turns: int) -> tuple[str | None, int, bool]:
-        """Balance so long: the rig's last word (None: it went on), turns survived, whether an unasked duty was driven."""
-        self.board.moments.clear()
-        self.board.is_watched = True
-        asked = {None, 0}
-        told = None
-        turn = 0
-        try:
-            for turn in range(turns):
-                duty = self.controller.duty(np.array(self._measured.state()))
-                pulses = round(abs(duty) * PULSE_PERIOD)
-                asked.add(pulses if duty > 0.0 else -pulses)
-                self._measured = self.rig.step(duty)
-                if not self.rig.is_running:
-                    told = f"fell in turn {turn + 1}"
-                    break
-        except RigError as error:
-            told = str(error)
+    def watch_duties(self, turns: int) -> tuple[int, str | None, bool]:
+        """As `survive`, and whether the bridge drove a duty that nobody had asked for."""
+        self.board.watch()
+        self._asked = {0.0}
+        survived, told = self.survive(turns)
         self.board.is_watched = False
-        driven = {moment.pulses for moment in self.board.moments}
-        return told, turn + 1, not driven <= asked
+        asked = {_pulses(duty) for duty in self._asked}
+        is_foreign = any(moment.pulses is not None and moment.pulses not in asked for moment in self.board.moments)
+        return survived, told, is_foreign
 
     def count_offsets(self) -> tuple[int, int]:
-        """What the firmware's counts, cart and pole, are beyond the encoders' own, a constant where none is lost."""
-        self.board.moments.clear()
-        self.board.is_watched = True
-        self.balance(1)
+        """What the firmware's counts, cart and pole, are beyond the encoders' own, a constant where none is lost.
+
+        Ends the episode: a hand takes cart and pole and holds them still. Raises `RigError`.
+        """
+        with contextlib.suppress(RefusedError):  # in any state, of any session
+            self.link.mode("DISARM")
+        self.cart.grab(self.cart.true_state()._replace(cart_speed_m_s=0.0, pole_speed_rad_s=0.0))
+        self.pass_ms(_HOLD_MS)
+        self.board.watch()
+        self.link.forget_states()
+        state = self.link.newest_state(self.link.transport.clock() + 0.1)
         self.board.is_watched = False
-        measured = self._measured
-        moment = next(moment for moment in self.board.moments if moment.time_us == measured.mcu_time_us)
+        if state is None:
+            raise RigError("the chip does not tell its state any more")
+        moment = next(moment for moment in self.board.moments if moment.time_us == state["time_us"])
         return (
-            measured.cart_counts - moment.cart_counts,
-            (measured.pole_counts - moment.pole_counts) % self._counts_per_turn,
+            state["cart_counts"] - moment.cart_counts,
+            (state["pole_counts"] - moment.pole_counts) % self._counts_per_turn,
         )
+
+    def told_fault(self) -> str:
+        """The name of the fault that the firmware tells now."""
+        self.pass_ms(20)
+        self.link.forget_states()
+        state = self.link.newest_state(self.link.transport.clock() + 0.1)
+        return "" if state is None else self.link.protocol.enums["fault"](state["fault"]).name
 
     def pass_ms(self, milliseconds: int) -> None:
         """Let the cart live on by itself."""
@@ -232,6 +299,18 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _pulses(duty: float) -> int:
+    """What the bridge drives of `PULSE_PERIOD` for a duty in [-1, 1], sent as a 15-bit fraction and rounded again."""
+    duty = max(-1.0, min(1.0, duty))
+    pulses = round(abs(round(duty * _DUTY_ONE)) * PULSE_PERIOD / (_DUTY_ONE + 1))
+    return pulses if duty > 0.0 else -pulses
+
+
+def in_short(told: str | None) -> str:
+    """The name of the fault in a rig's last word, else its first words; "goes on" where it has not had to speak."""
+    return "goes on" if told is None else told.split(" at ")[0].split(":")[0]
 
 
 def quickly_homing(cart: CartParams) -> CartParams:

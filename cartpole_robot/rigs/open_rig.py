@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cartpole_robot.rig import Rig
 
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
+    from cartpole_robot.simulation.virtual_cart import Board
 
 RIG_NAMES = ("sim", "virtual", "avr", "avr:ELF", "serial:PORT")
 SERIAL = "serial:"
@@ -52,3 +54,17 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
     from cartpole_robot.rigs.serial import SerialRig
 
     return SerialRig(cart, rig.removeprefix(SERIAL))
+
+
+def open_board(rig: str) -> AbstractContextManager[Board | None]:
+    """What runs the firmware of a simulated cart: None within for "virtual", the chip for "avr" and "avr:ELF".
+
+    Raises `UsageError` for the name of another rig, `BridgeError` as `EmulatedChip` does.
+    """
+    if rig == "virtual":
+        return nullcontext()
+    if rig != "avr" and not (rig.startswith(AVR) and rig != AVR):
+        raise UsageError(f"rig {rig!r} has no simulated cart with a firmware; expected virtual, avr or avr:ELF")
+    from firmware_bridge.emulator import EmulatedChip
+
+    return EmulatedChip(Path(rig.removeprefix(AVR)) if rig != "avr" else None)

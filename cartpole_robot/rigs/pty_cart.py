@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.virtual_cart import TICK_S, VirtualCart
+from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
 from firmware_bridge._host import FrameDecoder
 from firmware_bridge.protocol import read_protocol
 
@@ -32,9 +32,14 @@ class PtyCart:
     when it is armed.
     """
 
-    def __init__(self, cart: CartParams, *, link: Path | None = None, has_hand: bool = True) -> None:
-        """Switch the cart on; with `link` a symbolic link to the port is made there. Raises OSError, `UsageError`."""
-        self.cart = VirtualCart(cart)
+    def __init__(
+        self, cart: CartParams, *, link: Path | None = None, has_hand: bool = True, board: Board | None = None
+    ) -> None:
+        """Switch the cart on; with `link` a symbolic link to the port is made there. Raises OSError, `UsageError`.
+
+        The firmware runs on `board`, by default built for this machine; it is the caller's to close.
+        """
+        self.cart = VirtualCart(cart, board=board)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)

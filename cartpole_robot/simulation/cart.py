@@ -117,7 +117,7 @@ class SimulatedCart:
         """As `run_under`, with a tick in two halves, and between them the next step on the guess that nothing changes.
 
         `begin` is called after each step with (cart counts, pole counts); `end` returns the drive of the next, or
-        raises StopIteration. A step that was guessed wrong is taken back, exactly: every figure is the one of `run_under`.
+        raises StopIteration. A step that was guessed wrong is taken back, exactly: every figure is `run_under`'s.
         """
         plant, force, hold_or_release = self._plant, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad

@@ -13,13 +13,15 @@ class LineFaults:
     """What is wrong with a line, in both directions; probabilities are per byte.
 
     `usb_latency_ms` is a USB bridge's latency timer: what the cart sends waits in it until the oldest byte has waited
-    so long, or 62 bytes are together (FTDI's packet). `is_dead_to_cart` and `is_dead_to_host` let nothing through.
+    so long, or 62 bytes are together (FTDI's packet). `delay_ms` later all of it arrives. `is_dead_to_cart` and
+    `is_dead_to_host` let nothing through.
     """
 
     flipped: float = 0.0
     dropped: float = 0.0
     inserted: float = 0.0
     usb_latency_ms: int = 0
+    delay_ms: int = 0
     is_dead_to_cart: bool = False
     is_dead_to_host: bool = False
 
@@ -28,8 +30,9 @@ class LineFaults:
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} = {share:g}, expected a probability from 0 to 1")
-        if not 0 <= self.usb_latency_ms <= 1000:
-            raise ValueError(f"usb_latency_ms = {self.usb_latency_ms}, expected 0 to 1000")
+        for name in ("usb_latency_ms", "delay_ms"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected 0 to 1000")
 
 
 _PACKET_BYTES = 62
@@ -42,7 +45,8 @@ class Line:
         self.faults = faults
         self.harmed = 0  # bytes flipped, dropped or inserted
         self._rng = np.random.default_rng(seed)
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._waiting: deque[tuple[int, bytes]] = deque()  # in the USB bridge, since when
+        self._under_way: deque[tuple[int, bytes]] = deque()  # from there, until when
 
     def to_cart(self, data: bytes) -> bytes:
         """What of the host's `data` reaches the cart."""
@@ -50,17 +54,19 @@ class Line:
 
     def to_host(self, data: bytes, time_ms: int) -> bytes:
         """What reaches the host at `time_ms`, the cart having sent `data` since the last call."""
-        if data and not self.faults.is_dead_to_host:
+        faults = self.faults
+        if data and not faults.is_dead_to_host:
             self._waiting.append((time_ms, self._harm(data)))
-        waiting = self._waiting
-        if not waiting:
-            return b""
-        is_due = time_ms - waiting[0][0] >= self.faults.usb_latency_ms
-        if not is_due and sum(len(part) for _, part in waiting) < _PACKET_BYTES:
-            return b""
-        sent = b"".join(part for _, part in waiting)
-        waiting.clear()
-        return sent
+        waiting, under_way = self._waiting, self._under_way
+        if waiting and (
+            time_ms - waiting[0][0] >= faults.usb_latency_ms or sum(len(part) for _, part in waiting) >= _PACKET_BYTES
+        ):
+            under_way.append((time_ms + faults.delay_ms, b"".join(part for _, part in waiting)))
+            waiting.clear()
+        arrived = b""
+        while under_way and under_way[0][0] <= time_ms:
+            arrived += under_way.popleft()[1]
+        return arrived
 
     def _harm(self, data: bytes) -> bytes:
         faults = self.faults

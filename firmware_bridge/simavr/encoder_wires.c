@@ -71,6 +71,14 @@ static avr_cycle_count_t coming_edge(avr_t *avr, avr_cycle_count_t when, void *w
     return encoder->coming != 0 ? when + encoder->gap : 0;
 }
 
+/* From half of the spikes' distance to one and a half: never twice at the same moment, and in every run the same. */
+static avr_cycle_count_t some_gap(void)
+{
+    static uint32_t drawn = 1;
+    drawn = drawn * 1664525u + 1013904223u;
+    return spike_gap / 2 + (avr_cycle_count_t)((uint64_t)spike_gap * drawn >> 32);
+}
+
 static avr_cycle_count_t spike(avr_t *avr, avr_cycle_count_t when, void *unused)
 {
     (void)unused;
@@ -78,7 +86,7 @@ static avr_cycle_count_t spike(avr_t *avr, avr_cycle_count_t when, void *unused)
     show(avr);
     if (is_spike)
         return when + SPIKE_CYCLES;
-    return --spikes_left != 0 ? when + spike_gap - SPIKE_CYCLES : 0;
+    return --spikes_left != 0 ? when + some_gap() : 0;
 }
 
 static int32_t way_between(int32_t from, int32_t to)
@@ -120,7 +128,7 @@ void encoder_wires_move(avr_t *avr, const world_t *world, avr_cycle_count_t cycl
     move(avr, &encoders[0], world->cart_counts, cycles);
     move(avr, &encoders[1], world->pole_counts, cycles);
     if (spikes_left != 0) {
-        spike_gap = cycles / (spikes_left + 1u);
-        avr_cycle_timer_register(avr, spike_gap, spike, NULL);
+        spike_gap = (cycles - spikes_left * SPIKE_CYCLES) * 2u / (3u * spikes_left);
+        avr_cycle_timer_register(avr, some_gap(), spike, NULL);
     }
 }

@@ -3,7 +3,8 @@
 #include <simavr/avr_uart.h>
 #include <string.h>
 
-#define BAUD 500000u
+#define BAUD 500000
+#define BAUD_TOLERANCE 19700 /* (1/2 - 1/8) / 9.5 of it */
 #define BITS 10u
 #define RING 4096u /* bytes; a power of two */
 #define HARDWARE_BYTES 3 /* the chip keeps two, and a third in its shift register */
@@ -52,13 +53,15 @@ static avr_cycle_count_t begin_byte(avr_t *avr, avr_cycle_count_t when, void *un
     return incoming.tail != incoming.head ? when + (byte_cycles != 0 ? byte_cycles : 1) : 0;
 }
 
-/* simavr counts a parity bit that is not there: the length of a byte is put right. */
-static void look_at_speed(avr_t *avr)
+/* simavr counts a parity bit that is not there: the length of a byte is put right. With two clocks too far apart nobody reads a byte:
+ * its last bit, nine and a half bits after the first edge, must be sampled inside itself, an eighth of a bit of it being lost to
+ * the sampling. */
+static void look_at_speed(avr_t *avr, int32_t skew_ppm)
 {
     const uint32_t divisor = (avr->data[UBRRL] | (avr->data[UBRRH] & 0x0Fu) << 8) + 1u;
     const uint32_t cycles_per_bit = divisor * ((avr->data[UCSRA] & U2X) != 0 ? 8u : 16u);
-    const uint32_t baud = avr->frequency / cycles_per_bit;
-    const bool is_right = baud > BAUD - BAUD / 50u && baud < BAUD + BAUD / 50u;
+    const int64_t baud = (int64_t)avr->frequency * (1000000 + skew_ppm) / 1000000 / cycles_per_bit;
+    const bool is_right = baud > BAUD - BAUD_TOLERANCE && baud < BAUD + BAUD_TOLERANCE;
     byte_cycles = is_right ? cycles_per_bit * BITS : 0;
     if (is_right)
         uart->cycles_per_byte = byte_cycles;
@@ -85,7 +88,7 @@ void serial_line_begin(avr_t *avr)
 
 void serial_line_take(avr_t *avr, const world_t *world)
 {
-    look_at_speed(avr);
+    look_at_speed(avr, world->skew_ppm);
     const bool was_idle = incoming.head == incoming.tail;
     for (uint16_t k = 0; k < world->line_length && incoming.head - incoming.tail < RING; k++)
         incoming.bytes[incoming.head++ % RING] = world->line[k];

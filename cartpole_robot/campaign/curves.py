@@ -1,0 +1,79 @@
+"""How much of it the cart bears: a sagging supply, a wrong clock, a slow line, each from nothing to too much."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+from cartpole_robot.campaign.bench import Bench, in_short
+from cartpole_robot.campaign.trials import Outcome
+from cartpole_robot.simulation.line import Line, LineFaults
+
+TURNS = 500
+EPISODES = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One disturbance at rising sizes; `harm` sets it once the cart balances, `must_bear` says up to where it must."""
+
+    name: str
+    unit: str
+    sizes: tuple[float, ...]
+    must_bear: float
+    harm: Callable[[Bench, float], object]
+
+    def is_needed(self, size: float) -> bool:
+        """Whether the cart must balance at that size."""
+        return abs(size) <= self.must_bear
+
+    def run(self, bench: Bench, rng: random.Random, size: float) -> Outcome:
+        """One episode at that size; the figure is the turns survived."""
+        bench.begin(rng.randrange(1_000_000))
+        self.harm(bench, size)
+        survived, told = bench.survive(TURNS)
+        bench.mend()
+        return Outcome(is_good=told is None, told=in_short(told), figure=float(survived))
+
+
+def all_curves() -> list[Curve]:
+    """Every curve of the campaign, in order."""
+    return [
+        Curve(
+            name="supply droop",
+            unit="%",
+            sizes=(0, 5, 10, 15, 20, 22, 24, 26, 28, 30),
+            must_bear=10,
+            harm=_droop,
+        ),
+        Curve(
+            name="clock skew",
+            unit="%",
+            sizes=(-6, -5, -4.5, -4, -3.5, -3, -2, -1, 0, 1, 2, 3, 3.5, 4, 4.5, 5, 6),
+            must_bear=1,
+            harm=lambda bench, size: bench.chip.skew(round(size * 10_000)),
+        ),
+        Curve(
+            name="USB latency",
+            unit="ms",
+            sizes=(0, 1, 2, 4, 8, 12, 16, 17, 18, 19, 20, 24, 32),
+            must_bear=4,
+            harm=lambda bench, size: _line(bench, LineFaults(usb_latency_ms=round(size))),
+        ),
+        Curve(
+            name="line delay",
+            unit="ms",
+            sizes=(0, 4, 8, 12, 16, 17, 18, 19, 20, 24, 28, 32, 36, 37, 38, 39, 40, 44, 48, 60),
+            must_bear=4,
+            harm=lambda bench, size: _line(bench, LineFaults(delay_ms=round(size))),
+        ),
+    ]
+
+
+def _droop(bench: Bench, size: float) -> None:
+    bench.cart.supply_mv = round(bench.cart.nominal_mv * (1.0 - size / 100.0))
+
+
+def _line(bench: Bench, faults: LineFaults) -> None:
+    bench.cart.line = Line(faults)

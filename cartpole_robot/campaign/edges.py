@@ -1,0 +1,91 @@
+"""Quadrature edges, on both encoders together, as fast as the chip takes them and faster."""
+
+from __future__ import annotations
+
+import random
+
+from cartpole_robot.campaign.bench import Bench
+from cartpole_robot.campaign.trials import Outcome, Trial
+from firmware_bridge.errors import LinkError
+
+EXACT_PER_S = 40_000
+PAST_PER_S = (60_000, 80_000, 100_000, 120_000, 160_000)
+SPUN_MS = 1000
+_SWING_COUNTS = 100  # to each side, so that the firmware sees nothing forbidden
+_CAUGHT_UP_MS = 20
+
+
+class Spin:
+    """A hand that turns something to and fro: so many counts a millisecond."""
+
+    def __init__(self, per_ms: int) -> None:
+        self.per_ms = per_ms
+        self._counts = 0
+
+    def __call__(self, time_ms: int) -> int:
+        """Where it is a millisecond later."""
+        if abs(self._counts + self.per_ms) > _SWING_COUNTS:
+            self.per_ms = -self.per_ms
+        self._counts += self.per_ms
+        return self._counts
+
+
+def edge_trials() -> list[Trial]:
+    """Every trial of this kind, in order."""
+    exact = Trial(
+        group="edges",
+        name=f"{EXACT_PER_S:,} a second, armed",
+        must="no count lost, no tick missed, armed all the while",
+        unit="counts lost",
+        count=20,
+        short_count=1,
+        run=lambda bench, rng: spin(bench, rng, EXACT_PER_S, is_exact=True),
+    )
+    past = [
+        Trial(
+            group="edges",
+            name=f"{per_s:,} a second, armed",
+            must="no count lost and no tick missed, or off by name or by the watchdog",
+            unit="counts lost",
+            count=5,
+            short_count=int(per_s == PAST_PER_S[-1]),
+            run=lambda bench, rng, per_s=per_s: spin(bench, rng, per_s, is_exact=False),  # type: ignore[misc]
+        )
+        for per_s in PAST_PER_S
+    ]
+    return [exact, *past]
+
+
+def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Outcome:
+    """A second of it, both encoders alike, before an armed cart that a hand holds and a host that asks for nothing."""
+    bench.begin(seed := rng.randrange(1_000_000))
+    before = bench.count_offsets()
+    bench.begin(seed)
+    link = bench.link
+    missed = link.health()["missed_ticks"]
+    bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
+    bench.board.turn = turn = Spin(per_s // 2000)
+    end_ms = bench.cart.time_ms + SPUN_MS
+    told = "goes on"
+    armed = link.protocol.enums["cart_state"]["ARMED"]
+    try:
+        while bench.cart.time_ms < end_ms:
+            state = link.newest_state(link.transport.clock() + 0.1)
+            if state is not None and state["state"] == armed:
+                link.command(state["tick"], 0, 60)
+            elif state is not None and told == "goes on":
+                told = link.protocol.enums["fault"](state["fault"]).name
+    except LinkError:  # a new session
+        told = "watchdog"
+    turn.per_ms = 0
+    bench.pass_ms(_CAUGHT_UP_MS)
+    if told == "watchdog":
+        bench.start_anew()
+        return Outcome(is_good=not is_exact and bench.cart.drive in (None, 0.0), told=told, figure=0.0)
+    missed = link.health()["missed_ticks"] - missed
+    lost = max(abs(now - then) for now, then in zip(bench.count_offsets(), before, strict=True))
+    if lost:
+        bench.start_anew()
+    is_as_if_nothing = lost == 0 and missed == 0 and told == "goes on"
+    is_off = told != "goes on" and bench.cart.drive in (None, 0.0)
+    return Outcome(is_good=is_as_if_nothing or (not is_exact and is_off), told=told, figure=float(lost))

@@ -1,0 +1,212 @@
+"""What came of a campaign: rows and curves, as a file that can be gone on with, as a table and as a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.campaign.curves import Curve
+from cartpole_robot.campaign.trials import Kind, Outcome
+from cartpole_robot.errors import UsageError
+
+_GOOD, _BAD, _LIMIT = "#1f5a99", "#c0392b", "#2f8f5b"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """What came of all trials of one kind; `told` counts what the rig said."""
+
+    group: str
+    name: str
+    must: str
+    unit: str
+    good: int
+    count: int
+    worst: float
+    median: float
+    told: dict[str, int]
+    took_s: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every one was."""
+        return self.good == self.count
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """A curve at one size: how many of the episodes balanced to their end, and the turns of each."""
+
+    size: float
+    good: int
+    count: int
+    turns: list[int]
+    told: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CurveResult:
+    """What came of one curve."""
+
+    name: str
+    unit: str
+    must_bear: float
+    points: list[Point]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the cart balanced at every size that it must bear."""
+        return all(point.good == point.count for point in self.points if abs(point.size) <= self.must_bear)
+
+    @property
+    def balances_from(self) -> float:
+        """The smallest of the sizes around 0 where every episode balanced."""
+        return self._reach(-1)
+
+    @property
+    def balances_to(self) -> float:
+        """The largest of the sizes around 0 where every episode balanced."""
+        return self._reach(1)
+
+    def _reach(self, side: int) -> float:
+        reached = 0.0
+        for point in sorted(self.points, key=lambda point: abs(point.size)):
+            if point.size * side >= 0:
+                if point.good < point.count:
+                    break
+                reached = point.size
+        return reached
+
+
+def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
+    """The row for those outcomes, at least one."""
+    figures = [outcome.figure for outcome in outcomes]
+    return Row(
+        group=kind.group,
+        name=kind.name,
+        must=kind.must,
+        unit=kind.unit,
+        good=sum(outcome.is_good for outcome in outcomes),
+        count=len(outcomes),
+        worst=min(figures) if kind.is_more_better else max(figures),
+        median=statistics.median(figures),
+        told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
+        took_s=round(took_s, 1),
+    )
+
+
+def point_of(size: float, outcomes: list[Outcome]) -> Point:
+    """The point for those outcomes of a curve at `size`."""
+    return Point(
+        size=size,
+        good=sum(outcome.is_good for outcome in outcomes),
+        count=len(outcomes),
+        turns=[round(outcome.figure) for outcome in outcomes],
+        told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
+    )
+
+
+def curve_of(curve: Curve, points: list[Point]) -> CurveResult:
+    """The result with those points."""
+    return CurveResult(name=curve.name, unit=curve.unit, must_bear=curve.must_bear, points=points)
+
+
+# ---- as text ----
+
+
+def row_text(row: Row) -> str:
+    """Two lines: what was done and what came of it, and what must."""
+    told = ", ".join(f"{what} {count}" if len(row.told) > 1 else what for what, count in row.told.items())
+    mark = "ok  " if row.is_good else "FAIL"
+    figures = f"worst {row.worst:.4g} {row.unit}"
+    if row.count > 1:
+        figures += f", median {row.median:.4g}"
+    return (
+        f"  {mark} {row.group:<8} {row.name:<28} {row.good:>4} of {row.count:<4}  {figures:<34} {told}\n"
+        f"                {row.must}"
+    )
+
+
+def curve_text(curve: CurveResult) -> str:
+    """Two lines: from where to where the cart balances, and by what it stops beyond."""
+    low, high = curve.balances_from, curve.balances_to
+    reach = f"balances to {high:g} {curve.unit}" if low == 0.0 else f"balances from {low:g} to {high:g} {curve.unit}"
+    beyond = Counter(
+        what for point in curve.points if not low <= point.size <= high for what in point.told if what != "goes on"
+    )
+    mark = "ok  " if curve.is_good else "FAIL"
+    stops = f", beyond: {', '.join(sorted(beyond))}" if beyond else ", and no more was tried"
+    must = f"must balance at {curve.must_bear:g} {curve.unit}"
+    return f"  {mark} curve    {curve.name:<28} {reach}{stops}\n                {must}"
+
+
+# ---- as a file ----
+
+
+def to_record(rows: list[Row], curves: list[CurveResult]) -> dict[str, Any]:
+    """Rows and curves as JSON has them."""
+    return {
+        "trials": [dataclasses.asdict(row) for row in rows],
+        "curves": [dataclasses.asdict(curve) for curve in curves],
+    }
+
+
+def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[CurveResult]]:
+    """Rows and curves of `to_record`. Raises `UsageError` for another record."""
+    try:
+        rows = [Row(**row) for row in record["trials"]]
+        curves = [
+            CurveResult(**{**curve, "points": [Point(**point) for point in curve["points"]]})
+            for curve in record["curves"]
+        ]
+    except (KeyError, TypeError):
+        raise UsageError(f"{where}: is no campaign of this version; choose another --out") from None
+    return rows, curves
+
+
+# ---- as a picture ----
+
+
+def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
+    """The turns survived of each episode over the size of each disturbance, as PNG; what is there is replaced."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 2.3 * len(curves) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(curves), 1, squeeze=False)[:, 0]
+    for panel, curve in zip(panels, curves, strict=True):
+        sizes = [point.size for point in curve.points]
+        shares = [100.0 * point.good / point.count for point in curve.points]
+        panel.plot(sizes, shares, color=_GOOD, linewidth=1.4, marker="o", markersize=4)
+        panel.axvline(curve.must_bear, color=_LIMIT, linewidth=1.0, linestyle="--")
+        panel.annotate(
+            f"must balance at {curve.must_bear:g} {curve.unit}",
+            (curve.must_bear, 6),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=_LIMIT,
+            fontsize=8,
+        )
+        for point in curve.points:
+            worst = next((what for what in point.told if what != "goes on"), None)
+            if worst is not None and point.good == 0 and abs(point.size) == max(abs(size) for size in sizes):
+                panel.annotate(
+                    worst.split(":")[0],
+                    (point.size, 0),
+                    xytext=(0, 8),
+                    textcoords="offset points",
+                    ha="right" if point.size > 0 else "left",
+                    color=_BAD,
+                    fontsize=8,
+                )
+        panel.set_ylim(-6, 108)
+        panel.set_ylabel("balanced [%]")
+        panel.set_xlabel(f"{curve.name} [{curve.unit}]")
+        panel.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=130, format="png")

@@ -1,0 +1,239 @@
+"""The whole campaign: every trial and curve in order, each kept as soon as it is done, to be gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.campaign.bench import Bench, Subject
+from cartpole_robot.campaign.curves import EPISODES, Curve, all_curves
+from cartpole_robot.campaign.edges import edge_trials
+from cartpole_robot.campaign.endurance import endurance_trials
+from cartpole_robot.campaign.killed_host import kill_hosts
+from cartpole_robot.campaign.report import (
+    CurveResult,
+    Row,
+    curve_of,
+    curve_text,
+    draw_curves,
+    from_record,
+    point_of,
+    row_of,
+    row_text,
+    to_record,
+)
+from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
+from cartpole_robot.controllers import choose_controller
+from cartpole_robot.errors import UsageError
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.provenance import commit, machine, versions
+from cartpole_robot.run_folder import read_json, write_json
+from firmware_bridge.build import read_image_mark
+from firmware_bridge.emulator import check_image, current_image
+
+CAMPAIGN_FILE = "campaign.json"
+CURVES_FILE = "curves.png"
+KILLED = "killed host"
+_KILLED_STARTS, _KILLED_SHORT = 1000, 4
+_CARTS_SIDE_BY_SIDE = 3  # a core: they live in real time and mostly wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRequest:
+    """What to strike, how thoroughly, and where to keep it.
+
+    `only` has groups or beginnings of names; empty is everything. `out` may be a folder of a campaign to go on with;
+    None is a new one under `runs/`.
+    """
+
+    subject: Subject
+    is_short: bool = False
+    only: tuple[str, ...] = ()
+    seed: int = 0
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignResult:
+    """What came of it, and where it is kept."""
+
+    folder: Path
+    rows: list[Row]
+    curves: list[CurveResult]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every trial and every curve is."""
+        return all(row.is_good for row in self.rows) and all(curve.is_good for curve in self.curves)
+
+
+class _Kept:
+    """The folder: what is there already, and what comes to it."""
+
+    def __init__(self, request: CampaignRequest) -> None:
+        self.record = _identity(request)
+        self.rows: list[Row] = []
+        self.curves: list[CurveResult] = []
+        self.folder = request.out or next(
+            path for n in itertools.count(1) if not (path := Path("runs", f"campaign-{n}")).exists()
+        )
+        if self.folder.exists():
+            self._go_on()
+        else:
+            try:
+                self.folder.mkdir(parents=True)
+            except OSError as error:
+                raise UsageError(f"{self.folder}: cannot be made ({error.strerror}); choose another --out") from None
+
+    def _go_on(self) -> None:
+        where = str(self.folder / CAMPAIGN_FILE)
+        found = read_json(self.folder / CAMPAIGN_FILE, f"{where}: is not there; choose another --out")
+        for name, value in self.record["of"].items():
+            if found.get("of", {}).get(name) != value:
+                raise UsageError(
+                    f"{where}: has {name} {found.get('of', {}).get(name)}, this would be {value}; choose another --out"
+                )
+        self.rows, self.curves = from_record(found, where)
+
+    def keep(self) -> None:
+        """Write what there is."""
+        write_json(self.folder / CAMPAIGN_FILE, {**self.record, **to_record(self.rows, self.curves)})
+
+    def has(self, name: str) -> bool:
+        """Whether a trial or curve of that name is done."""
+        return name in {row.name for row in self.rows} | {curve.name for curve in self.curves}
+
+
+def _identity(request: CampaignRequest) -> dict[str, Any]:
+    """What a result depends on ("of"), and where it comes from. Raises `UsageError`, `BridgeError`."""
+    subject = request.subject
+    image = subject.image or current_image()
+    check_image(image)
+    chosen = choose_controller(subject.policy, subject.cart, "c")
+    return {
+        "of": {
+            "firmware_id": f"{read_image_mark(image).firmware_id:08x}",
+            "policy": chosen.record["policy_hash"] or chosen.record["policy"],
+            "cart": chosen.cart.fingerprint(),
+            "seed": request.seed,
+            "short": request.is_short,
+        },
+        "cart_name": chosen.cart.name,
+        "versions": versions(),
+        "commit": commit(),
+        "machine": machine(),
+    }
+
+
+def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> CampaignResult:
+    """Run what is not done yet, and `say` what comes of each, a few lines at a time.
+
+    Ctrl-C ends it with what is done kept. Raises `UsageError`, `RigError`, `BridgeError`.
+    """
+    kept = _Kept(request)
+    trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
+    wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
+    curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
+    is_killed_wanted = _is_wanted(request, "stop", KILLED)
+    if not wanted and not curves and not is_killed_wanted:
+        groups = ", ".join(dict.fromkeys([*(trial.group for trial in trials), "curve"]))
+        raise UsageError(f"--only {' '.join(request.only)}: no such trial; groups are {groups}")
+    kept.keep()
+    for row in kept.rows:
+        say(row_text(row))
+    for result in kept.curves:
+        say(curve_text(result))
+    with contextlib.ExitStack() as stack:
+        benches: list[Bench] = []
+
+        def bench() -> Bench:
+            if not benches:
+                benches.append(stack.enter_context(Bench(request.subject)))
+            return benches[0]
+
+        for trial in wanted:
+            if not kept.has(trial.name):
+                kept.rows.append(_run_trial(request, trial, bench()))
+                kept.keep()
+                say(row_text(kept.rows[-1]))
+        for curve in curves:
+            if not kept.has(curve.name):
+                kept.curves.append(_run_curve(request, curve, bench()))
+                kept.keep()
+                say(curve_text(kept.curves[-1]))
+    if is_killed_wanted and not kept.has(KILLED):
+        kept.rows.append(_run_killed(request))
+        kept.keep()
+        say(row_text(kept.rows[-1]))
+    if kept.curves and not request.is_short:
+        title = f"{kept.record['cart_name']} on the emulated chip, {EPISODES} episodes of 500 turns at each size"
+        draw_curves(kept.curves, kept.folder / CURVES_FILE, title)
+    return CampaignResult(folder=kept.folder, rows=kept.rows, curves=kept.curves)
+
+
+def _is_wanted(request: CampaignRequest, group: str, name: str) -> bool:
+    return not request.only or any(word == group or name.startswith(word) for word in request.only)
+
+
+def _count(request: CampaignRequest, trial: Trial) -> int:
+    return trial.short_count if request.is_short else trial.count
+
+
+def _outcomes(name: str, count: int, run: Iterable[Outcome]) -> tuple[list[Outcome], float]:
+    began = time.monotonic()
+    outcomes = []
+    with progress_bar(count, name, "trial", quiet=True) as bar:
+        for outcome in run:
+            outcomes.append(outcome)
+            bar.update()
+    return outcomes, time.monotonic() - began
+
+
+def _run_trial(request: CampaignRequest, trial: Trial, bench: Bench) -> Row:
+    rng = random.Random(f"{request.seed} {trial.name}")
+    count = _count(request, trial)
+    return row_of(trial, *_outcomes(trial.name, count, (trial.run(bench, rng) for _ in range(count))))
+
+
+def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveResult:
+    rng = random.Random(f"{request.seed} {curve.name}")
+    sizes = curve.sizes
+    episodes = EPISODES
+    if request.is_short:
+        sizes, episodes = (curve.must_bear, max(curve.sizes)), 1
+    runs = ((size, curve.run(bench, rng, size)) for size in sizes for _ in range(episodes))
+    by_size: dict[float, list[Outcome]] = {size: [] for size in sizes}
+    with progress_bar(len(sizes) * episodes, curve.name, "episode", quiet=True) as bar:
+        for size, outcome in runs:
+            by_size[size].append(outcome)
+            bar.update()
+    return curve_of(curve, [point_of(size, outcomes) for size, outcomes in by_size.items()])
+
+
+def _run_killed(request: CampaignRequest) -> Row:
+    kind = Kind(
+        group="stop",
+        name=KILLED,
+        must="SIGKILL at full speed: off within the command timeout, at rest before the end stop",
+        unit="ms",
+    )
+    cart, _ = request.subject.open()
+    count = _KILLED_SHORT if request.is_short else _KILLED_STARTS
+    carts = 1 if request.is_short else _CARTS_SIDE_BY_SIDE * (os.cpu_count() or 1)
+    killed = kill_hosts(cart, count, seed=request.seed, image=request.subject.image, carts=carts)
+    run = (
+        Outcome(
+            is_good=one.is_off_in_time(cart) and one.has_stopped(cart),
+            told="off and at rest" if one.has_stopped(cart) else f"went to {1000 * one.farthest_m:.0f} mm",
+            figure=float(one.off_after_ms),
+        )
+        for one in killed
+    )
+    return row_of(kind, *_outcomes(KILLED, count, run))
