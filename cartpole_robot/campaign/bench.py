@@ -149,6 +149,7 @@ class Bench:
         self.board = WatchedBoard(self.chip)
         self.cart.board = self.board
         self._starts_anew = False
+        self._asked: set[float] = set()
 
     @property
     def chip(self) -> EmulatedChip:
@@ -172,7 +173,7 @@ class Bench:
             self._starts_anew = False
             self.chip.restart(_EXTERNAL)
         self._measured = start_rollout(self.rig, seed)
-        self._asked: set[float] = set()
+        self._asked.clear()
         self.controller.reset()
 
     def start_anew(self) -> None:
@@ -303,8 +304,8 @@ class Bench:
 
 def _pulses(duty: float) -> int:
     """What the bridge drives of `PULSE_PERIOD` for a duty in [-1, 1], sent as a 15-bit fraction and rounded again."""
-    duty = max(-1.0, min(1.0, duty))
-    pulses = round(abs(round(duty * _DUTY_ONE)) * PULSE_PERIOD / (_DUTY_ONE + 1))
+    size = abs(round(max(-1.0, min(1.0, duty)) * _DUTY_ONE))
+    pulses = (size * 2 * PULSE_PERIOD + _DUTY_ONE - 1) >> 16  # pulses.h
     return pulses if duty > 0.0 else -pulses
 
 
