@@ -12,22 +12,29 @@ EXACT_PER_S = 40_000
 PAST_PER_S = (60_000, 80_000, 100_000, 120_000, 160_000)
 SPUN_MS = 1000
 _SWING_COUNTS = 100  # to each side, so that the firmware sees nothing forbidden
-_CAUGHT_UP_MS = 20
+_CAUGHT_UP_MS = 450
 
 
 class Spin:
     """A hand that turns something to and fro: so many counts a millisecond."""
 
     def __init__(self, per_ms: int) -> None:
-        self.per_ms = per_ms
-        self._counts = 0
+        self.counts = 0
+        self._per_ms = per_ms
+        self._is_ending = False
 
     def __call__(self, time_ms: int) -> int:
         """Where it is a millisecond later."""
-        if abs(self._counts + self.per_ms) > _SWING_COUNTS:
-            self.per_ms = -self.per_ms
-        self._counts += self.per_ms
-        return self._counts
+        if self._is_ending and self.counts == 0:
+            return 0
+        if abs(self.counts + self._per_ms) > _SWING_COUNTS:
+            self._per_ms = -self._per_ms
+        self.counts += self._per_ms
+        return self.counts
+
+    def end(self) -> None:
+        """Come to rest where it began, which takes some milliseconds."""
+        self._is_ending = True
 
 
 def edge_trials() -> list[Trial]:
@@ -77,7 +84,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
                 told = link.protocol.enums["fault"](state["fault"]).name
     except LinkError:  # a new session
         told = "watchdog"
-    turn.per_ms = 0
+    turn.end()
     bench.pass_ms(_CAUGHT_UP_MS)
     if told == "watchdog":
         bench.start_anew()

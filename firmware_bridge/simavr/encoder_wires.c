@@ -6,6 +6,7 @@
 
 #define LATE_MOST 8      /* edges of one encoder that may come at once */
 #define EDGE_CYCLES 160  /* between two of those: longer than the chip's interrupt takes */
+#define FASTEST_CYCLES 100 /* between any two of one encoder: 160,000 a second, more than the chip can take */
 #define SPIKE_CYCLES 100 /* 6 us */
 #define CHANNELS 0x0Fu
 
@@ -106,14 +107,16 @@ static void move(avr_t *avr, encoder_t *encoder, int32_t now, avr_cycle_count_t 
         encoder->coming = encoder->late;
         encoder->late = 0;
     }
-    const int32_t most = (int32_t)((cycles - LATE_CYCLES) / EDGE_CYCLES) - 1;
+    const int32_t most = (int32_t)((cycles - LATE_CYCLES) / FASTEST_CYCLES) - 1;
     if (abs(encoder->coming) > most)
         encoder->coming = encoder->coming > 0 ? most : -most;
     encoder->gap = (cycles - LATE_CYCLES) / (avr_cycle_count_t)(abs(encoder->coming) + 1);
+    /* The pole's between the cart's: two at the same moment would be one interrupt. */
+    const bool is_pole = encoder == &encoders[1];
     if (encoder->late != 0)
-        avr_cycle_timer_register(avr, 1, late_edge, encoder);
+        avr_cycle_timer_register(avr, is_pole ? 1 + EDGE_CYCLES / 2 : 1, late_edge, encoder);
     if (encoder->coming != 0)
-        avr_cycle_timer_register(avr, LATE_CYCLES + encoder->gap, coming_edge, encoder);
+        avr_cycle_timer_register(avr, LATE_CYCLES + encoder->gap / (is_pole ? 2 : 1), coming_edge, encoder);
 }
 
 void encoder_wires_move(avr_t *avr, const world_t *world, avr_cycle_count_t cycles)

@@ -16,14 +16,14 @@ import pytest
 
 from firmware_bridge import build
 from firmware_bridge._host import CartEstimator, FrameDecoder, encode_frame
+from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
 
-CHIP = Path(__file__).with_name("avr_chip.c")
 IN_CI = os.environ.get("CI") == "true"
 PROTOCOL = read_protocol()
 STATE, MODE, FAULT = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault"))
-LEFT, RIGHT, ESTOP, HANG = 1, 2, 4, 256
+LEFT, RIGHT, ESTOP = 1, 2, 4
 LIMITS = {
     "seq": 1,
     "flags": 16,
@@ -62,22 +62,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> build.FirmwareImage:
     return build.build_firmware(tmp_path_factory.mktemp("firmware") / "new" / "folder")
 
 
-@pytest.fixture(scope="module")
-def chip_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("chip") / "chip"
-    need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
-    words = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-O2", str(CHIP), "-lsimavr", "-o", str(program)]
-    subprocess.run(words, check=True)
-    return program
-
-
 class Chip:
     """The firmware on an emulated chip; one step is one millisecond."""
 
-    def __init__(self, program: Path, elf: Path) -> None:
-        self._process = subprocess.Popen(
-            [program, elf], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+    def __init__(self, elf: Path) -> None:
+        self.emulated = EmulatedChip(elf)
         self._decoder = FrameDecoder()
         self.cart = self.pole = self.inputs = 0
         self.supply_mv = 12000
@@ -87,16 +76,11 @@ class Chip:
     def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[tuple[str, dict[str, int]]]:
         """Run; what the firmware said meanwhile."""
         said = []
+        self.emulated.feed(to_send)
         for _ in range(milliseconds):
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            words = f"{self.cart} {self.pole} {self.inputs} {self.supply_mv} {to_send.hex()}"
-            self._process.stdin.write(f"{words}\n")
-            self._process.stdin.flush()
-            to_send = b""
-            enabled, forwards, backwards, *sent = self._process.stdout.readline().split()
-            self.motor = (enabled == "1", int(forwards), int(backwards))
-            said += [PROTOCOL.unpack(each) for each in self._decoder.feed(bytes.fromhex("".join(sent)))]
+            pulses = self.emulated.tick(self.cart, self.pole, self.inputs, self.supply_mv)
+            self.motor = (False, 0, 0) if pulses is None else (True, max(pulses, 0), max(-pulses, 0))
+            said += [PROTOCOL.unpack(each) for each in self._decoder.feed(self.emulated.take())]
         assert self._decoder.errors == 0
         self.heard += said
         return said
@@ -111,14 +95,13 @@ class Chip:
         return answer
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self.emulated.close()
 
 
 @pytest.fixture
-def chip(chip_program: Path, image: build.FirmwareImage) -> Iterator[Chip]:
-    made = Chip(chip_program, image.elf)
+def chip(image: build.FirmwareImage) -> Iterator[Chip]:
+    need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
+    made = Chip(image.elf)
     made.step(milliseconds=30)  # the start, and a session number written to the EEPROM
     yield made
     made.close()
@@ -306,7 +289,7 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
 
 def test_edges_faster_than_the_interrupt_are_told(chip: Chip) -> None:
     session = chip.hello()["session"]
-    for _ in range(9):  # 120,000 edges a second: the interrupt takes nearly all the time
+    for _ in range(40):  # 120,000 edges a second: the interrupt takes nearly all the time
         chip.cart += 120
         chip.step()
     chip.step(milliseconds=20)
@@ -348,10 +331,8 @@ def test_hung_program_is_reset_within_20_ms_and_opens_the_bridge(chip: Chip) -> 
     session = begin_homing(chip)
     chip.step(milliseconds=700)
     assert chip.motor[2] > 0
-    chip.inputs = HANG
-    chip.step()
-    chip.inputs = 0
-    chip.step(milliseconds=20)
+    chip.emulated.hang(True)
+    chip.step(milliseconds=21)
     assert chip.motor == (False, 0, 0)
     chip.step(milliseconds=20)
     answer = chip.hello()
