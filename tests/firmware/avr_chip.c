@@ -4,9 +4,10 @@
  * `ENABLE FORWARDS BACKWARDS HEX`: the enable pin, the pulses in cycles of 800, the bytes it sent.
  *
  * simavr 1.6 is left as it is, save for what would make it wrong here: it really sleeps, its bytes are 11 bits long, and its
- * loader prints on stdout.
+ * loader prints on stdout; and slow: after each reset it looks every cycle whether the pins of the unused INT0 and INT1 are low.
  */
 #include <simavr/avr_adc.h>
+#include <simavr/avr_extint.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
 #include <simavr/sim_avr.h>
@@ -29,6 +30,7 @@ static long counts[2]; /* cart, pole */
 static unsigned char to_send[256], sent[4 * MOST_BYTES]; /* what the line has not taken yet goes on in the next millisecond */
 static unsigned char to_send_head, to_send_tail;
 static int sent_length;
+static int was_reset;
 
 static void sleep_not(avr_t *which, avr_cycle_count_t cycles)
 {
@@ -49,6 +51,22 @@ static avr_cycle_count_t send_next(avr_t *which, avr_cycle_count_t when, void *u
     return to_send_tail != to_send_head ? when + CYCLES_PER_BYTE : 0;
 }
 
+/* A module of the chip like its own ones, told of resets while the others may still be to come. */
+static void on_reset(avr_io_t *io)
+{
+    (void)io;
+    was_reset = 1;
+}
+
+static avr_io_t onlooker = {.kind = "onlooker", .reset = on_reset};
+
+static void begin_after_reset(void)
+{
+    was_reset = 0;
+    for (uint8_t pin = 0; pin < 2; pin++)
+        avr_extint_set_strict_lvl_trig(avr, pin, 0);
+}
+
 static avr_cycle_count_t end_millisecond(avr_t *which, avr_cycle_count_t when, void *is_over)
 {
     (void)which, (void)when;
@@ -63,6 +81,8 @@ static void run(avr_cycle_count_t cycles)
     const avr_cycle_count_t end = avr->cycle + cycles;
     while (!is_over && avr->cycle < end) { /* a reset forgets the timer */
         const int state = avr_run(avr);
+        if (was_reset)
+            begin_after_reset();
         if (state == cpu_Done || state == cpu_Crashed) {
             fprintf(stderr, "the chip stopped\n");
             exit(1);
@@ -130,7 +150,9 @@ int main(int argc, char **argv)
         return 2;
     avr = avr_make_mcu_by_name("atmega328p");
     avr_init(avr);
+    avr_register_io(avr, &onlooker);
     avr_load_firmware(avr, &firmware);
+    begin_after_reset();
     avr->frequency = 16000000;
     avr->vcc = avr->avcc = avr->aref = 5000;
     avr->sleep = sleep_not;
