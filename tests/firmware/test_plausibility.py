@@ -3,6 +3,7 @@
 Limits are literals here, those of the test cart and those of limits.h alike; speeds are in 1/16 count per second. The
 cart may gain 20,000 against a push (a quarter of its 5000 counts of travel in a second), the pole 22,400 along with it
 (twice its 700 counts in a second), where the cart gains at least 625 a look (a 128th of its 80,000 counts / s^2).
+However coarse an encoder is, 4096 is not too much yet.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 
 import pytest
 
+from firmware_bridge._host import CartEstimator
 from tests.firmware.c_core import ACK, FAULT, LIMITS, STATE, Core
 
 PUSH_Q15 = 8000
@@ -272,6 +274,27 @@ def test_both_sides_add_to_the_same_evidence(core: Core, side: int) -> None:
     assert cart.look(side * 5001) == FAULT.POLARITY
 
 
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("travel_limit", [5, 100, 1023, 1024])
+def test_few_counts_of_a_coarse_encoder_are_no_polarity(core: Core, side: int, travel_limit: int) -> None:
+    core.to_armed(travel_limit_counts=travel_limit)
+    cart = Cart(core)
+    cart.push(side * PUSH_Q15)
+    assert cart.look(-side * 4096) == FAULT.NONE
+    assert cart.look(-side * 4097) == FAULT.POLARITY
+
+
+def test_two_counts_that_flicker_read_as_less_than_that_and_three_as_more() -> None:
+    for counts, gained in ((1, 1506), (2, 3012), (3, 4518)):
+        estimator = CartEstimator()
+        estimator.reset(0, 0)
+        speeds = []
+        for number in range(40):
+            estimator.update(counts * (number < 20), 0)
+            speeds.append(estimator.speeds()[0])
+        assert (max(speeds), min(speeds)) == (gained, -gained)
+
+
 # ---- the pole ----
 
 
@@ -301,6 +324,16 @@ def test_pole_sign_follows_the_pole_limit(core: Core, side: int) -> None:
     cart.push(side * PUSH_Q15)
     assert cart.look(side * 625, side * 160_000, pole_counts=5000) == FAULT.NONE
     assert cart.look(side * 1250, side * 160_001, pole_counts=-5000) == FAULT.POLE_SIGN
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("pole_limit", [1, 100, 128])
+def test_few_counts_of_a_coarse_encoder_are_no_pole_sign(core: Core, side: int, pole_limit: int) -> None:
+    core.to_armed(pole_limit_counts=pole_limit, arming_angle_counts=1)
+    cart = Cart(core)
+    cart.push(side * PUSH_Q15)
+    assert cart.look(side * 625, side * 4096) == FAULT.NONE
+    assert cart.look(side * 1250, side * 4097) == FAULT.POLE_SIGN
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -520,9 +553,9 @@ class Record:
         is_upright = abs(pole_counts) <= self.limits["arming_angle_counts"]
         if is_upright and gained >= self.limits["brake_decel_counts_s2"] // 128:
             self.along = max(self.along + side * (pole_speed - pole_before), 0)
-        if self.against / 16 > self.limits["travel_limit_counts"] / 4:
+        if self.against / 16 > max(self.limits["travel_limit_counts"] / 4, 256):
             return int(FAULT.POLARITY)
-        return int(FAULT.POLE_SIGN if self.along / 16 > 2 * self.limits["pole_limit_counts"] else FAULT.NONE)
+        return int(FAULT.POLE_SIGN if self.along / 16 > max(2 * self.limits["pole_limit_counts"], 256) else FAULT.NONE)
 
 
 def some_limits(rng: random.Random) -> dict[str, int]:
@@ -546,7 +579,7 @@ def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: in
     core.to_armed(**limits)
     cart, record = Cart(core), Record(limits)
     strong, arming = limits["moving_duty_q15"], limits["arming_angle_counts"]
-    cart_step, pole_step = limits["travel_limit_counts"], limits["pole_limit_counts"] * 8
+    cart_step, pole_step = max(limits["travel_limit_counts"], 1000), max(limits["pole_limit_counts"] * 16, 1000)
     lean = rng.choice((arming, min(arming + 1, limits["pole_limit_counts"])))
     cart_speed = pole_speed = duty_q15 = 0
     for tick in range(ticks):
