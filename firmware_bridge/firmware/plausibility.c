@@ -25,6 +25,11 @@ static bool is_within(int32_t value, uint16_t most)
     return value <= (int32_t)most && value >= -(int32_t)most;
 }
 
+static bool is_too_much(int32_t gained, int32_t most)
+{
+    return gained > most && gained > FEIGNED_MOST;
+}
+
 void plausibility_begin(plausibility_t *seen)
 {
     *seen = (plausibility_t){0};
@@ -35,6 +40,7 @@ bool plausibility_is_due(const plausibility_t *seen)
     return seen->ms == PLAUSIBLE_MS - 1;
 }
 
+/* The estimator's speeds stay within 2^27 and both sums below 2^22 before each look: nothing here overflows. */
 static uint8_t look(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     const int8_t side = seen->sides_before[1];
@@ -43,13 +49,13 @@ static uint8_t look(plausibility_t *seen, const safety_inputs_t *inputs, const c
     const int32_t gained = along(side, inputs->cart_speed - seen->cart_speed);
     if (along(side, seen->cart_speed) <= 0)
         seen->against = at_least_0(seen->against - gained);
-    if (seen->against > (int32_t)limits->travel_limit_counts * AGAINST_SHARE)
+    if (is_too_much(seen->against, (int32_t)limits->travel_limit_counts * AGAINST_SHARE))
         return FAULT_POLARITY;
     /* Gravity has its say, too: not where the pole leans far, nor where the cart hardly gains. */
     if (gained >= (int32_t)(limits->brake_decel_counts_s2 >> GAIN_SHIFT) &&
         is_within(inputs->pole_counts, limits->arming_angle_counts))
         seen->along = at_least_0(seen->along + along(side, inputs->pole_speed - seen->pole_speed));
-    return seen->along > (int32_t)limits->pole_limit_counts * ALONG_SHARE ? FAULT_POLE_SIGN : FAULT_NONE;
+    return is_too_much(seen->along, (int32_t)limits->pole_limit_counts * ALONG_SHARE) ? FAULT_POLE_SIGN : FAULT_NONE;
 }
 
 uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, int16_t duty_q15)

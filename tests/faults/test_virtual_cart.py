@@ -201,6 +201,31 @@ def test_fault_while_balancing_is_named_within_50_mm_of_travel(
     rig.close()
 
 
+@pytest.mark.parametrize("pole_counts_per_turn", [1200, 2400])
+@pytest.mark.parametrize(("encoder", "fault"), [("cart", "POLARITY"), ("pole", "POLE_SIGN")])
+def test_encoder_that_begins_to_count_backwards_is_named_within_50_mm(
+    encoder: str, fault: str, pole_counts_per_turn: int
+) -> None:
+    """As a plug does that is put back the other way round; a pole of 1200 counts a turn balances until then."""
+    cart = changed("encoders", pole_counts_per_turn=pole_counts_per_turn)
+    rig, controller = VirtualRig(cart), regulator_of(cart)
+    measured = start_rollout(rig, 2)
+    for _ in range(200):
+        measured = rig.step(controller.duty(np.array(measured.state())))
+    virtual = rig.virtual_cart
+    at: list[int] = []
+
+    def mirrored(x: int, p: int, inputs: int, supply_mv: int) -> tuple[int, int, int, int]:
+        at.extend([x, p][len(at) :])
+        return (2 * at[0] - x, p, inputs, supply_mv) if encoder == "cart" else (x, 2 * at[1] - p, inputs, supply_mv)
+
+    virtual.board = Tampered(virtual.board, mirrored)
+    begin_m = virtual.true_state().cart_position_m
+    assert drive_until_fault(rig, controller, measured).startswith(f"{fault} at ")
+    assert abs(virtual.true_state().cart_position_m - begin_m) < 0.05
+    rig.close()
+
+
 def test_silent_host_stops_the_motor_within_its_deadline() -> None:
     rig, controller, measured = running_rig()
     for _ in range(20):

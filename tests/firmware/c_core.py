@@ -115,6 +115,8 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.shim_errors.restype = ctypes.c_uint16
     library.shim_look.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.shim_look.restype = None
+    library.shim_is_pole_speed_due.argtypes = [ctypes.c_void_p]
+    library.shim_is_pole_speed_due.restype = ctypes.c_bool
     library.shim_run.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,
@@ -244,6 +246,11 @@ class Core:
     @property
     def command_age_ms(self) -> int:
         return self._look()[7]
+
+    @property
+    def is_pole_speed_due(self) -> bool:
+        """Whether the next tick looks at `inputs.pole_speed`."""
+        return bool(self.library.shim_is_pole_speed_due(self._safety))
 
     def _ask(self, name: str) -> tuple[int, int]:
         self._detail.value = 0

@@ -1,4 +1,4 @@
-"""Mutation testing of safety.c: every mutant is killed by a test case, or explained in equivalent_mutants.txt.
+"""Mutation testing of safety.c and plausibility.c: test cases kill every mutant, or equivalent_mutants.txt explains it.
 
     python -m tests.firmware.mutate_safety                  all mutants, about two minutes on two cores
     python -m tests.firmware.mutate_safety --sample 60 --seed 3
@@ -23,6 +23,8 @@ from tests.firmware.c_core import FIRMWARE, HERE, CompileError, compile_c, load_
 from tests.firmware.cases import SAFETY_MODULES, cases_of, first_failure
 from tests.firmware.mutation import Mutant, mutants_of
 
+MUTATED = ("safety", "plausibility")
+UNCHANGED = (FIRMWARE / "framing.c", FIRMWARE / "config.c", HERE / "safety_shim.c")
 EXPLAINED = HERE / "equivalent_mutants.txt"
 OPTIONS = ("-std=c11", "-w", "-O0", "-fPIC")
 KILLED, SURVIVED, NOT_C = 0, 1, 2
@@ -37,6 +39,20 @@ class Verdict:
     killed: list[str] = field(default_factory=list)
     survived: list[str] = field(default_factory=list)
     not_c: list[str] = field(default_factory=list)
+
+
+def read_sources() -> dict[str, str]:
+    """The text of each file that is mutated, by its name without `.c`."""
+    return {name: (FIRMWARE / f"{name}.c").read_text(encoding="utf-8") for name in MUTATED}
+
+
+def all_mutants(sources: dict[str, str]) -> list[Mutant]:
+    """Those of every file. Raises ValueError where two files' have one name: their functions must differ in theirs."""
+    mutants = [mutant for name, source in sources.items() for mutant in mutants_of(source, name)]
+    names = [mutant.name for mutant in mutants]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two mutants of one name: {sorted({name for name in names if names.count(name) > 1})}")
+    return mutants
 
 
 def read_explained() -> dict[str, str]:
@@ -56,15 +72,15 @@ def _judge(mutant: Mutant, source: str, folder: Path, number: int, cases: list) 
     """Compiles one mutant and runs the cases against it, in this process."""
     text = folder / f"{number}.c"
     text.write_text(mutant.apply(source), encoding="utf-8")
+    objects = [each for each in folder.glob("*.o") if each.stem != mutant.file]
     try:
-        objects = [folder / f"{name}.o" for name in ("framing", "config", "safety_shim")]
         library = compile_c(folder / f"{number}.so", [text, *objects], [*OPTIONS, "-shared"])
     except CompileError:
         return NOT_C
     return SURVIVED if first_failure(load_library(library), cases) is None else KILLED
 
 
-def judge(mutants: Sequence[Mutant], source: str, *, processes: int) -> Verdict:
+def judge(mutants: Sequence[Mutant], sources: dict[str, str], *, processes: int) -> Verdict:
     """Each mutant in a process of its own: one that crashes or never ends is killed."""
     cases = cases_of(SAFETY_MODULES)
     verdict = Verdict()
@@ -79,7 +95,7 @@ def judge(mutants: Sequence[Mutant], source: str, *, processes: int) -> Verdict:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in (FIRMWARE / "framing.c", FIRMWARE / "config.c", HERE / "safety_shim.c"):
+        for part in (*UNCHANGED, *(FIRMWARE / f"{each}.c" for each in MUTATED)):
             compile_c(folder / f"{part.stem}.o", [part], [*OPTIONS, "-c"])
         for number, mutant in enumerate(mutants):
             while len(running) >= processes:
@@ -90,7 +106,7 @@ def judge(mutants: Sequence[Mutant], source: str, *, processes: int) -> Verdict:
                 signal.alarm(TIMEOUT_S)
                 code = KILLED
                 try:
-                    code = _judge(mutant, source, folder, number, cases)
+                    code = _judge(mutant, sources[mutant.file], folder, number, cases)
                 finally:
                     os._exit(code)
             running[process] = mutant
@@ -110,18 +126,18 @@ def complaints(verdict: Verdict, explained: dict[str, str], everything: Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Mutation testing of safety.c")
+    parser = argparse.ArgumentParser(description="Mutation testing of safety.c and plausibility.c")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default 0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
-    source = (FIRMWARE / "safety.c").read_text(encoding="utf-8")
-    everything = mutants_of(source)
+    sources = read_sources()
+    everything = all_mutants(sources)
     mutants = everything
     if chosen.sample is not None:
         mutants = random.Random(chosen.seed).sample(everything, min(chosen.sample, len(everything)))
     began = time.monotonic()
-    verdict = judge(mutants, source, processes=chosen.processes)
+    verdict = judge(mutants, sources, processes=chosen.processes)
     explained = read_explained()
     wrong = complaints(verdict, explained, everything)
     print("\n".join(wrong))

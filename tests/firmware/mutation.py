@@ -39,7 +39,9 @@ SWAPS = {  # for a comparison its boundary and its contrary
 }
 SAME = {"false": "0", "FAULT_NONE": "0", "ACK_DONE": "0", "true": "1", "FAULT_COMMAND_TIMEOUT": "1"}
 CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
-TYPES = re.compile(r"(u?int\d+_t|bool|void|const|static|safety_inputs_t|safety_t|motor_t|stillness_t|cfg_message_t)")
+TYPES = re.compile(
+    r"(u?int\d+_t|bool|void|const|static|(safety_inputs|safety|motor|stillness|plausibility|cfg_message)_t)"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Token:
 class Mutant:
     """One change: where, into what, and a name that survives lines moving about it."""
 
+    file: str
     begin: int
     end: int
     replacement: str
@@ -75,8 +78,8 @@ def tokens_of(source: str) -> list[Token]:
     ]
 
 
-def mutants_of(source: str) -> list[Mutant]:
-    """All mutants, in the order of the source."""
+def mutants_of(source: str, file: str = "") -> list[Mutant]:
+    """All mutants of a file's text, in its order."""
     tokens = tokens_of(source)
     seen: Counter[str] = Counter()
     mutants = []
@@ -88,7 +91,7 @@ def mutants_of(source: str) -> list[Mutant]:
         seen[name] += 1
         if seen[name] > 1:
             name += f" (number {seen[name]})"
-        mutants.append(Mutant(begin, end, replacement, line, name))
+        mutants.append(Mutant(file, begin, end, replacement, line, name))
     return mutants
 
 

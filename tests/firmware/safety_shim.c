@@ -9,6 +9,7 @@ size_t shim_size_of_inputs(void);
 size_t shim_size_of_decoder(void);
 uint16_t shim_errors(const frame_decoder_t *decoder);
 void shim_look(const safety_t *safety, int32_t *seen);
+bool shim_is_pole_speed_due(const safety_t *safety);
 uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15, uint16_t valid_ms, uint32_t ticks,
                   int32_t sway, motor_t *motor);
 
@@ -43,6 +44,12 @@ void shim_look(const safety_t *safety, int32_t *seen)
     seen[5] = safety->limits_crc;
     seen[6] = safety->is_configured;
     seen[7] = safety->command_age_ms;
+}
+
+/* What app.c asks before a tick. */
+bool shim_is_pole_speed_due(const safety_t *safety)
+{
+    return plausibility_is_due(&safety->plausibility);
 }
 
 /* So many ticks, each after a command valid for `valid_ms` where that is not 0, until the state changes; how many it were.
