@@ -44,7 +44,7 @@ class Board(Protocol):
         """What has been sent since the last call."""
 
     def has_sent(self) -> bool:
-        """Whether `take` would give anything."""
+        """Whether `take` would give the end of a frame: what comes before it is nothing to anybody yet."""
 
     def restart(self, cause: int, /) -> None:
         """A reset by that `enum reset_cause`."""

@@ -55,6 +55,12 @@ static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *input
     return FAULT_NONE;
 }
 
+/* duty^2 in 1/32768. */
+static uint32_t heat_of(uint16_t size_q15)
+{
+    return (uint32_t)size_q15 * size_q15 * 2u >> 16;
+}
+
 void safety_init(safety_t *safety)
 {
     *safety = (safety_t){.state = CART_BOOT};
@@ -75,6 +81,7 @@ uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *de
     }
     safety->limits = *cfg;
     safety->limits_crc = crc;
+    safety->bearable_heat = heat_of((uint16_t)cfg->continuous_duty_q15);
     safety->is_configured = true;
     return ACK_DONE;
 }
@@ -286,12 +293,6 @@ static uint32_t mean_heat(const safety_t *safety)
     return safety->heat << (16 - HEAT_SHIFT) >> 16;
 }
 
-/* duty^2 in 1/32768. */
-static uint32_t heat_of(uint16_t size_q15)
-{
-    return (uint32_t)size_q15 * size_q15 * 2u >> 16;
-}
-
 /* The motor's own limits, seen from what it was just given. */
 static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
@@ -308,7 +309,7 @@ static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int1
         if (is_too_many)
             return FAULT_REVERSALS;
     }
-    if (mean_heat(safety) > heat_of((uint16_t)safety->limits.continuous_duty_q15))
+    if (mean_heat(safety) > safety->bearable_heat)
         return FAULT_MOTOR_HOT;
     const uint32_t driven = size >= (uint16_t)safety->limits.moving_duty_q15 ? 1u : 0u;
     if (has_stood(&safety->cart_still, inputs->cart_counts, driven, STUCK_MS))

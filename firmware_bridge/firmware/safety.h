@@ -38,7 +38,7 @@ typedef struct {
     uint8_t illegal_cart, illegal_pole, illegal_ms;
     uint8_t supply_low_ms, supply_high_ms;
     uint8_t missed_in_a_row;
-    uint32_t heat;
+    uint32_t heat, bearable_heat;
     uint16_t reversals, reversals_ms;
     int8_t last_side;
     plausibility_t plausibility;

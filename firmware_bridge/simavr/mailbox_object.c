@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "../firmware/boards/host/objects.h"
@@ -168,7 +169,8 @@ static PyObject *mailbox_take(PyObject *object, PyObject *unused)
 static PyObject *mailbox_has_sent(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(((mailbox_object *)object)->kept_length != 0);
+    const mailbox_object *self = (const mailbox_object *)object;
+    return PyBool_FromLong(memchr(self->kept, 0, (size_t)self->kept_length) != NULL);
 }
 
 static PyObject *mailbox_restart(PyObject *object, PyObject *cause)
@@ -239,7 +241,7 @@ static PyMethodDef mailbox_methods[] = {
     {"end_tick", mailbox_end_tick, METH_NOARGS, "The second half: waits for what tick returns."},
     {"feed", mailbox_feed, METH_O, "feed(bytes): what the host sends, from the next millisecond on."},
     {"take", mailbox_take, METH_NOARGS, "The bytes that have left the chip since the last call."},
-    {"has_sent", mailbox_has_sent, METH_NOARGS, "Whether take() would give anything."},
+    {"has_sent", mailbox_has_sent, METH_NOARGS, "Whether take() would give the end of a frame."},
     {"restart", mailbox_restart, METH_O, "restart(cause): a reset by that enum reset_cause, in the next millisecond."},
     {"hang", mailbox_hang, METH_O,
      "hang(program): from the next millisecond on the main program runs in circles; False: the tick's interrupt is lost."},

@@ -59,6 +59,15 @@ uint32_t clock_us(void)
     return us + (uint16_t)(counts * COUNT_US);
 }
 
+uint16_t clock_us_since(uint32_t last_tick_us)
+{
+    const uint8_t counts = TCNT2;
+    if (ticks_due == 0 && (TIFR2 & (1u << OCF2A)) == 0)
+        return (uint16_t)(counts * COUNT_US);
+    const uint32_t us = clock_us() - last_tick_us;
+    return (uint16_t)(us < UINT16_MAX ? us : UINT16_MAX);
+}
+
 bool clock_is_due(void)
 {
     return ticks_due != 0;

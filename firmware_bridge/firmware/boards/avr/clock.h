@@ -10,6 +10,9 @@ void clock_begin(void);
 /* Microseconds since clock_begin(), to 4 us; wraps after 71.6 minutes. */
 uint32_t clock_us(void);
 
+/* Likewise, since the tick that was taken last, which came at that time; 65,535 at most. */
+uint16_t clock_us_since(uint32_t last_tick_us);
+
 /* Whether a tick has come that was not taken yet. */
 bool clock_is_due(void);
 

@@ -15,6 +15,7 @@
 #include "startup.h"
 #include "supply.h"
 
+#define HEALTH_TICKS 16   /* between two looks at what changes slowly */
 #define RECEIVE_AT_ONCE 8 /* bytes that share one look at the clock */
 
 /* What an image says of itself: the build knows its own by it, and `strings` does on a chip that was read out. */
@@ -28,6 +29,22 @@ extern const firmware_mark_t firmware_mark;
 const firmware_mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, FIRMWARE_ID};
 
 static app_t app;
+
+/* How long a tick takes is seen in each; the rest changes slowly, and looking takes as long as a check. */
+static void look_at_health(uint32_t tick_us)
+{
+    static uint8_t ticks;
+    board_health_t *health = &app.board;
+    const uint16_t took_us = clock_us_since(tick_us);
+    if (took_us > health->longest_tick_us)
+        health->longest_tick_us = took_us;
+    if (++ticks < HEALTH_TICKS)
+        return;
+    ticks = 0;
+    health->longest_interrupt_us = clock_longest_interrupt_us();
+    health->receive_overruns = serial_overruns();
+    health->stack_free = startup_stack_free();
+}
 
 /* The watchdog is fed here and nowhere else: only a safety tick that drove the motor keeps the chip from a reset. */
 static void run_tick(void)
@@ -44,14 +61,7 @@ static void run_tick(void)
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
     app_tell(&app);
-
-    const uint32_t took_us = clock_us() - time_us;
-    board_health_t *health = &app.board;
-    if (took_us > health->longest_tick_us)
-        health->longest_tick_us = (uint16_t)(took_us < UINT16_MAX ? took_us : UINT16_MAX);
-    health->longest_interrupt_us = clock_longest_interrupt_us();
-    health->receive_overruns = serial_overruns();
-    health->stack_free = startup_stack_free();
+    look_at_health(time_us);
 }
 
 /* No byte is begun when a tick is due: however many have come, a tick waits for one message at most. */
@@ -75,10 +85,8 @@ static void sleep_when_idle(void)
 {
     cli();
     if (!clock_is_due() && !serial_has_received()) {
-        sleep_enable();
         sei();
         sleep_cpu();
-        sleep_disable();
     }
     sei();
 }
@@ -91,7 +99,7 @@ int main(void)
     supply_begin();
     app_init(&app, session_begin(), startup_reset_cause());
     serial_begin();
-    SMCR = 0; /* sleep is idle: timers, port and encoders go on */
+    SMCR = 1u << SE; /* sleep is idle: timers, port and encoders go on */
     clock_begin();
     wdt_enable(WDTO_15MS);
     sei();

@@ -8,7 +8,7 @@
 #include "pins.h"
 
 #define PAINT 0xC5
-#define LOOKS 1 /* bytes looked at in one call: all of them in a second */
+#define LOOKS 16 /* bytes looked at in one call: all of them in a second, with one call in 16 ms */
 
 _Static_assert(RESET_POWER_ON == 1 << PORF && RESET_EXTERNAL == 1 << EXTRF && RESET_BROWN_OUT == 1 << BORF &&
                    RESET_WATCHDOG == 1 << WDRF,
