@@ -14,14 +14,14 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip seeds benchmarks killed-host mutants pictures clean
+.PHONY: help setup demo test check pytest display chip seeds benchmarks campaign mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
 
 setup: $(STAMP) ## make .venv and install into it
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware -name '*.[ch]')
+$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr -name '*.[ch]')
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
 		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or say make PYTHON=/path/to/python3.11" >&2; \
@@ -72,8 +72,10 @@ chip: ## the compiler for the ATmega328P, and the emulator that runs what it mak
 		fi; \
 	fi
 
-killed-host: $(STAMP) ## kill the host at full speed toward an end, a hundred times
-	$(BIN)/python -m benchmarks.killed_host --starts 100
+campaign: $(STAMP) chip ## train a policy, then try to break the firmware that runs it on the emulated chip
+	@if [ ! -e runs/campaign-policy/policy.npz ]; then \
+		$(BIN)/cartpole-robot train --cart diy_arduino --out runs/campaign-policy; fi
+	$(BIN)/cartpole-robot firmware campaign --policy runs/campaign-policy --out runs/campaign
 
 seeds: $(STAMP) ## train ten seeds of the recommended preset and count the successes
 	$(BIN)/python -m benchmarks.recommended_seeds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,17 @@ def make_network(seed: int, *, inputs: int = 4, hidden: int = 100, outputs: int 
         output_weight=rng.normal(size=(outputs, hidden)).astype(np.float32),
         output_bias=rng.normal(size=outputs).astype(np.float32),
     )
+
+
+@pytest.fixture(scope="session")
+def chip_tools() -> None:
+    """Skip where the chip's compiler or emulator is missing; fail where continuous integration should have it."""
+    for what, is_there in (
+        ("avr-gcc", shutil.which("avr-gcc") is not None),
+        ("libsimavr-dev", Path("/usr/include/simavr/sim_avr.h").is_file()),
+    ):
+        if not is_there:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,20 @@ static int wait_for_answer(mailbox_object *self)
     return -1;
 }
 
+/* Waits for the answer to the millisecond that has begun, and keeps what was sent. */
+static int finish(mailbox_object *self)
+{
+    if (wait_for_answer(self) < 0)
+        return -1;
+    self->is_begun = false;
+    const chip_t *chip = &self->mailbox->chip;
+    const Py_ssize_t room = MAILBOX_LINE_BYTES - self->kept_length;
+    const Py_ssize_t length = chip->line_length < room ? chip->line_length : room;
+    memcpy(self->kept + self->kept_length, chip->line, (size_t)length);
+    self->kept_length += length;
+    return 0;
+}
+
 static PyObject *mailbox_begin_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
     mailbox_object *self = (mailbox_object *)object;
@@ -88,8 +102,8 @@ static PyObject *mailbox_begin_tick(PyObject *object, PyObject *const *arguments
     if (given != 4)
         return PyErr_Format(PyExc_TypeError,
                             "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
-    if (self->is_begun)
-        return PyErr_Format(PyExc_RuntimeError, "the last millisecond has not been ended");
+    if (self->is_begun && finish(self) < 0) /* one that was interrupted, or whose chip is gone */
+        return NULL;
     for (int k = 0; k < 4; k++) {
         numbers[k] = PyLong_AsLong(arguments[k]);
         if (numbers[k] == -1 && PyErr_Occurred() != NULL)
@@ -116,14 +130,9 @@ static PyObject *mailbox_end_tick(PyObject *object, PyObject *unused)
     mailbox_object *self = (mailbox_object *)object;
     if (!self->is_begun)
         return PyErr_Format(PyExc_RuntimeError, "no millisecond has begun");
-    if (wait_for_answer(self) < 0)
+    if (finish(self) < 0)
         return NULL;
-    self->is_begun = false;
     const chip_t *chip = &self->mailbox->chip;
-    const Py_ssize_t room = MAILBOX_LINE_BYTES - self->kept_length;
-    const Py_ssize_t length = chip->line_length < room ? chip->line_length : room;
-    memcpy(self->kept + self->kept_length, chip->line, (size_t)length);
-    self->kept_length += length;
     if (chip->is_open)
         Py_RETURN_NONE;
     return PyLong_FromLong(chip->pulses);

@@ -24,7 +24,7 @@ from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
 
-RIGS = ("sim gym", "sim", "virtual", "serial")
+RIGS = ("sim gym", "sim", "virtual", "avr", "serial")
 
 
 def quick_cart() -> CartParams:
@@ -59,6 +59,8 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     elif request.param == "serial":
         made = open_rig(f"serial:{request.getfixturevalue('port')}", quick_cart())
     else:
+        if request.param == "avr":
+            request.getfixturevalue("chip_tools")
         made = open_rig(request.param, quick_cart())
     yield made
     made.close()

@@ -1,0 +1,106 @@
+"""The campaign in its short form, on the chip: limits stand here again, as numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Completed
+
+ENCODER_FAULTS = {"CART_STUCK", "POLE_STILL", "POLARITY", "POLE_SIGN", "CART_ENCODER", "POLE_ENCODER"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("campaign") / "out"
+
+
+@pytest.fixture(scope="module")
+def campaign(chip_tools: None, command_line: Callable[..., Completed], folder: Path) -> dict[str, Any]:
+    done = command_line("firmware", "campaign", "--short", "--json", "--out", folder, timeout_s=400.0)
+    assert done.stderr == "" or "Traceback" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == 0, [row for row in found["trials"] if row["good"] < row["count"]]
+    return found
+
+
+def worst(campaign: dict[str, Any], name: str) -> float:
+    return next(float(row["worst"]) for row in campaign["trials"] if row["name"] == name)
+
+
+def test_every_trial_and_curve_holds(campaign: dict[str, Any]) -> None:
+    assert campaign["good"] is True
+    assert len(campaign["trials"]) > 35
+    assert [curve["name"] for curve in campaign["curves"]] == [
+        "supply droop",
+        "clock skew",
+        "USB latency",
+        "line delay",
+    ]
+
+
+def test_motor_is_off_in_time(campaign: dict[str, Any]) -> None:
+    assert worst(campaign, "host falls silent") <= 60
+    assert worst(campaign, "killed host") <= 60
+    assert worst(campaign, "e-stop pressed") == 0
+    assert worst(campaign, "e-stop frame") <= 1
+    for name in ("program hangs", "tick interrupt lost"):
+        assert worst(campaign, name) <= 20
+    for name in ("reset: power", "reset: reset pin", "reset: brown-out"):
+        assert worst(campaign, name) == 0
+
+
+def test_broken_encoders_and_switches_are_named_before_50_mm(campaign: dict[str, Any]) -> None:
+    rows = [row for row in campaign["trials"] if row["group"] in ("encoder", "switch") and row["unit"] == "mm"]
+    assert len(rows) == 14
+    for row in rows:
+        assert row["worst"] < 50.0, row
+        if row["group"] == "encoder":
+            assert set(row["told"]) <= ENCODER_FAULTS, row
+
+
+def test_chip_and_virtual_rig_agree(campaign: dict[str, Any]) -> None:
+    assert worst(campaign, "500 turns") == 500
+    assert worst(campaign, "chip beside virtual rig") >= 50
+    assert worst(campaign, "two processes") == 100
+
+
+def test_edges_are_counted(campaign: dict[str, Any]) -> None:
+    assert worst(campaign, "40,000 a second, armed") == 0
+
+
+def test_campaign_goes_on_and_refuses_another_one(
+    campaign: dict[str, Any], command_line: Callable[..., Completed], folder: Path
+) -> None:
+    before = (folder / "campaign.json").read_text()
+    again = command_line("firmware", "campaign", "--short", "--json", "--out", folder)
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["trials"] == campaign["trials"]
+    kept = (folder / "campaign.json").read_text()
+    other = command_line("firmware", "campaign", "--short", "--seed", 1, "--out", folder)
+    assert other.returncode == 2
+    assert "has seed 0, this would be 1; choose another --out" in other.stderr
+    assert (folder / "campaign.json").read_text() == kept
+    assert json.loads(kept)["trials"] == json.loads(before)["trials"]
+
+
+def test_unknown_word_is_refused(chip_tools: None, command_line: Callable[..., Completed], tmp_path: Path) -> None:
+    done = command_line("firmware", "campaign", "--only", "nonsense", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "no such trial; groups are balance, stop" in done.stderr
+
+
+def test_size_tells_what_the_running_chip_takes(chip_tools: None, command_line: Callable[..., Completed]) -> None:
+    done = command_line("firmware", "size", "--json")
+    assert done.returncode == 0, done.stderr
+    chip = json.loads(done.stdout)["chip"]
+    assert 600 < chip["stack_free_bytes"] < 1100
+    assert 5.0 < chip["longest_interrupt_us"] < 20.0
+    assert chip["longest_tick_us"] < 900
+    assert chip["longest_drive_us"] < 600
+    assert chip["missed_ticks"] == 0
+    assert 0.05 < chip["busy_share"] < 0.5

@@ -1,0 +1,124 @@
+"""The emulated chip: what is missing or wrong is one line, and a guessed step changes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cartpole_robot.campaign.bench import WatchedBoard, quickly_homing
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.avr import AvrRig
+from cartpole_robot.runtime import start_rollout
+from firmware_bridge import build, emulator
+from firmware_bridge.emulator import EmulatedChip, check_image, current_image
+from firmware_bridge.errors import BridgeError
+from tests.conftest import Completed
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def compiler(folder: Path, text: str) -> None:
+    """A `cc` that says `text` and fails."""
+    program = folder / "bin" / "cc"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{text}' >&2\nexit 1\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def test_missing_simavr_names_its_package(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler(empty_cache, "emulator.c:9:10: fatal error: simavr/avr_adc.h: No such file or directory")
+    monkeypatch.setenv("PATH", f"{empty_cache / 'bin'}:{os.environ['PATH']}")
+    with pytest.raises(BridgeError, match=r"simavr is not installed: apt install libsimavr-dev"):
+        emulator.emulator_program()
+
+
+def test_missing_compilers_name_their_packages(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(empty_cache))
+    with pytest.raises(BridgeError, match=r"no C compiler found; install one: apt install gcc"):
+        emulator.emulator_program()
+    with pytest.raises(BridgeError, match=r"avr-gcc not found; install it: apt install gcc-avr avr-libc"):
+        current_image()
+
+
+def test_other_images_are_refused_by_name(chip_tools: None, tmp_path: Path) -> None:
+    content = current_image().read_bytes()
+    mark = content.index(build._MARK) + len(build._MARK)
+    images = {
+        "other-chip": (content.replace(b"atmega328p", b"atmega2560"), "built for an atmega2560, expected atmega328p"),
+        "other-hash": (
+            content[:mark] + b"\x01\x02\x03\x04" + content[mark + 4 :],
+            "speaks 0201, host .*: build it anew",
+        ),
+        "no-firmware": (Path("/bin/true").read_bytes(), "not a firmware.elf of this program"),
+        "empty": (b"", "not a firmware.elf of this program"),
+    }
+    for name, (image, told) in images.items():
+        path = tmp_path / name
+        path.write_bytes(image)
+        with pytest.raises(BridgeError, match=told):
+            check_image(path)
+    with pytest.raises(BridgeError, match="no such file; build one: cartpole-robot firmware build"):
+        check_image(tmp_path / "nothing")
+
+
+def step_on(rig: AvrRig) -> None:
+    for _ in range(3):
+        rig.step(0.0)
+
+
+def test_killed_emulator_ends_the_episode_by_name(chip_tools: None) -> None:
+    rig = AvrRig(quickly_homing(load_cart("diy_arduino")))
+    try:
+        start_rollout(rig, 0)
+        os.kill(rig.chip.process_id, signal.SIGKILL)
+        with pytest.raises(RigError, match=r"the emulated chip has ended \(signal 9\); begin anew"):
+            step_on(rig)
+    finally:
+        rig.close()
+        rig.close()
+
+
+def test_emulator_ends_with_its_world(chip_tools: None) -> None:
+    chip = EmulatedChip()
+    process = chip.process_id
+    chip.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..., Completed], tmp_path: Path) -> None:
+    rig = f"avr:{tmp_path / 'nothing.elf'}"
+    done = command_line("record", "lqr", "--cart", "diy_arduino", "--rig", rig, "--out", tmp_path / "out.parquet")
+    assert done.returncode in (1, 2)
+    assert "no such file; build one: cartpole-robot firmware build" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_guessed_steps_change_nothing(chip_tools: None) -> None:
+    """Beside a board that cannot be asked in two halves: the same bytes, the same plant to the last bit."""
+    found = []
+    for is_guessing in (True, False):
+        rig = AvrRig(quickly_homing(load_cart("diy_arduino")))
+        if not is_guessing:
+            rig.virtual_cart.board = WatchedBoard(rig.chip)
+        measured = start_rollout(rig, 4)
+        controller = regulator_of(rig.cart)
+        states = []
+        for _ in range(150):
+            measured = rig.step(controller.duty(np.array(measured.state())))
+            states.append(rig.true_state())
+        found.append((states, rig.telemetry_sha256))
+        rig.close()
+    assert found[0] == found[1]
