@@ -24,7 +24,8 @@ FAULTS = {
     "POLE_STUCK": "the pole does not swing; is it stuck upright, held, or its encoder not connected?",
     "POLE_PERIOD": "the pole does not swing in its natural period about where it hung; check pole length and hinge, "
     "and that it hung freely when homing began",
-    "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B",
+    "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B; "
+    "if it came while balancing, check them: one may be loose",
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "
     "lower firmware.travel_limit_m",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
