@@ -80,7 +80,7 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         "--cart", metavar="NAME|FILE", help="which cart (default: the policy's own; with lqr diy_arduino)"
     )
     campaign.add_argument("--image", type=Path, metavar="ELF", help="this image instead of the package's firmware")
-    campaign.add_argument("--short", action="store_true", help="each fault once or twice, in half a minute")
+    campaign.add_argument("--short", action="store_true", help="each fault once or twice, in a minute")
     campaign.add_argument(
         "--only",
         nargs="+",
@@ -135,7 +135,9 @@ def _size(arguments: argparse.Namespace) -> int:
         except BridgeError as error:
             missing = str(error)
         else:
-            chip = _chip_record(built.elf)
+            from cartpole_robot.campaign.figures import chip_figures
+
+            chip = dataclasses.asdict(chip_figures(built.elf))
     if arguments.json:
         print(json.dumps({**_figures(built), "chip": chip, "missing": missing}, indent=2))
         return 0
@@ -153,12 +155,6 @@ def _size(arguments: argparse.Namespace) -> int:
     print("\n".join(f"  {name:<12} {value}" for name, value in rows.items()))
     print("  (homed, balanced for 10 s, and 40,000 encoder edges a second while armed, on the emulated chip)")
     return 0
-
-
-def _chip_record(elf: Path) -> dict[str, float]:
-    from cartpole_robot.campaign.figures import chip_figures
-
-    return dataclasses.asdict(chip_figures(elf))
 
 
 def _campaign(arguments: argparse.Namespace) -> int:

@@ -47,6 +47,7 @@ PROTOCOL_HASH: int
 MAILBOX_BYTES: int
 PULSE_PERIOD: int
 
+def pulses_of(duty_q15: int, /) -> int: ...
 def encode_frame(message: bytes, /) -> bytes: ...
 
 class FrameDecoder:

@@ -49,15 +49,21 @@ def make_network(seed: int, *, inputs: int = 4, hidden: int = 100, outputs: int 
     )
 
 
+def need(is_there: bool, what: str) -> None:
+    """Skip without the tool, but fail where continuous integration should have it."""
+    if not is_there:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+
+
+def need_compiler() -> None:
+    need(shutil.which("avr-gcc") is not None, "avr-gcc")
+
+
 @pytest.fixture(scope="session")
 def chip_tools() -> None:
-    """Skip where the chip's compiler or emulator is missing; fail where continuous integration should have it."""
-    for what, is_there in (
-        ("avr-gcc", shutil.which("avr-gcc") is not None),
-        ("libsimavr-dev", Path("/usr/include/simavr/sim_avr.h").is_file()),
-    ):
-        if not is_there:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+    """The chip's compiler and its emulator."""
+    need_compiler()
+    need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
 
 
 @pytest.fixture(scope="session")

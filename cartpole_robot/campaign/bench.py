@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from cartpole_robot.controllers import Controller, choose_controller
 from cartpole_robot.firmware_limits import encoders_and_settings
 from cartpole_robot.params import CartParams
@@ -18,16 +16,16 @@ from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.runtime import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
-from firmware_bridge._host import PULSE_PERIOD
+from cartpole_robot.task import observation
+from firmware_bridge._host import pulses_of
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import RefusedError
-from firmware_bridge.link import Link
+from firmware_bridge.link import CartSays, Link
 
 WATCHED_MS = 1000  # after the rig has stopped
 _DUTY_ONE = 32767
 _OFF = (None, 0)
 _HOLD_MS = 450  # a hand takes 400
-_EXTERNAL = 2  # enum reset_cause
 
 
 class Moment(NamedTuple):
@@ -46,8 +44,8 @@ class Moment(NamedTuple):
 class WatchedBoard:
     """The chip, with a note of every millisecond while it is watched, and with orders for one to come.
 
-    Implements `cartpole_robot.simulation.virtual_cart.Board`. `turn`, where it is set, is called with the number of
-    each millisecond and returns counts to be added to both encoders: a hand that spins them.
+    Implements `cartpole_robot.simulation.virtual_cart.Board`. `turn`, where it is set, is called in each
+    millisecond and returns counts to be added to both encoders: a hand that spins them.
     """
 
     def __init__(self, chip: EmulatedChip) -> None:
@@ -55,7 +53,7 @@ class WatchedBoard:
         self.moments: list[Moment] = []
         self.time_ms = 0
         self.is_watched = False
-        self.turn: Callable[[int], int] | None = None
+        self.turn: Callable[[], int] | None = None
         self._chip = chip
         self._tick = chip.tick
         self._due: tuple[int, Callable[[], object]] | None = None
@@ -87,7 +85,7 @@ class WatchedBoard:
         """One millisecond."""
         self.time_ms += 1
         if self.turn is not None:
-            turned = self.turn(self.time_ms)
+            turned = self.turn()
             cart_counts, pole_counts = cart_counts + turned, pole_counts + turned
         pulses = self._tick(cart_counts, pole_counts, inputs, supply_mv)
         if self.is_watched:
@@ -100,14 +98,13 @@ class WatchedBoard:
 class Struck:
     """What came of one strike: the rig's last word, ms until the motor was off for good, mm the cart went until then.
 
-    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `rest_mm` is how far the cart
-    went until it stood. `told` is None where the rig went on.
+    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `told` is None where the rig
+    went on.
     """
 
     told: str | None
     off_ms: int
     travel_mm: float
-    rest_mm: float
 
     @property
     def fault(self) -> str:
@@ -171,10 +168,14 @@ class Bench:
         self.mend()
         if self._starts_anew:
             self._starts_anew = False
-            self.chip.restart(_EXTERNAL)
+            self.restart("EXTERNAL")
         self._measured = start_rollout(self.rig, seed)
         self._asked.clear()
         self.controller.reset()
+
+    def restart(self, cause: str) -> None:
+        """Reset the chip by that `enum reset_cause`."""
+        self.chip.restart(int(self.link.protocol.enums["reset_cause"][cause]))
 
     def start_anew(self) -> None:
         """Before the next episode the chip will be reset: its session is another one, and it homes."""
@@ -199,7 +200,7 @@ class Bench:
     def balance(self, turns: int) -> int:
         """Turns survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
         for turn in range(turns):
-            duty = self.controller.duty(np.array(self._measured.state()))
+            duty = self.controller.duty(observation(self._measured))
             self._asked.add(duty)
             self._measured = self.rig.step(duty)
             if not self.rig.is_running:
@@ -232,21 +233,13 @@ class Bench:
         driven = [moment.time_ms for moment in moments if moment.pulses not in _OFF]
         off_at_ms = driven[-1] + 1 if driven else at_ms
         begin_counts = moments[0].cart_counts
-        until_off = [moment for moment in moments if moment.time_ms <= off_at_ms]
+        farthest = max(abs(moment.cart_counts - begin_counts) for moment in moments if moment.time_ms <= off_at_ms)
         self.board.is_watched = False
-        return Struck(
-            told=told,
-            off_ms=off_at_ms - at_ms,
-            travel_mm=self._farthest_mm(until_off, begin_counts),
-            rest_mm=self._farthest_mm(moments, begin_counts),
-        )
-
-    def _farthest_mm(self, moments: list[Moment], begin_counts: int) -> float:
-        return max(abs(moment.cart_counts - begin_counts) for moment in moments) * self._mm_per_count
+        return Struck(told=told, off_ms=off_at_ms - at_ms, travel_mm=farthest * self._mm_per_count)
 
     def command_once(self) -> None:
         """Answer the last measurement, and wait for nothing."""
-        self.rig.command(self.controller.duty(np.array(self._measured.state())))
+        self.rig.command(self.controller.duty(observation(self._measured)))
 
     def watch_duties(self, turns: int) -> tuple[int, str | None, bool]:
         """As `survive`, and whether the bridge drove a duty that nobody had asked for."""
@@ -268,23 +261,36 @@ class Bench:
         self.cart.grab(self.cart.true_state()._replace(cart_speed_m_s=0.0, pole_speed_rad_s=0.0))
         self.pass_ms(_HOLD_MS)
         self.board.watch()
-        self.link.forget_states()
-        state = self.link.newest_state(self.link.transport.clock() + 0.1)
+        state = self._new_state()
         self.board.is_watched = False
-        if state is None:
-            raise RigError("the chip does not tell its state any more")
         moment = next(moment for moment in self.board.moments if moment.time_us == state["time_us"])
         return (
             state["cart_counts"] - moment.cart_counts,
             (state["pole_counts"] - moment.pole_counts) % self._counts_per_turn,
         )
 
+    def begin_counted(self, seed: int) -> tuple[int, int]:
+        """As `begin`, with the `count_offsets` at the outset."""
+        self.begin(seed)
+        offsets = self.count_offsets()
+        self.begin(seed)
+        return offsets
+
+    def counts_lost(self, before: tuple[int, int]) -> int:
+        """By how much the worse of the two `count_offsets` is another one than `before`. Ends the episode."""
+        return max(abs(now - then) for now, then in zip(self.count_offsets(), before, strict=True))
+
     def told_fault(self) -> str:
         """The name of the fault that the firmware tells now."""
         self.pass_ms(20)
+        return self.link.protocol.enums["fault"](self._new_state()["fault"]).name
+
+    def _new_state(self) -> CartSays:
         self.link.forget_states()
         state = self.link.newest_state(self.link.transport.clock() + 0.1)
-        return "" if state is None else self.link.protocol.enums["fault"](state["fault"]).name
+        if state is None:
+            raise RigError("the chip does not tell its state any more")
+        return state
 
     def pass_ms(self, milliseconds: int) -> None:
         """Let the cart live on by itself."""
@@ -303,10 +309,8 @@ class Bench:
 
 
 def _pulses(duty: float) -> int:
-    """What the bridge drives of `PULSE_PERIOD` for a duty in [-1, 1], sent as a 15-bit fraction and rounded again."""
-    size = abs(round(max(-1.0, min(1.0, duty)) * _DUTY_ONE))
-    pulses = (size * 2 * PULSE_PERIOD + _DUTY_ONE - 1) >> 16  # pulses.h
-    return pulses if duty > 0.0 else -pulses
+    """What the bridge drives of `PULSE_PERIOD` for a duty in [-1, 1] that has been sent as a 15-bit fraction."""
+    return pulses_of(round(max(-1.0, min(1.0, duty)) * _DUTY_ONE))
 
 
 def in_short(told: str | None) -> str:

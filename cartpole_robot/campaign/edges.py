@@ -23,7 +23,7 @@ class Spin:
         self._per_ms = per_ms
         self._is_ending = False
 
-    def __call__(self, time_ms: int) -> int:
+    def __call__(self) -> int:
         """Where it is a millisecond later."""
         if self._is_ending and self.counts == 0:
             return 0
@@ -65,9 +65,7 @@ def edge_trials() -> list[Trial]:
 
 def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Outcome:
     """A second of it, both encoders alike, before an armed cart that a hand holds and a host that asks for nothing."""
-    bench.begin(seed := rng.randrange(1_000_000))
-    before = bench.count_offsets()
-    bench.begin(seed)
+    before = bench.begin_counted(rng.randrange(1_000_000))
     link = bench.link
     missed = link.health()["missed_ticks"]
     bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
@@ -90,7 +88,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
         bench.start_anew()
         return Outcome(is_good=not is_exact and bench.cart.drive in (None, 0.0), told=told, figure=0.0)
     missed = link.health()["missed_ticks"] - missed
-    lost = max(abs(now - then) for now, then in zip(bench.count_offsets(), before, strict=True))
+    lost = bench.counts_lost(before)
     if lost:
         bench.start_anew()
     is_as_if_nothing = lost == 0 and missed == 0 and told == "goes on"

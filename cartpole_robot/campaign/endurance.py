@@ -11,16 +11,15 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
 from cartpole_robot.controllers import Controller
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.runtime import run_rollout, start_rollout
 from cartpole_robot.signals import Measurement
+from cartpole_robot.task import observation
 
 EPISODE_TURNS = 500
 LONG_TURNS = 15_000
@@ -122,7 +121,7 @@ def _turns_of(rig: VirtualRig, controller: Controller, seed: int, turns: int) ->
     controller.reset()
     for _ in range(turns):
         found.append(_Turn(measured.cart_counts, measured.pole_counts, measured.applied_duty))
-        measured = rig.step(controller.duty(np.array(measured.state())))
+        measured = rig.step(controller.duty(observation(measured)))
         if not rig.is_running:
             break
     return found
@@ -155,7 +154,7 @@ def telemetry_of(subject: Subject, seed: int) -> str:
     cart, controller = subject.open()
     rig = AvrRig(cart, image=subject.image)
     try:
-        _turns_of(rig, controller, seed, _BYTES_TURNS)
+        run_rollout(rig, controller, start_rollout(rig, seed), max_turns=_BYTES_TURNS)
         return rig.telemetry_sha256
     finally:
         rig.close()
@@ -178,14 +177,13 @@ def _speed(bench: Bench, rng: random.Random) -> Outcome:
     cart, controller = bench.subject.open()
     rig = AvrRig(cart, image=bench.subject.image)
     try:
-        measured = start_rollout(rig, rng.randrange(1_000_000))
+        first = start_rollout(rig, rng.randrange(1_000_000))
         began = time.perf_counter()
-        for _ in range(SPEED_TURNS):
-            measured = rig.step(controller.duty(np.array(measured.state())))
+        turns = run_rollout(rig, controller, first, max_turns=SPEED_TURNS).turns
         took_s = time.perf_counter() - began
     finally:
         rig.close()
-    times = SPEED_TURNS * cart.timing.control_period_s / took_s
+    times = turns * cart.timing.control_period_s / took_s
     return Outcome(is_good=times >= TIMES_REAL_TIME, told="measured", figure=times)
 
 
@@ -200,9 +198,7 @@ def _hours(bench: Bench, rng: random.Random) -> Outcome:
     with Bench(bench.subject) as own, progress_bar(parts, f"{ENDURANCE_H:g} hours", "part", quiet=True) as bar:
         turns = round(3600.0 * ENDURANCE_H / own.cart_params.timing.control_period_s / parts)
         processes = (os.getpid(), own.chip.process_id)
-        own.begin(seed := rng.randrange(1_000_000))
-        before, missed = own.count_offsets(), own.link.health()["missed_ticks"]
-        own.begin(seed)
+        before, missed = own.begin_counted(rng.randrange(1_000_000)), own.link.health()["missed_ticks"]
         first_kb = [0, 0]
         survived, told = 0, None
         for part in range(parts):

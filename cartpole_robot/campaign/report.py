@@ -195,7 +195,7 @@ def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
             worst = next((what for what in point.told if what != "goes on"), None)
             if worst is not None and point.good == 0 and abs(point.size) == max(abs(size) for size in sizes):
                 panel.annotate(
-                    worst.split(":")[0],
+                    worst,
                     (point.size, 0),
                     xytext=(0, 8),
                     textcoords="offset points",

@@ -208,13 +208,10 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
     episodes = EPISODES
     if request.is_short:
         sizes, episodes = (curve.must_bear, max(curve.sizes)), 1
-    runs = ((size, curve.run(bench, rng, size)) for size in sizes for _ in range(episodes))
-    by_size: dict[float, list[Outcome]] = {size: [] for size in sizes}
-    with progress_bar(len(sizes) * episodes, curve.name, "episode", quiet=True) as bar:
-        for size, outcome in runs:
-            by_size[size].append(outcome)
-            bar.update()
-    return curve_of(curve, [point_of(size, outcomes) for size, outcomes in by_size.items()])
+    runs = (curve.run(bench, rng, size) for size in sizes for _ in range(episodes))
+    outcomes, _ = _outcomes(curve.name, len(sizes) * episodes, runs)
+    points = [point_of(size, outcomes[k * episodes : (k + 1) * episodes]) for k, size in enumerate(sizes)]
+    return curve_of(curve, points)
 
 
 def _run_killed(request: CampaignRequest) -> Row:

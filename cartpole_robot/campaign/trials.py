@@ -13,7 +13,6 @@ from firmware_bridge.faults import FAULTS
 
 WATCHDOG_MS = 20
 MOST_TRAVEL_MM = 50.0
-POWER_ON, EXTERNAL, BROWN_OUT, WATCHDOG = 1, 2, 4, 8
 CART_CUT = ("CART_STUCK", "POLARITY")  # one channel alone counts to and fro: either is what is seen
 POLE_CUT = ("POLE_STILL", "POLE_SIGN")
 CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
@@ -97,7 +96,7 @@ def _stopping() -> list[Trial]:
                 unit="ms",
                 count=50,
                 short_count=2,
-                run=_restarting(lambda bench, program=program: bench.chip.hang(program), WATCHDOG_MS, WATCHDOG),  # type: ignore[misc]
+                run=_restarting(lambda bench, program=program: bench.chip.hang(program), WATCHDOG_MS, "WATCHDOG"),  # type: ignore[misc]
             )
             for name, program in (("program hangs", True), ("tick interrupt lost", False))
         ),
@@ -109,9 +108,9 @@ def _stopping() -> list[Trial]:
                 unit="ms",
                 count=50,
                 short_count=1,
-                run=_restarting(lambda bench, cause=cause: bench.chip.restart(cause), 0, cause),  # type: ignore[misc]
+                run=_restarting(lambda bench, cause=cause: bench.restart(cause), 0, cause),  # type: ignore[misc]
             )
-            for name, cause in (("power", POWER_ON), ("reset pin", EXTERNAL), ("brown-out", BROWN_OUT))
+            for name, cause in (("power", "POWER_ON"), ("reset pin", "EXTERNAL"), ("brown-out", "BROWN_OUT"))
         ),
     ]
 
@@ -138,7 +137,7 @@ def _silence(bench: Bench, rng: random.Random) -> Outcome:
 
 
 def _restarting(
-    strike: Callable[[Bench], object], most_ms: int, cause: int
+    strike: Callable[[Bench], object], most_ms: int, cause: str
 ) -> Callable[[Bench, random.Random], Outcome]:
     """A strike that resets the chip: the motor must be off in time, and nobody may mistake the new session."""
 
@@ -163,7 +162,7 @@ def _restarting(
             and ignores_old
             and "BAD_SESSION" in refusal
             and hello["session"] != before
-            and hello["reset_cause"] == cause
+            and hello["reset_cause"] == link.protocol.enums["reset_cause"][cause]
         )
         bench.start_anew()
         return Outcome(is_good=is_good, told=told, figure=float(struck.off_ms))
@@ -235,14 +234,11 @@ def _harmless_spikes(channel: int) -> Callable[[Bench, random.Random], Outcome]:
     """A spike on one channel is a step there and back, unless the other channel has an edge in between."""
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
-        seed = rng.randrange(1_000_000)
-        bench.begin(seed)
-        before, health = bench.count_offsets(), bench.link.health()
-        bench.begin(seed)
+        before, health = bench.begin_counted(rng.randrange(1_000_000)), bench.link.health()
         bench.wire(spiked=channel, spikes=2)
         _, told = bench.survive(500)
         bench.chip.wire()
-        off = max(abs(now - then) for now, then in zip(bench.count_offsets(), before, strict=True))
+        off = bench.counts_lost(before)
         after = bench.link.health()
         is_told = any(after[name] > health[name] for name in ("cart_illegal", "pole_illegal"))
         return Outcome(is_good=told is None and (off == 0 or is_told), told=told or "goes on", figure=float(off))

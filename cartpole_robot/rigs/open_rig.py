@@ -21,7 +21,8 @@ AVR = "avr:"
 
 def check_rig_name(rig: str) -> None:
     """Nothing for the name of a rig; raises `UsageError` for another."""
-    if rig not in RIG_NAMES[:3] and not any(rig.startswith(prefix) and rig != prefix for prefix in (SERIAL, AVR)):
+    is_port = rig.startswith(SERIAL) and rig != SERIAL
+    if rig not in ("sim", "virtual") and not _is_chip(rig) and not is_port:
         raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
@@ -45,10 +46,10 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
         from cartpole_robot.rigs.virtual import VirtualRig
 
         return VirtualRig(cart, randomization)
-    if rig == "avr" or rig.startswith(AVR):
+    if _is_chip(rig):
         from cartpole_robot.rigs.avr import AvrRig
 
-        return AvrRig(cart, randomization, image=Path(rig.removeprefix(AVR)) if rig != "avr" else None)
+        return AvrRig(cart, randomization, image=_image(rig))
     if randomization is not None:
         raise UsageError(f"rig {rig!r}: nobody can draw the parameters of a real cart; use sim, virtual or avr")
     from cartpole_robot.rigs.serial import SerialRig
@@ -63,8 +64,17 @@ def open_board(rig: str) -> AbstractContextManager[Board | None]:
     """
     if rig == "virtual":
         return nullcontext()
-    if rig != "avr" and not (rig.startswith(AVR) and rig != AVR):
+    if not _is_chip(rig):
         raise UsageError(f"rig {rig!r} has no simulated cart with a firmware; expected virtual, avr or avr:ELF")
     from firmware_bridge.emulator import EmulatedChip
 
-    return EmulatedChip(Path(rig.removeprefix(AVR)) if rig != "avr" else None)
+    return EmulatedChip(_image(rig))
+
+
+def _is_chip(rig: str) -> bool:
+    return rig == "avr" or (rig.startswith(AVR) and rig != AVR)
+
+
+def _image(rig: str) -> Path | None:
+    """The ELF file that a chip's name has behind it; None: the package's own firmware."""
+    return Path(rig.removeprefix(AVR)) if rig != "avr" else None

@@ -140,14 +140,13 @@ class SimulatedCart:
                 return steps
             held_n = self._held_n()
             guessed = step(drive)
-            next_drive, is_over = drive, True
+            is_guess_right = False
             try:
                 next_drive = end()
-                is_over = False
+                is_guess_right = next_drive == drive
             except StopIteration:
                 return steps
             finally:
-                is_guess_right = next_drive == drive and not is_over
                 if not is_guess_right:
                     plant.place(State(cart[0], speed, pole[0], pole[1]))
                     self._hold(held_n)

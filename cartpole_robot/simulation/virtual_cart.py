@@ -177,24 +177,22 @@ class VirtualCart:
         board = self._board
         has_sent, take, surroundings, driven = board.has_sent, self._take, self._surroundings, self._driven
 
-        def tick(cart_counts: int, pole_counts: int) -> float | None:
+        def answered(pulses: int | None) -> float | None:
             nonlocal sent
-            drive = driven(board.tick(*surroundings(cart_counts, pole_counts)))
+            drive = driven(pulses)
             if has_sent():
                 sent = take()
                 raise StopIteration
             return drive
+
+        def tick(cart_counts: int, pole_counts: int) -> float | None:
+            return answered(board.tick(*surroundings(cart_counts, pole_counts)))
 
         def begin(cart_counts: int, pole_counts: int) -> None:
             parallel.begin_tick(*surroundings(cart_counts, pole_counts))
 
         def end() -> float | None:
-            nonlocal sent
-            drive = driven(parallel.end_tick())
-            if has_sent():
-                sent = take()
-                raise StopIteration
-            return drive
+            return answered(parallel.end_tick())
 
         if most_ms > 1 and self._parallel is not None:
             parallel = self._parallel

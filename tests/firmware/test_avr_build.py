@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from firmware_bridge._host import CartEstimator, FrameDecoder, encode_frame
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
+from tests.conftest import need_compiler
 
-IN_CI = os.environ.get("CI") == "true"
 PROTOCOL = read_protocol()
 STATE, MODE, FAULT = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault"))
 LEFT, RIGHT, ESTOP = 1, 2, 4
@@ -50,15 +49,9 @@ LIMITS = {
 Completed = subprocess.CompletedProcess[str]
 
 
-def need(is_there: bool, what: str) -> None:
-    """Skip without the tool, but fail where continuous integration should have it."""
-    if not is_there:
-        (pytest.fail if IN_CI else pytest.skip)(f"{what} is not installed")
-
-
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> build.FirmwareImage:
-    need(shutil.which("avr-gcc") is not None, "avr-gcc")
+    need_compiler()
     return build.build_firmware(tmp_path_factory.mktemp("firmware") / "new" / "folder")
 
 
@@ -99,8 +92,7 @@ class Chip:
 
 
 @pytest.fixture
-def chip(image: build.FirmwareImage) -> Iterator[Chip]:
-    need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
+def chip(chip_tools: None, image: build.FirmwareImage) -> Iterator[Chip]:
     made = Chip(image.elf)
     made.step(milliseconds=30)  # the start, and a session number written to the EEPROM
     yield made

@@ -324,6 +324,7 @@ static PyTypeObject int16_policy_type = {
 };
 
 static PyMethodDef functions[] = {
+    {"pulses_of", duty_pulses, METH_O, "pulses_of(duty_q15): cycles of PULSE_PERIOD that the bridge drives, with the duty's sign (pulses.h)."},
     {"encode_frame", encode_frame, METH_O, "encode_frame(message): the frame that carries it (framing.c)."},
     {NULL, NULL, 0, NULL},
 };

@@ -62,6 +62,12 @@ static int read_number(PyObject *source, long *number)
     return *number == -1 && PyErr_Occurred() != NULL ? -1 : 0;
 }
 
+static long signed_pulses(int16_t duty_q15)
+{
+    const long pulses = pulses_of(duty_q15);
+    return duty_q15 < 0 ? -pulses : pulses;
+}
+
 static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
     firmware_object *self = (firmware_object *)object;
@@ -93,8 +99,7 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     app_tell(&self->app);
     if (motor.duty_q15 == 0 && !motor.brake)
         Py_RETURN_NONE;
-    const long pulses = pulses_of(motor.duty_q15);
-    return PyLong_FromLong(motor.duty_q15 < 0 ? -pulses : pulses);
+    return PyLong_FromLong(signed_pulses(motor.duty_q15));
 }
 
 static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
@@ -205,6 +210,17 @@ PyTypeObject firmware_type = {
 };
 
 /* ---- framing, for the host's end of the line ---- */
+
+PyObject *duty_pulses(PyObject *module, PyObject *duty_q15)
+{
+    (void)module;
+    long number;
+    if (read_number(duty_q15, &number) < 0)
+        return NULL;
+    if (number < -PROTOCOL_DUTY_ONE || number > PROTOCOL_DUTY_ONE)
+        return PyErr_Format(PyExc_ValueError, "a duty of %ld, expected at most %d either way", number, PROTOCOL_DUTY_ONE);
+    return PyLong_FromLong(signed_pulses((int16_t)number));
+}
 
 PyObject *encode_frame(PyObject *module, PyObject *message)
 {

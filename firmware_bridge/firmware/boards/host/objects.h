@@ -10,5 +10,6 @@ extern PyTypeObject frame_decoder_type;
 extern PyTypeObject mailbox_type;
 
 PyObject *encode_frame(PyObject *module, PyObject *message);
+PyObject *duty_pulses(PyObject *module, PyObject *duty_q15);
 
 #endif
