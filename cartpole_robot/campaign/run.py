@@ -208,7 +208,9 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
     episodes = EPISODES
     if request.is_short:
         sizes, episodes = (curve.must_bear, max(curve.sizes)), 1
-    runs = (curve.run(bench, rng, size) for size in sizes for _ in range(episodes))
+    seeds = [rng.randrange(1_000_000) for _ in range(episodes)]
+    bench.start_anew()  # what was tried before is no part of it
+    runs = (curve.run(bench, seed, size) for size in sizes for seed in seeds)
     outcomes, _ = _outcomes(curve.name, len(sizes) * episodes, runs)
     points = [point_of(size, outcomes[k * episodes : (k + 1) * episodes]) for k, size in enumerate(sizes)]
     return curve_of(curve, points)

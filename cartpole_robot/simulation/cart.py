@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
 from cartpole_robot.cart_parts import Encoders, Friction
 from cartpole_robot.params import CartParams
@@ -17,6 +17,16 @@ from cartpole_robot.simulation.plant import Plant
 _STANDING_M_S = 1e-9  # dry friction stops a cart exactly, up to the last bits
 
 OnCounts = Callable[[int, int], object]
+
+
+class _Guess(NamedTuple):
+    """A step that the plant has taken before anybody said under which drive; what it led to, and the way back."""
+
+    drive: float | None
+    cart: tuple[float, float]
+    pole: tuple[float, float]
+    before: State
+    held_n: float
 
 
 class SimulatedCart:
@@ -36,6 +46,7 @@ class SimulatedCart:
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._speed_m_s = 0.0
+        self._guess: _Guess | None = None
 
     def _take(self, cart: CartParams) -> None:
         self._cart = cart
@@ -47,11 +58,13 @@ class SimulatedCart:
 
         Raises ValueError as `plant.equivalent_body` does.
         """
+        self._take_back()
         self._plant.change(cart.pole_cart, _in_engine(cart.friction))
         self._take(cart)
 
     def place(self, state: State) -> tuple[int, int]:
         """Put cart and pole at `state`, motor without current; returns (cart counts, pole counts) there."""
+        self._guess = None
         self._plant.place(state)
         self._hold(0.0)
         self._speed_m_s = state.cart_speed_m_s
@@ -65,6 +78,7 @@ class SimulatedCart:
         one control period. Raises ValueError or OverflowError when the physics has no finite answer, which no count
         can show.
         """
+        self._take_back()
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -88,6 +102,7 @@ class SimulatedCart:
         with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end here. Raises
         else as `run` does.
         """
+        self._take_back()
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -119,7 +134,7 @@ class SimulatedCart:
         `begin` is called after each step with (cart counts, pole counts); `end` returns the drive of the next, or
         raises StopIteration. A step that was guessed wrong is taken back, exactly: every figure is `run_under`'s.
         """
-        plant, force, hold_or_release = self._plant, self._force, self._plant.hold_or_release
+        advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
         speed = self._speed_m_s
@@ -127,10 +142,16 @@ class SimulatedCart:
         def step(drive: float | None) -> Any:
             if has_stiction:
                 hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
-            return plant.advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
+            return advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
 
         steps = 1
-        cart, pole = step(drive)
+        guess = self._guess
+        if guess is not None and guess.drive == drive:
+            cart, pole = guess.cart, guess.pole
+            self._guess = None
+        else:
+            self._take_back()
+            cart, pole = step(drive)
         while True:
             speed = self._speed_m_s = cart[1]
             begin(floor(cart[0] * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
@@ -139,26 +160,31 @@ class SimulatedCart:
                     end()
                 return steps
             held_n = self._held_n()
-            guessed = step(drive)
-            is_guess_right = False
+            next_cart, next_pole = step(drive)
+            self._guess = _Guess(drive, next_cart, next_pole, State(cart[0], speed, pole[0], pole[1]), held_n)
             try:
                 next_drive = end()
-                is_guess_right = next_drive == drive
             except StopIteration:
-                return steps
-            finally:
-                if not is_guess_right:
-                    plant.place(State(cart[0], speed, pole[0], pole[1]))
-                    self._hold(held_n)
-            if is_guess_right:
-                cart, pole = guessed
+                return steps  # whoever goes on may find it right
+            if next_drive == drive:
+                cart, pole = next_cart, next_pole
+                self._guess = None
             else:
                 drive = next_drive
+                self._take_back()
                 cart, pole = step(drive)
             steps += 1
 
+    def _take_back(self) -> None:
+        """Undo the step that was only guessed, if there is one."""
+        if self._guess is not None:
+            self._plant.place(self._guess.before)
+            self._hold(self._guess.held_n)
+            self._guess = None
+
     def state(self) -> State:
         """The true state, which no encoder shows."""
+        self._take_back()
         return self._plant.state()
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ typedef struct {
     world_t next;        /* what goes with the next one */
     uint8_t kept[MAILBOX_LINE_BYTES]; /* bytes that the chip has sent */
     Py_ssize_t kept_length;
+    uint8_t last_taken;  /* of them */
 } mailbox_object;
 
 static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -171,6 +172,8 @@ static PyObject *mailbox_take(PyObject *object, PyObject *unused)
     (void)unused;
     mailbox_object *self = (mailbox_object *)object;
     const Py_ssize_t length = self->kept_length;
+    if (length > 0)
+        self->last_taken = self->kept[length - 1];
     self->kept_length = 0;
     return PyBytes_FromStringAndSize((const char *)self->kept, length);
 }
@@ -179,7 +182,13 @@ static PyObject *mailbox_has_sent(PyObject *object, PyObject *unused)
 {
     (void)unused;
     const mailbox_object *self = (const mailbox_object *)object;
-    return PyBool_FromLong(memchr(self->kept, 0, (size_t)self->kept_length) != NULL);
+    uint8_t before = self->last_taken; /* a frame begins with a 0 too: the end is one that follows something */
+    for (Py_ssize_t k = 0; k < self->kept_length; k++) {
+        if (self->kept[k] == 0 && before != 0)
+            Py_RETURN_TRUE;
+        before = self->kept[k];
+    }
+    Py_RETURN_FALSE;
 }
 
 static PyObject *mailbox_restart(PyObject *object, PyObject *cause)
