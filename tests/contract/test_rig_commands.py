@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -45,11 +46,11 @@ def cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def port(cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`cartpole-robot virtual-cart` in a process of its own."""
-    link = tmp_path_factory.mktemp("port") / "cart"
-    words = ["virtual-cart", "--cart", str(cart_file), "--link", str(link)]
+@contextlib.contextmanager
+def virtual_cart(cart_file: Path, folder: Path, *more: str) -> Iterator[Path]:
+    """The port of `cartpole-robot virtual-cart` in a process of its own."""
+    link = folder / "cart"
+    words = ["virtual-cart", "--cart", str(cart_file), "--link", str(link), *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "cartpole_robot", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -59,6 +60,22 @@ def port(cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     process.send_signal(signal.SIGINT)
     assert process.wait(10.0) == 0
     assert not link.is_symlink(), "the port is taken away with the cart"
+
+
+@pytest.fixture(scope="module")
+def port(cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cart for all of them."""
+    with virtual_cart(cart_file, tmp_path_factory.mktemp("port")) as link:
+        yield link
+
+
+def test_emulated_chip_behind_a_port_passes_for_a_cart(
+    chip_tools: None, cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    with virtual_cart(cart_file, tmp_path, "--rig", "avr") as link:
+        done = command_line("check-rig", "--port", link, "--cart", cart_file, "--arm")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("the rig is fit to be driven\n")
 
 
 def test_check_without_arm_looks_and_moves_nothing(
