@@ -126,18 +126,18 @@ class Link:
         answer = self._request("CFG", dict(limits))
         return answer["limits_crc"]
 
-    def mode(self, name: str) -> CartSays:
-        """The cart's acknowledgement of DISARM, ARM, HOME, CENTRE, CLEAR or ESTOP.
+    def mode(self, name: str, options: int = 0) -> CartSays:
+        """The cart's acknowledgement of DISARM, ARM (with `options` of `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.
 
         Raises `RefusedError` with the cart's reason, and `LinkError`.
         """
-        return self._request("MODE", {"mode": int(self.protocol.enums["mode"][name])})
+        return self._request("MODE", {"mode": int(self.protocol.enums["mode"][name]), "options": options})
 
     def post_mode(self, name: str) -> None:
         """Ask for a mode without waiting for the answer."""
         self._seq = (self._seq + 1) & 0xFF
         mode = int(self.protocol.enums["mode"][name])
-        self._write("MODE", session=self.session or 0, seq=self._seq, mode=mode)
+        self._write("MODE", session=self.session or 0, seq=self._seq, mode=mode, options=0)
 
     def health(self, timeout_s: float = 0.5) -> CartSays:
         """The cart's counters. Raises `LinkError`."""

@@ -62,8 +62,9 @@ class Message:
 class Protocol:
     """What a `protocol.h` declares.
 
-    `constants` by name, `enums` by name (members lose the prefix they share), `messages` by name and `by_type` by type
-    byte; `hash` is 32 bits over the declarations, comments and spacing apart.
+    `constants` by name, `enums` by name (members lose the prefix they share), `records` (packed structures that are no
+    messages) by name, `messages` by name and `by_type` by type byte; `hash` is 32 bits over the declarations, comments
+    and spacing apart.
     """
 
     def __init__(self, text: str) -> None:
@@ -86,11 +87,18 @@ class Protocol:
             return " "
 
         body = re.sub(r"enum (\w+) \{(.*?)\};", take_enum, body, flags=re.DOTALL)
-        body = re.sub(r"typedef struct PACKED \{(.*?)\} (\w+)_message_t;", take_structure, body, flags=re.DOTALL)
+        body = re.sub(r"typedef struct PACKED \{(.*?)\} (\w+)_t;", take_structure, body, flags=re.DOTALL)
         if body.strip():
             raise ProtocolError(f"protocol.h: cannot read {body.strip().splitlines()[0]!r}")
         types = self.enums["message_type"]
-        self.messages = {name.upper(): _message(name.upper(), fields, types) for name, fields in structures}
+        self.records: dict[str, struct.Struct] = {}
+        self.messages: dict[str, Message] = {}
+        for name, fields in structures:
+            if name.endswith("_message"):
+                kind = name.removesuffix("_message").upper()
+                self.messages[kind] = self._message(kind, fields, types)
+            else:
+                self.records[name] = struct.Struct("<" + "".join(code for _, code in self._fields(name, fields)))
         self.by_type = {message.type: message for message in self.messages.values()}
         self.hash = zlib.crc32(self._declarations(structures).encode())
 
@@ -100,6 +108,30 @@ class Protocol:
         if kind is None:
             raise ProtocolError(f"message of unknown type {message[:1].hex() or 'none'}")
         return kind.name, kind.unpack(message)
+
+    def _fields(self, name: str, body: str) -> list[tuple[str, str]]:
+        """Each field of a structure and its code for `struct`; an array of records is one field of bytes."""
+        fields: list[tuple[str, str]] = []
+        for entry in filter(None, (" ".join(part.split()) for part in body.split(";"))):
+            found = re.fullmatch(r"(\w+) (\w+(?:, \w+)*)", entry)
+            array = re.fullmatch(r"(\w+)_t (\w+) ?\[(\w+)\]", entry)
+            if found is not None and found[1] in _CODES:
+                fields += [(field, _CODES[found[1]]) for field in found[2].split(", ")]
+            elif array is not None and array[1] in self.records and array[3] in self.constants:
+                fields.append((array[2], f"{self.records[array[1]].size * self.constants[array[3]]}s"))
+            else:
+                raise ProtocolError(f"protocol.h: {name}: cannot read {entry!r}, expected a fixed-width integer")
+        return fields
+
+    def _message(self, name: str, body: str, types: type[enum.IntEnum]) -> Message:
+        fields = self._fields(name, body)
+        if not fields or fields[0][0] != "type" or name not in types.__members__:
+            raise ProtocolError(
+                f"protocol.h: {name}: begins with {[field for field, _ in fields[:1]]}, expected type, and "
+                f"MESSAGE_{name} in its enum"
+            )
+        codes = "".join(code for _, code in fields)
+        return Message(name, int(types[name]), tuple(field for field, _ in fields[1:]), struct.Struct("<" + codes))
 
     def _declarations(self, structures: list[tuple[str, str]]) -> str:
         """The declarations in one form, whatever their spacing."""
@@ -120,23 +152,6 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
     make: Any = enum.IntEnum  # a type checker wants to see the members of every enum
     kind: type[enum.IntEnum] = make(name, {key.removeprefix(prefix): value for key, value in members.items()})
     return kind
-
-
-def _message(name: str, body: str, types: type[enum.IntEnum]) -> Message:
-    fields: list[str] = []
-    codes: list[str] = []
-    for entry in filter(None, (" ".join(part.split()) for part in body.split(";"))):
-        found = re.fullmatch(r"(\w+) (\w+(?:, \w+)*)", entry)
-        if found is None or found[1] not in _CODES:
-            raise ProtocolError(f"protocol.h: {name}: cannot read {entry!r}, expected a fixed-width integer")
-        for field in found[2].split(", "):
-            fields.append(field)
-            codes.append(_CODES[found[1]])
-    if not fields or fields[0] != "type" or name not in types.__members__:
-        raise ProtocolError(
-            f"protocol.h: {name}: begins with {fields[:1]}, expected type, and MESSAGE_{name} in its enum"
-        )
-    return Message(name, int(types[name]), tuple(fields[1:]), struct.Struct("<" + "".join(codes)))
 
 
 def header_text() -> str:

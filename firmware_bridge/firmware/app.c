@@ -124,8 +124,18 @@ static void send_health(app_t *app)
         .stack_free = app->board.stack_free,
         .cart_illegal = app->cart_illegal_sum,
         .pole_illegal = app->pole_illegal_sum,
+        .late_commands = app->late_commands,
     };
     send(app, &health, sizeof health);
+}
+
+static void send_trace(app_t *app)
+{
+    app->trace.type = MESSAGE_TRACE;
+    app->trace.supply_mv = app->inputs.supply_mv;
+    app->trace.heat = safety_warmth(&app->safety);
+    send(app, &app->trace, sizeof app->trace);
+    app->trace.count = 0;
 }
 
 /* ---- receiving ---- */
@@ -146,7 +156,7 @@ static void take_command(app_t *app, const cmd_message_t *command)
         count(&app->refused);
         return;
     }
-    app->has_command = true;
+    app->has_command = app->is_commanded = true;
     app->last_command_tick = command->tick;
     app->pending = (command_t){command->duty_q15, command->valid_ms, true};
     safety_feed(&app->safety, command->valid_ms);
@@ -154,7 +164,7 @@ static void take_command(app_t *app, const cmd_message_t *command)
         app->active = app->pending;
 }
 
-static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t *detail)
+static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *detail)
 {
     safety_t *safety = &app->safety;
     const bool was_armed = safety->state == CART_ARMED;
@@ -168,6 +178,8 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t *detail)
         if (code == ACK_DONE && !was_armed) {
             app->has_command = false;
             app->active = app->pending = (command_t){0};
+            app->options = options;
+            app->trace.count = 0;
         }
         return code;
     case MODE_HOME:
@@ -227,7 +239,7 @@ static void take_mode(app_t *app, const mode_message_t *message)
     }
     if (is_repeated(app, MESSAGE_MODE, message->seq))
         return;
-    const uint8_t code = change_mode(app, message->mode, &detail);
+    const uint8_t code = change_mode(app, message->mode, message->options, &detail);
     answer(app, MESSAGE_MODE, message->seq, code, detail);
 }
 
@@ -405,17 +417,73 @@ static void tell_event(app_t *app)
     send(app, &event, sizeof event);
 }
 
+/* A control tick has come and the answer to the last one has not. */
+static void take_late(app_t *app)
+{
+    count(&app->late_commands);
+    if (app->options & OPTION_LATE_DISARMS)
+        safety_trip(&app->safety, FAULT_COMMAND_LATE);
+    else if (app->options & OPTION_LATE_BRAKES)
+        app->active.duty_q15 = 0;
+}
+
+static int8_t as_int8(int32_t counts)
+{
+    return (int8_t)(counts > INT8_MAX ? INT8_MAX : counts < -INT8_MAX ? -INT8_MAX : counts);
+}
+
+static uint8_t as_nibble(uint8_t number)
+{
+    return number < 15 ? number : 15;
+}
+
+/* The tick that has passed; the one that disarms is the last. */
+static void trace_tick(app_t *app)
+{
+    const bool is_armed = app->safety.state == CART_ARMED;
+    const safety_inputs_t *inputs = &app->inputs;
+    trace_message_t *trace = &app->trace;
+    if (app->options & OPTION_TRACE && (is_armed || app->was_armed) && trace->count < PROTOCOL_TRACE_SAMPLES) {
+        if (trace->count == 0) {
+            trace->time_us = app->time_us;
+            trace->cart_counts = inputs->cart_counts;
+            trace->pole_counts = (int16_t)inputs->pole_counts;
+        }
+        const unsigned flags = (inputs->is_left_closed ? (unsigned)TRACE_LEFT_SWITCH : 0u) |
+                               (inputs->is_right_closed ? (unsigned)TRACE_RIGHT_SWITCH : 0u) |
+                               (inputs->is_estop_pressed ? (unsigned)TRACE_ESTOP : 0u) |
+                               (app->is_commanded ? (unsigned)TRACE_COMMAND : 0u) |
+                               (app->tick_ms == 0 ? (unsigned)TRACE_CONTROL_TICK : 0u) |
+                               (inputs->missed_ticks != 0 ? (unsigned)TRACE_MISSED_TICK : 0u);
+        trace->samples[trace->count++] = (trace_sample_t){
+            .cart_moved = as_int8(inputs->cart_moved),
+            .pole_moved = as_int8(inputs->pole_moved),
+            .flags = (uint8_t)flags,
+            .illegal = (uint8_t)(as_nibble(inputs->cart_illegal) | as_nibble(inputs->pole_illegal) << 4),
+            .duty_q15 = app->active.duty_q15,
+        };
+    }
+    app->is_commanded = false;
+    app->was_armed = is_armed;
+}
+
+static uint8_t period_of(const app_t *app)
+{
+    return app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
+}
+
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
 {
-    const uint8_t period_ms = app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
     app->time_us = time_us;
     read_inputs(app, board);
-    const bool is_control_tick = ++app->tick_ms >= period_ms;
+    const bool is_control_tick = ++app->tick_ms >= period_of(app);
     if (is_control_tick) {
         app->tick_ms = 0;
         app->tick++;
         if (app->pending.is_there)
             app->active = app->pending;
+        else if (app->safety.state == CART_ARMED && app->has_command)
+            take_late(app);
         app->pending.is_there = false;
     }
     const int16_t want_q15 = wanted(app);
@@ -432,4 +500,9 @@ void app_tell(app_t *app)
     tell_event(app);
     if (app->tick_ms == 0 && app->is_session_live)
         send_state(app);
+    trace_tick(app);
+    const bool is_due = app->trace.count == PROTOCOL_TRACE_SAMPLES || app->tick_ms + 1u >= period_of(app) ||
+                        app->safety.state != CART_ARMED;
+    if (app->trace.count != 0 && is_due)
+        send_trace(app);
 }

@@ -37,13 +37,17 @@ typedef struct {
     uint32_t last_command_tick;
     bool has_command; /* since arming */
     command_t active, pending;
+    uint8_t options; /* enum arm_option */
+    trace_message_t trace; /* that fills up */
+    bool is_commanded;     /* one was accepted since the last tick */
+    bool was_armed;        /* at the last tick */
     uint16_t session;
     bool is_session_live;
     uint8_t reset_cause;
     uint8_t last_seq, last_of_type, last_code, last_detail;
     bool has_answered;
     uint8_t told_state, told_fault;
-    uint16_t refused, missed_ticks, send_overruns, cart_illegal_sum, pole_illegal_sum;
+    uint16_t refused, missed_ticks, send_overruns, cart_illegal_sum, pole_illegal_sum, late_commands;
     board_health_t board;
     uint8_t send[APP_SEND_BYTES];
     uint8_t send_head, send_tail;

@@ -18,6 +18,7 @@
 #define PROTOCOL_MAX_MESSAGE 64
 #define PROTOCOL_DUTY_ONE 32767 /* full drive */
 #define PROTOCOL_SPEED_PER_COUNT 16 /* speeds are in 1/16 count per second */
+#define PROTOCOL_TRACE_SAMPLES 8 /* in a TRACE */
 
 enum message_type {
     MESSAGE_HELLO = 1,
@@ -31,7 +32,10 @@ enum message_type {
     MESSAGE_PONG = 9,
     MESSAGE_EVENT = 10,
     MESSAGE_HEALTH_REQUEST = 11,
-    MESSAGE_HEALTH = 12
+    MESSAGE_HEALTH = 12,
+    MESSAGE_POLICY_REQUEST = 13,
+    MESSAGE_POLICY = 14,
+    MESSAGE_TRACE = 15
 };
 
 enum cart_state {
@@ -66,7 +70,8 @@ enum fault {
     FAULT_POLE_PERIOD = 19,
     FAULT_POLE_SIGN = 20,
     FAULT_TRACK_SHORT = 21,
-    FAULT_MISSED_TICKS = 22
+    FAULT_MISSED_TICKS = 22,
+    FAULT_COMMAND_LATE = 23 /* armed with OPTION_LATE_DISARMS: a control tick came and no new command had */
 };
 
 enum mode {
@@ -91,7 +96,26 @@ enum ack_code {
     ACK_NOT_STILL = 7,
     ACK_CART_OUTSIDE = 8,   /* beyond the travel limit */
     ACK_UNHEALTHY = 9,      /* e-stop, switch or supply; detail: the fault that would follow */
-    ACK_UNKNOWN = 10
+    ACK_UNKNOWN = 10,
+    ACK_NO_POLICY = 11,     /* none is in the image */
+    ACK_SELF_TEST = 12,     /* the policy in the image has not passed its golden examples; detail: enum self_test */
+    ACK_POLICY_PERIOD = 13  /* it is for another control period; detail: for which, in ms */
+};
+
+/* How it is to be driven, said with MODE_ARM and in force until disarmed. Without one a late command leaves the one before in force. */
+enum arm_option {
+    OPTION_LATE_BRAKES = 1,    /* at a control tick without a new command the duty is 0 */
+    OPTION_LATE_DISARMS = 2,   /* there it ends with COMMAND_LATE */
+    OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that somebody watches */
+    OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: nobody needs to watch */
+    OPTION_TRACE = 16          /* TRACE is sent */
+};
+
+enum self_test {
+    SELF_TEST_NONE = 0, /* no policy is in the image */
+    SELF_TEST_RUNNING = 1,
+    SELF_TEST_PASSED = 2,
+    SELF_TEST_FAILED = 3
 };
 
 enum cfg_flag {
@@ -108,7 +132,8 @@ enum input_flag {
     INPUT_ESTOP = 4,
     INPUT_HOMED = 8,
     INPUT_STILL = 16, /* cart and pole have stood still long enough to arm */
-    INPUT_CLIPPED = 32 /* the last command asked for more than the limits allow */
+    INPUT_CLIPPED = 32, /* the last command asked for more than the limits allow */
+    INPUT_ON_BOARD = 64 /* the policy in the image drives */
 };
 
 enum reset_cause {
@@ -201,6 +226,7 @@ typedef struct PACKED {
     uint16_t session;
     uint8_t seq;
     uint8_t mode;
+    uint8_t options; /* enum arm_option, with MODE_ARM; else 0 */
 } mode_message_t;
 
 typedef struct PACKED {
@@ -248,20 +274,69 @@ typedef struct PACKED {
     uint16_t stack_free;
     uint16_t cart_illegal; /* transitions that no encoder makes */
     uint16_t pole_illegal;
+    uint16_t late_commands; /* control ticks while armed that no new command had reached */
 } health_message_t;
+
+typedef struct PACKED {
+    uint8_t type;
+} policy_request_message_t;
+
+enum trace_flag {
+    TRACE_LEFT_SWITCH = 1,
+    TRACE_RIGHT_SWITCH = 2,
+    TRACE_ESTOP = 4,
+    TRACE_COMMAND = 8,      /* one was accepted since the tick before */
+    TRACE_CONTROL_TICK = 16,
+    TRACE_MISSED_TICK = 32  /* ticks were missed before this one */
+};
+
+typedef struct PACKED {
+    int8_t cart_moved; /* counts since the tick before, 127 at most either way */
+    int8_t pole_moved;
+    uint8_t flags;     /* enum trace_flag */
+    uint8_t illegal;   /* transitions that no encoder makes: the cart's, and 16 times the pole's, 15 of each at most */
+    int16_t duty_q15;  /* commanded and in force from this tick on */
+} trace_sample_t;
+
+/* Cart to host while armed with OPTION_TRACE: every safety tick, some at a time, the last one that which disarmed. None begins before a
+ * control tick and ends after it. */
+typedef struct PACKED {
+    uint8_t type;
+    uint8_t count;        /* of samples; what is behind them means nothing */
+    uint32_t time_us;     /* of the first */
+    int32_t cart_counts;  /* at the first */
+    int16_t pole_counts;
+    uint16_t supply_mv;   /* at the last */
+    uint8_t heat;         /* of the motor, 255 at full drive for ever */
+    trace_sample_t samples[PROTOCOL_TRACE_SAMPLES];
+} trace_message_t;
+
+/* The policy in the image; all 0 where there is none. */
+typedef struct PACKED {
+    uint8_t type;
+    uint8_t self_test;  /* enum self_test */
+    uint32_t hash_high; /* the first 64 bits of the policy's SHA-256 */
+    uint32_t hash_low;
+    uint32_t fit_crc;   /* of what joins it to its cart: observations from counts, actions to duties */
+    uint8_t control_period_ms;
+    uint16_t longest_us; /* from a control tick to the action, at the longest so far */
+} policy_message_t;
 
 _Static_assert(sizeof(hello_message_t) == 7, "HELLO");
 _Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
 _Static_assert(sizeof(cmd_message_t) == 11, "CMD");
 _Static_assert(sizeof(state_message_t) == 36, "STATE");
 _Static_assert(sizeof(cfg_message_t) == 48, "CFG");
-_Static_assert(sizeof(mode_message_t) == 5, "MODE");
+_Static_assert(sizeof(mode_message_t) == 6, "MODE");
 _Static_assert(sizeof(ack_message_t) == 6, "ACK");
 _Static_assert(sizeof(ping_message_t) == 5, "PING");
 _Static_assert(sizeof(pong_message_t) == 9, "PONG");
 _Static_assert(sizeof(event_message_t) == 11, "EVENT");
 _Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
-_Static_assert(sizeof(health_message_t) == 21, "HEALTH");
+_Static_assert(sizeof(health_message_t) == 23, "HEALTH");
+_Static_assert(sizeof(policy_request_message_t) == 1, "POLICY_REQUEST");
+_Static_assert(sizeof(policy_message_t) == 17, "POLICY");
+_Static_assert(sizeof(trace_message_t) == 63, "TRACE");
 _Static_assert(sizeof(cfg_message_t) <= PROTOCOL_MAX_MESSAGE, "the largest message fits a frame");
 
 #endif

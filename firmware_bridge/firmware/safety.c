@@ -293,6 +293,11 @@ static uint32_t mean_heat(const safety_t *safety)
     return safety->heat << (16 - HEAT_SHIFT) >> 16;
 }
 
+uint8_t safety_warmth(const safety_t *safety)
+{
+    return (uint8_t)(mean_heat(safety) >> 7); /* at most 32766 / 128 */
+}
+
 /* The motor's own limits, seen from what it was just given. */
 static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {

@@ -66,6 +66,9 @@ void safety_trip(safety_t *safety, uint8_t fault);
 /* A command was accepted: it may drive for valid_ms, or for the configured time where that is shorter. */
 void safety_feed(safety_t *safety, uint16_t valid_ms);
 
+/* How warm the motor is: 255 at full drive for ever. */
+uint8_t safety_warmth(const safety_t *safety);
+
 /* One safety tick. `want_q15` is what app or homing would like; the answer is what the motor gets. */
 motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15);
 

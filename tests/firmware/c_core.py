@@ -98,6 +98,8 @@ def load_library(path: Path) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         function.restype = ctypes.c_uint8
+    library.safety_warmth.argtypes = [ctypes.c_void_p]
+    library.safety_warmth.restype = ctypes.c_uint8
     library.safety_configure.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     library.safety_configure.restype = ctypes.c_uint8
     library.config_check.argtypes = [ctypes.c_char_p]
@@ -246,6 +248,10 @@ class Core:
     @property
     def command_age_ms(self) -> int:
         return self._look()[7]
+
+    @property
+    def warmth(self) -> int:
+        return int(self.library.safety_warmth(self._safety))
 
     @property
     def is_pole_speed_due(self) -> bool:

@@ -28,6 +28,9 @@ static const uint8_t lengths[] = {
     [MESSAGE_EVENT] = sizeof(event_message_t),
     [MESSAGE_HEALTH_REQUEST] = sizeof(health_request_message_t),
     [MESSAGE_HEALTH] = sizeof(health_message_t),
+    [MESSAGE_POLICY_REQUEST] = sizeof(policy_request_message_t),
+    [MESSAGE_POLICY] = sizeof(policy_message_t),
+    [MESSAGE_TRACE] = sizeof(trace_message_t),
 };
 #define TYPES (sizeof lengths / sizeof lengths[0])
 

@@ -107,13 +107,19 @@ static void move(void)
 static void one_ms(void)
 {
     const uint32_t before = app.tick;
+    const bool was_pending = expected.is_pending;
     time_us += 1000;
     const motor_t motor = app_tick(&app, time_us, &board);
     app_tell(&app);
     if (app.tick != before && expected.is_pending) {
         expected.active = expected.pending;
         expected.is_pending = false;
+    } else if (app.tick != before && expected.has_command && app.options & OPTION_LATE_BRAKES) {
+        expected.active = 0;
     }
+    if (app.tick != before && expected.has_command && !was_pending && app.options & OPTION_LATE_DISARMS &&
+        app.safety.state == CART_ARMED)
+        wrong("a late command did not disarm", app.options, OPTION_LATE_DISARMS);
     const long duty = app.safety.limits.flags & CFG_MOTOR_REVERSED ? -motor.duty_q15 : motor.duty_q15;
     if (app.safety.state == CART_ARMED) {
         ticks_armed++;
@@ -155,6 +161,7 @@ static void drain(void)
         [MESSAGE_HELLO_ACK] = sizeof(hello_ack_message_t), [MESSAGE_STATE] = sizeof(state_message_t),
         [MESSAGE_ACK] = sizeof(ack_message_t),             [MESSAGE_PONG] = sizeof(pong_message_t),
         [MESSAGE_EVENT] = sizeof(event_message_t),         [MESSAGE_HEALTH] = sizeof(health_message_t),
+        [MESSAGE_TRACE] = sizeof(trace_message_t),         [MESSAGE_POLICY] = sizeof(policy_message_t),
     };
     uint8_t byte;
     while (app_next_byte(&app, &byte)) {
@@ -209,10 +216,18 @@ static void receive(const void *message, size_t length)
     }
 }
 
+static uint8_t some_options(void)
+{
+    static const uint8_t options[] = {OPTION_LATE_BRAKES, OPTION_LATE_DISARMS, OPTION_TRACE,
+                                      OPTION_TRACE | OPTION_LATE_BRAKES};
+    return options[draw() % sizeof options];
+}
+
 static void say_mode(uint8_t mode)
 {
     static uint8_t seq;
-    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode};
+    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode,
+                                    mode == MODE_ARM && one_in(2) ? some_options() : 0};
     receive(&message, sizeof message);
 }
 
@@ -340,7 +355,7 @@ static void random_frame(void)
         receive(bytes, sizeof command + (one_in(10) ? draw() % 3 - 1 : 0));
     } else if (style < 64) {
         const mode_message_t mode = {MESSAGE_MODE, (uint16_t)(app.session + (one_in(4) ? 1u : 0u)), (uint8_t)draw(),
-                                     (uint8_t)(one_in(3) ? MODE_ARM : draw() % 8)};
+                                     (uint8_t)(one_in(3) ? MODE_ARM : draw() % 8), (uint8_t)draw()};
         receive(&mode, sizeof mode);
     } else if (style < 70) { /* a configuration with one field of noise, never a larger maximum */
         cfg_message_t cfg = good_cfg();
@@ -355,7 +370,7 @@ static void random_frame(void)
         if (one_in(6))
             receive(&hello, sizeof hello);
     } else if (style < 92) { /* a known type, anything in it, about its length */
-        static const uint8_t lengths[] = {7, 23, 11, 36, 48, 5, 6, 5, 9, 11, 1, 21};
+        static const uint8_t lengths[] = {7, 23, 11, 36, 48, 6, 6, 5, 9, 11, 1, 23, 1, 17, 63};
         const uint32_t kind = draw() % sizeof lengths;
         bytes[0] = (uint8_t)(kind + 1);
         receive(bytes, lengths[kind] + (one_in(3) ? draw() % 3 : 0));

@@ -337,7 +337,7 @@ def begin_homing(chip: Chip, flags: int = 16) -> int:
     """Returns the session."""
     session = chip.hello()["session"]
     assert chip.say("CFG", **{**LIMITS, "session": session, "flags": flags})[-1][1]["code"] == 0
-    chip.say("MODE", session=session, seq=2, mode=MODE["HOME"])
+    chip.say("MODE", session=session, seq=2, mode=MODE["HOME"], options=0)
     chip.step(milliseconds=20)
     assert [fields["state"] for name, fields in chip.heard if name == "STATE"][-1] == STATE["HOMING"]
     return session

@@ -21,7 +21,7 @@ class Cart:
 
     def mode(self, mode: int) -> None:
         self._seq += 1
-        self.say("MODE", session=1, seq=self._seq, mode=mode)
+        self.say("MODE", session=1, seq=self._seq, mode=mode, options=0)
 
     def tick(self) -> int:
         assert self._firmware.tick(0, 0, 0, 12000) is not None, "the bridge is open"

@@ -290,6 +290,13 @@ def test_full_drive_is_borne_for_ever_where_the_motor_bears_it(core: Core) -> No
     assert core.run(200_000, -32768, sway=3) == 200_000
 
 
+@pytest.mark.parametrize(("duty_q15", "warmth"), [(32767, 255), (16384, 64), (0, 0)])
+def test_warmth_is_255_at_full_drive_for_ever(core: Core, duty_q15: int, warmth: int) -> None:
+    hot_core(core, max_duty_q15=32767, continuous_duty_q15=32767)
+    core.run(300_000, duty_q15, sway=3)
+    assert core.warmth == warmth
+
+
 @pytest.mark.parametrize("rest_ms", [1, 1000, 20_000])
 def test_resting_motor_cools_and_remembers(core: Core, rest_ms: int) -> None:
     hot_core(core)
