@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from cartpole_robot.cart_parts import Apply, Encoders, FirmwareSettings, PoleSensor
@@ -114,3 +115,9 @@ def cfg_fields(cart: CartParams, protocol: Protocol) -> dict[str, int]:
     except ValueError as error:
         raise UsageError(f"cart {cart.name!r}: the firmware cannot hold it ({error}); change [firmware]") from None
     return fields
+
+
+def quickly_homing(cart: CartParams) -> CartParams:
+    """`cart` that homes in some seconds instead of twenty; nothing else is changed."""
+    _, firmware = encoders_and_settings(cart)
+    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_speed_m_s=0.6, homing_duty=0.5))

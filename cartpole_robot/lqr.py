@@ -43,6 +43,15 @@ class LqrController:
         """The duty in [-1, 1] for an observation (4,), beyond the dead zone where it is not 0."""
         wanted = -float(self._lqr.state_gain @ observation) - float(self._lqr.duty_gain @ self._past)
         wanted = min(1.0, max(-1.0, wanted))
-        if len(self._past):
-            self._past = np.concatenate(([wanted], self._past[:-1]))
+        self._push(wanted)
         return math.copysign(self._dead_zone + (1.0 - self._dead_zone) * abs(wanted), wanted) if wanted else 0.0
+
+    def remember(self, duty: float) -> None:
+        """Somebody else sent `duty`, beyond the dead zone as what `duty` returns."""
+        beyond = max(0.0, abs(duty) - self._dead_zone) / (1.0 - self._dead_zone)
+        self._push(math.copysign(beyond, duty))
+
+    def _push(self, wanted: float) -> None:
+        if len(self._past):
+            self._past[1:] = self._past[:-1]
+            self._past[0] = wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
@@ -72,7 +73,13 @@ class Recorder:
             raise RunError(f"{self.failure}; free space or choose another place")
 
     def append(
-        self, measurement: Measurement, host_time_s: float, requested_duty: float, reward: float, flags: int
+        self,
+        measurement: Measurement,
+        host_time_s: float,
+        requested_duty: float,
+        reward: float,
+        flags: int,
+        shadow_duty: float = math.nan,
     ) -> None:
         """One row; lost, and counted in `rows_lost`, when the disk has not kept up for the ring's length."""
         waiting = self.rows - self._written_rows
@@ -97,6 +104,7 @@ class Recorder:
             reward,
             measurement.lateness_s,
             measurement.command_age_s,
+            shadow_duty,
             flags,
         )
         self.rows += 1

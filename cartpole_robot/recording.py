@@ -2,7 +2,7 @@
 
 One rollout, one file, one row a control tick. Row k tells what was measured at tick k, the duty that was then
 requested, the duty that had been in force until then and the reward for having got there; the last row requests
-nothing (NaN). A finished recording is Parquet. While it is being written, and where pyarrow is missing, it is a
+nothing (NaN). `shadow_duty` is what a policy that only watched would have requested. A finished recording is Parquet. While it is being written, and where pyarrow is missing, it is a
 *journal* beside the place of the Parquet file: a header with the metadata, rows of fixed size, each with a checksum,
 and at the end, when the rollout ended in order, its outcome. Both hold the same, and this reader opens either.
 `host_time_s` is the host's monotonic clock, the same for every process on it; `signals.Measurement` explains the rest.
@@ -33,7 +33,7 @@ from cartpole_robot.signals import NO_COUNT
 if TYPE_CHECKING:
     import pyarrow
 
-RECORDING_FORMAT = 1
+RECORDING_FORMAT = 2
 JOURNAL_SUFFIX = ".journal"
 METADATA_KEY = b"cartpole_robot"
 
@@ -54,6 +54,7 @@ COLUMNS = (
     ("reward", "f", "<f4"),
     ("lateness_s", "f", "<f4"),
     ("command_age_s", "f", "<f4"),
+    ("shadow_duty", "f", "<f4"),
     ("flags", "I", "<u4"),
 )
 COUNT_COLUMNS = ("cart_counts", "pole_counts")
@@ -74,6 +75,8 @@ class Flag(enum.IntFlag):
 
     TERMINATED = 1  # past the cart's limits
     TRUNCATED = 2  # the rollout was as long as it was to be
+    FALLBACK = 4  # the regulator drove, having caught the cart from the policy
+    ON_BOARD = 8  # the policy in the firmware drove
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ class Link:
     """A session with one cart over a `Transport`.
 
     `clock_fit` joins the two clocks; it is None before the second ping, and its skew is 0 until the pings are seconds
-    apart.
+    apart. `received_s` is when, on the transport's clock, the bytes of the newest STATE had come.
     """
 
     def __init__(self, transport: Transport, protocol: Protocol | None = None) -> None:
@@ -71,6 +71,8 @@ class Link:
         self._answers: dict[tuple[str, int], CartSays] = {}
         self._nonce = 0
         self._seq = 0
+        self.received_s = 0.0
+        self.traces: deque[bytes] | None = None  # where TRACEs go, as they come; nowhere
         self._last_tick: int | None = None
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
@@ -80,6 +82,7 @@ class Link:
         self._cmd_type = messages["CMD"].type
         self._state_type = messages["STATE"].type
         self._state_layout = messages["STATE"].layout
+        self._trace_type = messages["TRACE"].type
         self._state_fields = messages["STATE"].fields
 
     def open(self, timeout_s: float = BOOT_S) -> CartSays:
@@ -159,6 +162,7 @@ class Link:
             data = self.transport.read(deadline_s)
             if not data:
                 return None
+            self.received_s = self.transport.clock()
             self._take(data)
         return self._states.popleft()
 
@@ -262,6 +266,8 @@ class Link:
         for message in self._decoder.feed(data):
             if message[0] == self._state_type and len(message) == self._state_layout.size:
                 self._take_state(message)
+            elif message[0] == self._trace_type and self.traces is not None:
+                self.traces.append(message)
             else:
                 self._take_other(message)
         self.counters.frame_errors = self._decoder.errors

@@ -35,7 +35,11 @@ class Transport(Protocol):
 
 
 class SerialTransport:
-    """A serial port or a pseudo-terminal, for this process alone; implements `Transport`."""
+    """A serial port or a pseudo-terminal, for this process alone; implements `Transport`.
+
+    A `read` sleeps in `select`, which takes some tens of microseconds to wake up. From `poll_from_s` on, for
+    `poll_for_s` at most, it looks again and again instead: whoever knows when something is due sets both.
+    """
 
     def __init__(self, port: str) -> None:
         """Open `port` at the protocol's speed.
@@ -48,6 +52,8 @@ class SerialTransport:
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(f"{port}: {_told(error)}") from None
         self.port = port
+        self.poll_from_s = 0.0  # on its clock
+        self.poll_for_s = 0.0
         self._file = self._serial.fileno()
         self.has_low_latency = False
         with contextlib.suppress(Exception):  # pyserial raises many kinds where the driver has no such mode
@@ -68,7 +74,13 @@ class SerialTransport:
     def read(self, deadline_s: float) -> bytes:
         """What has arrived, waiting until `deadline_s` for the first byte. Raises `LinkError` when the port is gone."""
         try:
-            ready, _, _ = select.select([self._file], [], [], max(0.0, deadline_s - time.monotonic()))
+            poll_from_s, now_s = self.poll_from_s, time.monotonic()
+            if self.poll_for_s and now_s < poll_from_s + self.poll_for_s <= deadline_s:
+                data = self._poll(max(0.0, poll_from_s - now_s), poll_from_s + self.poll_for_s)
+                if data:
+                    return data
+                now_s = time.monotonic()
+            ready, _, _ = select.select([self._file], [], [], max(0.0, deadline_s - now_s))
             data = os.read(self._file, 4096) if ready else b""
         except BlockingIOError:
             return b""
@@ -77,6 +89,16 @@ class SerialTransport:
         if ready and not data:
             raise LinkError(f"{self.port}: the port is gone; plug the cart in again")
         return data
+
+    def _poll(self, sleep_s: float, until_s: float) -> bytes:
+        """What comes within `sleep_s` of sleep and the polling after it; nothing, perhaps."""
+        file, clock = self._file, time.monotonic
+        if sleep_s and select.select([file], [], [], sleep_s)[0]:
+            return os.read(file, 4096)
+        while clock() < until_s:
+            if select.select([file], [], [], 0.0)[0]:
+                return os.read(file, 4096)
+        return b""
 
     def clock(self) -> float:
         """The host's monotonic clock, s."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cartpole_robot.controllers import Controller, choose_controller
-from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.avr import AvrRig
@@ -316,9 +316,3 @@ def _pulses(duty: float) -> int:
 def in_short(told: str | None) -> str:
     """The name of the fault in a rig's last word, else its first words; "goes on" where it has not had to speak."""
     return "goes on" if told is None else told.split(" at ")[0].split(":")[0]
-
-
-def quickly_homing(cart: CartParams) -> CartParams:
-    """`cart` that homes in some seconds instead of twenty; nothing else is changed."""
-    _, firmware = encoders_and_settings(cart)
-    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_speed_m_s=0.6, homing_duty=0.5))

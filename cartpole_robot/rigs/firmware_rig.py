@@ -72,6 +72,7 @@ class FirmwareRig:
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
+        self.arm_options = 0  # of `enum arm_option`, from the next reset on
         try:
             link.open()
             self._configure()
@@ -95,6 +96,11 @@ class FirmwareRig:
         return self._is_running
 
     @property
+    def control_tick(self) -> int:
+        """The cart's own number of the newest measurement, since it was switched on."""
+        return self._tick
+
+    @property
     def link(self) -> Link:
         """The session with the cart."""
         return self._link
@@ -113,7 +119,7 @@ class FirmwareRig:
             self._hand.let_go_at(self._arm())
             state = self._next_state()
         except BridgeError as error:
-            self._disarm()
+            self.disarm()
             raise RigError(str(error)) from None
         self._hand.let_go()
         self._first_tick = state["tick"]
@@ -133,12 +139,16 @@ class FirmwareRig:
 
     def _fail(self, error: BridgeError) -> NoReturn:
         self._is_running = False
-        self._disarm()
+        self.disarm()
         raise RigError(str(error)) from None
 
     def step(self, duty: float) -> Measurement:
         """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
         self.command(duty)
+        return self.measure()
+
+    def measure(self) -> Measurement:
+        """The next measurement, which the last `command` has not touched yet. Raises `RigError` as `step` does."""
         try:
             state = self._next_state()
         except BridgeError as error:
@@ -158,7 +168,7 @@ class FirmwareRig:
         if not self._is_closed:
             self._is_closed = True
             self._is_running = False
-            self._disarm()
+            self.disarm()
             self._link.close()
 
     def _configure(self) -> None:
@@ -222,7 +232,7 @@ class FirmwareRig:
             )
             if may_arm:
                 try:
-                    self._link.mode("ARM")
+                    self._link.mode("ARM", self.arm_options)
                 except RefusedError as error:
                     if error.code not in _ARM_RETRIES_ON:
                         raise
@@ -270,7 +280,7 @@ class FirmwareRig:
         place_mm = state["cart_counts"] * self._m_per_count * 1000.0
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
 
-    def _disarm(self) -> None:
+    def disarm(self) -> None:
         """Motor off, if anybody still listens; if nobody does, the firmware's timeout has done it."""
         with contextlib.suppress(BridgeError):
             self._link.mode("DISARM")

@@ -187,6 +187,12 @@ class SimulatedCart:
         self._take_back()
         return self._plant.state()
 
+    def counts(self) -> tuple[int, int]:
+        """(cart counts, pole counts) of that state."""
+        state = self.state()
+        cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
+        return cart_counts, floor(state.pole_angle_rad * self._counts_per_rad + 0.5)
+
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()

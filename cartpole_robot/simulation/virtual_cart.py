@@ -265,6 +265,11 @@ class VirtualCart:
         """The state of the plant, which no encoder shows."""
         return self._simulated.state()
 
+    def raw_counts(self) -> tuple[int, int]:
+        """Where both encoders stand, cart and pole, as the board is told."""
+        cart, pole = self._simulated.counts()
+        return cart - self._cart_zero, pole - self._pole_zero
+
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._simulated.close()

@@ -443,6 +443,8 @@ static void trace_tick(app_t *app)
     const bool is_armed = app->safety.state == CART_ARMED;
     const safety_inputs_t *inputs = &app->inputs;
     trace_message_t *trace = &app->trace;
+    if (inputs->missed_ticks != 0 && trace->count != 0)
+        send_trace(app); /* what comes now has a time of its own: the gap shows */
     if (app->options & OPTION_TRACE && (is_armed || app->was_armed) && trace->count < PROTOCOL_TRACE_SAMPLES) {
         if (trace->count == 0) {
             trace->time_us = app->time_us;

@@ -299,7 +299,7 @@ typedef struct PACKED {
 } trace_sample_t;
 
 /* Cart to host while armed with OPTION_TRACE: every safety tick, some at a time, the last one that which disarmed. None begins before a
- * control tick and ends after it. */
+ * control tick, or a missed one, and ends after it: all of one are a millisecond apart. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t count;        /* of samples; what is behind them means nothing */

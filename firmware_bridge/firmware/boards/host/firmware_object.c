@@ -7,6 +7,7 @@
 #include <Python.h>
 
 #include "../../app.h"
+#include "../../limits.h"
 #include "../../pulses.h"
 #include "../../quadrature.h"
 #include "objects.h"
@@ -166,6 +167,17 @@ static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, 
     Py_RETURN_NONE;
 }
 
+static PyObject *firmware_warm(PyObject *object, PyObject *warmth)
+{
+    long number;
+    if (read_number(warmth, &number) < 0)
+        return NULL;
+    if (number < 0 || number > UINT8_MAX)
+        return PyErr_Format(PyExc_ValueError, "a warmth of %ld, expected 0 to 255", number);
+    ((firmware_object *)object)->app.safety.heat = (uint32_t)number << (7 + HEAT_SHIFT);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef firmware_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))firmware_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; how many of PULSE_PERIOD cycles the bridge drives "
@@ -176,6 +188,7 @@ static PyMethodDef firmware_methods[] = {
     {"restart", firmware_restart, METH_O, "restart(cause): a reset by that enum reset_cause; a new session."},
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
+    {"warm", firmware_warm, METH_O, "warm(warmth): the motor is as warm as safety_warmth() tells it, 0 to 255."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,0 +1,288 @@
+"""A black box once more: the firmware is shown what it saw, told what it was told, and must come to the same end."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cartpole_robot.cart_parts import Apply
+from cartpole_robot.deployment.black_box import BlackBox, samples_of
+from cartpole_robot.errors import UsageError
+from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
+from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.open_rig import open_board
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.signals import State
+from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
+from firmware_bridge.protocol import Protocol, read_protocol
+
+_SETTLE_MS = 40  # from the place where it was armed to that where the box begins
+_WATCHED_MS = 300  # after the end of the box: silence is a fault too
+_LINK_LOST = "LINK"
+_RESET = "RESET "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What came of it: the fault, and in which millisecond of the box; both also as they were kept.
+
+    `lost_ms` of the box's milliseconds were lost on the line and made up; `duty_differences` counts those of the others
+    in which another duty was in force than was kept.
+    """
+
+    fault: str
+    fault_ms: int | None
+    kept_fault: str
+    kept_ms: int
+    lost_ms: int
+    duty_differences: int
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is the same fault; a cart that is not heard of any more stops by itself."""
+        return self.fault == ("COMMAND_TIMEOUT" if self.kept_fault == _LINK_LOST else self.kept_fault)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**dataclasses.asdict(self), "is_same": self.is_same}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One safety tick as the firmware is to see it; `command` is the duty of a CMD that comes before it."""
+
+    cart_counts: int
+    pole_counts: int
+    inputs: int
+    supply_mv: int
+    illegal: tuple[int, int] = (0, 0)
+    missed: int = 0
+    command: int | None = None
+    number: int | None = None  # of the box's sample; none: made up
+
+
+def replay(box: BlackBox, rig: str) -> Replayed:
+    """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
+
+    The cart is homed and armed where the box begins, then sees its encoders, contacts and supply and hears its commands,
+    each in its millisecond. Raises `UsageError` for an empty box, or what an emulated chip cannot be shown; `RigError`.
+    """
+    if len(box.samples) == 0:
+        raise UsageError("this black box is empty: the fault came before the first safety tick; there is nothing to replay")
+    if rig != "virtual" and (box.samples["cart_illegal"].any() or box.samples["pole_illegal"].any()):
+        raise UsageError("this black box has illegal encoder transitions, which only --rig virtual can be shown")
+    cart = _as_kept(box.cart)
+    with open_board(rig) as board:
+        virtual = VirtualRig(cart, board=board)
+        try:
+            return _Player(box, cart, virtual, is_early=rig != "virtual").play()
+        finally:
+            virtual.close()
+
+
+def _as_kept(cart: CartParams) -> CartParams:
+    """The cart with the signs that a box has, all corrected, and homing quickly."""
+    cart = quickly_homing(cart)
+    _, settings = encoders_and_settings(cart)
+    right = dataclasses.replace(settings, is_motor_reversed=False, is_cart_reversed=False, is_pole_reversed=False)
+    return dataclasses.replace(cart, firmware=right)
+
+
+class _Player:
+    """One replay under way."""
+
+    def __init__(self, box: BlackBox, cart: CartParams, virtual: VirtualRig, *, is_early: bool) -> None:
+        self._box, self._cart, self._virtual, self._is_early = box, cart, virtual, is_early
+        self._board = virtual.virtual_cart.board
+        self._protocol: Protocol = read_protocol()
+        self._period_ms = round(1000.0 * cart.timing.control_period_s)
+        self._flag = self._protocol.enums["trace_flag"]
+        self._decoder = FrameDecoder()
+        self._traces: list[bytes] = []
+        self._fault: tuple[str, int] | None = None  # and its time_us
+        _, settings = encoders_and_settings(cart)
+        self._valid_ms = round(1000.0 * settings.command_timeout_s)
+
+    def play(self) -> Replayed:
+        """The whole of it. Raises `RigError`."""
+        samples = self._box.samples
+        self._arm(samples[0])
+        steps, lead = self._steps(), self._lead()
+        begin_us = self._board.time_us
+        for k, step in enumerate(lead + steps):
+            following = (lead + steps)[k + 1].command if k + 1 < len(lead) + len(steps) else None
+            self._tick(k, step, following if self._is_early else step.command)
+        self._end(begin_us)
+        found, _ = samples_of(self._traces)
+        offset_ms = len(lead)
+        duties = {int(row["time_ms"]): int(row["duty_q15"]) for row in found}
+        first_ms = self._first_trace_ms(begin_us)
+        differences = sum(
+            duties.get(k + offset_ms - first_ms, int(samples["duty_q15"][step.number])) != samples["duty_q15"][step.number]
+            for k, step in enumerate(steps)
+            if step.number is not None
+        )
+        fault, fault_ms = "NONE", None
+        if self._fault is not None:
+            fault = self._fault[0]
+            fault_ms = ((self._fault[1] - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - offset_ms
+        return Replayed(
+            fault=fault,
+            fault_ms=fault_ms,
+            kept_fault=self._box.fault,
+            kept_ms=len(steps) - 1,
+            lost_ms=sum(step.number is None for step in steps),
+            duty_differences=int(differences),
+        )
+
+    def _arm(self, first: np.void) -> None:
+        """Armed by the rig as ever, at the first sample's place as nearly as arming allows."""
+        encoders, _ = encoders_and_settings(self._cart)
+        angle_rad = float(first["pole_counts"]) / encoders.pole_counts_per_rad
+        most_rad = 0.8 * self._cart.limits.arming_angle_rad
+        position_m = float(first["cart_counts"]) / encoders.cart_counts_per_m
+        start = State(position_m, 0.0, min(most_rad, max(-most_rad, angle_rad)), 0.0)
+        option = self._protocol.enums["arm_option"]
+        self._virtual.arm_options = (self._box.options | option["TRACE"]) & ~(option["ON_BOARD"] | option["HOST_MAY_LEAVE"])
+        measured = self._virtual.reset(start, np.random.default_rng(0))
+        self._passed_ms = ((self._board.time_us - measured.mcu_time_us) & 0xFFFF_FFFF) // 1000
+        cart, pole = self._virtual.virtual_cart.raw_counts()
+        self._zeros = (cart - measured.cart_counts, pole - measured.pole_counts)
+        self._begin_counts = (measured.cart_counts, measured.pole_counts)
+        self._tick_number = self._virtual.control_tick
+        self._session = self._virtual.link.session
+        if isinstance(self._board, Firmware):
+            self._board.warm(self._box.warmth)
+        self._traces.extend(self._board_says())
+
+    def _lead(self) -> list[_Step]:
+        """From where it was armed to the first sample, until the control ticks fall as they do in the box."""
+        samples = self._box.samples
+        controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
+        first_control = int(samples["time_ms"][controls[0]] - samples["time_ms"][0]) if len(controls) else 0
+        count = (-first_control - 1 - self._passed_ms) % self._period_ms
+        while count < _SETTLE_MS:
+            count += self._period_ms
+        cart, pole = self._begin_counts
+        to_cart, to_pole = int(samples["cart_counts"][0]), int(samples["pole_counts"][0])
+        return [
+            _Step(
+                cart_counts=cart + round((to_cart - cart) * k / count),
+                pole_counts=pole + round((to_pole - pole) * k / count),
+                inputs=0,
+                supply_mv=int(samples["supply_mv"][0]),
+                command=0 if k % self._period_ms == 1 % self._period_ms else None,
+            )
+            for k in range(1, count + 1)
+        ]
+
+    def _steps(self) -> list[_Step]:
+        """The box's samples; what the line lost between two of them is a straight way, with a command in each period."""
+        samples = self._box.samples
+        is_on_arrival = self._cart.delay.apply is Apply.ON_ARRIVAL
+        controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
+        steps: list[_Step] = []
+        for k, row in enumerate(samples):
+            gap = int(row["time_ms"] - samples["time_ms"][k - 1]) - 1 if k else 0
+            is_missed = bool(row["flags"] & self._flag["MISSED_TICK"])
+            if gap > 0 and not is_missed:
+                before = samples[k - 1]
+                steps += [
+                    _Step(
+                        cart_counts=_between(before["cart_counts"], row["cart_counts"], n, gap),
+                        pole_counts=_between(before["pole_counts"], row["pole_counts"], n, gap),
+                        inputs=0,
+                        supply_mv=int(row["supply_mv"]),
+                        command=int(row["duty_q15"]) if n % self._period_ms == 0 else None,
+                    )
+                    for n in range(gap)
+                ]
+            command = None
+            if row["flags"] & self._flag["COMMAND"]:
+                effective = k if is_on_arrival else next((int(c) for c in controls if c >= k), k)
+                command = int(samples["duty_q15"][effective])
+            steps.append(
+                _Step(
+                    cart_counts=int(row["cart_counts"]),
+                    pole_counts=int(row["pole_counts"]),
+                    inputs=int(row["flags"]) & 7,
+                    supply_mv=int(row["supply_mv"]),
+                    illegal=(int(row["cart_illegal"]), int(row["pole_illegal"])),
+                    missed=gap if is_missed else 0,
+                    command=command,
+                    number=k,
+                )
+            )
+        return steps
+
+    def _tick(self, number: int, step: _Step, command: int | None) -> None:
+        if command is not None:
+            self._command(number, command)
+        if isinstance(self._board, Firmware) and (step.missed or step.illegal != (0, 0)):
+            self._board.disturb(*step.illegal, step.missed)
+        cart_zero, pole_zero = self._zeros
+        self._board.tick(step.cart_counts + cart_zero, step.pole_counts + pole_zero, step.inputs, step.supply_mv)
+        self._traces.extend(self._board_says())
+
+    def _command(self, number: int, duty_q15: int) -> None:
+        layout = self._protocol.messages["CMD"]
+        tick = self._tick_number + (number + self._passed_ms) // self._period_ms
+        self._board.feed(
+            encode_frame(layout.pack(session=self._session or 0, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms))
+        )
+
+    def _board_says(self) -> list[bytes]:
+        """The TRACEs among what the firmware has sent; its fault is noted."""
+        traces = []
+        for message in self._decoder.feed(self._board.take()):
+            if message[0] == self._protocol.messages["TRACE"].type:
+                traces.append(message)
+            elif message[0] == self._protocol.messages["EVENT"].type and self._fault is None:
+                event = self._protocol.messages["EVENT"].unpack(message)
+                if event["fault"]:
+                    self._fault = (self._protocol.enums["fault"](event["fault"]).name, event["time_us"])
+        return traces
+
+    def _end(self, begin_us: int) -> None:
+        """After the last sample: a reset where there was one, else silence until the firmware has had enough."""
+        last = self._box.samples[-1]
+        cart_zero, pole_zero = self._zeros
+        if self._box.fault.startswith(_RESET) and self._fault is None:
+            cause = self._protocol.enums["reset_cause"][self._box.fault.removeprefix(_RESET)]
+            at_us = self._board.time_us
+            self._board.restart(int(cause))
+            hello = self._protocol.messages["HELLO"].pack(nonce=1, protocol_hash=self._protocol.hash)
+            for k in range(_WATCHED_MS):
+                self._board.tick(0, 0, 0, int(last["supply_mv"]))
+                if k == 50:
+                    self._board.feed(encode_frame(hello))
+                for message in self._decoder.feed(self._board.take()):
+                    if message[0] == self._protocol.messages["HELLO_ACK"].type:
+                        answer = self._protocol.messages["HELLO_ACK"].unpack(message)
+                        if answer["session"] != self._session:
+                            name = self._protocol.enums["reset_cause"](answer["reset_cause"]).name
+                            self._fault = (f"{_RESET}{name}", at_us)
+            return
+        for _ in range(_WATCHED_MS):
+            if self._fault is not None:
+                return
+            self._board.tick(
+                int(last["cart_counts"]) + cart_zero, int(last["pole_counts"]) + pole_zero, 0, int(last["supply_mv"])
+            )
+            self._traces.extend(self._board_says())
+
+    def _first_trace_ms(self, begin_us: int) -> int:
+        """The millisecond of the replay that the first TRACE began with; before it began, that is a negative one."""
+        if not self._traces:
+            return 0
+        message = self._protocol.messages["TRACE"]
+        fields = dict(zip(message.fields, message.layout.unpack(self._traces[0])[1:], strict=True))
+        behind_us = (fields["time_us"] - begin_us + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
+        return behind_us // 1000 - 1
+
+
+def _between(begin: np.int32, end: np.int32, number: int, gap: int) -> int:
+    return int(begin) + round((int(end) - int(begin)) * (number + 1) / (gap + 1))

@@ -1,0 +1,319 @@
+"""One deployment: a policy drives a cart in real time, seen, recorded, timed, and kept when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot import provenance
+from cartpole_robot.controllers import LQR, Chosen, choose_controller, open_policy
+from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
+from cartpole_robot.deployment.live_view import LiveView
+from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo
+from cartpole_robot.errors import UsageError
+from cartpole_robot.interrupts import stopped_by_signals
+from cartpole_robot.latency import LatencyReport, TurnTimes, figures_of
+from cartpole_robot.lqr import LqrController
+from cartpole_robot.params import CartParams
+from cartpole_robot.realtime import Setting, punctual
+from cartpole_robot.recorder import Recorder, check_is_free
+from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
+from cartpole_robot.rigs.serial import SerialRig
+from cartpole_robot.run_folder import write_json
+from cartpole_robot.runtime import Pilot, Rollout, RolloutEnd, run_paced, start_rollout
+from firmware_bridge.errors import BridgeError
+
+_POLL_SHARE = 0.15  # of a control period, before a measurement is due
+_POLL_MOST_S = 300e-6
+_SLACK_TURNS = 100
+
+
+class Late(enum.StrEnum):
+    """What the firmware does at a control tick that no new command has reached."""
+
+    HOLD = "hold"
+    BRAKE = "brake"
+    DISARM = "disarm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployRequest:
+    """Which policy, on which rig and cart, for how long, into which recording, and how it is to fail.
+
+    `has_fallback`: the regulator catches the cart where the policy leaves its envelope; `is_shadow`: the regulator
+    drives and the policy watches.
+    """
+
+    policy: Path
+    rig: str = "virtual"
+    cart: str | None = None
+    backend: str = "c"
+    seed: int = 0
+    duration_s: float = 60.0
+    record: Path | None = None
+    late: Late = Late.HOLD
+    has_fallback: bool = False
+    is_shadow: bool = False
+    is_viewed: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what does not go together."""
+        check_rig_name(self.rig)
+        if self.rig == "sim":
+            raise UsageError("deploy needs a cart with a firmware; use --rig virtual, avr or serial:PORT")
+        if self.has_fallback and self.is_shadow:
+            raise UsageError("with --shadow the regulator drives already; leave out --fallback")
+        if (self.has_fallback or self.is_shadow) and str(self.policy) == LQR:
+            raise UsageError("the regulator drives already; name a policy, or leave out --fallback and --shadow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What came of it: how it ended, its latencies, and where its files are; `black_box` is None without a fault."""
+
+    rollout: Rollout
+    report: LatencyReport
+    recording: Path
+    black_box: Path | None
+    fault: str | None
+    handovers: int
+    times: TurnTimes
+    note: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "turns": self.rollout.turns,
+            "end": self.rollout.end.value,
+            "reason": self.rollout.reason,
+            "fault": self.fault,
+            "handovers": self.handovers,
+            "note": self.note,
+            "latency_us": self.report.as_dict(),
+            "recording": str(self.recording),
+            "black_box": None if self.black_box is None else str(self.black_box),
+        }
+
+
+def deploy(request: DeployRequest) -> Deployment:
+    """Run it, motor off at the end whatever happens. Raises `UsageError`, and `RigError` where it could not begin."""
+    chosen = choose_controller(request.policy, request.cart, request.backend)
+    path = request.record or _free_place()
+    for taken in (path, _box_of(path), latency_of(path)):
+        check_is_free(path) if taken == path else _check_is_new(taken)
+    pilot = _pilot(request, chosen)
+    known = _metadata(request, chosen)  # asks git, for longer than an armed cart waits
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(_port(request.rig, chosen.cart))
+        rig = SerialRig(chosen.cart, port)
+        stack.callback(rig.close)
+        return _Run(request, chosen, rig, pilot, path, known).run()
+
+
+class _Run:
+    """One deployment under way."""
+
+    def __init__(
+        self,
+        request: DeployRequest,
+        chosen: Chosen,
+        rig: SerialRig,
+        pilot: Pilot,
+        path: Path,
+        known: dict[str, Any],
+    ) -> None:
+        self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
+        self._known = known
+        self._period_s = chosen.cart.timing.control_period_s
+        rig.link.traces = deque(maxlen=traces_kept(self._period_s))
+        rig.arm_options = self._options()
+        rig.poll_before_due(min(_POLL_MOST_S, _POLL_SHARE * self._period_s))
+
+    def _options(self) -> int:
+        option = self._rig.link.protocol.enums["arm_option"]
+        late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
+        trace = int(option["TRACE"]) if self._period_s > 0.0015 else 0  # more than the line holds beside a STATE each ms
+        return late[self._request.late] | trace
+
+    def run(self) -> Deployment:
+        """From homing to the files. Raises `RigError` where it could not begin."""
+        rig, cart = self._rig, self._chosen.cart
+        max_turns = max(1, round(self._request.duration_s / self._period_s))
+        times = TurnTimes(max_turns + _SLACK_TURNS)
+        startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
+        self._begin_session = rig.link.session
+        with stopped_by_signals(), punctual() as settings:
+            first = start_rollout(rig, self._request.seed)
+            assert rig.link.traces is not None
+            resident_mb = _resident_mb()
+            with (
+                Recorder(self._path, {**self._known, "cart": cart.as_dict(), "cart_sources": dict(cart.sources)}) as recorder,
+                LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext(),
+            ):
+                rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
+                fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
+                rig.disarm()
+        missed = self._late_since(late_before, times)
+        box = self._keep(fault, rollout.reason) if fault is not None else None
+        rig.close()
+        handovers = getattr(self._pilot, "handovers", 0)
+        outcome = {"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason, "handovers": handovers}
+        recording = recorder.close(outcome)
+        if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
+            rollout = Rollout(turns=rollout.turns, end=RolloutEnd.DISK, reason=recorder.failure)
+        fit = rig.link.clock_fit
+        report = LatencyReport(
+            turns=times.turns,
+            missed=missed,
+            control_period_us=round(1e6 * self._period_s, 3),
+            line_us=round(1e6 * fit.delay_s, 1) if fit is not None else 0.0,
+            figures=figures_of(times) if times.turns else {},
+            settings=_told(settings),
+            startup_s=round(startup_s, 3),
+            resident_mb=round(resident_mb, 1),
+        )
+        deployment = Deployment(
+            rollout=rollout,
+            report=report,
+            recording=recording,
+            black_box=box,
+            fault=fault,
+            handovers=handovers,
+            times=times,
+            note=self._chosen.note,
+        )
+        with contextlib.suppress(OSError):  # a full disk: the run is told all the same
+            write_json(latency_of(self._path), deployment.as_dict())
+        return deployment
+
+    def _who(self) -> str:
+        if self._request.is_shadow:
+            return "regulator, policy watches"
+        return "REGULATOR HAS CAUGHT IT" if self._pilot.flags else str(self._chosen.record["policy"])[-24:]
+
+    def _late_since(self, before: int, times: TurnTimes) -> int:
+        """Control ticks without a new command: the cart's own count, or as much of it as the STATEs have told."""
+        if self._rig.link.session == self._begin_session:
+            with contextlib.suppress(BridgeError):
+                return self._rig.link.health(0.1)["late_commands"] - before
+        ages = times.columns()["command_age"]
+        return int((ages >= self._period_s - 1e-6).sum())
+
+    def _fault(self) -> str:
+        """By name what ended the run: the firmware's fault, a reset with its cause, or LINK."""
+        link = self._rig.link
+        try:
+            hello = link.open()
+        except BridgeError:
+            return "LINK"
+        if hello["session"] != self._begin_session:
+            return f"RESET {link.protocol.enums['reset_cause'](hello['reset_cause']).name}"
+        return str(link.protocol.enums["fault"](hello["fault"]).name) if hello["fault"] else "LINK"
+
+    def _keep(self, fault: str, told: str | None) -> Path | None:
+        """Write the black box; a disk that is full keeps none."""
+        traces = self._rig.link.traces
+        assert traces is not None
+        samples, warmth = samples_of(list(traces))
+        box = BlackBox(
+            samples=samples,
+            cart=self._chosen.cart,
+            fault=fault,
+            told=told or "",
+            warmth=warmth,
+            options=self._rig.arm_options,
+            begins_armed=len(traces) < (traces.maxlen or 0),
+            provenance={**self._known, "recording": self._path.name},
+        )
+        try:
+            box.save(_box_of(self._path))
+        except UsageError:
+            return None
+        return _box_of(self._path)
+
+
+def latency_of(recording: Path) -> Path:
+    """Where the latency report of that recording is."""
+    return recording.with_name(f"{recording.stem}.latency.json")
+
+
+def _box_of(recording: Path) -> Path:
+    return recording.with_name(f"{recording.stem}.blackbox.npz")
+
+
+def _check_is_new(path: Path) -> None:
+    if path.exists():
+        raise UsageError(f"{path}: exists already, and nothing is overwritten; choose another --record")
+
+
+def _free_place() -> Path:
+    folder = next(path for n in itertools.count(1) if not (path := Path("runs", f"deploy-{n}")).exists())
+    return folder / "rollout.parquet"
+
+
+@contextlib.contextmanager
+def _port(rig: str, cart: CartParams) -> Iterator[str]:
+    """The serial port to open, where need be of a virtual cart that stands there meanwhile."""
+    if rig.startswith(SERIAL):
+        yield rig.removeprefix(SERIAL)
+        return
+    from cartpole_robot.rigs.served_cart import served_cart
+
+    with served_cart(rig, cart) as port:
+        yield port
+
+
+def _pilot(request: DeployRequest, chosen: Chosen) -> Pilot:
+    if not (request.has_fallback or request.is_shadow):
+        return Solo(chosen.controller)
+    bundle, path = open_policy(request.policy)
+    if bundle.lqr is None:
+        raise UsageError(f"{path}: has no regulator, its cart has none; leave out --fallback and --shadow")
+    regulator = LqrController(bundle.lqr, chosen.cart.motor.dead_zone_duty)
+    if request.is_shadow:
+        return Shadowed(regulator, chosen.controller)
+    return Caught(chosen.controller, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
+
+
+def _metadata(request: DeployRequest, chosen: Chosen) -> dict[str, Any]:
+    return {
+        "rig": request.rig,
+        "randomization": None,
+        "controller": dict(chosen.record),
+        "note": chosen.note,
+        "seed": request.seed,
+        "duration_s": request.duration_s,
+        "deployed": {
+            "late": request.late.value,
+            "fallback": request.has_fallback,
+            "shadow": request.is_shadow,
+        },
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
+
+
+def _told(settings: list[Setting]) -> dict[str, str]:
+    return {setting.name: "on" if setting.is_on else f"off: {setting.why_not}" for setting in settings}
+
+
+def _since_start_s() -> float:
+    """How long this process has lived."""
+    ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
