@@ -35,6 +35,7 @@ from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.emulator import EmulatedChip
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
+_TRIES, _DRIVES_WITHIN_S = 5, 60.0
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
 
 
@@ -79,16 +80,22 @@ def fast_cart(cart: CartParams) -> CartParams:
 
 
 def kill_hosts(
-    cart: CartParams, starts: int, *, seed: int = 0, on_chip: bool = True, image: Path | None = None, carts: int = 1
+    cart: CartParams,
+    starts: Sequence[int],
+    *,
+    seed: int = 0,
+    on_chip: bool = True,
+    image: Path | None = None,
+    carts: int = 1,
 ) -> Iterator[KilledHost]:
-    """The outcome of each start, as they end; `carts` of them stand side by side, each with a host of its own.
+    """The outcome of each of those numbered starts, as they end; `carts` stand side by side, each with its own host.
 
     With `on_chip` the firmware is the image on the emulated chip, else the C built for this machine. The same seed
-    draws the same places, ends and moments. The cart drives as `fast_cart` does. Raises `RigError` where none can be
-    had.
+    draws the same places, ends and moments for the same number. The cart drives as `fast_cart` does. Raises `RigError`
+    where none can be had.
     """
-    fast, numbers = fast_cart(cart), range(starts)
-    parts = [numbers[first : first + _STARTS_AT_ONCE] for first in range(0, starts, _STARTS_AT_ONCE)]
+    fast = fast_cart(cart)
+    parts = [starts[first : first + _STARTS_AT_ONCE] for first in range(0, len(starts), _STARTS_AT_ONCE)]
     with ProcessPoolExecutor(carts, mp_context=multiprocessing.get_context("spawn")) as workers:
         asked = [workers.submit(_start_some, fast, part, seed, on_chip, image) for part in parts]
         try:
@@ -163,19 +170,26 @@ def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Co
 
 
 def _one_start(served: Connection, cart: CartParams, port: str, rng: random.Random) -> KilledHost:
-    """Let one host drive, kill it, and see what the cart made of it."""
+    """Let one host drive, kill it, and see what the cart made of it; a host that never drives is no start."""
     duty = rng.choice((-1.0, 1.0))
     room_m = cart.limits.cart_position_m
-    served.send(-duty * room_m * rng.uniform(-0.2, 0.75))
-    served.recv()
-    ours, theirs = multiprocessing.Pipe()
-    host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
-    host.start()
-    if not ours.poll(60.0):
+    place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
+    for _ in range(_TRIES):
+        served.send(place_m)
+        served.recv()
+        ours, theirs = multiprocessing.Pipe()
+        host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
+        host.start()
+        theirs.close()
+        with contextlib.suppress(EOFError):  # it ended
+            if ours.poll(_DRIVES_WITHIN_S):
+                ours.recv()
+                break
         host.kill()
-        raise RigError("the host did not get to drive within 60 s; is the machine overloaded?")
-    ours.recv()
-    time.sleep(rng.uniform(0.02, LONGEST_RUN_S))
+        host.join()
+    else:
+        raise RigError(f"no host got to drive in {_TRIES} times {_DRIVES_WITHIN_S:g} s; is the machine overloaded?")
+    time.sleep(run_s)
     assert host.pid is not None
     os.kill(host.pid, signal.SIGKILL)
     host.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import random
@@ -42,6 +43,7 @@ CAMPAIGN_FILE = "campaign.json"
 CURVES_FILE = "curves.png"
 KILLED = "killed host"
 _KILLED_STARTS, _KILLED_SHORT = 1000, 4
+_KILLED_KEPT = 120  # so many are kept at once
 _CARTS_SIDE_BY_SIDE = 3  # a core: they live in real time and mostly wait
 
 
@@ -81,6 +83,7 @@ class _Kept:
         self.record = _identity(request)
         self.rows: list[Row] = []
         self.curves: list[CurveResult] = []
+        self.killed: list[Outcome] = []  # of a trial that is not at its end
         self.folder = request.out or next(
             path for n in itertools.count(1) if not (path := Path("runs", f"campaign-{n}")).exists()
         )
@@ -101,10 +104,12 @@ class _Kept:
                     f"{where}: has {name} {found.get('of', {}).get(name)}, this would be {value}; choose another --out"
                 )
         self.rows, self.curves = from_record(found, where)
+        self.killed = [Outcome(**outcome) for outcome in found.get("killed", [])]
 
     def keep(self) -> None:
         """Write what there is."""
-        write_json(self.folder / CAMPAIGN_FILE, {**self.record, **to_record(self.rows, self.curves)})
+        killed = [dataclasses.asdict(outcome) for outcome in self.killed]
+        write_json(self.folder / CAMPAIGN_FILE, {**self.record, **to_record(self.rows, self.curves), "killed": killed})
 
     def has(self, name: str) -> bool:
         """Whether a trial or curve of that name is done."""
@@ -169,7 +174,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
                 kept.keep()
                 say(curve_text(kept.curves[-1]))
     if is_killed_wanted and not kept.has(KILLED):
-        kept.rows.append(_run_killed(request))
+        kept.rows.append(_run_killed(request, kept))
         kept.keep()
         say(row_text(kept.rows[-1]))
     if kept.curves and not request.is_short:
@@ -216,7 +221,7 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
     return curve_of(curve, points)
 
 
-def _run_killed(request: CampaignRequest) -> Row:
+def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
     kind = Kind(
         group="stop",
         name=KILLED,
@@ -226,13 +231,20 @@ def _run_killed(request: CampaignRequest) -> Row:
     cart, _ = request.subject.open()
     count = _KILLED_SHORT if request.is_short else _KILLED_STARTS
     carts = 1 if request.is_short else _CARTS_SIDE_BY_SIDE * (os.cpu_count() or 1)
-    killed = kill_hosts(cart, count, seed=request.seed, image=request.subject.image, carts=carts)
-    run = (
-        Outcome(
-            is_good=one.is_off_in_time(cart) and one.has_stopped(cart),
-            told="off and at rest" if one.has_stopped(cart) else f"went to {1000 * one.farthest_m:.0f} mm",
-            figure=float(one.off_after_ms),
-        )
-        for one in killed
-    )
-    return row_of(kind, *_outcomes(KILLED, count, run))
+    began = time.monotonic()
+    with progress_bar(count, KILLED, "trial", quiet=True) as bar:
+        bar.update(len(kept.killed))
+        while len(kept.killed) < count:
+            starts = range(len(kept.killed), min(count, len(kept.killed) + _KILLED_KEPT))
+            some = []
+            for one in kill_hosts(cart, starts, seed=request.seed, image=request.subject.image, carts=carts):
+                has_stopped = one.has_stopped(cart)
+                told = "off and at rest" if has_stopped else f"went to {1000 * one.farthest_m:.0f} mm"
+                is_good = has_stopped and one.is_off_in_time(cart)
+                some.append(Outcome(is_good=is_good, told=told, figure=float(one.off_after_ms)))
+                bar.update()
+            kept.killed += some
+            kept.keep()
+    row = row_of(kind, kept.killed, time.monotonic() - began)
+    kept.killed = []
+    return row
