@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartpole_robot import __version__
+from cartpole_robot.deploy_commands import add_deploy_verbs
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.firmware_commands import add_firmware_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
@@ -308,6 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print the figures as JSON")
     show.set_defaults(run=_show, extra="report")
 
+    add_deploy_verbs(verbs)
     add_rig_verbs(verbs)
 
     carts = add_verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")

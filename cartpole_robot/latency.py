@@ -17,7 +17,7 @@ _BINS = 60
 
 
 class TurnTimes:
-    """When the measurement of each turn had come, was answered by a duty and sent; how late it was, how old a command.
+    """When each measurement had come, was handed to the pilot, answered and sent; how late it was, how old a command.
 
     All in s; made as long as it will get before the run begins, so that `append` makes nothing.
     """
@@ -26,14 +26,17 @@ class TurnTimes:
         length = max(1, min(turns, MOST_TURNS))
         self._length = length
         self.turns = 0
-        self._received, self._decided, self._sent, self._lateness, self._age = (
-            array("d", bytes(8 * length)) for _ in range(5)
+        self._received, self._asked, self._decided, self._sent, self._lateness, self._age = (
+            array("d", bytes(8 * length)) for _ in range(6)
         )
 
-    def append(self, received_s: float, decided_s: float, sent_s: float, lateness_s: float, age_s: float) -> None:
+    def append(
+        self, received_s: float, asked_s: float, decided_s: float, sent_s: float, lateness_s: float, age_s: float
+    ) -> None:
         """One turn."""
         at = self.turns % self._length
         self._received[at] = received_s
+        self._asked[at] = asked_s
         self._decided[at] = decided_s
         self._sent[at] = sent_s
         self._lateness[at] = lateness_s
@@ -54,13 +57,13 @@ class TurnTimes:
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """The four latencies of every turn that is kept, in s, shape (turns,); an age that nobody knows is left out."""
         kept = min(self.turns, self._length)
-        received, decided, sent, lateness, age = (
+        received, asked, decided, sent, lateness, age = (
             np.frombuffer(column)[:kept]
-            for column in (self._received, self._decided, self._sent, self._lateness, self._age)
+            for column in (self._received, self._asked, self._decided, self._sent, self._lateness, self._age)
         )
         return {
             "sensor_to_command": lateness + (sent - received),
-            "inference": decided - received,
+            "inference": decided - asked,
             "loop_lateness": lateness.copy(),
             "command_age": age[np.isfinite(age)],
         }
@@ -68,7 +71,7 @@ class TurnTimes:
 
 MEANINGS = {
     "sensor_to_command": "from when a measurement could be there at the earliest to its command sent",
-    "inference": "from the measurement to the duty",
+    "inference": "from the observation to the duty",
     "loop_lateness": "by how much later than at the earliest the measurement was there",
     "command_age": "how old the newest command was at each control tick, by the cart's own clock",
 }

@@ -32,6 +32,7 @@ from cartpole_robot.errors import UsageError
 
 MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
+_ESTIMATOR_COUNT_S = 16.0 / 1506.0  # firmware_bridge/firmware/limits.h: one count that comes reads as 1506 / 16 a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +111,13 @@ class CartParams:
         )
 
     def _check_encoders(self) -> None:
-        """Raises ValueError where one count in a control period reads as more than a quarter of the speed scale."""
+        """Raises ValueError where one count in a control period reads as more than a quarter of the speed scale.
+
+        The estimator fits a line through 16 ms: however short the period, one count reads as one in 10.6 ms at most.
+        """
         if self.encoders is None:
             return
-        period_s = self.timing.control_period_s
+        period_s = max(self.timing.control_period_s, _ESTIMATOR_COUNT_S)
         for name, counts, unit, scale in (
             ("cart_counts_per_m", self.encoders.cart_counts_per_m, "m/s", self.observation_scale.cart_speed_m_s),
             (
@@ -126,7 +130,7 @@ class CartParams:
             speed = 1.0 / (counts * period_s)
             require(
                 speed <= scale / 4.0,
-                f"encoders.{name} is too coarse: one count in {period_s:g} s reads as {speed:.3g} {unit}, expected at "
+                f"encoders.{name} is too coarse: one count in {period_s:.3g} s reads as {speed:.3g} {unit}, expected at "
                 f"most {scale / 4.0:.3g} (a quarter of its scale); use a finer encoder or a longer control period",
             )
             require(

@@ -99,7 +99,8 @@ def _sharpen_timers() -> Callable[[], object]:
 
 def _run_first() -> Callable[[], object]:
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+    # Threads that begin meanwhile are ordinary ones: they run when this one waits, on its processor or another.
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
     return lambda: os.sched_setscheduler(0, policy, parameters)
 
 

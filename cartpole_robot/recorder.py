@@ -129,6 +129,17 @@ class Recorder:
                 seal_journal(self.path)
         return self.path if self.path.exists() else journal_of(self.path)
 
+    def discard(self) -> None:
+        """Nothing was worth recording: end without a file. Rows that there are make it a `close`."""
+        if self.rows:
+            self.close()
+        elif not self._is_closed:
+            self._is_closed = self._is_closing = True
+            self._wake.set()
+            self._thread.join()
+            os.close(self._file)
+            journal_of(self.path).unlink(missing_ok=True)
+
     def __enter__(self) -> Recorder:
         return self
 

@@ -151,12 +151,13 @@ def run_paced(
             numbers[1] = measurement.cart_speed_m_s
             numbers[2] = measurement.pole_angle_rad
             numbers[3] = measurement.pole_speed_rad_s
+            asked_s = clock()
             duty = decide(observation)
             decided_s = clock()
             command(duty)
             sent_s = clock()
             received_s = rig.received_s
-            times.append(received_s, decided_s, sent_s, measurement.lateness_s, measurement.command_age_s)
+            times.append(received_s, asked_s, decided_s, sent_s, measurement.lateness_s, measurement.command_age_s)
             if recorder is not None:
                 recorder.append(measurement, received_s, duty, reward, pilot.flags, pilot.shadow_duty)
                 if recorder.failure is not None:

@@ -151,17 +151,20 @@ class _Run:
         times = TurnTimes(max_turns + _SLACK_TURNS)
         startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
         self._begin_session = rig.link.session
-        with stopped_by_signals(), punctual() as settings:
-            first = start_rollout(rig, self._request.seed)
-            assert rig.link.traces is not None
-            resident_mb = _resident_mb()
-            with (
-                Recorder(self._path, {**self._known, "cart": cart.as_dict(), "cart_sources": dict(cart.sources)}) as recorder,
-                LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext(),
-            ):
-                rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
-                fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
-                rig.disarm()
+        metadata = {**self._known, "cart": cart.as_dict(), "cart_sources": dict(cart.sources)}
+        recorder = Recorder(self._path, metadata)
+        try:
+            with stopped_by_signals(), punctual() as settings:
+                first = start_rollout(rig, self._request.seed)
+                view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
+                with view:
+                    rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
+                    fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
+                    rig.disarm()
+                resident_mb = _resident_mb()
+        except BaseException:
+            recorder.discard()
+            raise
         missed = self._late_since(late_before, times)
         box = self._keep(fault, rollout.reason) if fault is not None else None
         rig.close()
@@ -206,7 +209,7 @@ class _Run:
             with contextlib.suppress(BridgeError):
                 return self._rig.link.health(0.1)["late_commands"] - before
         ages = times.columns()["command_age"]
-        return int((ages >= self._period_s - 1e-6).sum())
+        return int((ages > self._period_s + 0.5e-3).sum())
 
     def _fault(self) -> str:
         """By name what ended the run: the firmware's fault, a reset with its cause, or LINK."""

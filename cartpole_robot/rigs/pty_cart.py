@@ -51,8 +51,11 @@ class PtyCart:
         self.lost_ms = 0
         self.last_received_ms = 0  # of the cart's time
 
-    def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
-        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each."""
+    def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None, spin_s: float = 0.0) -> None:
+        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each.
+
+        The last `spin_s` before a millisecond is over it looks at the clock instead of sleeping: waking up takes time.
+        """
         next_s = time.monotonic()
         while not until():
             self._tick(on_tick)
@@ -62,11 +65,14 @@ class PtyCart:
                 self.lost_ms += round((now_s - next_s) / TICK_S)
                 next_s = now_s
             elif next_s > now_s:
-                select.select([self._master], [], [], next_s - now_s)  # a command is taken as soon as it is there
-                rest_s = next_s - time.monotonic()
-                if rest_s > 0.0:
+                wake_s = next_s - spin_s
+                if wake_s > now_s:
+                    select.select([self._master], [], [], wake_s - now_s)  # a command is taken as soon as it is there
                     self._take_received()
-                    time.sleep(max(0.0, next_s - time.monotonic()))
+                    time.sleep(max(0.0, wake_s - time.monotonic()))
+                while time.monotonic() < next_s:
+                    if spin_s:
+                        self._take_received()
 
     def _tick(self, on_tick: OnTick | None) -> None:
         self._take_received()
