@@ -34,6 +34,7 @@ SAMPLE = np.dtype(
         ("pole_counts", "<i4"),
         ("cart_illegal", "<u1"),
         ("pole_illegal", "<u1"),
+        ("missed", "<u1"),  # ticks before it that did not come
         ("flags", "<u1"),  # enum trace_flag
         ("duty_q15", "<i2"),
         ("supply_mv", "<u2"),
@@ -46,7 +47,7 @@ class BlackBox:
     """What was kept of a run: `samples` of dtype `SAMPLE`, and what it ended with.
 
     `fault` is a name of `enum fault`, "RESET <cause>" where the cart started anew, or "LINK" where it was not heard of
-    any more; `told` is the rig's line about it. `begins_armed` says whether the first sample is that of the arming.
+    any more; `told` is the rig's line about it. The first sample is `since_armed_ms` after the first one that was armed.
     """
 
     samples: NDArray[np.void]
@@ -55,7 +56,7 @@ class BlackBox:
     told: str
     warmth: int
     options: int
-    begins_armed: bool
+    since_armed_ms: int
     provenance: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
@@ -100,15 +101,15 @@ def load_black_box(path: Path) -> BlackBox:
             cart=cart_from_dict(header["cart"], where=f"{path}: cart"),
             **{
                 name: header[name]
-                for name in ("fault", "told", "warmth", "options", "begins_armed", "provenance")
+                for name in ("fault", "told", "warmth", "options", "since_armed_ms", "provenance")
             },
         )
     except KeyError as error:
         raise UsageError(f"{path}: {error} is missing; is it whole?") from None
 
 
-def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int]:
-    """The samples in those TRACE messages, in order, and how warm (0 to 255) the motor was at the first."""
+def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
+    """The samples in those TRACE messages, in order; the motor's warmth (0 to 255) and the cart's clock at the first."""
     protocol = read_protocol()
     message, record = protocol.messages["TRACE"], protocol.records["trace_sample"]
     rows: list[tuple[int, ...]] = []
@@ -129,11 +130,8 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int]:
             if k:
                 cart += cart_moved
                 pole += pole_moved
-            rows.append((at_ms + k, cart, pole, illegal & 15, illegal >> 4, flags, duty, fields["supply_mv"]))
-    samples = np.array(rows, SAMPLE)
-    if len(samples):
-        samples = samples[samples["time_ms"] > samples["time_ms"][-1] - round(1000 * KEPT_S)]
-    return samples, warmth
+            rows.append((at_ms + k, cart, pole, illegal & 15, illegal >> 4, 0 if k else fields["missed"], flags, duty, fields["supply_mv"]))
+    return np.array(rows, SAMPLE), warmth, first_us or 0
 
 
 def traces_kept(control_period_s: float) -> int:

@@ -20,6 +20,9 @@ from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
 from firmware_bridge.protocol import Protocol, read_protocol
 
 _SETTLE_MS = 40  # from the place where it was armed to that where the box begins
+_WINDOWS_MS = 1000  # a whole number of every window that the firmware counts in
+_ARMABLE = 0.8  # of the arming angle
+_SEQ = 251  # not the rig's last one
 _WATCHED_MS = 300  # after the end of the box: silence is a fault too
 _LINK_LOST = "LINK"
 _RESET = "RESET "
@@ -61,6 +64,7 @@ class _Step:
     illegal: tuple[int, int] = (0, 0)
     missed: int = 0
     command: int | None = None
+    arms: bool = False  # MODE ARM comes before it
     number: int | None = None  # of the box's sample; none: made up
 
 
@@ -109,75 +113,76 @@ class _Player:
     def play(self) -> Replayed:
         """The whole of it. Raises `RigError`."""
         samples = self._box.samples
-        self._arm(samples[0])
-        steps, lead = self._steps(), self._lead()
-        begin_us = self._board.time_us
-        for k, step in enumerate(lead + steps):
-            following = (lead + steps)[k + 1].command if k + 1 < len(lead) + len(steps) else None
-            self._tick(k, step, following if self._is_early else step.command)
-        self._end(begin_us)
-        found, _ = samples_of(self._traces)
-        offset_ms = len(lead)
-        duties = {int(row["time_ms"]): int(row["duty_q15"]) for row in found}
-        first_ms = self._first_trace_ms(begin_us)
-        differences = sum(
-            duties.get(k + offset_ms - first_ms, int(samples["duty_q15"][step.number])) != samples["duty_q15"][step.number]
-            for k, step in enumerate(steps)
-            if step.number is not None
-        )
+        self._hold(samples[0])
+        lead, steps = self._lead(), self._steps()
+        begin_us, all_steps = self._board.time_us, lead + steps
+        for k, step in enumerate(all_steps):
+            said = all_steps[k + 1] if self._is_early and k + 1 < len(all_steps) else step
+            self._tick(k, step, said)
+        self._end()
         fault, fault_ms = "NONE", None
         if self._fault is not None:
             fault = self._fault[0]
-            fault_ms = ((self._fault[1] - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - offset_ms
+            fault_ms = ((self._fault[1] - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - len(lead)
+        found, _, first_us = samples_of(self._traces)
+        first_ms = ((first_us - begin_us) & 0xFFFF_FFFF) // 1000 - 1 - len(lead)
+        duties = dict(zip((found["time_ms"] + first_ms).tolist(), found["duty_q15"].tolist(), strict=True))
+        kept = {k: int(samples["duty_q15"][step.number]) for k, step in enumerate(steps) if step.number is not None}
         return Replayed(
             fault=fault,
             fault_ms=fault_ms,
             kept_fault=self._box.fault,
             kept_ms=len(steps) - 1,
             lost_ms=sum(step.number is None for step in steps),
-            duty_differences=int(differences),
+            duty_differences=sum(duties.get(k) != duty for k, duty in kept.items()),
         )
 
-    def _arm(self, first: np.void) -> None:
-        """Armed by the rig as ever, at the first sample's place as nearly as arming allows."""
+    def _hold(self, first: np.void) -> None:
+        """Homed and held still at the first sample's place, as nearly as arming allows."""
         encoders, _ = encoders_and_settings(self._cart)
         angle_rad = float(first["pole_counts"]) / encoders.pole_counts_per_rad
-        most_rad = 0.8 * self._cart.limits.arming_angle_rad
+        most_rad = _ARMABLE * self._cart.limits.arming_angle_rad
         position_m = float(first["cart_counts"]) / encoders.cart_counts_per_m
-        start = State(position_m, 0.0, min(most_rad, max(-most_rad, angle_rad)), 0.0)
-        option = self._protocol.enums["arm_option"]
-        self._virtual.arm_options = (self._box.options | option["TRACE"]) & ~(option["ON_BOARD"] | option["HOST_MAY_LEAVE"])
-        measured = self._virtual.reset(start, np.random.default_rng(0))
+        measured = self._virtual.hold(State(position_m, 0.0, min(most_rad, max(-most_rad, angle_rad)), 0.0))
         self._passed_ms = ((self._board.time_us - measured.mcu_time_us) & 0xFFFF_FFFF) // 1000
         cart, pole = self._virtual.virtual_cart.raw_counts()
         self._zeros = (cart - measured.cart_counts, pole - measured.pole_counts)
         self._begin_counts = (measured.cart_counts, measured.pole_counts)
         self._tick_number = self._virtual.control_tick
-        self._session = self._virtual.link.session
+        self._session = self._virtual.link.session or 0
         if isinstance(self._board, Firmware):
             self._board.warm(self._box.warmth)
-        self._traces.extend(self._board_says())
 
     def _lead(self) -> list[_Step]:
-        """From where it was armed to the first sample, until the control ticks fall as they do in the box."""
+        """What comes before the first sample: held still, then armed.
+
+        The control ticks fall as they do in the box, and so do the firmware's windows, of which a second holds a whole
+        number of each: it is armed a whole number of seconds sooner or later than the box's was.
+        """
         samples = self._box.samples
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
         first_control = int(samples["time_ms"][controls[0]] - samples["time_ms"][0]) if len(controls) else 0
-        count = (-first_control - 1 - self._passed_ms) % self._period_ms
-        while count < _SETTLE_MS:
-            count += self._period_ms
+        armed = self._box.since_armed_ms % _WINDOWS_MS
+        if self._box.since_armed_ms and armed < _SETTLE_MS:
+            armed += _WINDOWS_MS
+        held = (-first_control - 1 - self._passed_ms - armed) % self._period_ms + self._period_ms
         cart, pole = self._begin_counts
         to_cart, to_pole = int(samples["cart_counts"][0]), int(samples["pole_counts"][0])
-        return [
-            _Step(
-                cart_counts=cart + round((to_cart - cart) * k / count),
-                pole_counts=pole + round((to_pole - pole) * k / count),
-                inputs=0,
-                supply_mv=int(samples["supply_mv"][0]),
-                command=0 if k % self._period_ms == 1 % self._period_ms else None,
+        steps = []
+        for k in range(held + armed):
+            duty = int(samples["duty_q15"][0]) if k >= held + armed - 2 * self._period_ms else 0
+            share = max(0.0, (k - (held + armed - _SETTLE_MS)) / _SETTLE_MS) if armed else 0.0
+            steps.append(
+                _Step(
+                    cart_counts=cart + round((to_cart - cart) * share),
+                    pole_counts=pole + round((to_pole - pole) * share),
+                    inputs=0,
+                    supply_mv=int(samples["supply_mv"][0]),
+                    arms=k == held,
+                    command=duty if k > held and (k - held) % self._period_ms == 1 % self._period_ms else None,
+                )
             )
-            for k in range(1, count + 1)
-        ]
+        return steps
 
     def _steps(self) -> list[_Step]:
         """The box's samples; what the line lost between two of them is a straight way, with a command in each period."""
@@ -186,9 +191,9 @@ class _Player:
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
         steps: list[_Step] = []
         for k, row in enumerate(samples):
-            gap = int(row["time_ms"] - samples["time_ms"][k - 1]) - 1 if k else 0
-            is_missed = bool(row["flags"] & self._flag["MISSED_TICK"])
-            if gap > 0 and not is_missed:
+            missed = int(row["missed"])
+            gap = int(row["time_ms"] - samples["time_ms"][k - 1]) - 1 - missed if k else 0
+            if gap > 0:
                 before = samples[k - 1]
                 steps += [
                     _Step(
@@ -211,27 +216,38 @@ class _Player:
                     inputs=int(row["flags"]) & 7,
                     supply_mv=int(row["supply_mv"]),
                     illegal=(int(row["cart_illegal"]), int(row["pole_illegal"])),
-                    missed=gap if is_missed else 0,
+                    missed=missed,
                     command=command,
+                    arms=k == 0 and self._box.since_armed_ms == 0,
                     number=k,
                 )
             )
         return steps
 
-    def _tick(self, number: int, step: _Step, command: int | None) -> None:
-        if command is not None:
-            self._command(number, command)
+    def _tick(self, number: int, step: _Step, said: _Step) -> None:
+        """One millisecond: what the firmware sees is `step`'s, what it is told before `said`'s."""
+        if said.arms:
+            self._arm()
+        if said.command is not None:
+            self._command(number, said.command)
         if isinstance(self._board, Firmware) and (step.missed or step.illegal != (0, 0)):
             self._board.disturb(*step.illegal, step.missed)
         cart_zero, pole_zero = self._zeros
         self._board.tick(step.cart_counts + cart_zero, step.pole_counts + pole_zero, step.inputs, step.supply_mv)
         self._traces.extend(self._board_says())
 
+    def _arm(self) -> None:
+        option = self._protocol.enums["arm_option"]
+        options = (self._box.options | option["TRACE"]) & ~(option["ON_BOARD"] | option["HOST_MAY_LEAVE"])
+        mode = int(self._protocol.enums["mode"]["ARM"])
+        message = self._protocol.messages["MODE"].pack(session=self._session, seq=_SEQ, mode=mode, options=options)
+        self._board.feed(encode_frame(message))
+
     def _command(self, number: int, duty_q15: int) -> None:
         layout = self._protocol.messages["CMD"]
         tick = self._tick_number + (number + self._passed_ms) // self._period_ms
         self._board.feed(
-            encode_frame(layout.pack(session=self._session or 0, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms))
+            encode_frame(layout.pack(session=self._session, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms))
         )
 
     def _board_says(self) -> list[bytes]:
@@ -246,7 +262,7 @@ class _Player:
                     self._fault = (self._protocol.enums["fault"](event["fault"]).name, event["time_us"])
         return traces
 
-    def _end(self, begin_us: int) -> None:
+    def _end(self) -> None:
         """After the last sample: a reset where there was one, else silence until the firmware has had enough."""
         last = self._box.samples[-1]
         cart_zero, pole_zero = self._zeros
@@ -273,15 +289,6 @@ class _Player:
                 int(last["cart_counts"]) + cart_zero, int(last["pole_counts"]) + pole_zero, 0, int(last["supply_mv"])
             )
             self._traces.extend(self._board_says())
-
-    def _first_trace_ms(self, begin_us: int) -> int:
-        """The millisecond of the replay that the first TRACE began with; before it began, that is a negative one."""
-        if not self._traces:
-            return 0
-        message = self._protocol.messages["TRACE"]
-        fields = dict(zip(message.fields, message.layout.unpack(self._traces[0])[1:], strict=True))
-        behind_us = (fields["time_us"] - begin_us + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
-        return behind_us // 1000 - 1
 
 
 def _between(begin: np.int32, end: np.int32, number: int, gap: int) -> int:

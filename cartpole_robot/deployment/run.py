@@ -134,7 +134,7 @@ class _Run:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
-        rig.link.traces = deque(maxlen=traces_kept(self._period_s))
+        rig.link.traces = self._traces = deque(maxlen=traces_kept(self._period_s))
         rig.arm_options = self._options()
         rig.poll_before_due(min(_POLL_MOST_S, _POLL_SHARE * self._period_s))
 
@@ -155,7 +155,9 @@ class _Run:
         recorder = Recorder(self._path, metadata)
         try:
             with stopped_by_signals(), punctual() as settings:
+                self._traces.clear()
                 first = start_rollout(rig, self._request.seed)
+                _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
@@ -213,6 +215,8 @@ class _Run:
 
     def _fault(self) -> str:
         """By name what ended the run: the firmware's fault, a reset with its cause, or LINK."""
+        if self._rig.fault is not None:
+            return self._rig.fault
         link = self._rig.link
         try:
             hello = link.open()
@@ -224,9 +228,7 @@ class _Run:
 
     def _keep(self, fault: str, told: str | None) -> Path | None:
         """Write the black box; a disk that is full keeps none."""
-        traces = self._rig.link.traces
-        assert traces is not None
-        samples, warmth = samples_of(list(traces))
+        samples, warmth, first_us = samples_of(self._traces)
         box = BlackBox(
             samples=samples,
             cart=self._chosen.cart,
@@ -234,7 +236,7 @@ class _Run:
             told=told or "",
             warmth=warmth,
             options=self._rig.arm_options,
-            begins_armed=len(traces) < (traces.maxlen or 0),
+            since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
             provenance={**self._known, "recording": self._path.name},
         )
         try:

@@ -72,6 +72,7 @@ class FirmwareRig:
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
+        self.fault: str | None = None  # the firmware's, by name, that ended the episode
         self.arm_options = 0  # of `enum arm_option`, from the next reset on
         try:
             link.open()
@@ -113,6 +114,7 @@ class FirmwareRig:
         if self._is_closed:
             raise RigError("this rig is closed; make a new environment")
         self._is_running = False
+        self.fault = None
         try:
             self._make_ready()
             self._hand.raise_pole(start)
@@ -155,6 +157,8 @@ class FirmwareRig:
             self._fail(error)
         if state["state"] != self._armed:
             self._is_running = False
+            fault = self._link.protocol.enums["fault"](state["fault"]).name
+            self.fault = None if fault == "NONE" else fault
             raise RigError(self._told(state))
         measurement = self._measure(state)
         if is_terminated(measurement, self._cart.limits):
@@ -225,12 +229,7 @@ class FirmwareRig:
             state = self._next_state()
             if state["state"] == self._states["FAULT"]:
                 raise RefusedError(self._told(state), "FAULT")
-            may_arm = (
-                self._hand.has_arrived()
-                and state["inputs"] & self._inputs["STILL"]
-                and abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
-            )
-            if may_arm:
+            if self._may_arm(state):
                 try:
                     self._link.mode("ARM", self.arm_options)
                 except RefusedError as error:
@@ -246,6 +245,13 @@ class FirmwareRig:
                     f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
                     "POLE_NOT_UPRIGHT",
                 )
+
+    def _may_arm(self, state: CartSays) -> bool:
+        return bool(
+            self._hand.has_arrived()
+            and state["inputs"] & self._inputs["STILL"]
+            and abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
+        )
 
     def _next_state(self) -> CartSays:
         """The next STATE. The firmware has long stopped the motor when this gives up."""

@@ -8,11 +8,13 @@ import math
 import numpy as np
 
 from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
 from firmware_bridge._host import encode_frame
+from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.protocol import read_protocol
 
@@ -115,6 +117,18 @@ class VirtualRig(FirmwareRig):
             self._virtual.change(self._drawn)
         self._virtual.reset(rng)
         return super().reset(start, rng)
+
+    def hold(self, start: State) -> Measurement:
+        """Homed and held still at `start`, which is near enough upright to be armed; not armed. Raises `RigError`."""
+        try:
+            self._make_ready()
+            self._hand.raise_pole(start)
+            state = self._next_state()
+            while not self._may_arm(state):
+                state = self._next_state()
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        return self._measure(state)
 
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""

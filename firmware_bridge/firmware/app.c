@@ -444,19 +444,19 @@ static void trace_tick(app_t *app)
     const safety_inputs_t *inputs = &app->inputs;
     trace_message_t *trace = &app->trace;
     if (inputs->missed_ticks != 0 && trace->count != 0)
-        send_trace(app); /* what comes now has a time of its own: the gap shows */
+        send_trace(app); /* what comes now has a time of its own */
     if (app->options & OPTION_TRACE && (is_armed || app->was_armed) && trace->count < PROTOCOL_TRACE_SAMPLES) {
         if (trace->count == 0) {
             trace->time_us = app->time_us;
             trace->cart_counts = inputs->cart_counts;
             trace->pole_counts = (int16_t)inputs->pole_counts;
+            trace->missed = inputs->missed_ticks;
         }
         const unsigned flags = (inputs->is_left_closed ? (unsigned)TRACE_LEFT_SWITCH : 0u) |
                                (inputs->is_right_closed ? (unsigned)TRACE_RIGHT_SWITCH : 0u) |
                                (inputs->is_estop_pressed ? (unsigned)TRACE_ESTOP : 0u) |
                                (app->is_commanded ? (unsigned)TRACE_COMMAND : 0u) |
-                               (app->tick_ms == 0 ? (unsigned)TRACE_CONTROL_TICK : 0u) |
-                               (inputs->missed_ticks != 0 ? (unsigned)TRACE_MISSED_TICK : 0u);
+                               (app->tick_ms == 0 ? (unsigned)TRACE_CONTROL_TICK : 0u);
         trace->samples[trace->count++] = (trace_sample_t){
             .cart_moved = as_int8(inputs->cart_moved),
             .pole_moved = as_int8(inputs->pole_moved),

@@ -286,8 +286,7 @@ enum trace_flag {
     TRACE_RIGHT_SWITCH = 2,
     TRACE_ESTOP = 4,
     TRACE_COMMAND = 8,      /* one was accepted since the tick before */
-    TRACE_CONTROL_TICK = 16,
-    TRACE_MISSED_TICK = 32  /* ticks were missed before this one */
+    TRACE_CONTROL_TICK = 16
 };
 
 typedef struct PACKED {
@@ -308,6 +307,7 @@ typedef struct PACKED {
     int16_t pole_counts;
     uint16_t supply_mv;   /* at the last */
     uint8_t heat;         /* of the motor, 255 at full drive for ever */
+    uint8_t missed;       /* ticks before the first that did not come */
     trace_sample_t samples[PROTOCOL_TRACE_SAMPLES];
 } trace_message_t;
 
@@ -336,7 +336,7 @@ _Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
 _Static_assert(sizeof(health_message_t) == 23, "HEALTH");
 _Static_assert(sizeof(policy_request_message_t) == 1, "POLICY_REQUEST");
 _Static_assert(sizeof(policy_message_t) == 17, "POLICY");
-_Static_assert(sizeof(trace_message_t) == 63, "TRACE");
+_Static_assert(sizeof(trace_message_t) == 64, "TRACE");
 _Static_assert(sizeof(cfg_message_t) <= PROTOCOL_MAX_MESSAGE, "the largest message fits a frame");
 
 #endif

@@ -370,7 +370,7 @@ static void random_frame(void)
         if (one_in(6))
             receive(&hello, sizeof hello);
     } else if (style < 92) { /* a known type, anything in it, about its length */
-        static const uint8_t lengths[] = {7, 23, 11, 36, 48, 6, 6, 5, 9, 11, 1, 23, 1, 17, 63};
+        static const uint8_t lengths[] = {7, 23, 11, 36, 48, 6, 6, 5, 9, 11, 1, 23, 1, 17, 64};
         const uint32_t kind = draw() % sizeof lengths;
         bytes[0] = (uint8_t)(kind + 1);
         receive(bytes, lengths[kind] + (one_in(3) ? draw() % 3 : 0));
