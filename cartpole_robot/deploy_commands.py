@@ -20,7 +20,7 @@ def add_deploy_verbs(verbs: Verbs) -> None:
         verbs,
         "deploy",
         "run a policy on a cart in real time, with a live view, a recording and a latency report",
-        "cartpole-robot deploy runs/first --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record rollouts/first.parquet",
+        "cartpole-robot deploy runs/first --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record first.parquet",
     )
     deploy.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
     deploy.add_argument(
@@ -30,9 +30,7 @@ def add_deploy_verbs(verbs: Verbs) -> None:
         help="virtual (default), avr or avr:ELF: a simulated cart on a pseudo-terminal; serial:PORT: a real one",
     )
     deploy.add_argument("--cart", metavar="NAME|FILE", help="which cart (default: the one it was trained on)")
-    deploy.add_argument(
-        "--duration-s", type=_seconds, default=60.0, metavar="S", help="longest duration (default: 60)"
-    )
+    deploy.add_argument("--duration-s", type=_seconds, default=60.0, metavar="S", help="longest duration (default: 60)")
     deploy.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     deploy.add_argument(
         "--record", type=Path, metavar="FILE", help="recording to write (default: a new folder in runs)"
@@ -43,7 +41,7 @@ def add_deploy_verbs(verbs: Verbs) -> None:
         "--late",
         default="hold",
         choices=("hold", "brake", "disarm"),
-        help="what the firmware does at a control tick without a new command: hold the last one (default), brake, disarm",
+        help="what the firmware does at a control tick without a new command: hold (default), brake, disarm",
     )
     deploy.add_argument(
         "--fallback", choices=("lqr",), help="the regulator catches the cart when the policy leaves its envelope"
@@ -118,7 +116,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 def _draw(times: object, recording: Path) -> str | None:
     """The histograms' file; None where matplotlib is not installed, or there is nothing to draw."""
-    from cartpole_robot.latency import TurnTimes, draw_latency
+    from cartpole_robot.deployment.latency_report import draw_latency
+    from cartpole_robot.latency import TurnTimes
 
     assert isinstance(times, TurnTimes)
     path = recording.with_name(f"{recording.stem}.latency.png")
@@ -137,7 +136,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     from cartpole_robot.errors import UsageError
 
     if arguments.rig.startswith(SERIAL) or arguments.rig == "sim":
-        raise UsageError(f"rig {arguments.rig!r}: a black box is shown to a firmware alone; use virtual, avr or avr:ELF")
+        raise UsageError(
+            f"rig {arguments.rig!r}: a black box is shown to a firmware alone; use virtual, avr or avr:ELF"
+        )
     box = load_black_box(arguments.black_box)
     result = replay(box, arguments.rig)
     if arguments.json:

@@ -1,19 +1,14 @@
-"""How long everything took in a run: noted without waiting, told as percentiles, as JSON and as a picture."""
+"""How long everything takes in a run, noted turn by turn without waiting."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST_TURNS = 1 << 20  # kept; of a longer run the last ones
-_PERCENTILES = (50.0, 99.0, 99.9)
-_BINS = 60
 
 
 class TurnTimes:
@@ -67,91 +62,3 @@ class TurnTimes:
             "loop_lateness": lateness.copy(),
             "command_age": age[np.isfinite(age)],
         }
-
-
-MEANINGS = {
-    "sensor_to_command": "from when a measurement could be there at the earliest to its command sent",
-    "inference": "from the observation to the duty",
-    "loop_lateness": "by how much later than at the earliest the measurement was there",
-    "command_age": "how old the newest command was at each control tick, by the cart's own clock",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatencyReport:
-    """Percentiles of each latency in us, by name, and what else there is to know of the run's timing.
-
-    `missed` counts control ticks that no new command had reached, by the cart's own count. `line_us` is half of the
-    best round trip: what a measurement was on its way before it could be there at the earliest.
-    """
-
-    turns: int
-    missed: int
-    control_period_us: float
-    line_us: float
-    figures: dict[str, dict[str, float]]
-    settings: dict[str, str]
-    startup_s: float
-    resident_mb: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def text(self) -> str:
-        """A table for a person."""
-        head = f"  {'latency, us':<20}{'p50':>9}{'p99':>9}{'p99.9':>9}{'max':>9}"
-        rows = [
-            f"  {name.replace('_', ' '):<20}" + "".join(f"{figures[key]:>9.1f}" for key in ("p50", "p99", "p99.9", "max"))
-            for name, figures in self.figures.items()
-        ]
-        on = [name for name, state in self.settings.items() if state == "on"]
-        off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
-        told = [
-            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time",
-            f"  on the line before that: {self.line_us:.0f} us at least",
-            f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
-            f"  started in {self.startup_s:.2f} s, {self.resident_mb:.0f} MB resident",
-        ]
-        return "\n".join([head, *rows, *told])
-
-
-def figures_of(times: TurnTimes) -> dict[str, dict[str, float]]:
-    """Percentiles and maximum of each latency, in us."""
-    found = {}
-    for name, column in times.columns().items():
-        if len(column) == 0:
-            continue
-        micro = column * 1e6
-        found[name] = {f"p{p:g}": round(float(v), 2) for p, v in zip(_PERCENTILES, np.percentile(micro, _PERCENTILES), strict=True)}
-        found[name]["max"] = round(float(micro.max()), 2)
-    return found
-
-
-def draw_latency(times: TurnTimes, path: Path, title: str) -> None:
-    """A histogram of each latency, as PNG; what is there is replaced."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = {name: column * 1e6 for name, column in times.columns().items() if len(column)}
-    figure = Figure(figsize=(9.0, 2.0 * len(columns) + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
-    for panel, (name, column) in zip(panels, columns.items(), strict=True):
-        low, high = max(float(column.min()), 0.1), max(float(column.max()), 0.2)
-        if high / low > 20.0:
-            edges = np.geomspace(low, high * 1.001, _BINS)
-            panel.set_xscale("log")
-        else:
-            edges = np.linspace(low * 0.98, high * 1.02, _BINS)
-        panel.hist(np.maximum(column, low), bins=edges, color="#1f5a99")
-        panel.set_yscale("log")
-        for percentile, style in ((50.0, "-"), (99.0, "--"), (99.9, ":")):
-            value = float(np.percentile(column, percentile))
-            panel.axvline(max(value, low), color="#c0392b", linewidth=1.0, linestyle=style, label=f"p{percentile:g}  {value:.4g} us")
-        panel.set_ylabel("turns")
-        panel.set_xlabel(f"{name.replace('_', ' ')} [us]: {MEANINGS[name]}", fontsize=9)
-        panel.legend(fontsize=8, frameon=False, loc="upper right")
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130, format="png")

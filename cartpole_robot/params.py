@@ -32,7 +32,9 @@ from cartpole_robot.errors import UsageError
 
 MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
-_ESTIMATOR_COUNT_S = 16.0 / 1506.0  # firmware_bridge/firmware/limits.h: one count that comes reads as 1506 / 16 a second
+_ESTIMATOR_COUNT_S = (
+    16.0 / 1506.0
+)  # firmware_bridge/firmware/limits.h: one count that comes reads as 1506 / 16 a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +132,8 @@ class CartParams:
             speed = 1.0 / (counts * period_s)
             require(
                 speed <= scale / 4.0,
-                f"encoders.{name} is too coarse: one count in {period_s:.3g} s reads as {speed:.3g} {unit}, expected at "
-                f"most {scale / 4.0:.3g} (a quarter of its scale); use a finer encoder or a longer control period",
+                f"encoders.{name} is too coarse: one count in {period_s:.3g} s reads as {speed:.3g} {unit}, expected "
+                f"at most {scale / 4.0:.3g} (a quarter of its scale); use a finer encoder or a longer control period",
             )
             require(
                 counts <= MAX_COUNTS_PER_UNIT,

@@ -2,9 +2,10 @@
 
 One rollout, one file, one row a control tick. Row k tells what was measured at tick k, the duty that was then
 requested, the duty that had been in force until then and the reward for having got there; the last row requests
-nothing (NaN). `shadow_duty` is what a policy that only watched would have requested. A finished recording is Parquet. While it is being written, and where pyarrow is missing, it is a
-*journal* beside the place of the Parquet file: a header with the metadata, rows of fixed size, each with a checksum,
-and at the end, when the rollout ended in order, its outcome. Both hold the same, and this reader opens either.
+nothing (NaN). `shadow_duty` is what a policy that only watched would have requested. A finished recording is Parquet.
+While it is being written, and where pyarrow is missing, it is a *journal* beside the place of the Parquet file: a
+header with the metadata, rows of fixed size, each with a checksum, and at the end, when the rollout ended in order, its
+outcome. Both hold the same, and this reader opens either.
 `host_time_s` is the host's monotonic clock, the same for every process on it; `signals.Measurement` explains the rest.
 """
 

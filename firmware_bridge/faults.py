@@ -28,7 +28,7 @@ FAULTS = {
     "if it came while balancing, check them: one may be loose",
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "
     "lower firmware.travel_limit_m",
-    "COMMAND_LATE": "no new command had come by a control tick, and the run was to end then; look at the latency report",
+    "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
 }
 """By the name of the fault in `protocol.h`; NONE is none."""

@@ -130,7 +130,7 @@ class Link:
         return answer["limits_crc"]
 
     def mode(self, name: str, options: int = 0) -> CartSays:
-        """The cart's acknowledgement of DISARM, ARM (with `options` of `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.
+        """The cart's acknowledgement of DISARM, ARM (with an `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.
 
         Raises `RefusedError` with the cart's reason, and `LinkError`.
         """

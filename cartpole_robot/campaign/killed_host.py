@@ -24,8 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from cartpole_robot.firmware_limits import quickly_homing
-from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.pty_cart import PtyCart

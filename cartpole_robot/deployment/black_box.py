@@ -47,7 +47,7 @@ class BlackBox:
     """What was kept of a run: `samples` of dtype `SAMPLE`, and what it ended with.
 
     `fault` is a name of `enum fault`, "RESET <cause>" where the cart started anew, or "LINK" where it was not heard of
-    any more; `told` is the rig's line about it. The first sample is `since_armed_ms` after the first one that was armed.
+    any more; `told` is the rig's line about it. The first sample is `since_armed_ms` after the first that was armed.
     """
 
     samples: NDArray[np.void]
@@ -89,7 +89,9 @@ def load_black_box(path: Path) -> BlackBox:
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{path}: is no readable black box ({error}); check the path") from None
     if not isinstance(header, dict) or header.get("format") != BLACK_BOX_FORMAT or samples.dtype != SAMPLE:
-        raise UsageError(f"{path}: has black box format {dict(header).get('format')!r}, this version reads {BLACK_BOX_FORMAT}")
+        raise UsageError(
+            f"{path}: has black box format {dict(header).get('format')!r}, this version reads {BLACK_BOX_FORMAT}"
+        )
     if header.get("protocol_hash") != read_protocol().hash:
         raise UsageError(
             f"{path}: was kept from a firmware of protocol {header.get('protocol_hash', 0) & 0xFFFF:04x}, this version "
@@ -99,17 +101,14 @@ def load_black_box(path: Path) -> BlackBox:
         return BlackBox(
             samples=samples,
             cart=cart_from_dict(header["cart"], where=f"{path}: cart"),
-            **{
-                name: header[name]
-                for name in ("fault", "told", "warmth", "options", "since_armed_ms", "provenance")
-            },
+            **{name: header[name] for name in ("fault", "told", "warmth", "options", "since_armed_ms", "provenance")},
         )
     except KeyError as error:
         raise UsageError(f"{path}: {error} is missing; is it whole?") from None
 
 
 def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
-    """The samples in those TRACE messages, in order; the motor's warmth (0 to 255) and the cart's clock at the first."""
+    """The samples in those TRACE messages, in order; the motor's warmth (0 to 255) and the cart's clock at first."""
     protocol = read_protocol()
     message, record = protocol.messages["TRACE"], protocol.records["trace_sample"]
     rows: list[tuple[int, ...]] = []
@@ -130,7 +129,19 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
             if k:
                 cart += cart_moved
                 pole += pole_moved
-            rows.append((at_ms + k, cart, pole, illegal & 15, illegal >> 4, 0 if k else fields["missed"], flags, duty, fields["supply_mv"]))
+            rows.append(
+                (
+                    at_ms + k,
+                    cart,
+                    pole,
+                    illegal & 15,
+                    illegal >> 4,
+                    0 if k else fields["missed"],
+                    flags,
+                    duty,
+                    fields["supply_mv"],
+                )
+            )
     return np.array(rows, SAMPLE), warmth, first_us or 0
 
 

@@ -69,6 +69,7 @@ class LiveView:
         late_s, reaction_s = times.newest_lateness_s, times.newest_reaction_s
         if not math.isnan(late_s):
             self._worst_s = max(self._worst_s, late_s)
+        angle = math.degrees(m.pole_angle_rad)
         seconds = time.monotonic() - self._began_s
         track = ["-"] * _WIDTH
         track[_WIDTH // 2] = "+"
@@ -79,7 +80,7 @@ class LiveView:
         return "\n".join(
             (
                 f"{self._who():<24} {seconds:6.1f} s   {times.turns} turns",
-                f"  pole {math.degrees(m.pole_angle_rad):+7.2f} deg {math.degrees(m.pole_speed_rad_s):+8.1f} deg/s |{''.join(pole)}|",
+                f"  pole {angle:+7.2f} deg {math.degrees(m.pole_speed_rad_s):+8.1f} deg/s |{''.join(pole)}|",
                 f"  cart {1000.0 * m.cart_position_m:+7.1f} mm  {m.cart_speed_m_s:+8.3f} m/s   |{''.join(track)}|",
                 f"  duty {m.applied_duty:+7.3f}      late {_micro(late_s)}, at worst seen {_micro(self._worst_s)}   "
                 f"measured to sent {_micro(reaction_s)}   command {_milli(m.command_age_s)} old",

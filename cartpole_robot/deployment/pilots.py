@@ -1,4 +1,4 @@
-"""Who drives in a deployment: a controller alone, one with a regulator that catches the cart, or with one that watches."""
+"""Who drives in a deployment: a controller alone, one that a regulator catches, or a regulator that one watches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Solo:
 
 
 class Shadowed:
-    """The regulator drives and the policy is asked beside it, to no effect; implements `cartpole_robot.runtime.Pilot`."""
+    """The regulator drives, and the policy is asked to no effect; implements `cartpole_robot.runtime.Pilot`."""
 
     flags = 0
 
@@ -76,14 +76,16 @@ class Envelope:
 
 
 class Caught:
-    """The policy drives until it leaves its envelope; the regulator catches the cart and hands it back when calm.
+    """The policy drives until it leaves its envelope; the regulator catches the cart, and hands it back when calm.
 
-    Implements `cartpole_robot.runtime.Pilot`: turns of the regulator have `Flag.FALLBACK`. `handovers` counts both ways.
+    Implements `cartpole_robot.runtime.Pilot`: the regulator's turns have `Flag.FALLBACK`; `handovers` counts both ways.
     """
 
     shadow_duty = math.nan
 
-    def __init__(self, policy: Controller, regulator: LqrController, envelope: Envelope, control_period_s: float) -> None:
+    def __init__(
+        self, policy: Controller, regulator: LqrController, envelope: Envelope, control_period_s: float
+    ) -> None:
         self._policy, self._regulator, self._envelope = policy, regulator, envelope
         self._calm_turns = max(1, round(_CALM_S / control_period_s))
         self.handovers = 0

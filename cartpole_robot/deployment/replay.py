@@ -71,11 +71,14 @@ class _Step:
 def replay(box: BlackBox, rig: str) -> Replayed:
     """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
 
-    The cart is homed and armed where the box begins, then sees its encoders, contacts and supply and hears its commands,
-    each in its millisecond. Raises `UsageError` for an empty box, or what an emulated chip cannot be shown; `RigError`.
+    The cart is homed and armed where the box begins, then sees its encoders, contacts and supply and hears its
+    commands, each in its millisecond. Raises `UsageError` for an empty box, or what an emulated chip cannot be shown;
+    `RigError`.
     """
     if len(box.samples) == 0:
-        raise UsageError("this black box is empty: the fault came before the first safety tick; there is nothing to replay")
+        raise UsageError(
+            "this black box is empty: the fault came before the first safety tick; there is nothing to replay"
+        )
     if rig != "virtual" and (box.samples["cart_illegal"].any() or box.samples["pole_illegal"].any()):
         raise UsageError("this black box has illegal encoder transitions, which only --rig virtual can be shown")
     cart = _as_kept(box.cart)
@@ -185,7 +188,7 @@ class _Player:
         return steps
 
     def _steps(self) -> list[_Step]:
-        """The box's samples; what the line lost between two of them is a straight way, with a command in each period."""
+        """The box's samples; what the line lost between two is a straight way, with a command in each period."""
         samples = self._box.samples
         is_on_arrival = self._cart.delay.apply is Apply.ON_ARRIVAL
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])

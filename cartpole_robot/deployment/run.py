@@ -17,11 +17,12 @@ from typing import Any
 from cartpole_robot import provenance
 from cartpole_robot.controllers import LQR, Chosen, choose_controller, open_policy
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
+from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo
 from cartpole_robot.errors import UsageError
 from cartpole_robot.interrupts import stopped_by_signals
-from cartpole_robot.latency import LatencyReport, TurnTimes, figures_of
+from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.params import CartParams
 from cartpole_robot.realtime import Setting, punctual
@@ -134,14 +135,17 @@ class _Run:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
-        rig.link.traces = self._traces = deque(maxlen=traces_kept(self._period_s))
+        self._traces: deque[bytes] = deque(maxlen=traces_kept(self._period_s))
+        rig.link.traces = self._traces
         rig.arm_options = self._options()
         rig.poll_before_due(min(_POLL_MOST_S, _POLL_SHARE * self._period_s))
 
     def _options(self) -> int:
         option = self._rig.link.protocol.enums["arm_option"]
         late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
-        trace = int(option["TRACE"]) if self._period_s > 0.0015 else 0  # more than the line holds beside a STATE each ms
+        trace = (
+            int(option["TRACE"]) if self._period_s > 0.0015 else 0
+        )  # more than the line holds beside a STATE each ms
         return late[self._request.late] | trace
 
     def run(self) -> Deployment:

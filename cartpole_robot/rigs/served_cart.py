@@ -28,7 +28,9 @@ def served_cart(rig: str, cart: CartParams) -> Iterator[str]:
     try:
         try:
             if not ours.poll(_STARTS_WITHIN_S):
-                raise RigError(f"the {rig} cart did not start within {_STARTS_WITHIN_S:g} s; is the machine overloaded?")
+                raise RigError(
+                    f"the {rig} cart did not start within {_STARTS_WITHIN_S:g} s; is the machine overloaded?"
+                )
             told = ours.recv()
         except EOFError:
             raise RigError(f"the process of the {rig} cart ended before it began") from None
