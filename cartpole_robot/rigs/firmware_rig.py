@@ -46,7 +46,12 @@ class Hand(Protocol):
 
 
 class FirmwareRig:
-    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`."""
+    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`.
+
+    `arm_options` are bits of `enum arm_option`, said whenever the cart is armed.
+    """
+
+    arm_options = 0
 
     def __init__(self, cart: CartParams, link: Link, hand: Hand) -> None:
         """Open the session and give the firmware the cart's limits. Raises `RigError`, `UsageError`."""
@@ -222,9 +227,9 @@ class FirmwareRig:
             )
             if may_arm:
                 try:
-                    self._link.mode("ARM")
+                    self._link.mode("ARM", self.arm_options)
                 except RefusedError as error:
-                    if error.code not in _ARM_RETRIES_ON:
+                    if error.code not in _ARM_RETRIES_ON and not self._is_self_testing(error):
                         raise
                 else:
                     self._link.forget_states()
@@ -236,6 +241,11 @@ class FirmwareRig:
                     f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
                     "POLE_NOT_UPRIGHT",
                 )
+
+    def _is_self_testing(self, refused: RefusedError) -> bool:
+        """Whether the policy in the image may yet pass its self-test."""
+        failed = self._link.protocol.enums["self_test"]["TEST_FAILED"]
+        return refused.code == "SELF_TEST" and self._link.policy()["self_test"] != failed
 
     def _next_state(self) -> CartSays:
         """The next STATE. The firmware has long stopped the motor when this gives up."""
