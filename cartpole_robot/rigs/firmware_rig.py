@@ -74,6 +74,7 @@ class FirmwareRig:
         self._valid_ms = self._fields["command_timeout_ms"]
         self._measurement = Measurement()
         self._tick = 0
+        self._state: CartSays = {}
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
@@ -103,6 +104,11 @@ class FirmwareRig:
     def link(self) -> Link:
         """The session with the cart."""
         return self._link
+
+    @property
+    def state(self) -> CartSays:
+        """The newest STATE as the cart told it, in counts; empty before the first."""
+        return self._state
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode: homed, centred, pole raised near `start`, armed.
@@ -144,6 +150,12 @@ class FirmwareRig:
     def step(self, duty: float) -> Measurement:
         """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
         self.command(duty)
+        return self.follow()
+
+    def follow(self) -> Measurement:
+        """The measurement one control period later, unasked: of a cart that a policy on board drives. As `step`."""
+        if not self._is_running:
+            raise RigError("the rig is not armed; call reset() before follow()")
         try:
             state = self._next_state()
         except BridgeError as error:
@@ -253,6 +265,7 @@ class FirmwareRig:
         if state is None:
             raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
         self._tick = state["tick"]
+        self._state = state
         return state
 
     def _measure(self, state: CartSays) -> Measurement:
