@@ -59,10 +59,10 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     gain = bundle.int16.input_gain.astype(np.float64) * per_count
     multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
     for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
-        if not _LEAST_MULTIPLIER <= number < 2**31:
+        if number < _LEAST_MULTIPLIER:
             raise UsageError(
-                f"on board: a count of {name} is worth {number}, expected {_LEAST_MULTIPLIER} to {2**31 - 1}; "
-                f"the encoder of cart {cart.name!r} is too fine or too coarse for 16 bits, run the policy on a host"
+                f"on board: a count of {name} is worth {number}, expected at least {_LEAST_MULTIPLIER}; "
+                f"the encoder of cart {cart.name!r} is too fine for the microcontroller, run the policy on a host"
             )
     most = (_INT16_MAX << POLICY_FIT_SHIFT) + (1 << (POLICY_FIT_SHIFT - 1)) - 1
     one = protocol.constants["PROTOCOL_DUTY_ONE"]

@@ -7,7 +7,7 @@ import numpy as np
 from cartpole_robot.campaign.bench import quickly_homing
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.export import bundle_of
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
@@ -24,7 +24,7 @@ def regulating_policy(cart: CartParams, seed: int = 0) -> PolicyBundle:
     """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long."""
     rng = np.random.default_rng(seed)
     scale = np.array(cart.observation_scale.as_tuple())
-    gain = np.asarray(regulator_of(cart).state_gain) * scale
+    gain = -design_lqr(cart).state_gain * scale
     side = np.where(np.arange(HIDDEN) % 2 == 0, 1.0, -1.0)
     size = rng.uniform(0.5, 1.5, HIDDEN)
     output = side * rng.uniform(0.5, 1.5, HIDDEN)
