@@ -128,7 +128,12 @@ def test_self_test_runs_from_boot_on_and_passes_before_anybody_can_home(rig: Avr
 
 def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartParams) -> None:
     """A control period of 2 ms is too short for 100 units and the safety ticks between them."""
-    hasty = dataclasses.replace(cart, timing=dataclasses.replace(cart.timing, control_period_s=0.002))
+    assert cart.encoders is not None
+    hasty = dataclasses.replace(
+        cart,
+        timing=dataclasses.replace(cart.timing, control_period_s=0.002),
+        encoders=dataclasses.replace(cart.encoders, pole_counts_per_turn=10_000),
+    )
     policy = regulating_policy(hasty)
     rig = AvrRig(hasty, image=on_board_image(policy, hasty))
     try:
