@@ -139,7 +139,9 @@ def _flash(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
         image = arguments.hex
         if image is not None and header is not None:
-            raise UsageError(f"--hex {image} and --policy {arguments.policy}: an image is built already; say one of them")
+            raise UsageError(
+                f"--hex {image} and --policy {arguments.policy}: an image is built already; say one of them"
+            )
         if image is None:
             image = build_firmware(Path(folder), header).hex
         elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):

@@ -1,4 +1,4 @@
-"""Policies that a microcontroller runs by itself: the image that carries one, and whether a cart carries the right one."""
+"""Policies that a microcontroller runs by itself: the image with one, and whether a cart carries the right one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy as the microcontroller carries it: the bytes of `firmware/policy_image.h`, and the C that puts them in flash."""
+"""A policy as the microcontroller carries it: the bytes of `firmware/policy_image.h`, and the C with them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     if bundle.interface.observation != OBSERVATION_LAYOUT or bundle.interface.history_length != 1:
         raise UsageError(
             f"on board: the policy takes {bundle.interface.history_length} times "
-            f"{', '.join(bundle.interface.observation)}, expected {', '.join(OBSERVATION_LAYOUT)} once; run it on a host"
+            f"{', '.join(bundle.interface.observation)}, "
+            f"expected {', '.join(OBSERVATION_LAYOUT)} once; run it on a host"
         )
     encoders, _ = encoders_and_settings(cart)
     protocol = read_protocol()
@@ -82,7 +83,11 @@ def policy_image_bytes(bundle: PolicyBundle, cart: CartParams) -> bytes:
     examples = np.stack([network.quantized(row) for row in golden.observations])[:255]
     unit = np.dtype([("bias", "<i4"), ("weight", "<i2", (inputs,)), ("output", "<i2", (outputs,))])
     units = np.zeros(hidden, unit)
-    units["bias"], units["weight"], units["output"] = network.hidden_bias, network.hidden_weight, network.output_weight.T
+    units["bias"], units["weight"], units["output"] = (
+        network.hidden_bias,
+        network.hidden_weight,
+        network.output_weight.T,
+    )
     body = b"".join(
         (
             network.output_bias.astype("<i4").tobytes(),

@@ -1,4 +1,4 @@
-"""A policy for tests on the microcontroller that nobody has to train: the sign of a regulator, spread over 100 units."""
+"""A policy for tests on the microcontroller that nobody has to train: a regulator's sign, over 100 units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
 
 HIDDEN = 100
 
@@ -18,6 +19,12 @@ HIDDEN = 100
 def carrying_cart() -> CartParams:
     """`diy_arduino` that homes in a few seconds."""
     return quickly_homing(load_cart("diy_arduino"))
+
+
+def follow(rig: FirmwareRig, turns: int) -> None:
+    """So many turns without a command. Raises `RigError`."""
+    for _ in range(turns):
+        rig.follow()
 
 
 def regulating_policy(cart: CartParams, seed: int = 0) -> PolicyBundle:

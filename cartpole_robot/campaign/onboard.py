@@ -1,4 +1,4 @@
-"""The policy on the chip itself: it balances alone, decides as the host's own C does, in time, and nobody overlooks silence."""
+"""The policy on the chip itself: it balances alone, decides as the host's own C does, and in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THOUGHT_MS = 15  # after a STATE: nothing is left to think of
 
 
 def on_board_subject(subject: Subject) -> Subject:
-    """`subject` with an image that carries its policy, where it names none itself. Raises `UsageError`, `BridgeError`."""
+    """`subject` with an image that carries its policy, where it names none. Raises `UsageError`, `BridgeError`."""
     if subject.image is not None:
         return subject
     cart, _ = subject.open()

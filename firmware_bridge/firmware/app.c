@@ -93,6 +93,12 @@ static bool is_on_board(const app_t *app)
     return app->safety.state == CART_ARMED && (app->options & OPTION_ON_BOARD) != 0;
 }
 
+/* The policy in the image drives, and what it decides keeps the watchdog quiet. */
+static bool is_alone(const app_t *app)
+{
+    return is_on_board(app) && (app->options & OPTION_HOST_MAY_LEAVE) != 0;
+}
+
 static void send_state(app_t *app)
 {
     const safety_t *safety = &app->safety;
@@ -114,7 +120,7 @@ static void send_state(app_t *app)
         .pole_speed = estimator_speed(&app->pole_estimator),
         .applied_q15 = app->applied_q15,
         .supply_mv = app->inputs.supply_mv,
-        .command_age_ms = app->has_command ? safety->command_age_ms : UINT16_MAX,
+        .command_age_ms = app->has_command || is_alone(app) ? safety->command_age_ms : UINT16_MAX,
         .state = safety->state,
         .fault = safety->fault,
         .inputs = (uint8_t)inputs,
@@ -167,12 +173,6 @@ static void take_hello(app_t *app, const hello_message_t *hello)
     send_hello_ack(app, hello->nonce);
 }
 
-/* The policy in the image drives, and what it decides keeps the watchdog quiet. */
-static bool is_alone(const app_t *app)
-{
-    return is_on_board(app) && (app->options & OPTION_HOST_MAY_LEAVE) != 0;
-}
-
 /* From the next control tick on, or at once. */
 static void put_in_force(app_t *app, int16_t duty_q15, uint16_t valid_ms)
 {
@@ -183,7 +183,7 @@ static void put_in_force(app_t *app, int16_t duty_q15, uint16_t valid_ms)
 
 static void feed(app_t *app, uint16_t valid_ms)
 {
-    app->has_command = app->is_commanded = true;
+    app->is_commanded = true;
     safety_feed(&app->safety, valid_ms);
 }
 
@@ -195,6 +195,7 @@ static void take_command(app_t *app, const cmd_message_t *command)
         count(&app->refused);
         return;
     }
+    app->has_command = true;
     app->last_command_tick = command->tick;
     if (!is_on_board(app))
         put_in_force(app, command->duty_q15, command->valid_ms);

@@ -20,7 +20,7 @@ from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.runtime import start_rollout
 from firmware_bridge._host import Firmware, PolicyImage
 from firmware_bridge.protocol import read_protocol
-from tests.carried import carrying_cart, regulating_policy
+from tests.carried import carrying_cart, follow, regulating_policy
 
 PROTOCOL = read_protocol()
 ON_BOARD, HOST_MAY_LEAVE, LATE_BRAKES = 4, 8, 1
@@ -131,8 +131,7 @@ def silent_ms(rig: VirtualRig) -> tuple[int, str]:
             break
     stopped = cart.time_ms - began
     with pytest.raises(RigError) as caught:
-        for _ in range(30):
-            rig.follow()
+        follow(rig, 30)
     return stopped, str(caught.value).split(" at ")[0]
 
 
@@ -147,8 +146,7 @@ def test_host_may_leave_says_nothing_without_a_policy_on_board(carry: Carry) -> 
     start_rollout(rig, 3)
     rig.step(0.2)
     with pytest.raises(RigError, match="COMMAND_TIMEOUT"):
-        for _ in range(10):
-            rig.follow()
+        follow(rig, 10)
     assert not rig.state["inputs"] & INPUT_ON_BOARD
 
 
@@ -157,8 +155,7 @@ def test_cart_goes_on_when_its_host_may_leave(carry: Carry) -> None:
     start_rollout(rig, 3)
     for _ in range(1000):
         rig.virtual_cart.pass_ms()
-    for _ in range(100):
-        rig.follow()
+    follow(rig, 100)
     assert rig.is_running
 
 
@@ -182,8 +179,7 @@ def test_it_works_again_after_a_fault(carry: Carry) -> None:
     for _ in range(2):
         start_rollout(rig, 6)
         with pytest.raises(RigError, match="COMMAND_TIMEOUT"):
-            for _ in range(10):
-                rig.follow()
+            follow(rig, 10)
     start_rollout(rig, 6)
     for _ in range(100):
         rig.step(0.0)

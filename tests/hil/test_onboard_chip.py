@@ -25,7 +25,7 @@ from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.runtime import start_rollout
 from firmware_bridge import build
-from tests.carried import carrying_cart, regulating_policy
+from tests.carried import carrying_cart, follow, regulating_policy
 from tests.conftest import Completed, make_network, need
 
 ON_BOARD, HOST_MAY_LEAVE, LATE_DISARMS = 4, 8, 2
@@ -84,14 +84,12 @@ def test_silence_stops_the_motor_within_60_ms_where_the_host_must_watch(rig: Avr
         cart.pass_ms()
     assert 50 <= cart.time_ms - began <= 61  # the command takes half a millisecond to arrive
     with pytest.raises(RigError, match="COMMAND_TIMEOUT"):
-        for _ in range(10):
-            rig.follow()
+        follow(rig, 10)
 
 
 def test_estop_is_off_at_once(rig: AvrRig) -> None:
     start_rollout(rig, 0)
-    for _ in range(30):
-        rig.follow()
+    follow(rig, 30)
     rig.virtual_cart.is_estop_pressed = True
     rig.virtual_cart.pass_ms()
     assert rig.virtual_cart.drive == 0.0
@@ -140,8 +138,7 @@ def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartPar
         rig.arm_options = ON_BOARD | HOST_MAY_LEAVE | LATE_DISARMS
         start_rollout(rig, 0)
         with pytest.raises(RigError, match="COMMAND_LATE"):
-            for _ in range(10):
-                rig.follow()
+            follow(rig, 10)
         assert rig.link.health()["late_commands"] == 1
     finally:
         rig.close()
@@ -194,8 +191,10 @@ def test_command_line_builds_it_and_says_what_it_carries(
         (("build", "--policy", "lqr"), "no such policy"),
         (("flash", "--port", "/dev/none", "--policy", policy, "--cart", "diy_arduino", "--hex", "x.hex"), "say one"),
     ):
-        refused = command_line("firmware", *words, "--out", tmp_path / "other") if words[0] == "build" else command_line(
-            "firmware", *words
+        refused = (
+            command_line("firmware", *words, "--out", tmp_path / "other")
+            if words[0] == "build"
+            else command_line("firmware", *words)
         )
         assert refused.returncode == 2, refused.stdout
         assert expected in refused.stderr
@@ -241,7 +240,17 @@ def model_values(network: Int16Network, observation: np.ndarray) -> list[int]:
 
 @pytest.mark.parametrize(
     ("hidden", "outputs", "shift"),
-    [(100, 2, None), (1, 2, None), (7, 3, 0), (9, 5, 7), (33, 8, 15), (64, 2, 16), (100, 2, 8), (20, 3, 17), (20, 2, 24)],
+    [
+        (100, 2, None),
+        (1, 2, None),
+        (7, 3, 0),
+        (9, 5, 7),
+        (33, 8, 15),
+        (64, 2, 16),
+        (100, 2, 8),
+        (20, 3, 17),
+        (20, 2, 24),
+    ],
 )
 def test_kernel_has_every_value_of_the_reference(
     chip_tools: None, cart: CartParams, tmp_path: Path, hidden: int, outputs: int, shift: int | None
