@@ -91,12 +91,12 @@ static void observe(onboard_t *onboard)
     policy_head_t head;
     read_head(onboard, &head);
     if (onboard->self_test == SELF_TEST_PASSED)
-        policy_observe(head.fit, &onboard->counts, onboard->observation);
+        policy_observe(head.fit, &onboard->counts, onboard->sums.observation);
     else
         policy_image_read(onboard->image,
-                          (uint16_t)(examples_at(onboard) + onboard->example * sizeof onboard->observation),
-                          onboard->observation, sizeof onboard->observation);
-    policy_image_read(onboard->image, sizeof(policy_head_t), onboard->values,
+                          (uint16_t)(examples_at(onboard) + onboard->example * sizeof onboard->sums.observation),
+                          onboard->sums.observation, sizeof onboard->sums.observation);
+    policy_image_read(onboard->image, sizeof(policy_head_t), onboard->sums.values,
                       (uint16_t)(onboard->outputs * sizeof(int32_t)));
     onboard->at = 0;
     onboard->work = WORK_ADD;
@@ -108,7 +108,7 @@ static void judge_example(onboard_t *onboard, uint8_t action)
     uint8_t expected;
     read_head(onboard, &head);
     policy_image_read(onboard->image,
-                      (uint16_t)(examples_at(onboard) + head.examples * sizeof onboard->observation + onboard->example),
+                      (uint16_t)(examples_at(onboard) + head.examples * sizeof onboard->sums.observation + onboard->example),
                       &expected, sizeof expected);
     if (action != expected)
         end_self_test(onboard, SELF_TEST_FAILED);
@@ -122,7 +122,7 @@ bool onboard_think(onboard_t *onboard)
 {
     switch (onboard->work) {
     case WORK_ADD:
-        onboard->at = policy_image_add(onboard->image, onboard->observation, onboard->values, onboard->at);
+        onboard->at = policy_image_add(onboard->image, &onboard->sums, onboard->at);
         if (onboard->at < onboard->hidden)
             return false;
         onboard->work = WORK_DECIDE;
@@ -134,7 +134,7 @@ bool onboard_think(onboard_t *onboard)
         observe(onboard);
         break;
     case WORK_DECIDE:
-        judge_example(onboard, policy_largest(onboard->values, onboard->outputs));
+        judge_example(onboard, policy_largest(onboard->sums.values, onboard->outputs));
         break;
     default:
         break;
@@ -148,7 +148,7 @@ int16_t onboard_decide(onboard_t *onboard, uint32_t now_us)
     const uint32_t took_us = now_us - onboard->tick_us;
     if (took_us > onboard->longest_us)
         onboard->longest_us = (uint16_t)(took_us < UINT16_MAX ? took_us : UINT16_MAX);
-    const uint8_t action = policy_largest(onboard->values, onboard->outputs);
+    const uint8_t action = policy_largest(onboard->sums.values, onboard->outputs);
     policy_image_read(onboard->image, (uint16_t)(duties_at(onboard) + action * sizeof duty_q15), &duty_q15,
                       sizeof duty_q15);
     onboard->work = WORK_NONE;

@@ -80,8 +80,7 @@ typedef struct {
     uint16_t longest_us;
     uint32_t tick_us;
     policy_counts_t counts;
-    int16_t observation[POLICY_COUNTS];
-    int32_t values[POLICY_MAX_OUTPUTS];
+    policy_sums_t sums;
 } onboard_t;
 
 /* After a reset; the self-test begins. */

@@ -32,6 +32,12 @@ typedef struct {
 
 _Static_assert(sizeof(policy_head_t) == 56, "the head has no gaps");
 
+/* A network half through. */
+typedef struct {
+    int16_t observation[POLICY_COUNTS];
+    int32_t values[POLICY_MAX_OUTPUTS];
+} policy_sums_t;
+
 typedef struct policy_image policy_image_t; /* a board's own */
 
 /* ---- what a board does ---- */
@@ -39,7 +45,8 @@ typedef struct policy_image policy_image_t; /* a board's own */
 /* Copies `count` bytes from byte `from` on. */
 void policy_image_read(const policy_image_t *image, uint16_t from, void *target, uint16_t count);
 
-/* Adds to values what the next hidden units from `unit` on add, some at a time; returns the one to go on with, `hidden` after the last. */
-uint16_t policy_image_add(const policy_image_t *image, const int16_t *observation, int32_t *values, uint16_t unit);
+/* Adds to the values what the next hidden units from `unit` on add, some at a time; returns the one to go on with, `hidden` after the
+ * last. */
+uint16_t policy_image_add(const policy_image_t *image, policy_sums_t *sums, uint16_t unit);
 
 #endif

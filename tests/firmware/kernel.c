@@ -28,14 +28,13 @@ int main(void)
     const uint16_t example_bytes = POLICY_COUNTS * sizeof(int16_t);
     const uint16_t at = (uint16_t)(head.bytes - head.examples * (example_bytes + 1u));
     for (uint8_t k = 0; k < head.examples; k++) {
-        int16_t observation[POLICY_COUNTS];
-        int32_t values[POLICY_MAX_OUTPUTS];
-        policy_image_read(NULL, (uint16_t)(at + k * example_bytes), observation, sizeof observation);
-        policy_image_read(NULL, sizeof head, values, (uint16_t)(head.outputs * sizeof *values));
+        policy_sums_t sums;
+        policy_image_read(NULL, (uint16_t)(at + k * example_bytes), sums.observation, sizeof sums.observation);
+        policy_image_read(NULL, sizeof head, sums.values, (uint16_t)(head.outputs * sizeof *sums.values));
         for (uint16_t unit = 0; unit < head.hidden;)
-            unit = policy_image_add(NULL, observation, values, unit);
+            unit = policy_image_add(NULL, &sums, unit);
         for (uint8_t output = 0; output < head.outputs; output++)
-            put_number((uint32_t)values[output]);
+            put_number((uint32_t)sums.values[output]);
         put('\n');
     }
     cli();

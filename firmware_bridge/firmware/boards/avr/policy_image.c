@@ -6,18 +6,11 @@
 
 #include "policy_bytes.h" /* made by the build: POLICY_HIDDEN, POLICY_OUTPUTS, POLICY_HIDDEN_SHIFT, policy_bytes[] */
 
-#define ADDED_AT_ONCE 4 /* hidden units: 60 us at the most */
+#define ADDED_AT_ONCE 5 /* hidden units: 75 us at the most */
 #define HALF (POLICY_HIDDEN_SHIFT == 0 ? 0L : 1L << (POLICY_HIDDEN_SHIFT - 1))
-#define BEYOND ((int32_t)((32768UL << POLICY_HIDDEN_SHIFT) - 1UL)) /* the last sum whose activation is INT16_MAX by itself */
-#define EACH_OUTPUT(do_it) do_it(0) do_it(1) do_it(2) do_it(3) do_it(4) do_it(5) do_it(6) do_it(7)
-#define TAKE(k) int32_t sum_##k = k < POLICY_OUTPUTS ? values[k] : 0;
-#define ADD(k)              \
-    if (k < POLICY_OUTPUTS) \
-        sum_##k = plus_product(sum_##k, &at, activation);
-#define GIVE(k)             \
-    if (k < POLICY_OUTPUTS) \
-        values[k] = sum_##k;
-#define UNIT_BYTES (sizeof(int32_t) + (POLICY_COUNTS + POLICY_OUTPUTS) * sizeof(int16_t))
+#define BEYOND (32768UL << POLICY_HIDDEN_SHIFT) /* an activation would be over INT16_MAX from here on */
+#define OUTPUT_BYTES (POLICY_OUTPUTS * sizeof(int16_t))
+#define UNIT_BYTES (sizeof(int32_t) + POLICY_COUNTS * sizeof(int16_t) + OUTPUT_BYTES)
 #define UNITS_AT (sizeof(policy_head_t) + POLICY_OUTPUTS * (sizeof(int32_t) + sizeof(int16_t)))
 
 struct policy_image {
@@ -28,84 +21,153 @@ extern const policy_image_t policy_image;
 const policy_image_t policy_image;
 
 _Static_assert(POLICY_HIDDEN_SHIFT <= 30, "policy_int16_is_safe()");
+_Static_assert(POLICY_COUNTS == 4, "the observation is held in r2 to r9");
+_Static_assert(offsetof(policy_sums_t, values) == POLICY_COUNTS * sizeof(int16_t), "one pointer reads both");
 
-/* r0 and r1 hold each product, and `zero` stands in for r1. r21:r20 times high:low, both signed, added to the sum. */
-#define MULTIPLY_ADD(low, high)\
-    "muls r21, " high "\n\t"   \
-    "add %C[sum], r0\n\t"      \
-    "adc %D[sum], r1\n\t"      \
-    "mul r20, " low "\n\t"     \
-    "add %A[sum], r0\n\t"      \
-    "adc %B[sum], r1\n\t"      \
-    "adc %C[sum], %[zero]\n\t" \
-    "adc %D[sum], %[zero]\n\t" \
-    "mulsu r21, " low "\n\t"   \
-    "sbc %D[sum], %[zero]\n\t" \
-    "add %B[sum], r0\n\t"      \
-    "adc %C[sum], r1\n\t"      \
-    "adc %D[sum], %[zero]\n\t" \
-    "mulsu " high ", r20\n\t"  \
-    "sbc %D[sum], %[zero]\n\t" \
-    "add %B[sum], r0\n\t"      \
-    "adc %C[sum], r1\n\t"      \
-    "adc %D[sum], %[zero]\n\t"
+/* The next weight in flash, a signed 16-bit number, times b1:b0, another, added to s3:s2:s1:s0. r0 and r1 hold each product, and r19
+ * stands in for r1 as 0. What mulsu leaves in the carry is its product's sign. */
+#define ADD_PRODUCT(b1, b0, s3, s2, s1, s0) \
+    "lpm r20, Z+\n\t"                       \
+    "lpm r21, Z+\n\t"                       \
+    "muls r21, " b1 "\n\t"                  \
+    "add " s2 ", r0\n\t"                    \
+    "adc " s3 ", r1\n\t"                    \
+    "mul r20, " b0 "\n\t"                   \
+    "add " s0 ", r0\n\t"                    \
+    "adc " s1 ", r1\n\t"                    \
+    "adc " s2 ", r19\n\t"                   \
+    "adc " s3 ", r19\n\t"                   \
+    "mulsu r21, " b0 "\n\t"                 \
+    "sbc " s3 ", r19\n\t"                   \
+    "add " s1 ", r0\n\t"                    \
+    "adc " s2 ", r1\n\t"                    \
+    "adc " s3 ", r19\n\t"                   \
+    "mulsu " b1 ", r20\n\t"                 \
+    "sbc " s3 ", r19\n\t"                   \
+    "add " s1 ", r0\n\t"                    \
+    "adc " s2 ", r1\n\t"                    \
+    "adc " s3 ", r19\n\t"
 
-/* The bias at `at` and the products with the weights behind it; `at` goes on to what follows. */
-static inline int32_t hidden_sum(uint16_t *at, const int16_t *observation)
-{
-    int32_t sum;
-    uint8_t zero;
-    __asm__("lpm %A[sum], Z+\n\t"
-            "lpm %B[sum], Z+\n\t"
-            "lpm %C[sum], Z+\n\t"
-            "lpm %D[sum], Z+\n\t"
-            "clr %[zero]\n\t"
-            ".rept %[inputs]\n\t"
-            "lpm r20, Z+\n\t"
-            "lpm r21, Z+\n\t"
-            "ld r22, X+\n\t"
-            "ld r23, X+\n\t" MULTIPLY_ADD("r22", "r23") ".endr\n\t"
-            "clr r1\n\t"
-            : [sum] "=&r"(sum), [zero] "=&r"(zero), "+z"(*at), "+x"(observation)
-            : [inputs] "n"(POLICY_COUNTS), "m"(*(const int16_t(*)[POLICY_COUNTS])observation)
-            : "r20", "r21", "r22", "r23");
-    return sum;
-}
+#define ADD_INPUT(b0)          \
+    "movw r22, " b0 "\n\t"     \
+    ADD_PRODUCT("r23", "r22", "r27", "r26", "r25", "r24")
 
-/* sum / 2^POLICY_HIDDEN_SHIFT for a sum of at most INT16_MAX times that: bits move to where whole bytes can be taken. */
-static inline int16_t shifted(uint32_t sum)
-{
-#if POLICY_HIDDEN_SHIFT <= 16
-    __asm__(".rept %[times]\n\t"
-            "lsl %A[sum]\n\t"
-            "rol %B[sum]\n\t"
-            "rol %C[sum]\n\t"
-            "rol %D[sum]\n\t"
-            ".endr\n\t"
-            : [sum] "+r"(sum)
-            : [times] "n"(16 - POLICY_HIDDEN_SHIFT));
+/* r27:r24 has half a unit of the activation more, and becomes the activation in r27:r26: bits move to where whole bytes can be taken. */
+#if POLICY_HIDDEN_SHIFT <= 15
+#define SATURATE                    \
+    "cpi r24, lo8(%[beyond])\n\t"   \
+    "ldi r20, hi8(%[beyond])\n\t"   \
+    "cpc r25, r20\n\t"              \
+    "ldi r20, hlo8(%[beyond])\n\t"  \
+    "cpc r26, r20\n\t"              \
+    "ldi r20, hhi8(%[beyond])\n\t"  \
+    "cpc r27, r20\n\t"              \
+    "brlo 3f\n\t"                   \
+    "ldi r26, 0xFF\n\t"             \
+    "ldi r27, 0x7F\n\t"             \
+    "rjmp 4f\n"
 #else
-    __asm__(".rept %[times]\n\t"
-            "lsr %D[sum]\n\t"
-            "ror %C[sum]\n\t"
-            ".endr\n\t"
-            : [sum] "+r"(sum)
-            : [times] "n"(POLICY_HIDDEN_SHIFT - 16));
+#define SATURATE /* no sum is so large */
 #endif
-    return (int16_t)(sum >> 16);
-}
+#if POLICY_HIDDEN_SHIFT <= 16
+#define SHIFTS (16 - POLICY_HIDDEN_SHIFT)
+#define SHIFT "lsl r24\n\trol r25\n\trol r26\n\trol r27\n\t"
+#else
+#define SHIFTS (POLICY_HIDDEN_SHIFT - 16)
+#define SHIFT "lsr r27\n\tror r26\n\t"
+#endif
 
-static inline int32_t plus_product(int32_t sum, uint16_t *at, int16_t activation)
+/* From the bias at Z on, a unit: its activation is left in r23:r22, and `inactive` is where it adds nothing. */
+#define ACTIVATE(inactive)               \
+    "lpm r24, Z+\n\t"                    \
+    "lpm r25, Z+\n\t"                    \
+    "lpm r26, Z+\n\t"                    \
+    "lpm r27, Z+\n\t"                    \
+    ADD_INPUT("r2") ADD_INPUT("r4") ADD_INPUT("r6") ADD_INPUT("r8") \
+    "tst r27\n\t"                        \
+    "brpl 2f\n\t"                        \
+    "adiw r30, %[output_bytes]\n\t"      \
+    "rjmp " inactive "\n"                \
+    "2:\n\t"                             \
+    "subi r24, lo8(-(%[half]))\n\t"      \
+    "sbci r25, hi8(-(%[half]))\n\t"      \
+    "sbci r26, hlo8(-(%[half]))\n\t"     \
+    "sbci r27, hhi8(-(%[half]))\n\t"     \
+    SATURATE                             \
+    "3:\n\t"                             \
+    ".rept %[shifts]\n\t"                \
+    SHIFT                                \
+    ".endr\n"                            \
+    "4:\n\t"                             \
+    "movw r22, r26\n\t"
+
+#define TAKE_OBSERVATION                                                                      \
+    "ld r2, X+\n\tld r3, X+\n\tld r4, X+\n\tld r5, X+\n\tld r6, X+\n\tld r7, X+\n\t" \
+    "ld r8, X+\n\tld r9, X+\n\t"
+#define CONSTANTS                                                                                      \
+    [half] "n"(HALF), [beyond] "n"(BEYOND), [shifts] "n"(SHIFTS), [output_bytes] "n"(OUTPUT_BYTES)
+#define USED "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "memory"
+
+/* `count` units from flash address `at` on. The observation is in r2 to r9. */
+#if POLICY_OUTPUTS == 2
+/* Both values are in registers, too: r10 to r13, r14 to r17. */
+static inline void add_units(policy_sums_t *sums, uint16_t at, uint8_t count)
 {
-    uint8_t zero;
-    __asm__("lpm r20, Z+\n\t"
-            "lpm r21, Z+\n\t"
-            "clr %[zero]\n\t" MULTIPLY_ADD("%A[factor]", "%B[factor]") "clr r1\n\t"
-            : [sum] "+r"(sum), [zero] "=&r"(zero), "+z"(*at)
-            : [factor] "a"(activation)
-            : "r20", "r21");
-    return sum;
+    __asm__ volatile(TAKE_OBSERVATION
+                     "ld r10, X+\n\tld r11, X+\n\tld r12, X+\n\tld r13, X+\n\t"
+                     "ld r14, X+\n\tld r15, X+\n\tld r16, X+\n\tld r17, X+\n\t"
+                     "push r26\n\t"
+                     "push r27\n\t"
+                     "clr r19\n"
+                     "1:\n\t" ACTIVATE("5f") ADD_PRODUCT("r23", "r22", "r13", "r12", "r11", "r10")
+                         ADD_PRODUCT("r23", "r22", "r17", "r16", "r15", "r14")
+                     "5:\n\t"
+                     "dec %[count]\n\t"
+                     "breq 6f\n\t"
+                     "rjmp 1b\n"
+                     "6:\n\t"
+                     "clr r1\n\t"
+                     "pop r27\n\t"
+                     "pop r26\n\t"
+                     "st -X, r17\n\tst -X, r16\n\tst -X, r15\n\tst -X, r14\n\t"
+                     "st -X, r13\n\tst -X, r12\n\tst -X, r11\n\tst -X, r10\n\t"
+                     : "+x"(sums), "+z"(at), [count] "+r"(count)
+                     : CONSTANTS
+                     : USED, "r10", "r11", "r12", "r13", "r14", "r15", "r16", "r17");
 }
+#else
+/* Any number of values: they stay in memory, X on the first of them. */
+static inline void add_units(policy_sums_t *sums, uint16_t at, uint8_t count)
+{
+    __asm__ volatile(TAKE_OBSERVATION
+                     "clr r19\n"
+                     "1:\n\t"
+                     "push r26\n\t"
+                     "push r27\n\t" ACTIVATE("5f")
+                     "pop r27\n\t"
+                     "pop r26\n\t"
+                     ".rept %[outputs]\n\t"
+                     "ld r10, X+\n\tld r11, X+\n\tld r12, X+\n\tld r13, X+\n\t" ADD_PRODUCT("r23", "r22", "r13", "r12",
+                                                                                              "r11", "r10")
+                     "st -X, r13\n\tst -X, r12\n\tst -X, r11\n\tst -X, r10\n\t"
+                     "adiw r26, 4\n\t"
+                     ".endr\n\t"
+                     "sbiw r26, %[value_bytes]\n\t"
+                     "rjmp 7f\n"
+                     "5:\n\t"
+                     "pop r27\n\t"
+                     "pop r26\n"
+                     "7:\n\t"
+                     "dec %[count]\n\t"
+                     "breq 6f\n\t"
+                     "rjmp 1b\n"
+                     "6:\n\t"
+                     "clr r1\n\t"
+                     : "+x"(sums), "+z"(at), [count] "+r"(count)
+                     : CONSTANTS, [outputs] "n"(POLICY_OUTPUTS), [value_bytes] "n"(POLICY_OUTPUTS * sizeof(int32_t))
+                     : USED, "r10", "r11", "r12", "r13");
+}
+#endif
 
 void policy_image_read(const policy_image_t *image, uint16_t from, void *target, uint16_t count)
 {
@@ -113,30 +175,13 @@ void policy_image_read(const policy_image_t *image, uint16_t from, void *target,
     memcpy_P(target, policy_bytes + from, count);
 }
 
-uint16_t policy_image_add(const policy_image_t *image, const int16_t *observation, int32_t *values, uint16_t unit)
+uint16_t policy_image_add(const policy_image_t *image, policy_sums_t *sums, uint16_t unit)
 {
     (void)image;
     const uint16_t left = POLICY_HIDDEN - unit;
     uint8_t count = ADDED_AT_ONCE;
     if (left < ADDED_AT_ONCE)
         count = (uint8_t)left;
-    uint16_t at = (uint16_t)((uint16_t)policy_bytes + UNITS_AT + unit * UNIT_BYTES);
-    const uint16_t next = unit + count;
-    EACH_OUTPUT(TAKE) /* into registers, where no array would be */
-    do {
-        int32_t sum = hidden_sum(&at, observation);
-        if (sum <= 0) {
-            at += POLICY_OUTPUTS * sizeof(int16_t);
-            continue;
-        }
-        sum += HALF;
-#if POLICY_HIDDEN_SHIFT <= 15
-        const int16_t activation = sum > BEYOND ? INT16_MAX : shifted((uint32_t)sum);
-#else
-        const int16_t activation = shifted((uint32_t)sum);
-#endif
-        EACH_OUTPUT(ADD)
-    } while (--count != 0);
-    EACH_OUTPUT(GIVE)
-    return next;
+    add_units(sums, (uint16_t)((uint16_t)policy_bytes + UNITS_AT + unit * UNIT_BYTES), count);
+    return unit + count;
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define ADDED_AT_ONCE 4 /* hidden units, as on the microcontroller */
+#define ADDED_AT_ONCE 5 /* hidden units, as on the microcontroller */
 
 bool policy_image_open(policy_image_t *image, const uint8_t *bytes, size_t count)
 {
@@ -54,10 +54,10 @@ void policy_image_read(const policy_image_t *image, uint16_t from, void *target,
     memcpy(target, image->bytes + from, count);
 }
 
-uint16_t policy_image_add(const policy_image_t *image, const int16_t *observation, int32_t *values, uint16_t unit)
+uint16_t policy_image_add(const policy_image_t *image, policy_sums_t *sums, uint16_t unit)
 {
     const unsigned last = unit + ADDED_AT_ONCE;
     const uint16_t end = last < image->network.hidden ? (uint16_t)last : image->network.hidden;
-    policy_int16_add(&image->network, observation, values, unit, end);
+    policy_int16_add(&image->network, sums->observation, sums->values, unit, end);
     return end;
 }
