@@ -90,7 +90,7 @@ static void send_hello_ack(app_t *app, uint16_t nonce)
 
 static bool is_on_board(const app_t *app)
 {
-    return app->safety.state == CART_ARMED && (app->options & OPTION_ON_BOARD) != 0;
+    return onboard_is_there(&app->onboard) && app->safety.state == CART_ARMED && (app->options & OPTION_ON_BOARD) != 0;
 }
 
 /* The policy in the image drives, and what it decides keeps the watchdog quiet. */

@@ -1,7 +1,5 @@
 #include "onboard.h"
 
-#include <stddef.h>
-
 #include "framing.h"
 
 #define CHECKED_AT_ONCE 32 /* bytes of a slice: some 600 cycles */

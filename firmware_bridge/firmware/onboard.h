@@ -5,6 +5,7 @@
 #define ONBOARD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "policy_image.h"
@@ -19,6 +20,12 @@ typedef struct {
 static inline void onboard_init(onboard_t *onboard, const policy_image_t *image)
 {
     (void)onboard, (void)image;
+}
+
+static inline bool onboard_is_there(const onboard_t *onboard)
+{
+    (void)onboard;
+    return false;
 }
 
 static inline void onboard_begin(onboard_t *onboard, uint32_t time_us, const policy_counts_t *counts)
@@ -85,6 +92,12 @@ typedef struct {
 
 /* After a reset; the self-test begins. */
 void onboard_init(onboard_t *onboard, const policy_image_t *image);
+
+/* Whether there is a policy at all. */
+static inline bool onboard_is_there(const onboard_t *onboard)
+{
+    return onboard->image != NULL;
+}
 
 /* A control tick, at `time_us`: decide on what STATE tells. What was begun before is dropped. */
 void onboard_begin(onboard_t *onboard, uint32_t time_us, const policy_counts_t *counts);
