@@ -82,6 +82,11 @@ static bool is_on_board(void)
     return app.safety.state == CART_ARMED && (app.options & OPTION_ON_BOARD) != 0;
 }
 
+static bool may_be_on_board(void)
+{
+    return app.onboard.image != NULL && app.safety.limits.control_period_ms == CARRIED_PERIOD_MS;
+}
+
 static bool is_alone(void)
 {
     return is_on_board() && (app.options & OPTION_HOST_MAY_LEAVE) != 0;
@@ -253,7 +258,10 @@ static void one_ms(void)
         expected.decided = duty_on_state();
         expected.is_thinking = true;
     }
-    think(draw() % 4);
+    static uint32_t slices = 3; /* in a millisecond; with one or none a decision is late */
+    if (one_in(30))
+        slices = draw() % 5;
+    think(slices);
 }
 
 static void tick(void)
@@ -334,7 +342,7 @@ static void receive(const void *message, size_t length)
     if (app.safety.state == CART_ARMED && state != CART_ARMED) {
         if (length != sizeof(mode_message_t) || said[0] != MESSAGE_MODE || said[4] != MODE_ARM)
             wrong("armed by something else", said[0], MESSAGE_MODE);
-        if (is_on_board() && (app.onboard.image == NULL || app.safety.limits.control_period_ms != CARRIED_PERIOD_MS))
+        if (app.options & OPTION_ON_BOARD && !may_be_on_board())
             wrong("on board without a policy for it", app.safety.limits.control_period_ms, CARRIED_PERIOD_MS);
         forget_commands();
     }
@@ -345,17 +353,21 @@ static uint8_t some_options(void)
     static const uint8_t options[] = {OPTION_LATE_BRAKES, OPTION_LATE_DISARMS, OPTION_TRACE,
                                       OPTION_TRACE | OPTION_LATE_BRAKES};
     uint8_t chosen = options[draw() % sizeof options];
-    if (app.onboard.image != NULL && app.safety.limits.control_period_ms == CARRIED_PERIOD_MS && one_in(2))
+    if (may_be_on_board() && one_in(2))
         chosen |= one_in(2) ? OPTION_ON_BOARD : OPTION_ON_BOARD | OPTION_HOST_MAY_LEAVE;
     return chosen;
 }
 
-static void say_mode(uint8_t mode)
+static void say_mode_with(uint8_t mode, uint8_t options)
 {
     static uint8_t seq;
-    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode,
-                                    mode == MODE_ARM && one_in(2) ? some_options() : 0};
+    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode, options};
     receive(&message, sizeof message);
+}
+
+static void say_mode(uint8_t mode)
+{
+    say_mode_with(mode, mode == MODE_ARM && one_in(2) ? some_options() : 0);
 }
 
 static cfg_message_t good_cfg(void)
@@ -459,6 +471,8 @@ static void arm(void)
     for (int i = 0; i < 130; i++)
         rest();
     drain();
+    if (!may_be_on_board())
+        say_mode_with(MODE_ARM, OPTION_ON_BOARD);
     say_mode(MODE_ARM);
     if (app.safety.state != CART_ARMED)
         wrong("does not arm", app.last_code, ACK_DONE);
