@@ -7,10 +7,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 FIRMWARE = "firmware_bridge/firmware"
-CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy")
+CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard")
 EMULATOR = "firmware_bridge/simavr"
-HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", *CORE)
-HOST = ("extension", "estimator_object", "firmware_object")
+HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
+HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 
 
 def protocol_hash() -> int:
@@ -33,7 +33,7 @@ setup(
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
-                f"{FIRMWARE}/boards/host/objects.h",
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("objects", "policy_image")),
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],

@@ -29,11 +29,12 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         below,
         "build",
         "compile the firmware for an Arduino Uno or Nano (ATmega328P)",
-        "cartpole-robot firmware build --out firmware",
+        "cartpole-robot firmware build --policy runs/train-1 --out firmware",
     )
     build.add_argument(
         "--out", type=Path, default=Path("firmware"), metavar="FOLDER", help="where to write (default: firmware)"
     )
+    _add_policy(build)
     build.add_argument("--json", action="store_true", help="print what was built as JSON")
     build.set_defaults(run=_build, extra="sim")
 
@@ -44,6 +45,7 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         "cartpole-robot firmware flash --port /dev/ttyACM0",
     )
     flash.add_argument("--port", required=True, metavar="PORT", help="serial port, such as /dev/ttyACM0")
+    _add_policy(flash)
     flash.add_argument("--hex", type=Path, metavar="FILE", help="write this image instead of a new one")
     flash.add_argument(
         "--baud",
@@ -86,7 +88,7 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         nargs="+",
         default=[],
         metavar="WORD",
-        help="groups (balance, stop, encoder, switch, line, edges, curve) or beginnings of names",
+        help="groups (balance, stop, encoder, switch, line, edges, onboard, curve) or beginnings of names",
     )
     campaign.add_argument("--seed", type=int, default=0, help="draws starts and moments (default: 0)")
     campaign.add_argument(
@@ -99,11 +101,33 @@ def add_firmware_verbs(verbs: Verbs) -> None:
     campaign.set_defaults(run=_campaign, extra="sim")
 
 
+def _add_policy(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--policy", type=Path, metavar="FILE|RUN", help="let the microcontroller carry this policy: policy.npz or a run"
+    )
+    verb.add_argument("--cart", metavar="NAME|FILE", help="the cart that carries it (default: the policy's own)")
+
+
+def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
+    """The policy's header for the firmware, None without one, and what to tell of it. Raises `UsageError`."""
+    if arguments.policy is None:
+        if arguments.cart is not None:
+            raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
+        return None, {}
+    from cartpole_robot.controllers import choose_controller, open_policy
+    from cartpole_robot.onboard import policy_header
+
+    bundle, _ = open_policy(arguments.policy)
+    cart = choose_controller(arguments.policy, arguments.cart, "int16").cart
+    return policy_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
+
+
 def _build(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
 
-    built = build_firmware(arguments.out)
-    files = {"elf": str(built.elf), "hex": str(built.hex)}
+    header, told = _policy(arguments)
+    built = build_firmware(arguments.out, header)
+    files = {**told, "elf": str(built.elf), "hex": str(built.hex)}
     print(json.dumps({**_figures(built), **files}, indent=2) if arguments.json else _text(built, files))
     return 0
 
@@ -111,14 +135,19 @@ def _build(arguments: argparse.Namespace) -> int:
 def _flash(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware, flash_firmware, is_own_image
 
+    header, told = _policy(arguments)
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
         image = arguments.hex
+        if image is not None and header is not None:
+            raise UsageError(
+                f"--hex {image} and --policy {arguments.policy}: an image is built already; say one of them"
+            )
         if image is None:
-            image = build_firmware(Path(folder)).hex
+            image = build_firmware(Path(folder), header).hex
         elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
         flash_firmware(image, arguments.port, arguments.baud)
-    print(f"flashed {arguments.port}")
+    print(f"flashed {arguments.port}" + (f" with policy {told['policy']} for {told['cart']}" if told else ""))
     return 0
 
 

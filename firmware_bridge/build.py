@@ -25,8 +25,10 @@ FLASH_BYTES = 32_256  # of 32 kB, Optiboot takes 512
 RAM_BYTES = 2048
 ELF_NAME, HEX_NAME = "firmware.elf", "firmware.hex"
 
-_NOT_IN_FIRMWARE = ("policy.c", "policy.h")
 _BOARD = "boards/avr"
+_POLICY_BYTES = f"{_BOARD}/policy_bytes.h"  # what is compiled into the firmware of a cart with a policy
+_POLICY_CODE = ("policy.c", "onboard.c", f"{_BOARD}/policy_image.c")  # nothing of it where there is none
+_WITHOUT_POLICY = "-DFIRMWARE_WITHOUT_POLICY"
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
 _ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
@@ -53,14 +55,20 @@ class FirmwareImage:
     ram_bytes: int  # variables; the stack has the rest
 
 
-def firmware_sources() -> dict[str, str]:
-    """The text of every C file that makes up the firmware, by its path below `firmware/`, in order of that path."""
+def firmware_sources(policy_header: str | None = None) -> dict[str, str]:
+    """The text of every C file that makes up the firmware, by its path below `firmware/`, in order of that path.
+
+    `policy_header` is the text of policy_bytes.h; without one the firmware carries no policy and none of its code.
+    """
     folder = resources.files("firmware_bridge.firmware")
     found: dict[str, str] = {}
     for place, prefix in ((folder, ""), (folder.joinpath(_BOARD), f"{_BOARD}/")):
         for entry in place.iterdir():
-            if entry.name.endswith((".c", ".h")) and entry.name not in _NOT_IN_FIRMWARE:
-                found[prefix + entry.name] = entry.read_text(encoding="utf-8")
+            path = prefix + entry.name
+            if path.endswith((".c", ".h")) and (policy_header is not None or path not in _POLICY_CODE):
+                found[path] = entry.read_text(encoding="utf-8")
+    if policy_header is not None:
+        found[_POLICY_BYTES] = policy_header
     return dict(sorted(found.items()))
 
 
@@ -72,9 +80,10 @@ def firmware_id(sources: dict[str, str]) -> int:
     return crc
 
 
-def build_firmware(out: Path) -> FirmwareImage:
+def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage:
     """Compile into `out`/firmware.elf and firmware.hex; the folder is made where it is missing.
 
+    `policy_header` is the policy that the microcontroller is to carry, as `firmware_sources` takes it.
     Files of an earlier build are written anew. Raises `BridgeError` where a tool is missing, the C does not compile, or
     another file has one of these names.
     """
@@ -83,7 +92,7 @@ def build_firmware(out: Path) -> FirmwareImage:
         if path.exists() and not is_own_image(path):
             raise BridgeError(f"{path}: not built by this program; move it away or choose another folder with --out")
     compiler, copier, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-objcopy", "avr-size"))
-    sources = firmware_sources()
+    sources = firmware_sources(policy_header)
     protocol_hash, identity = read_protocol().hash, firmware_id(sources)
     with tempfile.TemporaryDirectory(prefix="firmware-") as name:
         folder = Path(name)
@@ -91,10 +100,16 @@ def build_firmware(out: Path) -> FirmwareImage:
             (folder / source).parent.mkdir(parents=True, exist_ok=True)
             (folder / source).write_text(text, encoding="utf-8")
         defines = [f"-DPROTOCOL_HASH=0x{protocol_hash:08x}UL", f"-DFIRMWARE_ID=0x{identity:08x}UL"]
+        if policy_header is None:
+            defines.append(_WITHOUT_POLICY)
         code = [source for source in sources if source.endswith(".c")]
         _run([compiler, *_COMPILE, *defines, *code, "-o", ELF_NAME], folder)
         _run([copier, "-O", "ihex", "-R", ".eeprom", ELF_NAME, HEX_NAME], folder)
         flash_bytes, ram_bytes = _sizes(_run([sizer, "-A", ELF_NAME], folder))
+        if flash_bytes > FLASH_BYTES:
+            raise BridgeError(
+                f"the firmware takes {flash_bytes} bytes of flash, the chip has {FLASH_BYTES}; choose a smaller policy"
+            )
         out.mkdir(parents=True, exist_ok=True)
         for path in (elf, image):
             part = path.with_name(f".{path.name}.part")

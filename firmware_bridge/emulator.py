@@ -40,13 +40,16 @@ def cache_folder() -> Path:
     return folder
 
 
-def current_image() -> Path:
-    """The ELF of this package's firmware, built where the cache has none. Raises `BridgeError`."""
-    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources()):08x}"
+def current_image(policy_header: str | None = None) -> Path:
+    """The ELF of this package's firmware, built where the cache has none; with a policy as `firmware_sources` takes it.
+
+    Raises `BridgeError`.
+    """
+    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header)):08x}"
     image = cache_folder() / f"firmware-{identity}.elf"
     if not image.is_file():
         with tempfile.TemporaryDirectory(prefix="firmware-", dir=image.parent) as folder:
-            build_firmware(Path(folder)).elf.replace(image)
+            build_firmware(Path(folder), policy_header).elf.replace(image)
     return image
 
 

@@ -144,10 +144,17 @@ class Link:
 
     def health(self, timeout_s: float = 0.5) -> CartSays:
         """The cart's counters. Raises `LinkError`."""
-        self._answers.pop(("HEALTH", 0), None)
+        return self._told("HEALTH", timeout_s)
+
+    def policy(self, timeout_s: float = 0.5) -> CartSays:
+        """What the cart says of the policy in its image; `self_test` is 0 where there is none. Raises `LinkError`."""
+        return self._told("POLICY", timeout_s)
+
+    def _told(self, kind: str, timeout_s: float) -> CartSays:
+        self._answers.pop((kind, 0), None)
         for _ in range(_REPEATS):
-            self._write("HEALTH_REQUEST")
-            answer = self._answer(("HEALTH", 0), timeout_s)
+            self._write(f"{kind}_REQUEST")
+            answer = self._answer((kind, 0), timeout_s)
             if answer is not None:
                 return answer
         raise LinkError("the cart does not answer any more; is it powered?")
@@ -248,6 +255,10 @@ class Link:
             detail = f": {name} = {fields[name]}"
         elif code == "UNHEALTHY":
             detail = f": {self.protocol.enums['fault'](answer['detail']).name}"
+        elif code == "SELF_TEST":
+            detail = f": {self.protocol.enums['self_test'](answer['detail']).name}"
+        elif code == "POLICY_PERIOD":
+            detail = f": the policy in the image is for {answer['detail']} ms"
         raise RefusedError(f"the cart refuses {what}: {code}{detail}", code)
 
     def _answer(self, key: tuple[str, int], timeout_s: float) -> CartSays | None:
@@ -297,8 +308,8 @@ class Link:
         keys = {"HELLO_ACK": "nonce", "ACK": "seq", "PONG": "host_us"}
         if kind == "EVENT":
             self.events.append(fields)
-        elif kind == "HEALTH":
-            self._answers[("HEALTH", 0)] = fields
+        elif kind in ("HEALTH", "POLICY"):
+            self._answers[(kind, 0)] = fields
         elif kind in keys:
             self._answers[(kind, fields[keys[kind]])] = fields
             if len(self._answers) > 64:

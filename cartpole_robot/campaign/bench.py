@@ -133,10 +133,11 @@ class Subject:
 class Bench:
     """One cart and its controller; struck again and again. A context manager."""
 
-    def __init__(self, subject: Subject) -> None:
-        """Switch the cart on. Raises `RigError` as `AvrRig` does, `UsageError`."""
+    def __init__(self, subject: Subject, change: Callable[[CartParams], CartParams] = lambda cart: cart) -> None:
+        """Switch the cart on, changed by `change`. Raises `RigError` as `AvrRig` does, `UsageError`."""
         self.subject = subject
-        self.cart_params, self.controller = subject.open()
+        cart, self.controller = subject.open()
+        self.cart_params = change(cart)
         self.rig = AvrRig(self.cart_params, image=subject.image)
         encoders, settings = encoders_and_settings(self.cart_params)
         self.timeout_ms = round(1000.0 * settings.command_timeout_s)

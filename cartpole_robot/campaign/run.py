@@ -18,6 +18,7 @@ from cartpole_robot.campaign.curves import EPISODES, Curve, all_curves
 from cartpole_robot.campaign.edges import edge_trials
 from cartpole_robot.campaign.endurance import endurance_trials
 from cartpole_robot.campaign.killed_host import kill_hosts
+from cartpole_robot.campaign.onboard import ON_BOARD, on_board_bench, on_board_subject, on_board_trials
 from cartpole_robot.campaign.report import (
     CurveResult,
     Row,
@@ -31,7 +32,7 @@ from cartpole_robot.campaign.report import (
     to_record,
 )
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
-from cartpole_robot.controllers import choose_controller
+from cartpole_robot.controllers import LQR, choose_controller
 from cartpole_robot.errors import UsageError
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.provenance import commit, machine, versions
@@ -122,8 +123,10 @@ def _identity(request: CampaignRequest) -> dict[str, Any]:
     image = subject.image or current_image()
     check_image(image)
     chosen = choose_controller(subject.policy, subject.cart, "c")
+    carrier = on_board_subject(subject).image if _has_policy(request) else None
     return {
         "of": {
+            "on_board_id": None if carrier is None else f"{read_image_mark(carrier).firmware_id:08x}",
             "firmware_id": f"{read_image_mark(image).firmware_id:08x}",
             "policy": chosen.record["policy_hash"] or chosen.record["policy"],
             "cart": chosen.cart.fingerprint(),
@@ -144,6 +147,8 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     """
     kept = _Kept(request)
     trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
+    if _has_policy(request):
+        trials += on_board_trials()
     wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
     curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
     is_killed_wanted = _is_wanted(request, "stop", KILLED)
@@ -156,16 +161,17 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     for result in kept.curves:
         say(curve_text(result))
     with contextlib.ExitStack() as stack:
-        benches: list[Bench] = []
+        benches: dict[bool, Bench] = {}
 
-        def bench() -> Bench:
-            if not benches:
-                benches.append(stack.enter_context(Bench(request.subject)))
-            return benches[0]
+        def bench(is_on_board: bool = False) -> Bench:
+            if is_on_board not in benches:
+                made = on_board_bench(request.subject) if is_on_board else Bench(request.subject)
+                benches[is_on_board] = stack.enter_context(made)
+            return benches[is_on_board]
 
         for trial in wanted:
             if not kept.has(trial.name):
-                kept.rows.append(_run_trial(request, trial, bench()))
+                kept.rows.append(_run_trial(request, trial, bench(trial.group == ON_BOARD)))
                 kept.keep()
                 say(row_text(kept.rows[-1]))
         for curve in curves:
@@ -185,6 +191,11 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
 
 def _is_wanted(request: CampaignRequest, group: str, name: str) -> bool:
     return not request.only or any(word == group or name.startswith(word) for word in request.only)
+
+
+def _has_policy(request: CampaignRequest) -> bool:
+    """Whether there is one that a microcontroller can carry: a regulator is none."""
+    return str(request.subject.policy) != LQR
 
 
 def _count(request: CampaignRequest, trial: Trial) -> int:

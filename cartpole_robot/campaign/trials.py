@@ -68,7 +68,7 @@ def _stopping() -> list[Trial]:
             unit="ms",
             count=100,
             short_count=2,
-            run=_silence,
+            run=silence,
         ),
         Trial(
             group="stop",
@@ -125,7 +125,7 @@ def _off_within(struck: Struck, most_ms: int, faults: tuple[str, ...]) -> Outcom
     )
 
 
-def _silence(bench: Bench, rng: random.Random) -> Outcome:
+def silence(bench: Bench, rng: random.Random) -> Outcome:
     """The host answers one STATE and never again; its command takes half a millisecond to arrive."""
     bench.begin(rng.randrange(1_000_000))
     bench.balance(rng.randrange(20, 60))

@@ -46,7 +46,12 @@ class Hand(Protocol):
 
 
 class FirmwareRig:
-    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`."""
+    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`.
+
+    `arm_options` are bits of `enum arm_option`, said whenever the cart is armed.
+    """
+
+    arm_options = 0
 
     def __init__(self, cart: CartParams, link: Link, hand: Hand) -> None:
         """Open the session and give the firmware the cart's limits. Raises `RigError`, `UsageError`."""
@@ -69,6 +74,7 @@ class FirmwareRig:
         self._valid_ms = self._fields["command_timeout_ms"]
         self._measurement = Measurement()
         self._tick = 0
+        self._state: CartSays = {}
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
@@ -105,6 +111,11 @@ class FirmwareRig:
     def link(self) -> Link:
         """The session with the cart."""
         return self._link
+
+    @property
+    def state(self) -> CartSays:
+        """The newest STATE as the cart told it, in counts; empty before the first."""
+        return self._state
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode: homed, centred, pole raised near `start`, armed.
@@ -150,7 +161,9 @@ class FirmwareRig:
         return self.measure()
 
     def measure(self) -> Measurement:
-        """The next measurement, which the last `command` has not touched yet. Raises `RigError` as `step` does."""
+        """The next measurement, commanded or, of a cart that a policy on board drives, unasked. Raises as `step`."""
+        if not self._is_running:
+            raise RigError("the rig is not armed; call reset() before measure()")
         try:
             state = self._next_state()
         except BridgeError as error:
@@ -233,7 +246,7 @@ class FirmwareRig:
                 try:
                     self._link.mode("ARM", self.arm_options)
                 except RefusedError as error:
-                    if error.code not in _ARM_RETRIES_ON:
+                    if error.code not in _ARM_RETRIES_ON and not self._is_self_testing(error):
                         raise
                 else:
                     self._link.forget_states()
@@ -253,12 +266,18 @@ class FirmwareRig:
             and abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
         )
 
+    def _is_self_testing(self, refused: RefusedError) -> bool:
+        """Whether the policy in the image may yet pass its self-test."""
+        failed = self._link.protocol.enums["self_test"]["TEST_FAILED"]
+        return refused.code == "SELF_TEST" and self._link.policy()["self_test"] != failed
+
     def _next_state(self) -> CartSays:
         """The next STATE. The firmware has long stopped the motor when this gives up."""
         state = self._link.newest_state(self._link.transport.clock() + SILENCE_S)
         if state is None:
             raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
         self._tick = state["tick"]
+        self._state = state
         return state
 
     def _measure(self, state: CartSays) -> Measurement:

@@ -25,14 +25,20 @@ static uint16_t saturated(uint32_t sum)
     return (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
 }
 
-void app_init(app_t *app, uint16_t session, uint8_t reset_cause)
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_image_t *image)
 {
     memset(app, 0, sizeof *app);
+    onboard_init(&app->onboard, image);
     safety_init(&app->safety);
     frame_decoder_reset(&app->decoder);
     app->session = session;
     app->reset_cause = reset_cause;
     app->told_state = CART_BOOT;
+}
+
+static uint8_t period_of(const app_t *app)
+{
+    return app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
 }
 
 /* ---- sending ---- */
@@ -82,6 +88,17 @@ static void send_hello_ack(app_t *app, uint16_t nonce)
     send(app, &answer, sizeof answer);
 }
 
+static bool is_on_board(const app_t *app)
+{
+    return onboard_is_there(&app->onboard) && app->safety.state == CART_ARMED && (app->options & OPTION_ON_BOARD) != 0;
+}
+
+/* The policy in the image drives, and what it decides keeps the watchdog quiet. */
+static bool is_alone(const app_t *app)
+{
+    return is_on_board(app) && (app->options & OPTION_HOST_MAY_LEAVE) != 0;
+}
+
 static void send_state(app_t *app)
 {
     const safety_t *safety = &app->safety;
@@ -90,7 +107,8 @@ static void send_state(app_t *app)
                             (app->inputs.is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u) |
                             (safety->is_homed ? (unsigned)INPUT_HOMED : 0u) |
                             (safety->still_ms >= ARM_STILL_MS ? (unsigned)INPUT_STILL : 0u) |
-                            (safety->was_clipped ? (unsigned)INPUT_CLIPPED : 0u);
+                            (safety->was_clipped ? (unsigned)INPUT_CLIPPED : 0u) |
+                            (is_on_board(app) ? (unsigned)INPUT_ON_BOARD : 0u);
     const state_message_t state = {
         .type = MESSAGE_STATE,
         .session = app->session,
@@ -102,7 +120,7 @@ static void send_state(app_t *app)
         .pole_speed = estimator_speed(&app->pole_estimator),
         .applied_q15 = app->applied_q15,
         .supply_mv = app->inputs.supply_mv,
-        .command_age_ms = app->has_command ? safety->command_age_ms : UINT16_MAX,
+        .command_age_ms = app->has_command || is_alone(app) ? safety->command_age_ms : UINT16_MAX,
         .state = safety->state,
         .fault = safety->fault,
         .inputs = (uint8_t)inputs,
@@ -129,6 +147,13 @@ static void send_health(app_t *app)
     send(app, &health, sizeof health);
 }
 
+static void send_policy(app_t *app)
+{
+    policy_message_t policy = {.type = MESSAGE_POLICY};
+    onboard_tell(&app->onboard, &policy);
+    send(app, &policy, sizeof policy);
+}
+
 static void send_trace(app_t *app)
 {
     app->trace.type = MESSAGE_TRACE;
@@ -148,6 +173,20 @@ static void take_hello(app_t *app, const hello_message_t *hello)
     send_hello_ack(app, hello->nonce);
 }
 
+/* From the next control tick on, or at once. */
+static void put_in_force(app_t *app, int16_t duty_q15, uint16_t valid_ms)
+{
+    app->pending = (command_t){duty_q15, valid_ms, true};
+    if (app->safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
+        app->active = app->pending;
+}
+
+static void feed(app_t *app, uint16_t valid_ms)
+{
+    app->is_commanded = true;
+    safety_feed(&app->safety, valid_ms);
+}
+
 static void take_command(app_t *app, const cmd_message_t *command)
 {
     const uint32_t age = app->tick - command->tick; /* a tick of the future is very old */
@@ -156,12 +195,23 @@ static void take_command(app_t *app, const cmd_message_t *command)
         count(&app->refused);
         return;
     }
-    app->has_command = app->is_commanded = true;
+    app->has_command = true;
     app->last_command_tick = command->tick;
-    app->pending = (command_t){command->duty_q15, command->valid_ms, true};
-    safety_feed(&app->safety, command->valid_ms);
-    if (app->safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
-        app->active = app->pending;
+    if (!is_on_board(app))
+        put_in_force(app, command->duty_q15, command->valid_ms);
+    if (!is_alone(app))
+        feed(app, command->valid_ms);
+}
+
+void app_decide(app_t *app, uint32_t now_us)
+{
+    const int16_t duty_q15 = onboard_decide(&app->onboard, now_us);
+    if (!is_on_board(app)) /* no longer: it is nobody's */
+        return;
+    const uint16_t valid_ms = app->safety.limits.command_timeout_ms;
+    put_in_force(app, duty_q15, valid_ms);
+    if (is_alone(app))
+        feed(app, valid_ms);
 }
 
 static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *detail)
@@ -174,11 +224,14 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
         safety_disarm(safety);
         return ACK_DONE;
     case MODE_ARM:
-        code = safety_arm(safety, &app->inputs, detail);
+        code = was_armed ? ACK_DONE : onboard_arm(&app->onboard, options, period_of(app), detail);
+        if (code == ACK_DONE)
+            code = safety_arm(safety, &app->inputs, detail);
         if (code == ACK_DONE && !was_armed) {
             app->has_command = false;
             app->active = app->pending = (command_t){0};
             app->options = options;
+            onboard_stop(&app->onboard);
             app->trace.count = 0;
         }
         return code;
@@ -273,6 +326,7 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
                              : type == MESSAGE_MODE           ? sizeof message.mode
                              : type == MESSAGE_PING           ? sizeof message.ping
                              : type == MESSAGE_HEALTH_REQUEST ? sizeof(health_request_message_t)
+                             : type == MESSAGE_POLICY_REQUEST ? sizeof(policy_request_message_t)
                                                               : 0;
     if (length != expected) {
         count(&app->refused);
@@ -300,6 +354,9 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
         send(app, &pong, sizeof pong);
         break;
     }
+    case MESSAGE_POLICY_REQUEST:
+        send_policy(app);
+        break;
     default:
         send_health(app);
         break;
@@ -469,11 +526,6 @@ static void trace_tick(app_t *app)
     app->was_armed = is_armed;
 }
 
-static uint8_t period_of(const app_t *app)
-{
-    return app->safety.is_configured ? app->safety.limits.control_period_ms : DEFAULT_PERIOD_MS;
-}
-
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
 {
     app->time_us = time_us;
@@ -484,7 +536,8 @@ motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
         app->tick++;
         if (app->pending.is_there)
             app->active = app->pending;
-        else if (app->safety.state == CART_ARMED && app->has_command)
+        else if (is_on_board(app) ? onboard_is_deciding(&app->onboard)
+                                  : app->safety.state == CART_ARMED && app->has_command)
             take_late(app);
         app->pending.is_there = false;
     }
@@ -497,9 +550,25 @@ motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
     return app->motor;
 }
 
+/* On what STATE tells. */
+static void decide(app_t *app)
+{
+    const policy_counts_t counts = {
+        .cart_counts = app->inputs.cart_counts,
+        .cart_speed = app->inputs.cart_speed,
+        .pole_counts = app->inputs.pole_counts,
+        .pole_speed = estimator_speed(&app->pole_estimator),
+    };
+    onboard_begin(&app->onboard, app->time_us, &counts);
+}
+
 void app_tell(app_t *app)
 {
     tell_event(app);
+    if (!is_on_board(app))
+        onboard_stop(&app->onboard);
+    else if (app->tick_ms == 0)
+        decide(app);
     if (app->tick_ms == 0 && app->is_session_live)
         send_state(app);
     trace_tick(app);

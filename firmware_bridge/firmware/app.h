@@ -9,6 +9,7 @@
 #include "framing.h"
 #include "hal.h"
 #include "homing.h"
+#include "onboard.h"
 #include "protocol.h"
 #include "safety.h"
 
@@ -37,6 +38,7 @@ typedef struct {
     uint32_t last_command_tick;
     bool has_command; /* since arming */
     command_t active, pending;
+    onboard_t onboard;
     uint8_t options; /* enum arm_option */
     trace_message_t trace; /* that fills up */
     bool is_commanded;     /* one was accepted since the last tick */
@@ -53,14 +55,29 @@ typedef struct {
     uint8_t send_head, send_tail;
 } app_t;
 
-/* After a reset; `session` is another one each time. */
-void app_init(app_t *app, uint16_t session, uint8_t reset_cause);
+/* After a reset; `session` is another one each time. `image` is the policy that the firmware carries, NULL: none. */
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_image_t *image);
 
 /* One safety tick at `time_us`; the motor is to be driven as the answer says. */
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board);
 
 /* What that tick has to say, EVENT and STATE; once after each app_tick(), when the motor is driven. */
 void app_tell(app_t *app);
+
+/* Whether the policy in the image has something to compute, for the cart or in its self-test. */
+static inline bool app_must_think(const app_t *app)
+{
+    return onboard_must_think(&app->onboard);
+}
+
+/* A slice of that, well under 0.1 ms long; again and again while app_must_think(), a due tick always first. True where a decision has
+ * come of it, which app_decide() is to put in force, now. */
+static inline bool app_think(app_t *app)
+{
+    return onboard_think(&app->onboard);
+}
+
+void app_decide(app_t *app, uint32_t now_us);
 
 /* One received byte, at `time_us`. */
 void app_receive(app_t *app, uint8_t byte, uint32_t time_us);

@@ -65,17 +65,39 @@ void policy_quantize(uint16_t inputs, const float *gain, const float *observatio
     }
 }
 
-uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observation, int32_t *values)
+static int16_t fitted(const policy_fit_t *fit, int32_t count)
+{
+    const uint32_t size = count < 0 ? 0u - (uint32_t)count : (uint32_t)count;
+    if (size > fit->largest)
+        return (int16_t)(count < 0 ? -INT16_MAX : INT16_MAX);
+    const int16_t number = (int16_t)((size * fit->multiplier + (1u << (POLICY_FIT_SHIFT - 1))) >> POLICY_FIT_SHIFT);
+    return (int16_t)(count < 0 ? -number : number);
+}
+
+void policy_observe(const policy_fit_t *fit, const policy_counts_t *counts, int16_t *observation)
+{
+    observation[0] = fitted(fit, counts->cart_counts);
+    observation[1] = fitted(fit + 1, counts->cart_speed);
+    observation[2] = fitted(fit + 2, counts->pole_counts);
+    observation[3] = fitted(fit + 3, counts->pole_speed);
+}
+
+void policy_int16_begin(const policy_int16_t *policy, int32_t *values)
+{
+    for (uint16_t k = 0; k < policy->outputs; k++)
+        values[k] = policy->output_bias[k];
+}
+
+void policy_int16_add(const policy_int16_t *policy, const int16_t *observation, int32_t *values, uint16_t first,
+                      uint16_t end)
 {
     const uint16_t inputs = policy->inputs;
     const uint16_t outputs = policy->outputs;
     const uint8_t shift = policy->hidden_shift;
     const int32_t half = shift == 0 ? 0 : (int32_t)1 << (shift - 1);
-    const int16_t *hidden_weight = policy->hidden_weight;
+    const int16_t *hidden_weight = policy->hidden_weight + (size_t)first * inputs;
 
-    for (uint16_t k = 0; k < outputs; k++)
-        values[k] = policy->output_bias[k];
-    for (uint16_t j = 0; j < policy->hidden; j++) {
+    for (uint16_t j = first; j < end; j++) {
         int32_t sum = policy->hidden_bias[j];
         for (uint16_t i = 0; i < inputs; i++)
             sum += (int32_t)*hidden_weight++ * observation[i];
@@ -89,12 +111,23 @@ uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observatio
             weight += policy->hidden;
         }
     }
+}
+
+uint8_t policy_largest(const int32_t *values, uint16_t outputs)
+{
     uint8_t best = 0;
     for (uint8_t k = 1; k < outputs; k++) {
         if (values[k] > values[best])
             best = k;
     }
     return best;
+}
+
+uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observation, int32_t *values)
+{
+    policy_int16_begin(policy, values);
+    policy_int16_add(policy, observation, values, 0, policy->hidden);
+    return policy_largest(values, policy->outputs);
 }
 
 /* The largest magnitude that bias + sum of weight * any int16_t can reach. */

@@ -13,6 +13,8 @@
 #define POLICY_MAX_INPUTS 16
 #define POLICY_MAX_HIDDEN 256
 #define POLICY_MAX_OUTPUTS 8
+#define POLICY_COUNTS 4u   /* that make an observation: those of a STATE */
+#define POLICY_FIT_SHIFT 16
 
 typedef struct {
     uint16_t inputs;
@@ -36,6 +38,17 @@ typedef struct {
     const int32_t *output_bias;   /* [outputs] */
 } policy_int16_t;
 
+/* How one number of a STATE becomes a number of the quantized observation. */
+typedef struct {
+    uint32_t multiplier; /* by 2^POLICY_FIT_SHIFT */
+    uint32_t largest;    /* magnitude whose product still rounds to INT16_MAX */
+} policy_fit_t;
+
+/* What STATE tells, in its order: counts, and speeds in 1/16 count per second. */
+typedef struct {
+    int32_t cart_counts, cart_speed, pole_counts, pole_speed;
+} policy_counts_t;
+
 /* values[outputs] of an observation[inputs] in SI units; returns the action. */
 uint8_t policy_float_act(const policy_float_t *policy, const float *observation, float *values);
 
@@ -43,8 +56,18 @@ uint8_t policy_float_act(const policy_float_t *policy, const float *observation,
  * at most INT16_MAX in magnitude. Not a number becomes 0. For hosts and tests; a microcontroller starts from counts. */
 void policy_quantize(uint16_t inputs, const float *gain, const float *observation, int16_t *quantized);
 
+/* The quantized observation[POLICY_COUNTS] of what a STATE tells: rounded to nearest (ties away from zero), at most INT16_MAX in
+ * magnitude. Integers alone: what the microcontroller does. */
+void policy_observe(const policy_fit_t *fit, const policy_counts_t *counts, int16_t *observation);
+
 /* values[outputs] of a quantized observation[inputs]; returns the action. */
 uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observation, int32_t *values);
+
+/* The same in steps: values without any hidden unit, what the hidden units from `first` up to `end` add, the action. */
+void policy_int16_begin(const policy_int16_t *policy, int32_t *values);
+void policy_int16_add(const policy_int16_t *policy, const int16_t *observation, int32_t *values, uint16_t first,
+                      uint16_t end);
+uint8_t policy_largest(const int32_t *values, uint16_t outputs);
 
 /* Whether no observation whatever can overflow a 32-bit sum of this policy. */
 bool policy_int16_is_safe(const policy_int16_t *policy);

@@ -32,7 +32,7 @@
 #define PERIOD_CYCLES 800   /* of the pulses at the bridge */
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
-enum { MCUSR = 0x54, TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70 };
+enum { MCUSR = 0x54, TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
 enum { ENABLE = 1, COM1A1 = 0x80, COM1B1 = 0x20, TIMER2_COMPA = 7, CONTACTS = 0x1C, VCC_MV = 5000 };
 
 static avr_t *avr;
@@ -42,7 +42,8 @@ static port_t contacts;
 static avr_irq_t *supply;
 static bool was_reset, was_asleep, has_driven, is_aligned;
 static uint8_t next_cause;
-static avr_cycle_count_t frame_end, frame_rest, tick_cycle, interrupt_cycle, asleep_cycles;
+static avr_cycle_count_t frame_end, frame_rest, tick_cycle, interrupt_cycle, asleep_cycles, policy_cycle;
+static bool is_thinking;
 static chip_t chip; /* what is known of it but for its serial line */
 
 /* ---- what simavr tells ---- */
@@ -77,9 +78,22 @@ static void on_interrupt(avr_irq_t *irq, uint32_t vector, void *unused)
         interrupt_cycle = avr->cycle;
     } else {
         const avr_cycle_count_t took = avr->cycle - interrupt_cycle + ENTRY_CYCLES;
+        policy_cycle += took; /* as if it had begun so much later */
         if (took > chip.longest_interrupt)
             chip.longest_interrupt = (uint32_t)took;
     }
+}
+
+/* The firmware says when it computes its policy. */
+static void on_policy(avr_t *which, avr_io_addr_t address, uint8_t value, void *unused)
+{
+    (void)unused;
+    which->data[address] = value;
+    if (value != 0)
+        policy_cycle = which->cycle;
+    else if (is_thinking)
+        chip.policy_cycles += which->cycle - policy_cycle;
+    is_thinking = value != 0;
 }
 
 /* A module of the chip like its own ones, which only looks on: at resets, and at the watchdog being fed, which the firmware does once
@@ -114,7 +128,7 @@ static avr_cycle_count_t end_frame(avr_t *which, avr_cycle_count_t when, void *u
 
 static void begin_after_reset(void)
 {
-    was_reset = false;
+    was_reset = is_thinking = false;
     avr->run_cycle_limit = 1000000;
     for (uint8_t pin = 0; pin < 2; pin++)
         avr_extint_set_strict_lvl_trig(avr, pin, 0);
@@ -190,6 +204,7 @@ static void answer(uint32_t number)
     told->resets = chip.resets;
     told->cycles = avr->cycle;
     told->awake_cycles = avr->cycle - asleep_cycles;
+    told->policy_cycles = chip.policy_cycles;
     told->longest_latency = chip.longest_latency;
     told->longest_interrupt = chip.longest_interrupt;
     serial_line_give(avr, told);
@@ -264,6 +279,7 @@ int main(int argc, char **argv)
     avr_register_io(avr, &onlooker);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, TIMER2_COMPA) + AVR_INT_IRQ_PENDING, on_tick, NULL);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, AVR_INT_ANY) + AVR_INT_IRQ_RUNNING, on_interrupt, NULL);
+    avr_register_io_write(avr, GPIOR0, on_policy, NULL);
     port_begin(&contacts, avr, 'D');
     supply = avr_io_getirq(avr, AVR_IOCTL_ADC_GETIRQ, ADC_IRQ_ADC4);
     next_cause = 1; /* power on */

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define MAILBOX_VERSION 1u
+#define MAILBOX_VERSION 2u
 #define MAILBOX_BYTES 8192
 #define MAILBOX_LINE_BYTES 2048 /* the serial line carries 50 bytes in a millisecond */
 #define MAILBOX_LOOKS 4000      /* some 50 us */
@@ -45,6 +45,7 @@ typedef struct {
     uint32_t resets;       /* since the emulator began */
     uint64_t cycles;       /* likewise, and those it was awake */
     uint64_t awake_cycles;
+    uint64_t policy_cycles; /* those of the policy in the image, interrupts apart */
     uint32_t longest_latency;   /* cycles from a tick to the bridge */
     uint32_t longest_interrupt; /* cycles from entry to return */
     uint32_t bytes_lost;   /* that came faster than the chip took them */

@@ -245,9 +245,10 @@ static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
 {
     (void)unused;
     const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
-    return Py_BuildValue("{s:I,s:I,s:K,s:K,s:I,s:I,s:I}", "ticks", chip->ticks, "resets", chip->resets, "cycles",
+    return Py_BuildValue("{s:I,s:I,s:K,s:K,s:K,s:I,s:I,s:I}", "ticks", chip->ticks, "resets", chip->resets, "cycles",
                          (unsigned long long)chip->cycles, "awake_cycles", (unsigned long long)chip->awake_cycles,
-                         "longest_latency_cycles", chip->longest_latency, "longest_interrupt_cycles",
+                         "policy_cycles", (unsigned long long)chip->policy_cycles, "longest_latency_cycles",
+                         chip->longest_latency, "longest_interrupt_cycles",
                          chip->longest_interrupt, "bytes_lost", chip->bytes_lost);
 }
 
@@ -269,8 +270,8 @@ static PyMethodDef mailbox_methods[] = {
      "the channels `spiked` in each millisecond, all at once, for 6 us."},
     {"skew", mailbox_skew, METH_O, "skew(ppm): how much faster the chip's clock runs from the next millisecond on."},
     {"figures", mailbox_figures, METH_NOARGS,
-     "What the emulator counted: ticks since the last reset, resets, cycles and awake_cycles, the longest ways from a tick "
-     "to the bridge and through an interrupt in cycles, received bytes lost."},
+     "What the emulator counted: ticks since the last reset, resets, cycles, awake_cycles and policy_cycles, the longest ways "
+     "from a tick to the bridge and through an interrupt in cycles, received bytes lost."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,7 +1,7 @@
 /* Random frames against the whole firmware, their CRC valid: nothing but an accepted command may turn the motor.
  *
  *     frame_storm FRAMES SEED    prints: frames, commands accepted, ticks armed, ticks homing, times
- *                                homed without a short cut; the first wrong thing ends it
+ *                                homed without a short cut, decisions on board; the first wrong thing ends it
  *
  * The cart is armed by the frames that a host sends; of homing only the end is shortened. What a command may do is written here
  * once more, apart from app.c.
@@ -12,10 +12,14 @@
 #include <string.h>
 
 #include "app.h"
+#include "boards/host/policy_image.h"
 
 #define MAX_DUTY 20000
 #define HOMING_DUTY 8000
 #define SPEED_MOST 30
+#define CARRIED_PERIOD_MS 10
+#define CARRIED_HIDDEN 20
+#define CARRIED_EXAMPLES 4
 
 static app_t app;
 static board_inputs_t board;
@@ -30,8 +34,11 @@ static struct {
     uint32_t last_tick;
     int16_t active, pending;
     bool is_pending;
+    int16_t decided; /* by the policy on board, once it has thought */
+    bool is_thinking;
 } expected;
-static unsigned long long accepted, ticks_armed, ticks_homing, homed;
+static unsigned long long accepted, ticks_armed, ticks_homing, homed, decided;
+static policy_image_t carried;
 
 static uint32_t draw(void)
 {
@@ -68,6 +75,117 @@ static long limited(int16_t duty)
     if (size > app.safety.limits.max_duty_q15)
         size = app.safety.limits.max_duty_q15;
     return duty < 0 ? -size : size;
+}
+
+static bool is_on_board(void)
+{
+    return app.safety.state == CART_ARMED && (app.options & OPTION_ON_BOARD) != 0;
+}
+
+static bool may_be_on_board(void)
+{
+    return app.onboard.image != NULL && app.safety.limits.control_period_ms == CARRIED_PERIOD_MS;
+}
+
+static bool is_alone(void)
+{
+    return is_on_board() && (app.options & OPTION_HOST_MAY_LEAVE) != 0;
+}
+
+/* What the policy makes of what STATE tells, by the reference. */
+static int16_t duty_on_state(void)
+{
+    const policy_counts_t counts = {app.inputs.cart_counts, app.inputs.cart_speed, app.inputs.pole_counts,
+                                    estimator_speed(&app.pole_estimator)};
+    int16_t observation[POLICY_COUNTS];
+    int32_t values[POLICY_MAX_OUTPUTS];
+    policy_observe(carried.head.fit, &counts, observation);
+    return carried.duty_q15[policy_int16_act(&carried.network, observation, values)];
+}
+
+/* Slices, as many as come between two ticks. */
+static void think(uint32_t slices)
+{
+    for (; slices > 0 && app_must_think(&app); slices--) {
+        const uint16_t age_ms = app.safety.command_age_ms;
+        if (!app_think(&app))
+            continue;
+        app_decide(&app, time_us);
+        if (app.safety.command_age_ms != (is_alone() ? 0 : age_ms))
+            wrong("a decision feeds the watchdog where nobody need watch, and else not", app.safety.command_age_ms,
+                  age_ms);
+        if (!is_on_board())
+            continue;
+        if (!expected.is_thinking)
+            wrong("decides on nothing", expected.decided, 0);
+        expected.is_thinking = false;
+        expected.is_pending = true;
+        expected.pending = expected.decided;
+        if (app.safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
+            expected.active = expected.pending;
+        decided++;
+    }
+}
+
+static void put_bytes(uint8_t **at, const void *source, size_t count)
+{
+    memcpy(*at, source, count);
+    *at += count;
+}
+
+/* Random weights, sound; its golden examples right. */
+static void carry(void)
+{
+    static uint8_t bytes[2000];
+    policy_head_t head = {
+        .hash_high = 1,
+        .hidden = CARRIED_HIDDEN,
+        .version = POLICY_IMAGE_VERSION,
+        .inputs = POLICY_COUNTS,
+        .outputs = 3,
+        .hidden_shift = 13,
+        .examples = CARRIED_EXAMPLES,
+        .control_period_ms = CARRIED_PERIOD_MS,
+    };
+    for (uint32_t k = 0; k < POLICY_COUNTS; k++)
+        head.fit[k] = (policy_fit_t){200000u, (32767u << POLICY_FIT_SHIFT) / 200000u};
+    uint8_t *at = bytes + sizeof head;
+    for (uint32_t k = 0; k < head.outputs; k++)
+        put_bytes(&at, &(int32_t){(int32_t)(draw() % 2000000) - 1000000}, sizeof(int32_t));
+    for (int k = 0; k < head.outputs; k++)
+        put_bytes(&at, &(int16_t){(int16_t)(k * 9000 - 9000)}, sizeof(int16_t));
+    for (uint32_t j = 0; j < CARRIED_HIDDEN; j++) {
+        put_bytes(&at, &(int32_t){(int32_t)(draw() % 2000000) - 1000000}, sizeof(int32_t));
+        for (uint32_t k = 0; k < POLICY_COUNTS + head.outputs; k++)
+            put_bytes(&at, &(int16_t){(int16_t)((int32_t)(draw() % 6000) - 3000)}, sizeof(int16_t));
+    }
+    uint8_t *const examples = at;
+    for (uint32_t k = 0; k < POLICY_COUNTS * CARRIED_EXAMPLES; k++)
+        put_bytes(&at, &(int16_t){(int16_t)draw()}, sizeof(int16_t));
+    head.bytes = (uint16_t)(at - bytes + CARRIED_EXAMPLES);
+    for (uint32_t k = 0; k < 2; k++) { /* once to know the network, once more with what it makes of the examples */
+        head.crc = framing_crc(FRAMING_CRC_START, (const uint8_t *)&head + 2, sizeof head - 2);
+        head.crc = framing_crc(head.crc, bytes + sizeof head, head.bytes - sizeof head);
+        memcpy(bytes, &head, sizeof head);
+        if (!policy_image_open(&carried, bytes, head.bytes))
+            wrong("is no image", (long)k, 0);
+        for (size_t example = 0; example < CARRIED_EXAMPLES; example++) {
+            int16_t observation[POLICY_COUNTS];
+            int32_t values[POLICY_MAX_OUTPUTS];
+            memcpy(observation, examples + example * sizeof observation, sizeof observation);
+            at[example] = policy_int16_act(&carried.network, observation, values);
+        }
+    }
+}
+
+/* A firmware with the policy or without, its self-test passed. */
+static void switch_on(uint16_t session)
+{
+    app_init(&app, session, RESET_POWER_ON, one_in(3) ? NULL : &carried);
+    forget_commands();
+    think(UINT32_MAX);
+    if (app.onboard.self_test != (app.onboard.image != NULL ? SELF_TEST_PASSED : SELF_TEST_NONE))
+        wrong("fails its self-test", app.onboard.self_test, SELF_TEST_PASSED);
 }
 
 static uint32_t noise(uint32_t most)
@@ -108,17 +226,17 @@ static void one_ms(void)
 {
     const uint32_t before = app.tick;
     const bool was_pending = expected.is_pending;
+    const bool is_late = !was_pending && (is_on_board() ? expected.is_thinking : expected.has_command);
     time_us += 1000;
     const motor_t motor = app_tick(&app, time_us, &board);
     app_tell(&app);
     if (app.tick != before && expected.is_pending) {
         expected.active = expected.pending;
         expected.is_pending = false;
-    } else if (app.tick != before && expected.has_command && app.options & OPTION_LATE_BRAKES) {
+    } else if (app.tick != before && is_late && app.options & OPTION_LATE_BRAKES) {
         expected.active = 0;
     }
-    if (app.tick != before && expected.has_command && !was_pending && app.options & OPTION_LATE_DISARMS &&
-        app.safety.state == CART_ARMED)
+    if (app.tick != before && is_late && app.options & OPTION_LATE_DISARMS && app.safety.state == CART_ARMED)
         wrong("a late command did not disarm", app.options, OPTION_LATE_DISARMS);
     const long duty = app.safety.limits.flags & CFG_MOTOR_REVERSED ? -motor.duty_q15 : motor.duty_q15;
     if (app.safety.state == CART_ARMED) {
@@ -136,6 +254,14 @@ static void one_ms(void)
     }
     if ((app.safety.state == CART_FAULT) != (app.safety.fault != FAULT_NONE))
         wrong("fault without its state, or state without its fault", app.safety.fault, app.safety.state);
+    if (app.tick != before && is_on_board()) {
+        expected.decided = duty_on_state();
+        expected.is_thinking = true;
+    }
+    static uint32_t slices = 3; /* in a millisecond; with one or none a decision is late */
+    if (one_in(30))
+        slices = draw() % 5;
+    think(slices);
 }
 
 static void tick(void)
@@ -183,25 +309,29 @@ static void receive(const void *message, size_t length)
     const uint16_t age_ms = app.safety.command_age_ms;
     const uint8_t *said = message;
     const cmd_message_t *command = message;
+    const bool was_alone = is_alone();
     bool is_accepted = false;
     if (length == sizeof *command && said[0] == MESSAGE_CMD && state == CART_ARMED && app.is_session_live) {
         const uint32_t age = app.tick - command->tick;
         is_accepted = command->session == app.session && age <= 2 && command->valid_ms > 0 &&
                       (!expected.has_command || (int32_t)(command->tick - expected.last_tick) >= 0);
         if (is_accepted) {
-            expected.has_command = expected.is_pending = true;
+            expected.has_command = true;
             expected.last_tick = command->tick;
+            accepted++;
+        }
+        if (is_accepted && !is_on_board()) {
+            expected.is_pending = true;
             expected.pending = command->duty_q15;
             if (app.safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
                 expected.active = expected.pending;
-            accepted++;
         }
     }
     for (size_t i = 0; i < bytes; i++)
         app_receive(&app, frame[i], time_us + (uint32_t)i * 20u);
-    if (is_accepted && app.safety.command_age_ms != 0)
+    if (is_accepted && !was_alone && app.safety.command_age_ms != 0)
         wrong("a good command did not feed the watchdog", app.safety.command_age_ms, 0);
-    if (!is_accepted && state == CART_ARMED && app.safety.command_age_ms != age_ms)
+    if ((!is_accepted || was_alone) && state == CART_ARMED && app.safety.command_age_ms != age_ms)
         wrong("something else fed the watchdog", app.safety.command_age_ms, age_ms);
     if (length == sizeof(hello_message_t) && said[0] == MESSAGE_HELLO &&
         (app.safety.state == CART_ARMED || app.safety.state == CART_HOMING))
@@ -212,6 +342,8 @@ static void receive(const void *message, size_t length)
     if (app.safety.state == CART_ARMED && state != CART_ARMED) {
         if (length != sizeof(mode_message_t) || said[0] != MESSAGE_MODE || said[4] != MODE_ARM)
             wrong("armed by something else", said[0], MESSAGE_MODE);
+        if (app.options & OPTION_ON_BOARD && !may_be_on_board())
+            wrong("on board without a policy for it", app.safety.limits.control_period_ms, CARRIED_PERIOD_MS);
         forget_commands();
     }
 }
@@ -220,15 +352,22 @@ static uint8_t some_options(void)
 {
     static const uint8_t options[] = {OPTION_LATE_BRAKES, OPTION_LATE_DISARMS, OPTION_TRACE,
                                       OPTION_TRACE | OPTION_LATE_BRAKES};
-    return options[draw() % sizeof options];
+    uint8_t chosen = options[draw() % sizeof options];
+    if (may_be_on_board() && one_in(2))
+        chosen |= one_in(2) ? OPTION_ON_BOARD : OPTION_ON_BOARD | OPTION_HOST_MAY_LEAVE;
+    return chosen;
+}
+
+static void say_mode_with(uint8_t mode, uint8_t options)
+{
+    static uint8_t seq;
+    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode, options};
+    receive(&message, sizeof message);
 }
 
 static void say_mode(uint8_t mode)
 {
-    static uint8_t seq;
-    const mode_message_t message = {MESSAGE_MODE, app.session, ++seq, mode,
-                                    mode == MODE_ARM && one_in(2) ? some_options() : 0};
-    receive(&message, sizeof message);
+    say_mode_with(mode, mode == MODE_ARM && one_in(2) ? some_options() : 0);
 }
 
 static cfg_message_t good_cfg(void)
@@ -239,7 +378,7 @@ static cfg_message_t good_cfg(void)
         .session = app.session,
         .seq = (uint8_t)draw(),
         .flags = (uint8_t)(draw() % 32),
-        .control_period_ms = (uint8_t)(1 + draw() % 20),
+        .control_period_ms = (uint8_t)(one_in(2) ? CARRIED_PERIOD_MS : 1 + draw() % 20),
         .command_timeout_ms = (uint16_t)(20 + draw() % 181),
         .max_duty_q15 = (int16_t)(one_in(2) ? MAX_DUTY : 1 + draw() % MAX_DUTY),
         .travel_limit_counts = 5000,
@@ -293,7 +432,7 @@ static void arm(void)
 {
     if (one_in(4)) { /* another cart, its counters anywhere */
         static const int32_t places[] = {0, INT32_MAX - 10, INT32_MIN + 10, INT32_MAX - 4000, INT32_MIN + 4000};
-        app_init(&app, (uint16_t)draw(), RESET_POWER_ON);
+        switch_on((uint16_t)draw());
         board = (board_inputs_t){.cart_counts = places[draw() % 5], .pole_counts = places[draw() % 5]};
         if (one_in(3))
             board.cart_counts = (int32_t)draw();
@@ -332,6 +471,8 @@ static void arm(void)
     for (int i = 0; i < 130; i++)
         rest();
     drain();
+    if (!may_be_on_board())
+        say_mode_with(MODE_ARM, OPTION_ON_BOARD);
     say_mode(MODE_ARM);
     if (app.safety.state != CART_ARMED)
         wrong("does not arm", app.last_code, ACK_DONE);
@@ -407,7 +548,8 @@ int main(int arguments, char **argument)
     const unsigned long frames = strtoul(argument[1], NULL, 10);
     seed = strtoul(argument[2], NULL, 10);
     random_state = seed * 2654435761u + 88172645463325252u;
-    app_init(&app, 1, RESET_POWER_ON);
+    carry();
+    switch_on(1);
     int resting = 0;
     for (frame_number = 0; frame_number < frames; frame_number++) {
         resting = app.safety.state == CART_ARMED ? 0 : resting + 1;
@@ -422,6 +564,6 @@ int main(int arguments, char **argument)
         if (!one_in(4))
             drain();
     }
-    printf("%lu %llu %llu %llu %llu\n", frames, accepted, ticks_armed, ticks_homing, homed);
+    printf("%lu %llu %llu %llu %llu %llu\n", frames, accepted, ticks_armed, ticks_homing, homed, decided);
     return 0;
 }

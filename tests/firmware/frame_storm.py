@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
-PARTS = ("app", "safety", "plausibility", "config", "framing", "homing", "estimator")
+PARTS = ("app", "safety", "plausibility", "config", "framing", "homing", "estimator", "policy", "onboard")
+HOST_PARTS = ("policy_image",)
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,19 @@ class Storm:
     ticks_armed: int = 0
     ticks_homing: int = 0
     homed: int = 0
+    decided: int = 0
     wrong: str = ""
 
 
 def storm(folder: Path, frames: int, seed: int) -> Storm:
     """So many frames. A wrong duty, a memory error and undefined behaviour end it."""
     sources = [HERE / "frame_storm.c", *(FIRMWARE / f"{part}.c" for part in PARTS)]
+    sources += [FIRMWARE / "boards/host" / f"{part}.c" for part in HOST_PARTS]
     program = compile_c(folder / "frame_storm", sources, [*STRICT, *SANITIZED, "-O1", "-g"])
     done = subprocess.run([str(program), str(frames), str(seed)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return Storm(wrong=done.stdout + done.stderr)
-    frames, commands, ticks_armed, ticks_homing, homed = map(int, done.stdout.split())
-    return Storm(frames, commands, ticks_armed, ticks_homing, homed)
+    return Storm(*map(int, done.stdout.split()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

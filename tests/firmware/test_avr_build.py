@@ -171,7 +171,7 @@ def test_missing_compiler_is_one_line_and_exit_code_1(
 
 def test_compile_error_is_one_line(image: build.FirmwareImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {**build.firmware_sources(), "app.c": "int main(void) { return nothing; }\n"}
-    monkeypatch.setattr(build, "firmware_sources", lambda: broken)
+    monkeypatch.setattr(build, "firmware_sources", lambda *_: broken)
     with pytest.raises(
         BridgeError, match=r"^avr-gcc failed with status 1: app\.c:1:25: error: .nothing. undeclared.*$"
     ):

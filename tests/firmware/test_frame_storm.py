@@ -15,3 +15,4 @@ def test_no_frame_drives_the_motor_but_an_accepted_command(tmp_path: Path) -> No
     assert done.ticks_armed > 30_000
     assert done.ticks_homing > 100_000
     assert done.homed > 20, "homing as it is was seen too"
+    assert done.decided > 200, "a policy on board has driven"

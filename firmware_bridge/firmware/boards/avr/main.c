@@ -1,8 +1,10 @@
 /* The firmware on an ATmega328P at 16 MHz: an Arduino Uno or Nano. pins.h is the wiring. */
 #include <avr/interrupt.h>
+#include <avr/io.h>
 #include <avr/pgmspace.h>
 #include <avr/sleep.h>
 #include <avr/wdt.h>
+#include <stddef.h>
 #include <util/atomic.h>
 
 #include "../../app.h"
@@ -27,6 +29,13 @@ typedef struct {
 
 extern const firmware_mark_t firmware_mark;
 const firmware_mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, FIRMWARE_ID};
+
+#ifdef FIRMWARE_WITHOUT_POLICY
+#define IMAGE NULL
+#else
+extern const policy_image_t policy_image;
+#define IMAGE (&policy_image)
+#endif
 
 static app_t app;
 
@@ -91,13 +100,22 @@ static void sleep_when_idle(void)
     sei();
 }
 
+/* The register belongs to nobody else: an emulator counts the cycles in between. */
+static void think(void)
+{
+    GPIOR0 = 1;
+    if (app_think(&app))
+        app_decide(&app, clock_us());
+    GPIOR0 = 0;
+}
+
 int main(void)
 {
     motor_begin();
     encoders_begin();
     contacts_begin();
     supply_begin();
-    app_init(&app, session_begin(), startup_reset_cause());
+    app_init(&app, session_begin(), startup_reset_cause(), IMAGE);
     serial_begin();
     SMCR = 1u << SE; /* sleep is idle: timers, port and encoders go on */
     clock_begin();
@@ -109,6 +127,9 @@ int main(void)
         if (serial_has_received())
             receive();
         send_what_fits();
-        sleep_when_idle();
+        if (app_must_think(&app))
+            think();
+        else
+            sleep_when_idle();
     }
 }

@@ -345,6 +345,9 @@ PyMODINIT_FUNC PyInit__host(void)
     if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0 ||
         PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
         PyModule_AddType(self, &frame_decoder_type) < 0 || PyModule_AddType(self, &mailbox_type) < 0 ||
+        PyModule_AddType(self, &policy_image_type) < 0 ||
+        PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
+        PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
         PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||
         PyModule_AddIntConstant(self, "PROTOCOL_HASH", (long)PROTOCOL_HASH) < 0) {

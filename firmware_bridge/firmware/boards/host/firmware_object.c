@@ -18,6 +18,7 @@
 typedef struct {
     PyObject_HEAD
     app_t app;
+    PyObject *policy; /* a policy_image_object, or NULL */
     quadrature_t cart, pole;
     uint32_t time_us;
     uint16_t session;
@@ -25,19 +26,39 @@ typedef struct {
     bool is_ticking;
 } firmware_object;
 
+static void begin(firmware_object *self, uint8_t reset_cause)
+{
+    const policy_image_t *image = self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
+    app_init(&self->app, self->session, reset_cause, image);
+}
+
 static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"session", "time_us", NULL};
+    static char *names[] = {"session", "time_us", "policy", NULL};
     firmware_object *self = (firmware_object *)object;
     unsigned short session = 1;
     unsigned long time_us = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Hk", names, &session, &time_us))
+    PyObject *policy = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HkO", names, &session, &time_us, &policy))
         return -1;
+    if (policy != Py_None && !PyObject_TypeCheck(policy, &policy_image_type)) {
+        PyErr_Format(PyExc_TypeError, "policy: expected a PolicyImage, got %s", Py_TYPE(policy)->tp_name);
+        return -1;
+    }
+    PyObject *before = self->policy;
+    self->policy = policy != Py_None ? Py_NewRef(policy) : NULL;
+    Py_XDECREF(before);
     self->session = session;
     self->time_us = (uint32_t)time_us;
     self->cart = self->pole = (quadrature_t){0};
-    app_init(&self->app, session, RESET_POWER_ON);
+    begin(self, RESET_POWER_ON);
     return 0;
+}
+
+static void firmware_dealloc(PyObject *object)
+{
+    Py_XDECREF(((firmware_object *)object)->policy);
+    Py_TYPE(object)->tp_free(object);
 }
 
 /* Edge by edge to where the encoder stands; -1 with an exception when that is impossibly far. */
@@ -98,6 +119,9 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     self->missed = 0;
     const motor_t motor = app_tick(&self->app, self->time_us, &board);
     app_tell(&self->app);
+    while (app_must_think(&self->app)) /* this machine is done at once */
+        if (app_think(&self->app))
+            app_decide(&self->app, self->time_us);
     if (motor.duty_q15 == 0 && !motor.brake)
         Py_RETURN_NONE;
     return PyLong_FromLong(signed_pulses(motor.duty_q15));
@@ -143,7 +167,7 @@ static PyObject *firmware_restart(PyObject *object, PyObject *cause)
     self->time_us = 0;
     self->cart.counts = self->cart.pins = 0;
     self->pole.counts = self->pole.pins = 0;
-    app_init(&self->app, self->session, (uint8_t)number);
+    begin(self, (uint8_t)number);
     Py_RETURN_NONE;
 }
 
@@ -213,11 +237,12 @@ static PyGetSetDef firmware_properties[] = {
 PyTypeObject firmware_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "firmware_bridge._host.Firmware",
-    .tp_doc = "Firmware(session=1, time_us=0): the firmware on a simulated board.",
+    .tp_doc = "Firmware(session=1, time_us=0, policy=None): the firmware on a simulated board, with a PolicyImage in it.",
     .tp_basicsize = sizeof(firmware_object),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = PyType_GenericNew,
     .tp_init = firmware_init,
+    .tp_dealloc = firmware_dealloc,
     .tp_methods = firmware_methods,
     .tp_getset = firmware_properties,
 };

@@ -4,10 +4,18 @@
 
 #include <Python.h>
 
+#include "policy_image.h"
+
 extern PyTypeObject cart_estimator_type;
 extern PyTypeObject firmware_type;
 extern PyTypeObject frame_decoder_type;
 extern PyTypeObject mailbox_type;
+extern PyTypeObject policy_image_type;
+
+typedef struct {
+    PyObject_HEAD
+    policy_image_t image;
+} policy_image_object;
 
 PyObject *encode_frame(PyObject *module, PyObject *message);
 PyObject *duty_pulses(PyObject *module, PyObject *duty_q15);

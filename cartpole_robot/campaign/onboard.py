@@ -1,0 +1,207 @@
+"""The policy on the chip itself: it balances alone, decides as the host's own C does, and in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+from cartpole_robot.campaign.bench import Bench, Subject, in_short
+from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
+from cartpole_robot.campaign.endurance import EPISODE_TURNS
+from cartpole_robot.campaign.trials import Outcome, Trial, silence
+from cartpole_robot.controllers import open_policy
+from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.onboard import on_board_image, on_board_policy
+from cartpole_robot.params import CartParams
+from cartpole_robot.rig import RigError
+from firmware_bridge.emulator import CLOCK_HZ
+from firmware_bridge.link import CartSays
+
+ON_BOARD = "onboard"
+MOST_OWN_MS, MOST_WALL_MS = 3.5, 5.0
+LEAST_STACK_FREE = 300
+_ON_BOARD, _HOST_MAY_LEAVE = 4, 8  # enum arm_option
+_GOES_ON = in_short(None)
+_TIMED_TURNS = 50
+_THOUGHT_MS = 15  # after a STATE: nothing is left to think of
+
+
+def on_board_subject(subject: Subject) -> Subject:
+    """`subject` with an image that carries its policy, where it names none. Raises `UsageError`, `BridgeError`."""
+    if subject.image is not None:
+        return subject
+    cart, _ = subject.open()
+    return dataclasses.replace(subject, image=on_board_image(open_policy(subject.policy)[0], cart))
+
+
+def on_board_bench(subject: Subject, change: Callable[[CartParams], CartParams] = lambda cart: cart) -> Bench:
+    """A bench whose chip carries the policy and, once armed, drives a cart changed by `change`.
+
+    Raises `RigError`, `UsageError`, `BridgeError`.
+    """
+    bench = Bench(on_board_subject(subject), change)
+    bench.rig.arm_options = _ON_BOARD | _HOST_MAY_LEAVE
+    return bench
+
+
+def on_board_trials() -> list[Trial]:
+    """Every trial of this kind, in order."""
+    return [
+        Trial(
+            group=ON_BOARD,
+            name=f"{EPISODE_TURNS} turns by itself",
+            must="survived without a command, no duty late",
+            unit="turns",
+            count=20,
+            short_count=2,
+            run=_balance,
+            is_more_better=True,
+        ),
+        Trial(
+            group=ON_BOARD,
+            name="actions beside the host's",
+            must=f"those of the int16 model in every control tick of {EPISODE_TURNS}, in force one period later",
+            unit="other",
+            count=20,
+            short_count=1,
+            run=_compare,
+        ),
+        Trial(
+            group=ON_BOARD,
+            name="own time of an inference",
+            must=f"at most {MOST_OWN_MS:g} ms, interrupts and safety ticks apart",
+            unit="ms",
+            count=20,
+            short_count=1,
+            run=_own_time,
+        ),
+        Trial(
+            group=ON_BOARD,
+            name=f"in time, {EXACT_PER_S:,} edges a second",
+            must=f"at most {MOST_WALL_MS:g} ms from a control tick to the action, no tick missed",
+            unit="ms",
+            count=20,
+            short_count=1,
+            run=_wall_time,
+        ),
+        Trial(
+            group=ON_BOARD,
+            name="stack that is never touched",
+            must=f"at least {LEAST_STACK_FREE} bytes, after all that",
+            unit="bytes",
+            count=1,
+            short_count=1,
+            run=_stack,
+            is_more_better=True,
+        ),
+        Trial(
+            group=ON_BOARD,
+            name="host falls silent that must watch",
+            must="off when the cart's command timeout has passed since the last command",
+            unit="ms",
+            count=20,
+            short_count=1,
+            run=_silence,
+        ),
+    ]
+
+
+def _follow(bench: Bench, turns: int) -> tuple[list[CartSays], str | None]:
+    """The STATEs of so many turns, the one that is there already first, and what ended it before."""
+    states = [bench.rig.state]
+    for _ in range(turns):
+        try:
+            bench.rig.measure()
+        except RigError as error:
+            return states, str(error)
+        states.append(bench.rig.state)
+        if not bench.rig.is_running:
+            return states, "fell"
+    return states, None
+
+
+def _balance(bench: Bench, rng: random.Random) -> Outcome:
+    bench.begin(rng.randrange(1_000_000))
+    late = bench.link.health()["late_commands"]
+    states, told = _follow(bench, EPISODE_TURNS)
+    late = bench.link.health()["late_commands"] - late
+    return Outcome(is_good=told is None and late == 0, told=in_short(told), figure=float(len(states) - 1))
+
+
+def _compare(bench: Bench, rng: random.Random) -> Outcome:
+    """A decision on STATE k is put in force at control tick k + 1, and STATE k + 2 says what has been in force."""
+    policy = on_board_policy(open_policy(bench.subject.policy)[0], bench.cart_params)
+    bench.begin(rng.randrange(1_000_000))
+    states, told = _follow(bench, EPISODE_TURNS)
+    other = 0
+    for state, later in zip(states, states[2:], strict=False):
+        decided = policy.act(*(state[name] for name in ("cart_counts", "cart_speed", "pole_counts", "pole_speed")))
+        is_next = later["tick"] == state["tick"] + 2
+        other += not is_next or policy.duty_q15(decided) != later["applied_q15"]
+    return Outcome(is_good=other == 0 and told is None, told=in_short(told), figure=float(other))
+
+
+def _own_time(bench: Bench, rng: random.Random) -> Outcome:
+    """By the emulator's count, the worst of some inferences: nothing is left to think of whenever it is read."""
+    bench.begin(rng.randrange(1_000_000))
+    worst = 0
+    for _ in range(_TIMED_TURNS):
+        bench.pass_ms(_THOUGHT_MS)
+        before = bench.chip.figures()["policy_cycles"]
+        bench.rig.measure()
+        bench.pass_ms(_THOUGHT_MS)
+        worst = max(worst, bench.chip.figures()["policy_cycles"] - before)
+        bench.rig.measure()
+    own_ms = 1000.0 * worst / CLOCK_HZ
+    return Outcome(is_good=0.0 < own_ms <= MOST_OWN_MS, told=_GOES_ON, figure=own_ms)
+
+
+def _insensible(cart: CartParams) -> CartParams:
+    """`cart` whose firmware does not wonder that a hand moves it otherwise than its motor."""
+    _, firmware = encoders_and_settings(cart)
+    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, moving_duty=1.0))
+
+
+def _spin(subject: Subject, seed: int) -> tuple[str, CartSays, CartSays]:
+    """What an armed chip, just switched on, says of a second with both encoders spun: its last word, POLICY, HEALTH."""
+    with on_board_bench(subject, _insensible) as bench:
+        bench.begin(seed)
+        bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
+        bench.board.turn = Spin(EXACT_PER_S // 2000)
+        told = _armed_for(bench, SPUN_MS)
+        return told, bench.link.policy(), bench.link.health()
+
+
+def _wall_time(bench: Bench, rng: random.Random) -> Outcome:
+    told, policy, health = _spin(bench.subject, rng.randrange(1_000_000))
+    wall_ms = policy["longest_us"] / 1000.0
+    is_good = told == _GOES_ON and health["missed_ticks"] == 0 and 0.0 < wall_ms <= MOST_WALL_MS
+    return Outcome(is_good=is_good, told=told, figure=wall_ms)
+
+
+def _stack(bench: Bench, rng: random.Random) -> Outcome:
+    told, _, health = _spin(bench.subject, rng.randrange(1_000_000))
+    free = health["stack_free"]
+    return Outcome(is_good=told == _GOES_ON and free >= LEAST_STACK_FREE, told=told, figure=float(free))
+
+
+def _armed_for(bench: Bench, milliseconds: int) -> str:
+    """The fault that ended it, however far the pole is turned meanwhile."""
+    protocol = bench.link.protocol
+    end_ms = bench.cart.time_ms + milliseconds
+    while bench.cart.time_ms < end_ms:
+        state = bench.link.newest_state(bench.link.transport.clock() + 0.1)
+        if state is None:
+            return "silent"
+        if state["state"] != protocol.enums["cart_state"]["ARMED"]:
+            return protocol.enums["fault"](state["fault"]).name
+    return _GOES_ON
+
+
+def _silence(bench: Bench, rng: random.Random) -> Outcome:
+    bench.rig.arm_options = _ON_BOARD
+    try:
+        return silence(bench, rng)
+    finally:
+        bench.rig.arm_options = _ON_BOARD | _HOST_MAY_LEAVE

@@ -1,0 +1,48 @@
+"""Policies that a microcontroller runs by itself: the image with one, and whether a cart carries the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy_image import on_board_fit, on_board_policy, policy_header
+from firmware_bridge.emulator import current_image
+from firmware_bridge.link import Link
+
+__all__ = ["check_on_board", "on_board_fit", "on_board_image", "on_board_policy", "policy_header"]
+
+BUILD = "cartpole-robot firmware build --policy POLICY"
+
+
+def on_board_image(bundle: PolicyBundle, cart: CartParams) -> Path:
+    """The ELF of this package's firmware with `bundle` for `cart` in it, built where the cache has none.
+
+    Raises `UsageError` for a policy that does not fit the cart, `BridgeError`.
+    """
+    return current_image(policy_header(bundle, cart))
+
+
+def check_on_board(link: Link, bundle: PolicyBundle, cart: CartParams, *, remedy: str = BUILD) -> None:
+    """Nothing where the cart at the other end carries `bundle`, made for `cart`, and has not found it damaged.
+
+    Raises `UsageError` naming both values of the first difference and `remedy`, the command that puts it right;
+    `LinkError`.
+    """
+    told, fit = link.policy(), on_board_fit(bundle, cart)
+    self_test = link.protocol.enums["self_test"]
+    if told["self_test"] == self_test["TEST_NONE"]:
+        raise UsageError(f"there is no policy in the cart's firmware; build and flash it: {remedy}")
+    differences = (
+        ("policy", f"{told['hash_high']:08x}{told['hash_low']:08x}", bundle.policy_hash()[:16]),
+        ("control period", f"{told['control_period_ms']} ms", f"{fit.control_period_ms} ms"),
+        (f"fit to a cart's counts and duties ({cart.name!r} here)", f"{told['fit_crc']:08x}", f"{fit.crc:08x}"),
+    )
+    for what, found, expected in differences:
+        if found != expected:
+            raise UsageError(
+                f"the {what} in the cart's firmware is {found}, expected {expected}; build and flash it: {remedy}"
+            )
+    if told["self_test"] == self_test["TEST_FAILED"]:
+        raise UsageError(f"the policy in the cart's firmware fails its self-test; build and flash it again: {remedy}")

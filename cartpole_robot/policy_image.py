@@ -1,0 +1,142 @@
+"""A policy as the microcontroller carries it: the bytes of `firmware/policy_image.h`, and the C with them."""
+
+from __future__ import annotations
+
+import binascii
+import math
+import struct
+import textwrap
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.task import OBSERVATION_LAYOUT
+from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
+from firmware_bridge.protocol import read_protocol
+
+_HEAD = struct.Struct("<HIII8IHBBBBBB")  # behind the CRC: policy_head_t
+_CRC_START = 0xFFFF
+_INT16_MAX = 32767
+_LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more than 0.4 %
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnBoardFit:
+    """What joins a policy to a cart in integers: how STATE's numbers become observations, and actions duties.
+
+    A number's observation is number * multiplier / 2^POLICY_FIT_SHIFT, for numbers up to `largest` in magnitude.
+    """
+
+    multiplier: tuple[int, ...]
+    largest: tuple[int, ...]
+    duty_q15: tuple[int, ...]
+    control_period_ms: int
+
+    @property
+    def crc(self) -> int:
+        """32 bits over the observations' numbers and the duties: what POLICY tells."""
+        numbers = (POLICY_FIT_SHIFT, *self.multiplier, *self.largest)
+        return zlib.crc32(struct.pack(f"<{len(numbers)}I{len(self.duty_q15)}h", *numbers, *self.duty_q15))
+
+
+def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
+    """How `bundle` fits `cart`. Raises `UsageError` for a cart that it does not fit, or that no firmware can drive."""
+    bundle.check_fits(cart, name="on board")
+    if bundle.interface.observation != OBSERVATION_LAYOUT or bundle.interface.history_length != 1:
+        raise UsageError(
+            f"on board: the policy takes {bundle.interface.history_length} times "
+            f"{', '.join(bundle.interface.observation)}, "
+            f"expected {', '.join(OBSERVATION_LAYOUT)} once; run it on a host"
+        )
+    encoders, _ = encoders_and_settings(cart)
+    protocol = read_protocol()
+    per_count = np.array([1.0 / encoders.cart_counts_per_m] * 2 + [1.0 / encoders.pole_counts_per_rad] * 2)
+    per_count[1::2] /= protocol.constants["PROTOCOL_SPEED_PER_COUNT"]
+    gain = bundle.int16.input_gain.astype(np.float64) * per_count
+    multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
+    for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
+        if number < _LEAST_MULTIPLIER:
+            raise UsageError(
+                f"on board: a count of {name} is worth {number}, expected at least {_LEAST_MULTIPLIER}; "
+                f"the encoder of cart {cart.name!r} is too fine for the microcontroller, run the policy on a host"
+            )
+    most = (_INT16_MAX << POLICY_FIT_SHIFT) + (1 << (POLICY_FIT_SHIFT - 1)) - 1
+    one = protocol.constants["PROTOCOL_DUTY_ONE"]
+    return OnBoardFit(
+        multiplier=multiplier,
+        largest=tuple(most // number for number in multiplier),
+        duty_q15=tuple(round(duty * one) for duty in cart.action_duties),
+        control_period_ms=cfg_fields(cart, protocol)["control_period_ms"],
+    )
+
+
+def policy_image_bytes(bundle: PolicyBundle, cart: CartParams) -> bytes:
+    """The image of `bundle` for `cart`. Raises `UsageError` as `on_board_fit` does."""
+    fit, network, golden = on_board_fit(bundle, cart), bundle.int16, bundle.golden
+    hidden, inputs = network.hidden_weight.shape
+    outputs = len(network.output_weight)
+    examples = np.stack([network.quantized(row) for row in golden.observations])[:255]
+    unit = np.dtype([("bias", "<i4"), ("weight", "<i2", (inputs,)), ("output", "<i2", (outputs,))])
+    units = np.zeros(hidden, unit)
+    units["bias"], units["weight"], units["output"] = (
+        network.hidden_bias,
+        network.hidden_weight,
+        network.output_weight.T,
+    )
+    body = b"".join(
+        (
+            network.output_bias.astype("<i4").tobytes(),
+            np.array(fit.duty_q15, "<i2").tobytes(),
+            units.tobytes(),
+            examples.astype("<i2").tobytes(),
+            golden.int16_actions[: len(examples)].astype(np.uint8).tobytes(),
+        )
+    )
+    digest = bytes.fromhex(bundle.policy_hash())
+    head = _HEAD.pack(
+        2 + _HEAD.size + len(body),
+        *struct.unpack(">II", digest[:8]),
+        fit.crc,
+        *(number for pair in zip(fit.multiplier, fit.largest, strict=True) for number in pair),
+        *(hidden, POLICY_IMAGE_VERSION, inputs, outputs),
+        *(network.hidden_shift, len(examples), fit.control_period_ms),
+    )
+    return struct.pack("<H", binascii.crc_hqx(head + body, _CRC_START)) + head + body
+
+
+def on_board_policy(bundle: PolicyBundle, cart: CartParams) -> PolicyImage:
+    """What the microcontroller makes of a STATE, by its own C: `act(cart_counts, cart_speed, pole_counts, pole_speed)`.
+
+    It can also be given to `firmware_bridge._host.Firmware`. Raises `UsageError`.
+    """
+    return PolicyImage(policy_image_bytes(bundle, cart))
+
+
+def policy_header(bundle: PolicyBundle, cart: CartParams) -> str:
+    """The text of policy_bytes.h, for `firmware_bridge.build.build_firmware`. Raises `UsageError`."""
+    image = policy_image_bytes(bundle, cart)
+    facts = PolicyImage(image).facts
+    body = textwrap.fill(
+        ", ".join(map(str, image)), width=112, initial_indent="    ", subsequent_indent="    ", break_long_words=False
+    )
+    period_s = bundle.interface.control_period_s
+    if not math.isclose(period_s * 1000.0, facts["control_period_ms"]):
+        raise UsageError(f"on board: a control period of {period_s:g} s, expected whole milliseconds")
+    return "\n".join(
+        (
+            "/* A cart-pole policy in the bytes of policy_image.h; generated, do not edit.",
+            f" * policy {bundle.policy_hash()}",
+            f" * control period {period_s:g} s, duties {list(bundle.interface.action_duties)}, cart {cart.name} */",
+            f"#define POLICY_HIDDEN {facts['hidden']}u",
+            f"#define POLICY_OUTPUTS {facts['outputs']}u",
+            f"#define POLICY_HIDDEN_SHIFT {facts['hidden_shift']}",
+            "",
+            f"static const uint8_t policy_bytes[{len(image)}] PROGMEM = {{\n{body}}};",
+            "",
+        )
+    )

@@ -1,0 +1,47 @@
+"""A policy for tests on the microcontroller that nobody has to train: a regulator's sign, over 100 units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cartpole_robot.campaign.bench import quickly_homing
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.export import bundle_of
+from cartpole_robot.lqr_design import design_lqr
+from cartpole_robot.network import Network
+from cartpole_robot.params import CartParams
+from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
+
+HIDDEN = 100
+
+
+def carrying_cart() -> CartParams:
+    """`diy_arduino` that homes in a few seconds."""
+    return quickly_homing(load_cart("diy_arduino"))
+
+
+def follow(rig: FirmwareRig, turns: int) -> None:
+    """So many turns without a command. Raises `RigError`."""
+    for _ in range(turns):
+        rig.measure()
+
+
+def regulating_policy(cart: CartParams, seed: int = 0) -> PolicyBundle:
+    """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long."""
+    rng = np.random.default_rng(seed)
+    scale = np.array(cart.observation_scale.as_tuple())
+    gain = -design_lqr(cart).state_gain * scale
+    side = np.where(np.arange(HIDDEN) % 2 == 0, 1.0, -1.0)
+    size = rng.uniform(0.5, 1.5, HIDDEN)
+    output = side * rng.uniform(0.5, 1.5, HIDDEN)
+    output -= output.mean()
+    network = Network(
+        input_gain=(1.0 / scale).astype(np.float32),
+        hidden_weight=((side * size)[:, None] * gain / np.abs(gain).max()).astype(np.float32),
+        hidden_bias=np.zeros(HIDDEN, np.float32),
+        output_weight=np.stack([-output, output]).astype(np.float32),
+        output_bias=np.zeros(2, np.float32),
+    )
+    visited = (rng.normal(size=(300, 4)) * scale * 0.3).astype(np.float32)
+    return bundle_of(network, cart, visited, {})

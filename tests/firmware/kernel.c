@@ -1,0 +1,43 @@
+/* The microcontroller's kernel alone: observations of the image's examples in, every value of the network out, as text. */
+#include <avr/interrupt.h>
+#include <avr/io.h>
+#include <avr/sleep.h>
+#include <stddef.h>
+
+#include "../../policy_image.h"
+
+static void put(char character)
+{
+    while ((UCSR0A & (1u << UDRE0)) == 0) {
+    }
+    UDR0 = (uint8_t)character;
+}
+
+static void put_number(uint32_t number)
+{
+    for (int shift = 28; shift >= 0; shift -= 4)
+        put("0123456789abcdef"[number >> shift & 15u]);
+    put(' ');
+}
+
+int main(void)
+{
+    UCSR0B = 1u << TXEN0;
+    policy_head_t head;
+    policy_image_read(NULL, 0, &head, sizeof head);
+    const uint16_t example_bytes = POLICY_COUNTS * sizeof(int16_t);
+    const uint16_t at = (uint16_t)(head.bytes - head.examples * (example_bytes + 1u));
+    for (uint8_t k = 0; k < head.examples; k++) {
+        policy_sums_t sums;
+        policy_image_read(NULL, (uint16_t)(at + k * example_bytes), sums.observation, sizeof sums.observation);
+        policy_image_read(NULL, sizeof head, sums.values, (uint16_t)(head.outputs * sizeof *sums.values));
+        for (uint16_t unit = 0; unit < head.hidden;)
+            unit = policy_image_add(NULL, &sums, unit);
+        for (uint8_t output = 0; output < head.outputs; output++)
+            put_number((uint32_t)sums.values[output]);
+        put('\n');
+    }
+    cli();
+    sleep_enable();
+    sleep_cpu();
+}

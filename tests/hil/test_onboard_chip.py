@@ -1,0 +1,278 @@
+"""The policy on the chip itself: bit for bit, in time, and not at all where one bit of it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cartpole_robot.campaign.bench import Bench, Subject
+from cartpole_robot.export import bundle_of
+from cartpole_robot.network import Int16Network
+from cartpole_robot.onboard import on_board_image, on_board_policy
+from cartpole_robot.params import CartParams
+from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy_image import policy_header, policy_image_bytes
+from cartpole_robot.rig import RigError
+from cartpole_robot.rigs.avr import AvrRig
+from cartpole_robot.runtime import start_rollout
+from firmware_bridge import build
+from tests.carried import carrying_cart, follow, regulating_policy
+from tests.conftest import Completed, make_network, need
+
+ON_BOARD, HOST_MAY_LEAVE, LATE_DISARMS = 4, 8, 2
+COUNTS = ("cart_counts", "cart_speed", "pole_counts", "pole_speed")
+
+
+@pytest.fixture(scope="module")
+def cart() -> CartParams:
+    return carrying_cart()
+
+
+@pytest.fixture(scope="module")
+def bundle(cart: CartParams) -> PolicyBundle:
+    return regulating_policy(cart)
+
+
+@pytest.fixture(scope="module")
+def image(chip_tools: None, cart: CartParams, bundle: PolicyBundle) -> Path:
+    return on_board_image(bundle, cart)
+
+
+@pytest.fixture
+def rig(cart: CartParams, image: Path) -> Iterator[AvrRig]:
+    made = AvrRig(cart, image=image)
+    made.arm_options = ON_BOARD | HOST_MAY_LEAVE
+    yield made
+    made.close()
+
+
+def test_chip_balances_by_itself_and_decides_as_the_host_does(
+    rig: AvrRig, cart: CartParams, bundle: PolicyBundle
+) -> None:
+    policy = on_board_policy(bundle, cart)
+    for seed in range(3):
+        start_rollout(rig, seed)
+        states = [rig.state]
+        for _ in range(500):
+            rig.measure()
+            states.append(rig.state)
+        assert rig.is_running
+        decided = [policy.duty_q15(policy.act(*(state[name] for name in COUNTS))) for state in states]
+        assert decided[:-2] == [state["applied_q15"] for state in states[2:]]
+    health = rig.link.health()
+    assert (health["late_commands"], health["missed_ticks"], health["frame_errors"]) == (0, 0, 0)
+    assert health["stack_free"] >= 300
+
+
+def test_silence_stops_the_motor_within_60_ms_where_the_host_must_watch(rig: AvrRig) -> None:
+    rig.arm_options = ON_BOARD
+    start_rollout(rig, 0)
+    for _ in range(30):
+        rig.step(0.0)
+    rig.command(0.0)
+    cart, began = rig.virtual_cart, rig.virtual_cart.time_ms
+    while cart.drive not in (None, 0.0):
+        cart.pass_ms()
+    assert 50 <= cart.time_ms - began <= 61  # the command takes half a millisecond to arrive
+    with pytest.raises(RigError, match="COMMAND_TIMEOUT"):
+        follow(rig, 10)
+
+
+def test_estop_is_off_at_once(rig: AvrRig) -> None:
+    start_rollout(rig, 0)
+    follow(rig, 30)
+    rig.virtual_cart.is_estop_pressed = True
+    rig.virtual_cart.pass_ms()
+    assert rig.virtual_cart.drive == 0.0
+    with pytest.raises(RigError, match="ESTOP"):
+        rig.measure()
+
+
+@pytest.mark.parametrize("options", [0, ON_BOARD])
+def test_one_flipped_bit_in_flash_arms_nothing(
+    cart: CartParams, bundle: PolicyBundle, image: Path, tmp_path: Path, options: int
+) -> None:
+    carried, content = policy_image_bytes(bundle, cart), image.read_bytes()
+    place = content.index(carried)
+    damaged = bytearray(content)
+    damaged[place + 56 + 12 + 16 * 50 + 5] ^= 1  # a weight of the fiftieth hidden unit
+    other = tmp_path / "damaged.elf"
+    other.write_bytes(damaged)
+    rig = AvrRig(cart, image=other)
+    try:
+        rig.arm_options = options
+        with pytest.raises(RigError, match="refuses ARM: SELF_TEST: TEST_FAILED"):
+            start_rollout(rig, 0)
+    finally:
+        rig.close()
+
+
+def test_self_test_runs_from_boot_on_and_passes_before_anybody_can_home(rig: AvrRig) -> None:
+    rig.chip.restart(2)
+    for _ in range(200):
+        rig.virtual_cart.pass_ms()
+    rig.link.open()
+    assert rig.link.policy()["self_test"] == 2
+
+
+def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartParams) -> None:
+    """A control period of 2 ms is too short for 100 units and the safety ticks between them."""
+    assert cart.encoders is not None
+    hasty = dataclasses.replace(
+        cart,
+        timing=dataclasses.replace(cart.timing, control_period_s=0.002),
+        encoders=dataclasses.replace(cart.encoders, pole_counts_per_turn=10_000),
+    )
+    policy = regulating_policy(hasty)
+    rig = AvrRig(hasty, image=on_board_image(policy, hasty))
+    try:
+        rig.arm_options = ON_BOARD | HOST_MAY_LEAVE | LATE_DISARMS
+        start_rollout(rig, 0)
+        with pytest.raises(RigError, match="COMMAND_LATE"):
+            follow(rig, 10)
+        assert rig.link.health()["late_commands"] == 1
+    finally:
+        rig.close()
+
+
+def test_campaign_of_the_policy_on_board_holds(
+    chip_tools: None, bundle: PolicyBundle, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    policy = tmp_path / "policy.npz"
+    bundle.save(policy)
+    words = ("--policy", policy, "--cart", "diy_arduino", "--only", "onboard", "--short", "--json")
+    done = command_line("firmware", "campaign", *words, "--out", tmp_path / "out", timeout_s=400.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    worst = {row["name"]: row["worst"] for row in json.loads(done.stdout)["trials"]}
+    assert worst["500 turns by itself"] == 500
+    assert worst["actions beside the host's"] == 0
+    assert 1.0 < worst["own time of an inference"] <= 3.5
+    assert 1.0 < worst["in time, 40,000 edges a second"] <= 5.0
+    assert worst["stack that is never touched"] >= 300
+    assert worst["host falls silent that must watch"] <= 60
+    print(worst)
+
+
+def test_image_without_a_policy_is_none_the_larger(chip_tools: None, tmp_path: Path) -> None:
+    assert not {"onboard.c", "policy.c", "boards/avr/policy_image.c"} & build.firmware_sources().keys()
+    assert build.build_firmware(tmp_path).flash_bytes < 18_500
+
+
+def test_policy_is_part_of_the_firmware_id(cart: CartParams, bundle: PolicyBundle) -> None:
+    headers = (None, policy_header(bundle, cart), policy_header(regulating_policy(cart, seed=1), cart))
+    assert len({build.firmware_id(build.firmware_sources(header)) for header in headers}) == 3
+
+
+def test_command_line_builds_it_and_says_what_it_carries(
+    chip_tools: None, bundle: PolicyBundle, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    policy = tmp_path / "policy.npz"
+    bundle.save(policy)
+    done = command_line(
+        "firmware", "build", "--policy", policy, "--cart", "diy_arduino", "--out", tmp_path / "firmware", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["policy"], told["cart"]) == (bundle.policy_hash()[:16], "diy_arduino")
+    assert told["flash_bytes"] <= 32_256
+    assert told["ram_bytes"] <= 2048 - 600
+    for words, expected in (
+        (("build", "--cart", "gym"), "says nothing without --policy"),
+        (("build", "--policy", policy, "--cart", "quanser_ip02"), "observation_scale is"),
+        (("build", "--policy", "lqr"), "no such policy"),
+        (("flash", "--port", "/dev/none", "--policy", policy, "--cart", "diy_arduino", "--hex", "x.hex"), "say one"),
+    ):
+        refused = (
+            command_line("firmware", *words, "--out", tmp_path / "other")
+            if words[0] == "build"
+            else command_line("firmware", *words)
+        )
+        assert refused.returncode == 2, refused.stdout
+        assert expected in refused.stderr
+
+
+def test_bench_without_a_policy_in_its_image_says_so(chip_tools: None, cart: CartParams) -> None:
+    with Bench(Subject(policy=Path("lqr"), cart="diy_arduino")) as bench:
+        bench.rig.arm_options = ON_BOARD
+        with pytest.raises(RigError, match="NO_POLICY"):
+            bench.begin(0)
+
+
+# ---- the kernel alone ----
+
+
+def chip_values(folder: Path, header: str) -> list[list[int]]:
+    """The network's values for each golden example, by the kernel in simavr."""
+    need(shutil.which("simavr") is not None, "simavr")
+    source = resources.files("firmware_bridge.firmware")
+    board = folder / "boards" / "avr"
+    board.mkdir(parents=True)
+    for name in ("policy_image.h", "policy.h", "boards/avr/policy_image.c"):
+        (folder / name).write_text(source.joinpath(name).read_text())
+    (board / "policy_bytes.h").write_text(header)
+    (board / "kernel.c").write_text((Path(__file__).parent.parent / "firmware" / "kernel.c").read_text())
+    options = ["-mmcu=atmega328p", "-DF_CPU=16000000UL", "-std=c11", "-O2", "-flto", "-fno-tree-pre"]
+    strict = ["-Wall", "-Wextra", "-Werror", "-Wconversion"]
+    subprocess.run(
+        ["avr-gcc", *options, *strict, "kernel.c", "policy_image.c", "-o", "kernel.elf"], cwd=board, check=True
+    )
+    words = ["simavr", "-m", "atmega328p", "-f", "16000000", str(board / "kernel.elf")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60.0, check=False)
+    rows = re.findall(r"((?:[0-9a-f]{8} )+)", done.stdout + done.stderr)
+    return [[(int(word, 16) ^ 0x80000000) - 0x80000000 for word in row.split()] for row in rows]
+
+
+def model_values(network: Int16Network, observation: np.ndarray) -> list[int]:
+    """In NumPy's 64 bits."""
+    sums = np.maximum(network.hidden_weight.astype(np.int64) @ observation + network.hidden_bias, 0)
+    hidden = np.minimum((sums + (1 << network.hidden_shift >> 1)) >> network.hidden_shift, 32767)
+    return [int(value) for value in network.output_weight.astype(np.int64) @ hidden + network.output_bias]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "outputs", "shift"),
+    [
+        (100, 2, None),
+        (1, 2, None),
+        (7, 3, 0),
+        (9, 5, 7),
+        (33, 8, 15),
+        (64, 2, 16),
+        (100, 2, 8),
+        (20, 3, 17),
+        (20, 2, 24),
+    ],
+)
+def test_kernel_has_every_value_of_the_reference(
+    chip_tools: None, cart: CartParams, tmp_path: Path, hidden: int, outputs: int, shift: int | None
+) -> None:
+    rng = np.random.default_rng(hidden + outputs)
+    duties = tuple(float(each) for each in np.linspace(-0.4, 0.4, outputs))
+    other = dataclasses.replace(cart, action_duties=duties)
+    scale = np.array(other.observation_scale.as_tuple())
+    visited = (rng.normal(size=(100, 4)) * scale).astype(np.float32)
+    bundle = bundle_of(make_network(hidden, hidden=hidden, outputs=outputs), other, visited, {})
+    observations = (rng.normal(size=(60, 4)) * scale * rng.choice([0.01, 0.3, 2.0, 9.0], (60, 1))).astype(np.float32)
+    observations[:8] = np.array([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [0, 0, 0, 0]] * 2) * scale * 9.0
+    network = bundle.int16
+    if shift is not None:
+        network = dataclasses.replace(
+            network, hidden_weight=network.hidden_weight // 2, hidden_bias=network.hidden_bias // 2, hidden_shift=shift
+        )
+    golden = dataclasses.replace(
+        bundle.golden,
+        observations=observations,
+        int16_actions=np.array([network.act(row) for row in observations], np.int32),
+    )
+    bundle = dataclasses.replace(bundle, int16=network, golden=golden)
+    expected = [model_values(network, network.quantized(row)) for row in observations]
+    assert chip_values(tmp_path, policy_header(bundle, other)) == expected
