@@ -49,6 +49,14 @@ def add_deploy_verbs(verbs: Verbs) -> None:
     deploy.add_argument(
         "--shadow", action="store_true", help="the regulator drives, the policy only watches and is recorded"
     )
+    deploy.add_argument(
+        "--on-board",
+        action="store_true",
+        help="the policy in the firmware drives (firmware build --policy); this end arms, watches and records",
+    )
+    deploy.add_argument(
+        "--host-may-leave", action="store_true", help="with --on-board: it goes on where this end falls silent"
+    )
     deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
     deploy.add_argument("--json", action="store_true", help="print the report as JSON")
     deploy.set_defaults(run=_deploy, extra="sim")
@@ -89,6 +97,8 @@ def _deploy(arguments: argparse.Namespace) -> int:
             late=Late(arguments.late),
             has_fallback=arguments.fallback is not None,
             is_shadow=arguments.shadow,
+            is_on_board=arguments.on_board,
+            host_may_leave=arguments.host_may_leave,
             is_viewed=not arguments.no_view and not arguments.json,
         )
     )

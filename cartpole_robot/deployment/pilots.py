@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from cartpole_robot.lqr import LqrController
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.recording import Flag
+from firmware_bridge._host import PolicyImage
+from firmware_bridge.protocol import read_protocol
 
 _MARGIN = 1.5  # of the farthest visited state
 _MOST = 0.8  # of the limits that end an episode
@@ -50,6 +53,30 @@ class Shadowed:
         """The regulator's."""
         self.shadow_duty = self._shadow.duty(observation)
         return self._regulator.duty(observation)
+
+
+class Watched:
+    """The policy in the firmware drives, and its twin here says what it should do.
+
+    Implements `cartpole_robot.runtime.Pilot`: the command that carries its duty only shows that somebody watches.
+    """
+
+    flags = int(Flag.ON_BOARD)
+    shadow_duty = math.nan
+
+    def __init__(self, policy: PolicyImage, state: Callable[[], Mapping[str, int]]) -> None:
+        """`state` gives the newest STATE."""
+        self._policy, self._state = policy, state
+        self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
+
+    def reset(self) -> None:
+        """Nothing: a policy has no memory."""
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """What the microcontroller makes of the same integers, by the same C."""
+        state = self._state()
+        action = self._policy.act(state["cart_counts"], state["cart_speed"], state["pole_counts"], state["pole_speed"])
+        return self._policy.duty_q15(action) / self._one
 
 
 @dataclass(frozen=True, kw_only=True)

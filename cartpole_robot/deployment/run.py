@@ -19,12 +19,13 @@ from cartpole_robot.controllers import LQR, Chosen, choose_controller, open_poli
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo
+from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
 from cartpole_robot.errors import UsageError
 from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.params import CartParams
+from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
@@ -51,7 +52,8 @@ class DeployRequest:
     """Which policy, on which rig and cart, for how long, into which recording, and how it is to fail.
 
     `has_fallback`: the regulator catches the cart where the policy leaves its envelope; `is_shadow`: the regulator
-    drives and the policy watches.
+    drives and the policy watches; `is_on_board`: the policy in the firmware drives, and goes on without a host where
+    `host_may_leave`.
     """
 
     policy: Path
@@ -64,6 +66,8 @@ class DeployRequest:
     late: Late = Late.HOLD
     has_fallback: bool = False
     is_shadow: bool = False
+    is_on_board: bool = False
+    host_may_leave: bool = False
     is_viewed: bool = True
 
     def __post_init__(self) -> None:
@@ -73,6 +77,10 @@ class DeployRequest:
             raise UsageError("deploy needs a cart with a firmware; use --rig virtual, avr or serial:PORT")
         if self.has_fallback and self.is_shadow:
             raise UsageError("with --shadow the regulator drives already; leave out --fallback")
+        if self.is_on_board and (self.has_fallback or self.is_shadow or str(self.policy) == LQR):
+            raise UsageError("on board the policy in the firmware drives alone; leave out --fallback, --shadow and lqr")
+        if self.host_may_leave and not self.is_on_board:
+            raise UsageError("only a policy on board can drive without a host; add --on-board")
         if (self.has_fallback or self.is_shadow) and str(self.policy) == LQR:
             raise UsageError("the regulator drives already; name a policy, or leave out --fallback and --shadow")
 
@@ -111,12 +119,19 @@ def deploy(request: DeployRequest) -> Deployment:
     path = request.record or _free_place()
     for taken in (path, _box_of(path), latency_of(path)):
         check_is_free(path) if taken == path else _check_is_new(taken)
-    pilot = _pilot(request, chosen)
+    bundle = open_policy(request.policy)[0] if request.is_on_board else None
+    pilot = None if bundle is not None else _pilot(request, chosen)
     known = _metadata(request, chosen)  # asks git, for longer than an armed cart waits
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(_port(request.rig, chosen.cart))
+        port = stack.enter_context(_port(request.rig, chosen.cart, bundle))
         rig = SerialRig(chosen.cart, port)
         stack.callback(rig.close)
+        if bundle is not None:
+            from cartpole_robot.onboard import check_on_board, on_board_policy
+
+            check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request, port))
+            pilot = Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)
+        assert pilot is not None  # for the type checker
         return _Run(request, chosen, rig, pilot, path, known).run()
 
 
@@ -142,11 +157,14 @@ class _Run:
 
     def _options(self) -> int:
         option = self._rig.link.protocol.enums["arm_option"]
+        board = 0
+        if self._request.is_on_board:
+            board = int(option["ON_BOARD"]) | (int(option["HOST_MAY_LEAVE"]) if self._request.host_may_leave else 0)
         late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
         trace = (
             int(option["TRACE"]) if self._period_s > 0.0015 else 0
         )  # more than the line holds beside a STATE each ms
-        return late[self._request.late] | trace
+        return late[self._request.late] | trace | board
 
     def run(self) -> Deployment:
         """From homing to the files. Raises `RigError` where it could not begin."""
@@ -207,6 +225,8 @@ class _Run:
     def _who(self) -> str:
         if self._request.is_shadow:
             return "regulator, policy watches"
+        if self._request.is_on_board:
+            return "policy on board"
         return "REGULATOR HAS CAUGHT IT" if self._pilot.flags else str(self._chosen.record["policy"])[-24:]
 
     def _late_since(self, before: int, times: TurnTimes) -> int:
@@ -270,15 +290,30 @@ def _free_place() -> Path:
 
 
 @contextlib.contextmanager
-def _port(rig: str, cart: CartParams) -> Iterator[str]:
-    """The serial port to open, where need be of a virtual cart that stands there meanwhile."""
+def _port(rig: str, cart: CartParams, bundle: PolicyBundle | None) -> Iterator[str]:
+    """The serial port to open, where need be of a virtual cart that stands there meanwhile, `bundle` on its board."""
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
     from cartpole_robot.rigs.served_cart import served_cart
 
-    with served_cart(rig, cart) as port:
+    policy = None
+    if bundle is not None:
+        from cartpole_robot.onboard import on_board_image
+        from cartpole_robot.policy_image import policy_image_bytes
+
+        policy = policy_image_bytes(bundle, cart)
+        if rig == "avr":
+            rig = f"avr:{on_board_image(bundle, cart)}"
+    with served_cart(rig, cart, policy) as port:
         yield port
+
+
+def _remedy(request: DeployRequest, port: str) -> str:
+    cart = "" if request.cart is None else f" --cart {request.cart}"
+    if request.rig.startswith(SERIAL):
+        return f"cartpole-robot firmware flash --port {port} --policy {request.policy}{cart}"
+    return f"cartpole-robot firmware build --policy {request.policy}{cart}"
 
 
 def _pilot(request: DeployRequest, chosen: Chosen) -> Pilot:
@@ -305,6 +340,7 @@ def _metadata(request: DeployRequest, chosen: Chosen) -> dict[str, Any]:
             "late": request.late.value,
             "fallback": request.has_fallback,
             "shadow": request.is_shadow,
+            "on_board": request.is_on_board,
         },
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": provenance.versions(),

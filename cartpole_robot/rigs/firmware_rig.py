@@ -79,7 +79,6 @@ class FirmwareRig:
         self._is_running = False
         self._is_closed = False
         self.fault: str | None = None  # the firmware's, by name, that ended the episode
-        self.arm_options = 0  # of `enum arm_option`, from the next reset on
         try:
             link.open()
             self._configure()

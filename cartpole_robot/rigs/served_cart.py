@@ -18,11 +18,14 @@ _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
 
 @contextmanager
-def served_cart(rig: str, cart: CartParams) -> Iterator[str]:
-    """The port of `cart` while it is served; `rig` is "virtual", "avr" or "avr:ELF". Raises `RigError`."""
+def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iterator[str]:
+    """The port of `cart` while it is served; `rig` is "virtual", "avr" or "avr:ELF".
+
+    `policy` is the image of one that a virtual firmware carries; a chip's is in its ELF file. Raises `RigError`.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs, rig, cart), daemon=True)
+    process = spawn.Process(target=_serve, args=(theirs, rig, cart, policy), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -44,18 +47,22 @@ def served_cart(rig: str, cart: CartParams) -> Iterator[str]:
             process.kill()
 
 
-def _serve(connection: Connection, rig: str, cart: CartParams) -> None:
+def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | None) -> None:
     """The process: serves until the other end of the connection is closed."""
     from cartpole_robot.errors import RunError, UsageError
     from cartpole_robot.realtime import punctual
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
+    from cartpole_robot.simulation.virtual_cart import Board
+    from firmware_bridge._host import Firmware, PolicyImage
     from firmware_bridge.errors import BridgeError
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who drives: the cart stays until it has been stopped
     with contextlib.ExitStack() as stack:
         try:
-            board = stack.enter_context(open_board(rig))
+            board: Board | None = stack.enter_context(open_board(rig))
+            if policy is not None and board is None:
+                board = Firmware(policy=PolicyImage(policy))
             served = stack.enter_context(PtyCart(cart, board=board))
         except (UsageError, RunError, BridgeError) as error:
             connection.send(error if isinstance(error, UsageError) else RigError(str(error)))
