@@ -51,11 +51,8 @@ class PtyCart:
         self.lost_ms = 0
         self.last_received_ms = 0  # of the cart's time
 
-    def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None, spin_s: float = 0.0) -> None:
-        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each.
-
-        The last `spin_s` before a millisecond is over it looks at the clock instead of sleeping: waking up takes time.
-        """
+    def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
+        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each."""
         next_s = time.monotonic()
         while not until():
             self._tick(on_tick)
@@ -65,14 +62,11 @@ class PtyCart:
                 self.lost_ms += round((now_s - next_s) / TICK_S)
                 next_s = now_s
             elif next_s > now_s:
-                wake_s = next_s - spin_s
-                if wake_s > now_s:
-                    select.select([self._master], [], [], wake_s - now_s)  # a command is taken as soon as it is there
+                select.select([self._master], [], [], next_s - now_s)  # a command is taken as soon as it is there
+                rest_s = next_s - time.monotonic()
+                if rest_s > 0.0:
                     self._take_received()
-                    time.sleep(max(0.0, wake_s - time.monotonic()))
-                while time.monotonic() < next_s:
-                    if spin_s:
-                        self._take_received()
+                    time.sleep(max(0.0, next_s - time.monotonic()))
 
     def _tick(self, on_tick: OnTick | None) -> None:
         self._take_received()
@@ -131,6 +125,11 @@ class SimulatedPerson:
         self._since_ms = 0
         self._holds = False
         self._was_driven = False
+
+    @property
+    def sees_armed(self) -> bool:
+        """Whether the firmware tells that it is armed."""
+        return self._state == self._states["ARMED"]
 
     def look(self, sent: bytes) -> None:
         """Read the state off what the firmware sends."""

@@ -13,7 +13,6 @@ from multiprocessing.connection import Connection
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 
-_SPIN_S = 400e-6  # of each millisecond
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
 
@@ -69,4 +68,4 @@ def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | N
             return
         stack.enter_context(punctual(cpu=min(os.sched_getaffinity(0))))
         connection.send(served.path)
-        served.serve(until=connection.poll, spin_s=_SPIN_S)
+        served.serve(until=connection.poll)

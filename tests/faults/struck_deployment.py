@@ -1,0 +1,148 @@
+"""A deployment on a virtual cart that somebody harms while it balances, and the replay of what it leaves.
+
+    python -m tests.faults.struck_deployment FAULT virtual|avr POLICY FOLDER
+
+prints one JSON object. The cart stands behind a pseudo-terminal in a process of its own, as a real one would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.deployment.black_box import load_black_box
+from cartpole_robot.deployment.replay import replay
+from cartpole_robot.deployment.run import DeployRequest, deploy
+from cartpole_robot.firmware_limits import quickly_homing
+from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.open_rig import open_board
+from cartpole_robot.rigs.pty_cart import PtyCart
+from cartpole_robot.simulation.line import Line, LineFaults
+from cartpole_robot.simulation.virtual_cart import VirtualCart
+
+STRIKE_MS = 1200  # armed
+
+
+def _press(cart: VirtualCart) -> None:
+    cart.is_estop_pressed = True
+
+
+def _close_left(cart: VirtualCart) -> None:
+    cart.inputs_set = 1
+
+
+def _sag(cart: VirtualCart) -> None:
+    cart.supply_mv = round(0.7 * cart.nominal_mv)
+
+
+def _break_line(cart: VirtualCart, **faults: Any) -> None:
+    cart.line = Line(LineFaults(**faults))
+
+
+def _freeze(which: int) -> Callable[[VirtualCart], None]:
+    """That encoder's wires are cut, both: it stands still."""
+
+    def strike(cart: VirtualCart) -> None:
+        board = cart.board
+
+        class Frozen:
+            feed, take, has_sent, restart = board.feed, board.take, board.has_sent, board.restart  # type: ignore[attr-defined]
+            at: int | None = None
+
+            @property
+            def time_us(self) -> int:
+                return board.time_us
+
+            def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+                counts = [cart_counts, pole_counts]
+                if self.at is None:
+                    self.at = counts[which]
+                counts[which] = self.at
+                return board.tick(*counts, inputs, supply_mv)
+
+        cart.board = Frozen()
+
+    return strike
+
+
+def _board(call: str, *arguments: Any, **named: Any) -> Callable[[VirtualCart], None]:
+    return lambda cart: getattr(cart.board, call)(*arguments, **named)
+
+
+STRIKES: dict[str, Callable[[VirtualCart], None]] = {
+    "e-stop": _press,
+    "switch": _close_left,
+    "droop": _sag,
+    "reset": _board("restart", 4),
+    "cart spikes": _board("disturb", 12, 0, 0),
+    "pole spikes": _board("disturb", 0, 12, 0),
+    "missed ticks": _board("disturb", 0, 0, 20),
+    "cart encoder cut": _freeze(0),
+    "pole encoder cut": _freeze(1),
+    "flipped bytes": lambda cart: _break_line(cart, flipped=0.03),
+    "slow line": lambda cart: _break_line(cart, delay_ms=60),
+    "dead line": lambda cart: _break_line(cart, is_dead_to_cart=True),
+    "port gone": lambda cart: os._exit(0),
+    "program hangs": _board("hang", True),
+    "tick lost": _board("hang", False),
+    "cart wire cut": _board("wire", cut=2),
+    "pole wire cut": _board("wire", cut=4),
+    "cart wires swapped": _board("wire", swapped=1),
+    "pole wires swapped": _board("wire", swapped=2),
+}
+
+
+def _serve(connection: Connection, cart: CartParams, fault: str, rig: str) -> None:
+    with open_board(rig) as board, PtyCart(cart, board=board) as served:
+        assert served.person is not None
+        person, armed_ms = served.person, 0
+
+        def strike(virtual: VirtualCart) -> None:
+            nonlocal armed_ms
+            armed_ms += person.sees_armed
+            if armed_ms == STRIKE_MS:
+                armed_ms += 1  # once
+                STRIKES[fault](virtual)
+
+        connection.send(served.path)
+        served.serve(until=connection.poll, on_tick=strike)
+
+
+def struck(fault: str, rig: str, policy: Path, folder: Path) -> dict[str, Any]:
+    """What the deployment told and left, and what the replay of it came to."""
+    cart = quickly_homing(load_cart("diy_arduino"))
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, cart, fault, rig), daemon=True)
+    process.start()
+    theirs.close()
+    port = ours.recv()
+    request = DeployRequest(
+        policy=policy,
+        cart="diy_arduino",
+        rig=f"serial:{port}",
+        duration_s=20.0,
+        record=folder / "r.parquet",
+        is_viewed=False,
+    )
+    with contextlib.redirect_stderr(io.StringIO()):
+        done = deploy(request)
+    ours.close()
+    process.join(5.0)
+    found: dict[str, Any] = {"fault": done.fault, "turns": done.rollout.turns, "reason": done.rollout.reason}
+    if done.black_box is not None:
+        found["replayed"] = dataclasses.asdict(replay(load_black_box(done.black_box), "virtual"))
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(struck(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))

@@ -1,0 +1,135 @@
+"""Each fault, met while deploying, leaves a black box that comes to the same fault again, in the same millisecond."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.deployment.black_box import SAMPLE, BlackBox, load_black_box
+from cartpole_robot.errors import UsageError
+from tests.carried import regulating_policy
+from tests.conftest import Completed
+
+ROOT = Path(__file__).parent.parent.parent
+AT_ONCE = 2
+# Fault, rig, what it is called, how many ms apart the replay may be: the supply is told eight at a time.
+EXPECTED = [
+    ("e-stop", "virtual", {"ESTOP"}, 0),
+    ("switch", "virtual", {"END_SWITCH"}, 0),
+    ("droop", "virtual", {"SUPPLY_LOW"}, 8),
+    ("reset", "virtual", {"RESET BROWN_OUT"}, 1),
+    ("cart spikes", "virtual", {"CART_ENCODER"}, 0),
+    ("pole spikes", "virtual", {"POLE_ENCODER"}, 0),
+    ("missed ticks", "virtual", {"MISSED_TICKS"}, 0),
+    ("cart encoder cut", "virtual", {"CART_STUCK"}, 0),
+    ("pole encoder cut", "virtual", {"POLE_STILL"}, 0),
+    ("flipped bytes", "virtual", {"COMMAND_TIMEOUT", "LINK"}, 100),
+    ("slow line", "virtual", {"COMMAND_TIMEOUT"}, 0),
+    ("dead line", "virtual", {"COMMAND_TIMEOUT"}, 0),
+    ("port gone", "virtual", {"LINK"}, 100),
+    ("program hangs", "avr", {"RESET WATCHDOG"}, 1),
+    ("tick lost", "avr", {"RESET WATCHDOG"}, 1),
+    ("cart wire cut", "avr", {"CART_STUCK", "POLARITY"}, 0),
+    ("pole wire cut", "avr", {"POLE_STILL", "POLE_SIGN"}, 0),
+    ("cart wires swapped", "avr", {"POLARITY"}, 0),
+    ("pole wires swapped", "avr", {"POLE_SIGN"}, 0),
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All of them, a few at a time: they live in real time and mostly wait."""
+    folder = tmp_path_factory.mktemp("boxes")
+    policy = folder / "policy.npz"
+    regulating_policy(load_cart("diy_arduino")).save(policy)
+
+    def run(number: int) -> dict[str, Any]:
+        fault, rig, _, _ = EXPECTED[number]
+        words = [
+            sys.executable,
+            "-m",
+            "tests.faults.struck_deployment",
+            fault,
+            rig,
+            str(policy),
+            str(folder / f"{number}"),
+        ]
+        done = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, timeout=120.0, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        assert done.returncode == 0, f"{fault}: {done.stderr[-2000:]}"
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip([each[0] for each in EXPECTED], pool.map(run, range(len(EXPECTED))), strict=True))
+
+
+@pytest.mark.parametrize(("fault", "names", "apart_ms"), [(each[0], each[2], each[3]) for each in EXPECTED])
+def test_fault_is_named_and_comes_again(
+    outcomes: dict[str, dict[str, Any]], fault: str, names: set[str], apart_ms: int
+) -> None:
+    found = outcomes[fault]
+    assert found["fault"] in names, found
+    replayed = found["replayed"]
+    assert replayed["kept_ms"] > 1000, found
+    assert replayed["fault"] == ("COMMAND_TIMEOUT" if found["fault"] == "LINK" else found["fault"]), found
+    assert abs(replayed["fault_ms"] - replayed["kept_ms"]) <= apart_ms, found
+    if replayed["lost_ms"] == 0:
+        assert replayed["duty_differences"] == 0, found
+
+
+def a_box(**changes: Any) -> BlackBox:
+    values: dict[str, Any] = {
+        "samples": np.zeros(0, SAMPLE),
+        "cart": load_cart("diy_arduino"),
+        "fault": "ESTOP",
+        "told": "ESTOP at 0 mm",
+        "warmth": 0,
+        "options": 16,
+        "since_armed_ms": 0,
+        "provenance": {},
+    }
+    return BlackBox(**{**values, **changes})
+
+
+def test_box_survives_being_saved_and_is_never_overwritten(tmp_path: Path) -> None:
+    samples = np.zeros(3, SAMPLE)
+    samples["cart_counts"] = [5, 6, 7]
+    a_box(samples=samples).save(tmp_path / "b.npz")
+    found = load_black_box(tmp_path / "b.npz")
+    assert found.samples.tolist() == samples.tolist()
+    assert (found.fault, found.cart) == ("ESTOP", load_cart("diy_arduino"))
+    with pytest.raises(UsageError, match="exists already"):
+        a_box().save(tmp_path / "b.npz")
+
+
+def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+    a_box().save(tmp_path / "empty.npz")
+    (tmp_path / "none.npz").write_bytes(b"no box")
+    whole = (tmp_path / "empty.npz").read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    np.savez(tmp_path / "other.npz", header=np.frombuffer(b'{"format": 99}', np.uint8), samples=np.zeros(0, SAMPLE))
+    for name, told in (
+        ("empty", "this black box is empty"),
+        ("none", "is no readable black box"),
+        ("half", "is no readable black box"),
+        ("other", "has black box format 99, this version reads 1"),
+        ("missing", "no such black box; check the path"),
+    ):
+        done = command_line("replay", tmp_path / f"{name}.npz")
+        assert done.returncode == 2, done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    done = command_line("replay", tmp_path / "empty.npz", "--rig", "serial:/dev/null")
+    assert (done.returncode, "use virtual, avr or avr:ELF" in done.stderr) == (2, True)
