@@ -137,7 +137,9 @@ class _Player:
             kept_fault=self._box.fault,
             kept_ms=len(steps) - 1,
             lost_ms=sum(step.number is None for step in steps),
-            duty_differences=sum(duties.get(k) != duty for k, duty in kept.items()),
+            duty_differences=sum(
+                duties.get(k) != duty for k, duty in kept.items() if fault_ms is None or k <= fault_ms
+            ),
         )
 
     def _hold(self, first: np.void) -> None:

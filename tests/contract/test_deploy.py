@@ -1,0 +1,216 @@
+"""`cartpole-robot deploy` on the virtual cart: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.firmware_limits import quickly_homing
+from cartpole_robot.recording import Flag, read_recording
+from cartpole_robot.rigs.served_cart import served_cart
+from tests.carried import regulating_policy
+from tests.conftest import Completed
+
+ROOT = Path(__file__).parent.parent.parent
+HEAVY = ("torch", "stable_baselines3", "pybullet", "gymnasium", "pyarrow", "scipy", "matplotlib")
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "policy.npz"
+    regulating_policy(load_cart("diy_arduino")).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def quick_cart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6")
+    path = tmp_path_factory.mktemp("cart") / "quick.toml"
+    path.write_text(text.replace("homing_duty = 0.25", "homing_duty = 0.5"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    policy: Path, quick_cart: Path, tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("deployed")
+    done = command_line(
+        "deploy", policy, "--cart", quick_cart, "--duration-s", 3, "--record", folder / "r.parquet", "--json"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_report_has_every_latency_and_setting(deployed: dict[str, Any]) -> None:
+    report = deployed["latency_us"]
+    assert (deployed["turns"], deployed["end"], deployed["fault"]) == (150, "duration", None)
+    assert set(report["figures"]) == {"sensor_to_command", "inference", "loop_lateness", "command_age"}
+    for figures in report["figures"].values():
+        assert figures["p50"] <= figures["p99"] <= figures["p99.9"] <= figures["max"]
+    assert report["figures"]["command_age"]["p50"] == pytest.approx(20_000.0, abs=1000.0)
+    assert set(report["settings"].values()) == {"on"} or any(v.startswith("off: ") for v in report["settings"].values())
+    assert report["startup_s"] > 0.0
+    assert report["line_us"] > 0.0
+
+
+def test_recording_report_and_picture_are_written(deployed: dict[str, Any]) -> None:
+    recording = read_recording(Path(deployed["recording"]))
+    assert len(recording.rows) == 151
+    assert recording.metadata["deployed"]["late"] == "hold"
+    assert (recording.column("lateness_s")[1:] >= 0.0).all()
+    assert Path(deployed["picture"]).stat().st_size > 10_000
+    assert json.loads(Path(deployed["recording"]).with_name("r.latency.json").read_text())["turns"] == 150
+
+
+@pytest.mark.parametrize(
+    ("more", "flag", "has_shadow"),
+    [(("--on-board",), Flag.ON_BOARD, False), (("--shadow",), 0, True), (("--fallback", "lqr"), None, False)],
+)
+def test_who_drives_is_recorded(
+    policy: Path,
+    quick_cart: Path,
+    tmp_path: Path,
+    command_line: Callable[..., Completed],
+    more: tuple[str, ...],
+    flag: int | None,
+    has_shadow: bool,
+) -> None:
+    words = ("--cart", quick_cart, "--duration-s", 2, "--record", tmp_path / "r.parquet", *more)
+    done = command_line("deploy", policy, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = read_recording(tmp_path / "r.parquet").rows
+    if flag is not None:
+        assert set(rows["flags"][:-1]) == {flag}
+    assert (rows["shadow_duty"][:-1] == rows["shadow_duty"][:-1]).all() == has_shadow
+    if "--on-board" in more:  # what it should have done is in force two ticks later
+        assert rows["applied_duty"][2:] == pytest.approx(rows["requested_duty"][:-2], abs=1e-6)
+
+
+def test_only_light_packages_are_loaded_and_little_memory_is_taken(
+    policy: Path, quick_cart: Path, tmp_path: Path
+) -> None:
+    """Beside a real port: the cart lives in another process."""
+    program = f"""
+import json, sys
+from cartpole_robot.deployment import run
+before = run._Run.run
+def spied(self):
+    done = before(self)
+    loaded = [name for name in {HEAVY!r} if name in sys.modules]
+    print(json.dumps({{"loaded": loaded, "mb": done.report.resident_mb, "turns": done.rollout.turns}}))
+    sys.stdout.flush()
+    return done
+def sealed(path):
+    pass
+run._Run.run = spied
+import cartpole_robot.recorder as recorder
+recorder.seal_journal = sealed
+from pathlib import Path
+run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart)!r}, rig="serial:" + sys.argv[1], duration_s=1.0,
+    record=Path({str(tmp_path / "r.parquet")!r}), is_viewed=False))
+"""
+    with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as port:
+        done = subprocess.run(
+            [sys.executable, "-c", program, port], cwd=ROOT, capture_output=True, text=True, timeout=60.0, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["loaded"] == []
+    assert found["mb"] < 80.0
+    assert found["turns"] == 50
+
+
+def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+    (tmp_path / "there.parquet").write_bytes(b"kept")
+    slow = tmp_path / "slow.toml"
+    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    slow.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.01"))
+    for words, told in (
+        ((policy, "--rig", "serial:/dev/ttyNONE"), "moves a real cart; keep clear of it and add --arm"),
+        ((policy, "--cart", slow), "control_period_s is 0.02, the cart 'diy_arduino' has 0.01"),
+        ((policy, "--cart", "diy_arduino", "--record", tmp_path / "there.parquet"), "no recording is overwritten"),
+        ((policy, "--cart", "diy_arduino", "--rig", "sim"), "use --rig virtual, avr or serial:PORT"),
+        ((tmp_path / "none.npz",), "no such policy"),
+    ):
+        done = command_line("deploy", *words)
+        assert done.returncode == 2, done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "there.parquet").read_bytes() == b"kept"
+    done = command_line("deploy", policy, "--cart", "diy_arduino", "--rig", "serial:/dev/ttyNONE", "--arm")
+    assert done.returncode == 1
+    assert "/dev/ttyNONE: no such port; cartpole-robot ports lists those there are" in done.stderr
+
+
+def test_image_without_the_policy_is_refused(
+    policy: Path, quick_cart: Path, command_line: Callable[..., Completed]
+) -> None:
+    with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as port:
+        done = command_line("deploy", policy, "--cart", quick_cart, "--rig", f"serial:{port}", "--arm", "--on-board")
+    assert done.returncode == 2
+    assert f"cartpole-robot firmware flash --port {port} --policy {policy}" in done.stderr
+
+
+def test_ctrl_c_ends_it_with_the_motor_off_and_the_file_whole(policy: Path, quick_cart: Path, tmp_path: Path) -> None:
+    words = ["deploy", policy, "--cart", quick_cart, "--duration-s", "60", "--record", tmp_path / "r.parquet"]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        text=True,
+    )
+    os.close(slave)
+    screen, until_s = "", time.monotonic() + 30.0
+    while "50 turns" not in screen and time.monotonic() < until_s:
+        if select.select([master], [], [], 0.1)[0]:
+            screen += os.read(master, 4096).decode()
+    for seen in ("pole", "cart", "duty", "late", "measured to sent"):
+        assert seen in screen
+    process.send_signal(signal.SIGINT)
+    deadline_s = time.monotonic() + 20.0
+    while process.poll() is None and time.monotonic() < deadline_s:
+        if select.select([master], [], [], 0.1)[0]:
+            screen += os.read(master, 4096).decode()
+    assert process.returncode == 1
+    assert "was stopped" in screen
+    assert len(read_recording(tmp_path / "r.parquet").rows) > 50
+
+
+def test_disk_that_fills_up_ends_the_run_safely(policy: Path, quick_cart: Path, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stands in for a full disk: writing fails the same way."""
+    record = tmp_path / "r.parquet"
+    program = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
+        "from cartpole_robot.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["deploy", policy, "--cart", quick_cart, "--duration-s", "20", "--record", record, "--no-view"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90.0,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the run ended: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(read_recording(record).rows) > 20
