@@ -20,11 +20,10 @@ from importlib import resources
 from pathlib import Path
 
 from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
-from firmware_bridge.build import build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
 
-CLOCK_HZ = 16_000_000
 _PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires", "idle_timers")
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _COMPILE_LIMIT_S = 120.0
@@ -93,8 +92,8 @@ def check_image(elf: Path) -> None:
     if not elf.is_file():
         raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
     mark = read_image_mark(elf)
-    if mark.device is not None and mark.device != "atmega328p":
-        raise BridgeError(f"{elf}: built for an {mark.device}, expected atmega328p; cartpole-robot firmware build")
+    if mark.device is not None and mark.device != MCU:
+        raise BridgeError(f"{elf}: built for an {mark.device}, expected {MCU}; cartpole-robot firmware build")
     if mark.protocol_hash != read_protocol().hash:
         raise BridgeError(
             f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: build it anew "
