@@ -271,7 +271,7 @@ def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
     kind = Kind(
         group="stop",
         name=KILLED,
-        must="SIGKILL at full speed: off within the command timeout, at rest before the end stop",
+        must="SIGKILL at full drive: off within the command timeout, stands before the end stop and never reaches it",
         unit="ms",
     )
     cart, _ = request.subject.open()
