@@ -82,12 +82,10 @@ class KilledHost:
         """What came of it, in words."""
         if not self.is_off:
             return "never off"
-        return (
-            "off and at rest"
-            if self.has_stopped(cart)
-            else f"went to {1000 * self.farthest_m:.0f} mm, "
-            + ("at rest" if self.rest_speed_m_s < REST_M_S else f"and goes on at {self.rest_speed_m_s:.2f} m/s")
-        )
+        if not self.has_stopped(cart):
+            rest = "at rest" if self.stood_ms >= STANDS_MS else "never stood still"
+            return f"went to {1000 * self.farthest_m:.0f} mm, {rest}"
+        return "off and at rest" if self.is_off_in_time(cart) else "off late"
 
 
 def fast_cart(cart: CartParams) -> CartParams:

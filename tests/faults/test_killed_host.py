@@ -52,13 +52,22 @@ def test_motor_that_never_goes_off_or_goes_on_again_is_bad() -> None:
     again = outcome({range(320, 560): 1.0, range(700, 710): 1.0})
     assert again is not None
     assert (again.off_after_ms, again.is_off_in_time(CART)) == (210, False)
+    assert again.told(CART) == "off late"
 
 
-def test_cart_that_still_moves_at_the_end_has_not_come_to_rest() -> None:
+def test_cart_that_only_turns_round_has_not_come_to_rest() -> None:
     found = outcome({range(320, 560): 1.0}, speed_m_s=0.02)
     assert found is not None
     assert not found.has_stopped(CART)
-    assert found.told(CART) == "went to 100 mm, and goes on at 0.02 m/s"
+    assert found.told(CART) == "went to 100 mm, never stood still"
+    for still_ms, has_stopped in ((99, False), (100, True)):
+        turning = [
+            moment._replace(speed_m_s=0.0) if 700 <= moment.time_ms < 700 + still_ms else moment
+            for moment in moments({range(320, 560): 1.0}, speed_m_s=0.02)
+        ]
+        found = outcome_of(turning, driving_s=0.3, killed_s=0.505)
+        assert found is not None
+        assert found.has_stopped(CART) is has_stopped
 
 
 def test_nothing_driven_and_motor_off_before_the_kill_are_no_starts() -> None:
