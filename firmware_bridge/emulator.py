@@ -10,22 +10,25 @@ import contextlib
 import hashlib
 import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
+import weakref
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
-from firmware_bridge.build import build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
 
-CLOCK_HZ = 16_000_000
 _PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires", "idle_timers")
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _COMPILE_LIMIT_S = 120.0
 _START_LIMIT_S = 20.0
+_SILENCE_LIMIT_MS = 10_000
 _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
 
@@ -92,8 +95,8 @@ def check_image(elf: Path) -> None:
     if not elf.is_file():
         raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
     mark = read_image_mark(elf)
-    if mark.device is not None and mark.device != "atmega328p":
-        raise BridgeError(f"{elf}: built for an {mark.device}, expected atmega328p; cartpole-robot firmware build")
+    if mark.device is not None and mark.device != MCU:
+        raise BridgeError(f"{elf}: built for an {mark.device}, expected {MCU}; cartpole-robot firmware build")
     if mark.protocol_hash != read_protocol().hash:
         raise BridgeError(
             f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: build it anew "
@@ -106,7 +109,7 @@ class EmulatedChip:
 
     `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
     `hang`, `skew` and `figures`, and `tick` in two halves, those of `ChipMailbox`. `tick` raises `LinkError` when the
-    emulator has ended. A context manager.
+    emulator has ended or does not answer, which ends it. Ctrl-C is nothing to it. A context manager.
     """
 
     def __init__(self, elf: Path | None = None) -> None:
@@ -117,20 +120,22 @@ class EmulatedChip:
         memory = os.memfd_create("cartpole-robot-mailbox")
         try:
             os.ftruncate(memory, MAILBOX_BYTES)
-            self.mailbox = mailbox = ChipMailbox(memory, self._check_is_alive)
+            self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
             self._process = subprocess.Popen(
                 [program, image, str(memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[memory],
+                start_new_session=True,
             )
         except OSError as error:
             raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
         finally:
             os.close(memory)
-        told = self._last_words()
+        told = self._next_words()
         if told != "ready":
+            self._process.kill()
             self.close()
             raise BridgeError(f"{image}: {told or 'the emulator did not start'}")
         self.tick, self.begin_tick, self.end_tick = mailbox.tick, mailbox.begin_tick, mailbox.end_tick
@@ -148,16 +153,27 @@ class EmulatedChip:
         """The emulator's."""
         return self._process.pid
 
-    def _last_words(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().decode(errors="replace").strip()
+    @property
+    def is_running(self) -> bool:
+        """Whether there is still an emulator."""
+        return self._process.poll() is None
 
-    def _check_is_alive(self) -> None:
+    def _next_words(self) -> str:
+        stdout = self._process.stdout
+        assert stdout is not None
+        ready, _, _ = select.select([stdout], [], [], _START_LIMIT_S)
+        return stdout.readline().decode(errors="replace").strip() if ready else ""
+
+    def check_is_alive(self, waited_ms: int) -> None:
+        """Nothing while an answer may still come, after so many ms; else raises `LinkError`."""
         status = self._process.poll()
-        if status is None:
-            return
-        told = self._last_words() or (f"signal {-status}" if status < 0 else f"exit status {status}")
-        raise LinkError(f"the emulated chip has ended ({told}); begin anew")
+        if status is not None:
+            told = self._next_words() or (f"signal {-status}" if status < 0 else f"exit status {status}")
+            raise LinkError(f"the emulated chip has ended ({told}); begin anew")
+        if waited_ms >= _SILENCE_LIMIT_MS:
+            self._process.kill()
+            self._process.wait()
+            raise LinkError(f"the emulated chip did not answer for {waited_ms / 1000:g} s; begin anew")
 
     def close(self) -> None:
         """Switch it off; the emulator ends. May be called twice."""
@@ -177,3 +193,16 @@ class EmulatedChip:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _weakly(chip: EmulatedChip) -> Callable[[int], None]:
+    """Its `check_is_alive`, for a mailbox that the chip holds: no circle, so that a forgotten chip is gone at once."""
+    reference = weakref.ref(chip)
+
+    def check(waited_ms: int) -> None:
+        held = reference()
+        if held is None:
+            raise LinkError("the emulated chip has been thrown away; begin anew")
+        held.check_is_alive(waited_ms)
+
+    return check

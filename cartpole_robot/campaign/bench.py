@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cartpole_robot.controllers import Controller, choose_controller
-from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
+from cartpole_robot.firmware_limits import cfg_fields, encoders_and_settings, quickly_homing
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.avr import AvrRig
@@ -23,8 +24,7 @@ from firmware_bridge.errors import RefusedError
 from firmware_bridge.link import CartSays, Link
 
 WATCHED_MS = 1000  # after the rig has stopped
-_DUTY_ONE = 32767
-_OFF = (None, 0)
+OFF = (None, 0)  # the bridge's pulses
 _HOLD_MS = 450  # a hand takes 400
 
 
@@ -146,8 +146,15 @@ class Bench:
         self._counts_per_turn = encoders.pole_counts_per_turn
         self.board = WatchedBoard(self.chip)
         self.cart.board = self.board
+        fields = cfg_fields(self.cart_params, self.link.protocol)
+        self._dead_zone_q15 = fields["dead_zone_q15"]
+        delay = self.cart_params.delay
+        # In force until the command timeout, from a control tick after its arrival; line and tick take a millisecond.
+        self._in_force_ms = (
+            self.timeout_ms + fields["control_period_ms"] + math.ceil(1000.0 * (delay.latency_s + delay.jitter_s)) + 2
+        )
         self._starts_anew = False
-        self._asked: set[float] = set()
+        self._asked: list[tuple[int, float]] = []  # when, and which duty, while the board is watched
 
     @property
     def chip(self) -> EmulatedChip:
@@ -187,6 +194,12 @@ class Bench:
         self.start_anew()
         self.chip.wire(cut=cut, swapped=swapped, spiked=spiked, spikes=spikes)
 
+    def skew(self, ppm: int) -> None:
+        """Let the chip's clock run so much faster; its ticks wander off within the world's milliseconds."""
+        if ppm != 0:
+            self.start_anew()
+        self.chip.skew(ppm)
+
     def mend(self) -> None:
         """All wires, switches, clocks and voltages as they should be."""
         self.board.is_watched = False
@@ -202,7 +215,8 @@ class Bench:
         """Turns survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
         for turn in range(turns):
             duty = self.controller.duty(observation(self._measured))
-            self._asked.add(duty)
+            if self.board.is_watched:
+                self._asked.append((self.board.time_ms, duty))
             self._measured = self.rig.step(duty)
             if not self.rig.is_running:
                 return turn + 1
@@ -231,7 +245,7 @@ class Bench:
         """What came of the strike at `at_ms`, a second later."""
         self.pass_ms(WATCHED_MS)
         moments = self.board.moments
-        driven = [moment.time_ms for moment in moments if moment.pulses not in _OFF]
+        driven = [moment.time_ms for moment in moments if moment.pulses not in OFF]
         off_at_ms = driven[-1] + 1 if driven else at_ms
         begin_counts = moments[0].cart_counts
         farthest = max(abs(moment.cart_counts - begin_counts) for moment in moments if moment.time_ms <= off_at_ms)
@@ -243,14 +257,23 @@ class Bench:
         self.rig.command(self.controller.duty(observation(self._measured)))
 
     def watch_duties(self, turns: int) -> tuple[int, str | None, bool]:
-        """As `survive`, and whether the bridge drove a duty that nobody had asked for."""
+        """As `survive`, and whether the bridge drove a duty that nobody had asked for, or had long asked for."""
         self.board.watch()
-        self._asked = {0.0}
+        self._asked.clear()
         survived, told = self.survive(turns)
         self.board.is_watched = False
-        asked = {_pulses(duty) for duty in self._asked}
-        is_foreign = any(moment.pulses is not None and moment.pulses not in asked for moment in self.board.moments)
-        return survived, told, is_foreign
+        return survived, told, has_foreign(self.board.moments, self._asked_pulses(), self._in_force_ms)
+
+    def _asked_pulses(self) -> list[tuple[int, int]]:
+        return [(time_ms, self._pulses(duty)) for time_ms, duty in self._asked]
+
+    def _pulses(self, duty: float) -> int:
+        """What the bridge drives of `PULSE_PERIOD` for a duty that has been sent as a 15-bit fraction."""
+        one = self.link.protocol.constants["PROTOCOL_DUTY_ONE"]
+        size = round(min(1.0, abs(duty)) * one)
+        if size and self._dead_zone_q15:  # as the firmware's app.c
+            size = min(one, self._dead_zone_q15 + size * (one - self._dead_zone_q15) // one)
+        return pulses_of(size if duty > 0.0 else -size)
 
     def count_offsets(self) -> tuple[int, int]:
         """What the firmware's counts, cart and pole, are beyond the encoders' own, a constant where none is lost.
@@ -260,11 +283,13 @@ class Bench:
         with contextlib.suppress(RefusedError):  # in any state, of any session
             self.link.mode("DISARM")
         self.cart.grab(self.cart.true_state()._replace(cart_speed_m_s=0.0, pole_speed_rad_s=0.0))
-        self.pass_ms(_HOLD_MS)
         self.board.watch()
+        self.pass_ms(_HOLD_MS)
         state = self._new_state()
         self.board.is_watched = False
-        moment = next(moment for moment in self.board.moments if moment.time_us == state["time_us"])
+        moment = next((moment for moment in self.board.moments if moment.time_us == state["time_us"]), None)
+        if moment is None:
+            raise RigError(f"the chip tells of {state['time_us']} us, a moment of its clock that nobody saw")
         return (
             state["cart_counts"] - moment.cart_counts,
             (state["pole_counts"] - moment.pole_counts) % self._counts_per_turn,
@@ -309,9 +334,15 @@ class Bench:
         self.close()
 
 
-def _pulses(duty: float) -> int:
-    """What the bridge drives of `PULSE_PERIOD` for a duty in [-1, 1] that has been sent as a 15-bit fraction."""
-    return pulses_of(round(max(-1.0, min(1.0, duty)) * _DUTY_ONE))
+def has_foreign(moments: Sequence[Moment], asked: Sequence[tuple[int, int]], in_force_ms: int) -> bool:
+    """Whether a moment's pulses are none that were asked for within the last `in_force_ms`, as (when, pulses)."""
+    return any(
+        moment.pulses not in OFF
+        and not any(
+            pulses == moment.pulses and time_ms < moment.time_ms <= time_ms + in_force_ms for time_ms, pulses in asked
+        )
+        for moment in moments
+    )
 
 
 def in_short(told: str | None) -> str:

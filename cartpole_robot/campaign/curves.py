@@ -23,10 +23,6 @@ class Curve:
     must_bear: float
     harm: Callable[[Bench, float], object]
 
-    def is_needed(self, size: float) -> bool:
-        """Whether the cart must balance at that size."""
-        return abs(size) <= self.must_bear
-
     def run(self, bench: Bench, seed: int, size: float) -> Outcome:
         """The episode of that seed at that size; the figure is the turns survived."""
         bench.begin(seed)
@@ -51,7 +47,7 @@ def all_curves() -> list[Curve]:
             unit="%",
             sizes=(-6, -5, -4.5, -4, -3.5, -3, -2, -1, 0, 1, 2, 3, 3.5, 4, 4.5, 5, 6),
             must_bear=1,
-            harm=lambda bench, size: bench.chip.skew(round(size * 10_000)),
+            harm=lambda bench, size: bench.skew(round(size * 10_000)),
         ),
         Curve(
             name="USB latency",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.edges import EXACT_PER_S, spin
-from firmware_bridge.emulator import CLOCK_HZ
+from firmware_bridge.build import CLOCK_HZ
 
 _TURNS = 500
 _US_PER_CYCLE = 1e6 / CLOCK_HZ

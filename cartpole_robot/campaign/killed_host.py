@@ -3,21 +3,23 @@
 Three processes stand apart: the host, which is killed; the plant behind a pseudo-terminal, in real time; the chip. For
 each start a host opens the port, arms and drives at full duty from a random place toward a random end; at a random
 moment it is killed. Counted is where the motor went off within the command deadline of the last byte, and where the
-cart came to rest before its end stop and, for the second that it was watched, never reached it.
+cart came to stand, not only turned round, before its end stop and never reached it in the second that it was watched.
+Nobody holds the pole: once it swings through below, it rocks the cart, whose bridge is open by then, to and fro by
+some cm. A motor that the firmware had stopped before the kill is no start: it is had again with a shorter run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import multiprocessing
 import os
 import random
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -34,37 +36,55 @@ from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.emulator import EmulatedChip
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
-_TRIES, _DRIVES_WITHIN_S = 5, 60.0
+WATCHED_S = 1.0  # after the kill
+REST_M_S = 0.01
+STANDS_MS = 100  # so long at a stretch it must be at rest: a cart that turns round is not
+_TRIES, _DRIVES_WITHIN_S = 8, 60.0
+_ENDS_WITHIN_S = 10.0
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
 
 
 class Moment(NamedTuple):
-    """A millisecond of the cart: its clock, where it is, what drives it, when it last heard of the host."""
+    """A millisecond of the cart: its clock and the machine's, where it is, what drives it, when it heard a host."""
 
     time_ms: int
+    clock_s: float
     position_m: float
     speed_m_s: float
     drive: float | None
     last_heard_ms: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KilledHost:
-    """One start: greatest speed, ms from the host's last byte to motor off, greatest distance, least speed after it."""
+    """One start: speed at the kill, ms from the host's last byte to motor off, greatest distance, longest standstill.
+
+    Where the motor never went off, `off_after_ms` goes to the end of what was watched.
+    """
 
     speed_m_s: float
     off_after_ms: int
+    is_off: bool
     farthest_m: float
-    rest_speed_m_s: float
+    stood_ms: int
 
     def is_off_in_time(self, cart: CartParams) -> bool:
         """Whether the motor was off within the command timeout."""
         _, settings = encoders_and_settings(cart)
-        return self.off_after_ms <= round(1000.0 * settings.command_timeout_s)
+        return self.is_off and self.off_after_ms <= round(1000.0 * settings.command_timeout_s)
 
     def has_stopped(self, cart: CartParams) -> bool:
-        """Whether the cart came to rest and never reached the end stop."""
-        return self.farthest_m < (cart.limits.end_stop_m or math.inf) and self.rest_speed_m_s < 0.01
+        """Whether the cart came to stand and never reached the end stop."""
+        return self.farthest_m < (cart.limits.end_stop_m or math.inf) and self.stood_ms >= STANDS_MS
+
+    def told(self, cart: CartParams) -> str:
+        """What came of it, in words."""
+        if not self.is_off:
+            return "never off"
+        if not self.has_stopped(cart):
+            rest = "at rest" if self.stood_ms >= STANDS_MS else "never stood still"
+            return f"went to {1000 * self.farthest_m:.0f} mm, {rest}"
+        return "off and at rest" if self.is_off_in_time(cart) else "off late"
 
 
 def fast_cart(cart: CartParams) -> CartParams:
@@ -115,12 +135,15 @@ def _start_some(
     try:
         port = ours.recv()
         return [_one_start(ours, cart, port, random.Random(f"{seed} {number}")) for number in numbers]
-    except EOFError:
-        raise RigError("the cart's process ended before its time") from None
+    except (EOFError, OSError):
+        raise RigError("the cart's process ended before its time; is the machine out of memory?") from None
     finally:
         with contextlib.suppress(OSError):
             ours.send(None)
-        process.join(10.0)
+        process.join(_ENDS_WITHIN_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path | None) -> None:
@@ -136,7 +159,11 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
         def note(cart: VirtualCart) -> None:
             state = cart.true_state()
             heard_ms = served.last_received_ms + line_ms
-            moments.append(Moment(cart.time_ms, state.cart_position_m, state.cart_speed_m_s, cart.drive, heard_ms))
+            moments.append(
+                Moment(
+                    cart.time_ms, time.monotonic(), state.cart_position_m, state.cart_speed_m_s, cart.drive, heard_ms
+                )
+            )
 
         def is_over() -> bool:
             if not connection.poll():
@@ -161,7 +188,7 @@ def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Co
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what it tells a person is of no use here
     rig = SerialRig(cart, port)
     start_rollout(rig, 0)
-    connection.send("driving")
+    connection.send(time.monotonic())
     with contextlib.suppress(RigError):
         while True:
             rig.step(duty)
@@ -169,43 +196,76 @@ def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Co
 
 
 def _one_start(served: Connection, cart: CartParams, port: str, rng: random.Random) -> KilledHost:
-    """Let one host drive, kill it, and see what the cart made of it; a host that never drives is no start."""
+    """Let one host drive, kill it, and see what the cart made of it.
+
+    A host that never drives is no start, nor is a motor that was off before the kill: both are had again, the latter
+    with half of the run.
+    """
     duty = rng.choice((-1.0, 1.0))
     room_m = cart.limits.cart_position_m
     place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
     for _ in range(_TRIES):
         served.send(place_m)
         served.recv()
-        ours, theirs = multiprocessing.Pipe()
-        host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
-        host.start()
-        theirs.close()
-        with contextlib.suppress(EOFError):  # it ended
-            if ours.poll(_DRIVES_WITHIN_S):
-                ours.recv()
-                break
+        run = _drive_and_kill(cart, port, duty, run_s)
+        time.sleep(WATCHED_S if run is not None else 0.0)
+        served.send(0.0)
+        moments: list[Moment] = served.recv()
+        if run is None:
+            continue
+        outcome = outcome_of(moments, driving_s=run[0], killed_s=run[1])
+        if outcome is not None:
+            return outcome
+        run_s /= 2.0
+    raise RigError(
+        f"no host was killed while it drove, {_TRIES} times tried; is the machine overloaded, or does the firmware "
+        "stop the motor at once?"
+    )
+
+
+def _drive_and_kill(cart: CartParams, port: str, duty: float, run_s: float) -> tuple[float, float] | None:
+    """When a host began to drive and when it was killed, on the machine's clock; None where it never drove."""
+    ours, theirs = multiprocessing.Pipe()
+    host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
+    host.start()
+    theirs.close()
+    try:
+        if not ours.poll(_DRIVES_WITHIN_S):
+            return None
+        driving_s: float = ours.recv()
+        time.sleep(run_s)
+        killed_s = time.monotonic()
+        return driving_s, killed_s
+    except EOFError:  # it ended
+        return None
+    finally:
         host.kill()
         host.join()
-    else:
-        raise RigError(f"no host got to drive in {_TRIES} times {_DRIVES_WITHIN_S:g} s; is the machine overloaded?")
-    time.sleep(run_s)
-    assert host.pid is not None
-    os.kill(host.pid, signal.SIGKILL)
-    host.join()
-    time.sleep(1.0)
-    served.send(0.0)
-    moments: list[Moment] = served.recv()
-    begin = max(
-        k
-        for k in range(len(moments))
-        if moments[k].drive in (None, 0.0) and k + 1 < len(moments) and moments[k + 1].drive not in (None, 0.0)
-    )
-    driven = moments[begin + 1 :]
-    last_heard_ms = driven[-1].last_heard_ms
-    off = next(moment for moment in driven if moment.drive in (None, 0.0))
+        ours.close()
+
+
+def outcome_of(moments: Sequence[Moment], *, driving_s: float, killed_s: float) -> KilledHost | None:
+    """What came of it; None for no start: nothing was driven, or the motor was off before the kill.
+
+    What was driven before `driving_s` was homing.
+    """
+    run = [moment for moment in moments if moment.clock_s >= driving_s]
+    driven = [k for k, moment in enumerate(run) if moment.drive not in (None, 0.0)]
+    if not driven or run[driven[0]].clock_s > killed_s:
+        return None
+    after = run[driven[-1] + 1 :]
+    if after and after[0].clock_s < killed_s:
+        return None
+    off_ms = after[0].time_ms if after else run[-1].time_ms
     return KilledHost(
-        speed_m_s=max(abs(moment.speed_m_s) for moment in driven),
-        off_after_ms=off.time_ms - last_heard_ms,
-        farthest_m=max(abs(moment.position_m) for moment in driven),
-        rest_speed_m_s=min(abs(moment.speed_m_s) for moment in driven if moment.time_ms >= off.time_ms),
+        speed_m_s=next(abs(moment.speed_m_s) for moment in reversed(run) if moment.clock_s <= killed_s),
+        off_after_ms=off_ms - run[-1].last_heard_ms,
+        is_off=bool(after),
+        farthest_m=max(abs(moment.position_m) for moment in run[driven[0] :]),
+        stood_ms=_longest(abs(moment.speed_m_s) < REST_M_S for moment in after),
     )
+
+
+def _longest(facts: Iterable[bool]) -> int:
+    """How many at a stretch are true, at most."""
+    return max((len(list(part)) for is_true, part in itertools.groupby(facts) if is_true), default=0)

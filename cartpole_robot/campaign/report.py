@@ -17,7 +17,11 @@ _GOOD, _BAD, _LIMIT = "#1f5a99", "#c0392b", "#2f8f5b"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What came of all trials of one kind; `told` counts what the rig said."""
+    """What came of all trials of one kind; `told` counts what the rig said.
+
+    `worst` and `median` are None where no trial came to a figure. `struck` is how many times what is tried has come
+    about, `speeds_m_s` the least, median and greatest speed of the cart then, empty where it is of no interest.
+    """
 
     group: str
     name: str
@@ -25,15 +29,17 @@ class Row:
     unit: str
     good: int
     count: int
-    worst: float
-    median: float
+    worst: float | None
+    median: float | None
     told: dict[str, int]
     took_s: float
+    struck: int = 1
+    speeds_m_s: tuple[float, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Whether every one was."""
-        return self.good == self.count
+        """Whether every one was, and what is tried has come about at all."""
+        return self.good == self.count and self.struck > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,8 @@ class CurveResult:
 
 def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
     """The row for those outcomes, at least one."""
-    figures = [outcome.figure for outcome in outcomes]
+    figures = [outcome.figure for outcome in outcomes if outcome.figure is not None]
+    speeds = sorted(outcome.speed_m_s for outcome in outcomes if outcome.speed_m_s is not None)
     return Row(
         group=kind.group,
         name=kind.name,
@@ -91,10 +98,12 @@ def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
         unit=kind.unit,
         good=sum(outcome.is_good for outcome in outcomes),
         count=len(outcomes),
-        worst=min(figures) if kind.is_more_better else max(figures),
-        median=statistics.median(figures),
+        worst=(min if kind.is_more_better else max)(figures, default=None),
+        median=statistics.median(figures) if figures else None,
         told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
         took_s=round(took_s, 1),
+        struck=sum(outcome.struck for outcome in outcomes),
+        speeds_m_s=(speeds[0], statistics.median(speeds), speeds[-1]) if speeds else (),
     )
 
 
@@ -104,7 +113,7 @@ def point_of(size: float, outcomes: list[Outcome]) -> Point:
         size=size,
         good=sum(outcome.is_good for outcome in outcomes),
         count=len(outcomes),
-        turns=[round(outcome.figure) for outcome in outcomes],
+        turns=[round(outcome.figure or 0.0) for outcome in outcomes],  # one that did not begin balanced none
         told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
     )
 
@@ -121,9 +130,14 @@ def row_text(row: Row) -> str:
     """Two lines: what was done and what came of it, and what must."""
     told = ", ".join(f"{what} {count}" if len(row.told) > 1 else what for what, count in row.told.items())
     mark = "ok  " if row.is_good else "FAIL"
-    figures = f"worst {row.worst:.4g} {row.unit}"
-    if row.count > 1:
+    figures = "no figure" if row.worst is None else f"worst {row.worst:.4g} {row.unit}"
+    if row.count > 1 and row.median is not None:
         figures += f", median {row.median:.4g}"
+    if row.struck == 0:
+        told += "; what was to be tried never came about"
+    if row.speeds_m_s:
+        low, median, high = row.speeds_m_s
+        told += f"; struck at {low:.2f} to {high:.2f} m/s, median {median:.2f}"
     return (
         f"  {mark} {row.group:<8} {row.name:<28} {row.good:>4} of {row.count:<4}  {figures:<34} {told}\n"
         f"                {row.must}"
@@ -157,7 +171,7 @@ def to_record(rows: list[Row], curves: list[CurveResult]) -> dict[str, Any]:
 def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[CurveResult]]:
     """Rows and curves of `to_record`. Raises `UsageError` for another record."""
     try:
-        rows = [Row(**row) for row in record["trials"]]
+        rows = [Row(**{**row, "speeds_m_s": tuple(row.get("speeds_m_s", ()))}) for row in record["trials"]]
         curves = [
             CurveResult(**{**curve, "points": [Point(**point) for point in curve["points"]]})
             for curve in record["curves"]

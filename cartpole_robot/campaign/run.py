@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import itertools
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.campaign.bench import Bench, Subject
+from cartpole_robot.campaign.bench import Bench, Subject, in_short
 from cartpole_robot.campaign.curves import EPISODES, Curve, all_curves
 from cartpole_robot.campaign.edges import edge_trials
 from cartpole_robot.campaign.endurance import endurance_trials
@@ -36,13 +39,21 @@ from cartpole_robot.controllers import LQR, choose_controller
 from cartpole_robot.errors import UsageError
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.provenance import commit, machine, versions
+from cartpole_robot.rig import RigError
 from cartpole_robot.run_folder import read_json, write_json
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image
+from firmware_bridge.errors import BridgeError
 
 CAMPAIGN_FILE = "campaign.json"
 CURVES_FILE = "curves.png"
 KILLED = "killed host"
+_CODE = {
+    "the campaign": ("cartpole_robot.campaign",),
+    "the cart around the chip": ("cartpole_robot.simulation", "cartpole_robot.rigs"),
+    "the emulator": ("firmware_bridge.simavr", "firmware_bridge"),
+}  # what a result depends on besides the image
+_SOURCES = (".py", ".c", ".h")
 _KILLED_STARTS, _KILLED_SHORT = 1000, 4
 _KILLED_KEPT = 120  # so many are kept at once
 _CARTS_SIDE_BY_SIDE = 3  # a core: they live in real time and mostly wait
@@ -132,6 +143,7 @@ def _identity(request: CampaignRequest) -> dict[str, Any]:
             "cart": chosen.cart.fingerprint(),
             "seed": request.seed,
             "short": request.is_short,
+            **{f"code of {name}": _digest(folders) for name, folders in _CODE.items()},
         },
         "cart_name": chosen.cart.name,
         "versions": versions(),
@@ -140,21 +152,28 @@ def _identity(request: CampaignRequest) -> dict[str, Any]:
     }
 
 
+def _digest(folders: Sequence[str]) -> str:
+    """A hash over the sources in those folders."""
+    found = []
+    for name in folders:
+        entries = sorted(resources.files(name).iterdir(), key=lambda entry: entry.name)
+        found += [(entry.name, entry.read_text("utf-8")) for entry in entries if entry.name.endswith(_SOURCES)]
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+
+
 def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> CampaignResult:
     """Run what is not done yet, and `say` what comes of each, a few lines at a time.
 
     Ctrl-C ends it with what is done kept. Raises `UsageError`, `RigError`, `BridgeError`.
     """
-    kept = _Kept(request)
     trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
     if _has_policy(request):
         trials += on_board_trials()
+    _check_words(request, trials)
     wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
     curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
     is_killed_wanted = _is_wanted(request, "stop", KILLED)
-    if not wanted and not curves and not is_killed_wanted:
-        groups = ", ".join(dict.fromkeys([*(trial.group for trial in trials), "curve"]))
-        raise UsageError(f"--only {' '.join(request.only)}: no such trial; groups are {groups}")
+    kept = _Kept(request)
     kept.keep()
     for row in kept.rows:
         say(row_text(row))
@@ -190,7 +209,24 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
 
 
 def _is_wanted(request: CampaignRequest, group: str, name: str) -> bool:
-    return not request.only or any(word == group or name.startswith(word) for word in request.only)
+    return not request.only or any(_is_meant(word, group, name) for word in request.only)
+
+
+def _is_meant(word: str, group: str, name: str) -> bool:
+    return word == group or name.startswith(word)
+
+
+def _check_words(request: CampaignRequest, trials: Sequence[Trial]) -> None:
+    """Raises `UsageError` for a word of `only` that means nothing, or nothing in the short form."""
+    others = [*(("curve", curve.name) for curve in all_curves()), ("stop", KILLED)]
+    for word in request.only:
+        meant = [trial for trial in trials if _is_meant(word, trial.group, trial.name)]
+        if any(_count(request, trial) for trial in meant) or any(_is_meant(word, *other) for other in others):
+            continue
+        if meant:
+            raise UsageError(f"--only {word}: is not in the short form; leave --short away")
+        groups = ", ".join(dict.fromkeys([*(trial.group for trial in trials), "curve"]))
+        raise UsageError(f"--only {word}: no such trial; groups are {groups}")
 
 
 def _has_policy(request: CampaignRequest) -> bool:
@@ -202,20 +238,30 @@ def _count(request: CampaignRequest, trial: Trial) -> int:
     return trial.short_count if request.is_short else trial.count
 
 
-def _outcomes(name: str, count: int, run: Iterable[Outcome]) -> tuple[list[Outcome], float]:
+def _outcomes(name: str, bench: Bench, runs: Sequence[Callable[[], Outcome]]) -> tuple[list[Outcome], float]:
+    """What came of each run, and the seconds they took; a cart that fails in one begins anew for the next.
+
+    Raises what a chip raises whose emulator has ended.
+    """
     began = time.monotonic()
     outcomes = []
-    with progress_bar(count, name, "trial", quiet=True) as bar:
-        for outcome in run:
-            outcomes.append(outcome)
+    with progress_bar(len(runs), name, "trial", quiet=True) as bar:
+        for run in runs:
+            try:
+                outcomes.append(run())
+            except (RigError, BridgeError) as error:
+                if not bench.chip.is_running:
+                    raise
+                outcomes.append(Outcome(is_good=False, told=in_short(str(error)), figure=None, struck=0))
+                bench.start_anew()
             bar.update()
     return outcomes, time.monotonic() - began
 
 
 def _run_trial(request: CampaignRequest, trial: Trial, bench: Bench) -> Row:
     rng = random.Random(f"{request.seed} {trial.name}")
-    count = _count(request, trial)
-    return row_of(trial, *_outcomes(trial.name, count, (trial.run(bench, rng) for _ in range(count))))
+    runs = [functools.partial(trial.run, bench, rng)] * _count(request, trial)
+    return row_of(trial, *_outcomes(trial.name, bench, runs))
 
 
 def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveResult:
@@ -226,8 +272,8 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
         sizes, episodes = (curve.must_bear, max(curve.sizes)), 1
     seeds = [rng.randrange(1_000_000) for _ in range(episodes)]
     bench.start_anew()  # what was tried before is no part of it
-    runs = (curve.run(bench, seed, size) for size in sizes for seed in seeds)
-    outcomes, _ = _outcomes(curve.name, len(sizes) * episodes, runs)
+    runs = [functools.partial(curve.run, bench, seed, size) for size in sizes for seed in seeds]
+    outcomes, _ = _outcomes(curve.name, bench, runs)
     points = [point_of(size, outcomes[k * episodes : (k + 1) * episodes]) for k, size in enumerate(sizes)]
     return curve_of(curve, points)
 
@@ -236,7 +282,7 @@ def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
     kind = Kind(
         group="stop",
         name=KILLED,
-        must="SIGKILL at full speed: off within the command timeout, at rest before the end stop",
+        must="SIGKILL at full drive: off within the command timeout, stands before the end stop and never reaches it",
         unit="ms",
     )
     cart, _ = request.subject.open()
@@ -249,10 +295,9 @@ def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
             starts = range(len(kept.killed), min(count, len(kept.killed) + _KILLED_KEPT))
             some = []
             for one in kill_hosts(cart, starts, seed=request.seed, image=request.subject.image, carts=carts):
-                has_stopped = one.has_stopped(cart)
-                told = "off and at rest" if has_stopped else f"went to {1000 * one.farthest_m:.0f} mm"
-                is_good = has_stopped and one.is_off_in_time(cart)
-                some.append(Outcome(is_good=is_good, told=told, figure=float(one.off_after_ms)))
+                is_good = one.has_stopped(cart) and one.is_off_in_time(cart)
+                figure, speed_m_s = float(one.off_after_ms), one.speed_m_s
+                some.append(Outcome(is_good=is_good, told=one.told(cart), figure=figure, speed_m_s=speed_m_s))
                 bar.update()
             kept.killed += some
             kept.keep()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from collections.abc import Callable
 
@@ -10,22 +11,30 @@ from cartpole_robot.campaign.bench import Bench, Struck, in_short
 from cartpole_robot.simulation.line import Line, LineFaults
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
+from firmware_bridge.protocol import read_protocol
 
 WATCHDOG_MS = 20
 MOST_TRAVEL_MM = 50.0
 CART_CUT = ("CART_STUCK", "POLARITY")  # one channel alone counts to and fro: either is what is seen
 POLE_CUT = ("POLE_STILL", "POLE_SIGN")
 CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
-LEFT, RIGHT = 1, 2
+MOST_STANDING_MS = 250  # a motor that pushes the cart against its end stop
+_STOP_NEAR_MM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One trial: whether all that must hold held, what the rig said, and the figure that is limited."""
+    """One trial: whether all that must hold held, what the rig said, and the figure that is limited.
+
+    The figure is None where the trial failed before there was one. `struck` is how many times what is tried has come
+    about, where that is left to chance; `speed_m_s` the cart's when it was struck, where it is of interest.
+    """
 
     is_good: bool
     told: str
-    figure: float
+    figure: float | None
+    struck: int = 1
+    speed_m_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,7 +154,7 @@ def _restarting(
         struck = bench.strike(rng, lambda: strike(bench))
         link = bench.link
         before = link.session
-        link.command(0, 32767, 200)  # of the session that was
+        link.command(0, link.protocol.constants["PROTOCOL_DUTY_ONE"], 200)  # of the session that was
         bench.pass_ms(50)
         ignores_old = bench.cart.drive is None
         try:
@@ -206,11 +215,11 @@ def _encoders() -> list[Trial]:
             Trial(
                 group="encoder",
                 name=f"{name} spikes, one channel",
-                must="balances 500 turns, and a lost count is told as an illegal transition",
+                must="balances 500 turns, and a lost count is told as an illegal transition; some are seen",
                 unit="counts",
                 count=20,
                 short_count=1,
-                run=_harmless_spikes(channel),
+                run=_harmless_spikes(name, channel),
             )
             for name, channel in (("cart", CART_A), ("pole", POLE_B))
         ),
@@ -230,7 +239,7 @@ def _wired(wiring: dict[str, int], faults: tuple[str, ...]) -> Callable[[Bench, 
     return run
 
 
-def _harmless_spikes(channel: int) -> Callable[[Bench, random.Random], Outcome]:
+def _harmless_spikes(encoder: str, channel: int) -> Callable[[Bench, random.Random], Outcome]:
     """A spike on one channel is a step there and back, unless the other channel has an edge in between."""
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
@@ -240,8 +249,9 @@ def _harmless_spikes(channel: int) -> Callable[[Bench, random.Random], Outcome]:
         bench.chip.wire()
         off = bench.counts_lost(before)
         after = bench.link.health()
-        is_told = any(after[name] > health[name] for name in ("cart_illegal", "pole_illegal"))
-        return Outcome(is_good=told is None and (off == 0 or is_told), told=told or "goes on", figure=float(off))
+        illegal = after[f"{encoder}_illegal"] - health[f"{encoder}_illegal"]
+        is_good = told is None and (off == 0 or illegal > 0)
+        return Outcome(is_good=is_good, told=in_short(told), figure=float(off), struck=illegal)
 
     return run
 
@@ -250,7 +260,8 @@ def _harmless_spikes(channel: int) -> Callable[[Bench, random.Random], Outcome]:
 
 
 def _switches() -> list[Trial]:
-    sides = (("left", LEFT), ("right", RIGHT))
+    switch = read_protocol().enums["input_flag"]
+    sides = (("left", int(switch["LEFT_SWITCH"]), -1.0), ("right", int(switch["RIGHT_SWITCH"]), 1.0))
     return [
         *(
             Trial(
@@ -262,19 +273,20 @@ def _switches() -> list[Trial]:
                 short_count=1,
                 run=_pressed(bit),
             )
-            for name, bit in sides
+            for name, bit, _ in sides
         ),
         *(
             Trial(
                 group="switch",
                 name=f"{name} switch never closes",
-                must=f"homing ends by name before {MOST_TRAVEL_MM:g} mm beyond the switch",
-                unit="mm",
+                must=f"homing ends by name before {MOST_TRAVEL_MM:g} mm beyond the switch, and the motor is off within "
+                f"{MOST_STANDING_MS} ms of standing at the end stop",
+                unit="ms",
                 count=20,
                 short_count=1,
-                run=_dead(bit),
+                run=_dead(bit, side),
             )
-            for name, bit in sides
+            for name, bit, side in sides
         ),
     ]
 
@@ -289,8 +301,11 @@ def _pressed(bit: int) -> Callable[[Bench, random.Random], Outcome]:
     return run
 
 
-def _dead(bit: int) -> Callable[[Bench, random.Random], Outcome]:
-    """Homing from some place along the track, after one moment of balancing there."""
+def _dead(bit: int, side: float) -> Callable[[Bench, random.Random], Outcome]:
+    """Homing from some place along the track, after one moment of balancing there.
+
+    The figure is how long the motor still drove a cart that had come to its end stop, or stood beyond the switch.
+    """
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
         bench.begin(rng.randrange(1_000_000))
@@ -300,16 +315,30 @@ def _dead(bit: int) -> Callable[[Bench, random.Random], Outcome]:
         bench.cart.inputs_cleared = bit
         bench.cart.hang()
         bench.pass_ms(1000)
-        farthest_mm = 0.0
+        stop_mm = 1000.0 * (bench.cart_params.limits.end_stop_m or math.inf)
+        farthest_mm, stands_ms, driven_ms = 0.0, None, 0
         bench.link.mode("HOME")
         for _ in range(60_000):
             bench.cart.pass_ms()
-            farthest_mm = max(farthest_mm, 1000.0 * abs(bench.cart.true_state().cart_position_m))
+            state = bench.cart.true_state()
+            place_mm = 1000.0 * side * state.cart_position_m
+            farthest_mm = max(farthest_mm, place_mm)
+            is_at_stop = place_mm > stop_mm - _STOP_NEAR_MM
+            if stands_ms is None and place_mm > bench.switch_mm and (is_at_stop or abs(state.cart_speed_m_s) < 0.01):
+                stands_ms = bench.cart.time_ms
             if bench.cart.drive is None:
                 break
+            if bench.cart.drive != 0.0:
+                driven_ms = bench.cart.time_ms
+        is_off = bench.cart.drive is None
+        standing_ms = 0 if stands_ms is None else max(0, driven_ms + 1 - stands_ms)
         told = bench.told_fault()
         beyond_mm = farthest_mm - bench.switch_mm
-        return Outcome(is_good=told in FAULTS and beyond_mm < MOST_TRAVEL_MM, told=told, figure=beyond_mm)
+        return Outcome(
+            is_good=is_off and told in FAULTS and beyond_mm < MOST_TRAVEL_MM and standing_ms <= MOST_STANDING_MS,
+            told=f"{told} {beyond_mm:.0f} mm beyond the switch",
+            figure=float(standing_ms),
+        )
 
     return run
 
@@ -346,10 +375,10 @@ _HARM: dict[str, Callable[[float], LineFaults]] = {
 def _harmed(what: str, share: float) -> Callable[[Bench, random.Random], Outcome]:
     def run(bench: Bench, rng: random.Random) -> Outcome:
         bench.begin(rng.randrange(1_000_000))
-        bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
-        turns, told, has_foreign = bench.watch_duties(500)
+        line = bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
+        turns, told, is_foreign = bench.watch_duties(500)
         fault = in_short(told)
         is_named = told is None or fault in FAULTS or "no measurement" in fault
-        return Outcome(is_good=is_named and not has_foreign, told=fault, figure=float(turns))
+        return Outcome(is_good=is_named and not is_foreign, told=fault, figure=float(turns), struck=line.harmed)
 
     return run

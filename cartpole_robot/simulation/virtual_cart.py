@@ -19,11 +19,14 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.line import Line
 from firmware_bridge._host import PULSE_PERIOD, Firmware
+from firmware_bridge.protocol import read_protocol
 
 TICK_S = 0.001
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
-_LEFT, _RIGHT, _ESTOP = 1, 2, 4  # enum input_flag
+_LEFT, _RIGHT, _ESTOP = (
+    int(read_protocol().enums["input_flag"][name]) for name in ("LEFT_SWITCH", "RIGHT_SWITCH", "ESTOP")
+)
 _PULSE = 1.0 / PULSE_PERIOD
 
 

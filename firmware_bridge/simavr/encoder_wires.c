@@ -22,7 +22,7 @@ typedef struct {
 static port_t port;
 static encoder_t encoders[2]; /* cart, pole */
 static unsigned cut, swapped, spiked, spikes_left;
-static avr_cycle_count_t spike_gap;
+static avr_cycle_count_t share_begin, share; /* of the millisecond: each spike has as much of it */
 static bool is_spike;
 
 static unsigned levels_of(unsigned which)
@@ -72,12 +72,12 @@ static avr_cycle_count_t coming_edge(avr_t *avr, avr_cycle_count_t when, void *w
     return encoder->coming != 0 ? when + encoder->gap : 0;
 }
 
-/* From half of the spikes' distance to one and a half: never twice at the same moment, and in every run the same. */
-static avr_cycle_count_t some_gap(void)
+/* Anywhere in its share of the millisecond, the moments of the edges among them, and in every run the same. */
+static avr_cycle_count_t next_spike(void)
 {
     static uint32_t drawn = 1;
     drawn = drawn * 1664525u + 1013904223u;
-    return spike_gap / 2 + (avr_cycle_count_t)((uint64_t)spike_gap * drawn >> 32);
+    return share_begin + (avr_cycle_count_t)((uint64_t)(share - SPIKE_CYCLES) * drawn >> 32);
 }
 
 static avr_cycle_count_t spike(avr_t *avr, avr_cycle_count_t when, void *unused)
@@ -87,7 +87,8 @@ static avr_cycle_count_t spike(avr_t *avr, avr_cycle_count_t when, void *unused)
     show(avr);
     if (is_spike)
         return when + SPIKE_CYCLES;
-    return --spikes_left != 0 ? when + some_gap() : 0;
+    share_begin += share;
+    return --spikes_left != 0 ? next_spike() : 0;
 }
 
 static int32_t way_between(int32_t from, int32_t to)
@@ -131,7 +132,8 @@ void encoder_wires_move(avr_t *avr, const world_t *world, avr_cycle_count_t cycl
     move(avr, &encoders[0], world->cart_counts, cycles);
     move(avr, &encoders[1], world->pole_counts, cycles);
     if (spikes_left != 0) {
-        spike_gap = (cycles - spikes_left * SPIKE_CYCLES) * 2u / (3u * spikes_left);
-        avr_cycle_timer_register(avr, some_gap(), spike, NULL);
+        share = cycles / spikes_left;
+        share_begin = avr->cycle + 1;
+        avr_cycle_timer_register(avr, next_spike() - avr->cycle, spike, NULL);
     }
 }

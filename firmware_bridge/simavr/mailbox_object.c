@@ -10,13 +10,12 @@
 #include "mailbox.h"
 
 #define PATIENCE_MS 20  /* between two looks at whether there is still somebody */
-#define PATIENCES 500   /* 10 s */
 #define MOST_SKEW_PPM 100000
 
 typedef struct {
     PyObject_HEAD
     mailbox_t *mailbox;
-    PyObject *is_alive;  /* called while nothing answers; raises what the chip's end is to be told by */
+    PyObject *is_alive;  /* called with the ms of waiting while nothing answers; raises what ends that */
     uint32_t number;     /* of the last millisecond */
     bool is_begun;       /* it has not been ended */
     world_t next;        /* what goes with the next one */
@@ -64,7 +63,7 @@ static int wait_for_answer(mailbox_object *self)
     mailbox_t *mailbox = self->mailbox;
     if (mailbox_look(&mailbox->answered, self->number))
         return 0;
-    for (int k = 0; k < PATIENCES; k++) {
+    for (int waited_ms = PATIENCE_MS;; waited_ms += PATIENCE_MS) {
         bool has_come;
         Py_BEGIN_ALLOW_THREADS
         has_come = mailbox_sleep(&mailbox->answered, self->number, &mailbox->is_world_asleep, PATIENCE_MS);
@@ -73,13 +72,11 @@ static int wait_for_answer(mailbox_object *self)
             return 0;
         if (PyErr_CheckSignals() < 0)
             return -1;
-        PyObject *result = PyObject_CallNoArgs(self->is_alive);
+        PyObject *result = PyObject_CallFunction(self->is_alive, "i", waited_ms);
         if (result == NULL)
             return -1;
         Py_DECREF(result);
     }
-    PyErr_SetString(PyExc_TimeoutError, "the emulated chip did not answer for 10 s");
-    return -1;
 }
 
 /* Waits for the answer to the millisecond that has begun, and keeps what was sent. */
@@ -289,7 +286,8 @@ static PyGetSetDef mailbox_properties[] = {
 PyTypeObject mailbox_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "firmware_bridge._host.ChipMailbox",
-    .tp_doc = "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory.",
+    .tp_doc = "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory; "
+              "is_alive(waited_ms) is called while nothing answers, and ends the wait by what it raises.",
     .tp_basicsize = sizeof(mailbox_object),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = PyType_GenericNew,

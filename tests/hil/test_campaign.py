@@ -56,11 +56,24 @@ def test_motor_is_off_in_time(campaign: dict[str, Any]) -> None:
 
 def test_broken_encoders_and_switches_are_named_before_50_mm(campaign: dict[str, Any]) -> None:
     rows = [row for row in campaign["trials"] if row["group"] in ("encoder", "switch") and row["unit"] == "mm"]
-    assert len(rows) == 14
+    assert len(rows) == 12
     for row in rows:
         assert row["worst"] < 50.0, row
         if row["group"] == "encoder":
             assert set(row["told"]) <= ENCODER_FAULTS, row
+
+
+def test_motor_that_pushes_against_the_end_stop_is_off_in_a_quarter_of_a_second(campaign: dict[str, Any]) -> None:
+    for side in ("left", "right"):
+        name = f"{side} switch never closes"
+        assert 20 < worst(campaign, name) <= 250
+        (told,) = next(row["told"] for row in campaign["trials"] if row["name"] == name)
+        assert told.startswith("CART_STUCK 1")
+
+
+def test_what_is_left_to_chance_has_come_about(campaign: dict[str, Any]) -> None:
+    for row in campaign["trials"]:
+        assert row["struck"] > 0, row
 
 
 def test_chip_and_virtual_rig_agree(campaign: dict[str, Any]) -> None:
@@ -74,7 +87,7 @@ def test_edges_are_counted(campaign: dict[str, Any]) -> None:
 
 
 def test_campaign_goes_on_and_refuses_another_one(
-    campaign: dict[str, Any], command_line: Callable[..., Completed], folder: Path
+    campaign: dict[str, Any], command_line: Callable[..., Completed], folder: Path, tmp_path: Path
 ) -> None:
     before = (folder / "campaign.json").read_text()
     again = command_line("firmware", "campaign", "--short", "--json", "--out", folder)
@@ -85,13 +98,32 @@ def test_campaign_goes_on_and_refuses_another_one(
     assert other.returncode == 2
     assert "has seed 0, this would be 1; choose another --out" in other.stderr
     assert (folder / "campaign.json").read_text() == kept
+    older = tmp_path / "older"
+    older.mkdir()
+    record = json.loads(kept)
+    record["of"]["code of the emulator"] = "0123"
+    (older / "campaign.json").write_text(json.dumps(record))
+    stale = command_line("firmware", "campaign", "--short", "--out", older)
+    assert stale.returncode == 2
+    assert "has code of the emulator 0123, this would be" in stale.stderr
     assert json.loads(kept)["trials"] == json.loads(before)["trials"]
 
 
 def test_unknown_word_is_refused(chip_tools: None, command_line: Callable[..., Completed], tmp_path: Path) -> None:
-    done = command_line("firmware", "campaign", "--only", "nonsense", "--out", tmp_path / "out")
+    for words in (("nonsense",), ("stop", "nonsense")):
+        done = command_line("firmware", "campaign", "--only", *words, "--out", tmp_path / "out")
+        assert done.returncode == 2
+        assert "--only nonsense: no such trial; groups are balance, stop" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_word_that_is_not_in_the_short_form_is_refused(
+    chip_tools: None, command_line: Callable[..., Completed], tmp_path: Path
+) -> None:
+    done = command_line("firmware", "campaign", "--short", "--only", "2 hours", "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "no such trial; groups are balance, stop" in done.stderr
+    assert "--only 2 hours: is not in the short form; leave --short away" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_size_tells_what_the_running_chip_takes(chip_tools: None, command_line: Callable[..., Completed]) -> None:

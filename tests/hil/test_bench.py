@@ -1,0 +1,109 @@
+"""The bench that strikes, and the judging of what came of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartpole_robot.campaign import endurance
+from cartpole_robot.campaign.bench import Bench, Moment, Subject, has_foreign
+from cartpole_robot.campaign.report import from_record, row_of, row_text, to_record
+from cartpole_robot.campaign.run import _outcomes
+from cartpole_robot.campaign.trials import Kind, Outcome
+from cartpole_robot.rig import RigError
+from cartpole_robot.runtime import Rollout, RolloutEnd
+
+KIND = Kind(group="line", name="some", must="holds", unit="turns", is_more_better=True)
+
+
+@pytest.fixture
+def bench(chip_tools: None) -> Iterator[Bench]:
+    with Bench(Subject(policy=Path("lqr"), cart="diy_arduino")) as made:
+        yield made
+
+
+def test_chip_begins_anew_after_its_clock_was_wrong(bench: Bench) -> None:
+    """Its ticks have wandered off within the world's milliseconds, which only a reset brings together again."""
+    bench.begin(0)
+    resets = bench.chip.figures()["resets"]
+    bench.skew(0)
+    bench.begin(1)
+    assert bench.chip.figures()["resets"] == resets
+    bench.skew(10_000)
+    bench.balance(20)
+    bench.begin(2)
+    assert bench.chip.figures()["resets"] == resets + 1
+
+
+def test_failed_trial_is_a_bad_outcome_and_the_next_begins_anew(bench: Bench) -> None:
+    def fail() -> Outcome:
+        raise RigError("CART_STUCK at 3 mm: the cart does not move")
+
+    def work() -> Outcome:
+        bench.begin(0)
+        return Outcome(is_good=True, told="goes on", figure=5.0)
+
+    bench.begin(1)
+    resets = bench.chip.figures()["resets"]
+    outcomes, _ = _outcomes("some", bench, [fail, work])
+    assert bench.chip.figures()["resets"] == resets + 1
+    assert outcomes[0] == Outcome(is_good=False, told="CART_STUCK", figure=None, struck=0)
+    row = row_of(KIND, outcomes, 1.0)
+    assert (row.good, row.count, row.worst, row.is_good) == (1, 2, 5.0, False)
+    assert from_record(to_record([row], []), "here") == ([row], [])
+
+
+def test_ended_emulator_ends_the_campaign(bench: Bench) -> None:
+    bench.begin(0)
+    os.kill(bench.chip.process_id, signal.SIGKILL)
+    with pytest.raises(RigError, match="the emulated chip has ended"):
+        _outcomes("some", bench, [lambda: Outcome(is_good=bench.balance(9) == 9, told="", figure=0.0)])
+
+
+def test_row_of_what_never_came_about_does_not_hold() -> None:
+    good = Outcome(is_good=True, told="goes on", figure=500.0, struck=0)
+    row = row_of(KIND, [good, good], 1.0)
+    assert (row.good, row.count, row.is_good) == (2, 2, False)
+    assert "what was to be tried never came about" in row_text(row)
+    assert row_of(KIND, [good, Outcome(is_good=True, told="goes on", figure=500.0)], 1.0).is_good
+    nothing = row_of(KIND, [Outcome(is_good=False, told="NONE", figure=None)], 1.0)
+    assert (nothing.worst, nothing.median) == (None, None)
+    assert "no figure" in row_text(nothing)
+
+
+def test_speeds_at_the_strike_stand_in_the_row() -> None:
+    outcomes = [Outcome(is_good=True, told="off", figure=60.0, speed_m_s=speed) for speed in (0.5, 1.5, 1.0)]
+    assert row_of(KIND, outcomes, 1.0).speeds_m_s == (0.5, 1.0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("pulses", "time_ms", "is_foreign"),
+    [
+        (40, 21, False),
+        (40, 100, False),
+        (40, 101, True),  # asked for so long ago that nothing of it can be under way
+        (40, 20, True),  # not yet asked for
+        (-40, 50, True),
+        (41, 50, True),
+        (0, 150, False),
+        (None, 150, False),
+    ],
+)
+def test_only_what_was_asked_for_of_late_may_be_driven(pulses: int | None, time_ms: int, is_foreign: bool) -> None:
+    assert has_foreign([Moment(time_ms, 0, 0, 0, pulses)], [(20, 40)], 80) is is_foreign
+
+
+def test_interrupted_measurement_is_no_measurement(chip_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> Rollout:
+        return Rollout(turns=7, end=RolloutEnd.STOPPED)
+
+    monkeypatch.setattr(endurance, "run_rollout", stopped)
+    speed = next(trial for trial in endurance.endurance_trials() if trial.name == "speed")
+    with Bench(Subject(policy=Path("lqr"), cart="diy_arduino")) as bench, pytest.raises(KeyboardInterrupt):
+        speed.run(bench, random.Random(0))
