@@ -81,7 +81,8 @@ def _train(arguments: argparse.Namespace) -> int:
         seed = arguments.seed or 0
         check_seed(seed)
         from cartpole_robot.simulation.randomization import load_randomization
-        from cartpole_robot.training.run import TrainingJob, start_training
+        from cartpole_robot.training.job import TrainingJob
+        from cartpole_robot.training.run import start_training
 
         job = TrainingJob(
             config=config,

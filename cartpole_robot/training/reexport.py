@@ -13,8 +13,9 @@ from cartpole_robot.network import float_action_function
 from cartpole_robot.run_folder import SUMMARY_FILE, read_json, read_run
 from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner, network_of
 from cartpole_robot.training.environment import balancing_env
+from cartpole_robot.training.job import job_from_folder
 from cartpole_robot.training.parity import agreement
-from cartpole_robot.training.run import PARITY_STATES, job_from_folder
+from cartpole_robot.training.run import PARITY_STATES
 
 
 def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:

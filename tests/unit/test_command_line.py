@@ -12,7 +12,7 @@ import pytest
 
 from cartpole_robot.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
 from cartpole_robot.policy import load_policy
-from cartpole_robot.training.run import job_from_folder
+from cartpole_robot.training.job import job_from_folder
 from tests.conftest import Completed
 
 CommandLine = Callable[..., Completed]
