@@ -43,6 +43,7 @@ from cartpole_robot.training.dqn import network_of, new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, closing, training_env
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.on_cart import learn_on_cart, on_cart_summary_text
 from cartpole_robot.training.parity import agreement
 
 LONG_RUN_TURNS = 15_000
@@ -71,6 +72,8 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
+    if job.init is not None:
+        return learn_on_cart(job)
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
@@ -193,6 +196,8 @@ def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any], bar: tqdm[Any]) 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """A training's summary as lines for a person."""
+    if "init" in summary:
+        return on_cart_summary_text(summary)
     agree = summary["agreement"]
     forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
     long_run = summary["long_run"]
