@@ -115,7 +115,7 @@ def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> di
     record["evaluation"] = dataclasses.asdict(progress.best)
     visited = progress.observations()
     if is_kept:
-        bundle = dataclasses.replace(initial, provenance=record)
+        bundle = dataclasses.replace(initial, provenance=record)  # to the bit, its int16 form too
     else:
         bundle = bundle_of(state.selected.network, job.cart, visited, record)
     files = write_export(bundle, folder)
