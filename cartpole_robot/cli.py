@@ -82,7 +82,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if outcome.summary is None:
         print(
             f"stopped; the training so far is in {outcome.checkpoint}\n"
-            f"go on with: cartpole-robot train --resume {outcome.folder}",
+            f"go on with: cartpole-robot train --resume {outcome.folder}{' --arm' if arguments.arm else ''}",
             file=sys.stderr,
         )
         return FAILED

@@ -110,7 +110,6 @@ class CartLearning:
         self._on_episode = on_episode
         self._budget = config.episodes or 0
         self._faults_in_a_row = 0
-        self._last_evaluation_step = -math.inf
         self._started_s = time.monotonic() - state.elapsed_s
 
     @property
@@ -268,8 +267,8 @@ class CartLearning:
 
     def _evaluate_if_promising(self, turns: list[Turn]) -> None:
         """Evaluate the network that has just lasted longer than the best one's mean, before it is changed."""
-        best = self._progress.best
-        is_due = self._model.num_timesteps - self._last_evaluation_step >= self._config.evaluate_every_steps
+        best, rows = self._progress.best, self._state.log.evaluations
+        is_due = not rows or self._model.num_timesteps - rows[-1].step >= self._config.evaluate_every_steps
         if is_due and (best is None or len(turns) > best.mean_turns or len(turns) == self._config.max_turns):
             self._evaluate()
 
@@ -329,7 +328,6 @@ class CartLearning:
             rms_position_m=math.sqrt(squares / max(1, sum(turns))),
         )
         row = EvaluationRow(evaluation.step, evaluation.mean_turns, evaluation.rms_position_m)
-        self._last_evaluation_step = evaluation.step
         state.log.evaluations.append(row)
         state.model.logger.record("evaluation/mean_turns", row.mean_turns)
         if progress.initial is None:

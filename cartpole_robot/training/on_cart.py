@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
@@ -47,14 +48,10 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
         env = stack.enter_context(closing(balancing_env(job.cart, job.rig, max(job.config.max_turns, MAX_TURNS))))
         checkpoint = latest_checkpoint(job.folder / "checkpoints")
         if checkpoint is None:
-            model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=None)
-            set_network(model, initial.network)
-            model.q_net_target.load_state_dict(model.q_net.state_dict())
-            env.unwrapped.np_random = np.random.default_rng(job.seed)  # of the starts
-            state = TrainingState(model, LearningLog(), on_cart=CartProgress())
+            state = begin_on_cart(job, initial, env)
         else:
             state = load_checkpoint(checkpoint, job.config, env)
-        state.model.set_logger(_logger(job))
+            state.model.set_logger(_logger(job))
         stop = stack.enter_context(StopBetweenTurns())
         bar = stack.enter_context(
             progress_bar(job.config.episodes or 0, "learning on the cart", " episodes", initial=_episodes(state))
@@ -83,6 +80,16 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
                 folder=job.folder, summary=None, checkpoint=latest_checkpoint(job.folder / "checkpoints")
             )
     return TrainingOutcome(folder=job.folder, summary=_finish(job, state, initial), checkpoint=None)
+
+
+def begin_on_cart(job: TrainingJob, initial: PolicyBundle, env: gymnasium.Env[Any, Any]) -> TrainingState:
+    """A learner on `env` whose network and target network are those of `initial`, its memory empty."""
+    model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=None)
+    set_network(model, initial.network)
+    model.q_net_target.load_state_dict(model.q_net.state_dict())
+    model.set_logger(_logger(job))
+    env.unwrapped.np_random = np.random.default_rng(job.seed)  # of the starts
+    return TrainingState(model, LearningLog(), on_cart=CartProgress())
 
 
 def _episodes(state: TrainingState) -> int:
