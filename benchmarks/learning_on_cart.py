@@ -5,7 +5,8 @@
 Friction and motor gain of `diy_arduino` are raised, step by step, until the exported policy survives 500 turns in few
 of 20 episodes, while the regulator designed for the changed cart survives them all. Then `cartpole-robot train --init`
 learns on the virtual rig, seed after seed, and each exported policy is judged on 20 starts that neither it nor its
-selection ever saw.
+selection ever saw. With `--friction-step 0.125 --gain-step -0.05` the motor grows weaker instead: there the cart stands
+still under the alternating pushes of the policy, and the firmware takes it for stuck.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from cartpole_robot.cart_files import load_cart
 from cartpole_robot.controllers import LQR
 from cartpole_robot.judging import JudgingRequest, judge
 from cartpole_robot.params import SECTIONS, CartParams
+from cartpole_robot.rig import RigError
 
 CART, RIG = "diy_arduino", "virtual"
 EPISODES, TURNS = 20, 500
 FAILS_AT_MOST, PASSES_AT_LEAST = 4, 18
-FRICTION_STEP, GAIN_STEP, MOST_STEPS = 0.25, 1.0, 12
+MOST_STEPS = 12
 
 
 def changed_cart(cart: CartParams, friction: float, gain: float) -> CartParams:
@@ -74,17 +76,20 @@ def judged(policy: Path | str, cart: Path, rig: str) -> dict[str, Any]:
     )
 
 
-def spoiled_cart(policy: Path, folder: Path, rig: str) -> Path:
+def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: float) -> Path:
     """The file of the first changed cart that the policy fails on and the regulator holds; prints the search."""
     base = load_cart(CART)
     print("friction x   gain x   exported policy: survived, mean turns   faults   LQR: survived")
     for k in range(MOST_STEPS):
-        friction, gain = 1.0 + k * FRICTION_STEP, 1.0 + k * GAIN_STEP
+        friction, gain = 1.0 + k * friction_step, 1.0 + k * gain_step
         path = folder / f"friction_x{friction:g}_gain_x{gain:g}.toml"
         write_cart(changed_cart(base, friction, gain), path, f"{CART}, friction x {friction:g}, gain x {gain:g}")
-        found, regulated = judged(policy, path, rig), judged(LQR, path, rig)
+        try:
+            found, regulated = judged(policy, path, RIG), judged(LQR, path, RIG)
+        except RigError as error:
+            sys.exit(f"{friction:>10.2f}{gain:>9.2f}   the cart cannot be started: {error}")
         print(
-            f"{friction:>10.2f}{gain:>9.1f}{found['episodes_survived']:>21} of {EPISODES}{found['mean_turns']:>11.1f}"
+            f"{friction:>10.2f}{gain:>9.2f}{found['episodes_survived']:>21} of {EPISODES}{found['mean_turns']:>11.1f}"
             f"{len(found['faults']):>11}{regulated['episodes_survived']:>12} of {EPISODES}",
             flush=True,
         )
@@ -104,7 +109,7 @@ def command(*words: object) -> dict[str, Any]:
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{words}:\n{done.stderr}")
+        raise RuntimeError(f"cartpole-robot {' '.join(map(str, words))} failed: {done.stderr.strip().splitlines()[-1]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -114,6 +119,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--policy", type=Path, help=f"the policy (default: trains recommended for {CART}, seed 0)")
     parser.add_argument("--cart", type=Path, help="a changed cart's file (default: the search for one)")
+    parser.add_argument("--friction-step", type=float, default=0.25, metavar="X", help="the search's (default: 0.25)")
+    parser.add_argument("--gain-step", type=float, default=1.0, metavar="X", help="the search's (default: 1)")
     parser.add_argument("--rig", default=RIG, help=f"virtual or avr (default: {RIG})")
     parser.add_argument("--preset", default="on_cart", help="how to learn (default: on_cart)")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 (default: 5)")
@@ -124,7 +131,7 @@ def main() -> None:
         if policy is None:
             policy = folder / "exported"
             command("train", "--cart", CART, "--seed", 0, "--out", policy)
-        cart = arguments.cart or spoiled_cart(policy, folder, RIG)
+        cart = arguments.cart or spoiled_cart(policy, folder, arguments.friction_step, arguments.gain_step)
         before = judged(policy, cart, arguments.rig)
         print(f"\n{arguments.preset} on {cart.stem}, rig {arguments.rig}, at most 100 episodes, evaluation included")
         print(f"before: {before['episodes_survived']} of {EPISODES}, {before['mean_turns']:.1f} mean turns")
@@ -136,7 +143,12 @@ def main() -> None:
             begin = time.monotonic()
             run = folder / f"seed{seed}"
             options = ("--init", policy, "--cart", cart, "--rig", arguments.rig, "--preset", arguments.preset)
-            told = command("train", *options, "--episodes", 100, "--seed", seed, "--out", run)
+            try:
+                told = command("train", *options, "--episodes", 100, "--seed", seed, "--out", run)
+            except RuntimeError as error:
+                print(f"{seed:>4}   {error}", flush=True)
+                passed.append(False)
+                continue
             wall_s = time.monotonic() - begin
             after = judged(run, cart, arguments.rig)
             passed.append(after["episodes_survived"] >= PASSES_AT_LEAST and told["episodes"] <= 100)

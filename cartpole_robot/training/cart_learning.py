@@ -7,17 +7,12 @@ updates that they would have given, in the same order.
 
 from __future__ import annotations
 
-import gc
 import math
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -31,6 +26,7 @@ from cartpole_robot.network import float_action_function
 from cartpole_robot.rig import RigError
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import Stopped
+from cartpole_robot.training.cart_episode import StopBetweenTurns, Turn, Watched, no_garbage_collection
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint
 from cartpole_robot.training.config import EpsilonClock, LearnerReward, TrainingConfig
@@ -39,47 +35,9 @@ from cartpole_robot.training.epsilon import annealed_epsilon
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 
 MAX_UPDATES = 4000  # between two episodes: a few seconds for whoever waits beside the cart
-MAX_FAULTS = 3  # episodes in a row that the rig failed in
+MAX_FAULTS = 10  # episodes in a row that the rig failed in: a policy may provoke them, and learn not to
+MAX_FALSE_STARTS = 3  # the same without a single turn: no learning mends that
 _KEPT_CHECKPOINTS = 3
-
-
-class Turn(NamedTuple):
-    """One turn as the replay memory takes it."""
-
-    observation: NDArray[np.float32]
-    following: NDArray[np.float32]
-    action: int
-    reward: float
-    has_fallen: bool
-
-
-class StopBetweenTurns:
-    """SIGINT (Ctrl-C) and SIGTERM, as a wish that is looked at each turn; the second one, or one while nothing can be
-    lost (`at_once`), is a KeyboardInterrupt. A context manager."""
-
-    def __init__(self) -> None:
-        self.was_asked = False
-        self.at_once = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopBetweenTurns:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.was_asked or self.at_once:
-            raise KeyboardInterrupt
-        self.was_asked = True
-
-    def check(self) -> None:
-        """Nothing, or `Stopped` where a person asked for it."""
-        if self.was_asked:
-            raise Stopped
 
 
 class CartLearning:
@@ -109,7 +67,7 @@ class CartLearning:
         self._stop = stop
         self._on_episode = on_episode
         self._budget = config.episodes or 0
-        self._faults_in_a_row = 0
+        self._faults_in_a_row = self._false_starts = 0
         self._started_s = time.monotonic() - state.elapsed_s
 
     @property
@@ -130,7 +88,7 @@ class CartLearning:
     def run(self) -> bool:
         """Learn; True when it is over, False when a person stopped it. The cart is disarmed, a checkpoint written.
 
-        Raises `RunError` after `MAX_FAULTS` faults of the rig in a row.
+        Raises `RunError` after `MAX_FAULTS` faults of the rig in a row, or `MAX_FALSE_STARTS`.
         """
         try:
             while not self._is_over():
@@ -172,9 +130,9 @@ class CartLearning:
             self._remember(turns, epsilon)
         self._on_episode(len(turns))
         if fault is not None:
-            self._note_fault(fault)
+            self._note_fault(fault, len(turns))
         else:
-            self._faults_in_a_row = 0
+            self._faults_in_a_row = self._false_starts = 0
             self._evaluate_if_promising(turns)
         if is_disarmed and not self._is_over():
             self._update(len(turns))
@@ -189,7 +147,7 @@ class CartLearning:
             observation = self._reset()
         except RigError as error:
             return str(error)
-        with _no_garbage_collection():
+        with no_garbage_collection():
             while len(turns) < config.max_turns:
                 self._stop.check()
                 explores = np.random.rand() < epsilon
@@ -278,7 +236,7 @@ class CartLearning:
         Nothing of it goes into the replay memory: evaluation and learning never see the same turns.
         """
         network = network_of(self._model)
-        watched = _Watched(float_action_function(network), self._env, self._progress, self._stop)
+        watched = Watched(float_action_function(network), self._env, self._progress, self._stop)
         results: list[Evaluation] = []
         survived = 0
         inner = self._cart_env
@@ -288,23 +246,23 @@ class CartLearning:
                 try:
                     result = self._evaluated(watched, SELECTION_SEED + len(results))
                 except RigError as error:
-                    self._note_fault(str(error))
+                    self._note_fault(str(error), 0)
                     continue
                 results.append(result)
                 survived += result.turns[0] >= MAX_TURNS and not result.faults
                 if result.faults:
-                    self._note_fault(result.faults[0].partition(": ")[2])
+                    self._note_fault(result.faults[0].partition(": ")[2], result.turns[0])
                 else:
-                    self._faults_in_a_row = 0
+                    self._faults_in_a_row = self._false_starts = 0
                 self._on_episode(result.turns[0])
         finally:
             inner.np_random = kept
         self._judge(results, survived)
 
-    def _evaluated(self, watched: _Watched, seed: int) -> Evaluation:
+    def _evaluated(self, watched: Watched, seed: int) -> Evaluation:
         try:
             self._progress.evaluation_episodes += 1
-            with _no_garbage_collection():
+            with no_garbage_collection():
                 return evaluate(
                     watched.act, self._env, episodes=1, first_seed=seed, max_turns=MAX_TURNS, step=watched.step
                 )
@@ -336,46 +294,13 @@ class CartLearning:
             progress.best = evaluation
             state.selected = Selected(network_of(state.model), row)
 
-    def _note_fault(self, fault: str) -> None:
+    def _note_fault(self, fault: str, turns: int) -> None:
         """A fault is no fall: the run goes on. Raises `RunError` when it is one of too many in a row."""
         self._progress.faults.append(fault)
         self._faults_in_a_row += 1
-        if self._faults_in_a_row >= MAX_FAULTS:
+        self._false_starts = 0 if turns else self._false_starts + 1
+        if self._faults_in_a_row >= MAX_FAULTS or self._false_starts >= MAX_FALSE_STARTS:
             raise RunError(
                 f"{self._faults_in_a_row} episodes in a row ended by a fault of the rig, the last: {fault}; what was "
                 f"learned is in {self._checkpoints}: mend the rig and go on with --resume {self._checkpoints.parent}"
             )
-
-
-class _Watched:
-    """A policy and a step that remember the observations, and look whether a person wants to stop."""
-
-    def __init__(
-        self,
-        act: Callable[[NDArray[Any]], int],
-        env: gymnasium.Env[Any, Any],
-        progress: CartProgress,
-        stop: StopBetweenTurns,
-    ) -> None:
-        self._act = act
-        self._env = env
-        self._visited = progress.visited
-        self._stop = stop
-
-    def act(self, observation: NDArray[np.float32]) -> int:
-        self._visited.append(observation)
-        return self._act(observation)
-
-    def step(self, action: int) -> Any:
-        self._stop.check()
-        return self._env.step(action)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """With PyTorch loaded a collection takes a tenth of a second: not while the cart is armed."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

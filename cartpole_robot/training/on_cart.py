@@ -20,7 +20,8 @@ from cartpole_robot.policy import PolicyBundle, load_policy
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.task import MAX_TURNS
-from cartpole_robot.training.cart_learning import CartLearning, StopBetweenTurns
+from cartpole_robot.training.cart_episode import StopBetweenTurns
+from cartpole_robot.training.cart_learning import CartLearning
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.curve import draw_learning_curve

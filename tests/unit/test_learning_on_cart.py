@@ -22,7 +22,8 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle, load_policy
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.training.cart_learning import CartLearning, StopBetweenTurns
+from cartpole_robot.training.cart_episode import StopBetweenTurns
+from cartpole_robot.training.cart_learning import CartLearning
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint
 from cartpole_robot.training.config import TrainingConfig, load_preset
@@ -280,13 +281,33 @@ def test_fault_is_no_fall_and_the_learning_goes_on(
     assert not memory.rewards.any(), "a fault is not punished"
 
 
-def test_three_faults_in_a_row_end_it_by_name_with_a_checkpoint(bench: Callable[..., Bench], tmp_path: Path) -> None:
+def test_three_false_starts_in_a_row_end_it_by_name_with_a_checkpoint(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
     made = bench(episodes=50, **NO_EVALUATION)
     made.rig.virtual_cart.is_estop_pressed = True
     with pytest.raises(RunError, match=r"3 episodes in a row ended by a fault of the rig, the last: .*--resume"):
         made.learning.run()
     assert latest_checkpoint(tmp_path / "checkpoints") is not None
     assert made.learning.episodes == 0, "none of them began"
+
+
+def test_ten_faults_in_a_row_in_mid_episode_end_it(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(balancing(), episodes=50, max_turns=30, learning_starts=10**6, **NO_EVALUATION)
+    step = made.rig.step
+
+    def failing(duty: float) -> Any:
+        measurement = step(duty)
+        if measurement.tick == 5:
+            raise RigError("COMMAND_TIMEOUT")
+        return measurement
+
+    monkeypatch.setattr(made.env, "_rig_step", failing)
+    with pytest.raises(RunError, match="10 episodes in a row ended by a fault of the rig, the last: COMMAND_TIMEOUT"):
+        made.learning.run()
+    assert made.learning.episodes == 10, "all of them count"
 
 
 def test_stop_in_mid_episode_disarms_keeps_the_turns_and_resumes(

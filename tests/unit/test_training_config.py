@@ -80,7 +80,7 @@ def test_bad_preset_is_named(tmp_path: Path, old: str, new: str, message: str) -
 
 
 def test_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, recommended"):
+    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, on_cart, recommended"):
         load_preset("best")
 
 
