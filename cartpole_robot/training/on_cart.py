@@ -177,6 +177,10 @@ def on_cart_summary_text(summary: Mapping[str, Any]) -> str:
 
 
 def _evaluation_text(record: Mapping[str, Any]) -> str:
-    turns = record["turns"]
-    ended = "" if len(turns) == record["survived"] else f", then ended after {turns[-1]}"
-    return f"survived {MAX_TURNS} turns {record['survived']} times of {record['planned']}{ended}"
+    turns, survived, planned = record["turns"], record["survived"], record["planned"]
+    ended = ""
+    if survived < len(turns):
+        ended = f", then ended after {turns[-1]}"
+    elif survived < planned:
+        ended = f", and no episode was left for the rest of {planned}"
+    return f"survived {MAX_TURNS} turns in {survived} of {len(turns)} episodes{ended}"
