@@ -19,7 +19,8 @@ from cartpole_robot.recording_plot import draw_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
-from cartpole_robot.training.run import TrainingJob, start_training, summary_text
+from cartpole_robot.training.job import TrainingJob
+from cartpole_robot.training.run import start_training, summary_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 

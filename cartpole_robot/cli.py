@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cartpole_robot import __version__
 from cartpole_robot.deploy_commands import add_deploy_verbs
@@ -22,10 +23,14 @@ from cartpole_robot.run_folder import read_run
 from cartpole_robot.verbs import add_verb
 from firmware_bridge.errors import BridgeError
 
+if TYPE_CHECKING:
+    from cartpole_robot.training.job import TrainingOutcome
+
 DONE, FAILED, USAGE = 0, 1, 2
 _LONGEST_S = 3.2e7  # a year
 _RIGS = ", ".join(RIG_NAMES)
 _BACKENDS = ("c", "int16", "numpy")
+_EPISODES_ON_CART = 100  # at most, where the preset names no number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,43 +66,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import load_cart
-    from cartpole_robot.training.config import Learner, check_seed, load_preset
-
     if arguments.resume is not None:
-        options = ("preset", "cart", "seed", "steps", "out", "learner", "randomize")
+        options = ("preset", "cart", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
         given = [name for name in options if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
-        read_run(arguments.resume)
+        rig = str(read_run(arguments.resume).get("rig"))
+        check_may_move(rig, may_move=arguments.arm)
         from cartpole_robot.training.run import resume_training
 
         outcome = resume_training(arguments.resume)
+    elif arguments.init is not None:
+        outcome = _learn_on_cart(arguments)
     else:
-        config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
-            steps=arguments.steps, learner=Learner(arguments.learner) if arguments.learner else None
-        )
-        cart = load_cart("gym" if arguments.cart is None else arguments.cart)
-        check_may_move(arguments.rig, may_move=arguments.arm)
-        seed = arguments.seed or 0
-        check_seed(seed)
-        from cartpole_robot.simulation.randomization import load_randomization
-        from cartpole_robot.training.run import TrainingJob, start_training
-
-        job = TrainingJob(
-            config=config,
-            cart=cart,
-            rig=arguments.rig,
-            seed=seed,
-            folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
-            tensorboard=arguments.tensorboard,
-            randomization=arguments.randomize and load_randomization(arguments.randomize, cart),
-        )
-        outcome = start_training(job)
+        outcome = _train_anew(arguments)
     if outcome.summary is None:
         print(
             f"stopped; the training so far is in {outcome.checkpoint}\n"
-            f"go on with: cartpole-robot train --resume {outcome.folder}",
+            f"go on with: cartpole-robot train --resume {outcome.folder}{' --arm' if arguments.arm else ''}",
             file=sys.stderr,
         )
         return FAILED
@@ -106,11 +92,74 @@ def _train(arguments: argparse.Namespace) -> int:
     print(json.dumps(dict(outcome.summary), indent=2) if arguments.json else summary_text(outcome.summary))
     if not arguments.json:
         print(f"  {'run folder':<18} {outcome.folder}")
+    if "init" in outcome.summary:
+        return DONE  # its rig's faults are in the summary; too many of them would have ended it
     judged = [outcome.summary[name] for name in ("last_model", "exported", "exported_int16")]
     faults = [fault for record in judged for fault in record["faults"]]
     for fault in faults[:5]:
         print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
     return FAILED if faults else DONE
+
+
+def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
+    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.training.config import Learner, check_seed, load_preset
+
+    config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
+        steps=arguments.steps,
+        episodes=arguments.episodes,
+        learner=Learner(arguments.learner) if arguments.learner else None,
+    )
+    cart = load_cart("gym" if arguments.cart is None else arguments.cart)
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    seed = arguments.seed or 0
+    check_seed(seed)
+    from cartpole_robot.simulation.randomization import load_randomization
+    from cartpole_robot.training.job import TrainingJob
+    from cartpole_robot.training.run import start_training
+
+    return start_training(
+        TrainingJob(
+            config=config,
+            cart=cart,
+            rig=arguments.rig,
+            seed=seed,
+            folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
+            tensorboard=arguments.tensorboard,
+            randomization=arguments.randomize and load_randomization(arguments.randomize, cart),
+        )
+    )
+
+
+def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
+    from cartpole_robot.training.config import Learner, check_seed, load_preset
+    from cartpole_robot.training.initial import initial_policy
+
+    if arguments.randomize is not None:
+        raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
+    config = load_preset("on_cart" if arguments.preset is None else arguments.preset)
+    config = config.changed(
+        steps=arguments.steps,
+        episodes=arguments.episodes or config.episodes or _EPISODES_ON_CART,
+        learner=Learner(arguments.learner) if arguments.learner else None,
+    )
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    seed = arguments.seed or 0
+    check_seed(seed)
+    bundle, path, cart = initial_policy(arguments.init, arguments.cart, config)
+    from cartpole_robot.training.job import InitialPolicy, TrainingJob
+    from cartpole_robot.training.on_cart import start_on_cart
+
+    job = TrainingJob(
+        config=config,
+        cart=cart,
+        rig=arguments.rig,
+        seed=seed,
+        folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
+        tensorboard=arguments.tensorboard,
+        init=InitialPolicy(path=str(path), policy_hash=bundle.policy_hash()),
+    )
+    return start_on_cart(job, bundle)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -226,15 +275,30 @@ def _parser() -> argparse.ArgumentParser:
         verbs,
         "train",
         "train a DQN, judge it and export it, into one run folder",
-        "cartpole-robot train --preset recommended --cart gym --seed 0 --out runs/first",
+        "cartpole-robot train --preset recommended --cart gym --seed 0 --out runs/first; "
+        "cartpole-robot train --init runs/first --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm",
     )
-    train.add_argument("--preset", metavar="NAME|FILE", help="recommended (default), blog, or a .toml file")
     train.add_argument(
-        "--cart", metavar="NAME|FILE", help="a name (cartpole-robot carts lists them) or a .toml file (default: gym)"
+        "--preset", metavar="NAME|FILE", help="recommended (default; with --init on_cart), blog, or a .toml file"
+    )
+    train.add_argument(
+        "--cart",
+        metavar="NAME|FILE",
+        help="a name (cartpole-robot carts lists them) or a .toml file (default: gym; with --init the policy's own)",
     )
     train.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"where to train: {_RIGS} (default: sim)")
     train.add_argument("--seed", type=_count_from_zero, metavar="N", help="seed of everything random (default: 0)")
     train.add_argument("--steps", type=_count, metavar="N", help="training turns (default: the preset's)")
+    train.add_argument(
+        "--episodes", type=_count, metavar="N", help="most episodes (default: the preset's); with --init all that count"
+    )
+    train.add_argument(
+        "--init",
+        type=Path,
+        metavar="POLICY",
+        help="go on with this exported policy (a policy.npz or its run folder) on the cart at the rig: it learns only "
+        "between episodes, motor off",
+    )
     train.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/PRESET-CART-seedN)")
     train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a stopped run")
     train.add_argument(

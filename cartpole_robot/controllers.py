@@ -66,7 +66,7 @@ def choose_controller(policy: Path, cart: str | None, backend: str) -> Chosen:
     if str(policy) == LQR:
         return _regulator(cart)
     bundle, path = open_policy(policy)
-    trained_on = _own_cart(bundle, path)
+    trained_on = own_cart(bundle, path)
     if cart is None and trained_on is None:
         raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
     chosen = trained_on if cart is None else load_cart(cart)
@@ -103,8 +103,8 @@ def _regulator(cart: str | None) -> Chosen:
     )
 
 
-def _own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
-    """The cart the policy was trained on, from its provenance."""
+def own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
+    """The cart the policy was trained on, from its provenance; None where that does not say. Raises `UsageError`."""
     record, sources = bundle.provenance.get("cart"), bundle.provenance.get("cart_sources")
     if not isinstance(record, Mapping):
         return None

@@ -15,7 +15,8 @@ from cartpole_robot.recording_summary import recording_summary, recording_text
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
-from cartpole_robot.training.run import TrainingJob, start_training, summary_text
+from cartpole_robot.training.job import TrainingJob
+from cartpole_robot.training.run import start_training, summary_text
 
 CART = "diy_arduino"
 EPISODES = 20

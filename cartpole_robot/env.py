@@ -176,6 +176,14 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._window.show(state)
         return None
 
+    def disarm(self) -> None:
+        """Motor off, the episode over: what takes longer than a control period is done now. Raises `RigError`.
+
+        An episode that its TimeLimit ended is not over for the rig: a real cart is still armed then.
+        """
+        self._needs_reset = True
+        self._rig.disarm()
+
     def close(self) -> None:
         """Motor off, rig and window released. May be called twice."""
         self._needs_reset = True

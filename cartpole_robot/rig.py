@@ -43,5 +43,11 @@ class Rig(Protocol):
     def step(self, duty: float) -> Measurement:
         """The measurement one control period later, with `duty` requested for it. Raises `RigError`, motor at zero."""
 
+    def disarm(self) -> None:
+        """Motor off until the next `reset`, and known to be so; the episode is over. Raises `RigError`.
+
+        Between episodes nobody answers the rig: whatever takes longer than a control period has its place here.
+        """
+
     def close(self) -> None:
         """Motor off, everything released. May be called twice."""

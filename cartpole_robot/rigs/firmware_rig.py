@@ -179,6 +179,20 @@ class FirmwareRig:
             self._link.post_mode("DISARM")
         return measurement
 
+    def disarm(self) -> None:
+        """Motor off until the next `reset`: acknowledged, and seen in a STATE that came after. Raises `RigError`."""
+        if self._is_closed:
+            raise RigError("this rig is closed; make a new environment")
+        self._is_running = False
+        try:
+            self._link.mode("DISARM")
+            self._link.forget_states()
+            state = self._next_state()
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        if state["state"] == self._armed:
+            raise RigError("the cart is ARMED after it acknowledged DISARM; switch it off")
+
     def close(self) -> None:
         """Motor off, line released. May be called twice."""
         if not self._is_closed:

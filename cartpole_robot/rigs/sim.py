@@ -86,6 +86,9 @@ class IdealSimRig:
         measurement.applied_duty = duty
         return measurement
 
+    def disarm(self) -> None:
+        """Nothing: time stands still between episodes."""
+
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()
@@ -154,6 +157,9 @@ class SimRig:
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return self._simulated.state()
+
+    def disarm(self) -> None:
+        """Nothing: time stands still between episodes."""
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.network import Network
+from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner
 from cartpole_robot.training.log import EvaluationRow, LearningLog
@@ -39,6 +40,7 @@ class TrainingState:
     log: LearningLog
     selected: Selected | None = None
     elapsed_s: float = 0.0
+    on_cart: CartProgress | None = None  # where it learns on the cart itself
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
@@ -53,6 +55,8 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     if state.selected is not None:
         network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
         np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
+    if state.on_cart is not None:
+        state.on_cart.save(partial)
     generators = {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -80,7 +84,7 @@ def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, 
         model = load_learner(path / "model.zip", config, env)
         model.load_replay_buffer(path / "replay_memory.pkl")
         generators = pickle.loads((path / "generators.pkl").read_bytes())
-        _end_stored_episode(model)
+        end_stored_episode(model)
         cast(DummyVecEnv, model.env)._reset_seeds()  # SB3's load would begin the run's starts once more
         random.setstate(generators["python"])
         np.random.set_state(generators["numpy"])
@@ -94,7 +98,7 @@ def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, 
             f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "
             "delete it and resume from the one before"
         ) from None
-    return TrainingState(model, LearningLog.load(path), selected, elapsed_s)
+    return TrainingState(model, LearningLog.load(path), selected, elapsed_s, CartProgress.load(path))
 
 
 def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
@@ -102,7 +106,7 @@ def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
     return cast(DummyVecEnv, model.env).envs[0].unwrapped.np_random, model.action_space.np_random
 
 
-def _end_stored_episode(model: DQN) -> None:
+def end_stored_episode(model: DQN) -> None:
     """Mark the last stored turn as an episode's end: the next one that is stored begins another episode.
 
     Without it a return over several turns would run from the one into the other.

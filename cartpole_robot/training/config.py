@@ -134,10 +134,17 @@ class TrainingConfig:
                 "learner = 'stock' has the Huber loss and counts epsilon in steps; use learner = 'lean' for the others",
             )
 
-    def changed(self, *, steps: int | None = None, learner: Learner | None = None) -> TrainingConfig:
+    def changed(
+        self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None
+    ) -> TrainingConfig:
         """A copy with another length or learner; None keeps. Raises `UsageError`."""
         try:
-            return dataclasses.replace(self, steps=steps or self.steps, learner=learner or self.learner)
+            return dataclasses.replace(
+                self,
+                steps=steps or self.steps,
+                episodes=episodes or self.episodes,
+                learner=learner or self.learner,
+            )
         except ValueError as error:
             raise UsageError(f"preset {self.name}: {error}") from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -42,3 +44,12 @@ def training_env(
     """The environment for training: turns are counted (by SB3's Monitor) below the reward that the learner sees."""
     env: gymnasium.Env[Any, Any] = Monitor(balancing_env(cart, rig, config.max_turns, randomization))
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
+
+
+@contextmanager
+def closing(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    """The environment, closed at the end."""
+    try:
+        yield env
+    finally:
+        env.close()

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot import provenance
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.export import bundle_of, write_export
-from cartpole_robot.network import float_action_function
+from cartpole_robot.network import Network, float_action_function
+from cartpole_robot.policy import load_policy
 from cartpole_robot.run_folder import SUMMARY_FILE, read_json, read_run
+from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.training.cart_progress import CartProgress
+from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner, network_of
-from cartpole_robot.training.environment import balancing_env
+from cartpole_robot.training.environment import balancing_env, closing
+from cartpole_robot.training.job import TrainingJob, job_from_folder
+from cartpole_robot.training.on_cart import INITIAL_FILE
 from cartpole_robot.training.parity import agreement
-from cartpole_robot.training.run import PARITY_STATES, job_from_folder
+from cartpole_robot.training.run import PARITY_STATES
+
+_VERDICTS = (  # where a summary has them: of an ordinary training, of one on the cart itself
+    {"selected": "exported", "last": "last_model"},
+    {"selected": "selected", "last": None},
+)
 
 
 def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
@@ -38,17 +53,15 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
             "train again, or export the other with --model"
         ) from None
     network = network_of(model)
-    env = balancing_env(job.cart, job.rig, 500)
-    try:
-        act = float_action_function(network)
-        visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
-    finally:
-        env.close()
+    visited = _visited(job, network)
     record = read_run(run_folder)
     record["model"] = which
-    record["evaluation"] = summary.get("exported" if which == "selected" else "last_model")
+    record["evaluation"] = summary.get(_VERDICTS[job.init is not None][which] or "")
     record["exported_again_by"] = {"versions": provenance.versions(), "commit": provenance.commit()}
-    bundle = bundle_of(network, job.cart, visited, record)
+    if which == "selected" and summary.get("is_initial_kept"):
+        bundle = dataclasses.replace(load_policy(run_folder / INITIAL_FILE), provenance=record)
+    else:
+        bundle = bundle_of(network, job.cart, visited, record)
     files = write_export(bundle, out)
     same = agreement(bundle, files.onnx, model, visited)
     return {
@@ -58,3 +71,16 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
         "policy_hash": bundle.policy_hash(),
         "agreement": same,
     }
+
+
+def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
+    """Observations a policy meets, (N, 4): acted out anew in simulation, or those a cart has seen; it moves no more."""
+    if job.init is None:
+        with closing(balancing_env(job.cart, job.rig, MAX_TURNS)) as env:
+            act = float_action_function(network)
+            return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
+    checkpoint = latest_checkpoint(job.folder / "checkpoints")
+    progress = None if checkpoint is None else CartProgress.load(checkpoint)
+    if progress is None:
+        raise UsageError(f"{job.folder / 'checkpoints'}: is gone, and with it what the cart has seen; train again")
+    return progress.observations()

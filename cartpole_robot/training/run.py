@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from stable_baselines3.common.callbacks import CallbackList
 from tqdm import tqdm
 
 from cartpole_robot import provenance
-from cartpole_robot.configuration import record_from_table
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.evaluation import (
     CALIBRATION_SEED,
@@ -28,10 +25,8 @@ from cartpole_robot.evaluation import (
 )
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import ActionFunction, Backend, float_action_function
-from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.progress import progress_bar
-from cartpole_robot.run_folder import RUN_FILE, SUMMARY_FILE, new_run_folder, read_run, write_json
-from cartpole_robot.simulation.randomization import Randomization, randomization_from_dict
+from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
     Checkpointing,
@@ -42,57 +37,18 @@ from cartpole_robot.training.callbacks import (
     Stopped,
 )
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
-from cartpole_robot.training.config import TrainingConfig, check_seed
+from cartpole_robot.training.config import check_seed
 from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn import network_of, new_learner, set_network
-from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.environment import balancing_env, closing, training_env
+from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.on_cart import learn_on_cart, on_cart_summary_text
 from cartpole_robot.training.parity import agreement
 
 LONG_RUN_TURNS = 15_000
 VERDICT_EPISODES = 100
 PARITY_STATES = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingJob:
-    """What is to be trained, and where its run folder is.
-
-    With a `randomization` every episode of training and of the selection has a cart drawn from it; the verdicts fall on
-    `cart` itself, and a further one on drawn carts.
-    """
-
-    config: TrainingConfig
-    cart: CartParams
-    rig: str
-    seed: int
-    folder: Path
-    tensorboard: bool
-    randomization: Randomization | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record that `run.json` keeps and `job_from_folder` reads."""
-        return {
-            "kind": "training",
-            "rig": self.rig,
-            "seed": self.seed,
-            "tensorboard": self.tensorboard,
-            "config": dataclasses.asdict(self.config),
-            "cart": self.cart.as_dict(),
-            "cart_sources": dict(self.cart.sources),
-            "randomization": None if self.randomization is None else self.randomization.as_dict(),
-            "versions": provenance.versions(),
-            "commit": provenance.commit(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOutcome:
-    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
-
-    folder: Path
-    summary: Mapping[str, Any] | None
-    checkpoint: Path | None
 
 
 def start_training(job: TrainingJob) -> TrainingOutcome:
@@ -104,7 +60,7 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
 
 def _train(job: TrainingJob) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config, job.randomization)))
+        env = stack.enter_context(closing(training_env(job.cart, job.rig, job.config, job.randomization)))
         torch.set_num_threads(1)
         log_folder = str(job.folder / "tensorboard") if job.tensorboard else None
         model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=log_folder)
@@ -116,46 +72,23 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
+    if job.init is not None:
+        return learn_on_cart(job)
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
     with ExitStack() as stack:
-        env = stack.enter_context(_closing(training_env(job.cart, job.rig, job.config, job.randomization)))
+        env = stack.enter_context(closing(training_env(job.cart, job.rig, job.config, job.randomization)))
         torch.set_num_threads(1)
         return _train_and_finish(job, load_checkpoint(checkpoint, job.config, env))
 
 
-def job_from_folder(folder: Path) -> TrainingJob:
-    """The training that `folder` is the run folder of. Raises `UsageError`."""
-    record = read_run(folder)
-    where = f"{folder / RUN_FILE}"
-    if record.get("kind") != "training":
-        raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
-    seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
-    if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
-        raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
-    try:
-        cart = cart_from_dict(record["cart"], where=f"{where}: cart")
-        ranges = record.get("randomization")
-        return TrainingJob(
-            config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
-            cart=cart,
-            rig=rig,
-            seed=seed,
-            folder=folder,
-            tensorboard=tensorboard,
-            randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
-        )
-    except KeyError as error:
-        raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
-
-
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(_closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
         drawing = env
         if job.randomization is not None:
-            drawing = stack.enter_context(_closing(balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization)))
+            drawing = stack.enter_context(closing(balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization)))
         evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop:
@@ -263,6 +196,8 @@ def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any], bar: tqdm[Any]) 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """A training's summary as lines for a person."""
+    if "init" in summary:
+        return on_cart_summary_text(summary)
     agree = summary["agreement"]
     forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
     long_run = summary["long_run"]
@@ -285,11 +220,3 @@ def _evaluation_text(record: Mapping[str, Any]) -> str:
         f"{record['mean_turns']:.1f} mean turns over {record['episodes']} fresh episodes, "
         f"{record['episodes_survived']} survived all {record['max_turns']}"
     )
-
-
-@contextmanager
-def _closing(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    try:
-        yield env
-    finally:
-        env.close()

@@ -51,6 +51,7 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/carts/gym.toml",
         "cartpole_robot/training/presets/recommended.toml",
         "cartpole_robot/training/presets/blog.toml",
+        "cartpole_robot/training/presets/on_cart.toml",
         "cartpole_robot/py.typed",
         "firmware_bridge/firmware/policy.c",
         "firmware_bridge/firmware/policy.h",

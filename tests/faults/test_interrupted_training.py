@@ -17,6 +17,7 @@ import pytest
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.log import LearningLog
 from tests.conftest import Completed
+from tests.unit.test_learning_on_cart import FALLING, bundle, pushing
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -116,3 +117,26 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_
         assert f"{checkpoint}: this checkpoint is damaged" in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
         (checkpoint / name).write_bytes(whole)
+
+
+def test_signal_ends_a_learning_on_the_cart_with_a_checkpoint(tmp_path: Path) -> None:
+    policy, run = tmp_path / "policy.npz", tmp_path / "run"
+    bundle(pushing(FALLING)).save(policy)
+    words = ["train", "--init", policy, "--rig", "virtual", "--episodes", 100_000, "--out", run]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    wait_for(run / "checkpoints", process)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    checkpoint = latest_checkpoint(run / "checkpoints")
+    assert f"stopped; the training so far is in {checkpoint}" in err
+    assert out == ""
+    assert len(LearningLog.load(checkpoint).episodes) > 0

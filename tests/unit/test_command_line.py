@@ -12,7 +12,7 @@ import pytest
 
 from cartpole_robot.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
 from cartpole_robot.policy import load_policy
-from cartpole_robot.training.run import job_from_folder
+from cartpole_robot.training.job import job_from_folder
 from tests.conftest import Completed
 
 CommandLine = Callable[..., Completed]
@@ -33,7 +33,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
     [
         (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
         (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
-        (("train", "--preset", "best"), ("'best'", "blog, recommended")),
+        (("train", "--preset", "best"), ("'best'", "blog, on_cart, recommended")),
         (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
         (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
         (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from importlib import resources
 from pathlib import Path
 
@@ -29,8 +30,19 @@ def test_blog_preset_is_literal() -> None:
     assert config.learner_reward == "turn"
 
 
-def test_there_are_two_presets() -> None:
-    assert preset_names() == ("blog", "recommended")
+def test_there_are_three_presets() -> None:
+    assert preset_names() == ("blog", "on_cart", "recommended")
+
+
+def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_counts() -> None:
+    ours, recommended = (dataclasses.asdict(load_preset(name)) for name in ("on_cart", "recommended"))
+    changed = {name for name in ours if ours[name] != recommended[name]}
+    assert changed == {
+        *("name", "description", "steps", "episodes", "learning_starts", "train_every_steps"),
+        *("target_update_every_steps", "epsilon_start", "epsilon_clock", "evaluate_every_steps"),
+        *("evaluation_episodes", "checkpoint_every_steps"),
+    }
+    assert (ours["episodes"], ours["replay_memory"], ours["epsilon_start"]) == (100, 1000, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +80,7 @@ def test_bad_preset_is_named(tmp_path: Path, old: str, new: str, message: str) -
 
 
 def test_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, recommended"):
+    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, on_cart, recommended"):
         load_preset("best")
 
 

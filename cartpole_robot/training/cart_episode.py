@@ -1,0 +1,96 @@
+"""What an episode on the cart is made of: its turns, somebody who may stop it, no pause for garbage."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.training.callbacks import Stopped
+from cartpole_robot.training.cart_progress import CartProgress
+
+
+class Turn(NamedTuple):
+    """One turn as the replay memory takes it."""
+
+    observation: NDArray[np.float32]
+    following: NDArray[np.float32]
+    action: int
+    reward: float
+    has_fallen: bool
+
+
+class StopBetweenTurns:
+    """SIGINT (Ctrl-C) and SIGTERM, as a wish that is looked at each turn.
+
+    The second one, or one while nothing can be lost (`at_once`), is a KeyboardInterrupt. A context manager: the
+    handlers stand only inside it, and only in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.was_asked = False
+        self.at_once = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopBetweenTurns:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.was_asked or self.at_once:
+            raise KeyboardInterrupt
+        self.was_asked = True
+
+    def check(self) -> None:
+        """Nothing, or `Stopped` where a person asked for it."""
+        if self.was_asked:
+            raise Stopped
+
+
+class Watched:
+    """A policy and a step that remember the observations, and look whether a person wants to stop."""
+
+    def __init__(
+        self,
+        act: Callable[[NDArray[Any]], int],
+        env: gymnasium.Env[Any, Any],
+        progress: CartProgress,
+        stop: StopBetweenTurns,
+    ) -> None:
+        self._act = act
+        self._env = env
+        self._visited = progress.visited
+        self._stop = stop
+
+    def act(self, observation: NDArray[np.float32]) -> int:
+        """The policy's action."""
+        self._visited.append(observation)
+        return self._act(observation)
+
+    def step(self, action: int) -> Any:
+        """The environment's step. Raises `Stopped`."""
+        self._stop.check()
+        return self._env.step(action)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """With PyTorch loaded a collection takes a tenth of a second: not while the cart is armed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,95 @@
+"""What is to be trained: the record a run folder keeps of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot import provenance
+from cartpole_robot.configuration import record_from_table
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.run_folder import RUN_FILE, read_run
+from cartpole_robot.simulation.randomization import Randomization, randomization_from_dict
+from cartpole_robot.training.config import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialPolicy:
+    """The exported policy that a training begins with: where it came from, and its hash."""
+
+    path: str
+    policy_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """What is to be trained, and where its run folder is.
+
+    With a `randomization` every episode of training and of the selection has a cart drawn from it; the verdicts fall on
+    `cart` itself, and a further one on drawn carts. With an `init` it is that policy which goes on learning, on the
+    cart at the rig.
+    """
+
+    config: TrainingConfig
+    cart: CartParams
+    rig: str
+    seed: int
+    folder: Path
+    tensorboard: bool
+    randomization: Randomization | None = None
+    init: InitialPolicy | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record that `run.json` keeps and `job_from_folder` reads."""
+        return {
+            "kind": "training",
+            "rig": self.rig,
+            "seed": self.seed,
+            "tensorboard": self.tensorboard,
+            "config": dataclasses.asdict(self.config),
+            "cart": self.cart.as_dict(),
+            "cart_sources": dict(self.cart.sources),
+            "randomization": None if self.randomization is None else self.randomization.as_dict(),
+            "init": None if self.init is None else dataclasses.asdict(self.init),
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
+
+    folder: Path
+    summary: Mapping[str, Any] | None
+    checkpoint: Path | None
+
+
+def job_from_folder(folder: Path) -> TrainingJob:
+    """The training that `folder` is the run folder of. Raises `UsageError`."""
+    record = read_run(folder)
+    where = f"{folder / RUN_FILE}"
+    if record.get("kind") != "training":
+        raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
+    seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
+    if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
+        raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
+    try:
+        cart = cart_from_dict(record["cart"], where=f"{where}: cart")
+        ranges, init = record.get("randomization"), record.get("init")
+        return TrainingJob(
+            config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
+            cart=cart,
+            rig=rig,
+            seed=seed,
+            folder=folder,
+            tensorboard=tensorboard,
+            randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
+            init=init and record_from_table(InitialPolicy, init, where=f"{where}: init"),
+        )
+    except KeyError as error:
+        raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
