@@ -2,7 +2,7 @@
 
 python -m benchmarks.deployment_loop RUN [--duration-s 60] [--rates-hz 500 1000]
 
-First the regulator at each rate, on `diy_arduino` with that control rate: on a machine that has nothing else to do, then
+First the regulator at each rate, on `diy_arduino` with that control rate: on a machine with nothing else to do, then
 with a busy process on the loop's own processor. Then the policy of RUN at 50 Hz, once by `deploy` and once by a plain
 loop: Stable-Baselines3's predict, then `time.sleep` for the rest of the period, nothing else. Told are percentiles of
 lateness and of the way from sensor to command, in us, and the control ticks that no command had reached in time.

@@ -34,7 +34,7 @@ class ArrivalClock:
         self._cart_s = cart_s = self._cart_s + ((time_us - self._last_us) & 0xFFFF_FFFF) * _MICROSECOND
         self._last_us = time_us
         way_s = host_s - cart_s
-        if way_s < self._best_s:
+        if way_s - self._best_s < self._rate * (cart_s - self._best_at_s):
             self._best_s, self._best_at_s = way_s, cart_s
         if cart_s >= self._bucket_end_s:
             self._end_bucket(cart_s, way_s)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cartpole_robot.campaign.bench import quickly_homing
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.export import bundle_of
+from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams

@@ -15,7 +15,7 @@ from cartpole_robot.firmware_limits import encoders_and_settings
 from cartpole_robot.onboard import on_board_image, on_board_policy
 from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
-from firmware_bridge.emulator import CLOCK_HZ
+from firmware_bridge.build import CLOCK_HZ
 from firmware_bridge.link import CartSays
 
 ON_BOARD = "onboard"

@@ -28,6 +28,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recorder import Recorder, check_is_free
+from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.run_folder import write_json
@@ -184,7 +185,8 @@ class _Run:
                 with view:
                     rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
-                    rig.disarm()
+                    with contextlib.suppress(RigError):
+                        rig.disarm()
                 resident_mb = _resident_mb()
         except BaseException:
             recorder.discard()

@@ -131,7 +131,7 @@ class FirmwareRig:
             self._hand.let_go_at(self._arm())
             state = self._next_state()
         except BridgeError as error:
-            self.disarm()
+            self._disarm()
             raise RigError(str(error)) from None
         self._hand.let_go()
         self._first_tick = state["tick"]
@@ -151,7 +151,7 @@ class FirmwareRig:
 
     def _fail(self, error: BridgeError) -> NoReturn:
         self._is_running = False
-        self.disarm()
+        self._disarm()
         raise RigError(str(error)) from None
 
     def step(self, duty: float) -> Measurement:
@@ -198,7 +198,7 @@ class FirmwareRig:
         if not self._is_closed:
             self._is_closed = True
             self._is_running = False
-            self.disarm()
+            self._disarm()
             self._link.close()
 
     def _configure(self) -> None:
@@ -318,7 +318,7 @@ class FirmwareRig:
         place_mm = state["cart_counts"] * self._m_per_count * 1000.0
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
 
-    def disarm(self) -> None:
+    def _disarm(self) -> None:
         """Motor off, if anybody still listens; if nobody does, the firmware's timeout has done it."""
         with contextlib.suppress(BridgeError):
             self._link.mode("DISARM")

@@ -121,8 +121,8 @@ run._Run.run = spied
 import cartpole_robot.recorder as recorder
 recorder.seal_journal = sealed
 from pathlib import Path
-run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart)!r}, rig="serial:" + sys.argv[1], duration_s=1.0,
-    record=Path({str(tmp_path / "r.parquet")!r}), is_viewed=False))
+run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart)!r}, rig="serial:" + sys.argv[1],
+    duration_s=1.0, record=Path({str(tmp_path / "r.parquet")!r}), is_viewed=False))
 """
     with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as port:
         done = subprocess.run(
@@ -142,7 +142,7 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
     slow.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.01"))
     for words, told in (
         ((policy, "--rig", "serial:/dev/ttyNONE"), "moves a real cart; keep clear of it and add --arm"),
-        ((policy, "--cart", slow), "control_period_s is 0.02, the cart 'diy_arduino' has 0.01"),
+        ((policy, "--cart", slow), "control_period_s is 0.02, the cart 'slow' has 0.01"),
         ((policy, "--cart", "diy_arduino", "--record", tmp_path / "there.parquet"), "no recording is overwritten"),
         ((policy, "--cart", "diy_arduino", "--rig", "sim"), "use --rig virtual, avr or serial:PORT"),
         ((tmp_path / "none.npz",), "no such policy"),
