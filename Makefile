@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip seeds benchmarks campaign mutants pictures clean
+.PHONY: help setup demo test check pytest display chip seeds benchmarks deployment campaign mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -86,6 +86,13 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.training_against_zoo
+
+deployment: $(STAMP) ## inference and the real-time loop against their peers, and learning on a changed cart
+	@if [ ! -e runs/campaign-policy/policy.npz ]; then \
+		$(BIN)/cartpole-robot train --cart diy_arduino --out runs/campaign-policy; fi
+	$(BIN)/python -m benchmarks.inference runs/campaign-policy
+	$(BIN)/python -m benchmarks.deployment_loop runs/campaign-policy
+	$(BIN)/python -m benchmarks.learning_on_cart
 
 mutants: $(STAMP) ## every mutant of the safety core, a million frames against the firmware
 	$(BIN)/python -m tests.firmware.mutate_safety

@@ -1,4 +1,4 @@
-"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording.
+"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording, latencies.
 
 python -m benchmarks.readme_pictures
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.deployment.latency_report import draw_latency
+from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import load_policy
@@ -53,6 +55,11 @@ def main() -> None:
             shutil.copyfile(folder / "learning_curve.png", DOCS / f"learning_curve_{name}.png")
         folder = train("recommended", load_cart("diy_arduino"), Path(temporary, "diy_arduino"))
         draw_recording(record(folder, Path(temporary, "rollout.parquet")), DOCS / "recording_diy_arduino.png")
+        request = DeployRequest(policy=folder, record=Path(temporary, "deployed.parquet"), is_viewed=False)
+        done = deploy(request)
+        print(done.report.text())
+        title = f"diy_arduino behind a pseudo-terminal, {done.times.turns} turns of 20 ms"
+        draw_latency(done.times, DOCS / "deploy_latency.png", title)
         act = load_policy(Path(temporary, "recommended", "policy.npz")).action_function()
         with balancing_env(cart, "sim", 500) as env:
             save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)

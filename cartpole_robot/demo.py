@@ -7,12 +7,15 @@ from pathlib import Path
 
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.deployment.latency_report import draw_latency
+from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy import load_policy
+from cartpole_robot.recording import read_recording
 from cartpole_robot.recording_plot import draw_recording
 from cartpole_robot.recording_summary import recording_summary, recording_text
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.runtime import RolloutEnd
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
@@ -49,17 +52,22 @@ def demo(out: Path | None) -> int:
             print(f"  {fault}")
         save_animation(act, env, cart, folder / "balancing.gif", duration_s=10.0, seed=VERDICT_SEED)
 
-    print("3. Ten seconds of it, recorded.")
-    request = RolloutRequest(
-        policy=folder,
-        rig="virtual",
-        cart=None,
-        backend="c",
-        seed=VERDICT_SEED,
-        duration_s=10.0,
-        out=folder / "virtual.parquet",
+    print(
+        "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven as a real one is, and recorded."
     )
-    recording = record_rollout(request)
+    done = deploy(
+        DeployRequest(
+            policy=folder,
+            rig="virtual",
+            seed=VERDICT_SEED,
+            duration_s=10.0,
+            record=folder / "virtual.parquet",
+            is_viewed=False,
+        )
+    )
+    print(done.report.text())
+    draw_latency(done.times, folder / "virtual.latency.png", f"{cart.name}, {done.times.turns} turns")
+    recording = read_recording(done.recording)
     draw_recording(recording, folder / "virtual.png")
     print(recording_text(recording_summary(recording)))
 
@@ -68,8 +76,9 @@ def demo(out: Path | None) -> int:
         ("learning_curve.png", "turns survived while training"),
         ("balancing.gif", "the policy at work on the virtual cart"),
         ("virtual.parquet", "its recording; virtual.png shows it, pandas.read_parquet opens it"),
+        ("virtual.latency.png", "how punctual it was; virtual.latency.json has the figures"),
         ("policy.npz", "the policy bundle; policy.onnx and policy_weights.h hold the same"),
         ("summary.json", "every figure of the training"),
     ):
         print(f"  {name:<20} {what}")
-    return 0 if survived == EPISODES else 1
+    return 0 if survived == EPISODES and done.rollout.end is RolloutEnd.DURATION else 1

@@ -32,7 +32,7 @@ def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
     It runs on the processor `cpu`, by default the last one there is: the first ones have the most interrupts.
 
     Garbage is not collected and what is there is frozen, other Python threads give way within 20 us, memory stays in
-    RAM, timers are exact, and this thread runs before all ordinary ones.
+    RAM, timers are exact, no processor sleeps deeply, and this thread runs before all ordinary ones.
     """
     settings: list[Setting] = []
     with ExitStack() as stack:
@@ -41,6 +41,7 @@ def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
             ("other threads give way", _switch_quickly),
             ("memory locked", _lock_memory),
             ("timer slack 1 ns", _sharpen_timers),
+            ("processors kept awake", _stay_awake),
             ("SCHED_FIFO", _run_first),
             ("a processor of its own", lambda: _pin(cpu)),
         ):
@@ -95,6 +96,17 @@ def _sharpen_timers() -> Callable[[], object]:
     _check(before)
     _check(libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0))
     return lambda: libc.prctl(_PR_SET_TIMERSLACK, before, 0, 0, 0)
+
+
+def _stay_awake() -> Callable[[], object]:
+    """No processor sleeps so deeply that waking takes time: as long as this file is open, the kernel heeds it."""
+    file = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
+    try:
+        os.write(file, bytes(4))  # at most 0 us
+    except OSError:
+        os.close(file)
+        raise
+    return lambda: os.close(file)
 
 
 def _run_first() -> Callable[[], object]:

@@ -22,6 +22,7 @@ class ArrivalClock:
         self._cart_s = 0.0
         self._offset_s = self._rate = 0.0
         self._bucket_end_s = _BUCKET_S
+        self._is_rough = True
         self._best_s, self._best_at_s = 0.0, 0.0
         self._quickest: deque[tuple[float, float]] = deque(maxlen=_BUCKETS)
 
@@ -53,6 +54,10 @@ class ArrivalClock:
         self._quickest.append((self._best_at_s, self._best_s))
         self._bucket_end_s = cart_s + _BUCKET_S
         self._best_s, self._best_at_s = way_s, cart_s
+        if self._is_rough and len(self._quickest) == 2 * _LEAST_BUCKETS:
+            self._is_rough = False
+            for _ in range(_LEAST_BUCKETS):  # chosen before the rate was known
+                self._quickest.popleft()
         count = len(self._quickest)
         if count >= _LEAST_BUCKETS:
             mean_at_s = sum(at for at, _ in self._quickest) / count

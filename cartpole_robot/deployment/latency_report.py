@@ -24,12 +24,14 @@ MEANINGS = {
 class LatencyReport:
     """Percentiles of each latency in us, by name, and what else there is to know of the run's timing.
 
-    `missed` counts control ticks that no new command had reached, by the cart's own count. `line_us` is half of the
+    `missed` counts control ticks that no new command had reached, by the cart's own count; `skipped` the measurements
+    that were never answered, because a newer one was there already. `line_us` is half of the
     best round trip: what a measurement was on its way before it could be there at the earliest.
     """
 
     turns: int
     missed: int
+    skipped: int
     control_period_us: float
     line_us: float
     figures: dict[str, dict[str, float]]
@@ -52,7 +54,7 @@ class LatencyReport:
         on = [name for name, state in self.settings.items() if state == "on"]
         off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
         told = [
-            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time",
+            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time, {self.skipped} skipped",
             f"  on the line before that: {self.line_us:.0f} us at least",
             f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
             f"  started in {self.startup_s:.2f} s, {self.resident_mb:.0f} MB resident",

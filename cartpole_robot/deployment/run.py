@@ -203,6 +203,7 @@ class _Run:
         report = LatencyReport(
             turns=times.turns,
             missed=missed,
+            skipped=max(0, first.tick - rollout.turns),
             control_period_us=round(1e6 * self._period_s, 3),
             line_us=round(1e6 * fit.delay_s, 1) if fit is not None else 0.0,
             figures=figures_of(times) if times.turns else {},

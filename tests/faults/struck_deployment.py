@@ -1,8 +1,8 @@
-"""A deployment on a virtual cart that somebody harms while it balances, and the replay of what it leaves.
+"""Deployments on a virtual cart that somebody harms while it balances, and the replay of what each leaves.
 
-    python -m tests.faults.struck_deployment FAULT virtual|avr POLICY FOLDER
+    python -m tests.faults.struck_deployment virtual|avr POLICY FOLDER FAULT...
 
-prints one JSON object. The cart stands behind a pseudo-terminal in a process of its own, as a real one would.
+prints one JSON object, by fault. The cart stands behind a pseudo-terminal in a process of its own, as a real one would.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.simulation.line import Line, LineFaults
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.emulator import EmulatedChip
 
 STRIKE_MS = 1200  # armed
 
@@ -102,47 +103,69 @@ STRIKES: dict[str, Callable[[VirtualCart], None]] = {
 }
 
 
-def _serve(connection: Connection, cart: CartParams, fault: str, rig: str) -> None:
+def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
+    """The cart's process: each fault that it is sent strikes once, in the next run; before it all is mended."""
     with open_board(rig) as board, PtyCart(cart, board=board) as served:
         assert served.person is not None
-        person, armed_ms = served.person, 0
+        person, whole, fault, armed_ms = served.person, served.cart.board, None, 0
 
         def strike(virtual: VirtualCart) -> None:
-            nonlocal armed_ms
-            armed_ms += person.sees_armed
-            if armed_ms == STRIKE_MS:
-                armed_ms += 1  # once
+            nonlocal armed_ms, fault
+            armed_ms = armed_ms + 1 if person.sees_armed else 0
+            if fault is not None and armed_ms == STRIKE_MS:
                 STRIKES[fault](virtual)
+                fault = None
+
+        def is_over() -> bool:
+            nonlocal fault
+            if not connection.poll():
+                return False
+            try:
+                fault = connection.recv()
+            except EOFError:
+                return True
+            virtual = served.cart
+            virtual.board, virtual.line = whole, None
+            virtual.inputs_set, virtual.is_estop_pressed, virtual.supply_mv = 0, False, virtual.nominal_mv
+            if isinstance(whole, EmulatedChip):
+                whole.wire()
+            connection.send("mended")
+            return False
 
         connection.send(served.path)
-        served.serve(until=connection.poll, on_tick=strike)
+        served.serve(until=is_over, on_tick=strike)
 
 
-def struck(fault: str, rig: str, policy: Path, folder: Path) -> dict[str, Any]:
-    """What the deployment told and left, and what the replay of it came to."""
+def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str, Any]:
+    """By each fault what the deployment told and left, and what the replay of it came to."""
     cart = quickly_homing(load_cart("diy_arduino"))
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, cart, fault, rig), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, cart, rig), daemon=True)
     process.start()
     theirs.close()
     port = ours.recv()
-    request = DeployRequest(
-        policy=policy,
-        cart="diy_arduino",
-        rig=f"serial:{port}",
-        duration_s=20.0,
-        record=folder / "r.parquet",
-        is_viewed=False,
-    )
-    with contextlib.redirect_stderr(io.StringIO()):
-        done = deploy(request)
+    outcomes = {}
+    for fault in faults:
+        ours.send(fault)
+        ours.recv()
+        request = DeployRequest(
+            policy=policy,
+            cart="diy_arduino",
+            rig=f"serial:{port}",
+            duration_s=20.0,
+            record=folder / f"{fault}.parquet",
+            is_viewed=False,
+        )
+        with contextlib.redirect_stderr(io.StringIO()):
+            done = deploy(request)
+        found: dict[str, Any] = {"fault": done.fault, "turns": done.rollout.turns, "reason": done.rollout.reason}
+        if done.black_box is not None:
+            found["replayed"] = dataclasses.asdict(replay(load_black_box(done.black_box), "virtual"))
+        outcomes[fault] = found
     ours.close()
     process.join(5.0)
-    found: dict[str, Any] = {"fault": done.fault, "turns": done.rollout.turns, "reason": done.rollout.reason}
-    if done.black_box is not None:
-        found["replayed"] = dataclasses.asdict(replay(load_black_box(done.black_box), "virtual"))
-    return found
+    return outcomes
 
 
 if __name__ == "__main__":
-    print(json.dumps(struck(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))
+    print(json.dumps(struck(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])))
