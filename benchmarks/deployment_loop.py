@@ -24,6 +24,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.controllers import LQR
@@ -31,6 +33,7 @@ from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.latency import TurnTimes
+from cartpole_robot.realtime import punctual
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rigs.served_cart import served_cart
 from cartpole_robot.runtime import start_rollout
@@ -90,6 +93,7 @@ def deployed(policy: Path, cart: Path | None, duration_s: float, folder: Path, n
         "turns": done.rollout.turns,
         "end": done.rollout.end.value,
         "missed": done.report.missed,
+        "skipped": done.report.skipped,
         **done.report.figures,
     }
 
@@ -129,6 +133,18 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     }
 
 
+def bare_timer(rate_hz: int, duration_s: float) -> dict[str, float]:
+    """How late a loop wakes up that does nothing but sleep until its next turn, in us: the machine itself."""
+    late, next_s = [], time.monotonic()
+    with punctual():
+        for _ in range(round(rate_hz * duration_s)):
+            next_s += 1.0 / rate_hz
+            time.sleep(max(0.0, next_s - time.monotonic()))
+            late.append(1e6 * (time.monotonic() - next_s))
+    found = {f"p{p:g}": float(np.percentile(late, p)) for p in (50.0, 99.0, 99.9)}
+    return {**found, "max": max(late)}
+
+
 def row(name: str, found: dict[str, Any]) -> str:
     """One line of the table."""
     cells = "".join(
@@ -136,7 +152,8 @@ def row(name: str, found: dict[str, Any]) -> str:
         for kind in ("loop_lateness", "sensor_to_command")
         for key in ("p50", "p99", "p99.9", "max")
     )
-    return f"  {name:<34}{cells}{found['missed']:>8}  {found['turns']} turns, {found['end']}"
+    skipped = found.get("skipped", 0)
+    return f"  {name:<34}{cells}{found['missed']:>8}  {found['turns']} turns, {skipped} skipped, {found['end']}"
 
 
 def main() -> int:
@@ -158,6 +175,8 @@ def main() -> int:
         found[name] = result
         print(row(name, result), flush=True)
 
+    bare = bare_timer(arguments.rates_hz[0], min(20.0, arguments.duration_s))
+    print(f"  {'nothing but a timer':<34}" + "".join(f"{value:>9.0f}" for value in bare.values()))
     with tempfile.TemporaryDirectory(prefix="deployment-loop-") as name:
         folder = Path(name)
         for rate_hz in arguments.rates_hz:
@@ -177,7 +196,7 @@ def main() -> int:
         == "duration",
     }
     if arguments.json:
-        print(json.dumps({"runs": found, "holds": holds, "load": machine_line()}, indent=2))
+        print(json.dumps({"timer": bare, "runs": found, "holds": holds, "load": machine_line()}, indent=2))
     for what, is_so in holds.items():
         print(f"  {'ok  ' if is_so else 'FAIL'} {arguments.rates_hz[0]} Hz: {what}")
     print(machine_line())

@@ -54,7 +54,8 @@ class LatencyReport:
         on = [name for name, state in self.settings.items() if state == "on"]
         off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
         told = [
-            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time, {self.skipped} skipped",
+            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time, "
+            f"{self.skipped} skipped",
             f"  on the line before that: {self.line_us:.0f} us at least",
             f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
             f"  started in {self.startup_s:.2f} s, {self.resident_mb:.0f} MB resident",
