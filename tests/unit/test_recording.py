@@ -109,7 +109,7 @@ def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     kept = journal_of(path).read_bytes()
     path.unlink()
     assert len(read_recording(path).rows) == 1
-    assert kept.startswith(b"cartpole-robot journal 1")
+    assert kept.startswith(b"cartpole-robot journal 2")
 
 
 def test_picture_never_takes_the_place_of_its_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
@@ -225,7 +225,7 @@ def journal_bytes(tmp_path: Path, rows: int) -> bytes:
         recorder.append(measured(tick), 0.1 * tick, 0.2, 1.0, 0)
     kept = journal_of(path)
     for _ in range(200):
-        if kept.stat().st_size > 96 * rows and len(read_recording(path).rows) == rows:
+        if kept.stat().st_size > 100 * rows and len(read_recording(path).rows) == rows:
             break
         recorder._wake.wait(0.02)
     content = kept.read_bytes()
@@ -235,7 +235,7 @@ def journal_bytes(tmp_path: Path, rows: int) -> bytes:
 
 def test_journal_cut_off_anywhere_gives_its_whole_rows_or_one_clear_error(tmp_path: Path) -> None:
     content = journal_bytes(tmp_path, 5)
-    header = len(content) - 5 * 96
+    header = len(content) - 5 * 100
     for length in [*range(0, header, 97), *range(header, len(content) + 1, 7), len(content)]:
         cut = tmp_path / f"cut{length}.parquet"
         journal_of(cut).write_bytes(content[:length])
@@ -245,7 +245,7 @@ def test_journal_cut_off_anywhere_gives_its_whole_rows_or_one_clear_error(tmp_pa
             assert journal_of(cut).read_bytes() == content[:length]  # nothing lost, nothing written
         else:
             recording = read_recording(cut)
-            whole, torn = divmod(length - header, 96)
+            whole, torn = divmod(length - header, 100)
             assert recording.rows["tick"].tolist() == list(range(whole))
             assert recording.rows_damaged == (torn > 0)
             assert read_recording(cut).rows_damaged == (torn > 0)  # as Parquet
@@ -253,7 +253,7 @@ def test_journal_cut_off_anywhere_gives_its_whole_rows_or_one_clear_error(tmp_pa
 
 def test_altered_row_is_left_out_and_counted(tmp_path: Path) -> None:
     content = bytearray(journal_bytes(tmp_path, 5))
-    content[-2 * 96 + 30] ^= 0x10
+    content[-2 * 100 + 30] ^= 0x10
     journal_of(tmp_path / "r.parquet").write_bytes(content)
     recording = read_recording(tmp_path / "r.parquet")
     assert recording.rows["tick"].tolist() == [0, 1, 2, 4]
@@ -262,15 +262,15 @@ def test_altered_row_is_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_other_format_versions_are_named(tmp_path: Path) -> None:
     content = journal_bytes(tmp_path, 3)
-    journal_of(tmp_path / "new.parquet").write_bytes(content.replace(b"journal 1\n", b"journal 7\n", 1))
-    with pytest.raises(UsageError, match="has recording format 7, this version reads 1"):
+    journal_of(tmp_path / "new.parquet").write_bytes(content.replace(b"journal 2\n", b"journal 7\n", 1))
+    with pytest.raises(UsageError, match="has recording format 7, this version reads 2"):
         read_recording(tmp_path / "new.parquet")
     recording = recorded(tmp_path / "r.parquet", turns=3)
     table = pyarrow.parquet.read_table(recording.path)
-    told = json.dumps({**recording.metadata, "format": 2}).encode()
-    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": told}), tmp_path / "two.parquet")
-    with pytest.raises(UsageError, match="has recording format 2, this version reads 1"):
-        read_recording(tmp_path / "two.parquet")
+    told = json.dumps({**recording.metadata, "format": 3}).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": told}), tmp_path / "three.parquet")
+    with pytest.raises(UsageError, match="has recording format 3, this version reads 2"):
+        read_recording(tmp_path / "three.parquet")
 
 
 def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
