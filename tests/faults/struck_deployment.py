@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +33,7 @@ from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.emulator import EmulatedChip
 
 STRIKE_MS = 1200  # armed
+HANG_S = 1.0
 
 
 def _press(cart: VirtualCart) -> None:
@@ -129,6 +131,7 @@ def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
             virtual.inputs_set, virtual.is_estop_pressed, virtual.supply_mv = 0, False, virtual.nominal_mv
             if isinstance(whole, EmulatedChip):
                 whole.wire()
+            virtual.hang()
             connection.send("mended")
             return False
 
@@ -148,6 +151,7 @@ def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str,
     for fault in faults:
         ours.send(fault)
         ours.recv()
+        time.sleep(HANG_S)  # a pole that still swings fails the homing
         request = DeployRequest(
             policy=policy,
             cart="diy_arduino",

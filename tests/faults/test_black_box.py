@@ -47,7 +47,7 @@ EXPECTED = [
 
 @pytest.fixture(scope="module")
 def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """All of them, on four carts side by side: they live in real time and mostly wait."""
+    """All of them, on six carts side by side: they live in real time and mostly wait."""
     folder = tmp_path_factory.mktemp("boxes")
     policy = folder / "policy.npz"
     regulating_policy(load_cart("diy_arduino")).save(policy)
@@ -70,7 +70,10 @@ def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict
     virtual = [each[0] for each in EXPECTED if each[1] == "virtual"]
     chip = [each[0] for each in EXPECTED if each[1] == "avr"]
     each_its_chip = [("avr", [fault]) for fault in chip]
-    groups = [[("virtual", virtual[:7])], [("virtual", virtual[7:])], each_its_chip[:3], each_its_chip[3:]]
+    groups = [
+        *([("virtual", faults)] for faults in (virtual[:5], virtual[5:9], virtual[9:])),
+        *(each_its_chip[k : k + 2] for k in range(0, len(chip), 2)),
+    ]
     with ThreadPoolExecutor(len(groups)) as pool:
         done = pool.map(lambda group: [run(one) for one in group], groups)
         return {fault: found for outcomes in done for each in outcomes for fault, found in each.items()}
