@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import command
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.controllers import LQR
@@ -102,20 +102,6 @@ def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: fl
         if failed > beyond:
             return path
     sys.exit(f"the policy survives whatever is done to the cart, up to {MOST_STEPS} steps")
-
-
-def command(*words: object) -> dict[str, Any]:
-    """What `cartpole-robot` prints as JSON for those words; ends the benchmark where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cartpole_robot", *map(str, words), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"cartpole-robot {' '.join(map(str, words))} failed: {done.stderr.strip().splitlines()[-1]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 def main() -> None:

@@ -9,9 +9,6 @@ wall time.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.command_line import command
 from benchmarks.machine_load import machine_line
 from cartpole_robot.controllers import LQR
 from cartpole_robot.judging import JudgingRequest, judge
@@ -30,17 +28,9 @@ SUCCESS_TURNS = 475.0
 
 def train_one(preset: str, cart: str, seed: int, *, folder: Path) -> dict[str, Any]:
     """The summary of one training, with its wall time in `wall_s`."""
-    options = ("--preset", preset, "--cart", cart, "--seed", str(seed), "--json")
+    options = ("--preset", preset, "--cart", cart, "--seed", seed, "--out", folder / f"seed{seed}")
     begin = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "cartpole_robot", "train", *options, "--out", str(folder / f"seed{seed}")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"seed {seed} failed:\n{done.stderr}")
-    summary: dict[str, Any] = json.loads(done.stdout)
+    summary = command("train", *options)
     return {**summary, "wall_s": time.monotonic() - begin}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +19,13 @@ from cartpole_robot.firmware_commands import add_firmware_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
-from cartpole_robot.verbs import add_verb
+from cartpole_robot.verbs import add_verb, count, count_from_zero, positive
 from firmware_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from cartpole_robot.training.job import TrainingOutcome
 
 DONE, FAILED, USAGE = 0, 1, 2
-_LONGEST_S = 3.2e7  # a year
 _RIGS = ", ".join(RIG_NAMES)
 _BACKENDS = ("c", "int16", "numpy")
 _EPISODES_ON_CART = 100  # at most, where the preset names no number
@@ -287,10 +285,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a name (cartpole-robot carts lists them) or a .toml file (default: gym; with --init the policy's own)",
     )
     train.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"where to train: {_RIGS} (default: sim)")
-    train.add_argument("--seed", type=_count_from_zero, metavar="N", help="seed of everything random (default: 0)")
-    train.add_argument("--steps", type=_count, metavar="N", help="training turns (default: the preset's)")
+    train.add_argument("--seed", type=count_from_zero, metavar="N", help="seed of everything random (default: 0)")
+    train.add_argument("--steps", type=count, metavar="N", help="training turns (default: the preset's)")
     train.add_argument(
-        "--episodes", type=_count, metavar="N", help="most episodes (default: the preset's); with --init all that count"
+        "--episodes", type=count, metavar="N", help="most episodes (default: the preset's); with --init all that count"
     )
     train.add_argument(
         "--init",
@@ -331,9 +329,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
     evaluate.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
-    evaluate.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes (default: 100)")
-    evaluate.add_argument("--turns", type=_count, default=500, metavar="N", help="longest episode (default: 500)")
-    evaluate.add_argument("--first-seed", type=_count_from_zero, metavar="N", help="seed of the first episode")
+    evaluate.add_argument("--episodes", type=count, default=100, metavar="N", help="episodes (default: 100)")
+    evaluate.add_argument("--turns", type=count, default=500, metavar="N", help="longest episode (default: 500)")
+    evaluate.add_argument("--first-seed", type=count_from_zero, metavar="N", help="seed of the first episode")
     evaluate.add_argument(
         "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
     )
@@ -353,9 +351,9 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--cart", metavar="NAME|FILE", help="on which cart (default: the one it was trained on)")
     record.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write; must not exist")
     record.add_argument(
-        "--duration-s", type=_positive, default=10.0, metavar="S", help="longest duration, cart time (default: 10)"
+        "--duration-s", type=positive, default=10.0, metavar="S", help="longest duration, cart time (default: 10)"
     )
-    record.add_argument("--seed", type=_count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
+    record.add_argument("--seed", type=count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
     record.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
     record.add_argument("--randomize", type=Path, metavar="FILE", help="draw the cart from these ranges, by the seed")
     record.add_argument("--arm", action="store_true", help="allow it to move a real cart")
@@ -414,36 +412,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    number = _count_from_zero(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("expected a whole number of at least 1, got 0")
-    return number
-
-
 def _rig(text: str) -> str:
     try:
         check_rig_name(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 < number <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"expected a number greater than 0 and at most {_LONGEST_S:g}, got {text!r}")
-    return number
-
-
-def _count_from_zero(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return number

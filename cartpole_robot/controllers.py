@@ -48,12 +48,14 @@ class PolicyController:
 class Chosen:
     """A controller, the cart it is for, and what results say of it.
 
-    `record` has "policy", "policy_hash" and "backend"; `note` tells where the cart is not the one of the training.
+    `bundle` is the policy's, None for a regulator. `record` has "policy", "policy_hash" and "backend"; `note` tells
+    where the cart is not the one of the training.
     """
 
     controller: Controller
     cart: CartParams
     record: Mapping[str, Any]
+    bundle: PolicyBundle | None = None
     note: str | None = None
 
 
@@ -79,6 +81,7 @@ def choose_controller(policy: Path, cart: str | None, backend: str) -> Chosen:
         controller=PolicyController(bundle.action_function(Backend(backend)), chosen.action_duties),
         cart=chosen,
         record={"policy": str(path), "policy_hash": bundle.policy_hash(), "backend": backend},
+        bundle=bundle,
         note=note,
     )
 

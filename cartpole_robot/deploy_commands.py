@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.errors import RunError
+from cartpole_robot.latency import TurnTimes
 from cartpole_robot.rigs.open_rig import SERIAL, check_may_move
-from cartpole_robot.verbs import Verbs, add_verb
-
-_LONGEST_S = 3.2e7  # a year
+from cartpole_robot.verbs import Verbs, add_verb, count_from_zero, positive
 
 
 def add_deploy_verbs(verbs: Verbs) -> None:
@@ -30,13 +29,15 @@ def add_deploy_verbs(verbs: Verbs) -> None:
         help="virtual (default), avr or avr:ELF: a simulated cart on a pseudo-terminal; serial:PORT: a real one",
     )
     deploy.add_argument("--cart", metavar="NAME|FILE", help="which cart (default: the one it was trained on)")
-    deploy.add_argument("--duration-s", type=_seconds, default=60.0, metavar="S", help="longest duration (default: 60)")
+    deploy.add_argument("--duration-s", type=positive, default=60.0, metavar="S", help="longest duration (default: 60)")
     deploy.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     deploy.add_argument(
         "--record", type=Path, metavar="FILE", help="recording to write (default: a new folder in runs)"
     )
     deploy.add_argument("--backend", default="c", choices=("c", "int16", "numpy"), help="who computes (default: c)")
-    deploy.add_argument("--seed", type=int, default=0, metavar="N", help="seed of a simulated start (default: 0)")
+    deploy.add_argument(
+        "--seed", type=count_from_zero, default=0, metavar="N", help="seed of a simulated start (default: 0)"
+    )
     deploy.add_argument(
         "--late",
         default="hold",
@@ -71,13 +72,6 @@ def add_deploy_verbs(verbs: Verbs) -> None:
     replay.add_argument("--rig", default="virtual", metavar="RIG", help="virtual (default), avr or avr:ELF")
     replay.add_argument("--json", action="store_true", help="print the result as JSON")
     replay.set_defaults(run=_replay, extra="sim")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text}, expected a positive number of seconds, at most {_LONGEST_S:g}")
-    return value
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
@@ -124,12 +118,10 @@ def _deploy(arguments: argparse.Namespace) -> int:
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
 
 
-def _draw(times: object, recording: Path) -> str | None:
+def _draw(times: TurnTimes, recording: Path) -> str | None:
     """The histograms' file; None where matplotlib is not installed, or there is nothing to draw."""
     from cartpole_robot.deployment.latency_report import draw_latency
-    from cartpole_robot.latency import TurnTimes
 
-    assert isinstance(times, TurnTimes)
     path = recording.with_name(f"{recording.stem}.latency.png")
     if times.turns == 0:
         return None

@@ -6,7 +6,35 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Any, Self
+
+
+class StopWish:
+    """SIGINT (Ctrl-C) and SIGTERM, as a wish that somebody looks at when it suits.
+
+    The second one, or one while nothing can be lost (`at_once`), is a KeyboardInterrupt. A context manager: the
+    handlers stand only inside it, and only in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.was_asked = False
+        self.at_once = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.was_asked or self.at_once:
+            raise KeyboardInterrupt
+        self.was_asked = True
 
 
 @contextmanager

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cartpole_robot import provenance
 from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RunError
 from cartpole_robot.interrupts import stopped_by_signals
-from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Recording, read_recording
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.runtime import RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
 
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
@@ -50,9 +46,11 @@ def record_rollout(request: RolloutRequest) -> Recording:
     rig = open_rig(request.rig, chosen.cart, randomization)
     bar = progress_bar(max_turns, "recording", " turns", quiet=True)
     try:
-        known = _metadata(request, chosen, randomization)  # asks git, for longer than an armed cart waits
+        # Before it is armed: asking git takes longer than an armed cart waits.
+        known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
+        known["randomization"] = None if randomization is None else randomization.as_dict()
         first = start_rollout(rig, request.seed)
-        with Recorder(request.out, {**known, **_driven(rig.episode_cart)}) as recorder:
+        with Recorder(request.out, {**known, **driven_metadata(rig.episode_cart)}) as recorder:
             with stopped_by_signals():
                 rollout = run_rollout(
                     rig, chosen.controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
@@ -78,22 +76,3 @@ def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | N
     from cartpole_robot.simulation.randomization import load_randomization
 
     return load_randomization(request.randomization, chosen.cart)
-
-
-def _metadata(request: RolloutRequest, chosen: Chosen, randomization: Randomization | None) -> Mapping[str, Any]:
-    return {
-        "rig": request.rig,
-        "randomization": None if randomization is None else randomization.as_dict(),
-        "controller": dict(chosen.record),
-        "note": chosen.note,
-        "seed": request.seed,
-        "duration_s": request.duration_s,
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
-
-
-def _driven(cart: CartParams) -> Mapping[str, Any]:
-    return {"cart": cart.as_dict(), "cart_sources": dict(cart.sources)}

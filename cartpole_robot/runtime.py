@@ -11,14 +11,16 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot import task
-from cartpole_robot.controllers import Controller
+from cartpole_robot import provenance, task
+from cartpole_robot.controllers import Chosen, Controller
 from cartpole_robot.latency import TurnTimes
+from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import Flag
 from cartpole_robot.rig import Rig, RigError
@@ -96,12 +98,37 @@ def run_rollout(
         return Rollout(turns=turns, end=RolloutEnd.STOPPED)
 
 
+def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> dict[str, Any]:
+    """What a recording says of where its rollout comes from, as plain JSON values; asks git, which takes a while."""
+    return {
+        "rig": rig,
+        "randomization": None,
+        "controller": dict(chosen.record),
+        "note": chosen.note,
+        "seed": seed,
+        "duration_s": duration_s,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+    }
+
+
+def driven_metadata(cart: CartParams) -> dict[str, Any]:
+    """What it says of the cart that was driven."""
+    return {"cart": cart.as_dict(), "cart_sources": dict(cart.sources)}
+
+
 class PacedRig(Rig, Protocol):
     """A rig that lives in real time: a command goes out when it is decided, a measurement comes when it comes."""
 
     @property
     def received_s(self) -> float:
         """When the newest measurement had come, on the monotonic clock."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the newest measurement is within the cart's limits and may be answered."""
 
     def command(self, duty: float) -> None:
         """Answer the newest measurement, and wait for nothing. Raises `RigError`, motor off."""
@@ -115,6 +142,7 @@ class Pilot(Protocol):
 
     flags: int
     shadow_duty: float
+    handovers: int  # between a policy and a regulator, so far
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty in [-1, 1] for an observation (4,), float32, SI units, which is written anew each turn."""
@@ -134,14 +162,14 @@ def run_paced(
     Between a measurement and its command there are the observation and the pilot, nothing else; what is noted is
     noted after it. No turn makes an object that lasts. Ctrl-C is an end like the others; the rig is the caller's.
     """
-    measurement, limits = first, rig.cart.limits
+    measurement = first
     numbers = array("f", (0.0, 0.0, 0.0, 0.0))
     observation = np.frombuffer(numbers, np.float32)
     clock, command, measure, decide = time.monotonic, rig.command, rig.measure, pilot.duty
     turns, reward = 0, 0.0
     try:
         while True:
-            has_fallen = task.is_terminated(measurement, limits)
+            has_fallen = not rig.is_running
             if has_fallen or turns == max_turns:
                 if recorder is not None:
                     flag = Flag.TERMINATED if has_fallen else Flag.TRUNCATED

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import gymnasium
@@ -15,8 +17,10 @@ import pytest
 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import ENV_ID
+from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
+from cartpole_robot.rigs.pty_cart import PtyCart
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -91,3 +95,39 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable
     done = command_line("train", "--seed", 0, "--out", folder, timeout_s=300.0)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`diy_arduino` that homes in a few seconds, as a file."""
+    text = (Path(__file__).parent.parent / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
+        "homing_duty = 0.25", "homing_duty = 0.5"
+    )
+    path = tmp_path_factory.mktemp("cart") / "quick.toml"
+    path.write_text(text)
+    assert load_cart(path).firmware != load_cart("diy_arduino").firmware
+    return path
+
+
+def quick_cart() -> CartParams:
+    """`diy_arduino` that homes in a few seconds, for tests in real time."""
+    return quickly_homing(load_cart("diy_arduino"))
+
+
+def serve(cart: CartParams, connection: Connection) -> None:
+    with PtyCart(cart) as served:
+        connection.send(served.path)
+        served.serve(until=connection.poll)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    """A virtual cart behind a pseudo-terminal, in a process of its own."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
+    process.start()
+    yield ours.recv()
+    ours.send("enough")
+    process.join(10.0)
+    assert process.exitcode == 0

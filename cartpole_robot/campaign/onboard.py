@@ -17,11 +17,12 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rig import RigError
 from firmware_bridge.build import CLOCK_HZ
 from firmware_bridge.link import CartSays
+from firmware_bridge.protocol import read_protocol
 
 ON_BOARD = "onboard"
 MOST_OWN_MS, MOST_WALL_MS = 3.5, 5.0
 LEAST_STACK_FREE = 300
-_ON_BOARD, _HOST_MAY_LEAVE = 4, 8  # enum arm_option
+_ON_BOARD, _HOST_MAY_LEAVE = (int(read_protocol().enums["arm_option"][name]) for name in ("ON_BOARD", "HOST_MAY_LEAVE"))
 _GOES_ON = in_short(None)
 _TIMED_TURNS = 50
 _THOUGHT_MS = 15  # after a STATE: nothing is left to think of

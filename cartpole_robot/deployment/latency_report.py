@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ class LatencyReport:
     """Percentiles of each latency in us, by name, and what else there is to know of the run's timing.
 
     `missed` counts control ticks that no new command had reached, by the cart's own count; `skipped` the measurements
-    that were never answered, because a newer one was there already. `line_us` is half of the
-    best round trip: what a measurement was on its way before it could be there at the earliest.
+    that were never answered, because a newer one was there already. `line_us` is half of the best round trip: what a
+    measurement was on its way before it could be there at the earliest.
     """
 
     turns: int
@@ -41,7 +42,7 @@ class LatencyReport:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return dataclasses.asdict(self)
 
     def text(self) -> str:
         """A table for a person."""

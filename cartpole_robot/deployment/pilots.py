@@ -27,7 +27,7 @@ _CALM_S = 0.5  # so long it must have been before it is handed back
 class Solo:
     """One controller, nobody beside it; implements `cartpole_robot.runtime.Pilot`."""
 
-    flags = 0
+    flags = handovers = 0
     shadow_duty = math.nan
 
     def __init__(self, controller: Controller) -> None:
@@ -38,7 +38,7 @@ class Solo:
 class Shadowed:
     """The regulator drives, and the policy is asked to no effect; implements `cartpole_robot.runtime.Pilot`."""
 
-    flags = 0
+    flags = handovers = 0
 
     def __init__(self, regulator: Controller, shadow: Controller) -> None:
         self.shadow_duty = math.nan
@@ -62,6 +62,7 @@ class Watched:
     """
 
     flags = int(Flag.ON_BOARD)
+    handovers = 0
     shadow_duty = math.nan
 
     def __init__(self, policy: PolicyImage, state: Callable[[], Mapping[str, int]]) -> None:

@@ -10,12 +10,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot import provenance
-from cartpole_robot.controllers import LQR, Chosen, choose_controller, open_policy
+from cartpole_robot.controllers import LQR, Chosen, choose_controller
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
@@ -24,15 +22,21 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
-from cartpole_robot.params import CartParams
-from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.run_folder import write_json
-from cartpole_robot.runtime import Pilot, Rollout, RolloutEnd, run_paced, start_rollout
+from cartpole_robot.runtime import (
+    Pilot,
+    Rollout,
+    RolloutEnd,
+    driven_metadata,
+    rollout_metadata,
+    run_paced,
+    start_rollout,
+)
 from firmware_bridge.errors import BridgeError
 
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
@@ -118,22 +122,26 @@ def deploy(request: DeployRequest) -> Deployment:
     """Run it, motor off at the end whatever happens. Raises `UsageError`, and `RigError` where it could not begin."""
     chosen = choose_controller(request.policy, request.cart, request.backend)
     path = request.record or _free_place()
-    for taken in (path, _box_of(path), latency_of(path)):
-        check_is_free(path) if taken == path else _check_is_new(taken)
-    bundle = open_policy(request.policy)[0] if request.is_on_board else None
-    pilot = None if bundle is not None else _pilot(request, chosen)
-    known = _metadata(request, chosen)  # asks git, for longer than an armed cart waits
+    if (request.has_fallback or request.is_shadow) and (chosen.bundle is None or chosen.bundle.lqr is None):
+        raise UsageError(
+            f"{chosen.record['policy']}: has no regulator, its cart has none; leave out --fallback and --shadow"
+        )
+    check_is_free(path)
+    for beside in (_box_of(path), latency_of(path)):
+        if beside.exists():
+            raise UsageError(f"{beside}: exists already, and nothing is overwritten; choose another --record")
+    known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
+    known["deployed"] = {
+        "late": request.late.value,
+        "fallback": request.has_fallback,
+        "shadow": request.is_shadow,
+        "on_board": request.is_on_board,
+    }
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(_port(request.rig, chosen.cart, bundle))
+        port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port)
         stack.callback(rig.close)
-        if bundle is not None:
-            from cartpole_robot.onboard import check_on_board, on_board_policy
-
-            check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request, port))
-            pilot = Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)
-        assert pilot is not None  # for the type checker
-        return _Run(request, chosen, rig, pilot, path, known).run()
+        return _Run(request, chosen, rig, _pilot(request, chosen, rig), path, known).run()
 
 
 class _Run:
@@ -162,9 +170,8 @@ class _Run:
         if self._request.is_on_board:
             board = int(option["ON_BOARD"]) | (int(option["HOST_MAY_LEAVE"]) if self._request.host_may_leave else 0)
         late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
-        trace = (
-            int(option["TRACE"]) if self._period_s > 0.0015 else 0
-        )  # more than the line holds beside a STATE each ms
+        # Beside a STATE each millisecond the line cannot hold it.
+        trace = int(option["TRACE"]) if self._period_s > 0.0015 else 0
         return late[self._request.late] | trace | board
 
     def run(self) -> Deployment:
@@ -174,8 +181,7 @@ class _Run:
         times = TurnTimes(max_turns + _SLACK_TURNS)
         startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
         self._begin_session = rig.link.session
-        metadata = {**self._known, "cart": cart.as_dict(), "cart_sources": dict(cart.sources)}
-        recorder = Recorder(self._path, metadata)
+        recorder = Recorder(self._path, {**self._known, **driven_metadata(cart)})
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
@@ -194,7 +200,7 @@ class _Run:
         missed = self._late_since(late_before, times)
         box = self._keep(fault, rollout.reason) if fault is not None else None
         rig.close()
-        handovers = getattr(self._pilot, "handovers", 0)
+        handovers = self._pilot.handovers
         outcome = {"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason, "handovers": handovers}
         recording = recorder.close(outcome)
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
@@ -282,74 +288,54 @@ def _box_of(recording: Path) -> Path:
     return recording.with_name(f"{recording.stem}.blackbox.npz")
 
 
-def _check_is_new(path: Path) -> None:
-    if path.exists():
-        raise UsageError(f"{path}: exists already, and nothing is overwritten; choose another --record")
-
-
 def _free_place() -> Path:
     folder = next(path for n in itertools.count(1) if not (path := Path("runs", f"deploy-{n}")).exists())
     return folder / "rollout.parquet"
 
 
 @contextlib.contextmanager
-def _port(rig: str, cart: CartParams, bundle: PolicyBundle | None) -> Iterator[str]:
-    """The serial port to open, where need be of a virtual cart that stands there meanwhile, `bundle` on its board."""
+def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
+    """The serial port to open, where need be of a virtual cart that stands there meanwhile, its board as asked for."""
+    rig, cart, policy = request.rig, chosen.cart, None
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
     from cartpole_robot.rigs.served_cart import served_cart
 
-    policy = None
-    if bundle is not None:
+    if request.is_on_board and chosen.bundle is not None:
         from cartpole_robot.onboard import on_board_image
         from cartpole_robot.policy_image import policy_image_bytes
 
-        policy = policy_image_bytes(bundle, cart)
         if rig == "avr":
-            rig = f"avr:{on_board_image(bundle, cart)}"
+            rig = f"avr:{on_board_image(chosen.bundle, cart)}"
+        elif rig == "virtual":
+            policy = policy_image_bytes(chosen.bundle, cart)
     with served_cart(rig, cart, policy) as port:
         yield port
 
 
-def _remedy(request: DeployRequest, port: str) -> str:
+def _remedy(request: DeployRequest) -> str:
     cart = "" if request.cart is None else f" --cart {request.cart}"
     if request.rig.startswith(SERIAL):
+        port = request.rig.removeprefix(SERIAL)
         return f"cartpole-robot firmware flash --port {port} --policy {request.policy}{cart}"
     return f"cartpole-robot firmware build --policy {request.policy}{cart}"
 
 
-def _pilot(request: DeployRequest, chosen: Chosen) -> Pilot:
-    if not (request.has_fallback or request.is_shadow):
+def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
+    """Who drives. Raises `UsageError` where the cart at the other end does not carry the policy that it should."""
+    bundle = chosen.bundle
+    if request.is_on_board and bundle is not None:
+        from cartpole_robot.onboard import check_on_board, on_board_policy
+
+        check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request))
+        return Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)
+    if bundle is None or bundle.lqr is None or not (request.has_fallback or request.is_shadow):
         return Solo(chosen.controller)
-    bundle, path = open_policy(request.policy)
-    if bundle.lqr is None:
-        raise UsageError(f"{path}: has no regulator, its cart has none; leave out --fallback and --shadow")
     regulator = LqrController(bundle.lqr, chosen.cart.motor.dead_zone_duty)
     if request.is_shadow:
         return Shadowed(regulator, chosen.controller)
     return Caught(chosen.controller, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
-
-
-def _metadata(request: DeployRequest, chosen: Chosen) -> dict[str, Any]:
-    return {
-        "rig": request.rig,
-        "randomization": None,
-        "controller": dict(chosen.record),
-        "note": chosen.note,
-        "seed": request.seed,
-        "duration_s": request.duration_s,
-        "deployed": {
-            "late": request.late.value,
-            "fallback": request.has_fallback,
-            "shadow": request.is_shadow,
-            "on_board": request.is_on_board,
-        },
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
 
 
 def _told(settings: list[Setting]) -> dict[str, str]:

@@ -169,8 +169,7 @@ class FirmwareRig:
             self._fail(error)
         if state["state"] != self._armed:
             self._is_running = False
-            fault = self._link.protocol.enums["fault"](state["fault"]).name
-            self.fault = None if fault == "NONE" else fault
+            self.fault = self._fault_of(state)
             raise RigError(self._told(state))
         measurement = self._measure(state)
         if is_terminated(measurement, self._cart.limits):
@@ -311,9 +310,13 @@ class FirmwareRig:
         measurement.command_age_s = math.nan if age_ms == 0xFFFF else age_ms / 1000.0
         return measurement
 
-    def _told(self, state: CartSays) -> str:
+    def _fault_of(self, state: CartSays) -> str | None:
         fault = self._link.protocol.enums["fault"](state["fault"]).name
-        if fault == "NONE":
+        return None if fault == "NONE" else fault
+
+    def _told(self, state: CartSays) -> str:
+        fault = self._fault_of(state)
+        if fault is None:
             return f"the cart is {self._states(state['state']).name}, expected ARMED; reset the environment"
         place_mm = state["cart_counts"] * self._m_per_count * 1000.0
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"

@@ -68,6 +68,9 @@ class SimulatedCart:
         self._plant.place(state)
         self._hold(0.0)
         self._speed_m_s = state.cart_speed_m_s
+        return self._counts_at(state)
+
+    def _counts_at(self, state: State) -> tuple[int, int]:
         cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
         return cart_counts, floor(state.pole_angle_rad * self._counts_per_rad + 0.5)
 
@@ -189,9 +192,7 @@ class SimulatedCart:
 
     def counts(self) -> tuple[int, int]:
         """(cart counts, pole counts) of that state."""
-        state = self.state()
-        cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
-        return cart_counts, floor(state.pole_angle_rad * self._counts_per_rad + 0.5)
+        return self._counts_at(self.state())
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import deque
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import gymnasium
@@ -15,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from cartpole_robot.evaluation import SELECTION_SEED, evaluate
+from cartpole_robot.interrupts import StopWish
 from cartpole_robot.network import float_action_function
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.task import MAX_TURNS
@@ -154,31 +152,15 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
     """Raised out of SB3's learn() between two blocks of turns, when a person asked for it."""
 
 
-class StopOnSignal(BaseCallback):
+class StopOnSignal(StopWish, BaseCallback):
     """Ends the training after SIGINT (Ctrl-C) or SIGTERM by raising `Stopped`; the second signal ends it at once.
 
-    It ends between two blocks of turns: the last turn is stored and learned from, and nothing is lost. A context
-    manager: the handlers stand only inside it, and only in the main thread.
+    It ends between two blocks of turns: the last turn is stored and learned from, and nothing is lost.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.was_asked = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopOnSignal:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.was_asked:
-            raise KeyboardInterrupt
-        self.was_asked = True
+        BaseCallback.__init__(self)
+        StopWish.__init__(self)
 
     def _on_rollout_start(self) -> None:
         if self.was_asked:

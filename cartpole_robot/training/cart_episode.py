@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gc
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.interrupts import StopWish
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartProgress
 
@@ -28,31 +26,8 @@ class Turn(NamedTuple):
     has_fallen: bool
 
 
-class StopBetweenTurns:
-    """SIGINT (Ctrl-C) and SIGTERM, as a wish that is looked at each turn.
-
-    The second one, or one while nothing can be lost (`at_once`), is a KeyboardInterrupt. A context manager: the
-    handlers stand only inside it, and only in the main thread.
-    """
-
-    def __init__(self) -> None:
-        self.was_asked = False
-        self.at_once = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopBetweenTurns:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.was_asked or self.at_once:
-            raise KeyboardInterrupt
-        self.was_asked = True
+class StopBetweenTurns(StopWish):
+    """Being stopped, looked at each turn."""
 
     def check(self) -> None:
         """Nothing, or `Stopped` where a person asked for it."""

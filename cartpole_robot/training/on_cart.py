@@ -29,7 +29,7 @@ from cartpole_robot.training.dqn import new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, closing
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.parity import agreement
+from cartpole_robot.training.parity import agreement, agreement_text
 
 INITIAL_FILE = "initial_policy.npz"
 
@@ -157,8 +157,6 @@ def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> di
 
 def on_cart_summary_text(summary: Mapping[str, Any]) -> str:
     """The summary of a learning on the cart as lines for a person."""
-    agree = summary["agreement"]
-    forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
     chosen = "the policy of --init: nothing better was found" if summary["is_initial_kept"] else "learned on the cart"
     rows = [
         (
@@ -169,7 +167,7 @@ def on_cart_summary_text(summary: Mapping[str, Any]) -> str:
         ("between them", f"{summary['updates']} updates; {summary['training_s']:.1f} s in all"),
         ("policy of --init", _evaluation_text(summary["initial"])),
         ("exported policy", f"{_evaluation_text(summary['selected'])}: {chosen}"),
-        ("same action", f"on {agree['states']} visited states as PyTorch: {forms}"),
+        ("same action", agreement_text(summary["agreement"])),
         *([("faults", f"{len(summary['faults'])}, the last: {summary['faults'][-1]}")] if summary["faults"] else []),
     ]
     head = f"{summary['preset']} on {summary['cart']}, rig {summary['rig']}, seed {summary['seed']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: N
         "int16": _one_by_one(bundle, Backend.INT16, observations),
     }
     return {"states": len(observations), **{name: int((found == reference).sum()) for name, found in chosen.items()}}
+
+
+def agreement_text(agree: Mapping[str, int]) -> str:
+    """The counts of `agreement` as a line for a person."""
+    forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
+    return f"on {agree['states']} visited states as PyTorch: {forms}"
 
 
 def _one_by_one(bundle: PolicyBundle, backend: Backend, observations: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -44,7 +44,7 @@ from cartpole_robot.training.environment import balancing_env, closing, training
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart import learn_on_cart, on_cart_summary_text
-from cartpole_robot.training.parity import agreement
+from cartpole_robot.training.parity import agreement, agreement_text
 
 LONG_RUN_TURNS = 15_000
 VERDICT_EPISODES = 100
@@ -198,8 +198,6 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     """A training's summary as lines for a person."""
     if "init" in summary:
         return on_cart_summary_text(summary)
-    agree = summary["agreement"]
-    forms = ", ".join(f"{name} {agree[name]}" for name in agree if name != "states")
     long_run = summary["long_run"]
     drawn = summary.get("exported_randomized")
     rows = [
@@ -209,7 +207,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ("exported as int16", _evaluation_text(summary["exported_int16"])),
         *([("on drawn carts", _evaluation_text(drawn))] if drawn is not None else []),
         ("one long episode", f"{long_run['turns']} of {long_run['of']} turns"),
-        ("same action", f"on {agree['states']} visited states as PyTorch: {forms}"),
+        ("same action", agreement_text(summary["agreement"])),
     ]
     head = f"{summary['preset']} on {summary['cart']}, seed {summary['seed']}"
     return "\n".join([head, *(f"  {name:<18} {text}" for name, text in rows)])

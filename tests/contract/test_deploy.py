@@ -37,15 +37,6 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def quick_cart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
-    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6")
-    path = tmp_path_factory.mktemp("cart") / "quick.toml"
-    path.write_text(text.replace("homing_duty = 0.25", "homing_duty = 0.5"))
-    return path
-
-
-@pytest.fixture(scope="module")
 def port() -> Iterator[str]:
     """One cart for most of them: it homes once."""
     with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as path:
@@ -54,11 +45,14 @@ def port() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def deployed(
-    policy: Path, quick_cart: Path, tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]
+    policy: Path,
+    quick_cart_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    command_line: Callable[..., Completed],
 ) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("deployed")
     done = command_line(
-        "deploy", policy, "--cart", quick_cart, "--duration-s", 3, "--record", folder / "r.parquet", "--json"
+        "deploy", policy, "--cart", quick_cart_file, "--duration-s", 3, "--record", folder / "r.parquet", "--json"
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -92,7 +86,7 @@ def test_recording_report_and_picture_are_written(deployed: dict[str, Any]) -> N
 )
 def test_who_drives_is_recorded(
     policy: Path,
-    quick_cart: Path,
+    quick_cart_file: Path,
     tmp_path: Path,
     command_line: Callable[..., Completed],
     port: str,
@@ -100,7 +94,15 @@ def test_who_drives_is_recorded(
     flag: int | None,
     has_shadow: bool,
 ) -> None:
-    words: tuple[object, ...] = ("--cart", quick_cart, "--duration-s", 2, "--record", tmp_path / "r.parquet", *more)
+    words: tuple[object, ...] = (
+        "--cart",
+        quick_cart_file,
+        "--duration-s",
+        2,
+        "--record",
+        tmp_path / "r.parquet",
+        *more,
+    )
     if "--on-board" not in more:
         words = (*words, "--rig", f"serial:{port}", "--arm")
     done = command_line("deploy", policy, *words)
@@ -114,7 +116,7 @@ def test_who_drives_is_recorded(
 
 
 def test_only_light_packages_are_loaded_and_little_memory_is_taken(
-    policy: Path, port: str, quick_cart: Path, tmp_path: Path
+    policy: Path, port: str, quick_cart_file: Path, tmp_path: Path
 ) -> None:
     """Beside a real port: the cart lives in another process."""
     program = f"""
@@ -133,7 +135,7 @@ run._Run.run = spied
 import cartpole_robot.recorder as recorder
 recorder.seal_journal = sealed
 from pathlib import Path
-run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart)!r}, rig="serial:" + sys.argv[1],
+run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart_file)!r}, rig="serial:" + sys.argv[1],
     duration_s=1.0, record=Path({str(tmp_path / "r.parquet")!r}), is_viewed=False))
 """
     done = subprocess.run(
@@ -169,18 +171,28 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
 
 
 def test_image_without_the_policy_is_refused(
-    policy: Path, port: str, quick_cart: Path, command_line: Callable[..., Completed]
+    policy: Path, port: str, quick_cart_file: Path, command_line: Callable[..., Completed]
 ) -> None:
-    done = command_line("deploy", policy, "--cart", quick_cart, "--rig", f"serial:{port}", "--arm", "--on-board")
+    done = command_line("deploy", policy, "--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--on-board")
     assert done.returncode == 2
     assert f"cartpole-robot firmware flash --port {port} --policy {policy}" in done.stderr
 
 
 def test_ctrl_c_ends_it_with_the_motor_off_and_the_file_whole(
-    policy: Path, port: str, quick_cart: Path, tmp_path: Path
+    policy: Path, port: str, quick_cart_file: Path, tmp_path: Path
 ) -> None:
     rig = ("--rig", f"serial:{port}", "--arm")
-    words = ["deploy", policy, "--cart", quick_cart, *rig, "--duration-s", "60", "--record", tmp_path / "r.parquet"]
+    words = [
+        "deploy",
+        policy,
+        "--cart",
+        quick_cart_file,
+        *rig,
+        "--duration-s",
+        "60",
+        "--record",
+        tmp_path / "r.parquet",
+    ]
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cartpole_robot", *map(str, words)],
@@ -207,7 +219,7 @@ def test_ctrl_c_ends_it_with_the_motor_off_and_the_file_whole(
     assert len(read_recording(tmp_path / "r.parquet").rows) > 50
 
 
-def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_cart: Path, tmp_path: Path) -> None:
+def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_cart_file: Path, tmp_path: Path) -> None:
     """RLIMIT_FSIZE stands in for a full disk: writing fails the same way."""
     record = tmp_path / "r.parquet"
     program = (
@@ -216,7 +228,7 @@ def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_c
         "from cartpole_robot.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     rig = ("--rig", f"serial:{port}", "--arm", "--no-view")
-    words = ["deploy", policy, "--cart", quick_cart, *rig, "--duration-s", "20", "--record", record]
+    words = ["deploy", policy, "--cart", quick_cart_file, *rig, "--duration-s", "20", "--record", record]
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, words)],
         cwd=ROOT,

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.rig import RigError
 from firmware_bridge._host import FrameDecoder, encode_frame
@@ -33,24 +32,11 @@ Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module")
-def cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`diy_arduino` that homes in a few seconds."""
-    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
-    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
-        "homing_duty = 0.25", "homing_duty = 0.5"
-    )
-    path = tmp_path_factory.mktemp("cart") / "quick.toml"
-    path.write_text(text)
-    assert load_cart(path).firmware != load_cart("diy_arduino").firmware
-    return path
-
-
 @contextlib.contextmanager
-def virtual_cart(cart_file: Path, folder: Path, *more: str) -> Iterator[Path]:
+def virtual_cart(quick_cart_file: Path, folder: Path, *more: str) -> Iterator[Path]:
     """The port of `cartpole-robot virtual-cart` in a process of its own."""
     link = folder / "cart"
-    words = ["virtual-cart", "--cart", str(cart_file), "--link", str(link), *more]
+    words = ["virtual-cart", "--cart", str(quick_cart_file), "--link", str(link), *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "cartpole_robot", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -63,25 +49,25 @@ def virtual_cart(cart_file: Path, folder: Path, *more: str) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def port(cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def port(quick_cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cart for all of them."""
-    with virtual_cart(cart_file, tmp_path_factory.mktemp("port")) as link:
+    with virtual_cart(quick_cart_file, tmp_path_factory.mktemp("port")) as link:
         yield link
 
 
 def test_emulated_chip_behind_a_port_passes_for_a_cart(
-    chip_tools: None, cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    chip_tools: None, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
-    with virtual_cart(cart_file, tmp_path, "--rig", "avr") as link:
-        done = command_line("check-rig", "--port", link, "--cart", cart_file, "--arm")
+    with virtual_cart(quick_cart_file, tmp_path, "--rig", "avr") as link:
+        done = command_line("check-rig", "--port", link, "--cart", quick_cart_file, "--arm")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("the rig is fit to be driven\n")
 
 
 def test_check_without_arm_looks_and_moves_nothing(
-    port: Path, cart_file: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]
 ) -> None:
-    done = command_line("check-rig", "--port", port, "--cart", cart_file)
+    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 0, done.stdout + done.stderr
     answers = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert answers == ["yes"] * 7 + ["-"] * 3 + ["yes"]
@@ -89,8 +75,10 @@ def test_check_without_arm_looks_and_moves_nothing(
     assert done.stdout.endswith("the rig is fit to be driven\n")
 
 
-def test_check_with_arm_homes_the_cart(port: Path, cart_file: Path, command_line: Callable[..., Completed]) -> None:
-    done = command_line("check-rig", "--port", port, "--cart", cart_file, "--arm", "--json")
+def test_check_with_arm_homes_the_cart(
+    port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]
+) -> None:
+    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file, "--arm", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)}
     assert steps["homing: motor, switches, pole's swing"]["is_fine"] is True
@@ -98,10 +86,12 @@ def test_check_with_arm_homes_the_cart(port: Path, cart_file: Path, command_line
 
 
 def test_check_names_a_wrong_polarity(
-    port: Path, cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
     wrong = tmp_path / "wrong.toml"
-    wrong.write_text(cart_file.read_text().replace("reversals_per_s", "is_motor_reversed = true\nreversals_per_s"))
+    wrong.write_text(
+        quick_cart_file.read_text().replace("reversals_per_s", "is_motor_reversed = true\nreversals_per_s")
+    )
     done = command_line("check-rig", "--port", port, "--cart", wrong, "--arm")
     assert done.returncode == 1
     assert "NO  homing" in done.stdout
@@ -115,20 +105,20 @@ def test_port_with_a_cart_is_told(port: Path) -> None:
     assert found.told.startswith("a cart: ")
 
 
-def test_port_in_use_is_told(port: Path, cart_file: Path, command_line: Callable[..., Completed]) -> None:
+def test_port_in_use_is_told(port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]) -> None:
     transport = SerialTransport(str(port))
-    done = command_line("check-rig", "--port", port, "--cart", cart_file)
+    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 1
     assert f"{port}: another program has this port; close it" in done.stdout
     with pytest.raises(RigError, match="another program has this port"):
-        CartPoleEnv(rig=f"serial:{port}", cart=cart_file)
+        CartPoleEnv(rig=f"serial:{port}", cart=quick_cart_file)
     transport.close()
     transport.close()
 
 
-def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, cart_file: Path) -> None:
+def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, quick_cart_file: Path) -> None:
     master, slave = pty.openpty()
-    words = ["jog", "--port", str(port), "--cart", str(cart_file), "--arm"]
+    words = ["jog", "--port", str(port), "--cart", str(quick_cart_file), "--arm"]
     process = subprocess.Popen(
         [sys.executable, "-m", "cartpole_robot", *words], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
     )

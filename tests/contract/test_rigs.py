@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import multiprocessing
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from typing import Any
 
 import gymnasium
@@ -17,39 +14,13 @@ from cartpole_robot import task
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
+from tests.conftest import quick_cart
 
 RIGS = ("sim gym", "sim", "virtual", "avr", "serial")
-
-
-def quick_cart() -> CartParams:
-    """`diy_arduino` that homes in a few seconds, for tests in real time."""
-    cart = load_cart("diy_arduino")
-    assert cart.firmware is not None
-    return dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, homing_speed_m_s=0.6, homing_duty=0.5))
-
-
-def serve(cart: CartParams, connection: Connection) -> None:
-    with PtyCart(cart) as served:
-        connection.send(served.path)
-        served.serve(until=connection.poll)
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[str]:
-    """A virtual cart behind a pseudo-terminal, in a process of its own."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
-    process.start()
-    yield ours.recv()
-    ours.send("enough")
-    process.join(10.0)
-    assert process.exitcode == 0
 
 
 @pytest.fixture(params=RIGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ from cartpole_robot.training.log import EvaluationRow
 from cartpole_robot.training.on_cart import begin_on_cart, start_on_cart
 from cartpole_robot.training.reexport import export_run
 from cartpole_robot.training.run import resume_training, summary_text
-from tests.conftest import Completed
-from tests.contract.test_rigs import quick_cart, serve
+from tests.conftest import Completed, quick_cart
 
 CART = load_cart("diy_arduino")
 
@@ -114,17 +112,6 @@ class Bench:
         state = link.newest_state(link.transport.clock() + 0.5)
         assert state is not None
         return str(link.protocol.enums["cart_state"](state["state"]).name)
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[str]:
-    """A virtual cart behind a pseudo-terminal, in real time, in a process of its own."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
-    process.start()
-    yield ours.recv()
-    ours.send("enough")
-    process.join(10.0)
 
 
 @pytest.fixture
