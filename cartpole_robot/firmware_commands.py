@@ -114,14 +114,12 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
         return None, {}
-    from cartpole_robot.controllers import choose_controller
+    from cartpole_robot.controllers import choose_controller, open_policy
     from cartpole_robot.onboard import policy_header
 
-    chosen = choose_controller(arguments.policy, arguments.cart, "int16")
-    if chosen.bundle is None:
-        raise UsageError("policy lqr: a regulator is none that the microcontroller can carry; name a policy")
-    told = {"policy": chosen.bundle.policy_hash()[:16], "cart": chosen.cart.name}
-    return policy_header(chosen.bundle, chosen.cart), told
+    bundle, _ = open_policy(arguments.policy)
+    cart = choose_controller(arguments.policy, arguments.cart, "int16").cart
+    return policy_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import gymnasium
@@ -17,10 +16,9 @@ import pytest
 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import ENV_ID
-from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
-from cartpole_robot.rigs.pty_cart import PtyCart
+from tests.served import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -108,17 +106,6 @@ def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(text)
     assert load_cart(path).firmware != load_cart("diy_arduino").firmware
     return path
-
-
-def quick_cart() -> CartParams:
-    """`diy_arduino` that homes in a few seconds, for tests in real time."""
-    return quickly_homing(load_cart("diy_arduino"))
-
-
-def serve(cart: CartParams, connection: Connection) -> None:
-    with PtyCart(cart) as served:
-        connection.send(served.path)
-        served.serve(until=connection.poll)
 
 
 @pytest.fixture(scope="module")

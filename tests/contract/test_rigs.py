@@ -18,7 +18,7 @@ from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
-from tests.conftest import quick_cart
+from tests.served import quick_cart
 
 RIGS = ("sim gym", "sim", "virtual", "avr", "serial")
 
