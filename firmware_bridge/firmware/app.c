@@ -296,6 +296,11 @@ static void take_mode(app_t *app, const mode_message_t *message)
     answer(app, MESSAGE_MODE, message->seq, code, detail);
 }
 
+static int32_t signed_counts(int32_t raw, uint8_t flags, uint8_t reversed)
+{
+    return flags & reversed ? (int32_t)(0u - (uint32_t)raw) : raw;
+}
+
 static void take_cfg(app_t *app, const cfg_message_t *cfg)
 {
     uint8_t detail = 0;
@@ -306,7 +311,11 @@ static void take_cfg(app_t *app, const cfg_message_t *cfg)
     }
     if (is_repeated(app, MESSAGE_CFG, cfg->seq))
         return;
+    const uint8_t flags = app->safety.limits.flags;
     const uint8_t code = safety_configure(&app->safety, cfg, &detail);
+    const uint8_t turned = flags ^ app->safety.limits.flags; /* nothing has moved by that */
+    app->cart_raw = signed_counts(app->cart_raw, turned, CFG_CART_REVERSED);
+    app->pole_raw = signed_counts(app->pole_raw, turned, CFG_POLE_REVERSED);
     answer(app, MESSAGE_CFG, cfg->seq, code, detail);
 }
 
@@ -372,11 +381,6 @@ void app_receive(app_t *app, uint8_t byte, uint32_t time_us)
 
 /* ---- ticking ---- */
 
-static int32_t signed_counts(int32_t raw, uint8_t flags, uint8_t reversed)
-{
-    return flags & reversed ? (int32_t)(0u - (uint32_t)raw) : raw;
-}
-
 static int32_t minus(int32_t a, int32_t b)
 {
     return (int32_t)((uint32_t)a - (uint32_t)b);
@@ -398,15 +402,18 @@ static void read_inputs(app_t *app, const board_inputs_t *board)
             app->pole_zero = minus(app->pole_zero, turn);
         pole_counts = minus(pole, app->pole_zero);
     }
+    const int32_t cart_moved = minus(cart, app->cart_raw), pole_moved = minus(pole, app->pole_raw);
     app->inputs = (safety_inputs_t){
         .cart_counts = minus(cart, app->cart_zero),
         .pole_counts = pole_counts,
         .cart_speed = estimator_speed(&app->cart_estimator),
         .pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0,
-        .cart_moved = minus(cart, app->cart_raw),
-        .pole_moved = minus(pole, app->pole_raw),
-        .cart_illegal = (uint8_t)(board->cart_illegal - app->cart_illegal),
-        .pole_illegal = (uint8_t)(board->pole_illegal - app->pole_illegal),
+        .cart_moved = cart_moved,
+        .pole_moved = pole_moved,
+        .cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
+                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks),
+        .pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
+                                       (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks),
         .is_left_closed = board->is_left_closed,
         .is_right_closed = board->is_right_closed,
         .is_estop_pressed = board->is_estop_pressed,
@@ -417,6 +424,8 @@ static void read_inputs(app_t *app, const board_inputs_t *board)
     app->pole_raw = pole;
     app->cart_illegal = board->cart_illegal;
     app->pole_illegal = board->pole_illegal;
+    app->cart_edges = board->cart_edges;
+    app->pole_edges = board->pole_edges;
     app->cart_illegal_sum = saturated((uint32_t)app->cart_illegal_sum + app->inputs.cart_illegal);
     app->pole_illegal_sum = saturated((uint32_t)app->pole_illegal_sum + app->inputs.pole_illegal);
     app->missed_ticks = saturated((uint32_t)app->missed_ticks + board->missed_ticks);

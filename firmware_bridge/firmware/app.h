@@ -29,7 +29,7 @@ typedef struct {
     safety_inputs_t inputs; /* of the last tick */
     int32_t cart_raw, pole_raw; /* signs corrected */
     int32_t cart_zero, pole_zero;
-    uint8_t cart_illegal, pole_illegal; /* the decoders' counters at the last tick */
+    uint8_t cart_illegal, pole_illegal, cart_edges, pole_edges; /* the decoders' counters at the last tick */
     motor_t motor;
     int16_t applied_q15; /* in force until the last tick, its sign corrected */
     uint32_t time_us;

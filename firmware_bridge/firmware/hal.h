@@ -14,6 +14,8 @@ typedef struct {
     int32_t pole_counts;
     uint8_t cart_illegal; /* the decoders' running counters of illegal transitions; wrap */
     uint8_t pole_illegal;
+    uint8_t cart_edges; /* and of the legal ones, either way */
+    uint8_t pole_edges;
     bool is_left_closed; /* end switches */
     bool is_right_closed;
     bool is_estop_pressed;

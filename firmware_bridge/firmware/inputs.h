@@ -13,7 +13,7 @@ typedef struct {
     int32_t pole_speed; /* likewise, where plausibility_is_due() */
     int32_t cart_moved; /* counts since the last tick */
     int32_t pole_moved;
-    uint8_t cart_illegal; /* new illegal transitions */
+    uint8_t cart_illegal; /* new transitions that no encoder makes, by safety_illegal() */
     uint8_t pole_illegal;
     bool is_left_closed;
     bool is_right_closed;

@@ -25,6 +25,7 @@
 #define SUPPLY_MS 20       /* a dip this long is no spark */
 #define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS */
 #define ILLEGAL_MS 100
+#define TURNS_BACK_PER_TICK 1 /* an edge forth and back within one, of a cart or pole that shakes; more is noise on a wire */
 #define PLAUSIBLE_MS 4     /* between two looks at what a push does; of a speed gained, in 1/16 count per second: */
 #define AGAINST_SHARE 4    /* against the push, this times the travel limit's counts are too much: a quarter of it in a second */
 #define ALONG_SHARE 32     /* by the pole along with the cart, this times its limit's counts: twice the limit in a second */

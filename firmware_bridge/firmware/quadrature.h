@@ -8,6 +8,7 @@ typedef struct {
     uint32_t counts;  /* wraps; read it as int32_t */
     uint8_t pins;     /* the last levels: A is bit 1, B is bit 0 */
     uint8_t illegal;  /* changes of both pins at once: an edge was missed, or noise; wraps */
+    uint8_t edges;    /* changes of one pin, whichever way they counted; wraps */
 } quadrature_t;
 
 /* A leads B for positive counts: 00, 10, 11, 01. */
@@ -18,10 +19,12 @@ static inline void quadrature_update(quadrature_t *decoder, uint8_t pins)
     const int8_t step = steps[(uint8_t)(decoder->pins << 2) | pins];
     decoder->pins = pins;
     const uint32_t change = (uint32_t)(int32_t)step;
-    if (step == 2)
+    if (step == 2) {
         decoder->illegal++;
-    else
+    } else {
         decoder->counts += change;
+        decoder->edges++;
+    }
 }
 
 #endif

@@ -225,6 +225,13 @@ static uint8_t saturating_sum(uint8_t a, uint8_t b)
     return (uint8_t)(a > UINT8_MAX - b ? UINT8_MAX : a + b);
 }
 
+uint8_t safety_illegal(uint8_t illegal, uint8_t edges, int32_t moved, uint8_t missed_ticks)
+{
+    const uint8_t astray = (uint8_t)(edges - (uint8_t)magnitude(moved)) >> 1;
+    const uint8_t turns_back = saturating_sum(TURNS_BACK_PER_TICK, missed_ticks);
+    return astray > turns_back ? saturating_sum(illegal, (uint8_t)(astray - turns_back)) : illegal;
+}
+
 static bool has_noise(uint8_t *seen, uint8_t illegal)
 {
     *seen = saturating_sum(*seen, illegal);

@@ -66,6 +66,11 @@ void safety_trip(safety_t *safety, uint8_t fault);
 /* A command was accepted: it may drive for valid_ms, or for the configured time where that is shorter. */
 void safety_feed(safety_t *safety, uint16_t valid_ms);
 
+/* New transitions that no encoder makes: the `illegal` ones, and of `edges` legal ones those that led nowhere and turned back more
+ * often than anything that moves does within a tick. A spike on one channel is an edge there and back; one that an edge of the other
+ * channel falls into is a count lost. */
+uint8_t safety_illegal(uint8_t illegal, uint8_t edges, int32_t moved, uint8_t missed_ticks);
+
 /* How warm the motor is: 255 at full drive for ever. */
 uint8_t safety_warmth(const safety_t *safety);
 

@@ -100,6 +100,8 @@ def load_library(path: Path) -> ctypes.CDLL:
         function.restype = ctypes.c_uint8
     library.safety_warmth.argtypes = [ctypes.c_void_p]
     library.safety_warmth.restype = ctypes.c_uint8
+    library.safety_illegal.argtypes = [ctypes.c_uint8, ctypes.c_uint8, ctypes.c_int32, ctypes.c_uint8]
+    library.safety_illegal.restype = ctypes.c_uint8
     library.safety_configure.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     library.safety_configure.restype = ctypes.c_uint8
     library.config_check.argtypes = [ctypes.c_char_p]
@@ -290,6 +292,12 @@ class Core:
 
     def homed(self) -> None:
         self.library.safety_homed(self._safety)
+
+    def illegal(self, illegal: int, edges: int, moved: int, missed_ticks: int = 0) -> int:
+        """How many of a tick's transitions no encoder makes."""
+        found = self.library.safety_illegal(illegal, edges & 0xFF, moved, missed_ticks)
+        assert isinstance(found, int)
+        return found
 
     def trip(self, fault: int) -> None:
         self.library.safety_trip(self._safety, fault)

@@ -222,12 +222,29 @@ static void move(void)
     put();
 }
 
+static uint8_t edges_between(int32_t from, int32_t to)
+{
+    const uint32_t way = (uint32_t)to - (uint32_t)from;
+    return (uint8_t)((int32_t)way < 0 ? 0u - way : way);
+}
+
+/* The edges on the way to where the encoders stand. */
+static void decode(void)
+{
+    static int32_t cart_before, pole_before;
+    board.cart_edges = (uint8_t)(board.cart_edges + edges_between(cart_before, board.cart_counts));
+    board.pole_edges = (uint8_t)(board.pole_edges + edges_between(pole_before, board.pole_counts));
+    cart_before = board.cart_counts;
+    pole_before = board.pole_counts;
+}
+
 static void one_ms(void)
 {
     const uint32_t before = app.tick;
     const bool was_pending = expected.is_pending;
     const bool is_late = !was_pending && (is_on_board() ? expected.is_thinking : expected.has_command);
     time_us += 1000;
+    decode();
     const motor_t motor = app_tick(&app, time_us, &board);
     app_tell(&app);
     if (app.tick != before && expected.is_pending) {
@@ -406,6 +423,8 @@ static void stand_still(int ticks)
                              .pole_counts = board.pole_counts,
                              .cart_illegal = board.cart_illegal,
                              .pole_illegal = board.pole_illegal,
+                             .cart_edges = board.cart_edges,
+                             .pole_edges = board.pole_edges,
                              .supply_mv = 12000};
     while (ticks-- > 0)
         one_ms();
@@ -535,6 +554,10 @@ static void disturb(void)
         board.cart_illegal = (uint8_t)draw();
     if (one_in(2000))
         board.pole_illegal = (uint8_t)draw();
+    if (one_in(2000))
+        board.cart_edges = (uint8_t)draw();
+    if (one_in(2000))
+        board.pole_edges = (uint8_t)draw();
     if (app.safety.state == CART_HOMING && one_in(300)) /* somewhere else altogether */
         cart_at = draw();
     if (app.safety.state == CART_HOMING && one_in(300))

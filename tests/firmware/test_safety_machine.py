@@ -82,6 +82,28 @@ def test_illegal_transitions_are_forgotten_after_100_ms(core: Core, encoder: str
     assert core.fault in (FAULT.CART_ENCODER, FAULT.POLE_ENCODER)
 
 
+@pytest.mark.parametrize("moved", [0, 1, -1, 200, -200, 300, 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize(
+    ("astray", "missed", "counted"),
+    [
+        (0, 0, 0),
+        (2, 0, 0),  # shaking on an edge
+        (4, 0, 1),
+        (4, 1, 0),  # two ticks' worth
+        (6, 1, 1),
+        (254, 0, 126),
+        (254, 126, 0),
+        (254, 125, 1),
+        (254, 255, 0),
+    ],
+)
+def test_edges_that_lead_nowhere_are_illegal_but_one_a_tick(
+    core: Core, moved: int, astray: int, missed: int, counted: int
+) -> None:
+    for illegal in (0, 3, 255):
+        assert core.illegal(illegal, abs(moved) + astray, moved, missed) == min(255, illegal + counted)
+
+
 def test_each_encoder_has_its_own_eight(core: Core) -> None:
     core.to_armed()
     core.fed_tick(cart_illegal=8, pole_illegal=8)

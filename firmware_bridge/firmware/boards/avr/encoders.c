@@ -47,4 +47,6 @@ void encoders_read(board_inputs_t *inputs)
     inputs->pole_counts = (int32_t)pole_kept.counts;
     inputs->cart_illegal = cart_kept.illegal;
     inputs->pole_illegal = pole_kept.illegal;
+    inputs->cart_edges = cart_kept.edges;
+    inputs->pole_edges = pole_kept.edges;
 }

@@ -9,7 +9,7 @@ void encoders_begin(void);
 /* Keeps where both stand. With interrupts off: the tick's interrupt calls it. */
 void encoders_latch(void);
 
-/* Counts and illegal transitions as last kept. With interrupts off. */
+/* Counts and transitions as last kept. With interrupts off. */
 void encoders_read(board_inputs_t *inputs);
 
 #endif

@@ -110,6 +110,8 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
         .pole_counts = (int32_t)self->pole.counts,
         .cart_illegal = self->cart.illegal,
         .pole_illegal = self->pole.illegal,
+        .cart_edges = self->cart.edges,
+        .pole_edges = self->pole.edges,
         .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
         .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
         .is_estop_pressed = (inputs & INPUT_ESTOP) != 0,
@@ -165,8 +167,7 @@ static PyObject *firmware_restart(PyObject *object, PyObject *cause)
         return NULL;
     self->session++;
     self->time_us = 0;
-    self->cart.counts = self->cart.pins = 0;
-    self->pole.counts = self->pole.pins = 0;
+    self->cart = self->pole = (quadrature_t){0};
     begin(self, (uint8_t)number);
     Py_RETURN_NONE;
 }
