@@ -20,9 +20,9 @@ static void count(uint16_t *counter)
         (*counter)++;
 }
 
-static uint16_t saturated(uint32_t sum)
+static void count_more(uint16_t *counter, uint8_t more)
 {
-    return (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
+    *counter = more < UINT16_MAX - *counter ? (uint16_t)(*counter + more) : UINT16_MAX;
 }
 
 void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_image_t *image)
@@ -386,7 +386,7 @@ static int32_t minus(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a - (uint32_t)b);
 }
 
-static void read_inputs(app_t *app, const board_inputs_t *board)
+NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
 {
     const uint8_t flags = app->safety.limits.flags;
     const int32_t cart = signed_counts(board->cart_counts, flags, CFG_CART_REVERSED);
@@ -426,9 +426,9 @@ static void read_inputs(app_t *app, const board_inputs_t *board)
     app->pole_illegal = board->pole_illegal;
     app->cart_edges = board->cart_edges;
     app->pole_edges = board->pole_edges;
-    app->cart_illegal_sum = saturated((uint32_t)app->cart_illegal_sum + app->inputs.cart_illegal);
-    app->pole_illegal_sum = saturated((uint32_t)app->pole_illegal_sum + app->inputs.pole_illegal);
-    app->missed_ticks = saturated((uint32_t)app->missed_ticks + board->missed_ticks);
+    count_more(&app->cart_illegal_sum, app->inputs.cart_illegal);
+    count_more(&app->pole_illegal_sum, app->inputs.pole_illegal);
+    count_more(&app->missed_ticks, board->missed_ticks);
 }
 
 /* The dead zone is added beyond what was asked for, so that full drive stays full drive. */
@@ -535,7 +535,7 @@ static void trace_tick(app_t *app)
     app->was_armed = is_armed;
 }
 
-motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
+NOT_INLINED motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board)
 {
     app->time_us = time_us;
     read_inputs(app, board);
@@ -571,7 +571,7 @@ static void decide(app_t *app)
     onboard_begin(&app->onboard, app->time_us, &counts);
 }
 
-void app_tell(app_t *app)
+NOT_INLINED void app_tell(app_t *app)
 {
     tell_event(app);
     if (!is_on_board(app))

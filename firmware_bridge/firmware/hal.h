@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* All in one function, a tick would need more than 63 bytes for what does not fit its registers: beyond those each access takes the
+ * microcontroller three instructions. */
+#define NOT_INLINED __attribute__((noinline))
+
 typedef struct {
     int32_t cart_counts; /* raw; wraps */
     int32_t pole_counts;

@@ -227,14 +227,18 @@ static uint8_t saturating_sum(uint8_t a, uint8_t b)
 
 uint8_t safety_illegal(uint8_t illegal, uint8_t edges, int32_t moved, uint8_t missed_ticks)
 {
-    const uint8_t astray = (uint8_t)(edges - (uint8_t)magnitude(moved)) >> 1;
+    const uint8_t way = (uint8_t)moved; /* no more than 200 where it matters, and either way */
+    if (edges == (uint8_t)(moved < 0 ? 0u - way : way))
+        return illegal;
+    const uint8_t astray = (uint8_t)(edges - (moved < 0 ? 0u - way : way)) >> 1;
     const uint8_t turns_back = saturating_sum(TURNS_BACK_PER_TICK, missed_ticks);
     return astray > turns_back ? saturating_sum(illegal, (uint8_t)(astray - turns_back)) : illegal;
 }
 
 static bool has_noise(uint8_t *seen, uint8_t illegal)
 {
-    *seen = saturating_sum(*seen, illegal);
+    if (illegal != 0)
+        *seen = saturating_sum(*seen, illegal);
     return *seen > ILLEGAL_MOST;
 }
 
@@ -350,7 +354,7 @@ static void watch_stillness(safety_t *safety, const safety_inputs_t *inputs)
     }
 }
 
-motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15)
+NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15)
 {
     if (safety->state == CART_BOOT)
         safety->state = CART_DISARMED;
