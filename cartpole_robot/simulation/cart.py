@@ -14,7 +14,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.motor import rewindable_force
 from cartpole_robot.simulation.plant import Plant
 
-_STANDING_M_S = 1e-9  # dry friction stops a cart exactly, up to the last bits
+STANDING_M_S = 1e-9  # dry friction stops a cart exactly, up to the last bits
 
 OnCounts = Callable[[int, int], object]
 
@@ -89,7 +89,7 @@ class SimulatedCart:
         cart_counts = pole_counts = 0
         for duty in duties:
             if has_stiction:
-                hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
+                hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
             cart, pole = advance(force(duty, speed), 1)
             speed = cart[1]
             cart_counts = floor(cart[0] * per_m + 0.5)
@@ -115,7 +115,7 @@ class SimulatedCart:
             while steps < most_steps:
                 steps += 1
                 if has_stiction:
-                    hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
+                    hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
                 cart, pole = advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
                 speed = cart[1]
                 drive = tick(floor(cart[0] * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
@@ -144,7 +144,7 @@ class SimulatedCart:
 
         def step(drive: float | None) -> Any:
             if has_stiction:
-                hold_or_release(-_STANDING_M_S < speed < _STANDING_M_S)
+                hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
             return advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
 
         steps = 1

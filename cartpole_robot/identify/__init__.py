@@ -1,0 +1,1 @@
+"""Learning a simulated cart from recordings of a real one."""

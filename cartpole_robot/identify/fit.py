@@ -1,0 +1,300 @@
+"""Fitting a model to windows: SciPy's trust region over the terms, the windows' start states eliminated.
+
+The residual is what was read less what the plant gives over a whole window (output error), each signal in units of its
+own noise. The start states are no parameters of the cart: for each set of terms the best ones are found, and the
+derivatives are taken along with them (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973; without
+the second-derivative term, after Kaufman, BIT 15, 1975).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.stats import t as student
+
+from cartpole_robot.identify.model import Model, Term, freed
+from cartpole_robot.identify.series import Series
+from cartpole_robot.identify.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured
+from cartpole_robot.params import CartParams
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float], object]
+
+_STEP = 5e-3  # of a term's size: what a derivative is taken over
+_START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s
+_START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
+_FIRST_NOISE = (1e-3, 5e-3)  # m, rad: until the residuals tell
+_ROUNDS = 2  # of weighing the signals anew
+_FAR = 1e3  # noises: beyond this a prediction is wrong and nothing more
+VERBOSE = 0
+_MENDINGS = 3  # of start states, at each set of terms
+_MENDED = 0.02  # of their steps
+_STANDARD_95 = 0.975
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A term's value, and the 95 % interval about it, in the term's unit."""
+
+    term: Term
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model as the recordings have it.
+
+    `noise` is the residuals' root mean square for position (m) and angle (rad); `starts` the windows' start states.
+    """
+
+    model: Model
+    estimates: tuple[Estimate, ...]
+    noise: tuple[float, float]
+    starts: Floats
+    simulations: int
+    correlation: Floats
+
+
+_predictor: Predictor | None = None  # of a worker process
+
+
+def _begin_worker(all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
+    global _predictor  # noqa: PLW0603 - a worker's plant lives as long as the worker
+    _predictor = Predictor(all_series, windows, loaded)
+
+
+def _predict(model: Model, starts: Floats) -> Floats:
+    assert _predictor is not None
+    return np.concatenate(_predictor.predict(model, starts))
+
+
+class Fit:
+    """One fit of `terms` to windows; a context manager, for it holds worker processes."""
+
+    def __init__(
+        self, all_series: Sequence[Series], windows: Sequence[Window], begin: Model, terms: Sequence[Term], workers: int = 2
+    ) -> None:
+        """`begin` is where the search begins. With no worker everything is computed here."""
+        self._terms = list(terms)
+        self._begin = freed(begin)
+        self._read = np.concatenate(measured(all_series, windows))
+        ends = np.cumsum([window.end - window.first for window in windows])
+        self._parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        self._starts = guessed_starts(all_series, windows, begin)
+        self._noise = np.array(_FIRST_NOISE)
+        self.simulations = 0
+        shortest = _shortest(self._begin)
+        self._pool: ProcessPoolExecutor | None = None
+        if workers:
+            self._pool = ProcessPoolExecutor(
+                workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin_worker,
+                initargs=(list(all_series), list(windows), shortest),
+            )
+        else:
+            self._predictor = Predictor(all_series, windows, shortest)
+
+    def run(self, *, progress: Progress | None = None, most_iterations: int = 15, rounds: int = _ROUNDS) -> Fitted:
+        """The best model. Raises ValueError where no plant can be what the search came to."""
+        model = self._begin
+        for round_number in range(rounds):
+            model = self._search(model, most_iterations, tolerance=1e-2 if round_number < rounds - 1 else 1e-4)
+            if progress is not None:
+                progress((round_number + 1) / rounds)
+            residual = self._residual_of(self._predictions([(model, self._starts)])[0]).reshape(-1, 2) * self._noise
+            self._noise = np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
+        return self._told(model)
+
+    def _search(self, model: Model, most_iterations: int, tolerance: float) -> Model:
+        terms = self._terms
+        sizes = np.array([term.size(model) for term in terms])
+        at = np.array([term.read(model) for term in terms]) / sizes
+        low = np.array([term.low for term in terms]) / sizes
+        high = np.array([term.high for term in terms]) / sizes
+        at = np.clip(at, low + 1e-9, high - 1e-9)
+        self._sizes = sizes
+        self._known: dict[bytes, tuple[Floats, Floats]] = {}
+        self._model = model
+        residual = self._residual_of(self._predictions([(model, self._starts)])[0])
+        self._blocks = self._derivatives_by_starts(model, residual, self._starts)
+        found = least_squares(
+            self._fun,
+            at,
+            jac=self._jac,
+            bounds=(low, high),
+            x_scale=1.0,
+            xtol=1e-6,
+            ftol=tolerance,
+            gtol=1e-10,
+            max_nfev=most_iterations,
+            method="trf",
+            verbose=VERBOSE,
+        )
+        _, self._starts = self._known[found.x.tobytes()]
+        return self._model_at(found.x)
+
+    def _model_at(self, at: Floats) -> Model:
+        model = self._model
+        for term, value in zip(self._terms, at * self._sizes, strict=True):
+            model = term.write(model, float(value))
+        return model
+
+    def _fun(self, at: Floats) -> Floats:
+        """The residual at those terms, with the best start states: the ones of the newest derivatives, mended."""
+        residual, starts = self._mended(self._model_at(at), self._starts, self._blocks)
+        self._known[at.tobytes()] = (residual, starts)
+        return residual
+
+    def _jac(self, at: Floats) -> Floats:
+        residual, self._starts = self._known[at.tobytes()]
+        model = self._model_at(at)
+        self._blocks = self._derivatives_by_starts(model, residual, self._starts)
+        return self._projected(self._columns(model, residual, self._starts), self._blocks)
+
+    def _derivatives_by_starts(self, model: Model, residual: Floats, starts: Floats) -> list[Floats]:
+        """Of each window's residual by its start state, shape (2 entries, 4)."""
+        tries = []
+        for k in range(START_SIGNALS):
+            moved = starts.copy()
+            moved[:, k] += _START_STEPS[k]
+            tries.append((model, moved))
+        slopes = [
+            ((self._residual_of(found) - residual) / _START_STEPS[k]).reshape(-1, 2)
+            for k, found in enumerate(self._predictions(tries))
+        ]
+        return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self._parts]
+
+    def _mended(self, model: Model, starts: Floats, blocks: list[Floats]) -> tuple[Floats, Floats]:
+        """The residual with start states as much better as `blocks` says, and those; a window that got worse stays."""
+        rows = self._residual_of(self._predictions([(model, starts)])[0]).reshape(-1, 2)
+        pace = np.ones(len(self._parts))
+        for _ in range(_MENDINGS):
+            changes = pace[:, None] * np.array(
+                [_step_back(block, rows[part].ravel()) for block, part in zip(blocks, self._parts, strict=True)]
+            )
+            if np.max(np.abs(changes) / _START_STEPS) < _MENDED:
+                break
+            moved = starts - changes
+            tried = self._residual_of(self._predictions([(model, moved)])[0]).reshape(-1, 2)
+            is_better = [float(np.sum(tried[p] ** 2)) < float(np.sum(rows[p] ** 2)) for p in self._parts]
+            for number, part in enumerate(self._parts):
+                if is_better[number]:
+                    rows[part], starts = tried[part], _with_row(starts, number, moved[number])
+            pace = np.where(is_better, 1.0, 0.3 * pace)
+        return rows.ravel(), starts
+
+    def _columns(self, model: Model, residual: Floats, starts: Floats) -> Floats:
+        tries, steps = [], []
+        for term, size in zip(self._terms, self._sizes, strict=True):
+            value = term.read(model)
+            step = _STEP * size if value + _STEP * size < term.high else -_STEP * size
+            tries.append((term.write(model, value + step), starts))
+            steps.append(step / size)
+        predictions = self._predictions(tries)
+        return np.column_stack(
+            [(self._residual_of(p) - residual) / step for p, step in zip(predictions, steps, strict=True)]
+        )
+
+    def _projected(self, columns: Floats, blocks: list[Floats]) -> Floats:
+        """What of the columns no change of the start states could do as well."""
+        found = columns.copy()
+        for block, part in zip(blocks, self._parts, strict=True):
+            rows = slice(2 * part.start, 2 * part.stop)
+            found[rows] -= block @ np.column_stack([_step_back(block, column) for column in columns[rows].T])
+        return found
+
+    def _residual_of(self, predicted: Floats) -> Floats:
+        difference = (predicted - self._read) / self._noise
+        return np.clip(np.nan_to_num(difference, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR).ravel()
+
+    def _predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+        self.simulations += len(tries)
+        if self._pool is None:
+            return [np.concatenate(self._predictor.predict(model, starts)) for model, starts in tries]
+        return list(self._pool.map(_predict, [m for m, _ in tries], [s for _, s in tries]))
+
+    def _told(self, model: Model) -> Fitted:
+        """Intervals by the residuals of whole windows (they hang together), never narrower than by single ones."""
+        self._sizes = np.array([term.size(model) for term in self._terms])
+        residual = self._residual_of(self._predictions([(model, self._starts)])[0])
+        blocks = self._derivatives_by_starts(model, residual, self._starts)
+        residual, starts = self._mended(model, self._starts, blocks)
+        jacobian = self._projected(self._columns(model, residual, starts), blocks)
+        count, size = jacobian.shape
+        free = max(1, count - size - starts.size)
+        normal = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-14)
+        single = normal * float(residual @ residual) / free
+        sums = np.array(
+            [jacobian[2 * p.start : 2 * p.stop].T @ residual[2 * p.start : 2 * p.stop] for p in self._parts]
+        )
+        groups = len(self._parts)
+        grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - size))
+        variance = np.maximum(np.diag(single), np.diag(grouped))
+        reach = np.sqrt(variance) * self._sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
+        estimates = []
+        for term, width in zip(self._terms, reach, strict=True):
+            value = term.read(model)
+            estimates.append(
+                Estimate(term=term, value=value, low=max(term.low, value - width), high=min(term.high, value + width))
+            )
+        spread = np.sqrt(np.maximum(np.diag(single), 1e-300))
+        return Fitted(
+            model=model,
+            estimates=tuple(estimates),
+            noise=(float(self._noise[0]), float(self._noise[1])),
+            starts=starts,
+            simulations=self.simulations,
+            correlation=single / np.outer(spread, spread),
+        )
+
+    def close(self) -> None:
+        """End the workers. May be called twice."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        else:
+            self._predictor.close()
+
+    def __enter__(self) -> Fit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _step_back(block: Floats, residual: Floats) -> Floats:
+    """The change of a start state, shape (4,), that would have made `residual`, none far from where it is.
+
+    A cart that dry friction holds hardly shows the speed it is said to begin with: such a direction is left alone.
+    """
+    weak = np.diag(1.0 / _START_REACH)
+    wide = np.vstack([block, weak])
+    found: Floats = np.linalg.lstsq(wide, np.concatenate([residual, np.zeros(START_SIGNALS)]), rcond=None)[0]
+    return found
+
+
+def _with_row(starts: Floats, number: int, row: Floats) -> Floats:
+    changed = starts.copy()
+    changed[number] = row
+    return changed
+
+
+def _shortest(model: Model) -> CartParams:
+    """A cart whose pole every longer one can be pretended from, a good deal shorter than the model's."""
+    body = model.cart.pole_cart
+    half_m = 0.6 * body.pole_half_length_m
+    return dataclasses.replace(
+        model.cart,
+        pole_cart=dataclasses.replace(
+            body, pole_half_length_m=half_m, pole_inertia_kg_m2=body.pole_inertia_kg_m2 * 0.36
+        ),
+    )

@@ -1,0 +1,243 @@
+"""The terms of a cart's model, one number each, and a model with other numbers in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cartpole_robot.cart_parts import Apply, Delay, Friction, Motor, PoleCart
+from cartpole_robot.params import CartParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A cart, and how a recording shows it.
+
+    A command works `delay_s` after the measurement that it answers. An angle that is read is `angle_sign` times the
+    true one plus `angle_zero_rad`.
+    """
+
+    cart: CartParams
+    delay_s: float
+    angle_zero_rad: float = 0.0
+    angle_sign: int = 1
+
+
+def model_of(cart: CartParams) -> Model:
+    """The model that the cart's own file is."""
+    return Model(cart=cart, delay_s=delay_of(cart))
+
+
+def freed(model: Model) -> Model:
+    """The model of a cart whose actions are full drive and that is armed upright: any plant may be such a one.
+
+    A cart must be able to hold its pole with its own actions, which a model that is only tried need not be.
+    """
+    limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6, end_stop_m=None)
+    return dataclasses.replace(
+        model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits)
+    )
+
+
+def delay_of(cart: CartParams) -> float:
+    """How long after its measurement a command works, as the cart's file says; jitter counts with its mean."""
+    delay, period_s = cart.delay, cart.timing.control_period_s
+    if delay.apply is Apply.AT_ONCE:
+        return 0.0
+    latency_s = delay.latency_s + 0.5 * delay.jitter_s
+    if delay.apply is Apply.ON_ARRIVAL:
+        return latency_s
+    return period_s * max(1, -int(-(latency_s / period_s - 1e-9) // 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One number of a model.
+
+    `size(model)` is a change of it that matters, in its unit: what a derivative is taken over a part of. `off` is the
+    value at which the term is absent.
+    """
+
+    name: str
+    label: str
+    unit: str
+    read: Callable[[Model], float]
+    write: Callable[[Model, float], Model]
+    size: Callable[[Model], float]
+    low: float = 0.0
+    high: float = float("inf")
+
+
+def _motor(model: Model, motor: Motor) -> Model:
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, motor=motor))
+
+
+def _friction(model: Model, friction: Friction) -> Model:
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, friction=friction))
+
+
+def _with_gain(model: Model, value: float) -> Model:
+    return _motor(model, dataclasses.replace(model.cart.motor, stall_force_n=value))
+
+
+def _damping(model: Model) -> float:
+    return model.cart.motor.back_emf_n_s_m + model.cart.friction.cart_viscous_n_s_m
+
+
+def _with_damping(model: Model, value: float) -> Model:
+    """Viscous friction stays as the cart's file has it, as far as the sum allows; the rest is back-EMF."""
+    viscous = min(model.cart.friction.cart_viscous_n_s_m, value)
+    model = _motor(model, dataclasses.replace(model.cart.motor, back_emf_n_s_m=value - viscous))
+    return _friction(model, dataclasses.replace(model.cart.friction, cart_viscous_n_s_m=viscous))
+
+
+def _with_coulomb(model: Model, value: float) -> Model:
+    friction = model.cart.friction
+    ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n > 0.0 else 1.0
+    return _friction(model, dataclasses.replace(friction, cart_coulomb_n=value, cart_static_n=value * max(1.0, ratio)))
+
+
+def _with_dead_zone(model: Model, value: float) -> Model:
+    """The slope of force against duty stays: the dead zone moves, the gain does not."""
+    motor = model.cart.motor
+    slope = motor.stall_force_n / (1.0 - motor.dead_zone_duty)
+    return _motor(model, dataclasses.replace(motor, dead_zone_duty=value, stall_force_n=slope * (1.0 - value)))
+
+
+def _with_pole_viscous(model: Model, value: float) -> Model:
+    return _friction(model, dataclasses.replace(model.cart.friction, pole_viscous_n_m_s=value))
+
+
+def _with_pole_coulomb(model: Model, value: float) -> Model:
+    return _friction(model, dataclasses.replace(model.cart.friction, pole_coulomb_n_m=value))
+
+
+def _with_length(model: Model, value: float) -> Model:
+    """A pole of the same mass and build, longer or shorter: its inertia goes with the square."""
+    body = model.cart.pole_cart
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, pole_cart=_stretched(body, value)))
+
+
+def _stretched(body: PoleCart, half_length_m: float) -> PoleCart:
+    grown = (half_length_m / body.pole_half_length_m) ** 2
+    return dataclasses.replace(
+        body, pole_half_length_m=half_length_m, pole_inertia_kg_m2=body.pole_inertia_kg_m2 * grown
+    )
+
+
+def _with_lag(model: Model, value: float) -> Model:
+    return _motor(model, dataclasses.replace(model.cart.motor, lag_s=value))
+
+
+TERMS = {
+    term.name: term
+    for term in (
+        Term(
+            name="delay",
+            label="delay",
+            unit="s",
+            read=lambda model: model.delay_s,
+            write=lambda model, value: dataclasses.replace(model, delay_s=value),
+            size=lambda model: model.cart.timing.control_period_s,
+            high=0.5,
+        ),
+        Term(
+            name="motor_gain",
+            label="motor gain (stall force)",
+            unit="N",
+            read=lambda model: model.cart.motor.stall_force_n,
+            write=_with_gain,
+            size=lambda model: model.cart.motor.stall_force_n,
+            low=1e-3,
+        ),
+        Term(
+            name="damping",
+            label="back-EMF and viscous friction",
+            unit="N s/m",
+            read=_damping,
+            write=_with_damping,
+            size=lambda model: max(_damping(model), model.cart.pole_cart.cart_mass_kg),
+        ),
+        Term(
+            name="coulomb",
+            label="Coulomb friction of the cart",
+            unit="N",
+            read=lambda model: model.cart.friction.cart_coulomb_n,
+            write=_with_coulomb,
+            size=lambda model: max(model.cart.friction.cart_coulomb_n, 0.05 * model.cart.motor.stall_force_n),
+        ),
+        Term(
+            name="dead_zone",
+            label="dead zone",
+            unit="duty",
+            read=lambda model: model.cart.motor.dead_zone_duty,
+            write=_with_dead_zone,
+            size=lambda model: max(model.cart.motor.dead_zone_duty, 0.03),
+            high=0.5,
+        ),
+        Term(
+            name="pole_viscous",
+            label="viscous friction of the pole",
+            unit="N m s/rad",
+            read=lambda model: model.cart.friction.pole_viscous_n_m_s,
+            write=_with_pole_viscous,
+            size=lambda model: 0.01 * _swing_damping(model),
+        ),
+        Term(
+            name="pole_coulomb",
+            label="Coulomb friction of the pole",
+            unit="N m",
+            read=lambda model: model.cart.friction.pole_coulomb_n_m,
+            write=_with_pole_coulomb,
+            size=lambda model: 0.005 * _weight_moment(model),
+        ),
+        Term(
+            name="pole_length",
+            label="pole length (half)",
+            unit="m",
+            read=lambda model: model.cart.pole_cart.pole_half_length_m,
+            write=_with_length,
+            size=lambda model: model.cart.pole_cart.pole_half_length_m,
+            low=0.01,
+        ),
+        Term(
+            name="angle_zero",
+            label="angle zero",
+            unit="rad",
+            read=lambda model: model.angle_zero_rad,
+            write=lambda model, value: dataclasses.replace(model, angle_zero_rad=value),
+            size=lambda model: 0.02,
+            low=-0.5,
+            high=0.5,
+        ),
+        Term(
+            name="motor_lag",
+            label="lag of the motor",
+            unit="s",
+            read=lambda model: model.cart.motor.lag_s,
+            write=_with_lag,
+            size=lambda model: 0.01,
+            high=0.5,
+        ),
+    )
+}
+"""By name, in the order in which results are told."""
+
+
+def _weight_moment(model: Model) -> float:
+    """N m: what holds the pole level."""
+    body = model.cart.pole_cart
+    return body.pole_mass_kg * body.gravity_m_s2 * body.pole_half_length_m
+
+
+def _swing_damping(model: Model) -> float:
+    """N m s/rad at which a hanging pole would hardly swing: twice the square root of inertia times stiffness."""
+    body = model.cart.pole_cart
+    inertia = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
+    return float(2.0 * (inertia * _weight_moment(model)) ** 0.5)
+
+
+def identified_delay(model: Model) -> Delay:
+    """The delay as a cart's file has it."""
+    return Delay(apply=Apply.ON_ARRIVAL, latency_s=max(1e-4, model.delay_s))

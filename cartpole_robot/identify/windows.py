@@ -1,0 +1,125 @@
+"""Recordings cut into windows, and the model run through each from its own start: predictions beside measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.identify.model import Model
+from cartpole_robot.identify.series import Series
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
+
+Floats = NDArray[np.float64]
+START_SIGNALS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Entries `first` to before `end` of one series; its start is the state at `first`."""
+
+    series: int
+    first: int
+    end: int
+
+
+def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float | None = None) -> list[Window]:
+    """Windows of `length_s`, one every `stride_s` (default: end to end), none across a gap; the rest at the end, if it
+    is at least half as long, is one more."""
+    found = []
+    for number, series in enumerate(all_series):
+        size = max(2, round(length_s / series.period_s)) + 1
+        stride = size - 1 if stride_s is None else max(1, round(stride_s / series.period_s))
+        for begin, end in series.stretches():
+            first = begin
+            while first + size <= end:
+                found.append(Window(series=number, first=first, end=first + size))
+                first += stride
+            if stride_s is None and end - first > size // 2:
+                found.append(Window(series=number, first=first, end=end))
+    return found
+
+
+class Predictor:
+    """Runs a model through windows; keeps one plant."""
+
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
+        """`loaded` has the shortest pole that will be asked for."""
+        self._series, self._windows = list(all_series), list(windows)
+        self._loop = OpenLoop(loaded)
+
+    def predict(self, model: Model, starts: Floats) -> list[Floats]:
+        """For each window what would be read, shape (entries, 2): position m, angle rad; `starts` is (windows, 4).
+
+        The first entry is the start itself. Raises ValueError for a model that no plant can be.
+        """
+        self._loop.change(model.cart)
+        step_s = self._loop.step_s
+        found = []
+        for window, start in zip(self._windows, starts, strict=True):
+            series = self._series[window.series]
+            times_s = series.time_s[window.first : window.end] - series.time_s[window.first]
+            places = times_s / step_s
+            steps = int(np.ceil(places[-1] - 1e-6))
+            back = max(0, window.first - 2 - int(model.delay_s / series.period_s))
+            asked = slice(back, window.end)
+            duties = step_duties(
+                0.0,
+                series.time_s[asked] - series.time_s[window.first],
+                np.nan_to_num(series.duty[asked]),
+                model.delay_s,
+                step_s,
+                steps,
+            )
+            ran = self._loop.run(State(*start.tolist()), duties)
+            grid = np.arange(steps + 1)
+            found.append(
+                np.column_stack(
+                    [
+                        np.interp(places, grid, ran[:, 0]),
+                        model.angle_sign * np.interp(places, grid, ran[:, 2]) + model.angle_zero_rad,
+                    ]
+                )
+            )
+        return found
+
+    def close(self) -> None:
+        """Release the plant."""
+        self._loop.close()
+
+
+def measured(all_series: Sequence[Series], windows: Sequence[Window]) -> list[Floats]:
+    """What was read in each window, shape (entries, 2)."""
+    return [
+        np.column_stack(
+            [
+                all_series[w.series].position_m[w.first : w.end],
+                all_series[w.series].angle_rad[w.first : w.end],
+            ]
+        )
+        for w in windows
+    ]
+
+
+def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], model: Model, *, points: int = 5) -> Floats:
+    """Start states from the readings about each window's beginning, shape (windows, 4): a parabola through `points`."""
+    found = np.zeros((len(windows), START_SIGNALS))
+    for row, window in zip(found, windows, strict=True):
+        series = all_series[window.series]
+        low, high = next((b, e) for b, e in series.stretches() if b <= window.first < e)
+        half = points // 2
+        begin = min(max(low, window.first - half), max(low, high - points))
+        part = slice(begin, min(high, begin + points))
+        times_s = series.time_s[part] - series.time_s[window.first]
+        for k, signal in ((0, series.position_m), (2, series.angle_rad)):
+            values = signal[part]
+            if k == 2:
+                values = model.angle_sign * (values - model.angle_zero_rad)
+            degree = min(2, len(times_s) - 1)
+            slope, level = np.polynomial.polynomial.polyfit(times_s, values, degree)[1::-1]
+            row[k], row[k + 1] = level, slope
+    return found

@@ -1,0 +1,109 @@
+"""The plant under duties that somebody recorded: from a state on, where would the cart have gone?
+
+No encoders, no firmware, no clock of its own: the same plant, motor and friction as every simulated rig has, and the true
+positions and angles of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.cart import STANDING_M_S
+from cartpole_robot.simulation.motor import rewindable_force
+from cartpole_robot.simulation.plant import Plant, equivalent_body
+
+Samples = NDArray[np.float64]
+
+
+class OpenLoop:
+    """One plant that is placed and let run, again and again, with one set of parameters or another.
+
+    `loaded` is the cart with the shortest pole it will ever be: the engine can pretend a longer one, see
+    `plant.equivalent_body`.
+    """
+
+    def __init__(self, cart: CartParams, *, loaded: CartParams | None = None) -> None:
+        """Load the plant; without the cart's end stops, which no recording to be compared with should have touched."""
+        self._cart = cart
+        self._loaded = loaded or cart
+        self._plant = Plant(
+            self._loaded.pole_cart, cart.timing.physics_step_s, friction=without_viscous(self._loaded).friction
+        )
+        self.change(cart)
+
+    @property
+    def cart(self) -> CartParams:
+        """As it is now."""
+        return self._cart
+
+    @property
+    def step_s(self) -> float:
+        """The physics step."""
+        return self._cart.timing.physics_step_s
+
+    def change(self, cart: CartParams) -> None:
+        """Go on as `cart`, of the same physics step. Raises ValueError as `plant.equivalent_body` does."""
+        equivalent_body(cart.pole_cart, self._loaded.pole_cart)
+        self._plant.change(cart.pole_cart, without_viscous(cart).friction)
+        self._cart = cart
+        self._force, _, self._hold = rewindable_force(cart)
+        self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
+
+    def run(self, start: State, duties: Sequence[float], *, held_n: float = 0.0) -> Samples:
+        """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (it does not wrap), angular speed rad/s.
+
+        The first row is `start`; each further one a physics step later, under the duty of that step. `held_n` is what a
+        motor with a lag still pushes with at the start. Values that grow beyond any cart's are left as they come.
+        """
+        plant = self._plant
+        plant.place(start)
+        plant.hold_or_release(False)
+        self._hold(held_n)
+        advance, force, hold_or_release = plant.advance, self._force, plant.hold_or_release
+        has_stiction = self._has_stiction
+        speed = start.cart_speed_m_s
+        found = [start[:2]]
+        poles = [start[2:]]
+        append, append_pole = found.append, poles.append
+        for duty in duties:
+            if has_stiction:
+                hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
+            cart, pole = advance(force(duty, speed), 1)
+            speed = cart[1]
+            append(cart[:2])
+            append_pole(pole[:2])
+        return np.hstack([np.array(found), np.array(poles)])
+
+    def close(self) -> None:
+        """Release the physics client. May be called twice."""
+        self._plant.close()
+
+
+def without_viscous(cart: CartParams) -> CartParams:
+    """The cart as the engine solves it: its viscous friction acts with the motor's force."""
+    return dataclasses.replace(cart, friction=dataclasses.replace(cart.friction, cart_viscous_n_s_m=0.0))
+
+
+def step_duties(
+    begin_s: float, times_s: NDArray[np.float64], duties: NDArray[np.float64], delay_s: float, step_s: float, steps: int
+) -> list[float]:
+    """The mean duty of each of `steps` physics steps from `begin_s` on.
+
+    `duties[k]` was asked for at `times_s[k]` and holds from `delay_s` later until the next one does. One that comes in
+    the middle of a step shares it with the one before, as in `delay.CommandDelay`. Before the first it is 0.
+    """
+    edges = np.concatenate([[-np.inf], (times_s + delay_s - begin_s) / step_s])
+    levels = np.concatenate([[0.0], duties])
+    grid = np.arange(steps + 1, dtype=float)
+    at = np.searchsorted(edges, grid, side="right") - 1
+    sums = np.concatenate([[0.0], np.cumsum(levels[1:-1] * np.diff(edges[1:]))]) if len(levels) > 1 else np.zeros(1)
+    inside = np.maximum(at - 1, 0)
+    total = np.where(at > 0, sums[inside] + levels[at] * (grid - edges[np.maximum(at, 1)]), 0.0)
+    means: list[float] = np.diff(total).tolist()
+    return means
