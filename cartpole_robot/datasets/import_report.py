@@ -59,7 +59,8 @@ def _gaps(imported: Imported) -> str:
         return "none"
     told = ", ".join(f"{gap.missing} before line {gap.line}" for gap in gaps[:_GAPS_TOLD])
     more = f" and {len(gaps) - _GAPS_TOLD} more places" if len(gaps) > _GAPS_TOLD else ""
-    return f"{sum(gap.missing for gap in gaps)} rows missing: {told}{more}; their ticks are left out"
+    missing = sum(gap.missing for gap in gaps)
+    return f"{missing} {'row' if missing == 1 else 'rows'} missing: {told}{more}; their ticks are left out"
 
 
 def _lengths(imported: Imported) -> str:
