@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import draw_cart_pole
 from cartpole_robot.signals import State
 
-_FRAME_S = 0.04
+GIF_FRAME_S = 0.04
 _COLOURS = 32
 
 
@@ -22,7 +24,7 @@ def save_animation(
 ) -> int:
     """The turns survived in `duration_s` of cart time; the episode so far is written to `path` as GIF."""
     period_s = cart.timing.control_period_s
-    every = max(1, round(_FRAME_S / period_s))
+    every = max(1, round(GIF_FRAME_S / period_s))
     observation, _ = env.reset(seed=seed)
     frames: list[Image.Image] = []
     turn = 0
@@ -31,18 +33,24 @@ def save_animation(
         if (turn - 1) % every == 0:
             caption = f"{(turn - 1) * period_s:4.1f} s   turn {turn - 1}"
             duty = cart.action_duties[action]
-            frame = draw_cart_pole(cart, State(*observation.tolist()), duty=duty, caption=caption)
-            palette = frame.quantize(_COLOURS) if not frames else frames[0]  # one for all: thirty times faster
-            frames.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
+            frames.append(draw_cart_pole(cart, State(*observation.tolist()), duty=duty, caption=caption))
         observation, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             break
-    frames[0].save(
-        path,
-        save_all=True,
-        append_images=frames[1:],
-        duration=round(every * period_s * 1000.0),
-        loop=0,
-        optimize=False,
-    )
+    save_gif(frames, path, frame_s=every * period_s)
     return turn
+
+
+def save_gif(frames: Iterable[Image.Image], path: Path, *, frame_s: float) -> None:
+    """Write `frames`, one at least and drawn when they are asked for, to `path` as a GIF that plays for ever."""
+    reduced = _reduced(iter(frames))
+    first = next(reduced)
+    first.save(path, save_all=True, append_images=reduced, duration=round(frame_s * 1000.0), loop=0, optimize=False)
+
+
+def _reduced(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """The same with few colours, those of the first frame: one palette for all is thirty times faster."""
+    first = next(frames)
+    palette = first.quantize(_COLOURS)
+    for frame in itertools.chain([first], frames):
+        yield frame.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot import __version__
+from cartpole_robot.dataset_commands import add_dataset_verbs
 from cartpole_robot.deploy_commands import add_deploy_verbs
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.firmware_commands import add_firmware_verbs
@@ -371,6 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print the figures as JSON")
     show.set_defaults(run=_show, extra="report")
 
+    add_dataset_verbs(verbs)
     add_deploy_verbs(verbs)
     add_rig_verbs(verbs)
 

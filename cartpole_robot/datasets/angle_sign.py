@@ -1,0 +1,132 @@
+"""Which way an angle counts: a free pole's motion tells it.
+
+With our signs (theta 0 upright, positive when the pole leans toward +x) a pole on an accelerated cart obeys
+
+    theta'' = (g sin(theta) - x'' cos(theta)) / l_eff - c theta',   l_eff = (I + m l^2) / (m l),
+
+whatever drives the cart. Counted the other way, theta and its derivatives change their sign and x'' does not: the term
+with x'' stands on the wrong side. Counted from hanging, sine and cosine change theirs. So two fitted factors decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.datasets.row_clock import RowClock
+from cartpole_robot.datasets.smoothing import smoothed
+from cartpole_robot.datasets.trimmed_fit import plain_fit, trimmed_fit
+from cartpole_robot.params import CartParams
+
+CLEAR_RATIO = 1.25  # of the two residuals; less is no verdict
+_FEWEST_ROWS = 50
+_LEAST_EXPLAINED = 0.5  # of the variance of theta'', by the better sign
+_CLEAR_GRAVITY = 10.0  # standard errors of the gravity term
+
+
+@dataclass(frozen=True, kw_only=True)
+class AngleVerdict:
+    """What the motion says of an angle that was read with sign +1 and the zero of the map.
+
+    `sign` is the one to read it with, None where the motion cannot tell; `is_zero_right` says whether 0 is where the
+    map says, None likewise; `why` is one line for both. The residuals are root mean squares of theta'', in rad/s^2,
+    over the `rows` used; `rms_rad_s2` is that of theta'' itself. Lengths are l_eff in m: from gravity, from the cart's
+    acceleration (None where it does not show), and the cart's own.
+    """
+
+    sign: int | None
+    is_zero_right: bool | None
+    why: str
+    rows: int = 0
+    rows_left_out: int = 0
+    rms_rad_s2: float | None = None
+    residual_plus_rad_s2: float | None = None
+    residual_minus_rad_s2: float | None = None
+    gravity_length_m: float | None = None
+    acceleration_length_m: float | None = None
+    cart_length_m: float | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def evidence(self) -> str:
+        """The residuals of both signs in words."""
+        if self.residual_plus_rad_s2 is None or self.residual_minus_rad_s2 is None or not self.rms_rad_s2:
+            return self.why
+        shares = [
+            f"sign {sign} leaves {residual:.3g} rad/s² ({100.0 * self.explained(residual):.0f} % explained)"
+            for sign, residual in ((1, self.residual_plus_rad_s2), (-1, self.residual_minus_rad_s2))
+        ]
+        return f"of the pole's {self.rms_rad_s2:.3g} rad/s² {shares[0]}, {shares[1]}"
+
+    def explained(self, residual: float) -> float:
+        """The share of the variance of theta'' that such a residual leaves explained."""
+        return 1.0 - (residual / self.rms_rad_s2) ** 2 if self.rms_rad_s2 else 0.0
+
+
+def judge_angle(
+    angle_rad: NDArray[np.float64], position_m: NDArray[np.float64], clock: RowClock, cart: CartParams
+) -> AngleVerdict:
+    """The verdict on a continuous angle from where the map says upright is, both signals of shape (rows,)."""
+    angle, speed, acceleration = smoothed(angle_rad, clock)
+    _, _, cart_acceleration = smoothed(position_m, clock)
+    gravity = cart.pole_cart.gravity_m_s2
+    terms = np.column_stack([gravity * np.sin(angle), cart_acceleration * np.cos(angle), speed])
+    known = np.isfinite(terms).all(axis=1)
+    if known.sum() < _FEWEST_ROWS:
+        return AngleVerdict(
+            sign=None,
+            is_zero_right=None,
+            why=f"only {int(known.sum())} rows stand far enough from gaps, expected at least {_FEWEST_ROWS}",
+        )
+    free = trimmed_fit(terms, acceleration)
+    used = free.is_used
+    rms = float(np.sqrt(np.mean(np.square(acceleration[used]))))
+    pull, push, _ = free.coefficients
+    pull_error, push_error = _standard_errors(terms[used], free.rms)
+    # Where the zero is wrong, both terms are; the sign of the angle is judged for the zero that the motion shows.
+    turned = -1.0 if pull < 0.0 else 1.0
+    residuals = {
+        sign: plain_fit(np.column_stack([turned * (terms[:, 0] - sign * terms[:, 1]), speed]), acceleration, used).rms
+        for sign in (1, -1)
+    }
+    better = min(residuals, key=lambda sign: residuals[sign])
+    ratio = residuals[-better] / max(residuals[better], 1e-12)
+    explained = 1.0 - (residuals[better] / rms) ** 2 if rms else 0.0
+    is_gravity_clear = abs(pull) > _CLEAR_GRAVITY * pull_error
+    sign: int | None = better
+    why = "the motion tells"
+    if explained < _LEAST_EXPLAINED:
+        sign, why = None, f"neither sign explains the pole's motion ({100.0 * max(explained, 0.0):.0f} % at best)"
+    elif ratio < CLEAR_RATIO:
+        sign, why = (
+            None,
+            (
+                "the cart hardly accelerates, and then a swing looks the same from both sides (residuals "
+                f"{residuals[1]:.3g} and {residuals[-1]:.3g} rad/s²)"
+            ),
+        )
+    body = cart.pole_cart
+    moment = body.pole_mass_kg * body.pole_half_length_m
+    return AngleVerdict(
+        sign=sign,
+        is_zero_right=bool(pull > 0.0) if is_gravity_clear and explained >= _LEAST_EXPLAINED else None,
+        why=why,
+        rows=int(used.sum()),
+        rows_left_out=int(known.sum() - used.sum()),
+        rms_rad_s2=rms,
+        residual_plus_rad_s2=residuals[1],
+        residual_minus_rad_s2=residuals[-1],
+        gravity_length_m=1.0 / abs(float(pull)) if is_gravity_clear else None,
+        acceleration_length_m=1.0 / abs(float(push)) if abs(push) > _CLEAR_GRAVITY * push_error else None,
+        cart_length_m=(body.pole_inertia_kg_m2 + moment * body.pole_half_length_m) / moment,
+    )
+
+
+def _standard_errors(terms: NDArray[np.float64], rms: float) -> tuple[float, float]:
+    """Of the first two coefficients, if rows were independent."""
+    spread = np.linalg.pinv(terms.T @ terms)
+    return rms * float(np.sqrt(spread[0, 0])), rms * float(np.sqrt(spread[1, 1]))

@@ -1,0 +1,293 @@
+"""Column maps: what the columns of somebody's CSV mean, as a TOML file tells it.
+
+A number is taken to our convention as `sign * (reading - offset) / units`, so an offset is what the column reads where
+ours is 0. Where a sign is left out of [angle] or [duty], the physics is asked (`cartpole_robot.datasets.angle_sign`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.configuration import check_keys, read_toml, record_from_table, require, require_positive
+from cartpole_robot.errors import UsageError
+
+MAP_FORMAT = 1
+_MOST_ROWS_LATE = 50
+
+
+class TimeUnit(enum.StrEnum):
+    """What a clock counts."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in one of it."""
+        return {TimeUnit.SECONDS: 1.0, TimeUnit.MILLISECONDS: 1e-3, TimeUnit.MICROSECONDS: 1e-6}[self]
+
+
+class TimeBase(enum.StrEnum):
+    """Whose second is believed."""
+
+    DEVICE = "device"
+    HOST = "host"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeColumns:
+    """The clocks: `device` paces the rows, `host` looks on; one is enough. `base` says whose second is believed.
+
+    `wraps_after` is where the device's counter starts again, in its unit (2^32 for a uint32).
+    """
+
+    device: str | None = None
+    host: str | None = None
+    unit: TimeUnit = TimeUnit.SECONDS
+    host_unit: TimeUnit | None = None
+    base: TimeBase | None = None
+    wraps_after: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.device is not None or self.host is not None, "no clock; name the column in device or in host")
+        for name in ("device", "host"):
+            require(
+                self.base != name or getattr(self, name) is not None,
+                f"base = {name!r}, and no column is named in {name}; add it, or choose the other base",
+            )
+        if self.wraps_after is not None:
+            require_positive(self, "wraps_after")
+
+
+class LengthUnit(enum.StrEnum):
+    """What a position is told in."""
+
+    METRES = "m"
+    CENTIMETRES = "cm"
+    MILLIMETRES = "mm"
+    COUNTS = "counts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionColumn:
+    """The cart's position. `sign` says which way is to the right, a choice; `offset` is the middle of the track."""
+
+    column: str
+    unit: LengthUnit
+    counts_per_m: float | None = None
+    sign: int = 1
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_sign(self.sign)
+        _require_finite("offset", self.offset)
+        _require_counts(self.unit is LengthUnit.COUNTS, "counts_per_m", self.counts_per_m)
+
+    @property
+    def per_m(self) -> float:
+        """How much the column changes in a metre."""
+        fixed = {LengthUnit.METRES: 1.0, LengthUnit.CENTIMETRES: 100.0, LengthUnit.MILLIMETRES: 1000.0}
+        return fixed[self.unit] if self.counts_per_m is None else self.counts_per_m
+
+
+class AngleUnit(enum.StrEnum):
+    """What an angle is told in."""
+
+    RADIANS = "rad"
+    DEGREES = "deg"
+    COUNTS = "counts"
+
+
+class AngleZero(enum.StrEnum):
+    """Where the pole is at 0."""
+
+    UPRIGHT = "upright"
+    HANGING = "hanging"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AngleColumn:
+    """The pole's angle. Without a `sign` the physics is asked. `wraps`: it starts again after a turn."""
+
+    column: str
+    unit: AngleUnit
+    zero: AngleZero
+    counts_per_turn: float | None = None
+    sign: int | None = None
+    offset: float = 0.0
+    wraps: bool = True
+
+    def __post_init__(self) -> None:
+        _require_sign(self.sign)
+        _require_finite("offset", self.offset)
+        _require_counts(self.unit is AngleUnit.COUNTS, "counts_per_turn", self.counts_per_turn)
+
+    @property
+    def per_rad(self) -> float:
+        """How much the column changes in a radian."""
+        if self.counts_per_turn is not None:
+            return self.counts_per_turn / (2.0 * math.pi)
+        return 180.0 / math.pi if self.unit is AngleUnit.DEGREES else 1.0
+
+
+class Beyond(enum.StrEnum):
+    """What becomes of a command past full drive."""
+
+    REFUSE = "refuse"
+    CLIP = "clip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DutyColumn:
+    """The command. `full_scale` is what the column reads at duty 1; `rows_late` by how many rows it was logged late.
+
+    `constant` takes the place of the column where the motor was off (0). `applied` is the column of the duty that had
+    been in force until the row, in the same unit; without it, it is the command of the row before.
+    """
+
+    column: str | None = None
+    constant: float | None = None
+    applied: str | None = None
+    full_scale: float = 1.0
+    sign: int | None = None
+    rows_late: int = 0
+    beyond: Beyond = Beyond.REFUSE
+
+    def __post_init__(self) -> None:
+        require((self.column is None) != (self.constant is None), "expected either column or constant; give one")
+        _require_sign(self.sign)
+        require_positive(self, "full_scale")
+        require(
+            0 <= self.rows_late <= _MOST_ROWS_LATE,
+            f"rows_late = {self.rows_late}, expected 0 to {_MOST_ROWS_LATE}; correct it",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedColumns:
+    """Speeds as the device told them, each in the unit of its position a second, with its sign."""
+
+    cart: str
+    pole: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountColumns:
+    """Raw counts; kept as they are, whatever the signs."""
+
+    cart: str | None = None
+    pole: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyColumn:
+    """How much later than the measurement the command came into force; it is kept as `lateness_s`."""
+
+    column: str
+    unit: TimeUnit = TimeUnit.SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnColumns:
+    """Columns that are what ours are already, by our names; an empty cell is a number nobody measured."""
+
+    motor_power_w: str | None = None
+    reward: str | None = None
+    command_age_s: str | None = None
+    shadow_duty: str | None = None
+    flags: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnMap:
+    """A whole map; `cart` is the name or file of the cart that was recorded."""
+
+    time: TimeColumns
+    position: PositionColumn
+    angle: AngleColumn
+    duty: DutyColumn
+    speeds: SpeedColumns | None = None
+    counts: CountColumns = CountColumns()
+    latency: LatencyColumn | None = None
+    as_is: OwnColumns = OwnColumns()
+    description: str = ""
+    cart: str | None = None
+    separator: str = ","
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as nested plain values, what was left out too."""
+        return {"format": MAP_FORMAT, **dataclasses.asdict(self)}
+
+
+_SECTIONS: dict[str, type] = {
+    "time": TimeColumns,
+    "position": PositionColumn,
+    "angle": AngleColumn,
+    "duty": DutyColumn,
+    "speeds": SpeedColumns,
+    "counts": CountColumns,
+    "latency": LatencyColumn,
+    "as_is": OwnColumns,
+}
+_NEEDED = ("time", "position", "angle", "duty")
+_TEXTS = ("description", "cart", "separator")
+
+
+def load_map(path: Path) -> ColumnMap:
+    """The map in that file. Raises `UsageError` naming file, section, key and what was expected."""
+    tables = read_toml(path, purpose="column map")
+    check_keys(tables, ["format", *_TEXTS, *_SECTIONS], where=str(path))
+    if tables.get("format") != MAP_FORMAT or isinstance(tables.get("format"), bool):
+        raise UsageError(
+            f"{path}: format = {tables.get('format')!r}, expected {MAP_FORMAT}; this version reads no other"
+        )
+    missing = [name for name in _NEEDED if name not in tables]
+    if missing:
+        raise UsageError(f"{path}: the section [{missing[0]}] is missing; add it (docs/maps has examples)")
+    parts: dict[str, Any] = {
+        name: record_from_table(kind, tables[name], where=f"{path}: [{name}]")
+        for name, kind in _SECTIONS.items()
+        if name in tables
+    }
+    parts.update(_texts(tables, path))
+    return ColumnMap(**parts)
+
+
+def _texts(tables: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """The values that are in no section."""
+    found = {name: tables[name] for name in _TEXTS if name in tables}
+    for name, value in found.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{path}: {name} = {value!r}, expected a text; put it in quotes")
+    if len(found.get("separator", ",")) != 1:
+        raise UsageError(f'{path}: separator = {found["separator"]!r}, expected one character, such as ";" or "\\t"')
+    cart = found.get("cart", "")
+    if cart.endswith(".toml"):  # it stands where the map stands, wherever the command is given
+        found["cart"] = str(path.parent / cart)
+    return found
+
+
+def _require_sign(sign: int | None) -> None:
+    require(sign in (None, 1, -1), f"sign = {sign}, expected 1 or -1; correct it")
+
+
+def _require_finite(name: str, value: float) -> None:
+    require(math.isfinite(value), f"{name} = {value:g}, expected a finite number; correct it")
+
+
+def _require_counts(is_in_counts: bool, name: str, value: float | None) -> None:
+    require(
+        is_in_counts == (value is not None),
+        f"{name} is {'missing' if is_in_counts else 'given'}; it belongs to unit = 'counts', and only to it",
+    )
+    require(
+        value is None or (math.isfinite(value) and value > 0.0),
+        f"{name} = {value}, expected a finite number greater than 0; give the direction by sign",
+    )

@@ -1,0 +1,97 @@
+"""Which way a command pushes: the cart's acceleration tells it.
+
+    x'' = k duty - b x' - c sign(x') + what the pole does to the cart
+
+is fitted with the duty up to some periods old. With the right sign k is positive; with the wrong one the best k is 0,
+and the duty explains nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.datasets.row_clock import RowClock
+from cartpole_robot.datasets.smoothing import smoothed
+from cartpole_robot.datasets.trimmed_fit import plain_fit
+
+CLEAR_RATIO = 1.25
+_FEWEST_ROWS = 50
+_LONGEST_DELAY_S = 0.1
+_LEAST_DUTY = 0.02
+_STILL_M_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class DutyVerdict:
+    """What the motion says of a duty that was read with sign +1.
+
+    `sign` is None where the motion cannot tell; `is_needed` is False where the duty is always 0 and has no sign. The
+    residuals of the cart's acceleration, in m/s^2, are with the duty and without it, over the `rows` used;
+    `push_m_s2` is the acceleration by duty 1 of the cart at rest, `delay_periods` the age of the duty that fits best.
+    """
+
+    sign: int | None
+    why: str
+    is_needed: bool = True
+    rows: int = 0
+    residual_with_m_s2: float | None = None
+    residual_without_m_s2: float | None = None
+    push_m_s2: float | None = None
+    delay_periods: int | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def evidence(self) -> str:
+        """The residuals in words."""
+        if self.residual_with_m_s2 is None or self.residual_without_m_s2 is None or self.push_m_s2 is None:
+            return self.why
+        return (
+            f"with sign {1 if self.push_m_s2 > 0.0 else -1} the duty leaves {self.residual_with_m_s2:.3g} m/s² of the "
+            f"cart's acceleration unexplained, with the other {self.residual_without_m_s2:.3g} m/s²"
+        )
+
+
+def judge_duty(
+    duty: NDArray[np.float64], position_m: NDArray[np.float64], angle_rad: NDArray[np.float64], clock: RowClock
+) -> DutyVerdict:
+    """The verdict on a requested duty; signals of shape (rows,), the angle from upright and continuous."""
+    if float(np.nanmax(np.abs(duty), initial=0.0)) < _LEAST_DUTY:
+        return DutyVerdict(sign=None, why="the duty is always 0 and has no sign", is_needed=False)
+    _, speed, acceleration = smoothed(position_m, clock)
+    angle, pole_speed, _ = smoothed(angle_rad, clock)
+    others = np.column_stack(
+        [
+            speed,
+            np.tanh(speed / _STILL_M_S),
+            np.sin(angle) * np.cos(angle),
+            np.square(pole_speed) * np.sin(angle),
+            np.ones(len(speed)),
+        ]
+    )
+    others[np.abs(speed) < _STILL_M_S] = np.nan  # static friction holds whatever the duty says: not used
+    longest = max(1, round(_LONGEST_DELAY_S / clock.period_s))
+    fits = []
+    for delay in range(longest + 1):
+        late = np.concatenate([np.full(delay, np.nan), duty[: len(duty) - delay]])
+        used = np.isfinite(late) & np.isfinite(others).all(axis=1)
+        if used.sum() < _FEWEST_ROWS:
+            return DutyVerdict(sign=None, why=f"the cart moves in fewer than {_FEWEST_ROWS} rows")
+        fits.append((delay, plain_fit(np.column_stack([late, others]), acceleration, used)))
+    delay, best = min(fits, key=lambda fit: fit[1].rms)
+    without = plain_fit(others, acceleration, best.is_used)
+    push = float(best.coefficients[0])
+    is_clear = without.rms > CLEAR_RATIO * best.rms
+    return DutyVerdict(
+        sign=(1 if push > 0.0 else -1) if is_clear else None,
+        why="the motion tells" if is_clear else "the duty explains too little of the cart's acceleration",
+        rows=int(best.is_used.sum()),
+        residual_with_m_s2=best.rms,
+        residual_without_m_s2=without.rms,
+        push_m_s2=push,
+        delay_periods=delay,
+    )

@@ -1,0 +1,203 @@
+"""Somebody's CSV and its map in, a recording of ours out, by the same writer as every other."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot import provenance
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Timing
+from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
+from cartpole_robot.datasets.column_map import ColumnMap, load_map
+from cartpole_robot.datasets.csv_table import read_csv
+from cartpole_robot.datasets.duty_sign import DutyVerdict, judge_duty
+from cartpole_robot.datasets.recording_rows import Reading, recording_rows
+from cartpole_robot.datasets.row_clock import RowClock, read_clock
+from cartpole_robot.datasets.settled_signs import Confirm, Settlement
+from cartpole_robot.datasets.signals import read_signals
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.recorder import Recorder, check_is_free
+from cartpole_robot.recording import Recording, journal_of, read_recording
+from cartpole_robot.signals import Measurement
+
+IMPORT_RIG = "import"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRequest:
+    """Which CSV, read by which map, into which recording; a cart and signs that count more than the map's.
+
+    `confirm` is asked where only the motion knows a sign; None where there is nobody to ask.
+    """
+
+    source: Path
+    column_map: Path
+    out: Path
+    cart: str | None = None
+    angle_sign: int | None = None
+    duty_sign: int | None = None
+    confirm: Confirm | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """The recording, and what was found on the way."""
+
+    recording: Recording
+    reading: Reading
+    angle: AngleVerdict
+    duty: DutyVerdict
+    warnings: tuple[str, ...]
+
+
+def import_recording(request: ImportRequest) -> Imported:
+    """The recording of `request.source`; nothing is written before everything was looked at.
+
+    Raises `UsageError` naming file, line, column, what was expected and what to do; `RunError` where the disk refuses.
+    """
+    check_is_free(request.out)
+    told = load_map(request.column_map)
+    cart = _cart(request, told)
+    names, may_be_empty = _columns(told)
+    table = read_csv(request.source, names, may_be_empty=may_be_empty, separator=told.separator)
+    clock = read_clock(table, told.time)
+    raw = read_signals(table, told, cart)
+    angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
+    duty = judge_duty(raw.duty, raw.position_m, raw.angle_rad(1), clock)
+    settlement = Settlement(where=str(request.source), confirm=request.confirm)
+    settlement.check_zero(told.angle.zero, angle)
+    settlement.check_lengths(angle)
+    reading = Reading(
+        table=table,
+        told=told,
+        clock=clock,
+        raw=raw,
+        cart=_timed_cart(cart, clock, request.source),
+        angle_sign=settlement.sign("angle", told.angle.sign, request.angle_sign, angle),
+        duty_sign=settlement.sign("duty", told.duty.sign, request.duty_sign, duty) if duty.is_needed else 1,
+    )
+    rows = recording_rows(reading)
+    found = {
+        "clock": clock.as_dict(),
+        "angle_sign": reading.angle_sign,
+        "angle": angle.as_dict(),
+        "duty_sign": reading.duty_sign,
+        "duty": duty.as_dict(),
+        "clipped_rows": raw.clipped_rows,
+        "speeds": "as told" if told.speeds is not None else "slope of the positions over 0.12 s around each row",
+        "warnings": settlement.warnings,
+    }
+    return Imported(
+        recording=_written(request.out, _metadata(request, reading, found), rows),
+        reading=reading,
+        angle=angle,
+        duty=duty,
+        warnings=tuple(settlement.warnings),
+    )
+
+
+def _cart(request: ImportRequest, told: ColumnMap) -> CartParams:
+    name = request.cart or told.cart
+    if name is None:
+        raise UsageError(
+            f'{request.column_map}: names no cart; say which one was recorded with --cart, or cart = "..." in the map'
+        )
+    return load_cart(name)
+
+
+def _columns(told: ColumnMap) -> tuple[set[str], frozenset[str]]:
+    """All the columns a map names, and those of them in which a cell may be empty."""
+    needed = {told.time.device, told.time.host, told.position.column, told.angle.column}
+    if told.speeds is not None:
+        needed |= {told.speeds.cart, told.speeds.pole}
+    loose = {told.duty.column, told.duty.applied, told.counts.cart, told.counts.pole}
+    loose |= set(dataclasses.asdict(told.as_is).values())
+    if told.latency is not None:
+        loose.add(told.latency.column)
+    named = {name for name in needed | loose if name is not None}
+    return named, frozenset(name for name in loose - needed if name is not None)
+
+
+def _timed_cart(cart: CartParams, clock: RowClock, source: Path) -> CartParams:
+    """The cart with the file's control period, and the nearest physics step that divides it."""
+    steps = max(1, round(clock.period_s / cart.timing.physics_step_s))
+    told = f"imported: the period of {source.name}"
+    try:
+        return dataclasses.replace(
+            cart,
+            timing=Timing(physics_step_s=clock.period_s / steps, control_period_s=clock.period_s),
+            sources={**cart.sources, "timing.control_period_s": told, "timing.physics_step_s": told},
+        )
+    except ValueError as error:
+        raise UsageError(f"{source}: with its period the cart {cart.name!r} cannot be: {error}") from None
+
+
+def _metadata(request: ImportRequest, reading: Reading, found: dict[str, Any]) -> dict[str, Any]:
+    """What every recording says of itself, plain JSON values, and under "import" what only this one has to say.
+
+    The file's name stands where the policy's stands.
+    """
+    name, table, clock = request.source.name, reading.table, reading.clock
+    return {
+        "rig": IMPORT_RIG,
+        "randomization": None,
+        "controller": {"policy": name, "policy_hash": None},
+        "note": None,
+        "seed": None,
+        "duration_s": float(clock.ticks[-1]) * clock.period_s,
+        "started_at": None,
+        "imported_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+        "cart": reading.cart.as_dict(),
+        "cart_sources": dict(reading.cart.sources),
+        "import": {
+            "source": {"file": name, "sha256": table.sha256, "rows": len(table)},
+            "map": {"file": request.column_map.name, **reading.told.as_dict()},
+            "found": found,
+        },
+    }
+
+
+def _written(out: Path, metadata: dict[str, Any], rows: dict[str, NDArray[Any]]) -> Recording:
+    """The finished recording. Where it cannot be finished, nothing is left of it."""
+    count = len(rows["tick"])
+    turns = int(np.nansum(rows["reward"]))
+    recorder = Recorder(out, metadata, capacity_rows=count)
+    try:
+        measurement = Measurement()
+        names = [
+            name for name in rows if name not in ("host_time_s", "requested_duty", "reward", "flags", "shadow_duty")
+        ]
+        plain = {name: column.tolist() for name, column in rows.items()}
+        for row in range(count):
+            for name in names:
+                setattr(measurement, name, plain[name][row])
+            recorder.append(
+                measurement,
+                plain["host_time_s"][row],
+                plain["requested_duty"][row],
+                plain["reward"][row],
+                plain["flags"][row],
+                plain["shadow_duty"][row],
+            )
+        file = recorder.close({"end": "duration", "turns": turns, "reason": None})
+        if recorder.failure is not None:
+            raise RunError(f"{recorder.failure}; free space or choose another place")
+    except BaseException:
+        recorder.close()
+        for left in (out, journal_of(out)):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
+        raise
+    return read_recording(file)

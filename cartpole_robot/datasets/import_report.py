@@ -1,0 +1,71 @@
+"""What an import found, for a program and for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cartpole_robot.datasets.foreign_recording import Imported
+from cartpole_robot.recording_summary import recording_summary
+
+_GAPS_TOLD = 3
+
+
+def import_record(imported: Imported) -> dict[str, Any]:
+    """The figures of the recording, and under "import" what was found on the way: plain JSON values."""
+    return {**recording_summary(imported.recording), "import": imported.recording.metadata["import"]}
+
+
+def import_text(imported: Imported) -> str:
+    """The same as lines for a person; warnings are not among them."""
+    rows = imported.recording.rows
+    clock, source = imported.reading.clock, imported.recording.metadata["import"]["source"]
+    lines = [
+        ("source", f"{source['file']}, {len(rows)} rows, SHA-256 {source['sha256'][:12]}"),
+        ("cart", f"{imported.recording.cart.name}, {int(rows['tick'][-1]) * clock.period_s:.2f} s of its time"),
+        ("period", _period(imported)),
+        ("gaps", _gaps(imported)),
+        ("position", f"{rows['cart_position_m'].min():.4f} to {rows['cart_position_m'].max():.4f} m"),
+        ("angle sign", f"{imported.reading.angle_sign}: {imported.angle.evidence()}"),
+        ("duty sign", f"{imported.reading.duty_sign}: {imported.duty.evidence()}"),
+    ]
+    if imported.angle.gravity_length_m is not None:
+        lines.append(("pole", _lengths(imported)))
+    if imported.angle.rows_left_out:
+        lines.append(
+            (
+                "left out",
+                f"{imported.angle.rows_left_out} rows of that fit: no motion makes such an angle; kept, speeds too",
+            )
+        )
+    if imported.reading.raw.clipped_rows:
+        lines.append(("clipped", f"{imported.reading.raw.clipped_rows} commands past full drive"))
+    return "\n".join([str(imported.recording.path), *(f"  {name:<14} {text}" for name, text in lines)])
+
+
+def _period(imported: Imported) -> str:
+    clock = imported.reading.clock
+    told = f"{clock.period_s * 1000.0:.6g} ms"
+    if clock.host_s_per_device_s is not None:
+        told += (
+            f" by the {clock.base.value}'s clock ({clock.nominal_period_s * 1000.0:.6g} ms of the device's; the host's "
+            f"counts {clock.host_s_per_device_s:.5f} s a second of it)"
+        )
+    return f"{told}, rows up to {clock.worst_jitter_s * 1000.0:.3g} ms beside their tick"
+
+
+def _gaps(imported: Imported) -> str:
+    gaps = imported.reading.clock.gaps
+    if not gaps:
+        return "none"
+    told = ", ".join(f"{gap.missing} before line {gap.line}" for gap in gaps[:_GAPS_TOLD])
+    more = f" and {len(gaps) - _GAPS_TOLD} more places" if len(gaps) > _GAPS_TOLD else ""
+    missing = sum(gap.missing for gap in gaps)
+    return f"{missing} {'row' if missing == 1 else 'rows'} missing: {told}{more}; their ticks are left out"
+
+
+def _lengths(imported: Imported) -> str:
+    found = imported.angle
+    told = f"effective length {found.gravity_length_m:.4g} m by its swinging"
+    if found.acceleration_length_m is not None:
+        told += f", {found.acceleration_length_m:.4g} m by the cart's acceleration"
+    return f"{told}; the cart file says {found.cart_length_m:.4g} m"

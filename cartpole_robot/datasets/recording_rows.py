@@ -1,0 +1,134 @@
+"""The rows of a recording out of what a map makes of somebody's table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot import task
+from cartpole_robot.datasets.column_map import ColumnMap, TimeBase
+from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.row_clock import RowClock
+from cartpole_robot.datasets.signals import RawSignals
+from cartpole_robot.datasets.smoothing import slopes
+from cartpole_robot.params import CartParams
+from cartpole_robot.recording import Flag
+from cartpole_robot.signals import NO_COUNT, TIME_MASK
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A table, what its map and its clock make of it, and the settled signs."""
+
+    table: CsvTable
+    told: ColumnMap
+    clock: RowClock
+    raw: RawSignals
+    cart: CartParams
+    angle_sign: int
+    duty_sign: int
+
+
+def recording_rows(reading: Reading) -> Columns:
+    """The columns of a recording, by name, each of shape (rows,). Raises `UsageError` for counts that are not whole."""
+    clock, rows = reading.clock, len(reading.table)
+    counts = reading.told.counts
+    columns: Columns = {
+        "tick": clock.ticks,
+        "mcu_time_us": _mcu_time_us(clock, has_device=reading.told.time.device is not None),
+        "host_time_s": clock.host_time_s,
+        "cart_counts": _counts(reading.table, counts.cart),
+        "pole_counts": _counts(reading.table, counts.pole),
+        "lateness_s": np.full(rows, math.nan),
+        **_motion(reading),
+        **_duties(reading),
+    }
+    latency = reading.told.latency
+    if latency is not None:
+        columns["lateness_s"] = reading.table.columns[latency.column] * latency.unit.seconds
+    columns.update(_others(reading, columns))
+    return columns
+
+
+def _motion(reading: Reading) -> Columns:
+    """Positions, and speeds as told or, where nobody told them, as the slopes of the positions."""
+    raw, told, table = reading.raw, reading.told, reading.table
+    angle_rad = raw.angle_rad(reading.angle_sign)
+    if told.speeds is None:
+        cart_speed, pole_speed = slopes(raw.position_m, reading.clock), slopes(angle_rad, reading.clock)
+    else:
+        cart_speed = told.position.sign * table.columns[told.speeds.cart] / told.position.per_m
+        pole_speed = reading.angle_sign * table.columns[told.speeds.pole] / told.angle.per_rad
+    return {
+        "cart_position_m": raw.position_m,
+        "cart_speed_m_s": cart_speed,
+        "pole_angle_rad": raw.direction_rad(reading.angle_sign),
+        "pole_speed_rad_s": pole_speed,
+    }
+
+
+def _duties(reading: Reading) -> Columns:
+    """What was asked for, and what had been in force: unknown (NaN) behind a gap, where the file does not say."""
+    raw = reading.raw
+    requested = reading.duty_sign * raw.duty
+    requested[-1] = math.nan  # what was asked for then had no effect that was measured
+    if raw.applied_duty is not None:
+        return {"requested_duty": requested, "applied_duty": reading.duty_sign * raw.applied_duty}
+    applied = np.concatenate([[math.nan], requested[:-1]])
+    applied[1:][np.diff(reading.clock.ticks) > 1] = math.nan
+    return {"requested_duty": requested, "applied_duty": applied}
+
+
+def _others(reading: Reading, columns: Columns) -> Columns:
+    """What the map takes over as it is; else the task's reward, the flag of an end, and nothing."""
+    table, limits = reading.table, reading.cart.limits
+    unknown = np.full(len(table), math.nan)
+    is_inside = (np.abs(columns["cart_position_m"]) <= limits.cart_position_m) & (
+        np.abs(columns["pole_angle_rad"]) <= limits.pole_angle_rad
+    )
+    flags = np.zeros(len(table))
+    flags[-1] = Flag.TRUNCATED
+    otherwise = {
+        "motor_power_w": unknown,
+        "reward": np.where(is_inside & (columns["tick"] > 0), task.REWARD_PER_TURN, 0.0),
+        "command_age_s": unknown,
+        "shadow_duty": unknown,
+        "flags": flags,
+    }
+    given = dataclasses.asdict(reading.told.as_is)
+    found: Columns = {
+        name: values if given[name] is None else table.columns[given[name]] for name, values in otherwise.items()
+    }
+    found["flags"] = _whole(table, given["flags"] or "flags", found["flags"], (0, TIME_MASK))
+    return found
+
+
+def _mcu_time_us(clock: RowClock, *, has_device: bool) -> NDArray[np.int64]:
+    """The pacing clock in believed microseconds: as it stands in the file, or from 0 where the host's second counts."""
+    time_s = clock.device_time_s
+    if clock.host_s_per_device_s is not None and clock.base is TimeBase.HOST:
+        time_s = (time_s - time_s[0]) * clock.host_s_per_device_s
+    elif not has_device:
+        time_s = time_s - time_s[0]
+    return np.round(time_s * 1e6).astype(np.int64) & TIME_MASK
+
+
+def _counts(table: CsvTable, column: str | None) -> NDArray[np.int64]:
+    if column is None:
+        return np.full(len(table), NO_COUNT)
+    readings = table.columns[column]
+    return _whole(table, column, np.where(np.isnan(readings), NO_COUNT, readings), (NO_COUNT, 2**31 - 1))
+
+
+def _whole(table: CsvTable, column: str, numbers: NDArray[np.float64], between: tuple[int, int]) -> NDArray[np.int64]:
+    is_whole = (numbers == np.round(numbers)) & (numbers >= between[0]) & (numbers <= between[1])
+    for row in np.nonzero(~is_whole)[0][:1].tolist():
+        raise table.refusal(row, column, f"{numbers[row]:g}, expected a whole number; take the column out of the map")
+    return numbers.astype(np.int64)

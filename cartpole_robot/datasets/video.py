@@ -1,0 +1,81 @@
+"""A recording as a film that plays at the recording's own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cartpole_robot.animation import GIF_FRAME_S, save_gif
+from cartpole_robot.datasets.new_file import check_is_new, new_file
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.recording import Recording
+from cartpole_robot.rendering import HEIGHT_PX, WIDTH_PX, draw_cart_pole
+from cartpole_robot.signals import State
+
+FRAME_S = {".mp4": 0.02, ".gif": GIF_FRAME_S}
+_STATE = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
+
+
+def export_video(recording: Recording, path: Path) -> dict[str, Any]:
+    """What was written to `path`: H.264 for .mp4, 50 pictures a second, or a GIF of 25.
+
+    Each picture shows the newest row of its moment in the cart's time, so a gap is a standing picture. Raises
+    `UsageError` for another suffix, for a file that is there and for a recording without a finite state in some row.
+    """
+    frame_s = FRAME_S.get(path.suffix)
+    if frame_s is None:
+        raise UsageError(f"{path}: ends in {path.suffix!r}, expected {' or '.join(FRAME_S)}; change --out")
+    check_is_new(path)
+    unknown = np.nonzero(~np.isfinite(recording.rows["cart_position_m"] + recording.rows["pole_angle_rad"]))[0]
+    if len(unknown):
+        raise UsageError(f"{recording.path}: row {unknown[0]} has no position or angle, which cannot be drawn")
+    shown = _shown_rows(recording, frame_s)
+    with (
+        progress_bar(len(shown), "drawing", " pictures", quiet=True) as bar,
+        new_file(path) as partial,
+    ):
+        frames = _frames(recording, shown, frame_s, bar)
+        if path.suffix == ".gif":
+            save_gif(frames, partial, frame_s=frame_s)
+        else:
+            _save_mp4(frames, partial, frame_s)
+    return {"video": str(path), "pictures": len(shown), "duration_s": len(shown) * frame_s}
+
+
+def _shown_rows(recording: Recording, frame_s: float) -> list[int]:
+    """The row of each picture: the last one not later than it, in the cart's time since the first row."""
+    ticks = recording.rows["tick"].astype(np.int64)
+    time_s = (ticks - ticks[0]) * recording.cart.timing.control_period_s
+    moments_s = np.arange(0.0, time_s[-1] + frame_s / 2.0, frame_s)
+    rows: list[int] = (np.searchsorted(time_s, moments_s + 1e-9, side="right") - 1).tolist()
+    return rows
+
+
+def _frames(recording: Recording, shown: list[int], frame_s: float, bar: Any) -> Iterator[Image.Image]:
+    cart = recording.cart
+    for number, row in enumerate(shown):
+        state = State(*(float(recording.rows[name][row]) for name in _STATE))
+        duty = float(np.nan_to_num(recording.rows["requested_duty"][row]))
+        yield draw_cart_pole(cart, state, duty=duty, caption=f"{number * frame_s:5.2f} s")
+        bar.update()
+
+
+def _save_mp4(frames: Iterator[Image.Image], path: Path, frame_s: float) -> None:
+    import imageio_ffmpeg
+
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (WIDTH_PX, HEIGHT_PX), fps=1.0 / frame_s, codec="libx264", quality=7, macro_block_size=2
+    )
+    writer.send(None)  # starts it
+    try:
+        for frame in frames:
+            writer.send(frame.tobytes())
+    except OSError as error:
+        raise RunError(f"{path}: ffmpeg stopped ({str(error).splitlines()[0]}); choose another place or .gif") from None
+    finally:
+        writer.close()
