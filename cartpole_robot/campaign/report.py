@@ -126,13 +126,17 @@ def curve_of(curve: Curve, points: list[Point]) -> CurveResult:
 # ---- as text ----
 
 
+def _figure(number: float) -> str:
+    return f"{number:.0f}" if abs(number) >= 1e4 else f"{number:.4g}"
+
+
 def row_text(row: Row) -> str:
     """Two lines: what was done and what came of it, and what must."""
     told = ", ".join(f"{what} {count}" if len(row.told) > 1 else what for what, count in row.told.items())
     mark = "ok  " if row.is_good else "FAIL"
-    figures = "no figure" if row.worst is None else f"worst {row.worst:.4g} {row.unit}"
+    figures = "no figure" if row.worst is None else f"worst {_figure(row.worst)} {row.unit}"
     if row.count > 1 and row.median is not None:
-        figures += f", median {row.median:.4g}"
+        figures += f", median {_figure(row.median)}"
     if row.struck == 0:
         told += "; what was to be tried never came about"
     if row.speeds_m_s:

@@ -21,7 +21,8 @@
 #define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
 #define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
-#define STUCK_MS 100       /* driven this long without moving: a wire, a jam */
+#define STUCK_MS 100       /* driven this much longer to one side than to the other without moving: a wire, a jam */
+#define STUCK_EITHER_WAY_MS 200 /* and this long in all: pushes that are taken back again may move nothing */
 #define SUPPLY_MS 20       /* a dip this long is no spark */
 #define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS */
 #define ILLEGAL_MS 100

@@ -34,6 +34,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->command_valid_ms = COMMAND_TIMEOUT_CEILING_MS; /* for the first one: until then the duty is 0 */
     safety->homing_ms = 0;
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
+    safety->pushed_ms = 0;
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
     safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
     safety->supply_low_ms = safety->supply_high_ms = 0;
@@ -309,6 +310,18 @@ uint8_t safety_warmth(const safety_t *safety)
     return (uint8_t)(mean_heat(safety) >> 7); /* at most 32766 / 128 */
 }
 
+static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
+{
+    const bool is_driven = magnitude(duty_q15) >= (uint16_t)safety->limits.moving_duty_q15;
+    const bool has_long_stood =
+        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u, STUCK_EITHER_WAY_MS);
+    if (safety->cart_still.driven == 0)
+        safety->pushed_ms = 0;
+    else if (is_driven)
+        safety->pushed_ms = (int16_t)(safety->pushed_ms + (duty_q15 < 0 ? -1 : 1));
+    return has_long_stood || magnitude(safety->pushed_ms) >= STUCK_MS;
+}
+
 /* The motor's own limits, seen from what it was just given. */
 static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
@@ -327,10 +340,7 @@ static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int1
     }
     if (mean_heat(safety) > safety->bearable_heat)
         return FAULT_MOTOR_HOT;
-    const uint32_t driven = size >= (uint16_t)safety->limits.moving_duty_q15 ? 1u : 0u;
-    if (has_stood(&safety->cart_still, inputs->cart_counts, driven, STUCK_MS))
-        return FAULT_CART_STUCK;
-    return FAULT_NONE;
+    return is_stuck(safety, inputs, duty_q15) ? FAULT_CART_STUCK : FAULT_NONE;
 }
 
 static motor_t at_rest(safety_t *safety)

@@ -253,6 +253,59 @@ def test_cart_that_flickers_by_one_count_is_stuck(core: Core, by: int) -> None:
     assert core.fault == FAULT.CART_STUCK
 
 
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize("first", [1, -1])
+def test_pushes_that_are_taken_back_may_move_nothing_for_200_ms(core: Core, state: str, first: int) -> None:
+    drive(core, state)
+    for side, push_ms in ((first, 50), (-first, 99), (first, 50)):
+        assert core.run(push_ms, side * 6000) == push_ms
+    assert core.fault == FAULT.NONE
+    core.run(1, first * 6000)
+    assert core.fault == FAULT.CART_STUCK
+    assert not core.is_homed
+
+
+@pytest.mark.parametrize("first", [1, -1])
+@pytest.mark.parametrize(("pushes_ms", "more_ms"), [((99, 60), 41), ((30, 99), 71), ((1, 0, 1, 98), 100)])
+def test_200_ms_in_all_are_too_long_whichever_way(
+    core: Core, first: int, pushes_ms: tuple[int, ...], more_ms: int
+) -> None:
+    core.to_armed()
+    side = first
+    for push_ms in pushes_ms:
+        assert core.run(push_ms, side * 6000) == push_ms
+        side = -side
+    assert core.run(more_ms - 1, side * 6000) == more_ms - 1
+    assert core.state == STATE.ARMED
+    core.run(1, side * 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_pushing_back_does_not_begin_the_100_ms_anew(core: Core, side: int) -> None:
+    core.to_armed()
+    core.run(60, side * 6000)
+    core.run(20, -side * 6000)
+    core.run(500, side * 5999)
+    assert core.run(59, side * 6000) == 59
+    assert core.state == STATE.ARMED
+    core.run(1, side * 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_moving_forgets_the_pushes_before(core: Core, side: int) -> None:
+    core.to_armed()
+    core.run(99, side * 6000)
+    core.inputs.cart_counts = 2
+    core.run(1, side * 6000)
+    assert core.run(99, side * 6000) == 99
+    core.inputs.cart_counts = 4
+    core.run(1, -side * 6000)
+    assert core.run(99, -side * 6000) == 99
+    assert core.state == STATE.ARMED
+
+
 def test_arming_starts_the_driving_anew_where_the_cart_stands(core: Core) -> None:
     core.to_armed()
     core.run(99, 6000)
