@@ -21,21 +21,16 @@ from scipy.stats import t as student
 
 from cartpole_robot.identify.model import Model, Term, freed
 from cartpole_robot.identify.series import Series
-from cartpole_robot.identify.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured
+from cartpole_robot.identify.shooting import Shooting, step_back
+from cartpole_robot.identify.windows import Predictor, Window, guessed_starts
 from cartpole_robot.params import CartParams
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
 _STEP = 5e-3  # of a term's size: what a derivative is taken over
-_START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s
-_START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
-_FIRST_NOISE = (1e-3, 5e-3)  # m, rad: until the residuals tell
 _ROUNDS = 2  # of weighing the signals anew
-_FAR = 1e3  # noises: beyond this a prediction is wrong and nothing more
-VERBOSE = 0
-_MENDINGS = 3  # of start states, at each set of terms
-_MENDED = 0.02  # of their steps
+_INSIDE = 0.1  # of a term's size: the search begins no nearer to a bound, for there it could hardly move
 _STANDARD_95 = 0.975
 
 
@@ -86,11 +81,8 @@ class Fit:
         """`begin` is where the search begins. With no worker everything is computed here."""
         self._terms = list(terms)
         self._begin = freed(begin)
-        self._read = np.concatenate(measured(all_series, windows))
-        ends = np.cumsum([window.end - window.first for window in windows])
-        self._parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        self._shooting = Shooting(all_series, windows, self._predictions)
         self._starts = guessed_starts(all_series, windows, begin)
-        self._noise = np.array(_FIRST_NOISE)
         self.simulations = 0
         shortest = _shortest(self._begin)
         self._pool: ProcessPoolExecutor | None = None
@@ -111,8 +103,8 @@ class Fit:
             model = self._search(model, most_iterations, tolerance=1e-2 if round_number < rounds - 1 else 1e-4)
             if progress is not None:
                 progress((round_number + 1) / rounds)
-            residual = self._residual_of(self._predictions([(model, self._starts)])[0]).reshape(-1, 2) * self._noise
-            self._noise = np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
+            residual = self._shooting.residual(model, self._starts) * self._shooting.noise
+            self._shooting.noise = np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
         return self._told(model)
 
     def _search(self, model: Model, most_iterations: int, tolerance: float) -> Model:
@@ -121,12 +113,13 @@ class Fit:
         at = np.array([term.read(model) for term in terms]) / sizes
         low = np.array([term.low for term in terms]) / sizes
         high = np.array([term.high for term in terms]) / sizes
-        at = np.clip(at, low + 1e-9, high - 1e-9)
+        inside = np.minimum(_INSIDE, 0.25 * (high - low))
+        at = np.clip(at, low + inside, high - inside)
         self._sizes = sizes
         self._known: dict[bytes, tuple[Floats, Floats]] = {}
         self._model = model
-        residual = self._residual_of(self._predictions([(model, self._starts)])[0])
-        self._blocks = self._derivatives_by_starts(model, residual, self._starts)
+        residual = self._shooting.residual(model, self._starts)
+        self._slopes = self._shooting.slopes_by_starts(model, residual, self._starts)
         found = least_squares(
             self._fun,
             at,
@@ -138,7 +131,6 @@ class Fit:
             gtol=1e-10,
             max_nfev=most_iterations,
             method="trf",
-            verbose=VERBOSE,
         )
         _, self._starts = self._known[found.x.tobytes()]
         return self._model_at(found.x)
@@ -151,71 +143,34 @@ class Fit:
 
     def _fun(self, at: Floats) -> Floats:
         """The residual at those terms, with the best start states: the ones of the newest derivatives, mended."""
-        residual, starts = self._mended(self._model_at(at), self._starts, self._blocks)
+        residual, starts = self._shooting.mended(self._model_at(at), self._starts, self._slopes)
         self._known[at.tobytes()] = (residual, starts)
-        return residual
+        return residual.ravel()
 
     def _jac(self, at: Floats) -> Floats:
         residual, self._starts = self._known[at.tobytes()]
         model = self._model_at(at)
-        self._blocks = self._derivatives_by_starts(model, residual, self._starts)
-        return self._projected(self._columns(model, residual, self._starts), self._blocks)
+        self._slopes = self._shooting.slopes_by_starts(model, residual, self._starts)
+        return self._projected(self._columns(model, residual), self._slopes)
 
-    def _derivatives_by_starts(self, model: Model, residual: Floats, starts: Floats) -> list[Floats]:
-        """Of each window's residual by its start state, shape (2 entries, 4)."""
-        tries = []
-        for k in range(START_SIGNALS):
-            moved = starts.copy()
-            moved[:, k] += _START_STEPS[k]
-            tries.append((model, moved))
-        slopes = [
-            ((self._residual_of(found) - residual) / _START_STEPS[k]).reshape(-1, 2)
-            for k, found in enumerate(self._predictions(tries))
-        ]
-        return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self._parts]
-
-    def _mended(self, model: Model, starts: Floats, blocks: list[Floats]) -> tuple[Floats, Floats]:
-        """The residual with start states as much better as `blocks` says, and those; a window that got worse stays."""
-        rows = self._residual_of(self._predictions([(model, starts)])[0]).reshape(-1, 2)
-        pace = np.ones(len(self._parts))
-        for _ in range(_MENDINGS):
-            changes = pace[:, None] * np.array(
-                [_step_back(block, rows[part].ravel()) for block, part in zip(blocks, self._parts, strict=True)]
-            )
-            if np.max(np.abs(changes) / _START_STEPS) < _MENDED:
-                break
-            moved = starts - changes
-            tried = self._residual_of(self._predictions([(model, moved)])[0]).reshape(-1, 2)
-            is_better = [float(np.sum(tried[p] ** 2)) < float(np.sum(rows[p] ** 2)) for p in self._parts]
-            for number, part in enumerate(self._parts):
-                if is_better[number]:
-                    rows[part], starts = tried[part], _with_row(starts, number, moved[number])
-            pace = np.where(is_better, 1.0, 0.3 * pace)
-        return rows.ravel(), starts
-
-    def _columns(self, model: Model, residual: Floats, starts: Floats) -> Floats:
+    def _columns(self, model: Model, residual: Floats) -> Floats:
+        """The residual's derivatives by the terms, in their sizes, the start states held; shape (2 entries, terms)."""
         tries, steps = [], []
         for term, size in zip(self._terms, self._sizes, strict=True):
             value = term.read(model)
             step = _STEP * size if value + _STEP * size < term.high else -_STEP * size
-            tries.append((term.write(model, value + step), starts))
+            tries.append((term.write(model, value + step), self._starts))
             steps.append(step / size)
-        predictions = self._predictions(tries)
-        return np.column_stack(
-            [(self._residual_of(p) - residual) / step for p, step in zip(predictions, steps, strict=True)]
-        )
+        found = self._shooting.residuals(tries)
+        return np.column_stack([((f - residual) / step).ravel() for f, step in zip(found, steps, strict=True)])
 
-    def _projected(self, columns: Floats, blocks: list[Floats]) -> Floats:
+    def _projected(self, columns: Floats, slopes: list[Floats]) -> Floats:
         """What of the columns no change of the start states could do as well."""
         found = columns.copy()
-        for block, part in zip(blocks, self._parts, strict=True):
+        for slope, part in zip(slopes, self._shooting.parts, strict=True):
             rows = slice(2 * part.start, 2 * part.stop)
-            found[rows] -= block @ np.column_stack([_step_back(block, column) for column in columns[rows].T])
+            found[rows] -= slope @ step_back(slope, columns[rows])
         return found
-
-    def _residual_of(self, predicted: Floats) -> Floats:
-        difference = (predicted - self._read) / self._noise
-        return np.clip(np.nan_to_num(difference, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR).ravel()
 
     def _predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
         self.simulations += len(tries)
@@ -226,18 +181,19 @@ class Fit:
     def _told(self, model: Model) -> Fitted:
         """Intervals by the residuals of whole windows (they hang together), never narrower than by single ones."""
         self._sizes = np.array([term.size(model) for term in self._terms])
-        residual = self._residual_of(self._predictions([(model, self._starts)])[0])
-        blocks = self._derivatives_by_starts(model, residual, self._starts)
-        residual, starts = self._mended(model, self._starts, blocks)
-        jacobian = self._projected(self._columns(model, residual, starts), blocks)
+        shooting = self._shooting
+        slopes = shooting.slopes_by_starts(model, shooting.residual(model, self._starts), self._starts)
+        residual, self._starts = shooting.mended(model, self._starts, slopes)
+        jacobian = self._projected(self._columns(model, residual), slopes)
+        residual = residual.ravel()
         count, size = jacobian.shape
-        free = max(1, count - size - starts.size)
+        free = max(1, count - size - self._starts.size)
         normal = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-14)
         single = normal * float(residual @ residual) / free
         sums = np.array(
-            [jacobian[2 * p.start : 2 * p.stop].T @ residual[2 * p.start : 2 * p.stop] for p in self._parts]
+            [jacobian[2 * p.start : 2 * p.stop].T @ residual[2 * p.start : 2 * p.stop] for p in shooting.parts]
         )
-        groups = len(self._parts)
+        groups = len(shooting.parts)
         grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - size))
         variance = np.maximum(np.diag(single), np.diag(grouped))
         reach = np.sqrt(variance) * self._sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
@@ -251,8 +207,8 @@ class Fit:
         return Fitted(
             model=model,
             estimates=tuple(estimates),
-            noise=(float(self._noise[0]), float(self._noise[1])),
-            starts=starts,
+            noise=(float(shooting.noise[0]), float(shooting.noise[1])),
+            starts=self._starts,
             simulations=self.simulations,
             correlation=single / np.outer(spread, spread),
         )
@@ -269,23 +225,6 @@ class Fit:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _step_back(block: Floats, residual: Floats) -> Floats:
-    """The change of a start state, shape (4,), that would have made `residual`, none far from where it is.
-
-    A cart that dry friction holds hardly shows the speed it is said to begin with: such a direction is left alone.
-    """
-    weak = np.diag(1.0 / _START_REACH)
-    wide = np.vstack([block, weak])
-    found: Floats = np.linalg.lstsq(wide, np.concatenate([residual, np.zeros(START_SIGNALS)]), rcond=None)[0]
-    return found
-
-
-def _with_row(starts: Floats, number: int, row: Floats) -> Floats:
-    changed = starts.copy()
-    changed[number] = row
-    return changed
 
 
 def _shortest(model: Model) -> CartParams:

@@ -92,6 +92,14 @@ def _with_damping(model: Model, value: float) -> Model:
     return _friction(model, dataclasses.replace(model.cart.friction, cart_viscous_n_s_m=viscous))
 
 
+def _with_back_emf(model: Model, value: float) -> Model:
+    return _motor(model, dataclasses.replace(model.cart.motor, back_emf_n_s_m=value))
+
+
+def _with_viscous(model: Model, value: float) -> Model:
+    return _friction(model, dataclasses.replace(model.cart.friction, cart_viscous_n_s_m=value))
+
+
 def _with_coulomb(model: Model, value: float) -> Model:
     friction = model.cart.friction
     ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n > 0.0 else 1.0
@@ -158,6 +166,22 @@ TERMS = {
             read=_damping,
             write=_with_damping,
             size=lambda model: max(_damping(model), model.cart.pole_cart.cart_mass_kg),
+        ),
+        Term(
+            name="back_emf",
+            label="back-EMF",
+            unit="N s/m",
+            read=lambda model: model.cart.motor.back_emf_n_s_m,
+            write=_with_back_emf,
+            size=lambda model: max(_damping(model), model.cart.pole_cart.cart_mass_kg),
+        ),
+        Term(
+            name="viscous",
+            label="viscous friction of the cart",
+            unit="N s/m",
+            read=lambda model: model.cart.friction.cart_viscous_n_s_m,
+            write=_with_viscous,
+            size=lambda model: max(0.3 * _damping(model), 0.3 * model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
             name="coulomb",

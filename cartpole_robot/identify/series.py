@@ -14,6 +14,8 @@ from cartpole_robot.recording import Recording
 from cartpole_robot.signals import TIME_MASK
 
 Floats = NDArray[np.float64]
+_MOST_RAD_S2 = 300.0  # gravity and a hard pushed cart give a short pole less than 150
+_LEAST_JUMP_RAD = 0.03
 _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes after a gap
 
 
@@ -22,7 +24,7 @@ class Series:
     """One recording as arrays of shape (n,), one entry a control tick, SI units, angles running on past a turn.
 
     `duty[k]` is what was requested at tick k, NaN where nothing was. `begins` are the entries at which a stretch without
-    gaps begins, the first being 0.
+    gaps and jumps begins, the first being 0.
     """
 
     name: str
@@ -66,17 +68,26 @@ def series_of(recording: Recording) -> Series:
         bad = np.flatnonzero(~np.isfinite(column))
         if len(bad):
             raise UsageError(f"{path}: row {bad[0]}: {name} = {column[bad[0]]}, expected a number; leave the row out")
+    angle_rad = np.unwrap(angle_rad)
     gaps = np.flatnonzero(np.diff(time_s) > (1.0 + _LATE_SHARE) * period_s) + 1
+    begins = sorted({0, *gaps.tolist(), *_jumps(angle_rad, period_s)})
     return Series(
         name=path.name,
         cart=cart,
         period_s=period_s,
         time_s=time_s,
         position_m=position_m,
-        angle_rad=np.unwrap(angle_rad),
+        angle_rad=angle_rad,
         duty=recording.column("requested_duty").astype(float),
-        begins=(0, *(int(k) for k in gaps)),
+        begins=tuple(begins),
     )
+
+
+def _jumps(angle_rad: Floats, period_s: float) -> list[int]:
+    """Entries before which the angle does what no pole does: a potentiometer's gap, a reading gone wrong."""
+    bend = np.abs(np.diff(angle_rad, 2))
+    wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
+    return [int(k) for entry in wrong for k in (entry, entry + 1)]
 
 
 def check_moved(series: Series) -> None:

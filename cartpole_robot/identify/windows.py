@@ -45,7 +45,9 @@ def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float
 
 
 class Predictor:
-    """Runs a model through windows; keeps one plant."""
+    """Runs a model through windows; keeps one plant. `ends` are the states it came to in the last prediction."""
+
+    ends: Floats
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
         """`loaded` has the shortest pole that will be asked for."""
@@ -59,7 +61,8 @@ class Predictor:
         """
         self._loop.change(model.cart)
         step_s = self._loop.step_s
-        found = []
+        found: list[Floats] = []
+        self.ends = np.zeros((len(self._windows), START_SIGNALS))
         for window, start in zip(self._windows, starts, strict=True):
             series = self._series[window.series]
             times_s = series.time_s[window.first : window.end] - series.time_s[window.first]
@@ -76,6 +79,7 @@ class Predictor:
                 steps,
             )
             ran = self._loop.run(State(*start.tolist()), duties)
+            self.ends[len(found)] = _at(ran, places[-1])
             grid = np.arange(steps + 1)
             found.append(
                 np.column_stack(
@@ -90,6 +94,13 @@ class Predictor:
     def close(self) -> None:
         """Release the plant."""
         self._loop.close()
+
+
+def _at(ran: Floats, place: float) -> Floats:
+    before = int(place)
+    share = place - before
+    end: Floats = ran[before] if share < 1e-9 else (1.0 - share) * ran[before] + share * ran[before + 1]
+    return end
 
 
 def measured(all_series: Sequence[Series], windows: Sequence[Window]) -> list[Floats]:

@@ -1,0 +1,132 @@
+"""How far a model goes astray from a recording: from the recorded state on, under the recorded commands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.identify.model import Model, freed
+from cartpole_robot.identify.series import Series
+from cartpole_robot.identify.shooting import Shooting
+from cartpole_robot.identify.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured, windows_of
+
+Floats = NDArray[np.float64]
+PAST_POINTS = 5  # readings that a start state is made of, the newest being the start's own
+PAST_S = 0.3  # that an observer looks back
+_OBSERVATIONS = 2  # rounds of derivatives
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenLoopError:
+    """Root mean square errors over all windows of one series: position m, angle rad; NaN where it has no window."""
+
+    series: str
+    windows: int
+    position_m: float
+    angle_rad: float
+
+
+def past_starts(all_series: Sequence[Series], windows: Sequence[Window]) -> Floats:
+    """Start states from the readings up to each window's beginning, none after it; shape (windows, 4), as read.
+
+    Positions and angles are those of a parabola through `PAST_POINTS` readings, the speeds its slopes.
+    """
+    found = np.zeros((len(windows), START_SIGNALS))
+    for row, window in zip(found, windows, strict=True):
+        series = all_series[window.series]
+        part = slice(window.first - PAST_POINTS + 1, window.first + 1)
+        times_s = series.time_s[part] - series.time_s[window.first]
+        for k, signal in ((0, series.position_m), (2, series.angle_rad)):
+            row[k], row[k + 1] = np.polynomial.polynomial.polyfit(times_s, signal[part], 2)[:2]
+    return found
+
+
+def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model) -> Floats:
+    """Start states, shape (windows, 4), true ones, by the readings up to each window's beginning and `observer`.
+
+    The model is run through the `PAST_S` before from the state with which it agrees best, and the start is where it
+    comes to: an observer that knows the commands, and nothing of what comes after.
+    """
+    past = [
+        Window(
+            series=window.series,
+            first=window.first - round(PAST_S / all_series[window.series].period_s),
+            end=window.first + 1,
+        )
+        for window in windows
+    ]
+    observer = freed(observer)
+    predictor = Predictor(all_series, past, observer.cart)
+    try:
+        shooting = Shooting(
+            all_series, past, lambda tries: [np.concatenate(predictor.predict(model, at)) for model, at in tries]
+        )
+        starts = guessed_starts(all_series, past, observer)
+        for _ in range(_OBSERVATIONS):
+            slopes = shooting.slopes_by_starts(observer, shooting.residual(observer, starts), starts)
+            _, starts = shooting.mended(observer, starts, slopes)
+        predictor.predict(observer, starts)
+        return predictor.ends
+    finally:
+        predictor.close()
+
+
+def windows_with_past(all_series: Sequence[Series], length_s: float, stride_s: float) -> list[Window]:
+    """Whole windows of `length_s` that have `PAST_S` of readings without a gap up to their beginning."""
+    return [
+        window
+        for window in windows_of(all_series, length_s, stride_s=stride_s)
+        if any(
+            begin <= window.first - _entries_before(all_series[window.series]) and window.end <= end
+            for begin, end in all_series[window.series].stretches()
+        )
+    ]
+
+
+def _entries_before(series: Series) -> int:
+    return max(PAST_POINTS - 1, round(PAST_S / series.period_s))
+
+
+def open_loop_errors(
+    all_series: Sequence[Series],
+    model: Model,
+    length_s: float,
+    *,
+    stride_s: float | None = None,
+    observer: Model | None = None,
+) -> list[OpenLoopError]:
+    """The errors of `model` for each series, restarted every `stride_s` (default: a fifth of `length_s`).
+
+    Each restart is from the state that `observer` sees there, or without one from `past_starts`.
+    """
+    windows = windows_with_past(all_series, length_s, stride_s or length_s / 5.0)
+    if observer is not None:
+        starts = observed_starts(all_series, windows, observer)
+    else:
+        starts = past_starts(all_series, windows)
+        starts[:, 2] = model.angle_sign * (starts[:, 2] - model.angle_zero_rad)
+        starts[:, 3] *= model.angle_sign
+    model = freed(model)
+    predictor = Predictor(all_series, windows, model.cart)
+    try:
+        found = predictor.predict(model, starts)
+    finally:
+        predictor.close()
+    squares: list[list[Floats]] = [[] for _ in all_series]
+    for window, predicted, read in zip(windows, found, measured(all_series, windows), strict=True):
+        squares[window.series].append((predicted - read)[1:] ** 2)
+    return [
+        OpenLoopError(series=series.name, windows=len(mine), **_root_means(mine))
+        for series, mine in zip(all_series, squares, strict=True)
+    ]
+
+
+def _root_means(squares: list[Floats]) -> dict[str, float]:
+    if not squares:
+        return {"position_m": math.nan, "angle_rad": math.nan}
+    position, angle = np.sqrt(np.mean(np.concatenate(squares), axis=0)).tolist()
+    return {"position_m": position, "angle_rad": angle}

@@ -1,0 +1,90 @@
+"""Windows held against a model: residuals, and start states mended until the windows agree as well as they can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.identify.model import Model
+from cartpole_robot.identify.series import Series
+from cartpole_robot.identify.windows import START_SIGNALS, Window, measured
+
+Floats = NDArray[np.float64]
+Predict = Callable[[Sequence[tuple[Model, Floats]]], list[Floats]]
+"""Models and start states (windows, 4) in, what would be read out, all windows' entries in one array (entries, 2)."""
+
+_START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: what derivatives are taken over
+_START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
+_MENDINGS = 3
+_MENDED = 0.02  # of a step: no further
+_SLOWER = 0.3
+_FAR = 1e3  # noises: beyond this a prediction is wrong and nothing more
+
+
+class Shooting:
+    """Multiple shooting over `windows`; `noise` (m, rad) is what a residual of 1 is, and may be changed."""
+
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], predict: Predict) -> None:
+        self.noise = np.array([1e-3, 5e-3])
+        self._predict = predict
+        self._read = np.concatenate(measured(all_series, windows))
+        ends = np.cumsum([window.end - window.first for window in windows])
+        self.parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def residuals(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+        """Predicted less read for each of `tries`, in noises, shape (entries, 2); finite, whatever the plant did."""
+        return [
+            np.clip(
+                np.nan_to_num((found - self._read) / self.noise, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR
+            )
+            for found in self._predict(tries)
+        ]
+
+    def residual(self, model: Model, starts: Floats) -> Floats:
+        """As `residuals`, of one."""
+        return self.residuals([(model, starts)])[0]
+
+    def slopes_by_starts(self, model: Model, residual: Floats, starts: Floats) -> list[Floats]:
+        """Of each window's residual by its start state, shape (2 entries, 4)."""
+        tries = []
+        for k in range(START_SIGNALS):
+            moved = starts.copy()
+            moved[:, k] += _START_STEPS[k]
+            tries.append((model, moved))
+        slopes = [
+            (found - residual) / step for found, step in zip(self.residuals(tries), _START_STEPS, strict=True)
+        ]
+        return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self.parts]
+
+    def mended(self, model: Model, starts: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:
+        """The residual with start states as much better as `slopes` says, and those; a window that gets worse stays."""
+        residual = self.residual(model, starts)
+        starts = starts.copy()
+        pace = np.ones(len(self.parts))
+        for _ in range(_MENDINGS):
+            changes = pace[:, None] * np.array(
+                [step_back(slope, residual[part].ravel()) for slope, part in zip(slopes, self.parts, strict=True)]
+            )
+            if np.max(np.abs(changes) / _START_STEPS) < _MENDED:
+                break
+            tried = self.residual(model, starts - changes)
+            is_better = np.array([np.sum(tried[p] ** 2) < np.sum(residual[p] ** 2) for p in self.parts])
+            for part, better in zip(self.parts, is_better, strict=True):
+                if better:
+                    residual[part] = tried[part]
+            starts[is_better] -= changes[is_better]
+            pace = np.where(is_better, 1.0, _SLOWER * pace)
+        return residual, starts
+
+
+def step_back(slope: Floats, residual: Floats) -> Floats:
+    """The change of a start state that would have made `residual`, shape (4,) or (4, k), none far from where it is.
+
+    A cart that dry friction holds hardly shows the speed it is said to begin with: such a direction is left alone.
+    """
+    wide = np.vstack([slope, np.diag(1.0 / _START_REACH)])
+    padding = np.zeros((START_SIGNALS, *residual.shape[1:]))
+    found: Floats = np.linalg.lstsq(wide, np.concatenate([residual, padding]), rcond=None)[0]
+    return found
