@@ -17,6 +17,7 @@ from cartpole_robot.dataset_commands import add_dataset_verbs
 from cartpole_robot.deploy_commands import add_deploy_verbs
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.firmware_commands import add_firmware_verbs
+from cartpole_robot.identify_commands import add_identify_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
@@ -374,6 +375,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_dataset_verbs(verbs)
     add_deploy_verbs(verbs)
+    add_identify_verbs(verbs)
     add_rig_verbs(verbs)
 
     carts = add_verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")

@@ -76,7 +76,12 @@ class Fit:
     """One fit of `terms` to windows; a context manager, for it holds worker processes."""
 
     def __init__(
-        self, all_series: Sequence[Series], windows: Sequence[Window], begin: Model, terms: Sequence[Term], workers: int = 2
+        self,
+        all_series: Sequence[Series],
+        windows: Sequence[Window],
+        begin: Model,
+        terms: Sequence[Term],
+        workers: int = 2,
     ) -> None:
         """`begin` is where the search begins. With no worker everything is computed here."""
         self._terms = list(terms)
@@ -100,12 +105,14 @@ class Fit:
         """The best model. Raises ValueError where no plant can be what the search came to."""
         model = self._begin
         for round_number in range(rounds):
+            self._on_iteration = _steps_of(progress, round_number, rounds, most_iterations)
             model = self._search(model, most_iterations, tolerance=1e-2 if round_number < rounds - 1 else 1e-4)
-            if progress is not None:
-                progress((round_number + 1) / rounds)
             residual = self._shooting.residual(model, self._starts) * self._shooting.noise
             self._shooting.noise = np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
-        return self._told(model)
+        told = self._told(model)
+        if progress is not None:
+            progress(1.0)
+        return told
 
     def _search(self, model: Model, most_iterations: int, tolerance: float) -> Model:
         terms = self._terms
@@ -148,6 +155,7 @@ class Fit:
         return residual.ravel()
 
     def _jac(self, at: Floats) -> Floats:
+        self._on_iteration()
         residual, self._starts = self._known[at.tobytes()]
         model = self._model_at(at)
         self._slopes = self._shooting.slopes_by_starts(model, residual, self._starts)
@@ -225,6 +233,19 @@ class Fit:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _steps_of(progress: Progress | None, round_number: int, rounds: int, most_iterations: int) -> Callable[[], None]:
+    """To be called at each iteration: tells the share of the work that is done at most."""
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress((round_number + min(1.0, done / most_iterations)) / (rounds + 1))
+
+    return step
 
 
 def _shortest(model: Model) -> CartParams:

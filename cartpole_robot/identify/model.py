@@ -35,9 +35,7 @@ def freed(model: Model) -> Model:
     A cart must be able to hold its pole with its own actions, which a model that is only tried need not be.
     """
     limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6, end_stop_m=None)
-    return dataclasses.replace(
-        model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits)
-    )
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits))
 
 
 def delay_of(cart: CartParams) -> float:

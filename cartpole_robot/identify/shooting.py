@@ -36,9 +36,7 @@ class Shooting:
     def residuals(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
         """Predicted less read for each of `tries`, in noises, shape (entries, 2); finite, whatever the plant did."""
         return [
-            np.clip(
-                np.nan_to_num((found - self._read) / self.noise, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR
-            )
+            np.clip(np.nan_to_num((found - self._read) / self.noise, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
             for found in self._predict(tries)
         ]
 
@@ -53,9 +51,7 @@ class Shooting:
             moved = starts.copy()
             moved[:, k] += _START_STEPS[k]
             tries.append((model, moved))
-        slopes = [
-            (found - residual) / step for found, step in zip(self.residuals(tries), _START_STEPS, strict=True)
-        ]
+        slopes = [(found - residual) / step for found, step in zip(self.residuals(tries), _START_STEPS, strict=True)]
         return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self.parts]
 
     def mended(self, model: Model, starts: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:

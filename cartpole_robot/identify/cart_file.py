@@ -1,0 +1,119 @@
+"""A cart file of an identified cart: every number with its source, which for an identified one tells its interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.cart_files import CART_FILE_FORMAT
+from cartpole_robot.cart_parts import Apply
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.identify.fit import Estimate
+from cartpole_robot.identify.identification import Identification
+from cartpole_robot.identify.model import Model, delay_of, identified_delay
+from cartpole_robot.params import SECTIONS, CartParams
+
+_FIELDS = {
+    "delay": ("delay.latency_s",),
+    "motor_gain": ("motor.stall_force_n",),
+    "damping": ("motor.back_emf_n_s_m", "friction.cart_viscous_n_s_m"),
+    "back_emf": ("motor.back_emf_n_s_m",),
+    "viscous": ("friction.cart_viscous_n_s_m",),
+    "coulomb": ("friction.cart_coulomb_n", "friction.cart_static_n"),
+    "dead_zone": ("motor.dead_zone_duty",),
+    "pole_viscous": ("friction.pole_viscous_n_m_s",),
+    "pole_coulomb": ("friction.pole_coulomb_n_m",),
+    "pole_length": ("pole_cart.pole_half_length_m", "pole_cart.pole_inertia_kg_m2"),
+    "motor_lag": ("motor.lag_s",),
+}
+_SAME_DELAY_S = 1e-3
+
+
+def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
+    """`nominal` with the numbers that were identified; its actions push as hard as they did.
+
+    Raises `RunError` where the identified motor is too weak for that.
+    """
+    cart = found.model.cart
+    sources = dict(nominal.sources)
+    for estimate in found.estimates:
+        for key in _FIELDS.get(estimate.term.name, ()):
+            sources[key] = _source(estimate, found)
+    delay = nominal.delay
+    if any(e.term.name == "delay" for e in found.estimates):
+        is_as_before = abs(found.model.delay_s - delay_of(nominal)) < _SAME_DELAY_S
+        if not (is_as_before and delay.apply is Apply.NEXT_TICK):
+            delay = identified_delay(found.model)
+            sources["delay.apply"] = sources["delay.latency_s"]
+        else:
+            sources["delay.latency_s"] = nominal.sources.get("delay.latency_s", "not given in the file: the default")
+    try:
+        return dataclasses.replace(
+            cart,
+            name=nominal.name,
+            delay=delay,
+            limits=nominal.limits,
+            action_duties=_same_pushes(found.model, nominal),
+            sources=sources,
+        )
+    except ValueError as error:
+        raise RunError(f"the identified cart is none that can be driven as the nominal one: {error}") from None
+
+
+def _source(estimate: Estimate, found: Identification) -> str:
+    of = ", ".join(found.recordings[:3]) + (
+        f" and {len(found.recordings) - 3} more" if len(found.recordings) > 3 else ""
+    )
+    return f"identified from {of}: 95 % within {estimate.low:.4g} to {estimate.high:.4g} {estimate.term.unit}"
+
+
+def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
+    """The duties with which the identified cart is pushed, friction overcome, as the nominal one was."""
+    before, now = nominal.motor, model.cart.motor
+    duties = []
+    for duty in nominal.action_duties:
+        level = max(0.0, abs(duty) - before.dead_zone_duty) / (1.0 - before.dead_zone_duty)
+        force_n = level * before.stall_force_n - nominal.friction.cart_coulomb_n + model.cart.friction.cart_coulomb_n
+        size = now.dead_zone_duty + (1.0 - now.dead_zone_duty) * force_n / now.stall_force_n
+        duties.append(0.0 if duty == 0.0 else round(min(1.0, size), 4) * (1.0 if duty > 0.0 else -1.0))
+    return tuple(duties)
+
+
+def cart_as_toml(cart: CartParams) -> str:
+    """The cart file that `load_cart` reads as `cart`: each number with its source."""
+    lines = [
+        f"format = {CART_FILE_FORMAT}",
+        f"description = {json.dumps(cart.description, ensure_ascii=False)}",
+        'source = "see each number"',
+    ]
+    for section in SECTIONS:
+        record = getattr(cart, section)
+        if record is None:
+            continue
+        lines += ["", f"[{section}]"]
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            if value is not None:
+                lines.append(_line(field.name, value, cart.sources.get(f"{section}.{field.name}", "assumed")))
+    lines += ["", "[actions]", _line("duty", list(cart.action_duties), cart.sources.get("actions.duty", "assumed"))]
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, value: Any, source: str) -> str:
+    plain = value.value if isinstance(value, enum.Enum) else value
+    return f"{name} = {{ value = {json.dumps(plain)}, source = {json.dumps(source, ensure_ascii=False)} }}"
+
+
+def write_cart(path: Path, cart: CartParams) -> None:
+    """Write `cart_as_toml` into a new file, whole or not at all. Raises `UsageError` where something is there."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(cart_as_toml(cart))
+    except FileExistsError:
+        raise UsageError(f"{path}: exists already, and no cart file is overwritten; choose another --out") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None

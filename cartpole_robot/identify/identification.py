@@ -1,0 +1,200 @@
+"""Identification of a cart from recordings: what was estimated, from what, and how it does on what it has not seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.identify.fit import Estimate, Fit, Progress
+from cartpole_robot.identify.model import TERMS, Model, model_of
+from cartpole_robot.identify.open_loop_error import OpenLoopError, open_loop_errors
+from cartpole_robot.identify.series import Series, check_moved
+from cartpole_robot.identify.windows import windows_of
+from cartpole_robot.params import CartParams
+
+BRAKING_TERMS = (
+    "delay", "motor_gain", "damping", "coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero"
+)  # fmt: skip
+COASTING_TERMS = (
+    "delay", "motor_gain", "back_emf", "viscous", "coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length",
+    "angle_zero",
+)  # fmt: skip
+_PERIODS_DIFFER = 0.05
+_HELD_OUT_HORIZON_S = 0.5
+_FEWEST_WINDOWS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentifyRequest:
+    """What to identify: `terms` by name (None: all that the cart's bridge allows), from windows of `window_s`.
+
+    `held_out` is the share of each series, its end, that is kept to validate.
+    """
+
+    terms: tuple[str, ...] | None = None
+    window_s: float = 0.5
+    held_out: float = 0.3
+    may_mix_periods: bool = False
+    workers: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identification:
+    """What came of it. `before` and `after` are open-loop errors on what was held out, of the cart as it was and as it is."""
+
+    nominal: Model
+    model: Model
+    estimates: tuple[Estimate, ...]
+    noise: tuple[float, float]
+    before: tuple[OpenLoopError, ...]
+    after: tuple[OpenLoopError, ...]
+    notes: tuple[str, ...]
+    recordings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "recordings": list(self.recordings),
+            "estimates": [
+                {
+                    "term": e.term.name,
+                    "label": e.term.label,
+                    "unit": e.term.unit,
+                    "value": e.value,
+                    "low_95": e.low,
+                    "high_95": e.high,
+                    "before": e.term.read(self.nominal),
+                }
+                for e in self.estimates
+            ],
+            "residual": {"position_m": self.noise[0], "angle_rad": self.noise[1]},
+            "held_out": [
+                {"before": _plain(b), "after": _plain(a)} for b, a in zip(self.before, self.after, strict=True)
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def _plain(error: OpenLoopError) -> dict[str, Any]:
+    return {k: None if v != v else v for k, v in dataclasses.asdict(error).items()}
+
+
+def identify(
+    all_series: Sequence[Series], cart: CartParams, request: IdentifyRequest, *, progress: Progress | None = None
+) -> Identification:
+    """The model of `cart` that explains `all_series` best.
+
+    Raises `UsageError` for series that tell nothing, of different control periods, twice the same run, or unknown terms;
+    `RunError` where the search came to no cart.
+    """
+    _check(all_series, request)
+    nominal = model_of(cart)
+    names = request.terms or (BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS)
+    if not any(_is_driven(series) for series in all_series):
+        names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
+    known, held_out = zip(*(_split(series, request.held_out) for series in all_series), strict=True)
+    windows = windows_of(known, request.window_s)
+    if len(windows) < _FEWEST_WINDOWS:
+        raise UsageError(
+            f"the recordings have {len(windows)} windows of {request.window_s:g} s without a gap, expected at least "
+            f"{_FEWEST_WINDOWS}; record longer, or take shorter windows (--window-s)"
+        )
+    with Fit(known, windows, nominal, [TERMS[name] for name in names], request.workers) as fit:
+        try:
+            fitted = fit.run(progress=progress)
+        except ValueError as error:
+            raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
+    kept = [series for series in held_out if len(series) > 0]
+    return Identification(
+        nominal=nominal,
+        model=fitted.model,
+        estimates=fitted.estimates,
+        noise=fitted.noise,
+        before=tuple(open_loop_errors(kept, nominal, _HELD_OUT_HORIZON_S, observer=fitted.model)),
+        after=tuple(open_loop_errors(kept, fitted.model, _HELD_OUT_HORIZON_S, observer=fitted.model)),
+        notes=tuple(_notes(cart, names, fitted.estimates)),
+        recordings=tuple(series.name for series in all_series),
+    )
+
+
+def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
+    if not all_series:
+        raise UsageError("no recording to identify from; name at least one")
+    for name in request.terms or ():
+        if name not in TERMS:
+            raise UsageError(f"term {name!r} is not known, expected some of {', '.join(TERMS)}")
+    for series in all_series:
+        check_moved(series)
+    for number, series in enumerate(all_series):
+        for other in all_series[:number]:
+            if _is_same(series, other):
+                raise UsageError(
+                    f"{other.name} and {series.name} are recordings of the same run; counted twice it would look twice "
+                    "as certain: leave one out"
+                )
+            ratio = series.period_s / other.period_s
+            if abs(ratio - 1.0) > _PERIODS_DIFFER and not request.may_mix_periods:
+                raise UsageError(
+                    f"{other.name} has a control period of {other.period_s:g} s, {series.name} one of "
+                    f"{series.period_s:g} s; identify them apart, or say --mixed-periods where the delay is the same"
+                )
+
+
+def _is_same(one: Series, other: Series) -> bool:
+    shared = min(len(one), len(other))
+    return bool(
+        (one.position_m[:shared] == other.position_m[:shared]).all()
+        and (one.angle_rad[:shared] == other.angle_rad[:shared]).all()
+    )
+
+
+def _is_driven(series: Series) -> bool:
+    return bool((abs(series.duty) > 0.0).any())
+
+
+def _split(series: Series, held_out: float) -> tuple[Series, Series]:
+    cut = round((1.0 - held_out) * len(series))
+    return part_of(series, 0, cut), part_of(series, cut, len(series))
+
+
+def part_of(series: Series, first: int, end: int) -> Series:
+    """Entries `first` to before `end`, as a series of its own."""
+    return dataclasses.replace(
+        series,
+        time_s=series.time_s[first:end],
+        position_m=series.position_m[first:end],
+        angle_rad=series.angle_rad[first:end],
+        duty=series.duty[first:end],
+        begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
+    )
+
+
+def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]) -> list[str]:
+    by_name: Mapping[str, Estimate] = {e.term.name: e for e in estimates}
+    notes = []
+    if "damping" in by_name:
+        notes.append(
+            "back-EMF and viscous friction: only their sum shows while the bridge brakes at duty 0; the file's share of "
+            "viscous friction is kept, the rest is called back-EMF"
+        )
+    if "motor_gain" in by_name:
+        mass_kg = cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
+        source = cart.sources.get("pole_cart.cart_mass_kg", "")
+        per_kg = by_name["motor_gain"].value / mass_kg
+        notes.append(
+            f"motor gain: {per_kg:.4g} N a kg of cart and pole is what shows; newtons, and those of damping and friction, "
+            f"are as right as the cart's mass of {cart.pole_cart.cart_mass_kg:g} kg ({source or 'no source'})"
+        )
+    if "motor_gain" not in names:
+        notes.append("the motor was never driven: nothing of motor, cart friction or delay shows")
+    wide = [e for e in estimates if e.value and (e.high - e.low) > 0.5 * abs(e.value) and not math.isinf(e.high)]
+    for estimate in wide:
+        notes.append(
+            f"{estimate.term.label}: hardly shows in these recordings ({estimate.low:.3g} to {estimate.high:.3g} "
+            f"{estimate.term.unit}); record a motion that needs it"
+        )
+    return notes

@@ -1,0 +1,109 @@
+"""The verb `cartpole-robot identify`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.verbs import Verbs, add_verb, positive
+
+if TYPE_CHECKING:
+    from cartpole_robot.identify.identification import Identification
+
+
+def add_identify_verbs(verbs: Verbs) -> None:
+    """Add it."""
+    identify = add_verb(
+        verbs,
+        "identify",
+        "learn a cart's parameters from recordings of it, with intervals and a test on what was held out",
+        "cartpole-robot identify rollouts/steps.parquet rollouts/swing.parquet --cart sensorsini --out my_cart.toml",
+    )
+    identify.add_argument("recordings", type=Path, nargs="+", metavar="REC", help="recordings of one cart")
+    identify.add_argument(
+        "--cart",
+        metavar="NAME|FILE",
+        help="where the search begins, and what is not searched for (default: the first's)",
+    )
+    identify.add_argument("--out", type=Path, required=True, metavar="FILE.toml", help="cart file to write, a new one")
+    identify.add_argument(
+        "--terms", nargs="+", metavar="TERM", help="only these, such as motor_gain delay (default: all that can show)"
+    )
+    identify.add_argument(
+        "--window-s",
+        type=positive,
+        default=1.0,
+        metavar="S",
+        help="how long the model runs before it starts anew (default: 1; longer where the pole hangs, 0.5 upright)",
+    )
+    identify.add_argument(
+        "--held-out", type=_share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
+    )
+    identify.add_argument(
+        "--mixed-periods", action="store_true", help="recordings of different control periods may mix"
+    )
+    identify.add_argument("--json", action="store_true", help="print the result as JSON")
+    identify.set_defaults(run=_identify, extra="sim")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0.0 <= share <= 0.9:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 0.9, got {text!r}")
+    return share
+
+
+def _identify(arguments: argparse.Namespace) -> int:
+    if arguments.out.exists():
+        raise UsageError(f"{arguments.out}: exists already, and no cart file is overwritten; choose another --out")
+    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.identify.cart_file import identified_cart, write_cart
+    from cartpole_robot.identify.identification import IdentifyRequest, identify
+    from cartpole_robot.identify.series import series_of
+    from cartpole_robot.progress import progress_bar
+    from cartpole_robot.recording import read_recording
+
+    recordings = [read_recording(path) for path in arguments.recordings]
+    cart = load_cart(arguments.cart) if arguments.cart is not None else recordings[0].cart
+    request = IdentifyRequest(
+        terms=tuple(arguments.terms) if arguments.terms else None,
+        window_s=arguments.window_s,
+        held_out=arguments.held_out,
+        may_mix_periods=arguments.mixed_periods,
+    )
+    all_series = [series_of(recording) for recording in recordings]
+    with progress_bar(100, "identifying", "%", quiet=arguments.json) as bar:
+        found = identify(all_series, cart, request, progress=lambda share: bar.update(round(100 * share) - bar.n))
+    write_cart(arguments.out, identified_cart(found, cart))
+    print(
+        json.dumps({**found.as_dict(), "cart_file": str(arguments.out)}, indent=2) if arguments.json else _text(found)
+    )
+    if not arguments.json:
+        print(f"  cart file  {arguments.out}\n  train on it: cartpole-robot train --cart {arguments.out}")
+    return 0
+
+
+def _text(found: Identification) -> str:
+    lines = [f"  {'':<34} {'before':>10} {'identified':>11}   95 % within"]
+    for e in found.estimates:
+        lines.append(
+            f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
+            f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
+        )
+    lines.append(f"  left over while fitting: {1000 * found.noise[0]:.2f} mm, {1000 * found.noise[1]:.1f} mrad (RMS)")
+    for before, after in zip(found.before, found.after, strict=True):
+        if after.windows == 0:
+            lines.append(f"  held out of {after.series}: no half second without a gap")
+            continue
+        lines.append(
+            f"  held out of {after.series}, half a second ahead: {1000 * before.position_m:.1f} mm and "
+            f"{before.angle_rad:.4f} rad before, {1000 * after.position_m:.1f} mm and {after.angle_rad:.4f} rad now"
+        )
+    return "\n".join([*lines, *(f"  note: {note}" for note in found.notes)])
