@@ -92,11 +92,11 @@ def _identify(arguments: argparse.Namespace) -> int:
 
 def _text(found: Identification) -> str:
     lines = [f"  {'':<34} {'before':>10} {'identified':>11}   95 % within"]
-    for e in found.estimates:
-        lines.append(
-            f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
-            f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
-        )
+    lines.extend(
+        f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
+        f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
+        for e in found.estimates
+    )
     lines.append(f"  left over while fitting: {1000 * found.noise[0]:.2f} mm, {1000 * found.noise[1]:.1f} mrad (RMS)")
     for before, after in zip(found.before, found.after, strict=True):
         if after.windows == 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,8 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 
 
 def _source(estimate: Estimate, found: Identification) -> str:
-    of = ", ".join(found.recordings[:3]) + (
-        f" and {len(found.recordings) - 3} more" if len(found.recordings) > 3 else ""
-    )
+    more = len(found.recordings) - 3
+    of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
     return f"identified from {of}: 95 % within {estimate.low:.4g} to {estimate.high:.4g} {estimate.term.unit}"
 
 

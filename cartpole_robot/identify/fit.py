@@ -63,7 +63,7 @@ _predictor: Predictor | None = None  # of a worker process
 
 
 def _begin_worker(all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
-    global _predictor  # noqa: PLW0603 - a worker's plant lives as long as the worker
+    global _predictor
     _predictor = Predictor(all_series, windows, loaded)
 
 

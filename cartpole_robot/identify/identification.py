@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +15,14 @@ from cartpole_robot.identify.series import Series, check_moved
 from cartpole_robot.identify.windows import windows_of
 from cartpole_robot.params import CartParams
 
-BRAKING_TERMS = (
-    "delay", "motor_gain", "damping", "coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero"
-)  # fmt: skip
-COASTING_TERMS = (
-    "delay", "motor_gain", "back_emf", "viscous", "coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length",
-    "angle_zero",
-)  # fmt: skip
+_MOTOR = ("delay", "motor_gain")
+_REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
+BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
+COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
+_VAGUE = 0.5  # an interval this wide, in values, tells little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class IdentifyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """What came of it. `before` and `after` are open-loop errors on what was held out, of the cart as it was and as it is."""
+    """What came of it: `before` and `after` are open-loop errors on what was held out, of the nominal and this model."""
 
     nominal: Model
     model: Model
@@ -88,8 +85,8 @@ def identify(
 ) -> Identification:
     """The model of `cart` that explains `all_series` best.
 
-    Raises `UsageError` for series that tell nothing, of different control periods, twice the same run, or unknown terms;
-    `RunError` where the search came to no cart.
+    Raises `UsageError` for series that tell nothing, of different control periods, twice the same run, or unknown
+    terms; `RunError` where the search came to no cart.
     """
     _check(all_series, request)
     nominal = model_of(cart)
@@ -178,23 +175,23 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
     notes = []
     if "damping" in by_name:
         notes.append(
-            "back-EMF and viscous friction: only their sum shows while the bridge brakes at duty 0; the file's share of "
-            "viscous friction is kept, the rest is called back-EMF"
+            "back-EMF and viscous friction: only their sum shows while the bridge brakes at duty 0; the file's viscous "
+            "friction is kept, the rest is called back-EMF"
         )
     if "motor_gain" in by_name:
         mass_kg = cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
         source = cart.sources.get("pole_cart.cart_mass_kg", "")
         per_kg = by_name["motor_gain"].value / mass_kg
         notes.append(
-            f"motor gain: {per_kg:.4g} N a kg of cart and pole is what shows; newtons, and those of damping and friction, "
-            f"are as right as the cart's mass of {cart.pole_cart.cart_mass_kg:g} kg ({source or 'no source'})"
+            f"motor gain: {per_kg:.4g} N a kg of cart and pole is what shows; newtons, those of damping and friction "
+            f"too, are as right as the cart's mass of {cart.pole_cart.cart_mass_kg:g} kg ({source or 'no source'})"
         )
     if "motor_gain" not in names:
         notes.append("the motor was never driven: nothing of motor, cart friction or delay shows")
-    wide = [e for e in estimates if e.value and (e.high - e.low) > 0.5 * abs(e.value) and not math.isinf(e.high)]
-    for estimate in wide:
-        notes.append(
-            f"{estimate.term.label}: hardly shows in these recordings ({estimate.low:.3g} to {estimate.high:.3g} "
-            f"{estimate.term.unit}); record a motion that needs it"
-        )
+    notes.extend(
+        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a motion "
+        "that needs it"
+        for e in estimates
+        if e.term.name != "angle_zero" and e.high - e.low > _VAGUE * abs(e.value)
+    )
     return notes

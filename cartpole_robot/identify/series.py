@@ -1,4 +1,4 @@
-"""What identification and comparison look at of a recording: measured positions and angles, and what was asked of the motor."""
+"""What identification looks at of a recording: measured positions and angles, and what was asked of the motor."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes a
 class Series:
     """One recording as arrays of shape (n,), one entry a control tick, SI units, angles running on past a turn.
 
-    `duty[k]` is what was requested at tick k, NaN where nothing was. `begins` are the entries at which a stretch without
-    gaps and jumps begins, the first being 0.
+    `duty[k]` is what was requested at tick k, NaN where nothing was. `begins` are the entries at which a stretch
+    without gaps and jumps begins, the first being 0.
     """
 
     name: str
@@ -95,6 +95,6 @@ def check_moved(series: Series) -> None:
     if np.ptp(series.position_m) < 1e-3 and np.ptp(series.angle_rad) < math.radians(1.0):
         raise UsageError(
             f"{series.name}: neither cart nor pole ever moved (by {1000 * np.ptp(series.position_m):.2f} mm and "
-            f"{math.degrees(np.ptp(series.angle_rad)):.2f} degrees): there is nothing to identify; record one that does, "
-            "such as cartpole-robot excite makes"
+            f"{math.degrees(np.ptp(series.angle_rad)):.2f} degrees): there is nothing to identify; record one "
+            "that does"
         )

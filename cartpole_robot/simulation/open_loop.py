@@ -1,7 +1,7 @@
 """The plant under duties that somebody recorded: from a state on, where would the cart have gone?
 
-No encoders, no firmware, no clock of its own: the same plant, motor and friction as every simulated rig has, and the true
-positions and angles of them.
+No encoders, no firmware, no clock of its own: the same plant, motor and friction as every simulated rig has, and their
+true positions and angles.
 """
 
 from __future__ import annotations
@@ -105,5 +105,5 @@ def step_duties(
     sums = np.concatenate([[0.0], np.cumsum(levels[1:-1] * np.diff(edges[1:]))]) if len(levels) > 1 else np.zeros(1)
     inside = np.maximum(at - 1, 0)
     total = np.where(at > 0, sums[inside] + levels[at] * (grid - edges[np.maximum(at, 1)]), 0.0)
-    means: list[float] = np.diff(total).tolist()
+    means: list[float] = np.diff(total).round(12).tolist()
     return means
