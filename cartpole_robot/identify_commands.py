@@ -1,4 +1,4 @@
-"""The verb `cartpole-robot identify`."""
+"""The verbs `cartpole-robot excite` and `identify`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb, positive
+from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move
+from cartpole_robot.verbs import Verbs, add_verb, count_from_zero, positive
 
 if TYPE_CHECKING:
     from cartpole_robot.identify.identification import Identification
 
 
 def add_identify_verbs(verbs: Verbs) -> None:
-    """Add it."""
+    """Add both."""
+    excite = add_verb(
+        verbs,
+        "excite",
+        "record a motion in which a cart's parameters show: its regulator is sent about and shaken",
+        "cartpole-robot excite --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet",
+    )
+    excite.add_argument("--rig", default="virtual", metavar="RIG", help=f"{', '.join(RIG_NAMES)} (default: virtual)")
+    excite.add_argument(
+        "--cart", default="diy_arduino", metavar="NAME|FILE", help="what is known of the cart (default: diy_arduino)"
+    )
+    excite.add_argument("--duration-s", type=positive, default=30.0, metavar="S", help="how long (default: 30)")
+    excite.add_argument(
+        "--seed", type=count_from_zero, default=0, metavar="N", help="another motion for another seed (default: 0)"
+    )
+    excite.add_argument("--arm", action="store_true", help="allow it to move a real cart")
+    excite.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write, a new one")
+    excite.add_argument("--json", action="store_true", help="print the summary as JSON")
+    excite.set_defaults(run=_excite, extra="sim")
+
     identify = add_verb(
         verbs,
         "identify",
@@ -36,9 +56,8 @@ def add_identify_verbs(verbs: Verbs) -> None:
     identify.add_argument(
         "--window-s",
         type=positive,
-        default=1.0,
         metavar="S",
-        help="how long the model runs before it starts anew (default: 1; longer where the pole hangs, 0.5 upright)",
+        help="how long the model runs before it starts anew (default: 2 where the pole hangs all the time, else 0.5)",
     )
     identify.add_argument(
         "--held-out", type=_share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
@@ -48,6 +67,29 @@ def add_identify_verbs(verbs: Verbs) -> None:
     )
     identify.add_argument("--json", action="store_true", help="print the result as JSON")
     identify.set_defaults(run=_identify, extra="sim")
+
+
+def _excite(arguments: argparse.Namespace) -> int:
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    from cartpole_robot.controllers import LQR
+    from cartpole_robot.recording_summary import recording_summary, recording_text
+    from cartpole_robot.rollout import RolloutRequest, record_rollout
+
+    recording = record_rollout(
+        RolloutRequest(
+            policy=Path(LQR),
+            rig=arguments.rig,
+            cart=arguments.cart,
+            backend="c",
+            seed=arguments.seed,
+            duration_s=arguments.duration_s,
+            out=arguments.out,
+            excites=True,
+        )
+    )
+    summary = recording_summary(recording)
+    print(json.dumps(summary, indent=2) if arguments.json else recording_text(summary))
+    return 0
 
 
 def _share(text: str) -> float:

@@ -48,8 +48,15 @@ class LqrController:
 
     def remember(self, duty: float) -> None:
         """Somebody else sent `duty`, beyond the dead zone as what `duty` returns."""
-        beyond = max(0.0, abs(duty) - self._dead_zone) / (1.0 - self._dead_zone)
-        self._push(math.copysign(beyond, duty))
+        self._push(self._beyond(duty))
+
+    def sent(self, duty: float) -> None:
+        """`duty` was sent in place of the newest answer."""
+        if len(self._past):
+            self._past[0] = self._beyond(duty)
+
+    def _beyond(self, duty: float) -> float:
+        return math.copysign(max(0.0, abs(duty) - self._dead_zone) / (1.0 - self._dead_zone), duty)
 
     def _push(self, wanted: float) -> None:
         if len(self._past):

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.controllers import Chosen, choose_controller
-from cartpole_robot.errors import RunError
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.excitation import Excitation
 from cartpole_robot.interrupts import stopped_by_signals
+from cartpole_robot.lqr import LqrController
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Recording, read_recording
@@ -31,6 +33,7 @@ class RolloutRequest:
     duration_s: float
     out: Path
     randomization: Path | None = None
+    excites: bool = False  # the regulator is sent about and shaken
 
 
 def record_rollout(request: RolloutRequest) -> Recording:
@@ -41,6 +44,11 @@ def record_rollout(request: RolloutRequest) -> Recording:
     """
     check_is_free(request.out)  # before a cart homes for half a minute
     chosen = choose_controller(request.policy, request.cart, request.backend)
+    controller = chosen.controller
+    if request.excites:
+        if not isinstance(controller, LqrController):
+            raise UsageError("only the regulator (lqr) can be excited: a policy goes to no place it is asked to")
+        controller = Excitation(controller, chosen.cart, request.seed)
     max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
@@ -48,12 +56,13 @@ def record_rollout(request: RolloutRequest) -> Recording:
     try:
         # Before it is armed: asking git takes longer than an armed cart waits.
         known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
+        known["is_excited"] = request.excites
         known["randomization"] = None if randomization is None else randomization.as_dict()
         first = start_rollout(rig, request.seed)
         with Recorder(request.out, {**known, **driven_metadata(rig.episode_cart)}) as recorder:
             with stopped_by_signals():
                 rollout = run_rollout(
-                    rig, chosen.controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
+                    rig, controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
                 )
             rig.close()
             file = recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})

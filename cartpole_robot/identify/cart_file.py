@@ -30,6 +30,8 @@ _FIELDS = {
     "motor_lag": ("motor.lag_s",),
 }
 _SAME_DELAY_S = 1e-3
+_IDENTIFIED = "identified"
+_AS = ", as identified"
 
 
 def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
@@ -54,6 +56,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
         return dataclasses.replace(
             cart,
             name=nominal.name,
+            description=f"{nominal.description.removesuffix(_AS)}{_AS}",
             delay=delay,
             limits=nominal.limits,
             action_duties=_same_pushes(found.model, nominal),
@@ -66,7 +69,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 def _source(estimate: Estimate, found: Identification) -> str:
     more = len(found.recordings) - 3
     of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
-    return f"identified from {of}: 95 % within {estimate.low:.4g} to {estimate.high:.4g} {estimate.term.unit}"
+    return f"{_IDENTIFIED} from {of}: 95 % within {estimate.low:.4g} to {estimate.high:.4g} {estimate.term.unit}"
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
@@ -103,6 +106,8 @@ def cart_as_toml(cart: CartParams) -> str:
 
 def _line(name: str, value: Any, source: str) -> str:
     plain = value.value if isinstance(value, enum.Enum) else value
+    if source.startswith(_IDENTIFIED) and isinstance(plain, float):
+        plain = float(f"{plain:.6g}")  # no interval is narrower
     return f"{name} = {{ value = {json.dumps(plain)}, source = {json.dumps(source, ensure_ascii=False)} }}"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.identify.model import TERMS, Model, model_of
@@ -22,6 +24,7 @@ COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
+_HANGING = 0.0  # cosine of the angle: never above the hinge
 _VAGUE = 0.5  # an interval this wide, in values, tells little
 
 
@@ -29,11 +32,12 @@ _VAGUE = 0.5  # an interval this wide, in values, tells little
 class IdentifyRequest:
     """What to identify: `terms` by name (None: all that the cart's bridge allows), from windows of `window_s`.
 
-    `held_out` is the share of each series, its end, that is kept to validate.
+    No length of window: 2 s where the pole hangs all the time, 0.5 s where it stands and every error grows. `held_out`
+    is the share of each series, its end, that is kept to validate.
     """
 
     terms: tuple[str, ...] | None = None
-    window_s: float = 0.5
+    window_s: float | None = None
     held_out: float = 0.3
     may_mix_periods: bool = False
     workers: int = 2
@@ -41,7 +45,7 @@ class IdentifyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """What came of it: `before` and `after` are open-loop errors on what was held out, of the nominal and this model."""
+    """What came of it; `before` and `after` are errors on what was held out, of the nominal and of this model."""
 
     nominal: Model
     model: Model
@@ -94,10 +98,11 @@ def identify(
     if not any(_is_driven(series) for series in all_series):
         names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
     known, held_out = zip(*(_split(series, request.held_out) for series in all_series), strict=True)
-    windows = windows_of(known, request.window_s)
+    window_s = request.window_s or _window_s(known)
+    windows = windows_of(known, window_s)
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
-            f"the recordings have {len(windows)} windows of {request.window_s:g} s without a gap, expected at least "
+            f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
             f"{_FEWEST_WINDOWS}; record longer, or take shorter windows (--window-s)"
         )
     with Fit(known, windows, nominal, [TERMS[name] for name in names], request.workers) as fit:
@@ -149,6 +154,11 @@ def _is_same(one: Series, other: Series) -> bool:
     )
 
 
+def _window_s(all_series: Sequence[Series]) -> float:
+    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in all_series)
+    return 2.0 if hangs else 0.5
+
+
 def _is_driven(series: Series) -> bool:
     return bool((abs(series.duty) > 0.0).any())
 
@@ -189,8 +199,8 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
     if "motor_gain" not in names:
         notes.append("the motor was never driven: nothing of motor, cart friction or delay shows")
     notes.extend(
-        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a motion "
-        "that needs it"
+        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
+        "motion that needs it"
         for e in estimates
         if e.term.name != "angle_zero" and e.high - e.low > _VAGUE * abs(e.value)
     )

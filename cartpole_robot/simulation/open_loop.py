@@ -98,11 +98,13 @@ def step_duties(
     `duties[k]` was asked for at `times_s[k]` and holds from `delay_s` later until the next one does. One that comes in
     the middle of a step shares it with the one before, as in `delay.CommandDelay`. Before the first it is 0.
     """
+    if len(times_s) == 0:
+        return [0.0] * steps
     edges = np.concatenate([[-np.inf], (times_s + delay_s - begin_s) / step_s])
     levels = np.concatenate([[0.0], duties])
     grid = np.arange(steps + 1, dtype=float)
     at = np.searchsorted(edges, grid, side="right") - 1
-    sums = np.concatenate([[0.0], np.cumsum(levels[1:-1] * np.diff(edges[1:]))]) if len(levels) > 1 else np.zeros(1)
+    sums = np.concatenate([[0.0], np.cumsum(levels[1:-1] * np.diff(edges[1:]))])
     inside = np.maximum(at - 1, 0)
     total = np.where(at > 0, sums[inside] + levels[at] * (grid - edges[np.maximum(at, 1)]), 0.0)
     means: list[float] = np.diff(total).round(12).tolist()

@@ -1,0 +1,77 @@
+"""A regulator that is asked to go places and is shaken meanwhile: a motion in which a cart's parameters show."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.lqr import LqrController
+from cartpole_robot.params import CartParams
+
+_WAVES_HZ = (0.29, 0.71, 1.13)  # of the place it is sent to; none divides another
+_REACHES = (0.2, 0.14, 0.08)  # of each, of the way from the middle to the limit
+_SHAKE = 1.0  # of the weakest action's duty
+_SHAKE_S = (0.04, 0.16)
+_CALM_ANGLE = 0.45  # of the angle's limit: past it the regulator is left alone until it has caught the pole
+_CALM_PLACE = 0.75  # of the position's
+_FADE_S = 1.0
+
+
+class Excitation:
+    """Implements `cartpole_robot.controllers.Controller`: the same seed asks for the same places.
+
+    The cart is sent to and fro in waves, never at an even pace, for an even pace tells nothing (and with a pole that
+    stands still on the way looks like a torn wire); the duty is shaken by a part of the weakest action, so that small
+    and large, short and long pushes of both signs come about. Where pole or cart come near their limits, the regulator
+    alone drives, back to the middle.
+    """
+
+    def __init__(self, regulator: LqrController, cart: CartParams, seed: int) -> None:
+        self._regulator = regulator
+        self._period_s = cart.timing.control_period_s
+        self._limits = cart.limits
+        self._size = _SHAKE * min(abs(duty) for duty in cart.action_duties if duty)
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode, from the middle."""
+        self._regulator.reset()
+        self._rng = np.random.default_rng(self._seed)
+        self._phases = self._rng.uniform(0.0, 2.0 * math.pi, len(_WAVES_HZ))
+        self._time_s = self._shake_s = 0.0
+        self._share = 0.0  # of the waves
+        self._shake = 0.0
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The duty in [-1, 1] for an observation (4,), SI units."""
+        limits = self._limits
+        is_calm = (
+            abs(observation[2]) < _CALM_ANGLE * limits.pole_angle_rad
+            and abs(observation[0]) < _CALM_PLACE * limits.cart_position_m
+        )
+        seen = np.array(observation, dtype=float)
+        seen[0] -= self._next_place_m(is_calm)
+        duty = self._regulator.duty(seen)
+        if is_calm:
+            duty = min(1.0, max(-1.0, duty + self._shake))
+            self._regulator.sent(duty)
+        return duty
+
+    def _next_place_m(self, is_calm: bool) -> float:
+        """Where it is sent now; the waves fade in and out, and the shaking is drawn anew when it has lasted."""
+        self._time_s += self._period_s
+        self._shake_s -= self._period_s
+        if self._shake_s <= 0.0:
+            self._shake_s = self._rng.uniform(*_SHAKE_S)
+            self._shake = self._rng.uniform(-1.0, 1.0) * self._size
+        fade = self._period_s / _FADE_S
+        self._share = min(1.0, self._share + fade) if is_calm else max(0.0, self._share - 3.0 * fade)
+        waves = (
+            reach * math.sin(2.0 * math.pi * hertz * self._time_s + phase)
+            for reach, hertz, phase in zip(_REACHES, _WAVES_HZ, self._phases, strict=True)
+        )
+        return self._share * self._limits.cart_position_m * sum(waves)

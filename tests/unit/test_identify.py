@@ -1,0 +1,398 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cli import main
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.excitation import Excitation
+from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
+from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
+from cartpole_robot.identify.model import TERMS, Model, delay_of, freed, model_of
+from cartpole_robot.identify.open_loop_error import observed_starts, open_loop_errors, windows_with_past
+from cartpole_robot.identify.series import Series, series_of
+from cartpole_robot.identify.windows import windows_of
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.cart import SimulatedCart
+from cartpole_robot.simulation.delay import CommandDelay
+from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
+
+PERIOD_S = 0.02
+HIDDEN = {"motor_gain": 1.2, "damping": 0.85, "coulomb": 1.3, "dead_zone": 1.5, "pole_length": 1.1}
+
+
+@pytest.fixture(scope="module")
+def cart() -> CartParams:
+    return load_cart("diy_arduino")
+
+
+def changed(model: Model, factors: dict[str, float]) -> Model:
+    for name, factor in factors.items():
+        model = TERMS[name].write(model, factor * TERMS[name].read(model))
+    return model
+
+
+def shaken(model: Model, seconds: float, seed: int, name: str = "shaken") -> Series:
+    """A hanging pole on a cart that is pushed about, read in whole counts."""
+    rng = np.random.default_rng(seed)
+    count = round(seconds / PERIOD_S)
+    time_s = PERIOD_S * np.arange(count)
+    duty = np.zeros(count)
+    loop = OpenLoop(freed(model).cart)
+    state = State(0.0, 0.0, math.pi, 0.0)
+    states = []
+    push = 0.0
+    for k in range(count):
+        if k % 15 == 0:
+            push = rng.uniform(-0.35, 0.35)
+        duty[k] = np.clip(push - state.cart_position_m, -0.6, 0.6)
+        states.append(state)
+        past = slice(max(0, k - 5), k + 1)
+        duties = step_duties(time_s[k], time_s[past], duty[past], model.delay_s, loop.step_s, 20)
+        state = State(*loop.run(state, duties)[-1].tolist())
+    loop.close()
+    encoders = model.cart.encoders
+    assert encoders is not None
+    seen = np.array(states)
+    per_m, per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
+    return Series(
+        name=name,
+        cart=model.cart,
+        period_s=PERIOD_S,
+        time_s=time_s,
+        position_m=np.round(per_m * seen[:, 0]) / per_m,
+        angle_rad=np.round(per_rad * (seen[:, 2] + model.angle_zero_rad)) / per_rad,
+        duty=duty,
+        begins=(0,),
+    )
+
+
+@pytest.fixture(scope="module")
+def hidden(cart: CartParams) -> Model:
+    return dataclasses.replace(changed(model_of(cart), HIDDEN), delay_s=0.0237, angle_zero_rad=0.01)
+
+
+@pytest.fixture(scope="module")
+def series(hidden: Model) -> Series:
+    return shaken(hidden, 12.0, seed=1)
+
+
+# ---- the plant without encoders ----
+
+
+def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
+    assert cart.encoders is not None
+    rng = np.random.default_rng(0)
+    duties = rng.uniform(-0.3, 0.3, 400).tolist()
+    start = State(0.05, 0.2, 3.0, -1.0)
+    simulated = SimulatedCart(cart, cart.encoders)
+    simulated.place(start)
+    simulated.run(duties, lambda cart_counts, pole_counts: None)
+    loop = OpenLoop(cart)
+    ran = loop.run(start, duties)
+    assert ran.shape == (401, 4)
+    assert ran[0].tolist() == list(start)
+    assert ran[-1].tolist() == list(simulated.state())
+    simulated.close()
+    loop.close()
+
+
+def test_another_pole_is_pretended_exactly(cart: CartParams) -> None:
+    model = model_of(cart)
+    shorter = TERMS["pole_length"].write(model, 0.15).cart
+    duties = [0.2] * 300
+    start = State(0.0, 0.0, 0.3, 0.0)
+    real, pretended = OpenLoop(cart), OpenLoop(shorter, loaded=shorter)
+    pretended.change(cart)
+    np.testing.assert_allclose(real.run(start, duties), pretended.run(start, duties), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("latency_s", [0.0005, 0.004, 0.0125, 0.0333, 0.06])
+def test_step_duties_are_the_simulated_delays(cart: CartParams, latency_s: float) -> None:
+    delay = CommandDelay(
+        dataclasses.replace(cart.delay, apply=Apply.ON_ARRIVAL, latency_s=latency_s, jitter_s=0.0), cart.timing
+    )
+    requested = np.random.default_rng(3).uniform(-1.0, 1.0, 20)
+    expected = [duty for request in requested for duty in delay.duties(float(request))]
+    found = step_duties(0.0, PERIOD_S * np.arange(20), requested, latency_s, 0.001, 400)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def test_step_duties_from_the_middle_of_a_recording() -> None:
+    times_s, requested = PERIOD_S * np.arange(10), np.arange(10.0) / 10.0
+    whole = step_duties(0.0, times_s, requested, 0.0137, 0.001, 200)
+    assert step_duties(0.06, times_s, requested, 0.0137, 0.001, 100) == pytest.approx(whole[60:160], abs=1e-9)
+    assert step_duties(0.0, times_s[:0], requested[:0], 0.0137, 0.001, 5) == [0.0] * 5
+
+
+# ---- what identification finds ----
+
+
+@pytest.fixture(scope="module")
+def found_and_progress(series: Series, cart: CartParams) -> tuple[Identification, list[float]]:
+    done: list[float] = []
+    names = ("delay", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "angle_zero")
+    return identify([series], cart, IdentifyRequest(terms=names, window_s=2.0), progress=done.append), done
+
+
+def test_terms_of_a_hidden_cart_are_found(
+    found_and_progress: tuple[Identification, list[float]], hidden: Model, cart: CartParams
+) -> None:
+    found, done = found_and_progress
+    for estimate in found.estimates:
+        true = estimate.term.read(hidden)
+        assert estimate.low <= estimate.value <= estimate.high
+        off = abs(estimate.value - true)
+        assert off < {"delay": 0.001, "angle_zero": 0.002}.get(estimate.term.name, 0.03 * abs(true)), estimate
+    assert found.noise[0] < 2e-4
+    assert found.after[0].position_m < 0.2 * found.before[0].position_m
+    assert found.after[0].angle_rad < 0.2 * found.before[0].angle_rad
+    assert done == sorted(done)
+    assert done[-1] == 1.0
+    made = identified_cart(found, cart)
+    assert made.delay.apply is Apply.ON_ARRIVAL
+    assert made.delay.latency_s == pytest.approx(0.0237, abs=0.001)
+    assert made.sources["motor.stall_force_n"].startswith("identified from shaken: 95 % within ")
+    assert made.sources["pole_cart.cart_mass_kg"] == cart.sources["pole_cart.cart_mass_kg"]
+
+
+def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: CartParams) -> None:
+    hanging = State(0.0, 0.0, math.pi - 0.6, 0.0)
+    loop = OpenLoop(freed(hidden).cart)
+    ran = loop.run(hanging, [0.0] * 6000)[::20]
+    loop.close()
+    series = Series(
+        name="swing",
+        cart=cart,
+        period_s=PERIOD_S,
+        time_s=PERIOD_S * np.arange(len(ran)),
+        position_m=ran[:, 0],
+        angle_rad=ran[:, 2],
+        duty=np.zeros(len(ran)),
+        begins=(0,),
+    )
+    found = identify([series], cart, IdentifyRequest(window_s=1.0, workers=0))
+    by_name = {e.term.name: e.value for e in found.estimates}
+    assert set(by_name) == {"pole_viscous", "pole_coulomb", "pole_length", "angle_zero"}
+    assert by_name["pole_length"] == pytest.approx(TERMS["pole_length"].read(hidden), rel=0.005)
+    assert any("never driven" in note for note in found.notes)
+    assert identified_cart(found, cart).delay == cart.delay
+
+
+def test_start_states_come_from_before_the_start(series: Series, hidden: Model) -> None:
+    series = part_of(series, 0, 200)
+    windows = windows_with_past([series], 0.5, 0.5)
+    assert min(window.first for window in windows) * PERIOD_S >= 0.3
+    starts = observed_starts([series], windows, hidden)
+    behind = windows[3].first + 1
+    blind = dataclasses.replace(
+        series,
+        position_m=np.where(np.arange(len(series)) < behind, series.position_m, 9.0),
+        angle_rad=np.where(np.arange(len(series)) < behind, series.angle_rad, 9.0),
+    )
+    assert observed_starts([blind], windows, hidden)[3].tolist() == starts[3].tolist()
+    errors = open_loop_errors([series], hidden, 0.5, observer=hidden)
+    assert errors[0].position_m < 1e-3
+    assert errors[0].angle_rad < 0.01
+
+
+def test_windows_do_not_cross_gaps(series: Series) -> None:
+    torn = dataclasses.replace(series, begins=(0, 101, 130))
+    for window in windows_of([torn], 0.5):
+        assert any(begin <= window.first and window.end <= end for begin, end in torn.stretches())
+    assert not any(101 <= w.first < 130 and w.end - w.first > 29 for w in windows_of([torn], 0.5))
+    part = part_of(torn, 90, 140)
+    assert part.begins == (0, 11, 40)
+    assert len(part) == 50
+
+
+# ---- bad input ----
+
+
+def test_same_run_twice_is_refused(series: Series, cart: CartParams) -> None:
+    with pytest.raises(UsageError, match=r"shaken and copy are recordings of the same run"):
+        identify([series, dataclasses.replace(series, name="copy")], cart, IdentifyRequest())
+
+
+def test_different_periods_are_refused_with_both(series: Series, cart: CartParams) -> None:
+    other = dataclasses.replace(series, name="fast", period_s=0.005, angle_rad=series.angle_rad + 0.1)
+    with pytest.raises(UsageError, match=r"period of 0\.02 s, fast one of 0\.005 s.*--mixed-periods"):
+        identify([series, other], cart, IdentifyRequest())
+
+
+def test_cart_that_never_moved_is_refused(series: Series, cart: CartParams) -> None:
+    still = dataclasses.replace(series, position_m=0.0 * series.position_m, angle_rad=0.0 * series.angle_rad)
+    with pytest.raises(UsageError, match=r"shaken: neither cart nor pole ever moved"):
+        identify([still], cart, IdentifyRequest())
+
+
+def test_unknown_term_and_too_little_are_refused(series: Series, cart: CartParams) -> None:
+    with pytest.raises(UsageError, match=r"term 'mass' is not known, expected some of delay, motor_gain"):
+        identify([series], cart, IdentifyRequest(terms=("mass",)))
+    with pytest.raises(UsageError, match=r"windows of 5 s"):
+        identify([series], cart, IdentifyRequest(window_s=5.0))
+    with pytest.raises(UsageError, match="no recording"):
+        identify([], cart, IdentifyRequest())
+
+
+def recorded(cart: CartParams, **columns: Any) -> Recording:
+    names = ("mcu_time_us", "cart_position_m", "pole_angle_rad", "requested_duty")
+    rows = np.zeros(10, np.dtype([(name, "<u4" if name == "mcu_time_us" else "<f8") for name in names]))
+    rows["mcu_time_us"] = 20000 * np.arange(10)
+    for name, values in columns.items():
+        rows[name] = values
+    return Recording(path=Path("here.parquet"), metadata={"cart": cart.as_dict()}, rows=rows, outcome=None)
+
+
+def test_clock_that_goes_back_is_named_with_its_row(cart: CartParams) -> None:
+    with pytest.raises(UsageError, match=r"here\.parquet: row 4: its time 5 us is not after 60000 us"):
+        series_of(recorded(cart, mcu_time_us=[0, 20000, 40000, 60000, 5, 100000, 120000, 140000, 160000, 180000]))
+
+
+def test_clock_that_wraps_goes_on(cart: CartParams) -> None:
+    wrapping = (np.arange(10) * 20000 + 2**32 - 50000) % 2**32
+    assert series_of(recorded(cart, mcu_time_us=wrapping)).time_s == pytest.approx(PERIOD_S * np.arange(10))
+
+
+def test_reading_that_is_no_number_is_named_with_its_row(cart: CartParams) -> None:
+    angles = np.zeros(10)
+    angles[7] = math.nan
+    with pytest.raises(UsageError, match=r"here\.parquet: row 7: pole_angle_rad = nan"):
+        series_of(recorded(cart, pole_angle_rad=angles))
+
+
+def test_gaps_and_jumps_begin_new_stretches(cart: CartParams) -> None:
+    clock = 20000 * np.arange(10)
+    clock[5:] += 20000
+    angles = np.full(10, 3.0)
+    angles[8] = 3.4
+    found = series_of(recorded(cart, mcu_time_us=clock, pole_angle_rad=angles))
+    assert set(found.begins) == {0, 5, 7, 8, 9}
+    turning = np.linspace(3.0, 4.0, 10)
+    wrapped = np.where(turning > math.pi, turning - 2.0 * math.pi, turning)
+    assert series_of(recorded(cart, pole_angle_rad=wrapped)).begins == (0,)
+
+
+# ---- cart files, command line ----
+
+
+@pytest.mark.parametrize("name", ["gym", "quanser_ip02", "sensorsini", "diy_arduino"])
+def test_cart_file_reads_back_as_the_cart(tmp_path: Path, name: str) -> None:
+    cart = load_cart(name)
+    path = tmp_path / f"{name}.toml"
+    write_cart(path, cart)
+    assert load_cart(path) == cart
+    assert load_cart(path).sources["pole_cart.cart_mass_kg"] == cart.sources["pole_cart.cart_mass_kg"]
+    with pytest.raises(UsageError, match="exists already"):
+        write_cart(path, cart)
+    assert cart_as_toml(load_cart(path)) == path.read_text(encoding="utf-8")
+
+
+def test_too_weak_a_motor_is_told(found_and_progress: tuple[Identification, list[float]], cart: CartParams) -> None:
+    found, _ = found_and_progress
+    weak = dataclasses.replace(found, model=TERMS["motor_gain"].write(freed(found.model), 2.0))
+    with pytest.raises(RunError, match="none that can be driven"):
+        identified_cart(weak, cart)
+
+
+def test_delays_of_carts(cart: CartParams) -> None:
+    assert delay_of(cart) == PERIOD_S
+    assert delay_of(load_cart("gym")) == 0.0
+    late = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.021))
+    assert delay_of(late) == pytest.approx(0.04)
+    arriving = dataclasses.replace(cart.delay, apply=Apply.ON_ARRIVAL, latency_s=0.01, jitter_s=0.004)
+    assert delay_of(dataclasses.replace(cart, delay=arriving)) == pytest.approx(0.012)
+
+
+def test_from_a_recording_to_a_cart_file(tmp_path: Path, cart: CartParams, capsys: pytest.CaptureFixture[str]) -> None:
+    stronger = tmp_path / "stronger.toml"
+    write_cart(stronger, freed_of_gain(cart))
+    recording, out = tmp_path / "run.parquet", tmp_path / "mine.toml"
+    record = [
+        "record",
+        "lqr",
+        "--cart",
+        str(stronger),
+        "--rig",
+        "virtual",
+        "--duration-s",
+        "8",
+        "--out",
+        str(recording),
+    ]
+    assert main(record) == 0
+    capsys.readouterr()
+    words = ["identify", str(recording), "--cart", "diy_arduino", "--out", str(out), "--window-s", "0.5"]
+    assert main([*words, "--terms", "motor_gain", "coulomb", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    gain = next(e for e in told["estimates"] if e["term"] == "motor_gain")
+    assert gain["before"] == 25.7
+    assert gain["value"] == pytest.approx(1.3 * 25.7, rel=0.03)
+    assert load_cart(out).motor.stall_force_n == pytest.approx(gain["value"], rel=1e-5)
+    assert max(load_cart(out).action_duties) < max(cart.action_duties)
+    assert main(words) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert read_recording(recording).cart.motor.stall_force_n == pytest.approx(1.3 * 25.7)
+
+
+def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        out = tmp_path / f"{name}.parquet"
+        assert main(["excite", "--cart", "quanser_ip02", "--duration-s", "6", "--seed", seed, "--out", str(out)]) == 0
+        found.append(read_recording(out))
+    assert found[0].metadata["is_excited"] is True
+    assert np.array_equal(found[0].column("requested_duty"), found[1].column("requested_duty"), equal_nan=True)
+    assert not np.array_equal(found[0].column("requested_duty"), found[2].column("requested_duty"), equal_nan=True)
+    duty = found[0].column("requested_duty")[:-1]
+    assert np.abs(duty).max() <= 1.0
+    assert len(np.unique(np.round(duty, 3))) > 150
+    assert np.ptp(found[0].column("cart_position_m")) > 0.08
+
+
+def test_near_its_limits_the_regulator_alone_drives(cart: CartParams) -> None:
+    regulator, other = regulator_of(cart), regulator_of(cart)
+    excitation = Excitation(regulator, cart, seed=0)
+    leaning = np.array([0.0, 0.0, 0.9 * cart.limits.pole_angle_rad, 0.0], np.float32)
+    assert [excitation.duty(leaning) for _ in range(30)] == [other.duty(leaning) for _ in range(30)]
+
+
+def test_only_a_regulator_can_be_excited(tmp_path: Path, trained_run: Path) -> None:
+    out = tmp_path / "out.parquet"
+    request = RolloutRequest(
+        policy=trained_run, rig="sim", cart=None, backend="c", seed=0, duration_s=1.0, out=out, excites=True
+    )
+    with pytest.raises(UsageError, match="only the regulator"):
+        record_rollout(request)
+    assert list(tmp_path.iterdir()) == []
+
+
+def freed_of_gain(cart: CartParams) -> CartParams:
+    return TERMS["motor_gain"].write(model_of(cart), 1.3 * cart.motor.stall_force_n).cart
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere.parquet", "--out", "x.toml"], "no such recording"),
+        (["a.parquet", "--out", "x.toml", "--held-out", "1.5"], "expected a share from 0 to 0.9, got '1.5'"),
+        (["a.parquet", "--out", "x.toml", "--window-s", "0"], "expected a number greater than 0"),
+    ],
+)
+def test_bad_words_are_exit_code_2(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(["identify", *words])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 2
+    assert told in capsys.readouterr().err
