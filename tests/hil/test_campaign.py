@@ -56,7 +56,7 @@ def test_motor_is_off_in_time(campaign: dict[str, Any]) -> None:
 
 def test_broken_encoders_and_switches_are_named_before_50_mm(campaign: dict[str, Any]) -> None:
     rows = [row for row in campaign["trials"] if row["group"] in ("encoder", "switch") and row["unit"] == "mm"]
-    assert len(rows) == 12
+    assert len(rows) == 14
     for row in rows:
         assert row["worst"] < 50.0, row
         if row["group"] == "encoder":

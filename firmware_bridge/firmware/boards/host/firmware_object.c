@@ -183,11 +183,8 @@ static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, 
     if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
         read_number(arguments[2], &missed) < 0)
         return NULL;
-    for (long k = 0; k < cart; k++) { /* there and back: the count stays */
-        quadrature_update(&self->cart, self->cart.pins ^ 3u);
-    }
-    for (long k = 0; k < pole; k++)
-        quadrature_update(&self->pole, self->pole.pins ^ 3u);
+    self->cart.illegal = (uint8_t)(self->cart.illegal + cart); /* the pins stay: the next edges are to count */
+    self->pole.illegal = (uint8_t)(self->pole.illegal + pole);
     self->missed = (uint8_t)missed;
     Py_RETURN_NONE;
 }
