@@ -8,7 +8,6 @@ the second-derivative term, after Kaufman, BIT 15, 1975).
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.stats import t as student
 
-from cartpole_robot.identify.model import Model, Term, freed
+from cartpole_robot.identify.model import TERMS, Model, Term, freed
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting, step_back
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts
@@ -31,6 +30,7 @@ Progress = Callable[[float], object]
 _STEP = 5e-3  # of a term's size: what a derivative is taken over
 _ROUNDS = 2  # of weighing the signals anew
 _INSIDE = 0.1  # of a term's size: the search begins no nearer to a bound, for there it could hardly move
+_SHORTEST = 0.6  # of the pole's length
 _STANDARD_95 = 0.975
 
 
@@ -250,11 +250,5 @@ def _steps_of(progress: Progress | None, round_number: int, rounds: int, most_it
 
 def _shortest(model: Model) -> CartParams:
     """A cart whose pole every longer one can be pretended from, a good deal shorter than the model's."""
-    body = model.cart.pole_cart
-    half_m = 0.6 * body.pole_half_length_m
-    return dataclasses.replace(
-        model.cart,
-        pole_cart=dataclasses.replace(
-            body, pole_half_length_m=half_m, pole_inertia_kg_m2=body.pole_inertia_kg_m2 * 0.36
-        ),
-    )
+    length = TERMS["pole_length"]
+    return length.write(model, _SHORTEST * length.read(model)).cart

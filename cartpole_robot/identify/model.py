@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,15 +47,15 @@ def delay_of(cart: CartParams) -> float:
     latency_s = delay.latency_s + 0.5 * delay.jitter_s
     if delay.apply is Apply.ON_ARRIVAL:
         return latency_s
-    return period_s * max(1, -int(-(latency_s / period_s - 1e-9) // 1))
+    return period_s * max(1, math.ceil(latency_s / period_s - 1e-9))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One number of a model.
 
-    `size(model)` is a change of it that matters, in its unit: what a derivative is taken over a part of. `off` is the
-    value at which the term is absent.
+    `size(model)` is a change of it that matters, in its unit: what a derivative is taken over a part of. The search
+    stays between `low` and `high`.
     """
 
     name: str

@@ -39,7 +39,7 @@ class SimulatedCart:
         self._plant = Plant(
             cart.pole_cart,
             cart.timing.physics_step_s,
-            friction=_in_engine(cart.friction),
+            friction=in_engine(cart.friction),
             end_stop_m=cart.limits.end_stop_m,
         )
         self._take(cart)
@@ -59,7 +59,7 @@ class SimulatedCart:
         Raises ValueError as `plant.equivalent_body` does.
         """
         self._take_back()
-        self._plant.change(cart.pole_cart, _in_engine(cart.friction))
+        self._plant.change(cart.pole_cart, in_engine(cart.friction))
         self._take(cart)
 
     def place(self, state: State) -> tuple[int, int]:
@@ -199,6 +199,6 @@ class SimulatedCart:
         self._plant.close()
 
 
-def _in_engine(friction: Friction) -> Friction:
+def in_engine(friction: Friction) -> Friction:
     """What the engine solves of it: all but the cart's viscous friction, which is in `driving_force`."""
     return dataclasses.replace(friction, cart_viscous_n_s_m=0.0)

@@ -6,7 +6,6 @@ true positions and angles.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.cart import STANDING_M_S
+from cartpole_robot.simulation.cart import STANDING_M_S, in_engine
 from cartpole_robot.simulation.motor import rewindable_force
 from cartpole_robot.simulation.plant import Plant, equivalent_body
 
@@ -33,7 +32,7 @@ class OpenLoop:
         self._cart = cart
         self._loaded = loaded or cart
         self._plant = Plant(
-            self._loaded.pole_cart, cart.timing.physics_step_s, friction=without_viscous(self._loaded).friction
+            self._loaded.pole_cart, cart.timing.physics_step_s, friction=in_engine(self._loaded.friction)
         )
         self.change(cart)
 
@@ -50,7 +49,7 @@ class OpenLoop:
     def change(self, cart: CartParams) -> None:
         """Go on as `cart`, of the same physics step. Raises ValueError as `plant.equivalent_body` does."""
         equivalent_body(cart.pole_cart, self._loaded.pole_cart)
-        self._plant.change(cart.pole_cart, without_viscous(cart).friction)
+        self._plant.change(cart.pole_cart, in_engine(cart.friction))
         self._cart = cart
         self._force, _, self._hold = rewindable_force(cart)
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
@@ -83,11 +82,6 @@ class OpenLoop:
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()
-
-
-def without_viscous(cart: CartParams) -> CartParams:
-    """The cart as the engine solves it: its viscous friction acts with the motor's force."""
-    return dataclasses.replace(cart, friction=dataclasses.replace(cart.friction, cart_viscous_n_s_m=0.0))
 
 
 def step_duties(
