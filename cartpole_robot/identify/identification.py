@@ -12,7 +12,7 @@ import numpy as np
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.identify.model import TERMS, Model, model_of
-from cartpole_robot.identify.open_loop_error import OpenLoopError, open_loop_errors
+from cartpole_robot.identify.open_loop_error import OpenLoopError, observed_errors
 from cartpole_robot.identify.series import Series, check_moved
 from cartpole_robot.identify.windows import windows_of
 from cartpole_robot.params import CartParams
@@ -111,13 +111,14 @@ def identify(
         except ValueError as error:
             raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
     kept = [series for series in held_out if len(series) > 0]
+    before, after = observed_errors(kept, [nominal, fitted.model], _HELD_OUT_HORIZON_S, fitted.model)
     return Identification(
         nominal=nominal,
         model=fitted.model,
         estimates=fitted.estimates,
         noise=fitted.noise,
-        before=tuple(open_loop_errors(kept, nominal, _HELD_OUT_HORIZON_S, observer=fitted.model)),
-        after=tuple(open_loop_errors(kept, fitted.model, _HELD_OUT_HORIZON_S, observer=fitted.model)),
+        before=tuple(before),
+        after=tuple(after),
         notes=tuple(_notes(cart, names, fitted.estimates)),
         recordings=tuple(series.name for series in all_series),
     )

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from cartpole_robot.identify.model import Model, freed
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting
-from cartpole_robot.identify.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured, windows_of
+from cartpole_robot.identify.windows import (
+    START_SIGNALS,
+    Predictor,
+    Window,
+    guessed_starts,
+    level_and_slope,
+    measured,
+    windows_of,
+)
 
 Floats = NDArray[np.float64]
 PAST_POINTS = 5  # readings that a start state is made of, the newest being the start's own
@@ -41,7 +49,7 @@ def past_starts(all_series: Sequence[Series], windows: Sequence[Window]) -> Floa
         part = slice(window.first - PAST_POINTS + 1, window.first + 1)
         times_s = series.time_s[part] - series.time_s[window.first]
         for k, signal in ((0, series.position_m), (2, series.angle_rad)):
-            row[k], row[k + 1] = np.polynomial.polynomial.polyfit(times_s, signal[part], 2)[:2]
+            row[k], row[k + 1] = level_and_slope(times_s, signal[part])
     return found
 
 
@@ -54,7 +62,7 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
     past = [
         Window(
             series=window.series,
-            first=window.first - round(PAST_S / all_series[window.series].period_s),
+            first=window.first - _entries_before(all_series[window.series]),
             end=window.first + 1,
         )
         for window in windows
@@ -110,6 +118,21 @@ def open_loop_errors(
         starts = past_starts(all_series, windows)
         starts[:, 2] = model.angle_sign * (starts[:, 2] - model.angle_zero_rad)
         starts[:, 3] *= model.angle_sign
+    return _errors_from(all_series, model, windows, starts)
+
+
+def observed_errors(
+    all_series: Sequence[Series], models: Sequence[Model], length_s: float, observer: Model
+) -> list[list[OpenLoopError]]:
+    """As `open_loop_errors`, for each of `models`, all from the same states that `observer` sees."""
+    windows = windows_with_past(all_series, length_s, length_s / 5.0)
+    starts = observed_starts(all_series, windows, observer)
+    return [_errors_from(all_series, model, windows, starts) for model in models]
+
+
+def _errors_from(
+    all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats
+) -> list[OpenLoopError]:
     model = freed(model)
     predictor = Predictor(all_series, windows, model.cart)
     try:

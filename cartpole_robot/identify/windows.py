@@ -116,6 +116,12 @@ def measured(all_series: Sequence[Series], windows: Sequence[Window]) -> list[Fl
     ]
 
 
+def level_and_slope(times_s: Floats, values: Floats) -> tuple[float, float]:
+    """At time 0, of the parabola through `values`, or of the line where there are two."""
+    level, slope = np.polynomial.polynomial.polyfit(times_s, values, min(2, len(times_s) - 1))[:2]
+    return float(level), float(slope)
+
+
 def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], model: Model, *, points: int = 5) -> Floats:
     """Start states from the readings about each window's beginning, shape (windows, 4): a parabola through `points`."""
     found = np.zeros((len(windows), START_SIGNALS))
@@ -130,7 +136,5 @@ def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], mode
             values = signal[part]
             if k == 2:
                 values = model.angle_sign * (values - model.angle_zero_rad)
-            degree = min(2, len(times_s) - 1)
-            slope, level = np.polynomial.polynomial.polyfit(times_s, values, degree)[1::-1]
-            row[k], row[k + 1] = level, slope
+            row[k], row[k + 1] = level_and_slope(times_s, values)
     return found
