@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot import __version__
+from cartpole_robot.compare_commands import add_compare_verb
 from cartpole_robot.dataset_commands import add_dataset_verbs
 from cartpole_robot.deploy_commands import add_deploy_verbs
 from cartpole_robot.errors import RunError, UsageError
@@ -376,6 +377,7 @@ def _parser() -> argparse.ArgumentParser:
     add_dataset_verbs(verbs)
     add_deploy_verbs(verbs)
     add_identify_verbs(verbs)
+    add_compare_verb(verbs)
     add_rig_verbs(verbs)
 
     carts = add_verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")

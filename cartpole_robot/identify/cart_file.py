@@ -34,6 +34,11 @@ _IDENTIFIED = "identified"
 _AS = ", as identified"
 
 
+def file_keys(term: str) -> tuple[str, ...]:
+    """The keys of a cart file that hold the term of that name, none for what is the recording's."""
+    return _FIELDS.get(term, ())
+
+
 def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     """`nominal` with the numbers that were identified; its actions push as hard as they did.
 
@@ -42,7 +47,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     cart = found.model.cart
     sources = dict(nominal.sources)
     for estimate in found.estimates:
-        for key in _FIELDS.get(estimate.term.name, ()):
+        for key in file_keys(estimate.term.name):
             sources[key] = _source(estimate, found)
     delay = nominal.delay
     if any(e.term.name == "delay" for e in found.estimates):

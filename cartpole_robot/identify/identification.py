@@ -13,7 +13,7 @@ from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.open_loop_error import OpenLoopError, observed_errors
-from cartpole_robot.identify.series import Series, check_moved
+from cartpole_robot.identify.series import Series, check_moved, is_same_run
 from cartpole_robot.identify.windows import windows_of
 from cartpole_robot.params import CartParams
 
@@ -134,7 +134,7 @@ def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
         check_moved(series)
     for number, series in enumerate(all_series):
         for other in all_series[:number]:
-            if _is_same(series, other):
+            if is_same_run(series, other):
                 raise UsageError(
                     f"{other.name} and {series.name} are recordings of the same run; counted twice it would look twice "
                     "as certain: leave one out"
@@ -145,14 +145,6 @@ def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
                     f"{other.name} has a control period of {other.period_s:g} s, {series.name} one of "
                     f"{series.period_s:g} s; identify them apart, or say --mixed-periods where the delay is the same"
                 )
-
-
-def _is_same(one: Series, other: Series) -> bool:
-    shared = min(len(one), len(other))
-    return bool(
-        (one.position_m[:shared] == other.position_m[:shared]).all()
-        and (one.angle_rad[:shared] == other.angle_rad[:shared]).all()
-    )
 
 
 def _window_s(all_series: Sequence[Series]) -> float:

@@ -16,13 +16,14 @@ class Model:
     """A cart, and how a recording shows it.
 
     A command works `delay_s` after the measurement that it answers. An angle that is read is `angle_sign` times the
-    true one plus `angle_zero_rad`.
+    true one plus `angle_zero_rad`, a position `position_sign` times the true one.
     """
 
     cart: CartParams
     delay_s: float
     angle_zero_rad: float = 0.0
     angle_sign: int = 1
+    position_sign: int = 1
 
 
 def model_of(cart: CartParams) -> Model:

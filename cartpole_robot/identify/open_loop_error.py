@@ -116,6 +116,7 @@ def open_loop_errors(
         starts = observed_starts(all_series, windows, observer)
     else:
         starts = past_starts(all_series, windows)
+        starts[:, :2] *= model.position_sign
         starts[:, 2] = model.angle_sign * (starts[:, 2] - model.angle_zero_rad)
         starts[:, 3] *= model.angle_sign
     return _errors_from(all_series, model, windows, starts)

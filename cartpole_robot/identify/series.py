@@ -98,3 +98,12 @@ def check_moved(series: Series) -> None:
             f"{math.degrees(np.ptp(series.angle_rad)):.2f} degrees): there is nothing to identify; record one "
             "that does"
         )
+
+
+def is_same_run(one: Series, other: Series) -> bool:
+    """Whether both begin with the same readings: two copies of one run, of which one may have been cut shorter."""
+    shared = min(len(one), len(other))
+    return bool(
+        (one.position_m[:shared] == other.position_m[:shared]).all()
+        and (one.angle_rad[:shared] == other.angle_rad[:shared]).all()
+    )

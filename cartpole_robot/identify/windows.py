@@ -84,7 +84,7 @@ class Predictor:
             found.append(
                 np.column_stack(
                     [
-                        np.interp(places, grid, ran[:, 0]),
+                        model.position_sign * np.interp(places, grid, ran[:, 0]),
                         model.angle_sign * np.interp(places, grid, ran[:, 2]) + model.angle_zero_rad,
                     ]
                 )
@@ -134,7 +134,10 @@ def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], mode
         times_s = series.time_s[part] - series.time_s[window.first]
         for k, signal in ((0, series.position_m), (2, series.angle_rad)):
             values = signal[part]
-            if k == 2:
-                values = model.angle_sign * (values - model.angle_zero_rad)
-            row[k], row[k + 1] = level_and_slope(times_s, values)
+            row[k], row[k + 1] = level_and_slope(times_s, true_values(values, k, model))
     return found
+
+
+def true_values(values: Floats, signal: int, model: Model) -> Floats:
+    """What was read as true positions (`signal` 0) or angles (2), by `model`."""
+    return model.angle_sign * (values - model.angle_zero_rad) if signal == 2 else model.position_sign * values

@@ -1,0 +1,267 @@
+"""A simulated and a recorded rollout, or a simulated cart and a recorded rollout, compared in every way there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.compare.attribution import Attribution, attribute
+from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement, closed_loop
+from cartpole_robot.compare.distributions import Distance, distances
+from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
+from cartpole_robot.compare.quantities import SIGNALS, Interval
+from cartpole_robot.controllers import Controller, PolicyController, choose_controller
+from cartpole_robot.errors import UsageError
+from cartpole_robot.identify.model import TERMS, Model, model_of
+from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.recording import Recording, read_recording
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float], object]
+_PERIODS_DIFFER = 1e-3
+_OPEN_LOOP_SHARE = 0.4  # of the work, as a rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """What to compare.
+
+    `simulated` is a recording, or a cart's name or file; then there is no closed loop to compare. `cart` is the
+    simulation that the recorded commands are replayed in (None: that of `simulated`). `policy` is asked once more about
+    both rollouts (None: the one that the recordings name, where it is there still).
+    """
+
+    simulated: str
+    recorded: Path
+    cart: str | None = None
+    policy: Path | None = None
+    tube: Tube = dataclasses.field(default_factory=Tube)
+    attributes: bool = True
+    workers: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latencies:
+    """What a recording tells of its timing, s, one a row where it was measured."""
+
+    lateness_s: Floats
+    command_age_s: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that came of it; `simulated` and what needs two rollouts is None where there was a cart alone."""
+
+    cart: CartParams
+    model: Model
+    simulated: Recording | None
+    recorded: Recording
+    open_loop: OpenLoopComparison
+    attribution: Attribution | None
+    simulated_loop: ClosedLoop | None
+    recorded_loop: ClosedLoop
+    agreement: Agreement | None
+    distances: tuple[Distance, ...]
+    latencies: tuple[Latencies | None, Latencies]
+    notes: tuple[str, ...]
+
+    def parameters(self) -> list[tuple[str, str, float, float | None]]:
+        """(label, unit, in this simulation, in the cart file that the recording carries or None), SI."""
+        theirs = model_of(self.recorded.cart)
+        is_other = self.recorded.cart.fingerprint() != self.cart.fingerprint()
+        return [
+            (term.label, term.unit, term.read(self.model), term.read(theirs) if is_other else None)
+            for term in TERMS.values()
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it: SI units, null for what nobody knows."""
+        open_loop = self.open_loop
+        told = {
+            "simulation": {"cart": self.cart.name, "recording": _told(self.simulated)},
+            "recording": _told(self.recorded),
+            "open_loop": {
+                "horizons": [
+                    {
+                        "horizon_s": h.horizon_s,
+                        "windows": h.windows,
+                        "rmse": _by_signal(h.rmse),
+                        "normalised_rmse": _by_signal(h.normalised),
+                    }
+                    for h in open_loop.horizons
+                ],
+                "fidelity": None if open_loop.fidelity is None else dataclasses.asdict(open_loop.fidelity),
+                "later_s": None if open_loop.later_s is None else open_loop.later_s.as_dict(),
+                "growth": {
+                    "time_s": open_loop.growth_s.tolist(),
+                    "position_m": open_loop.growth[:, 0].tolist(),
+                    "angle_rad": open_loop.growth[:, 1].tolist(),
+                },
+            },
+            "closed_loop": {
+                "simulated": None if self.simulated_loop is None else self.simulated_loop.as_dict(),
+                "recorded": self.recorded_loop.as_dict(),
+                "agreement": None if self.agreement is None else dataclasses.asdict(self.agreement),
+            },
+            "wasserstein": {d.signal: {"distance": d.distance, "normalised": d.normalised} for d in self.distances},
+            "attribution": None if self.attribution is None else dataclasses.asdict(self.attribution),
+            "parameters": [
+                {"label": label, "unit": unit, "in_simulation": ours, "in_the_recordings_cart_file": theirs}
+                for label, unit, ours, theirs in self.parameters()
+            ],
+            "notes": list(self.notes),
+        }
+        plain: dict[str, Any] = _plain(told)
+        return plain
+
+
+def compare(request: CompareRequest, *, progress: Progress | None = None) -> Comparison:
+    """The comparison. Raises `UsageError` naming file and row for recordings that cannot be compared."""
+    recorded = read_recording(request.recorded)
+    simulated, cart = _simulation(request.simulated)
+    if request.cart is not None:
+        cart = load_cart(request.cart)
+    series = series_of(recorded)
+    check_moved(series)
+    _check(recorded, series, simulated, cart)
+    model = model_of(cart)
+    split = _OPEN_LOOP_SHARE if request.attributes else 1.0
+    open_loop = compare_open_loop(series, model, tube=request.tube, progress=_part(progress, 0.0, split))
+    blamed = None
+    if request.attributes:
+        blamed = attribute(series, model, workers=request.workers, progress=_part(progress, split, 1.0))
+    policy, note = _policy(request, recorded)
+    notes = [*([] if note is None else [note]), *_notes(recorded, simulated, open_loop)]
+    return Comparison(
+        cart=cart,
+        model=model,
+        simulated=simulated,
+        recorded=recorded,
+        open_loop=open_loop,
+        attribution=blamed,
+        simulated_loop=None if simulated is None else closed_loop(simulated),
+        recorded_loop=closed_loop(recorded),
+        agreement=None if simulated is None else agreement(simulated, recorded, policy),
+        distances=() if simulated is None else distances(simulated, recorded),
+        latencies=(None if simulated is None else _latencies(simulated), _latencies(recorded)),
+        notes=tuple(notes),
+    )
+
+
+def _simulation(simulated: str) -> tuple[Recording | None, CartParams]:
+    """The recording of that name and its cart, or the cart alone."""
+    path = Path(simulated)
+    if path.suffix == ".toml" or not (path.suffix or path.exists()):
+        return None, load_cart(simulated)
+    recording = read_recording(path)
+    return recording, recording.cart
+
+
+def _check(recorded: Recording, series: Series, simulated: Recording | None, cart: CartParams) -> None:
+    period_s = cart.timing.control_period_s
+    if abs(series.period_s / period_s - 1.0) > _PERIODS_DIFFER:
+        raise UsageError(
+            f"{recorded.path}: has a control period of {series.period_s:g} s, the simulation one of {period_s:g} s; "
+            "compare recordings of one control period, or name a cart file of that period with --cart"
+        )
+    if simulated is None:
+        return
+    ours = series_of(simulated)
+    if abs(series.period_s / ours.period_s - 1.0) > _PERIODS_DIFFER:
+        raise UsageError(
+            f"{simulated.path}: has a control period of {ours.period_s:g} s, {recorded.path} one of "
+            f"{series.period_s:g} s; compare recordings of one control period"
+        )
+    if is_same_run(ours, series):
+        raise UsageError(
+            f"{simulated.path} and {recorded.path} are recordings of the same run; there is nothing to compare, name "
+            "one of the simulation and one of the cart"
+        )
+
+
+def _policy(request: CompareRequest, recorded: Recording) -> tuple[Controller | None, str | None]:
+    """The policy to ask once more, and what is to be said of it."""
+    named = recorded.metadata.get("controller", {})
+    path = request.policy
+    if path is None:
+        if not named.get("policy") or not Path(str(named["policy"])).exists():
+            return None, None
+        path = Path(str(named["policy"]))
+    try:
+        chosen = choose_controller(path, None, "c")
+    except UsageError:
+        if request.policy is not None:
+            raise
+        return None, f"{path}: the recording's policy is there no more, or not readable: not asked again"
+    if not isinstance(chosen.controller, PolicyController):
+        return None, None
+    if request.policy is None and chosen.record.get("policy_hash") != named.get("policy_hash"):
+        return None, f"{path}: holds another policy than the recording's: not asked again"
+    return chosen.controller, None
+
+
+def _notes(recorded: Recording, simulated: Recording | None, open_loop: OpenLoopComparison) -> list[str]:
+    notes = []
+    if open_loop.is_thinned:
+        notes.append("the recording is long: its windows were thinned out evenly")
+    if all(h.windows == 0 for h in open_loop.horizons):
+        notes.append(
+            f"{recorded.path.name} has no {open_loop.horizons[0].horizon_s:g} s without a gap after 0.3 s to observe "
+            "the start in: no open loop"
+        )
+    both = [r for r in (simulated, recorded) if r is not None]
+    hashes = {r.metadata.get("controller", {}).get("policy_hash") for r in both}
+    if len(hashes) > 1:
+        notes.append("the two rollouts were driven by different policies: the closed loops differ for that alone")
+    starts = {(r.metadata.get("seed")) for r in both}
+    if len(starts) > 1:
+        notes.append("the two rollouts began in different states: equal ticks say little")
+    notes.extend(f"{r.path.name}: {r.rows_damaged} damaged rows were left out" for r in both if r.rows_damaged)
+    return notes
+
+
+def _latencies(recording: Recording) -> Latencies:
+    lateness, age = (recording.column(name).astype(float) for name in ("lateness_s", "command_age_s"))
+    return Latencies(lateness_s=lateness[np.isfinite(lateness)], command_age_s=age[np.isfinite(age)])
+
+
+def _told(recording: Recording | None) -> dict[str, Any] | None:
+    if recording is None:
+        return None
+    metadata = recording.metadata
+    return {
+        "file": str(recording.path),
+        "cart": recording.cart.name,
+        "rows": len(recording.rows),
+        **{key: metadata.get(key) for key in ("rig", "seed", "started_at", "commit")},
+        "policy": metadata.get("controller", {}).get("policy"),
+        "policy_hash": metadata.get("controller", {}).get("policy_hash"),
+    }
+
+
+def _by_signal(intervals: tuple[Interval, ...]) -> dict[str, dict[str, float]]:
+    return {signal.name: interval.as_dict() for signal, interval in zip(SIGNALS, intervals, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN and infinity, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _part(progress: Progress | None, low: float, high: float) -> Progress | None:
+    return None if progress is None else lambda share: progress(low + (high - low) * share)
