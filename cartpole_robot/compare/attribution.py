@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
+from cartpole_robot.identify.fit import Fit
 from cartpole_robot.identify.model import TERMS, Model, Term, freed
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting, step_back
@@ -24,14 +24,14 @@ from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, w
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 WINDOW_S = 0.5
-MOST_WINDOWS = 40
-_GRID = (-0.8, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 1.0, 2.0)  # of a term's size, about the simulation's value
-_REFINEMENTS = 12
+MOST_WINDOWS = 30
+_GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
+_ITERATIONS = 8
 _MENDINGS = 6  # rounds at most
 _MENDED = 0.98  # of the error that a round left: the next brings nothing
-_SHORTEST = 0.2  # of the pole's length: the shortest that is tried
-_SIGNS = "encoder_sign"
-_BLAMED = (
+_SHORTEST = 0.4  # of the pole's length: the shortest that is tried
+ENCODER_SIGN = "encoder_sign"
+BLAMED = (
     "delay",
     "motor_gain",
     "damping",
@@ -40,7 +40,7 @@ _BLAMED = (
     "pole_viscous",
     "pole_length",
     "angle_zero",
-    _SIGNS,
+    ENCODER_SIGN,
 )
 
 
@@ -86,21 +86,21 @@ def attribute(
             initializer=_begin_worker,
             initargs=arguments,
         ) as pool:
-            futures = {pool.submit(_blame_here, name): name for name in _BLAMED}
+            futures = {pool.submit(_blame_here, name): name for name in BLAMED}
             blames = []
             for done in as_completed(futures):
                 blames.append(done.result())
                 if progress is not None:
-                    progress(len(blames) / len(_BLAMED))
+                    progress(len(blames) / len(BLAMED))
             gap = pool.submit(_gap_here).result()
     else:
         judge = _Judge(*arguments)
         try:
-            blames = [judge.blame(name) for name in _BLAMED]
+            blames = [judge.blame(name) for name in BLAMED]
             gap = judge.gap
         finally:
             judge.close()
-    blames.sort(key=lambda blame: (-blame.explained, _BLAMED.index(blame.term)))
+    blames.sort(key=lambda blame: (-blame.explained, BLAMED.index(blame.term)))
     return Attribution(blames=tuple(blames), gap=gap, windows=len(windows), window_s=WINDOW_S)
 
 
@@ -134,7 +134,7 @@ class _Judge:
                 break
         return starts, slopes, residual
 
-    def _error_of(self, model: Model) -> float:
+    def _guessed_error(self, model: Model) -> float:
         """Squared error, less what changes of the start states could mend by the slopes there are: one run.
 
         A model that no plant can be is as bad as can be.
@@ -151,39 +151,37 @@ class _Judge:
 
     def blame(self, name: str) -> Blame:
         """What the term of that name explains."""
-        if name == _SIGNS:
+        if name == ENCODER_SIGN:
             return self._sign_blame()
         term = TERMS[name]
         now = term.read(self._model)
-        best = self._best(term, now)
-        residual, _ = self._shooting.mended(term.write(self._model, best), self._starts, self._slopes)
+        best, error = self._best(term, now)
         return Blame(
             term=name,
             label=term.label,
             unit=term.unit,
             in_simulation=now,
             best=best,
-            explained=self._share(float(np.sum(residual**2))),
+            explained=self._share(error),
         )
 
     def _share(self, error: float) -> float:
         return max(0.0, 1.0 - error / self._error) if self._error > 0.0 else 0.0
 
-    def _best(self, term: Term, now: float) -> float:
-        """The best value: the best of a grid, then Brent's search between its neighbours."""
+    def _best(self, term: Term, now: float) -> tuple[float, float]:
+        """The best value and its squared error: the most promising of a grid, and a fit of this term from there."""
         size = term.size(self._model)
-        low, high = term.low, term.high
-        grid = sorted({min(max(now + share * size, low), high) for share in _GRID} | {now})
-        errors = [self._error_of(term.write(self._model, value)) for value in grid]
-        at = int(np.argmin(errors))
-        begin, end = grid[max(0, at - 1)], grid[min(len(grid) - 1, at + 1)]
-        found = minimize_scalar(
-            lambda value: self._error_of(term.write(self._model, float(value))),
-            bounds=(begin, end),
-            method="bounded",
-            options={"maxiter": _REFINEMENTS, "xatol": 1e-3 * size},
-        )
-        return float(found.x) if found.fun < errors[at] else grid[at]
+        grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
+        errors = [self._guessed_error(term.write(self._model, value)) for value in grid]
+        begin = term.write(self._model, grid[int(np.argmin(errors))])
+        try:
+            with Fit(self._all_series, self._windows, begin, [term], workers=0) as fit:
+                found = fit.run(rounds=1, most_iterations=_ITERATIONS)
+        except ValueError:  # the search came to what no plant can be
+            return now, self._error
+        entries = sum(window.end - window.first for window in self._windows)
+        error = entries * float(np.sum((np.array(found.noise) / self._shooting.noise) ** 2))
+        return (term.read(found.model), error) if error < self._error else (now, self._error)
 
     def _sign_blame(self) -> Blame:
         """Of the three ways in which encoders may count the other way round, the best."""
@@ -202,7 +200,7 @@ class _Judge:
             if error < best:
                 best, words = error, told
         return Blame(
-            term=_SIGNS,
+            term=ENCODER_SIGN,
             label="encoder signs",
             unit="",
             in_simulation="as simulated",

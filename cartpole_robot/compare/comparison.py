@@ -18,7 +18,7 @@ from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement,
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
-from cartpole_robot.controllers import Controller, PolicyController, choose_controller
+from cartpole_robot.controllers import Controller, PolicyController, open_policy
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
@@ -193,20 +193,18 @@ def _policy(request: CompareRequest, recorded: Recording) -> tuple[Controller | 
     named = recorded.metadata.get("controller", {})
     path = request.policy
     if path is None:
-        if not named.get("policy") or not Path(str(named["policy"])).exists():
+        if not str(named.get("policy", "")).endswith(".npz"):
             return None, None
         path = Path(str(named["policy"]))
     try:
-        chosen = choose_controller(path, None, "c")
+        bundle, path = open_policy(path)
     except UsageError:
         if request.policy is not None:
             raise
         return None, f"{path}: the recording's policy is there no more, or not readable: not asked again"
-    if not isinstance(chosen.controller, PolicyController):
-        return None, None
-    if request.policy is None and chosen.record.get("policy_hash") != named.get("policy_hash"):
+    if request.policy is None and bundle.policy_hash() != named.get("policy_hash"):
         return None, f"{path}: holds another policy than the recording's: not asked again"
-    return chosen.controller, None
+    return PolicyController(bundle.action_function(), bundle.interface.action_duties), None
 
 
 def _notes(recorded: Recording, simulated: Recording | None, open_loop: OpenLoopComparison) -> list[str]:

@@ -19,7 +19,6 @@ from cartpole_robot.identify.windows import (
     guessed_starts,
     level_and_slope,
     measured,
-    windows_of,
 )
 
 Floats = NDArray[np.float64]
@@ -84,15 +83,15 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
 
 
 def windows_with_past(all_series: Sequence[Series], length_s: float, stride_s: float) -> list[Window]:
-    """Whole windows of `length_s` that have `PAST_S` of readings without a gap up to their beginning."""
-    return [
-        window
-        for window in windows_of(all_series, length_s, stride_s=stride_s)
-        if any(
-            begin <= window.first - _entries_before(all_series[window.series]) and window.end <= end
-            for begin, end in all_series[window.series].stretches()
-        )
-    ]
+    """Whole windows of `length_s`, one every `stride_s`, that have `PAST_S` of readings without a gap before them."""
+    found: list[Window] = []
+    for number, series in enumerate(all_series):
+        size = max(2, round(length_s / series.period_s)) + 1
+        stride = max(1, round(stride_s / series.period_s))
+        for begin, end in series.stretches():
+            firsts = range(begin + _entries_before(series), end - size + 1, stride)
+            found.extend(Window(series=number, first=first, end=first + size) for first in firsts)
+    return found
 
 
 def _entries_before(series: Series) -> int:
