@@ -18,6 +18,7 @@ from cartpole_robot.compare.open_loop import Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, over_windows, root_mean
 from cartpole_robot.compare.words import report_text, summary
 from cartpole_robot.errors import UsageError
+from cartpole_robot.export import bundle_of
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.identification import part_of
 from cartpole_robot.identify.model import TERMS, Model, model_of
@@ -28,6 +29,7 @@ from cartpole_robot.recording import Recording, read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.signals import Measurement
 from tests.carried import regulating_policy
+from tests.conftest import make_network
 
 NOMINAL = "diy_arduino"
 LATE_S = 0.033
@@ -92,7 +94,8 @@ def late(record: Record, folder: Path, cart: CartParams) -> Recording:
 @pytest.fixture(scope="module")
 def policy_folder(folder: Path, cart: CartParams) -> Path:
     regulating_policy(cart).save(folder / "policy.npz")
-    regulating_policy(cart, seed=1).save(folder / "other.npz")
+    seen = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    bundle_of(make_network(seed=1), cart, seen, {}).save(folder / "other.npz")
     return folder
 
 
