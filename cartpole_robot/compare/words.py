@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from typing import Any
 
@@ -68,11 +69,12 @@ def horizon_table(comparison: Comparison) -> str:
 def attribution_table(found: Attribution) -> str:
     """The terms, best first."""
     lines = [f"  {'one term at its best value':<42}{'simulated':>14}{'best alone':>21}   share of the gap"]
-    lines += [
-        f"  {', '.join(filter(None, (blame.label, blame.unit))):<42}{value_text(blame.in_simulation):>14}"
-        f"{value_text(blame.best):>21}   {100.0 * blame.explained:5.1f} %  {'#' * round(_BAR * blame.explained)}".rstrip()
-        for blame in found.blames
-    ]
+    for blame in found.blames:
+        bar = "#" * round(_BAR * blame.explained)
+        lines.append(
+            f"  {', '.join(filter(None, (blame.label, blame.unit))):<42}{value_text(blame.in_simulation):>14}"
+            f"{value_text(blame.best):>21}   {100.0 * blame.explained:5.1f} %  {bar}".rstrip()
+        )
     return "\n".join(lines)
 
 
@@ -182,12 +184,17 @@ def _fidelity(comparison: Comparison) -> str:
 
 
 def _later(later_s: Interval | None) -> str:
-    if later_s is None or abs(later_s.value) < _TOLD_DELAY_S:
+    if later_s is None or abs(later_s.value) < _TOLD_DELAY_S or later_s.low <= 0.0 <= later_s.high:
         return ""
+    ends = sorted(1e3 * abs(end) for end in (later_s.low, later_s.high))
     return (
         f"Under the same commands the recorded cart moves {1e3 * abs(later_s.value):.0f} ms "
         f"{'later' if later_s.value > 0 else 'sooner'} than the simulated one (by cross-correlation of their speeds; "
-        f"95 % within {1e3 * later_s.low:.0f} to {1e3 * later_s.high:.0f} ms)."
+        + (
+            f"95 % within {ends[0]:.0f} to {ends[1]:.0f} ms)."
+            if ends[1] - ends[0] > 0.5
+            else "the same in every resampling)."
+        )
     )
 
 
@@ -254,7 +261,10 @@ def _two(value: float) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+    """In lines, a number beside its unit."""
+    held = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(held, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _capital(text: str) -> str:
