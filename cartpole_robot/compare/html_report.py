@@ -130,7 +130,8 @@ def _animation(comparison: Comparison, found: Trajectories, frames: dict[str, An
             380,
             f"An episode ends at the red marks, ±{comparison.cart.limits.cart_position_m:g} m.",
         ),
-        '<div class="numbers"><p><strong><span id="time"></span> s</strong> of the recording, <span id="since"></span> s after a start</p>',
+        '<div class="numbers">'
+        '<p><strong><span id="time"></span> s</strong> of the recording, <span id="since"></span> s after a start</p>',
         '<div class="scroll"><table><thead><tr><th></th><th>recorded</th><th>simulated</th><th>error</th></tr></thead>'
         f"<tbody>{cells}</tbody></table></div></div>",
         '<div class="player"><button id="play" type="button">▶ Play</button>'
