@@ -49,6 +49,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         f"{f'the cart {comparison.cart.name}' if ours is None else ours.path.name} (simulated) against "
         f"{comparison.recorded.path.name} (recorded)",
         fontsize=11,
+        parse_math=False,  # a name may hold a dollar
     )
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)

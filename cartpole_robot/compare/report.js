@@ -9,6 +9,7 @@
   const speed = document.getElementById("speed");
   const last = frames.time_s.length - 1;
   let shown = -1;
+  let marking = null; // what will move the line in the curves
   let running = null; // {from: time of the recording, since: time of the page}, while it plays
 
   function cart(x) {
@@ -50,7 +51,13 @@
     put("simulated-angle", runs ? 1000 * simulatedAngle : null, 0);
     put("position-error", runs ? 1000 * (simulatedX - x) : null, 1);
     put("angle-error", runs ? 1000 * (simulatedAngle - angle) : null, 0);
-    const time = frames.time_s[k];
+    if (marking === null) marking = setTimeout(mark, 120);
+  }
+
+  // The line in the curves takes longer to move than the carts: it follows a few times a second.
+  function mark() {
+    marking = null;
+    const time = frames.time_s[shown];
     Plotly.relayout(curves, { "shapes[0].x0": time, "shapes[0].x1": time });
   }
 

@@ -86,7 +86,7 @@ def simulated(record: Callable[..., Recording]) -> Recording:
 
 @pytest.fixture(scope="module")
 def recorded(record: Callable[..., Recording]) -> Recording:
-    return record("<b>bold & new", 4.0, rig="virtual", seed=2, excites=True)
+    return record("<b>bold & $new", 4.0, rig="virtual", seed=2, excites=True)
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +217,8 @@ def test_page_opens_offline_with_all_its_sections(page: "Page") -> None:
 
 
 def test_names_and_notes_are_text_and_not_markup(page: "Page") -> None:
-    assert page.title() == "simulated.parquet against <b>bold & new.parquet"
-    assert page.locator(".subtitle").inner_text() == "simulated.parquet against <b>bold & new.parquet"
+    assert page.title() == "simulated.parquet against <b>bold & $new.parquet"
+    assert page.locator(".subtitle").inner_text() == "simulated.parquet against <b>bold & $new.parquet"
     assert page.locator(".notes").inner_text().strip() == "a <i>note</i>"
     assert page.evaluate("document.querySelectorAll('b, i').length") == 0
 
@@ -283,7 +283,7 @@ def test_page_fits_a_narrow_screen_and_paper(page: "Page") -> None:
 def test_click_on_the_curves_moves_the_carts(page: "Page") -> None:
     page.evaluate("document.getElementById('trajectories').emit('plotly_click', {points: [{x: 1.5}]})")
     assert page.locator("#time").inner_text() == "1.50"
-    assert page.evaluate("document.getElementById('trajectories').layout.shapes[0].x0") == pytest.approx(1.5)
+    page.wait_for_function("Math.abs(document.getElementById('trajectories').layout.shapes[0].x0 - 1.5) < 1e-6")
 
 
 def hanging(found: Comparison) -> Comparison:
