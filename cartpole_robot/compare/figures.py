@@ -18,8 +18,9 @@ from cartpole_robot.compare.words import rounded_text, value_text
 from cartpole_robot.recording import Recording
 
 Floats = NDArray[np.float64]
-_MOST_POINTS = 20_000  # of a curve: a browser draws more with difficulty
+_MOST_POINTS = 50_000  # of a curve: a browser draws more with difficulty
 _TICKS = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
+_LONG_S, _AT_FIRST_S = 40.0, 20.0  # of a recording longer than the first, so much is shown at first
 _GRID = "#e6e8eb"
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 POSITION, ANGLE = SIGNALS[0], SIGNALS[2]
@@ -70,6 +71,7 @@ def trajectory_figure(found: Trajectories, simulated: Recording | None, tube: Tu
     strongest = max(0.05, float(np.nanmax(np.abs(found.duty), initial=0.0)))
     figure.update_yaxes(title_text="duty", range=[-1.15 * strongest, 1.15 * strongest], row=3, col=1)
     figure.update_xaxes(title_text="time [s]", row=3, col=1)
+    figure.update_xaxes(range=[float(found.time_s[0]), shown_until_s(found)], hoverformat=".2f")
     figure.update_layout(
         hovermode="x unified",
         shapes=[
@@ -85,6 +87,12 @@ def trajectory_figure(found: Trajectories, simulated: Recording | None, tube: Tu
         ],
     )
     return figure
+
+
+def shown_until_s(found: Trajectories) -> float:
+    """Where the curves end at first: the recording's end, or less of a long one."""
+    end_s = float(found.time_s[-1])
+    return end_s if end_s <= _LONG_S else _AT_FIRST_S
 
 
 def _line(figure: Any, time_s: Floats, values: Floats, name: str, hover: str, **where: int) -> None:

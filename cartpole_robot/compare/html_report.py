@@ -34,7 +34,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
     """Write the page. Raises `UsageError` where something is at `path`, or nothing can be written."""
     text = report_page(comparison)
     with new_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # a name may be no Unicode
 
 
 def report_page(comparison: Comparison) -> str:
@@ -147,6 +147,8 @@ def _animation(comparison: Comparison, found: Trajectories, frames: dict[str, An
 
 
 def _trajectories(comparison: Comparison, found: Trajectories) -> str:
+    until_s = figures.shown_until_s(found)
+    part = "" if until_s == found.time_s[-1] else f"The first {until_s:g} s are shown; the window follows the carts. "
     return _section(
         "trajectories",
         "Trajectories",
@@ -154,8 +156,8 @@ def _trajectories(comparison: Comparison, found: Trajectories) -> str:
             "trajectories",
             figures.trajectory_figure(found, comparison.simulated, _tube(comparison)),
             640,
-            "Rings are starts. A simulated curve may run out of the picture: drag to enlarge, click twice to see all. "
-            "A click moves the carts above to that time.",
+            f"{part}Rings are starts. A simulated curve may run out of the picture: drag to enlarge, click twice to "
+            "see all. A click moves the carts above to that time.",
         ),
     )
 

@@ -58,7 +58,13 @@
   function mark() {
     marking = null;
     const time = frames.time_s[shown];
-    Plotly.relayout(curves, { "shapes[0].x0": time, "shapes[0].x1": time });
+    const changes = { "shapes[0].x0": time, "shapes[0].x1": time };
+    const [low, high] = curves.layout.xaxis.range;
+    if (time < low || time > high) {
+      const begin = Math.max(0, time - 0.1 * (high - low));
+      for (const axis of ["xaxis", "xaxis2", "xaxis3"]) changes[axis + ".range"] = [begin, begin + high - low];
+    }
+    Plotly.relayout(curves, changes);
   }
 
   // The last frame that is not after `time`.

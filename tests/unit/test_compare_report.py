@@ -337,6 +337,23 @@ def test_page_of_a_short_recording_says_what_there_is_not(
     assert opened.wrong == []
 
 
+def test_window_of_a_long_recording_follows_the_carts(opened: Opened, alone: Comparison, tmp_path: Path) -> None:
+    rows = np.concatenate([alone.recorded.rows[:200]] * 15)
+    rows["tick"] = np.arange(len(rows))
+    rows["mcu_time_us"] = 20_000 * rows["tick"]
+    recorded = dataclasses.replace(alone.recorded, rows=rows)
+    write_report(dataclasses.replace(alone, recorded=recorded), tmp_path / "long.html")
+    page = opened.open(tmp_path / "long.html")
+    shown = "document.getElementById('trajectories')._fullLayout.xaxis.range"
+    assert page.evaluate(shown) == [0, 20]
+    assert "The first 20 s are shown" in page.locator("#section-trajectories").inner_text()
+    scrub(page, 499)
+    now = float(page.locator("#time").inner_text())
+    assert now == pytest.approx(0.02 * 2999 * 499 / 599, abs=0.02)
+    page.wait_for_function(f"{shown}[0] < {now} && {now} < {shown}[1] && {shown}[0] > 20")
+    assert opened.wrong == []
+
+
 def test_one_run_is_enough_for_page_and_picture(record: Callable[..., Recording], tmp_path: Path) -> None:
     short = record("one run", 0.75, seed=3)
     found = compare(CompareRequest(simulated="diy_arduino", recorded=short.path, attributes=False))
