@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip seeds benchmarks deployment campaign mutants pictures clean
+.PHONY: help setup demo test check pytest display chip browser seeds benchmarks deployment campaign mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -45,7 +45,7 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(STAMP) display chip ## the tests alone
+pytest: $(STAMP) display chip browser ## the tests alone
 	$(BIN)/python -m pytest
 
 display: ## a virtual display for the tests of PyBullet's window
@@ -69,6 +69,18 @@ chip: ## the compiler for the ATmega328P, and the emulator that runs what it mak
 			echo "Installing gcc-avr, avr-libc, simavr and libsimavr-dev with apt-get, to test the firmware on its chip." >&2; \
 			$$as apt-get update -qq >/dev/null && \
 			$$as apt-get install -qq -y --no-install-recommends gcc-avr avr-libc simavr libsimavr-dev >/dev/null; \
+		fi; \
+	fi
+
+browser: ## a browser for the tests of the comparison's page
+	@if ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
+		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
+			echo "Chromium is not installed and cannot be from here: the comparison's page is not tested in a browser." >&2; \
+		else \
+			echo "Installing chromium with apt-get, for the tests of the comparison's page." >&2; \
+			$$as apt-get update -qq >/dev/null && \
+			$$as apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
 		fi; \
 	fi
 

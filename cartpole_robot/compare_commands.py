@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cartpole_robot.errors import UsageError
 from cartpole_robot.verbs import Verbs, add_verb, positive
+
+if TYPE_CHECKING:
+    from cartpole_robot.compare.comparison import Comparison
 
 
 def add_compare_verb(verbs: Verbs) -> None:
@@ -52,9 +58,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     from cartpole_robot.datasets.new_file import check_is_new
     from cartpole_robot.progress import progress_bar
 
-    for path in (arguments.out, arguments.png):
+    for path, option, suffix in ((arguments.out, "--out", ".html"), (arguments.png, "--png", ".png")):
         if path is not None:
-            check_is_new(path)
+            if path.suffix != suffix:
+                raise UsageError(f"{option} {path}: expected a name that ends in {suffix}; write {path.stem}{suffix}")
+            check_is_new(path, option=option)
+    writers = _writers(arguments)
     request = CompareRequest(
         simulated=arguments.simulated,
         recorded=arguments.recorded,
@@ -65,5 +74,30 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
     with progress_bar(100, "comparing", "%", quiet=arguments.json) as bar:
         found = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
-    print(json.dumps(found.as_dict(), indent=2) if arguments.json else report_text(found))
+    if not arguments.json:
+        print(report_text(found), flush=True)  # first: it is there, whatever becomes of the files
+    for write, path in writers:
+        write(found, path)
+    if arguments.json:
+        files = {
+            key: None if path is None else str(path)
+            for key, path in (("report", arguments.out), ("picture", arguments.png))
+        }
+        print(json.dumps({**found.as_dict(), **files}, indent=2))
+    elif writers:
+        print("\n" + "\n".join(f"  written: {path}" for _, path in writers))
     return 0
+
+
+def _writers(arguments: argparse.Namespace) -> list[tuple[Callable[[Comparison, Path], None], Path]]:
+    """What writes each file that is asked for; a package that is missing is missed before the work, not after it."""
+    writers: list[tuple[Callable[[Comparison, Path], None], Path]] = []
+    if arguments.out is not None:
+        from cartpole_robot.compare.html_report import write_report
+
+        writers.append((write_report, arguments.out))
+    if arguments.png is not None:
+        from cartpole_robot.compare.picture import draw_comparison
+
+        writers.append((draw_comparison, arguments.png))
+    return writers

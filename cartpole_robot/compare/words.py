@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from typing import Any
 
 from cartpole_robot.compare.attribution import Attribution, Blame
@@ -18,6 +20,8 @@ _HARDLY = 0.05
 _TOLD_DELAY_S = 2e-3
 _SAME_POLICY = 0.99  # of the turns: less is another policy, or another state
 _CLOSE = 0.8  # of the first's share: a second that explains it as well
+_WIDTH = 108  # of a terminal
+_BAR = 10  # characters for all of the gap
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -31,39 +35,46 @@ def summary(comparison: Comparison) -> list[str]:
 
 def report_text(comparison: Comparison) -> str:
     """Tables and sentences for a terminal."""
-    parts = ["\n".join(f"  {line}" for line in summary(comparison))]
-    parts.append(horizon_table(comparison))
+    parts = ["\n".join(_wrapped(sentence) for sentence in summary(comparison)), horizon_table(comparison)]
     if comparison.attribution is not None:
         parts.append(attribution_table(comparison.attribution))
     parts.append(loop_table(comparison))
+    if comparison.distances:
+        parts.append(distance_table(comparison))
     if comparison.notes:
-        parts.append("\n".join(f"  note: {note}" for note in comparison.notes))
+        parts.append("\n".join(_wrapped(f"note: {note}") for note in comparison.notes))
     return "\n\n".join(parts)
 
 
 def horizon_table(comparison: Comparison) -> str:
-    """Errors by horizon, a line each."""
-    head = f"  {'open loop, RMS error after':<26}" + "".join(f"{s.label + ' ' + s.unit:>24}" for s in SIGNALS)
-    lines = [head]
+    """Errors by horizon, a line each; the intervals of position and angle alone, so that a line fits a terminal."""
+    place = {signal.name: k for k, signal in enumerate(SIGNALS)}
+    order = [place[name] for name in ("cart_position_m", "pole_angle_rad", "cart_speed_m_s", "pole_speed_rad_s")]
+    widths = (24, 24, 17, 18)
+    heads = "".join(f"{f'{SIGNALS[k].label} {SIGNALS[k].unit}':>{w}}" for k, w in zip(order, widths, strict=True))
+    lines = [f"  {'RMS error, started anew':<25}{heads}"]
     for horizon in comparison.open_loop.horizons:
         if not horizon.windows:
-            lines.append(f"  {horizon.horizon_s:g} s: no stretch of the recording is that long")
+            lines.append(f"  every {horizon.horizon_s:g} s: no stretch of the recording is that long")
             continue
-        cells = "".join(
-            f"{interval_text(rmse.scaled(s.factor)):>24}" for s, rmse in zip(SIGNALS, horizon.rmse, strict=True)
+        shown = [horizon.rmse[k].scaled(SIGNALS[k].factor) for k in order]
+        cells = [*map(interval_text, shown[:2]), *(rounded_text(each.value, 3) for each in shown[2:])]
+        lines.append(
+            f"  {f'every {horizon.horizon_s:g} s, {horizon.windows} times':<25}"
+            + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
         )
-        lines.append(f"  {f'{horizon.horizon_s:g} s, {horizon.windows} times':<26}{cells}")
     return "\n".join(lines)
 
 
 def attribution_table(found: Attribution) -> str:
     """The terms, best first."""
-    lines = [f"  {'one term at its best value':<34}{'simulated':>14}{'best alone':>20}   share of the gap"]
-    lines += [
-        f"  {blame.label:<34}{value_text(blame.in_simulation):>14}{value_text(blame.best):>20}   "
-        f"{100.0 * blame.explained:5.1f} %  {'#' * round(20 * blame.explained)}"
-        for blame in found.blames
-    ]
+    lines = [f"  {'one term at its best value':<42}{'simulated':>14}{'best alone':>21}   share of the gap"]
+    for blame in found.blames:
+        bar = "#" * round(_BAR * blame.explained)
+        lines.append(
+            f"  {', '.join(filter(None, (blame.label, blame.unit))):<42}{value_text(blame.in_simulation):>14}"
+            f"{value_text(blame.best):>21}   {100.0 * blame.explained:5.1f} %  {bar}".rstrip()
+        )
     return "\n".join(lines)
 
 
@@ -90,30 +101,45 @@ def loop_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 
 def loop_table(comparison: Comparison) -> str:
-    """The closed loops beside each other, with what compares them."""
-    lines = [f"  {'closed loop':<30}{'simulated':>26}{'recorded':>26}"]
-    lines += [f"  {label:<30}{left:>26}{right:>26}" for label, left, right in loop_rows(comparison)]
+    """The closed loops beside each other, with what compares them; the recorded one alone where there is no other."""
+    rows = [("closed loop", "simulated", "recorded"), *loop_rows(comparison)]
     found = comparison.agreement
     if found is not None and found.recorded is not None:
-        lines.append(
-            f"  {'the policy asked once more':<30}{_percent(found.simulated):>26}{_percent(found.recorded):>26}"
+        rows.append(("the policy asked once more", _percent(found.simulated), _percent(found.recorded)))
+    if comparison.simulated_loop is None:
+        return "\n".join(f"  {label:<36}{right:>26}" for label, _, right in rows)
+    return "\n".join(f"  {label:<36}{left:>26}{right:>26}" for label, left, right in rows)
+
+
+def distance_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """(signal, Wasserstein distance, the same over the recorded signal's standard deviation), as text."""
+    return [
+        (
+            signal.label,
+            f"{rounded_text(signal.factor * found.distance, 3)} {signal.unit}",
+            rounded_text(found.normalised, 2),
         )
-    if comparison.distances:
-        lines.append(
-            "  Wasserstein distance: "
-            + ", ".join(
-                f"{signal.label} {signal.factor * d.distance:.3g} {signal.unit} ({d.normalised:.2f} of its spread)"
-                for signal, d in zip(SIGNALS, comparison.distances, strict=True)
-            )
-        )
-    return "\n".join(lines)
+        for signal, found in zip(SIGNALS, comparison.distances, strict=False)  # none, where there is one rollout
+    ]
+
+
+def distance_table(comparison: Comparison) -> str:
+    """How differently the two rollouts are spread over each signal."""
+    rows = [("Wasserstein distance", "distance", "of the recorded spread"), *distance_rows(comparison)]
+    return "\n".join(f"  {label:<36}{left:>26}{right:>26}" for label, left, right in rows)
 
 
 def interval_text(interval: Interval) -> str:
     """Value and interval with three digits."""
     if math.isnan(interval.value):
         return "-"
-    return f"{interval.value:.3g} ({interval.low:.3g}-{interval.high:.3g})"
+    value, low, high = (rounded_text(number, 3) for number in (interval.value, interval.low, interval.high))
+    return f"{value} ({low}-{high})"
+
+
+def rounded_text(value: float, digits: int) -> str:
+    """A number with so many digits that count, without an exponent where none is needed; "-" for NaN."""
+    return "-" if math.isnan(value) else f"{float(f'{value:.{digits}g}'):g}"
 
 
 def value_text(value: float | str) -> str:
@@ -125,11 +151,12 @@ def _distance(comparison: Comparison) -> str:
     horizon = _told_horizon(comparison)
     if horizon is None:
         return "The recording has no stretch long enough to replay its commands in the simulation."
-    position, angle = horizon.rmse[0], horizon.rmse[2]
+    position, angle = horizon.rmse[0].scaled(1e3), horizon.rmse[2]
     return (
-        f"Under the recorded commands the simulation of {comparison.cart.name} is off by {1e3 * position.value:.3g} mm "
-        f"and {angle.value:.3g} rad after {horizon.horizon_s:g} s (RMS over {horizon.windows} starts; 95 % within "
-        f"{1e3 * position.low:.3g} to {1e3 * position.high:.3g} mm and {angle.low:.3g} to {angle.high:.3g} rad)."
+        f"Under the recorded commands the simulation of {comparison.cart.name}, started anew every "
+        f"{horizon.horizon_s:g} s, is off by {_two(position.value)} mm and {_two(angle.value)} rad (RMS over "
+        f"{horizon.windows} starts; 95 % within {_two(position.low)} to {_two(position.high)} mm and "
+        f"{_two(angle.low)} to {_two(angle.high)} rad)."
     )
 
 
@@ -157,12 +184,17 @@ def _fidelity(comparison: Comparison) -> str:
 
 
 def _later(later_s: Interval | None) -> str:
-    if later_s is None or abs(later_s.value) < _TOLD_DELAY_S:
+    if later_s is None or abs(later_s.value) < _TOLD_DELAY_S or later_s.low <= 0.0 <= later_s.high:
         return ""
+    ends = sorted(1e3 * abs(end) for end in (later_s.low, later_s.high))
     return (
         f"Under the same commands the recorded cart moves {1e3 * abs(later_s.value):.0f} ms "
         f"{'later' if later_s.value > 0 else 'sooner'} than the simulated one (by cross-correlation of their speeds; "
-        f"95 % within {1e3 * later_s.low:.0f} to {1e3 * later_s.high:.0f} ms)."
+        + (
+            f"95 % within {ends[0]:.0f} to {ends[1]:.0f} ms)."
+            if ends[1] - ends[0] > 0.5
+            else "the same in every resampling)."
+        )
     )
 
 
@@ -222,6 +254,17 @@ def _percent(share: float | None) -> str:
 
 def _cycle(cycle: Cycle | None, factor: float, unit: str) -> str:
     return "-" if cycle is None else f"{cycle.frequency_hz:.2f} Hz, {factor * cycle.amplitude:.2g} {unit}"
+
+
+def _two(value: float) -> str:
+    return rounded_text(value, 2)
+
+
+def _wrapped(text: str) -> str:
+    """In lines, a number beside its unit."""
+    held = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(held, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _capital(text: str) -> str:

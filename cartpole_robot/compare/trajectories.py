@@ -1,0 +1,82 @@
+"""The recorded motion and the simulated one beside each other in time, as pictures and the report show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.compare.comparison import Comparison
+from cartpole_robot.identify.series import series_of
+
+Floats = NDArray[np.float64]
+_PAST, _TUBES, _SPARE = 0.5, 2.0, 0.05
+RECORDED, SIMULATED, LIMIT, FAINT = "#1f5a99", "#de8728", "#c0392b", "#b9c4d0"  # apart for the colour-blind too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectories:
+    """Both motions; SI units, time since the recording's first row, angles running on past a turn.
+
+    `recorded` has position and angle at each tick, shape (ticks, 2); `duty` what was requested there, NaN where nothing
+    was. `run_s` and `simulated` are the free runs one behind the other, shapes (entries,) and (entries, 2), with a row
+    of NaN between two of them. `beside` has the simulated position and angle at each tick of the recording, `since_s`
+    the time since that run's start; NaN where none runs. Where one run ends as the next begins, it is the next that
+    counts.
+    """
+
+    time_s: Floats
+    recorded: Floats
+    duty: Floats
+    run_s: Floats
+    simulated: Floats
+    beside: Floats
+    since_s: Floats
+
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """Where in `run_s` a run begins."""
+        before = np.concatenate([[np.nan], self.run_s[:-1]])[: len(self.run_s)]
+        return np.flatnonzero(np.isfinite(self.run_s) & np.isnan(before))
+
+
+def trajectories(comparison: Comparison) -> Trajectories:
+    """The two motions of a comparison."""
+    series = series_of(comparison.recorded)
+    beside, since_s = np.full((len(series), 2), np.nan), np.full(len(series), np.nan)
+    times: list[Floats] = []
+    values: list[Floats] = []
+    for run in sorted(comparison.open_loop.runs, key=lambda run: float(run.time_s[0])):
+        first = int(np.searchsorted(series.time_s, run.time_s[0]))
+        part = slice(first, first + len(run.time_s))
+        beside[part], since_s[part] = run.simulated, run.time_s - run.time_s[0]
+        times += [run.time_s, np.full(1, np.nan)]
+        values += [run.simulated, np.full((1, 2), np.nan)]
+    return Trajectories(
+        time_s=series.time_s,
+        recorded=np.column_stack([series.position_m, series.angle_rad]),
+        duty=series.duty,
+        run_s=np.concatenate(times[:-1]) if times else np.zeros(0),
+        simulated=np.concatenate(values[:-1]) if values else np.zeros((0, 2)),
+        beside=beside,
+        since_s=since_s,
+    )
+
+
+def shown_range(recorded: Floats, simulated: Floats, tube: float) -> tuple[float, float]:
+    """What an axis shows of one signal: all that was recorded, and of a simulation that runs away only the beginning.
+
+    Simulated values are shown up to half of the recorded range beyond it, or to twice the `tube` if that is more.
+    """
+    low, high = float(recorded.min()), float(recorded.max())
+    room = max(_PAST * (high - low), _TUBES * tube)
+    every = np.concatenate([recorded, simulated[np.isfinite(simulated)]])
+    lowest, highest = max(low - room, float(every.min())), min(high + room, float(every.max()))
+    spare = _SPARE * (highest - lowest) or tube
+    return lowest - spare, highest + spare
+
+
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Indices of at most `most` of `count` entries, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
