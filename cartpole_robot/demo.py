@@ -9,12 +9,17 @@ from pathlib import Path
 
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.compare.comparison import CompareRequest, compare
+from cartpole_robot.compare.html_report import write_report
+from cartpole_robot.compare.words import summary
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy import load_policy
+from cartpole_robot.progress import progress_bar
 from cartpole_robot.recording import read_recording
 from cartpole_robot.recording_plot import draw_recording
 from cartpole_robot.recording_summary import recording_summary, recording_text
+from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
@@ -66,12 +71,33 @@ def demo(out: Path | None) -> int:
     draw_recording(recording, folder / "virtual.png")
     print(recording_text(recording_summary(recording)))
 
+    print("4. The same ten seconds in simulation, and how far it is from the cart that was recorded.")
+    record_rollout(
+        RolloutRequest(
+            policy=folder,
+            rig="sim",
+            cart=None,
+            backend="c",
+            seed=VERDICT_SEED,
+            duration_s=10.0,
+            out=folder / "simulated.parquet",
+        )
+    )
+    request = CompareRequest(simulated=str(folder / "simulated.parquet"), recorded=recording.path)
+    with progress_bar(100, "comparing", "%") as bar:
+        compared = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
+    write_report(compared, folder / "report.html")
+    for sentence in summary(compared):
+        print(f"  {sentence}")
+    print(f"  the report: {folder / 'report.html'}")
+
     print(f"Everything is in {folder}:")
     for name, what in (
         ("learning_curve.png", "turns survived while training"),
         ("balancing.gif", "the policy at work on the virtual cart"),
         ("virtual.parquet", "its recording; virtual.png shows it, pandas.read_parquet opens it"),
         ("virtual.latency.png", "how punctual it was; virtual.latency.json has the figures"),
+        ("report.html", "simulated and virtual cart compared; opens in a browser, without a network"),
         ("policy.npz", "the policy bundle; policy.onnx and policy_weights.h hold the same"),
         ("summary.json", "every figure of the training"),
     ):

@@ -85,7 +85,7 @@ class OpenLoopComparison:
 
     `growth_s` are times since the start of a run, `growth` the RMS error over all runs there, (times, 2): m, rad.
     `later_s` is by how much later than the simulated cart the recorded one answers its commands: the shift at which
-    their speeds correlate best, to the millisecond; None where there is nothing to shift.
+    their speeds correlate best, to the millisecond; None where there is nothing to shift, or no such shift.
     `runs` are runs end to end through the recording, for looking at.
     """
 
@@ -128,7 +128,7 @@ def compare_open_loop(
         fidelity=_fidelity(every_run[at:], tube, longest_s),
         growth_s=growth_s,
         growth=growth,
-        later_s=_later(shown),
+        later_s=_later(shown) if np.nansum(np.abs(series.duty)) > 0.0 else None,
         runs=shown,
         is_thinned=any(len(windows) == _MOST_STARTS for windows in asked.values()),
     )
@@ -254,6 +254,9 @@ def _later(runs: Sequence[FreeRun]) -> Interval | None:
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(products), np.full(len(products), 1.0 / len(products)), size=_RESAMPLES)
     every = np.vstack([np.ones(len(products)), weights])
-    best = _SHIFTS_S[np.argmax((every @ products) / np.sqrt(np.maximum(every @ squares, 1e-30)), axis=1)]
+    places = np.argmax((every @ products) / np.sqrt(np.maximum(every @ squares, 1e-30)), axis=1)
+    if not 0 < places[0] < len(_SHIFTS_S) - 1:
+        return None  # they agree better still where nobody looked: this is no delay
+    best = _SHIFTS_S[places]
     low, high = np.percentile(best[1:], (2.5, 97.5)).tolist()
     return Interval(value=float(best[0]), low=low, high=high)

@@ -19,7 +19,7 @@ _EXPLAINS = 0.5  # of the gap: a term that is to blame by itself
 _HARDLY = 0.05
 _TOLD_DELAY_S = 2e-3
 _SAME_POLICY = 0.99  # of the turns: less is another policy, or another state
-_CLOSE = 0.8  # of the first's share: a second that explains it as well
+_AS_GOOD = 1.5  # times what the first leaves unexplained: a second that leaves no more explains it as well
 _WIDTH = 108  # of a terminal
 _BAR = 10  # characters for all of the gap
 
@@ -209,7 +209,9 @@ def _why(found: Attribution) -> list[str]:
         f"{_capital(first.label)} explains {100 * first.explained:.0f} % of the squared error by itself: "
         f"{_change(first)}."
     ]
-    rivals = [blame for blame in others if blame.explained > _CLOSE * first.explained]
+    rivals = [blame for blame in others if 1.0 - blame.explained < _AS_GOOD * (1.0 - first.explained)]
+    if first.explained < _EXPLAINS:
+        rivals = []  # none of them explains it
     if rivals:
         names = " and ".join(f"{blame.label} ({100 * blame.explained:.0f} %)" for blame in rivals)
         told.append(f"This recording hardly tells it from {names}.")
