@@ -13,6 +13,7 @@ from cartpole_robot.compare.comparison import Comparison
 from cartpole_robot.compare.open_loop import HorizonError
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.identify.cart_file import file_keys
+from cartpole_robot.params import CartParams
 
 _TOLD_HORIZON_S = 0.5
 _EXPLAINS = 0.5  # of the gap: a term that is to blame by itself
@@ -20,6 +21,7 @@ _HARDLY = 0.05
 _TOLD_DELAY_S = 2e-3
 _SAME_POLICY = 0.99  # of the turns: less is another policy, or another state
 _AS_GOOD = 1.5  # times what the first leaves unexplained: a second that leaves no more explains it as well
+_COUNTS = 1.0  # of error (RMS): what rounding leaves in positions and in starts made of them is a third to a half
 _WIDTH = 108  # of a terminal
 _BAR = 10  # characters for all of the gap
 
@@ -28,7 +30,7 @@ def summary(comparison: Comparison) -> list[str]:
     """The comparison in a few sentences."""
     told = [_distance(comparison), _fidelity(comparison), _later(comparison.open_loop.later_s)]
     if comparison.attribution is not None:
-        told += _why(comparison.attribution)
+        told += _why(comparison.attribution, comparison.cart)
     told += _loops(comparison)
     return [sentence for sentence in told if sentence]
 
@@ -198,8 +200,10 @@ def _later(later_s: Interval | None) -> str:
     )
 
 
-def _why(found: Attribution) -> list[str]:
+def _why(found: Attribution, cart: CartParams) -> list[str]:
     first, *others = found.blames
+    if first.explained < _EXPLAINS and _is_of_the_counts(found, cart):
+        return ["From a good start no more is left than the encoders' resolution: there is no gap to explain."]
     if first.explained < _HARDLY:
         return [
             "No single term explains the gap: the simulation is as good as one number can make it, or several are "
@@ -218,6 +222,14 @@ def _why(found: Attribution) -> list[str]:
     if first.explained < _EXPLAINS:
         told.append("More than one term is wrong, or one that is not among them: cartpole-robot identify fits all.")
     return told
+
+
+def _is_of_the_counts(found: Attribution, cart: CartParams) -> bool:
+    encoders = cart.encoders
+    if encoders is None:
+        return False
+    counts = found.gap[0] * encoders.cart_counts_per_m, found.gap[1] * encoders.pole_counts_per_rad
+    return max(counts) < _COUNTS
 
 
 def _change(blame: Blame) -> str:
