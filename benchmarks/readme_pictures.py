@@ -1,19 +1,26 @@
-"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording, latencies.
+"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording, latencies, a
+comparison.
 
 python -m benchmarks.readme_pictures
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
 
 from cartpole_robot.animation import save_animation
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Apply, Delay
+from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
+from cartpole_robot.compare.picture import draw_comparison
+from cartpole_robot.compare.words import report_text
 from cartpole_robot.deployment.latency_report import draw_latency
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.evaluation import VERDICT_SEED
+from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import load_policy
 from cartpole_robot.recording import Recording
@@ -37,12 +44,36 @@ def train(preset: str, cart: CartParams, folder: Path) -> Path:
     return folder
 
 
-def record(policy: Path, out: Path) -> Recording:
-    """Ten seconds of a policy on the cart it was trained on."""
+def record(policy: Path, out: Path, *, rig: str = "sim", cart: Path | None = None) -> Recording:
+    """Ten seconds of a policy, on the cart it was trained on if no file names another."""
     request = RolloutRequest(
-        policy=policy, rig="sim", cart=None, backend="c", seed=VERDICT_SEED, duration_s=10.0, out=out
+        policy=policy,
+        rig=rig,
+        cart=None if cart is None else str(cart),
+        backend="c",
+        seed=VERDICT_SEED,
+        duration_s=10.0,
+        out=out,
     )
     return record_rollout(request)
+
+
+def compare_with_later(policy: Path, folder: Path) -> None:
+    """The simulation beside a virtual cart that differs in one thing: its commands work 33 ms after a measurement."""
+    cart = load_cart("diy_arduino")
+    late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=0.033))
+    write_cart(folder / "late.toml", late)
+    simulated = record(policy, folder / "simulated.parquet")
+    recorded = record(policy, folder / "late.parquet", rig="virtual", cart=folder / "late.toml")
+    found = compare(CompareRequest(simulated=str(simulated.path), recorded=recorded.path))
+    print(report_text(found))
+    replace_picture(found, DOCS / "comparison.png")
+
+
+def replace_picture(found: Comparison, path: Path) -> None:
+    """The comparison's picture in the place of the one before."""
+    path.unlink(missing_ok=True)
+    draw_comparison(found, path)
 
 
 def main() -> None:
@@ -60,6 +91,7 @@ def main() -> None:
         print(done.report.text())
         title = f"diy_arduino behind a pseudo-terminal, {done.times.turns} turns of 20 ms"
         draw_latency(done.times, DOCS / "deploy_latency.png", title)
+        compare_with_later(folder, Path(temporary))
         act = load_policy(Path(temporary, "recommended", "policy.npz")).action_function()
         with balancing_env(cart, "sim", 500) as env:
             save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)
