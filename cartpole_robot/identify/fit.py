@@ -27,7 +27,7 @@ from cartpole_robot.params import CartParams
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
-_STEP = 5e-3  # of a term's size: what a derivative is taken over
+_STEP = 5e-2  # of a term's size: what a derivative is taken over; less, and it is that of where a cart happens to stick
 _ROUNDS = 2  # of weighing the signals anew
 _INSIDE = 0.1  # of a term's size: the search begins no nearer to a bound, for there it could hardly move
 _SHORTEST = 0.6  # of the pole's length
