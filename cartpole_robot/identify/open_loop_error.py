@@ -59,6 +59,8 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
     The model is run through the `PAST_S` before from the state with which it agrees best, and the start is where it
     comes to: an observer that knows the commands, and nothing of what comes after.
     """
+    if not windows:
+        return np.zeros((0, START_SIGNALS))
     past = [
         Window(
             series=window.series,
