@@ -3,11 +3,14 @@
 python -m benchmarks.real_cart FOLDER [--out identified.toml] [--json]
 
 FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit has the first 70 % of the
-motor steps, nine seconds of the free swing and the swing-ups 00 to 09; nothing else was looked at to choose terms or where the search
-begins. The test is the last 30 % of the steps, whose commands go further than any in the fit, and the swing-ups 10 to
-19, open loop over 0.5 s: each model runs from the state that an observer sees in the 0.3 s before, and from nothing
-later. The published parameters run from the same states, with the same delay and angle zero, under the command that
-they were published for.
+motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test is the last 30 % of the steps, whose
+commands go further than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model runs from the
+state that an observer sees in the 0.3 s before, and from nothing later. The published parameters run from the same
+states, with the same delay and angle zero, under the command that they were published for.
+
+The numbers come from the part for the fit alone, and so does the form of the saturation, by what it left of that part.
+That the motor saturates at all was first seen in plots of the whole recording, the test's part among it: the test is
+blind to the numbers, not wholly to the model.
 """
 
 from __future__ import annotations
