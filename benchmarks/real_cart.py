@@ -92,7 +92,7 @@ def published(found: Model) -> Model:
     return dataclasses.replace(model, delay_s=found.delay_s, angle_zero_rad=found.angle_zero_rad)
 
 
-def tested(run: Run, found: Model) -> dict[str, OpenLoopError]:
+def errors_on(run: Run, found: Model) -> dict[str, OpenLoopError]:
     """The errors of both models, from the same states."""
     windows = windows_with_past([run.series], HORIZON_S, HORIZON_S / 5.0)
     starts = observed_starts([run.series], windows, found)
@@ -130,7 +130,7 @@ def measured(source: Path, out: Path | None = None) -> dict[str, Any]:
     rows = []
     with progress_bar(len(tests), "testing", " files") as bar:
         for name, run in tests.items():
-            errors = tested(run, found.model)
+            errors = errors_on(run, found.model)
             rows.append({"file": name, **{model: dataclasses.asdict(error) for model, error in errors.items()}})
             bar.update()
     result = {**found.as_dict(), "test": rows, "took_s": time.monotonic() - began_s}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.real_cart import CART, STEPS, imported, published, swing_ups, tested
+from benchmarks.real_cart import CART, STEPS, errors_on, imported, published, swing_ups
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
 from cartpole_robot.identify.model import TERMS, Model, model_of
@@ -48,7 +48,7 @@ def test_few_seconds_of_the_real_cart_tell_more_than_its_published_parameters(tm
     by_name = {e.term.name: e.value for e in found.estimates}
     assert by_name["cart_mass"] > 3.0 * TERMS["cart_mass"].read(model_of(cart))
     for part in (steps.part(0.6, 0.7), run):
-        errors = tested(part, found.model)
+        errors = errors_on(part, found.model)
         assert errors["identified"].position_m < 0.5 * errors["published"].position_m
         assert errors["identified"].angle_rad < errors["published"].angle_rad
         assert np.isfinite(errors["published"].angle_rad)
