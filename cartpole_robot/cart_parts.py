@@ -28,14 +28,18 @@ class PoleCart:
         require_positive(self, *(f.name for f in dataclasses.fields(self)))
 
 
+MOST_SATURATION = 0.33
+
+
 @dataclass(frozen=True, kw_only=True)
 class Motor:
     """What moves the cart: a DC motor behind an H-bridge, as forces at the cart.
 
-    At duty d and speed v, once the dead zone is passed, the force is stall_force_n * e - back_emf_n_s_m * v with e
-    = (|d| - dead_zone_duty) / (1 - dead_zone_duty) toward the side of d, reached through a first-order lag. A
-    bridge that `brakes_at_zero` shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it
-    coast. The forces are for `supply_voltage_v`. `stall_current_a` serves power figures alone.
+    At duty d and speed v the force is stall_force_n * level(d) - back_emf_n_s_m * v, reached through a first-order
+    lag. Past the dead zone, e = (|d| - dead_zone_duty) / (1 - dead_zone_duty) drives it: level is e, or, where it
+    saturates, (e - saturation * e^3) / (1 - saturation), ±1 at full duty both times. A bridge that `brakes_at_zero`
+    shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it coast. The forces are for
+    `supply_voltage_v`. `stall_current_a` serves power figures alone.
     """
 
     stall_force_n: float
@@ -43,19 +47,53 @@ class Motor:
     stall_current_a: float | None = None
     back_emf_n_s_m: float = 0.0
     dead_zone_duty: float = 0.0
+    saturation: float = 0.0
     lag_s: float = 0.0
     brakes_at_zero: bool = True
 
     def __post_init__(self) -> None:
         require_positive(self, "stall_force_n")
-        require_not_negative(self, "back_emf_n_s_m", "dead_zone_duty", "lag_s")
+        require_not_negative(self, "back_emf_n_s_m", "dead_zone_duty", "saturation", "lag_s")
         require(
             self.dead_zone_duty < 1.0,
             f"dead_zone_duty = {self.dead_zone_duty:g} reaches full duty, expected less than 1; measure it again",
         )
+        require(
+            self.saturation <= MOST_SATURATION,
+            f"saturation = {self.saturation:g}, expected at most {MOST_SATURATION:g}: more duty would be less force",
+        )
         for name in ("supply_voltage_v", "stall_current_a"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
+
+    @property
+    def slope_n(self) -> float:
+        """N by which the force grows with the duty at the dead zone's end."""
+        return self.stall_force_n / self.reach_duty
+
+    @property
+    def reach_duty(self) -> float:
+        """How far past the dead zone full drive would be, were the force to go on growing as it does at its end."""
+        return (1.0 - self.dead_zone_duty) * (1.0 - self.saturation)
+
+    def level(self, duty: float) -> float:
+        """The share of the stall force that `duty` in [-1, 1] asks for: 0 in the dead zone, ±1 at full duty."""
+        past = abs(duty) - self.dead_zone_duty
+        if past <= 0.0:
+            return 0.0
+        drive = past / (1.0 - self.dead_zone_duty)
+        if self.saturation > 0.0:
+            drive = (drive - self.saturation * drive**3) / (1.0 - self.saturation)
+        return math.copysign(drive, duty)
+
+    def duty_for(self, level: float) -> float:
+        """The duty that asks for `level`, which is beyond 1 for a level beyond it."""
+        drive = abs(level)
+        if 0.0 < drive < 1.0 and self.saturation > 0.0:
+            # e - s e^3 = c has the root e = a sin(asin(3 c / a) / 3) with a = 2 / sqrt(3 s), by sin(3 x) of sin(x)
+            scale = 2.0 / math.sqrt(3.0 * self.saturation)
+            drive = scale * math.sin(math.asin(3.0 * drive * (1.0 - self.saturation) / scale) / 3.0)
+        return math.copysign(self.dead_zone_duty + (1.0 - self.dead_zone_duty) * drive, level)
 
 
 @dataclass(frozen=True, kw_only=True)

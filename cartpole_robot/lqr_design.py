@@ -29,7 +29,7 @@ class LqrWeights:
 
 
 def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
-    """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units, dry friction and dead zone left out."""
+    """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units; no dry friction, dead zone, saturation."""
     body, motor, friction = cart.pole_cart, cart.motor, cart.friction
     coupling = body.pole_mass_kg * body.pole_half_length_m
     hinge = body.pole_inertia_kg_m2 + coupling * body.pole_half_length_m
@@ -40,7 +40,10 @@ def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
         [[0.0, -damping, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
     )
     acceleration = np.linalg.solve(mass, forces)
-    per_duty = np.linalg.solve(mass, np.array([motor.stall_force_n, 0.0]))
+    # The regulator counts duty from the dead zone's end, in shares of what is left; a motor that saturates comes to its
+    # force at full duty by a steeper slope.
+    steeper = (1.0 - motor.dead_zone_duty) / motor.reach_duty
+    per_duty = np.linalg.solve(mass, np.array([motor.stall_force_n * steeper, 0.0]))
     a = np.zeros((4, 4))
     a[0, 1] = a[2, 3] = 1.0
     a[1], a[3] = acceleration

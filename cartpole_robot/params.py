@@ -101,9 +101,7 @@ class CartParams:
                 duty == 0.0 or abs(duty) > motor.dead_zone_duty,
                 f"the action table asks for duty {duty:g}, inside the dead zone of {motor.dead_zone_duty:g}; raise it",
             )
-        usable = (min(-min(self.action_duties), max(self.action_duties)) - motor.dead_zone_duty) / (
-            1.0 - motor.dead_zone_duty
-        )
+        usable = motor.level(min(-min(self.action_duties), max(self.action_duties)))
         force_n = usable * motor.stall_force_n - self.friction.cart_static_n
         needed_n = (body.cart_mass_kg + body.pole_mass_kg) * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
         require(
@@ -159,7 +157,7 @@ def check_is_ideal(cart: CartParams) -> None:
 
     Such a cart is a force and a state known exactly: anything else would be left out without a word.
     """
-    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0)
+    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0, saturation=0.0)
     for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
         part = getattr(cart, section)
         for item in dataclasses.fields(part):

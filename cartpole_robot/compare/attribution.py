@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.identify.fit import Fit
-from cartpole_robot.identify.model import TERMS, Model, Term, freed
+from cartpole_robot.identify.model import TERMS, Model, Term, freed, with_room
+from cartpole_robot.identify.open_loop_error import farthest_m
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting, step_back
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, windows_of
@@ -34,6 +35,7 @@ ENCODER_SIGN = "encoder_sign"
 BLAMED = (
     "delay",
     "motor_gain",
+    "cart_mass",
     "damping",
     "coulomb",
     "dead_zone",
@@ -78,7 +80,7 @@ def attribute(
         windows = [windows[k] for k in np.linspace(0, len(windows) - 1, MOST_WINDOWS).round().astype(int)]
     if not windows:
         return None
-    arguments = ([series], windows, freed(model))
+    arguments = ([series], windows, with_room(freed(model), farthest_m([series])))
     if workers:
         with ProcessPoolExecutor(
             workers,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from cartpole_robot.compare.quantities import SIGNALS, Interval, over_windows, root_mean
-from cartpole_robot.identify.model import Model, freed
-from cartpole_robot.identify.open_loop_error import observed_starts, windows_with_past
+from cartpole_robot.identify.model import Model, freed, with_room
+from cartpole_robot.identify.open_loop_error import farthest_m, observed_starts, windows_with_past
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.windows import Predictor, Window, measured
 
@@ -162,7 +162,7 @@ def _run(
             progress(0.9 * (begin + len(part)) / len(firsts))
     if not windows:
         return []
-    model = freed(model)
+    model = with_room(freed(model), farthest_m(all_series))
     predictor = Predictor(all_series, windows, model.cart)
     try:
         found = predictor.predict(model, np.array([starts[w.first] for w in windows]))

@@ -114,7 +114,10 @@ class AngleZero(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AngleColumn:
-    """The pole's angle. Without a `sign` the physics is asked. `wraps`: it starts again after a turn."""
+    """The pole's angle. Without a `sign` the physics is asked. `wraps`: it starts again after a turn.
+
+    A potentiometer reads nothing in its gap: rows whose reading is not from `lowest` to `highest` are left out.
+    """
 
     column: str
     unit: AngleUnit
@@ -123,11 +126,26 @@ class AngleColumn:
     sign: int | None = None
     offset: float = 0.0
     wraps: bool = True
+    lowest: float | None = None
+    highest: float | None = None
 
     def __post_init__(self) -> None:
         _require_sign(self.sign)
         _require_finite("offset", self.offset)
+        lowest, highest = self.readable
+        require(
+            lowest < highest,
+            f"lowest = {lowest:g} and highest = {highest:g} leave no reading, expected lowest to be less; swap them",
+        )
         _require_counts(self.unit is AngleUnit.COUNTS, "counts_per_turn", self.counts_per_turn)
+
+    @property
+    def readable(self) -> tuple[float, float]:
+        """The lowest and the highest reading that is one."""
+        return (
+            -math.inf if self.lowest is None else self.lowest,
+            math.inf if self.highest is None else self.highest,
+        )
 
     @property
     def per_rad(self) -> float:
@@ -148,13 +166,15 @@ class Beyond(enum.StrEnum):
 class DutyColumn:
     """The command. `full_scale` is what the column reads at duty 1; `rows_late` by how many rows it was logged late.
 
-    `constant` takes the place of the column where the motor was off (0). `applied` is the column of the duty that had
+    `constant` takes the place of the column where the motor was off (0), and the motor was off wherever the column
+    `off_where_zero` reads 0, whatever this one does there. `applied` is the column of the duty that had
     been in force until the row, in the same unit; without it, it is the command of the row before.
     """
 
     column: str | None = None
     constant: float | None = None
     applied: str | None = None
+    off_where_zero: str | None = None
     full_scale: float = 1.0
     sign: int | None = None
     rows_late: int = 0

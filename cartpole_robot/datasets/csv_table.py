@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import difflib
 import hashlib
 import io
@@ -33,6 +34,11 @@ class CsvTable:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def without(self, is_out: NDArray[np.bool_]) -> CsvTable:
+        """The table without the rows where `is_out`, shape (rows,)."""
+        columns = {name: column[~is_out] for name, column in self.columns.items()}
+        return dataclasses.replace(self, columns=columns, lines=self.lines[~is_out])
 
     def refusal(self, row: int, column: str, message: str) -> UsageError:
         """The error about the cell of `column` in `row`, to be raised."""

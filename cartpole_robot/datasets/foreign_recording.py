@@ -17,7 +17,7 @@ from cartpole_robot.cart_files import load_cart
 from cartpole_robot.cart_parts import Timing
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
 from cartpole_robot.datasets.column_map import ColumnMap, load_map
-from cartpole_robot.datasets.csv_table import read_csv
+from cartpole_robot.datasets.csv_table import FEWEST_ROWS, CsvTable, read_csv
 from cartpole_robot.datasets.duty_sign import DutyVerdict, judge_duty
 from cartpole_robot.datasets.recording_rows import Reading, recording_rows
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
@@ -69,6 +69,7 @@ def import_recording(request: ImportRequest) -> Imported:
     cart = _cart(request, told)
     names, may_be_empty = _columns(told)
     table = read_csv(request.source, names, may_be_empty=may_be_empty, separator=told.separator)
+    table, unread = _readable(table, told)
     clock = read_clock(table, told.time)
     raw = read_signals(table, told, cart)
     angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
@@ -93,6 +94,7 @@ def import_recording(request: ImportRequest) -> Imported:
         "duty_sign": reading.duty_sign,
         "duty": duty.as_dict(),
         "clipped_rows": raw.clipped_rows,
+        "unread_rows": unread,
         "speeds": "as told" if told.speeds is not None else "slope of the positions over 0.12 s around each row",
         "warnings": settlement.warnings,
     }
@@ -114,11 +116,26 @@ def _cart(request: ImportRequest, told: ColumnMap) -> CartParams:
     return load_cart(name)
 
 
+def _readable(table: CsvTable, told: ColumnMap) -> tuple[CsvTable, int]:
+    """The table without the rows that read no angle, and how many those were. Raises `UsageError` where few stay."""
+    lowest, highest = told.angle.readable
+    readings = table.columns[told.angle.column]
+    is_out = (readings < lowest) | (readings > highest)
+    unread = int(is_out.sum())
+    if len(table) - unread < FEWEST_ROWS:
+        raise UsageError(
+            f"{table.path}: column {told.angle.column!r}: reads from {readings.min():g} to {readings.max():g}, and "
+            f"{unread} of {len(table)} rows are not from lowest = {lowest:g} to highest = {highest:g}; correct [angle]"
+        )
+    return (table.without(is_out) if unread else table), unread
+
+
 def _columns(told: ColumnMap) -> tuple[set[str], frozenset[str]]:
     """All the columns a map names, and those of them in which a cell may be empty."""
     needed = {told.time.device, told.time.host, told.position.column, told.angle.column}
     if told.speeds is not None:
         needed |= {told.speeds.cart, told.speeds.pole}
+    needed.add(told.duty.off_where_zero)
     loose = {told.duty.column, told.duty.applied, told.counts.cart, told.counts.pole}
     loose |= set(dataclasses.asdict(told.as_is).values())
     if told.latency is not None:

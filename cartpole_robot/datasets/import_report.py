@@ -37,6 +37,9 @@ def import_text(imported: Imported) -> str:
                 f"{imported.angle.rows_left_out} rows of that fit: no motion makes such an angle; kept, speeds too",
             )
         )
+    unread = imported.recording.metadata["import"]["found"]["unread_rows"]
+    if unread:
+        lines.append(("unread", f"{unread} rows without an angle, beyond [angle] lowest or highest; left out"))
     if imported.reading.raw.clipped_rows:
         lines.append(("clipped", f"{imported.reading.raw.clipped_rows} commands past full drive"))
     return "\n".join([str(imported.recording.path), *(f"  {name:<14} {text}" for name, text in lines)])

@@ -114,6 +114,8 @@ def _duty(table: CsvTable, told: ColumnMap) -> tuple[Numbers, int]:
         duty = np.full(len(table), told.duty.constant, np.float64) / told.duty.full_scale
     else:
         duty = table.columns[told.duty.column] / told.duty.full_scale
+        if told.duty.off_where_zero is not None:
+            duty = np.where(table.columns[told.duty.off_where_zero] == 0.0, 0.0, duty)
         for row in np.nonzero(np.isnan(duty[:-1]))[0][:1].tolist():
             raise table.refusal(row, told.duty.column, "is empty, expected a number; mend it, or remove that line")
     beyond = np.nonzero(np.abs(duty) > 1.0 + 1e-9)[0]

@@ -24,6 +24,8 @@ _FIELDS = {
     "viscous": ("friction.cart_viscous_n_s_m",),
     "coulomb": ("friction.cart_coulomb_n", "friction.cart_static_n"),
     "dead_zone": ("motor.dead_zone_duty",),
+    "saturation": ("motor.saturation",),
+    "cart_mass": ("pole_cart.cart_mass_kg",),
     "pole_viscous": ("friction.pole_viscous_n_m_s",),
     "pole_coulomb": ("friction.pole_coulomb_n_m",),
     "pole_length": ("pole_cart.pole_half_length_m", "pole_cart.pole_inertia_kg_m2"),
@@ -78,15 +80,20 @@ def _source(estimate: Estimate, found: Identification) -> str:
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
-    """The duties with which the identified cart is pushed, friction overcome, as the nominal one was."""
+    """The duties that push the identified cart, per kilogram and friction overcome, as the nominal one was."""
     before, now = nominal.motor, model.cart.motor
+    heavier = _moved_kg(model.cart) / _moved_kg(nominal)
     duties = []
     for duty in nominal.action_duties:
-        level = max(0.0, abs(duty) - before.dead_zone_duty) / (1.0 - before.dead_zone_duty)
-        force_n = level * before.stall_force_n - nominal.friction.cart_coulomb_n + model.cart.friction.cart_coulomb_n
-        size = now.dead_zone_duty + (1.0 - now.dead_zone_duty) * force_n / now.stall_force_n
+        push_n = before.level(abs(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
+        force_n = heavier * push_n + model.cart.friction.cart_coulomb_n
+        size = now.duty_for(max(0.0, force_n) / now.stall_force_n)
         duties.append(0.0 if duty == 0.0 else round(min(1.0, size), 4) * (1.0 if duty > 0.0 else -1.0))
     return tuple(duties)
+
+
+def _moved_kg(cart: CartParams) -> float:
+    return cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
 
 
 def cart_as_toml(cart: CartParams) -> str:

@@ -11,20 +11,24 @@ import numpy as np
 
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
-from cartpole_robot.identify.model import TERMS, Model, model_of
-from cartpole_robot.identify.open_loop_error import OpenLoopError, observed_errors
+from cartpole_robot.identify.model import TERMS, Model, model_of, with_room
+from cartpole_robot.identify.open_loop_error import OpenLoopError, farthest_m, observed_errors
 from cartpole_robot.identify.series import Series, check_moved, is_same_run
 from cartpole_robot.identify.windows import windows_of
 from cartpole_robot.params import CartParams
 
 _MOTOR = ("delay", "motor_gain")
 _REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
+_SWUNG = ("cart_mass",)
+_DRIVEN_HARD = ("saturation",)
 BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
 COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
 _HANGING = 0.0  # cosine of the angle: never above the hinge
+_HARD = 0.5  # duty
+_FEWEST_HARD = 0.02  # of the ticks
 _VAGUE = 0.5  # an interval this wide, in values, tells little
 
 
@@ -94,7 +98,7 @@ def identify(
     """
     _check(all_series, request)
     nominal = model_of(cart)
-    names = request.terms or (BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS)
+    names = request.terms or default_terms(all_series, cart)
     if not any(_is_driven(series) for series in all_series):
         names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
     known, held_out = zip(*(_split(series, request.held_out) for series in all_series), strict=True)
@@ -105,7 +109,8 @@ def identify(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
             f"{_FEWEST_WINDOWS}; record longer, or take shorter windows (--window-s)"
         )
-    with Fit(known, windows, nominal, [TERMS[name] for name in names], request.workers) as fit:
+    begin = with_room(nominal, farthest_m(known))
+    with Fit(known, windows, begin, [TERMS[name] for name in names], request.workers) as fit:
         try:
             fitted = fit.run(progress=progress)
         except ValueError as error:
@@ -122,6 +127,22 @@ def identify(
         notes=tuple(_notes(cart, names, fitted.estimates)),
         recordings=tuple(series.name for series in all_series),
     )
+
+
+def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, ...]:
+    """All terms that these recordings of `cart` can show.
+
+    The cart's inertia, apart from the force that moves it, shows in how little the pole moves it back: where the pole
+    hangs or goes round, not where it stands. Saturation shows where the motor is driven hard.
+    """
+    driven = [series for series in all_series if _is_driven(series)]
+    names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
+    if any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven):
+        names += _SWUNG
+    hard = [float(np.mean(np.abs(np.nan_to_num(series.duty)) > _HARD)) for series in driven]
+    if max(hard, default=0.0) > _FEWEST_HARD:
+        names += _DRIVEN_HARD
+    return names
 
 
 def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
@@ -182,12 +203,15 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
             "friction is kept, the rest is called back-EMF"
         )
     if "motor_gain" in by_name:
-        mass_kg = cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
-        source = cart.sources.get("pole_cart.cart_mass_kg", "")
+        key, weighed = ("pole", "pole_mass_kg") if "cart_mass" in by_name else ("cart", "cart_mass_kg")
+        cart_kg = by_name["cart_mass"].value if "cart_mass" in by_name else cart.pole_cart.cart_mass_kg
+        mass_kg = cart_kg + cart.pole_cart.pole_mass_kg
+        source = cart.sources.get(f"pole_cart.{weighed}", "") or "no source"
+        known = f"the {key}'s mass of {getattr(cart.pole_cart, weighed):g} kg ({source})"
         per_kg = by_name["motor_gain"].value / mass_kg
         notes.append(
             f"motor gain: {per_kg:.4g} N a kg of cart and pole is what shows; newtons, those of damping and friction "
-            f"too, are as right as the cart's mass of {cart.pole_cart.cart_mass_kg:g} kg ({source or 'no source'})"
+            f"too, are as right as {known}"
         )
     if "motor_gain" not in names:
         notes.append("the motor was never driven: nothing of motor, cart friction or delay shows")

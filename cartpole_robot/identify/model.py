@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cartpole_robot.cart_parts import Apply, Delay, Friction, Motor, PoleCart
+from cartpole_robot.cart_parts import MOST_SATURATION, Apply, Delay, Friction, Motor, PoleCart
 from cartpole_robot.params import CartParams
 
 
@@ -36,8 +36,17 @@ def freed(model: Model) -> Model:
 
     A cart must be able to hold its pole with its own actions, which a model that is only tried need not be.
     """
-    limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6, end_stop_m=None)
+    limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6)
     return dataclasses.replace(model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits))
+
+
+def with_room(model: Model, farthest_m: float) -> Model:
+    """The model of a cart that was read as far as `farthest_m` from the middle: its track ends no sooner."""
+    limits = model.cart.limits
+    if limits.end_stop_m is None or limits.end_stop_m >= farthest_m:
+        return model
+    limits = dataclasses.replace(limits, end_stop_m=farthest_m)
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, limits=limits))
 
 
 def delay_of(cart: CartParams) -> float:
@@ -109,8 +118,20 @@ def _with_coulomb(model: Model, value: float) -> Model:
 def _with_dead_zone(model: Model, value: float) -> Model:
     """The slope of force against duty stays: the dead zone moves, the gain does not."""
     motor = model.cart.motor
-    slope = motor.stall_force_n / (1.0 - motor.dead_zone_duty)
-    return _motor(model, dataclasses.replace(motor, dead_zone_duty=value, stall_force_n=slope * (1.0 - value)))
+    moved = dataclasses.replace(motor, dead_zone_duty=value)
+    return _motor(model, dataclasses.replace(moved, stall_force_n=motor.slope_n * moved.reach_duty))
+
+
+def _with_cart_mass(model: Model, value: float) -> Model:
+    body = dataclasses.replace(model.cart.pole_cart, cart_mass_kg=value)
+    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, pole_cart=body))
+
+
+def _with_saturation(model: Model, value: float) -> Model:
+    """The slope of force against duty at the dead zone's end stays, as in `_with_dead_zone`."""
+    motor = model.cart.motor
+    bent = dataclasses.replace(motor, saturation=value)
+    return _motor(model, dataclasses.replace(bent, stall_force_n=motor.slope_n * bent.reach_duty))
 
 
 def _with_pole_viscous(model: Model, value: float) -> Model:
@@ -199,6 +220,24 @@ TERMS = {
             write=_with_dead_zone,
             size=lambda model: max(model.cart.motor.dead_zone_duty, 0.03),
             high=0.5,
+        ),
+        Term(
+            name="saturation",
+            label="saturation of the motor",
+            unit="of 1",
+            read=lambda model: model.cart.motor.saturation,
+            write=_with_saturation,
+            size=lambda model: 0.1,
+            high=MOST_SATURATION,
+        ),
+        Term(
+            name="cart_mass",
+            label="mass of the cart, all that turns with it",
+            unit="kg",
+            read=lambda model: model.cart.pole_cart.cart_mass_kg,
+            write=_with_cart_mass,
+            size=lambda model: model.cart.pole_cart.cart_mass_kg,
+            low=1e-3,
         ),
         Term(
             name="pole_viscous",

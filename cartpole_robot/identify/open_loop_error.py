@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.identify.model import Model, freed
+from cartpole_robot.identify.model import Model, freed, with_room
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting
 from cartpole_robot.identify.windows import (
@@ -58,6 +58,8 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
     The model is run through the `PAST_S` before from the state with which it agrees best, and the start is where it
     comes to: an observer that knows the commands, and nothing of what comes after.
     """
+    if not windows:
+        return np.zeros((0, START_SIGNALS))
     past = [
         Window(
             series=window.series,
@@ -66,7 +68,7 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
         )
         for window in windows
     ]
-    observer = freed(observer)
+    observer = with_room(freed(observer), farthest_m(all_series))
     predictor = Predictor(all_series, past, observer.cart)
     try:
         shooting = Shooting(
@@ -80,6 +82,11 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
         return predictor.ends
     finally:
         predictor.close()
+
+
+def farthest_m(all_series: Sequence[Series]) -> float:
+    """How far from the middle a cart was read."""
+    return max((float(np.max(np.abs(series.position_m), initial=0.0)) for series in all_series), default=0.0)
 
 
 def windows_with_past(all_series: Sequence[Series], length_s: float, stride_s: float) -> list[Window]:
@@ -118,7 +125,7 @@ def open_loop_errors(
         starts[:, :2] *= model.position_sign
         starts[:, 2] = model.angle_sign * (starts[:, 2] - model.angle_zero_rad)
         starts[:, 3] *= model.angle_sign
-    return _errors_from(all_series, model, windows, starts)
+    return errors_from(all_series, model, windows, starts)
 
 
 def observed_errors(
@@ -127,13 +134,14 @@ def observed_errors(
     """As `open_loop_errors`, for each of `models`, all from the same states that `observer` sees."""
     windows = windows_with_past(all_series, length_s, length_s / 5.0)
     starts = observed_starts(all_series, windows, observer)
-    return [_errors_from(all_series, model, windows, starts) for model in models]
+    return [errors_from(all_series, model, windows, starts) for model in models]
 
 
-def _errors_from(
+def errors_from(
     all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats
 ) -> list[OpenLoopError]:
-    model = freed(model)
+    """The errors of `model` for each series, over `windows` of them, from `starts`, shape (windows, 4)."""
+    model = with_room(freed(model), farthest_m(all_series))
     predictor = Predictor(all_series, windows, model.cart)
     try:
         found = predictor.predict(model, starts)

@@ -17,14 +17,6 @@ class Force(Protocol):
         """The mean force in N over the next physics step, at that duty and cart speed; `is_open`: so is the bridge."""
 
 
-def drive_level(duty: float, dead_zone_duty: float) -> float:
-    """The share of the stall force that `duty` in [-1, 1] asks for: 0 in the dead zone, ±1 at full duty."""
-    beyond = abs(duty) - dead_zone_duty
-    if beyond <= 0.0:
-        return 0.0
-    return math.copysign(beyond / (1.0 - dead_zone_duty), duty)
-
-
 class RewindableForce(NamedTuple):
     """A force, the newtons that its lag holds, and the way to make it hold others: what a step back takes."""
 
@@ -53,7 +45,7 @@ def rewindable_force(cart: CartParams) -> RewindableForce:
     mean, mean_coasting = (
         1.0 / (1.0 + 0.5 * coefficient * step_s / cart.pole_cart.cart_mass_kg) for coefficient in (damping, viscous)
     )
-    gain_n = motor.stall_force_n / (1.0 - dead_zone)
+    gain_n = motor.slope_n
     keep = math.exp(-step_s / motor.lag_s) if motor.lag_s > 0.0 else 0.0
     drive_n = 0.0
 
@@ -78,7 +70,22 @@ def rewindable_force(cart: CartParams) -> RewindableForce:
         nonlocal drive_n
         drive_n = held_n
 
-    return RewindableForce(force, held_n, hold)
+    return RewindableForce(_saturated(force, motor) if motor.saturation > 0.0 else force, held_n, hold)
+
+
+def _saturated(force: Force, motor: Motor) -> Force:
+    """`force` of a motor that saturates: the duty is bent before it, so that every other motor is as fast as before."""
+    full_n, slope_n = motor.stall_force_n, motor.slope_n
+    dead_zone, level = motor.dead_zone_duty, motor.level
+
+    def bent(duty: float, speed_m_s: float, is_open: bool = False, /) -> float:
+        if duty > dead_zone:
+            duty = dead_zone + full_n * level(duty) / slope_n
+        elif duty < -dead_zone:
+            duty = full_n * level(duty) / slope_n - dead_zone
+        return force(duty, speed_m_s, is_open)
+
+    return bent
 
 
 def electrical_power_w(motor: Motor, duty: float, speed_m_s: float) -> float:
@@ -89,7 +96,7 @@ def electrical_power_w(motor: Motor, duty: float, speed_m_s: float) -> float:
     """
     if motor.supply_voltage_v is None or motor.stall_current_a is None:
         return math.nan
-    level = drive_level(duty, motor.dead_zone_duty)
+    level = motor.level(duty)
     if level == 0.0:
         return 0.0
     share = abs(level) - math.copysign(motor.back_emf_n_s_m * speed_m_s, level * speed_m_s) / motor.stall_force_n

@@ -28,11 +28,14 @@ class OpenLoop:
     """
 
     def __init__(self, cart: CartParams, *, loaded: CartParams | None = None) -> None:
-        """Load the plant; without the cart's end stops, which no recording to be compared with should have touched."""
+        """Load the plant, with the end stops of the cart that is loaded, which `change` does not move."""
         self._cart = cart
         self._loaded = loaded or cart
         self._plant = Plant(
-            self._loaded.pole_cart, cart.timing.physics_step_s, friction=in_engine(self._loaded.friction)
+            self._loaded.pole_cart,
+            cart.timing.physics_step_s,
+            friction=in_engine(self._loaded.friction),
+            end_stop_m=self._loaded.limits.end_stop_m,
         )
         self.change(cart)
 

@@ -13,8 +13,14 @@ from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.excitation import Excitation
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
-from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
-from cartpole_robot.identify.model import TERMS, Model, delay_of, freed, model_of
+from cartpole_robot.identify.identification import (
+    Identification,
+    IdentifyRequest,
+    default_terms,
+    identify,
+    part_of,
+)
+from cartpole_robot.identify.model import TERMS, Model, delay_of, freed, model_of, with_room
 from cartpole_robot.identify.open_loop_error import observed_starts, open_loop_errors, windows_with_past
 from cartpole_robot.identify.series import Series, series_of
 from cartpole_robot.identify.windows import windows_of
@@ -42,7 +48,7 @@ def changed(model: Model, factors: dict[str, float]) -> Model:
     return model
 
 
-def shaken(model: Model, seconds: float, seed: int, name: str = "shaken") -> Series:
+def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardest: float = 0.6) -> Series:
     """A hanging pole on a cart that is pushed about, read in whole counts."""
     rng = np.random.default_rng(seed)
     count = round(seconds / PERIOD_S)
@@ -54,8 +60,8 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken") -> Ser
     push = 0.0
     for k in range(count):
         if k % 15 == 0:
-            push = rng.uniform(-0.35, 0.35)
-        duty[k] = np.clip(push - state.cart_position_m, -0.6, 0.6)
+            push = rng.uniform(-0.35, 0.35) * hardest / 0.6
+        duty[k] = np.clip(push - state.cart_position_m, -hardest, hardest)
         states.append(state)
         past = slice(max(0, k - 5), k + 1)
         duties = step_duties(time_s[k], time_s[past], duty[past], model.delay_s, loop.step_s, 20)
@@ -187,6 +193,50 @@ def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: Cart
     assert by_name["pole_length"] == pytest.approx(TERMS["pole_length"].read(hidden), rel=0.005)
     assert any("never driven" in note for note in found.notes)
     assert identified_cart(found, cart).delay == cart.delay
+
+
+def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is_driven_hard(cart: CartParams) -> None:
+    """The force is known by the pole alone: what its pull does to the cart."""
+    hidden = TERMS["saturation"].write(changed(model_of(cart), {"cart_mass": 1.6, "motor_gain": 1.2}), 0.25)
+    series = shaken(hidden, 8.0, seed=2, hardest=1.0)
+    names = ("motor_gain", "damping", "coulomb", "dead_zone", "saturation", "cart_mass")
+    assert {"saturation", "cart_mass"} <= set(default_terms([series], cart))
+    found = identify([series], cart, IdentifyRequest(terms=names, window_s=1.0, held_out=0.0))
+    by_name = {e.term.name: e for e in found.estimates}
+    for name, within in (("motor_gain", 0.03), ("damping", 0.03), ("cart_mass", 0.03), ("saturation", 0.15)):
+        assert by_name[name].value == pytest.approx(TERMS[name].read(hidden), rel=within), name
+    assert any("as right as the pole's mass" in note for note in found.notes)
+    made = identified_cart(found, cart)
+    assert made.sources["pole_cart.cart_mass_kg"].startswith("identified from shaken: ")
+    assert made.sources["motor.saturation"].startswith("identified from shaken: ")
+    pushes = [
+        (c.motor.level(max(c.action_duties)) * c.motor.stall_force_n - c.friction.cart_coulomb_n)
+        / (c.pole_cart.cart_mass_kg + c.pole_cart.pole_mass_kg)
+        for c in (cart, made)
+    ]
+    assert pushes[1] == pytest.approx(pushes[0], rel=1e-3)
+
+
+def test_terms_are_those_that_the_recordings_can_show(series: Series, cart: CartParams) -> None:
+    coasting = dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, brakes_at_zero=False))
+    assert "damping" in default_terms([series], cart)
+    assert {"back_emf", "viscous"} <= set(default_terms([series], coasting))
+    gentle = dataclasses.replace(series, duty=np.clip(series.duty, -0.4, 0.4))
+    assert "saturation" not in default_terms([gentle], cart)
+    assert "cart_mass" in default_terms([gentle], cart)
+    standing = dataclasses.replace(series, angle_rad=0.1 * np.sin(series.time_s))
+    assert "cart_mass" not in default_terms([standing], cart)
+
+
+def test_model_runs_into_the_end_of_the_track_unless_the_cart_was_read_beyond(cart: CartParams) -> None:
+    end_m = cart.limits.end_stop_m
+    assert end_m is not None
+    for farthest_m in (0.0, end_m + 0.02):
+        model = with_room(freed(model_of(cart)), farthest_m)
+        loop = OpenLoop(model.cart)
+        ran = loop.run(State(end_m - 0.02, 0.5, math.pi, 0.0), [0.3] * 300)
+        loop.close()
+        assert ran[:, 0].max() == pytest.approx(max(farthest_m, end_m), abs=2e-3)
 
 
 def test_start_states_come_from_before_the_start(series: Series, hidden: Model) -> None:

@@ -188,6 +188,34 @@ def test_missing_rows_are_gaps_that_are_told(importer: Importer, truth: Columns)
     ]
 
 
+def test_readings_from_a_potentiometers_gap_are_left_out(importer: Importer, truth: Columns) -> None:
+    theirs = PLAIN.told(truth)
+    theirs["theta"][[100, 101, 250]] = [-181.0, -180.5, 180.5]
+    ends = 'column = "theta"\nlowest = -180.0\nhighest = 180.0'
+    code, told = importer.run(theirs, PLAIN.map_text(angle_sign=1).replace('column = "theta"', ends))
+    assert code == 0
+    assert "3 rows without an angle, beyond [angle] lowest or highest; left out" in told
+    assert "3 rows missing: 2 before line 104, 1 before line 253" in told
+    recording = read_recording(importer.out)
+    assert recording.rows["tick"].tolist() == np.delete(np.arange(400), [100, 101, 250]).tolist()
+    assert recording.metadata["import"]["found"]["unread_rows"] == 3
+    nothing = ends.replace("-180.0", "900.0").replace("= 180.0", "= 901.0")
+    code, _ = importer.run(theirs, PLAIN.map_text(angle_sign=1).replace('column = "theta"', nothing), "--json")
+    assert code == 2
+
+
+def test_duty_is_zero_where_another_column_says_that_the_motor_is_off(importer: Importer, truth: Columns) -> None:
+    theirs = PLAIN.told(truth)
+    theirs["command"] = theirs["u"].copy()
+    theirs["command"][[5, 80]] = 0.0
+    theirs["u"][5] = 9e5
+    off = 'column = "u"\noff_where_zero = "command"'
+    rows = importer.recording(theirs, PLAIN.map_text(angle_sign=1).replace('column = "u"', off)).rows
+    expected = truth["u"].copy()
+    expected[[5, 80]] = 0.0
+    np.testing.assert_allclose(rows["requested_duty"][:-1], expected[:-1], atol=1e-6)
+
+
 def test_no_speed_is_taken_across_a_gap(importer: Importer, truth: Columns) -> None:
     theirs = {name: np.delete(column, range(100, 140)) for name, column in PLAIN.told(truth).items()}
     rows = importer.recording(theirs, PLAIN.map_text(angle_sign=1)).rows
@@ -328,10 +356,11 @@ def test_real_cart_counts_its_angle_the_other_way(name: str, tmp_path: Path) -> 
     assert angle["is_zero_right"] is True
     assert angle["residual_plus_rad_s2"] > 5.0 * angle["residual_minus_rad_s2"]
     assert angle["gravity_length_m"] == pytest.approx(0.2633, rel=0.03)
-    assert found["duty"]["sign"] == 1
+    assert found["duty"]["sign"] == -1
+    assert found["unread_rows"] == {"motor_steps_50hz": 0, "swing_up_50hz_00": 6}.get(name, found["unread_rows"])
     assert found["clock"]["host_s_per_device_s"] == pytest.approx(1.0139, abs=1e-4)
     assert recording.cart.timing.control_period_s == pytest.approx(0.02028, abs=5e-6)
-    assert len(found["clock"]["gaps"]) == (1 if name.endswith("13") else 0)
+    assert sum(gap["missing"] for gap in found["clock"]["gaps"]) == found["unread_rows"] + name.endswith("13")
 
 
 @real_recordings
@@ -340,6 +369,6 @@ def test_real_free_swing_cannot_tell_the_sign(tmp_path: Path) -> None:
     found = recording.metadata["import"]["found"]
     assert found["angle"]["sign"] is None
     assert found["duty"]["is_needed"] is False
-    assert [gap["missing"] for gap in found["clock"]["gaps"]] == [1, 1, 1]
+    assert sum(gap["missing"] for gap in found["clock"]["gaps"]) == found["unread_rows"] + 3
     assert recording.rows["tick"][-1] == 5836
     assert recording.cart.timing.control_period_s == pytest.approx(0.005069, abs=1e-6)

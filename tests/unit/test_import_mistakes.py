@@ -159,6 +159,12 @@ def test_folder_and_missing_file_are_named(tmp_path: Path, capsys: pytest.Captur
             'device = "t"\nhost = "t_host"\nhost_unit = "ms"\nbase = "host"',
             ("0.001 s a second", "correct unit or host_unit"),
         ),
+        ('unit = "deg"', 'unit = "deg"\nlowest = 9\nhighest = 9', ("lowest = 9 and highest = 9 leave no reading",)),
+        (
+            'unit = "deg"',
+            'unit = "deg"\nlowest = 900',
+            ("column 'theta'", "are not from lowest = 900 to highest = inf"),
+        ),
         ('cart = "sensorsini"', "", ("names no cart", "--cart")),
         ('cart = "sensorsini"', 'cart = "jim"', ("'jim'", "expected one of")),
     ],

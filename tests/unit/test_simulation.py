@@ -16,7 +16,7 @@ from cartpole_robot.rigs.sim import IdealSimRig, SimRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.motor import drive_level, driving_force, electrical_power_w
+from cartpole_robot.simulation.motor import driving_force, electrical_power_w
 from cartpole_robot.simulation.plant import Plant
 
 CARTS_WITH_A_MOTOR = ("diy_arduino", "quanser_ip02", "sensorsini")
@@ -108,7 +108,34 @@ def test_end_stop_stops_the_cart() -> None:
     ("duty", "level"), [(0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.55, 0.5), (-0.55, -0.5), (1.0, 1.0), (-1.0, -1.0)]
 )
 def test_dead_zone_takes_the_small_duties_and_leaves_full_drive(duty: float, level: float) -> None:
-    assert drive_level(duty, 0.1) == pytest.approx(level)
+    assert Motor(stall_force_n=2.0, dead_zone_duty=0.1).level(duty) == pytest.approx(level)
+
+
+@pytest.mark.parametrize("saturation", [0.0, 0.1, 0.33])
+def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float) -> None:
+    motor = Motor(stall_force_n=2.0, dead_zone_duty=0.1, saturation=saturation)
+    duties = np.linspace(0.1, 1.0, 50)
+    levels = [motor.level(duty) for duty in duties]
+    assert levels[0] == 0.0
+    assert levels[-1] == pytest.approx(1.0)
+    assert min(np.diff(levels)) > 0.0
+    drive = (duties - 0.1) / 0.9
+    np.testing.assert_allclose(levels, (drive - saturation * drive**3) / (1.0 - saturation), atol=1e-12)
+    assert motor.level(0.101) * motor.stall_force_n / 0.001 == pytest.approx(motor.slope_n, rel=1e-4)
+    for duty, level in zip(duties[1:], levels[1:], strict=True):
+        assert motor.level(-duty) == -level
+        assert motor.duty_for(level) == pytest.approx(duty, abs=1e-12)
+        assert motor.duty_for(-level) == pytest.approx(-duty, abs=1e-12)
+
+
+def test_motor_that_saturates_pushes_as_its_level_says(gym_cart: CartParams) -> None:
+    motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, dead_zone_duty=0.1, saturation=0.2, brakes_at_zero=False)
+    timing = Timing(physics_step_s=1e-6, control_period_s=1e-6)
+    force = driving_force(dataclasses.replace(gym_cart, motor=motor, timing=timing))
+    for duty in (-1.0, -0.7, -0.11, 0.2, 0.5, 1.0):
+        assert force(duty, 0.0) == pytest.approx(10.0 * motor.level(duty), rel=1e-5)
+        assert force(duty, 1.0) == pytest.approx(10.0 * motor.level(duty) - 3.0, abs=1e-4)
+    assert force(0.1, 1.0) == 0.0
 
 
 def test_bridge_that_coasts_has_no_back_emf_at_zero(gym_cart: CartParams) -> None:

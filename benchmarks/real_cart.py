@@ -1,0 +1,179 @@
+"""A real cart that others recorded: what `identify` learns of it, and how far it then goes astray on what it never saw.
+
+python -m benchmarks.real_cart FOLDER [--out identified.toml] [--json]
+
+FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit has the first 70 % of the
+motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test is the last 30 % of the steps, whose
+commands go further than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model runs from the
+state that an observer sees in the 0.3 s before, and from nothing later. The published parameters run from the same
+states, with the same delay and angle zero, under the command that they were published for.
+
+The numbers come from the part for the fit alone, and so does the form of the saturation, by what it left of that part.
+That the motor saturates at all was first seen in plots of the whole recording, the test's part among it: the test is
+blind to the numbers, not wholly to the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine_load import machine_line
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.datasets.csv_table import read_csv
+from cartpole_robot.datasets.foreign_recording import ImportRequest, import_recording
+from cartpole_robot.identify.cart_file import identified_cart, write_cart
+from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
+from cartpole_robot.identify.model import TERMS, Model, identified_delay, model_of
+from cartpole_robot.identify.open_loop_error import OpenLoopError, errors_from, observed_starts, windows_with_past
+from cartpole_robot.identify.series import Series, series_of
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.recording import read_recording
+
+MAPS = Path(__file__).resolve().parent.parent / "docs" / "maps"
+CART = "sensorsini"
+STEPS, SWING = "motor_steps_50hz", "free_swing_200hz"
+FITTED_SHARE = 0.7
+SWING_SHARE = 0.3  # nine seconds of the free swing, at four times the rate of the others, are enough of it
+HORIZON_S = 0.5
+WINDOW_S = 0.5
+FULL_COMMAND = 1.5  # that the published model's duty 1 stands for
+PUBLISHED_N = 1.77 * FULL_COMMAND  # published for a command of 1
+
+
+def swing_ups(numbers: Sequence[int]) -> list[str]:
+    """The names of those runs."""
+    return [f"swing_up_50hz_{number:02d}" for number in numbers]
+
+
+FITTED, TESTED = swing_ups(range(10)), swing_ups(range(10, 20))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recording as it was imported, and as the published model takes it: the command for the bridge's register."""
+
+    series: Series
+    commanded: Series
+
+    def part(self, first: float, end: float) -> Run:
+        """From one share of it to another."""
+        ends = (round(first * len(self.series)), round(end * len(self.series)))
+        return Run(series=part_of(self.series, *ends), commanded=part_of(self.commanded, *ends))
+
+
+def imported(name: str, source: Path, folder: Path) -> Run:
+    """The recording of that name, imported by its map."""
+    out, file = folder / f"{name}.parquet", source / f"{name}.csv"
+    column_map = MAPS / ("sensorsini_200hz.toml" if name == SWING else "sensorsini_50hz.toml")
+    import_recording(ImportRequest(source=file, column_map=column_map, out=out))
+    recording = read_recording(out)
+    series = series_of(recording)
+    if name == SWING:
+        return Run(series=series, commanded=series)
+    table = read_csv(file, {"host_time_s", "motor_command"})
+    commands = dict(zip(table.columns["host_time_s"].tolist(), table.columns["motor_command"].tolist(), strict=True))
+    command = np.array([commands[time_s] for time_s in recording.rows["host_time_s"].tolist()])
+    return Run(series=series, commanded=dataclasses.replace(series, duty=command / FULL_COMMAND))
+
+
+def published(found: Model) -> Model:
+    """The published parameters, in the delay and the angle zero that were identified."""
+    model = TERMS["motor_gain"].write(model_of(load_cart(CART)), PUBLISHED_N)
+    return dataclasses.replace(model, delay_s=found.delay_s, angle_zero_rad=found.angle_zero_rad)
+
+
+def errors_on(run: Run, found: Model) -> dict[str, OpenLoopError]:
+    """The errors of both models, from the same states."""
+    windows = windows_with_past([run.series], HORIZON_S, HORIZON_S / 5.0)
+    starts = observed_starts([run.series], windows, found)
+    return {
+        "identified": errors_from([run.series], found, windows, starts)[0],
+        "published": errors_from([run.commanded], published(found), windows, starts)[0],
+    }
+
+
+def learned(runs: Mapping[str, Run]) -> Identification:
+    """What the part for the fit says: a few of its recordings say where about, all of them what."""
+    few = [runs[STEPS].part(0.5 * FITTED_SHARE, FITTED_SHARE).series, *(runs[name].series for name in FITTED[:2])]
+    known = [
+        runs[STEPS].part(0.0, FITTED_SHARE).series,
+        runs[SWING].part(0.0, SWING_SHARE).series,
+        *(runs[name].series for name in FITTED),
+    ]
+    request = IdentifyRequest(held_out=0.0, window_s=WINDOW_S, may_mix_periods=True)
+    with progress_bar(200, "identifying", "%") as bar:
+        rough = identify(few, load_cart(CART), request, progress=lambda share: bar.update(round(100 * share) - bar.n))
+        cart = dataclasses.replace(rough.model.cart, delay=identified_delay(rough.model))
+        return identify(known, cart, request, progress=lambda share: bar.update(round(100 + 100 * share) - bar.n))
+
+
+def measured(source: Path, out: Path | None = None) -> dict[str, Any]:
+    """All figures."""
+    began_s = time.monotonic()
+    names = [STEPS, SWING, *FITTED, *TESTED]
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {name: imported(name, source, Path(folder)) for name in names}
+    found = learned(runs)
+    if out is not None:
+        write_cart(out, identified_cart(found, load_cart(CART)))
+    tests = {f"{STEPS}, last 30 %": runs[STEPS].part(FITTED_SHARE, 1.0), **{name: runs[name] for name in TESTED}}
+    rows = []
+    with progress_bar(len(tests), "testing", " files") as bar:
+        for name, run in tests.items():
+            errors = errors_on(run, found.model)
+            rows.append({"file": name, **{model: dataclasses.asdict(error) for model, error in errors.items()}})
+            bar.update()
+    result = {**found.as_dict(), "test": rows, "took_s": time.monotonic() - began_s}
+    for estimate in result["estimates"]:
+        estimate["before"] = TERMS[estimate["term"]].read(published(found.model))
+    return result
+
+
+def text(result: dict[str, Any]) -> str:
+    """The tables."""
+    lines = [f"  {'':<42} {'published':>10} {'identified':>11}   95 % within"]
+    for e in result["estimates"]:
+        within = f"{e['low_95']:.4g} to {e['high_95']:.4g} {e['unit']}"
+        lines.append(f"  {e['label']:<42} {e['before']:>10.4g} {e['value']:>11.4g}   {within}")
+    lines += ["", f"  {'open loop over 0.5 s, never seen':<30} {'identified':>20} {'published':>21}"]
+    for row in result["test"]:
+        cells = [
+            f"{1e3 * row[m]['position_m']:.2f} mm {row[m]['angle_rad']:.4f} rad" for m in ("identified", "published")
+        ]
+        lines.append(f"  {row['file']:<30} {cells[0]:>20} {cells[1]:>21}   {row['identified']['windows']} windows")
+    better = [
+        row["file"]
+        for row in result["test"]
+        if all(row["identified"][k] < row["published"][k] for k in ("position_m", "angle_rad"))
+    ]
+    lines += [f"  below the published parameters, in both signals: {len(better)} of {len(result['test'])} files"]
+    return "\n".join([*lines, f"  took {result['took_s']:.0f} s; {machine_line()}"])
+
+
+def main() -> int:
+    """Print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, metavar="FILE.toml", help="cart file to write, a new one")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if not (arguments.folder / f"{STEPS}.csv").is_file():
+        print(f"skipped: {arguments.folder} holds no {STEPS}.csv; name the folder of the real cart's recordings")
+        return 0
+    result = measured(arguments.folder, arguments.out)
+    print(json.dumps(result, indent=2) if arguments.json else text(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
