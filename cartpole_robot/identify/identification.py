@@ -14,7 +14,7 @@ from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.open_loop_error import OpenLoopError, observed_errors
 from cartpole_robot.identify.series import Series, check_moved
-from cartpole_robot.identify.windows import windows_of
+from cartpole_robot.identify.windows import Window, windows_of
 from cartpole_robot.params import CartParams
 
 _MOTOR = ("delay", "motor_gain")
@@ -25,6 +25,9 @@ _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
 _HANGING = 0.0  # cosine of the angle: never above the hinge
+_HANGING_WINDOW_S = 2.0
+_STANDING_WINDOW_S = 0.5
+_LEAST_COASTING_S = 1.0  # worth a part of its own
 _VAGUE = 0.5  # an interval this wide, in values, tells little
 
 
@@ -97,9 +100,10 @@ def identify(
     names = request.terms or (BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS)
     if not any(_is_driven(series) for series in all_series):
         names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
-    known, held_out = zip(*(_split(series, request.held_out) for series in all_series), strict=True)
+    parts = [part for series in all_series for part in _driven_and_coasting(series)]
+    known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
-    windows = windows_of(known, window_s)
+    windows = _windows(known, window_s, request.window_s or _HANGING_WINDOW_S)
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
@@ -155,9 +159,19 @@ def _is_same(one: Series, other: Series) -> bool:
     )
 
 
+def _windows(all_series: Sequence[Series], window_s: float, coasting_window_s: float) -> list[Window]:
+    """Windows of `window_s`, where the motor was off of `coasting_window_s`."""
+    found = []
+    for number, series in enumerate(all_series):
+        length_s = window_s if series.is_coasting is None else coasting_window_s
+        found += [dataclasses.replace(window, series=number) for window in windows_of([series], length_s)]
+    return found
+
+
 def _window_s(all_series: Sequence[Series]) -> float:
-    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in all_series)
-    return 2.0 if hangs else 0.5
+    driven = [series for series in all_series if series.is_coasting is None]
+    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in driven)
+    return _HANGING_WINDOW_S if hangs else _STANDING_WINDOW_S
 
 
 def _is_driven(series: Series) -> bool:
@@ -169,6 +183,21 @@ def _split(series: Series, held_out: float) -> tuple[Series, Series]:
     return part_of(series, 0, cut), part_of(series, cut, len(series))
 
 
+def _driven_and_coasting(series: Series) -> list[Series]:
+    """The stretches under commands and those with the motor off, each as a series of its own."""
+    if series.is_coasting is None:
+        return [series]
+    edges = [0, *(np.flatnonzero(np.diff(series.is_coasting)) + 1).tolist(), len(series)]
+    found = []
+    for first, end in zip(edges, edges[1:], strict=False):
+        part = part_of(series, first, end)
+        if not series.is_coasting[first]:
+            found.append(dataclasses.replace(part, is_coasting=None))
+        elif len(part) * part.period_s >= _LEAST_COASTING_S:
+            found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
+    return found
+
+
 def part_of(series: Series, first: int, end: int) -> Series:
     """Entries `first` to before `end`, as a series of its own."""
     return dataclasses.replace(
@@ -178,6 +207,7 @@ def part_of(series: Series, first: int, end: int) -> Series:
         angle_rad=series.angle_rad[first:end],
         duty=series.duty[first:end],
         begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
+        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
     )
 
 
