@@ -32,9 +32,9 @@ def add_identify_verbs(verbs: Verbs) -> None:
     excite.add_argument(
         "--swing-s",
         type=_not_negative,
-        default=8.0,
+        default=14.0,
         metavar="S",
-        help="of it, its end: the motor is off, the pole falls and swings; in it the pole's friction shows (default: 8)",
+        help="of it, its end: the motor is off, the pole falls and swings: so its friction shows (default: 14)",
     )
     excite.add_argument(
         "--seed", type=count_from_zero, default=0, metavar="N", help="another motion for another seed (default: 0)"

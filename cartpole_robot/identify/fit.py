@@ -29,8 +29,11 @@ from cartpole_robot.params import CartParams
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
+_LOOKS = 2  # at most, for a deeper valley
+_LOOK_AGAIN = 1e-3  # of the sum of squares: where one was found
+_STEPS_FROM_BESIDE = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
-_ROUNDS = 3  # of weighing the signals anew, in the whole windows
+_ROUNDS = 2  # of weighing the signals anew, in the whole windows
 _ROUNDS_IN_PIECES = 2
 _PLANT_STEPS = 5  # at most, where plant and twin do not agree to the end
 _TRIED = 1e-2  # of a term's size: how far off plant and twin are compared
@@ -123,12 +126,13 @@ class Fit:
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where no plant can be what the search came to."""
-        tell = _Told(progress, _ROUNDS_IN_PIECES + rounds, most_iterations)
+        tell = _Told(progress, 2 * _ROUNDS_IN_PIECES + rounds, most_iterations)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
         stages = [pieces_of(self._windows, longest) for longest in (max(3, round(shortest / _PIECES)), shortest)]
-        if len(stages[-1]) < len(self._windows) * 2: pass
+        if len(stages[-1]) == len(self._windows):
+            stages.pop()
         for windows in (*stages, self._windows):
             starts = guessed_starts(self._series, windows, model)
             for row, window in zip(starts, windows, strict=True):
@@ -143,6 +147,10 @@ class Fit:
                 tell.round()
                 noise = shooting.noise = _noise(place.residual * shooting.noise)
                 place = search.place(place.model, place.starts)
+            for _ in range(_LOOKS if windows is self._windows and self.has_twin else 0):
+                before, place = place, search.past_valleys(place, _STEPS_FROM_BESIDE, tell.step)
+                if before.cost - place.cost < _LOOK_AGAIN * before.cost:
+                    break
             model = place.model
             known = {(w.series, w.first): start for w, start in zip(windows, place.starts, strict=True)}
         told = self._told(*self._of_plant(shooting, search, place))

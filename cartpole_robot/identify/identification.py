@@ -179,7 +179,7 @@ def _is_driven(series: Series) -> bool:
 
 
 def _split(series: Series, held_out: float) -> tuple[Series, Series]:
-    cut = round((1.0 - held_out) * len(series))
+    cut = len(series) if series.is_coasting is not None else round((1.0 - held_out) * len(series))
     return part_of(series, 0, cut), part_of(series, cut, len(series))
 
 

@@ -22,11 +22,15 @@ from cartpole_robot.identify.windows import START_SIGNALS
 Floats = NDArray[np.float64]
 
 _TERM_STEP = 2e-3  # of a term's size: what a derivative is taken over
+_WIDE_STEP = 3e-2  # of it: over as much, that it does not matter where exactly a cart sticks
+_WIDEST = 0.1  # of a term's size: how far to look for other valleys, where nothing else says
+_BESIDE = tuple(np.linspace(-2.1, 2.1, 7).tolist())  # standard errors
 _FARTHEST = 0.3  # of a term's size: how far one step goes
 _DAMPING = 1e-2  # Marquardt's, at the beginning
 _DAMPINGS = (0.03, 1.0, 30.0)  # times the newest: what is tried
+_WAYS = 3  # that a search goes on at once, the best of those looked at
 _LEAST_DAMPING = 1e-7
-_MENDINGS = (1.0, 1.0, 0.3)  # of start states at each try: shares of the way
+_MENDINGS = (1.0, 0.5)  # of start states at each try: shares of the way
 _STALLED = 1e-5  # of the sum of squares: a step that gains no more
 _STALLS = 2  # such steps in a row end a search
 
@@ -109,8 +113,8 @@ class Search:
         """There."""
         return Place(model=model, starts=starts, residual=self._shooting.residual(model, starts))
 
-    def slopes(self, places: Sequence[Place]) -> list[Slopes]:
-        """At each of `places`."""
+    def slopes(self, places: Sequence[Place], term_step: float = _TERM_STEP) -> list[Slopes]:
+        """At each of `places`; by the terms over `term_step` of their sizes."""
         tries: list[tuple[Model, Floats]] = []
         steps = []
         for at in places:
@@ -121,7 +125,7 @@ class Search:
             values = self.values(at.model)
             for k in range(len(self._terms)):
                 moved = values.copy()
-                moved[k] += _TERM_STEP if values[k] + _TERM_STEP < self._high[k] else -_TERM_STEP
+                moved[k] += term_step if values[k] + term_step < self._high[k] else -term_step
                 steps.append(moved[k] - values[k])
                 tries.append((self.model_at(at.model, moved), at.starts))
         found = self._shooting.residuals(tries)
@@ -174,24 +178,49 @@ class Search:
                 for begin in (starts, at.starts):
                     tries.append(Place(model=model, starts=begin, residual=at.residual, damping=damping))
                 ways.append(back)
+        best = self._mended(tries, ways)
+        size = len(_DAMPINGS)
+        return [self._best(at, best[k * size : (k + 1) * size]) for k, at in enumerate(places)]
+
+    def _mended(self, tries: Sequence[Place], ways: Sequence[Floats]) -> list[Place]:
+        """Of each two of `tries`, which differ in their start states, one, with these mended by its way back."""
         found = self._shooting.residuals([(t.model, t.starts) for t in tries])
-        tries = [self._better(t, u, f, g) for t, u, f, g in zip(tries[::2], tries[1::2], found[::2], found[1::2])]
+        best = [
+            self._better(t, u, f, g) for t, u, f, g in zip(tries[::2], tries[1::2], found[::2], found[1::2], strict=True)
+        ]
         for pace in _MENDINGS:
             mended = [
                 t.starts - pace * START_REACH * np.clip((w @ self._windows(t.residual)[..., None])[..., 0], -1.0, 1.0)
-                for t, w in zip(tries, ways, strict=True)
+                for t, w in zip(best, ways, strict=True)
             ]
-            found = self._shooting.residuals([(t.model, m) for t, m in zip(tries, mended, strict=True)])
-            tries = [
+            found = self._shooting.residuals([(t.model, m) for t, m in zip(best, mended, strict=True)])
+            best = [
                 self._better(dataclasses.replace(t, starts=m), t, f, t.residual)
-                for t, m, f in zip(tries, mended, found, strict=True)
+                for t, m, f in zip(best, mended, found, strict=True)
             ]
-        size = len(_DAMPINGS)
-        return [self._best(at, tries[k * size : (k + 1) * size]) for k, at in enumerate(places)]
+        return best
 
-    def settle(self, places: Sequence[Place], rounds: int) -> list[Place]:
-        """The start states alone, the terms held."""
-        return places
+    def beside(self, at: Place) -> list[Place]:
+        """Places along the way on which the residual, seen from afar, changes least; `at` is one of them."""
+        (slopes,) = self.slopes([at], _WIDE_STEP)
+        by_terms, residual, for_terms, for_residual = slopes.projected()
+        columns = by_terms.reshape(-1, len(self._terms))
+        normal, gradient = columns.T @ columns, columns.T @ residual.ravel()
+        normal += np.diag(np.full(len(normal), _WIDEST**-2))
+        widths, ways = np.linalg.eigh(np.linalg.inv(normal))
+        least = ways[:, -1] * widths[-1] ** 0.5
+        values = self.values(at.model)
+        ahead = np.linalg.solve(normal, -gradient)
+        tries = []
+        for middle in (np.zeros(len(values)), ahead):
+            for share in _BESIDE:
+                change = np.clip(middle + share * least, -_FARTHEST, _FARTHEST)
+                model = self.model_at(at.model, values + change)
+                starts = at.starts - START_REACH * np.clip(for_residual + for_terms @ change, -1.0, 1.0)
+                for begin in (starts, at.starts):
+                    tries.append(Place(model=model, starts=begin, residual=at.residual))
+        mended = self._mended(tries, [slopes.way_back()] * (len(tries) // 2))
+        return [dataclasses.replace(at, stalls=0), *mended]
 
     def _better(self, one: Place, other: Place, one_residual: Floats, other_residual: Floats) -> Place:
         """Each window's start state of both that suits it better."""
@@ -232,6 +261,12 @@ class Search:
             return dataclasses.replace(at, damping=100.0 * at.damping, stalls=at.stalls + 1)
         is_stalled = at.cost - best.cost < _STALLED * at.cost
         return dataclasses.replace(best, stalls=at.stalls + 1 if is_stalled else 0)
+
+    def past_valleys(self, at: Place, most_steps: int, on_step: Callable[[], object]) -> Place:
+        """The best place that searches from beside `at`, where one has come to rest, come to."""
+        places = self.step(self.beside(at))
+        best = sorted(places, key=lambda place: place.cost)[:_WAYS]
+        return min([at, *self.to_rest(best, most_steps, on_step)], key=lambda place: place.cost)
 
     def to_rest(self, places: Sequence[Place], most_steps: int, on_step: Callable[[], object]) -> list[Place]:
         """Each of `places` after at most so many steps."""
