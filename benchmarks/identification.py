@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.command_line import command
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Apply
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
 from cartpole_robot.progress import progress_bar
@@ -89,7 +90,11 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
     model, nominal = hidden_model(number), load_cart("diy_arduino")
     delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
     cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=(-0.35, 0.35), delay=delay)
-    hidden, recording, noisy = folder / f"hidden{number}.toml", folder / f"{number}.parquet", folder / f"n{number}.parquet"
+    hidden, recording, noisy = (
+        folder / f"hidden{number}.toml",
+        folder / f"{number}.parquet",
+        folder / f"n{number}.parquet",
+    )
     write_cart(hidden, cart)
     told = command(  # raises where a fault ended it
         *("excite", "--cart", hidden, "--rig", "virtual", "--seed", number),
@@ -103,9 +108,9 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
     terms = {
         e["term"]: {"value": e["value"], "low_95": e["low_95"], "high_95": e["high_95"]} for e in found["estimates"]
     }
-    latency_s = load_cart(str(file)).delay.latency_s
-    terms["latency"] = {
-        "value": latency_s,
+    new = load_cart(str(file)).delay
+    terms["latency"] = {  # of a cart whose commands wait for the next tick nobody knows it better
+        "value": new.latency_s if new.apply is Apply.ON_ARRIVAL else terms["delay"]["value"] - 0.5 * TICK_S,
         "low_95": terms["delay"]["low_95"] - TICK_S - jitter_s,
         "high_95": terms["delay"]["high_95"],
     }
@@ -148,7 +153,9 @@ def main() -> None:
         print(f"  {name:<14} {np.median(off):>10.2f} {unit:<2} {max(off):>7.2f} {unit:<2}   {held} of {len(rows)}")
     took = [result["took_s"] for result in results]
     loads = [result["load"] for result in results]
-    print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most; load {min(loads):.1f} to {max(loads):.1f}")
+    print(
+        f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most; load {min(loads):.1f} to {max(loads):.1f}"
+    )
     print(f"  {platform.machine()}, {os.cpu_count()} cores")
 
 

@@ -31,7 +31,9 @@ class Excitation:
     alone drives, back to the middle.
     """
 
-    def __init__(self, regulator: LqrController, cart: CartParams, seed: int) -> None:
+    def __init__(self, regulator: LqrController, cart: CartParams, seed: int, tip_s: float = math.inf) -> None:
+        """After `tip_s` the cart is pushed toward the middle, and the pole tipped over."""
+        self._tip_s = tip_s
         self._regulator = regulator
         self._period_s = cart.timing.control_period_s
         self._limits = cart.limits
@@ -59,6 +61,9 @@ class Excitation:
             and abs(observation[0]) < _CALM_PLACE * limits.cart_position_m
         )
         self._watch_pole(float(observation[0]), float(observation[2]))
+        if self._time_s >= self._tip_s:
+            self._time_s += self._period_s
+            return -math.copysign(self._size, observation[0])
         seen = np.array(observation, dtype=float)
         seen[0] -= self._next_place_m(is_calm)
         duty = self._regulator.duty(seen)

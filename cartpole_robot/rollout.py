@@ -26,6 +26,8 @@ from cartpole_robot.signals import Measurement
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
 
+_TIP_S = 1.0  # at most, of the swing: until the tipped pole is past its limit
+
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutRequest:
@@ -55,14 +57,15 @@ def record_rollout(request: RolloutRequest) -> Recording:
     if request.excites:
         if not isinstance(controller, LqrController):
             raise UsageError("only the regulator (lqr) can be excited: a policy goes to no place it is asked to")
-        controller = Excitation(controller, chosen.cart, request.seed)
+        tip_s = request.duration_s - request.swing_s if request.swing_s > 0.0 else math.inf
+        controller = Excitation(controller, chosen.cart, request.seed, tip_s)
     turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
     swinging = rig if isinstance(rig, WatchedRig) else None
     max_turns = turns
     if swinging is not None and request.swing_s > 0.0:
-        max_turns = max(1, turns - round(request.swing_s / chosen.cart.timing.control_period_s))
+        max_turns = max(1, turns - round((request.swing_s - _TIP_S) / chosen.cart.timing.control_period_s))
     bar = progress_bar(turns, "recording", " turns", quiet=True)
     try:
         # Before it is armed: asking git takes longer than an armed cart waits.
@@ -103,7 +106,9 @@ class WatchedRig(Protocol):
         """The next measurement. Raises `RigError`."""
 
 
-def _record_swing(rig: WatchedRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]) -> None:
+def _record_swing(
+    rig: WatchedRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]
+) -> None:
     """So many rows of a pole that is let fall, however the driving ended; nothing where a person stopped it."""
     if driven.end in (RolloutEnd.STOPPED, RolloutEnd.DISK):
         return

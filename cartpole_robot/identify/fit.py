@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from cartpole_robot.identify.model import TERMS, Model, Term, freed
-from cartpole_robot.identify.search import Place, Search
+from cartpole_robot.identify.search import WIDE_STEP, Place, Search
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Predict, Shooting
 from cartpole_robot.identify.twin import Twin, agrees
@@ -126,14 +126,14 @@ class Fit:
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where no plant can be what the search came to."""
-        tell = _Told(progress, 2 * _ROUNDS_IN_PIECES + rounds, most_iterations)
+        tell = _Told(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
-        stages = [pieces_of(self._windows, longest) for longest in (max(3, round(shortest / _PIECES)), shortest)]
-        if len(stages[-1]) == len(self._windows):
-            stages.pop()
-        for windows in (*stages, self._windows):
+        stages = [
+            pieces_of(self._windows, length) for length in (max(3, round(shortest / _PIECES)), shortest, 2 * shortest)
+        ]
+        for windows in (*(stage for stage in stages if len(stage) > len(self._windows)), self._windows):
             starts = guessed_starts(self._series, windows, model)
             for row, window in zip(starts, windows, strict=True):
                 row[:] = known.get((window.series, window.first), row)
@@ -145,7 +145,7 @@ class Fit:
             for _ in range(rounds if windows is self._windows else _ROUNDS_IN_PIECES):
                 (place,) = search.to_rest([place], most_iterations, tell.step)
                 tell.round()
-                noise = shooting.noise = _noise(place.residual * shooting.noise)
+                noise = shooting.noise = search.noise(place.residual * shooting.noise)
                 place = search.place(place.model, place.starts)
             for _ in range(_LOOKS if windows is self._windows and self.has_twin else 0):
                 before, place = place, search.past_valleys(place, _STEPS_FROM_BESIDE, tell.step)
@@ -164,7 +164,7 @@ class Fit:
             return shooting, search, place
         here = Shooting(self._series, self._windows, self._plant_predictions)
         here.noise = shooting.noise
-        seen = dataclasses.replace(place, residual=here.residual(place.model, place.starts))
+        seen = search.place_with(place, here.residual(place.model, place.starts))
         if abs(seen.cost - place.cost) < _SAME_COST * place.cost:
             return shooting, search, seen
         self.has_twin = False
@@ -208,7 +208,7 @@ class Fit:
 
     def _told(self, shooting: Shooting, search: Search, place: Place) -> Fitted:
         """Intervals by the residuals of whole blocks (they hang together), never narrower than by single ones."""
-        (slopes,) = search.slopes([place])
+        (slopes,) = search.slopes([place], WIDE_STEP)  # what a narrower one shows is where exactly a cart sticks
         by_terms, residual, _, _ = slopes.projected()
         jacobian = by_terms.reshape(-1, len(self._terms))
         free = max(1, place.residual.size - len(self._terms) - place.starts.size)
@@ -229,7 +229,7 @@ class Fit:
         return Fitted(
             model=place.model,
             estimates=tuple(estimates),
-            noise=(float(shooting.noise[0]), float(shooting.noise[1])),
+            noise=tuple((shooting.noise * np.sqrt(np.mean(place.residual**2, axis=0))).tolist()),
             starts=place.starts,
             simulations=self.simulations,
             correlation=single / np.outer(spread, spread),
@@ -260,11 +260,6 @@ class Fit:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _noise(residual: Floats) -> Floats:
-    """The root mean square of each signal."""
-    return np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
 
 
 class _Told:

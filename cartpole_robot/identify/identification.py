@@ -193,7 +193,10 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         part = part_of(series, first, end)
         if not series.is_coasting[first]:
             found.append(dataclasses.replace(part, is_coasting=None))
-        elif len(part) * part.period_s >= _LEAST_COASTING_S:
+            continue
+        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # one that leans may yet fall to either side
+        part = part_of(part, int(fallen[0]) if len(fallen) else len(part), len(part))
+        if len(part) * part.period_s >= _LEAST_COASTING_S:
             found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
     return found
 

@@ -22,10 +22,11 @@ from cartpole_robot.identify.windows import START_SIGNALS
 Floats = NDArray[np.float64]
 
 _TERM_STEP = 2e-3  # of a term's size: what a derivative is taken over
-_WIDE_STEP = 3e-2  # of it: over as much, that it does not matter where exactly a cart sticks
+WIDE_STEP = 3e-2  # of it: over as much, that it does not matter where exactly a cart sticks
 _WIDEST = 0.1  # of a term's size: how far to look for other valleys, where nothing else says
 _BESIDE = tuple(np.linspace(-2.1, 2.1, 7).tolist())  # standard errors
 _FARTHEST = 0.3  # of a term's size: how far one step goes
+_ASTRAY = 4.0  # times its noise, squared: where a window begins to count less
 _DAMPING = 1e-2  # Marquardt's, at the beginning
 _DAMPINGS = (0.03, 1.0, 30.0)  # times the newest: what is tried
 _WAYS = 3  # that a search goes on at once, the best of those looked at
@@ -37,18 +38,17 @@ _STALLS = 2  # such steps in a row end a search
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a search is: terms, start states (windows, 4), what they miss (entries, 2) in noises."""
+    """Where a search is: terms, start states (windows, 4), what they miss (entries, 2) in noises.
+
+    `cost` is the sum of squares, of a window that goes far astray less: see `Search.costs`.
+    """
 
     model: Model
     starts: Floats
     residual: Floats
+    cost: float
     damping: float = _DAMPING
     stalls: int = 0
-
-    @property
-    def cost(self) -> float:
-        """The sum of squares."""
-        return float(np.sum(self.residual**2))
 
     @property
     def is_at_rest(self) -> bool:
@@ -70,8 +70,8 @@ class Slopes:
         (windows, rows); and those changes, (windows, 4, terms) and (windows, 4)."""
         turned = self.by_starts.transpose(0, 2, 1)
         square = turned @ self.by_starts + np.eye(START_SIGNALS)
-        for_terms = np.linalg.solve(square, turned @ self.by_terms)
-        for_residual = np.linalg.solve(square, turned @ self.residual[..., None])[..., 0]
+        for_terms: Floats = np.linalg.solve(square, turned @ self.by_terms)
+        for_residual: Floats = np.linalg.solve(square, turned @ self.residual[..., None])[..., 0]
         by_terms = self.by_terms - self.by_starts @ for_terms
         residual = self.residual - (self.by_starts @ for_residual[..., None])[..., 0]
         return by_terms, residual, for_terms, for_residual
@@ -94,7 +94,8 @@ class Search:
         self._high = np.array([term.high for term in terms]) / self.sizes
         rows = max(part.stop - part.start for part in shooting.parts)
         self._rows = 2 * rows
-        self._lengths = [part.stop - part.start for part in shooting.parts]
+        self._lengths = np.array([part.stop - part.start for part in shooting.parts])
+        self._most = _ASTRAY * 2.0 * self._lengths
         self._fill = np.full((len(shooting.parts), rows), -1)
         for row, part in zip(self._fill, shooting.parts, strict=True):
             row[: part.stop - part.start] = np.arange(part.start, part.stop)
@@ -111,7 +112,12 @@ class Search:
 
     def place(self, model: Model, starts: Floats) -> Place:
         """There."""
-        return Place(model=model, starts=starts, residual=self._shooting.residual(model, starts))
+        residual = self._shooting.residual(model, starts)
+        return Place(model=model, starts=starts, residual=residual, cost=self.cost(residual))
+
+    def place_with(self, at: Place, residual: Floats) -> Place:
+        """The same place, with what somebody else found that it misses."""
+        return dataclasses.replace(at, residual=residual, cost=self.cost(residual))
 
     def slopes(self, places: Sequence[Place], term_step: float = _TERM_STEP) -> list[Slopes]:
         """At each of `places`; by the terms over `term_step` of their sizes."""
@@ -160,14 +166,28 @@ class Search:
         costs: Floats = np.sum(self._windows(residual) ** 2, axis=1)
         return costs
 
+    def cost(self, residual: Floats) -> float:
+        """Huber's: the sum of squares, of a window far beyond its noise only in proportion to its root.
+
+        A pole that falls to the other side than it did would else outweigh everything.
+        """
+        costs, most = self.window_costs(residual), self._most
+        return float(np.sum(np.where(costs <= most, costs, 2.0 * np.sqrt(most * costs) - most)))
+
+    def _weighed(self, by_terms: Floats, residual: Floats, of_windows: Floats) -> tuple[Floats, Floats]:
+        """The normal matrix and the gradient of `cost`."""
+        weights = np.minimum(1.0, np.sqrt(self._most / np.maximum(of_windows, 1e-12)))
+        columns = by_terms.reshape(-1, len(self._terms))
+        heavy = (by_terms * weights[:, None, None]).reshape(-1, len(self._terms))
+        return heavy.T @ columns, heavy.T @ residual.ravel()
+
     def step(self, places: Sequence[Place]) -> list[Place]:
         """Each of `places` one step on, or where it was."""
         tries: list[Place] = []
         ways = []
         for at, slopes in zip(places, self.slopes(places), strict=True):
             by_terms, residual, for_terms, for_residual = slopes.projected()
-            columns = by_terms.reshape(-1, len(self._terms))
-            normal, gradient = columns.T @ columns, columns.T @ residual.ravel()
+            normal, gradient = self._weighed(by_terms, residual, self.window_costs(at.residual))
             values = self.values(at.model)
             back = slopes.way_back()
             for factor in _DAMPINGS:
@@ -176,7 +196,7 @@ class Search:
                 model = self.model_at(at.model, values + change)
                 starts = at.starts - START_REACH * np.clip(for_residual + for_terms @ change, -1.0, 1.0)
                 for begin in (starts, at.starts):
-                    tries.append(Place(model=model, starts=begin, residual=at.residual, damping=damping))
+                    tries.append(dataclasses.replace(at, model=model, starts=begin, damping=damping))
                 ways.append(back)
         best = self._mended(tries, ways)
         size = len(_DAMPINGS)
@@ -186,7 +206,8 @@ class Search:
         """Of each two of `tries`, which differ in their start states, one, with these mended by its way back."""
         found = self._shooting.residuals([(t.model, t.starts) for t in tries])
         best = [
-            self._better(t, u, f, g) for t, u, f, g in zip(tries[::2], tries[1::2], found[::2], found[1::2], strict=True)
+            self._better(t, u, f, g)
+            for t, u, f, g in zip(tries[::2], tries[1::2], found[::2], found[1::2], strict=True)
         ]
         for pace in _MENDINGS:
             mended = [
@@ -202,10 +223,9 @@ class Search:
 
     def beside(self, at: Place) -> list[Place]:
         """Places along the way on which the residual, seen from afar, changes least; `at` is one of them."""
-        (slopes,) = self.slopes([at], _WIDE_STEP)
+        (slopes,) = self.slopes([at], WIDE_STEP)
         by_terms, residual, for_terms, for_residual = slopes.projected()
-        columns = by_terms.reshape(-1, len(self._terms))
-        normal, gradient = columns.T @ columns, columns.T @ residual.ravel()
+        normal, gradient = self._weighed(by_terms, residual, self.window_costs(at.residual))
         normal += np.diag(np.full(len(normal), _WIDEST**-2))
         widths, ways = np.linalg.eigh(np.linalg.inv(normal))
         least = ways[:, -1] * widths[-1] ** 0.5
@@ -218,19 +238,19 @@ class Search:
                 model = self.model_at(at.model, values + change)
                 starts = at.starts - START_REACH * np.clip(for_residual + for_terms @ change, -1.0, 1.0)
                 for begin in (starts, at.starts):
-                    tries.append(Place(model=model, starts=begin, residual=at.residual))
+                    tries.append(dataclasses.replace(at, model=model, starts=begin, damping=_DAMPING))
         mended = self._mended(tries, [slopes.way_back()] * (len(tries) // 2))
-        return [dataclasses.replace(at, stalls=0), *mended]
+        return [dataclasses.replace(place, stalls=0) for place in (at, *mended)]
 
     def _better(self, one: Place, other: Place, one_residual: Floats, other_residual: Floats) -> Place:
         """Each window's start state of both that suits it better."""
         is_better = self.window_costs(one_residual) < self.window_costs(other_residual)
         residual = np.where(self._spread(is_better)[:, None], one_residual, other_residual)
-        return dataclasses.replace(
-            one, starts=np.where(is_better[:, None], one.starts, other.starts), residual=residual
-        )
+        starts = np.where(is_better[:, None], one.starts, other.starts)
+        return dataclasses.replace(one, starts=starts, residual=residual, cost=self.cost(residual))
 
-    def _spread(self, of_windows):
+    def _spread(self, of_windows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """To the windows' entries."""
         return np.repeat(of_windows, self._lengths)
 
     def _change(self, normal: Floats, gradient: Floats, values: Floats, damping: float) -> Floats:
@@ -267,6 +287,11 @@ class Search:
         places = self.step(self.beside(at))
         best = sorted(places, key=lambda place: place.cost)[:_WAYS]
         return min([at, *self.to_rest(best, most_steps, on_step)], key=lambda place: place.cost)
+
+    def noise(self, residual: Floats) -> Floats:
+        """The root mean square of each signal, of the window in the middle: none that goes astray matters."""
+        sums = np.add.reduceat(residual**2, np.concatenate([[0], np.cumsum(self._lengths)[:-1]]), axis=0)
+        return np.maximum(np.sqrt(np.median(sums / self._lengths[:, None], axis=0)), 1e-9)
 
     def to_rest(self, places: Sequence[Place], most_steps: int, on_step: Callable[[], object]) -> list[Place]:
         """Each of `places` after at most so many steps."""

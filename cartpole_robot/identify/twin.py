@@ -38,7 +38,9 @@ class Twin:
         self._steps = int(steps.max(initial=0))
         self._order = np.argsort(-steps, kind="stable")  # the longest first: those still running are the first ones
         self._running = np.searchsorted(-steps[self._order], -np.arange(self._steps), side="left")
-        self._before = np.concatenate([np.minimum(at.astype(int), last - 1) for at, last in zip(places, steps)])
+        self._before = np.concatenate(
+            [np.minimum(at.astype(int), last - 1) for at, last in zip(places, steps, strict=True)]
+        )
         self._share = np.concatenate(places) - self._before
         self._window = np.repeat(np.argsort(self._order), [len(at) for at in places])
         self._duties: dict[float, Floats] = {}
@@ -57,7 +59,7 @@ class Twin:
         return list(np.moveaxis(read, 2, 0))
 
     def _duties_of(self, delay_s: float) -> Floats:
-        """Shape (steps, windows), the longest window first: the mean duty of each step, as `open_loop.step_duties` has it."""
+        """The mean duty of each step, as `open_loop.step_duties` has it, (steps, windows), the longest window first."""
         known = self._duties.get(delay_s)
         if known is not None:
             return known
@@ -68,7 +70,8 @@ class Twin:
             sums[:, mine] = asked.until(edges_s[:, mine] - delay_s)
         means: Floats = (np.diff(sums, axis=0) / self._step_s).round(10)
         means[:, self._is_coasting] = np.nan
-        return means[:, self._order]
+        ordered: Floats = means[:, self._order]
+        return ordered
 
 
 def _coasts(series: Series, window: Window) -> bool:
@@ -85,7 +88,8 @@ class _Asked:
 
     def until(self, times_s: Floats) -> Floats:
         """The sum up to each moment."""
-        return np.interp(times_s, self._times_s, self._sums)
+        sums: Floats = np.interp(times_s, self._times_s, self._sums)
+        return sums
 
 
 def _run(carts: Sequence[CartParams], starts: Floats, duties: Floats, running: NDArray[np.int_]) -> Floats:

@@ -49,7 +49,7 @@ def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float
 def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
     """Each window cut into pieces as long as each other, none of more than `longest` periods: where one ends the next
     begins."""
-    found = []
+    found: list[Window] = []
     for window in windows:
         size = window.end - 1 - window.first
         count = math.ceil(size / longest)
@@ -114,7 +114,8 @@ def duties_in(series: Series, window: Window, places: Floats, delay_s: float, st
 
 def placed(places: Floats, ran: Floats) -> Floats:
     """A signal that was computed after each step, at `places`."""
-    return np.interp(places, np.arange(len(ran)), ran)
+    found: Floats = np.interp(places, np.arange(len(ran)), ran)
+    return found
 
 
 def _at(ran: Floats, place: float) -> Floats:

@@ -58,7 +58,8 @@ class OpenLoop:
         """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (it does not wrap), angular speed rad/s.
 
         The first row is `start`; each further one a physics step later, under the duty of that step, NaN for an open
-        bridge. `held_n` is what a motor with a lag still pushes with at the start. Values that grow beyond any cart's are left as they come.
+        bridge. `held_n` is what a motor with a lag still pushes with at the start. Values that grow beyond any cart's
+        are left as they come.
         """
         plant = self._plant
         plant.place(start)
