@@ -153,9 +153,9 @@ def main() -> None:
         print(f"  {name:<14} {np.median(off):>10.2f} {unit:<2} {max(off):>7.2f} {unit:<2}   {held} of {len(rows)}")
     took = [result["took_s"] for result in results]
     loads = [result["load"] for result in results]
-    print(
-        f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most; load {min(loads):.1f} to {max(loads):.1f}"
-    )
+    print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most")
+    print(f"  load {min(loads):.1f} to {max(loads):.1f}")
+
     print(f"  {platform.machine()}, {os.cpu_count()} cores")
 
 

@@ -8,7 +8,6 @@ does the searching; the plant itself, run through all windows, has the last word
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -93,7 +92,7 @@ class Fit:
         terms: Sequence[Term],
         workers: int = 2,
     ) -> None:
-        """`begin` is where the search begins. `workers` run the plant where it has no twin; with none it is run here."""
+        """`begin` is where the search begins. `workers` run a plant that has no twin; with none it is run here."""
         self._series, self._windows = list(all_series), list(windows)
         self._terms = list(terms)
         self._begin = freed(begin)
@@ -108,17 +107,16 @@ class Fit:
         """Whether the twin knows everything of this cart, and of each of the terms."""
         few = [self._windows[k] for k in np.unique(np.linspace(0, len(self._windows) - 1, _COMPARED).astype(int))]
         starts = guessed_starts(self._series, few, self._begin)
-        models = [self._begin]
-        for term in self._terms:
-            models.append(term.write(self._begin, min(term.high, term.read(self._begin) + _TRIED * self._size(term))))
+        begin = self._begin
+        moved = (
+            term.write(begin, min(term.high, term.read(begin) + _TRIED * term.size(begin))) for term in self._terms
+        )
+        models = [begin, *moved]
         plant = Predictor(self._series, few, _shortest(self._begin))
         try:
             return agrees(plant, Twin(self._series, few, self._step_s), [(model, starts) for model in models])
         finally:
             plant.close()
-
-    def _size(self, term: Term) -> float:
-        return term.size(self._begin)
 
     @property
     def _step_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -189,7 +190,7 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         return [series]
     edges = [0, *(np.flatnonzero(np.diff(series.is_coasting)) + 1).tolist(), len(series)]
     found = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in itertools.pairwise(edges):
         part = part_of(series, first, end)
         if not series.is_coasting[first]:
             found.append(dataclasses.replace(part, is_coasting=None))

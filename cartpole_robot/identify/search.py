@@ -70,8 +70,8 @@ class Slopes:
         (windows, rows); and those changes, (windows, 4, terms) and (windows, 4)."""
         turned = self.by_starts.transpose(0, 2, 1)
         square = turned @ self.by_starts + np.eye(START_SIGNALS)
-        for_terms: Floats = np.linalg.solve(square, turned @ self.by_terms)
-        for_residual: Floats = np.linalg.solve(square, turned @ self.residual[..., None])[..., 0]
+        for_terms = _solved(square, turned @ self.by_terms)
+        for_residual = _solved(square, turned @ self.residual[..., None])[..., 0]
         by_terms = self.by_terms - self.by_starts @ for_terms
         residual = self.residual - (self.by_starts @ for_residual[..., None])[..., 0]
         return by_terms, residual, for_terms, for_residual
@@ -79,8 +79,12 @@ class Slopes:
     def way_back(self) -> Floats:
         """Shape (windows, 4, rows): from a residual to the change of start states that would have made it."""
         turned = self.by_starts.transpose(0, 2, 1)
-        found: Floats = np.linalg.solve(turned @ self.by_starts + np.eye(START_SIGNALS), turned)
-        return found
+        return _solved(turned @ self.by_starts + np.eye(START_SIGNALS), turned)
+
+
+def _solved(square: Floats, right: Floats) -> Floats:
+    found: Floats = np.linalg.solve(square, right).astype(float)
+    return found
 
 
 class Search:
@@ -102,7 +106,8 @@ class Search:
 
     def values(self, model: Model) -> Floats:
         """Its terms, in their sizes."""
-        return np.array([term.read(model) for term in self._terms]) / self.sizes
+        values: Floats = np.array([term.read(model) for term in self._terms]) / self.sizes
+        return values
 
     def model_at(self, model: Model, values: Floats) -> Model:
         """`model` with those terms. Raises ValueError where it is none."""
@@ -195,8 +200,8 @@ class Search:
                 change = self._change(normal, gradient, values, damping)
                 model = self.model_at(at.model, values + change)
                 starts = at.starts - START_REACH * np.clip(for_residual + for_terms @ change, -1.0, 1.0)
-                for begin in (starts, at.starts):
-                    tries.append(dataclasses.replace(at, model=model, starts=begin, damping=damping))
+                mine = dataclasses.replace(at, model=model, damping=damping)
+                tries += [dataclasses.replace(mine, starts=starts), mine]
                 ways.append(back)
         best = self._mended(tries, ways)
         size = len(_DAMPINGS)
@@ -231,14 +236,14 @@ class Search:
         least = ways[:, -1] * widths[-1] ** 0.5
         values = self.values(at.model)
         ahead = np.linalg.solve(normal, -gradient)
-        tries = []
+        tries: list[Place] = []
         for middle in (np.zeros(len(values)), ahead):
             for share in _BESIDE:
                 change = np.clip(middle + share * least, -_FARTHEST, _FARTHEST)
                 model = self.model_at(at.model, values + change)
                 starts = at.starts - START_REACH * np.clip(for_residual + for_terms @ change, -1.0, 1.0)
-                for begin in (starts, at.starts):
-                    tries.append(dataclasses.replace(at, model=model, starts=begin, damping=_DAMPING))
+                mine = dataclasses.replace(at, model=model, damping=_DAMPING)
+                tries += [dataclasses.replace(mine, starts=starts), mine]
         mended = self._mended(tries, [slopes.way_back()] * (len(tries) // 2))
         return [dataclasses.replace(place, stalls=0) for place in (at, *mended)]
 
@@ -291,7 +296,8 @@ class Search:
     def noise(self, residual: Floats) -> Floats:
         """The root mean square of each signal, of the window in the middle: none that goes astray matters."""
         sums = np.add.reduceat(residual**2, np.concatenate([[0], np.cumsum(self._lengths)[:-1]]), axis=0)
-        return np.maximum(np.sqrt(np.median(sums / self._lengths[:, None], axis=0)), 1e-9)
+        noise: Floats = np.maximum(np.sqrt(np.median(sums / self._lengths[:, None], axis=0)), 1e-9)
+        return noise
 
     def to_rest(self, places: Sequence[Place], most_steps: int, on_step: Callable[[], object]) -> list[Place]:
         """Each of `places` after at most so many steps."""

@@ -100,11 +100,11 @@ def series_of(recording: Recording) -> Series:
 
 def _at_bridge(recording: Recording) -> Floats:
     """The requested duties; where a firmware drove, with what it adds for the dead zone, and rounded as it rounds."""
-    duty = recording.column("requested_duty").astype(float)
+    duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
     if cart.firmware is None or recording.metadata.get("rig", _SIMULATED) == _SIMULATED:
         return duty
-    duty = np.clip(duty, -1.0, 1.0)
+    duty = duty.clip(-1.0, 1.0)
     if cart.firmware.compensates_dead_zone:
         dead_zone = cart.motor.dead_zone_duty
         duty = np.sign(duty) * (dead_zone + (1.0 - dead_zone) * np.abs(duty))

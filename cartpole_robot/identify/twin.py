@@ -36,7 +36,8 @@ class Twin:
         places = [window_places(all_series, window, step_s) for window in windows]
         steps = np.array([math.ceil(at[-1] - 1e-6) for at in places])
         self._steps = int(steps.max(initial=0))
-        self._order = np.argsort(-steps, kind="stable")  # the longest first: those still running are the first ones
+        # The longest first: those still running are the first ones.
+        self._order = np.argsort(-steps, kind="stable")
         self._running = np.searchsorted(-steps[self._order], -np.arange(self._steps), side="left")
         self._before = np.concatenate(
             [np.minimum(at.astype(int), last - 1) for at, last in zip(places, steps, strict=True)]
