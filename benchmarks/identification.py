@@ -136,12 +136,20 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results: list[dict[str, Any]] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder, progress_bar(arguments.carts, "carts", " carts") as bar:
         for number in range(arguments.first, arguments.first + arguments.carts):
-            results.append(one(number, arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder)))
+            try:
+                results.append(one(number, arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder)))
+            except RuntimeError as error:
+                failed.append(f"cart {number}: {error}")
             bar.update()
     if arguments.json:
-        print(json.dumps(results, indent=2))
+        print(json.dumps({"results": results, "failed": failed}, indent=2))
+        return
+    if failed:
+        print("  not among them:", *failed, sep="\n    ")
+    if not results:
         return
     print(f"  {'':<14} {'median error':>13} {'worst':>10}   intervals that hold the truth")
     for name in TOLD:
@@ -155,7 +163,6 @@ def main() -> None:
     loads = [result["load"] for result in results]
     print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most")
     print(f"  load {min(loads):.1f} to {max(loads):.1f}")
-
     print(f"  {platform.machine()}, {os.cpu_count()} cores")
 
 
