@@ -1,11 +1,14 @@
 """Carts with hidden parameters, recorded by `excite`: what `identify` finds of them, and how often it is right.
 
-python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--json]
+python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--json]
 
-Each cart is `diy_arduino` with motor gain, damping, Coulomb friction and pole length drawn anew (each by up to 30 %
-either way), a dead zone of 0.01 to 0.06 and commands that work 5 to 30 ms after their measurement. `excite` records it
-on the virtual rig with its own regulator; `identify` gets the recording, in whole counts, and the file of the cart as
-it was. Told are, for each term, the errors of all carts and how many of the 95 % intervals hold the truth.
+Each cart is `diy_arduino` with motor gain, damping, Coulomb friction, pole length and the pole's viscous friction drawn
+anew (each by up to 30 % either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
+measurement. `excite` records it on the virtual rig with its own regulator, and the free swing after it; `identify` gets
+the recording and the file of the cart as it was. Noise: whole counts of both encoders, and of each reading one in ten
+is another count off, up or down; `--jitter-ms` draws each command's latency from so much more. Told are, for each term,
+the errors of all carts and how many of the 95 % intervals hold the truth. The delay is when a command works: a firmware
+looks once a millisecond, so it is the latency up to the next one. The latency is what the new cart file has.
 """
 
 from __future__ import annotations
@@ -18,17 +21,24 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.command_line import command
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_parts import Apply
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
 from cartpole_robot.progress import progress_bar
+from cartpole_robot.recorder import Recorder
+from cartpole_robot.recording import read_recording
+from cartpole_robot.signals import Measurement
 
-DRAWN = ("motor_gain", "damping", "coulomb", "pole_length")
-TOLD = ("delay", *DRAWN, "dead_zone")
+DRAWN = ("motor_gain", "damping", "coulomb", "pole_length", "pole_viscous")
+TOLD = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")
+TICK_S = 1e-3
+SHARE_OFF = 0.1  # of the readings: one count off
 
 
 def hidden_model(number: int) -> Model:
@@ -41,29 +51,78 @@ def hidden_model(number: int) -> Model:
     return dataclasses.replace(model, delay_s=rng.uniform(0.005, 0.03))
 
 
-def one(number: int, duration_s: float, folder: Path) -> dict[str, object]:
+def works_s(latency_s: float, jitter_s: float) -> float:
+    """How long after its measurement a command of that latency works, in the mean."""
+    draws = latency_s + jitter_s * (np.arange(1000) + 0.5) / 1000.0
+    return float(np.mean(np.ceil(draws / TICK_S - 1e-9)) * TICK_S)
+
+
+def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
+    """Copy a recording, some of its readings one count off."""
+    read = read_recording(recording)
+    encoders = read.cart.encoders
+    assert encoders is not None
+    rng = np.random.default_rng(seed)
+    with Recorder(noisy, {k: v for k, v in read.metadata.items() if k != "format"}) as recorder:
+        for row in read.rows:
+            cart, pole = rng.choice((-1, 0, 1), 2, p=(SHARE_OFF / 2, 1 - SHARE_OFF, SHARE_OFF / 2))
+            measurement = Measurement(
+                tick=int(row["tick"]),
+                mcu_time_us=int(row["mcu_time_us"]),
+                cart_counts=int(row["cart_counts"] + cart),
+                pole_counts=int(row["pole_counts"] + pole),
+                cart_position_m=float(row["cart_position_m"]) + cart / encoders.cart_counts_per_m,
+                cart_speed_m_s=float(row["cart_speed_m_s"]),
+                pole_angle_rad=float(row["pole_angle_rad"]) + pole / encoders.pole_counts_per_rad,
+                pole_speed_rad_s=float(row["pole_speed_rad_s"]),
+                applied_duty=float(row["applied_duty"]),
+                command_age_s=float(row["command_age_s"]),
+            )
+            recorder.append(
+                measurement,
+                *(float(row[name]) for name in ("host_time_s", "requested_duty", "reward")),
+                int(row["flags"]),
+            )
+
+
+def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[str, Any]:
     """What came of it for one cart."""
     model, nominal = hidden_model(number), load_cart("diy_arduino")
-    cart = dataclasses.replace(
-        model.cart, limits=nominal.limits, action_duties=(-0.35, 0.35), delay=identified_delay(model)
+    delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
+    cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=(-0.35, 0.35), delay=delay)
+    hidden, recording, noisy = (
+        folder / f"hidden{number}.toml",
+        folder / f"{number}.parquet",
+        folder / f"n{number}.parquet",
     )
-    hidden, recording = folder / f"hidden{number}.toml", folder / f"{number}.parquet"
     write_cart(hidden, cart)
-    told = command(
+    told = command(  # raises where a fault ended it
         *("excite", "--cart", hidden, "--rig", "virtual", "--seed", number),
         *("--duration-s", duration_s, "--out", recording),
     )
-    began_s = time.monotonic()
-    found = command("identify", recording, "--cart", "diy_arduino", "--out", folder / f"found{number}.toml")
-    estimates = {e["term"]: e for e in found["estimates"]}
+    made_noisy(recording, noisy, number)
+    began_s, load = time.monotonic(), os.getloadavg()[0]
+    file = folder / f"found{number}.toml"
+    found = command("identify", noisy, "--cart", "diy_arduino", "--out", file)
+    took_s = time.monotonic() - began_s
+    terms = {
+        e["term"]: {"value": e["value"], "low_95": e["low_95"], "high_95": e["high_95"]} for e in found["estimates"]
+    }
+    new = load_cart(str(file)).delay
+    terms["latency"] = {  # of a cart whose commands wait for the next tick nobody knows it better
+        "value": new.latency_s if new.apply is Apply.ON_ARRIVAL else terms["delay"]["value"] - 0.5 * TICK_S,
+        "low_95": terms["delay"]["low_95"] - TICK_S - jitter_s,
+        "high_95": terms["delay"]["high_95"],
+    }
+    truths = {name: TERMS[name].read(model) for name in TOLD if name not in ("latency", "delay")}
+    truths["latency"] = model.delay_s + 0.5 * jitter_s
+    truths["delay"] = works_s(model.delay_s, jitter_s)
     return {
         "cart": number,
         "turns": told.get("turns"),
-        "took_s": time.monotonic() - began_s,
-        "terms": {
-            name: {"true": TERMS[name].read(model), **{k: estimates[name][k] for k in ("value", "low_95", "high_95")}}
-            for name in TOLD
-        },
+        "took_s": took_s,
+        "load": load,
+        "terms": {name: {"true": truths[name], **terms[name]} for name in TOLD},
     }
 
 
@@ -73,25 +132,37 @@ def main() -> None:
     parser.add_argument("--carts", type=int, default=20)
     parser.add_argument("--duration-s", type=float, default=30.0)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jitter-ms", type=float, default=0.0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    results: list[dict[str, object]] = []
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder, progress_bar(arguments.carts, "carts", " carts") as bar:
         for number in range(arguments.first, arguments.first + arguments.carts):
-            results.append(one(number, arguments.duration_s, Path(folder)))
+            try:
+                results.append(one(number, arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder)))
+            except RuntimeError as error:
+                failed.append(f"cart {number}: {error}")
             bar.update()
     if arguments.json:
-        print(json.dumps(results, indent=2))
+        print(json.dumps({"results": results, "failed": failed}, indent=2))
+        return
+    if failed:
+        print("  not among them:", *failed, sep="\n    ")
+    if not results:
         return
     print(f"  {'':<14} {'median error':>13} {'worst':>10}   intervals that hold the truth")
     for name in TOLD:
-        rows = [result["terms"][name] for result in results]  # type: ignore[index]
-        off = [abs(row["value"] - row["true"]) / (0.001 if name == "delay" else 0.01 * row["true"]) for row in rows]
-        unit = "ms" if name == "delay" else "%"
+        rows = [result["terms"][name] for result in results]
+        is_time = name in ("delay", "latency")
+        off = [abs(row["value"] - row["true"]) / (0.001 if is_time else 0.01 * row["true"]) for row in rows]
+        unit = "ms" if is_time else "%"
         held = sum(row["low_95"] <= row["true"] <= row["high_95"] for row in rows)
         print(f"  {name:<14} {np.median(off):>10.2f} {unit:<2} {max(off):>7.2f} {unit:<2}   {held} of {len(rows)}")
-    took = [float(str(result["took_s"])) for result in results]
-    print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most; load {os.getloadavg()[0]:.1f}")
+    took = [result["took_s"] for result in results]
+    loads = [result["load"] for result in results]
+    print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most")
+    print(f"  load {min(loads):.1f} to {max(loads):.1f}")
     print(f"  {platform.machine()}, {os.cpu_count()} cores")
 
 

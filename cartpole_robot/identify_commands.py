@@ -30,6 +30,13 @@ def add_identify_verbs(verbs: Verbs) -> None:
     )
     excite.add_argument("--duration-s", type=positive, default=30.0, metavar="S", help="how long (default: 30)")
     excite.add_argument(
+        "--swing-s",
+        type=_not_negative,
+        default=14.0,
+        metavar="S",
+        help="of it, its end: the motor is off, the pole falls and swings: so its friction shows (default: 14)",
+    )
+    excite.add_argument(
         "--seed", type=count_from_zero, default=0, metavar="N", help="another motion for another seed (default: 0)"
     )
     excite.add_argument("--arm", action="store_true", help="allow it to move a real cart")
@@ -85,11 +92,16 @@ def _excite(arguments: argparse.Namespace) -> int:
             duration_s=arguments.duration_s,
             out=arguments.out,
             excites=True,
+            swing_s=min(arguments.swing_s, 0.5 * arguments.duration_s),
         )
     )
     summary = recording_summary(recording)
     print(json.dumps(summary, indent=2) if arguments.json else recording_text(summary))
     return 0
+
+
+def _not_negative(text: str) -> float:
+    return 0.0 if text.strip() == "0" else positive(text)
 
 
 def _share(text: str) -> float:

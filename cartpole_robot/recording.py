@@ -78,6 +78,7 @@ class Flag(enum.IntFlag):
     TRUNCATED = 2  # the rollout was as long as it was to be
     FALLBACK = 4  # the regulator drove, having caught the cart from the policy
     ON_BOARD = 8  # the policy in the firmware drove
+    MOTOR_OFF = 16  # nobody drove: after the end, with the bridge open
 
 
 @dataclass(frozen=True, kw_only=True)

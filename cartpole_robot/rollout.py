@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RunError, UsageError
@@ -13,12 +17,16 @@ from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder, check_is_free
-from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.recording import Flag, Recording, read_recording
+from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.runtime import RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
+from cartpole_robot.runtime import Rollout, RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
+from cartpole_robot.signals import Measurement
 
 if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
+
+_TIP_S = 1.0  # at most, of the swing: until the tipped pole is past its limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,7 @@ class RolloutRequest:
     out: Path
     randomization: Path | None = None
     excites: bool = False  # the regulator is sent about and shaken
+    swing_s: float = 0.0  # of the duration, its end: the motor is off, the pole falls and swings
 
 
 def record_rollout(request: RolloutRequest) -> Recording:
@@ -48,11 +57,16 @@ def record_rollout(request: RolloutRequest) -> Recording:
     if request.excites:
         if not isinstance(controller, LqrController):
             raise UsageError("only the regulator (lqr) can be excited: a policy goes to no place it is asked to")
-        controller = Excitation(controller, chosen.cart, request.seed)
-    max_turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
+        tip_s = request.duration_s - request.swing_s if request.swing_s > 0.0 else math.inf
+        controller = Excitation(controller, chosen.cart, request.seed, tip_s)
+    turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
-    bar = progress_bar(max_turns, "recording", " turns", quiet=True)
+    swinging = rig if isinstance(rig, WatchedRig) else None
+    max_turns = turns
+    if swinging is not None and request.swing_s > 0.0:
+        max_turns = max(1, turns - round((request.swing_s - _TIP_S) / chosen.cart.timing.control_period_s))
+    bar = progress_bar(turns, "recording", " turns", quiet=True)
     try:
         # Before it is armed: asking git takes longer than an armed cart waits.
         known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
@@ -64,6 +78,8 @@ def record_rollout(request: RolloutRequest) -> Recording:
                 rollout = run_rollout(
                     rig, controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
                 )
+                if swinging is not None and request.swing_s > 0.0:
+                    _record_swing(swinging, recorder, rollout, turns - rollout.turns, bar.update)
             rig.close()
             file = recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
     finally:
@@ -77,6 +93,32 @@ def record_rollout(request: RolloutRequest) -> Recording:
     if recorder.rows_lost:
         raise RunError(f"{file}: the disk was too slow, {recorder.rows_lost} rows of {rollout.turns} are missing")
     return recording
+
+
+@runtime_checkable
+class WatchedRig(Protocol):
+    """A rig that goes on measuring when its motor is off."""
+
+    def disarm(self) -> None:
+        """Motor off. Raises `RigError`."""
+
+    def watch(self) -> Measurement:
+        """The next measurement. Raises `RigError`."""
+
+
+def _record_swing(
+    rig: WatchedRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]
+) -> None:
+    """So many rows of a pole that is let fall, however the driving ended; nothing where a person stopped it."""
+    if driven.end in (RolloutEnd.STOPPED, RolloutEnd.DISK):
+        return
+    with contextlib.suppress(RigError, KeyboardInterrupt):
+        rig.disarm()
+        for _ in range(rows):
+            recorder.append(rig.watch(), time.monotonic(), math.nan, 0.0, Flag.MOTOR_OFF)
+            if recorder.failure is not None:
+                return
+            on_row()
 
 
 def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | None:

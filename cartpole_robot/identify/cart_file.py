@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart_files import CART_FILE_FORMAT
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart_parts import Apply, Delay
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
@@ -32,6 +32,7 @@ _FIELDS = {
     "motor_lag": ("motor.lag_s",),
 }
 _SAME_DELAY_S = 1e-3
+_TICK_S = 1e-3  # a firmware looks for what has arrived once in so long
 _IDENTIFIED = "identified"
 _AS = ", as identified"
 
@@ -55,7 +56,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     if any(e.term.name == "delay" for e in found.estimates):
         is_as_before = abs(found.model.delay_s - delay_of(nominal)) < _SAME_DELAY_S
         if not (is_as_before and delay.apply is Apply.NEXT_TICK):
-            delay = identified_delay(found.model)
+            delay = _latency(found.model, nominal)
             sources["delay.apply"] = sources["delay.latency_s"]
         else:
             sources["delay.latency_s"] = nominal.sources.get("delay.latency_s", "not given in the file: the default")
@@ -73,10 +74,19 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
         raise RunError(f"the identified cart is none that can be driven as the nominal one: {error}") from None
 
 
+def _latency(model: Model, nominal: CartParams) -> Delay:
+    """The delay of the file: a firmware's command works at the next whole millisecond after its arrival."""
+    before_tick_s = 0.0 if nominal.firmware is None else 0.5 * _TICK_S
+    return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
+
+
 def _source(estimate: Estimate, found: Identification) -> str:
     more = len(found.recordings) - 3
     of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
-    return f"{_IDENTIFIED} from {of}: 95 % within {estimate.low:.4g} to {estimate.high:.4g} {estimate.term.unit}"
+    low, high = estimate.low, estimate.high
+    if estimate.term.name == "delay" and found.nominal.cart.firmware is not None:
+        low = max(0.0, low - _TICK_S)
+    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}"
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:

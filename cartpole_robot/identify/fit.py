@@ -1,9 +1,9 @@
-"""Fitting a model to windows: SciPy's trust region over the terms, the windows' start states eliminated.
+"""Fitting a model to windows: the least squares over the terms, the windows' start states eliminated.
 
 The residual is what was read less what the plant gives over a whole window (output error), each signal in units of its
-own noise. The start states are no parameters of the cart: for each set of terms the best ones are found, and the
-derivatives are taken along with them (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973; without
-the second-derivative term, after Kaufman, BIT 15, 1975).
+own noise. Short windows come first: in them a wrong model goes less far astray, and where dry friction holds the cart
+a search gets caught less. What is found there is where the search in the whole windows begins. The plant's NumPy twin
+does the searching; the plant itself, run through all windows, has the last word.
 """
 
 from __future__ import annotations
@@ -15,21 +15,33 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from scipy.stats import t as student
 
 from cartpole_robot.identify.model import TERMS, Model, Term, freed
+from cartpole_robot.identify.search import WIDE_STEP, Place, Search
 from cartpole_robot.identify.series import Series
-from cartpole_robot.identify.shooting import Shooting, step_back
-from cartpole_robot.identify.windows import Predictor, Window, guessed_starts
+from cartpole_robot.identify.shooting import Predict, Shooting
+from cartpole_robot.identify.twin import Twin, agrees
+from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of
 from cartpole_robot.params import CartParams
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
-_STEP = 0.1  # of a term's size: what a derivative is taken over; over less, a cart that sticks or not makes noise of it
-_ROUNDS = 2  # of weighing the signals anew
-_INSIDE = 0.1  # of a term's size: the search begins no nearer to a bound, for there it could hardly move
+_LOOKS = 2  # at most, for a deeper valley
+_LOOK_AGAIN = 1e-3  # of the sum of squares: where one was found
+_STEPS_FROM_BESIDE = 5
+_PIECES = 3  # that the shortest window is cut into for the first search
+_ROUNDS = 2  # of weighing the signals anew, in the whole windows
+_ROUNDS_IN_PIECES = 2
+_PLANT_STEPS = 5  # at most, where plant and twin do not agree to the end
+_TRIED = 1e-2  # of a term's size: how far off plant and twin are compared
+_COMPARED = 3  # windows in which they are
+_BEFORE_THE_END = (
+    0.9  # of the track: where the cart came no farther, for at its ends the twin is not the plant to the last bit
+)
+_SAME_COST = 1e-3  # of the sum of squares
+_BLOCK_S = 0.5  # residuals further apart than this hardly hang together
 _SHORTEST = 0.6  # of the pole's length
 _STANDARD_95 = 0.975
 
@@ -73,7 +85,7 @@ def _predict(model: Model, starts: Floats) -> Floats:
 
 
 class Fit:
-    """One fit of `terms` to windows; a context manager, for it holds worker processes."""
+    """One fit of `terms` to windows; a context manager, for it may hold worker processes."""
 
     def __init__(
         self,
@@ -83,150 +95,173 @@ class Fit:
         terms: Sequence[Term],
         workers: int = 2,
     ) -> None:
-        """`begin` is where the search begins. With no worker everything is computed here."""
+        """`begin` is where the search begins. `workers` run a plant that has no twin; with none it is run here."""
+        self._series, self._windows = list(all_series), list(windows)
         self._terms = list(terms)
         self._begin = freed(begin)
-        self._shooting = Shooting(all_series, windows, self._predictions)
+        self._workers = workers
+        self._plant = Predictor(all_series, windows, _shortest(self._begin))
+        self._pool: ProcessPoolExecutor | None = None
         self._starts = guessed_starts(all_series, windows, begin)
         self.simulations = 0
-        shortest = _shortest(self._begin)
-        self._pool: ProcessPoolExecutor | None = None
-        if workers:
-            self._pool = ProcessPoolExecutor(
-                workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_begin_worker,
-                initargs=(list(all_series), list(windows), shortest),
-            )
-        else:
-            self._predictor = Predictor(all_series, windows, shortest)
+        self.has_twin = self._is_plant_like_twin()
 
-    def run(self, *, progress: Progress | None = None, most_iterations: int = 15, rounds: int = _ROUNDS) -> Fitted:
+    def _is_plant_like_twin(self) -> bool:
+        """Whether the twin knows everything of this cart, and of each of the terms."""
+        end_m = self._begin.cart.limits.end_stop_m
+        free = [w for w in self._windows if end_m is None or self._farthest_m(w) < _BEFORE_THE_END * end_m]
+        if not free:
+            return False
+        few = [free[k] for k in np.unique(np.linspace(0, len(free) - 1, _COMPARED).astype(int))]
+        starts = guessed_starts(self._series, few, self._begin)
+        begin = self._begin
+        moved = (
+            term.write(begin, min(term.high, term.read(begin) + _TRIED * term.size(begin))) for term in self._terms
+        )
+        models = [begin, *moved]
+        plant = Predictor(self._series, few, _shortest(self._begin))
+        try:
+            return agrees(plant, Twin(self._series, few, self._step_s), [(model, starts) for model in models])
+        finally:
+            plant.close()
+
+    def _farthest_m(self, window: Window) -> float:
+        return float(np.max(np.abs(self._series[window.series].position_m[window.first : window.end])))
+
+    @property
+    def _step_s(self) -> float:
+        return self._begin.cart.timing.physics_step_s
+
+    def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where no plant can be what the search came to."""
-        model = self._begin
-        for round_number in range(rounds):
-            self._on_iteration = _steps_of(progress, round_number, rounds, most_iterations)
-            model = self._search(model, most_iterations, tolerance=1e-2 if round_number < rounds - 1 else 1e-4)
-            residual = self._shooting.residual(model, self._starts) * self._shooting.noise
-            self._shooting.noise = np.maximum(np.sqrt(np.mean(residual**2, axis=0)), 1e-9)
-        told = self._told(model)
+        tell = _Told(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
+        shortest = min(window.end - 1 - window.first for window in self._windows)
+        model, noise = self._begin, None
+        known: dict[tuple[int, int], Floats] = {}
+        stages = [
+            pieces_of(self._windows, length) for length in (max(3, round(shortest / _PIECES)), shortest, 2 * shortest)
+        ]
+        for windows in (*(stage for stage in stages if len(stage) > len(self._windows)), self._windows):
+            starts = guessed_starts(self._series, windows, model)
+            for row, window in zip(starts, windows, strict=True):
+                row[:] = known.get((window.series, window.first), row)
+            shooting = Shooting(self._series, windows, self._predictions_of(windows))
+            if noise is not None:
+                shooting.noise = noise
+            search = Search(shooting, self._terms, self._begin)
+            place = search.place(model, starts)
+            for _ in range(rounds if windows is self._windows else _ROUNDS_IN_PIECES):
+                (place,) = search.to_rest([place], most_iterations, tell.step)
+                tell.round()
+                noise = shooting.noise = search.noise(place.residual * shooting.noise)
+                place = search.place(place.model, place.starts)
+            for _ in range(_LOOKS if windows is self._windows and self.has_twin else 0):
+                before, place = place, search.past_valleys(place, _STEPS_FROM_BESIDE, tell.step)
+                if before.cost - place.cost < _LOOK_AGAIN * before.cost:
+                    break
+            model = place.model
+            known = {(w.series, w.first): start for w, start in zip(windows, place.starts, strict=True)}
+        told = self._told(*self._of_plant(shooting, search, place))
         if progress is not None:
             progress(1.0)
         return told
 
-    def _search(self, model: Model, most_iterations: int, tolerance: float) -> Model:
-        terms = self._terms
-        sizes = np.array([term.size(model) for term in terms])
-        at = np.array([term.read(model) for term in terms]) / sizes
-        low = np.array([term.low for term in terms]) / sizes
-        high = np.array([term.high for term in terms]) / sizes
-        inside = np.minimum(_INSIDE, 0.25 * (high - low))
-        at = np.clip(at, low + inside, high - inside)
-        self._sizes = sizes
-        self._known: dict[bytes, tuple[Floats, Floats]] = {}
-        self._model = model
-        residual = self._shooting.residual(model, self._starts)
-        self._slopes = self._shooting.slopes_by_starts(model, residual, self._starts)
-        found = least_squares(
-            self._fun,
-            at,
-            jac=self._jac,
-            bounds=(low, high),
-            x_scale=1.0,
-            xtol=1e-6,
-            ftol=tolerance,
-            gtol=1e-10,
-            max_nfev=most_iterations,
-            method="trf",
+    def _of_plant(self, shooting: Shooting, search: Search, place: Place) -> tuple[Shooting, Search, Place]:
+        """Where the plant agrees that the search is at its end: by its own residual, if need be by its own search."""
+        if not self.has_twin:
+            return shooting, search, place
+        here = Shooting(self._series, self._windows, self._plant_predictions)
+        here.noise = shooting.noise
+        seen = search.place_with(place, here.residual(place.model, place.starts))
+        if abs(seen.cost - place.cost) < _SAME_COST * place.cost:
+            return shooting, search, seen
+        self.has_twin = False
+        shooting = Shooting(self._series, self._windows, self._predictions_of(self._windows))
+        shooting.noise = here.noise
+        search = Search(shooting, self._terms, self._begin)
+        (seen,) = search.to_rest([seen], _PLANT_STEPS, lambda: None)
+        return shooting, search, seen
+
+    def _predictions_of(self, windows: Sequence[Window]) -> Predict:
+        """The twin's, or without one the plant's by worker processes."""
+        if self.has_twin:
+            twin = Twin(self._series, windows, self._step_s)
+
+            def predict(tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+                self.simulations += len(tries)
+                return twin.predictions(tries)
+
+            return predict
+        self._end_pool()
+        if not self._workers:
+            self._plant.close()
+            self._plant = Predictor(self._series, windows, _shortest(self._begin))
+            return self._plant_predictions
+        self._pool = ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=(self._series, list(windows), _shortest(self._begin)),
         )
-        _, self._starts = self._known[found.x.tobytes()]
-        return self._model_at(found.x)
+        return self._pool_predictions
 
-    def _model_at(self, at: Floats) -> Model:
-        model = self._model
-        for term, value in zip(self._terms, at * self._sizes, strict=True):
-            model = term.write(model, float(value))
-        return model
-
-    def _fun(self, at: Floats) -> Floats:
-        """The residual at those terms, with the best start states: the ones of the newest derivatives, mended."""
-        residual, starts = self._shooting.mended(self._model_at(at), self._starts, self._slopes)
-        self._known[at.tobytes()] = (residual, starts)
-        return residual.ravel()
-
-    def _jac(self, at: Floats) -> Floats:
-        self._on_iteration()
-        residual, self._starts = self._known[at.tobytes()]
-        model = self._model_at(at)
-        self._slopes = self._shooting.slopes_by_starts(model, residual, self._starts)
-        return self._projected(self._columns(model, residual), self._slopes)
-
-    def _columns(self, model: Model, residual: Floats) -> Floats:
-        """The residual's derivatives by the terms, in their sizes, the start states held; shape (2 entries, terms)."""
-        tries, steps = [], []
-        for term, size in zip(self._terms, self._sizes, strict=True):
-            value = term.read(model)
-            step = _STEP * size if value + _STEP * size < term.high else -_STEP * size
-            tries.append((term.write(model, value + step), self._starts))
-            steps.append(step / size)
-        found = self._shooting.residuals(tries)
-        return np.column_stack([((f - residual) / step).ravel() for f, step in zip(found, steps, strict=True)])
-
-    def _projected(self, columns: Floats, slopes: list[Floats]) -> Floats:
-        """What of the columns no change of the start states could do as well."""
-        found = columns.copy()
-        for slope, part in zip(slopes, self._shooting.parts, strict=True):
-            rows = slice(2 * part.start, 2 * part.stop)
-            found[rows] -= slope @ step_back(slope, columns[rows])
-        return found
-
-    def _predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+    def _plant_predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
         self.simulations += len(tries)
-        if self._pool is None:
-            return [np.concatenate(self._predictor.predict(model, starts)) for model, starts in tries]
+        return [np.concatenate(self._plant.predict(model, starts)) for model, starts in tries]
+
+    def _pool_predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+        assert self._pool is not None
+        self.simulations += len(tries)
         return list(self._pool.map(_predict, [m for m, _ in tries], [s for _, s in tries]))
 
-    def _told(self, model: Model) -> Fitted:
-        """Intervals by the residuals of whole windows (they hang together), never narrower than by single ones."""
-        self._sizes = np.array([term.size(model) for term in self._terms])
-        shooting = self._shooting
-        slopes = shooting.slopes_by_starts(model, shooting.residual(model, self._starts), self._starts)
-        residual, self._starts = shooting.mended(model, self._starts, slopes)
-        jacobian = self._projected(self._columns(model, residual), slopes)
-        residual = residual.ravel()
-        count, size = jacobian.shape
-        free = max(1, count - size - self._starts.size)
+    def _told(self, shooting: Shooting, search: Search, place: Place) -> Fitted:
+        """Intervals by the residuals of whole blocks (they hang together), never narrower than by single ones."""
+        (slopes,) = search.slopes([place], WIDE_STEP)  # what a narrower one shows is where exactly a cart sticks
+        by_terms, residual, _, _ = slopes.projected()
+        jacobian = by_terms.reshape(-1, len(self._terms))
+        free = max(1, place.residual.size - len(self._terms) - place.starts.size)
         normal = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-14)
-        single = normal * float(residual @ residual) / free
-        sums = np.array(
-            [jacobian[2 * p.start : 2 * p.stop].T @ residual[2 * p.start : 2 * p.stop] for p in shooting.parts]
-        )
-        groups = len(shooting.parts)
-        grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - size))
+        single = normal * float(np.sum(residual**2)) / free
+        sums = self._block_sums(by_terms * residual[..., None])
+        groups = len(sums)
+        grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
-        reach = np.sqrt(variance) * self._sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
+        reach = np.sqrt(variance) * search.sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
-            value = term.read(model)
+            value = term.read(place.model)
             estimates.append(
                 Estimate(term=term, value=value, low=max(term.low, value - width), high=min(term.high, value + width))
             )
         spread = np.sqrt(np.maximum(np.diag(single), 1e-300))
         return Fitted(
-            model=model,
+            model=place.model,
             estimates=tuple(estimates),
-            noise=(float(shooting.noise[0]), float(shooting.noise[1])),
-            starts=self._starts,
+            noise=tuple((shooting.noise * np.sqrt(np.mean(place.residual**2, axis=0))).tolist()),
+            starts=place.starts,
             simulations=self.simulations,
             correlation=single / np.outer(spread, spread),
         )
 
-    def close(self) -> None:
-        """End the workers. May be called twice."""
+    def _block_sums(self, scores: Floats) -> Floats:
+        """Of scores (windows, rows, terms), rows being two an entry: the sums over blocks, shape (blocks, terms)."""
+        sums = []
+        for window, mine in zip(self._windows, scores, strict=True):
+            entries = window.end - window.first
+            period_s = self._series[window.series].period_s
+            blocks = max(1, round((entries - 1) * period_s / _BLOCK_S))
+            sums += [part.sum(axis=0) for part in np.array_split(mine[: 2 * entries], blocks)]
+        return np.array(sums)
+
+    def _end_pool(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        else:
-            self._predictor.close()
+            self._pool = None
+
+    def close(self) -> None:
+        """End the workers. May be called twice."""
+        self._end_pool()
+        self._plant.close()
 
     def __enter__(self) -> Fit:
         return self
@@ -235,17 +270,22 @@ class Fit:
         self.close()
 
 
-def _steps_of(progress: Progress | None, round_number: int, rounds: int, most_iterations: int) -> Callable[[], None]:
-    """To be called at each iteration: tells the share of the work that is done at most."""
-    done = 0
+class _Told:
+    """Tells how much of the work is done at most."""
 
-    def step() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress((round_number + min(1.0, done / most_iterations)) / (rounds + 1))
+    def __init__(self, progress: Progress | None, rounds: int, most_iterations: int) -> None:
+        self._progress, self._rounds, self._most = progress, rounds + 1, most_iterations
+        self._round = self._step = 0
 
-    return step
+    def step(self) -> None:
+        """An iteration."""
+        self._step += 1
+        if self._progress is not None:
+            self._progress((self._round + min(1.0, self._step / self._most)) / self._rounds)
+
+    def round(self) -> None:
+        """The end of a round."""
+        self._round, self._step = self._round + 1, 0
 
 
 def _shortest(model: Model) -> CartParams:

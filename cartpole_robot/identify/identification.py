@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.identify.model import TERMS, Model, model_of, with_room
 from cartpole_robot.identify.open_loop_error import OpenLoopError, farthest_m, observed_errors
 from cartpole_robot.identify.series import Series, check_moved, is_same_run
-from cartpole_robot.identify.windows import windows_of
+from cartpole_robot.identify.windows import Window, windows_of
 from cartpole_robot.params import CartParams
 
 _MOTOR = ("delay", "motor_gain")
@@ -29,6 +30,9 @@ _FEWEST_WINDOWS = 3
 _HANGING = 0.0  # cosine of the angle: never above the hinge
 _HARD = 0.5  # duty
 _FEWEST_HARD = 0.02  # of the ticks
+_HANGING_WINDOW_S = 2.0
+_STANDING_WINDOW_S = 0.5
+_LEAST_COASTING_S = 1.0  # worth a part of its own
 _VAGUE = 0.5  # an interval this wide, in values, tells little
 
 
@@ -98,12 +102,13 @@ def identify(
     """
     _check(all_series, request)
     nominal = model_of(cart)
-    names = request.terms or default_terms(all_series, cart)
+    parts = [part for series in all_series for part in _driven_and_coasting(series)]
+    names = request.terms or default_terms(parts, cart)
     if not any(_is_driven(series) for series in all_series):
         names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
-    known, held_out = zip(*(_split(series, request.held_out) for series in all_series), strict=True)
+    known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
-    windows = windows_of(known, window_s)
+    windows = _windows(known, window_s, request.window_s or _HANGING_WINDOW_S)
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
@@ -135,7 +140,7 @@ def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, 
     The cart's inertia, apart from the force that moves it, shows in how little the pole moves it back: where the pole
     hangs or goes round, not where it stands. Saturation shows where the motor is driven hard.
     """
-    driven = [series for series in all_series if _is_driven(series)]
+    driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
     names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
     if any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven):
         names += _SWUNG
@@ -168,9 +173,19 @@ def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
                 )
 
 
+def _windows(all_series: Sequence[Series], window_s: float, coasting_window_s: float) -> list[Window]:
+    """Windows of `window_s`, where the motor was off of `coasting_window_s`."""
+    found = []
+    for number, series in enumerate(all_series):
+        length_s = window_s if series.is_coasting is None else coasting_window_s
+        found += [dataclasses.replace(window, series=number) for window in windows_of([series], length_s)]
+    return found
+
+
 def _window_s(all_series: Sequence[Series]) -> float:
-    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in all_series)
-    return 2.0 if hangs else 0.5
+    driven = [series for series in all_series if series.is_coasting is None]
+    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in driven)
+    return _HANGING_WINDOW_S if hangs else _STANDING_WINDOW_S
 
 
 def _is_driven(series: Series) -> bool:
@@ -178,8 +193,26 @@ def _is_driven(series: Series) -> bool:
 
 
 def _split(series: Series, held_out: float) -> tuple[Series, Series]:
-    cut = round((1.0 - held_out) * len(series))
+    cut = len(series) if series.is_coasting is not None else round((1.0 - held_out) * len(series))
     return part_of(series, 0, cut), part_of(series, cut, len(series))
+
+
+def _driven_and_coasting(series: Series) -> list[Series]:
+    """The stretches under commands and those with the motor off, each as a series of its own."""
+    if series.is_coasting is None:
+        return [series]
+    edges = [0, *(np.flatnonzero(np.diff(series.is_coasting)) + 1).tolist(), len(series)]
+    found = []
+    for first, end in itertools.pairwise(edges):
+        part = part_of(series, first, end)
+        if not series.is_coasting[first]:
+            found.append(dataclasses.replace(part, is_coasting=None))
+            continue
+        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # one that leans may yet fall to either side
+        part = part_of(part, int(fallen[0]) if len(fallen) else len(part), len(part))
+        if len(part) * part.period_s >= _LEAST_COASTING_S:
+            found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
+    return found
 
 
 def part_of(series: Series, first: int, end: int) -> Series:
@@ -191,6 +224,7 @@ def part_of(series: Series, first: int, end: int) -> Series:
         angle_rad=series.angle_rad[first:end],
         duty=series.duty[first:end],
         begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
+        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
     )
 
 

@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.params import CartParams
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording import Flag, Recording
 from cartpole_robot.signals import TIME_MASK
+from firmware_bridge._host import PULSE_PERIOD, pulses_of
+from firmware_bridge.protocol import read_protocol
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 _MOST_RAD_S2 = 300.0  # gravity and a hard pushed cart give a short pole less than 150
 _LEAST_JUMP_RAD = 0.03
+_OPENS_S = 0.6  # after the end of driving: until then the bridge may short the motor, or a command be on its way
+_SIMULATED = "sim"
+_ONE = int(read_protocol().constants["PROTOCOL_DUTY_ONE"])
 _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes after a gap
 
 
@@ -23,8 +29,9 @@ _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes a
 class Series:
     """One recording as arrays of shape (n,), one entry a control tick, SI units, angles running on past a turn.
 
-    `duty[k]` is what was requested at tick k, NaN where nothing was. `begins` are the entries at which a stretch
-    without gaps and jumps begins, the first being 0.
+    `duty[k]` is what was requested at tick k, NaN where nothing was; behind a firmware in the whole cycles in which its
+    bridge drives. Where `is_coasting` the motor was off and the bridge open; None: nowhere. `begins` are the entries at
+    which a stretch without gaps and jumps begins, the first being 0; a coasting one is a stretch of its own.
     """
 
     name: str
@@ -35,6 +42,7 @@ class Series:
     angle_rad: Floats
     duty: Floats
     begins: tuple[int, ...]
+    is_coasting: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -69,8 +77,14 @@ def series_of(recording: Recording) -> Series:
         if len(bad):
             raise UsageError(f"{path}: row {bad[0]}: {name} = {column[bad[0]]}, expected a number; leave the row out")
     angle_rad = np.unwrap(angle_rad)
+    is_coasting = (recording.column("flags") & Flag.MOTOR_OFF) != 0
+    is_known = ~is_coasting
+    if is_coasting.any():
+        is_known |= time_s >= time_s[np.argmax(is_coasting)] + _OPENS_S
+        is_coasting = is_coasting[is_known]
+        time_s, position_m, angle_rad = time_s[is_known], position_m[is_known], angle_rad[is_known]
     gaps = np.flatnonzero(np.diff(time_s) > (1.0 + _LATE_SHARE) * period_s) + 1
-    begins = sorted({0, *gaps.tolist(), *_jumps(angle_rad, period_s)})
+    begins = {0, *gaps.tolist(), *_jumps(angle_rad, period_s)}
     return Series(
         name=path.name,
         cart=cart,
@@ -78,9 +92,25 @@ def series_of(recording: Recording) -> Series:
         time_s=time_s,
         position_m=position_m,
         angle_rad=angle_rad,
-        duty=recording.column("requested_duty").astype(float),
-        begins=tuple(begins),
+        duty=_at_bridge(recording)[is_known],
+        begins=tuple(sorted(begins)),
+        is_coasting=is_coasting if is_coasting.any() else None,
     )
+
+
+def _at_bridge(recording: Recording) -> Floats:
+    """The requested duties; where a firmware drove, with what it adds for the dead zone, and rounded as it rounds."""
+    duty: Floats = recording.column("requested_duty").astype(float)
+    cart = recording.cart
+    if cart.firmware is None or recording.metadata.get("rig", _SIMULATED) == _SIMULATED:
+        return duty
+    duty = duty.clip(-1.0, 1.0)
+    if cart.firmware.compensates_dead_zone:
+        dead_zone = cart.motor.dead_zone_duty
+        duty = np.sign(duty) * (dead_zone + (1.0 - dead_zone) * np.abs(duty))
+    asked = np.isfinite(duty)
+    duty[asked] = [pulses_of(round(value * _ONE)) / PULSE_PERIOD for value in duty[asked].tolist()]
+    return duty
 
 
 def _jumps(angle_rad: Floats, period_s: float) -> list[int]:

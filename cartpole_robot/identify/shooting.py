@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 Predict = Callable[[Sequence[tuple[Model, Floats]]], list[Floats]]
 """Models and start states (windows, 4) in, what would be read out, all windows' entries in one array (entries, 2)."""
 
-_START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: what derivatives are taken over
-_START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
+START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: what derivatives are taken over
+START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
 _MENDINGS = 3
 _MENDED = 0.02  # of a step: no further
 _SLOWER = 0.3
@@ -49,9 +49,9 @@ class Shooting:
         tries = []
         for k in range(START_SIGNALS):
             moved = starts.copy()
-            moved[:, k] += _START_STEPS[k]
+            moved[:, k] += START_STEPS[k]
             tries.append((model, moved))
-        slopes = [(found - residual) / step for found, step in zip(self.residuals(tries), _START_STEPS, strict=True)]
+        slopes = [(found - residual) / step for found, step in zip(self.residuals(tries), START_STEPS, strict=True)]
         return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self.parts]
 
     def mended(self, model: Model, starts: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:
@@ -63,7 +63,7 @@ class Shooting:
             changes = pace[:, None] * np.array(
                 [step_back(slope, residual[part].ravel()) for slope, part in zip(slopes, self.parts, strict=True)]
             )
-            if np.max(np.abs(changes) / _START_STEPS) < _MENDED:
+            if np.max(np.abs(changes) / START_STEPS) < _MENDED:
                 break
             tried = self.residual(model, starts - changes)
             is_better = np.array([np.sum(tried[p] ** 2) < np.sum(residual[p] ** 2) for p in self.parts])
@@ -80,7 +80,7 @@ def step_back(slope: Floats, residual: Floats) -> Floats:
 
     A cart that dry friction holds hardly shows the speed it is said to begin with: such a direction is left alone.
     """
-    wide = np.vstack([slope, np.diag(1.0 / _START_REACH)])
+    wide = np.vstack([slope, np.diag(1.0 / START_REACH)])
     padding = np.zeros((START_SIGNALS, *residual.shape[1:]))
     found: Floats = np.linalg.lstsq(wide, np.concatenate([residual, padding]), rcond=None)[0]
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,6 +46,18 @@ def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float
     return found
 
 
+def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
+    """Each window cut into pieces as long as each other, none of more than `longest` periods: where one ends the next
+    begins."""
+    found: list[Window] = []
+    for window in windows:
+        size = window.end - 1 - window.first
+        count = math.ceil(size / longest)
+        edges = [window.first + round(k * size / count) for k in range(count + 1)]
+        found.extend(Window(series=window.series, first=a, end=b + 1) for a, b in itertools.pairwise(edges))
+    return found
+
+
 class Predictor:
     """Runs a model through windows; keeps one plant. `ends` are the states it came to in the last prediction."""
 
@@ -65,27 +79,14 @@ class Predictor:
         self.ends = np.zeros((len(self._windows), START_SIGNALS))
         for window, start in zip(self._windows, starts, strict=True):
             series = self._series[window.series]
-            times_s = series.time_s[window.first : window.end] - series.time_s[window.first]
-            places = times_s / step_s
-            steps = int(np.ceil(places[-1] - 1e-6))
-            back = max(0, window.first - 2 - int(model.delay_s / series.period_s))
-            asked = slice(back, window.end)
-            duties = step_duties(
-                0.0,
-                series.time_s[asked] - series.time_s[window.first],
-                np.nan_to_num(series.duty[asked]),
-                model.delay_s,
-                step_s,
-                steps,
-            )
-            ran = self._loop.run(State(*start.tolist()), duties)
+            places = window_places(self._series, window, step_s)
+            ran = self._loop.run(State(*start.tolist()), duties_in(series, window, places, model.delay_s, step_s))
             self.ends[len(found)] = _at(ran, places[-1])
-            grid = np.arange(steps + 1)
             found.append(
                 np.column_stack(
                     [
-                        model.position_sign * np.interp(places, grid, ran[:, 0]),
-                        model.angle_sign * np.interp(places, grid, ran[:, 2]) + model.angle_zero_rad,
+                        model.position_sign * placed(places, ran[:, 0]),
+                        model.angle_sign * placed(places, ran[:, 2]) + model.angle_zero_rad,
                     ]
                 )
             )
@@ -94,6 +95,30 @@ class Predictor:
     def close(self) -> None:
         """Release the plant."""
         self._loop.close()
+
+
+def window_places(all_series: Sequence[Series], window: Window, step_s: float) -> Floats:
+    """When each entry of the window was read, in physics steps from its start."""
+    times_s = all_series[window.series].time_s[window.first : window.end]
+    places: Floats = (times_s - times_s[0]) / step_s
+    return places
+
+
+def duties_in(series: Series, window: Window, places: Floats, delay_s: float, step_s: float) -> list[float]:
+    """The duty of each physics step from the window's start to its last entry, NaN with the bridge open."""
+    if series.is_coasting is not None and series.is_coasting[window.first]:
+        return [math.nan] * math.ceil(places[-1] - 1e-6)
+    back = max(0, window.first - 2 - int(delay_s / series.period_s))
+    asked = slice(back, window.end)
+    times_s = series.time_s[asked] - series.time_s[window.first]
+    steps = math.ceil(places[-1] - 1e-6)
+    return step_duties(0.0, times_s, np.nan_to_num(series.duty[asked]), delay_s, step_s, steps)
+
+
+def placed(places: Floats, ran: Floats) -> Floats:
+    """A signal that was computed after each step, at `places`."""
+    found: Floats = np.interp(places, np.arange(len(ran)), ran)
+    return found
 
 
 def _at(ran: Floats, place: float) -> Floats:

@@ -192,6 +192,16 @@ class FirmwareRig:
         if state["state"] == self._armed:
             raise RigError("the cart is ARMED after it acknowledged DISARM; switch it off")
 
+    def watch(self) -> Measurement:
+        """The next measurement of a cart that `disarm` left to itself. Raises `RigError`."""
+        if self._is_closed or self._is_running:
+            raise RigError("only a cart that was disarmed can be watched; call disarm() first")
+        try:
+            state = self._next_state()
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        return self._measure(state)
+
     def close(self) -> None:
         """Motor off, line released. May be called twice."""
         if not self._is_closed:

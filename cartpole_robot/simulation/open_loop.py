@@ -60,8 +60,9 @@ class OpenLoop:
     def run(self, start: State, duties: Sequence[float], *, held_n: float = 0.0) -> Samples:
         """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (it does not wrap), angular speed rad/s.
 
-        The first row is `start`; each further one a physics step later, under the duty of that step. `held_n` is what a
-        motor with a lag still pushes with at the start. Values that grow beyond any cart's are left as they come.
+        The first row is `start`; each further one a physics step later, under the duty of that step, NaN for an open
+        bridge. `held_n` is what a motor with a lag still pushes with at the start. Values that grow beyond any cart's
+        are left as they come.
         """
         plant = self._plant
         plant.place(start)
@@ -76,7 +77,7 @@ class OpenLoop:
         for duty in duties:
             if has_stiction:
                 hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
-            cart, pole = advance(force(duty, speed), 1)
+            cart, pole = advance(force(duty, speed) if duty == duty else force(0.0, speed, True), 1)
             speed = cart[1]
             append(cart[:2])
             append_pole(pole[:2])

@@ -13,6 +13,7 @@ from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.excitation import Excitation
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
+from cartpole_robot.identify.fit import _shortest
 from cartpole_robot.identify.identification import (
     Identification,
     IdentifyRequest,
@@ -23,15 +24,17 @@ from cartpole_robot.identify.identification import (
 from cartpole_robot.identify.model import TERMS, Model, delay_of, freed, model_of, with_room
 from cartpole_robot.identify.open_loop_error import observed_starts, open_loop_errors, windows_with_past
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.identify.windows import windows_of
+from cartpole_robot.identify.twin import Twin, agrees
+from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.params import CartParams
-from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.recording import Flag, Recording, read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
 from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
+from firmware_bridge._host import PULSE_PERIOD
 
 PERIOD_S = 0.02
 HIDDEN = {"motor_gain": 1.2, "damping": 0.85, "coulomb": 1.3, "dead_zone": 1.5, "pole_length": 1.1}
@@ -139,6 +142,46 @@ def test_step_duties_from_the_middle_of_a_recording() -> None:
     whole = step_duties(0.0, times_s, requested, 0.0137, 0.001, 200)
     assert step_duties(0.06, times_s, requested, 0.0137, 0.001, 100) == pytest.approx(whole[60:160], abs=1e-9)
     assert step_duties(0.0, times_s[:0], requested[:0], 0.0137, 0.001, 5) == [0.0] * 5
+
+
+def test_open_bridge_coasts(cart: CartParams) -> None:
+    loop = OpenLoop(cart)
+    coasting = loop.run(State(0.0, 0.5, math.pi, 0.0), [math.nan] * 50)
+    braking = loop.run(State(0.0, 0.5, math.pi, 0.0), [0.0] * 50)
+    loop.close()
+    assert coasting[-1, 0] > 1.2 * braking[-1, 0]
+
+
+@pytest.mark.parametrize("changes", [{}, {"lag_s": 0.02}, {"brakes_at_zero": False}])
+def test_twin_is_the_plant(cart: CartParams, series: Series, changes: dict[str, Any]) -> None:
+    model = freed(model_of(dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, **changes))))
+    model = dataclasses.replace(model, delay_s=0.0237, angle_zero_rad=0.02)
+    off = dataclasses.replace(series, is_coasting=np.ones(len(series), bool))
+    windows = [
+        Window(series=0, first=5, end=31),
+        Window(series=1, first=200, end=301),
+        Window(series=0, first=90, end=99),
+    ]
+    starts = guessed_starts([series, off], windows, model)
+    tries = [(term.write(model, term.read(model) + 0.05 * term.size(model)), starts) for term in TERMS.values()]
+    predictor = Predictor([series, off], windows, _shortest(model))
+    twin = Twin([series, off], windows, 0.001)
+    assert agrees(predictor, twin, tries)
+    spoiled = [(TERMS["coulomb"].write(model, 1.05), starts)]
+    assert not np.allclose(twin.predictions(spoiled)[0], np.concatenate(predictor.predict(model, starts)), atol=1e-6)
+    predictor.close()
+
+
+def test_pieces_cover_their_windows() -> None:
+    windows = [Window(series=0, first=3, end=29), Window(series=1, first=0, end=9)]
+    pieces = pieces_of(windows, 8)
+    assert [(p.series, p.first, p.end - 1) for p in pieces] == [
+        (0, 3, 9),
+        (0, 9, 15),
+        (0, 15, 22),
+        (0, 22, 28),
+        (1, 0, 8),
+    ]
 
 
 # ---- what identification finds ----
@@ -296,8 +339,8 @@ def test_unknown_term_and_too_little_are_refused(series: Series, cart: CartParam
 
 
 def recorded(cart: CartParams, **columns: Any) -> Recording:
-    names = ("mcu_time_us", "cart_position_m", "pole_angle_rad", "requested_duty")
-    rows = np.zeros(10, np.dtype([(name, "<u4" if name == "mcu_time_us" else "<f8") for name in names]))
+    names = ("mcu_time_us", "flags", "cart_position_m", "pole_angle_rad", "requested_duty")
+    rows = np.zeros(10, np.dtype([(name, "<u4" if name in names[:2] else "<f8") for name in names]))
     rows["mcu_time_us"] = 20000 * np.arange(10)
     for name, values in columns.items():
         rows[name] = values
@@ -399,7 +442,24 @@ def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> N
     found = []
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         out = tmp_path / f"{name}.parquet"
-        assert main(["excite", "--cart", "quanser_ip02", "--duration-s", "6", "--seed", seed, "--out", str(out)]) == 0
+        assert (
+            main(
+                [
+                    "excite",
+                    "--cart",
+                    "quanser_ip02",
+                    "--duration-s",
+                    "6",
+                    "--swing-s",
+                    "0",
+                    "--seed",
+                    seed,
+                    "--out",
+                    str(out),
+                ]
+            )
+            == 0
+        )
         found.append(read_recording(out))
     assert found[0].metadata["is_excited"] is True
     assert np.array_equal(found[0].column("requested_duty"), found[1].column("requested_duty"), equal_nan=True)
@@ -408,6 +468,34 @@ def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> N
     assert np.abs(duty).max() <= 1.0
     assert len(np.unique(np.round(duty, 3))) > 150
     assert np.ptp(found[0].column("cart_position_m")) > 0.08
+
+
+def test_excited_cart_is_let_swing_at_the_end(tmp_path: Path, cart: CartParams) -> None:
+    out = tmp_path / "swing.parquet"
+    words = ["excite", "--duration-s", "12", "--swing-s", "6", "--seed", "1", "--out", str(out)]
+    assert main(words) == 0
+    recording = read_recording(out)
+    assert len(recording.rows) == 601
+    is_off = (recording.column("flags") & Flag.MOTOR_OFF) != 0
+    assert np.isnan(recording.column("requested_duty")[is_off]).all()
+    assert 240 <= is_off.sum() <= 300
+    assert np.isfinite(recording.column("requested_duty")[:300]).all()
+    found = series_of(recording)
+    assert found.is_coasting is not None
+    assert np.ptp(found.angle_rad[found.is_coasting]) > math.pi
+    assert not any(  # none across the end of driving
+        found.is_coasting[window.first] != found.is_coasting[window.end - 1] for window in windows_of([found], 0.5)
+    )
+    cycles = found.duty[np.isfinite(found.duty)] * PULSE_PERIOD
+    np.testing.assert_allclose(cycles, np.round(cycles), atol=1e-9)
+
+
+def test_pole_that_stands_too_still_is_pushed(cart: CartParams) -> None:
+    excitation = Excitation(regulator_of(cart), cart, seed=0)
+    excitation._shake, excitation._shake_s = 0.01, 10.0
+    for place_m in np.arange(0.0, 0.03, 0.004):
+        excitation.duty(np.array([place_m, 0.2, 0.001, 0.0]))
+    assert abs(excitation._shake) == 0.2
 
 
 def test_near_its_limits_the_regulator_alone_drives(cart: CartParams) -> None:
