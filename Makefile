@@ -85,6 +85,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.environment_step
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
+	$(BIN)/python -m benchmarks.learner_throughput
 	$(BIN)/python -m benchmarks.training_against_zoo
 
 deployment: $(STAMP) ## inference and the real-time loop against their peers, and learning on a changed cart

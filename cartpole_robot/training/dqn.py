@@ -30,7 +30,7 @@ from cartpole_robot.training import optimizers
 from cartpole_robot.training.collecting import TurnStore, can_collect, collect
 from cartpole_robot.training.config import EpsilonClock, Learner, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.epsilon import annealed_epsilon
-from cartpole_robot.training.native_update import NativeUpdate, input_gain
+from cartpole_robot.training.native_update import NativeUpdate, has_one_hidden_layer, input_gain
 from cartpole_robot.training.scaling import ScaledObservation
 
 # What SB3's load raises for a file that it cannot read; the assertion is its own "No data found in the saved file".
@@ -83,6 +83,8 @@ class LeanDQN(DQN):
         update = self._native_update()
         if update is not None:
             return update.act
+        if not has_one_hidden_layer(self):
+            return lambda observation: int(self.policy.predict(observation, deterministic=True)[0])
         gain, hidden_weight, hidden_bias, output_weight, output_bias = (
             tensor.detach().numpy() for tensor in _network_tensors(self)
         )

@@ -65,7 +65,7 @@ class NativeUpdate:
     @staticmethod
     def fits(model: DQN) -> bool:
         """Whether the extension is there, and network, optimizer and replay memory are of the kinds it knows."""
-        return _update is not None and _network_fits(model) and _optimizer_fits(model) and _memory_fits(model)
+        return _update is not None and has_one_hidden_layer(model) and _optimizer_fits(model) and _memory_fits(model)
 
     def is_current(self) -> bool:
         """Whether the learner still has the optimizer state and the replay memory that this one works on."""
@@ -122,7 +122,8 @@ def _memory_of(model: DQN) -> ReplayBuffer:
     return model.replay_buffer
 
 
-def _network_fits(model: DQN) -> bool:
+def has_one_hidden_layer(model: DQN) -> bool:
+    """Whether the network is inputs -> hidden ReLU -> actions, in float32 on the CPU, its inputs plain or scaled."""
     for network in (model.q_net, model.q_net_target):
         kinds = [type(layer) for layer in network.q_net.children()]
         if kinds != [torch.nn.Linear, torch.nn.ReLU, torch.nn.Linear]:
