@@ -230,6 +230,14 @@ def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any
     )
 
 
+def follow_target(model: DQN) -> None:
+    """The target network goes the share `tau` of the way to the network."""
+    if isinstance(model, LeanDQN):
+        model.follow_target()
+    else:
+        polyak_update(model.q_net.parameters(), model.q_net_target.parameters(), model.tau)
+
+
 def network_of(model: DQN) -> Network:
     """A copy of the model's greedy network as plain arrays."""
     gain, hidden_weight, hidden_bias, output_weight, output_bias = (

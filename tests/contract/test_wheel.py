@@ -62,8 +62,10 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "firmware_bridge/simavr/emulator.c",
         "firmware_bridge/simavr/mailbox.h",
         "cartpole_robot/campaign/run.py",
+        "cartpole_robot/training/_update.pyi",
     } <= names
     assert any(name.startswith("firmware_bridge/_host.") and name.endswith(".so") for name in names)
+    assert any(name.startswith("cartpole_robot/training/_update.") and name.endswith(".so") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "urdf/")) for name in names)
 
 
