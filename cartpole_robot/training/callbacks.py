@@ -168,6 +168,8 @@ class ProgressBar(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
+        if self._bar is not None and self._config.episodes is None:
+            self._bar.update(self._state.model.num_timesteps - self._bar.n)
         self.close()
 
     def close(self) -> None:

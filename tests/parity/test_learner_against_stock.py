@@ -14,6 +14,7 @@ import torch
 from stable_baselines3 import DQN
 
 from cartpole_robot.params import CartParams
+from cartpole_robot.training import native_update
 from cartpole_robot.training.config import Learner, Loss, Optimizer, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner, set_network
 from cartpole_robot.training.environment import training_env
@@ -135,6 +136,19 @@ def test_updates_in_a_row_stay_together(gym_cart: CartParams) -> None:
             model.train(gradient_steps=1, batch_size=100)
             model._on_step()
     assert (parameters(lean) - parameters(stock)).abs().max() < 1e-4
+
+
+def test_without_the_extension_it_walks_the_same_way(gym_cart: CartParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = learner(gym_cart, Learner.LEAN).learn(600)
+    monkeypatch.setattr(native_update, "_update", None)
+    in_torch = learner(gym_cart, Learner.LEAN).learn(600)
+    assert isinstance(in_torch, LeanDQN)
+    assert in_torch._native_update() is None
+    assert in_torch._n_updates == native._n_updates == 100
+    assert in_torch.replay_buffer is not None
+    assert native.replay_buffer is not None
+    assert (in_torch.replay_buffer.actions == native.replay_buffer.actions).all()
+    assert (parameters(in_torch) - parameters(native)).abs().max() < 1e-5
 
 
 def test_mean_squared_error_is_what_the_blog_preset_minimises(gym_cart: CartParams) -> None:
