@@ -30,7 +30,7 @@ _ADAGRAD = (optimizers.Adagrad, torch.optim.Adagrad)
 
 
 class NativeUpdate:
-    """The update in C of one learner, as long as its optimizer state and replay memory are those it was made for."""
+    """The update in C of one learner, as long as weights, optimizer state and memory are those it was made for."""
 
     act: Callable[[NDArray[np.float32]], int]  # greedy, on the weights as they are
     follow: Callable[[float], None]  # the target network goes that share of the way
@@ -41,6 +41,7 @@ class NativeUpdate:
         optimizer = model.policy.optimizer
         parameters, targets = _layers(model.q_net), _layers(model.q_net_target)
         _begin_state(optimizer, parameters)
+        self._weights = ((parameters[0], parameters[0].data_ptr()), (targets[0], targets[0].data_ptr()))
         self._model, self._optimizer, self._state, self._memory = model, optimizer, optimizer.state, memory
         self._arrays = tuple(getattr(memory, name) for name in _MEMORY_ARRAYS)
         self._n_steps = memory.n_steps if isinstance(memory, NStepReplayBuffer) else 1
@@ -68,11 +69,14 @@ class NativeUpdate:
         return _update is not None and has_one_hidden_layer(model) and _optimizer_fits(model) and _memory_fits(model)
 
     def is_current(self) -> bool:
-        """Whether the learner still has the optimizer state and the replay memory that this one works on."""
+        """Whether the learner still has the weights, optimizer state and replay memory that this one works on."""
         model, memory = self._model, self._memory
         optimizer = model.policy.optimizer
         if optimizer is not self._optimizer or optimizer.state is not self._state or model.replay_buffer is not memory:
             return False
+        (own, own_at), (target, target_at) = self._weights
+        if own.data_ptr() != own_at or target.data_ptr() != target_at:
+            return False  # moved, as by Module.to()
         a, b, c, d, e, f = self._arrays
         return (
             memory.observations is a

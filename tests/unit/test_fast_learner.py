@@ -142,6 +142,11 @@ def test_update_follows_its_learner_to_another_memory_and_another_optimizer_stat
     assert second is not first
     one.policy.optimizer.load_state_dict(copy.deepcopy(other.policy.optimizer.state_dict()))
     assert one._native_update() is not second
+    third = one._native_update()
+    with torch.no_grad():
+        for tensor in one.q_net.parameters():
+            tensor.data = tensor.data.clone()
+    assert one._native_update() is not third
     one.train(1, 100)
     step = next(iter(one.policy.optimizer.state.values()))["step"]
     assert step == next(iter(other.policy.optimizer.state.values()))["step"] + 1
