@@ -6,7 +6,8 @@
 Both learn with the recommended preset on the training's own environment (`gym` cart in PyBullet, its cost included),
 one torch thread, in turn: rounds of `--steps` steps with an update every turn and with one every fourth, the preset's.
 Ratios are within a round, then the median. `in PyTorch` is the learner without the extension. With `--seeds` each
-learner trains the preset whole from those seeds, and the last models are judged on the same 100 fresh episodes.
+learner trains the preset whole from each seed, and the last models are judged on the same 100 fresh episodes; told are
+the episodes that both walked turn for turn alike before the first that differs, and how far the last weights are apart.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import argparse
 import dataclasses
 import json
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from stable_baselines3 import DQN
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import load_cart
@@ -80,18 +82,26 @@ def throughput(rounds: int, steps: int) -> list[dict[str, Any]]:
     return rows
 
 
-def whole_trainings(seeds: int) -> list[dict[str, Any]]:
-    """A row for each seed and learner: the preset from beginning to end, and what the last model can."""
+def whole_trainings(seeds: range) -> list[dict[str, Any]]:
+    """A row for each seed: the preset from beginning to end by both, what the last models can, where the runs part."""
     config = load_preset("recommended")
     rows = []
     with closing(balancing_env(load_cart("gym"), "sim", 500)) as env:
-        for seed in range(seeds):
+        for seed in seeds:
+            row: dict[str, Any] = {"seed": seed, "steps": config.steps}
+            turns, weights = [], []
             for name in (STOCK, LEAN):
                 model, wall, processor = learned(name, config, seed, config.steps)
                 act = float_action_function(network_of(model))
                 result = evaluate(act, env, episodes=100, first_seed=VERDICT_SEED, max_turns=500)
-                row = {"seed": seed, "learner": name, "steps": config.steps, "mean_turns": result.mean_turns}
-                rows.append({**row, "wall_s": wall, "cpu_s": processor})
+                row[name] = {"mean_turns": result.mean_turns, "wall_s": wall, "cpu_s": processor}
+                turns.append(cast(DummyVecEnv, model.env).envs[0].get_wrapper_attr("get_episode_lengths")())
+                weights.append(torch.cat([tensor.detach().flatten() for tensor in model.q_net.parameters()]))
+            same = [a == b for a, b in zip(*turns, strict=False)]
+            row["episodes"] = len(turns[0])
+            row["episodes_alike"] = same.index(False) if False in same else len(same)
+            row["weights_differ_by"] = float((weights[1] - weights[0]).abs().max())
+            rows.append(row)
     return rows
 
 
@@ -100,13 +110,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each learner in turn (default: 5)")
     parser.add_argument("--steps", type=int, default=3000, help="training steps in a round (default: 3000)")
-    parser.add_argument("--seeds", type=int, default=0, help="train seeds 0 to N-1 whole, too (default: 0)")
+    parser.add_argument("--seeds", type=int, default=0, help="train so many seeds whole, too (default: 0)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     learned(STOCK, load_preset("recommended"), 0, 300)  # what is imported at the first update
     rows = throughput(arguments.rounds, arguments.steps) if arguments.rounds else []
-    whole = whole_trainings(arguments.seeds)
+    whole = whole_trainings(range(arguments.first_seed, arguments.first_seed + arguments.seeds))
     with closing(training_env(load_cart("gym"), "sim", load_preset("recommended"))) as env:
         is_native = NativeUpdate.fits(
             new_learner(load_preset("recommended"), load_cart("gym"), env, seed=0, tensorboard=None)
@@ -123,15 +134,19 @@ def main() -> None:
             f"{row['update_every_steps']:>8} steps   {row['learner']:<17}{row['updates']:>9}{row['steps_per_s']:>10.0f}"
             f"{row['steps_per_cpu_s']:>15.0f}{row['times_stock']:>14.1f}{row['times_stock_cpu']:>14.1f}"
         )
-    for row in whole:
+    if whole:
         print(
-            f"seed {row['seed']}: {row['learner']:<10} last model {row['mean_turns']:.1f} mean turns, "
-            f"{row['steps']} steps in {row['wall_s']:.2f} s ({row['cpu_s']:.2f} s of CPU)"
+            "seed   episodes   alike from the first on   weights differ by   learner     mean turns   seconds   CPU s"
         )
+    for row in whole:
+        for name in (STOCK, LEAN):
+            print(
+                f"{row['seed']:>4}{row['episodes']:>11}{row['episodes_alike']:>26}{row['weights_differ_by']:>20.1e}   "
+                f"{name:<10}{row[name]['mean_turns']:>12.1f}{row[name]['wall_s']:>10.2f}{row[name]['cpu_s']:>9.2f}"
+            )
     for name in (STOCK, LEAN) if whole else ():
-        scores = [row["mean_turns"] for row in whole if row["learner"] == name]
-        balanced = sum(score >= SUCCESS_TURNS for score in scores)
-        print(f"{name:<10} last model at least {SUCCESS_TURNS:.0f}: {balanced} of {len(scores)} seeds")
+        balanced = sum(row[name]["mean_turns"] >= SUCCESS_TURNS for row in whole)
+        print(f"{name:<10} last model at least {SUCCESS_TURNS:.0f}: {balanced} of {len(whole)} seeds")
     print(machine_line())
 
 
