@@ -152,7 +152,16 @@ def test_update_follows_its_learner_to_another_memory_and_another_optimizer_stat
     assert step == next(iter(other.policy.optimizer.state.values()))["step"] + 1
 
 
-def test_other_shapes_of_network_agree_with_pytorch() -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (torch.optim.AdamW, {"eps": 1e-6, "betas": (0.8, 0.95), "weight_decay": 0.3}),
+        (torch.optim.Adagrad, {"eps": 1e-6, "lr_decay": 0.2, "weight_decay": 0.3}),
+    ],
+)
+def test_other_shapes_of_network_agree_with_pytorch(
+    optimizer: type[torch.optim.Optimizer], options: dict[str, Any]
+) -> None:
     """Inputs other than four, hidden units that fill no lane or several exactly, actions from one to five."""
     rng = np.random.default_rng(0)
     for inputs, hidden, actions in ((1, 1, 1), (3, 7, 5), (4, 16, 3), (4, 33, 2), (6, 100, 4), (4, 128, 2)):
@@ -175,7 +184,7 @@ def test_other_shapes_of_network_agree_with_pytorch() -> None:
         lean.policy.load_state_dict(stock.policy.state_dict())
         for model in (stock, lean):
             model.set_logger(Logger(None, []))
-            model.policy.optimizer = torch.optim.AdamW(model.q_net.parameters(), lr=1e-3, eps=1e-6)
+            model.policy.optimizer = optimizer(model.q_net.parameters(), lr=1e-3, **options)
         assert isinstance(lean, LeanDQN)
         assert lean._native_update() is not None
         for update in range(5):
