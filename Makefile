@@ -21,7 +21,7 @@ help: ## what there is to make
 
 setup: $(STAMP) ## make .venv and install into it
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr -name '*.[ch]')
+$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/training/native -name '*.[ch]')
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
 		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or say make PYTHON=/path/to/python3.11" >&2; \
@@ -97,6 +97,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.environment_step
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
+	$(BIN)/python -m benchmarks.learner_throughput
 	$(BIN)/python -m benchmarks.training_against_zoo
 
 deployment: $(STAMP) ## inference and the real-time loop against their peers, and learning on a changed cart
@@ -115,4 +116,4 @@ pictures: $(STAMP) ## the README's pictures, made again into docs/
 
 clean: ## remove .venv and what tools left
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	find . -name '*.so' -path './firmware_bridge/*' -delete
+	find firmware_bridge cartpole_robot -name '*.so' -delete

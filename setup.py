@@ -1,4 +1,4 @@
-"""The C extension; everything else is in pyproject.toml."""
+"""The C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
 import sys
@@ -10,7 +10,9 @@ FIRMWARE = "firmware_bridge/firmware"
 CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard")
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
+LEARNER = "cartpole_robot/training/native"
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
+COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
 def protocol_hash() -> int:
@@ -37,7 +39,15 @@ setup(
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
-            extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"],
-        )
+            extra_compile_args=COMPILE,
+        ),
+        Extension(
+            "cartpole_robot.training._update",
+            sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object")],
+            depends=[f"{LEARNER}/update.h"],
+            # Neither changes a value: without them square roots and choices are not made a vector at a time.
+            extra_compile_args=[*COMPILE, "-fno-math-errno", "-fno-trapping-math"],
+            optional=True,  # without it the learner updates in PyTorch
+        ),
     ]
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
 from cartpole_robot.evaluation import SELECTION_SEED, evaluate
@@ -20,6 +22,33 @@ from cartpole_robot.training.checkpoint import Selected, TrainingState, save_che
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
+
+_SHOWN_TURNS = 50  # a progress bar need not move oftener
+
+
+class Watchers(CallbackList):
+    """The callbacks of a training, told of the turns that matter to them.
+
+    Those are the turns that end an episode and each `_SHOWN_TURNS`th or `evaluate_every_steps`th: to tell five
+    callbacks of every turn would take longer than to learn from it.
+    """
+
+    def __init__(self, callbacks: Sequence[BaseCallback], config: TrainingConfig) -> None:
+        super().__init__(list(callbacks))
+        self._every = math.gcd(_SHOWN_TURNS, config.evaluate_every_steps)
+
+    def update_locals(self, locals_: dict[str, Any]) -> None:
+        """Keep them; they are handed on with a turn that matters."""
+        self.locals = locals_
+
+    def on_step(self) -> bool:
+        """False when one of the callbacks wants the training to end."""
+        self.n_calls += 1
+        steps = self.num_timesteps = self.model.num_timesteps
+        if steps % self._every and not self.locals["dones"][0]:
+            return True
+        self.update_child_locals(self.locals)
+        return self._on_step()
 
 
 class EpisodeLogging(BaseCallback):
@@ -126,7 +155,7 @@ class ProgressBar(BaseCallback):
     def _on_step(self) -> bool:
         assert self._bar is not None
         has_ended = bool(self.locals["dones"][0])
-        self._bar.update(has_ended if self._config.episodes else 1)
+        self._bar.update(has_ended if self._config.episodes else self.num_timesteps - self._bar.n)
         if has_ended:
             log = self._state.log
             self._recent.append(log.episodes[-1].turns)
@@ -139,6 +168,8 @@ class ProgressBar(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
+        if self._bar is not None and self._config.episodes is None:
+            self._bar.update(self._state.model.num_timesteps - self._bar.n)
         self.close()
 
     def close(self) -> None:

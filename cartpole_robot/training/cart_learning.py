@@ -17,7 +17,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.utils import polyak_update
 
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RunError
@@ -30,7 +29,7 @@ from cartpole_robot.training.cart_episode import StopBetweenTurns, Turn, Watched
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint
 from cartpole_robot.training.config import EpsilonClock, LearnerReward, TrainingConfig
-from cartpole_robot.training.dqn import network_of
+from cartpole_robot.training.dqn import follow_target, network_of
 from cartpole_robot.training.epsilon import annealed_epsilon
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 
@@ -218,7 +217,7 @@ class CartLearning:
                 model.train(config.gradient_steps, config.batch_size)
                 updates += config.gradient_steps
             if model._n_calls % config.target_update_every_steps == 0:
-                polyak_update(model.q_net.parameters(), model.q_net_target.parameters(), config.tau)
+                follow_target(model)
             if updates >= MAX_UPDATES:
                 break
         self._progress.updates += updates

@@ -7,6 +7,7 @@ in front of the first layer, inside the model, so that a saved model takes obser
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,13 +16,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import DQN
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
+from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
+from cartpole_robot.training import optimizers
+from cartpole_robot.training.collecting import TurnStore, can_collect, collect
 from cartpole_robot.training.config import EpsilonClock, Learner, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.epsilon import annealed_epsilon
+from cartpole_robot.training.native_update import NativeUpdate, has_one_hidden_layer, input_gain
+from cartpole_robot.training.scaling import ScaledObservation
 
 # What SB3's load raises for a file that it cannot read; the assertion is its own "No data found in the saved file".
 MODEL_FILE_ERRORS = (
@@ -29,24 +39,9 @@ MODEL_FILE_ERRORS = (
     zipfile.BadZipFile,
 )
 _OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {
-    Optimizer.ADAMW: torch.optim.AdamW,
-    Optimizer.ADAGRAD: torch.optim.Adagrad,
+    Optimizer.ADAMW: optimizers.AdamW,
+    Optimizer.ADAGRAD: optimizers.Adagrad,
 }
-
-
-class ScaledObservation(BaseFeaturesExtractor):
-    """Observations times a fixed gain, (batch, 4) to (batch, 4)."""
-
-    gain: torch.Tensor
-
-    def __init__(self, observation_space: gymnasium.spaces.Box, gain: tuple[float, ...]) -> None:
-        """`gain` has one factor for each number of an observation."""
-        super().__init__(observation_space, features_dim=len(gain))
-        self.register_buffer("gain", torch.tensor(gain, dtype=torch.float32))
-
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """The scaled observations."""
-        return observations * self.gain
 
 
 class _PlainPolicy(DQNPolicy):
@@ -59,51 +54,73 @@ class _PlainPolicy(DQNPolicy):
 class LeanDQN(DQN):
     """SB3's DQN with the same arithmetic in fewer calls, and what the blog's preset needs beside it.
 
-    Greedy actions are computed in NumPy on views of the torch weights; one update is a handful of tensor
-    operations. Losses and parameters follow the stock class (the tests hold both side by side). Files are SB3's:
-    plain `DQN.load` opens them.
+    An update is one call of C on the memory of the torch tensors, or without the extension a handful of tensor
+    operations; turns are stored without the copies of a vectorised environment of one. Draws, losses and parameters
+    follow the stock class (the tests hold both side by side). Files are SB3's: plain `DQN.load` opens them.
     """
 
     loss: Loss = Loss.HUBER
     epsilon_episodes: int | None = None  # episodes in the whole training, where epsilon counts episodes
+    is_native: bool = True  # False: update in PyTorch even where the extension is
+
+    _update: NativeUpdate | None = None
+    _store: TurnStore | None = None
 
     def _excluded_save_params(self) -> list[str]:
         # SB3 sets the replay class up from n_steps; saved, it would be taken for a caller's own at the next load.
-        own = ["_greedy_weights", "_pairs", "replay_buffer_class", "replay_buffer_kwargs"]
+        own = ["_update", "_store", "replay_buffer_class", "replay_buffer_kwargs"]
         return [*super()._excluded_save_params(), *own]
 
-    def _greedy_action(self) -> int:
-        weights = self.__dict__.get("_greedy_weights")
-        if weights is None:
-            weights = self._greedy_weights = tuple(t.detach().numpy() for t in _network_tensors(self))
-        gain, hidden_weight, hidden_bias, output_weight, output_bias = weights
-        last = self._last_obs
-        assert isinstance(last, np.ndarray)  # a Box observation, one environment
-        hidden = hidden_weight.dot(last[0] * gain)
-        hidden += hidden_bias
-        np.maximum(hidden, 0.0, out=hidden)
-        return int((output_weight.dot(hidden) + output_bias).argmax())
+    def _native_update(self) -> NativeUpdate | None:
+        update = self._update
+        if update is not None and update.is_current():
+            return update
+        self._update = NativeUpdate(self) if self.is_native and NativeUpdate.fits(self) else None
+        return self._update
 
-    def _sample_action(
-        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        # The draws of SB3's predict(), in its order: the stock class and this one explore alike from the same seed.
-        if self.num_timesteps < learning_starts or np.random.rand() < self.exploration_rate:
-            action = np.array([self.action_space.sample()])
-        else:
-            action = np.array([self._greedy_action()])
-        return action, action
+    def greedy_action(self) -> Callable[[NDArray[np.float32]], int]:
+        """The action with the largest value for an observation (inputs,), on the weights as they are at each call."""
+        update = self._native_update()
+        if update is not None:
+            return update.act
+        if not has_one_hidden_layer(self):
+            return lambda observation: int(self.policy.predict(observation, deterministic=True)[0])
+        gain, hidden_weight, hidden_bias, output_weight, output_bias = (
+            tensor.detach().numpy() for tensor in _network_tensors(self)
+        )
+
+        def act(observation: NDArray[np.float32]) -> int:
+            hidden = hidden_weight.dot(observation * gain)
+            hidden += hidden_bias
+            np.maximum(hidden, 0.0, out=hidden)
+            return int((output_weight.dot(hidden) + output_bias).argmax())
+
+        return act
+
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        train_freq: TrainFreq,
+        replay_buffer: ReplayBuffer,
+        action_noise: ActionNoise | None = None,
+        learning_starts: int = 0,
+        log_interval: int | None = None,
+    ) -> RolloutReturn:
+        """As in SB3; an environment on its own goes the short way (collecting.py)."""
+        if not can_collect(self, env, replay_buffer, action_noise):
+            return super().collect_rollouts(
+                env, callback, train_freq, replay_buffer, action_noise, learning_starts, log_interval
+            )
+        store = self._store
+        if store is None or not store.is_of(replay_buffer):
+            store = self._store = TurnStore(replay_buffer)
+        return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
 
     def _on_step(self) -> None:
         self._n_calls += 1
-        if self._n_calls % self.target_update_interval == 0:
-            pairs = self.__dict__.get("_pairs")
-            if pairs is None:
-                pairs = self._pairs = (
-                    [p.detach() for p in self.q_net_target.parameters()],
-                    [p.detach() for p in self.q_net.parameters()],
-                )
-            torch._foreach_lerp_(pairs[0], pairs[1], self.tau)
+        if self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
+            self.follow_target()
         if self.epsilon_episodes is None:
             self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
         else:
@@ -114,33 +131,46 @@ class LeanDQN(DQN):
                 fraction=self.exploration_fraction,
             )
 
+    def follow_target(self) -> None:
+        """The target network goes the share `tau` of the way to the network."""
+        update = self._native_update()
+        if update is not None:
+            update.follow(self.tau)
+        else:
+            polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
+
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """`gradient_steps` updates on batches of the memory, as in the stock class but with a choice of loss."""
-        optimizer = self.policy.optimizer
-        self._update_learning_rate(optimizer)
-        assert self.replay_buffer is not None
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-        loss = torch.zeros(())
-        for _ in range(gradient_steps):
-            batch = self.replay_buffer.sample(batch_size)
-            discounts = self.gamma if batch.discounts is None else batch.discounts
-            with torch.no_grad():
-                following = self.q_net_target(batch.next_observations).amax(dim=1, keepdim=True)
-                target = batch.rewards + (1 - batch.dones) * discounts * following
-            current = self.q_net(batch.observations).gather(1, batch.actions)
-            if self.loss is Loss.MSE:
-                loss = torch.nn.functional.mse_loss(current, target)
-            else:
-                loss = torch.nn.functional.smooth_l1_loss(current, target)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
-            optimizer.step()
+        self._update_learning_rate(self.policy.optimizer)
+        update = self._native_update()
+        if update is not None:
+            is_mse = self.loss is Loss.MSE
+            losses = [update.step(batch_size, is_mse=is_mse) for _ in range(gradient_steps)]
+        else:
+            losses = [self._torch_update(batch_size) for _ in range(gradient_steps)]
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/loss", loss.item())
+        self.logger.record("train/loss", sum(losses) / max(1, gradient_steps))
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
+
+    def _torch_update(self, batch_size: int) -> float:
+        assert self.replay_buffer is not None
+        batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+        discounts = self.gamma if batch.discounts is None else batch.discounts
+        with torch.no_grad():
+            following = self.q_net_target(batch.next_observations).amax(dim=1, keepdim=True)
+            target = batch.rewards + (1 - batch.dones) * discounts * following
+        current = self.q_net(batch.observations).gather(1, batch.actions)
+        if self.loss is Loss.MSE:
+            loss = torch.nn.functional.mse_loss(current, target)
+        else:
+            loss = torch.nn.functional.smooth_l1_loss(current, target)
+        optimizer = self.policy.optimizer
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.q_net.parameters(), self.max_grad_norm)
+        optimizer.step()
+        return loss.item()
 
 
 def new_learner(
@@ -200,6 +230,14 @@ def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any
     )
 
 
+def follow_target(model: DQN) -> None:
+    """The target network goes the share `tau` of the way to the network."""
+    if isinstance(model, LeanDQN):
+        model.follow_target()
+    else:
+        polyak_update(model.q_net.parameters(), model.q_net_target.parameters(), model.tau)
+
+
 def network_of(model: DQN) -> Network:
     """A copy of the model's greedy network as plain arrays."""
     gain, hidden_weight, hidden_bias, output_weight, output_bias = (
@@ -225,6 +263,4 @@ def set_network(model: DQN, network: Network) -> None:
 def _network_tensors(model: DQN) -> tuple[torch.Tensor, ...]:
     """Input gain, hidden weight and bias, output weight and bias: the model's own tensors."""
     hidden, _, output = (cast(torch.nn.Linear, layer) for layer in model.q_net.q_net.children())
-    extractor = model.q_net.features_extractor
-    gain = extractor.gain if isinstance(extractor, ScaledObservation) else torch.ones(hidden.in_features)
-    return (gain, hidden.weight, hidden.bias, output.weight, output.bias)
+    return (input_gain(model), hidden.weight, hidden.bias, output.weight, output.bias)

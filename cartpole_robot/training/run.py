@@ -10,7 +10,6 @@ from typing import Any
 
 import gymnasium
 import torch
-from stable_baselines3.common.callbacks import CallbackList
 from tqdm import tqdm
 
 from cartpole_robot import provenance
@@ -35,6 +34,7 @@ from cartpole_robot.training.callbacks import (
     ProgressBar,
     StopOnSignal,
     Stopped,
+    Watchers,
 )
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import check_seed
@@ -117,7 +117,7 @@ def _learn(
     try:
         state.model.learn(
             total_timesteps=remaining,
-            callback=CallbackList(watchers),
+            callback=Watchers(watchers, job.config),
             log_interval=10,
             tb_log_name="dqn",
             reset_num_timesteps=False,

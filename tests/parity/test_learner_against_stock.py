@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import stable_baselines3.dqn.dqn
 import torch
 from stable_baselines3 import DQN
 
 from cartpole_robot.params import CartParams
-from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
+from cartpole_robot.training import native_update
+from cartpole_robot.training.config import Learner, Loss, Optimizer, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner, set_network
 from cartpole_robot.training.environment import training_env
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As in a training: for a network this small more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def learner(cart: CartParams, kind: Learner, *, seed: int = 3) -> DQN:
@@ -38,21 +51,104 @@ def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParam
     assert (parameters(lean) - parameters(stock)).abs().max() < 1e-5
 
 
-def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(gym_cart: CartParams) -> None:
-    stock, lean = learner(gym_cart, Learner.STOCK), learner(gym_cart, Learner.LEAN)
-    stock.learn(300)
+UPDATES = 40
+CLIPPED, UNCLIPPED = 0.003, 10.0
+
+
+def filled(cart: CartParams, config: TrainingConfig, kind: Learner, seed: int = 3) -> DQN:
+    """A learner whose memory has gone round once, with falls and with episodes cut at 25 turns in it."""
+    config = dataclasses.replace(config, learner=kind, max_turns=25, replay_memory=300)
+    model = new_learner(config, cart, training_env(cart, "sim", config), seed=seed, tensorboard=None)
+    return model.learn(400)
+
+
+@pytest.mark.parametrize("max_grad_norm", [UNCLIPPED, CLIPPED])
+@pytest.mark.parametrize("n_steps", [1, 5])
+@pytest.mark.parametrize("loss", list(Loss))
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(
+    gym_cart: CartParams,
+    optimizer: Optimizer,
+    loss: Loss,
+    n_steps: int,
+    max_grad_norm: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In C and in PyTorch. Whoever looks at a learner's tensors finds the update there: it is in them, nowhere else."""
+    config = dataclasses.replace(
+        load_preset("recommended"), optimizer=optimizer, n_steps=n_steps, optimizer_epsilon=1e-6
+    )
+    stock = filled(gym_cart, config, Learner.STOCK)
+    native, in_torch = (filled(gym_cart, config, Learner.LEAN) for _ in range(2))
+    if loss is Loss.MSE:  # the stock class knows Huber's alone: have it call the other
+        monkeypatch.setattr(stable_baselines3.dqn.dqn.F, "smooth_l1_loss", torch.nn.functional.mse_loss)
+    memory = stock.replay_buffer
+    assert memory is not None
+    assert memory.full
+    assert 0 < (memory.dones * memory.timeouts).sum() < memory.dones.sum(), "both kinds of end are among the turns"
+    for model in (native, in_torch):
+        assert isinstance(model, LeanDQN)
+        model.loss = loss
+        model.replay_buffer = memory
+    in_torch.is_native = False
+    clip, norms, clipped = torch.nn.utils.clip_grad_norm_, list[float](), 0
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: norms.append(float(clip(*given))))
+    for update in range(UPDATES):
+        for model in (stock, native, in_torch):
+            model.max_grad_norm = max_grad_norm
+            if model is not stock:
+                model.policy.load_state_dict(stock.policy.state_dict())
+                model.policy.optimizer.load_state_dict(copy.deepcopy(stock.policy.optimizer.state_dict()))
+        norms.clear()
+        for model in (native, in_torch, stock):
+            np.random.seed(update)
+            model.train(gradient_steps=1, batch_size=100)
+        assert len(norms) == 2, "PyTorch clips for the two that update in PyTorch"
+        clipped += norms[1] > max_grad_norm
+        for model in (native, in_torch):
+            assert value(model, "train/loss") == pytest.approx(value(stock, "train/loss"), rel=1e-5), f"update {update}"
+            assert (parameters(model) - parameters(stock)).abs().max() < 1e-5, f"update {update}"
+            assert (moments(model) - moments(stock)).abs().max() < 1e-5, f"update {update}"
+        for model in (stock, native, in_torch):
+            model._on_step()  # the target network's step, too
+    assert clipped == (UPDATES if max_grad_norm == CLIPPED else 0)
+
+
+def value(model: DQN, name: str) -> float:
+    return float(model.logger.name_to_value[name])
+
+
+def moments(model: DQN) -> torch.Tensor:
+    """The optimizer's state, all of it."""
+    states = model.policy.optimizer.state_dict()["state"].values()
+    return torch.cat([tensor.flatten() for state in states for tensor in state.values()])
+
+
+def test_updates_in_a_row_stay_together(gym_cart: CartParams) -> None:
+    """300 of them from one start, on the same batches, never brought together again."""
+    stock, lean = (filled(gym_cart, load_preset("recommended"), kind) for kind in (Learner.STOCK, Learner.LEAN))
+    lean.policy.load_state_dict(stock.policy.state_dict())
+    lean.policy.optimizer.load_state_dict(copy.deepcopy(stock.policy.optimizer.state_dict()))
     lean.replay_buffer = stock.replay_buffer
-    lean._setup_learn(1)
-    for update in range(50):
-        lean.policy.load_state_dict(stock.policy.state_dict())
-        lean.policy.optimizer.load_state_dict(copy.deepcopy(stock.policy.optimizer.state_dict()))
-        losses = []
+    for update in range(300):
         for model in (stock, lean):
             np.random.seed(update)
             model.train(gradient_steps=1, batch_size=100)
-            losses.append(model.logger.name_to_value["train/loss"])
-        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
-        assert (parameters(lean) - parameters(stock)).abs().max() < 1e-5, f"update {update}"
+            model._on_step()
+    assert (parameters(lean) - parameters(stock)).abs().max() < 1e-4
+
+
+def test_without_the_extension_it_walks_the_same_way(gym_cart: CartParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = learner(gym_cart, Learner.LEAN).learn(600)
+    monkeypatch.setattr(native_update, "_update", None)
+    in_torch = learner(gym_cart, Learner.LEAN).learn(600)
+    assert isinstance(in_torch, LeanDQN)
+    assert in_torch._native_update() is None
+    assert in_torch._n_updates == native._n_updates == 100
+    assert in_torch.replay_buffer is not None
+    assert native.replay_buffer is not None
+    assert (in_torch.replay_buffer.actions == native.replay_buffer.actions).all()
+    assert (parameters(in_torch) - parameters(native)).abs().max() < 1e-5
 
 
 def test_mean_squared_error_is_what_the_blog_preset_minimises(gym_cart: CartParams) -> None:

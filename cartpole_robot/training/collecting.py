@@ -1,0 +1,130 @@
+"""Turns from one environment into the replay memory: SB3's `collect_rollouts` without its vectors of one.
+
+What is drawn, stored, counted and told to callbacks, and in which order, is SB3's; only the copies between are left
+out: a vectorised environment of one copies observations, rewards and infos several times a turn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+
+class TurnStore:
+    """The columns of a replay memory of one environment, written without the copies of `ReplayBuffer.add`."""
+
+    def __init__(self, memory: ReplayBuffer) -> None:
+        self.memory = memory
+        self._observations, self._following = memory.observations[:, 0], memory.next_observations[:, 0]
+        self._actions = memory.actions.reshape(-1)
+        self._rewards, self._dones = memory.rewards[:, 0], memory.dones[:, 0]
+        self._timeouts = memory.timeouts[:, 0]
+
+    @staticmethod
+    def fits(memory: ReplayBuffer | None) -> bool:
+        """Whether the memory is one of the two that SB3's DQN makes, for one environment of plain observations."""
+        return (
+            memory is not None
+            and type(memory) in (ReplayBuffer, NStepReplayBuffer)
+            and memory.n_envs == 1
+            and memory.action_dim == 1
+            and not memory.optimize_memory_usage
+            and memory.handle_timeout_termination
+            and isinstance(memory.observation_space, gymnasium.spaces.Box)
+        )
+
+    def is_of(self, memory: ReplayBuffer) -> bool:
+        """Whether it still writes into that memory's arrays."""
+        return memory is self.memory and self._observations.base is memory.observations
+
+    def add(
+        self, observation: Any, following: Any, action: int, reward: float, *, has_ended: bool, was_cut: bool
+    ) -> None:
+        """One turn; `was_cut` where the episode ended by a time limit alone."""
+        memory = self.memory
+        at = memory.pos
+        self._observations[at] = observation
+        self._following[at] = following
+        self._actions[at] = action
+        self._rewards[at] = reward
+        self._dones[at] = has_ended
+        self._timeouts[at] = was_cut
+        at += 1
+        if at == memory.buffer_size:
+            memory.full = True
+            at = 0
+        memory.pos = at
+
+
+def can_collect(model: DQN, env: VecEnv, memory: ReplayBuffer | None, action_noise: Any) -> bool:
+    """Whether `collect` does for that environment what SB3's own method would."""
+    return (
+        type(env) is DummyVecEnv
+        and env.num_envs == 1
+        and action_noise is None
+        and not model.use_sde
+        and isinstance(model.action_space, gymnasium.spaces.Discrete)
+        and TurnStore.fits(memory)
+    )
+
+
+def collect(
+    self: Any,  # named as in SB3, whose callbacks find it among the locals
+    env: DummyVecEnv,
+    store: TurnStore,
+    callback: BaseCallback,
+    train_freq: TrainFreq,
+    learning_starts: int,
+    log_interval: int | None,
+) -> RolloutReturn:
+    """Act and store until it is time to train; the locals that callbacks see bear the names they have in SB3."""
+    replay_buffer = store.memory
+    inner, sample, random = env.envs[0], self.action_space.sample, np.random.rand
+    greedy = self.greedy_action()
+    by_steps, frequency = train_freq.unit == TrainFrequencyUnit.STEP, train_freq.frequency
+    num_collected_steps = num_collected_episodes = 0
+    callback.on_rollout_start()
+    continue_training = True
+    while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
+        last = self._last_obs[0]
+        if self.num_timesteps < learning_starts or random() < self.exploration_rate:
+            action = int(sample())
+        else:
+            action = greedy(last)
+        observation, reward, terminated, truncated, info = inner.step(action)
+        has_ended = bool(terminated or truncated)
+        was_cut = info["TimeLimit.truncated"] = bool(truncated and not terminated)
+        following = observation
+        if has_ended:
+            info["terminal_observation"] = observation
+            observation, env.reset_infos[0] = inner.reset()
+        self.num_timesteps += 1
+        num_collected_steps += 1
+
+        actions = buffer_actions = np.array([action])
+        new_obs = np.asarray(observation)[None]
+        rewards, dones, infos = np.array([reward], np.float32), np.array([has_ended]), [info]
+        callback.update_locals(locals())
+        if not callback.on_step():
+            return RolloutReturn(num_collected_steps, num_collected_episodes, continue_training=False)
+
+        if has_ended or "episode" in info:
+            self._update_info_buffer(infos, dones)
+        store.add(last, following, action, float(rewards[0]), has_ended=has_ended, was_cut=was_cut)
+        self._last_original_obs, self._last_obs = self._last_obs, new_obs
+        self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        self._on_step()
+        if has_ended:
+            num_collected_episodes += 1
+            self._episode_num += 1
+            if log_interval is not None and self._episode_num % log_interval == 0:
+                self.dump_logs()
+    callback.on_rollout_end()
+    return RolloutReturn(num_collected_steps, num_collected_episodes, continue_training)

@@ -1,0 +1,333 @@
+/* The arithmetic of Stable-Baselines3's DQN.train and of PyTorch's clip_grad_norm_, AdamW and Adagrad, in float32:
+ * a turn's target, both forward passes and its share of the gradient in one go, then one pass over the parameters.
+ *
+ * Loops over hidden units run over whole lanes on rows that are filled up with zeros, and no sum depends on how wide
+ * the compiler's vectors are. */
+#include "update.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
+
+/* A network, or its gradient, with a row of `width` for each input and each output. */
+typedef struct {
+    float *hidden_weight; /* inputs rows: the transpose of PyTorch's */
+    float *hidden_bias;
+    float *output_weight;
+    float *output_bias;
+} rows_t;
+
+int32_t update_width(int32_t hidden)
+{
+    return (hidden + UPDATE_LANES - 1) / UPDATE_LANES * UPDATE_LANES;
+}
+
+static int64_t rows_floats(int32_t inputs, int32_t width, int32_t outputs)
+{
+    return (int64_t)width * (inputs + 1 + outputs) + update_width(outputs);
+}
+
+int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs)
+{
+    const int32_t width = update_width(hidden);
+    return 3 * rows_floats(inputs, width, outputs) + 2 * width + update_width(inputs) + update_width(outputs);
+}
+
+static rows_t rows_at(const update_shape_t *shape, int64_t number)
+{
+    float *at = shape->work + number * rows_floats(shape->inputs, shape->width, shape->outputs);
+    rows_t rows;
+    rows.hidden_weight = at;
+    rows.hidden_bias = rows.hidden_weight + (ptrdiff_t)shape->width * shape->inputs;
+    rows.output_weight = rows.hidden_bias + shape->width;
+    rows.output_bias = rows.output_weight + (ptrdiff_t)shape->width * shape->outputs;
+    return rows;
+}
+
+static void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_TENSORS], const rows_t *rows)
+{
+    const int32_t inputs = shape->inputs, hidden = shape->hidden, width = shape->width;
+    for (int32_t i = 0; i < inputs; i++)
+        for (int32_t j = 0; j < hidden; j++)
+            rows->hidden_weight[i * width + j] = tensors[HIDDEN_WEIGHT][j * inputs + i];
+    memcpy(rows->hidden_bias, tensors[HIDDEN_BIAS], (size_t)hidden * sizeof(float));
+    for (int32_t o = 0; o < shape->outputs; o++)
+        memcpy(&rows->output_weight[o * width], &tensors[OUTPUT_WEIGHT][o * hidden], (size_t)hidden * sizeof(float));
+    memcpy(rows->output_bias, tensors[OUTPUT_BIAS], (size_t)shape->outputs * sizeof(float));
+}
+
+static float sum_of_lanes(float *lanes)
+{
+    for (int half = UPDATE_LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++)
+            lanes[k] += lanes[k + half];
+    return lanes[0];
+}
+
+static float dot(const float *restrict a, const float *restrict b, int32_t width)
+{
+    float lanes[UPDATE_LANES] = {0.0f};
+    for (int32_t j = 0; j < width; j += UPDATE_LANES)
+        for (int k = 0; k < UPDATE_LANES; k++)
+            lanes[k] += a[j + k] * b[j + k];
+    return sum_of_lanes(lanes);
+}
+
+static void add_scaled(float *restrict sum, const float *restrict row, float factor, int32_t width)
+{
+    for (int32_t j = 0; j < width; j++)
+        sum[j] += row[j] * factor;
+}
+
+/* Four rows for the four numbers of a cart's observation, in one pass: nothing goes back to memory between. */
+static void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
+                           const float *restrict w2, const float *restrict w3, const float *input, int32_t width,
+                           float *restrict unit)
+{
+    const float a = input[0], b = input[1], c = input[2], d = input[3];
+    for (int32_t j = 0; j < width; j++) {
+        const float sum = bias[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
+        unit[j] = sum < 0.0f ? 0.0f : sum;
+    }
+}
+
+/* What the hidden units put out; NaN stays NaN. */
+static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
+{
+    const float *w = rows->hidden_weight;
+    if (inputs == 4) {
+        hidden_of_four(rows->hidden_bias, w, w + width, w + 2 * width, w + 3 * width, input, width, unit);
+        return;
+    }
+    memcpy(unit, rows->hidden_bias, (size_t)width * sizeof(float));
+    for (int32_t i = 0; i < inputs; i++)
+        add_scaled(unit, &w[i * width], input[i], width);
+    for (int32_t j = 0; j < width; j++)
+        unit[j] = unit[j] < 0.0f ? 0.0f : unit[j];
+}
+
+static void scale(const update_shape_t *shape, const float *gain, const float *observation, float *input)
+{
+    for (int32_t i = 0; i < shape->inputs; i++)
+        input[i] = observation[i] * gain[i];
+}
+
+/* Rewards discounted up to the last turn of the return; which turn that is, and what the value after it counts. */
+static float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
+                           float *bootstrap)
+{
+    float sum = 0.0f;
+    double discount = 1.0;
+    int64_t turn = first;
+    for (int32_t k = 0;; k++) {
+        sum += memory->reward[turn] * (float)discount;
+        discount *= (double)loss->gamma;
+        if (k + 1 == loss->n_steps || memory->done[turn] != 0.0f || memory->timeout[turn] != 0.0f ||
+            turn == loss->newest)
+            break;
+        turn = turn + 1 == memory->capacity ? 0 : turn + 1;
+    }
+    *last = turn;
+    *bootstrap = (1.0f - memory->done[turn] * (1.0f - memory->timeout[turn])) * (float)discount;
+    return sum;
+}
+
+/* What goes back through each hidden unit: its weight times the slope, where it put something out. */
+static void back_through(const float *restrict unit, const float *restrict weight, float slope, int32_t width,
+                         float *restrict back)
+{
+    for (int32_t j = 0; j < width; j++) {
+        const float all = weight[j] * slope;
+        back[j] = unit[j] > 0.0f ? all : 0.0f;
+    }
+}
+
+static void add_to_four(float *restrict g0, float *restrict g1, float *restrict g2, float *restrict g3,
+                        const float *restrict back, const float *input, int32_t width)
+{
+    const float a = input[0], b = input[1], c = input[2], d = input[3];
+    for (int32_t j = 0; j < width; j++) {
+        const float part = back[j];
+        g0[j] += part * a;
+        g1[j] += part * b;
+        g2[j] += part * c;
+        g3[j] += part * d;
+    }
+}
+
+/* The turn's share of the gradient: `slope` is the loss's derivative by the value of `action`. */
+static void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
+                         const float *unit, int64_t action, float slope, float *back)
+{
+    const int32_t width = shape->width;
+    float *g = gradient->hidden_weight;
+    gradient->output_bias[action] += slope;
+    add_scaled(&gradient->output_weight[action * width], unit, slope, width);
+    back_through(unit, &network->output_weight[action * width], slope, width, back);
+    add_scaled(gradient->hidden_bias, back, 1.0f, width);
+    if (shape->inputs == 4)
+        add_to_four(g, g + width, g + 2 * width, g + 3 * width, back, input, width);
+    else
+        for (int32_t i = 0; i < shape->inputs; i++)
+            add_scaled(&g[i * width], back, input[i], width);
+}
+
+static void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
+                  float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
+{
+    const float keep = (float)(1.0 - rule->learning_rate * rule->weight_decay);
+    const float one_less_beta1 = (float)(1.0 - rule->beta1), beta2 = (float)rule->beta2;
+    const float one_less_beta2 = (float)(1.0 - rule->beta2), epsilon = (float)rule->epsilon;
+    const float size = (float)(rule->learning_rate / (1.0 - pow(rule->beta1, updates)));
+    const float correction = (float)sqrt(1.0 - pow(rule->beta2, updates));
+    for (int32_t k = 0; k < count; k++) {
+        mean[k] += one_less_beta1 * (gradient[k] - mean[k]);
+        square[k] = square[k] * beta2 + one_less_beta2 * gradient[k] * gradient[k];
+        parameter[k] = parameter[k] * keep - size * (mean[k] / (sqrtf(square[k]) / correction + epsilon));
+    }
+}
+
+static void adagrad(float *restrict parameter, const float *restrict gradient, float *restrict sum, int32_t count,
+                    double updates, const update_optimizer_t *rule)
+{
+    const float size = (float)(rule->learning_rate / (1.0 + (updates - 1.0) * rule->beta1));
+    const float decay = (float)rule->weight_decay, epsilon = (float)rule->epsilon;
+    for (int32_t k = 0; k < count; k++) {
+        const float slope = gradient[k] + decay * parameter[k];
+        sum[k] += slope * slope;
+        parameter[k] -= size * (slope / (sqrtf(sum[k]) + epsilon));
+    }
+}
+
+/* One parameter tensor, given its gradient in the tensor's own order. */
+static void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
+                 const update_optimizer_t *rule)
+{
+    const float updates = *tensors->step[tensor] += 1.0f;
+    if (rule->is_adagrad)
+        adagrad(tensors->parameter[tensor], gradient, tensors->second[tensor], count, (double)updates, rule);
+    else
+        adamw(tensors->parameter[tensor], gradient, tensors->first[tensor], tensors->second[tensor], count,
+              (double)updates, rule);
+}
+
+/* Clip the gradient, whole lanes of it, at its norm as clip_grad_norm_ does; the norm in double. */
+static void clip(float *gradient, int64_t count, double most)
+{
+    double lanes[UPDATE_LANES] = {0.0};
+    for (int64_t k = 0; k < count; k += UPDATE_LANES)
+        for (int lane = 0; lane < UPDATE_LANES; lane++)
+            lanes[lane] += (double)gradient[k + lane] * (double)gradient[k + lane];
+    double sum = 0.0;
+    for (int k = 0; k < UPDATE_LANES; k++)
+        sum += lanes[k];
+    const double factor = most / (sqrt(sum) + 1e-6);
+    if (factor >= 1.0)
+        return;
+    for (int64_t k = 0; k < count; k++)
+        gradient[k] *= (float)factor; /* NaN, too: a gradient that is none must not pass for one */
+}
+
+double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
+                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer)
+{
+    const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs, width = shape->width;
+    const int64_t floats = rows_floats(inputs, width, outputs);
+    const rows_t network = rows_at(shape, 0), target = rows_at(shape, 1), gradient = rows_at(shape, 2);
+    float *unit = shape->work + 3 * floats, *back = unit + width;
+    float *input = back + width, *ordered = target.hidden_weight; /* the target is no longer needed by then */
+    lay_out(shape, tensors->parameter, &network);
+    lay_out(shape, tensors->target, &target);
+    memset(gradient.hidden_weight, 0, (size_t)floats * sizeof(float));
+    double total = 0.0;
+    for (int64_t k = 0; k < batch; k++) {
+        int64_t last;
+        float bootstrap;
+        float wanted = n_step_return(memory, index[k], loss, &last, &bootstrap);
+        scale(shape, tensors->gain, &memory->following[last * inputs], input);
+        hidden_of(&target, input, inputs, width, unit);
+        float best = dot(unit, target.output_weight, width) + target.output_bias[0];
+        for (int32_t o = 1; o < outputs; o++) {
+            const float value = dot(unit, &target.output_weight[o * width], width) + target.output_bias[o];
+            best = best >= value ? best : value;
+        }
+        wanted += bootstrap * best;
+        const int64_t action = memory->action[index[k]];
+        scale(shape, tensors->gain, &memory->observation[index[k] * inputs], input);
+        hidden_of(&network, input, inputs, width, unit);
+        const float value = dot(unit, &network.output_weight[action * width], width) + network.output_bias[action];
+        const float error = value - wanted, size = fabsf(error);
+        float slope;
+        if (loss->is_mse) {
+            total += (double)(error * error);
+            slope = 2.0f * error;
+        } else {
+            total += (double)(size < 1.0f ? 0.5f * error * error : size - 0.5f);
+            slope = error > 1.0f ? 1.0f : error < -1.0f ? -1.0f : error;
+        }
+        add_gradient(shape, &network, &gradient, input, unit, action, slope / (float)batch, back);
+    }
+    clip(gradient.hidden_weight, floats, loss->max_grad_norm);
+    for (int32_t i = 0; i < inputs; i++)
+        for (int32_t j = 0; j < hidden; j++)
+            ordered[j * inputs + i] = gradient.hidden_weight[i * width + j];
+    move(tensors, HIDDEN_WEIGHT, ordered, hidden * inputs, optimizer);
+    move(tensors, HIDDEN_BIAS, gradient.hidden_bias, hidden, optimizer);
+    for (int32_t o = 0; o < outputs; o++)
+        memcpy(&ordered[o * hidden], &gradient.output_weight[o * width], (size_t)hidden * sizeof(float));
+    move(tensors, OUTPUT_WEIGHT, ordered, outputs * hidden, optimizer);
+    move(tensors, OUTPUT_BIAS, gradient.output_bias, outputs, optimizer);
+    memset(target.hidden_weight, 0, (size_t)floats * sizeof(float)); /* its rows end in zeros again */
+    return total / (double)batch;
+}
+
+static int32_t tensor_size(const update_shape_t *shape, int tensor)
+{
+    switch (tensor) {
+    case HIDDEN_WEIGHT:
+        return shape->hidden * shape->inputs;
+    case HIDDEN_BIAS:
+        return shape->hidden;
+    case OUTPUT_WEIGHT:
+        return shape->outputs * shape->hidden;
+    default:
+        return shape->outputs;
+    }
+}
+
+void update_follow(const update_shape_t *shape, const update_tensors_t *tensors, double tau)
+{
+    const float share = (float)tau, rest = (float)(1.0 - tau);
+    for (int tensor = 0; tensor < UPDATE_TENSORS; tensor++) {
+        const float *restrict from = tensors->parameter[tensor];
+        float *restrict to = tensors->target[tensor];
+        const int32_t count = tensor_size(shape, tensor);
+        for (int32_t k = 0; k < count; k++)
+            to[k] = to[k] * rest + from[k] * share;
+    }
+}
+
+int32_t update_greedy(const update_shape_t *shape, const update_tensors_t *tensors, const float *observation)
+{
+    const int64_t floats = rows_floats(shape->inputs, shape->width, shape->outputs);
+    const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs;
+    float *input = shape->work + 3 * floats + 2 * shape->width, *value = input + update_width(inputs);
+    scale(shape, tensors->gain, observation, input);
+    memcpy(value, tensors->parameter[OUTPUT_BIAS], (size_t)outputs * sizeof(float));
+    for (int32_t j = 0; j < hidden; j++) {
+        const float *row = &tensors->parameter[HIDDEN_WEIGHT][j * inputs];
+        float unit = tensors->parameter[HIDDEN_BIAS][j];
+        for (int32_t i = 0; i < inputs; i++)
+            unit += row[i] * input[i];
+        if (unit > 0.0f)
+            for (int32_t o = 0; o < outputs; o++)
+                value[o] += unit * tensors->parameter[OUTPUT_WEIGHT][o * hidden + j];
+    }
+    int32_t best = 0;
+    for (int32_t o = 1; o < outputs; o++)
+        if (value[o] > value[best])
+            best = o;
+    return best;
+}

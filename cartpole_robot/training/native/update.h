@@ -1,0 +1,69 @@
+/* One update of a DQN whose network is inputs -> hidden ReLU -> outputs, on the memory of its owner's tensors. */
+#ifndef UPDATE_H
+#define UPDATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define UPDATE_TENSORS 4 /* hidden weight and bias, output weight and bias, shaped as PyTorch's Linear has them */
+
+/* Sums over hidden units go in so many lanes, whatever the machine's vectors hold: the same bits on every machine. */
+#define UPDATE_LANES 16
+
+typedef struct {
+    float *parameter[UPDATE_TENSORS];
+    float *target[UPDATE_TENSORS];
+    float *first[UPDATE_TENSORS];  /* AdamW's mean of the gradient; unused by Adagrad */
+    float *second[UPDATE_TENSORS]; /* AdamW's mean of its square, Adagrad's sum of them */
+    float *step[UPDATE_TENSORS];   /* updates so far, one number for each tensor, as PyTorch counts them */
+    const float *gain;             /* of the inputs */
+} update_tensors_t;
+
+/* The replay memory, a ring of `capacity` turns. */
+typedef struct {
+    const float *observation;
+    const float *following;
+    const int64_t *action;
+    const float *reward;
+    const float *done;    /* 1 for the last turn of an episode */
+    const float *timeout; /* 1 where that end was a cut and no fall */
+    int64_t capacity;
+} update_memory_t;
+
+typedef struct {
+    int64_t newest; /* the last stored turn: nothing follows it yet; -1 where the ring does not tell */
+    int32_t n_steps;
+    float gamma;
+    bool is_mse; /* else Huber's */
+    double max_grad_norm;
+} update_loss_t;
+
+typedef struct {
+    bool is_adagrad; /* else AdamW */
+    double learning_rate;
+    double epsilon;
+    double weight_decay;
+    double beta1; /* Adagrad: the decay of the learning rate */
+    double beta2;
+} update_optimizer_t;
+
+typedef struct {
+    int32_t inputs, hidden, outputs;
+    int32_t width; /* hidden units, filled up to whole lanes */
+    float *work;   /* `update_work_floats` of them */
+} update_shape_t;
+
+int32_t update_width(int32_t hidden);
+int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs);
+
+/* The loss before the update. `index` has the batch: turns of the memory, each from 0 to capacity - 1. */
+double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
+                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer);
+
+/* The target network goes the share `tau` of the way to the network. */
+void update_follow(const update_shape_t *shape, const update_tensors_t *tensors, double tau);
+
+/* The index of the largest value of the network, the first of equals. */
+int32_t update_greedy(const update_shape_t *shape, const update_tensors_t *tensors, const float *observation);
+
+#endif

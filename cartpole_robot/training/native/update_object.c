@@ -1,0 +1,253 @@
+/* Update: update.c as a Python object. It holds the buffers it works on, so none of them can go away under it. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <string.h>
+
+#include "update.h"
+
+enum { MEMORY_ARRAYS = 6, BUFFERS = 5 * UPDATE_TENSORS + 1 + MEMORY_ARRAYS };
+enum { MOST_UNITS = 1 << 20 };
+
+typedef struct {
+    PyObject_HEAD
+    update_shape_t shape;
+    update_tensors_t tensors;
+    update_memory_t memory;
+    Py_buffer buffers[BUFFERS];
+    int held;
+} update_object;
+
+/* The memory of a contiguous array of `count` numbers of that format, kept by `self`; NULL with an exception. */
+static void *hold(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
+{
+    Py_buffer *view = &self->buffers[self->held];
+    if (PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE) < 0)
+        return NULL;
+    self->held++;
+    const char *format = view->format != NULL ? view->format : "B";
+    const bool fits = is_integer ? strcmp(format, "l") == 0 || strcmp(format, "q") == 0 : strcmp(format, "f") == 0;
+    const Py_ssize_t size = is_integer ? (Py_ssize_t)sizeof(int64_t) : (Py_ssize_t)sizeof(float);
+    if (!fits || view->itemsize != size || view->len != count * size) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %zd numbers of %s, got %zd bytes of format '%s'", name, count,
+                     is_integer ? "int64" : "float32", view->len, format);
+        return NULL;
+    }
+    return view->buf;
+}
+
+static int hold_tensors(update_object *self, PyObject *tuple, const char *name, float *tensors[UPDATE_TENSORS],
+                        const Py_ssize_t counts[UPDATE_TENSORS])
+{
+    if (PyTuple_GET_SIZE(tuple) != UPDATE_TENSORS) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %d arrays, got %zd", name, UPDATE_TENSORS, PyTuple_GET_SIZE(tuple));
+        return -1;
+    }
+    for (int k = 0; k < UPDATE_TENSORS; k++) {
+        tensors[k] = hold(self, PyTuple_GET_ITEM(tuple, k), name, false, counts[k]);
+        if (tensors[k] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static int hold_memory(update_object *self, PyObject *tuple, Py_ssize_t capacity)
+{
+    static const char *const names[MEMORY_ARRAYS] = {"observations", "next_observations", "actions",
+                                                     "rewards",      "dones",             "timeouts"};
+    if (PyTuple_GET_SIZE(tuple) != MEMORY_ARRAYS) {
+        PyErr_Format(PyExc_ValueError, "memory: expected %d arrays, got %zd", MEMORY_ARRAYS, PyTuple_GET_SIZE(tuple));
+        return -1;
+    }
+    void *found[MEMORY_ARRAYS];
+    for (int k = 0; k < MEMORY_ARRAYS; k++) {
+        const Py_ssize_t count = k < 2 ? capacity * self->shape.inputs : capacity;
+        found[k] = hold(self, PyTuple_GET_ITEM(tuple, k), names[k], k == 2, count);
+        if (found[k] == NULL)
+            return -1;
+    }
+    self->memory = (update_memory_t){.observation = found[0],
+                                     .following = found[1],
+                                     .action = found[2],
+                                     .reward = found[3],
+                                     .done = found[4],
+                                     .timeout = found[5],
+                                     .capacity = capacity};
+    return 0;
+}
+
+static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    update_object *self = (update_object *)object;
+    static char *names[] = {"inputs", "hidden", "outputs", "capacity", "parameters", "targets",
+                            "first",  "second", "steps",   "gain",     "memory",     NULL};
+    Py_ssize_t inputs, hidden, outputs, capacity;
+    PyObject *parameters, *targets, *first, *second, *steps, *gain, *memory;
+    if (self->held != 0) {
+        PyErr_SetString(PyExc_TypeError, "this update has its arrays already; make a new one");
+        return -1;
+    }
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnO!O!O!O!O!OO!", names, &inputs, &hidden, &outputs, &capacity,
+                                     &PyTuple_Type, &parameters, &PyTuple_Type, &targets, &PyTuple_Type, &first,
+                                     &PyTuple_Type, &second, &PyTuple_Type, &steps, &gain, &PyTuple_Type, &memory))
+        return -1;
+    if (inputs < 1 || hidden < 1 || outputs < 1 || capacity < 1 || inputs > MOST_UNITS || hidden > MOST_UNITS ||
+        outputs > MOST_UNITS || hidden > MOST_UNITS / inputs || hidden > MOST_UNITS / outputs ||
+        capacity > PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(float) / inputs) {
+        PyErr_Format(PyExc_ValueError, "a network %zd -> %zd -> %zd on %zd turns, expected 1 to %d weights a layer", inputs,
+                     hidden, outputs, capacity, MOST_UNITS);
+        return -1;
+    }
+    self->shape = (update_shape_t){.inputs = (int32_t)inputs,
+                                   .hidden = (int32_t)hidden,
+                                   .outputs = (int32_t)outputs,
+                                   .width = update_width((int32_t)hidden)};
+    const Py_ssize_t counts[UPDATE_TENSORS] = {hidden * inputs, hidden, outputs * hidden, outputs};
+    const Py_ssize_t ones[UPDATE_TENSORS] = {1, 1, 1, 1};
+    if (hold_tensors(self, parameters, "parameters", self->tensors.parameter, counts) < 0 ||
+        hold_tensors(self, targets, "targets", self->tensors.target, counts) < 0 ||
+        hold_tensors(self, first, "first", self->tensors.first, counts) < 0 ||
+        hold_tensors(self, second, "second", self->tensors.second, counts) < 0 ||
+        hold_tensors(self, steps, "steps", self->tensors.step, ones) < 0 || hold_memory(self, memory, capacity) < 0)
+        return -1;
+    self->tensors.gain = hold(self, gain, "gain", false, inputs);
+    if (self->tensors.gain == NULL)
+        return -1;
+    const int64_t floats = update_work_floats((int32_t)inputs, (int32_t)hidden, (int32_t)outputs);
+    float *work = PyMem_Calloc((size_t)floats, sizeof(float));
+    if (work == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->shape.work = work; /* the last: an object without it refuses to work */
+    return 0;
+}
+
+static void update_dealloc(PyObject *object)
+{
+    update_object *self = (update_object *)object;
+    for (int k = 0; k < self->held; k++)
+        PyBuffer_Release(&self->buffers[k]);
+    PyMem_Free(self->shape.work);
+    Py_TYPE(object)->tp_free(object);
+}
+
+static int refuse_unready(const update_object *self)
+{
+    if (self->shape.work != NULL)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "this update was never given its arrays");
+    return -1;
+}
+
+static int refuse_strange_turns(const update_object *self, const int64_t *index, Py_ssize_t batch)
+{
+    for (Py_ssize_t k = 0; k < batch; k++) {
+        if (index[k] < 0 || index[k] >= self->memory.capacity) {
+            PyErr_Format(PyExc_IndexError, "turn %lld, expected 0 to %lld", (long long)index[k],
+                         (long long)self->memory.capacity - 1);
+            return -1;
+        }
+        const int64_t action = self->memory.action[index[k]];
+        if (action < 0 || action >= self->shape.outputs) {
+            PyErr_Format(PyExc_IndexError, "action %lld, expected 0 to %d", (long long)action, self->shape.outputs - 1);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *update_step(PyObject *object, PyObject *args)
+{
+    update_object *self = (update_object *)object;
+    PyObject *turns;
+    Py_ssize_t newest;
+    int is_mse, is_adagrad;
+    update_loss_t loss = {0};
+    update_optimizer_t rule = {0};
+    if (!PyArg_ParseTuple(args, "On(ifpd)(pddddd)", &turns, &newest, &loss.n_steps, &loss.gamma, &is_mse,
+                          &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon, &rule.weight_decay,
+                          &rule.beta1, &rule.beta2) ||
+        refuse_unready(self) < 0)
+        return NULL;
+    if (loss.n_steps < 1)
+        return PyErr_Format(PyExc_ValueError, "n_steps = %d, expected at least 1", loss.n_steps);
+    loss.newest = newest;
+    loss.is_mse = is_mse;
+    rule.is_adagrad = is_adagrad;
+    Py_buffer view;
+    if (PyObject_GetBuffer(turns, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+        return NULL;
+    const bool is_int64 = view.itemsize == (Py_ssize_t)sizeof(int64_t) && view.format != NULL &&
+                          (strcmp(view.format, "l") == 0 || strcmp(view.format, "q") == 0);
+    const Py_ssize_t batch = view.len / (Py_ssize_t)sizeof(int64_t);
+    PyObject *result = NULL;
+    if (!is_int64 || batch < 1)
+        PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one turn, int64");
+    else if (refuse_strange_turns(self, view.buf, batch) == 0)
+        result = PyFloat_FromDouble(
+            update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
+    PyBuffer_Release(&view);
+    return result;
+}
+
+static PyObject *update_follow_target(PyObject *object, PyObject *tau)
+{
+    update_object *self = (update_object *)object;
+    const double share = PyFloat_AsDouble(tau);
+    if ((share == -1.0 && PyErr_Occurred() != NULL) || refuse_unready(self) < 0)
+        return NULL;
+    update_follow(&self->shape, &self->tensors, share);
+    Py_RETURN_NONE;
+}
+
+static PyObject *update_act(PyObject *object, PyObject *observation)
+{
+    update_object *self = (update_object *)object;
+    Py_buffer view;
+    if (refuse_unready(self) < 0 || PyObject_GetBuffer(observation, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+        return NULL;
+    PyObject *result = NULL;
+    if (view.format == NULL || strcmp(view.format, "f") != 0 || view.len != self->shape.inputs * (Py_ssize_t)sizeof(float))
+        PyErr_Format(PyExc_ValueError, "expected an observation of %d numbers, float32", self->shape.inputs);
+    else
+        result = PyLong_FromLong(update_greedy(&self->shape, &self->tensors, view.buf));
+    PyBuffer_Release(&view);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"step", update_step, METH_VARARGS,
+     "step(turns, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
+     "beta1, beta2)): the loss on those turns of the memory, before the update that it makes."},
+    {"follow", update_follow_target, METH_O, "follow(tau): the target network goes that share of the way."},
+    {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject update_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "cartpole_robot.training._update.Update",
+    .tp_doc = "A DQN's update on the memory of the arrays that it is given (update.h).",
+    .tp_basicsize = sizeof(update_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = update_init,
+    .tp_dealloc = update_dealloc,
+    .tp_methods = methods,
+};
+
+static PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_update",
+    .m_doc = "One update of a DQN in C.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__update(void)
+{
+    PyObject *self = PyModule_Create(&module);
+    if (self != NULL && PyModule_AddType(self, &update_type) < 0)
+        Py_CLEAR(self);
+    return self;
+}
