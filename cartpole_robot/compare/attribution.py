@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 from cartpole_robot.identify.fit import Fit
 from cartpole_robot.identify.model import TERMS, Model, Term, freed, with_room
 from cartpole_robot.identify.open_loop_error import farthest_m
+from cartpole_robot.identify.search import Search
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting, step_back
-from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, windows_of
+from cartpole_robot.identify.windows import Window, guessed_starts, windows_of
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 WINDOW_S = 0.5
 MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
-_ITERATIONS = 8
+_WAYS = 2  # of the grid's values, the best: where searches begin
+_STEPS = 15  # of a search
 _MENDINGS = 6  # rounds at most
 _MENDED = 0.98  # of the error that a round left: the next brings nothing
-_SHORTEST = 0.4  # of the pole's length: the shortest that is tried
 ENCODER_SIGN = "encoder_sign"
 BLAMED = (
     "delay",
@@ -110,15 +111,10 @@ class _Judge:
     """Holds one plant and tries values in it."""
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], model: Model) -> None:
-        length = TERMS["pole_length"]
-        shortest = length.write(model, _SHORTEST * length.read(model)).cart
         self._all_series, self._windows, self._model = all_series, windows, model
-        self._predictor = Predictor(all_series, windows, shortest)
-        self._shooting = Shooting(
-            all_series,
-            windows,
-            lambda tries: [np.concatenate(self._predictor.predict(model, at)) for model, at in tries],
-        )
+        terms = [TERMS[name] for name in BLAMED if name in TERMS]
+        self._fit = Fit(all_series, windows, model, terms, workers=0)
+        self._shooting = Shooting(all_series, windows, self._fit.predictions())
         self._starts, self._slopes, residual = self._begun(model)
         self._error = float(np.sum(residual**2))
         rms = np.sqrt(np.mean(residual**2, axis=0)) * self._shooting.noise
@@ -136,20 +132,25 @@ class _Judge:
                 break
         return starts, slopes, residual
 
-    def _guessed_error(self, model: Model) -> float:
-        """Squared error, less what changes of the start states could mend by the slopes there are: one run.
+    def _guessed_errors(self, models: Sequence[Model]) -> list[float]:
+        """Squared errors, less what changes of the start states could mend by the slopes there are: one run each.
 
         A model that no plant can be is as bad as can be.
         """
         try:
-            residual = self._shooting.residual(model, self._starts)
+            residuals = self._shooting.residuals([(model, self._starts) for model in models])
         except ValueError:
-            return np.inf
-        error = 0.0
-        for slope, part in zip(self._slopes, self._shooting.parts, strict=True):
-            mine = residual[part].ravel()
-            error += float(np.sum((mine - slope @ step_back(slope, mine)) ** 2))
-        return error
+            return [np.inf] * len(models) if len(models) == 1 else [self._guessed_errors([m])[0] for m in models]
+        errors = []
+        for residual in residuals:
+            mended = (
+                mine - slope @ step_back(slope, mine)
+                for slope, mine in (
+                    (s, residual[p].ravel()) for s, p in zip(self._slopes, self._shooting.parts, strict=True)
+                )
+            )
+            errors.append(sum(float(np.sum(rest**2)) for rest in mended))
+        return errors
 
     def blame(self, name: str) -> Blame:
         """What the term of that name explains."""
@@ -171,18 +172,15 @@ class _Judge:
         return max(0.0, 1.0 - error / self._error) if self._error > 0.0 else 0.0
 
     def _best(self, term: Term, now: float) -> tuple[float, float]:
-        """The best value and its squared error: the most promising of a grid, and a fit of this term from there."""
+        """The best value and its squared error: searches of this term alone, begun at the best of a grid."""
         size = term.size(self._model)
         grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
-        errors = [self._guessed_error(term.write(self._model, value)) for value in grid]
-        begin = term.write(self._model, grid[int(np.argmin(errors))])
-        try:
-            with Fit(self._all_series, self._windows, begin, [term], workers=0) as fit:
-                found = fit.run(rounds=1, most_iterations=_ITERATIONS)
-        except ValueError:  # the search came to what no plant can be
-            return now, self._error
-        entries = sum(window.end - window.first for window in self._windows)
-        error = entries * float(np.sum((np.array(found.noise) / self._shooting.noise) ** 2))
+        models = [term.write(self._model, value) for value in grid]
+        order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
+        search = Search(self._shooting, [term], self._model)
+        places = [search.place(models[k], self._begun(models[k])[0]) for k in order]
+        found = min(search.to_rest(places, _STEPS, lambda: None), key=lambda place: place.cost)
+        error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))
         return (term.read(found.model), error) if error < self._error else (now, self._error)
 
     def _sign_blame(self) -> Blame:
@@ -212,7 +210,7 @@ class _Judge:
 
     def close(self) -> None:
         """Release the plant."""
-        self._predictor.close()
+        self._fit.close()
 
 
 _judge: _Judge | None = None  # of a worker process

@@ -182,6 +182,10 @@ class Fit:
         (seen,) = search.to_rest([seen], _PLANT_STEPS, lambda: None)
         return shooting, search, seen
 
+    def predictions(self) -> Predict:
+        """What the search looks with, over the fit's own windows."""
+        return self._predictions_of(self._windows)
+
     def _predictions_of(self, windows: Sequence[Window]) -> Predict:
         """The twin's, or without one the plant's by worker processes."""
         if self.has_twin:
