@@ -73,9 +73,14 @@ class Attribution:
 
 
 def attribute(
-    series: Series, model: Model, *, workers: int = 2, progress: Progress | None = None
+    series: Series,
+    model: Model,
+    *,
+    terms: Sequence[str] = BLAMED,
+    workers: int = 2,
+    progress: Progress | None = None,
 ) -> Attribution | None:
-    """The terms by what they explain of `model`'s gap to `series`; None where the recording is too short to say."""
+    """The `terms` by what they explain of `model`'s gap to `series`; None where the recording is too short to say."""
     windows = windows_of([series], WINDOW_S)
     if len(windows) > MOST_WINDOWS:
         windows = [windows[k] for k in np.linspace(0, len(windows) - 1, MOST_WINDOWS).round().astype(int)]
@@ -89,17 +94,17 @@ def attribute(
             initializer=_begin_worker,
             initargs=arguments,
         ) as pool:
-            futures = {pool.submit(_blame_here, name): name for name in BLAMED}
+            futures = {pool.submit(_blame_here, name): name for name in terms}
             blames = []
             for done in as_completed(futures):
                 blames.append(done.result())
                 if progress is not None:
-                    progress(len(blames) / len(BLAMED))
+                    progress(len(blames) / len(terms))
             gap = pool.submit(_gap_here).result()
     else:
         judge = _Judge(*arguments)
         try:
-            blames = [judge.blame(name) for name in BLAMED]
+            blames = [judge.blame(name) for name in terms]
             gap = judge.gap
         finally:
             judge.close()
@@ -177,11 +182,19 @@ class _Judge:
         grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
         models = [term.write(self._model, value) for value in grid]
         order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
+        found = [self._searched(term, models[k]) for k in order]
+        best, error = min(found, key=lambda pair: pair[1])
+        return (term.read(best), error) if error < self._error else (now, self._error)
+
+    def _searched(self, term: Term, begin: Model) -> tuple[Model, float]:
+        """Where a search from `begin` comes to, and its squared error."""
         search = Search(self._shooting, [term], self._model)
-        places = [search.place(models[k], self._begun(models[k])[0]) for k in order]
-        found = min(search.to_rest(places, _STEPS, lambda: None), key=lambda place: place.cost)
-        error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))
-        return (term.read(found.model), error) if error < self._error else (now, self._error)
+        try:
+            starts = self._begun(begin)[0]
+            (place,) = search.to_rest([search.place(begin, starts)], _STEPS, lambda: None)
+        except ValueError:  # on its way is what no cart can be
+            return begin, np.inf
+        return place.model, float(np.sum(self._shooting.residual(place.model, place.starts) ** 2))
 
     def _sign_blame(self) -> Blame:
         """Of the three ways in which encoders may count the other way round, the best."""

@@ -28,7 +28,7 @@ _SHIFTS_S = np.arange(-60, 61) * 1e-3
 _FEWEST_SHIFTED = 5  # entries of a run that are left when its ends are cut off
 _FEWEST_RUNS = 3
 _RESAMPLES = 500
-_CHUNK = 20  # starts between two calls of the progress
+_CHUNK = 100  # starts between two calls of the progress
 
 
 @dataclass(frozen=True, kw_only=True)

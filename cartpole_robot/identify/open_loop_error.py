@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cartpole_robot.identify.model import Model, freed, with_room
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Shooting
+from cartpole_robot.identify.twin import quick_predictions
 from cartpole_robot.identify.windows import (
     START_SIGNALS,
     Predictor,
@@ -55,8 +56,8 @@ def past_starts(all_series: Sequence[Series], windows: Sequence[Window]) -> Floa
 def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model) -> Floats:
     """Start states, shape (windows, 4), true ones, by the readings up to each window's beginning and `observer`.
 
-    The model is run through the `PAST_S` before from the state with which it agrees best, and the start is where it
-    comes to: an observer that knows the commands, and nothing of what comes after.
+    The model is run (its twin, where there is one) through the `PAST_S` before from the state with which it agrees
+    best, and the start is where it comes to: an observer that knows the commands, and nothing of what comes after.
     """
     if not windows:
         return np.zeros((0, START_SIGNALS))
@@ -71,10 +72,8 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
     observer = with_room(freed(observer), farthest_m(all_series))
     predictor = Predictor(all_series, past, observer.cart)
     try:
-        shooting = Shooting(
-            all_series, past, lambda tries: [np.concatenate(predictor.predict(model, at)) for model, at in tries]
-        )
         starts = guessed_starts(all_series, past, observer)
+        shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer, starts))
         for _ in range(_OBSERVATIONS):
             slopes = shooting.slopes_by_starts(observer, shooting.residual(observer, starts), starts)
             _, starts = shooting.mended(observer, starts, slopes)

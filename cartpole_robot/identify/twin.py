@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from cartpole_robot.identify.model import Model
 from cartpole_robot.identify.series import Series
+from cartpole_robot.identify.shooting import Predict
 from cartpole_robot.identify.windows import Predictor, Window, window_places
 from cartpole_robot.params import CartParams
 from cartpole_robot.simulation.cart import STANDING_M_S
 
 Floats = NDArray[np.float64]
 _AFTERWARDS_S = 1e3  # that the last duty holds: longer than any delay
+_COMPARED = 3
 _SAME = 1e-9  # m and rad after a window: the plant's last bits, grown with the pole's fall
 
 
@@ -192,3 +194,22 @@ def agrees(predictor: Predictor, twin: Twin, tries: Sequence[tuple[Model, Floats
         bool(np.allclose(np.concatenate(predictor.predict(model, starts)), found, rtol=0.0, atol=_SAME))
         for (model, starts), found in zip(tries, twin.predictions(tries), strict=True)
     )
+
+
+def quick_predictions(
+    all_series: Sequence[Series], windows: Sequence[Window], plant: Predictor, model: Model, starts: Floats
+) -> Predict:
+    """The twin's predictions over `windows`, where plant and twin agree on a few of them, else the plant's.
+
+    They are compared from `starts`, shape (windows, 4), with `model`, in which alone the predictions may be.
+    """
+    few = np.unique(np.linspace(0, len(windows) - 1, _COMPARED).astype(int))
+    chosen = [windows[k] for k in few]
+    check = Predictor(all_series, chosen, model.cart)
+    try:
+        is_twin = agrees(check, Twin(all_series, chosen, plant.step_s), [(model, starts[few])])
+    finally:
+        check.close()
+    if is_twin:
+        return Twin(all_series, windows, plant.step_s).predictions
+    return lambda tries: [np.concatenate(plant.predict(each, at)) for each, at in tries]

@@ -92,6 +92,11 @@ class Predictor:
             )
         return found
 
+    @property
+    def step_s(self) -> float:
+        """The plant's physics step."""
+        return self._loop.step_s
+
     def close(self) -> None:
         """Release the plant."""
         self._loop.close()

@@ -99,6 +99,11 @@ def policy_folder(folder: Path, cart: CartParams) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def comparison(simulated: Recording, late: Recording) -> Comparison:
+    return compare(CompareRequest(simulated=str(simulated.path), recorded=late.path))
+
+
 # ---- open loop ----
 
 
@@ -239,17 +244,14 @@ def test_wasserstein_distance_of_a_shift_is_the_shift(simulated: Recording) -> N
 # ---- attribution ----
 
 
-def test_the_delayed_cart_is_called_delayed(late: Recording, model: Model) -> None:
-    shares: list[float] = []
-    found = attribute(series_of(late), model, progress=shares.append)
+def test_the_delayed_cart_is_called_delayed(comparison: Comparison) -> None:
+    found = comparison.attribution
     assert found is not None
     assert {blame.term for blame in found.blames} == set(BLAMED)
     assert found.blames[0].term == "delay"
     assert found.blames[0].explained > 0.95
     assert found.blames[0].best == pytest.approx(LATE_S, abs=0.001)
     assert found.blames[0].in_simulation == pytest.approx(0.02)
-    assert shares == sorted(shares)
-    assert shares[-1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -263,15 +265,20 @@ def test_a_reversed_encoder_is_called_reversed(
     excited: Recording, model: Model, change: Callable[[Series], dict[str, object]], told: str
 ) -> None:
     series = part_of(series_of(excited), 0, 100)
-    found = attribute(dataclasses.replace(series, **change(series)), model)  # type: ignore[arg-type]
+    changed = dataclasses.replace(series, **change(series))  # type: ignore[arg-type]
+    found = attribute(changed, model, terms=("motor_gain", ENCODER_SIGN), workers=0)
     assert found is not None
     assert (found.blames[0].term, found.blames[0].best) == (ENCODER_SIGN, told)
     assert found.blames[0].explained > 0.95
 
 
 def test_a_simulation_without_a_gap_blames_nobody(excited: Recording, model: Model) -> None:
-    found = attribute(part_of(series_of(excited), 0, 150), model)
+    shares: list[float] = []
+    found = attribute(
+        part_of(series_of(excited), 0, 150), model, terms=("motor_gain", "delay"), workers=1, progress=shares.append
+    )
     assert found is not None
+    assert shares == [0.5, 1.0]
     assert found.blames[0].explained < 0.3
     assert found.gap[0] < 1e-4
     assert TERMS["motor_gain"].read(model) == pytest.approx(
@@ -284,11 +291,6 @@ def test_too_short_a_recording_blames_nobody(excited: Recording, model: Model) -
 
 
 # ---- all of it ----
-
-
-@pytest.fixture(scope="module")
-def comparison(simulated: Recording, late: Recording) -> Comparison:
-    return compare(CompareRequest(simulated=str(simulated.path), recorded=late.path))
 
 
 def test_summary_tells_distance_reason_and_remedy(comparison: Comparison) -> None:
