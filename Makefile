@@ -46,7 +46,8 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/lint-imports
 
 pytest: $(STAMP) display chip browser ## the tests alone
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not realtime"
+	$(BIN)/python -m pytest -m realtime
 
 display: ## a virtual display for the tests of PyBullet's window
 	@if ! command -v Xvfb >/dev/null; then \

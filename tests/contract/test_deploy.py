@@ -25,6 +25,8 @@ from cartpole_robot.rigs.served_cart import served_cart
 from tests.carried import regulating_policy
 from tests.conftest import Completed
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "stable_baselines3", "pybullet", "gymnasium", "pyarrow", "scipy", "matplotlib")
 

@@ -28,6 +28,8 @@ from firmware_bridge.ports import probed
 from firmware_bridge.protocol import Protocol, header_text, read_protocol
 from firmware_bridge.transport import SerialTransport
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parent.parent.parent
 

@@ -20,6 +20,8 @@ from cartpole_robot.errors import UsageError
 from tests.carried import regulating_policy
 from tests.conftest import Completed
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 ROOT = Path(__file__).parent.parent.parent
 # Fault, rig, what it is called, how many ms apart the replay may be: the supply is told eight at a time.
 EXPECTED = [

@@ -16,6 +16,8 @@ import pytest
 
 from cartpole_robot.recording import journal_of, read_recording
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 20
 AT_ONCE = 5  # rollouts side by side: they have to share two cores, as a busy host would

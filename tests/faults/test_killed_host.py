@@ -9,6 +9,8 @@ from cartpole_robot.campaign.killed_host import KilledHost, Moment, kill_hosts, 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.rig import RigError
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 CART = load_cart("diy_arduino")
 
 

@@ -20,6 +20,8 @@ from cartpole_robot.realtime import punctual
 from cartpole_robot.recording import Flag
 from firmware_bridge.clock import ArrivalClock
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 
 class Constant:
     """A controller that always says the same."""

@@ -36,6 +36,8 @@ from cartpole_robot.training.reexport import export_run
 from cartpole_robot.training.run import resume_training, summary_text
 from tests.conftest import Completed, quick_cart
 
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
+
 CART = load_cart("diy_arduino")
 
 
