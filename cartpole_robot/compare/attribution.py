@@ -30,6 +30,7 @@ MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
 _WAYS = 2  # of the grid's values, the best: where searches begin
 _STEPS = 15  # of a search
+_STEPS_BESIDE = 5  # of those that look for a deeper valley beside the one found
 _MENDINGS = 6  # rounds at most
 _MENDED = 0.98  # of the error that a round left: the next brings nothing
 ENCODER_SIGN = "encoder_sign"
@@ -182,19 +183,15 @@ class _Judge:
         grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
         models = [term.write(self._model, value) for value in grid]
         order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
-        found = [self._searched(term, models[k]) for k in order]
-        best, error = min(found, key=lambda pair: pair[1])
-        return (term.read(best), error) if error < self._error else (now, self._error)
-
-    def _searched(self, term: Term, begin: Model) -> tuple[Model, float]:
-        """Where a search from `begin` comes to, and its squared error."""
         search = Search(self._shooting, [term], self._model)
         try:
-            starts = self._begun(begin)[0]
-            (place,) = search.to_rest([search.place(begin, starts)], _STEPS, lambda: None)
-        except ValueError:  # on its way is what no cart can be
-            return begin, np.inf
-        return place.model, float(np.sum(self._shooting.residual(place.model, place.starts) ** 2))
+            places = [search.place(models[k], self._begun(models[k])[0]) for k in order]
+            found = min(search.to_rest(places, _STEPS, lambda: None), key=lambda place: place.cost)
+            found = search.past_valleys(found, _STEPS_BESIDE, lambda: None)
+        except ValueError:  # on the way is what no cart can be
+            return now, self._error
+        error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))
+        return (term.read(found.model), error) if error < self._error else (now, self._error)
 
     def _sign_blame(self) -> Blame:
         """Of the three ways in which encoders may count the other way round, the best."""
