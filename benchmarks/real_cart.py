@@ -37,6 +37,7 @@ from cartpole_robot.compare.picture import draw_comparison
 from cartpole_robot.datasets.csv_table import read_csv
 from cartpole_robot.datasets.foreign_recording import ImportRequest, import_recording
 from cartpole_robot.datasets.new_file import check_is_new
+from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
 from cartpole_robot.identify.model import TERMS, Model, identified_delay, model_of
@@ -201,9 +202,14 @@ def main() -> int:
     if not (arguments.folder / f"{STEPS}.csv").is_file():
         print(f"skipped: {arguments.folder} holds no {STEPS}.csv; name the folder of the real cart's recordings")
         return 0
-    if arguments.picture is not None:
-        for file in (arguments.picture, steps_picture(arguments.picture)):
-            check_is_new(file, option="--picture")
+    try:
+        if arguments.out is not None:
+            check_is_new(arguments.out)
+        if arguments.picture is not None:
+            check_is_new(arguments.picture, option="--picture")
+            check_is_new(steps_picture(arguments.picture), option="--picture")
+    except UsageError as error:
+        parser.error(str(error))
     result = measured(arguments.folder, arguments.out, arguments.picture)
     print(json.dumps(result, indent=2) if arguments.json else text(result))
     return 0
