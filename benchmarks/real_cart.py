@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,12 @@ def draw(source: Path, found: Identification, picture: Path) -> None:
         for recording, file in ((TESTED[0], picture), (STEPS, steps_picture(picture))):
             request = CompareRequest(simulated=str(cart), recorded=folder / f"{recording}.parquet")
             with progress_bar(100, f"comparing with {recording}", "%") as bar:
-                compared = compare(request, progress=lambda share, bar=bar: bar.update(round(100 * share) - bar.n))
+                compared = compare(request, progress=partial(_to_share, bar))
             draw_comparison(compared, file)
+
+
+def _to_share(bar: Any, share: float) -> None:
+    bar.update(round(100 * share) - bar.n)
 
 
 def steps_picture(picture: Path) -> Path:
