@@ -28,7 +28,10 @@ class PoleCart:
         require_positive(self, *(f.name for f in dataclasses.fields(self)))
 
 
-MOST_SATURATION = 0.33
+SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 what suits the one real cart best: see the README
+MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, past which more duty would be less force
+_MOST_STEPS = 50
+_SAME_LEVEL = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class Motor:
 
     At duty d and speed v the force is stall_force_n * level(d) - back_emf_n_s_m * v, reached through a first-order
     lag. Past the dead zone, e = (|d| - dead_zone_duty) / (1 - dead_zone_duty) drives it: level is e, or, where it
-    saturates, (e - saturation * e^3) / (1 - saturation), ±1 at full duty both times. A bridge that `brakes_at_zero`
+    saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty both times. A bridge that `brakes_at_zero`
     shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it coast. The forces are for
     `supply_voltage_v`. `stall_current_a` serves power figures alone.
     """
@@ -83,16 +86,20 @@ class Motor:
             return 0.0
         drive = past / (1.0 - self.dead_zone_duty)
         if self.saturation > 0.0:
-            drive = (drive - self.saturation * drive**3) / (1.0 - self.saturation)
+            drive = (drive - self.saturation * drive**SATURATION_POWER) / (1.0 - self.saturation)
         return math.copysign(drive, duty)
 
     def duty_for(self, level: float) -> float:
         """The duty that asks for `level`, which is beyond 1 for a level beyond it."""
         drive = abs(level)
         if 0.0 < drive < 1.0 and self.saturation > 0.0:
-            # e - s e^3 = c has the root e = a sin(asin(3 c / a) / 3) with a = 2 / sqrt(3 s), by sin(3 x) of sin(x)
-            scale = 2.0 / math.sqrt(3.0 * self.saturation)
-            drive = scale * math.sin(math.asin(3.0 * drive * (1.0 - self.saturation) / scale) / 3.0)
+            # Newton's steps come to it from below, for the level grows ever more slowly
+            asked, drive = drive * (1.0 - self.saturation), 0.0
+            for _ in range(_MOST_STEPS):
+                missing = asked - drive + self.saturation * drive**SATURATION_POWER
+                if missing <= _SAME_LEVEL:
+                    break
+                drive += missing / (1.0 - SATURATION_POWER * self.saturation * drive ** (SATURATION_POWER - 1))
         return math.copysign(self.dead_zone_duty + (1.0 - self.dead_zone_duty) * drive, level)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart_parts import SATURATION_POWER
 from cartpole_robot.identify.model import Model
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Predict
@@ -112,7 +113,7 @@ def _run(carts: Sequence[CartParams], starts: Floats, duties: Floats, running: N
     found[0] = x, angle
     beyond = np.abs(duties) - c.dead_zone
     drives = np.maximum(beyond, 0.0) / (1.0 - c.dead_zone)
-    targets = np.nan_to_num(c.slope * np.sign(duties) * (drives - c.saturation * drives**3))
+    targets = np.nan_to_num(c.slope * np.sign(duties) * (drives - c.saturation * drives**SATURATION_POWER))
     is_open = np.isnan(duties) | ((beyond <= 0.0) & c.coasts)
     is_any_open = is_open.any(axis=(1, 2))
     has_lag = bool(c.keep.any())

@@ -103,7 +103,7 @@ def test_fingerprint_follows_the_numbers_and_not_the_name(gym_cart: CartParams) 
         ({"delay": {"apply": Apply.ON_ARRIVAL}}, "no host answers in no time"),
         ({"delay": {"apply": Apply.NEXT_TICK, "drop_probability": 1.0}}, "no command would ever arrive"),
         ({"motor": {"supply_voltage_v": 0.0}}, "supply_voltage_v = 0, expected"),
-        ({"motor": {"saturation": 0.4}}, r"saturation = 0\.4, expected at most 0\.33: more duty would be less force"),
+        ({"motor": {"saturation": 0.4}}, r"saturation = 0\.4, expected at most 0\.198: more duty would be less force"),
         ({"motor": {"lag_s": -1.0}}, "lag_s = -1, expected a finite number of at least 0"),
     ],
 )

@@ -27,6 +27,16 @@ def test_benchmark_without_the_recordings_is_skipped(tmp_path: Path) -> None:
     assert f"skipped: {tmp_path} holds no {STEPS}.csv" in done.stdout
 
 
+def test_picture_that_is_there_is_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    (tmp_path / f"{STEPS}.csv").touch()
+    (tmp_path / "found_steps.png").touch()
+    words = [sys.executable, "-m", "benchmarks.real_cart", str(tmp_path), "--picture", str(tmp_path / "found.png")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "found_steps.png: exists already" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_published_parameters_keep_what_is_the_recordings() -> None:
     found = Model(cart=load_cart(CART), delay_s=0.005, angle_zero_rad=0.01)
     model = published(found)

@@ -111,7 +111,7 @@ def test_dead_zone_takes_the_small_duties_and_leaves_full_drive(duty: float, lev
     assert Motor(stall_force_n=2.0, dead_zone_duty=0.1).level(duty) == pytest.approx(level)
 
 
-@pytest.mark.parametrize("saturation", [0.0, 0.1, 0.33])
+@pytest.mark.parametrize("saturation", [0.0, 0.1, 0.198])
 def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float) -> None:
     motor = Motor(stall_force_n=2.0, dead_zone_duty=0.1, saturation=saturation)
     duties = np.linspace(0.1, 1.0, 50)
@@ -120,7 +120,7 @@ def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float
     assert levels[-1] == pytest.approx(1.0)
     assert min(np.diff(levels)) > 0.0
     drive = (duties - 0.1) / 0.9
-    np.testing.assert_allclose(levels, (drive - saturation * drive**3) / (1.0 - saturation), atol=1e-12)
+    np.testing.assert_allclose(levels, (drive - saturation * drive**5) / (1.0 - saturation), atol=1e-12)
     assert motor.level(0.101) * motor.stall_force_n / 0.001 == pytest.approx(motor.slope_n, rel=1e-4)
     for duty, level in zip(duties[1:], levels[1:], strict=True):
         assert motor.level(-duty) == -level
@@ -129,7 +129,7 @@ def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float
 
 
 def test_motor_that_saturates_pushes_as_its_level_says(gym_cart: CartParams) -> None:
-    motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, dead_zone_duty=0.1, saturation=0.2, brakes_at_zero=False)
+    motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, dead_zone_duty=0.1, saturation=0.15, brakes_at_zero=False)
     timing = Timing(physics_step_s=1e-6, control_period_s=1e-6)
     force = driving_force(dataclasses.replace(gym_cart, motor=motor, timing=timing))
     for duty in (-1.0, -0.7, -0.11, 0.2, 0.5, 1.0):
