@@ -27,9 +27,10 @@ import numpy as np
 
 from benchmarks.command_line import command
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart_parts import Apply, FirmwareSettings
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
+from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import read_recording
@@ -49,6 +50,19 @@ def hidden_model(number: int) -> Model:
         model = TERMS[name].write(model, TERMS[name].read(model) * rng.uniform(0.7, 1.3))
     model = TERMS["dead_zone"].write(model, rng.uniform(0.01, 0.06))
     return dataclasses.replace(model, delay_s=rng.uniform(0.005, 0.03))
+
+
+def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
+    """The firmware's settings, homing with at least the force of the nominal cart.
+
+    A weak motor's push hardly swings the pole, whose dry friction stops it before homing has counted its half periods:
+    homing ends by POLE_PERIOD then, and a person raises `homing_duty`.
+    """
+    assert nominal.firmware is not None
+    duty = nominal.firmware.homing_duty
+    push_n = nominal.motor.level(duty) * nominal.motor.stall_force_n - nominal.friction.cart_coulomb_n
+    needed = cart.motor.duty_for((push_n + cart.friction.cart_coulomb_n) / cart.motor.stall_force_n)
+    return dataclasses.replace(nominal.firmware, homing_duty=max(duty, round(needed, 3)))
 
 
 def works_s(latency_s: float, jitter_s: float) -> float:
@@ -89,7 +103,13 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
     """What came of it for one cart."""
     model, nominal = hidden_model(number), load_cart("diy_arduino")
     delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
-    cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=(-0.35, 0.35), delay=delay)
+    cart = dataclasses.replace(
+        model.cart,
+        limits=nominal.limits,
+        action_duties=(-0.35, 0.35),
+        delay=delay,
+        firmware=homed_as_hard(model.cart, nominal),
+    )
     hidden, recording, noisy = (
         folder / f"hidden{number}.toml",
         folder / f"{number}.parquet",
