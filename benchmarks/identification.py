@@ -1,6 +1,6 @@
 """Carts with hidden parameters, recorded by `excite`: what `identify` finds of them, and how often it is right.
 
-python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--json]
+python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--workers 1] [--json]
 
 Each cart is `diy_arduino` with motor gain, damping, Coulomb friction, pole length and the pole's viscous friction drawn
 anew (each by up to 30 % either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
@@ -20,6 +20,7 @@ import os
 import platform
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,21 @@ def main() -> None:
     parser.add_argument("--duration-s", type=float, default=30.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jitter-ms", type=float, default=0.0)
+    parser.add_argument("--workers", type=int, default=1, help="carts at a time (default: 1)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results: list[dict[str, Any]] = []
     failed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, progress_bar(arguments.carts, "carts", " carts") as bar:
-        for number in range(arguments.first, arguments.first + arguments.carts):
+    numbers = range(arguments.first, arguments.first + arguments.carts)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress_bar(arguments.carts, "carts", " carts") as bar,
+        ThreadPoolExecutor(arguments.workers) as pool,
+    ):
+        settings = (arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder))
+        for number, run in [(number, pool.submit(one, number, *settings)) for number in numbers]:
             try:
-                results.append(one(number, arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder)))
+                results.append(run.result())
             except RuntimeError as error:
                 failed.append(f"cart {number}: {error}")
             bar.update()

@@ -28,9 +28,13 @@ from cartpole_robot.params import CartParams
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
-_LOOKS = 2  # at most, for a deeper valley
+_LOOKS = 1  # at most, for a deeper valley
 _LOOK_AGAIN = 1e-3  # of the sum of squares: where one was found
 _STEPS_FROM_BESIDE = 5
+_SWUNG = ("coulomb", "viscous", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")  # what a swing shows
+_OF_HINGE = ("pole_viscous", "pole_coulomb")  # what it shows better than anything
+_SWING_STEPS = 12
+_FLAT_VALLEY = 2.5  # times as far as the slopes there say: where in it a search comes to rest, of carts that were known
 _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighing the signals anew, in the whole windows
 _ROUNDS_IN_PIECES = 2
@@ -159,12 +163,45 @@ class Fit:
                 before, place = place, search.past_valleys(place, _STEPS_FROM_BESIDE, tell.step)
                 if before.cost - place.cost < _LOOK_AGAIN * before.cost:
                     break
+            if windows is self._windows and self.has_twin:
+                place = self._as_swung(shooting, place, tell)
             model = place.model
             known = {(w.series, w.first): start for w, start in zip(windows, place.starts, strict=True)}
         told = self._told(*self._of_plant(shooting, search, place))
         if progress is not None:
             progress(1.0)
         return told
+
+    def _as_swung(self, shooting: Shooting, place: Place, tell: _Told) -> Place:
+        """The best place with the hinge's frictions as the swing alone, with the motor off, has them.
+
+        Viscous and dry friction of a hinge look much alike: their valley is long and flat, and among all windows, where
+        the cart sticks in many, a search comes to rest anywhere along it. In the swing alone it goes on to its end.
+        """
+        picked = [k for k, window in enumerate(self._windows) if self._coasts(window)]
+        terms = [term for term in self._terms if term.name in _SWUNG]
+        hinge = [term for term in terms if term.name in _OF_HINGE]
+        others = [term for term in self._terms if term.name not in _OF_HINGE]
+        if not hinge or not others or not picked or len(picked) == len(self._windows):
+            return place
+        windows = [self._windows[k] for k in picked]
+        swing = Shooting(self._series, windows, self._predictions_of(windows))
+        swing.noise = shooting.noise
+        alone = Search(swing, terms, self._begin)
+        (swung,) = alone.to_rest([alone.place(place.model, place.starts[picked])], _SWING_STEPS, tell.step)
+        swung = alone.past_valleys(alone.past_sticking(swung), _SWING_STEPS, tell.step)
+        starts = place.starts.copy()
+        starts[picked] = swung.starts
+        model = place.model
+        for term in hinge:
+            model = term.write(model, term.read(swung.model))
+        rest = Search(shooting, others, self._begin)
+        (found,) = rest.to_rest([rest.past_sticking(rest.place(model, starts))], _SWING_STEPS, tell.step)
+        return found
+
+    def _coasts(self, window: Window) -> bool:
+        is_coasting = self._series[window.series].is_coasting
+        return is_coasting is not None and bool(is_coasting[window.first])
 
     def _of_plant(self, shooting: Shooting, search: Search, place: Place) -> tuple[Shooting, Search, Place]:
         """Where the plant agrees that the search is at its end: by its own residual, if need be by its own search."""
@@ -227,6 +264,7 @@ class Fit:
         grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
         reach = np.sqrt(variance) * search.sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
+        reach *= [_FLAT_VALLEY if term.name in _OF_HINGE else 1.0 for term in self._terms]
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
             value = term.read(place.model)

@@ -32,6 +32,8 @@ _DAMPINGS = (0.03, 1.0, 30.0)  # times the newest: what is tried
 _WAYS = 3  # that a search goes on at once, the best of those looked at
 _LEAST_DAMPING = 1e-7
 _MENDINGS = (1.0, 0.5)  # of start states at each try: shares of the way
+_DRAWN = np.array([1e-4, 2e-2, 1e-3, 2e-2])  # m, m/s, rad, rad/s: how far about a start state others are drawn
+_DRAWS = 24
 _STALLED = 1e-5  # of the sum of squares: a step that gains no more
 _STALLS = 2  # such steps in a row end a search
 
@@ -246,6 +248,20 @@ class Search:
                 tries += [dataclasses.replace(mine, starts=starts), mine]
         mended = self._mended(tries, [slopes.way_back()] * (len(tries) // 2))
         return [dataclasses.replace(place, stalls=0) for place in (at, *mended)]
+
+    def past_sticking(self, at: Place) -> Place:
+        """The same terms, with each window's start state the best of many drawn about it, each mended.
+
+        A cart that stands at a window's start or does not, by a hair: between the two no slope leads.
+        """
+        (slopes,) = self.slopes([at])
+        rng = np.random.default_rng(0)
+        drawn = [at.starts + _DRAWN * rng.standard_normal(at.starts.shape) for _ in range(_DRAWS)]
+        tries = [dataclasses.replace(at, starts=starts) for starts in drawn]
+        best = at
+        for one in self._mended(tries, [slopes.way_back()] * (_DRAWS // 2)):
+            best = self._better(one, best, one.residual, best.residual)
+        return dataclasses.replace(best, damping=_DAMPING, stalls=0)
 
     def _better(self, one: Place, other: Place, one_residual: Floats, other_residual: Floats) -> Place:
         """Each window's start state of both that suits it better."""
