@@ -98,9 +98,12 @@ def main() -> None:
     arguments = parser.parse_args()
     results: list[dict[str, Any]] = []
     failed: list[str] = []
+    if not arguments.json:
+        print(f"survived {TURNS} turns, of {EPISODES} episodes")
+        print("cart   friction x   force x   pole x   latency   turns recorded: first, second   nominal   identified")
     with (
         tempfile.TemporaryDirectory() as name,
-        progress_bar(STEPS * arguments.carts, "identified training", " steps") as bar,
+        progress_bar(STEPS * arguments.carts, "identified training", " steps", quiet=True) as bar,
     ):
         folder = Path(name)
         nominal = folder / "nominal"
@@ -110,23 +113,26 @@ def main() -> None:
                 results.append(one(seed, nominal, folder, bar.update))
             except RuntimeError as error:
                 failed.append(f"cart {seed}: {error}")
+                continue
+            if not arguments.json:
+                print(row_text(results[-1]), flush=True)
     if arguments.json:
         print(json.dumps({"results": results, "failed": failed}, indent=2))
         return
-    print(f"survived {TURNS} turns, of {EPISODES} episodes")
-    print("cart   friction x   force x   pole x   latency   turns recorded: first, second   nominal   identified")
-    for row in results:
-        told = f"{'+'.join(map(str, row['first_turns']))}, {row['second_turns']}"
-        print(
-            f"{row['cart']:>4}{row['friction']:>13.2f}{row['force']:>10.2f}{row['pole length']:>9.2f}"
-            f"{1000.0 * row['latency_s']:>7.1f} ms{told:>33}"
-            f"{row['nominal']:>10}{row['identified']:>13}"
-        )
     if failed:
         print("failed:", *failed, sep="\n  ")
     passed = sum(row["identified"] == EPISODES > row["nominal"] for row in results)
     print(f"the identified policy {EPISODES} of {EPISODES}, the nominal one fewer: {passed} of {arguments.carts} carts")
     print(machine_line())
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """A cart's row of the table."""
+    told = f"{'+'.join(map(str, row['first_turns']))}, {row['second_turns']}"
+    return (
+        f"{row['cart']:>4}{row['friction']:>13.2f}{row['force']:>10.2f}{row['pole length']:>9.2f}"
+        f"{1000.0 * row['latency_s']:>7.1f} ms{told:>33}{row['nominal']:>10}{row['identified']:>13}"
+    )
 
 
 if __name__ == "__main__":

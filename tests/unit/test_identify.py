@@ -218,7 +218,7 @@ def test_terms_of_a_hidden_cart_are_found(
 def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: CartParams) -> None:
     hanging = State(0.0, 0.0, math.pi - 0.6, 0.0)
     loop = OpenLoop(freed(hidden).cart)
-    ran = loop.run(hanging, [0.0] * 6000)[::20]
+    ran = loop.run(hanging, [0.0] * 5000)[::20]
     loop.close()
     series = Series(
         name="swing",
