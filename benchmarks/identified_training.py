@@ -30,6 +30,7 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, model_of
 from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
+from cartpole_robot.recording import Flag, read_recording
 
 CART = "diy_arduino"
 EPISODES, TURNS = 20, 500
@@ -60,8 +61,14 @@ def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
 
 
 def excited(cart: object, rig: str, seed: int, out: Path) -> int:
-    """The turns of a recording made with the regulator of `cart`."""
-    return int(command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)["turns"])
+    """The turns driven in a recording made with the regulator of `cart`; one that a fault ended is kept all the same."""
+    try:
+        command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
+    except RuntimeError:
+        if not out.exists():
+            raise
+    flags = read_recording(out).column("flags")
+    return int(np.sum((flags & Flag.MOTOR_OFF) == 0))
 
 
 def one(seed: int, nominal: Path, folder: Path, on_step: Any) -> dict[str, Any]:
