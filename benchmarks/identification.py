@@ -95,7 +95,9 @@ def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
             )
             recorder.append(
                 measurement,
-                *(float(row[name]) for name in ("host_time_s", "requested_duty", "reward")),
+                float(row["host_time_s"]),
+                float(row["requested_duty"]),
+                float(row["reward"]),
                 int(row["flags"]),
             )
 

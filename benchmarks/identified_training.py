@@ -61,7 +61,7 @@ def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
 
 
 def excited(cart: object, rig: str, seed: int, out: Path) -> int:
-    """The turns driven in a recording made with the regulator of `cart`; one that a fault ended is kept all the same."""
+    """The turns driven in a recording made with the regulator of `cart`, one that a fault ended too."""
     try:
         command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
     except RuntimeError:
