@@ -1,6 +1,6 @@
 """Carts with hidden parameters, recorded by `excite`: what `identify` finds of them, and how often it is right.
 
-python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--json]
+python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--workers 1] [--json]
 
 Each cart is `diy_arduino` with motor gain, damping, Coulomb friction, pole length and the pole's viscous friction drawn
 anew (each by up to 30 % either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
@@ -20,6 +20,7 @@ import os
 import platform
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ import numpy as np
 
 from benchmarks.command_line import command
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart_parts import Apply, FirmwareSettings
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
+from cartpole_robot.params import CartParams
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import read_recording
@@ -49,6 +51,19 @@ def hidden_model(number: int) -> Model:
         model = TERMS[name].write(model, TERMS[name].read(model) * rng.uniform(0.7, 1.3))
     model = TERMS["dead_zone"].write(model, rng.uniform(0.01, 0.06))
     return dataclasses.replace(model, delay_s=rng.uniform(0.005, 0.03))
+
+
+def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
+    """The firmware's settings, homing with at least the force of the nominal cart.
+
+    A weak motor's push hardly swings the pole, whose dry friction stops it before homing has counted its half periods:
+    homing ends by POLE_PERIOD then, and a person raises `homing_duty`.
+    """
+    assert nominal.firmware is not None
+    duty = nominal.firmware.homing_duty
+    push_n = nominal.motor.level(duty) * nominal.motor.stall_force_n - nominal.friction.cart_coulomb_n
+    needed = cart.motor.duty_for((push_n + cart.friction.cart_coulomb_n) / cart.motor.stall_force_n)
+    return dataclasses.replace(nominal.firmware, homing_duty=max(duty, round(needed, 3)))
 
 
 def works_s(latency_s: float, jitter_s: float) -> float:
@@ -80,7 +95,9 @@ def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
             )
             recorder.append(
                 measurement,
-                *(float(row[name]) for name in ("host_time_s", "requested_duty", "reward")),
+                float(row["host_time_s"]),
+                float(row["requested_duty"]),
+                float(row["reward"]),
                 int(row["flags"]),
             )
 
@@ -89,7 +106,13 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
     """What came of it for one cart."""
     model, nominal = hidden_model(number), load_cart("diy_arduino")
     delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
-    cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=(-0.35, 0.35), delay=delay)
+    cart = dataclasses.replace(
+        model.cart,
+        limits=nominal.limits,
+        action_duties=(-0.35, 0.35),
+        delay=delay,
+        firmware=homed_as_hard(model.cart, nominal),
+    )
     hidden, recording, noisy = (
         folder / f"hidden{number}.toml",
         folder / f"{number}.parquet",
@@ -133,14 +156,21 @@ def main() -> None:
     parser.add_argument("--duration-s", type=float, default=30.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jitter-ms", type=float, default=0.0)
+    parser.add_argument("--workers", type=int, default=1, help="carts at a time (default: 1)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results: list[dict[str, Any]] = []
     failed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, progress_bar(arguments.carts, "carts", " carts") as bar:
-        for number in range(arguments.first, arguments.first + arguments.carts):
+    numbers = range(arguments.first, arguments.first + arguments.carts)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress_bar(arguments.carts, "carts", " carts") as bar,
+        ThreadPoolExecutor(arguments.workers) as pool,
+    ):
+        settings = (arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder))
+        for number, run in [(number, pool.submit(one, number, *settings)) for number in numbers]:
             try:
-                results.append(one(number, arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder)))
+                results.append(run.result())
             except RuntimeError as error:
                 failed.append(f"cart {number}: {error}")
             bar.update()

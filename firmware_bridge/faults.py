@@ -23,7 +23,7 @@ FAULTS = {
     "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires",
     "POLE_STUCK": "the pole does not swing; is it stuck upright, held, or its encoder not connected?",
     "POLE_PERIOD": "the pole does not swing in its natural period about where it hung; check pole length and hinge, "
-    "and that it hung freely when homing began",
+    "that it hung freely when homing began, and that its push swings it a few degrees (raise firmware.homing_duty)",
     "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B; "
     "if it came while balancing, check them: one may be loose",
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "

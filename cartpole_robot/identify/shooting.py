@@ -63,7 +63,8 @@ class Shooting:
             changes = pace[:, None] * np.array(
                 [step_back(slope, residual[part].ravel()) for slope, part in zip(slopes, self.parts, strict=True)]
             )
-            if np.max(np.abs(changes) / START_STEPS) < _MENDED:
+            changes[np.max(np.abs(changes) / START_STEPS, axis=1) < _MENDED] = 0.0  # each window by itself
+            if not changes.any():
                 break
             tried = self.residual(model, starts - changes)
             is_better = np.array([np.sum(tried[p] ** 2) < np.sum(residual[p] ** 2) for p in self.parts])

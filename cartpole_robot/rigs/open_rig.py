@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from cartpole_robot.simulation.randomization import Randomization
     from cartpole_robot.simulation.virtual_cart import Board
 
-RIG_NAMES = ("sim", "virtual", "avr", "avr:ELF", "serial:PORT")
+RIG_NAMES = ("sim", "virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
 SERIAL = "serial:"
+HIDDEN = "virtual:"
 AVR = "avr:"
 
 
 def check_rig_name(rig: str) -> None:
     """Nothing for the name of a rig; raises `UsageError` for another."""
     is_port = rig.startswith(SERIAL) and rig != SERIAL
-    if rig not in ("sim", "virtual") and not _is_chip(rig) and not is_port:
+    is_hidden = rig.startswith(HIDDEN) and rig != HIDDEN
+    if rig not in ("sim", "virtual") and not _is_chip(rig) and not is_port and not is_hidden:
         raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
@@ -35,7 +37,8 @@ def check_may_move(rig: str, *, may_move: bool) -> None:
 def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
     """The rig called `rig`, driving `cart`; with `randomization` a simulated one draws its cart for each episode.
 
-    Raises `UsageError` for a name that is not known.
+    Behind "virtual:CART" stands that cart, a name or a file, and `cart` is what its driver takes it for. Raises
+    `UsageError` for a name that is not known.
     """
     check_rig_name(rig)
     if rig == "sim":
@@ -51,7 +54,13 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
 
         return AvrRig(cart, randomization, image=_image(rig))
     if randomization is not None:
-        raise UsageError(f"rig {rig!r}: nobody can draw the parameters of a real cart; use sim, virtual or avr")
+        told = "its cart is the one it names" if rig.startswith(HIDDEN) else "nobody can draw those of a real cart"
+        raise UsageError(f"rig {rig!r}: no parameters are drawn here, {told}; use sim, virtual or avr")
+    if rig.startswith(HIDDEN):
+        from cartpole_robot.cart_files import load_cart
+        from cartpole_robot.rigs.virtual import VirtualRig
+
+        return VirtualRig(cart, plant=load_cart(rig.removeprefix(HIDDEN)))
     from cartpole_robot.rigs.serial import SerialRig
 
     return SerialRig(cart, rig.removeprefix(SERIAL))

@@ -86,14 +86,20 @@ class VirtualRig(FirmwareRig):
     """The cart behind its firmware, both simulated; implements `cartpole_robot.rig.Rig`, exactly at `start`."""
 
     def __init__(
-        self, cart: CartParams, randomization: Randomization | None = None, *, board: Board | None = None
+        self,
+        cart: CartParams,
+        randomization: Randomization | None = None,
+        *,
+        board: Board | None = None,
+        plant: CartParams | None = None,
     ) -> None:
         """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive.
 
-        The firmware runs on `board`, by default built for this machine; it is the caller's to close.
+        The firmware runs on `board`, by default built for this machine; it is the caller's to close. `plant` is the
+        cart that is there, where it is another than `cart`, which is then all that driver and firmware know of it.
         """
         loaded = None if randomization is None else randomization.shortest_pole()
-        self._virtual = VirtualCart(cart, board=board, loaded=loaded)
+        self._virtual = VirtualCart(plant or cart, board=board, loaded=loaded)
         self._randomization = randomization
         self._drawn = cart
         self._transport = LockstepTransport(self._virtual)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -13,12 +16,17 @@ import pytest
 from cartpole_robot import task
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import UsageError
+from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.rig import Rig, RigError
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
+from cartpole_robot.simulation.randomization import Randomization
 from tests.served import quick_cart
+
+pytestmark = pytest.mark.realtime  # nothing else runs beside these
 
 RIGS = ("sim gym", "sim", "virtual", "avr", "serial")
 
@@ -150,3 +158,22 @@ def test_same_seed_same_rollout_on_a_rig_made_anew() -> None:
             runs.append(states)
             rig.close()
         assert runs[0] == runs[1], name
+
+
+def test_hidden_cart_is_driven_by_what_is_known_of_another(tmp_path: Path) -> None:
+    known = quick_cart()
+    stronger = dataclasses.replace(known.motor, stall_force_n=2.0 * known.motor.stall_force_n)
+    file = tmp_path / "hidden.toml"
+    write_cart(file, dataclasses.replace(known, motor=stronger, action_duties=(-0.1, 0.1)))
+    went = []
+    for name in ("virtual", f"virtual:{file}"):
+        with contextlib.closing(open_rig(name, known)) as rig:
+            assert rig.cart == rig.episode_cart == known
+            begin_m = start_rollout(rig, 3).cart_position_m
+            for _ in range(5):
+                measured = rig.step(0.3)
+            went.append(measured.cart_position_m - begin_m)
+    assert went[1] > 1.5 * went[0] > 0.0
+    randomization = Randomization(known, {}, where="here")
+    with pytest.raises(UsageError, match="no parameters are drawn here, its cart is the one it names"):
+        open_rig(f"virtual:{file}", known, randomization)

@@ -1,0 +1,146 @@
+"""A policy for a cart nobody has measured: trained on the file of its hardware, and on what `identify` makes of it.
+
+    python -m benchmarks.identified_training [--carts 3] [--json]
+
+Each hidden cart is `diy_arduino` with friction, motor force, pole length and latency drawn anew (seeds 0, 1, 2, ...),
+far enough off that a policy trained on the file as it is hardly balances it. It stands behind the virtual rig
+(`virtual:CART`), where all that driver and firmware know is the file they are given. What an owner would do, all of it
+by the command line: `excite` with the file as it is, `identify` from what that gave, however soon the pole fell,
+`excite` with the identified file, `identify` from all of it, `train` on that, and both policies are evaluated where the
+hidden cart stands. An action table is no property of a cart but a policy's interface: each policy keeps its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.command_line import command
+from benchmarks.learning_on_cart import changed_cart
+from benchmarks.machine_load import machine_line
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.identify.cart_file import write_cart
+from cartpole_robot.identify.model import TERMS, model_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.recording import Flag, read_recording
+
+CART = "diy_arduino"
+EPISODES, TURNS = 20, 500
+FIRST_RECORDINGS = 3  # with a regulator that may not hold the cart
+STEPS = 5  # of each cart, told by the progress bar
+
+
+def hidden_cart(seed: int) -> tuple[CartParams, dict[str, float]]:
+    """The cart of that seed, and by how much it is changed."""
+    rng = np.random.default_rng(seed)
+    changes = {
+        "friction": rng.uniform(1.5, 2.5),
+        "force": rng.uniform(2.0, 5.0),
+        "pole length": rng.uniform(0.8, 1.2),
+        "latency_s": rng.uniform(0.002, 0.018),
+    }
+    model = model_of(changed_cart(load_cart(CART), changes["friction"], changes["force"]))
+    length = TERMS["pole_length"]
+    cart = length.write(model, length.read(model) * changes["pole length"]).cart
+    return dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=changes["latency_s"])), changes
+
+
+def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
+    """What becomes of the policy there."""
+    return command(
+        *("evaluate", policy, "--cart", cart, "--rig", rig, "--episodes", EPISODES, "--turns", TURNS),
+    )
+
+
+def excited(cart: object, rig: str, seed: int, out: Path) -> int:
+    """The turns driven in a recording made with the regulator of `cart`, one that a fault ended too."""
+    try:
+        command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
+    except RuntimeError:
+        if not out.exists():
+            raise
+    flags = read_recording(out).column("flags")
+    return int(np.sum((flags & Flag.MOTOR_OFF) == 0))
+
+
+def one(seed: int, nominal: Path, folder: Path, on_step: Any) -> dict[str, Any]:
+    """What came of it for one cart."""
+    cart, changes = hidden_cart(seed)
+    file = folder / f"hidden{seed}.toml"
+    write_cart(file, cart)
+    rig = f"virtual:{file}"
+    result: dict[str, Any] = {"cart": seed, **changes, "nominal": evaluated(nominal, CART, rig)["episodes_survived"]}
+    on_step()
+    first = [folder / f"first{seed}_{k}.parquet" for k in range(FIRST_RECORDINGS)]
+    result["first_turns"] = [excited(CART, rig, k, out) for k, out in enumerate(first)]
+    rough, second = folder / f"rough{seed}.toml", folder / f"second{seed}.parquet"
+    command("identify", *first, "--cart", CART, "--out", rough)
+    on_step()
+    result["second_turns"] = excited(rough, rig, FIRST_RECORDINGS, second)
+    identified, policy = folder / f"identified{seed}.toml", folder / f"policy{seed}"
+    began_s = time.monotonic()
+    command("identify", *first, second, "--cart", rough, "--out", identified)
+    result["identify_s"] = time.monotonic() - began_s
+    on_step()
+    command("train", "--cart", identified, "--seed", 0, "--out", policy)
+    on_step()
+    result["identified"] = evaluated(policy, identified, rig)["episodes_survived"]
+    on_step()
+    return result
+
+
+def main() -> None:
+    """Print a row a cart."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--carts", type=int, default=3, help="seeds 0 to N-1 (default: 3)")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    if not arguments.json:
+        print(f"survived {TURNS} turns, of {EPISODES} episodes")
+        print("cart   friction x   force x   pole x   latency   turns recorded: first, second   nominal   identified")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        progress_bar(STEPS * arguments.carts, "identified training", " steps", quiet=True) as bar,
+    ):
+        folder = Path(name)
+        nominal = folder / "nominal"
+        command("train", "--cart", CART, "--seed", 0, "--out", nominal)
+        for seed in range(arguments.carts):
+            try:
+                results.append(one(seed, nominal, folder, bar.update))
+            except RuntimeError as error:
+                failed.append(f"cart {seed}: {error}")
+                continue
+            if not arguments.json:
+                print(row_text(results[-1]), flush=True)
+    if arguments.json:
+        print(json.dumps({"results": results, "failed": failed}, indent=2))
+        return
+    if failed:
+        print("failed:", *failed, sep="\n  ")
+    passed = sum(row["identified"] == EPISODES > row["nominal"] for row in results)
+    print(f"the identified policy {EPISODES} of {EPISODES}, the nominal one fewer: {passed} of {arguments.carts} carts")
+    print(machine_line())
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """A cart's row of the table."""
+    told = f"{'+'.join(map(str, row['first_turns']))}, {row['second_turns']}"
+    return (
+        f"{row['cart']:>4}{row['friction']:>13.2f}{row['force']:>10.2f}{row['pole length']:>9.2f}"
+        f"{1000.0 * row['latency_s']:>7.1f} ms{told:>33}{row['nominal']:>10}{row['identified']:>13}"
+    )
+
+
+if __name__ == "__main__":
+    main()
