@@ -15,14 +15,17 @@ from cartpole_robot.studies.study import CellTask
 LOCAL = "local"
 _CLIENT = "ray://"
 _CONNECT_S = 5.0
-_JOIN_S = 25.0
+_JOIN_S = 15.0
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 # Ray gives up after minutes and then ends the process it is in: it is tried in another one first.
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
 class RayCrew:
-    """One CPU of the cluster a cell; the address is one that `check_answers` lets pass. `local` starts a cluster on this machine and ends it again."""
+    """One CPU of the cluster a cell, at an address that `check_answers` lets pass.
+
+    `local` starts a cluster on this machine and ends it again.
+    """
 
     def __init__(self, address: str, slots: int | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
