@@ -38,7 +38,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     turns, share = above.subplots(1, 2)
     positions = _positions(study)
-    width = 1.0 if len(positions) < 2 else min(np.diff(np.sort(positions)))
+    width = 1.0 if len(positions) < 2 else min(*np.diff(np.sort(positions)), np.ptp(positions) / 4.0)
     for number, (preset, cart) in enumerate(series):
         own = [group for group in groups if (group.preset, group.cart) == (preset, cart)]
         colour = _COLOURS[number % len(_COLOURS)]
@@ -136,7 +136,7 @@ def _curves(panel: Axes, study: Study, records: Mapping[str, Mapping[str, Any]],
         panel.plot(episodes, median, color=colour, linewidth=1.3, label=label)
         panel.fill_between(episodes, low, high, color=colour, alpha=0.13, linewidth=0.0)
     panel.set_xlabel("training episodes")
-    panel.set_ylim(bottom=0.0)
+    panel.set_ylim(0.0, max(1.0, 1.03 * panel.get_ylim()[1]))
     panel.set_xlim(left=0.0)
     panel.spines[["top", "right"]].set_visible(False)
 

@@ -174,7 +174,7 @@ def _parsed(path: Path, name: str, seeds: int | None) -> Study:
     file = record_from_table(StudyFile, head if seeds is None else {**head, "seeds": seeds}, where=where)
     grid = _grid(table.get("grid"), file, where)
     configs = {preset: _base(preset, file, path) for preset in file.presets}
-    carts = {cart: load_cart(_beside(path, cart)) for cart in file.carts}
+    carts = {cart: _cart(cart, path) for cart in file.carts}
     cells = []
     for preset, cart, seed, values in itertools.product(
         file.presets,
@@ -186,6 +186,8 @@ def _parsed(path: Path, name: str, seeds: int | None) -> Study:
         point = {field: getattr(config, field) for field in grid}  # 1 as 1.0 where the field is a number
         cells.append(Cell(key=cell_key(config, carts[cart], seed), preset=preset, cart=cart, point=point, seed=seed))
     _check_points(cells, where)
+    if file.scale is not Scale.CATEGORIES:
+        _check_scale(grid, file.scale, where)
     record = {
         "title": file.title,
         "scale": file.scale.value,
@@ -223,8 +225,6 @@ def _grid(table: Any, file: StudyFile, where: str) -> dict[str, list[Value]]:
             raise UsageError(f"{here} = {values!r}: a value stands there twice; remove one of them")
         if getattr(file, name, None) is not None:
             raise UsageError(f"{where}: {name} stands at the top and in [grid]; keep one of them")
-    if file.scale is not Scale.CATEGORIES:
-        _check_scale(table, file.scale, where)
     count = file.seeds * len(file.presets) * len(file.carts) * math.prod(map(len, table.values()))
     if count > MOST_CELLS:
         raise UsageError(f"{where}: has {count} cells, expected at most {MOST_CELLS}; take fewer values or seeds")
@@ -252,6 +252,13 @@ def _base(preset: str, file: StudyFile, path: Path) -> TrainingConfig:
         return load_preset(_beside(path, preset)).changed(steps=file.steps, episodes=file.episodes)
     except UsageError as error:
         raise UsageError(f"{path}: presets: {error}") from None
+
+
+def _cart(cart: str, path: Path) -> CartParams:
+    try:
+        return load_cart(_beside(path, cart))
+    except UsageError as error:
+        raise UsageError(f"{path}: carts: {error}") from None
 
 
 def cell_config(base: TrainingConfig, point: Mapping[str, Any], *, where: str) -> TrainingConfig:
