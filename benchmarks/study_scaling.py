@@ -1,0 +1,100 @@
+"""Cells of a study a second: two processes against one, and a local Ray cluster where Ray is installed.
+
+    python -m benchmarks.study_scaling --rounds 5
+
+Each cell is one whole training of the recommended preset with its verdicts. In every round one process and two run the
+same cells, in turn and in alternating order; both crews have imported everything before, and the ratio is taken within
+a round. Beside other work, two processes get less than two cores: the load is told with each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.machine_load import machine_line
+from cartpole_robot import __version__
+from cartpole_robot.studies.cell import Finished
+from cartpole_robot.studies.cluster import LOCAL, RayCrew
+from cartpole_robot.studies.crew import Crew
+from cartpole_robot.studies.processes import ProcessCrew
+from cartpole_robot.studies.study import CellTask, load_study, task_of
+
+ASKED = 1.8
+STUDY = """
+format = 1
+title = "Scaling"
+presets = ["recommended"]
+seeds = {seeds}
+
+[grid]
+replay_memory = [1000]
+"""
+
+
+def tasks(count: int) -> list[CellTask]:
+    """That many trainings, a seed each."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "scaling.toml")
+        path.write_text(STUDY.format(seeds=count))
+        study = load_study(path)
+    return [task_of(study, cell, __version__) for cell in study.cells]
+
+
+def seconds(crew: Crew, waiting: list[CellTask]) -> float:
+    """Wall seconds until the crew is done with all of them."""
+    began = time.perf_counter()
+    waiting, under_way = list(waiting), 0
+    while waiting or under_way:
+        while waiting and under_way < crew.slots:
+            crew.submit(waiting.pop())
+            under_way += 1
+        for task, result in crew.results():
+            under_way -= 1
+            if not isinstance(result, Finished):
+                raise RuntimeError(f"{task.label}: {result.why}")
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print a row a round and the medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
+    parser.add_argument("--cells", type=int, default=4, help="cells in a round, an even number (default: 4)")
+    parser.add_argument("--no-ray", action="store_true", help="leave Ray out")
+    arguments = parser.parse_args()
+    work = tasks(arguments.cells)
+    with ExitStack() as stack:
+        crews: dict[str, Crew] = {
+            "one process": stack.enter_context(closing(ProcessCrew(1))),
+            "two processes": stack.enter_context(closing(ProcessCrew(2))),
+        }
+        if find_spec("ray") is not None and not arguments.no_ray:
+            crews["Ray, two CPUs"] = stack.enter_context(closing(RayCrew(LOCAL, 2)))
+        for crew in crews.values():
+            seconds(crew, work[:2])  # imports
+        rounds: list[dict[str, float]] = []
+        heads = "".join(f"{name + ' [s]':>19}" for name in crews)
+        print(f"{arguments.cells} cells {heads}{'ratio':>8}{'load':>7}")
+        for number in range(arguments.rounds):
+            names = list(crews) if number % 2 == 0 else list(reversed(crews))
+            taken = {name: seconds(crews[name], work) for name in names}
+            rounds.append(taken)
+            ratio = taken["one process"] / taken["two processes"]
+            row = "".join(f"{taken[name]:>19.2f}" for name in crews)
+            print(f"round {number + 1} {row}{ratio:>8.2f}{os.getloadavg()[0]:>7.1f}", flush=True)
+    for name in list(crews)[1:]:
+        ratios = [taken["one process"] / taken[name] for taken in rounds]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"{name}: {statistics.median(ratios):.2f} times one process (median; {spread}), asked is {ASKED}")
+    print(machine_line())
+
+
+if __name__ == "__main__":
+    main()
