@@ -15,7 +15,8 @@ from cartpole_robot.studies.study import CellTask
 LOCAL = "local"
 _CLIENT = "ray://"
 _CONNECT_S = 5.0
-_JOIN_S = 15.0
+_JOIN_S = 25.0  # Ray itself takes 20 s to say that its token is missing
+_TOKEN = "set RAY_AUTH_MODE=token and the cluster's token where it has one (ray get-auth-token)"
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 # Ray gives up after minutes and then ends the process it is in: it is tried in another one first.
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
@@ -97,9 +98,10 @@ def check_answers(address: str) -> None:
         )
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"--ray {address}: what answers there is no Ray cluster, or none that takes this one "
-            f"within {_JOIN_S:.0f} s; check the port and Ray's version on both sides"
+            f"--ray {address}: what answers there lets nobody join within {_JOIN_S:.0f} s; see that it is Ray of the "
+            f"same version, and {_TOKEN}"
         ) from None
     if done.returncode != 0:
-        told = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word of why"])[-1]
-        raise UsageError(f"--ray {address}: the cluster cannot be joined: {told}")
+        told = done.stderr.decode(errors="replace").strip() or "no word of why"
+        why = f"it asks for a token: {_TOKEN}" if "AuthToken" in told else told.splitlines()[-1]
+        raise UsageError(f"--ray {address}: the cluster cannot be joined: {why}")
