@@ -43,7 +43,7 @@ def run_cell(task: CellTask) -> Finished | Failed:
             why=f"{socket.gethostname()} has cartpole-robot {__version__}, the driver {task.package_version}; "
             "install the same on both"
         )
-    began_s = time.monotonic()
+    began_s, cpu_began_s = time.monotonic(), time.process_time()
     try:
         course = _learned(task)
     except RunError as error:
@@ -58,6 +58,7 @@ def run_cell(task: CellTask) -> Finished | Failed:
             "error": None,
             **course,
             "wall_s": round(time.monotonic() - began_s, 3),
+            "cpu_s": round(time.process_time() - cpu_began_s, 3),
             "host": socket.gethostname(),
         }
     )

@@ -33,7 +33,7 @@ class RayCrew:
         import ray
 
         if address == LOCAL:
-            ray.init(num_cpus=slots or os.cpu_count(), include_dashboard=False, **_OPTIONS)
+            ray.init(address=LOCAL, num_cpus=slots or os.cpu_count(), include_dashboard=False, **_OPTIONS)
         else:
             ray.init(address=address, **_OPTIONS)
         self._ray = ray

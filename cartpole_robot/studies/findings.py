@@ -99,7 +99,10 @@ def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         **{name: cell.point[name] for name in cell.point},
         "seed": cell.seed,
         **{f"trained_{name}" if name in cell.point else name: record.get(name) for name in names},
-        **{name: record.get(name) for name in ("first_500_s", "training_s", "wall_s", "host", "commit", "error")},
+        **{
+            name: record.get(name)
+            for name in ("first_500_s", "training_s", "wall_s", "cpu_s", "host", "commit", "error")
+        },
     }
 
 
