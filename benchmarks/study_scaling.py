@@ -106,7 +106,8 @@ def main() -> None:
         by_cpu = statistics.median(2.0 * taken["one process"].cpu_s / taken[name].cpu_s for taken in rounds)
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         print(
-            f"{name}: {statistics.median(ratios):.2f} times one process (median; {spread}), asked is {ASKED}; by CPU time {by_cpu:.2f}"
+            f"{name}: {statistics.median(ratios):.2f} times one process (median; {spread}), asked is {ASKED}; "
+            f"by CPU time {by_cpu:.2f}"
         )
     print(machine_line())
 
