@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,10 @@ class StudyFolder:
         kept = {**record, "commit": commit}
         path = self.path / _CELLS / f"{record['key']}.json"
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(kept) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
         return kept
 
