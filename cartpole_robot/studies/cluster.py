@@ -6,9 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.studies.cell import Crashed, Failed, Result, run_cell
 from cartpole_robot.studies.study import CellTask
 
@@ -28,7 +29,7 @@ class RayCrew:
     `local` starts a cluster on this machine and ends it again.
     """
 
-    def __init__(self, address: str, slots: int | None) -> None:
+    def __init__(self, address: str, slots: int | None, function: Callable[[CellTask], Result] = run_cell) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
@@ -39,7 +40,7 @@ class RayCrew:
         self._ray = ray
         self._is_open = True
         self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1.0)))
-        self._cell = ray.remote(num_cpus=1, max_retries=0)(run_cell)
+        self._cell = ray.remote(num_cpus=1, max_retries=0)(function)
         self._under_way: dict[Any, CellTask] = {}
 
     def submit(self, task: CellTask) -> None:
@@ -47,8 +48,11 @@ class RayCrew:
         self._under_way[self._cell.remote(task)] = task
 
     def results(self) -> list[tuple[CellTask, Result]]:
-        """Wait until the cluster is done with one."""
-        ready, _ = self._ray.wait(list(self._under_way), num_returns=1)
+        """Wait until the cluster is done with one. Raises `RunError` where the cluster is gone."""
+        try:
+            ready, _ = self._ray.wait(list(self._under_way), num_returns=1)
+        except self._ray.exceptions.RayError as error:
+            raise RunError(f"the Ray cluster is gone ({error}); finished cells are kept, run the study again") from None
         return [(self._under_way.pop(reference), self._result(reference)) for reference in ready]
 
     def _result(self, reference: Any) -> Result:
@@ -58,7 +62,8 @@ class RayCrew:
         except errors.RayTaskError as error:
             return Failed(why=str(error.cause))
         except errors.RayError as error:
-            return Crashed(why=f"its Ray worker is gone ({type(error).__name__})")
+            told = (str(error).strip().splitlines() or ["no word of why"])[0]
+            return Crashed(why=f"its Ray worker is gone ({type(error).__name__}: {told})")
         return result
 
     def close(self) -> None:
