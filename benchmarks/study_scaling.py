@@ -27,7 +27,8 @@ from cartpole_robot.studies.cell import Finished
 from cartpole_robot.studies.cluster import LOCAL, RayCrew
 from cartpole_robot.studies.crew import Crew
 from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.study import CellTask, load_study, task_of
+from cartpole_robot.studies.study import CellTask, task_of
+from cartpole_robot.studies.study_file import load_study
 
 ASKED = 1.8
 STUDY = """

@@ -50,7 +50,7 @@ def _study(arguments: argparse.Namespace) -> int:
         return _show(arguments)
     if arguments.folder is not None:
         raise UsageError(f"{arguments.folder}: a folder stands only after show; name a new one with --out")
-    from cartpole_robot.studies.study import load_study
+    from cartpole_robot.studies.study_file import load_study
 
     study = load_study(arguments.study, seeds=arguments.seeds)
     folder = arguments.out or Path("runs", f"study-{study.name}")

@@ -30,7 +30,8 @@ from cartpole_robot.studies.findings import finding, groups_of, study_text, wils
 from cartpole_robot.studies.folder import StudyFolder
 from cartpole_robot.studies.processes import ProcessCrew
 from cartpole_robot.studies.run import StudyRequest, _run_cells, run_study, shown_study
-from cartpole_robot.studies.study import CellTask, Study, cell_key, load_study, study_names, task_of
+from cartpole_robot.studies.study import CellTask, Study, cell_key, task_of
+from cartpole_robot.studies.study_file import load_study, study_names
 from cartpole_robot.studies.tables import write_tables
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
