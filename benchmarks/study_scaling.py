@@ -79,7 +79,7 @@ def main() -> None:
     """Print a row a round and the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
-    parser.add_argument("--cells", type=int, default=4, help="cells in a round, an even number (default: 4)")
+    parser.add_argument("--cells", type=int, default=8, help="cells in a round, an even number (default: 8)")
     parser.add_argument("--no-ray", action="store_true", help="leave Ray out")
     arguments = parser.parse_args()
     work = tasks(arguments.cells)
