@@ -100,6 +100,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.learner_throughput
 	$(BIN)/python -m benchmarks.training_against_zoo
+	$(BIN)/python -m benchmarks.study_scaling
 
 deployment: $(STAMP) ## inference and the real-time loop against their peers, and learning on a changed cart
 	@if [ ! -e runs/campaign-policy/policy.npz ]; then \

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,20 +9,17 @@ from typing import Any
 
 import gymnasium
 import torch
-from tqdm import tqdm
 
 from cartpole_robot import provenance
-from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import (
     CALIBRATION_SEED,
     LONG_RUN_SEED,
-    VERDICT_SEED,
-    Evaluation,
     evaluate,
     visited_observations,
 )
 from cartpole_robot.export import bundle_of, write_export
-from cartpole_robot.network import ActionFunction, Backend, float_action_function
+from cartpole_robot.network import Backend, float_action_function
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.task import MAX_TURNS
@@ -33,8 +29,6 @@ from cartpole_robot.training.callbacks import (
     GreedyEvaluation,
     ProgressBar,
     StopOnSignal,
-    Stopped,
-    Watchers,
 )
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import check_seed
@@ -42,12 +36,12 @@ from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn import network_of, new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, closing, training_env
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
+from cartpole_robot.training.learning import VERDICT_EPISODES, evaluate_the_end, run_learner, verdict
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart import learn_on_cart, on_cart_summary_text
 from cartpole_robot.training.parity import agreement, agreement_text
 
 LONG_RUN_TURNS = 15_000
-VERDICT_EPISODES = 100
 PARITY_STATES = 10_000
 
 
@@ -96,8 +90,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         checkpoint = checkpointing.save_now()
         if not is_whole:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpoint)
-        if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
-            evaluation.evaluate_now()
+        evaluate_the_end(state, evaluation)
         return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env, drawing), checkpoint=None)
 
 
@@ -109,28 +102,12 @@ def _learn(
     stop: StopOnSignal,
 ) -> bool:
     """Run the learner; True at the end of its steps or episodes, False when it was asked to stop before."""
-    remaining = job.config.steps - state.model.num_timesteps
-    if remaining <= 0 or len(state.log.episodes) >= (job.config.episodes or math.inf):
-        return True
     bar = ProgressBar(state, job.config)
     watchers = [EpisodeLogging(state, job.config.episodes), evaluation, checkpointing, bar, stop]
     try:
-        state.model.learn(
-            total_timesteps=remaining,
-            callback=Watchers(watchers, job.config),
-            log_interval=10,
-            tb_log_name="dqn",
-            reset_num_timesteps=False,
-        )
-    except Stopped:
-        return False
-    except ValueError as error:
-        if "finite" not in str(error):
-            raise
-        raise RunError(f"{job.folder}: the training diverged ({error}); use a smaller learning_rate") from None
+        return run_learner(state, job.config, watchers, name=str(job.folder))
     finally:
         bar.close()
-    return True
 
 
 def _finish(
@@ -140,17 +117,17 @@ def _finish(
 
     `drawing` is the environment of randomised carts, or `env` itself where there are none.
     """
-    assert state.selected is not None  # evaluate_now() has run at least once
+    assert state.selected is not None  # evaluate_the_end() has run
     folder, model = job.folder, state.model
     bar = progress_bar((3 if drawing is env else 4) * VERDICT_EPISODES, "judging", " episodes", quiet=True)
-    last = _verdict(float_action_function(network_of(model)), env, bar)
+    last = verdict(float_action_function(network_of(model)), env, bar.update)
     model.save(folder / "model_last.zip")
     set_network(model, state.selected.network)
     model.save(folder / "model_selected.zip")
 
     act = float_action_function(state.selected.network)
     visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
-    exported = _verdict(act, env, bar)
+    exported = verdict(act, env, bar.update)
     record = read_run(folder)
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
@@ -171,8 +148,8 @@ def _finish(
         "last_model": last.as_dict(),
         "selected_at_step": state.selected.row.step,
         "exported": exported.as_dict(),
-        "exported_int16": _verdict(int16_act, env, bar).as_dict(),
-        "exported_randomized": None if drawing is env else _verdict(act, drawing, bar).as_dict(),
+        "exported_int16": verdict(int16_act, env, bar.update).as_dict(),
+        "exported_randomized": None if drawing is env else verdict(act, drawing, bar.update).as_dict(),
         "long_run": {"turns": long_run.turns[0], "of": LONG_RUN_TURNS},
         "agreement": agreement(bundle, files.onnx, model, visited),
         "policy_hash": bundle.policy_hash(),
@@ -181,17 +158,6 @@ def _finish(
     bar.close()
     write_json(folder / SUMMARY_FILE, summary)
     return summary
-
-
-def _verdict(act: ActionFunction, env: gymnasium.Env[Any, Any], bar: tqdm[Any]) -> Evaluation:
-    return evaluate(
-        act,
-        env,
-        episodes=VERDICT_EPISODES,
-        first_seed=VERDICT_SEED,
-        max_turns=MAX_TURNS,
-        on_episode=bar.update,
-    )
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

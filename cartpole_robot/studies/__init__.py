@@ -1,0 +1,1 @@
+"""Studies: one training field or two varied, many seeds, a figure at the end."""

@@ -1,0 +1,193 @@
+"""What came of a study: a row a cell, a row a grid point, and the finding in a sentence."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cartpole_robot.studies.study import Cell, Study, Value, field_text, point_text, value_text
+
+SUCCESS_TURNS = 475.0
+GOOD_SHARE = 0.9
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One grid point of one preset on one cart: its finished seeds.
+
+    `last_turns` and `selected_turns` are mean turns over 100 fresh episodes, a value a seed, 0 for a training that
+    diverged. `low` and `high` bound the share of seeds whose last model balances, 95 % (Wilson).
+    """
+
+    preset: str
+    cart: str
+    point: Mapping[str, Value]
+    of: int
+    last_turns: tuple[float, ...]
+    selected_turns: tuple[float, ...]
+    first_500_steps: tuple[int, ...]
+    training_s: tuple[float, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Seeds that are finished."""
+        return len(self.last_turns)
+
+    @property
+    def successes(self) -> int:
+        """Seeds whose last model survives at least `SUCCESS_TURNS` on average."""
+        return sum(turns >= SUCCESS_TURNS for turns in self.last_turns)
+
+    @property
+    def selected_successes(self) -> int:
+        """The same of the selected models."""
+        return sum(turns >= SUCCESS_TURNS for turns in self.selected_turns)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Bounds of the share of successes, 95 %."""
+        return wilson(self.successes, self.seeds)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether enough of all its seeds succeed."""
+        return self.successes >= math.ceil(GOOD_SHARE * self.of)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        low, high = self.interval
+        return {
+            "preset": self.preset,
+            "cart": self.cart,
+            **self.point,
+            "seeds": self.seeds,
+            "of": self.of,
+            "last_at_least_475": self.successes,
+            "last_share_low": low,
+            "last_share_high": high,
+            "last_median_turns": statistics.median(self.last_turns) if self.seeds else None,
+            "last_lowest_turns": min(self.last_turns, default=None),
+            "selected_at_least_475": self.selected_successes,
+            "selected_median_turns": statistics.median(self.selected_turns) if self.seeds else None,
+            "reached_500": len(self.first_500_steps),
+            "first_500_median_step": statistics.median(self.first_500_steps) if self.first_500_steps else None,
+            "training_median_s": statistics.median(self.training_s) if self.training_s else None,
+        }
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's score; 0 to 1 for no trial (E. B. Wilson, JASA 22, 1927)."""
+    if count == 0:
+        return 0.0, 1.0
+    share, z2 = successes / count, _Z95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A finished cell as a flat row: where it stands in the grid and its figures, None where it has none."""
+    names = ("last_mean_turns", "selected_mean_turns", "selected_at_step", "steps", "episodes", "first_500_step")
+    return {
+        "key": cell.key,
+        "preset": cell.preset,
+        "cart": cell.cart,
+        **{name: cell.point[name] for name in cell.point},
+        "seed": cell.seed,
+        **{f"trained_{name}" if name in cell.point else name: record.get(name) for name in names},
+        **{
+            name: record.get(name)
+            for name in ("first_500_s", "training_s", "wall_s", "cpu_s", "host", "commit", "error")
+        },
+    }
+
+
+def groups_of(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[Group]:
+    """A group for each preset, cart and grid point, in the study's order."""
+    groups = []
+    for preset, cart in study.series:
+        for point in study.points:
+            cells = [cell for cell in study.cells if (cell.preset, cell.cart, cell.point) == (preset, cart, point)]
+            found = [records[cell.key] for cell in cells if cell.key in records]
+            groups.append(
+                Group(
+                    preset=preset,
+                    cart=cart,
+                    point=point,
+                    of=len(cells),
+                    last_turns=tuple(float(one.get("last_mean_turns") or 0.0) for one in found),
+                    selected_turns=tuple(float(one.get("selected_mean_turns") or 0.0) for one in found),
+                    first_500_steps=tuple(one["first_500_step"] for one in found if one.get("first_500_step")),
+                    training_s=tuple(one["training_s"] for one in found if one.get("training_s") is not None),
+                )
+            )
+    return groups
+
+
+def study_text(study: Study, groups: Sequence[Group]) -> str:
+    """The table, and below it the finding."""
+    heads = [*map(field_text, study.fields), "preset", "seeds", "last >= 475", "95 % within", "median", "lowest"]
+    heads += ["selected >= 475", "first 500 at step", "training s"]
+    rows = [heads]
+    for group in groups:
+        record = group.as_dict()
+        low, high = group.interval
+        has_any = group.seeds > 0
+        first = record["first_500_median_step"]
+        rows.append(
+            [
+                *(value_text(group.point[field]) for field in study.fields),
+                study.series_name(group.preset, group.cart),
+                f"{group.seeds} of {group.of}",
+                f"{group.successes} of {group.seeds}" if has_any else "-",
+                f"{low:.0%} to {high:.0%}" if has_any else "-",
+                f"{record['last_median_turns']:.1f}" if has_any else "-",
+                f"{record['last_lowest_turns']:.1f}" if has_any else "-",
+                f"{group.selected_successes} of {group.seeds}" if has_any else "-",
+                f"{first:,.0f} ({record['reached_500']} of {group.seeds})" if first else "-",
+                f"{record['training_median_s']:.1f}" if group.training_s else "-",
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    lines = ["   ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([study.title, *lines, *finding(study, groups)])
+
+
+def finding(study: Study, groups: Sequence[Group]) -> list[str]:
+    """A sentence for each preset on each cart: with which values the last model balances, and with which not."""
+    sentences = []
+    for preset, cart in study.series:
+        own = [group for group in groups if (group.preset, group.cart) == (preset, cart)]
+        name = study.series_name(preset, cart)
+        if any(group.seeds < group.of for group in own):
+            done, total = sum(group.seeds for group in own), sum(group.of for group in own)
+            sentences.append(f"{name}: {done} of {total} cells are finished; no finding yet.")
+            continue
+        needed = f"{math.ceil(GOOD_SHARE * own[0].of)} of {own[0].of} seeds"
+        good, bad = [group for group in own if group.is_good], [group for group in own if not group.is_good]
+        if not good:
+            best = max(own, key=lambda group: (group.successes, statistics.median(group.last_turns)))
+            sentences.append(
+                f"{name}: no value reaches {SUCCESS_TURNS:.0f} mean turns in at least {needed}; the best is "
+                f"{point_text(best.point)} with {best.successes} of {best.of} and a median of "
+                f"{statistics.median(best.last_turns):.1f}."
+            )
+            continue
+        text = f"{name}: at least {needed} reach {SUCCESS_TURNS:.0f} mean turns with {_values(study, good)}"
+        if bad:
+            text += f"; not with {_values(study, bad, with_counts=True)}"
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _values(study: Study, groups: Sequence[Group], *, with_counts: bool = False) -> str:
+    words = []
+    for group in groups:
+        word = value_text(group.point[study.fields[0]]) if len(study.fields) == 1 else point_text(group.point)
+        words.append(f"{word} ({group.successes} of {group.of})" if with_counts else word)
+    listed = words[0] if len(words) == 1 else f"{'; '.join(words[:-1])} and {words[-1]}"
+    return f"{field_text(study.fields[0])} {listed}" if len(study.fields) == 1 else listed

@@ -1,0 +1,145 @@
+"""What a study is: its cells, and the key that names all that a cell's result depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cartpole_robot.configuration import record_from_table
+from cartpole_robot.errors import UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.training.config import TrainingConfig
+
+Value = int | float | str | bool
+
+
+class Scale(enum.StrEnum):
+    """How the figure's axis of the varied field runs."""
+
+    LOG = "log"
+    LINEAR = "linear"
+    CATEGORIES = "categories"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training of a study. `point` has the grid's fields with this cell's values; `key` names all it depends on."""
+
+    key: str
+    preset: str
+    cart: str
+    point: Mapping[str, Value]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The cell in words."""
+        return f"{self.preset} on {self.cart}, {point_text(self.point)}, seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellTask:
+    """All a cell needs, as plain values that travel to another process or machine."""
+
+    key: str
+    label: str
+    config: dict[str, Any]
+    cart: dict[str, Any]
+    seed: int
+    package_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study whole: its cells in the order in which they run, and the exact trainings behind them.
+
+    `configs` has the preset's configuration with the study's steps and episodes, before the grid; it is empty for a
+    study read from its folder, where `record` alone tells of it.
+    """
+
+    name: str
+    title: str
+    scale: Scale
+    fields: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    record: Mapping[str, Any]
+    configs: Mapping[str, TrainingConfig] = dataclasses.field(default_factory=dict)
+    carts: Mapping[str, CartParams] = dataclasses.field(default_factory=dict)
+
+    @property
+    def points(self) -> tuple[Mapping[str, Value], ...]:
+        """The grid, point by point."""
+        seen: dict[str, Mapping[str, Value]] = {}
+        for cell in self.cells:
+            seen.setdefault(json.dumps(dict(cell.point)), cell.point)
+        return tuple(seen.values())
+
+    @property
+    def series(self) -> tuple[tuple[str, str], ...]:
+        """Each preset on each cart."""
+        return tuple(dict.fromkeys((cell.preset, cell.cart) for cell in self.cells))
+
+    def series_name(self, preset: str, cart: str) -> str:
+        """The preset, and the cart where there are several."""
+        return preset if len({cart for _, cart in self.series}) == 1 else f"{preset} on {cart}"
+
+
+def point_text(point: Mapping[str, Value]) -> str:
+    """A grid point in words: "replay memory 1000"."""
+    return ", ".join(f"{field_text(name)} {value_text(value)}" for name, value in point.items())
+
+
+def field_text(name: str) -> str:
+    """A field's name in words."""
+    return name.replace("_", " ")
+
+
+def value_text(value: Value) -> str:
+    """A grid value as it is written, thousands apart."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def cell_config(base: TrainingConfig, point: Mapping[str, Any], *, where: str) -> TrainingConfig:
+    """`base` with the point's values. Raises `UsageError` naming the field and what is wrong with its value."""
+    return record_from_table(TrainingConfig, {**dataclasses.asdict(base), **point}, where=f"{where}: [grid]")
+
+
+def cell_key(config: TrainingConfig, cart: CartParams, seed: int) -> str:
+    """A hash of all that a training's result depends on but the code: names and descriptions are no part of it."""
+    values = dataclasses.asdict(config)
+    del values["name"], values["description"]
+    text = json.dumps({"config": values, "cart": cart.fingerprint(), "seed": seed}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def task_of(study: Study, cell: Cell, package_version: str) -> CellTask:
+    """What another process needs to run that cell."""
+    config = cell_config(study.configs[cell.preset], cell.point, where=study.name)
+    return CellTask(
+        key=cell.key,
+        label=cell.label,
+        config=dataclasses.asdict(config),
+        cart=study.carts[cell.cart].as_dict(),
+        seed=cell.seed,
+        package_version=package_version,
+    )
+
+
+def study_of_record(name: str, record: Mapping[str, Any], *, where: str) -> Study:
+    """The study that `record` was made of, to be shown. Raises `UsageError`."""
+    try:
+        return Study(
+            name=name,
+            title=str(record["title"]),
+            scale=Scale(record["scale"]),
+            fields=tuple(record["grid"]),
+            cells=tuple(Cell(**cell) for cell in record["cells"]),
+            record=record,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{where}: is damaged ({type(error).__name__}: {error}); restore it from a copy") from None

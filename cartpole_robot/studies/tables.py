@@ -1,0 +1,47 @@
+"""A finished study as two Parquet files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from cartpole_robot.studies.findings import cell_row
+from cartpole_robot.studies.study import Study
+
+RESULTS_FILE, CURVES_FILE = "results.parquet", "curves.parquet"
+
+
+def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    """Write `results.parquet`, a row a cell, and `curves.parquet`, each whole or not at all.
+
+    A row of the curves is an `episode` of the training or a greedy `evaluation`: the step at its end, its number, and
+    the turns, of an evaluation the mean.
+    """
+    cells = [cell for cell in study.cells if cell.key in records]
+    _write([cell_row(cell, records[cell.key]) for cell in cells], folder / RESULTS_FILE)
+    curves: dict[str, list[Any]] = {name: [] for name in ("key", "kind", "number", "step", "turns")}
+    for key in dict.fromkeys(cell.key for cell in cells):
+        step = 0
+        for number, turns in enumerate(records[key].get("episode_turns", ()), 1):
+            step += turns
+            _add(curves, key, "episode", number, step, float(turns))
+        for number, (at_step, mean_turns, _) in enumerate(records[key].get("evaluations", ()), 1):
+            _add(curves, key, "evaluation", number, at_step, float(mean_turns))
+    _write(curves, folder / CURVES_FILE)
+
+
+def _add(curves: dict[str, list[Any]], *values: Any) -> None:
+    for column, value in zip(curves.values(), values, strict=True):
+        column.append(value)
+
+
+def _write(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
+    table = pyarrow.Table.from_pylist(rows) if isinstance(rows, list) else pyarrow.table(rows)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    pyarrow.parquet.write_table(table, partial)
+    partial.replace(path)

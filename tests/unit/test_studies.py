@@ -1,0 +1,527 @@
+"""Studies: mistakes are named, no cell is run twice or lost, a death is no end, the figure shows something."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from cartpole_robot import __version__
+from cartpole_robot.cli import main
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.params import CartParams
+from cartpole_robot.studies.cell import Failed, Finished, Result, run_cell
+from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
+from cartpole_robot.studies.findings import finding, groups_of, study_text, wilson
+from cartpole_robot.studies.folder import StudyFolder
+from cartpole_robot.studies.processes import ProcessCrew
+from cartpole_robot.studies.run import StudyRequest, _run_cells, run_study, shown_study
+from cartpole_robot.studies.study import CellTask, Study, cell_key, task_of
+from cartpole_robot.studies.study_file import load_study, study_names
+from cartpole_robot.studies.tables import write_tables
+from cartpole_robot.training import learning
+from cartpole_robot.training.config import load_preset
+from cartpole_robot.training.job import TrainingJob
+from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.run import start_training
+from tests import dying
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = """
+format = 1
+title = "Small"
+presets = ["recommended"]
+seeds = 6
+steps = 300
+scale = "log"
+
+[grid]
+replay_memory = [100, 1000]
+"""
+
+
+def written(folder: Path, text: str = SMALL, name: str = "small.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Study:
+    return load_study(written(tmp_path))
+
+
+def pretended(study: Study) -> dict[str, dict[str, Any]]:
+    """Records of every cell: a memory of 1000 balances but for seed 5, one of 100 does for seed 0 alone."""
+    records = {}
+    for cell in study.cells:
+        is_good = (cell.seed != 5) if cell.point.get("replay_memory") == 1000 else cell.seed == 0
+        records[cell.key] = {
+            "key": cell.key,
+            "error": None,
+            "wall_s": 2.0,
+            "training_s": 1.0,
+            "host": "here",
+            "commit": None,
+            "steps": 300,
+            "episodes": 20,
+            "last_mean_turns": 500.0 if is_good else 40.0 + cell.seed,
+            "selected_mean_turns": 500.0,
+            "selected_at_step": 300,
+            "first_500_step": 200 if is_good else None,
+            "first_500_s": 0.5 if is_good else None,
+            "episode_turns": list(range(10, 30)),
+            "evaluations": [[200, 500.0, 0.1], [300, 500.0, 0.1]],
+        }
+    return records
+
+
+# --- study files -----------------------------------------------------------------------------------------------------
+
+
+def test_studies_of_the_package_have_ten_seeds_of_each_value() -> None:
+    assert study_names() == ("epsilon", "gamma", "replay-memory")
+    memory = load_study("replay-memory")
+    assert [point["replay_memory"] for point in memory.points] == [100, 300, 1000, 3000, 10000, 100000]
+    assert memory.series == (("recommended", "gym"), ("blog", "gym"))
+    assert len(memory.cells) == len({cell.key for cell in memory.cells}) == 120
+    assert {cell.seed for cell in memory.cells} == set(range(10))
+    gamma = load_study("gamma")
+    assert (gamma.points[0]["gamma"], gamma.points[-1]["gamma"]) == (0.5, 0.999)
+    assert load_study("epsilon").fields == ("epsilon_end", "epsilon_fraction")
+    assert len(load_study("gamma", seeds=2).cells) == len(gamma.cells) // 5
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("replay_memory =", "replay_memry ="), ["[grid]", "'replay_memry'"]),
+        (("replay_memory = [100, 1000]", ""), ["[grid]", "empty"]),
+        (("[grid]\nreplay_memory = [100, 1000]", ""), ["[grid]", "missing"]),
+        (("[100, 1000]", "[]"), ["[grid] replay_memory", "at least one value"]),
+        (("[100, 1000]", "100"), ["[grid] replay_memory", "expected a list"]),
+        (("[100, 1000]", '[100, "many"]'), ["[grid] replay_memory", "'many'", "a whole number"]),
+        (("[100, 1000]", "[100, 1000.5]"), ["[grid] replay_memory", "1000.5", "a whole number"]),
+        (("[100, 1000]", "[100, [1000]]"), ["[grid] replay_memory", "[1000]"]),
+        (("[100, 1000]", "[100, -1]"), ["[grid]", "replay_memory = -1"]),
+        (("[100, 1000]", "[100, 1000, 1000]"), ["[grid] replay_memory", "twice"]),
+        (("[100, 1000]", "[1000, 1000.0]"), ["[grid]", "twice"]),
+        (("[100, 1000]", "[100, 20_000_000]"), ["[grid]", "replay_memory = 2e+07", "at most 1e+07"]),
+        (("replay_memory = [100, 1000]", "gamma = [0.9, 1.5]"), ["[grid]", "gamma = 1.5", "0 to 1"]),
+        (("replay_memory = [100, 1000]", "gamma = [0.9, nan]"), ["[grid]", "gamma = nan"]),
+        (("replay_memory = [100, 1000]", "gamma = [0.0, 0.9]"), ["scale = 'log'", "gamma has 0.0"]),
+        (("replay_memory = [100, 1000]", 'loss = ["mse", "huber"]'), ["scale = 'log'", "loss", "'mse'"]),
+        (("replay_memory = [100, 1000]", 'name = ["a", "b"]'), ["[grid]", "'name'"]),
+        (("replay_memory = [100, 1000]", "steps = [100, 200]"), ["steps", "at the top and in [grid]"]),
+        (("[100, 1000]", "[100, 1000]\ngamma = [0.9]"), ["scale = 'log'", "one field"]),
+        (('"log"', '"loud"'), ["scale = 'loud'", "'linear'"]),
+        (("format = 1", "format = 2"), ["format = 2", "reads 1"]),
+        (("format = 1\n", ""), ["format is missing"]),
+        (("seeds = 6", "seeds = 0"), ["seeds = 0", "at least 1"]),
+        (("seeds = 6", 'seeds = "6"'), ["seeds = '6'", "a whole number"]),
+        (("seeds = 6", "seeds = 6\nfirst_seed = 999999"), ["seeds 999999 to 1000004", "evaluation"]),
+        (("seeds = 6", "seeds = 60_000"), ["120000 cells", "100000"]),
+        (("seeds = 6", "seeds = 6\ncolour = 1"), ["unknown key 'colour'"]),
+        (("steps = 300", "steps = -3"), ["steps = -3", "at least 1"]),
+        (('["recommended"]', "[]"), ["presets is empty"]),
+        (('["recommended"]', '["recommended", "recommended"]'), ["presets names one twice"]),
+        (('["recommended"]', '["recomended"]'), ["presets", "'recomended'", "blog"]),
+        (('["recommended"]', '["gone.toml"]'), ["gone.toml"]),
+        (("seeds = 6", 'seeds = 6\ncarts = ["nobody"]'), ["carts", "nobody"]),
+        (('"Small"', '" "'), ["title is empty"]),
+        (('"Small"', '"Small'), ["not valid TOML"]),
+    ],
+)
+def test_mistakes_in_a_study_file_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], told: list[str]
+) -> None:
+    assert change[0] in SMALL
+    path = written(tmp_path, SMALL.replace(*change))
+    assert main(["study", str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    for words in [str(tmp_path), *told]:
+        assert words in error, error
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_study_and_a_folder_in_the_wrong_place_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "memory"]) == 2
+    assert "'memory'" in (error := capsys.readouterr().err)
+    assert "replay-memory" in error
+    assert main(["study", "gamma", str(tmp_path)]) == 2
+    assert main(["study", "show"]) == 2
+    assert main(["study", "show", str(tmp_path)]) == 2
+    assert "study.json" in capsys.readouterr().err
+    assert main(["study", "show", str(tmp_path), "--workers", "2"]) == 2
+    assert "--workers" in capsys.readouterr().err
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: CartParams) -> None:
+    config = load_preset("recommended")
+    key = cell_key(config, gym_cart, 0)
+    renamed = dataclasses.replace(config, name="mine", description="other words")
+    assert cell_key(renamed, dataclasses.replace(gym_cart, name="mine"), 0) == key
+    others = [
+        cell_key(config, gym_cart, 1),
+        cell_key(dataclasses.replace(config, gamma=0.98), gym_cart, 0),
+        cell_key(dataclasses.replace(config, steps=config.steps + 1), gym_cart, 0),
+        cell_key(config, dataclasses.replace(gym_cart, timing=dataclasses.replace(gym_cart.timing)), 0),
+    ]
+    assert others.pop() == key
+    assert len({key, *others}) == 4
+
+
+# --- a cell ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_learns_and_is_judged_as_train_does(tmp_path: Path, gym_cart: CartParams) -> None:
+    config = load_preset("recommended").changed(steps=450)
+    job = TrainingJob(config=config, cart=gym_cart, rig="sim", seed=3, folder=tmp_path / "run", tensorboard=False)
+    summary = start_training(job).summary
+    assert summary is not None
+    text = SMALL.replace("300", "450").replace("[100, 1000]", "[1000]")
+    text = text.replace("seeds = 6", "seeds = 1\nfirst_seed = 3")
+    study = load_study(written(tmp_path, text))
+    result = run_cell(task_of(study, study.cells[0], __version__))
+    assert isinstance(result, Finished)
+    record, log = result.record, LearningLog.load(tmp_path / "run")
+    assert record["episode_turns"] == [row.turns for row in log.episodes]
+    assert record["evaluations"] == [[row.step, row.mean_turns, row.rms_position_m] for row in log.evaluations]
+    assert record["last_mean_turns"] == summary["last_model"]["mean_turns"]
+    assert record["selected_mean_turns"] == summary["exported"]["mean_turns"]
+    assert record["steps"] == summary["steps"]
+
+
+def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
+    small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = run_cell(task_of(small, small.cells[0], "0.0.1"))
+    assert isinstance(other, Failed)
+    assert "0.0.1" in other.why
+    assert __version__ in other.why
+
+    def diverge(*_: object, **__: object) -> None:
+        raise RunError("the training diverged")
+
+    monkeypatch.setattr(learning, "learn_unrecorded", diverge)
+    result = run_cell(task_of(small, small.cells[0], __version__))
+    assert isinstance(result, Finished)
+    assert "diverged" in result.record["error"]
+    group = groups_of(small, {small.cells[0].key: result.record})[0]
+    assert (group.seeds, group.successes, group.last_turns) == (1, 0, (0.0,))
+
+
+# --- stopped and gone on with ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def driver(*words: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", "study", *map(str, words)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def cells_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "cells").glob("*.json")}
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "nothing came of it"
+        assert process is None or process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
+    words, out = (written(tmp_path), "--workers", 1, "--out", "out"), tmp_path / "out"
+    with driver(*words, cwd=tmp_path) as process:
+        wait_for(lambda: len(cells_in(out)) >= 2, process)
+        workers = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    killed = cells_in(out)
+    assert 2 <= len(killed) < 12
+    wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)  # nobody goes on for a driver that is gone
+    assert cells_in(out) == killed
+
+    with driver(*words, cwd=tmp_path) as process:
+        wait_for(lambda: len(cells_in(out)) > len(killed), process)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60.0)
+        assert process.returncode == 1
+    assert "Traceback" not in error
+    again = next(line for line in error.splitlines() if line.startswith("go on with: cartpole-robot study "))
+    stopped = cells_in(out)
+    assert killed.items() < stopped.items()
+    assert len(stopped) < 12
+
+    with driver(*again.split()[5:], cwd=tmp_path) as process:
+        printed, error = process.communicate(timeout=180.0)
+        assert process.returncode == 0, error
+    finished = cells_in(out)
+    assert stopped.items() < finished.items()
+    assert len(finished) == 12
+    assert "6 of 6" in printed
+    rows = pyarrow.parquet.read_table(out / "results.parquet").to_pylist()
+    assert sorted((row["replay_memory"], row["seed"]) for row in rows) == sorted(
+        itertools.product((100, 1000), range(6))
+    )
+    assert {row["steps"] for row in rows} == {300}
+    curves = pyarrow.parquet.read_table(out / "curves.parquet").to_pylist()
+    assert {row["key"] for row in curves} == {row["key"] for row in rows}
+    assert not list(out.rglob(".*partial*"))
+
+
+def test_a_finished_study_is_shown_without_running_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = written(tmp_path), tmp_path / "out"
+    study = load_study(path)
+    with StudyFolder.opened(out, study) as folder:
+        for record in pretended(study).values():
+            folder.keep(record, None)
+    before = cells_in(out)
+    assert main(["study", "show", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["is_whole"]
+    assert shown["files"] == []
+    assert main(["study", str(path), "--out", str(out)]) == 0
+    assert "6 of 6" in capsys.readouterr().out
+    assert cells_in(out) == before
+    assert (out / FIGURE_FILE).exists()
+
+
+# --- nothing is overwritten ------------------------------------------------------------------------------------------
+
+
+def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with StudyFolder.opened(out, small):
+        pass
+    before = (out / "study.json").read_bytes()
+    other = written(tmp_path, SMALL.replace("steps = 300", "steps = 301"), "other.toml")
+    assert main(["study", str(other), "--out", str(out)]) == 2
+    assert "another study" in capsys.readouterr().err
+    assert main(["study", str(tmp_path / "small.toml"), "--seeds", "7", "--out", str(out)]) == 2
+    assert "seeds" in capsys.readouterr().err
+    assert (out / "study.json").read_bytes() == before
+    assert cells_in(out) == {}
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "letter.txt").write_text("dear")
+    assert main(["study", str(other), "--out", str(theirs)]) == 2
+    assert "no study's folder" in capsys.readouterr().err
+    assert [path.name for path in theirs.iterdir()] == ["letter.txt"]
+    assert main(["study", str(other), "--out", str(theirs / "letter.txt")]) == 2
+    assert (theirs / "letter.txt").read_text() == "dear"
+
+
+def test_two_runs_on_one_folder_the_second_is_refused(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StudyFolder.opened(tmp_path / "out", small):
+        assert main(["study", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]) == 2
+        assert "another run works in it" in capsys.readouterr().err
+        assert not shown_study(tmp_path / "out").is_whole  # reading needs no lock
+    with StudyFolder.opened(tmp_path / "out", small):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "other"}'])
+def test_a_damaged_cell_is_named(tmp_path: Path, small: Study, text: str) -> None:
+    with StudyFolder.opened(tmp_path / "out", small) as folder:
+        path = tmp_path / "out" / "cells" / f"{small.cells[0].key}.json"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=f"{path.name}: is damaged; delete it"):
+            folder.finished()
+
+
+# --- processes that die ----------------------------------------------------------------------------------------------
+
+
+def crashed(
+    study: Study, function: Callable[[CellTask], Result], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], list[str], list[str], dict[int, int]]:
+    """Keys that were kept, failures, what was said, and how often each seed was begun."""
+    folder.mkdir()
+    monkeypatch.setenv("STUDY_TEST_FOLDER", str(folder))
+    cells = {cell.key: cell for cell in study.cells if cell.point["replay_memory"] == 100}
+    kept: list[str] = []
+    said: list[str] = []
+    with contextlib.closing(ProcessCrew(2, function)) as crew:
+        failures = _run_cells(study, cells, crew, lambda record: kept.append(record["key"]), said.append)
+    begun = {cell.seed: (folder / key).stat().st_size for key, cell in cells.items()}
+    return kept, failures, said, begun
+
+
+def test_a_cell_whose_process_dies_is_tried_again_and_then_left_out(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, failures, said, begun = crashed(
+        small, dying.seed_0_dies_once_and_seed_1_twice, tmp_path / "some", monkeypatch
+    )
+    assert len(kept) == len(set(kept)) == 6
+    assert failures == []
+    assert begun == {0: 2, 1: 3, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert sorted(text.partition("seed ")[2] for text in said) == [
+        "0: its process ended with exit code 7; it is tried again (1 of 2)",
+        "1: its process was killed by signal 9; it is tried again (1 of 2)",
+        "1: its process was killed by signal 9; it is tried again (2 of 2)",
+    ]
+    kept, failures, _, begun = crashed(small, dying.seed_1_always_dies, tmp_path / "always", monkeypatch)
+    assert len(kept) == len(set(kept)) == 5
+    assert begun[1] == 3
+    assert len(failures) == 1
+    assert failures[0].endswith("seed 1: its process was killed by signal 9, 3 times; it is left out")
+
+
+# --- what came of it -------------------------------------------------------------------------------------------------
+
+
+def test_intervals_are_wilsons() -> None:
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_the_finding_says_which_values_balance(small: Study) -> None:
+    records = pretended(small)
+    groups = groups_of(small, records)
+    assert [(group.successes, group.of) for group in groups] == [(1, 6), (5, 6)]
+    assert finding(small, groups) == [
+        "recommended: no value reaches 475 mean turns in at least 6 of 6 seeds; the best is replay memory 1,000 with "
+        "5 of 6 and a median of 500.0."
+    ]
+    last = next(cell for cell in small.cells if cell.point["replay_memory"] == 1000 and cell.seed == 5)
+    records[last.key]["last_mean_turns"] = 475.0
+    assert finding(small, groups_of(small, records)) == [
+        "recommended: at least 6 of 6 seeds reach 475 mean turns with replay memory 1,000; not with replay memory "
+        "100 (1 of 6)."
+    ]
+    del records[last.key]
+    groups = groups_of(small, records)
+    assert "11 of 12 cells are finished" in finding(small, groups)[0]
+    assert "5 of 6" in study_text(small, groups)
+
+
+def test_tables_have_a_row_a_cell_also_where_the_grid_varies_what_a_row_tells(tmp_path: Path) -> None:
+    text = SMALL.replace("steps = 300\n", "").replace("replay_memory = [100, 1000]", "steps = [200, 300]")
+    study = load_study(written(tmp_path, text))
+    write_tables(study, pretended(study), tmp_path)
+    rows = pyarrow.parquet.read_table(tmp_path / "results.parquet").to_pylist()
+    assert len(rows) == 12
+    assert {row["steps"] for row in rows} == {200, 300}
+    assert {row["trained_steps"] for row in rows} == {300}
+
+
+def test_bands_of_episodes_end_where_most_seeds_do() -> None:
+    found = episode_bands([[10] * 40, [20] * 40, [30] * 400])
+    assert found is not None
+    episodes, low, median, high = found
+    assert episodes[-1] < 40
+    assert (low[0], median[0], high[0]) == (15.0, 20.0, 25.0)
+    assert episode_bands([]) is None
+    assert episode_bands([[], [], [5]]) is None
+
+
+@pytest.mark.parametrize("scale", ["log", "categories"])
+def test_the_figure_is_not_blank(tmp_path: Path, scale: str) -> None:
+    text = SMALL.replace('["recommended"]', '["recommended", "blog"]').replace('"log"', f'"{scale}"')
+    study = load_study(written(tmp_path, text))
+    records = pretended(study)
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"of before")
+    draw_study(study, groups_of(study, records), records, path)
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    half = len(pixels) // 2
+    for colour in ((0x1F, 0x5A, 0x99), (0xDE, 0x87, 0x28)):
+        assert (np.abs(pixels[:half] - colour).sum(axis=2) < 12).sum() > 200
+    assert (pixels[half:].std(axis=2) > 20).sum() > 200  # coloured lines of the curves
+    assert list(tmp_path.glob(".*")) == []
+
+
+# --- Ray -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_is_told_of_soon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    assert main(["study", "gamma", "--ray", address, "--out", str(tmp_path / "out")]) == 2
+    assert time.monotonic() - began < 10.0
+    assert f"--ray {address}: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_ray_the_extra_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["study", "gamma", "--ray", "local", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "ray is not installed" in error
+    assert "cartpole-robot[sweep]" in error
+
+
+def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callable[..., Any]) -> None:
+    pytest.importorskip("ray")
+    path, out = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 1")), tmp_path / "out"
+    study = load_study(path)
+    with StudyFolder.opened(out, study) as folder:
+        first = run_cell(task_of(study, study.cells[0], __version__))
+        assert isinstance(first, Finished)
+        folder.keep(first.record, None)
+    before = cells_in(out)
+    done = command_line("study", path, "--out", out, "--workers", 1, "--ray", "local")
+    assert done.returncode == 0, done.stderr
+    assert before.items() < cells_in(out).items()
+    there = shown_study(out).records[study.cells[1].key]
+    here = run_cell(task_of(study, study.cells[1], __version__))
+    assert isinstance(here, Finished)
+    for name in ("episode_turns", "evaluations", "last_mean_turns", "selected_mean_turns"):
+        assert there[name] == here.record[name]
+    assert run_study(StudyRequest(study=study, folder=out), print).is_whole
