@@ -26,9 +26,7 @@ from cartpole_robot.signals import NO_COUNT, TIME_MASK
 from cartpole_robot.simulation.randomization import Randomization
 from tests.served import quick_cart
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
-
-RIGS = ("sim gym", "sim", "virtual", "avr", "serial")
+RIGS = ("sim gym", "sim", "virtual", "avr", pytest.param("serial", marks=pytest.mark.realtime))
 
 
 @pytest.fixture(params=RIGS)

@@ -19,8 +19,6 @@ from cartpole_robot.training.log import LearningLog
 from tests.conftest import Completed
 from tests.unit.test_learning_on_cart import FALLING, bundle, pushing
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
-
 ROOT = Path(__file__).parent.parent.parent
 
 
