@@ -135,7 +135,7 @@ def response_delay_s(duties: Floats, position_m: Floats, period_s: float) -> flo
         return None
     near = np.arange(max(0, peak - 1), min(_TAPS, peak + 2))
     weights = np.maximum(response[near], 0.0)
-    return float((near @ weights / weights.sum() - 0.5) * period_s)
+    return max(0.0, float((near @ weights / weights.sum() - 0.5) * period_s))  # less is a step as long as the period
 
 
 def agreement(simulated: Recording, recorded: Recording, policy: Controller | None) -> Agreement | None:

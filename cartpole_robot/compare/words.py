@@ -21,6 +21,7 @@ _HARDLY = 0.05
 _TOLD_DELAY_S = 2e-3
 _SAME_POLICY = 0.99  # of the turns: less is another policy, or another state
 _AS_GOOD = 1.5  # times what the first leaves unexplained: a second that leaves no more explains it as well
+_NOTHING = 1e-5  # m and rad (RMS)
 _COUNTS = 0.5  # of error (RMS): rounding alone leaves 0.29
 _WIDTH = 108  # of a terminal
 _BAR = 10  # characters for all of the gap
@@ -63,7 +64,7 @@ def horizon_table(comparison: Comparison) -> str:
         cells = [*map(interval_text, shown[:2]), *(rounded_text(each.value, 3) for each in shown[2:])]
         lines.append(
             f"  {f'every {horizon.horizon_s:g} s, {horizon.windows} times':<25}"
-            + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+            + "".join(f" {cell:>{width - 1}}" for cell, width in zip(cells, widths, strict=True))
         )
     return "\n".join(lines)
 
@@ -202,6 +203,8 @@ def _later(later_s: Interval | None) -> str:
 
 def _why(found: Attribution, cart: CartParams) -> list[str]:
     first, *others = found.blames
+    if max(found.gap) < _NOTHING:
+        return ["From a good start nothing is left: there is no gap to explain."]
     if first.explained < _EXPLAINS and _is_of_the_counts(found, cart):
         return ["From a good start no more is left than the encoders' resolution: there is no gap to explain."]
     if first.explained < _HARDLY:

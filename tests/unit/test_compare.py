@@ -304,6 +304,16 @@ def test_summary_tells_distance_reason_and_remedy(comparison: Comparison) -> Non
         assert blame.label in text
 
 
+def test_a_cart_without_noise_has_no_gap_to_explain(record: Record) -> None:
+    one = record("ideal", cart="gym", duration_s=2.0)
+    other = record("ideal, another start", cart="gym", duration_s=2.0, seed=3)
+    found = compare(CompareRequest(simulated=str(one.path), recorded=other.path, workers=0))
+    told = " ".join(summary(found))
+    assert "there is no gap to explain" in told
+    assert "by itself" not in told
+    assert found.recorded_loop.response_delay_s is None or found.recorded_loop.response_delay_s >= 0.0
+
+
 def test_json_has_numbers_and_null_alone(comparison: Comparison) -> None:
     text = json.dumps(comparison.as_dict(), allow_nan=False)
     told = json.loads(text)

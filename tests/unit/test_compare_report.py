@@ -274,7 +274,7 @@ def test_page_fits_a_narrow_screen_and_paper(page: "Page") -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 500
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     widths = "[...document.querySelectorAll('.js-plotly-plot')].map(p => p._fullLayout.width)"
-    assert page.evaluate(widths)[1:4] == [680, 332, 332]
+    page.wait_for_function(f"JSON.stringify(({widths}).slice(1, 4)) === '[680,332,332]'")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.wait_for_function(f"Math.max(...{widths}) < 500")
     page.set_viewport_size({"width": 1200, "height": 900})
