@@ -77,8 +77,7 @@ def closed_loop(recording: Recording) -> ClosedLoop:
     """The figures of one rollout."""
     summary = recording_summary(recording)
     period_s = recording.cart.timing.control_period_s
-    rows = recording.rows
-    answered = rows[~np.isnan(rows["requested_duty"])]
+    answered = _asked(recording)
     duties = answered["requested_duty"].astype(float)
     return ClosedLoop(
         turns=summary["turns"],

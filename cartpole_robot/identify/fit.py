@@ -21,7 +21,7 @@ from cartpole_robot.identify.model import TERMS, Model, Term, freed
 from cartpole_robot.identify.search import WIDE_STEP, Place, Search
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Predict, Shooting
-from cartpole_robot.identify.twin import Twin, agrees
+from cartpole_robot.identify.twin import Twin, twin_knows
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of
 from cartpole_robot.params import CartParams
 
@@ -36,7 +36,6 @@ _ROUNDS = 2  # of weighing the signals anew, in the whole windows
 _ROUNDS_IN_PIECES = 2
 _PLANT_STEPS = 5  # at most, where plant and twin do not agree to the end
 _TRIED = 1e-2  # of a term's size: how far off plant and twin are compared
-_COMPARED = 3  # windows in which they are
 _BEFORE_THE_END = (
     0.9  # of the track: where the cart came no farther, for at its ends the twin is not the plant to the last bit
 )
@@ -102,7 +101,6 @@ class Fit:
         self._workers = workers
         self._plant = Predictor(all_series, windows, _shortest(self._begin))
         self._pool: ProcessPoolExecutor | None = None
-        self._starts = guessed_starts(all_series, windows, begin)
         self.simulations = 0
         self.has_twin = self._is_plant_like_twin()
 
@@ -112,18 +110,11 @@ class Fit:
         free = [w for w in self._windows if end_m is None or self._farthest_m(w) < _BEFORE_THE_END * end_m]
         if not free:
             return False
-        few = [free[k] for k in np.unique(np.linspace(0, len(free) - 1, _COMPARED).astype(int))]
-        starts = guessed_starts(self._series, few, self._begin)
         begin = self._begin
         moved = (
             term.write(begin, min(term.high, term.read(begin) + _TRIED * term.size(begin))) for term in self._terms
         )
-        models = [begin, *moved]
-        plant = Predictor(self._series, few, _shortest(self._begin))
-        try:
-            return agrees(plant, Twin(self._series, few, self._step_s), [(model, starts) for model in models])
-        finally:
-            plant.close()
+        return twin_knows(self._series, free, [begin, *moved], _shortest(begin))
 
     def _farthest_m(self, window: Window) -> float:
         return float(np.max(np.abs(self._series[window.series].position_m[window.first : window.end])))

@@ -73,7 +73,7 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
     predictor = Predictor(all_series, past, observer.cart)
     try:
         starts = guessed_starts(all_series, past, observer)
-        shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer, starts))
+        shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer))
         for _ in range(_OBSERVATIONS):
             slopes = shooting.slopes_by_starts(observer, shooting.residual(observer, starts), starts)
             _, starts = shooting.mended(observer, starts, slopes)

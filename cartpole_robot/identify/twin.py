@@ -16,13 +16,13 @@ from cartpole_robot.cart_parts import SATURATION_POWER
 from cartpole_robot.identify.model import Model
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Predict
-from cartpole_robot.identify.windows import Predictor, Window, window_places
+from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, window_places
 from cartpole_robot.params import CartParams
 from cartpole_robot.simulation.cart import STANDING_M_S
 
 Floats = NDArray[np.float64]
 _AFTERWARDS_S = 1e3  # that the last duty holds: longer than any delay
-_COMPARED = 3
+_COMPARED = 3  # windows in which plant and twin are
 _SAME = 1e-9  # m and rad after a window: the plant's last bits, grown with the pole's fall
 
 
@@ -197,20 +197,23 @@ def agrees(predictor: Predictor, twin: Twin, tries: Sequence[tuple[Model, Floats
     )
 
 
-def quick_predictions(
-    all_series: Sequence[Series], windows: Sequence[Window], plant: Predictor, model: Model, starts: Floats
-) -> Predict:
-    """The twin's predictions over `windows`, where plant and twin agree on a few of them, else the plant's.
-
-    They are compared from `starts`, shape (windows, 4), with `model`, in which alone the predictions may be.
-    """
-    few = np.unique(np.linspace(0, len(windows) - 1, _COMPARED).astype(int))
-    chosen = [windows[k] for k in few]
-    check = Predictor(all_series, chosen, model.cart)
+def twin_knows(
+    all_series: Sequence[Series], windows: Sequence[Window], models: Sequence[Model], loaded: CartParams
+) -> bool:
+    """Whether plant and twin agree on a few of `windows` for each of `models`; `loaded` as `Predictor` takes it."""
+    few = [windows[k] for k in np.unique(np.linspace(0, len(windows) - 1, _COMPARED).astype(int))]
+    starts = guessed_starts(all_series, few, models[0])
+    plant = Predictor(all_series, few, loaded)
     try:
-        is_twin = agrees(check, Twin(all_series, chosen, plant.step_s), [(model, starts[few])])
+        return agrees(plant, Twin(all_series, few, plant.step_s), [(model, starts) for model in models])
     finally:
-        check.close()
-    if is_twin:
+        plant.close()
+
+
+def quick_predictions(
+    all_series: Sequence[Series], windows: Sequence[Window], plant: Predictor, model: Model
+) -> Predict:
+    """The twin's predictions over `windows` where it knows `model`, in which alone they may be, else the plant's."""
+    if twin_knows(all_series, windows, [model], model.cart):
         return Twin(all_series, windows, plant.step_s).predictions
     return lambda tries: [np.concatenate(plant.predict(each, at)) for each, at in tries]
