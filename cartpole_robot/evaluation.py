@@ -101,7 +101,7 @@ def evaluate(
         turn = 0
         while turn < max_turns:
             turn += 1
-            position_m, _, angle_rad, _ = observation.tolist()
+            position_m, _, angle_rad, *_ = observation.tolist()
             squares_m2 += position_m * position_m
             squares_rad2 += angle_rad * angle_rad
             observation, _, terminated, truncated, info = take_step(action := act(observation))
@@ -147,7 +147,7 @@ def _or_none(number: float) -> float | None:
 def visited_observations(
     act: ActionFunction, env: gymnasium.Env[Any, Any], *, count: int, first_seed: int, wander: float = 0.1
 ) -> NDArray[np.float32]:
-    """`count` observations (count, 4) that a policy meets, episode after episode.
+    """`count` observations (count, 4) that a policy meets, episode after episode; with history its inputs.
 
     A share `wander` of the actions is random, so that states around the balanced ones are among them.
     """
