@@ -23,7 +23,7 @@ from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
 from cartpole_robot.study_commands import add_study_verb
-from cartpole_robot.verbs import add_verb, count, count_from_zero, positive
+from cartpole_robot.verbs import add_verb, count, count_from_zero, numbers, positive
 from firmware_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     if arguments.resume is not None:
-        options = ("preset", "cart", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
+        options = ("preset", "cart", "actions", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
         given = [name for name in options if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
@@ -104,7 +104,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart_files import load_cart, with_actions
     from cartpole_robot.training.config import Learner, check_seed, load_preset
 
     config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
@@ -113,6 +113,8 @@ def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
         learner=Learner(arguments.learner) if arguments.learner else None,
     )
     cart = load_cart("gym" if arguments.cart is None else arguments.cart)
+    if arguments.actions is not None:
+        cart = with_actions(cart, arguments.actions, given="--actions")
     check_may_move(arguments.rig, may_move=arguments.arm)
     seed = arguments.seed or 0
     check_seed(seed)
@@ -139,6 +141,8 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
 
     if arguments.randomize is not None:
         raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
+    if arguments.actions is not None:
+        raise UsageError("--actions and --init: a policy goes on learning with its own actions; leave one out")
     config = load_preset("on_cart" if arguments.preset is None else arguments.preset)
     config = config.changed(
         steps=arguments.steps,
@@ -287,6 +291,12 @@ def _parser() -> argparse.ArgumentParser:
         "--cart",
         metavar="NAME|FILE",
         help="a name (cartpole-robot carts lists them) or a .toml file (default: gym; with --init the policy's own)",
+    )
+    train.add_argument(
+        "--actions",
+        type=numbers,
+        metavar="DUTIES",
+        help="train with these duties instead of the cart's own, such as --actions=-0.4,-0.2,0.2,0.4",
     )
     train.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"where to train: {_RIGS} (default: sim)")
     train.add_argument("--seed", type=count_from_zero, metavar="N", help="seed of everything random (default: 0)")
