@@ -152,7 +152,7 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     check_may_move(arguments.rig, may_move=arguments.arm)
     seed = arguments.seed or 0
     check_seed(seed)
-    bundle, path, cart = initial_policy(arguments.init, arguments.cart, config)
+    bundle, path, cart, config = initial_policy(arguments.init, arguments.cart, config)
     from cartpole_robot.training.job import InitialPolicy, TrainingJob
     from cartpole_robot.training.on_cart import start_on_cart
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cartpole_robot.configuration import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import SELECTION_SEED
+from cartpole_robot.history import check_history_length
 from cartpole_robot.network import MAX_HIDDEN
 
 
@@ -65,7 +66,8 @@ class TrainingConfig:
     """One training, whole: everything but the cart, the rig and the seed.
 
     A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first.
-    There is no double Q-learning in it: this is the plain DQN of the blog post.
+    There is no double Q-learning in it: this is the plain DQN of the blog post. With a `history_length` above 1 the
+    network sees the duties and observations of the turns before, too (`cartpole_robot.history`).
     """
 
     name: str
@@ -76,6 +78,7 @@ class TrainingConfig:
     replay_memory: int
     batch_size: int
     hidden_units: int
+    history_length: int = 1
     learning_starts: int
     train_every_steps: int
     gradient_steps: int
@@ -125,6 +128,7 @@ class TrainingConfig:
             f"n_steps = {self.n_steps} is more than replay_memory = {self.replay_memory} holds; lower it",
         )
         require_not_negative(self, "learning_starts", "weight_decay")
+        check_history_length(self.history_length)
         for name, most in _CEILINGS.items():
             value = getattr(self, name)
             require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")

@@ -1,7 +1,8 @@
 """The learner: Stable-Baselines3's DQN with this project's network, and a leaner subclass of it.
 
-The network is 4 -> 100 ReLU -> actions. Where the preset asks for it, observations are divided by the cart's scales
-in front of the first layer, inside the model, so that a saved model takes observations in SI units.
+The network is 4 -> 100 ReLU -> actions, with history more inputs than 4. Where the preset asks for it, observations are
+divided by the cart's scales in front of the first layer, inside the model, so that a saved model takes observations in
+SI units.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
+from cartpole_robot.history import input_gain as gain_of_inputs
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
 from cartpole_robot.training import optimizers
@@ -185,11 +187,10 @@ def new_learner(
         "optimizer_class": _OPTIMIZERS[config.optimizer],
         "optimizer_kwargs": optimizer_options,
     }
-    if config.scale_observations:
+    if config.scale_observations or config.history_length > 1:
+        gain = gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
         policy_options["features_extractor_class"] = ScaledObservation
-        policy_options["features_extractor_kwargs"] = {
-            "gain": tuple(1.0 / size for size in cart.observation_scale.as_tuple())
-        }
+        policy_options["features_extractor_kwargs"] = {"gain": tuple(gain.tolist())}
     kind, policy = (LeanDQN, _PlainPolicy) if config.learner is Learner.LEAN else (DQN, DQNPolicy)
     model = kind(
         policy,

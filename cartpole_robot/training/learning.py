@@ -122,7 +122,9 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
     with ExitStack() as stack:
         env = stack.enter_context(closing(training_env(cart, "sim", config)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
-        judging = stack.enter_context(closing(balancing_env(cart, "sim", MAX_TURNS)))
+        judging = stack.enter_context(
+            closing(balancing_env(cart, "sim", MAX_TURNS, history_length=config.history_length))
+        )
         evaluation = _TimedEvaluation(state, config, judging)
         began_s = time.monotonic()
         run_learner(state, config, [EpisodeLogging(state, config.episodes), evaluation], name=config.name)

@@ -79,10 +79,12 @@ def resume_training(folder: Path) -> TrainingOutcome:
 
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
+        past = job.config.history_length
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS, history_length=past)))
         drawing = env
         if job.randomization is not None:
-            drawing = stack.enter_context(closing(balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization)))
+            drawn = balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization, history_length=past)
+            drawing = stack.enter_context(closing(drawn))
         evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop:
@@ -131,7 +133,7 @@ def _finish(
     record = read_run(folder)
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
-    bundle = bundle_of(state.selected.network, job.cart, visited, record)
+    bundle = bundle_of(state.selected.network, job.cart, visited, record, history_length=job.config.history_length)
     files = write_export(bundle, folder)
     int16_act = bundle.action_function(Backend.INT16)
     long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_turns=LONG_RUN_TURNS)
