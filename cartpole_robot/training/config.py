@@ -50,6 +50,14 @@ class EpsilonClock(enum.StrEnum):
     EPISODES = "episodes"
 
 
+class GuardAction(enum.StrEnum):
+    """What the collapse guard does (guard.py)."""
+
+    OFF = "off"
+    WATCH = "watch"  # says what it sees
+    HOLD = "hold"  # and holds updates without a fall to learn from, takes drifting values back
+
+
 _CEILINGS = {
     "hidden_units": MAX_HIDDEN,  # policy.h
     "replay_memory": 10_000_000,
@@ -98,6 +106,7 @@ class TrainingConfig:
     learner_reward: LearnerReward
     scale_observations: bool
     learner: Learner = Learner.LEAN
+    collapse_guard: GuardAction = GuardAction.OFF
     evaluate_every_steps: int
     evaluation_episodes: int
     checkpoint_every_steps: int

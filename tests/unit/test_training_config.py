@@ -40,7 +40,7 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
     assert changed == {
         *("name", "description", "steps", "episodes", "learning_starts", "train_every_steps"),
         *("target_update_every_steps", "epsilon_start", "epsilon_clock", "evaluate_every_steps"),
-        *("evaluation_episodes", "checkpoint_every_steps"),
+        *("evaluation_episodes", "checkpoint_every_steps", "collapse_guard"),
     }
     assert (ours["episodes"], ours["replay_memory"], ours["epsilon_start"]) == (100, 1000, 0.05)
 
