@@ -58,5 +58,7 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     right.tick_params(axis="y", colors=_EPSILON)
     handles = [*axes.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
     labels = [*axes.get_legend_handles_labels()[1], *right.get_legend_handles_labels()[1]]
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False, fontsize=9
+    )
     figure.savefig(path, dpi=130)
