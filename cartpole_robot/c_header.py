@@ -70,7 +70,7 @@ def _layout(bundle: PolicyBundle) -> list[str]:
     """The end of the header's first comment: what an observation is, as the C functions take it."""
     interface = bundle.interface
     layout = f"observation {', '.join(input_layout(interface.history_length, interface.observation))} */"
-    return textwrap.wrap(layout, width=112, initial_indent=" * ", subsequent_indent=" * ")
+    return textwrap.wrap(layout, width=112, initial_indent=" * ", subsequent_indent=" * ", break_on_hyphens=False)
 
 
 def _array(kind: str, name: str, values: NDArray[Any], write: Callable[[Any], str]) -> str:

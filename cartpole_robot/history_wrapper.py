@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from cartpole_robot.history import History
 
 
-class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any]):
+class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
     """Observations (4,) become inputs (5 H - 1,), float32, as `cartpole_robot.history` lays them out; actions stay."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], history_length: int, action_duties: tuple[float, ...]) -> None:
         """`env` observes a cart-pole; `action_duties` is the duty in [-1, 1] of each of its actions."""
-        super().__init__(env)
+        gymnasium.utils.RecordConstructorArgs.__init__(self, history_length=history_length, action_duties=action_duties)
+        gymnasium.Wrapper.__init__(self, env)
         self._history = History(history_length)
         self._duties = action_duties
         observed = env.observation_space

@@ -67,6 +67,9 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
         ("n_steps = 5", "n_steps = 1001", "n_steps = 1001 is more than replay_memory = 1000 holds"),
         ('epsilon_clock = "steps"', 'epsilon_clock = "episodes"', "needs episodes = a number"),
         ("epsilon_end = 0.01", "epsilon_end = 1.0\nepsilon_start = 0.5", "is not valid TOML"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 0", "history_length = 0, expected 1 to 6"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 7", "history_length = 7, expected 1 to 6"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 1.5", "history_length = 1.5, expected a whole number"),
         ('loss = "huber"', 'loss = "mse"\nlearner = "stock"', "learner = 'stock' has the Huber loss"),
     ],
 )
