@@ -323,7 +323,10 @@ def _parser() -> argparse.ArgumentParser:
         help="write TensorBoard's log (default: yes)",
     )
     train.add_argument(
-        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+        "--randomize",
+        type=Path,
+        metavar="NAME|FILE",
+        help="draw the cart of each episode from these ranges: a .toml file, or the name diy_arduino",
     )
     train.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     train.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -347,7 +350,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--turns", type=count, default=500, metavar="N", help="longest episode (default: 500)")
     evaluate.add_argument("--first-seed", type=count_from_zero, metavar="N", help="seed of the first episode")
     evaluate.add_argument(
-        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+        "--randomize",
+        type=Path,
+        metavar="NAME|FILE",
+        help="draw the cart of each episode from these ranges: a .toml file, or the name diy_arduino",
     )
     evaluate.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -369,7 +375,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--seed", type=count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
     record.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
-    record.add_argument("--randomize", type=Path, metavar="FILE", help="draw the cart from these ranges, by the seed")
+    record.add_argument(
+        "--randomize", type=Path, metavar="NAME|FILE", help="draw the cart from these ranges, by the seed"
+    )
     record.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     record.add_argument("--json", action="store_true", help="print the figures as JSON")
     record.set_defaults(run=_record, extra="sim")

@@ -100,6 +100,7 @@ class TrainingConfig:
     epsilon_clock: EpsilonClock
     optimizer: Optimizer
     learning_rate: float
+    learning_rate_end: float | None = None  # reached evenly with the last of `steps`; None: it stays
     optimizer_epsilon: float
     weight_decay: float
     loss: Loss
@@ -138,6 +139,13 @@ class TrainingConfig:
         )
         require_not_negative(self, "learning_starts", "weight_decay")
         check_history_length(self.history_length)
+        if self.learning_rate_end is not None:
+            require_positive(self, "learning_rate_end")
+            require(
+                self.learning_rate_end <= self.learning_rate,
+                f"learning_rate_end = {self.learning_rate_end:g} is above learning_rate = {self.learning_rate:g}; "
+                "swap them",
+            )
         for name, most in _CEILINGS.items():
             value = getattr(self, name)
             require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")

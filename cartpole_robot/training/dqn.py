@@ -21,7 +21,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
-from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.utils import LinearSchedule, polyak_update
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
@@ -195,7 +195,7 @@ def new_learner(
     model = kind(
         policy,
         env,
-        learning_rate=config.learning_rate,
+        learning_rate=_learning_rate(config),
         buffer_size=config.replay_memory,
         batch_size=config.batch_size,
         learning_starts=config.learning_starts,
@@ -218,6 +218,12 @@ def new_learner(
         if config.epsilon_clock is EpsilonClock.EPISODES:
             model.epsilon_episodes = config.episodes
     return model
+
+
+def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:
+    if config.learning_rate_end is None:
+        return config.learning_rate
+    return LinearSchedule(config.learning_rate, config.learning_rate_end, 1.0)
 
 
 def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:

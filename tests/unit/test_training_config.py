@@ -56,6 +56,12 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
         ("hidden_units = 100", "hidden_units = 300", "hidden_units = 300, expected at most 256"),
         ("weight_decay = 0.1", "weight_decay = inf", "weight_decay = inf, expected a finite number"),
         ("learning_rate = 1e-3", "learning_rate = 1e11", "learning_rate = 1e+11, expected at most 1"),
+        (
+            "learning_rate = 1e-3",
+            "learning_rate = 1e-3\nlearning_rate_end = 2e-3",
+            "learning_rate_end = 0.002 is above learning_rate = 0.001",
+        ),
+        ("learning_rate = 1e-3", "learning_rate = 1e-3\nlearning_rate_end = 0", "learning_rate_end = 0, expected"),
         ("learning_rate = 1e-3", "learning_rate = 1e30", "learning_rate is beyond 1e+12"),
         ("replay_memory = 1000", "replay_memory = 100_000_000_000", "replay_memory = 1e+11, expected at most 1e+07"),
         (
