@@ -24,15 +24,17 @@ from cartpole_robot import __version__
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.params import CartParams
-from cartpole_robot.studies.cell import Failed, Finished, Result, run_cell
+from cartpole_robot.studies.cell import run_cell
+from cartpole_robot.studies.crew import Failed, Finished, Result
 from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
 from cartpole_robot.studies.findings import finding, groups_of, study_text, wilson
-from cartpole_robot.studies.folder import StudyFolder
+from cartpole_robot.studies.folder import CellFolder
 from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.run import StudyRequest, _run_cells, run_study, shown_study
+from cartpole_robot.studies.run import StudyRequest, run_study, shown_study
 from cartpole_robot.studies.study import CellTask, Study, cell_key, task_of
 from cartpole_robot.studies.study_file import load_study, study_names
 from cartpole_robot.studies.tables import write_tables
+from cartpole_robot.studies.work import run_tasks
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.job import TrainingJob
@@ -315,7 +317,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
 def test_a_finished_study_is_shown_without_running_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = written(tmp_path), tmp_path / "out"
     study = load_study(path)
-    with StudyFolder.opened(out, study) as folder:
+    with CellFolder.opened(out, study) as folder:
         for record in pretended(study).values():
             folder.keep(record, None)
     before = cells_in(out)
@@ -336,7 +338,7 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    with StudyFolder.opened(out, small):
+    with CellFolder.opened(out, small):
         pass
     before = (out / "study.json").read_bytes()
     other = written(tmp_path, SMALL.replace("steps = 300", "steps = 301"), "other.toml")
@@ -360,17 +362,17 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
 def test_two_runs_on_one_folder_the_second_is_refused(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with StudyFolder.opened(tmp_path / "out", small):
+    with CellFolder.opened(tmp_path / "out", small):
         assert main(["study", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]) == 2
         assert "another run works in it" in capsys.readouterr().err
         assert not shown_study(tmp_path / "out").is_whole  # reading needs no lock
-    with StudyFolder.opened(tmp_path / "out", small):
+    with CellFolder.opened(tmp_path / "out", small):
         pass
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "other"}'])
 def test_a_damaged_cell_is_named(tmp_path: Path, small: Study, text: str) -> None:
-    with StudyFolder.opened(tmp_path / "out", small) as folder:
+    with CellFolder.opened(tmp_path / "out", small) as folder:
         path = tmp_path / "out" / "cells" / f"{small.cells[0].key}.json"
         path.write_text(text)
         with pytest.raises(UsageError, match=f"{path.name}: is damaged; delete it"):
@@ -387,10 +389,11 @@ def crashed(
     folder.mkdir()
     monkeypatch.setenv("STUDY_TEST_FOLDER", str(folder))
     cells = {cell.key: cell for cell in study.cells if cell.point["replay_memory"] == 100}
+    tasks = [task_of(study, cell, __version__) for cell in cells.values()]
     kept: list[str] = []
     said: list[str] = []
     with contextlib.closing(ProcessCrew(2, function)) as crew:
-        failures = _run_cells(study, cells, crew, lambda record: kept.append(record["key"]), said.append)
+        failures = run_tasks(tasks, crew, lambda record: kept.append(record["key"]), said.append)
     begun = {cell.seed: (folder / key).stat().st_size for key, cell in cells.items()}
     return kept, failures, said, begun
 
@@ -511,7 +514,7 @@ def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callabl
     pytest.importorskip("ray")
     path, out = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 1")), tmp_path / "out"
     study = load_study(path)
-    with StudyFolder.opened(out, study) as folder:
+    with CellFolder.opened(out, study) as folder:
         first = run_cell(task_of(study, study.cells[0], __version__))
         assert isinstance(first, Finished)
         folder.keep(first.record, None)
