@@ -37,6 +37,9 @@ class Whole(Protocol):
     def record(self) -> Mapping[str, Any]:
         """All that its results depend on but the code, for JSON."""
 
+    def has_grown(self, name: str, before: Any, now: Any) -> bool:
+        """Whether that part of the record now holds all that it held before, and more that may be added."""
+
 
 class CellFolder:
     """A folder of finished cells. Reading needs no lock; only who holds `opened` writes."""
@@ -50,7 +53,8 @@ class CellFolder:
     def opened(path: Path, whole: Whole) -> Iterator[CellFolder]:
         """The folder, new or of this very work, and nobody else's until the end of the block.
 
-        Raises `UsageError` where another run has it, or where something else is there: nothing is overwritten.
+        Work that has grown goes on in the folder it had. Raises `UsageError` where another run has the folder, or where
+        something else is there: nothing is overwritten.
         """
         _check_is_ours(path, whole.kind)
         try:
@@ -73,17 +77,21 @@ class CellFolder:
         kind = self.whole.kind
         path = self.path / _file_of(kind)
         of = json.loads(json.dumps(self.whole.record))
+        here = {"versions": versions(), "commit": commit(), "machine": machine()}
         if not path.exists():
-            here = {"versions": versions(), "commit": commit(), "machine": machine()}
             write_json(path, {"kind": kind, "name": self.whole.name, "of": of, **here})
             return
         found = read_json(path, f"{path}: is damaged; choose another --out")
-        for name, value in of.items():
-            if found.get("of", {}).get(name) != value:
+        before = found.get("of", {})
+        changed = [name for name, value in of.items() if before.get(name) != value]
+        for name in changed:
+            if name not in before or not self.whole.has_grown(name, before[name], of[name]):
                 raise UsageError(
-                    f"{self.path}: is the folder of another {kind}: its {name} differ{_briefly(found, name, value)}; "
-                    "choose another --out"
+                    f"{self.path}: is the folder of another {kind}: its {name} differ"
+                    f"{_briefly(before.get(name), of[name])}; choose another --out"
                 )
+        if changed:
+            write_json(path, {**found, "of": of, "grown": [*found.get("grown", []), here]})
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """The records of the finished cells, by key. Raises `UsageError` for a damaged one."""
@@ -133,6 +141,6 @@ def _check_is_ours(path: Path, kind: str) -> None:
             raise UsageError(f"{path}: exists already and is no {kind}'s folder; choose another --out")
 
 
-def _briefly(found: Mapping[str, Any], name: str, value: Any) -> str:
-    before, now = json.dumps(found.get("of", {}).get(name)), json.dumps(value)
-    return f" ({before} there, {now} here)" if len(before) + len(now) < 150 else ""
+def _briefly(before: Any, now: Any) -> str:
+    there, here = json.dumps(before), json.dumps(now)
+    return f" ({there} there, {here} here)" if len(there) + len(here) < 150 else ""

@@ -82,6 +82,14 @@ class Study:
         """Of its cells."""
         return (cell.key for cell in self.cells)
 
+    def has_grown(self, name: str, before: Any, now: Any) -> bool:
+        """Seeds may be added, and with them cells."""
+        if name == "seeds":
+            return bool(now[0] <= before[0] <= before[1] <= now[1])
+        return name == "cells" and {json.dumps(cell, sort_keys=True) for cell in before} <= {
+            json.dumps(cell, sort_keys=True) for cell in now
+        }
+
     @property
     def points(self) -> tuple[Mapping[str, Value], ...]:
         """The grid, point by point."""

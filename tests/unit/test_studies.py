@@ -344,8 +344,8 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
     other = written(tmp_path, SMALL.replace("steps = 300", "steps = 301"), "other.toml")
     assert main(["study", str(other), "--out", str(out)]) == 2
     assert "another study" in capsys.readouterr().err
-    assert main(["study", str(tmp_path / "small.toml"), "--seeds", "7", "--out", str(out)]) == 2
-    assert "seeds" in capsys.readouterr().err
+    assert main(["study", str(tmp_path / "small.toml"), "--seeds", "5", "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 5] there, [0, 4] here)" in capsys.readouterr().err
     assert (out / "study.json").read_bytes() == before
     assert cells_in(out) == {}
 
@@ -357,6 +357,36 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
     assert [path.name for path in theirs.iterdir()] == ["letter.txt"]
     assert main(["study", str(other), "--out", str(theirs / "letter.txt")]) == 2
     assert (theirs / "letter.txt").read_text() == "dear"
+
+
+def test_more_seeds_are_added_to_a_study_and_not_taken_away(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with CellFolder.opened(out, small) as folder:
+        for record in pretended(small).values():
+            folder.keep(record, None)
+    before = cells_in(out)
+    more = load_study(tmp_path / "small.toml", seeds=8)
+    with CellFolder.opened(out, more) as folder:
+        assert set(folder.finished()) == {cell.key for cell in small.cells}
+        for record in pretended(more).values():
+            if record["key"] not in folder.finished():
+                folder.keep(record, None)
+    assert before.items() < cells_in(out).items()
+    shown = shown_study(out)
+    assert (len(shown.study.cells), shown.is_whole) == (16, True)
+    kept = json.loads((out / "study.json").read_text())
+    assert (kept["of"]["seeds"], len(kept["grown"])) == ([0, 7], 1)
+    assert main(["study", str(tmp_path / "small.toml"), "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 7] there, [0, 5] here)" in capsys.readouterr().err
+    moved = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 8\nfirst_seed = 1"), "moved.toml")
+    assert main(["study", str(moved), "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 7] there, [1, 8] here)" in capsys.readouterr().err
+    other = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 9").replace("1000]", "1000, 3000]"), "other.toml")
+    assert main(["study", str(other), "--out", str(out)]) == 2
+    assert "its grid differ" in capsys.readouterr().err
+    assert json.loads((out / "study.json").read_text()) == kept
 
 
 def test_two_runs_on_one_folder_the_second_is_refused(
