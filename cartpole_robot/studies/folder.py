@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import fcntl
 import json
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 from cartpole_robot.provenance import commit, machine, versions
 from cartpole_robot.run_folder import read_json, write_json
@@ -96,7 +98,7 @@ class CellFolder:
     def finished(self) -> dict[str, dict[str, Any]]:
         """The records of the finished cells, by key. Raises `UsageError` for a damaged one."""
         records = {}
-        for key in set(self.whole.keys):
+        for key in dict.fromkeys(self.whole.keys):
             path = self.path / _CELLS / f"{key}.json"
             if path.exists():
                 message = f"{path}: is damaged; delete it, and the next run makes that cell again"
@@ -106,9 +108,21 @@ class CellFolder:
                 records[key] = record
         return records
 
+    def of_other_code(self, records: Mapping[str, Mapping[str, Any]], commit: str | None) -> list[str]:
+        """A sentence for each other version or commit of the code that finished cells were made by."""
+        found = read_json(self.path / _file_of(self.whole.kind), f"{self.path}: is damaged; choose another --out")
+        begun_with = found.get("versions", {}).get("cartpole-robot")  # of cells older than their `version`
+        makers = collections.Counter((one.get("version", begun_with), one["commit"]) for one in records.values())
+        return [
+            f"{self.path}: {count} of {len(records)} finished cells were made by {_code(*maker)}, this is "
+            f"{_code(__version__, commit)}; they are kept, and --out with a new folder makes all of them again"
+            for maker, count in makers.items()
+            if maker != (__version__, commit)
+        ]
+
     def keep(self, record: Mapping[str, Any], commit: str | None) -> dict[str, Any]:
-        """Write a finished cell, whole or not at all; returns what was written."""
-        kept = {**record, "commit": commit}
+        """Write a finished cell and the code that made it, whole or not at all; returns what was written."""
+        kept = {**record, "version": __version__, "commit": commit}
         path = self.path / _CELLS / f"{record['key']}.json"
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("w", encoding="utf-8") as file:
@@ -144,3 +158,10 @@ def _check_is_ours(path: Path, kind: str) -> None:
 def _briefly(before: Any, now: Any) -> str:
     there, here = json.dumps(before), json.dumps(now)
     return f" ({there} there, {here} here)" if len(there) + len(here) < 150 else ""
+
+
+def _code(version: str | None, commit: str | None) -> str:
+    """A version of this package and a commit, in words."""
+    head, _, changes = (commit or "").partition("+")
+    told = f"commit {head[:12]}{' with changes' if changes else ''}" if head else "no known commit"
+    return f"cartpole-robot {version or 'of no known version'} ({told})"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot import __version__
+from cartpole_robot.provenance import commit
 from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.cluster import RayCrew, check_answers
 from cartpole_robot.studies.crew import Crew
@@ -60,6 +61,8 @@ def run_study(request: StudyRequest, say: Callable[[str], object]) -> StudyResul
         check_answers(request.ray)
     with CellFolder.opened(request.folder, request.study) as folder:
         records = folder.finished()
+        for told in folder.of_other_code(records, commit()):
+            say(told)
         missing = {cell.key: cell for cell in request.study.cells if cell.key not in records}
         failures: list[str] = []
         if missing:

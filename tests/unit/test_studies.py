@@ -24,6 +24,7 @@ from cartpole_robot import __version__
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.params import CartParams
+from cartpole_robot.studies import run
 from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.crew import Failed, Finished, Result
 from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
@@ -387,6 +388,38 @@ def test_more_seeds_are_added_to_a_study_and_not_taken_away(
     assert main(["study", str(other), "--out", str(out)]) == 2
     assert "its grid differ" in capsys.readouterr().err
     assert json.loads((out / "study.json").read_text()) == kept
+
+
+def test_cells_of_another_version_or_commit_are_told_of(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "commit", lambda: "c0ffee0000000000+changes")
+    out = tmp_path / "out"
+    records = list(pretended(small).values())
+    with CellFolder.opened(out, small) as folder:
+        assert folder.of_other_code(folder.finished(), None) == []
+        for record in records[:7]:
+            folder.keep(record, "c0ffee0000000000+changes")
+        for record in records[7:10]:
+            folder.keep(record, "feedbeef00000000")
+        for record in records[10:]:
+            folder.keep(record, None)
+    old = out / "cells" / f"{records[0]['key']}.json"
+    kept = json.loads(old.read_text())
+    assert (kept["version"], kept["commit"]) == (__version__, "c0ffee0000000000+changes")
+    old.write_text(json.dumps({**kept, "version": "0.0.9"}))
+    before = cells_in(out)
+    assert main(["study", str(tmp_path / "small.toml"), "--out", str(out)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "were made by" in line]
+    here = f"this is cartpole-robot {__version__} (commit c0ffee000000 with changes)"
+    assert len(lines) == 3
+    assert all(here in line for line in lines)
+    assert "1 of 12 finished cells were made by cartpole-robot 0.0.9 (commit c0ffee000000 with changes)" in lines[0]
+    assert f"3 of 12 finished cells were made by cartpole-robot {__version__} (commit feedbeef0000)" in lines[1]
+    assert f"2 of 12 finished cells were made by cartpole-robot {__version__} (no known commit)" in lines[2]
+    assert cells_in(out) == before
+    rows = pyarrow.parquet.read_table(out / "results.parquet").to_pylist()
+    assert {row["version"] for row in rows} == {__version__, "0.0.9"}
 
 
 def test_two_runs_on_one_folder_the_second_is_refused(
