@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ _REFUSED, _NO_CART = "#c3c7cd", "#eef0f2"
 _HATCH, _LINE = "////", "#6b7280"
 _OWN = "#d5368f"
 _MOST_TICKS = 12
+_MOST_CHARACTERS = 36  # of the ticks' labels beside each other
+_LONGEST_LABEL = 34
 
 
 def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
@@ -33,14 +36,16 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     PNG; takes the place of an earlier picture at once or not at all.
     """
     rows, columns = len(whole.grids), len(whole.entrants)
-    figure = Figure(figsize=(1.9 + 3.1 * columns, 1.3 + 3.2 * rows), layout="constrained")
+    width = max(5.6, 1.9 + 3.1 * columns)
+    figure = Figure(figsize=(width, 1.3 + 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False)
     for number, grid in enumerate(whole.grids):
         own = [finding for finding in findings if finding.grid is grid]
         for panel, finding in zip(panels[number], own, strict=True):
             _panel(panel, finding)
-            panel.set_title(f"{finding.entrant.label}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
+            label = textwrap.shorten(finding.entrant.label, _LONGEST_LABEL, placeholder="...")
+            panel.set_title(f"{label}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
             _ticks(panel, grid.x, grid.y, is_first=panel is panels[number][0])
     bar = figure.colorbar(
         ScalarMappable(Normalize(0.0, 1.0), _COLOURS), ax=panels.ravel().tolist(), shrink=0.7, aspect=30, pad=0.02
@@ -62,11 +67,11 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
         fontsize=9,
     )
     conditions = whole.conditions
-    figure.suptitle(
+    title = (
         f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
-        f"of {conditions.max_turns} turns a point;\nin the titles the share of carts on which all are survived",
-        fontsize=10.5,
+        f"of {conditions.max_turns} turns a point; beside each policy the share of carts on which it survives all"
     )
+    figure.suptitle("\n".join(textwrap.wrap(title, int(11.5 * width))), fontsize=10.5)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     figure.savefig(partial, dpi=130, format="png")
     partial.replace(path)
@@ -105,6 +110,8 @@ def _ticks(panel: Axes, x: Axis, y: Axis, *, is_first: bool) -> None:
         step = -(-len(axis.values) // _MOST_TICKS)
         at = [index for index in range(len(axis.values)) if (index - axis.own_index) % step == 0]
         is_shown = axis is x or is_first
-        set_ticks(at, [axis.shown(index) if is_shown else "" for index in at], fontsize=8)
+        labels = [axis.shown(index) if is_shown else "" for index in at]
+        is_crowded = axis is x and sum(map(len, labels)) > _MOST_CHARACTERS
+        set_ticks(at, labels, fontsize=8, rotation=60.0 if is_crowded else 0.0)
         if is_shown:
             set_label(axis.label, fontsize=9)

@@ -220,7 +220,10 @@ def _own(key: Any, cart: CartParams, where: str) -> float | None:
     """The cart's own number, None for a group."""
     if key == FRICTION:
         if not any(dataclasses.asdict(cart.friction).values()):
-            raise UsageError(f"{where}: the cart {cart.name!r} has no friction, and so no multiple; name another axis")
+            raise UsageError(
+                f"{where}: the cart {cart.name!r} has no friction, and so no multiple of it; "
+                "name another axis, in a grid of your own (--grid)"
+            )
         return None
     known = [
         FRICTION,
@@ -256,7 +259,8 @@ def _numbers(entry: Mapping[str, Any], kind: str, where: str) -> list[float]:
     if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
         raise UsageError(f"{where}: points = {points!r}, expected a whole number from 2 to {MOST_POINTS}; correct it")
     low, high = map(float, given)
-    return [low + (high - low) * number / (points - 1) for number in range(points)]
+    steps = points - 1
+    return [(low * (steps - number) + high * number) / steps for number in range(points)]
 
 
 _LISTS = {"factor": "factors", "between": "values"}

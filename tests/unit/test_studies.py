@@ -6,12 +6,10 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +40,8 @@ from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.run import start_training
 from tests import dying
+from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
 
-ROOT = Path(__file__).parent.parent.parent
 SMALL = """
 format = 1
 title = "Small"
@@ -236,48 +234,9 @@ def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
 # --- stopped and gone on with ----------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def driver(*words: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cartpole_robot", "study", *map(str, words)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def cells_in(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "cells").glob("*.json")}
-
-
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "nothing came of it"
-        assert process is None or process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     words, out = (written(tmp_path), "--workers", 1, "--out", "out"), tmp_path / "out"
-    with driver(*words, cwd=tmp_path) as process:
+    with driver("study", *words, cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) >= 2, process)
         workers = children(process.pid)
         process.send_signal(signal.SIGKILL)
@@ -287,7 +246,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)  # nobody goes on for a driver that is gone
     assert cells_in(out) == killed
 
-    with driver(*words, cwd=tmp_path) as process:
+    with driver("study", *words, cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) > len(killed), process)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60.0)
@@ -298,7 +257,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     assert killed.items() < stopped.items()
     assert len(stopped) < 12
 
-    with driver(*again.split()[5:], cwd=tmp_path) as process:
+    with driver(*again.split()[4:], cwd=tmp_path) as process:
         printed, error = process.communicate(timeout=180.0)
         assert process.returncode == 0, error
     finished = cells_in(out)
