@@ -44,7 +44,8 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
         own = [finding for finding in findings if finding.grid is grid]
         for panel, finding in zip(panels[number], own, strict=True):
             _panel(panel, finding)
-            label = textwrap.shorten(finding.entrant.label, _LONGEST_LABEL, placeholder="...")
+            label = finding.entrant.label
+            label = label if len(label) <= _LONGEST_LABEL else f"...{label[3 - _LONGEST_LABEL :]}"
             panel.set_title(f"{label}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
             _ticks(panel, grid.x, grid.y, is_first=panel is panels[number][0])
     bar = figure.colorbar(
