@@ -31,8 +31,8 @@ def add_stability_verb(verbs: Verbs) -> None:
         "policies",
         nargs="+",
         metavar="POLICY",
-        help="a policy.npz, the run folder it is in, lqr (the regulator of the cart), or lqr-told (a regulator that is "
-        "told each point's cart: what is possible at all)",
+        help="a policy.npz, the run folder it is in, lqr (the regulator of the cart), or lqr-told (a regulator "
+        "designed for each point's own cart: the yardstick)",
     )
     verb.add_argument(
         "--cart",
