@@ -1,5 +1,6 @@
 """Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording, latencies, a
-comparison.
+comparison. What takes longer, a study and a stability map, is taken from their folders under `runs/` where they are
+there; else it is told which commands make them.
 
 python -m benchmarks.readme_pictures
 """
@@ -31,7 +32,18 @@ from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.run import start_training, summary_text
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+# The picture, the folder under runs/ that it is of, and what makes that.
+KEPT = (
+    ("study_replay_memory.png", "study-replay-memory", "cartpole-robot study replay-memory"),
+    (
+        "stability_map.png",
+        "stability-diy_arduino",
+        "cartpole-robot train --cart diy_arduino --out runs/recommended && "
+        "cartpole-robot stability-map runs/recommended lqr lqr-told",
+    ),
+)
 
 
 def train(preset: str, cart: CartParams, folder: Path) -> Path:
@@ -76,9 +88,23 @@ def replace_picture(found: Comparison, path: Path) -> None:
     draw_comparison(found, path)
 
 
+def take_kept(runs: Path, docs: Path) -> list[str]:
+    """The pictures of studies and maps that are finished under `runs`, into `docs`; a line each on what was done."""
+    lines = []
+    for name, folder, command in KEPT:
+        figure = runs / folder / "figure.png"
+        if figure.exists():
+            shutil.copyfile(figure, docs / name)
+            lines.append(f"docs/{name}: taken from {figure}")
+        else:
+            lines.append(f"docs/{name}: left as it is, {figure} is not there; make it with: {command}")
+    return lines
+
+
 def main() -> None:
     """Write into `docs/` and print the two summaries."""
     DOCS.mkdir(exist_ok=True)
+    print("\n".join(take_kept(ROOT / "runs", DOCS)))
     cart = load_cart("gym")
     with tempfile.TemporaryDirectory() as temporary:
         for name in ("recommended", "blog"):

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot import __version__
-from cartpole_robot.studies.cell import Finished
+from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.cluster import LOCAL, RayCrew
-from cartpole_robot.studies.crew import Crew
+from cartpole_robot.studies.crew import Crew, Finished
 from cartpole_robot.studies.processes import ProcessCrew
 from cartpole_robot.studies.study import CellTask, task_of
 from cartpole_robot.studies.study_file import load_study
@@ -59,7 +59,7 @@ class Taken:
     cpu_s: float
 
 
-def taken_by(crew: Crew, waiting: list[CellTask]) -> Taken:
+def taken_by(crew: Crew[CellTask], waiting: list[CellTask]) -> Taken:
     """What it takes the crew to be done with all of them."""
     began, cpu_s = time.perf_counter(), 0.0
     waiting, under_way = list(waiting), 0
@@ -84,12 +84,12 @@ def main() -> None:
     arguments = parser.parse_args()
     work = tasks(arguments.cells)
     with ExitStack() as stack:
-        crews: dict[str, Crew] = {
-            "one process": stack.enter_context(closing(ProcessCrew(1))),
-            "two processes": stack.enter_context(closing(ProcessCrew(2))),
+        crews: dict[str, Crew[CellTask]] = {
+            "one process": stack.enter_context(closing(ProcessCrew(1, run_cell))),
+            "two processes": stack.enter_context(closing(ProcessCrew(2, run_cell))),
         }
         if find_spec("ray") is not None and not arguments.no_ray:
-            crews["Ray, two CPUs"] = stack.enter_context(closing(RayCrew(LOCAL, 2)))
+            crews["Ray, two CPUs"] = stack.enter_context(closing(RayCrew(LOCAL, 2, run_cell)))
         for crew in crews.values():
             taken_by(crew, work[:2])  # imports
         rounds: list[dict[str, Taken]] = []

@@ -36,6 +36,12 @@ def unit_of(name: str) -> str:
     return next((unit for ending, unit in _UNITS if name.endswith(ending)), "")
 
 
+def words_of(name: str) -> str:
+    """A parameter's name in words, without its unit: "cart coulomb" of "cart_coulomb_n"."""
+    ending = next((ending for ending, _ in _UNITS if name.endswith(ending) and name != ending[1:]), "")
+    return name.removesuffix(ending).replace("_", " ")
+
+
 def key_figures(cart: CartParams) -> dict[str, Any]:
     """What distinguishes a cart at a glance: masses, pole, force, speed, track, encoders, delay; SI units."""
     damping = cart.motor.back_emf_n_s_m + cart.friction.cart_viscous_n_s_m

@@ -22,6 +22,7 @@ from cartpole_robot.identify_commands import add_identify_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
 from cartpole_robot.run_folder import read_run
+from cartpole_robot.stability_commands import add_stability_verb
 from cartpole_robot.study_commands import add_study_verb
 from cartpole_robot.verbs import add_verb, count, count_from_zero, numbers, positive
 from firmware_bridge.errors import BridgeError
@@ -398,6 +399,7 @@ def _parser() -> argparse.ArgumentParser:
     add_identify_verbs(verbs)
     add_compare_verb(verbs)
     add_study_verb(verbs)
+    add_stability_verb(verbs)
     add_rig_verbs(verbs)
 
     carts = add_verb(verbs, "carts", "list the carts, or show one", "cartpole-robot carts show diy_arduino")

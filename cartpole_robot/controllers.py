@@ -102,11 +102,11 @@ class Chosen:
     note: str | None = None
 
 
-def choose_controller(policy: Path, cart: str | None, backend: str) -> Chosen:
+def choose_controller(policy: Path, cart: str | CartParams | None, backend: str) -> Chosen:
     """The controller for `policy`: a bundle, a run folder that has one, or "lqr".
 
-    `cart` is a name or a file; None is the one the policy was trained on. Raises `UsageError` for a policy that cannot
-    be read or does not fit the cart.
+    `cart` is a name, a file or the cart itself; None is the one the policy was trained on. Raises `UsageError` for a
+    policy that cannot be read or does not fit the cart.
     """
     if str(policy) == LQR:
         return _regulator(cart)
@@ -135,7 +135,7 @@ def open_policy(policy: Path) -> tuple[PolicyBundle, Path]:
     return load_policy(path), path
 
 
-def _regulator(cart: str | None) -> Chosen:
+def _regulator(cart: str | CartParams | None) -> Chosen:
     """The regulator of `cart`, designed on the spot."""
     if cart is None:
         raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart")

@@ -36,7 +36,12 @@ def add_study_verb(verbs: Verbs) -> None:
     study.add_argument(
         "--out", type=Path, metavar="FOLDER", help="new, or of this study to go on with (default: runs/study-NAME)"
     )
-    study.add_argument("--seeds", type=count, metavar="N", help="seeds a value (default: the study's)")
+    study.add_argument(
+        "--seeds",
+        type=count,
+        metavar="N",
+        help="seeds a value (default: the study's); more than a folder has are added to it",
+    )
     study.add_argument("--workers", type=count, metavar="N", help="trainings at a time (default: all cores)")
     study.add_argument(
         "--ray", metavar="ADDRESS", help="on the Ray cluster whose head is at HOST:PORT, or local to start one here"

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from cartpole_robot.studies.cell import Finished, Result
+from cartpole_robot.studies.crew import Finished, Result
 from cartpole_robot.studies.study import CellTask
 
 

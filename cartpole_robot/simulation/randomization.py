@@ -66,7 +66,7 @@ class Randomization:
         self.cart = cart
         self.ranges = dict(ranges)
         self._where = where
-        self._nominal = {key: _nominal(cart, key, where) for key in self.ranges}
+        self._nominal = {key: nominal_value(cart, key, where=where) for key in self.ranges}
         self._check_corners(where)
 
     def draw(self, rng: np.random.Generator) -> CartParams:
@@ -93,32 +93,12 @@ class Randomization:
             key: span.value(share, self._nominal[key])
             for (key, span), share in zip(self.ranges.items(), shares, strict=True)
         }
-        body, friction = self.cart.pole_cart, self.cart.friction
-        if _INERTIA not in values and any(key in values for key in _HINGE):
-            mass_kg = values.get(_HINGE[0], body.pole_mass_kg)
-            half_m = values.get(_HINGE[1], body.pole_half_length_m)
-            grown = mass_kg * half_m**2 / (body.pole_mass_kg * body.pole_half_length_m**2)
-            values[_INERTIA] = body.pole_inertia_kg_m2 * grown
-        if _STATIC not in values and _COULOMB in values:
-            ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n else 1.0
-            values[_STATIC] = values[_COULOMB] * ratio
-        changed: dict[str, dict[str, float]] = {}
-        for key, value in values.items():
-            section, name = key.split(".")
-            changed.setdefault(section, {})[name] = value
-        parts: dict[str, Any] = {
-            section: dataclasses.replace(getattr(self.cart, section), **numbers) for section, numbers in changed.items()
-        }
-        return dataclasses.replace(self.cart, **parts, sources=self.sources())
+        return changed_cart(self.cart, values, source=f"drawn: {self._where}")
 
     def sources(self) -> dict[str, str]:
         """Where each number of a drawn cart comes from, by "section.key"."""
-        return {**self.cart.sources, **dict.fromkeys([*self.ranges, *self._following()], f"drawn: {self._where}")}
-
-    def _following(self) -> list[str]:
-        """What moves with a drawn parameter."""
-        followers = [_INERTIA] if any(key in self.ranges for key in _HINGE) else []
-        return [*followers, _STATIC] if _COULOMB in self.ranges else followers
+        followers = _followers(self.cart, dict.fromkeys(self.ranges, 0.0))
+        return {**self.cart.sources, **dict.fromkeys([*self.ranges, *followers], f"drawn: {self._where}")}
 
     def _check_corners(self, where: str) -> None:
         for shares in self._corners():
@@ -143,6 +123,37 @@ class Randomization:
         yield [1.0] * count
         for _ in range(_MOST_CORNERS):
             yield rng.integers(0, 2, count).astype(float).tolist()
+
+
+def changed_cart(cart: CartParams, values: Mapping[str, float], *, source: str) -> CartParams:
+    """`cart` with those values by "section.key", in SI units, and what belongs together moved together.
+
+    `source` is what the changed cart says of where they come from. Raises ValueError where it is no cart.
+    """
+    changed: dict[str, dict[str, float]] = {}
+    every = {**values, **_followers(cart, values)}
+    for key, value in every.items():
+        section, name = key.split(".")
+        changed.setdefault(section, {})[name] = value
+    parts: dict[str, Any] = {
+        section: dataclasses.replace(getattr(cart, section), **numbers) for section, numbers in changed.items()
+    }
+    return dataclasses.replace(cart, **parts, sources={**cart.sources, **dict.fromkeys(every, source)})
+
+
+def _followers(cart: CartParams, values: Mapping[str, float]) -> dict[str, float]:
+    """What moves with a changed parameter, and has no value of its own among `values`."""
+    body, friction = cart.pole_cart, cart.friction
+    followers = {}
+    if _INERTIA not in values and any(key in values for key in _HINGE):
+        mass_kg = values.get(_HINGE[0], body.pole_mass_kg)
+        half_m = values.get(_HINGE[1], body.pole_half_length_m)
+        grown = mass_kg * half_m**2 / (body.pole_mass_kg * body.pole_half_length_m**2)
+        followers[_INERTIA] = body.pole_inertia_kg_m2 * grown
+    if _STATIC not in values and _COULOMB in values:
+        ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n else 1.0
+        followers[_STATIC] = values[_COULOMB] * ratio
+    return followers
 
 
 def ranges_names() -> tuple[str, ...]:
@@ -211,7 +222,8 @@ def _range(entry: Any, where: str) -> Range:
         raise UsageError(f"{where}: {kind} {error}; correct it") from None
 
 
-def _nominal(cart: CartParams, key: str, where: str) -> float:
+def nominal_value(cart: CartParams, key: str, *, where: str) -> float:
+    """The cart's own value of "section.key". Raises `UsageError` beginning with `where` for what cannot be changed."""
     if key in _POWER_ONLY:
         raise UsageError(
             f"{where}: {key} changes power figures alone, not the motion; draw motor.stall_force_n, which falls with it"

@@ -4,36 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.studies.crew import Failed, Finished
 from cartpole_robot.studies.study import CellTask
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """The cell's record, to be kept."""
-
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """The cell failed in a way that trying again does not mend."""
-
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crashed:
-    """The process that worked on the cell is gone."""
-
-    why: str
-
-
-Result = Finished | Failed | Crashed
 
 
 def run_cell(task: CellTask) -> Finished | Failed:

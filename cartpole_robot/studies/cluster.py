@@ -7,11 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic
 
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.studies.cell import Crashed, Failed, Result, run_cell
-from cartpole_robot.studies.study import CellTask
+from cartpole_robot.studies.crew import AnyTask, Crashed, Failed, Result
 
 LOCAL = "local"
 _CLIENT = "ray://"
@@ -23,13 +22,13 @@ _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
-class RayCrew:
+class RayCrew(Generic[AnyTask]):
     """One CPU of the cluster a cell, at an address that `check_answers` lets pass.
 
     `local` starts a cluster on this machine and ends it again.
     """
 
-    def __init__(self, address: str, slots: int | None, function: Callable[[CellTask], Result] = run_cell) -> None:
+    def __init__(self, address: str, slots: int | None, function: Callable[[AnyTask], Result]) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
@@ -41,13 +40,13 @@ class RayCrew:
         self._is_open = True
         self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1.0)))
         self._cell = ray.remote(num_cpus=1, max_retries=0)(function)
-        self._under_way: dict[Any, CellTask] = {}
+        self._under_way: dict[Any, AnyTask] = {}
 
-    def submit(self, task: CellTask) -> None:
+    def submit(self, task: AnyTask) -> None:
         """Hand the cell to the cluster."""
         self._under_way[self._cell.remote(task)] = task
 
-    def results(self) -> list[tuple[CellTask, Result]]:
+    def results(self) -> list[tuple[AnyTask, Result]]:
         """Wait until the cluster is done with one. Raises `RunError` where the cluster is gone."""
         try:
             ready, _ = self._ray.wait(list(self._under_way), num_returns=1)

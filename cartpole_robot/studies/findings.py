@@ -101,7 +101,7 @@ def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         **{f"trained_{name}" if name in cell.point else name: record.get(name) for name in names},
         **{
             name: record.get(name)
-            for name in ("first_500_s", "training_s", "wall_s", "cpu_s", "host", "commit", "error")
+            for name in ("first_500_s", "training_s", "wall_s", "cpu_s", "host", "version", "commit", "error")
         },
     }
 

@@ -1,47 +1,64 @@
-"""The folder of a study: what it is, and a file for each cell that is finished."""
+"""The folder of a study, or of other work in cells: what it is, and a file for each cell that is finished."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 from cartpole_robot.provenance import commit, machine, versions
 from cartpole_robot.run_folder import read_json, write_json
-from cartpole_robot.studies.study import Study, study_of_record
 
-STUDY_FILE = "study.json"
 _CELLS, _LOCK = "cells", "lock"
 _RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}
 
 
-class StudyFolder:
-    """A study's folder. Reading needs no lock; only who holds `opened` writes."""
+class Whole(Protocol):
+    """What a folder is of: its `kind` ("study"), its cells, and the `record` that tells it from others of its kind."""
 
-    def __init__(self, path: Path, study: Study) -> None:
+    @property
+    def kind(self) -> str:
+        """What it is, in a word or two."""
+
+    @property
+    def name(self) -> str:
+        """What this one is called."""
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Of its cells; two may be the same."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """All that its results depend on but the code, for JSON."""
+
+    def has_grown(self, name: str, before: Any, now: Any) -> bool:
+        """Whether that part of the record now holds all that it held before, and more that may be added."""
+
+
+class CellFolder:
+    """A folder of finished cells. Reading needs no lock; only who holds `opened` writes."""
+
+    def __init__(self, path: Path, whole: Whole) -> None:
         self.path = path
-        self.study = study
-
-    @staticmethod
-    def existing(path: Path) -> StudyFolder:
-        """The folder at `path`, to be shown. Raises `UsageError`."""
-        where = path / STUDY_FILE
-        found = read_json(where, f"{path}: is no study's folder (it has no readable {STUDY_FILE}); check the path")
-        return StudyFolder(path, study_of_record(str(found.get("name")), found.get("of", {}), where=str(where)))
+        self.whole = whole
 
     @staticmethod
     @contextlib.contextmanager
-    def opened(path: Path, study: Study) -> Iterator[StudyFolder]:
-        """The folder, new or of this very study, and nobody else's until the end of the block.
+    def opened(path: Path, whole: Whole) -> Iterator[CellFolder]:
+        """The folder, new or of this very work, and nobody else's until the end of the block.
 
-        Raises `UsageError` where another run has it, or where something else is there: nothing is overwritten.
+        Work that has grown goes on in the folder it had. Raises `UsageError` where another run has the folder, or where
+        something else is there: nothing is overwritten.
         """
-        _check_is_ours(path)
+        _check_is_ours(path, whole.kind)
         try:
             (path / _CELLS).mkdir(parents=True, exist_ok=True)
             lock = (path / _LOCK).open("a")
@@ -54,29 +71,34 @@ class StudyFolder:
                 raise UsageError(
                     f"{path}: another run works in it; wait for its end, stop it, or choose another --out"
                 ) from None
-            folder = StudyFolder(path, study)
+            folder = CellFolder(path, whole)
             folder._begin()
             yield folder
 
     def _begin(self) -> None:
-        path = self.path / STUDY_FILE
-        of = json.loads(json.dumps(self.study.record))
+        kind = self.whole.kind
+        path = self.path / _file_of(kind)
+        of = json.loads(json.dumps(self.whole.record))
+        here = {"versions": versions(), "commit": commit(), "machine": machine()}
         if not path.exists():
-            here = {"versions": versions(), "commit": commit(), "machine": machine()}
-            write_json(path, {"kind": "study", "name": self.study.name, "of": of, **here})
+            write_json(path, {"kind": kind, "name": self.whole.name, "of": of, **here})
             return
         found = read_json(path, f"{path}: is damaged; choose another --out")
-        for name, value in of.items():
-            if found.get("of", {}).get(name) != value:
+        before = found.get("of", {})
+        changed = [name for name, value in of.items() if before.get(name) != value]
+        for name in changed:
+            if name not in before or not self.whole.has_grown(name, before[name], of[name]):
                 raise UsageError(
-                    f"{self.path}: is the folder of another study: its {name} differ{_briefly(found, name, value)}; "
-                    "choose another --out"
+                    f"{self.path}: is the folder of another {kind}: its {name} differ"
+                    f"{_briefly(before.get(name), of[name])}; choose another --out"
                 )
+        if changed:
+            write_json(path, {**found, "of": of, "grown": [*found.get("grown", []), here]})
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """The records of the study's finished cells, by key. Raises `UsageError` for a damaged one."""
+        """The records of the finished cells, by key. Raises `UsageError` for a damaged one."""
         records = {}
-        for key in {cell.key for cell in self.study.cells}:
+        for key in dict.fromkeys(self.whole.keys):
             path = self.path / _CELLS / f"{key}.json"
             if path.exists():
                 message = f"{path}: is damaged; delete it, and the next run makes that cell again"
@@ -86,9 +108,21 @@ class StudyFolder:
                 records[key] = record
         return records
 
+    def of_other_code(self, records: Mapping[str, Mapping[str, Any]], commit: str | None) -> list[str]:
+        """A sentence for each other version or commit of the code that finished cells were made by."""
+        found = read_json(self.path / _file_of(self.whole.kind), f"{self.path}: is damaged; choose another --out")
+        begun_with = found.get("versions", {}).get("cartpole-robot")  # of cells older than their `version`
+        makers = collections.Counter((one.get("version", begun_with), one["commit"]) for one in records.values())
+        return [
+            f"{self.path}: {count} of {len(records)} finished cells were made by {_code(*maker)}, this is "
+            f"{_code(__version__, commit)}; they are kept, and --out with a new folder makes all of them again"
+            for maker, count in makers.items()
+            if maker != (__version__, commit)
+        ]
+
     def keep(self, record: Mapping[str, Any], commit: str | None) -> dict[str, Any]:
-        """Write a finished cell, whole or not at all; returns what was written."""
-        kept = {**record, "commit": commit}
+        """Write a finished cell and the code that made it, whole or not at all; returns what was written."""
+        kept = {**record, "version": __version__, "commit": commit}
         path = self.path / _CELLS / f"{record['key']}.json"
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("w", encoding="utf-8") as file:
@@ -99,16 +133,35 @@ class StudyFolder:
         return kept
 
 
-def _check_is_ours(path: Path) -> None:
-    """Raises `UsageError` for a folder with something in it that no study left there."""
+def folder_record(path: Path, kind: str) -> tuple[Path, dict[str, Any]]:
+    """Where a folder of that kind says what it is, and what it says. Raises `UsageError` for another folder."""
+    where = path / _file_of(kind)
+    message = f"{path}: is no {kind}'s folder (it has no readable {where.name}); check the path"
+    return where, read_json(where, message)
+
+
+def _file_of(kind: str) -> str:
+    return f"{kind.replace(' ', '_')}.json"
+
+
+def _check_is_ours(path: Path, kind: str) -> None:
+    """Raises `UsageError` for a folder with something in it that no work of this kind left there."""
     if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file, expected a folder, new or of this study; choose another --out")
-    if path.is_dir() and not (path / STUDY_FILE).exists():
-        left = {item.name for item in path.iterdir()} - {_CELLS, _LOCK, f".{STUDY_FILE}.partial"}
+        raise UsageError(f"{path}: is a file, expected a folder, new or of this {kind}; choose another --out")
+    file = _file_of(kind)
+    if path.is_dir() and not (path / file).exists():
+        left = {item.name for item in path.iterdir()} - {_CELLS, _LOCK, f".{file}.partial"}
         if left:
-            raise UsageError(f"{path}: exists already and is no study's folder; choose another --out")
+            raise UsageError(f"{path}: exists already and is no {kind}'s folder; choose another --out")
 
 
-def _briefly(found: Mapping[str, Any], name: str, value: Any) -> str:
-    before, now = json.dumps(found.get("of", {}).get(name)), json.dumps(value)
-    return f" ({before} there, {now} here)" if len(before) + len(now) < 150 else ""
+def _briefly(before: Any, now: Any) -> str:
+    there, here = json.dumps(before), json.dumps(now)
+    return f" ({there} there, {here} here)" if len(there) + len(here) < 150 else ""
+
+
+def _code(version: str | None, commit: str | None) -> str:
+    """A version of this package and a commit, in words."""
+    head, _, changes = (commit or "").partition("+")
+    told = f"commit {head[:12]}{' with changes' if changes else ''}" if head else "no known commit"
+    return f"cartpole-robot {version or 'of no known version'} ({told})"

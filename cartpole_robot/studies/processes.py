@@ -12,30 +12,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Generic
 
-from cartpole_robot.studies.cell import Crashed, Result, run_cell
-from cartpole_robot.studies.study import CellTask
+from cartpole_robot.studies.crew import AnyTask, Crashed, Result
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 5.0
 
 
 @dataclass
-class _Worker:
+class _Worker(Generic[AnyTask]):
     process: SpawnProcess
     connection: Connection
-    task: CellTask | None = None
+    task: AnyTask | None = None
 
 
-class ProcessCrew:
-    """`slots` processes, each started when it is first needed. PyTorch is imported once in each."""
+class ProcessCrew(Generic[AnyTask]):
+    """`slots` processes that do `function`, each started when it is first needed; each imports what it needs once."""
 
-    def __init__(self, slots: int, function: Callable[[CellTask], Result] = run_cell) -> None:
+    def __init__(self, slots: int, function: Callable[[AnyTask], Result]) -> None:
         self.slots = slots
         self._function = function
-        self._workers: list[_Worker] = []
+        self._workers: list[_Worker[AnyTask]] = []
 
-    def submit(self, task: CellTask) -> None:
+    def submit(self, task: AnyTask) -> None:
         """Hand the cell to an idle process, or to a new one."""
         while True:
             worker = next((one for one in self._workers if one.task is None), None) or self._hire()
@@ -47,10 +47,10 @@ class ProcessCrew:
             worker.task = task
             return
 
-    def results(self) -> list[tuple[CellTask, Result]]:
+    def results(self) -> list[tuple[AnyTask, Result]]:
         """Wait until a process is done, or dead."""
         busy = {worker.connection: worker for worker in self._workers if worker.task is not None}
-        found: list[tuple[CellTask, Result]] = []
+        found: list[tuple[AnyTask, Result]] = []
         for ready in multiprocessing.connection.wait(list(busy)):
             worker = busy[ready]  # type: ignore[index]
             assert worker.task is not None
@@ -68,10 +68,10 @@ class ProcessCrew:
         for worker in list(self._workers):
             self._dismiss(worker)
 
-    def _hire(self) -> _Worker:
+    def _hire(self) -> _Worker[AnyTask]:
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(theirs, self._function), name="cartpole-robot study", daemon=True
+            target=_serve, args=(theirs, self._function), name="cartpole-robot worker", daemon=True
         )
         with _one_thread():
             process.start()
@@ -79,7 +79,7 @@ class ProcessCrew:
         self._workers.append(_Worker(process, ours))
         return self._workers[-1]
 
-    def _dismiss(self, worker: _Worker) -> str:
+    def _dismiss(self, worker: _Worker[AnyTask]) -> str:
         """Forget a process that is to end, or has; tells how it ended."""
         self._workers.remove(worker)
         worker.connection.close()
@@ -106,7 +106,7 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Connection, function: Callable[[CellTask], Result]) -> None:
+def _serve(connection: Connection, function: Callable[[AnyTask], Result]) -> None:
     """In the process: one cell after the other, until the driver ends. Ctrl-C is the driver's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, daemon=True).start()

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.training.config import TrainingConfig
 
 Value = int | float | str | bool
+STUDY = "study"
 
 
 class Scale(enum.StrEnum):
@@ -70,6 +71,24 @@ class Study:
     record: Mapping[str, Any]
     configs: Mapping[str, TrainingConfig] = dataclasses.field(default_factory=dict)
     carts: Mapping[str, CartParams] = dataclasses.field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What its folder is called a folder of."""
+        return STUDY
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Of its cells."""
+        return (cell.key for cell in self.cells)
+
+    def has_grown(self, name: str, before: Any, now: Any) -> bool:
+        """Seeds may be added, and with them cells."""
+        if name == "seeds":
+            return bool(now[0] <= before[0] <= before[1] <= now[1])
+        return name == "cells" and {json.dumps(cell, sort_keys=True) for cell in before} <= {
+            json.dumps(cell, sort_keys=True) for cell in now
+        }
 
     @property
     def points(self) -> tuple[Mapping[str, Value], ...]:

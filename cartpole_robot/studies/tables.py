@@ -23,7 +23,7 @@ def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder:
     the turns, of an evaluation the mean.
     """
     cells = [cell for cell in study.cells if cell.key in records]
-    _write([cell_row(cell, records[cell.key]) for cell in cells], folder / RESULTS_FILE)
+    write_rows([cell_row(cell, records[cell.key]) for cell in cells], folder / RESULTS_FILE)
     curves: dict[str, list[Any]] = {name: [] for name in ("key", "kind", "number", "step", "turns")}
     for key in dict.fromkeys(cell.key for cell in cells):
         step = 0
@@ -32,7 +32,7 @@ def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder:
             _add(curves, key, "episode", number, step, float(turns))
         for number, (at_step, mean_turns, _) in enumerate(records[key].get("evaluations", ()), 1):
             _add(curves, key, "evaluation", number, at_step, float(mean_turns))
-    _write(curves, folder / CURVES_FILE)
+    write_rows(curves, folder / CURVES_FILE)
 
 
 def _add(curves: dict[str, list[Any]], *values: Any) -> None:
@@ -40,7 +40,8 @@ def _add(curves: dict[str, list[Any]], *values: Any) -> None:
         column.append(value)
 
 
-def _write(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
+def write_rows(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
+    """A Parquet file of rows, or of columns, whole or not at all."""
     table = pyarrow.Table.from_pylist(rows) if isinstance(rows, list) else pyarrow.table(rows)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     pyarrow.parquet.write_table(table, partial)

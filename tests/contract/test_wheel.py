@@ -64,6 +64,7 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/campaign/run.py",
         "cartpole_robot/compare/report.css",
         "cartpole_robot/compare/report.js",
+        "cartpole_robot/stability/default_grid.toml",
         "cartpole_robot/studies/presets/replay_memory.toml",
         "cartpole_robot/training/_update.pyi",
     } <= names

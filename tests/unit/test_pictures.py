@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
+from benchmarks.readme_pictures import take_kept
 from cartpole_robot.animation import save_animation
 from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import draw_cart_pole
@@ -55,3 +56,18 @@ def test_learning_curve_is_drawn_for_any_log(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.png"
         draw_learning_curve(log, config, path, title=name)
         assert Image.open(path).size == (1040, 546)
+
+
+def test_pictures_of_studies_and_maps_come_from_their_folders_or_it_is_told_what_makes_them(tmp_path: Path) -> None:
+    runs, docs = tmp_path / "runs", tmp_path / "docs"
+    (runs / "study-replay-memory").mkdir(parents=True)
+    (runs / "study-replay-memory" / "figure.png").write_bytes(b"new")
+    docs.mkdir()
+    for name in ("study_replay_memory.png", "stability_map.png"):
+        (docs / name).write_bytes(b"old")
+    study, stability = take_kept(runs, docs)
+    assert (docs / "study_replay_memory.png").read_bytes() == b"new"
+    assert (docs / "stability_map.png").read_bytes() == b"old"
+    assert "taken from" in study
+    assert "make it with: cartpole-robot train" in stability
+    assert "cartpole-robot stability-map " in stability

@@ -7,12 +7,10 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +23,26 @@ from cartpole_robot import __version__
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.params import CartParams
-from cartpole_robot.studies.cell import Failed, Finished, Result, run_cell
+from cartpole_robot.studies import run
+from cartpole_robot.studies.cell import run_cell
+from cartpole_robot.studies.crew import Failed, Finished, Result
 from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
 from cartpole_robot.studies.findings import finding, groups_of, study_text, wilson
-from cartpole_robot.studies.folder import StudyFolder
+from cartpole_robot.studies.folder import CellFolder
 from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.run import StudyRequest, _run_cells, run_study, shown_study
+from cartpole_robot.studies.run import StudyRequest, run_study, shown_study
 from cartpole_robot.studies.study import CellTask, Study, cell_key, task_of
 from cartpole_robot.studies.study_file import load_study, study_names
 from cartpole_robot.studies.tables import write_tables
+from cartpole_robot.studies.work import run_tasks
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.run import start_training
 from tests import dying
+from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
 
-ROOT = Path(__file__).parent.parent.parent
 SMALL = """
 format = 1
 title = "Small"
@@ -245,48 +246,9 @@ def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
 # --- stopped and gone on with ----------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def driver(*words: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cartpole_robot", "study", *map(str, words)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def cells_in(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "cells").glob("*.json")}
-
-
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "nothing came of it"
-        assert process is None or process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     words, out = (written(tmp_path), "--workers", 1, "--out", "out"), tmp_path / "out"
-    with driver(*words, cwd=tmp_path) as process:
+    with driver("study", *words, cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) >= 2, process)
         workers = children(process.pid)
         process.send_signal(signal.SIGKILL)
@@ -296,7 +258,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)  # nobody goes on for a driver that is gone
     assert cells_in(out) == killed
 
-    with driver(*words, cwd=tmp_path) as process:
+    with driver("study", *words, cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) > len(killed), process)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60.0)
@@ -307,7 +269,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     assert killed.items() < stopped.items()
     assert len(stopped) < 12
 
-    with driver(*again.split()[5:], cwd=tmp_path) as process:
+    with driver(*again.split()[4:], cwd=tmp_path) as process:
         printed, error = process.communicate(timeout=180.0)
         assert process.returncode == 0, error
     finished = cells_in(out)
@@ -327,7 +289,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
 def test_a_finished_study_is_shown_without_running_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = written(tmp_path), tmp_path / "out"
     study = load_study(path)
-    with StudyFolder.opened(out, study) as folder:
+    with CellFolder.opened(out, study) as folder:
         for record in pretended(study).values():
             folder.keep(record, None)
     before = cells_in(out)
@@ -348,14 +310,14 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    with StudyFolder.opened(out, small):
+    with CellFolder.opened(out, small):
         pass
     before = (out / "study.json").read_bytes()
     other = written(tmp_path, SMALL.replace("steps = 300", "steps = 301"), "other.toml")
     assert main(["study", str(other), "--out", str(out)]) == 2
     assert "another study" in capsys.readouterr().err
-    assert main(["study", str(tmp_path / "small.toml"), "--seeds", "7", "--out", str(out)]) == 2
-    assert "seeds" in capsys.readouterr().err
+    assert main(["study", str(tmp_path / "small.toml"), "--seeds", "5", "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 5] there, [0, 4] here)" in capsys.readouterr().err
     assert (out / "study.json").read_bytes() == before
     assert cells_in(out) == {}
 
@@ -369,20 +331,82 @@ def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
     assert (theirs / "letter.txt").read_text() == "dear"
 
 
+def test_more_seeds_are_added_to_a_study_and_not_taken_away(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with CellFolder.opened(out, small) as folder:
+        for record in pretended(small).values():
+            folder.keep(record, None)
+    before = cells_in(out)
+    more = load_study(tmp_path / "small.toml", seeds=8)
+    with CellFolder.opened(out, more) as folder:
+        assert set(folder.finished()) == {cell.key for cell in small.cells}
+        for record in pretended(more).values():
+            if record["key"] not in folder.finished():
+                folder.keep(record, None)
+    assert before.items() < cells_in(out).items()
+    shown = shown_study(out)
+    assert (len(shown.study.cells), shown.is_whole) == (16, True)
+    kept = json.loads((out / "study.json").read_text())
+    assert (kept["of"]["seeds"], len(kept["grown"])) == ([0, 7], 1)
+    assert main(["study", str(tmp_path / "small.toml"), "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 7] there, [0, 5] here)" in capsys.readouterr().err
+    moved = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 8\nfirst_seed = 1"), "moved.toml")
+    assert main(["study", str(moved), "--out", str(out)]) == 2
+    assert "its seeds differ ([0, 7] there, [1, 8] here)" in capsys.readouterr().err
+    other = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 9").replace("1000]", "1000, 3000]"), "other.toml")
+    assert main(["study", str(other), "--out", str(out)]) == 2
+    assert "its grid differ" in capsys.readouterr().err
+    assert json.loads((out / "study.json").read_text()) == kept
+
+
+def test_cells_of_another_version_or_commit_are_told_of(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "commit", lambda: "c0ffee0000000000+changes")
+    out = tmp_path / "out"
+    records = list(pretended(small).values())
+    with CellFolder.opened(out, small) as folder:
+        assert folder.of_other_code(folder.finished(), None) == []
+        for record in records[:7]:
+            folder.keep(record, "c0ffee0000000000+changes")
+        for record in records[7:10]:
+            folder.keep(record, "feedbeef00000000")
+        for record in records[10:]:
+            folder.keep(record, None)
+    old = out / "cells" / f"{records[0]['key']}.json"
+    kept = json.loads(old.read_text())
+    assert (kept["version"], kept["commit"]) == (__version__, "c0ffee0000000000+changes")
+    old.write_text(json.dumps({**kept, "version": "0.0.9"}))
+    before = cells_in(out)
+    assert main(["study", str(tmp_path / "small.toml"), "--out", str(out)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "were made by" in line]
+    here = f"this is cartpole-robot {__version__} (commit c0ffee000000 with changes)"
+    assert len(lines) == 3
+    assert all(here in line for line in lines)
+    assert "1 of 12 finished cells were made by cartpole-robot 0.0.9 (commit c0ffee000000 with changes)" in lines[0]
+    assert f"3 of 12 finished cells were made by cartpole-robot {__version__} (commit feedbeef0000)" in lines[1]
+    assert f"2 of 12 finished cells were made by cartpole-robot {__version__} (no known commit)" in lines[2]
+    assert cells_in(out) == before
+    rows = pyarrow.parquet.read_table(out / "results.parquet").to_pylist()
+    assert {row["version"] for row in rows} == {__version__, "0.0.9"}
+
+
 def test_two_runs_on_one_folder_the_second_is_refused(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with StudyFolder.opened(tmp_path / "out", small):
+    with CellFolder.opened(tmp_path / "out", small):
         assert main(["study", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]) == 2
         assert "another run works in it" in capsys.readouterr().err
         assert not shown_study(tmp_path / "out").is_whole  # reading needs no lock
-    with StudyFolder.opened(tmp_path / "out", small):
+    with CellFolder.opened(tmp_path / "out", small):
         pass
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "other"}'])
 def test_a_damaged_cell_is_named(tmp_path: Path, small: Study, text: str) -> None:
-    with StudyFolder.opened(tmp_path / "out", small) as folder:
+    with CellFolder.opened(tmp_path / "out", small) as folder:
         path = tmp_path / "out" / "cells" / f"{small.cells[0].key}.json"
         path.write_text(text)
         with pytest.raises(UsageError, match=f"{path.name}: is damaged; delete it"):
@@ -399,10 +423,11 @@ def crashed(
     folder.mkdir()
     monkeypatch.setenv("STUDY_TEST_FOLDER", str(folder))
     cells = {cell.key: cell for cell in study.cells if cell.point["replay_memory"] == 100}
+    tasks = [task_of(study, cell, __version__) for cell in cells.values()]
     kept: list[str] = []
     said: list[str] = []
     with contextlib.closing(ProcessCrew(2, function)) as crew:
-        failures = _run_cells(study, cells, crew, lambda record: kept.append(record["key"]), said.append)
+        failures = run_tasks(tasks, crew, lambda record: kept.append(record["key"]), said.append)
     begun = {cell.seed: (folder / key).stat().st_size for key, cell in cells.items()}
     return kept, failures, said, begun
 
@@ -523,7 +548,7 @@ def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callabl
     pytest.importorskip("ray")
     path, out = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 1")), tmp_path / "out"
     study = load_study(path)
-    with StudyFolder.opened(out, study) as folder:
+    with CellFolder.opened(out, study) as folder:
         first = run_cell(task_of(study, study.cells[0], __version__))
         assert isinstance(first, Finished)
         folder.keep(first.record, None)

@@ -1,0 +1,94 @@
+"""One cell: a policy made for one cart, on another cart."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from contextlib import closing
+from typing import Any
+
+from cartpole_robot import __version__
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import Evaluation, evaluate
+from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rigs.sim import simulated_rig
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.stability.stability_map import LQR_TOLD, Conditions, MapTask, controller_of
+from cartpole_robot.studies.crew import Failed, Finished
+
+
+def run_cell(task: MapTask) -> Finished | Failed:
+    """Judge. A rig that refuses to begin an episode is a result: `refused` says why, and no more episodes are begun."""
+    if task.package_version != __version__:
+        return Failed(why=f"has cartpole-robot {__version__}, the driver {task.package_version}; start it again")
+    began_s, cpu_began_s = time.monotonic(), time.process_time()
+    try:
+        found = _judged(task)
+    except (UsageError, ValueError, OSError) as error:
+        return Failed(why=f"{type(error).__name__}: {error}")
+    return Finished(
+        record={
+            "key": task.key,
+            "label": task.label,
+            "error": None,
+            **found,
+            "wall_s": round(time.monotonic() - began_s, 3),
+            "cpu_s": round(time.process_time() - cpu_began_s, 3),
+            "host": socket.gethostname(),
+        }
+    )
+
+
+def _judged(task: MapTask) -> dict[str, Any]:
+    cart = cart_from_dict(task.cart, where=f"{task.label}: cart")
+    plant = cart_from_dict(task.plant, where=f"{task.label}: plant")
+    conditions, entrant = task.conditions, task.entrant
+    try:
+        chosen = controller_of(entrant.policy, cart, conditions.backend, plant=plant)
+    except UsageError as error:
+        if entrant.policy != LQR_TOLD:
+            raise
+        return _record([], refused=f"NO_REGULATOR: {error}")
+    if chosen.record["policy_hash"] != entrant.policy_hash:
+        raise UsageError(f"{entrant.policy}: is another policy than when this map was begun; put the old one back")
+    done: list[Evaluation] = []
+    try:
+        with closing(CartPoleEnv(_rig(conditions, cart, plant))) as env:
+            for episode in range(conditions.episodes):
+                found = evaluate(
+                    chosen.controller.duty,
+                    env,
+                    episodes=1,
+                    first_seed=conditions.first_seed + episode,
+                    max_turns=conditions.max_turns,
+                    step=env.step_duty,
+                    on_reset=chosen.controller.reset,
+                )
+                done.append(found)
+    except RigError as error:
+        return _record(done, refused=str(error))
+    return _record(done, refused=None)
+
+
+def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
+    """The rig with `plant` on it; its limits, actions and encoders are those of `cart`."""
+    return simulated_rig(plant) if conditions.rig == "sim" else VirtualRig(cart, plant=plant)
+
+
+def _record(done: list[Evaluation], *, refused: str | None) -> dict[str, Any]:
+    turns = [one.turns[0] for one in done]
+    total = max(1, sum(turns))
+
+    def rms(values: list[float]) -> float:
+        return math.sqrt(sum(value**2 * count for value, count in zip(values, turns, strict=True)) / total)
+
+    return {
+        "turns": turns,
+        "rms_position_m": rms([one.rms_position_m for one in done]),
+        "rms_angle_rad": rms([one.rms_angle_rad for one in done]),
+        "faults": [fault.partition(": ")[2] for one in done for fault in one.faults],
+        "refused": refused,
+    }

@@ -1,0 +1,118 @@
+"""A stability map as a picture: a row of panels a map, a panel a policy, one colour scale for all."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from cartpole_robot.stability.findings import Finding, Kind
+from cartpole_robot.stability.grid import Axis
+from cartpole_robot.stability.stability_map import StabilityMap
+
+FIGURE_FILE = "figure.png"
+_COLOURS = colormaps["cividis"]
+_REFUSED, _NO_CART = "#c3c7cd", "#eef0f2"
+_HATCH, _LINE = "////", "#6b7280"
+_OWN = "#d5368f"
+_MOST_TICKS = 12
+_MOST_CHARACTERS = 36  # of the ticks' labels beside each other
+_LONGEST_LABEL = 34
+
+
+def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
+    """The share of episodes survived, over each map's axes, for each policy; the cart's own point is ringed.
+
+    PNG; takes the place of an earlier picture at once or not at all.
+    """
+    rows, columns = len(whole.grids), len(whole.entrants)
+    width = max(5.6, 1.9 + 3.1 * columns)
+    figure = Figure(figsize=(width, 1.3 + 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for number, grid in enumerate(whole.grids):
+        own = [finding for finding in findings if finding.grid is grid]
+        for panel, finding in zip(panels[number], own, strict=True):
+            _panel(panel, finding)
+            label = finding.entrant.label
+            label = label if len(label) <= _LONGEST_LABEL else f"...{label[3 - _LONGEST_LABEL :]}"
+            panel.set_title(f"{label}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
+            _ticks(panel, grid.x, grid.y, is_first=panel is panels[number][0])
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0.0, 1.0), _COLOURS), ax=panels.ravel().tolist(), shrink=0.7, aspect=30, pad=0.02
+    )
+    bar.set_label("share of episodes survived", fontsize=9)
+    bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "25 %", "50 %", "75 %", "100 %"], fontsize=8)
+    ring = Line2D([], [], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=_OWN, linestyle="none")
+    ring.set_markeredgewidth(2.0)
+    figure.legend(
+        [
+            ring,
+            Patch(facecolor=_REFUSED, edgecolor=_LINE, hatch=_HATCH, linewidth=0.5),
+            Line2D([], [], marker="x", markersize=4.5, color=_LINE, markeredgewidth=0.9, linestyle="none"),
+        ],
+        ["the cart's own point", "the rig refuses to begin", "no cart can be there"],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
+    conditions = whole.conditions
+    title = (
+        f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
+        f"of {conditions.max_turns} turns a point; beside each policy the share of carts on which it survives all"
+    )
+    figure.suptitle("\n".join(textwrap.wrap(title, int(11.5 * width))), fontsize=10.5)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    figure.savefig(partial, dpi=130, format="png")
+    partial.replace(path)
+
+
+def _panel(panel: Axes, finding: Finding) -> None:
+    x, y = finding.grid.axes
+    shares = np.full((len(y.values), len(x.values)), np.nan)
+    for (i, j), outcome in finding.outcomes.items():
+        if outcome.kind in (Kind.SURVIVED, Kind.FELL):
+            shares[j, i] = outcome.share
+            continue
+        is_refused = outcome.kind is Kind.REFUSED
+        colour, hatch = (_REFUSED, _HATCH) if is_refused else (_NO_CART, None)
+        corner = i - 0.5, j - 0.5
+        panel.add_patch(Rectangle(corner, 1.0, 1.0, facecolor=colour, edgecolor=_LINE, hatch=hatch, linewidth=0.0))
+        if not is_refused:
+            panel.plot(i, j, "x", markersize=4.5, color=_LINE, markeredgewidth=0.9)
+    panel.imshow(shares, cmap=_COLOURS, vmin=0.0, vmax=1.0, origin="lower", aspect="auto", interpolation="nearest")
+    panel.set_xticks(np.arange(len(x.values) + 1) - 0.5, minor=True)
+    panel.set_yticks(np.arange(len(y.values) + 1) - 0.5, minor=True)
+    panel.grid(which="minor", color="white", linewidth=0.8)
+    panel.tick_params(which="both", length=0)
+    panel.plot(
+        x.own_index, y.own_index, "o", markersize=9, markerfacecolor="none", markeredgecolor=_OWN, markeredgewidth=2.0
+    )
+    panel.set_xlim(-0.5, len(x.values) - 0.5)
+    panel.set_ylim(-0.5, len(y.values) - 0.5)
+
+
+def _ticks(panel: Axes, x: Axis, y: Axis, *, is_first: bool) -> None:
+    for axis, set_ticks, set_label in (
+        (x, panel.set_xticks, panel.set_xlabel),
+        (y, panel.set_yticks, panel.set_ylabel),
+    ):
+        step = -(-len(axis.values) // _MOST_TICKS)
+        at = [index for index in range(len(axis.values)) if (index - axis.own_index) % step == 0]
+        is_shown = axis is x or is_first
+        labels = [axis.shown(index) if is_shown else "" for index in at]
+        is_crowded = axis is x and sum(map(len, labels)) > _MOST_CHARACTERS
+        set_ticks(at, labels, fontsize=8, rotation=60.0 if is_crowded else 0.0)
+        if is_shown:
+            set_label(axis.label, fontsize=9)

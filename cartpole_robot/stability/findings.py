@@ -1,0 +1,285 @@
+"""What came of a stability map: an outcome a grid point, and how far each parameter may be from the cart's own."""
+
+from __future__ import annotations
+
+import enum
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cartpole_robot.stability.grid import Axis, Grid
+from cartpole_robot.stability.stability_map import Entrant, StabilityMap, cells_at
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+class Kind(enum.StrEnum):
+    """What a policy did at a grid point."""
+
+    SURVIVED = "survived"  # every episode
+    FELL = "fell"  # in one episode or more, or the firmware stopped it
+    REFUSED = "refused"  # none of those that began, but the rig did not begin one
+    NO_CART = "no cart"  # what stands at this point cannot be a cart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A policy at a grid point. `turns` has an entry for each episode that began.
+
+    `why` says, a line each, why there is no cart, which faults of the firmware ended episodes, and why the rig refused
+    to begin one, after which it was not asked again; empty where the pole just fell.
+    """
+
+    kind: Kind
+    episodes: int
+    max_turns: int
+    turns: tuple[int, ...] = ()
+    why: str = ""
+
+    @property
+    def faults(self) -> list[str]:
+        """The firmware's faults by name."""
+        return list(dict.fromkeys(re.findall(r"^[A-Z][A-Z_]+\b", self.why, flags=re.MULTILINE)))
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What happened in a word or two, and the faults behind it."""
+        faults = "/".join(self.faults)
+        words = {Kind.FELL: "stopped" if faults else "falls", Kind.REFUSED: "refused"}
+        return words.get(self.kind, self.kind.value), faults
+
+    @property
+    def survived(self) -> int:
+        """Episodes that reached their last turn."""
+        return sum(turns >= self.max_turns for turns in self.turns)
+
+    @property
+    def share(self) -> float:
+        """Of the episodes that were asked for, those survived."""
+        return self.survived / self.episodes
+
+    @property
+    def mean_turns(self) -> float:
+        """Over the episodes asked for; one that the rig did not begin has none."""
+        return sum(self.turns) / self.episodes
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: what happened, and the firmware's faults."""
+        return {"outcome": self.kind.value, "survived": self.survived, "faults": self.faults}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """Along one axis through the cart's own point: the values around it at which every episode is survived.
+
+    `low` and `high` are indices into the axis's values; None where the own point itself is not survived. `below` and
+    `above` are the outcomes next to them, None at the grid's ends.
+    """
+
+    axis: Axis
+    low: int | None
+    high: int | None
+    below: Outcome | None
+    above: Outcome | None
+
+    @property
+    def text(self) -> str:
+        """In the axis's own unit: "0 to 60 ms; stopped at 70 ms (COMMAND_TIMEOUT)"."""
+        axis = self.axis
+        if self.low is None or self.high is None:
+            return "none: not even at the cart's own value"
+        low, high = axis.shown(self.low), axis.shown(self.high)
+        span = f"{low if low == high else f'{low} to {high}'} {axis.shown_unit}".rstrip()
+        if axis.is_factor and axis.own is not None:
+            own = axis.own * axis.scale
+            ends = dict.fromkeys(f"{axis.values[index] * own:.3g}" for index in (self.low, self.high))
+            span = f"{' to '.join(ends)} {axis.unit}".rstrip() + f" ({span})"
+        ended: dict[tuple[str, str], list[str]] = {}
+        for outcome, index in ((self.below, self.low - 1), (self.above, self.high + 1)):
+            if outcome is not None:
+                ended.setdefault(outcome.words, []).append(axis.shown(index))
+        told = [
+            f"{words} at {' and '.join(values)} {axis.shown_unit}".rstrip() + (f" ({faults})" if faults else "")
+            for (words, faults), values in ended.items()
+        ]
+        return "; ".join([span, *told]) if told else f"{span}, the whole grid"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: `from` and `to` in SI units, or times the cart's own value where that is how the axis counts."""
+        values = self.axis.values
+        return {
+            "axis": self.axis.key,
+            "is_factor": self.axis.is_factor,
+            "own": self.axis.own,
+            "from": None if self.low is None else values[self.low],
+            "to": None if self.high is None else values[self.high],
+            "below": self.below and self.below.as_dict(),
+            "above": self.above and self.above.as_dict(),
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One policy on one grid: an outcome for each finished point, by its places on both axes."""
+
+    entrant: Entrant
+    grid: Grid
+    outcomes: Mapping[tuple[int, int], Outcome]
+
+    def count(self, kind: Kind) -> int:
+        """Points with that outcome."""
+        return sum(outcome.kind is kind for outcome in self.outcomes.values())
+
+    @property
+    def carts(self) -> int:
+        """Finished points that a cart may be."""
+        return len(self.outcomes) - self.count(Kind.NO_CART)
+
+    @property
+    def share(self) -> float:
+        """Of the points that a cart may be, those where every episode is survived."""
+        return self.count(Kind.SURVIVED) / max(1, self.carts)
+
+    @property
+    def margins(self) -> tuple[Margin, Margin]:
+        """Along x and along y, the other at the cart's own value."""
+        x, y = self.grid.axes
+        row = [self.outcomes.get((index, y.own_index)) for index in range(len(x.values))]
+        column = [self.outcomes.get((x.own_index, index)) for index in range(len(y.values))]
+        return _margin(x, row), _margin(y, column)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "map": self.grid.title,
+            **self.entrant.as_dict(),
+            "points": len(self.grid.points),
+            "finished": len(self.outcomes),
+            "carts": self.carts,
+            "survived": self.count(Kind.SURVIVED),
+            "refused": self.count(Kind.REFUSED),
+            "share_survived": self.share,
+            "margins": [margin.as_dict() for margin in self.margins],
+        }
+
+
+def findings_of(whole: StabilityMap, records: Records) -> list[Finding]:
+    """Each grid's policies, as far as they are finished."""
+    return [
+        Finding(entrant=entrant, grid=grid, outcomes=dict(_outcomes(whole, entrant, grid, records)))
+        for grid in whole.grids
+        for entrant in whole.entrants
+    ]
+
+
+def _outcomes(
+    whole: StabilityMap, entrant: Entrant, grid: Grid, records: Records
+) -> Iterator[tuple[tuple[int, int], Outcome]]:
+    cells = cells_at(whole, entrant, grid)
+    for point in grid.points:
+        place = point.x, point.y
+        if point.plant is None:
+            yield place, _outcome(whole, Kind.NO_CART, point.why_none or "")
+        elif (record := records.get(cells[place].key)) is not None:
+            yield place, _outcome_of(whole, record)
+
+
+def _outcome_of(whole: StabilityMap, record: Mapping[str, Any]) -> Outcome:
+    turns = tuple(record["turns"])
+    has_survived = all(count >= whole.conditions.max_turns for count in turns)
+    is_refused = record["refused"] is not None
+    kind = Kind.FELL if not has_survived else Kind.REFUSED if is_refused else Kind.SURVIVED
+    why = [*record["faults"], *([record["refused"]] if is_refused else [])]
+    return _outcome(whole, kind, "\n".join(dict.fromkeys(why)), turns)
+
+
+def _outcome(whole: StabilityMap, kind: Kind, why: str, turns: tuple[int, ...] = ()) -> Outcome:
+    conditions = whole.conditions
+    return Outcome(kind=kind, episodes=conditions.episodes, max_turns=conditions.max_turns, turns=turns, why=why)
+
+
+def _margin(axis: Axis, line: list[Outcome | None]) -> Margin:
+    def is_survived(index: int) -> bool:
+        found = line[index] if 0 <= index < len(line) else None
+        return found is not None and found.kind is Kind.SURVIVED
+
+    low = high = axis.own_index
+    if not is_survived(low):
+        return Margin(axis=axis, low=None, high=None, below=None, above=None)
+    while is_survived(low - 1):
+        low -= 1
+    while is_survived(high + 1):
+        high += 1
+    return Margin(
+        axis=axis,
+        low=low,
+        high=high,
+        below=line[low - 1] if low > 0 else None,
+        above=line[high + 1] if high + 1 < len(line) else None,
+    )
+
+
+def rows_of(whole: StabilityMap, records: Records) -> list[dict[str, Any]]:
+    """A row for each policy at each finished point, also where no cart may be."""
+    rows = []
+    for finding in findings_of(whole, records):
+        cells = cells_at(whole, finding.entrant, finding.grid)
+        x, y = finding.grid.axes
+        for (i, j), outcome in finding.outcomes.items():
+            cell = cells.get((i, j))
+            record = records[cell.key] if cell is not None else {}
+            rows.append(
+                {
+                    "map": finding.grid.title,
+                    "policy": finding.entrant.label,
+                    "policy_hash": finding.entrant.policy_hash,
+                    "x": x.key,
+                    "x_value": x.values[i],
+                    "x_is_factor": x.is_factor,
+                    "y": y.key,
+                    "y_value": y.values[j],
+                    "y_is_factor": y.is_factor,
+                    "is_own_point": (i, j) == (x.own_index, y.own_index),
+                    "outcome": outcome.kind.value,
+                    "episodes": outcome.episodes,
+                    "survived": outcome.survived if cell is not None else None,
+                    "share_survived": outcome.share if cell is not None else None,
+                    "mean_turns": outcome.mean_turns if cell is not None else None,
+                    "turns": list(outcome.turns),
+                    "rms_position_m": record.get("rms_position_m"),
+                    "rms_angle_rad": record.get("rms_angle_rad"),
+                    "faults": outcome.faults,
+                    "why": outcome.why,
+                    "key": cell.key if cell is not None else None,
+                    **{name: record.get(name) for name in ("wall_s", "cpu_s", "host", "version", "commit")},
+                }
+            )
+    return rows
+
+
+def map_text(whole: StabilityMap, findings: list[Finding], records: Records) -> str:
+    """The table: for each map and policy the share of points survived, and the margin along each axis."""
+    conditions = whole.conditions
+    lines = [
+        f"{whole.name}, rig {conditions.rig}: {conditions.episodes} episodes a point, seeds from "
+        f"{conditions.first_seed}, up to {conditions.max_turns} turns"
+    ]
+    for grid in whole.grids:
+        own = [finding for finding in findings if finding.grid is grid]
+        none = sum(point.plant is None for point in grid.points)
+        told = f", {none} of them no cart" if none else ""
+        lines += ["", f"{grid.title}: {len(grid.points)} points{told}"]
+        width = max(len(axis.name) for axis in grid.axes)
+        for finding in own:
+            share = f"{100.0 * finding.share:.0f} % ({finding.count(Kind.SURVIVED)} of {finding.carts})"
+            if len(finding.outcomes) < len(grid.points):
+                share += f", {len(grid.points) - len(finding.outcomes)} points not finished"
+            lines.append(f"  {finding.entrant.label}: survives at {share}")
+            lines += [f"    {margin.axis.name:<{width}}   {margin.text}" for margin in finding.margins]
+    times = [record["wall_s"] for record in records.values()]
+    if times:
+        lines += ["", f"{len(times)} cells, {statistics.mean(times):.2f} s each"]
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""A stability map from policies and a cart to its table and picture, each cell run once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot import __version__
+from cartpole_robot.params import CartParams
+from cartpole_robot.provenance import commit
+from cartpole_robot.stability.cell import run_cell
+from cartpole_robot.stability.figure import FIGURE_FILE, draw_map
+from cartpole_robot.stability.findings import Finding, findings_of, rows_of
+from cartpole_robot.stability.grid import load_grids
+from cartpole_robot.stability.stability_map import Conditions, MapTask, StabilityMap, entered, planned_map, task_of
+from cartpole_robot.studies.folder import CellFolder
+from cartpole_robot.studies.processes import ProcessCrew
+from cartpole_robot.studies.tables import RESULTS_FILE, write_rows
+from cartpole_robot.studies.work import run_and_keep
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRequest:
+    """Which policies (bundle, run folder, "lqr", "lqr-told"), around which cart, on which grid, and where it is kept.
+
+    `cart` None is the one that the first bundle was trained on; `grid` None is the package's own; `folder` None is
+    `runs/stability-CART`.
+    """
+
+    policies: Sequence[str | Path]
+    cart: str | CartParams | None = None
+    grid: Path | None = None
+    folder: Path | None = None
+    conditions: Conditions = field(default_factory=Conditions)
+    workers: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapResult:
+    """A map as far as it is finished. `failures` tell of cells that this run could not finish."""
+
+    whole: StabilityMap
+    folder: Path
+    records: Mapping[str, Mapping[str, Any]]
+    failures: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell is finished."""
+        return all(key in self.records for key in self.whole.keys)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """One for each map and policy."""
+        return findings_of(self.whole, self.records)
+
+    @property
+    def files(self) -> list[Path]:
+        """Table and picture, once they are there."""
+        return [path for name in (RESULTS_FILE, FIGURE_FILE) if (path := self.folder / name).exists()]
+
+
+def plan(request: MapRequest) -> tuple[StabilityMap, Path]:
+    """The map that is asked for, and its folder, with nothing run and nothing written. Raises `UsageError`."""
+    cart, entrants = entered(list(map(str, request.policies)), request.cart, request.conditions)
+    whole = planned_map(cart, entrants, load_grids(request.grid, cart), request.conditions)
+    return whole, request.folder or Path("runs", f"stability-{cart.name}")
+
+
+def stability_map(request: MapRequest, say: Callable[[str], object] = print) -> MapResult:
+    """Run what is not finished, and once all is, write table and picture; `say` is told of what goes wrong on the way.
+
+    Ctrl-C is a KeyboardInterrupt here, with every finished cell kept. Raises `UsageError`.
+    """
+    whole, path = plan(request)
+    return run_map(whole, path, say, workers=request.workers)
+
+
+def run_map(whole: StabilityMap, path: Path, say: Callable[[str], object], *, workers: int | None = None) -> MapResult:
+    """As `stability_map`, for a map that `plan` has made."""
+    with CellFolder.opened(path, whole) as folder:
+        records = folder.finished()
+        for told in folder.of_other_code(records, commit()):
+            say(told)
+        missing = {cell.key: cell for cell in whole.cells if cell.key not in records}
+        failures: list[str] = []
+        if missing:
+            tasks = (task_of(whole, cell, __version__) for cell in missing.values())
+            crew: ProcessCrew[MapTask] = ProcessCrew(min(len(missing), workers or os.cpu_count() or 1), run_cell)
+            failures = run_and_keep(tasks, crew, folder, records, say)
+        result = MapResult(whole=whole, folder=path, records=records, failures=tuple(failures))
+        if result.is_whole:
+            write_rows(rows_of(whole, records), path / RESULTS_FILE)
+            draw_map(whole, result.findings, path / FIGURE_FILE)
+        return result

@@ -1,0 +1,233 @@
+"""What a stability map is: policies, the grids they are put on, and a cell for each policy and cart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.controllers import LQR, Chosen, choose_controller
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import VERDICT_SEED
+from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.params import CartParams
+from cartpole_robot.stability.grid import Grid, Point
+
+LQR_TOLD = "lqr-told"
+MAP_RIGS = ("virtual", "sim")
+KIND = "stability map"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """How every cell is judged: `episodes` seeded `first_seed`, `first_seed` + 1, ..., of at most `max_turns` turns.
+
+    `rig` is "virtual", where the firmware drives and guards the cart, or "sim", where nothing but a fall ends an
+    episode; `backend` computes a policy's actions.
+    """
+
+    rig: str = "virtual"
+    episodes: int = 10
+    max_turns: int = 500
+    first_seed: int = VERDICT_SEED
+    backend: str = "c"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-told"."""
+
+    label: str
+    policy: str
+    policy_hash: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"label": self.label, "policy": self.policy, "policy_hash": self.policy_hash}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One policy at one grid point that a cart may be; `key` names all that its result depends on but the code."""
+
+    key: str
+    entrant: Entrant
+    grid: Grid
+    point: Point
+
+    @property
+    def label(self) -> str:
+        """The cell in words."""
+        x, y = self.grid.axes
+        return f"{self.entrant.label}, {x.name} {x.shown(self.point.x)}, {y.name} {y.shown(self.point.y)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapTask:
+    """All a cell needs, as plain values that travel to another process.
+
+    `cart` is what policy, driver and firmware are made for, `plant` the cart that is there.
+    """
+
+    key: str
+    label: str
+    entrant: Entrant
+    cart: dict[str, Any]
+    plant: dict[str, Any]
+    conditions: Conditions
+    package_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StabilityMap:
+    """A map whole: `cart` is the one that every policy is told of; `cells` in the order in which they run."""
+
+    cart: CartParams
+    entrants: tuple[Entrant, ...]
+    grids: tuple[Grid, ...]
+    conditions: Conditions
+    cells: tuple[Cell, ...]
+
+    @property
+    def kind(self) -> str:
+        """What its folder is called a folder of."""
+        return KIND
+
+    @property
+    def name(self) -> str:
+        """For a progress bar."""
+        return f"{KIND} of {self.cart.name}"
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Of its cells; a cart that lies on two grids has the same on both."""
+        return (cell.key for cell in self.cells)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that tells this map from another, for JSON."""
+        conditions = self.conditions
+        return {
+            "cart": self.cart.as_dict(),
+            "rig": conditions.rig,
+            "episodes": conditions.episodes,
+            "turns": conditions.max_turns,
+            "first_seed": conditions.first_seed,
+            "backend": conditions.backend,
+            "maps": [grid.as_dict() for grid in self.grids],
+            "policies": [entrant.as_dict() for entrant in self.entrants],
+        }
+
+    def has_grown(self, name: str, before: Any, now: Any) -> bool:
+        """Policies may be added."""
+        if name != "policies":
+            return False
+        known = [(one["label"], one["policy_hash"]) for one in now]
+        return all((one["label"], one["policy_hash"]) in known for one in before)
+
+
+def planned_map(
+    cart: CartParams, entrants: Sequence[Entrant], grids: Sequence[Grid], conditions: Conditions
+) -> StabilityMap:
+    """The map of those policies on those grids around `cart`."""
+    cells = [
+        Cell(key=cell_key(entrant, cart, point.plant, conditions), entrant=entrant, grid=grid, point=point)
+        for grid in grids
+        for entrant in entrants
+        for point in grid.points
+        if point.plant is not None
+    ]
+    return StabilityMap(
+        cart=cart, entrants=tuple(entrants), grids=tuple(grids), conditions=conditions, cells=tuple(cells)
+    )
+
+
+def cell_key(entrant: Entrant, cart: CartParams, plant: CartParams, conditions: Conditions) -> str:
+    """A hash of all that a cell's result depends on but the code; names of policies, carts and maps are no part."""
+    values = {
+        "policy": entrant.policy_hash or entrant.policy,
+        "cart": cart.fingerprint(),
+        "plant": plant.fingerprint(),
+        **vars(conditions),
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def task_of(whole: StabilityMap, cell: Cell, package_version: str) -> MapTask:
+    """What another process needs to run that cell."""
+    assert cell.point.plant is not None
+    return MapTask(
+        key=cell.key,
+        label=cell.label,
+        entrant=cell.entrant,
+        cart=whole.cart.as_dict(),
+        plant=cell.point.plant.as_dict(),
+        conditions=whole.conditions,
+        package_version=package_version,
+    )
+
+
+def controller_of(
+    policy: str, cart: CartParams | str | None, backend: str, *, plant: CartParams | None = None
+) -> Chosen:
+    """The controller of an entrant, made for `cart`; the regulator that is told is made for `plant` where one is given.
+
+    Raises `UsageError` for a policy that cannot be read or does not fit the cart.
+    """
+    if policy == LQR_TOLD:
+        return choose_controller(Path(LQR), plant or cart, backend)
+    return choose_controller(Path(policy), cart, backend)
+
+
+def entered(
+    policies: Sequence[str], cart: str | CartParams | None, conditions: Conditions
+) -> tuple[CartParams, list[Entrant]]:
+    """The cart that every policy is told of, and the policies, each looked at.
+
+    Without `cart` it is the one that the first bundle was trained on. Raises `UsageError` for a policy that cannot be
+    read or does not fit the cart, for one named twice, and for a cart that the rig cannot drive.
+    """
+    if not policies:
+        raise UsageError("a stability map needs a policy: a bundle, a run folder, lqr or lqr-told")
+    if conditions.rig not in MAP_RIGS:
+        raise UsageError(f"rig {conditions.rig!r} has no carts to choose from; expected {' or '.join(MAP_RIGS)}")
+    bundles = [policy for policy in policies if policy not in (LQR, LQR_TOLD)]
+    if cart is None and not bundles:
+        raise UsageError(f"policy {policies[0]}: a regulator is made for one cart; name it with --cart")
+    known = controller_of(bundles[0], cart, conditions.backend).cart if bundles else None
+    if known is None:
+        assert cart is not None
+        known = controller_of(LQR, cart, conditions.backend).cart
+    if conditions.rig == "virtual":
+        encoders_and_settings(known)
+    entrants: list[Entrant] = []
+    labels = _labels(policies)
+    for policy, label in zip(policies, labels, strict=True):
+        chosen = controller_of(policy, known, conditions.backend)
+        found = chosen.record["policy_hash"]
+        for other in entrants:
+            if (other.policy_hash or other.policy) == (found or policy):
+                raise UsageError(f"{policy}: is the same policy as {other.policy}; leave one of them out")
+        entrants.append(Entrant(label=label, policy=policy, policy_hash=found))
+    return known, entrants
+
+
+def _labels(policies: Sequence[str]) -> list[str]:
+    """A short name each, the whole path where short ones are the same."""
+    short = [_short(policy) for policy in policies]
+    return [policy if short.count(name) > 1 else name for policy, name in zip(policies, short, strict=True)]
+
+
+def _short(policy: str) -> str:
+    path = Path(policy)
+    if path.name == "policy.npz":
+        return path.resolve().parent.name
+    return path.stem if path.suffix == ".npz" else path.resolve().name if policy not in (LQR, LQR_TOLD) else policy
+
+
+def cells_at(whole: StabilityMap, entrant: Entrant, grid: Grid) -> Mapping[tuple[int, int], Cell]:
+    """The policy's cells on that grid, by their places on both axes."""
+    return {(cell.point.x, cell.point.y): cell for cell in whole.cells if cell.entrant is entrant and cell.grid is grid}

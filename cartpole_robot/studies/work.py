@@ -1,0 +1,90 @@
+"""Tasks handed out to a crew until each is done, given up, or was tried often enough."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any
+
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.provenance import commit
+from cartpole_robot.studies.crew import AnyTask, Crashed, Crew, Failed, Result, Task
+from cartpole_robot.studies.folder import CellFolder
+
+RETRIES = 2
+
+
+def run_and_keep(
+    tasks: Iterable[AnyTask],
+    crew: Crew[AnyTask],
+    folder: CellFolder,
+    records: dict[str, dict[str, Any]],
+    say: Callable[[str], object],
+) -> list[str]:
+    """`run_tasks` with a progress bar, each record kept in the folder and put into `records` as soon as it is there.
+
+    The crew is closed at the end.
+    """
+    total = len(set(folder.whole.keys))
+    with closing(crew), progress_bar(total, folder.whole.name, " cells", initial=len(records)) as bar:
+        bar.refresh()
+        here = commit()
+
+        def keep(record: dict[str, Any]) -> None:
+            records[record["key"]] = folder.keep(record, here)
+            bar.update()
+
+        return run_tasks(tasks, crew, keep, say)
+
+
+def run_tasks(
+    tasks: Iterable[AnyTask],
+    crew: Crew[AnyTask],
+    keep: Callable[[dict[str, Any]], object],
+    say: Callable[[str], object],
+) -> list[str]:
+    """Hand out every task, again where its process died, `RETRIES` times at most; returns what could not be done.
+
+    `keep` gets the record of each as soon as it is finished; `say` is told of crashes and failures.
+    """
+    fresh = iter(tasks)
+    again: collections.deque[AnyTask] = collections.deque()
+    crashes: collections.Counter[str] = collections.Counter()
+    failures: list[str] = []
+    under_way = 0
+    while True:
+        while under_way < crew.slots:
+            task = next(fresh, None)
+            if task is None:
+                if not again:
+                    break
+                task = again.popleft()
+            crew.submit(task)
+            under_way += 1
+        if not under_way:
+            return failures
+        for task, result in crew.results():
+            under_way -= 1
+            why = _what_failed(task, result, crashes, say)
+            if why is None and isinstance(result, Crashed):
+                again.append(task)
+            elif why is not None:
+                failures.append(why)
+                say(why)
+            elif not isinstance(result, Crashed | Failed):
+                keep(result.record)
+
+
+def _what_failed(
+    task: Task, result: Result, crashes: collections.Counter[str], say: Callable[[str], object]
+) -> str | None:
+    """Why a cell is given up, None where it is not."""
+    if isinstance(result, Failed):
+        return f"{task.label}: {result.why}"
+    if isinstance(result, Crashed):
+        crashes[task.key] += 1
+        if crashes[task.key] > RETRIES:
+            return f"{task.label}: {result.why}, {RETRIES + 1} times; it is left out"
+        say(f"{task.label}: {result.why}; it is tried again ({crashes[task.key]} of {RETRIES})")
+    return None

@@ -1,0 +1,506 @@
+"""Stability maps: grids and mistakes in them, cells that are what `evaluate` finds, runs that are killed, margins."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from cartpole_robot import __version__
+from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cli import main
+from cartpole_robot.controllers import Chosen
+from cartpole_robot.errors import UsageError
+from cartpole_robot.evaluation import VERDICT_SEED
+from cartpole_robot.identify.cart_file import write_cart
+from cartpole_robot.params import CartParams
+from cartpole_robot.stability import cell as cell_module
+from cartpole_robot.stability.cell import run_cell
+from cartpole_robot.stability.figure import draw_map
+from cartpole_robot.stability.findings import Kind, findings_of, map_text, rows_of
+from cartpole_robot.stability.grid import Grid, load_grids
+from cartpole_robot.stability.run import MapRequest, plan, stability_map
+from cartpole_robot.stability.stability_map import Conditions, StabilityMap, cell_key, task_of
+from cartpole_robot.studies.crew import Failed, Finished
+from tests.carried import regulating_policy
+from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
+
+SMALL = """
+format = 1
+
+[[map]]
+title = "Small"
+x = { axis = "delay.latency_s", values = [0.0, 0.03, 0.09] }
+y = { axis = "motor.stall_force_n", factors = [0.1, 0.5, 1.0, 1.5] }
+"""
+QUICK = ("--episodes", "2", "--turns", "40", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "regulating.npz"
+    cart = load_cart("diy_arduino")
+    dataclasses.replace(regulating_policy(cart), provenance={"cart": cart.as_dict()}).save(path)
+    return path
+
+
+@pytest.fixture
+def diy() -> CartParams:
+    return load_cart("diy_arduino")
+
+
+def written(folder: Path, text: str = SMALL, name: str = "grid.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def small_map(tmp_path: Path, *policies: str, episodes: int = 4) -> StabilityMap:
+    request = MapRequest(
+        policies=policies,
+        cart="diy_arduino",
+        grid=written(tmp_path),
+        conditions=Conditions(episodes=episodes, max_turns=500),
+    )
+    return plan(request)[0]
+
+
+# --- grids -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_maps_vary_delay_gain_friction_and_pole_length(diy: CartParams) -> None:
+    first, second = load_grids(None, diy)
+    assert [axis.name for axis in (*first.axes, *second.axes)] == [
+        "delay",
+        "motor gain",
+        "friction",
+        "pole half-length",
+    ]
+    assert (first.x.values[0], first.x.values[-1]) == (0.0, 0.07)
+    assert (first.y.values[0], first.y.values[-1]) == (0.25, 2.0)
+    assert (second.x.values[0], second.x.values[-1]) == (0.0, 3.0)
+    assert (second.y.values[0], second.y.values[-1]) == (0.5, 2.0)
+    assert first.x.label == "delay [ms]"
+    assert first.y.label == "motor gain [times 25.7 N]"
+    for grid in (first, second):
+        own = next(p for p in grid.points if (p.x, p.y) == (grid.x.own_index, grid.y.own_index))
+        assert own.plant is not None
+        assert own.plant.fingerprint() == diy.fingerprint()
+
+
+def plant_at(grid: Grid, x: float, y: float) -> CartParams:
+    place = grid.x.values.index(x), grid.y.values.index(y)
+    plant = next(point.plant for point in grid.points if (point.x, point.y) == place)
+    assert plant is not None
+    return plant
+
+
+def test_what_belongs_together_moves_together_and_the_rest_stays(diy: CartParams) -> None:
+    delay, friction = load_grids(None, diy)
+    plant = plant_at(friction, 0.5, 2.0)
+    assert plant.friction == dataclasses.replace(
+        diy.friction, **{name: 0.5 * value for name, value in dataclasses.asdict(diy.friction).items()}
+    )
+    assert plant.pole_cart.pole_half_length_m == 2.0 * diy.pole_cart.pole_half_length_m
+    assert plant.pole_cart.pole_inertia_kg_m2 == pytest.approx(4.0 * diy.pole_cart.pole_inertia_kg_m2)
+    late = plant_at(delay, 0.04, 0.5)
+    assert late == dataclasses.replace(
+        diy,
+        delay=dataclasses.replace(diy.delay, latency_s=0.04),
+        motor=dataclasses.replace(diy.motor, stall_force_n=0.5 * diy.motor.stall_force_n),
+    )
+    for name in ("firmware", "limits", "encoders", "action_duties", "timing", "observation_scale", "start"):
+        assert getattr(plant, name) == getattr(diy, name)
+
+
+def test_the_carts_own_value_is_added_where_the_grid_has_it_not(tmp_path: Path, diy: CartParams) -> None:
+    text = SMALL.replace("values = [0.0, 0.03, 0.09]", "between = [0.01, 0.03], points = 3")
+    text = text.replace("factors = [0.1, 0.5, 1.0, 1.5]", "between = [20.0, 40.0], points = 2")
+    grid = load_grids(written(tmp_path, text), diy)[0]
+    assert grid.x.values == (0.0, 0.01, 0.02, 0.03)
+    assert grid.y.values == (20.0, 25.7, 40.0)
+    assert (grid.x.own_index, grid.y.own_index) == (0, 1)
+
+
+def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -> None:
+    grid = load_grids(written(tmp_path), diy)[0]
+    none = [point for point in grid.points if point.plant is None]
+    assert {(point.x, grid.y.values[point.y]) for point in none} == {(0, 0.1), (1, 0.1), (2, 0.1)}
+    assert all("use a stronger action" in (point.why_none or "") for point in none)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("delay.latency_s", "delay.latency"), ["map 1: x", "'delay.latency'", "delay.latency_s", "friction"]),
+        (("delay.latency_s", "motor.stall_current_a"), ["motor.stall_current_a", "power figures alone"]),
+        (("delay.latency_s", "delay.apply"), ["delay.apply", "expected a number"]),
+        (("delay.latency_s", "motor.stall_force_n"), ["x and y both change motor.stall_force_n"]),
+        (('"delay.latency_s", values', '"friction", values'), ["'friction'", "expected factors"]),
+        (("values = [0.0, 0.03, 0.09]", "factors = [0.5, 2.0]"), ["delay.latency_s", "is 0", "between or values"]),
+        (("values = [0.0, 0.03, 0.09]", "values = []"), ["values = []", "a list of numbers"]),
+        (("values = [0.0, 0.03, 0.09]", "values = 3"), ["values = 3", "a list of numbers"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [0.0, nan]"), ["nan", "finite"]),
+        (("values = [0.0, 0.03, 0.09]", 'values = ["a"]'), ["'a'", "finite numbers"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [0.1, 0.1]"), ["twice"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [0.0, 1e30]"), ["beyond 1e+12"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [0.1], points = 3"), ["points stands beside values"]),
+        (("values = [0.0, 0.03, 0.09]", "between = [0.1, 0.0], points = 3"), ["the smaller first"]),
+        (("values = [0.0, 0.03, 0.09]", "between = [0.0, 0.1]"), ["points = None", "from 2"]),
+        (("values = [0.0, 0.03, 0.09]", "between = [0.0, 0.1], points = 1"), ["points = 1", "from 2"]),
+        (("values = [0.0, 0.03, 0.09]", "between = [0.0, 0.1], points = 9000"), ["36000 points", "10000"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [1], factors = [1]"), ["gives factors and values"]),
+        ((", values = [0.0, 0.03, 0.09]", ""), ["gives none of them", "factor = [low, high]"]),
+        (("values = [0.0, 0.03, 0.09]", "colour = 1"), ["unknown key 'colour'"]),
+        (('x = { axis = "delay.latency_s", values = [0.0, 0.03, 0.09] }\n', ""), ["map 1: x = None"]),
+        (('"Small"', '""'), ["title = ''"]),
+        (("format = 1", "format = 2"), ["format = 2", "expected 1"]),
+        ((SMALL.partition("[[map]]")[2], ""), ["map 1: title"]),
+        ((SMALL.partition("format = 1\n")[2], ""), ["holds no map"]),
+        (("format = 1", "format ="), ["not valid TOML"]),
+    ],
+)
+def test_mistakes_in_a_grid_file_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], told: list[str]
+) -> None:
+    assert change[0] in SMALL
+    path = written(tmp_path, SMALL.replace(*change))
+    out = tmp_path / "out"
+    assert main(["stability-map", "lqr", "--cart", "diy_arduino", "--grid", str(path), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    for words in [str(path), *told]:
+        assert words in error, error
+    assert not out.exists()
+
+
+# --- policies and carts ----------------------------------------------------------------------------------------------
+
+
+def test_policies_that_cannot_be_mapped_are_refused(
+    tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "copied.npz"
+    copied.write_bytes(policy.read_bytes())
+    out = str(tmp_path / "out")
+    for words, told in (
+        (["lqr"], "name it with --cart"),
+        ([str(tmp_path / "gone.npz")], "no such policy"),
+        ([str(policy), "--cart", "quanser_ip02"], "the policy's observation_scale is [0.4, 0.5, 0.21, 1.5]"),
+        ([str(policy), str(copied)], "is the same policy as"),
+        (["lqr", "lqr", "--cart", "diy_arduino"], "is the same policy as"),
+        (["lqr", "--cart", "gym"], "use --rig sim"),
+        (["lqr", "--cart", "sensorsini"], "use --rig sim"),
+        (["lqr", "--cart", "nobody"], "'nobody'"),
+        (["lqr", "--cart", "gym", "--rig", "sim"], "'gym' has no friction"),
+    ):
+        assert main(["stability-map", *words, "--out", out]) == 2
+        assert told in (error := capsys.readouterr().err), error
+    assert not Path(out).exists()
+
+
+def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
+    tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.1, 0.5, 1.0, 1.5]", "[0.1]")
+    grid, out = written(tmp_path, small), tmp_path / "out"
+    words = ["--cart", "diy_arduino", "--grid", str(grid), "--out", str(out), *QUICK]
+    assert main(["stability-map", "lqr", *words]) == 0
+    assert "lqr: survives at " in capsys.readouterr().out
+    before, kept = cells_in(out), (out / "stability_map.json").read_bytes()
+    assert len(before) == 2
+    changed = written(tmp_path, small.replace("0.03", "0.04"), "other.toml")
+    for other, told in (
+        (["lqr", *words, "--turns", "41"], "its turns differ (40 there, 41 here)"),
+        (["lqr", *words, "--episodes", "3"], "its episodes differ"),
+        (["lqr", *words, "--first-seed", "1"], "its first_seed differ"),
+        (["lqr", *words, "--rig", "sim"], "its rig differ"),
+        (["lqr", *words, "--grid", str(changed)], "its maps differ"),
+        ([str(policy), *words], "its policies differ"),
+    ):
+        assert main(["stability-map", *other]) == 2
+        assert told in capsys.readouterr().err
+    assert (cells_in(out), (out / "stability_map.json").read_bytes()) == (before, kept)
+    assert main(["stability-map", "lqr", "lqr-told", *words]) == 0
+    assert before.items() < cells_in(out).items()
+    assert len(cells_in(out)) == 4
+    record = json.loads((out / "stability_map.json").read_text())
+    assert [one["label"] for one in record["of"]["policies"]] == ["lqr", "lqr-told"]
+    assert record["of"]["cart"] == json.loads(json.dumps(load_cart("diy_arduino").as_dict()))
+    assert record["versions"]["cartpole-robot"] == __version__
+
+
+# --- cells -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rig", ["virtual", "sim"])
+def test_a_cell_is_what_evaluate_finds_on_that_cart(
+    tmp_path: Path, policy: Path, diy: CartParams, capsys: pytest.CaptureFixture[str], rig: str
+) -> None:
+    text = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.1, 0.5, 1.0, 1.5]", "[1.5]")
+    out = tmp_path / "out"
+    words = [
+        "--grid",
+        str(written(tmp_path, text)),
+        "--out",
+        str(out),
+        "--rig",
+        rig,
+        "--episodes",
+        "3",
+        "--workers",
+        "1",
+    ]
+    assert main(["stability-map", str(policy), *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [finding["label"] for finding in found["findings"]] == ["regulating"]
+    assert found["is_whole"]
+    table = pyarrow.parquet.read_table(out / "results.parquet").to_pylist()
+    assert [(row["x_value"], row["y_value"]) for row in table] == [(0.0, 1.0), (0.03, 1.0), (0.0, 1.5), (0.03, 1.5)]
+    row = table[-1]
+    plant = plant_at(load_grids(tmp_path / "grid.toml", diy)[0], 0.03, 1.5)
+    file = tmp_path / "plant.toml"
+    write_cart(file, plant)
+    where = ["--rig", f"virtual:{file}", "--cart", "diy_arduino"] if rig == "virtual" else ["--cart", str(file)]
+    assert main(["evaluate", str(policy), *where, "--episodes", "3", "--json"]) in (0, 1)
+    verdict = json.loads(capsys.readouterr().out)
+    assert row["mean_turns"] == verdict["mean_turns"]
+    assert min(row["turns"]) == verdict["min_turns"]
+    assert row["survived"] == verdict["episodes_survived"]
+    assert row["rms_position_m"] == pytest.approx(verdict["rms_position_m"], rel=1e-12)
+    assert row["rms_angle_rad"] == pytest.approx(verdict["rms_angle_rad"], rel=1e-12)
+    assert verdict["first_seed"] == VERDICT_SEED
+
+
+def test_every_cell_has_the_same_starts_and_a_controller_forgets_between_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Still:
+        resets = 0
+        seen: list[list[float]] = []  # noqa: RUF012
+
+        def reset(self) -> None:
+            self.resets += 1
+            self.is_first = True
+
+        def duty(self, observation: Any) -> float:
+            if self.is_first:
+                self.seen.append(observation.tolist())
+            self.is_first = False
+            return 0.0
+
+    still = Still()
+    whole = small_map(tmp_path, "lqr", episodes=3)
+    chosen = Chosen(controller=still, cart=whole.cart, record={"policy_hash": None})
+    monkeypatch.setattr(cell_module, "controller_of", lambda *_, **__: chosen)
+    cells = [cell for cell in whole.cells if whole.grids[0].y.values[cell.point.y] >= 1.0][:4]
+    for cell in cells:
+        result = run_cell(task_of(whole, cell, __version__))
+        assert isinstance(result, Finished)
+        assert len(result.record["turns"]) == 3
+    assert still.resets == 12
+    starts = np.reshape(still.seen, (4, 3, 4))
+    assert np.abs(starts[:, :, [0, 2]] - starts[:1, :, [0, 2]]).max() < 1e-3  # what an encoder's counts tell
+    assert np.abs(starts[0, 0] - starts[0, 1]).max() > 1e-3
+
+
+def test_a_rig_that_refuses_is_a_result(tmp_path: Path) -> None:
+    whole = small_map(tmp_path, "lqr")
+    weak = next(cell for cell in whole.cells if cell.point.y == 1 and cell.point.x == 0)
+    result = run_cell(task_of(whole, weak, __version__))
+    assert isinstance(result, Finished)
+    assert result.record["turns"] == []
+    assert result.record["refused"].startswith("POLE_PERIOD at ")
+
+
+def test_a_policy_that_was_changed_and_another_version_are_not_mixed_in(tmp_path: Path, policy: Path) -> None:
+    mine = tmp_path / "mine.npz"
+    mine.write_bytes(policy.read_bytes())
+    whole = small_map(tmp_path, str(mine))
+    regulating_policy(load_cart("diy_arduino"), seed=1).save(mine)
+    result = run_cell(task_of(whole, whole.cells[-1], __version__))
+    assert isinstance(result, Failed)
+    assert "another policy" in result.why
+    result = run_cell(task_of(whole, whole.cells[-1], "0.0.1"))
+    assert isinstance(result, Failed)
+    assert "0.0.1" in result.why
+
+
+def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParams) -> None:
+    whole = small_map(tmp_path, "lqr", "lqr-told")
+    plant, conditions = whole.cells[0].point.plant, whole.conditions
+    assert plant is not None
+    lqr, told = whole.entrants
+    keys = [
+        cell_key(lqr, diy, plant, conditions),
+        cell_key(told, diy, plant, conditions),
+        cell_key(lqr, plant, plant, conditions),
+        cell_key(lqr, diy, diy, conditions),
+        *(
+            cell_key(lqr, diy, plant, dataclasses.replace(conditions, **change))
+            for change in ({"rig": "sim"}, {"episodes": 5}, {"max_turns": 5}, {"first_seed": 5}, {"backend": "int16"})
+        ),
+    ]
+    assert len(set(keys)) == len(keys)
+    renamed = dataclasses.replace(plant, name="mine", description="other words")
+    assert cell_key(dataclasses.replace(lqr, label="mine"), diy, renamed, conditions) == keys[0]
+
+
+# --- stopped and gone on with ----------------------------------------------------------------------------------------
+
+
+def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path, policy: Path) -> None:
+    out = tmp_path / "out"
+    words = (
+        "stability-map",
+        policy,
+        "lqr",
+        "--grid",
+        written(tmp_path, SMALL.replace("0.03, ", "")),
+        "--out",
+        "out",
+        "--workers",
+        1,
+    )
+    words = (*words, "--episodes", 2, "--turns", 300)
+    with driver(*words, cwd=tmp_path) as process:
+        wait_for(lambda: len(cells_in(out)) >= 2, process)
+        workers = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)
+    killed = cells_in(out)
+    assert 2 <= len(killed) < 12
+    with driver(*words, cwd=tmp_path) as process:
+        wait_for(lambda: len(cells_in(out)) > len(killed), process)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60.0)
+        assert process.returncode == 1
+    assert "Traceback" not in error
+    again = next(line for line in error.splitlines() if line.startswith("go on with: cartpole-robot stability-map "))
+    stopped = cells_in(out)
+    assert killed.items() < stopped.items()
+    assert len(stopped) < 12
+    with driver(*again.split()[4:], cwd=tmp_path) as process:
+        wait_for(lambda: len(cells_in(out)) > len(stopped), process)
+        for worker in children(process.pid):
+            if "spawn_main" in Path(f"/proc/{worker}/cmdline").read_text():
+                os.kill(worker, signal.SIGKILL)
+        printed, error = process.communicate(timeout=120.0)
+        assert process.returncode == 0, error
+    assert "its process was killed by signal 9; it is tried again (1 of 2)" in error
+    finished = cells_in(out)
+    assert stopped.items() < finished.items()
+    assert len(finished) == 12
+    assert "Small: 8 points, 2 of them no cart" in printed
+    rows = pyarrow.parquet.read_table(out / "results.parquet").to_pylist()
+    assert len(rows) == 16
+    assert not list(out.rglob(".*partial*"))
+    # The delay of 90 ms is more than the firmware waits for a command.
+    late = [row for row in rows if row["x_value"] == 0.09 and row["y_value"] == 1.0]
+    assert [(row["outcome"], row["faults"]) for row in late] == [("fell", ["COMMAND_TIMEOUT"])] * 2
+
+
+# --- what came of it -------------------------------------------------------------------------------------------------
+
+
+def pretended(whole: StabilityMap) -> dict[str, dict[str, Any]]:
+    """Full gain survives up to 30 ms and falls beyond, half of it is refused, more of it survives without delay."""
+    records = {}
+    for cell in whole.cells:
+        delay_s, gain = cell.grid.x.values[cell.point.x], cell.grid.y.values[cell.point.y]
+        record: dict[str, Any] = {"key": cell.key, "error": None, "wall_s": 1.0, "host": "here", "commit": None}
+        record |= {"refused": None, "faults": [], "rms_position_m": 0.01, "rms_angle_rad": 0.01}
+        if gain == 0.5:
+            record |= {"turns": [], "refused": "POLE_PERIOD at 23 mm: check; the hinge"}
+        elif gain == 1.0:
+            record |= {"turns": [500] * 4 if delay_s <= 0.03 else [500, 500, 400, 10]}
+        else:
+            record |= (
+                {"turns": [500] * 4} if delay_s == 0.0 else {"turns": [10] * 4, "faults": ["MOTOR_HOT at 1 mm: x"]}
+            )
+        records[cell.key] = record
+    return records
+
+
+def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
+    whole = small_map(tmp_path, "lqr")
+    records = pretended(whole)
+    finding = findings_of(whole, records)[0]
+    assert (finding.carts, finding.share) == (9, 3 / 9)
+    assert [finding.count(kind) for kind in (Kind.SURVIVED, Kind.FELL, Kind.REFUSED, Kind.NO_CART)] == [3, 3, 3, 3]
+    delay, gain = finding.margins
+    assert delay.text == "0 to 30 ms; falls at 90 ms"
+    assert gain.text == "25.7 to 38.5 N (1 to 1.5 times); refused at 0.5 times (POLE_PERIOD)"
+    told = gain.as_dict()
+    assert (told["from"], told["to"], told["above"]) == (1.0, 1.5, None)
+    assert told["below"] == {"outcome": "refused", "survived": 0, "faults": ["POLE_PERIOD"]}
+    late = finding.outcomes[(2, 2)]
+    assert (late.survived, late.share, late.mean_turns) == (2, 0.5, 352.5)
+    assert "lqr: survives at 33 % (3 of 9)" in map_text(whole, [finding], records)
+    rows = rows_of(whole, records)
+    assert len(rows) == 12
+    assert [row["outcome"] for row in rows if row["is_own_point"]] == ["survived"]
+    own = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (0, 2))
+    fallen = findings_of(whole, {**records, own: {**records[own], "turns": [500, 500, 500, 499]}})[0]
+    assert [margin.text for margin in fallen.margins] == ["none: not even at the cart's own value"] * 2
+    del records[own]
+    assert "1 points not finished" in map_text(whole, findings_of(whole, records), records)
+
+
+def test_refused_in_the_middle_is_a_fall_where_one_was_before(tmp_path: Path) -> None:
+    whole = small_map(tmp_path, "lqr")
+    records = pretended(whole)
+    key = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (0, 2))
+    for turns, kind in (([400], Kind.FELL), ([500, 500], Kind.REFUSED)):
+        records[key] |= {"turns": turns, "refused": "POLE_PERIOD at 2 mm: check"}
+        found = findings_of(whole, records)[0].outcomes[(0, 2)]
+        assert (found.kind, found.faults) == (kind, ["POLE_PERIOD"])
+        assert found.share == (0.0 if kind is Kind.FELL else 0.5)
+
+
+def test_the_figure_shows_every_outcome(tmp_path: Path) -> None:
+    whole = small_map(tmp_path, "lqr", "lqr-told")
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"of before")
+    draw_map(whole, findings_of(whole, pretended(whole)), path)
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    for colour in ((0xFE, 0xE8, 0x38), (0x00, 0x22, 0x4E), (0xC3, 0xC7, 0xCD), (0xEE, 0xF0, 0xF2), (0xD5, 0x36, 0x8F)):
+        assert (np.abs(pixels - colour).sum(axis=2) < 12).sum() > 100, colour
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_from_python_on_an_ideal_cart(tmp_path: Path) -> None:
+    text = """
+format = 1
+[[map]]
+title = "Ideal"
+x = { axis = "pole_cart.pole_half_length_m", factor = [0.5, 1.0], points = 2 }
+y = { axis = "motor.stall_force_n", factors = [1.0, 2.0] }
+"""
+    said: list[str] = []
+    result = stability_map(
+        MapRequest(
+            policies=["lqr"],
+            cart=load_cart("gym"),
+            grid=written(tmp_path, text),
+            folder=tmp_path / "out",
+            conditions=Conditions(rig="sim", episodes=1, max_turns=30),
+            workers=1,
+        ),
+        said.append,
+    )
+    assert (result.is_whole, result.failures, said) == (True, (), [])
+    assert [path.name for path in result.files] == ["results.parquet", "figure.png"]
+    assert result.findings[0].share == 1.0
+    with pytest.raises(UsageError, match="needs a policy"):
+        plan(MapRequest(policies=[]))
+    with pytest.raises(UsageError, match="rig 'serial:X'"):
+        plan(MapRequest(policies=["lqr"], cart="gym", conditions=Conditions(rig="serial:X")))
