@@ -28,14 +28,13 @@ class EpisodeRow:
 class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
-    `hard_starts` counts the episodes from the corners of the start spread that were survived before the first fall, 0
-    where nobody tried.
+    `trials` counts those of `evaluation.Trials` that were survived before the first fall, 0 where nobody tried.
     """
 
     step: int
     mean_turns: float
     rms_position_m: float
-    hard_starts: int = 0
+    trials: int = 0
 
 
 class GuardEvent(enum.StrEnum):

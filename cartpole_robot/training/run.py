@@ -22,7 +22,6 @@ from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import Backend, float_action_function
 from cartpole_robot.progress import progress_bar, say
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
     Checkpointing,
     EpisodeLogging,
@@ -84,7 +83,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS, history_length=past)))
         drawing = env
         if job.randomization is not None:
-            drawn = balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization, history_length=past)
+            drawn = balancing_env(job.cart, job.rig, LONG_RUN_TURNS, job.randomization, history_length=past)
             drawing = stack.enter_context(closing(drawn))
         evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)

@@ -188,4 +188,4 @@ def test_log_keeps_the_events_and_reads_folders_that_have_none(tmp_path: Path) -
     (tmp_path / "guard.csv").unlink()
     assert LearningLog.load(tmp_path).guard == []
     (tmp_path / "evaluations.csv").write_text("step,mean_turns,rms_position_m\n10,9.0,0.1\n")
-    assert LearningLog.load(tmp_path).evaluations[0].hard_starts == 0
+    assert LearningLog.load(tmp_path).evaluations[0].trials == 0
