@@ -41,7 +41,7 @@ def trained(cart: CartParams, seed: int) -> Evaluation:
     model = new_learner(config, cart, env, seed=seed, tensorboard=None)
     model.learn(config.steps)
     env.close()
-    judge = balancing_env(cart, "sim", 500)
+    judge = balancing_env(cart, "sim", 500, history_length=config.history_length)
     act = float_action_function(network_of(model))
     result = evaluate(act, judge, episodes=EPISODES, first_seed=SELECTION_SEED, max_turns=500)
     judge.close()

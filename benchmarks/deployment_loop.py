@@ -32,7 +32,9 @@ from cartpole_robot.controllers import LQR
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.firmware_limits import quickly_homing
+from cartpole_robot.history import History
 from cartpole_robot.latency import TurnTimes
+from cartpole_robot.policy import load_policy
 from cartpole_robot.realtime import punctual
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rigs.served_cart import served_cart
@@ -103,6 +105,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     from stable_baselines3 import DQN
 
     model = DQN.load(run / "model_selected.zip", device="cpu")
+    history = History(load_policy(run / "policy.npz").interface.history_length)
     cart = quickly_homing(load_cart("diy_arduino"))
     period_s = cart.timing.control_period_s
     turns = round(duration_s / period_s)
@@ -113,9 +116,10 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
         measured = start_rollout(rig, 0)
         for _ in range(turns):
             began_s = time.monotonic()
-            action, _ = model.predict(observation(measured), deterministic=True)
+            action, _ = model.predict(history.observe(observation(measured)), deterministic=True)
+            duty = history.duty = cart.action_duties[int(action)]
             decided_s = time.monotonic()
-            rig.command(cart.action_duties[int(action)])
+            rig.command(duty)
             sent_s = time.monotonic()
             times.append(rig.received_s, began_s, decided_s, sent_s, measured.lateness_s, measured.command_age_s)
             time.sleep(max(0.0, period_s - (time.monotonic() - began_s)))

@@ -32,12 +32,12 @@ MUST_P50_NS, MUST_P999_NS, MUST_SB3, MUST_ONNX = 150.0, 2000.0, 200.0, 20.0
 
 
 def contenders(run: Path) -> dict[str, Callable[[Any], object]]:
-    """Each by its name: an observation (4,), float32, to an action."""
+    """Each by its name: the policy's inputs, float32, to an action."""
     bundle = load_policy(run / "policy.npz")
     model = DQN.load(run / "model_selected.zip", device="cpu")
     torch.set_num_threads(1)
     network = model.q_net.eval()
-    script = torch.jit.trace(network, torch.zeros(1, 4))
+    script = torch.jit.trace(network, torch.zeros(1, bundle.network.inputs))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -86,7 +86,7 @@ def whole_trainings(seeds: range) -> list[dict[str, Any]]:
     """A row for each seed: the preset from beginning to end by both, what the last models can, where the runs part."""
     config = load_preset("recommended")
     rows = []
-    with closing(balancing_env(load_cart("gym"), "sim", 500)) as env:
+    with closing(balancing_env(load_cart("gym"), "sim", 500, history_length=config.history_length)) as env:
         for seed in seeds:
             row: dict[str, Any] = {"seed": seed, "steps": config.steps}
             turns, weights = [], []

@@ -118,8 +118,9 @@ def main() -> None:
         title = f"diy_arduino behind a pseudo-terminal, {done.times.turns} turns of 20 ms"
         draw_latency(done.times, DOCS / "deploy_latency.png", title)
         compare_with_later(folder, Path(temporary))
-        act = load_policy(Path(temporary, "recommended", "policy.npz")).action_function()
-        with balancing_env(cart, "sim", 500) as env:
+        bundle = load_policy(Path(temporary, "recommended", "policy.npz"))
+        act = bundle.action_function()
+        with balancing_env(cart, "sim", 500, history_length=bundle.interface.history_length) as env:
             save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)
 
 

@@ -22,6 +22,7 @@ from benchmarks.command_line import command
 from benchmarks.machine_load import machine_line
 from cartpole_robot.controllers import LQR
 from cartpole_robot.judging import JudgingRequest, judge
+from cartpole_robot.studies.findings import wilson
 
 SUCCESS_TURNS = 475.0
 
@@ -50,6 +51,11 @@ def regulated(cart: str) -> dict[str, Any]:
     )
 
 
+def above(turns: list[float], least: float) -> int:
+    """How many are at least that."""
+    return sum(number >= least for number in turns)
+
+
 def main() -> None:
     """Print a row a seed and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,7 +65,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time (default: 1)")
     arguments = parser.parse_args()
     print(f"{arguments.preset} on {arguments.cart}")
-    print("seed   last model   exported   as int16   long episode   of turn   training s   wall s")
+    print("seed   last model   exported   as int16   long episode   of turn   verified   held   training s   wall s")
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.workers) as pool:
         one = partial(train_one, arguments.preset, arguments.cart, folder=Path(folder))
@@ -70,22 +76,31 @@ def main() -> None:
                 f"{result['seed']:>4}{result['last_model']['mean_turns']:>13.1f}"
                 f"{result['exported']['mean_turns']:>11.1f}{result['exported_int16']['mean_turns']:>11.1f}"
                 f"{result['long_run']['turns']:>15}{result['selected_at_step']:>10}"
+                f"{result['first_verified_step'] or '-':>11}{result['collapse_guard']['turns_without_falls']:>7}"
                 f"{result['training_s']:>13.1f}{result['wall_s']:>9.1f}",
                 flush=True,
             )
-    count = len(results)
-    last = sum(result["last_model"]["mean_turns"] >= SUCCESS_TURNS for result in results)
-    exported = sum(result["exported"]["mean_turns"] == 500.0 for result in results)
-    long_run = sum(result["long_run"]["turns"] == result["long_run"]["of"] for result in results)
+    last, exported = ([one[form]["mean_turns"] for one in results] for form in ("last_model", "exported"))
+    long_runs = [one["long_run"] for one in results]
+    for name, successes in (
+        (f"last model at least {SUCCESS_TURNS:.0f} mean turns over 100 fresh episodes", above(last, SUCCESS_TURNS)),
+        (f"exported policy at least {SUCCESS_TURNS:.0f}", above(exported, SUCCESS_TURNS)),
+        ("exported policy 500.0", above(exported, 500.0)),
+        ("one episode of 15,000 turns", sum(one["turns"] == one["of"] for one in long_runs)),
+    ):
+        low, high = wilson(successes, len(results))
+        print(f"{name}: {successes} of {len(results)} seeds (95 %: {low:.1%} to {high:.1%})")
     states = sum(result["agreement"]["states"] for result in results)
-    print(f"last model at least {SUCCESS_TURNS:.0f} mean turns over 100 fresh episodes: {last} of {count} seeds")
-    print(f"exported policy 500.0: {exported} of {count}; one episode of 15,000 turns: {long_run} of {count}")
     for form in ("c", "numpy", "onnxruntime", "int16"):
         same = sum(result["agreement"][form] for result in results)
         print(f"{form}: the action of PyTorch on {same} of {states} visited states")
+    verified = [one["first_verified_step"] for one in results if one["first_verified_step"] is not None]
+    if verified:
+        print(
+            f"turns of training to the first verified 500: median {np.median(verified):,.0f}, "
+            f"most {max(verified):,} ({len(verified)} of {len(results)} seeds)"
+        )
     walls = [result["wall_s"] for result in results]
-    balanced = sum(result["exported"]["mean_turns"] >= SUCCESS_TURNS for result in results)
-    print(f"exported policy at least {SUCCESS_TURNS:.0f}: {balanced} of {count}")
     regulator = regulated(arguments.cart)
     print(f"{'':<24}{'policies, median':>18}{'range':>20}{'LQR, same starts':>18}")
     for name, unit, factor in (

@@ -22,7 +22,10 @@ _COLOURS = 32
 def save_animation(
     act: ActionFunction, env: gymnasium.Env[Any, Any], cart: CartParams, path: Path, *, duration_s: float, seed: int
 ) -> int:
-    """The turns survived in `duration_s` of cart time; the episode so far is written to `path` as GIF."""
+    """The turns survived in `duration_s` of cart time; the episode so far is written to `path` as GIF.
+
+    `act` takes what `env` observes, of which the first four numbers are the state.
+    """
     period_s = cart.timing.control_period_s
     every = max(1, round(GIF_FRAME_S / period_s))
     observation, _ = env.reset(seed=seed)
@@ -33,7 +36,7 @@ def save_animation(
         if (turn - 1) % every == 0:
             caption = f"{(turn - 1) * period_s:4.1f} s   turn {turn - 1}"
             duty = cart.action_duties[action]
-            frames.append(draw_cart_pole(cart, State(*observation.tolist()), duty=duty, caption=caption))
+            frames.append(draw_cart_pole(cart, State(*observation[:4].tolist()), duty=duty, caption=caption))
         observation, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             break

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.history import input_layout
 from cartpole_robot.policy import PolicyBundle
 
 
@@ -41,7 +42,7 @@ def c_header(bundle: PolicyBundle) -> str:
     lines = [
         "/* A cart-pole policy; generated, do not edit. Include it in one C file.",
         f" * control period {bundle.interface.control_period_s:g} s, duties {list(bundle.interface.action_duties)},",
-        f" * observation {', '.join(bundle.interface.observation)} */",
+        *_layout(bundle),
         "#ifndef POLICY_WEIGHTS_H",
         "#define POLICY_WEIGHTS_H",
         "",
@@ -63,6 +64,13 @@ def c_header(bundle: PolicyBundle) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _layout(bundle: PolicyBundle) -> list[str]:
+    """The end of the header's first comment: what an observation is, as the C functions take it."""
+    interface = bundle.interface
+    layout = f"observation {', '.join(input_layout(interface.history_length, interface.observation))} */"
+    return textwrap.wrap(layout, width=112, initial_indent=" * ", subsequent_indent=" * ", break_on_hyphens=False)
 
 
 def _array(kind: str, name: str, values: NDArray[Any], write: Callable[[Any], str]) -> str:

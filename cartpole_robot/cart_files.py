@@ -45,6 +45,17 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
     return _parsed(read_toml(path, purpose="cart file"), path)
 
 
+def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str) -> CartParams:
+    """`cart` with the action table `duties`, whose source is then `given`. Raises `UsageError` beginning with it."""
+    sources = {key: source for key, source in cart.sources.items() if not key.startswith("actions.")}
+    try:
+        return dataclasses.replace(cart, action_duties=duties, sources={**sources, "actions.duty": f"given: {given}"})
+    except ValueError as error:
+        raise UsageError(
+            f"{given} {','.join(f'{duty:g}' for duty in duties)} on the cart {cart.name!r}: {error}"
+        ) from None
+
+
 def _parsed(tables: dict[str, Any], path: Path) -> CartParams:
     check_keys(tables, ["format", "description", "source", "actions", *SECTIONS], where=str(path))
     if tables.get("format") != CART_FILE_FORMAT or isinstance(tables.get("format"), bool):

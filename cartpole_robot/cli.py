@@ -24,7 +24,7 @@ from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_na
 from cartpole_robot.run_folder import read_run
 from cartpole_robot.stability_commands import add_stability_verb
 from cartpole_robot.study_commands import add_study_verb
-from cartpole_robot.verbs import add_verb, count, count_from_zero, positive
+from cartpole_robot.verbs import add_verb, count, count_from_zero, numbers, positive
 from firmware_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     if arguments.resume is not None:
-        options = ("preset", "cart", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
+        options = ("preset", "cart", "actions", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
         given = [name for name in options if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
@@ -105,7 +105,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart_files import load_cart, with_actions
     from cartpole_robot.training.config import Learner, check_seed, load_preset
 
     config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
@@ -114,6 +114,8 @@ def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
         learner=Learner(arguments.learner) if arguments.learner else None,
     )
     cart = load_cart("gym" if arguments.cart is None else arguments.cart)
+    if arguments.actions is not None:
+        cart = with_actions(cart, arguments.actions, given="--actions")
     check_may_move(arguments.rig, may_move=arguments.arm)
     seed = arguments.seed or 0
     check_seed(seed)
@@ -140,6 +142,8 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
 
     if arguments.randomize is not None:
         raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
+    if arguments.actions is not None:
+        raise UsageError("--actions and --init: a policy goes on learning with its own actions; leave one out")
     config = load_preset("on_cart" if arguments.preset is None else arguments.preset)
     config = config.changed(
         steps=arguments.steps,
@@ -149,7 +153,7 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     check_may_move(arguments.rig, may_move=arguments.arm)
     seed = arguments.seed or 0
     check_seed(seed)
-    bundle, path, cart = initial_policy(arguments.init, arguments.cart, config)
+    bundle, path, cart, config = initial_policy(arguments.init, arguments.cart, config)
     from cartpole_robot.training.job import InitialPolicy, TrainingJob
     from cartpole_robot.training.on_cart import start_on_cart
 
@@ -289,6 +293,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME|FILE",
         help="a name (cartpole-robot carts lists them) or a .toml file (default: gym; with --init the policy's own)",
     )
+    train.add_argument(
+        "--actions",
+        type=numbers,
+        metavar="DUTIES",
+        help="train with these duties instead of the cart's own, such as --actions=-0.4,-0.2,0.2,0.4",
+    )
     train.add_argument("--rig", default="sim", type=_rig, metavar="RIG", help=f"where to train: {_RIGS} (default: sim)")
     train.add_argument("--seed", type=count_from_zero, metavar="N", help="seed of everything random (default: 0)")
     train.add_argument("--steps", type=count, metavar="N", help="training turns (default: the preset's)")
@@ -314,7 +324,10 @@ def _parser() -> argparse.ArgumentParser:
         help="write TensorBoard's log (default: yes)",
     )
     train.add_argument(
-        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+        "--randomize",
+        type=Path,
+        metavar="NAME|FILE",
+        help="draw the cart of each episode from these ranges: a .toml file, or the name diy_arduino",
     )
     train.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     train.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -338,7 +351,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--turns", type=count, default=500, metavar="N", help="longest episode (default: 500)")
     evaluate.add_argument("--first-seed", type=count_from_zero, metavar="N", help="seed of the first episode")
     evaluate.add_argument(
-        "--randomize", type=Path, metavar="FILE", help="draw the cart of each episode from the ranges in this TOML file"
+        "--randomize",
+        type=Path,
+        metavar="NAME|FILE",
+        help="draw the cart of each episode from these ranges: a .toml file, or the name diy_arduino",
     )
     evaluate.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -360,7 +376,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--seed", type=count_from_zero, default=0, metavar="N", help="seed of the start (default: 0)")
     record.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
-    record.add_argument("--randomize", type=Path, metavar="FILE", help="draw the cart from these ranges, by the seed")
+    record.add_argument(
+        "--randomize", type=Path, metavar="NAME|FILE", help="draw the cart from these ranges, by the seed"
+    )
     record.add_argument("--arm", action="store_true", help="allow it to move a real cart")
     record.add_argument("--json", action="store_true", help="print the figures as JSON")
     record.set_defaults(run=_record, extra="sim")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.errors import UsageError
+from cartpole_robot.history import History
 from cartpole_robot.network import ActionFunction, Backend
 from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.policy import PolicyBundle, load_policy
@@ -37,11 +38,53 @@ class PolicyController:
         self._duties = duties
 
     def reset(self) -> None:
-        """Nothing: a policy has no memory."""
+        """Nothing: without history a policy has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The chosen action's entry in the action table."""
         return self._duties[self._act(observation)]
+
+    def sent(self, duty: float) -> None:
+        """`duty` was sent in place of the newest answer."""
+
+    def watch(self, observation: NDArray[Any], duty: float) -> None:
+        """Somebody else answered `observation` with `duty`."""
+
+
+class HistoryController(PolicyController):
+    """A policy that sees the turns before, too; `reset` before each episode. Implements `Controller`."""
+
+    def __init__(self, act: ActionFunction, duties: tuple[float, ...], history_length: int) -> None:
+        """`act` takes the inputs of that history length."""
+        super().__init__(act, duties)
+        self._history = History(history_length)
+
+    def reset(self) -> None:
+        """Forget the turns before."""
+        self._history.reset()
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The chosen action's entry in the action table, remembered as the duty of this turn."""
+        history = self._history
+        duty = history.duty = self._duties[self._act(history.observe(observation))]
+        return duty
+
+    def sent(self, duty: float) -> None:
+        """`duty` was sent in place of the newest answer."""
+        self._history.duty = duty
+
+    def watch(self, observation: NDArray[Any], duty: float) -> None:
+        """Somebody else answered `observation` with `duty`."""
+        self._history.observe(observation)
+        self._history.duty = duty
+
+
+def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> PolicyController:
+    """The bundle's policy, with what it must remember; `reset` it before each episode."""
+    act, interface = bundle.action_function(backend), bundle.interface
+    if interface.history_length == 1:
+        return PolicyController(act, interface.action_duties)
+    return HistoryController(act, interface.action_duties, interface.history_length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +121,7 @@ def choose_controller(policy: Path, cart: str | CartParams | None, backend: str)
     if trained_on is not None and chosen.fingerprint() != trained_on.fingerprint():
         note = f"the policy was trained on other parameters than those of the cart {chosen.name!r}"
     return Chosen(
-        controller=PolicyController(bundle.action_function(Backend(backend)), chosen.action_duties),
+        controller=policy_controller(bundle, Backend(backend)),
         cart=chosen,
         record={"policy": str(path), "policy_hash": bundle.policy_hash(), "backend": backend},
         bundle=bundle,

@@ -48,7 +48,7 @@ def demo(out: Path | None) -> int:
         "2. The exported policy on the virtual cart: the firmware's C, its protocol and safety before the same plant."
     )
     act = load_policy(folder / "policy.npz").action_function()
-    with balancing_env(cart, "virtual", 500) as env:
+    with balancing_env(cart, "virtual", 500, history_length=config.history_length) as env:
         result = evaluate(act, env, episodes=EPISODES, first_seed=VERDICT_SEED, max_turns=500)
         survived = result.turns.count(500)
         print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all 500")

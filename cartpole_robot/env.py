@@ -57,8 +57,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
-        With `randomization` (a file) every episode has a cart of its own, which `episode_cart` tells. A `Rig` object
-        brings its own cart, and `cart` and `randomization` are not looked at. Raises `UsageError`.
+        With `randomization` (a name or a file) every episode has a cart of its own, which `episode_cart` tells. A `Rig`
+        object brings its own cart, and `cart` and `randomization` are not looked at. Raises `UsageError`.
         """
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart_parts import StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.network import ActionFunction
+from cartpole_robot.signals import State
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
 # checkpoint is chosen on seeds from SELECTION_SEED, the verdict falls on seeds from VERDICT_SEED: no start serves
@@ -101,7 +103,7 @@ def evaluate(
         turn = 0
         while turn < max_turns:
             turn += 1
-            position_m, _, angle_rad, _ = observation.tolist()
+            position_m, _, angle_rad, *_ = observation.tolist()
             squares_m2 += position_m * position_m
             squares_rad2 += angle_rad * angle_rad
             observation, _, terminated, truncated, info = take_step(action := act(observation))
@@ -132,6 +134,30 @@ def evaluate(
     )
 
 
+def hard_starts(spread: StartSpread) -> tuple[State, ...]:
+    """The corners of a start spread: every combination of its ends, at most 16."""
+    ends = ((-size, size) if size else (0.0,) for size in spread.as_tuple())
+    return tuple(State(*corner) for corner in itertools.product(*ends))
+
+
+def hard_starts_survived(
+    act: ActionFunction, env: gymnasium.Env[Any, Any], starts: Sequence[State], *, first_seed: int, max_turns: int
+) -> int:
+    """How many episodes from those starts, one after another, a policy survives before its first fall or fault.
+
+    `env` is a `CartPoleEnv`, wrapped or not, stepped up to `max_turns` turns an episode; seeds run from `first_seed`.
+    """
+    for number, start in enumerate(starts):
+        observation, _ = env.reset(seed=first_seed + number, options={"state": start})
+        for _ in range(max_turns):
+            observation, _, terminated, truncated, info = env.step(act(observation))
+            if terminated or "fault" in info:
+                return number
+            if truncated:
+                break
+    return len(starts)
+
+
 def _control_period_s(env: gymnasium.Env[Any, Any]) -> float:
     """What the environment tells of its control period, NaN where it tells nothing."""
     inner = env.unwrapped
@@ -147,7 +173,7 @@ def _or_none(number: float) -> float | None:
 def visited_observations(
     act: ActionFunction, env: gymnasium.Env[Any, Any], *, count: int, first_seed: int, wander: float = 0.1
 ) -> NDArray[np.float32]:
-    """`count` observations (count, 4) that a policy meets, episode after episode.
+    """`count` observations (count, 4) that a policy meets, episode after episode; with history its inputs.
 
     A share `wander` of the actions is random, so that states around the balanced ones are among them.
     """

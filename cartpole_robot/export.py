@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.c_header import c_header
 from cartpole_robot.errors import UsageError
+from cartpole_robot.history import input_layout
 from cartpole_robot.lqr import Lqr
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network, float_action_function, int16_action_function, quantized
@@ -33,12 +34,17 @@ class ExportedFiles:
 
 
 def bundle_of(
-    network: Network, cart: CartParams, visited: NDArray[np.float32], provenance: Mapping[str, Any]
+    network: Network,
+    cart: CartParams,
+    visited: NDArray[np.float32],
+    provenance: Mapping[str, Any],
+    *,
+    history_length: int = 1,
 ) -> PolicyBundle:
-    """The bundle of a network trained for `cart`.
+    """The bundle of a network trained for `cart`, which sees so many turns of history.
 
-    `visited`, shape (N, 4), are observations the policy met: they scale the int16 form, and golden examples are
-    taken evenly from them. The cart's regulator goes with it.
+    `visited`, shape (N, inputs), are inputs the policy met: they scale the int16 form, and golden examples are
+    taken evenly from them. The cart's regulator goes with it. Raises ValueError where network and history do not fit.
     """
     int16 = quantized(network, visited)
     chosen = np.linspace(0, len(visited) - 1, num=min(GOLDEN_EXAMPLES, len(visited)), dtype=np.int64)
@@ -51,7 +57,7 @@ def bundle_of(
         int16_actions=np.array([int16_act(row) for row in observations], np.int32),
     )
     return PolicyBundle(
-        interface=Interface.of(cart),
+        interface=Interface.of(cart, history_length),
         network=network,
         int16=int16,
         golden=golden,
@@ -86,12 +92,14 @@ def onnx_model(bundle: PolicyBundle) -> bytes:
     """An ONNX model of the float form.
 
     It takes `observation`, float32 (batch, inputs) in SI units, and gives `values` (batch, outputs) and `action`,
-    int64 (batch,). Its metadata has the interface, the policy hash and the golden examples, as JSON.
+    int64 (batch,). Its metadata has the interface, the names of the inputs in their order, the policy hash and the
+    golden examples, as JSON.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     network = bundle.network
+    layout = input_layout(bundle.interface.history_length, bundle.interface.observation)
     weights = [
         numpy_helper.from_array(np.ascontiguousarray(array), name)
         for name, array in (
@@ -112,7 +120,11 @@ def onnx_model(bundle: PolicyBundle) -> bytes:
     graph = helper.make_graph(
         nodes,
         "cartpole_policy",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", network.inputs])],
+        [
+            helper.make_tensor_value_info(
+                "observation", TensorProto.FLOAT, ["batch", network.inputs], doc_string=", ".join(layout)
+            )
+        ],
         [
             helper.make_tensor_value_info("values", TensorProto.FLOAT, ["batch", network.outputs]),
             helper.make_tensor_value_info("action", TensorProto.INT64, ["batch"]),
@@ -126,6 +138,7 @@ def onnx_model(bundle: PolicyBundle) -> bytes:
         {
             "policy_hash": bundle.policy_hash(),
             "interface": json.dumps(dataclasses.asdict(bundle.interface), sort_keys=True),
+            "inputs": json.dumps(layout),
             "golden": json.dumps(golden),
         },
     )

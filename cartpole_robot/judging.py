@@ -13,6 +13,7 @@ from cartpole_robot.controllers import LQR, choose_controller, open_policy
 from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.history_wrapper import with_history
 from cartpole_robot.network import Backend
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.progress import progress_bar
@@ -66,6 +67,7 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
     bundle, path = open_policy(request.policy)
     env = _made(env_id, request.max_turns, {})
     _check_foreign(bundle, env, path, env_id)
+    env = with_history(env, bundle.interface.history_length, bundle.interface.action_duties)
     result = _evaluated(request, bundle.action_function(Backend(request.backend)), env)
     return {
         "policy": str(path),
@@ -133,11 +135,11 @@ def _made(env_id: str, max_turns: int, options: Mapping[str, Any]) -> gymnasium.
 
 def _check_foreign(bundle: PolicyBundle, env: gymnasium.Env[Any, Any], path: Path, name: str) -> None:
     """Hold the policy's interface against what a foreign environment tells of itself; raises `UsageError`."""
-    inputs, outputs = bundle.network.inputs, bundle.network.outputs
+    observed, outputs = len(bundle.interface.observation), bundle.network.outputs
     space = env.observation_space
-    if space.shape != (inputs,):
+    if space.shape != (observed,):
         raise UsageError(
-            f"{path}: takes observations of shape ({inputs},), {name} gives {space.shape}; choose another --env"
+            f"{path}: takes observations of shape ({observed},), {name} gives {space.shape}; choose another --env"
         )
     actions = getattr(env.action_space, "n", None)
     if actions != outputs:

@@ -25,7 +25,7 @@ except ImportError:  # no compiled extension for this interpreter
 
 Floats = NDArray[np.float32]
 ActionFunction = Callable[[NDArray[Any]], int]
-MAX_INPUTS, MAX_HIDDEN, MAX_OUTPUTS = 16, 256, 8  # policy.h
+MAX_INPUTS, MAX_HIDDEN, MAX_OUTPUTS = 32, 256, 8  # policy.h
 INPUT_ONE = 8192  # the int16 form's 1.0 of a scaled observation: it saturates at 4 times the cart's limits
 _INT16_MIN, _INT16_MAX = -32768, 32767
 _INT32_MAX = 2**31 - 1
@@ -63,7 +63,7 @@ class Network:
 
     @property
     def inputs(self) -> int:
-        """Numbers in an observation."""
+        """Numbers it takes: an observation, with history more."""
         return int(self.hidden_weight.shape[1])
 
     @property

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.configuration import record_from_table
 from cartpole_robot.errors import UsageError
+from cartpole_robot.history import check_history_length, input_layout
 from cartpole_robot.lqr import Lqr
 from cartpole_robot.network import (
     ActionFunction,
@@ -58,7 +59,10 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """What a policy takes for granted of the cart it runs on."""
+    """What a policy takes for granted of the cart it runs on, and in `history_length` how far back it looks.
+
+    A cart offers any history: it is kept on the host (`cartpole_robot.history`).
+    """
 
     control_period_s: float
     action_duties: tuple[float, ...]
@@ -67,19 +71,26 @@ class Interface:
     history_length: int = 1
     sign_convention: str = SIGN_CONVENTION
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a history length that no policy has."""
+        check_history_length(self.history_length)
+
     @staticmethod
-    def of(cart: CartParams) -> Interface:
-        """The interface that `cart` offers."""
+    def of(cart: CartParams, history_length: int = 1) -> Interface:
+        """The interface that `cart` offers to a policy of that history length."""
         return Interface(
             control_period_s=cart.timing.control_period_s,
             action_duties=cart.action_duties,
             observation_scale=cart.observation_scale.as_tuple(),
+            history_length=history_length,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Visited observations (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
+    """Visited inputs (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
+
+    They are the observations that were visited, of a policy with history with all that it sees beside.
 
     The int16 form may differ from the float form near a tie, so its actions stand beside.
     """
@@ -106,7 +117,7 @@ class PolicyBundle:
 
     def __post_init__(self) -> None:
         """Raises ValueError where interface and network do not fit each other."""
-        inputs = len(self.interface.observation) * self.interface.history_length
+        inputs = len(input_layout(self.interface.history_length, self.interface.observation))
         pairs = (
             ("inputs", self.network.inputs, inputs),
             ("outputs", self.network.outputs, len(self.interface.action_duties)),
@@ -115,10 +126,21 @@ class PolicyBundle:
         )
         for name, found, expected in pairs:
             if found != expected:
-                raise ValueError(f"the network has {found} {name}, the interface {expected}")
+                raise ValueError(
+                    f"the network has {found} {name}, the interface {expected} "
+                    f"(history_length = {self.interface.history_length})"
+                )
+        if self.golden.observations.shape != (len(self.golden.actions), inputs):
+            raise ValueError(
+                f"its golden examples have shape {self.golden.observations.shape}, expected "
+                f"({len(self.golden.actions)}, {inputs})"
+            )
 
     def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
-        """A callable from one observation (4,), float32 or float64, SI units, to an action; the fast path."""
+        """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.
+
+        They are one observation (4,), or with history the (5 H - 1,) that `cartpole_robot.history` keeps.
+        """
         if backend is Backend.INT16:
             return int16_action_function(self.int16)
         return float_action_function(self.network, use_numpy=backend is Backend.NUMPY)
@@ -133,7 +155,7 @@ class PolicyBundle:
 
     def check_fits(self, cart: CartParams, *, name: str) -> None:
         """Nothing when the policy can run on `cart`; raises `UsageError` naming both values of the first misfit."""
-        offered = Interface.of(cart)
+        offered = Interface.of(cart, self.interface.history_length)
         for f in dataclasses.fields(Interface):
             wanted, found = getattr(self.interface, f.name), getattr(offered, f.name)
             if wanted != found:

@@ -47,11 +47,15 @@ class OnBoardFit:
 def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     """How `bundle` fits `cart`. Raises `UsageError` for a cart that it does not fit, or that no firmware can drive."""
     bundle.check_fits(cart, name="on board")
-    if bundle.interface.observation != OBSERVATION_LAYOUT or bundle.interface.history_length != 1:
+    if bundle.interface.history_length != 1:
         raise UsageError(
-            f"on board: the policy takes {bundle.interface.history_length} times "
-            f"{', '.join(bundle.interface.observation)}, "
-            f"expected {', '.join(OBSERVATION_LAYOUT)} once; run it on a host"
+            f"on board: the policy's history_length is {bundle.interface.history_length}, expected 1: the "
+            "microcontroller sees one observation and remembers none; run it on a host"
+        )
+    if bundle.interface.observation != OBSERVATION_LAYOUT:
+        raise UsageError(
+            f"on board: the policy takes {', '.join(bundle.interface.observation)}, "
+            f"expected {', '.join(OBSERVATION_LAYOUT)}; run it on a host"
         )
     encoders, _ = encoders_and_settings(cart)
     protocol = read_protocol()

@@ -1,4 +1,4 @@
-"""The progress bar of everything that takes longer than two seconds."""
+"""The progress bar of everything that takes longer than two seconds, and lines above it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import sys
 from typing import Any
 
 from tqdm import tqdm
+
+
+def say(text: str) -> None:
+    """A line on stderr, above whatever bar is there."""
+    tqdm.write(f"cartpole-robot: {text}", file=sys.stderr)
 
 
 def progress_bar(total: int, description: str, unit: str, *, initial: int = 0, quiet: bool = False) -> tqdm[Any]:

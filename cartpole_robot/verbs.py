@@ -28,6 +28,14 @@ def positive(text: str) -> float:
     return number
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between, got {text!r}") from None
+
+
 def count(text: str) -> int:
     """A whole number from 1."""
     number = count_from_zero(text)

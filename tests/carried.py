@@ -7,6 +7,7 @@ import numpy as np
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.export import bundle_of
 from cartpole_robot.firmware_limits import quickly_homing
+from cartpole_robot.history import input_gain
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
@@ -27,8 +28,11 @@ def follow(rig: FirmwareRig, turns: int) -> None:
         rig.measure()
 
 
-def regulating_policy(cart: CartParams, seed: int = 0) -> PolicyBundle:
-    """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long."""
+def regulating_policy(cart: CartParams, seed: int = 0, history_length: int = 1) -> PolicyBundle:
+    """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long.
+
+    With history it minds the turns before a little, too.
+    """
     rng = np.random.default_rng(seed)
     scale = np.array(cart.observation_scale.as_tuple())
     gain = -design_lqr(cart).state_gain * scale
@@ -36,12 +40,14 @@ def regulating_policy(cart: CartParams, seed: int = 0) -> PolicyBundle:
     size = rng.uniform(0.5, 1.5, HIDDEN)
     output = side * rng.uniform(0.5, 1.5, HIDDEN)
     output -= output.mean()
+    past = 0.02 * np.random.default_rng(seed + 1).normal(size=5 * (history_length - 1))
+    weight = np.concatenate([gain / np.abs(gain).max(), past])
     network = Network(
-        input_gain=(1.0 / scale).astype(np.float32),
-        hidden_weight=((side * size)[:, None] * gain / np.abs(gain).max()).astype(np.float32),
+        input_gain=input_gain(cart, history_length),
+        hidden_weight=((side * size)[:, None] * weight).astype(np.float32),
         hidden_bias=np.zeros(HIDDEN, np.float32),
         output_weight=np.stack([-output, output]).astype(np.float32),
         output_bias=np.zeros(2, np.float32),
     )
-    visited = (rng.normal(size=(300, 4)) * scale * 0.3).astype(np.float32)
-    return bundle_of(network, cart, visited, {})
+    visited = (rng.normal(size=(300, network.inputs)) * 0.3 / network.input_gain).astype(np.float32)
+    return bundle_of(network, cart, visited, {}, history_length=history_length)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import periodogram
 
 from cartpole_robot.compare.quantities import SIGNALS
-from cartpole_robot.controllers import Controller
+from cartpole_robot.controllers import PolicyController
 from cartpole_robot.recording import Recording
 from cartpole_robot.recording_summary import recording_summary
 
@@ -137,7 +137,7 @@ def response_delay_s(duties: Floats, position_m: Floats, period_s: float) -> flo
     return max(0.0, float((near @ weights / weights.sum() - 0.5) * period_s))  # less is a step as long as the period
 
 
-def agreement(simulated: Recording, recorded: Recording, policy: Controller | None) -> Agreement | None:
+def agreement(simulated: Recording, recorded: Recording, policy: PolicyController | None) -> Agreement | None:
     """How far they agree; None where one of them asked for nothing."""
     pair = [_asked(recording) for recording in (simulated, recorded)]
     turns = min(len(rows) for rows in pair)
@@ -160,9 +160,13 @@ def _asked(recording: Recording) -> NDArray[np.void]:
     return asked
 
 
-def _repeated(rows: NDArray[np.void], policy: Controller) -> float:
-    """The share of rows in which `policy`, shown the row's state, asks for the row's duty."""
+def _repeated(rows: NDArray[np.void], policy: PolicyController) -> float:
+    """The share of rows in which `policy`, shown the row's state and what was before, asks for the row's duty."""
     states = np.column_stack([rows[signal.name] for signal in SIGNALS]).astype(np.float32)
     policy.reset()
-    duties = np.array([policy.duty(state) for state in states])
-    return float(np.mean(np.abs(duties - rows["requested_duty"]) < _SAME_DUTY))
+    recorded = rows["requested_duty"]
+    duties = np.empty(len(rows))
+    for k, state in enumerate(states):
+        duties[k] = policy.duty(state)
+        policy.sent(recorded[k])
+    return float(np.mean(np.abs(duties - recorded) < _SAME_DUTY))

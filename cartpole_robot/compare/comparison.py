@@ -18,7 +18,7 @@ from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement,
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
-from cartpole_robot.controllers import Controller, PolicyController, open_policy
+from cartpole_robot.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
@@ -184,7 +184,7 @@ def _check(recorded: Recording, series: Series, simulated: Recording | None) -> 
         )
 
 
-def _policy(request: CompareRequest, recorded: Recording) -> tuple[Controller | None, str | None]:
+def _policy(request: CompareRequest, recorded: Recording) -> tuple[PolicyController | None, str | None]:
     """The policy to ask once more, and what is to be said of it."""
     named = recorded.metadata.get("controller", {})
     path = request.policy
@@ -200,7 +200,7 @@ def _policy(request: CompareRequest, recorded: Recording) -> tuple[Controller | 
         return None, f"{path}: the recording's policy is there no more, or not readable: not asked again"
     if request.policy is None and bundle.policy_hash() != named.get("policy_hash"):
         return None, f"{path}: holds another policy than the recording's: not asked again"
-    return PolicyController(bundle.action_function(), bundle.interface.action_duties), None
+    return policy_controller(bundle), None
 
 
 def _notes(

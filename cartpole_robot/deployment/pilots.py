@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.controllers import Controller
+from cartpole_robot.controllers import Controller, PolicyController
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
@@ -40,7 +40,7 @@ class Shadowed:
 
     flags = handovers = 0
 
-    def __init__(self, regulator: Controller, shadow: Controller) -> None:
+    def __init__(self, regulator: Controller, shadow: PolicyController) -> None:
         self.shadow_duty = math.nan
         self._regulator, self._shadow = regulator, shadow
 
@@ -50,9 +50,11 @@ class Shadowed:
         self._shadow.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """The regulator's."""
+        """The regulator's, which the policy is told: it judges what it would do from where the regulator has come."""
         self.shadow_duty = self._shadow.duty(observation)
-        return self._regulator.duty(observation)
+        duty = self._regulator.duty(observation)
+        self._shadow.sent(duty)
+        return duty
 
 
 class Watched:
@@ -71,7 +73,7 @@ class Watched:
         self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
 
     def reset(self) -> None:
-        """Nothing: a policy has no memory."""
+        """Nothing: a policy on board has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """What the microcontroller makes of the same integers, by the same C."""
@@ -93,7 +95,7 @@ class Envelope:
         At least as far as an episode may start, and less far than where it ends.
         """
         limits = cart.limits
-        visited = np.abs(bundle.golden.observations).max(axis=0)
+        visited = np.abs(bundle.golden.observations[:, : len(bundle.interface.observation)]).max(axis=0)
         known = _MARGIN * np.maximum(visited, cart.start.as_tuple())
         most = (_MOST * limits.cart_position_m, math.inf, _MOST * limits.pole_angle_rad, math.inf)
         return Envelope(bound=np.minimum(known, most).astype(np.float32))
@@ -112,7 +114,7 @@ class Caught:
     shadow_duty = math.nan
 
     def __init__(
-        self, policy: Controller, regulator: LqrController, envelope: Envelope, control_period_s: float
+        self, policy: PolicyController, regulator: LqrController, envelope: Envelope, control_period_s: float
     ) -> None:
         self._policy, self._regulator, self._envelope = policy, regulator, envelope
         self._calm_turns = max(1, round(_CALM_S / control_period_s))
@@ -138,7 +140,9 @@ class Caught:
             self.flags = int(Flag.FALLBACK)
             self.handovers += 1
         if self.flags:
-            return self._regulator.duty(observation)
+            duty = self._regulator.duty(observation)
+            self._policy.watch(observation, duty)
+            return duty
         duty = self._policy.duty(observation)
         self._regulator.remember(duty)
         return duty

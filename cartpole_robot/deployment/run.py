@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.controllers import LQR, Chosen, choose_controller
+from cartpole_robot.controllers import LQR, Chosen, choose_controller, policy_controller
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
@@ -22,6 +22,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
+from cartpole_robot.network import Backend
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.rig import RigError
@@ -333,9 +334,10 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
     if bundle is None or bundle.lqr is None or not (request.has_fallback or request.is_shadow):
         return Solo(chosen.controller)
     regulator = LqrController(bundle.lqr, chosen.cart.motor.dead_zone_duty)
+    policy = policy_controller(bundle, Backend(request.backend))
     if request.is_shadow:
-        return Shadowed(regulator, chosen.controller)
-    return Caught(chosen.controller, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
+        return Shadowed(regulator, policy)
+    return Caught(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
 
 
 def _told(settings: list[Setting]) -> dict[str, str]:

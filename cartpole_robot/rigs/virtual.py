@@ -120,9 +120,19 @@ class VirtualRig(FirmwareRig):
         """The first measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
         if self._randomization is not None:
             self._drawn = self._randomization.draw(rng)
-            self._virtual.change(self._drawn)
         self._virtual.reset(rng)
         return super().reset(start, rng)
+
+    def _make_ready(self) -> None:
+        """As on every rig; homing is no part of an episode: it is the cart as configured that homes, then it changes.
+
+        A drawn cart may well be too weak or too sluggish for the push that tells the firmware how its pole swings.
+        """
+        if self._randomization is not None:
+            self._virtual.change(self._cart)
+        super()._make_ready()
+        if self._randomization is not None:
+            self._virtual.change(self._drawn)
 
     def hold(self, start: State) -> Measurement:
         """Homed and held still at `start`, which is near enough upright to be armed; not armed. Raises `RigError`."""

@@ -18,6 +18,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cartpole_robot.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.simulation.plant import equivalent_body
 
 RANDOMIZATION_FORMAT = 1
+_SHIPPED = "cartpole_robot.carts.ranges"
 RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
 _MOST_CORNERS = 4096
 _LARGEST = 1e12  # as in every file: no number of this world is larger
@@ -154,8 +156,28 @@ def _followers(cart: CartParams, values: Mapping[str, float]) -> dict[str, float
     return followers
 
 
-def load_randomization(path: Path, cart: CartParams) -> Randomization:
-    """The ranges in a TOML file, around `cart`. Raises `UsageError` naming file, key, value and what was expected."""
+def ranges_names() -> tuple[str, ...]:
+    """The ranges that come with the package, by the cart they are meant for, sorted."""
+    folder = resources.files(_SHIPPED)
+    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def load_randomization(ranges: Path, cart: CartParams) -> Randomization:
+    """The ranges of that name, or in that TOML file, around `cart`.
+
+    Raises `UsageError` naming file, key, value and what was expected.
+    """
+    if ranges.suffix == ".toml" or str(ranges) != ranges.name:
+        return _loaded(ranges, cart)
+    if ranges.name not in ranges_names():
+        raise UsageError(
+            f"ranges {ranges.name!r} are not known; expected one of {', '.join(ranges_names())}, or a .toml file"
+        )
+    with resources.as_file(resources.files(_SHIPPED).joinpath(f"{ranges.name}.toml")) as file:
+        return _loaded(file, cart)
+
+
+def _loaded(path: Path, cart: CartParams) -> Randomization:
     tables = read_toml(path, purpose="randomisation file")
     check_keys(tables, ["format", *RANDOMIZED_SECTIONS], where=str(path))
     if tables.get("format") != RANDOMIZATION_FORMAT or isinstance(tables.get("format"), bool):

@@ -132,6 +132,8 @@ def cell_key(config: TrainingConfig, cart: CartParams, seed: int) -> str:
     """A hash of all that a training's result depends on but the code: names and descriptions are no part of it."""
     values = dataclasses.asdict(config)
     del values["name"], values["description"]
+    if values["history_length"] == 1:  # as before there was another
+        del values["history_length"]
     text = json.dumps({"config": values, "cart": cart.fingerprint(), "seed": seed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

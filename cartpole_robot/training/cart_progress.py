@@ -44,7 +44,7 @@ class CartEvaluation:
 class CartProgress:
     """Everything beside the learner itself that such a learning must not forget.
 
-    `visited` are the newest observations, learning and evaluation alike: they scale the int16 form of the policy.
+    `visited` are the newest inputs of the policy, learning and evaluation alike: they scale its int16 form.
     """
 
     evaluation_episodes: int = 0
@@ -55,8 +55,8 @@ class CartProgress:
     visited: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=VISITED_STATES))
 
     def observations(self) -> NDArray[np.float32]:
-        """`visited` as an array (N, 4)."""
-        return np.array(self.visited, np.float32).reshape(-1, 4)
+        """`visited` as an array (N, inputs)."""
+        return np.stack(self.visited).astype(np.float32) if self.visited else np.zeros((0, 4), np.float32)
 
     def save(self, folder: Path) -> None:
         """Write it into a checkpoint."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from cartpole_robot.configuration import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import SELECTION_SEED
+from cartpole_robot.history import check_history_length
 from cartpole_robot.network import MAX_HIDDEN
 
 
@@ -49,6 +50,14 @@ class EpsilonClock(enum.StrEnum):
     EPISODES = "episodes"
 
 
+class GuardAction(enum.StrEnum):
+    """What the collapse guard does (guard.py)."""
+
+    OFF = "off"
+    WATCH = "watch"  # says what it sees
+    HOLD = "hold"  # and holds updates without a fall to learn from, takes drifting values back
+
+
 _CEILINGS = {
     "hidden_units": MAX_HIDDEN,  # policy.h
     "replay_memory": 10_000_000,
@@ -65,7 +74,8 @@ class TrainingConfig:
     """One training, whole: everything but the cart, the rig and the seed.
 
     A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first.
-    There is no double Q-learning in it: this is the plain DQN of the blog post.
+    There is no double Q-learning in it: this is the plain DQN of the blog post. With a `history_length` above 1 the
+    network sees the duties and observations of the turns before, too (`cartpole_robot.history`).
     """
 
     name: str
@@ -76,6 +86,7 @@ class TrainingConfig:
     replay_memory: int
     batch_size: int
     hidden_units: int
+    history_length: int = 1
     learning_starts: int
     train_every_steps: int
     gradient_steps: int
@@ -89,12 +100,14 @@ class TrainingConfig:
     epsilon_clock: EpsilonClock
     optimizer: Optimizer
     learning_rate: float
+    learning_rate_end: float | None = None  # reached evenly with the last of `steps`; None: it stays
     optimizer_epsilon: float
     weight_decay: float
     loss: Loss
     learner_reward: LearnerReward
     scale_observations: bool
     learner: Learner = Learner.LEAN
+    collapse_guard: GuardAction = GuardAction.OFF
     evaluate_every_steps: int
     evaluation_episodes: int
     checkpoint_every_steps: int
@@ -125,6 +138,14 @@ class TrainingConfig:
             f"n_steps = {self.n_steps} is more than replay_memory = {self.replay_memory} holds; lower it",
         )
         require_not_negative(self, "learning_starts", "weight_decay")
+        check_history_length(self.history_length)
+        if self.learning_rate_end is not None:
+            require_positive(self, "learning_rate_end")
+            require(
+                self.learning_rate_end <= self.learning_rate,
+                f"learning_rate_end = {self.learning_rate_end:g} is above learning_rate = {self.learning_rate:g}; "
+                "swap them",
+            )
         for name, most in _CEILINGS.items():
             value = getattr(self, name)
             require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")

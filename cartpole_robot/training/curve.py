@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.config import GuardAction, TrainingConfig
+from cartpole_robot.training.guard import spans_without_falls
 from cartpole_robot.training.log import LearningLog
 
 _RUNNING_SHARE = 20  # the running mean goes over a twentieth of the episodes, 5 to 100 of them
-_DOT, _MEAN, _GREEDY, _EPSILON = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98"
+_DOT, _MEAN, _GREEDY, _EPSILON, _HELD = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98", "#eaf1e6"
 
 
 def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *, title: str) -> None:
@@ -36,6 +37,11 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
         markersize=3.5,
         label=f"greedy, mean of {config.evaluation_episodes}",
     )
+    ends = [*(row.step for row in log.episodes), *(row.step for row in log.evaluations)]
+    last_step = max(ends, default=0)
+    for number, (begin, end) in enumerate(spans_without_falls(log.guard, last_step)):
+        held = "no fall in the memory" + (", updates held" if config.collapse_guard is GuardAction.HOLD else "")
+        axes.axvspan(begin, end, color=_HELD, linewidth=0.0, zorder=0, label=held if number == 0 else None)
     axes.set_xlabel("training turns")
     axes.set_ylabel("turns survived")
     axes.set_ylim(bottom=0.0)
@@ -52,5 +58,7 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     right.tick_params(axis="y", colors=_EPSILON)
     handles = [*axes.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
     labels = [*axes.get_legend_handles_labels()[1], *right.get_legend_handles_labels()[1]]
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False, fontsize=9
+    )
     figure.savefig(path, dpi=130)

@@ -1,7 +1,8 @@
 """The learner: Stable-Baselines3's DQN with this project's network, and a leaner subclass of it.
 
-The network is 4 -> 100 ReLU -> actions. Where the preset asks for it, observations are divided by the cart's scales
-in front of the first layer, inside the model, so that a saved model takes observations in SI units.
+The network is 4 -> 100 ReLU -> actions, with history more inputs than 4. Where the preset asks for it, observations are
+divided by the cart's scales in front of the first layer, inside the model, so that a saved model takes observations in
+SI units.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
-from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.utils import LinearSchedule, polyak_update
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
+from cartpole_robot.history import input_gain as gain_of_inputs
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
 from cartpole_robot.training import optimizers
@@ -185,16 +187,15 @@ def new_learner(
         "optimizer_class": _OPTIMIZERS[config.optimizer],
         "optimizer_kwargs": optimizer_options,
     }
-    if config.scale_observations:
+    if config.scale_observations or config.history_length > 1:
+        gain = gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
         policy_options["features_extractor_class"] = ScaledObservation
-        policy_options["features_extractor_kwargs"] = {
-            "gain": tuple(1.0 / size for size in cart.observation_scale.as_tuple())
-        }
+        policy_options["features_extractor_kwargs"] = {"gain": tuple(gain.tolist())}
     kind, policy = (LeanDQN, _PlainPolicy) if config.learner is Learner.LEAN else (DQN, DQNPolicy)
     model = kind(
         policy,
         env,
-        learning_rate=config.learning_rate,
+        learning_rate=_learning_rate(config),
         buffer_size=config.replay_memory,
         batch_size=config.batch_size,
         learning_starts=config.learning_starts,
@@ -217,6 +218,12 @@ def new_learner(
         if config.epsilon_clock is EpsilonClock.EPISODES:
             model.epsilon_episodes = config.episodes
     return model
+
+
+def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:
+    if config.learning_rate_end is None:
+        return config.learning_rate
+    return LinearSchedule(config.learning_rate, config.learning_rate_end, 1.0)
 
 
 def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:

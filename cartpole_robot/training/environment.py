@@ -10,6 +10,7 @@ import gymnasium
 from stable_baselines3.common.monitor import Monitor
 
 from cartpole_robot.env import ENV_ID
+from cartpole_robot.history_wrapper import with_history
 from cartpole_robot.params import CartParams
 from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
@@ -25,10 +26,13 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def balancing_env(
-    cart: CartParams, rig: str, max_turns: int, randomization: Randomization | None = None
+    cart: CartParams, rig: str, max_turns: int, randomization: Randomization | None = None, *, history_length: int = 1
 ) -> gymnasium.Env[Any, Any]:
-    """The registered environment with another TimeLimit, without Gymnasium's checker in the way."""
-    return gymnasium.make(
+    """The registered environment with another TimeLimit, without Gymnasium's checker in the way.
+
+    It observes what a policy of that history length sees.
+    """
+    env: gymnasium.Env[Any, Any] = gymnasium.make(
         ENV_ID,
         rig=rig,
         cart=cart,
@@ -36,13 +40,15 @@ def balancing_env(
         max_episode_steps=max_turns,
         disable_env_checker=True,
     )
+    return with_history(env, history_length, cart.action_duties)
 
 
 def training_env(
     cart: CartParams, rig: str, config: TrainingConfig, randomization: Randomization | None = None
 ) -> gymnasium.Env[Any, Any]:
     """The environment for training: turns are counted (by SB3's Monitor) below the reward that the learner sees."""
-    env: gymnasium.Env[Any, Any] = Monitor(balancing_env(cart, rig, config.max_turns, randomization))
+    balancing = balancing_env(cart, rig, config.max_turns, randomization, history_length=config.history_length)
+    env: gymnasium.Env[Any, Any] = Monitor(balancing)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,19 @@ import numpy as np
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.controllers import open_policy, own_cart
 from cartpole_robot.errors import UsageError
+from cartpole_robot.history import input_gain
 from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.training.config import TrainingConfig
 
 
-def initial_policy(policy: Path, cart: str | None, config: TrainingConfig) -> tuple[PolicyBundle, Path, CartParams]:
-    """The bundle of `policy` (a file or a run folder), its path, and the cart: by default the one it was trained on.
+def initial_policy(
+    policy: Path, cart: str | None, config: TrainingConfig
+) -> tuple[PolicyBundle, Path, CartParams, TrainingConfig]:
+    """The bundle of `policy` (a file or a run folder), its path, the cart, and `config` with the policy's history.
 
-    The cart's physics may differ from that of the training, its interface must not. Raises `UsageError`, naming both
+    The cart is by default the one it was trained on. Its physics may differ from that of the training, its interface
+    must not; a preset that asks for a history of its own must ask for the policy's. Raises `UsageError`, naming both
     values, where policy, cart and configuration do not fit each other.
     """
     bundle, path = open_policy(policy)
@@ -25,8 +30,10 @@ def initial_policy(policy: Path, cart: str | None, config: TrainingConfig) -> tu
     if chosen is None:
         raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
     bundle.check_fits(chosen, name=str(path))
+    if config.history_length == 1:
+        config = dataclasses.replace(config, history_length=bundle.interface.history_length)
     _check_fits_config(bundle, path, chosen, config)
-    return bundle, path, chosen
+    return bundle, path, chosen, config
 
 
 def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, config: TrainingConfig) -> None:
@@ -36,9 +43,13 @@ def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, confi
             f"{path}: the policy's network has {hidden} hidden units, preset {config.name} has {config.hidden_units}; "
             "use a preset with the same"
         )
-    gain = np.ones(4, np.float32)
-    if config.scale_observations:
-        gain = np.array([1.0 / size for size in cart.observation_scale.as_tuple()], np.float32)
+    past = bundle.interface.history_length
+    if past != config.history_length:
+        raise UsageError(
+            f"{path}: the policy's history_length is {past}, preset {config.name} has {config.history_length}; "
+            "use a preset with the same, or with none"
+        )
+    gain = input_gain(cart, past, scale_observations=config.scale_observations)
     if not np.array_equal(bundle.network.input_gain, gain):
         raise UsageError(
             f"{path}: the policy's input gain is {_shown(bundle.network.input_gain)}, that of preset {config.name} "

@@ -20,22 +20,33 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import EpisodeLogging, GreedyEvaluation, Stopped, Watchers
 from cartpole_robot.training.checkpoint import Selected, TrainingState
-from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.dqn import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, closing, training_env
+from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
 
 VERDICT_EPISODES = 100
 
 
-def run_learner(state: TrainingState, config: TrainingConfig, watchers: Sequence[BaseCallback], *, name: str) -> bool:
+def run_learner(
+    state: TrainingState,
+    config: TrainingConfig,
+    watchers: Sequence[BaseCallback],
+    *,
+    name: str,
+    on_event: Callable[[str], object] | None = None,
+) -> bool:
     """Run the learner; True at the end of its steps or episodes, False when a watcher raised `Stopped` before.
 
+    The collapse guard that `config` asks for watches first; what it sees goes to the log and, in words, to `on_event`.
     Raises `RunError`, beginning with `name`, where the training diverges.
     """
     remaining = config.steps - state.model.num_timesteps
     if remaining <= 0 or len(state.log.episodes) >= (config.episodes or math.inf):
         return True
+    if config.collapse_guard is not GuardAction.OFF:
+        watchers = [CollapseGuard(state.log, config, on_event), *watchers]
     try:
         state.model.learn(
             total_timesteps=remaining,
@@ -77,7 +88,7 @@ def verdict(
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBalanced:
-    """The first greedy evaluation that survived all its episodes: after how many steps and seconds of training."""
+    """The first greedy evaluation that survived all its episodes and the hard starts: its step, and after how long."""
 
     step: int
     wall_s: float
@@ -97,20 +108,18 @@ class Learned:
 
 
 class _TimedEvaluation(GreedyEvaluation):
-    """Remembers when the policy first survived every episode of an evaluation."""
+    """Remembers when the policy first survived every episode of an evaluation, and the hard starts."""
 
     def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(state, config, env)
         self.first_balanced: FirstBalanced | None = None
-        self._log = state.log
         self._began_s = time.monotonic()
 
     def evaluate_now(self) -> None:
         """As always, with a look at the clock."""
         super().evaluate_now()
-        row = self._log.evaluations[-1]
-        if self.first_balanced is None and row.mean_turns >= MAX_TURNS:
-            self.first_balanced = FirstBalanced(step=row.step, wall_s=time.monotonic() - self._began_s)
+        if self.first_balanced is None and (step := self.first_verified_step) is not None:
+            self.first_balanced = FirstBalanced(step=step, wall_s=time.monotonic() - self._began_s)
 
 
 def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> Learned:
@@ -122,7 +131,9 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
     with ExitStack() as stack:
         env = stack.enter_context(closing(training_env(cart, "sim", config)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
-        judging = stack.enter_context(closing(balancing_env(cart, "sim", MAX_TURNS)))
+        judging = stack.enter_context(
+            closing(balancing_env(cart, "sim", MAX_TURNS, history_length=config.history_length))
+        )
         evaluation = _TimedEvaluation(state, config, judging)
         began_s = time.monotonic()
         run_learner(state, config, [EpisodeLogging(state, config.episodes), evaluation], name=config.name)

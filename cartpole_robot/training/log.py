@@ -1,9 +1,10 @@
-"""What a training leaves behind about its course: one row an episode, one row a greedy evaluation."""
+"""What a training leaves behind about its course: rows for episodes, greedy evaluations, and what the guard saw."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from cartpole_robot.errors import UsageError
 
-Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow")
+Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow | GuardRow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,36 @@ class EpisodeRow:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRow:
-    """One greedy evaluation on the selection seeds, after `step` training steps."""
+    """One greedy evaluation on the selection seeds, after `step` training steps.
+
+    `hard_starts` counts the episodes from the corners of the start spread that were survived before the first fall, 0
+    where nobody tried.
+    """
 
     step: int
     mean_turns: float
     rms_position_m: float
+    hard_starts: int = 0
+
+
+class GuardEvent(enum.StrEnum):
+    """What the collapse guard noticed."""
+
+    NO_FALLS = "no_falls"  # the replay memory has no fall any more; measured: 0
+    FALLS_AGAIN = "falls_again"  # it has one again; measured: how many
+    DRIFT = "drift"  # the mean greedy value lies outside what returns can be; measured: that mean
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRow:
+    """One event of the collapse guard, after `step` training steps."""
+
+    step: int
+    event: GuardEvent
+    measured: float
+
+
+_CONVERTERS: dict[str, Any] = {"int": int, "float": float, "GuardEvent": GuardEvent}
 
 
 @dataclass
@@ -38,16 +64,23 @@ class LearningLog:
 
     episodes: list[EpisodeRow] = field(default_factory=list)
     evaluations: list[EvaluationRow] = field(default_factory=list)
+    guard: list[GuardRow] = field(default_factory=list)
 
     def save(self, folder: Path) -> None:
-        """Write `episodes.csv` and `evaluations.csv`."""
+        """Write `episodes.csv`, `evaluations.csv` and `guard.csv`."""
         _write(folder / "episodes.csv", EpisodeRow, self.episodes)
         _write(folder / "evaluations.csv", EvaluationRow, self.evaluations)
+        _write(folder / "guard.csv", GuardRow, self.guard)
 
     @staticmethod
     def load(folder: Path) -> LearningLog:
         """Read what `save` wrote. Raises `UsageError` naming file and row."""
-        return LearningLog(_read(folder / "episodes.csv", EpisodeRow), _read(folder / "evaluations.csv", EvaluationRow))
+        guard = folder / "guard.csv"
+        return LearningLog(
+            _read(folder / "episodes.csv", EpisodeRow),
+            _read(folder / "evaluations.csv", EvaluationRow),
+            _read(guard, GuardRow) if guard.exists() else [],  # an older folder has none
+        )
 
 
 def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
@@ -59,15 +92,18 @@ def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
 
 def _read(path: Path, kind: type[Row]) -> list[Row]:
     fields = dataclasses.fields(kind)
-    converters: list[Any] = [int if f.type == "int" else float for f in fields]
+    names = [f.name for f in fields]
+    converters = [_CONVERTERS[str(f.type)] for f in fields]
+    needed = sum(f.default is dataclasses.MISSING for f in fields)
     rows: list[Row] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
-            if next(reader, None) != [f.name for f in fields]:
-                raise UsageError(f"{path}: its first line is not {','.join(f.name for f in fields)}; train again")
+            head = next(reader, [])
+            if len(head) < needed or head != names[: len(head)]:  # an older file lacks the newest columns
+                raise UsageError(f"{path}: its first line is not {','.join(names)}; train again")
             for words in reader:
-                values = [convert(word) for convert, word in zip(converters, words, strict=True)]
+                values = [convert(word) for convert, word in zip(converters[: len(head)], words, strict=True)]
                 rows.append(kind(*values))
     except FileNotFoundError:
         raise UsageError(f"{path}: is missing; resume an earlier checkpoint or train again") from None

@@ -46,7 +46,8 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
     initial = load_policy(job.folder / INITIAL_FILE)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, max(job.config.max_turns, MAX_TURNS))))
+        most, past = max(job.config.max_turns, MAX_TURNS), job.config.history_length
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, most, history_length=past)))
         checkpoint = latest_checkpoint(job.folder / "checkpoints")
         if checkpoint is None:
             state = begin_on_cart(job, initial, env)
@@ -125,7 +126,8 @@ def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> di
     if is_kept:
         bundle = dataclasses.replace(initial, provenance=record)  # to the bit, its int16 form too
     else:
-        bundle = bundle_of(state.selected.network, job.cart, visited, record)
+        past = job.config.history_length
+        bundle = bundle_of(state.selected.network, job.cart, visited, record, history_length=past)
     files = write_export(bundle, folder)
     state.log.save(folder)
     title = f"{job.config.name} on {job.cart.name}, rig {job.rig}, seed {job.seed}"

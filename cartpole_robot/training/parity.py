@@ -16,7 +16,7 @@ from cartpole_robot.policy import PolicyBundle
 
 
 def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: NDArray[np.float32]) -> dict[str, int]:
-    """For each form, on how many of the observations (N, 4) its action is the trained PyTorch model's.
+    """For each form, on how many of the inputs (N, inputs) its action is the trained PyTorch model's.
 
     The forms are "c", "numpy", "onnxruntime" and "int16"; "states" has N.
     """

@@ -61,7 +61,7 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
     if which == "selected" and summary.get("is_initial_kept"):
         bundle = dataclasses.replace(load_policy(run_folder / INITIAL_FILE), provenance=record)
     else:
-        bundle = bundle_of(network, job.cart, visited, record)
+        bundle = bundle_of(network, job.cart, visited, record, history_length=job.config.history_length)
     files = write_export(bundle, out)
     same = agreement(bundle, files.onnx, model, visited)
     return {
@@ -74,9 +74,9 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
 
 
 def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
-    """Observations a policy meets, (N, 4): acted out anew in simulation, or those a cart has seen; it moves no more."""
+    """Inputs a policy meets, (N, inputs): acted out anew in simulation, or those a cart has seen; it moves no more."""
     if job.init is None:
-        with closing(balancing_env(job.cart, job.rig, MAX_TURNS)) as env:
+        with closing(balancing_env(job.cart, job.rig, MAX_TURNS, history_length=job.config.history_length)) as env:
             act = float_action_function(network)
             return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     checkpoint = latest_checkpoint(job.folder / "checkpoints")

@@ -20,7 +20,7 @@ from cartpole_robot.evaluation import (
 )
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import Backend, float_action_function
-from cartpole_robot.progress import progress_bar
+from cartpole_robot.progress import progress_bar, say
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
@@ -31,10 +31,11 @@ from cartpole_robot.training.callbacks import (
     StopOnSignal,
 )
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
-from cartpole_robot.training.config import check_seed
+from cartpole_robot.training.config import GuardAction, check_seed
 from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn import network_of, new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, closing, training_env
+from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
 from cartpole_robot.training.learning import VERDICT_EPISODES, evaluate_the_end, run_learner, verdict
 from cartpole_robot.training.log import LearningLog
@@ -79,10 +80,12 @@ def resume_training(folder: Path) -> TrainingOutcome:
 
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS)))
+        past = job.config.history_length
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS, history_length=past)))
         drawing = env
         if job.randomization is not None:
-            drawing = stack.enter_context(closing(balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization)))
+            drawn = balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization, history_length=past)
+            drawing = stack.enter_context(closing(drawn))
         evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop:
@@ -91,7 +94,9 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         if not is_whole:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpoint)
         evaluate_the_end(state, evaluation)
-        return TrainingOutcome(folder=job.folder, summary=_finish(job, state, env, drawing), checkpoint=None)
+        summary = {"first_verified_step": evaluation.first_verified_step, **_finish(job, state, env, drawing)}
+        write_json(job.folder / SUMMARY_FILE, summary)
+        return TrainingOutcome(folder=job.folder, summary=summary, checkpoint=None)
 
 
 def _learn(
@@ -105,7 +110,7 @@ def _learn(
     bar = ProgressBar(state, job.config)
     watchers = [EpisodeLogging(state, job.config.episodes), evaluation, checkpointing, bar, stop]
     try:
-        return run_learner(state, job.config, watchers, name=str(job.folder))
+        return run_learner(state, job.config, watchers, name=str(job.folder), on_event=say)
     finally:
         bar.close()
 
@@ -113,7 +118,7 @@ def _learn(
 def _finish(
     job: TrainingJob, state: TrainingState, env: gymnasium.Env[Any, Any], drawing: gymnasium.Env[Any, Any]
 ) -> dict[str, Any]:
-    """Judge the last and the selected network, export the selected one, draw the curve, write the summary.
+    """Judge the last and the selected network, export the selected one, draw the curve; returns the summary.
 
     `drawing` is the environment of randomised carts, or `env` itself where there are none.
     """
@@ -131,7 +136,7 @@ def _finish(
     record = read_run(folder)
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
-    bundle = bundle_of(state.selected.network, job.cart, visited, record)
+    bundle = bundle_of(state.selected.network, job.cart, visited, record, history_length=job.config.history_length)
     files = write_export(bundle, folder)
     int16_act = bundle.action_function(Backend.INT16)
     long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_turns=LONG_RUN_TURNS)
@@ -145,6 +150,7 @@ def _finish(
         "steps": model.num_timesteps,
         "episodes": len(state.log.episodes),
         "training_s": round(state.elapsed_s, 2),
+        "collapse_guard": guard_record(state.log.guard, job.config, model.num_timesteps),
         "last_model": last.as_dict(),
         "selected_at_step": state.selected.row.step,
         "exported": exported.as_dict(),
@@ -156,7 +162,6 @@ def _finish(
         "machine": provenance.machine(),
     }
     bar.close()
-    write_json(folder / SUMMARY_FILE, summary)
     return summary
 
 
@@ -168,6 +173,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     drawn = summary.get("exported_randomized")
     rows = [
         ("training", f"{summary['steps']} turns, {summary['episodes']} episodes, {summary['training_s']:.1f} s"),
+        *_guard_rows(summary),
         ("last model", _evaluation_text(summary["last_model"])),
         ("exported policy", f"{_evaluation_text(summary['exported'])} (of turn {summary['selected_at_step']})"),
         ("exported as int16", _evaluation_text(summary["exported_int16"])),
@@ -177,6 +183,21 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     ]
     head = f"{summary['preset']} on {summary['cart']}, seed {summary['seed']}"
     return "\n".join([head, *(f"  {name:<18} {text}" for name, text in rows)])
+
+
+def _guard_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the collapse guard saw, if it saw anything."""
+    seen = summary.get("collapse_guard") or {}
+    acts = seen.get("action") == GuardAction.HOLD
+    texts = []
+    if seen.get("turns_without_falls"):
+        done = "updates held" if acts else "watched only"
+        times = "once" if seen["times"] == 1 else f"{seen['times']} times"
+        texts.append(f"no fall in the replay memory {times}, for {seen['turns_without_falls']} turns in all: {done}")
+    if seen.get("drifts"):
+        done = "taken back" if acts else "watched only"
+        texts.append(f"values beyond any return, {seen['drifts']} times: {done}")
+    return [("collapse guard", "; ".join(texts))] if texts else []
 
 
 def _evaluation_text(record: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 
 class ScaledObservation(BaseFeaturesExtractor):
-    """Observations times a fixed gain, (batch, 4) to (batch, 4)."""
+    """Observations times a fixed gain, (batch, inputs) to the same shape."""
 
     gain: torch.Tensor
 

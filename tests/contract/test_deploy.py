@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.controllers import policy_controller
 from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.recording import Flag, read_recording
 from cartpole_robot.rigs.served_cart import served_cart
@@ -115,6 +117,27 @@ def test_who_drives_is_recorded(
     assert (rows["shadow_duty"][:-1] == rows["shadow_duty"][:-1]).all() == has_shadow
     if "--on-board" in more:  # what it should have done is in force two ticks later
         assert rows["applied_duty"][2:] == pytest.approx(rows["requested_duty"][:-2], abs=1e-6)
+
+
+@pytest.mark.parametrize("more", [(), ("--shadow",)])
+def test_policy_with_history_sees_the_duties_that_were_sent(
+    quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed], port: str, more: tuple[str, ...]
+) -> None:
+    """Asked once more about the recording, with what was sent in each turn, it says the same in every turn."""
+    bundle = regulating_policy(load_cart("diy_arduino"), history_length=3)
+    bundle.save(tmp_path / "policy.npz")
+    words = ("--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--duration-s", 2)
+    done = command_line("deploy", tmp_path / "policy.npz", *words, "--record", tmp_path / "r.parquet", *more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = read_recording(tmp_path / "r.parquet").rows[:-1]
+    assert len(rows) == 100
+    states = np.column_stack([rows[name] for name in bundle.interface.observation]).astype(np.float32)
+    said = rows["shadow_duty" if more else "requested_duty"]
+    controller = policy_controller(bundle)
+    for turn, (state, sent) in enumerate(zip(states, rows["requested_duty"], strict=True)):
+        assert controller.duty(state) == pytest.approx(said[turn], abs=1e-6), f"turn {turn}"
+        controller.sent(sent)
+    assert len(set(said.tolist())) > 1
 
 
 def test_only_light_packages_are_loaded_and_little_memory_is_taken(

@@ -424,3 +424,22 @@ def test_randomized_virtual_cart_balances_under_the_limits_of_the_nominal_one(tm
     assert result.mean_turns == 200.0
     assert env.episode_cart.pole_cart != load_cart("diy_arduino").pole_cart
     env.close()
+
+
+def test_drawn_cart_may_be_one_that_could_not_home(tmp_path: Path) -> None:
+    ranges = tmp_path / "ranges.toml"
+    ranges.write_text(
+        "format = 1\n[motor]\nstall_force_n = { factor = [0.5, 0.5] }\n"
+        "[friction]\ncart_coulomb_n = { factor = [1.5, 1.5] }\npole_coulomb_n_m = { factor = [1.5, 1.5] }\n"
+    )
+    cart = dataclasses.replace(load_cart("diy_arduino"), action_duties=(-0.4, 0.4))
+    env = CartPoleEnv(rig="virtual", cart=cart, randomization=ranges)
+    env.reset(seed=0)
+    alone = CartPoleEnv(rig="virtual", cart=env.episode_cart)
+    with pytest.raises(RigError):
+        alone.reset(seed=0)
+    alone.close()
+    applied = [env.step_duty(duty)[-1]["applied_duty"] for duty in (0.3, 0.0)]
+    assert applied == pytest.approx([0.0, 0.3], abs=1e-3)
+    assert env.episode_cart.motor.stall_force_n == pytest.approx(0.5 * cart.motor.stall_force_n)
+    env.close()

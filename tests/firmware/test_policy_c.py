@@ -67,12 +67,14 @@ def test_trained_policy_passes_its_golden_examples_in_c(trained_run: Path, tmp_p
     assert done.stdout == f"0 of 32 wrong, hash {bundle.policy_hash()[:8]}\n", done.stderr
 
 
-@pytest.mark.parametrize(("hidden", "seed"), [(1, 0), (9, 1), (256, 2)])
+@pytest.mark.parametrize(("hidden", "seed", "history_length"), [(1, 0, 1), (9, 1, 1), (256, 2, 1), (100, 3, 3)])
 def test_any_network_passes_its_golden_examples_in_c(
-    gym_cart: CartParams, tmp_path: Path, hidden: int, seed: int
+    gym_cart: CartParams, tmp_path: Path, hidden: int, seed: int, history_length: int
 ) -> None:
-    visited = np.random.default_rng(seed).normal(size=(300, 4)).astype(np.float32)
-    bundle = bundle_of(make_network(seed, hidden=hidden), gym_cart, visited, {})
+    inputs = 5 * history_length - 1
+    visited = np.random.default_rng(seed).normal(size=(300, inputs)).astype(np.float32)
+    network = make_network(seed, inputs=inputs, hidden=hidden)
+    bundle = bundle_of(network, gym_cart, visited, {}, history_length=history_length)
     done = run_golden(bundle, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -29,8 +29,8 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def learner(cart: CartParams, kind: Learner, *, seed: int = 3) -> DQN:
-    config = load_preset("recommended").changed(learner=kind)
+def learner(cart: CartParams, kind: Learner, *, seed: int = 3, history_length: int = 1) -> DQN:
+    config = dataclasses.replace(load_preset("recommended"), learner=kind, history_length=history_length)
     return new_learner(config, cart, training_env(cart, "sim", config), seed=seed, tensorboard=None)
 
 
@@ -38,13 +38,17 @@ def parameters(model: DQN) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in (*model.q_net.parameters(), *model.q_net_target.parameters())])
 
 
-def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParams) -> None:
+@pytest.mark.parametrize("history_length", [1, 3])
+def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParams, history_length: int) -> None:
     """1,200 steps: exploration, greedy actions, sampling, 250 updates and the target's steps, all in one."""
-    stock = learner(gym_cart, Learner.STOCK).learn(1200)
-    lean = learner(gym_cart, Learner.LEAN).learn(1200)  # made only now: making one seeds the global generators
+    stock = learner(gym_cart, Learner.STOCK, history_length=history_length).learn(1200)
+    # Made only now: making one seeds the global generators.
+    lean = learner(gym_cart, Learner.LEAN, history_length=history_length).learn(1200)
     assert lean._n_updates == stock._n_updates == 250
     assert stock.replay_buffer is not None
     assert lean.replay_buffer is not None
+    assert lean.replay_buffer.observations.shape[-1] == 5 * history_length - 1
+    assert (lean.replay_buffer.observations == stock.replay_buffer.observations).all()
     assert (lean.replay_buffer.actions == stock.replay_buffer.actions).all()
     assert (lean.replay_buffer.rewards == stock.replay_buffer.rewards).all()
     assert lean.exploration_rate == stock.exploration_rate
@@ -124,9 +128,15 @@ def moments(model: DQN) -> torch.Tensor:
     return torch.cat([tensor.flatten() for state in states for tensor in state.values()])
 
 
-def test_updates_in_a_row_stay_together(gym_cart: CartParams) -> None:
-    """300 of them from one start, on the same batches, never brought together again."""
-    stock, lean = (filled(gym_cart, load_preset("recommended"), kind) for kind in (Learner.STOCK, Learner.LEAN))
+@pytest.mark.parametrize("history_length", [1, 3, 6])
+def test_updates_in_a_row_stay_together(gym_cart: CartParams, history_length: int) -> None:
+    """300 of them from one start, on the same batches, never brought together again; of 4, 14 and 29 inputs."""
+    config = dataclasses.replace(load_preset("recommended"), history_length=history_length)
+    stock, lean = (filled(gym_cart, config, kind) for kind in (Learner.STOCK, Learner.LEAN))
+    assert isinstance(lean, LeanDQN)
+    assert lean._native_update() is not None
+    assert network_of(stock).inputs == network_of(lean).inputs == 5 * history_length - 1
+    assert (network_of(stock).input_gain == network_of(lean).input_gain).all()
     lean.policy.load_state_dict(stock.policy.state_dict())
     lean.policy.optimizer.load_state_dict(copy.deepcopy(stock.policy.optimizer.state_dict()))
     lean.replay_buffer = stock.replay_buffer

@@ -85,7 +85,7 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
 
 int main(void)
 {
-    static const int shapes[][3] = {{4, 100, 2}, {4, 1, 1}, {1, 16, 3}, {5, 33, 2}, {4, 17, 20}, {20, 3, 5}};
+    static const int shapes[][3] = {{4, 100, 2}, {4, 1, 1}, {1, 16, 3}, {5, 33, 2}, {4, 17, 20}, {20, 3, 5}, {14, 100, 4}};
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (int way = 0; way < 8; way++)
             run(shapes[k][0], shapes[k][1], shapes[k][2], way & 1, way & 2, way & 4 ? 70 : 1);

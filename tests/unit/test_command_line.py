@@ -39,6 +39,16 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),
         (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
         (("train", "--preset", "blog", "--learner", "stock"), ("learner = 'stock'",)),
+        (("train", "--actions=0.5"), ("--actions 0.5", "'gym'", "has 1 entries, expected 2 to 8")),
+        (("train", "--actions=-1,0.5,1.5"), ("--actions -1,0.5,1.5", "duty 1.5, expected -1 to 1")),
+        (("train", "--actions=0.2,0.4"), ("pushes to one side only",)),
+        (("train", "--actions=-nan,0.4"), ("duty nan, expected -1 to 1",)),
+        (
+            ("train", "--cart", "diy_arduino", "--actions=-0.4,0.01,0.4"),
+            ("--actions", "0.01, inside the dead zone of 0.03"),
+        ),
+        (("train", "--resume", "nowhere", "--actions=-1,1"), ("leave out --actions",)),
+        (("train", "--init", "nowhere", "--actions=-1,1"), ("--actions and --init", "leave one out")),
         (("evaluate", "missing.npz"), ("missing.npz", "no such policy")),
         (("evaluate", "lqr", "--cart", "gym", "--randomize", "no.toml"), ("no.toml", "no such randomisation file")),
         (("show", "missing.parquet"), ("missing.parquet", "no such recording")),
@@ -53,7 +63,16 @@ def test_mistake_is_named_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [("train", "--steps", "0"), ("train", "--steps", "many"), ("fly",), ("evaluate",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--steps", "0"),
+        ("train", "--steps", "many"),
+        ("train", "--actions=left,right"),
+        ("fly",),
+        ("evaluate",),
+    ],
+)
 def test_bad_usage_exits_with_2_and_shows_the_usage(command_line: CommandLine, words: tuple[str, ...]) -> None:
     done = command_line(*words)
     assert done.returncode == 2

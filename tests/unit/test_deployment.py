@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart_files import load_cart
+from cartpole_robot.controllers import PolicyController
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
 from cartpole_robot.deployment.run import DeployRequest
@@ -23,17 +24,9 @@ from firmware_bridge.clock import ArrivalClock
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
 
 
-class Constant:
-    """A controller that always says the same."""
-
-    def __init__(self, duty: float) -> None:
-        self.said = duty
-
-    def reset(self) -> None:
-        pass
-
-    def duty(self, observation: object) -> float:
-        return self.said
+def constant(duty: float) -> PolicyController:
+    """A policy that always says the same."""
+    return PolicyController(lambda _: 0, (duty,))
 
 
 def a_regulator(past: int = 1) -> LqrController:
@@ -42,7 +35,7 @@ def a_regulator(past: int = 1) -> LqrController:
 
 def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_second_of_calm() -> None:
     envelope = Envelope(bound=np.array([0.1, 1.0, 0.2, 2.0], np.float32))
-    pilot = Caught(Constant(0.25), a_regulator(), envelope, 0.02)
+    pilot = Caught(constant(0.25), a_regulator(), envelope, 0.02)
     inside, edge, outside = (np.array([x, 0.0, 0.0, 0.0], np.float32) for x in (0.0, 0.09, 0.11))
     assert (pilot.duty(inside), pilot.flags) == (0.25, 0)
     assert pilot.duty(outside) == pytest.approx(-0.11 - 0.5 * 0.25), "it knows what the policy had sent"
@@ -59,7 +52,7 @@ def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_seco
 
 
 def test_shadow_is_asked_and_does_not_drive() -> None:
-    pilot = Shadowed(Constant(0.5), Constant(-0.2))
+    pilot = Shadowed(constant(0.5), constant(-0.2))
     assert (pilot.duty(np.zeros(4)), pilot.shadow_duty, pilot.flags) == (0.5, -0.2, 0)
 
 

@@ -4,7 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from cartpole_robot.evaluation import evaluate, visited_observations
+from cartpole_robot.cart_parts import StartSpread
+from cartpole_robot.evaluation import evaluate, hard_starts, hard_starts_survived, visited_observations
+from cartpole_robot.params import CartParams
+from cartpole_robot.signals import State
 
 
 def follow_the_pole(observation: np.ndarray) -> int:
@@ -50,3 +53,24 @@ def test_visited_observations_repeat_by_seed(env: gymnasium.Env) -> None:
     again = visited_observations(follow_the_pole, env, count=300, first_seed=9)
     assert first.shape == (300, 4)
     assert (first == again).all()
+
+
+def test_hard_starts_are_the_corners_of_the_spread(gym_cart: CartParams) -> None:
+    corners = hard_starts(gym_cart.start)
+    assert len(set(corners)) == 16
+    assert all(abs(number) == 0.05 for corner in corners for number in corner)
+    assert hard_starts(
+        StartSpread(cart_position_m=0.1, cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.2)
+    ) == (
+        State(-0.1, 0.0, 0.0, -0.2),
+        State(-0.1, 0.0, 0.0, 0.2),
+        State(0.1, 0.0, 0.0, -0.2),
+        State(0.1, 0.0, 0.0, 0.2),
+    )
+
+
+def test_hard_starts_are_counted_up_to_the_first_fall(env: gymnasium.Env, gym_cart: CartParams) -> None:
+    upright, falling = State(0.0, 0.0, 0.0, 0.0), State(0.0, 0.0, 0.2, 1.0)
+    starts = [upright, upright, falling, upright]
+    assert hard_starts_survived(follow_the_pole, env, starts, first_seed=0, max_turns=60) == 2
+    assert hard_starts_survived(follow_the_pole, env, starts[:2], first_seed=0, max_turns=60) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -19,7 +20,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.training import optimizers
 from cartpole_robot.training.callbacks import Watchers
 from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
-from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner
+from cartpole_robot.training.dqn import LeanDQN, load_learner, network_of, new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.native_update import NativeUpdate, _update
 
@@ -102,6 +103,21 @@ def test_watchers_hand_on_ends_of_episodes_and_every_so_many_turns(gym_cart: Car
     ends = [step for step, has_ended in told if has_ended]
     assert len(ends) == model._episode_num > 0
     assert model.num_timesteps == 150
+
+
+@pytest.mark.parametrize("kind", list(Learner))
+def test_learning_rate_falls_evenly_to_its_end_and_goes_on_so_after_a_stop(
+    gym_cart: CartParams, tmp_path: Path, kind: Learner
+) -> None:
+    config = dataclasses.replace(load_preset("recommended"), learner=kind, steps=400, learning_rate_end=2e-4)
+    model = learner(gym_cart, config)
+    model.learn(400, callback=Witness(300))
+    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(4.0e-4, rel=0.05)
+    model.save(tmp_path / "model.zip")
+    resumed = load_learner(tmp_path / "model.zip", config, training_env(gym_cart, "sim", config))
+    resumed.learn(100, reset_num_timesteps=False)
+    assert resumed.num_timesteps == 400
+    assert resumed.policy.optimizer.param_groups[0]["lr"] == pytest.approx(2.0e-4, rel=0.05)
 
 
 def test_training_here_updates_in_c_and_needs_no_compiler_of_pytorch(gym_cart: CartParams) -> None:

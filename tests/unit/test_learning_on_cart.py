@@ -15,6 +15,7 @@ from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.export import bundle_of
+from cartpole_robot.history import input_gain
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
 from cartpole_robot.params import CartParams
@@ -346,6 +347,35 @@ def test_stopped_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
         resume_training(run)
 
 
+def test_policy_with_history_learns_on_with_it(tmp_path: Path) -> None:
+    """The preset for the cart says nothing of a history: it is the policy's."""
+    plain = pushing(FALLING)
+    network = dataclasses.replace(
+        plain,
+        input_gain=input_gain(CART, 2),
+        hidden_weight=np.hstack([plain.hidden_weight, np.zeros((100, 5), np.float32)]),
+    )
+    rng = np.random.default_rng(0)
+    visited = rng.normal(size=(200, 9)).astype(np.float32)
+    bundle_of(network, CART, visited, {"cart": CART.as_dict()}, history_length=2).save(tmp_path / "policy.npz")
+    initial, _, cart, found = initial_policy(tmp_path / "policy.npz", None, config(episodes=6, **NO_EVALUATION))
+    assert (found.history_length, cart.action_duties) == (2, CART.action_duties)
+    outcome = start_on_cart(dataclasses.replace(job(tmp_path / "run", initial), config=found), initial)
+    assert outcome.summary is not None
+    assert outcome.summary["learning_episodes"] > 0
+    counts = outcome.summary["agreement"]
+    assert counts["c"] == counts["states"] == counts["onnxruntime"]
+    learned = load_policy(tmp_path / "run" / "policy.npz")
+    assert (learned.interface.history_length, learned.network.inputs) == (2, 9)
+    checkpoint = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert checkpoint is not None
+    seen = CartProgress.load(checkpoint)
+    assert seen is not None
+    rows = seen.observations()
+    assert rows.shape[1] == 9
+    assert {*np.unique(rows[:, 4]).tolist()} == {0.0, *np.float32(CART.action_duties).tolist()}
+
+
 def test_in_real_time_behind_a_port_it_learns_without_a_fault(tmp_path: Path, port: str) -> None:
     initial = bundle(pushing(FALLING))
     asked = job(tmp_path / "run", initial, episodes=4, learning_starts=0, evaluate_every_steps=10**6)
@@ -394,6 +424,7 @@ def test_policy_of_another_interface_is_refused_with_both_values(
     [
         (load_preset("blog"), ("input gain is [2.5, 2, 4.762, 0.6667]", "preset blog", "is [1, 1, 1, 1]")),
         (config(hidden_units=64), ("100 hidden units", "has 64")),
+        (config(history_length=2), ("history_length is 1", "preset on_cart has 2")),
         (config(learner_reward="turn"), ("learner_reward = 'fall'", "'turn'")),
     ],
 )

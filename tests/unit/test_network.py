@@ -126,7 +126,7 @@ def test_mean_over_the_actions_takes_no_bits_from_their_difference() -> None:
         ("hidden_bias", np.zeros(99, np.float32), "expected float32 of shape \\(100,\\)"),
         ("hidden_bias", np.zeros(100, np.float64), "hidden_bias is float64"),
         ("hidden_weight", np.zeros((257, 4), np.float32), "has 257 hidden units, expected 1 to 256"),
-        ("hidden_weight", np.zeros((100, 17), np.float32), "has 17 inputs, expected 1 to 16"),
+        ("hidden_weight", np.zeros((100, 33), np.float32), "has 33 inputs, expected 1 to 32"),
         ("output_weight", np.zeros((1, 100), np.float32), "has 1 outputs, expected 2 to 8"),
         ("output_weight", np.zeros(100, np.float32), "has 1 dimensions, expected 2"),
         ("input_gain", np.full(4, np.nan, np.float32), "input_gain has a number that is not finite"),

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_files import cart_names, load_cart
 from cartpole_robot.cart_parts import Apply
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.errors import UsageError
@@ -17,7 +17,7 @@ from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.randomization import load_randomization, randomization_from_dict
+from cartpole_robot.simulation.randomization import load_randomization, randomization_from_dict, ranges_names
 
 WIDE = """
 format = 1
@@ -68,6 +68,23 @@ latency_s = { between = [0.0, 0.03] }
 jitter_s = { between = [0.0, 0.02] }
 drop_probability = { between = [0.0, 0.2] }
 """
+
+
+def test_ranges_that_come_with_the_package_are_found_by_name_and_are_no_cart() -> None:
+    cart = strong(load_cart("diy_arduino"))
+    ranges = load_randomization(Path("diy_arduino"), cart).as_dict()
+    assert ranges["motor.stall_force_n"] == {"factor": [0.5, 1.5]}
+    assert ranges["pole_cart.pole_half_length_m"] == {"factor": [0.7, 1.3]}
+    assert ranges["delay.latency_s"] == {"between": [0.0, 0.03]}
+    assert set(ranges_names()) <= set(cart_names())
+    assert not any("ranges" in name for name in cart_names())
+    with pytest.raises(UsageError, match=r"ranges 'diy_arduin' are not known; expected one of diy_arduino, or a .toml"):
+        load_randomization(Path("diy_arduin"), cart)
+
+
+def test_shipped_ranges_refuse_the_carts_own_two_weak_duties() -> None:
+    with pytest.raises(UsageError, match="use a stronger action"):
+        load_randomization(Path("diy_arduino"), load_cart("diy_arduino"))
 
 
 def trajectory(cart: CartParams, rig: Any, rng: np.random.Generator) -> list[tuple[float, ...]]:

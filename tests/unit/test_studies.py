@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import json
 import signal
@@ -194,12 +195,23 @@ def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: Car
 # --- a cell ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_cell_learns_and_is_judged_as_train_does(tmp_path: Path, gym_cart: CartParams) -> None:
-    config = load_preset("recommended").changed(steps=450)
+def test_a_key_from_before_there_was_a_history_still_names_its_cell(gym_cart: CartParams) -> None:
+    """A study that was begun then goes on."""
+    fixed = load_preset("recommended")
+    values = dataclasses.asdict(fixed)
+    del values["name"], values["description"], values["history_length"]
+    text = json.dumps({"config": values, "cart": gym_cart.fingerprint(), "seed": 0}, sort_keys=True)
+    assert cell_key(fixed, gym_cart, 0) == hashlib.sha256(text.encode()).hexdigest()[:20]
+    assert cell_key(dataclasses.replace(fixed, history_length=2), gym_cart, 0) != cell_key(fixed, gym_cart, 0)
+
+
+@pytest.mark.parametrize("history_length", [1, 3])
+def test_a_cell_learns_and_is_judged_as_train_does(tmp_path: Path, gym_cart: CartParams, history_length: int) -> None:
+    config = dataclasses.replace(load_preset("recommended"), history_length=history_length).changed(steps=450)
     job = TrainingJob(config=config, cart=gym_cart, rig="sim", seed=3, folder=tmp_path / "run", tensorboard=False)
     summary = start_training(job).summary
     assert summary is not None
-    text = SMALL.replace("300", "450").replace("[100, 1000]", "[1000]")
+    text = SMALL.replace("300", "450").replace("replay_memory = [100, 1000]", f"history_length = [{history_length}]")
     text = text.replace("seeds = 6", "seeds = 1\nfirst_seed = 3")
     study = load_study(written(tmp_path, text))
     result = run_cell(task_of(study, study.cells[0], __version__))

@@ -40,7 +40,7 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
     assert changed == {
         *("name", "description", "steps", "episodes", "learning_starts", "train_every_steps"),
         *("target_update_every_steps", "epsilon_start", "epsilon_clock", "evaluate_every_steps"),
-        *("evaluation_episodes", "checkpoint_every_steps"),
+        *("evaluation_episodes", "checkpoint_every_steps", "collapse_guard"),
     }
     assert (ours["episodes"], ours["replay_memory"], ours["epsilon_start"]) == (100, 1000, 0.05)
 
@@ -56,6 +56,12 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
         ("hidden_units = 100", "hidden_units = 300", "hidden_units = 300, expected at most 256"),
         ("weight_decay = 0.1", "weight_decay = inf", "weight_decay = inf, expected a finite number"),
         ("learning_rate = 1e-3", "learning_rate = 1e11", "learning_rate = 1e+11, expected at most 1"),
+        (
+            "learning_rate = 1e-3",
+            "learning_rate = 1e-3\nlearning_rate_end = 2e-3",
+            "learning_rate_end = 0.002 is above learning_rate = 0.001",
+        ),
+        ("learning_rate = 1e-3", "learning_rate = 1e-3\nlearning_rate_end = 0", "learning_rate_end = 0, expected"),
         ("learning_rate = 1e-3", "learning_rate = 1e30", "learning_rate is beyond 1e+12"),
         ("replay_memory = 1000", "replay_memory = 100_000_000_000", "replay_memory = 1e+11, expected at most 1e+07"),
         (
@@ -67,6 +73,9 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
         ("n_steps = 5", "n_steps = 1001", "n_steps = 1001 is more than replay_memory = 1000 holds"),
         ('epsilon_clock = "steps"', 'epsilon_clock = "episodes"', "needs episodes = a number"),
         ("epsilon_end = 0.01", "epsilon_end = 1.0\nepsilon_start = 0.5", "is not valid TOML"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 0", "history_length = 0, expected 1 to 6"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 7", "history_length = 7, expected 1 to 6"),
+        ("gamma = 0.99", "gamma = 0.99\nhistory_length = 1.5", "history_length = 1.5, expected a whole number"),
         ('loss = "huber"', 'loss = "mse"\nlearner = "stock"', "learner = 'stock' has the Huber loss"),
     ],
 )

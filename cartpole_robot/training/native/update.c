@@ -93,6 +93,15 @@ static void hidden_of_four(const float *restrict bias, const float *restrict w0,
     }
 }
 
+/* Four rows at a time, in the order of additions that one row at a time has. */
+static void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
+                            const float *restrict w2, const float *restrict w3, const float *input, int32_t width)
+{
+    const float a = input[0], b = input[1], c = input[2], d = input[3];
+    for (int32_t j = 0; j < width; j++)
+        sum[j] = sum[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
+}
+
 /* What the hidden units put out; NaN stays NaN. */
 static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
 {
@@ -102,8 +111,11 @@ static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, in
         return;
     }
     memcpy(unit, rows->hidden_bias, (size_t)width * sizeof(float));
-    for (int32_t i = 0; i < inputs; i++)
-        add_scaled(unit, &w[i * width], input[i], width);
+    int32_t i = 0;
+    for (; i + 4 <= inputs; i += 4, w += 4 * width)
+        add_four_scaled(unit, w, w + width, w + 2 * width, w + 3 * width, &input[i], width);
+    for (; i < inputs; i++, w += width)
+        add_scaled(unit, w, input[i], width);
     for (int32_t j = 0; j < width; j++)
         unit[j] = unit[j] < 0.0f ? 0.0f : unit[j];
 }
@@ -167,11 +179,11 @@ static void add_gradient(const update_shape_t *shape, const rows_t *network, con
     add_scaled(&gradient->output_weight[action * width], unit, slope, width);
     back_through(unit, &network->output_weight[action * width], slope, width, back);
     add_scaled(gradient->hidden_bias, back, 1.0f, width);
-    if (shape->inputs == 4)
-        add_to_four(g, g + width, g + 2 * width, g + 3 * width, back, input, width);
-    else
-        for (int32_t i = 0; i < shape->inputs; i++)
-            add_scaled(&g[i * width], back, input[i], width);
+    int32_t i = 0;
+    for (; i + 4 <= shape->inputs; i += 4, g += 4 * width)
+        add_to_four(g, g + width, g + 2 * width, g + 3 * width, back, &input[i], width);
+    for (; i < shape->inputs; i++, g += width)
+        add_scaled(g, back, input[i], width);
 }
 
 static void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,

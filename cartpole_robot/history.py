@@ -1,0 +1,95 @@
+"""What a policy with history sees: this turn's observation, and the duties and observations of the turns before.
+
+A command takes a control period or longer to work, so one observation does not tell where a delayed cart is bound for.
+A policy of history length H takes 5 H - 1 numbers, the newest first: this turn's observation (4, SI units), then for
+each of the H - 1 turns before, going back, the duty that was requested in that turn (1, in [-1, 1]) and that turn's
+observation (4). At the start of an episode the earlier observations are the first one and the earlier duties 0.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.params import CartParams
+from cartpole_robot.task import OBSERVATION_LAYOUT
+
+MAX_HISTORY_LENGTH = 6
+_OBSERVED = len(OBSERVATION_LAYOUT)
+_TURN = _OBSERVED + 1  # numbers by which a turn moves back
+
+
+def check_history_length(history_length: int) -> None:
+    """Nothing for a history length that a policy may have, else ValueError naming the limits."""
+    if not 1 <= history_length <= MAX_HISTORY_LENGTH:
+        raise ValueError(f"history_length = {history_length}, expected 1 to {MAX_HISTORY_LENGTH}; correct it")
+
+
+def input_layout(history_length: int, observation: tuple[str, ...] = OBSERVATION_LAYOUT) -> tuple[str, ...]:
+    """What each input is: "pole_angle_rad" of this turn, "duty[t-1]" and "pole_angle_rad[t-1]" of the one before."""
+    earlier = [f"{name}[t-{back}]" for back in range(1, history_length) for name in ("duty", *observation)]
+    return (*observation, *earlier)
+
+
+def input_gain(cart: CartParams, history_length: int, *, scale_observations: bool = True) -> NDArray[np.float32]:
+    """What a network multiplies its inputs by, shape (5 H - 1,): a duty by 1 / the largest |duty| of the action table.
+
+    An observation's numbers by 1 / the cart's observation scale, or by 1 without `scale_observations`.
+    """
+    scale = cart.observation_scale.as_tuple() if scale_observations else (1.0,) * _OBSERVED
+    largest_duty = max(abs(duty) for duty in cart.action_duties)
+    sizes = (*scale, *(largest_duty, *scale) * (history_length - 1))
+    return np.array([1.0 / size for size in sizes], np.float32)
+
+
+class History:
+    """The inputs of one policy, turn after turn: `observe`, then `duty` set to what was requested in that turn.
+
+    `inputs` is one array, float32 of shape (5 H - 1,), written anew by each `observe`; nothing is allocated in a turn.
+    """
+
+    __slots__ = ("_is_new", "_newer", "_now", "_numbers", "_older", "_turns", "duty", "inputs")
+
+    def __init__(self, history_length: int) -> None:
+        """Raises ValueError for a length that no policy has."""
+        check_history_length(history_length)
+        numbers = array("f", bytes(4 * _TURN * history_length))
+        self._turns = np.frombuffer(numbers, np.float32).reshape(history_length, _TURN)
+        self.inputs: NDArray[np.float32] = self._turns.reshape(-1)[:-1]  # the last is a duty before the oldest turn
+        view: Any = memoryview(numbers)  # its slices are copied in half the time that NumPy's take
+        self._numbers, self._now = view, view[:_OBSERVED]
+        self._newer, self._older = view[:-_TURN], view[_TURN:]
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode: the next observation is the first."""
+        self.duty = 0.0
+        self._is_new = True
+
+    def observe(self, observation: NDArray[Any]) -> NDArray[np.float32]:
+        """The inputs at `observation` (4,), SI units; float32 and contiguous is fastest. Raises ValueError."""
+        if self._is_new:
+            self._begin(observation)
+        else:
+            self._older[:] = self._newer  # memmove
+            self._numbers[_OBSERVED] = self.duty
+            try:
+                self._now[:] = observation
+            except (ValueError, TypeError, NotImplementedError):  # other numbers than float32, or not contiguous
+                self._now[:] = _converted(observation)
+        return self.inputs
+
+    def _begin(self, observation: NDArray[Any]) -> None:
+        self._turns[:, :_OBSERVED] = _converted(observation)
+        self._turns[:, _OBSERVED] = 0.0
+        self.duty = 0.0
+        self._is_new = False
+
+
+def _converted(observation: NDArray[Any]) -> NDArray[np.float32]:
+    if np.shape(observation) != (_OBSERVED,):
+        raise ValueError(f"expected an observation of {_OBSERVED} numbers, got shape {np.shape(observation)}")
+    return np.ascontiguousarray(observation, np.float32)
