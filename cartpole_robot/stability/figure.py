@@ -70,9 +70,11 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     conditions = whole.conditions
     title = (
         f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
-        f"of {conditions.max_turns} turns a point; beside each policy the share of carts on which it survives all"
+        f"of {conditions.max_turns} turns a point;",
+        "beside each policy the share of carts on which it survives all",
     )
-    figure.suptitle("\n".join(textwrap.wrap(title, int(11.5 * width))), fontsize=10.5)
+    lines = [line for part in title for line in textwrap.wrap(part, int(11.5 * width))]
+    figure.suptitle("\n".join(lines), fontsize=10.5)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     figure.savefig(partial, dpi=130, format="png")
     partial.replace(path)

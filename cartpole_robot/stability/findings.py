@@ -26,7 +26,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A policy at a grid point. `turns` has an entry for each episode that began.
+    """A policy at a grid point. `turns` has an entry for each episode that began; a fault ended `stopped` of them.
 
     `why` says, a line each, why there is no cart, which faults of the firmware ended episodes, and why the rig refused
     to begin one, after which it was not asked again; empty where the pole just fell.
@@ -36,6 +36,7 @@ class Outcome:
     episodes: int
     max_turns: int
     turns: tuple[int, ...] = ()
+    stopped: int = 0
     why: str = ""
 
     @property
@@ -46,9 +47,11 @@ class Outcome:
     @property
     def words(self) -> tuple[str, str]:
         """What happened in a word or two, and the faults behind it."""
-        faults = "/".join(self.faults)
-        words = {Kind.FELL: "stopped" if faults else "falls", Kind.REFUSED: "refused"}
-        return words.get(self.kind, self.kind.value), faults
+        words = self.kind.value
+        if self.kind is Kind.FELL:
+            fell = len(self.turns) - self.survived - self.stopped
+            words = "falls" if not self.stopped else "falls or is stopped" if fell else "is stopped"
+        return ("is refused" if self.kind is Kind.REFUSED else words), "/".join(self.faults)
 
     @property
     def survived(self) -> int:
@@ -86,7 +89,7 @@ class Margin:
 
     @property
     def text(self) -> str:
-        """In the axis's own unit: "0 to 60 ms; stopped at 70 ms (COMMAND_TIMEOUT)"."""
+        """In the axis's own unit: "0 to 60 ms; is stopped at 70 ms (COMMAND_TIMEOUT)"."""
         axis = self.axis
         if self.low is None or self.high is None:
             return "none: not even at the cart's own value"
@@ -193,12 +196,12 @@ def _outcome_of(whole: StabilityMap, record: Mapping[str, Any]) -> Outcome:
     is_refused = record["refused"] is not None
     kind = Kind.FELL if not has_survived else Kind.REFUSED if is_refused else Kind.SURVIVED
     why = [*record["faults"], *([record["refused"]] if is_refused else [])]
-    return _outcome(whole, kind, "\n".join(dict.fromkeys(why)), turns)
+    return _outcome(whole, kind, "\n".join(dict.fromkeys(why)), turns, stopped=len(record["faults"]))
 
 
-def _outcome(whole: StabilityMap, kind: Kind, why: str, turns: tuple[int, ...] = ()) -> Outcome:
-    conditions = whole.conditions
-    return Outcome(kind=kind, episodes=conditions.episodes, max_turns=conditions.max_turns, turns=turns, why=why)
+def _outcome(whole: StabilityMap, kind: Kind, why: str, turns: tuple[int, ...] = (), *, stopped: int = 0) -> Outcome:
+    episodes, max_turns = whole.conditions.episodes, whole.conditions.max_turns
+    return Outcome(kind=kind, episodes=episodes, max_turns=max_turns, turns=turns, stopped=stopped, why=why)
 
 
 def _margin(axis: Axis, line: list[Outcome | None]) -> Margin:

@@ -424,7 +424,7 @@ def pretended(whole: StabilityMap) -> dict[str, dict[str, Any]]:
             record |= {"turns": [500] * 4 if delay_s <= 0.03 else [500, 500, 400, 10]}
         else:
             record |= (
-                {"turns": [500] * 4} if delay_s == 0.0 else {"turns": [10] * 4, "faults": ["MOTOR_HOT at 1 mm: x"]}
+                {"turns": [500] * 4} if delay_s == 0.0 else {"turns": [10] * 4, "faults": ["MOTOR_HOT at 1 mm: x"] * 4}
             )
         records[cell.key] = record
     return records
@@ -438,10 +438,11 @@ def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
     assert [finding.count(kind) for kind in (Kind.SURVIVED, Kind.FELL, Kind.REFUSED, Kind.NO_CART)] == [3, 3, 3, 3]
     delay, gain = finding.margins
     assert delay.text == "0 to 30 ms; falls at 90 ms"
-    assert gain.text == "25.7 to 38.5 N (1 to 1.5 times); refused at 0.5 times (POLE_PERIOD)"
+    assert gain.text == "25.7 to 38.5 N (1 to 1.5 times); is refused at 0.5 times (POLE_PERIOD)"
     told = gain.as_dict()
     assert (told["from"], told["to"], told["above"]) == (1.0, 1.5, None)
     assert told["below"] == {"outcome": "refused", "survived": 0, "faults": ["POLE_PERIOD"]}
+    assert finding.outcomes[(1, 3)].words == ("is stopped", "MOTOR_HOT")
     late = finding.outcomes[(2, 2)]
     assert (late.survived, late.share, late.mean_turns) == (2, 0.5, 352.5)
     assert "lqr: survives at 33 % (3 of 9)" in map_text(whole, [finding], records)
@@ -453,6 +454,17 @@ def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
     assert [margin.text for margin in fallen.margins] == ["none: not even at the cart's own value"] * 2
     del records[own]
     assert "1 points not finished" in map_text(whole, findings_of(whole, records), records)
+
+
+def test_a_fall_among_faults_is_told_as_both(tmp_path: Path) -> None:
+    whole = small_map(tmp_path, "lqr")
+    records = pretended(whole)
+    key = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (1, 2))
+    faults = ["MOTOR_HOT at 1 mm: x; y", "CART_STUCK at 2 mm: z"]
+    records[key] |= {"turns": [500, 40, 50, 60], "faults": faults}
+    found = findings_of(whole, records)[0]
+    assert found.outcomes[(1, 2)].words == ("falls or is stopped", "MOTOR_HOT/CART_STUCK")
+    assert found.margins[0].text == "0 ms; falls or is stopped at 30 ms (MOTOR_HOT/CART_STUCK)"
 
 
 def test_refused_in_the_middle_is_a_fall_where_one_was_before(tmp_path: Path) -> None:
