@@ -46,7 +46,8 @@ def run_learner(
     if remaining <= 0 or len(state.log.episodes) >= (config.episodes or math.inf):
         return True
     if config.collapse_guard is not GuardAction.OFF:
-        watchers = [CollapseGuard(state.log, config, on_event), *watchers]
+        cart: CartParams = state.model.get_env().get_attr("cart")[0]  # type: ignore[union-attr]
+        watchers = [CollapseGuard(state.log, config, cart.limits.cart_position_m, on_event), *watchers]
     try:
         state.model.learn(
             total_timesteps=remaining,

@@ -41,6 +41,7 @@ class GuardEvent(enum.StrEnum):
     """What the collapse guard noticed."""
 
     NO_FALLS = "no_falls"  # the replay memory has no fall any more; measured: 0
+    SETTLED = "settled"  # nor does the cart stray in it; measured: RMS position in it, m
     FALLS_AGAIN = "falls_again"  # it has one again; measured: how many
     DRIFT = "drift"  # the mean greedy value lies outside what returns can be; measured: that mean
 

@@ -190,12 +190,12 @@ def _guard_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     acts = seen.get("action") == GuardAction.HOLD
     texts = []
     if seen.get("turns_without_falls"):
-        done = "updates held" if acts else "watched only"
         times = "once" if seen["times"] == 1 else f"{seen['times']} times"
-        texts.append(f"no fall in the replay memory {times}, for {seen['turns_without_falls']} turns in all: {done}")
+        texts.append(f"no fall in the replay memory {times}, for {seen['turns_without_falls']} turns in all")
+    if seen.get("turns_settled"):
+        texts.append(f"settled for {seen['turns_settled']} of them" + (": updates held" if acts else ""))
     if seen.get("drifts"):
-        done = "taken back" if acts else "watched only"
-        texts.append(f"values beyond any return, {seen['drifts']} times: {done}")
+        texts.append(f"values beyond any return, {seen['drifts']} times" + (": taken back" if acts else ""))
     return [("collapse guard", "; ".join(texts))] if texts else []
 
 
