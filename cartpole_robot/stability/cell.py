@@ -45,15 +45,15 @@ def run_cell(task: MapTask) -> Finished | Failed:
 def _judged(task: MapTask) -> dict[str, Any]:
     cart = cart_from_dict(task.cart, where=f"{task.label}: cart")
     plant = cart_from_dict(task.plant, where=f"{task.label}: plant")
-    conditions, entrant = task.conditions, task.entrant
+    conditions = task.conditions
     try:
-        chosen = controller_of(entrant.policy, cart, conditions.backend, plant=plant)
+        chosen = controller_of(task.policy, cart, conditions.backend, plant=plant)
     except UsageError as error:
-        if entrant.policy != LQR_TOLD:
+        if task.policy != LQR_TOLD:
             raise
         return _record([], refused=f"NO_REGULATOR: {error}")
-    if chosen.record["policy_hash"] != entrant.policy_hash:
-        raise UsageError(f"{entrant.policy}: is another policy than when this map was begun; put the old one back")
+    if chosen.record["policy_hash"] != task.policy_hash:
+        raise UsageError(f"{task.policy}: is another policy than when this map was begun; put the old one back")
     done: list[Evaluation] = []
     try:
         with closing(CartPoleEnv(_rig(conditions, cart, plant))) as env:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -53,20 +54,7 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     )
     bar.set_label("share of episodes survived", fontsize=9)
     bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "25 %", "50 %", "75 %", "100 %"], fontsize=8)
-    ring = Line2D([], [], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=_OWN, linestyle="none")
-    ring.set_markeredgewidth(2.0)
-    figure.legend(
-        [
-            ring,
-            Patch(facecolor=_REFUSED, edgecolor=_LINE, hatch=_HATCH, linewidth=0.5),
-            Line2D([], [], marker="x", markersize=4.5, color=_LINE, markeredgewidth=0.9, linestyle="none"),
-        ],
-        ["the cart's own point", "the rig refuses to begin", "no cart can be there"],
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
+    _legend(figure, {outcome.kind for finding in findings for outcome in finding.outcomes.values()})
     conditions = whole.conditions
     title = (
         f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
@@ -78,6 +66,21 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     figure.savefig(partial, dpi=130, format="png")
     partial.replace(path)
+
+
+def _legend(figure: Figure, kinds: set[Kind]) -> None:
+    """What ring, hatch and cross mean, as far as there are any."""
+    ring = Line2D([], [], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=_OWN, linestyle="none")
+    ring.set_markeredgewidth(2.0)
+    handles: list[Artist] = [ring]
+    labels = ["the cart's own point"]
+    if Kind.REFUSED in kinds:
+        handles.append(Patch(facecolor=_REFUSED, edgecolor=_LINE, hatch=_HATCH, linewidth=0.5))
+        labels.append("the rig refuses to begin")
+    if Kind.NO_CART in kinds:
+        handles.append(Line2D([], [], marker="x", markersize=4.5, color=_LINE, markeredgewidth=0.9, linestyle="none"))
+        labels.append("no cart can be there")
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
 
 
 def _panel(panel: Axes, finding: Finding) -> None:

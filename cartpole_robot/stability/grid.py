@@ -30,6 +30,7 @@ from cartpole_robot.simulation.randomization import RANDOMIZED_SECTIONS, changed
 GRID_FORMAT = 1
 MOST_POINTS = 10_000
 FRICTION = "friction"
+STRONGEST = (-1.0, 1.0)
 _LARGEST = 1e12
 _SAME = 1e-9  # relative: a value that differs less from the cart's own is the cart's own
 _NAMES = {
@@ -104,7 +105,11 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A grid point: where it lies on both axes, and its cart, or why there is none."""
+    """A grid point: where it lies on both axes, and its cart, or why there is none.
+
+    The cart has the strongest actions there are: an action table is no property of a cart but of a policy, and one
+    that is too weak there is to be seen to fall.
+    """
 
     x: int
     y: int
@@ -181,7 +186,8 @@ def _grid(entry: Any, cart: CartParams, where: str) -> Grid:
 def _point(x: int, y: int, across: Axis, up: Axis, cart: CartParams, title: str) -> Point:
     numbers = {**across.parameters(x, cart), **up.parameters(y, cart)}
     try:
-        plant = changed_cart(cart, numbers, source=f"grid: {title}")
+        strong = dataclasses.replace(cart, action_duties=STRONGEST)
+        plant = changed_cart(strong, numbers, source=f"grid: {title}")
         if cart.encoders is None:
             check_is_ideal(plant)
     except (ValueError, ArithmeticError) as error:

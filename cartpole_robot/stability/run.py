@@ -82,6 +82,9 @@ def stability_map(request: MapRequest, say: Callable[[str], object] = print) -> 
 def run_map(whole: StabilityMap, path: Path, say: Callable[[str], object], *, workers: int | None = None) -> MapResult:
     """As `stability_map`, for a map that `plan` has made."""
     with CellFolder.opened(path, whole) as folder:
+        for entrant in whole.entrants:
+            if entrant.note is not None:
+                say(f"{entrant.policy}: {entrant.note}")
         records = folder.finished()
         for told in folder.of_other_code(records, commit()):
             say(told)

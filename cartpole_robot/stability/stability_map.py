@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.controllers import LQR, Chosen, choose_controller
+from cartpole_robot.cart_files import load_cart, with_actions
+from cartpole_robot.configuration import require
+from cartpole_robot.controllers import LQR, Chosen, choose_controller, open_policy
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.firmware_limits import encoders_and_settings
+from cartpole_robot.network import Backend
 from cartpole_robot.params import CartParams
-from cartpole_robot.stability.grid import Grid, Point
+from cartpole_robot.stability.grid import STRONGEST, Grid, Point
 
 LQR_TOLD = "lqr-told"
 MAP_RIGS = ("virtual", "sim")
@@ -35,18 +38,32 @@ class Conditions:
     first_seed: int = VERDICT_SEED
     backend: str = "c"
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        for name in ("episodes", "max_turns"):
+            require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1; correct it")
+        require(self.first_seed >= 0, f"first_seed = {self.first_seed}, expected at least 0; correct it")
+        Backend(self.backend)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-told"."""
+    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-told".
+
+    `cart` is the map's with the policy's own action table, which is no property of a cart but of the policy: what it,
+    driver and firmware are told. `note` says where the policy was trained on other parameters.
+    """
 
     label: str
     policy: str
     policy_hash: str | None
+    cart: CartParams
+    note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"label": self.label, "policy": self.policy, "policy_hash": self.policy_hash}
+        actions = list(self.cart.action_duties) if self.policy_hash is not None else None
+        return {"label": self.label, "policy": self.policy, "policy_hash": self.policy_hash, "actions": actions}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +86,13 @@ class Cell:
 class MapTask:
     """All a cell needs, as plain values that travel to another process.
 
-    `cart` is what policy, driver and firmware are made for, `plant` the cart that is there.
+    `cart` is what policy, driver and firmware are told of, `plant` the cart that is there.
     """
 
     key: str
     label: str
-    entrant: Entrant
+    policy: str
+    policy_hash: str | None
     cart: dict[str, Any]
     plant: dict[str, Any]
     conditions: Conditions
@@ -110,8 +128,10 @@ class StabilityMap:
     def record(self) -> dict[str, Any]:
         """All that tells this map from another, for JSON."""
         conditions = self.conditions
+        cart = self.cart.as_dict()
+        del cart["action_duties"]  # each policy has its own
         return {
-            "cart": self.cart.as_dict(),
+            "cart": cart,
             "rig": conditions.rig,
             "episodes": conditions.episodes,
             "turns": conditions.max_turns,
@@ -134,7 +154,7 @@ def planned_map(
 ) -> StabilityMap:
     """The map of those policies on those grids around `cart`."""
     cells = [
-        Cell(key=cell_key(entrant, cart, point.plant, conditions), entrant=entrant, grid=grid, point=point)
+        Cell(key=cell_key(entrant, point.plant, conditions), entrant=entrant, grid=grid, point=point)
         for grid in grids
         for entrant in entrants
         for point in grid.points
@@ -145,11 +165,11 @@ def planned_map(
     )
 
 
-def cell_key(entrant: Entrant, cart: CartParams, plant: CartParams, conditions: Conditions) -> str:
+def cell_key(entrant: Entrant, plant: CartParams, conditions: Conditions) -> str:
     """A hash of all that a cell's result depends on but the code; names of policies, carts and maps are no part."""
     values = {
         "policy": entrant.policy_hash or entrant.policy,
-        "cart": cart.fingerprint(),
+        "cart": entrant.cart.fingerprint(),
         "plant": plant.fingerprint(),
         **vars(conditions),
     }
@@ -162,8 +182,9 @@ def task_of(whole: StabilityMap, cell: Cell, package_version: str) -> MapTask:
     return MapTask(
         key=cell.key,
         label=cell.label,
-        entrant=cell.entrant,
-        cart=whole.cart.as_dict(),
+        policy=cell.entrant.policy,
+        policy_hash=cell.entrant.policy_hash,
+        cart=cell.entrant.cart.as_dict(),
         plant=cell.point.plant.as_dict(),
         conditions=whole.conditions,
         package_version=package_version,
@@ -197,22 +218,27 @@ def entered(
     bundles = [policy for policy in policies if policy not in (LQR, LQR_TOLD)]
     if cart is None and not bundles:
         raise UsageError(f"policy {policies[0]}: a regulator is made for one cart; name it with --cart")
-    known = controller_of(bundles[0], cart, conditions.backend).cart if bundles else None
-    if known is None:
-        assert cart is not None
-        known = controller_of(LQR, cart, conditions.backend).cart
+    known = choose_controller(Path(bundles[0]), None, conditions.backend).cart if cart is None else load_cart(cart)
     if conditions.rig == "virtual":
         encoders_and_settings(known)
     entrants: list[Entrant] = []
-    labels = _labels(policies)
-    for policy, label in zip(policies, labels, strict=True):
-        chosen = controller_of(policy, known, conditions.backend)
+    for policy, label in zip(policies, _labels(policies), strict=True):
+        told = with_actions(known, _actions(policy), given=f"the action table of {policy}")
+        chosen = controller_of(policy, told, conditions.backend)
         found = chosen.record["policy_hash"]
         for other in entrants:
             if (other.policy_hash or other.policy) == (found or policy):
                 raise UsageError(f"{policy}: is the same policy as {other.policy}; leave one of them out")
-        entrants.append(Entrant(label=label, policy=policy, policy_hash=found))
+        entrants.append(Entrant(label=label, policy=policy, policy_hash=found, cart=told, note=chosen.note))
     return known, entrants
+
+
+def _actions(policy: str) -> tuple[float, ...]:
+    """The policy's action table; of a regulator, which may take any duty, the two strongest."""
+    if policy in (LQR, LQR_TOLD):
+        return STRONGEST
+    bundle, _ = open_policy(Path(policy))
+    return bundle.interface.action_duties
 
 
 def _labels(policies: Sequence[str]) -> list[str]:

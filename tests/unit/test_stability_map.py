@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cartpole_robot import __version__
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart_files import load_cart, with_actions
 from cartpole_robot.cli import main
 from cartpole_robot.controllers import Chosen
 from cartpole_robot.errors import UsageError
@@ -39,7 +39,7 @@ format = 1
 [[map]]
 title = "Small"
 x = { axis = "delay.latency_s", values = [0.0, 0.03, 0.09] }
-y = { axis = "motor.stall_force_n", factors = [0.1, 0.5, 1.0, 1.5] }
+y = { axis = "motor.stall_force_n", factors = [0.05, 0.5, 1.0, 1.5] }
 """
 QUICK = ("--episodes", "2", "--turns", "40", "--workers", "1")
 
@@ -93,7 +93,7 @@ def test_the_default_maps_vary_delay_gain_friction_and_pole_length(diy: CartPara
     for grid in (first, second):
         own = next(p for p in grid.points if (p.x, p.y) == (grid.x.own_index, grid.y.own_index))
         assert own.plant is not None
-        assert own.plant.fingerprint() == diy.fingerprint()
+        assert own.plant == dataclasses.replace(diy, action_duties=(-1.0, 1.0))
 
 
 def plant_at(grid: Grid, x: float, y: float) -> CartParams:
@@ -116,14 +116,15 @@ def test_what_belongs_together_moves_together_and_the_rest_stays(diy: CartParams
         diy,
         delay=dataclasses.replace(diy.delay, latency_s=0.04),
         motor=dataclasses.replace(diy.motor, stall_force_n=0.5 * diy.motor.stall_force_n),
+        action_duties=(-1.0, 1.0),  # a policy keeps its own, however weak they are there
     )
-    for name in ("firmware", "limits", "encoders", "action_duties", "timing", "observation_scale", "start"):
+    for name in ("firmware", "limits", "encoders", "timing", "observation_scale", "start"):
         assert getattr(plant, name) == getattr(diy, name)
 
 
 def test_the_carts_own_value_is_added_where_the_grid_has_it_not(tmp_path: Path, diy: CartParams) -> None:
     text = SMALL.replace("values = [0.0, 0.03, 0.09]", "between = [0.01, 0.03], points = 3")
-    text = text.replace("factors = [0.1, 0.5, 1.0, 1.5]", "between = [20.0, 40.0], points = 2")
+    text = text.replace("factors = [0.05, 0.5, 1.0, 1.5]", "between = [20.0, 40.0], points = 2")
     grid = load_grids(written(tmp_path, text), diy)[0]
     assert grid.x.values == (0.0, 0.01, 0.02, 0.03)
     assert grid.y.values == (20.0, 25.7, 40.0)
@@ -133,7 +134,7 @@ def test_the_carts_own_value_is_added_where_the_grid_has_it_not(tmp_path: Path, 
 def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -> None:
     grid = load_grids(written(tmp_path), diy)[0]
     none = [point for point in grid.points if point.plant is None]
-    assert {(point.x, grid.y.values[point.y]) for point in none} == {(0, 0.1), (1, 0.1), (2, 0.1)}
+    assert {(point.x, grid.y.values[point.y]) for point in none} == {(0, 0.05), (1, 0.05), (2, 0.05)}
     assert all("use a stronger action" in (point.why_none or "") for point in none)
 
 
@@ -209,7 +210,7 @@ def test_policies_that_cannot_be_mapped_are_refused(
 def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.1, 0.5, 1.0, 1.5]", "[0.1]")
+    small = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.05, 0.5, 1.0, 1.5]", "[0.05]")
     grid, out = written(tmp_path, small), tmp_path / "out"
     words = ["--cart", "diy_arduino", "--grid", str(grid), "--out", str(out), *QUICK]
     assert main(["stability-map", "lqr", *words]) == 0
@@ -233,18 +234,41 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     assert len(cells_in(out)) == 4
     record = json.loads((out / "stability_map.json").read_text())
     assert [one["label"] for one in record["of"]["policies"]] == ["lqr", "lqr-told"]
-    assert record["of"]["cart"] == json.loads(json.dumps(load_cart("diy_arduino").as_dict()))
+    cart = json.loads(json.dumps(load_cart("diy_arduino").as_dict()))
+    del cart["action_duties"]
+    assert record["of"]["cart"] == cart
     assert record["versions"]["cartpole-robot"] == __version__
+
+
+def test_each_policy_keeps_its_own_action_table(tmp_path: Path, policy: Path, diy: CartParams) -> None:
+    strong = tmp_path / "strong.npz"
+    cart = with_actions(diy, (-0.4, 0.4), given="test")
+    dataclasses.replace(regulating_policy(cart), provenance={"cart": cart.as_dict()}).save(strong)
+    whole = small_map(tmp_path, str(policy), str(strong), "lqr")
+    assert [entrant.cart.action_duties for entrant in whole.entrants] == [(-0.2, 0.2), (-0.4, 0.4), (-1.0, 1.0)]
+    assert [one["actions"] for one in whole.record["policies"]] == [[-0.2, 0.2], [-0.4, 0.4], None]
+    assert [entrant.note for entrant in whole.entrants] == [None, None, None]
+    own = [cell for cell in whole.cells if (cell.point.x, cell.point.y) == (0, 2)]
+    for cell in own:
+        result = run_cell(task_of(whole, cell, __version__))
+        assert isinstance(result, Finished)
+        assert result.record["refused"] is None
+    other = dataclasses.replace(diy, motor=dataclasses.replace(diy.motor, stall_force_n=30.0))
+    noted = plan(MapRequest(policies=[str(policy)], cart=other, grid=tmp_path / "grid.toml"))[0].entrants[0].note
+    assert "trained on other parameters" in (noted or "")
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rig", ["virtual", "sim"])
+@pytest.mark.parametrize(("rig", "history_length"), [("virtual", 1), ("virtual", 3), ("sim", 1)])
 def test_a_cell_is_what_evaluate_finds_on_that_cart(
-    tmp_path: Path, policy: Path, diy: CartParams, capsys: pytest.CaptureFixture[str], rig: str
+    tmp_path: Path, diy: CartParams, capsys: pytest.CaptureFixture[str], rig: str, history_length: int
 ) -> None:
-    text = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.1, 0.5, 1.0, 1.5]", "[1.5]")
+    bundle = regulating_policy(diy, history_length=history_length)
+    policy = tmp_path / "regulating.npz"
+    dataclasses.replace(bundle, provenance={"cart": diy.as_dict()}).save(policy)
+    text = SMALL.replace("[0.0, 0.03, 0.09]", "[0.03]").replace("[0.05, 0.5, 1.0, 1.5]", "[1.5]")
     out = tmp_path / "out"
     words = [
         "--grid",
@@ -267,7 +291,7 @@ def test_a_cell_is_what_evaluate_finds_on_that_cart(
     row = table[-1]
     plant = plant_at(load_grids(tmp_path / "grid.toml", diy)[0], 0.03, 1.5)
     file = tmp_path / "plant.toml"
-    write_cart(file, plant)
+    write_cart(file, dataclasses.replace(plant, action_duties=diy.action_duties))
     where = ["--rig", f"virtual:{file}", "--cart", "diy_arduino"] if rig == "virtual" else ["--cart", str(file)]
     assert main(["evaluate", str(policy), *where, "--episodes", "3", "--json"]) in (0, 1)
     verdict = json.loads(capsys.readouterr().out)
@@ -339,18 +363,18 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
     assert plant is not None
     lqr, told = whole.entrants
     keys = [
-        cell_key(lqr, diy, plant, conditions),
-        cell_key(told, diy, plant, conditions),
-        cell_key(lqr, plant, plant, conditions),
-        cell_key(lqr, diy, diy, conditions),
+        cell_key(lqr, plant, conditions),
+        cell_key(told, plant, conditions),
+        cell_key(dataclasses.replace(lqr, cart=plant), plant, conditions),
+        cell_key(lqr, diy, conditions),
         *(
-            cell_key(lqr, diy, plant, dataclasses.replace(conditions, **change))
+            cell_key(lqr, plant, dataclasses.replace(conditions, **change))
             for change in ({"rig": "sim"}, {"episodes": 5}, {"max_turns": 5}, {"first_seed": 5}, {"backend": "int16"})
         ),
     ]
     assert len(set(keys)) == len(keys)
     renamed = dataclasses.replace(plant, name="mine", description="other words")
-    assert cell_key(dataclasses.replace(lqr, label="mine"), diy, renamed, conditions) == keys[0]
+    assert cell_key(dataclasses.replace(lqr, label="mine"), renamed, conditions) == keys[0]
 
 
 # --- stopped and gone on with ----------------------------------------------------------------------------------------
