@@ -76,7 +76,7 @@ def main() -> None:
                 f"{result['seed']:>4}{result['last_model']['mean_turns']:>13.1f}"
                 f"{result['exported']['mean_turns']:>11.1f}{result['exported_int16']['mean_turns']:>11.1f}"
                 f"{result['long_run']['turns']:>15}{result['selected_at_step']:>10}"
-                f"{result['first_verified_step'] or '-':>11}{result['collapse_guard']['turns_without_falls']:>7}"
+                f"{result['first_verified_step'] or '-':>11}{result['collapse_guard']['turns_settled']:>7}"
                 f"{result['training_s']:>13.1f}{result['wall_s']:>9.1f}",
                 flush=True,
             )

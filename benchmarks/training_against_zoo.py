@@ -3,10 +3,10 @@
     python -m benchmarks.training_against_zoo --seeds 5
 
 All learn on this package's `gym` cart, one thread, in turn. Every 1,000 turns the greedy policy is looked at, as a
-training looks at it: it is verified when it survives ten episodes of 500 turns and the corners of the start spread. The
-clock of the learning stands still meanwhile. Last models are judged on 100 fresh episodes. The zoo's values
-(rl-baselines3-zoo, hyperparams/dqn.yml, CartPole-v1) have a replay memory of 100,000; the same with the blog's 1000
-stands beside them. SBX (`pip install sbx-rl`, JAX) takes part where it is installed.
+training looks at it: it is verified when it survives ten episodes of 500 turns, the corners of the start spread and one
+episode of 5,000 turns. The clock of the learning stands still meanwhile. Last models are judged on 100 fresh episodes.
+The zoo's values (rl-baselines3-zoo, hyperparams/dqn.yml, CartPole-v1) have a replay memory of 100,000; the same with
+the blog's 1000 stands beside them. SBX (`pip install sbx-rl`, JAX) takes part where it is installed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.evaluation import SELECTION_SEED, evaluate, hard_starts, hard_starts_survived
+from cartpole_robot.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.network import ActionFunction
+from cartpole_robot.training.callbacks import TRIAL_TURNS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import Learner, load_preset
 from cartpole_robot.training.dqn import new_learner
@@ -56,8 +57,8 @@ class Looking(BaseCallback):
     def __init__(self, act_of: Callable[[Any], ActionFunction]) -> None:
         super().__init__()
         self._act_of = act_of
-        self._env = balancing_env(load_cart("gym"), "sim", 500)
-        self._starts = hard_starts(load_cart("gym").start)
+        self._env = balancing_env(load_cart("gym"), "sim", TRIAL_TURNS)
+        self._trials = Trials(self._env, first_seed=SELECTION_SEED + 10, max_turns=500, long_turns=TRIAL_TURNS)
         self._due_step = LOOK_EVERY_STEPS
         self._began_s = time.monotonic()
         self._away_s = 0.0
@@ -79,10 +80,7 @@ class Looking(BaseCallback):
 
     def _survives(self, act: ActionFunction) -> bool:
         found = evaluate(act, self._env, episodes=10, first_seed=SELECTION_SEED, max_turns=500)
-        if found.mean_turns < 500.0:
-            return False
-        seed = SELECTION_SEED + 10
-        return hard_starts_survived(act, self._env, self._starts, first_seed=seed, max_turns=500) == len(self._starts)
+        return found.mean_turns >= 500.0 and self._trials.survived(act) == len(self._trials)
 
     def course(self, model: Any) -> Course:
         """The end of the training, judged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,28 +134,43 @@ def evaluate(
     )
 
 
-def hard_starts(spread: StartSpread) -> tuple[State, ...]:
+class Trials:
+    """What a policy must stand to be trusted: episodes from the corners of the start spread, then one long episode.
+
+    Policies that are nearly good survive random starts, and fall from a corner or drift away in the end.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_turns: int, long_turns: int) -> None:
+        """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
+
+        It is stepped up to `max_turns` turns from each corner and `long_turns` in the last; its TimeLimit must not be
+        shorter.
+        """
+        corners: list[dict[str, Any] | None] = [{"state": s} for s in corner_starts(env.get_wrapper_attr("cart").start)]
+        self._env = env
+        self._first_seed = first_seed
+        self._trials = [*((corner, max_turns) for corner in corners), (None, long_turns)]
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def survived(self, act: ActionFunction) -> int:
+        """How many trials, one after another, the policy survives before its first fall or fault."""
+        for number, (options, turns) in enumerate(self._trials):
+            observation, _ = self._env.reset(seed=self._first_seed + number, options=options)
+            for _ in range(turns):
+                observation, _, terminated, truncated, info = self._env.step(act(observation))
+                if terminated or "fault" in info:
+                    return number
+                if truncated:
+                    break
+        return len(self._trials)
+
+
+def corner_starts(spread: StartSpread) -> tuple[State, ...]:
     """The corners of a start spread: every combination of its ends, at most 16."""
     ends = ((-size, size) if size else (0.0,) for size in spread.as_tuple())
     return tuple(State(*corner) for corner in itertools.product(*ends))
-
-
-def hard_starts_survived(
-    act: ActionFunction, env: gymnasium.Env[Any, Any], starts: Sequence[State], *, first_seed: int, max_turns: int
-) -> int:
-    """How many episodes from those starts, one after another, a policy survives before its first fall or fault.
-
-    `env` is a `CartPoleEnv`, wrapped or not, stepped up to `max_turns` turns an episode; seeds run from `first_seed`.
-    """
-    for number, start in enumerate(starts):
-        observation, _ = env.reset(seed=first_seed + number, options={"state": start})
-        for _ in range(max_turns):
-            observation, _, terminated, truncated, info = env.step(act(observation))
-            if terminated or "fault" in info:
-                return number
-            if truncated:
-                break
-    return len(starts)
 
 
 def _control_period_s(env: gymnasium.Env[Any, Any]) -> float:

@@ -130,11 +130,9 @@ class PolicyBundle:
                     f"the network has {found} {name}, the interface {expected} "
                     f"(history_length = {self.interface.history_length})"
                 )
-        if self.golden.observations.shape != (len(self.golden.actions), inputs):
-            raise ValueError(
-                f"its golden examples have shape {self.golden.observations.shape}, expected "
-                f"({len(self.golden.actions)}, {inputs})"
-            )
+        shape = self.golden.observations.shape
+        if shape[1:] != (inputs,):
+            raise ValueError(f"its golden observations have shape {shape}, expected (N, {inputs})")
 
     def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
         """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.

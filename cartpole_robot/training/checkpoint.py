@@ -122,6 +122,6 @@ def _load_selected(path: Path) -> Selected | None:
     if not path.exists():
         return None
     with np.load(path) as archive:
-        step, mean_turns, rms_position_m, *hard_starts = archive["row"].tolist()
+        step, mean_turns, rms_position_m, *trials = archive["row"].tolist()
         network = Network(**{f.name: archive[f.name] for f in dataclasses.fields(Network)})
-    return Selected(network, EvaluationRow(int(step), mean_turns, rms_position_m, *map(int, hard_starts)))
+    return Selected(network, EvaluationRow(int(step), mean_turns, rms_position_m, *map(int, trials)))

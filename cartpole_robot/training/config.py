@@ -55,7 +55,7 @@ class GuardAction(enum.StrEnum):
 
     OFF = "off"
     WATCH = "watch"  # says what it sees
-    HOLD = "hold"  # and holds updates without a fall to learn from, takes drifting values back
+    HOLD = "hold"  # and holds the updates of a network that has nothing left to learn, takes drifting values back
 
 
 _CEILINGS = {

@@ -9,11 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cartpole_robot.training.config import GuardAction, TrainingConfig
-from cartpole_robot.training.guard import spans_without_falls
-from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.guard import spans_since
+from cartpole_robot.training.log import GuardEvent, LearningLog
 
 _RUNNING_SHARE = 20  # the running mean goes over a twentieth of the episodes, 5 to 100 of them
-_DOT, _MEAN, _GREEDY, _EPSILON, _HELD = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98", "#eaf1e6"
+_DOT, _MEAN, _GREEDY, _EPSILON = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98"
+_NO_FALLS, _SETTLED = "#eef4ea", "#d8e8ce"
 
 
 def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *, title: str) -> None:
@@ -39,9 +40,11 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     )
     ends = [*(row.step for row in log.episodes), *(row.step for row in log.evaluations)]
     last_step = max(ends, default=0)
-    for number, (begin, end) in enumerate(spans_without_falls(log.guard, last_step)):
-        held = "no fall in the memory" + (", updates held" if config.collapse_guard is GuardAction.HOLD else "")
-        axes.axvspan(begin, end, color=_HELD, linewidth=0.0, zorder=0, label=held if number == 0 else None)
+    settled = "settled, updates held" if config.collapse_guard is GuardAction.HOLD else "settled"
+    shades = (GuardEvent.NO_FALLS, "no fall in the memory", _NO_FALLS), (GuardEvent.SETTLED, settled, _SETTLED)
+    for event, label, color in shades:
+        for number, (begin, end) in enumerate(spans_since(event, log.guard, last_step)):
+            axes.axvspan(begin, end, color=color, linewidth=0.0, zorder=0, label=label if number == 0 else None)
     axes.set_xlabel("training turns")
     axes.set_ylabel("turns survived")
     axes.set_ylim(bottom=0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,34 +21,62 @@ from cartpole_robot.training.config import GuardAction, LearnerReward, TrainingC
 from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
 
 VALUES_EVERY_STEPS = 250
+SETTLED_SHARE = 0.05  # of the limit: how far a cart may stray (RMS) that keeps to the middle of its track
 _SLACK = 0.25  # of the range of returns: how far beyond it the mean value may be
+_WATCHED = "it is only watched"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Copies of network and target, and the step they are of."""
+
+    step: int
+    tensors: list[torch.Tensor]
+
+    @staticmethod
+    def of(model: DQN) -> _Kept:
+        return _Kept(model.num_timesteps, [tensor.detach().clone() for tensor in _tensors(model)])
+
+    def restore(self, model: DQN) -> None:
+        """Weights as they were, in place; moments and step counts of the optimizer at zero."""
+        with torch.no_grad():
+            for own, kept in zip(_tensors(model), self.tensors, strict=True):
+                own.copy_(kept)
+            for state in model.policy.optimizer.state.values():
+                for number in state.values():
+                    number.zero_()
+
+
+def _tensors(model: DQN) -> list[torch.Tensor]:
+    return [*model.q_net.parameters(), *model.q_net_target.parameters()]
 
 
 class CollapseGuard(BaseCallback):
     """Watches the replay memory and the values between two blocks of turns; a row of the log for each change.
 
-    Without a fall in the memory it holds the updates until there is one. Where the mean of the greedy values over the
-    memory lies outside what returns can be, network and target go back to where they last lay inside, and the
-    optimizer begins anew. With `GuardAction.WATCH` it only says so. It works on any of SB3's DQNs.
+    A learner is settled when no fall is in the memory and the cart keeps to the middle of the track in it: then
+    `GuardAction.HOLD` makes no update until a fall comes, for all that is left to change is what is good. Where the
+    mean of the greedy values over the memory lies outside what returns can be, it brings network and target back to
+    where it last lay inside, and the optimizer begins anew. `WATCH` only says so. It works on any of SB3's DQNs.
     """
 
     def __init__(
-        self, log: LearningLog, config: TrainingConfig, on_event: Callable[[str], object] | None = None
+        self,
+        log: LearningLog,
+        config: TrainingConfig,
+        position_limit_m: float,
+        on_event: Callable[[str], object] | None = None,
     ) -> None:
         """`on_event` is told each kind of event in a sentence when it happens first."""
         super().__init__()
         self._rows = log.guard
         self._config = config
         self._acts = config.collapse_guard is GuardAction.HOLD
+        self._settled_m = SETTLED_SHARE * position_limit_m
         self._on_event = on_event
         self._range = returns_range(config)
-        self._sound: list[torch.Tensor] | None = None
+        self._sound: _Kept | None = None  # values inside the range
         self._due_step = 0
-
-    @property
-    def is_holding(self) -> bool:
-        """Whether the memory had no fall when it was last looked at."""
-        return is_without_falls(self._rows)
 
     def _on_training_start(self) -> None:
         self._due_step = (self.num_timesteps // VALUES_EVERY_STEPS + 1) * VALUES_EVERY_STEPS
@@ -67,12 +96,20 @@ class CollapseGuard(BaseCallback):
         return True
 
     def _watch_falls(self, model: DQN, memory: ReplayBuffer) -> None:
-        falls = falls_in(memory)
-        if (falls == 0) != self.is_holding:
-            event = GuardEvent.NO_FALLS if falls == 0 else GuardEvent.FALLS_AGAIN
-            done = "updates are held until one comes" if self._acts else "it is only watched"
-            self._note(event, float(falls), f"no fall is left in the replay memory; {done}")
-        model.gradient_steps = 0 if falls == 0 and self._acts else self._config.gradient_steps
+        falls, before = falls_in(memory), fall_event(self._rows)
+        if falls > 0:
+            if before in (GuardEvent.NO_FALLS, GuardEvent.SETTLED):
+                self._note(GuardEvent.FALLS_AGAIN, float(falls), "a fall is in the replay memory again")
+        elif before is not GuardEvent.SETTLED:
+            if before is not GuardEvent.NO_FALLS:
+                self._note(GuardEvent.NO_FALLS, 0.0, "no fall is left in the replay memory")
+            strays_m = rms_position(memory)
+            if strays_m < self._settled_m:
+                done = "updates are held until a fall comes" if self._acts else _WATCHED
+                text = f"nor does the cart stray more than {strays_m * 1000.0:.0f} mm (RMS) in it; {done}"
+                self._note(GuardEvent.SETTLED, strays_m, text)
+        is_held = self._acts and fall_event(self._rows) is GuardEvent.SETTLED
+        model.gradient_steps = 0 if is_held else self._config.gradient_steps
 
     def _watch_values(self, model: DQN, memory: ReplayBuffer) -> None:
         value = mean_value(model, memory)
@@ -81,19 +118,23 @@ class CollapseGuard(BaseCallback):
         low, high = self._range
         slack = _SLACK * (high - low)
         if low - slack <= value <= high + slack:
-            self._sound = [tensor.detach().clone() for tensor in _tensors(model)]
+            self._sound = _Kept.of(model)
             return
-        done = "it is only watched"
-        if self._acts and self._sound is not None:
-            done = f"back to the network of {VALUES_EVERY_STEPS} turns or more before, with a fresh optimizer"
-            _restore(model, self._sound)
+        done = self._back_to_sound(model) if self._acts else _WATCHED
         text = f"the values drift: their mean is {value:.3g}, returns lie in {low:g} to {high:g}; {done}"
         self._note(GuardEvent.DRIFT, value, text)
+
+    def _back_to_sound(self, model: DQN) -> str:
+        """Go back, if there is something to go back to; returns what was done."""
+        if self._sound is None:
+            return "there is no network to go back to"
+        self._sound.restore(model)
+        return f"back to the network of turn {self._sound.step}, with a fresh optimizer"
 
     def _note(self, event: GuardEvent, measured: float, text: str) -> None:
         is_first = all(row.event is not event for row in self._rows)
         self._rows.append(GuardRow(self.model.num_timesteps, event, measured))
-        if is_first and self._on_event is not None and event is not GuardEvent.FALLS_AGAIN:
+        if is_first and self._on_event is not None:
             self._on_event(f"turn {self.model.num_timesteps}: {text}")
 
 
@@ -117,34 +158,23 @@ def mean_value(model: DQN, memory: ReplayBuffer) -> float:
         return float(values.amax(dim=1).mean())
 
 
-def _tensors(model: DQN) -> list[torch.Tensor]:
-    return [*model.q_net.parameters(), *model.q_net_target.parameters()]
+def rms_position(memory: ReplayBuffer) -> float:
+    """How far the cart strays from the middle of the track in the memory's turns, m."""
+    positions = memory.observations[: memory.size(), 0, 0]
+    return math.sqrt(float(np.square(positions, dtype=np.float64).mean()))
 
 
-def _restore(model: DQN, tensors: list[torch.Tensor]) -> None:
-    """Weights as they were, in place; moments and step counts of the optimizer at zero."""
-    with torch.no_grad():
-        for own, kept in zip(_tensors(model), tensors, strict=True):
-            own.copy_(kept)
-        for state in model.policy.optimizer.state.values():
-            for number in state.values():
-                number.zero_()
+def fall_event(rows: list[GuardRow]) -> GuardEvent | None:
+    """The last that the guard said of falls; None: it has said nothing of them."""
+    return next((row.event for row in reversed(rows) if row.event is not GuardEvent.DRIFT), None)
 
 
-def is_without_falls(rows: list[GuardRow]) -> bool:
-    """Whether the last that the guard said of falls is that there are none."""
-    for row in reversed(rows):
-        if row.event is not GuardEvent.DRIFT:
-            return row.event is GuardEvent.NO_FALLS
-    return False
-
-
-def spans_without_falls(rows: list[GuardRow], last_step: int) -> list[tuple[int, int]]:
-    """From which turn to which the memory had no fall, one pair for each time, in order."""
+def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list[tuple[int, int]]:
+    """From which turn to which it was so, one pair for each time, in order: a fall ends it, or the training."""
     spans: list[tuple[int, int]] = []
     begin: int | None = None
     for row in rows:
-        if row.event is GuardEvent.NO_FALLS:
+        if row.event is event:
             begin = row.step
         elif row.event is GuardEvent.FALLS_AGAIN and begin is not None:
             spans.append((begin, row.step))
@@ -153,11 +183,12 @@ def spans_without_falls(rows: list[GuardRow], last_step: int) -> list[tuple[int,
 
 
 def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> dict[str, Any]:
-    """For a summary: what the guard was to do, how often and for how many turns no fall was there, how many drifts."""
-    spans = spans_without_falls(rows, last_step)
+    """For a summary: what the guard was to do, for how many turns no fall was there and the learner settled, drifts."""
+    without, settled = (spans_since(event, rows, last_step) for event in (GuardEvent.NO_FALLS, GuardEvent.SETTLED))
     return {
         "action": str(config.collapse_guard),
-        "times": len(spans),
-        "turns_without_falls": sum(end - begin for begin, end in spans),
+        "times": len(without),
+        "turns_without_falls": sum(end - begin for begin, end in without),
+        "turns_settled": sum(end - begin for begin, end in settled),
         "drifts": sum(row.event is GuardEvent.DRIFT for row in rows),
     }

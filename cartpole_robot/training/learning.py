@@ -18,7 +18,7 @@ from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.network import ActionFunction, float_action_function
 from cartpole_robot.params import CartParams
 from cartpole_robot.task import MAX_TURNS
-from cartpole_robot.training.callbacks import EpisodeLogging, GreedyEvaluation, Stopped, Watchers
+from cartpole_robot.training.callbacks import TRIAL_TURNS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.dqn import network_of, new_learner
@@ -46,7 +46,8 @@ def run_learner(
     if remaining <= 0 or len(state.log.episodes) >= (config.episodes or math.inf):
         return True
     if config.collapse_guard is not GuardAction.OFF:
-        watchers = [CollapseGuard(state.log, config, on_event), *watchers]
+        cart: CartParams = state.model.get_env().get_attr("cart")[0]  # type: ignore[union-attr]
+        watchers = [CollapseGuard(state.log, config, cart.limits.cart_position_m, on_event), *watchers]
     try:
         state.model.learn(
             total_timesteps=remaining,
@@ -88,7 +89,7 @@ def verdict(
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBalanced:
-    """The first greedy evaluation that survived all its episodes and the hard starts: its step, and after how long."""
+    """The first greedy evaluation that survived all its episodes and its trials: its step, and after how long."""
 
     step: int
     wall_s: float
@@ -108,7 +109,7 @@ class Learned:
 
 
 class _TimedEvaluation(GreedyEvaluation):
-    """Remembers when the policy first survived every episode of an evaluation, and the hard starts."""
+    """Remembers when the policy first survived every episode of an evaluation, and the trials."""
 
     def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(state, config, env)
@@ -132,7 +133,7 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
         env = stack.enter_context(closing(training_env(cart, "sim", config)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
         judging = stack.enter_context(
-            closing(balancing_env(cart, "sim", MAX_TURNS, history_length=config.history_length))
+            closing(balancing_env(cart, "sim", TRIAL_TURNS, history_length=config.history_length))
         )
         evaluation = _TimedEvaluation(state, config, judging)
         began_s = time.monotonic()

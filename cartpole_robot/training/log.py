@@ -28,20 +28,20 @@ class EpisodeRow:
 class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
-    `hard_starts` counts the episodes from the corners of the start spread that were survived before the first fall, 0
-    where nobody tried.
+    `trials` counts those of `evaluation.Trials` that were survived before the first fall, 0 where nobody tried.
     """
 
     step: int
     mean_turns: float
     rms_position_m: float
-    hard_starts: int = 0
+    trials: int = 0
 
 
 class GuardEvent(enum.StrEnum):
     """What the collapse guard noticed."""
 
     NO_FALLS = "no_falls"  # the replay memory has no fall any more; measured: 0
+    SETTLED = "settled"  # nor does the cart stray in it; measured: RMS position in it, m
     FALLS_AGAIN = "falls_again"  # it has one again; measured: how many
     DRIFT = "drift"  # the mean greedy value lies outside what returns can be; measured: that mean
 

@@ -22,7 +22,6 @@ from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import Backend, float_action_function
 from cartpole_robot.progress import progress_bar, say
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import (
     Checkpointing,
     EpisodeLogging,
@@ -84,7 +83,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS, history_length=past)))
         drawing = env
         if job.randomization is not None:
-            drawn = balancing_env(job.cart, job.rig, MAX_TURNS, job.randomization, history_length=past)
+            drawn = balancing_env(job.cart, job.rig, LONG_RUN_TURNS, job.randomization, history_length=past)
             drawing = stack.enter_context(closing(drawn))
         evaluation = GreedyEvaluation(state, job.config, drawing)
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
@@ -191,12 +190,12 @@ def _guard_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     acts = seen.get("action") == GuardAction.HOLD
     texts = []
     if seen.get("turns_without_falls"):
-        done = "updates held" if acts else "watched only"
         times = "once" if seen["times"] == 1 else f"{seen['times']} times"
-        texts.append(f"no fall in the replay memory {times}, for {seen['turns_without_falls']} turns in all: {done}")
+        texts.append(f"no fall in the replay memory {times}, for {seen['turns_without_falls']} turns in all")
+    if seen.get("turns_settled"):
+        texts.append(f"settled for {seen['turns_settled']} of them" + (": updates held" if acts else ""))
     if seen.get("drifts"):
-        done = "taken back" if acts else "watched only"
-        texts.append(f"values beyond any return, {seen['drifts']} times: {done}")
+        texts.append(f"values beyond any return, {seen['drifts']} times" + (": taken back" if acts else ""))
     return [("collapse guard", "; ".join(texts))] if texts else []
 
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POLICY_MAX_INPUTS 32
+#define POLICY_MAX_INPUTS 32 /* an observation is 4; a policy with history has up to 29 */
 #define POLICY_MAX_HIDDEN 256
 #define POLICY_MAX_OUTPUTS 8
 #define POLICY_COUNTS 4u   /* that make an observation: those of a STATE */

@@ -23,7 +23,7 @@ from cartpole_robot.training.guard import (
     guard_record,
     mean_value,
     returns_range,
-    spans_without_falls,
+    spans_since,
 )
 from cartpole_robot.training.learning import run_learner
 from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
@@ -68,25 +68,34 @@ def forget_falls(model: DQN) -> None:
     model.replay_buffer.dones[:] = 0.0
 
 
+def settle(model: DQN) -> None:
+    """No fall in the memory, and the cart has stood in the middle."""
+    forget_falls(model)
+    assert model.replay_buffer is not None
+    model.replay_buffer.observations[:] = 0.0
+
+
 def weights(model: DQN) -> torch.Tensor:
     return torch.cat([tensor.detach().flatten().clone() for tensor in model.q_net.parameters()])
 
 
 @pytest.mark.parametrize("learner", list(Learner))
-def test_updates_are_held_without_a_fall_and_go_on_with_the_next(gym_cart: CartParams, learner: Learner) -> None:
+def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: CartParams, learner: Learner) -> None:
     said: list[str] = []
     asked = config(steps=800, learner=learner)
-    state = trained(gym_cart, asked, Hook(600, forget_falls), said=said)
-    begin, end = state.log.guard
-    assert (begin.event, end.event) == (GuardEvent.NO_FALLS, GuardEvent.FALLS_AGAIN)
-    assert 600 <= begin.step < end.step
+    state = trained(gym_cart, asked, Hook(600, settle), said=said)
+    none, settled, again = state.log.guard
+    assert [row.event for row in state.log.guard] == [GuardEvent.NO_FALLS, GuardEvent.SETTLED, GuardEvent.FALLS_AGAIN]
+    assert 600 <= none.step == settled.step < again.step
     # one update for each four turns but for those between the two events
-    assert state.model._n_updates == (800 - asked.learning_starts - (end.step - begin.step)) // 4
-    assert said == [f"turn {begin.step}: no fall is left in the replay memory; updates are held until one comes"]
+    assert state.model._n_updates == (800 - asked.learning_starts - (again.step - settled.step)) // 4
+    assert said[0] == f"turn {none.step}: no fall is left in the replay memory"
+    assert said[1].endswith("(RMS) in it; updates are held until a fall comes")
     assert guard_record(state.log.guard, asked, 800) == {
         "action": "hold",
         "times": 1,
-        "turns_without_falls": end.step - begin.step,
+        "turns_without_falls": again.step - none.step,
+        "turns_settled": again.step - settled.step,
         "drifts": 0,
     }
 
@@ -95,21 +104,33 @@ def test_held_network_stays_as_it_is(gym_cart: CartParams) -> None:
     seen: list[torch.Tensor] = []
     look = [Hook(step, lambda model: seen.append(weights(model))) for step in (604, 608, 612)]
     # the guard looks before the hooks: it sees at 608 what was done at 604, and one update was between
-    state = trained(gym_cart, config(steps=616), Hook(604, forget_falls), *look)
-    assert [(row.step, row.event) for row in state.log.guard] == [(608, GuardEvent.NO_FALLS)]
+    state = trained(gym_cart, config(steps=616), Hook(604, settle), *look)
+    assert [(row.step, row.event) for row in state.log.guard] == [(608, GuardEvent.NO_FALLS), (608, GuardEvent.SETTLED)]
     assert (seen[0] != seen[1]).any()
     assert (seen[1] == seen[2]).all()
     assert (seen[1] == weights(state.model)).all()
 
 
+def test_a_learner_whose_cart_strays_goes_on(gym_cart: CartParams) -> None:
+    def stray(model: DQN) -> None:
+        settle(model)
+        assert model.replay_buffer is not None
+        model.replay_buffer.observations[:, 0, 0] = 0.06 * gym_cart.limits.cart_position_m
+
+    asked = config(steps=616)
+    state = trained(gym_cart, asked, Hook(604, stray))
+    assert [row.event for row in state.log.guard] == [GuardEvent.NO_FALLS]
+    assert state.model._n_updates == (616 - asked.learning_starts) // 4
+
+
 def test_watching_says_so_and_changes_nothing(gym_cart: CartParams) -> None:
     said: list[str] = []
-    watched = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.WATCH), Hook(600, forget_falls), said=said)
-    alone = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.OFF), Hook(600, forget_falls))
+    watched = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.WATCH), Hook(600, settle), said=said)
+    alone = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.OFF), Hook(600, settle))
     assert (weights(watched.model) == weights(alone.model)).all()
     assert watched.log.guard
     assert not alone.log.guard
-    assert said[0].endswith("it is only watched")
+    assert said[1].endswith("it is only watched")
 
 
 def raise_values(model: DQN) -> None:
@@ -139,11 +160,11 @@ def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> No
     asked = config(steps=10_000)
     state = state_of(gym_cart, asked)
     model = state.model
-    guard = CollapseGuard(state.log, asked)
+    guard = CollapseGuard(state.log, asked, 2.4)
     run_learner(state, dataclasses.replace(asked, steps=600, collapse_guard=GuardAction.OFF), [guard], name="test")
     sound = guard._sound
     assert sound is not None, "the values of a young network are sound"
-    kept = [tensor.clone() for tensor in sound]
+    kept = [tensor.clone() for tensor in sound.tensors]
     raise_values(model)
     assert model.replay_buffer is not None
     guard._watch_values(model, model.replay_buffer)
@@ -171,14 +192,16 @@ def test_ranges_of_returns() -> None:
     assert returns_range(config(learner_reward=LearnerReward.TURN, gamma=1.0))[1] == float("inf")
 
 
-def test_spans_end_with_the_training() -> None:
+def test_spans_end_with_a_fall_or_the_training() -> None:
     rows = [
         GuardRow(10, GuardEvent.NO_FALLS, 0.0),
+        GuardRow(12, GuardEvent.SETTLED, 0.01),
         GuardRow(15, GuardEvent.DRIFT, 3.0),
         GuardRow(20, GuardEvent.FALLS_AGAIN, 2.0),
         GuardRow(40, GuardEvent.NO_FALLS, 0.0),
     ]
-    assert spans_without_falls(rows, 50) == [(10, 20), (40, 50)]
+    assert spans_since(GuardEvent.NO_FALLS, rows, 50) == [(10, 20), (40, 50)]
+    assert spans_since(GuardEvent.SETTLED, rows, 50) == [(12, 20)]
 
 
 def test_log_keeps_the_events_and_reads_folders_that_have_none(tmp_path: Path) -> None:
@@ -188,4 +211,4 @@ def test_log_keeps_the_events_and_reads_folders_that_have_none(tmp_path: Path) -
     (tmp_path / "guard.csv").unlink()
     assert LearningLog.load(tmp_path).guard == []
     (tmp_path / "evaluations.csv").write_text("step,mean_turns,rms_position_m\n10,9.0,0.1\n")
-    assert LearningLog.load(tmp_path).evaluations[0].hard_starts == 0
+    assert LearningLog.load(tmp_path).evaluations[0].trials == 0

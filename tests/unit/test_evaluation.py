@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gymnasium
 import numpy as np
 import pytest
 
 from cartpole_robot.cart_parts import StartSpread
-from cartpole_robot.evaluation import evaluate, hard_starts, hard_starts_survived, visited_observations
+from cartpole_robot.evaluation import Trials, corner_starts, evaluate, visited_observations
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 
@@ -55,11 +57,11 @@ def test_visited_observations_repeat_by_seed(env: gymnasium.Env) -> None:
     assert (first == again).all()
 
 
-def test_hard_starts_are_the_corners_of_the_spread(gym_cart: CartParams) -> None:
-    corners = hard_starts(gym_cart.start)
+def test_corner_starts_are_the_corners_of_the_spread(gym_cart: CartParams) -> None:
+    corners = corner_starts(gym_cart.start)
     assert len(set(corners)) == 16
     assert all(abs(number) == 0.05 for corner in corners for number in corner)
-    assert hard_starts(
+    assert corner_starts(
         StartSpread(cart_position_m=0.1, cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.2)
     ) == (
         State(-0.1, 0.0, 0.0, -0.2),
@@ -69,8 +71,23 @@ def test_hard_starts_are_the_corners_of_the_spread(gym_cart: CartParams) -> None
     )
 
 
-def test_hard_starts_are_counted_up_to_the_first_fall(env: gymnasium.Env, gym_cart: CartParams) -> None:
-    upright, falling = State(0.0, 0.0, 0.0, 0.0), State(0.0, 0.0, 0.2, 1.0)
-    starts = [upright, upright, falling, upright]
-    assert hard_starts_survived(follow_the_pole, env, starts, first_seed=0, max_turns=60) == 2
-    assert hard_starts_survived(follow_the_pole, env, starts[:2], first_seed=0, max_turns=60) == 2
+def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
+    turns = 0
+
+    def balances_for(least: int) -> Callable[[np.ndarray], int]:
+        nonlocal turns
+        turns = 0
+
+        def act(observation: np.ndarray) -> int:
+            nonlocal turns
+            turns += 1
+            return follow_the_pole(observation) if turns <= least else 1
+
+        return act
+
+    trials = Trials(env, first_seed=0, max_turns=20, long_turns=200)
+    assert len(trials) == 17
+    assert trials.survived(balances_for(10_000)) == 17
+    assert turns == 16 * 20 + 200
+    assert trials.survived(balances_for(16 * 20 + 100)) == 16, "the long one is the last"
+    assert trials.survived(balances_for(0)) == 0

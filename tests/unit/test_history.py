@@ -289,7 +289,7 @@ def test_header_that_says_another_history_than_the_weights_is_refused(
 def test_golden_examples_of_another_width_are_refused() -> None:
     bundle = a_bundle(3)
     narrow = dataclasses.replace(bundle.golden, observations=bundle.golden.observations[:, :9])
-    with pytest.raises(ValueError, match=r"golden examples have shape \(32, 9\), expected \(32, 14\)"):
+    with pytest.raises(ValueError, match=r"golden observations have shape \(32, 9\), expected \(N, 14\)"):
         dataclasses.replace(bundle, golden=narrow)
 
 

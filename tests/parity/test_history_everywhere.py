@@ -217,12 +217,20 @@ def test_rollout_is_explained_by_its_policy_even_where_another_drove(
     assert found is not None
     assert (found.simulated, found.recorded) == (1.0, 1.0)
     rows = read_recording(tmp_path / "sim.parquet").rows.copy()
-    rows["requested_duty"][3] = 0.123  # a push that the policy did not ask for
-    pushed = dataclasses.replace(recordings[0], rows=rows)
-    asked = agreement_of_rollouts(pushed, recordings[1], policy_controller(bundle))
-    assert asked is not None
-    assert asked.simulated is not None
-    assert 0.0 < asked.simulated < 1.0
+    sent = np.random.default_rng(0).choice(bundle.interface.action_duties, len(rows) - 1)
+    rows["requested_duty"][:-1] = sent  # as if somebody else had driven
+    states = np.column_stack([rows[name] for name in bundle.interface.observation]).astype(np.float32)
+    act, agreed = bundle.action_function(), 0
+    for turn, duty in enumerate(sent):
+        before = [max(0, turn - 1), max(0, turn - 2)]
+        past = [sent[turn - 1] if turn >= 1 else 0.0, sent[turn - 2] if turn >= 2 else 0.0]
+        inputs = [*states[turn], past[0], *states[before[0]], past[1], *states[before[1]]]
+        agreed += bundle.interface.action_duties[act(np.array(inputs, np.float32))] == duty
+    other = agreement_of_rollouts(
+        dataclasses.replace(recordings[0], rows=rows), recordings[1], policy_controller(bundle)
+    )
+    assert other is not None
+    assert other.simulated == pytest.approx(agreed / len(sent))
 
 
 def test_foreign_environment_is_judged_with_history(tmp_path: Path) -> None:
