@@ -5,7 +5,8 @@
 
 Both learn with the recommended preset on the training's own environment (`gym` cart in PyBullet, its cost included),
 one torch thread, in turn: rounds of `--steps` steps with an update every turn and with one every fourth, the preset's.
-Ratios are within a round, then the median. `in PyTorch` is the learner without the extension. With `--seeds` each
+Ratios are within a round, then the median. The collapse guard is left out: both make every update. `in PyTorch` is the
+learner without the extension. With `--seeds` each
 learner trains the preset whole from each seed, and the last models are judged on the same 100 fresh episodes; told are
 the episodes that both walked turn for turn alike before the first that differs, and how far the last weights are apart.
 """
