@@ -259,7 +259,9 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(record, indent=2))
     else:
-        for name, value in record.items():
+        from cartpole_robot.training.parity import agreement_text
+
+        for name, value in {**record, "agreement": agreement_text(record["agreement"])}.items():
             print(f"  {name:<14} {value}")
     return DONE
 
