@@ -49,9 +49,11 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
     assert {
         "cartpole_robot/urdf/cartpole.urdf",
         "cartpole_robot/carts/gym.toml",
+        "cartpole_robot/carts/ranges/diy_arduino.toml",
         "cartpole_robot/training/presets/recommended.toml",
         "cartpole_robot/training/presets/blog.toml",
         "cartpole_robot/training/presets/on_cart.toml",
+        "cartpole_robot/training/presets/robust.toml",
         "cartpole_robot/py.typed",
         "firmware_bridge/firmware/policy.c",
         "firmware_bridge/firmware/policy.h",

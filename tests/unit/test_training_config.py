@@ -30,8 +30,17 @@ def test_blog_preset_is_literal() -> None:
     assert config.learner_reward == "turn"
 
 
-def test_there_are_three_presets() -> None:
-    assert preset_names() == ("blog", "on_cart", "recommended")
+def test_there_are_four_presets() -> None:
+    assert preset_names() == ("blog", "on_cart", "recommended", "robust")
+
+
+def test_preset_for_drawn_carts_is_recommended_but_for_memory_rate_length_and_evaluations() -> None:
+    ours, recommended = (dataclasses.asdict(load_preset(name)) for name in ("robust", "recommended"))
+    changed = {name for name in ours if ours[name] != recommended[name]}
+    assert changed == {
+        *("name", "description", "steps", "replay_memory", "learning_rate_end"),
+        *("evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
+    }
 
 
 def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_counts() -> None:

@@ -1,0 +1,172 @@
+"""One policy for carts nobody has measured: trained on carts drawn around `diy_arduino`, judged on a hundred others.
+
+    python -m benchmarks.robust_policy --seeds 3
+
+Motor force, friction, pole length and latency are drawn from `carts/ranges/diy_arduino.toml`, anew for each episode.
+Each draw is a cart on the virtual rig, behind its real firmware, and the same 100 of them, which neither training nor
+selection has seen, are held against: preset `robust`, trained on drawn carts; preset `recommended`, trained on the cart
+file as it is, with its own two duties and with the four that `robust` has; and the regulator, any duty allowed, which
+is told the true numbers of each cart before the pole is let go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.command_line import command
+from benchmarks.machine_load import machine_line
+from cartpole_robot.cart_files import load_cart, with_actions
+from cartpole_robot.controllers import Controller, choose_controller
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.params import CartParams
+from cartpole_robot.progress import progress_bar
+from cartpole_robot.simulation.randomization import load_randomization
+from cartpole_robot.studies.findings import wilson
+
+CART, RIG, TURNS = "diy_arduino", "virtual", 500
+ACTIONS = (-0.4, -0.2, 0.2, 0.4)
+ROBUST, NOMINAL, WIDER, TOLD = "robust", "recommended", "recommended, four duties", "LQR, told the truth"
+WANTED = 90  # of 100
+
+PARAMETERS: dict[str, Callable[[CartParams], float]] = {
+    "latency ms": lambda cart: cart.delay.latency_s * 1000.0,
+    "motor force N": lambda cart: cart.motor.stall_force_n,
+    "dry friction N": lambda cart: cart.friction.cart_coulomb_n,
+    "pole half length m": lambda cart: cart.pole_cart.pole_half_length_m,
+}
+
+
+class Told:
+    """The regulator of the very cart that was drawn; implements `Controller`."""
+
+    def __init__(self, env: CartPoleEnv) -> None:
+        self._env = env
+        self.reset()
+
+    def reset(self) -> None:
+        """The regulator of the cart of this episode."""
+        self._regulator = regulator_of(self._env.episode_cart)
+
+    def duty(self, observation: Any) -> float:
+        """Its answer."""
+        return self._regulator.duty(observation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What became of one controller: turns survived on each drawn cart, and those carts."""
+
+    seed: int | None
+    turns: tuple[int, ...]
+    rms_position_m: float
+    carts: list[CartParams] = field(repr=False)
+
+    @property
+    def survived(self) -> int:
+        """Carts on which it survived."""
+        return sum(turns >= TURNS for turns in self.turns)
+
+
+def judged(env: CartPoleEnv, controller: Controller, seed: int | None, draws: int, on_episode: Any) -> Judged:
+    """The controller on the drawn carts of the verdict."""
+    carts: list[CartParams] = []
+
+    def begin() -> None:
+        carts.append(env.episode_cart)
+        controller.reset()
+
+    found = evaluate(
+        controller.duty,
+        env,
+        episodes=draws,
+        first_seed=VERDICT_SEED,
+        max_turns=TURNS,
+        step=env.step_duty,
+        on_reset=begin,
+        on_episode=on_episode,
+    )
+    return Judged(seed=seed, turns=found.turns, rms_position_m=found.rms_position_m, carts=carts)
+
+
+def trained(kind: str, seed: int, folder: Path) -> tuple[Controller, float]:
+    """A policy of that kind, and the seconds its training took."""
+    options: list[object] = ["--cart", CART, "--seed", seed, "--out", folder / f"{kind}{seed}"]
+    if kind != NOMINAL:
+        options.append("--actions=" + ",".join(f"{duty:g}" for duty in ACTIONS))
+    if kind == ROBUST:
+        options += ["--preset", "robust", "--randomize", CART]
+    summary = command("train", *options)
+    return choose_controller(folder / f"{kind}{seed}", None, "c").controller, float(summary["training_s"])
+
+
+def row(kind: str, found: Judged) -> str:
+    """One line of the first table."""
+    low, high = (100.0 * share for share in wilson(found.survived, len(found.turns)))
+    return (
+        f"{kind:<26}{'' if found.seed is None else found.seed:>4}{found.survived:>8} of {len(found.turns)}"
+        f"{f'{low:.0f} to {high:.0f} %':>14}{np.mean(found.turns):>12.1f}{min(found.turns):>8}"
+        f"{found.rms_position_m * 1000.0:>10.1f}"
+    )
+
+
+def thirds(found: Sequence[Judged], of: Callable[[CartParams], float]) -> str:
+    """Survivors among the carts with the smallest, middle and largest values, over all seeds."""
+    order = np.argsort([of(cart) for cart in found[0].carts], kind="stable")
+    cells = []
+    for part in np.array_split(order, 3):
+        survived = sum(one.turns[k] >= TURNS for one in found for k in part)
+        cells.append(f"{survived} of {len(part) * len(found)}")
+    return "".join(f"{cell:>12}" for cell in cells)
+
+
+def main() -> None:
+    """Print a row a policy, then survivors by parameter."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="train with seeds 0 to N-1 (default: 3)")
+    parser.add_argument("--draws", type=int, default=100, help="drawn carts (default: 100)")
+    arguments = parser.parse_args()
+    cart = with_actions(load_cart(CART), ACTIONS, given="--actions")
+    results: dict[str, list[Judged]] = {kind: [] for kind in (ROBUST, NOMINAL, WIDER, TOLD)}
+    print(f"{arguments.draws} carts drawn around {CART}, rig {RIG}, {TURNS} turns")
+    print(f"{'':<26}seed   survived     95 % interval  mean turns   least  RMS x mm")
+    env = CartPoleEnv(rig=RIG, cart=cart, randomization=load_randomization(Path(CART), cart))
+    jobs = 3 * arguments.seeds + 1
+    with (
+        tempfile.TemporaryDirectory() as name,
+        progress_bar(jobs * arguments.draws, "judging", " episodes", quiet=True) as bar,
+    ):
+        seconds = []
+        for kind, found in results.items():
+            for seed in [None] if kind == TOLD else range(arguments.seeds):
+                if seed is None:
+                    controller: Controller = Told(env)
+                else:
+                    controller, training_s = trained(kind, seed, Path(name))
+                    if kind == ROBUST:
+                        seconds.append(training_s)
+                found.append(judged(env, controller, seed, arguments.draws, bar.update))
+                print(row(kind, found[-1]), flush=True)
+    env.close()
+    for parameter, of in PARAMETERS.items():
+        values = np.sort([of(one) for one in results[TOLD][0].carts])
+        edges = ", ".join(f"{part[0]:.3g} to {part[-1]:.3g}" for part in np.array_split(values, 3))
+        print(f"{parameter}: survivors by thirds, {edges}")
+        for kind, found in results.items():
+            print(f"  {kind:<26}{thirds(found, of)}")
+    enough = [one.survived * 100 >= WANTED * arguments.draws for one in results[ROBUST]]
+    print(f"{ROBUST}: {WANTED} % or more of the carts with {sum(enough)} of {len(enough)} seeds")
+    print(f"training of {ROBUST}, evaluations included: {np.median(seconds):.1f} s median")
+    print(machine_line())
+
+
+if __name__ == "__main__":
+    main()
