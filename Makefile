@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip browser seeds benchmarks deployment campaign mutants pictures clean
+.PHONY: help setup demo test check pytest display chip browser seeds reliability benchmarks deployment campaign mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -92,6 +92,12 @@ campaign: $(STAMP) chip ## train a policy, then try to break the firmware that r
 
 seeds: $(STAMP) ## train ten seeds of the recommended preset and count the successes
 	$(BIN)/python -m benchmarks.recommended_seeds
+
+reliability: $(STAMP) ## fifty seeds on gym, twenty on each cart with a motor, one policy for drawn carts (an hour and a half)
+	$(BIN)/python -m benchmarks.recommended_seeds --seeds 50 --workers 2
+	for cart in quanser_ip02 sensorsini diy_arduino; do \
+		$(BIN)/python -m benchmarks.recommended_seeds --cart $$cart --seeds 20 --workers 2; done
+	$(BIN)/python -m benchmarks.robust_policy --seeds 3
 
 benchmarks: $(STAMP) ## physics, environment steps and training against their peers
 	$(BIN)/python -m benchmarks.physics_against_gymnasium
