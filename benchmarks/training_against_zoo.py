@@ -12,6 +12,7 @@ the blog's 1000 stands beside them. SBX (`pip install sbx-rl`, JAX) takes part w
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ def ways_to_train() -> dict[str, Callable[[int], Course]]:
         "zoo, memory 100,000": lambda seed: train_zoo(seed, 100_000, DQN, sb3_action),
         "zoo, memory 1000": lambda seed: train_zoo(seed, 1000, DQN, sb3_action),
     }
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     try:
         import sbx
     except ImportError:
