@@ -57,7 +57,7 @@ display: ## a virtual display for the tests of PyBullet's window
 		else \
 			echo "Installing Xvfb and its OpenGL with apt-get, for the tests of PyBullet's window." >&2; \
 			$$as apt-get update -qq >/dev/null && \
-			$$as apt-get install -qq -y --no-install-recommends xvfb xauth libgl1 libgl1-mesa-dri >/dev/null; \
+			$$as apt-get install -qq -y --no-install-recommends xvfb libgl1 libgl1-mesa-dri >/dev/null; \
 		fi; \
 	fi
 

@@ -41,16 +41,26 @@ def test_display_that_does_not_answer_is_an_error_and_not_the_end_of_the_process
 
 
 def on_virtual_display(code: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which("xvfb-run") is None:
+    """Run that code on a display of its own, whose number the server chooses: several may begin at once."""
+    if shutil.which("Xvfb") is None:
         assert os.environ.get("CI") != "true", "CI must have Xvfb: the Makefile's target display installs it"
         pytest.skip("Xvfb is not installed")
-    return subprocess.run(
-        ["xvfb-run", "-a", "-s", "-screen 0 1280x720x24", sys.executable, "-W", "error::UserWarning", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    options = ("-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp")
+    with subprocess.Popen(["Xvfb", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            number = server.stdout.readline().strip()
+            assert number.isdigit(), f"Xvfb says {number!r}"
+            return subprocess.run(
+                [sys.executable, "-W", "error::UserWarning", "-c", code],
+                env={**os.environ, "DISPLAY": f":{number}"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        finally:
+            server.terminate()
 
 
 def test_window_shows_the_episode_and_changes_nothing() -> None:
