@@ -111,7 +111,9 @@ def main() -> None:
             folder = train(name, cart, Path(temporary, name))
             shutil.copyfile(folder / "learning_curve.png", DOCS / f"learning_curve_{name}.png")
         folder = train("recommended", load_cart("diy_arduino"), Path(temporary, "diy_arduino"))
-        draw_recording(record(folder, Path(temporary, "rollout.parquet")), DOCS / "recording_diy_arduino.png")
+        plot = Path(temporary, "recording_diy_arduino.png")  # a plot is never drawn over a file
+        draw_recording(record(folder, Path(temporary, "rollout.parquet")), plot)
+        shutil.copyfile(plot, DOCS / plot.name)
         request = DeployRequest(policy=folder, record=Path(temporary, "deployed.parquet"), is_viewed=False)
         done = deploy(request)
         print(done.report.text())
