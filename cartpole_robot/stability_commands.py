@@ -66,6 +66,7 @@ def add_stability_verb(verbs: Verbs) -> None:
 def _stability_map(arguments: argparse.Namespace) -> int:
     from cartpole_robot.evaluation import VERDICT_SEED
     from cartpole_robot.interrupts import stopped_by_signals
+    from cartpole_robot.progress import say
     from cartpole_robot.stability.run import MapRequest, plan, run_map
     from cartpole_robot.stability.stability_map import Conditions
 
@@ -87,7 +88,7 @@ def _stability_map(arguments: argparse.Namespace) -> int:
     again = _again(arguments, folder)
     try:
         with stopped_by_signals():
-            result = run_map(whole, folder, _say, workers=arguments.workers)
+            result = run_map(whole, folder, say, workers=arguments.workers)
     except KeyboardInterrupt:
         print(f"stopped; finished cells are kept in {folder}\ngo on with: {again}", file=sys.stderr)
         return 1
@@ -105,12 +106,6 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
         if getattr(arguments, name) is not None:
             words += [f"--{name.replace('_', '-')}", getattr(arguments, name)]
     return shlex.join(map(str, [*words, "--out", folder]))
-
-
-def _say(text: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(f"cartpole-robot: {text}", file=sys.stderr)
 
 
 def _print(result: MapResult, *, as_json: bool) -> None:

@@ -60,12 +60,13 @@ def _study(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study, seeds=arguments.seeds)
     folder = arguments.out or Path("runs", f"study-{study.name}")
     from cartpole_robot.interrupts import stopped_by_signals
+    from cartpole_robot.progress import say
     from cartpole_robot.studies.run import StudyRequest, run_study
 
     request = StudyRequest(study=study, folder=folder, workers=arguments.workers, ray=arguments.ray)
     try:
         with stopped_by_signals():
-            result = run_study(request, _say)
+            result = run_study(request, say)
     except KeyboardInterrupt:
         print(f"stopped; finished cells are kept in {folder}\ngo on with: {_again(arguments, folder)}", file=sys.stderr)
         return 1
@@ -98,12 +99,6 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
         if getattr(arguments, name) is not None:
             words += [f"--{name}", getattr(arguments, name)]
     return shlex.join(map(str, [*words, "--out", folder]))
-
-
-def _say(text: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(f"cartpole-robot: {text}", file=sys.stderr)
 
 
 def _print(result: StudyResult, *, as_json: bool) -> None:

@@ -10,16 +10,15 @@ from typing import Any
 
 from cartpole_robot import __version__
 from cartpole_robot.params import CartParams
-from cartpole_robot.provenance import commit
 from cartpole_robot.stability.cell import run_cell
 from cartpole_robot.stability.figure import FIGURE_FILE, draw_map
 from cartpole_robot.stability.findings import Finding, findings_of, rows_of
 from cartpole_robot.stability.grid import load_grids
-from cartpole_robot.stability.stability_map import Conditions, MapTask, StabilityMap, entered, planned_map, task_of
+from cartpole_robot.stability.stability_map import Conditions, StabilityMap, entered, planned_map, task_of
 from cartpole_robot.studies.folder import CellFolder
 from cartpole_robot.studies.processes import ProcessCrew
 from cartpole_robot.studies.tables import RESULTS_FILE, write_rows
-from cartpole_robot.studies.work import run_and_keep
+from cartpole_robot.studies.work import finish_cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +84,13 @@ def run_map(whole: StabilityMap, path: Path, say: Callable[[str], object], *, wo
         for entrant in whole.entrants:
             if entrant.note is not None:
                 say(f"{entrant.policy}: {entrant.note}")
-        records = folder.finished()
-        for told in folder.of_other_code(records, commit()):
-            say(told)
-        missing = {cell.key: cell for cell in whole.cells if cell.key not in records}
-        failures: list[str] = []
-        if missing:
-            tasks = (task_of(whole, cell, __version__) for cell in missing.values())
-            crew: ProcessCrew[MapTask] = ProcessCrew(min(len(missing), workers or os.cpu_count() or 1), run_cell)
-            failures = run_and_keep(tasks, crew, folder, records, say)
+        records, failures = finish_cells(
+            folder,
+            whole.cells,
+            lambda cell: task_of(whole, cell, __version__),
+            lambda count: ProcessCrew(min(count, workers or os.cpu_count() or 1), run_cell),
+            say,
+        )
         result = MapResult(whole=whole, folder=path, records=records, failures=tuple(failures))
         if result.is_whole:
             write_rows(rows_of(whole, records), path / RESULTS_FILE)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot import __version__
-from cartpole_robot.provenance import commit
 from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.cluster import RayCrew, check_answers
 from cartpole_robot.studies.crew import Crew
@@ -19,7 +18,7 @@ from cartpole_robot.studies.folder import CellFolder, folder_record
 from cartpole_robot.studies.processes import ProcessCrew
 from cartpole_robot.studies.study import STUDY, CellTask, Study, study_of_record, task_of
 from cartpole_robot.studies.tables import write_tables
-from cartpole_robot.studies.work import run_and_keep
+from cartpole_robot.studies.work import finish_cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +59,13 @@ def run_study(request: StudyRequest, say: Callable[[str], object]) -> StudyResul
     if request.ray is not None:
         check_answers(request.ray)
     with CellFolder.opened(request.folder, request.study) as folder:
-        records = folder.finished()
-        for told in folder.of_other_code(records, commit()):
-            say(told)
-        missing = {cell.key: cell for cell in request.study.cells if cell.key not in records}
-        failures: list[str] = []
-        if missing:
-            tasks = (task_of(request.study, cell, __version__) for cell in missing.values())
-            failures = run_and_keep(tasks, _crew(request, len(missing)), folder, records, say)
+        records, failures = finish_cells(
+            folder,
+            request.study.cells,
+            lambda cell: task_of(request.study, cell, __version__),
+            lambda count: _crew(request, count),
+            say,
+        )
         result = StudyResult(study=request.study, folder=request.folder, records=records, failures=tuple(failures))
         if result.is_whole:
             write_tables(request.study, records, request.folder)

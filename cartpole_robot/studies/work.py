@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from cartpole_robot.progress import progress_bar
 from cartpole_robot.provenance import commit
@@ -15,27 +15,48 @@ from cartpole_robot.studies.folder import CellFolder
 RETRIES = 2
 
 
-def run_and_keep(
-    tasks: Iterable[AnyTask],
-    crew: Crew[AnyTask],
-    folder: CellFolder,
-    records: dict[str, dict[str, Any]],
-    say: Callable[[str], object],
-) -> list[str]:
-    """`run_tasks` with a progress bar, each record kept in the folder and put into `records` as soon as it is there.
+class Keyed(Protocol):
+    """A cell, before it is anybody's task."""
 
-    The crew is closed at the end.
+    @property
+    def key(self) -> str:
+        """That of its task."""
+
+
+AnyCell = TypeVar("AnyCell", bound=Keyed)
+
+
+def finish_cells(
+    folder: CellFolder,
+    cells: Iterable[AnyCell],
+    task_of: Callable[[AnyCell], AnyTask],
+    crew_for: Callable[[int], Crew[AnyTask]],
+    say: Callable[[str], object],
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Run what is not finished, with a progress bar; returns every record by its key, and what could not be done.
+
+    `crew_for` makes who works on so many cells, and is not called for none; each record is kept in the folder as soon
+    as it is there. `say` is told of crashes, failures, and cells that other code has made.
     """
+    here = commit()
+    records = folder.finished()
+    for told in folder.of_other_code(records, here):
+        say(told)
+    missing = {cell.key: cell for cell in cells if cell.key not in records}
+    if not missing:
+        return records, []
     total = len(set(folder.whole.keys))
-    with closing(crew), progress_bar(total, folder.whole.name, " cells", initial=len(records)) as bar:
+    with (
+        closing(crew_for(len(missing))) as crew,
+        progress_bar(total, folder.whole.name, " cells", initial=len(records)) as bar,
+    ):
         bar.refresh()
-        here = commit()
 
         def keep(record: dict[str, Any]) -> None:
             records[record["key"]] = folder.keep(record, here)
             bar.update()
 
-        return run_tasks(tasks, crew, keep, say)
+        return records, run_tasks(map(task_of, missing.values()), crew, keep, say)
 
 
 def run_tasks(

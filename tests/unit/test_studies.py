@@ -23,7 +23,7 @@ from cartpole_robot import __version__
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.params import CartParams
-from cartpole_robot.studies import run
+from cartpole_robot.studies import work
 from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.crew import Failed, Finished, Result
 from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
@@ -364,7 +364,7 @@ def test_more_seeds_are_added_to_a_study_and_not_taken_away(
 def test_cells_of_another_version_or_commit_are_told_of(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "commit", lambda: "c0ffee0000000000+changes")
+    monkeypatch.setattr(work, "commit", lambda: "c0ffee0000000000+changes")
     out = tmp_path / "out"
     records = list(pretended(small).values())
     with CellFolder.opened(out, small) as folder:
