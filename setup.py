@@ -1,10 +1,10 @@
-"""The C extensions; everything else is in pyproject.toml."""
+"""The packages and the C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_namespace_packages, setup
 
 FIRMWARE = "firmware_bridge/firmware"
 CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard")
@@ -25,6 +25,8 @@ def protocol_hash() -> int:
 
 
 setup(
+    # A folder of data is a package too, so that it is installed; the URDF's own folder is named in pyproject.toml.
+    packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],
     ext_modules=[
         Extension(
             "firmware_bridge._host",
