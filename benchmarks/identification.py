@@ -32,10 +32,10 @@ from cartpole_robot.cart_parts import Apply, FirmwareSettings
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
 from cartpole_robot.params import CartParams
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import read_recording
 from cartpole_robot.signals import Measurement
+from cartpole_robot.terminal.progress import progress_bar
 
 DRAWN = ("motor_gain", "damping", "coulomb", "pole_length", "pole_viscous")
 TOLD = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")

@@ -29,8 +29,8 @@ from cartpole_robot.cart_files import load_cart
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, model_of
 from cartpole_robot.params import CartParams
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.recording import Flag, read_recording
+from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"
 EPISODES, TURNS = 20, 500

@@ -24,8 +24,8 @@ from cartpole_robot.compare.attribution import Attribution, attribute
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, freed, identified_delay, model_of
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.recording import read_recording
+from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"
 FAULTS: dict[str, tuple[float, float]] = {

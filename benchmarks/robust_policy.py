@@ -28,9 +28,9 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.params import CartParams
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.simulation.randomization import load_randomization
 from cartpole_robot.studies.findings import wilson
+from cartpole_robot.terminal.progress import progress_bar
 
 CART, RIG, TURNS = "diy_arduino", "virtual", 500
 ACTIONS = (-0.4, -0.2, 0.2, 0.4)

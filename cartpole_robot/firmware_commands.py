@@ -191,7 +191,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from cartpole_robot.campaign.report import to_record
     from cartpole_robot.campaign.run import CampaignRequest, run_campaign
     from cartpole_robot.controllers import LQR
-    from cartpole_robot.interrupts import stopped_by_signals
+    from cartpole_robot.terminal.interrupts import stopped_by_signals
 
     cart = arguments.cart
     if cart is None and str(arguments.policy) == LQR:

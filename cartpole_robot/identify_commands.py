@@ -121,8 +121,8 @@ def _identify(arguments: argparse.Namespace) -> int:
     from cartpole_robot.identify.cart_file import identified_cart, write_cart
     from cartpole_robot.identify.identification import IdentifyRequest, identify
     from cartpole_robot.identify.series import series_of
-    from cartpole_robot.progress import progress_bar
     from cartpole_robot.recording import read_recording
+    from cartpole_robot.terminal.progress import progress_bar
 
     recordings = [read_recording(path) for path in arguments.recordings]
     cart = load_cart(arguments.cart) if arguments.cart is not None else recordings[0].cart

@@ -16,8 +16,8 @@ from cartpole_robot.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.history_wrapper import with_history
 from cartpole_robot.network import Backend
 from cartpole_robot.policy import PolicyBundle
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.simulation.randomization import load_randomization
+from cartpole_robot.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,10 +65,10 @@ def add_stability_verb(verbs: Verbs) -> None:
 
 def _stability_map(arguments: argparse.Namespace) -> int:
     from cartpole_robot.evaluation import VERDICT_SEED
-    from cartpole_robot.interrupts import stopped_by_signals
-    from cartpole_robot.progress import say
     from cartpole_robot.stability.run import MapRequest, plan, run_map
     from cartpole_robot.stability.stability_map import Conditions
+    from cartpole_robot.terminal.interrupts import stopped_by_signals
+    from cartpole_robot.terminal.progress import say
 
     whole, folder = plan(
         MapRequest(

@@ -59,9 +59,9 @@ def _study(arguments: argparse.Namespace) -> int:
 
     study = load_study(arguments.study, seeds=arguments.seeds)
     folder = arguments.out or Path("runs", f"study-{study.name}")
-    from cartpole_robot.interrupts import stopped_by_signals
-    from cartpole_robot.progress import say
     from cartpole_robot.studies.run import StudyRequest, run_study
+    from cartpole_robot.terminal.interrupts import stopped_by_signals
+    from cartpole_robot.terminal.progress import say
 
     request = StudyRequest(study=study, folder=folder, workers=arguments.workers, ray=arguments.ray)
     try:

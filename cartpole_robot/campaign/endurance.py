@@ -14,13 +14,13 @@ from typing import NamedTuple
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
 from cartpole_robot.controllers import Controller
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import Measurement
 from cartpole_robot.task import observation
+from cartpole_robot.terminal.progress import progress_bar
 
 EPISODE_TURNS = 500
 LONG_TURNS = 15_000

@@ -37,10 +37,10 @@ from cartpole_robot.campaign.report import (
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.controllers import LQR, choose_controller
 from cartpole_robot.errors import UsageError
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.provenance import commit, machine, versions
 from cartpole_robot.rig import RigError
 from cartpole_robot.run_folder import read_json, write_json
+from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image
 from firmware_bridge.errors import BridgeError

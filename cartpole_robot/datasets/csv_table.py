@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.progress import progress_bar
+from cartpole_robot.terminal.progress import progress_bar
 
 FEWEST_ROWS = 10  # fewer show no motion
 _BAR_ROWS = 4096

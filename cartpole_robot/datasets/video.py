@@ -12,10 +12,10 @@ from PIL import Image
 from cartpole_robot.animation import GIF_FRAME_S, save_gif
 from cartpole_robot.datasets.new_file import check_is_new, new_file
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.recording import Recording
 from cartpole_robot.rendering import HEIGHT_PX, WIDTH_PX, draw_cart_pole
 from cartpole_robot.signals import State
+from cartpole_robot.terminal.progress import progress_bar
 
 FRAME_S = {".mp4": 0.02, ".gif": GIF_FRAME_S}
 _STATE = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")

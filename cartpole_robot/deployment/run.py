@@ -19,7 +19,6 @@ from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
 from cartpole_robot.errors import UsageError
-from cartpole_robot.interrupts import stopped_by_signals
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
@@ -38,6 +37,7 @@ from cartpole_robot.runtime import (
     run_paced,
     start_rollout,
 )
+from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
 
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due

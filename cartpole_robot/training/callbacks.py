@@ -15,10 +15,10 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
 from cartpole_robot.evaluation import SELECTION_SEED, Trials, evaluate
-from cartpole_robot.interrupts import StopWish
 from cartpole_robot.network import float_action_function
-from cartpole_robot.progress import progress_bar
 from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.terminal.interrupts import StopWish
+from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn import network_of

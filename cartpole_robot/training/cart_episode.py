@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.interrupts import StopWish
+from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartProgress
 

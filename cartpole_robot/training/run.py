@@ -20,8 +20,8 @@ from cartpole_robot.evaluation import (
 )
 from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.network import Backend, float_action_function
-from cartpole_robot.progress import progress_bar, say
 from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
+from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import (
     Checkpointing,
     EpisodeLogging,
