@@ -51,5 +51,5 @@ setup(
             extra_compile_args=[*COMPILE, "-fno-math-errno", "-fno-trapping-math"],
             optional=True,  # without it the learner updates in PyTorch
         ),
-    ]
+    ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cartpole_robot.provenance import machine
+from cartpole_robot.files.provenance import machine
 
 
 def machine_line() -> str:

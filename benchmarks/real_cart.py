@@ -37,8 +37,8 @@ from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.picture import draw_comparison
 from cartpole_robot.datasets.csv_table import read_csv
 from cartpole_robot.datasets.foreign_recording import ImportRequest, import_recording
-from cartpole_robot.datasets.new_file import check_is_new
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
 from cartpole_robot.identify.model import TERMS, Model, identified_delay, model_of

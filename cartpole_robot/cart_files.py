@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart_parts import Friction
-from cartpole_robot.configuration import check_keys, read_toml, record_from_table
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import check_keys, read_toml, record_from_table
 from cartpole_robot.params import OPTIONAL_SECTIONS, SECTIONS, CartParams
 from cartpole_robot.rigid_body import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 

@@ -7,7 +7,7 @@ import enum
 import math
 from dataclasses import dataclass
 
-from cartpole_robot.configuration import require, require_not_negative, require_positive
+from cartpole_robot.files.records import require, require_not_negative, require_positive
 
 
 @dataclass(frozen=True, kw_only=True)

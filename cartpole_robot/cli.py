@@ -17,11 +17,11 @@ from cartpole_robot.compare_commands import add_compare_verb
 from cartpole_robot.dataset_commands import add_dataset_verbs
 from cartpole_robot.deploy_commands import add_deploy_verbs
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.files.run_folder import read_run
 from cartpole_robot.firmware_commands import add_firmware_verbs
 from cartpole_robot.identify_commands import add_identify_verbs
 from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
-from cartpole_robot.run_folder import read_run
 from cartpole_robot.stability_commands import add_stability_verb
 from cartpole_robot.study_commands import add_study_verb
 from cartpole_robot.verbs import add_verb, count, count_from_zero, numbers, positive

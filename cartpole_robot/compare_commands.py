@@ -55,7 +55,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from cartpole_robot.compare.comparison import CompareRequest, compare
     from cartpole_robot.compare.open_loop import Tube
     from cartpole_robot.compare.words import report_text
-    from cartpole_robot.datasets.new_file import check_is_new
+    from cartpole_robot.files.new_file import check_is_new
     from cartpole_robot.terminal.progress import progress_bar
 
     for path, option, suffix in ((arguments.out, "--out", ".html"), (arguments.png, "--png", ".png")):

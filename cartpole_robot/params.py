@@ -27,8 +27,8 @@ from cartpole_robot.cart_parts import (
     StartSpread,
     Timing,
 )
-from cartpole_robot.configuration import record_from_table, require
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table, require
 
 MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.configuration import record_from_table
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
 from cartpole_robot.history import check_history_length, input_layout
 from cartpole_robot.lqr import Lqr
 from cartpole_robot.network import (

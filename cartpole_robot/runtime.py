@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot import provenance, task
+from cartpole_robot import task
 from cartpole_robot.controllers import Chosen, Controller
+from cartpole_robot.files import provenance
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder

@@ -20,7 +20,7 @@ from cartpole_robot.compare.quantities import SIGNALS
 from cartpole_robot.compare.report_tables import distance_table, facts_table, horizon_table, loop_table, parameter_table
 from cartpole_robot.compare.trajectories import Trajectories, trajectories
 from cartpole_robot.compare.words import summary
-from cartpole_robot.datasets.new_file import new_file
+from cartpole_robot.files.new_file import new_file
 from cartpole_robot.identify.open_loop_error import PAST_S
 
 _PLOT = {"displayModeBar": False, "responsive": True, "displaylogo": False}

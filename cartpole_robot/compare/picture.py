@@ -23,7 +23,7 @@ from cartpole_robot.compare.trajectories import (
     trajectories,
 )
 from cartpole_robot.compare.words import value_text
-from cartpole_robot.datasets.new_file import new_file
+from cartpole_robot.files.new_file import new_file
 
 _SHOWN_S = 10.0
 _GRID, _INK = "#e6e8eb", "#5f6873"

@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.configuration import check_keys, read_toml, record_from_table, require, require_positive
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import (
+    check_keys,
+    read_toml,
+    record_from_table,
+    require,
+    require_positive,
+)
 
 MAP_FORMAT = 1
 _MOST_ROWS_LATE = 50

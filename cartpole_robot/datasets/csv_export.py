@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cartpole_robot.cart_files import cart_names
-from cartpole_robot.datasets.new_file import check_is_new, new_file
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.recording import COLUMNS, COUNT_COLUMNS, Recording
 from cartpole_robot.signals import NO_COUNT
 from cartpole_robot.terminal.progress import progress_bar

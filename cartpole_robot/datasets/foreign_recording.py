@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot import provenance
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.cart_parts import Timing
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
@@ -24,6 +23,7 @@ from cartpole_robot.datasets.row_clock import RowClock, read_clock
 from cartpole_robot.datasets.settled_signs import Confirm, Settlement
 from cartpole_robot.datasets.signals import read_signals
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.files import provenance
 from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Recording, journal_of, read_recording

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from cartpole_robot import task
 from cartpole_robot.cart_files import cart_names, load_cart
-from cartpole_robot.datasets.new_file import check_is_new
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Flag, Recording
 

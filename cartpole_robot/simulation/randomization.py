@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from cartpole_robot.configuration import check_keys, read_toml
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import check_keys, read_toml
 from cartpole_robot.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.simulation.plant import equivalent_body
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
-from cartpole_robot.provenance import commit, machine, versions
-from cartpole_robot.run_folder import read_json, write_json
+from cartpole_robot.files.provenance import commit, machine, versions
+from cartpole_robot.files.run_folder import read_json, write_json
 
 _CELLS, _LOCK = "cells", "lock"
 _RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cartpole_robot.configuration import record_from_table
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
 from cartpole_robot.params import CartParams
 from cartpole_robot.training.config import TrainingConfig
 

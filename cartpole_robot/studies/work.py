@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
-from cartpole_robot.provenance import commit
+from cartpole_robot.files.provenance import commit
 from cartpole_robot.studies.crew import AnyTask, Crashed, Crew, Failed, Result, Task
 from cartpole_robot.studies.folder import CellFolder
 from cartpole_robot.terminal.progress import progress_bar

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from cartpole_robot.configuration import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import SELECTION_SEED
+from cartpole_robot.files.records import (
+    read_toml,
+    record_from_table,
+    require,
+    require_not_negative,
+    require_positive,
+)
 from cartpole_robot.history import check_history_length
 from cartpole_robot.network import MAX_HIDDEN
 

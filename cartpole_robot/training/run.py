@@ -10,7 +10,6 @@ from typing import Any
 import gymnasium
 import torch
 
-from cartpole_robot import provenance
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import (
     CALIBRATION_SEED,
@@ -19,8 +18,14 @@ from cartpole_robot.evaluation import (
     visited_observations,
 )
 from cartpole_robot.export import bundle_of, write_export
+from cartpole_robot.files import provenance
+from cartpole_robot.files.run_folder import (
+    SUMMARY_FILE,
+    new_run_folder,
+    read_run,
+    write_json,
+)
 from cartpole_robot.network import Backend, float_action_function
-from cartpole_robot.run_folder import SUMMARY_FILE, new_run_folder, read_run, write_json
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import (
     Checkpointing,

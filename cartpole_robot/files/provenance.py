@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The git commit of this checkout, with "+changes" where files differ; None outside a checkout or without git."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
     try:

@@ -1,0 +1,1 @@
+"""Files of this program: TOML records, run folders, new files, provenance."""
