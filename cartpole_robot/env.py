@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from cartpole_robot import task
 from cartpole_robot.cart_files import load_cart
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
-from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State
 

@@ -14,3 +14,10 @@ class RunError(RuntimeError):
 
     The message is one line; the command line prints it without a traceback and exits with status 1.
     """
+
+
+class RigError(RunError):
+    """The rig cannot go on: a lost link, a fault, a measurement that makes no sense.
+
+    A rig that raises it has already set its motor to zero. The message is one line that a person can act on.
+    """

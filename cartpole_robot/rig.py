@@ -6,16 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from cartpole_robot.errors import RunError
 from cartpole_robot.params import CartParams
 from cartpole_robot.signals import Measurement, State
-
-
-class RigError(RunError):
-    """The rig cannot go on: a lost link, a fault, a measurement that makes no sense.
-
-    A rig that raises it has already set its motor to zero. The message is one line that a person can act on.
-    """
 
 
 class Rig(Protocol):

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cartpole_robot.controllers import Chosen, choose_controller
-from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.excitation import Excitation
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Flag, Recording, read_recording
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import Rollout, RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.signals import Measurement

@@ -18,14 +18,13 @@ from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kep
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import write_json
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recorder import Recorder, check_is_free
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.runtime import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cartpole_robot.errors import RigError
 from cartpole_robot.params import CartParams
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.simulation.randomization import Randomization
 from firmware_bridge.emulator import EmulatedChip

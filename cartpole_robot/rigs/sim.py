@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from cartpole_robot.cart_parts import Encoders
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.estimator import Estimator
 from cartpole_robot.params import CartParams, check_is_ideal
-from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rig import Rig
 from cartpole_robot.signals import TIME_MASK, Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay

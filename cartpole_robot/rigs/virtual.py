@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
+from cartpole_robot.errors import RigError
 from cartpole_robot.params import CartParams
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.randomization import Randomization

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart_parts import Friction, PoleCart
-from cartpole_robot.rig import RigError
+from cartpole_robot.errors import RigError
 from cartpole_robot.rigid_body import CART_JOINT, POLE_JOINT, urdf_for
 from cartpole_robot.signals import State
 

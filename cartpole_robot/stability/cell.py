@@ -10,10 +10,10 @@ from typing import Any
 
 from cartpole_robot import __version__
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.evaluation import Evaluation, evaluate
 from cartpole_robot.params import CartParams, cart_from_dict
-from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.stability.stability_map import LQR_TOLD, Conditions, MapTask, controller_of

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.rig import RigError
+from cartpole_robot.errors import RigError
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.errors import LinkError
 from firmware_bridge.link import Link

@@ -16,10 +16,10 @@ import pytest
 from cartpole_robot import task
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.rig import Rig, RigError
+from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK

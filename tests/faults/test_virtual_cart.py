@@ -16,11 +16,10 @@ import pytest
 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.evaluation import evaluate
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.params import CartParams
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig

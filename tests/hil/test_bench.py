@@ -16,7 +16,7 @@ from cartpole_robot.campaign.bench import Bench, Moment, Subject, has_foreign
 from cartpole_robot.campaign.report import from_record, row_of, row_text, to_record
 from cartpole_robot.campaign.run import _outcomes
 from cartpole_robot.campaign.trials import Kind, Outcome
-from cartpole_robot.rig import RigError
+from cartpole_robot.errors import RigError
 from cartpole_robot.runtime import Rollout, RolloutEnd
 
 KIND = Kind(group="line", name="some", must="holds", unit="turns", is_more_better=True)

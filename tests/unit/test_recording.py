@@ -15,12 +15,11 @@ import pytest
 
 from cartpole_robot.cart_files import load_cart
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.errors import UsageError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import COLUMNS, Flag, Recording, journal_of, read_recording
 from cartpole_robot.recording_summary import recording_summary
-from cartpole_robot.rig import RigError
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, Measurement
