@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import cart_names, load_cart
-from cartpole_robot.cart_parts import Encoders, Friction
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.cart_file import cart_names, load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Encoders, Friction
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.plant import Plant

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.controllers import LQR
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.run import DeployRequest, deploy
-from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.history import History
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.policy import load_policy
@@ -46,7 +46,7 @@ MUST_P999_LATENESS_US = 300.0
 
 def cart_file(folder: Path, rate_hz: int) -> Path:
     """`diy_arduino` at another control rate, homing quickly, as a file."""
-    text = resources.files("cartpole_robot.carts").joinpath("diy_arduino.toml").read_text(encoding="utf-8")
+    text = resources.files("cartpole_robot.cart.known").joinpath("diy_arduino.toml").read_text(encoding="utf-8")
     for pattern, value in (
         (r"control_period_s = \S+", f"control_period_s = {1.0 / rate_hz:g}"),
         (r"homing_speed_m_s = [\d.]+", "homing_speed_m_s = 0.6"),

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import MAKE_ID
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.plant import Plant

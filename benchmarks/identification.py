@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.command_line import command
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Apply, FirmwareSettings
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply, FirmwareSettings
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, Model, freed, identified_delay, model_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import read_recording
 from cartpole_robot.signals import Measurement

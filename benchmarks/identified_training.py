@@ -25,10 +25,10 @@ import numpy as np
 from benchmarks.command_line import command
 from benchmarks.learning_on_cart import changed_cart
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, model_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Flag, read_recording
 from cartpole_robot.terminal.progress import progress_bar
 

@@ -25,7 +25,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.files.provenance import machine
 from cartpole_robot.network import float_action_function

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import cart_names, load_cart
+from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.estimator import Estimator
 from cartpole_robot.signals import State

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.command_line import command
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.compare.attribution import Attribution, attribute
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, freed, identified_delay, model_of

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.picture import draw_comparison
 from cartpole_robot.datasets.csv_table import read_csv

@@ -10,8 +10,8 @@ from typing import Any
 import gymnasium
 from PIL import Image
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.network import ActionFunction
-from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import draw_cart_pole
 from cartpole_robot.signals import State
 

@@ -105,7 +105,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
-    from cartpole_robot.cart_files import load_cart, with_actions
+    from cartpole_robot.cart.cart_file import load_cart, with_actions
     from cartpole_robot.training.config import Learner, check_seed, load_preset
 
     config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
@@ -119,7 +119,7 @@ def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
     check_may_move(arguments.rig, may_move=arguments.arm)
     seed = arguments.seed or 0
     check_seed(seed)
-    from cartpole_robot.simulation.randomization import load_randomization
+    from cartpole_robot.cart.randomization import load_randomization
     from cartpole_robot.training.job import TrainingJob
     from cartpole_robot.training.run import start_training
 
@@ -231,8 +231,8 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _list_carts(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import cart_names, load_cart
-    from cartpole_robot.cart_listing import key_figures, list_text
+    from cartpole_robot.cart.cart_file import cart_names, load_cart
+    from cartpole_robot.cart.listing import key_figures, list_text
 
     carts = [load_cart(name) for name in cart_names()]
     print(json.dumps([key_figures(cart) for cart in carts], indent=2) if arguments.json else list_text(carts))
@@ -240,8 +240,8 @@ def _list_carts(arguments: argparse.Namespace) -> int:
 
 
 def _show_cart(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import load_cart
-    from cartpole_robot.cart_listing import show_text
+    from cartpole_robot.cart.cart_file import load_cart
+    from cartpole_robot.cart.listing import show_text
 
     cart = load_cart(arguments.name)
     if arguments.json:

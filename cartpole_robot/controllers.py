@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
 from cartpole_robot.history import History
 from cartpole_robot.network import ActionFunction, Backend
-from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.policy import PolicyBundle, load_policy
 
 LQR = "lqr"  # instead of a policy's file

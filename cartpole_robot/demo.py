@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.animation import save_animation
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary

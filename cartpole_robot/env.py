@@ -17,16 +17,16 @@ from gymnasium.envs.classic_control import utils as reset_bounds
 from numpy.typing import NDArray
 
 from cartpole_robot import task
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State
 
 if TYPE_CHECKING:
-    from cartpole_robot.simulation.randomization import Randomization
+    from cartpole_robot.cart.randomization import Randomization
 
 ENV_ID = "cartpole_robot/CartPole-v0"
 MAKE_ID = f"{__name__}:{ENV_ID}"
@@ -195,7 +195,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
 
 def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomization | None) -> Rig:
     if isinstance(randomization, str | Path):
-        from cartpole_robot.simulation.randomization import load_randomization
+        from cartpole_robot.cart.randomization import load_randomization
 
         randomization = load_randomization(Path(randomization), cart)
     return open_rig(rig, cart, randomization)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import Measurement
 
 TICK_S = 0.001  # the firmware estimates once a millisecond
 SPEED_PER_COUNT = 16.0  # estimator.h: speeds are in 1/16 count per second
-LAG_S = 0.0075  # half of its window of 16 counts
 
 
 class Estimator:

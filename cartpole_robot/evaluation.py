@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_parts import StartSpread
+from cartpole_robot.cart.parts import StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.network import ActionFunction
 from cartpole_robot.signals import State

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.lqr import LqrController
-from cartpole_robot.params import CartParams
 
 _WAVES_HZ = (0.29, 0.71, 1.13)  # of the place it is sent to; none divides another
 _REACHES = (0.2, 0.14, 0.08)  # of each, of the way from the middle to the limit

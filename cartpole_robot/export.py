@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.c_header import c_header
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.history import input_layout
 from cartpole_robot.lqr import Lqr
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network, float_action_function, int16_action_function, quantized
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import Golden, Interface, PolicyBundle
 
 GOLDEN_EXAMPLES = 32

@@ -117,7 +117,7 @@ def _share(text: str) -> float:
 def _identify(arguments: argparse.Namespace) -> int:
     if arguments.out.exists():
         raise UsageError(f"{arguments.out}: exists already, and no cart file is overwritten; choose another --out")
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.identify.cart_file import identified_cart, write_cart
     from cartpole_robot.identify.identification import IdentifyRequest, identify
     from cartpole_robot.identify.series import series_of

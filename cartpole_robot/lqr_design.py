@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import LAG_S, Apply
 from cartpole_robot.errors import UsageError
-from cartpole_robot.estimator import LAG_S
 from cartpole_robot.lqr import Lqr, LqrController, Matrix
-from cartpole_robot.params import CartParams
 
 
 @dataclass(frozen=True, kw_only=True)

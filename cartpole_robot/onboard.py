@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.policy_image import on_board_fit, on_board_policy, policy_header
 from firmware_bridge.emulator import current_image

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.history import check_history_length, input_layout
@@ -34,7 +35,6 @@ from cartpole_robot.network import (
     float_action_function,
     int16_action_function,
 )
-from cartpole_robot.params import CartParams
 from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
 
 BUNDLE_FORMAT = 1

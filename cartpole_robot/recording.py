@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.signals import NO_COUNT
 
 if TYPE_CHECKING:

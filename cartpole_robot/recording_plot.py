@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Recording
 from cartpole_robot.recording_summary import recording_summary
 

@@ -7,7 +7,7 @@ import time
 
 from PIL import Image, ImageDraw
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
 
 WIDTH_PX = 640

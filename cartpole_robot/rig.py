@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
 
 

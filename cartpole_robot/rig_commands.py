@@ -77,7 +77,7 @@ def _ports(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.rig_check import RigCheck, Step, step_text
 
     def show(step: Step) -> None:
@@ -100,7 +100,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _jog(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.jog import jog
 
     if not arguments.arm:
@@ -110,7 +110,7 @@ def _jog(arguments: argparse.Namespace) -> int:
 
 
 def _virtual_cart(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.cart_files import load_cart
+    from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
 

@@ -23,7 +23,7 @@ from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
-    from cartpole_robot.simulation.randomization import Randomization
+    from cartpole_robot.cart.randomization import Randomization
 
 _TIP_S = 1.0  # at most, of the swing: until the tipped pole is past its limit
 
@@ -123,6 +123,6 @@ def _record_swing(
 def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | None:
     if request.randomization is None:
         return None
-    from cartpole_robot.simulation.randomization import load_randomization
+    from cartpole_robot.cart.randomization import load_randomization
 
     return load_randomization(request.randomization, chosen.cart)

@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_parts import Limits, StartSpread
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Limits, StartSpread
 from cartpole_robot.signals import Measurement, State
 
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")

@@ -14,10 +14,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.network import Network
-from cartpole_robot.params import CartParams
 from tests.served import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
@@ -98,7 +98,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable
 @pytest.fixture(scope="session")
 def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`diy_arduino` that homes in a few seconds, as a file."""
-    text = (Path(__file__).parent.parent / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    text = (Path(__file__).parent.parent / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
     text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
         "homing_duty = 0.25", "homing_duty = 0.5"
     )

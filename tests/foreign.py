@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 

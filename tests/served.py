@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from multiprocessing.connection import Connection
 
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.firmware_limits import quickly_homing
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.firmware_figures import quickly_homing
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.rigs.pty_cart import PtyCart
 
 

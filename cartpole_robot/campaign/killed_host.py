@@ -26,9 +26,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_homing
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.runtime import start_rollout

@@ -10,11 +10,11 @@ from cartpole_robot.campaign.bench import Bench, Subject, in_short
 from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
 from cartpole_robot.campaign.endurance import EPISODE_TURNS
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.controllers import open_policy
 from cartpole_robot.errors import RigError
-from cartpole_robot.firmware_limits import encoders_and_settings
 from cartpole_robot.onboard import on_board_image, on_board_policy
-from cartpole_robot.params import CartParams
 from firmware_bridge.build import CLOCK_HZ
 from firmware_bridge.link import CartSays
 from firmware_bridge.protocol import read_protocol

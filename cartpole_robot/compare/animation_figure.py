@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.trajectories import LIMIT, RECORDED, SIMULATED, Trajectories, evenly
-from cartpole_robot.params import CartParams
 
 Floats = NDArray[np.float64]
 _MOST_FRAMES = 600  # what a slider can still be set to

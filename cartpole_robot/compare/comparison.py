@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.attribution import Attribution, attribute
 from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement, closed_loop
 from cartpole_robot.compare.distributions import Distance, distances
@@ -22,7 +23,6 @@ from cartpole_robot.controllers import PolicyController, open_policy, policy_con
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Recording, read_recording
 
 Floats = NDArray[np.float64]

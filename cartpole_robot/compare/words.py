@@ -7,13 +7,13 @@ import re
 import textwrap
 from typing import Any
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.attribution import Attribution, Blame
 from cartpole_robot.compare.closed_loop import ClosedLoop, Cycle
 from cartpole_robot.compare.comparison import Comparison
 from cartpole_robot.compare.open_loop import HorizonError
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.identify.cart_file import file_keys
-from cartpole_robot.params import CartParams
 
 _TOLD_HORIZON_S = 0.5
 _EXPLAINS = 0.5  # of the gap: a term that is to blame by itself

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.smoothing import smoothed
 from cartpole_robot.datasets.trimmed_fit import plain_fit, trimmed_fit
-from cartpole_robot.params import CartParams
 
 CLEAR_RATIO = 1.25  # of the two residuals; less is no verdict
 _FEWEST_ROWS = 50

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cartpole_robot.cart_files import cart_names
+from cartpole_robot.cart.cart_file import cart_names
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.recording import COLUMNS, COUNT_COLUMNS, Recording

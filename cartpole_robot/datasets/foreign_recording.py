@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Timing
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Timing
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
 from cartpole_robot.datasets.column_map import ColumnMap, load_map
 from cartpole_robot.datasets.csv_table import FEWEST_ROWS, CsvTable, read_csv
@@ -24,7 +25,6 @@ from cartpole_robot.datasets.settled_signs import Confirm, Settlement
 from cartpole_robot.datasets.signals import read_signals
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder, check_is_free
 from cartpole_robot.recording import Recording, journal_of, read_recording
 from cartpole_robot.signals import Measurement

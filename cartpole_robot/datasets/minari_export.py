@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot import task
-from cartpole_robot.cart_files import cart_names, load_cart
+from cartpole_robot.cart.cart_file import cart_names, load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Flag, Recording
 
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"  # where Minari looks for datasets

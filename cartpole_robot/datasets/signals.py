@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.datasets.column_map import AngleUnit, AngleZero, Beyond, ColumnMap
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 
 Numbers = NDArray[np.float64]
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams, cart_from_dict
 from firmware_bridge.protocol import read_protocol
 
 BLACK_BOX_FORMAT = 1

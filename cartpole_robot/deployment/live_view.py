@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.latency import TurnTimes
-from cartpole_robot.params import CartParams
 from cartpole_robot.signals import Measurement
 
 _REDRAW_S = 0.1

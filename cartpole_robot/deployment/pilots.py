@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.controllers import Controller, PolicyController
 from cartpole_robot.lqr import LqrController
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle
 from cartpole_robot.recording import Flag
 from firmware_bridge._host import PolicyImage

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_homing
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply
 from cartpole_robot.deployment.black_box import BlackBox, samples_of
 from cartpole_robot.errors import UsageError
-from cartpole_robot.firmware_limits import encoders_and_settings, quickly_homing
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State

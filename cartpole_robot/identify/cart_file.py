@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart_files import CART_FILE_FORMAT
-from cartpole_robot.cart_parts import Apply, Delay
+from cartpole_robot.cart.cart_file import CART_FILE_FORMAT
+from cartpole_robot.cart.params import SECTIONS, CartParams
+from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
 from cartpole_robot.identify.model import Model, delay_of, identified_delay
-from cartpole_robot.params import SECTIONS, CartParams
 
 _FIELDS = {
     "delay": ("delay.latency_s",),

@@ -7,8 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cartpole_robot.cart_parts import MOST_SATURATION, Apply, Delay, Friction, Motor, PoleCart
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import (
+    MOST_SATURATION,
+    Apply,
+    Delay,
+    Friction,
+    Motor,
+    PoleCart,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

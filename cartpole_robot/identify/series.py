@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Flag, Recording
 from cartpole_robot.signals import TIME_MASK
 from firmware_bridge._host import PULSE_PERIOD, pulses_of

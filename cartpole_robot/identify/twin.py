@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart_parts import SATURATION_POWER
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import SATURATION_POWER
 from cartpole_robot.identify.model import Model
 from cartpole_robot.identify.series import Series
 from cartpole_robot.identify.shooting import Predict
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, window_places
-from cartpole_robot.params import CartParams
 from cartpole_robot.simulation.cart import STANDING_M_S
 
 Floats = NDArray[np.float64]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.model import Model
 from cartpole_robot.identify.series import Series
-from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.simulation.randomization import Randomization
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
 

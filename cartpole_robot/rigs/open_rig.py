@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rig import Rig
 
 if TYPE_CHECKING:
-    from cartpole_robot.simulation.randomization import Randomization
+    from cartpole_robot.cart.randomization import Randomization
     from cartpole_robot.simulation.virtual_cart import Board
 
 RIG_NAMES = ("sim", "virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
@@ -57,7 +57,7 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
         told = "its cart is the one it names" if rig.startswith(HIDDEN) else "nobody can draw those of a real cart"
         raise UsageError(f"rig {rig!r}: no parameters are drawn here, {told}; use sim, virtual or avr")
     if rig.startswith(HIDDEN):
-        from cartpole_robot.cart_files import load_cart
+        from cartpole_robot.cart.cart_file import load_cart
         from cartpole_robot.rigs.virtual import VirtualRig
 
         return VirtualRig(cart, plant=load_cart(rig.removeprefix(HIDDEN)))

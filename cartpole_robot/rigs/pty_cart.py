@@ -11,7 +11,7 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
 from firmware_bridge._host import FrameDecoder

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock

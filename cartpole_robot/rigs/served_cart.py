@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.params import CartParams
 
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 

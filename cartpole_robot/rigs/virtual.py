@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
 from firmware_bridge._host import encode_frame
 from firmware_bridge.errors import BridgeError

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from math import floor
 from typing import Any, NamedTuple
 
-from cartpole_robot.cart_parts import Encoders, Friction
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Encoders, Friction
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.motor import rewindable_force
 from cartpole_robot.simulation.plant import Plant

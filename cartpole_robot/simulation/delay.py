@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from cartpole_robot.cart_parts import Apply, Delay, Timing
+from cartpole_robot.cart.parts import Apply, Delay, Timing
 
 
 class CommandDelay:

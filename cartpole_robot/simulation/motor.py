@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from cartpole_robot.cart_parts import Motor
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Motor
 
 
 class Force(Protocol):

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import equivalent_body
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import STANDING_M_S, in_engine
 from cartpole_robot.simulation.motor import rewindable_force
-from cartpole_robot.simulation.plant import Plant, equivalent_body
+from cartpole_robot.simulation.plant import Plant
 
 Samples = NDArray[np.float64]
 

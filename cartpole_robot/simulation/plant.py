@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart_parts import Friction, PoleCart
+from cartpole_robot.cart.parts import Friction, PoleCart, equivalent_body
+from cartpole_robot.cart.urdf import CART_JOINT, POLE_JOINT, urdf_for
 from cartpole_robot.errors import RigError
-from cartpole_robot.rigid_body import CART_JOINT, POLE_JOINT, urdf_for
 from cartpole_robot.signals import State
 
 
@@ -52,34 +52,6 @@ with _engine_chatter_muted():
 
 
 _UNLIMITED = 1e9
-
-
-def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
-    """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.
-
-    A hinged pole shows in the equations of motion only through M + m, m l and I + m l²; those are kept, so that the
-    engine can be given another length without loading another URDF. Raises ValueError where it would take a mass or
-    an inertia that is not positive: a much longer pole wants a shorter one loaded.
-    """
-    half_m = loaded.pole_half_length_m
-    if body.pole_half_length_m == half_m:
-        return body
-    coupling = body.pole_mass_kg * body.pole_half_length_m
-    pole_mass_kg = coupling / half_m
-    cart_mass_kg = body.cart_mass_kg + body.pole_mass_kg - pole_mass_kg
-    inertia = body.pole_inertia_kg_m2 + coupling * (body.pole_half_length_m - half_m)
-    if cart_mass_kg <= 0.0 or inertia <= 0.0:
-        raise ValueError(
-            f"a pole of half-length {body.pole_half_length_m:g} m cannot stand in for one of {half_m:g} m on this "
-            "cart; draw its length from a narrower range"
-        )
-    return PoleCart(
-        cart_mass_kg=cart_mass_kg,
-        pole_mass_kg=pole_mass_kg,
-        pole_half_length_m=half_m,
-        pole_inertia_kg_m2=inertia,
-        gravity_m_s2=body.gravity_m_s2,
-    )
 
 
 def _refuse_closed(*_: object) -> Any:

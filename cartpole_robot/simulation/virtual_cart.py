@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from cartpole_robot.firmware_limits import encoders_and_settings
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.line import Line

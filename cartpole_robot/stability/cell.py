@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import Any
 
 from cartpole_robot import __version__
+from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.evaluation import Evaluation, evaluate
-from cartpole_robot.params import CartParams, cart_from_dict
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig

@@ -21,11 +21,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart_listing import unit_of, words_of
+from cartpole_robot.cart.listing import unit_of, words_of
+from cartpole_robot.cart.params import SECTIONS, CartParams, check_is_ideal
+from cartpole_robot.cart.randomization import RANDOMIZED_SECTIONS, changed_cart, nominal_value
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml
-from cartpole_robot.params import SECTIONS, CartParams, check_is_ideal
-from cartpole_robot.simulation.randomization import RANDOMIZED_SECTIONS, changed_cart, nominal_value
 
 GRID_FORMAT = 1
 MOST_POINTS = 10_000

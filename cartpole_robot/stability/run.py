@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot import __version__
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.stability.cell import run_cell
 from cartpole_robot.stability.figure import FIGURE_FILE, draw_map
 from cartpole_robot.stability.findings import Finding, findings_of, rows_of

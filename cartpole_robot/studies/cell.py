@@ -41,8 +41,8 @@ def run_cell(task: CellTask) -> Finished | Failed:
 
 
 def _learned(task: CellTask) -> dict[str, Any]:
+    from cartpole_robot.cart.params import cart_from_dict
     from cartpole_robot.files.records import record_from_table
-    from cartpole_robot.params import cart_from_dict
     from cartpole_robot.training.config import TrainingConfig
     from cartpole_robot.training.learning import learn_unrecorded  # PyTorch, only where it is needed
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.params import CartParams
 from cartpole_robot.training.config import TrainingConfig
 
 Value = int | float | str | bool

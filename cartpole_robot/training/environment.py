@@ -9,10 +9,10 @@ from typing import Any, SupportsFloat
 import gymnasium
 from stable_baselines3.common.monitor import Monitor
 
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.history_wrapper import with_history
-from cartpole_robot.params import CartParams
-from cartpole_robot.simulation.randomization import Randomization
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.randomization import Randomization, randomization_from_dict
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.files.run_folder import RUN_FILE, read_run
-from cartpole_robot.params import CartParams, cart_from_dict
-from cartpole_robot.simulation.randomization import Randomization, randomization_from_dict
 from cartpole_robot.training.config import TrainingConfig
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.controllers import policy_controller
-from cartpole_robot.firmware_limits import quickly_homing
 from cartpole_robot.recording import Flag, read_recording
 from cartpole_robot.rigs.served_cart import served_cart
 from tests.carried import regulating_policy
@@ -176,7 +176,7 @@ run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart_
 def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line: Callable[..., Completed]) -> None:
     (tmp_path / "there.parquet").write_bytes(b"kept")
     slow = tmp_path / "slow.toml"
-    text = (ROOT / "cartpole_robot" / "carts" / "diy_arduino.toml").read_text()
+    text = (ROOT / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
     slow.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.01"))
     for words, told in (
         ((policy, "--rig", "serial:/dev/ttyNONE"), "moves a real cart; keep clear of it and add --arm"),

@@ -12,9 +12,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID, CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.sim import IdealSimRig
 from cartpole_robot.signals import Measurement, State
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from cartpole_robot import task
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.identify.cart_file import write_cart
@@ -23,7 +24,6 @@ from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
-from cartpole_robot.simulation.randomization import Randomization
 from tests.served import quick_cart
 
 RIGS = ("sim gym", "sim", "virtual", "avr", pytest.param("serial", marks=pytest.mark.realtime))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 CODE = """
 import gymnasium, json
 from importlib import resources
-from cartpole_robot.cart_files import cart_names
+from cartpole_robot.cart.cart_file import cart_names
 from cartpole_robot.network import has_extension
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
 env.reset(seed=0)
@@ -48,8 +48,8 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "cartpole_robot/urdf/cartpole.urdf",
-        "cartpole_robot/carts/gym.toml",
-        "cartpole_robot/carts/ranges/diy_arduino.toml",
+        "cartpole_robot/cart/known/gym.toml",
+        "cartpole_robot/cart/ranges/diy_arduino.toml",
         "cartpole_robot/training/presets/recommended.toml",
         "cartpole_robot/training/presets/blog.toml",
         "cartpole_robot/training/presets/on_cart.toml",

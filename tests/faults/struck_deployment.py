@@ -20,12 +20,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.firmware_figures import quickly_homing
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.black_box import load_black_box
 from cartpole_robot.deployment.replay import replay
 from cartpole_robot.deployment.run import DeployRequest, deploy
-from cartpole_robot.firmware_limits import quickly_homing
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.simulation.line import Line, LineFaults

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.black_box import SAMPLE, BlackBox, load_black_box
 from cartpole_robot.errors import UsageError
 from tests.carried import regulating_policy

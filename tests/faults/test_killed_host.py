@@ -6,7 +6,7 @@ import pytest
 
 from cartpole_robot.campaign import killed_host
 from cartpole_robot.campaign.killed_host import KilledHost, Moment, kill_hosts, outcome_of
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these

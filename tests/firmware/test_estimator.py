@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Encoders
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.parts import LAG_S, Encoders
 from cartpole_robot.errors import UsageError
-from cartpole_robot.estimator import LAG_S, Estimator
+from cartpole_robot.estimator import Estimator
 from cartpole_robot.signals import Measurement
 from firmware_bridge._host import CartEstimator
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c

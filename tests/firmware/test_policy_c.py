@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cartpole_robot.c_header import c_header
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.export import bundle_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle, load_policy
 from tests.conftest import make_network
 

@@ -13,7 +13,7 @@ import stable_baselines3.dqn.dqn
 import torch
 from stable_baselines3 import DQN
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training import native_update
 from cartpole_robot.training.config import Learner, Loss, Optimizer, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner, set_network

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.physics_against_gymnasium import free_run_drift, single_step_error
-from cartpole_robot.cart_parts import PoleCart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import PoleCart
 from cartpole_robot.errors import RigError
-from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.plant import Plant
 

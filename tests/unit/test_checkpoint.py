@@ -11,7 +11,7 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import Selected, TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn import network_of, new_learner

@@ -11,7 +11,7 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import GuardAction, Learner, LearnerReward, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import new_learner

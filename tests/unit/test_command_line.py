@@ -83,7 +83,7 @@ def test_bad_usage_exits_with_2_and_shows_the_usage(command_line: CommandLine, w
 def test_bad_cart_file_is_named_with_its_key(command_line: CommandLine, tmp_path: Path) -> None:
     from importlib import resources
 
-    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    text = resources.files("cartpole_robot.cart.known").joinpath("gym.toml").read_text()
     path = tmp_path / "mine.toml"
     path.write_text(text.replace("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\npole_mass_kg = -0.1"))
     assert_refused(
@@ -163,7 +163,7 @@ def test_export_again_keeps_the_provenance_of_the_training(
 def test_other_cart_of_the_same_interface_is_told(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
     from importlib import resources
 
-    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    text = resources.files("cartpole_robot.cart.known").joinpath("gym.toml").read_text()
     path = tmp_path / "heavy.toml"
     path.write_text(text.replace("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\ncart_mass_kg = 1.5"))
     done = command_line("evaluate", trained_run, "--cart", path, "--episodes", 2, "--json")
@@ -211,7 +211,7 @@ def test_cart_of_another_interface_is_refused_with_both_values(
 ) -> None:
     from importlib import resources
 
-    text = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text()
+    text = resources.files("cartpole_robot.cart.known").joinpath("gym.toml").read_text()
     path = tmp_path / "slow.toml"
     path.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.04"))
     done = command_line("evaluate", trained_run, "--cart", path)

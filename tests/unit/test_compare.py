@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Apply, Delay
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.cli import main
 from cartpole_robot.compare.attribution import BLAMED, ENCODER_SIGN, attribute
 from cartpole_robot.compare.closed_loop import agreement, closed_loop, cycle_of, response_delay_s
@@ -23,7 +24,6 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.identification import part_of
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import Recording, read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout

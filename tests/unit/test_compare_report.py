@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cli import main
 from cartpole_robot.compare.animation_figure import frames_of
 from cartpole_robot.compare.attribution import Attribution, Blame

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cli import main
 from cartpole_robot.controllers import PolicyController
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recorder import Recorder
 from cartpole_robot.recording import COLUMNS, Recording, read_recording
 from cartpole_robot.rigs.sim import simulated_rig

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.controllers import PolicyController
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed

@@ -6,9 +6,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_parts import StartSpread
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import StartSpread
 from cartpole_robot.evaluation import Trials, corner_starts, evaluate, visited_observations
-from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training import optimizers
 from cartpole_robot.training.callbacks import Watchers
 from cartpole_robot.training.config import Learner, TrainingConfig, load_preset

@@ -14,7 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from cartpole_robot.c_header import c_header
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.controllers import HistoryController, PolicyController, policy_controller
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
 from cartpole_robot.errors import UsageError

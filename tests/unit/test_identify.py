@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import load_cart
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.excitation import Excitation
@@ -27,7 +28,6 @@ from cartpole_robot.identify.series import Series, series_of
 from cartpole_robot.identify.twin import Twin, agrees
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.recording import Flag, Recording, read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.signals import State

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.export import bundle_of
 from cartpole_robot.history import input_gain
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Network
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle, load_policy
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.training.cart_episode import StopBetweenTurns
@@ -441,7 +441,7 @@ def test_policys_own_cart_is_the_default_and_other_physics_is_welcome(tmp_path: 
     path = saved(tmp_path / "policy.npz")
     assert initial_policy(path, None, config())[2].fingerprint() == CART.fingerprint()
     heavy = tmp_path / "heavy.toml"
-    text = (Path(__file__).parents[2] / "cartpole_robot/carts/diy_arduino.toml").read_text()
+    text = (Path(__file__).parents[2] / "cartpole_robot/cart/known/diy_arduino.toml").read_text()
     heavy.write_text(text.replace("value = 0.65", "value = 0.9"))
     assert initial_policy(path, str(heavy), config())[2].pole_cart.cart_mass_kg == 0.9
 

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import cart_names, load_cart
-from cartpole_robot.cart_parts import Apply, Delay
+from cartpole_robot.cart.cart_file import cart_names, load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import evaluate
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.lqr_design import design_lqr, linear_model, regulator_of
-from cartpole_robot.params import CartParams
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.plant import Plant

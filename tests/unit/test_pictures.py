@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.readme_pictures import take_kept
 from cartpole_robot.animation import save_animation
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.rendering import draw_cart_pole
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import load_preset

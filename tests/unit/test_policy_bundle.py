@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_parts import Timing
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Timing
 from cartpole_robot.errors import UsageError
 from cartpole_robot.export import bundle_of
 from cartpole_robot.lqr_design import design_lqr
 from cartpole_robot.network import Backend, Network
-from cartpole_robot.params import CartParams
 from cartpole_robot.policy import PolicyBundle, load_policy
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.real_cart import CART, STEPS, errors_on, imported, published, swing_ups
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
 from cartpole_robot.identify.model import TERMS, Model, model_of
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from cartpole_robot.cart_files import load_cart
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.lqr_design import regulator_of

@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from cartpole_robot import __version__
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.studies import work
 from cartpole_robot.studies.cell import run_cell
 from cartpole_robot.studies.crew import Failed, Finished, Result

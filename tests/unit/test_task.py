@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cartpole_robot import task
-from cartpole_robot.params import CartParams
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State, wrap_angle_rad
 
 

@@ -12,18 +12,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart_parts import Friction
+from cartpole_robot.cart.params import OPTIONAL_SECTIONS, SECTIONS, CartParams
+from cartpole_robot.cart.parts import Friction
+from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml, record_from_table
-from cartpole_robot.params import OPTIONAL_SECTIONS, SECTIONS, CartParams
-from cartpole_robot.rigid_body import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 
 CART_FILE_FORMAT = 1
 
 
 def cart_names() -> tuple[str, ...]:
     """The carts that come with the package, sorted."""
-    folder = resources.files("cartpole_robot.carts")
+    folder = resources.files("cartpole_robot.cart.known")
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
@@ -40,7 +40,7 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
             raise UsageError(
                 f"cart {cart!r} is not known; expected one of {', '.join(cart_names())}, or the path of a .toml file"
             )
-        with resources.as_file(resources.files("cartpole_robot.carts").joinpath(f"{cart}.toml")) as file:
+        with resources.as_file(resources.files("cartpole_robot.cart.known").joinpath(f"{cart}.toml")) as file:
             return _parsed(read_toml(file, purpose="cart file"), file)
     return _parsed(read_toml(path, purpose="cart file"), path)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cartpole_robot.cart_files import cart_names, load_cart
+from cartpole_robot.cart.cart_file import cart_names, load_cart
+from cartpole_robot.cart.params import SECTIONS
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import SECTIONS
 
-GYM = resources.files("cartpole_robot.carts").joinpath("gym.toml").read_text(encoding="utf-8")
+GYM = resources.files("cartpole_robot.cart.known").joinpath("gym.toml").read_text(encoding="utf-8")
 
 
 def written(folder: Path, text: str) -> Path:

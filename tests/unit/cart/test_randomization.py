@@ -9,15 +9,15 @@ import gymnasium
 import numpy as np
 import pytest
 
-from cartpole_robot.cart_files import cart_names, load_cart
-from cartpole_robot.cart_parts import Apply
+from cartpole_robot.cart.cart_file import cart_names, load_cart
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Apply
+from cartpole_robot.cart.randomization import load_randomization, randomization_from_dict, ranges_names
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.randomization import load_randomization, randomization_from_dict, ranges_names
 
 WIDE = """
 format = 1
@@ -221,7 +221,7 @@ def test_ideal_cart_draws_nothing_that_it_would_leave_out(tmp_path: Path) -> Non
 
 
 def test_ranges_in_the_readme_suit_the_cart_they_name(tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     (text,) = (block for block in readme.split("```") if block.startswith("toml\nformat = 1 ") and "factor" in block)
     (tmp_path / "readme.toml").write_text(text.removeprefix("toml\n"))
     assert load_randomization(tmp_path / "readme.toml", load_cart("diy_arduino")).draw(np.random.default_rng(0))

@@ -6,8 +6,15 @@ import math
 
 import pytest
 
-from cartpole_robot.cart_parts import Apply, Encoders, Limits, PoleCart, StartSpread, Timing
-from cartpole_robot.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.parts import (
+    Apply,
+    Encoders,
+    Limits,
+    PoleCart,
+    StartSpread,
+    Timing,
+)
 
 BODY = {
     "cart_mass_kg": 1.0,

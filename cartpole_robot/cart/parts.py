@@ -28,6 +28,34 @@ class PoleCart:
         require_positive(self, *(f.name for f in dataclasses.fields(self)))
 
 
+def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
+    """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.
+
+    A hinged pole shows in the equations of motion only through M + m, m l and I + m l²; those are kept, so that the
+    engine can be given another length without loading another URDF. Raises ValueError where it would take a mass or
+    an inertia that is not positive: a much longer pole wants a shorter one loaded.
+    """
+    half_m = loaded.pole_half_length_m
+    if body.pole_half_length_m == half_m:
+        return body
+    coupling = body.pole_mass_kg * body.pole_half_length_m
+    pole_mass_kg = coupling / half_m
+    cart_mass_kg = body.cart_mass_kg + body.pole_mass_kg - pole_mass_kg
+    inertia = body.pole_inertia_kg_m2 + coupling * (body.pole_half_length_m - half_m)
+    if cart_mass_kg <= 0.0 or inertia <= 0.0:
+        raise ValueError(
+            f"a pole of half-length {body.pole_half_length_m:g} m cannot stand in for one of {half_m:g} m on this "
+            "cart; draw its length from a narrower range"
+        )
+    return PoleCart(
+        cart_mass_kg=cart_mass_kg,
+        pole_mass_kg=pole_mass_kg,
+        pole_half_length_m=half_m,
+        pole_inertia_kg_m2=inertia,
+        gravity_m_s2=body.gravity_m_s2,
+    )
+
+
 SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 what suits the one real cart best: see the README
 MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, past which more duty would be less force
 _MOST_STEPS = 50
@@ -130,6 +158,9 @@ class PoleSensor(enum.StrEnum):
 
     ENCODER = "encoder"
     POTENTIOMETER = "potentiometer"  # an analogue reading: no firmware of this project reads it yet
+
+
+LAG_S = 0.0075  # by which the firmware's estimator is behind: half of its window of 16 counts
 
 
 @dataclass(frozen=True, kw_only=True)

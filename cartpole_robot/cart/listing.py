@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from cartpole_robot.params import SECTIONS, CartParams
+from cartpole_robot.cart.params import SECTIONS, CartParams
 
 # The unit is the end of a name, as everywhere in this project; longer ends first.
 _UNITS = (

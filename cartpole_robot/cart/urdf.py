@@ -6,7 +6,7 @@ import math
 import xml.etree.ElementTree as ET
 from importlib import resources
 
-from cartpole_robot.cart_parts import PoleCart
+from cartpole_robot.cart.parts import PoleCart
 
 CART_LINK = "cart"
 POLE_LINK = "pole"

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from cartpole_robot.cart_parts import Apply, Encoders, FirmwareSettings, PoleSensor
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import (
+    Apply,
+    Encoders,
+    FirmwareSettings,
+    PoleSensor,
+)
 from cartpole_robot.errors import UsageError
-from cartpole_robot.params import CartParams
 from firmware_bridge.protocol import Protocol
 
 

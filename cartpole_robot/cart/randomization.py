@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from cartpole_robot.cart.params import SECTIONS, CartParams, check_is_ideal
+from cartpole_robot.cart.parts import equivalent_body
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml
-from cartpole_robot.params import SECTIONS, CartParams, check_is_ideal
-from cartpole_robot.simulation.plant import equivalent_body
 
 RANDOMIZATION_FORMAT = 1
-_SHIPPED = "cartpole_robot.carts.ranges"
+_SHIPPED = "cartpole_robot.cart.ranges"
 RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
 _MOST_CORNERS = 4096
 _LARGEST = 1e12  # as in every file: no number of this world is larger

@@ -1,6 +1,6 @@
 """What is known of one cart: frozen, validated, in SI units.
 
-`CartParams` is read from a cart file by `cartpole_robot.cart_files.load_cart`. Changed copies come from
+`CartParams` is read from a cart file by `cartpole_robot.cart.cart_file.load_cart`. Changed copies come from
 `dataclasses.replace`, which validates again.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cartpole_robot.cart_parts import (
+from cartpole_robot.cart.parts import (
     Apply,
     Delay,
     Encoders,
