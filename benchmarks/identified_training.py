@@ -29,7 +29,8 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, model_of
-from cartpole_robot.recording import Flag, read_recording
+from cartpole_robot.recording.format import Flag
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"

@@ -24,7 +24,7 @@ from cartpole_robot.compare.attribution import Attribution, attribute
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.model import TERMS, freed, identified_delay, model_of
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.recording import read_recording
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"

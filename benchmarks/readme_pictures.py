@@ -24,8 +24,8 @@ from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy import load_policy
-from cartpole_robot.recording import Recording
-from cartpole_robot.recording_plot import draw_recording
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env

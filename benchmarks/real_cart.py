@@ -44,7 +44,7 @@ from cartpole_robot.identify.identification import Identification, IdentifyReque
 from cartpole_robot.identify.model import TERMS, Model, identified_delay, model_of
 from cartpole_robot.identify.open_loop_error import OpenLoopError, errors_from, observed_starts, windows_with_past
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.recording import read_recording
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar
 
 MAPS = Path(__file__).resolve().parent.parent / "docs" / "maps"

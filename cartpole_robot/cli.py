@@ -192,7 +192,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _record(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.recording_summary import recording_summary, recording_text
+    from cartpole_robot.recording.summary import recording_summary, recording_text
     from cartpole_robot.rollout import RolloutRequest, record_rollout
 
     recording = record_rollout(
@@ -213,9 +213,9 @@ def _record(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.recording import read_recording
-    from cartpole_robot.recording_plot import draw_recording
-    from cartpole_robot.recording_summary import recording_summary, recording_text
+    from cartpole_robot.recording.plot import draw_recording
+    from cartpole_robot.recording.reader import read_recording
+    from cartpole_robot.recording.summary import recording_summary, recording_text
 
     recording = read_recording(arguments.recording)
     summary = recording_summary(recording)

@@ -87,7 +87,7 @@ def _confirm(question: str) -> bool:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.recording import read_recording
+    from cartpole_robot.recording.reader import read_recording
 
     if arguments.dataset_id is not None and arguments.to != "minari":
         raise UsageError(f"--dataset-id names a Minari dataset, and --to is {arguments.to}; leave it out")

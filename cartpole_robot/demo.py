@@ -15,9 +15,9 @@ from cartpole_robot.compare.words import summary
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy import load_policy
-from cartpole_robot.recording import read_recording
-from cartpole_robot.recording_plot import draw_recording
-from cartpole_robot.recording_summary import recording_summary, recording_text
+from cartpole_robot.recording.plot import draw_recording
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.summary import recording_summary, recording_text
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset

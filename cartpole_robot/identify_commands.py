@@ -79,7 +79,7 @@ def add_identify_verbs(verbs: Verbs) -> None:
 def _excite(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.controllers import LQR
-    from cartpole_robot.recording_summary import recording_summary, recording_text
+    from cartpole_robot.recording.summary import recording_summary, recording_text
     from cartpole_robot.rollout import RolloutRequest, record_rollout
 
     recording = record_rollout(
@@ -121,7 +121,7 @@ def _identify(arguments: argparse.Namespace) -> int:
     from cartpole_robot.identify.cart_file import identified_cart, write_cart
     from cartpole_robot.identify.identification import IdentifyRequest, identify
     from cartpole_robot.identify.series import series_of
-    from cartpole_robot.recording import read_recording
+    from cartpole_robot.recording.reader import read_recording
     from cartpole_robot.terminal.progress import progress_bar
 
     recordings = [read_recording(path) for path in arguments.recordings]

@@ -14,8 +14,9 @@ from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.excitation import Excitation
 from cartpole_robot.lqr import LqrController
-from cartpole_robot.recorder import Recorder, check_is_free
-from cartpole_robot.recording import Flag, Recording, read_recording
+from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import Rollout, RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.signals import Measurement

@@ -23,8 +23,8 @@ from cartpole_robot.controllers import Chosen, Controller
 from cartpole_robot.errors import RigError
 from cartpole_robot.files import provenance
 from cartpole_robot.latency import TurnTimes
-from cartpole_robot.recorder import Recorder
-from cartpole_robot.recording import Flag
+from cartpole_robot.recording.format import Flag
+from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
 from cartpole_robot.signals import Measurement
 

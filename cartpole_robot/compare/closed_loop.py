@@ -12,8 +12,8 @@ from scipy.signal import periodogram
 
 from cartpole_robot.compare.quantities import SIGNALS
 from cartpole_robot.controllers import PolicyController
-from cartpole_robot.recording import Recording
-from cartpole_robot.recording_summary import recording_summary
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.summary import recording_summary
 
 Floats = NDArray[np.float64]
 _SETTLED_S = 2.0  # before it the start shows, not the cycle

@@ -23,7 +23,8 @@ from cartpole_robot.controllers import PolicyController, open_policy, policy_con
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
-from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.reader import read_recording
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import wasserstein_distance
 
 from cartpole_robot.compare.quantities import SIGNALS
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 
 
 @dataclass(frozen=True, kw_only=True)

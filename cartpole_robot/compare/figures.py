@@ -15,7 +15,7 @@ from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube
 from cartpole_robot.compare.quantities import SIGNALS, Signal
 from cartpole_robot.compare.trajectories import FAINT, LIMIT, RECORDED, SIMULATED, Trajectories, evenly, shown_range
 from cartpole_robot.compare.words import rounded_text, value_text
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 
 Floats = NDArray[np.float64]
 _MOST_POINTS = 50_000  # of a curve: a browser draws more with difficulty

@@ -13,7 +13,7 @@ from cartpole_robot.compare.figures import single
 from cartpole_robot.compare.quantities import Signal
 from cartpole_robot.compare.trajectories import RECORDED, SIMULATED
 from cartpole_robot.compare.words import rounded_text
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 
 Floats = NDArray[np.float64]
 _BINS = 40

@@ -10,7 +10,7 @@ from typing import Any
 from cartpole_robot.compare.comparison import Comparison
 from cartpole_robot.compare.quantities import SIGNALS
 from cartpole_robot.compare.words import distance_rows, interval_text, loop_rows, value_text
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 
 _HASH = 12  # characters of a hash that are shown
 

@@ -11,7 +11,7 @@ import numpy as np
 from cartpole_robot.cart.cart_file import cart_names
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
-from cartpole_robot.recording import COLUMNS, COUNT_COLUMNS, Recording
+from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, Recording
 from cartpole_robot.signals import NO_COUNT
 from cartpole_robot.terminal.progress import progress_bar
 

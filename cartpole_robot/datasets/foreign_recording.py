@@ -25,8 +25,10 @@ from cartpole_robot.datasets.settled_signs import Confirm, Settlement
 from cartpole_robot.datasets.signals import read_signals
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.recorder import Recorder, check_is_free
-from cartpole_robot.recording import Recording, journal_of, read_recording
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.signals import Measurement
 
 IMPORT_RIG = "import"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cartpole_robot.datasets.foreign_recording import Imported
-from cartpole_robot.recording_summary import recording_summary
+from cartpole_robot.recording.summary import recording_summary
 
 _GAPS_TOLD = 3
 

@@ -22,7 +22,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
-from cartpole_robot.recording import Flag, Recording
+from cartpole_robot.recording.format import Flag, Recording
 
 _ROOT_VARIABLE = "MINARI_DATASETS_PATH"  # where Minari looks for datasets
 _SAME_DUTY = 1e-6

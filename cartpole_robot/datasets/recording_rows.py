@@ -17,7 +17,7 @@ from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.signals import RawSignals
 from cartpole_robot.datasets.smoothing import slopes
-from cartpole_robot.recording import Flag
+from cartpole_robot.recording.format import Flag
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
 
 Columns = dict[str, NDArray[Any]]

@@ -14,7 +14,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.controllers import Controller, PolicyController
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.policy import PolicyBundle
-from cartpole_robot.recording import Flag
+from cartpole_robot.recording.format import Flag
 from firmware_bridge._host import PolicyImage
 from firmware_bridge.protocol import read_protocol
 

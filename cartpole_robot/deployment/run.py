@@ -24,7 +24,7 @@ from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import LqrController
 from cartpole_robot.network import Backend
 from cartpole_robot.realtime import Setting, punctual
-from cartpole_robot.recorder import Recorder, check_is_free
+from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.runtime import (

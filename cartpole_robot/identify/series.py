@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording import Flag, Recording
+from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.signals import TIME_MASK
 from firmware_bridge._host import PULSE_PERIOD, pulses_of
 from firmware_bridge.protocol import read_protocol

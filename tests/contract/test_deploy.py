@@ -22,7 +22,8 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.controllers import policy_controller
-from cartpole_robot.recording import Flag, read_recording
+from cartpole_robot.recording.format import Flag
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rigs.served_cart import served_cart
 from tests.carried import regulating_policy
 from tests.conftest import Completed
@@ -157,7 +158,7 @@ def spied(self):
 def sealed(path):
     pass
 run._Run.run = spied
-import cartpole_robot.recorder as recorder
+import cartpole_robot.recording.recorder as recorder
 recorder.seal_journal = sealed
 from pathlib import Path
 run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart_file)!r}, rig="serial:" + sys.argv[1],

@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cartpole_robot.recording import journal_of, read_recording
+from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.reader import read_recording
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
 

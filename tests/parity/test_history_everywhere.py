@@ -25,7 +25,7 @@ from cartpole_robot.history import input_layout
 from cartpole_robot.judging import JudgingRequest, judge
 from cartpole_robot.network import Backend
 from cartpole_robot.policy import PolicyBundle, load_policy
-from cartpole_robot.recording import read_recording
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env

@@ -24,8 +24,9 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.identification import part_of
 from cartpole_robot.identify.model import TERMS, Model, model_of
 from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.recorder import Recorder
-from cartpole_robot.recording import Recording, read_recording
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.signals import Measurement
 from tests.carried import regulating_policy

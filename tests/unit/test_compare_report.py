@@ -25,7 +25,7 @@ from cartpole_robot.compare.quantities import Interval
 from cartpole_robot.compare.trajectories import Trajectories, evenly, shown_range, trajectories
 from cartpole_robot.compare.words import interval_text, report_text, rounded_text, summary
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout
 from tests.conftest import Completed, need
 

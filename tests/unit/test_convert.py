@@ -18,8 +18,9 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cli import main
 from cartpole_robot.controllers import PolicyController
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.recorder import Recorder
-from cartpole_robot.recording import COLUMNS, Recording, read_recording
+from cartpole_robot.recording.format import COLUMNS, Recording
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.runtime import driven_metadata, run_rollout, start_rollout
 from cartpole_robot.signals import Measurement, State

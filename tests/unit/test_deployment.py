@@ -18,7 +18,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.latency import TurnTimes
 from cartpole_robot.lqr import Lqr, LqrController
 from cartpole_robot.realtime import punctual
-from cartpole_robot.recording import Flag
+from cartpole_robot.recording.format import Flag
 from firmware_bridge.clock import ArrivalClock
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these

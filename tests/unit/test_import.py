@@ -16,9 +16,10 @@ import pytest
 
 from cartpole_robot.cli import main
 from cartpole_robot.datasets.column_map import load_map
-from cartpole_robot.recorder import Recorder
-from cartpole_robot.recording import Flag, Recording, read_recording
-from cartpole_robot.recording_plot import draw_recording
+from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.plot import draw_recording
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.signals import NO_COUNT
 from tests.foreign import PERIOD_S, Columns, Convention, driven_swing, write_csv
 

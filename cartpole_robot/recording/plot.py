@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording import Recording
-from cartpole_robot.recording_summary import recording_summary
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.summary import recording_summary
 
 _MEASURED, _SPEED, _ASKED, _APPLIED, _LIMIT = "#1f5a99", "#8db3da", "#b9c4d0", "#2f8f5b", "#c0392b"
 

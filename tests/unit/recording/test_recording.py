@@ -17,9 +17,11 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.lqr_design import regulator_of
-from cartpole_robot.recorder import Recorder
-from cartpole_robot.recording import COLUMNS, Flag, Recording, journal_of, read_recording
-from cartpole_robot.recording_summary import recording_summary
+from cartpole_robot.recording.format import COLUMNS, Flag, Recording
+from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder
+from cartpole_robot.recording.summary import recording_summary
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, Measurement
@@ -301,7 +303,7 @@ def test_existing_recording_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_rows_that_the_disk_cannot_take_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cartpole_robot.recorder.Recorder._drain", lambda self: None)
+    monkeypatch.setattr("cartpole_robot.recording.recorder.Recorder._drain", lambda self: None)
     with Recorder(tmp_path / "r.parquet", metadata(), capacity_rows=8) as recorder:
         for tick in range(11):
             recorder.append(measured(tick), 0.0, 0.0, 1.0, 0)

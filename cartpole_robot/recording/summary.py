@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording import Recording
+from cartpole_robot.recording.format import Recording
 
 _ENDS = {
     "being written": "not yet: it is still being written",

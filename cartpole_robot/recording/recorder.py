@@ -15,17 +15,17 @@ from types import TracebackType
 from typing import Any
 
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.recording import (
+from cartpole_robot.recording.format import RECORDING_FORMAT
+from cartpole_robot.recording.journal import (
     CHECKSUM,
     JOURNAL_SUFFIX,
-    RECORDING_FORMAT,
     ROW,
     ROW_BYTES,
     journal_header,
     journal_of,
     journal_outcome,
-    seal_journal,
 )
+from cartpole_robot.recording.reader import seal_journal
 from cartpole_robot.signals import Measurement
 
 FLUSH_S = 0.25  # how often rows go to disk; what a killed process loses, and at most a second is promised

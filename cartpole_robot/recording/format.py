@@ -1,0 +1,92 @@
+"""What a recording holds: its columns, flags and metadata, whatever form it is stored in.
+
+One rollout, one file, one row a control tick. Row k tells what was measured at tick k, the duty that was then
+requested, the duty that had been in force until then and the reward for having got there; the last row requests
+nothing (NaN). `shadow_duty` is what a policy that only watched would have requested.
+`host_time_s` is the host's monotonic clock, the same for every process on it; `signals.Measurement` explains the rest.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.errors import UsageError
+
+RECORDING_FORMAT = 2
+
+# Name, code of `struct`, dtype; SI units, little-endian, packed.
+COLUMNS = (
+    ("tick", "I", "<u4"),
+    ("mcu_time_us", "I", "<u4"),
+    ("host_time_s", "d", "<f8"),
+    ("cart_counts", "i", "<i4"),
+    ("pole_counts", "i", "<i4"),
+    ("cart_position_m", "d", "<f8"),
+    ("cart_speed_m_s", "d", "<f8"),
+    ("pole_angle_rad", "d", "<f8"),
+    ("pole_speed_rad_s", "d", "<f8"),
+    ("requested_duty", "d", "<f8"),
+    ("applied_duty", "d", "<f8"),
+    ("motor_power_w", "f", "<f4"),
+    ("reward", "f", "<f4"),
+    ("lateness_s", "f", "<f4"),
+    ("command_age_s", "f", "<f4"),
+    ("shadow_duty", "f", "<f4"),
+    ("flags", "I", "<u4"),
+)
+COUNT_COLUMNS = ("cart_counts", "pole_counts")
+ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])
+
+
+class Flag(enum.IntFlag):
+    """What a row says of its tick beside the numbers."""
+
+    TERMINATED = 1  # past the cart's limits
+    TRUNCATED = 2  # the rollout was as long as it was to be
+    FALLBACK = 4  # the regulator drove, having caught the cart from the policy
+    ON_BOARD = 8  # the policy in the firmware drove
+    MOTOR_OFF = 16  # nobody drove: after the end, with the bridge open
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One recorded rollout.
+
+    `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `metadata`
+    holds "cart", "rig", "controller", "seed", "versions", "commit" and more, as plain JSON values. `outcome` says how
+    the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left out.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    rows: NDArray[np.void]
+    outcome: Mapping[str, Any] | None
+    rows_damaged: int = 0
+    is_being_written: bool = False
+
+    @property
+    def cart(self) -> CartParams:
+        """The cart that was driven. Raises `UsageError`."""
+        return cart_from_dict(self.metadata.get("cart", {}), where=f"{self.path}: cart")
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column, shape (rows,)."""
+        column: NDArray[Any] = self.rows[name]
+        return column
+
+
+def check_format(found: str, path: Path) -> None:
+    """Nothing for the format that this version reads, else `UsageError`."""
+    if found != str(RECORDING_FORMAT):
+        raise UsageError(
+            f"{path}: has recording format {found}, this version reads {RECORDING_FORMAT}; "
+            "open it with the version of cartpole-robot that wrote it"
+        )

@@ -1,0 +1,111 @@
+"""The journal of a recording: what the recorder writes while a rollout runs, and how it is read back.
+
+A header with the metadata, rows of fixed size, each with a checksum, and, when the rollout ended in order, its outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.recording.format import COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, check_format
+
+JOURNAL_SUFFIX = ".journal"
+CHECKSUM = struct.Struct("<I")
+ROW = struct.Struct("<" + "".join(code for _, code, _ in COLUMNS))
+ROW_BYTES = ROW.size + CHECKSUM.size  # CRC-32 of the row
+_STORED = np.dtype([*ROW_DTYPE.descr, ("checksum", "<u4")])
+
+MAGIC = b"cartpole-robot journal "
+_BLOCK = struct.Struct("<II")  # length and CRC-32 of a JSON text
+_OUTCOME_MARK = b"\nend\n"
+_LARGEST_BLOCK = 1 << 24
+
+
+def journal_of(path: Path) -> Path:
+    """Where the journal of the recording `path` is."""
+    return path.with_name(path.name + JOURNAL_SUFFIX)
+
+
+def journal_header(metadata: Mapping[str, Any]) -> bytes:
+    """The beginning of a journal."""
+    return MAGIC + b"%d\n" % RECORDING_FORMAT + _json_block(metadata)
+
+
+def journal_outcome(outcome: Mapping[str, Any]) -> bytes:
+    """The end of a journal."""
+    block = _json_block(outcome)
+    return block[_BLOCK.size :] + block[: _BLOCK.size] + _OUTCOME_MARK
+
+
+def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False) -> Recording:
+    """The recording in a journal's `content`; `path` names it in errors. Raises `UsageError`."""
+    line, newline, rest = content.partition(b"\n")
+    if not line.startswith(MAGIC) or not newline:
+        raise UsageError(f"{path}: is no journal of a recording; check the path")
+    check_format(line.removeprefix(MAGIC).decode(errors="replace"), path)
+    if len(rest) < _BLOCK.size or len(rest) < _BLOCK.size + _BLOCK.unpack_from(rest)[0]:
+        raise UsageError(f"{path}: ends within its header, before the first row; nothing was recorded in it")
+    length, _ = _BLOCK.unpack_from(rest)
+    try:
+        metadata = _json_of(rest[: _BLOCK.size + length])
+    except ValueError:
+        raise UsageError(
+            f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be whole"
+        ) from None
+    body = memoryview(rest)[_BLOCK.size + length :]
+    outcome, body = _split_outcome(body)
+    whole = len(body) // ROW_BYTES
+    stored = np.frombuffer(body[: whole * ROW_BYTES], _STORED)
+    sums = [zlib.crc32(body[k * ROW_BYTES : k * ROW_BYTES + ROW.size]) for k in range(whole)]
+    is_good = stored["checksum"] == np.array(sums, np.uint32)
+    good = stored[is_good]
+    rows = np.zeros(len(good), ROW_DTYPE)
+    for name, _, _ in COLUMNS:
+        rows[name] = good[name]
+    return Recording(
+        path=path,
+        metadata=metadata,
+        rows=rows,
+        outcome=outcome,
+        rows_damaged=int(whole - is_good.sum()) + (len(body) % ROW_BYTES > 0),
+        is_being_written=is_being_written,
+    )
+
+
+def _split_outcome(body: memoryview) -> tuple[Mapping[str, Any] | None, memoryview]:
+    """The outcome at the end of a journal, where there is one, and the rows before it."""
+    mark = len(_OUTCOME_MARK)
+    if len(body) < mark + _BLOCK.size or bytes(body[-mark:]) != _OUTCOME_MARK:
+        return None, body
+    block = bytes(body[-mark - _BLOCK.size : -mark])
+    length, _ = _BLOCK.unpack(block)
+    end = len(body) - mark - _BLOCK.size
+    try:
+        return _json_of(block + bytes(body[max(0, end - length) : end])), body[: end - length]
+    except ValueError:
+        return None, body
+
+
+def _json_block(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value).encode()
+    return _BLOCK.pack(len(text), zlib.crc32(text)) + text
+
+
+def _json_of(block: bytes) -> dict[str, Any]:
+    """The JSON object in a block; raises ValueError for one that is cut off or altered."""
+    length, checksum = _BLOCK.unpack_from(block)
+    text = block[_BLOCK.size :]
+    if length > _LARGEST_BLOCK or len(text) != length or zlib.crc32(text) != checksum:
+        raise ValueError("not whole")
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value

@@ -1,0 +1,105 @@
+"""A finished recording as a Parquet file. Only here is pyarrow imported."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, ROW_DTYPE, Recording, check_format
+from cartpole_robot.signals import NO_COUNT
+
+if TYPE_CHECKING:
+    import pyarrow
+
+METADATA_KEY = b"cartpole_robot"
+
+
+def has_pyarrow() -> bool:
+    """Whether pyarrow can be imported."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:  # missing, or broken
+        return False
+    return True
+
+
+def write_parquet(recording: Recording, target: Path) -> bool:
+    """Write `recording` to `target`, whole, unless something is there; False where the disk refuses."""
+    import pyarrow.parquet
+
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    try:
+        pyarrow.parquet.write_table(_table(recording), partial, compression="zstd")
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        _rename_to_new(partial, target)
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return True
+
+
+def _rename_to_new(source: Path, target: Path) -> None:
+    """Give `source` the name `target`. Raises FileExistsError instead of replacing anything."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as an SD card's
+        if target.exists():
+            raise FileExistsError(str(target)) from None
+        source.replace(target)
+
+
+def _table(recording: Recording) -> pyarrow.Table:
+    import pyarrow
+
+    columns = {}
+    for name, _, _ in COLUMNS:
+        column = np.ascontiguousarray(recording.rows[name])
+        columns[name] = pyarrow.array(column, mask=column == NO_COUNT if name in COUNT_COLUMNS else None)
+    told = {**recording.metadata, "outcome": recording.outcome, "rows_damaged": recording.rows_damaged}
+    return pyarrow.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(told).encode()})
+
+
+def read_parquet(path: Path) -> Recording:
+    """The recording in a Parquet file. Raises `UsageError`."""
+    if not has_pyarrow():
+        raise UsageError(f"{path}: is Parquet, and pyarrow cannot be imported; pip install 'cartpole-robot[report]'")
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]}); restore it from a copy") from None
+    text = (table.schema.metadata or {}).get(METADATA_KEY)
+    if text is None:
+        raise UsageError(f"{path}: is Parquet without this package's metadata, no recording of it; check the path")
+    try:
+        metadata = json.loads(text)
+        check_format(str(metadata.get("format")), path)
+        rows = _rows_of(table)
+    except UsageError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, pyarrow.ArrowException) as error:
+        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
+    outcome, damaged = metadata.pop("outcome", None), metadata.pop("rows_damaged", 0)
+    return Recording(path=path, metadata=metadata, rows=rows, outcome=outcome, rows_damaged=damaged)
+
+
+def _rows_of(table: pyarrow.Table) -> NDArray[np.void]:
+    rows = np.zeros(table.num_rows, ROW_DTYPE)
+    for name, _, _ in COLUMNS:
+        column = table.column(name)
+        rows[name] = column.fill_null(NO_COUNT).to_numpy() if name in COUNT_COLUMNS else column.to_numpy()
+    return rows

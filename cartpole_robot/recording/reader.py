@@ -1,0 +1,89 @@
+"""The one reader of recordings, finished or not.
+
+A finished recording is Parquet. While it is being written, and where pyarrow is missing, it is a journal beside the
+place of the Parquet file. Both hold the same, and this reader opens either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.journal import JOURNAL_SUFFIX, MAGIC, journal_of, parse_journal
+from cartpole_robot.recording.parquet import has_pyarrow, read_parquet, write_parquet
+
+
+def read_recording(path: Path) -> Recording:
+    """The recording in that file, or in its journal; a journal that nobody writes any more becomes Parquet, if it can.
+
+    Raises `UsageError` for a file that is missing, no recording, damaged at its beginning or of another format.
+    """
+    name = path.name.removesuffix(JOURNAL_SUFFIX)
+    target = path.with_name(name) if name else path
+    try:
+        if not target.exists():
+            recording = _read_left_journal(target)
+            if recording is not None:
+                return recording
+        if not target.exists():
+            raise UsageError(f"{path}: no such recording; check the path")
+        return _read_finished(target)
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a folder, expected a recording; name the file in it") from None
+    except OSError as error:
+        raise UsageError(f"{path}: this recording cannot be read ({error.strerror or error})") from None
+
+
+def seal_journal(path: Path) -> None:
+    """Turn the journal of the recording `path` into Parquet, where pyarrow is there and the disk allows it."""
+    with contextlib.suppress(OSError):  # the journal is as good, and another reader may have been faster
+        _read_left_journal(path)
+
+
+def _read_left_journal(target: Path) -> Recording | None:
+    """What is in the journal of `target`, made into Parquet on the way if that can be; None where there is none.
+
+    Nobody else may write or seal it meanwhile: it is locked first, and read from the locked file.
+    """
+    can_seal = has_pyarrow()  # before the journal is read: an import takes time, in which rows would arrive
+    journal = journal_of(target)
+    try:
+        file = journal.open("rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        is_ours = _is_locked(file)
+        if os.fstat(file.fileno()).st_nlink == 0:  # somebody has just made Parquet of it
+            return None
+        recording = parse_journal(file.read(), journal, is_being_written=not is_ours)
+        if not (is_ours and can_seal and write_parquet(recording, target)):
+            return recording
+        journal.unlink()
+    return _read_finished(target)
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Whether this process holds the lock that a writer holds; some file systems know none, and none is needed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _read_finished(path: Path) -> Recording:
+    """A recording under its own name: Parquet, or a journal that was renamed."""
+    with path.open("rb") as file:
+        begin = file.read(len(MAGIC))
+        if begin == MAGIC:
+            return parse_journal(begin + file.read(), path)
+    if begin[:4] != b"PAR1":
+        raise UsageError(f"{path}: is no recording (neither Parquet nor a journal); check the path")
+    return read_parquet(path)
