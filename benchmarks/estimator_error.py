@@ -15,11 +15,11 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.estimator import Estimator
 from cartpole_robot.lqr_design import regulator_of
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
+from cartpole_robot.simulation.estimator import Estimator
 
 SECONDS = 60.0
 Series = NDArray[np.float64]

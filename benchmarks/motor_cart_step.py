@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.estimator import Estimator
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.estimator import Estimator
 from cartpole_robot.simulation.motor import driving_force
 from cartpole_robot.simulation.plant import Plant
 

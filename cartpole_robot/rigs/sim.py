@@ -12,11 +12,11 @@ from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.estimator import Estimator
 from cartpole_robot.rig import Rig
 from cartpole_robot.signals import TIME_MASK, Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
+from cartpole_robot.simulation.estimator import Estimator
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.simulation.plant import Plant
 

@@ -12,8 +12,8 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.parts import LAG_S, Encoders
 from cartpole_robot.errors import UsageError
-from cartpole_robot.estimator import Estimator
 from cartpole_robot.signals import Measurement
+from cartpole_robot.simulation.estimator import Estimator
 from firmware_bridge._host import CartEstimator
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
