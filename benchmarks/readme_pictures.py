@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cartpole_robot.animation import save_animation
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay
@@ -21,6 +20,7 @@ from cartpole_robot.compare.picture import draw_comparison
 from cartpole_robot.compare.words import report_text
 from cartpole_robot.deployment.latency_report import draw_latency
 from cartpole_robot.deployment.run import DeployRequest, deploy
+from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy import load_policy

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cartpole_robot.animation import save_animation
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
+from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy import load_policy

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.drawing.cart_pole import CartPoleWindow, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rendering import CartPoleWindow, draw_cart_pole
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State

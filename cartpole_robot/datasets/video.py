@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cartpole_robot.animation import GIF_FRAME_S, save_gif
+from cartpole_robot.drawing.animation import GIF_FRAME_S, save_gif
+from cartpole_robot.drawing.cart_pole import HEIGHT_PX, WIDTH_PX, draw_cart_pole
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.recording.format import Recording
-from cartpole_robot.rendering import HEIGHT_PX, WIDTH_PX, draw_cart_pole
 from cartpole_robot.signals import State
 from cartpole_robot.terminal.progress import progress_bar
 

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.readme_pictures import take_kept
-from cartpole_robot.animation import save_animation
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.rendering import draw_cart_pole
+from cartpole_robot.drawing.animation import save_animation
+from cartpole_robot.drawing.cart_pole import draw_cart_pole
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.curve import draw_learning_curve
