@@ -15,7 +15,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay

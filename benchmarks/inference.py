@@ -23,8 +23,8 @@ import torch
 from stable_baselines3 import DQN
 
 from benchmarks.machine_load import machine_line
-from cartpole_robot.network import Backend
-from cartpole_robot.policy import load_policy
+from cartpole_robot.policy.bundle import load_policy
+from cartpole_robot.policy.network import Backend
 from cartpole_robot.realtime import punctual
 
 BATCH, ROUNDS, SINGLES = 1000, 25, 200_000

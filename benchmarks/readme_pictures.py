@@ -23,7 +23,7 @@ from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.identify.cart_file import write_cart
-from cartpole_robot.policy import load_policy
+from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout

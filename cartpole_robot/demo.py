@@ -14,7 +14,7 @@ from cartpole_robot.compare.words import summary
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import VERDICT_SEED, evaluate
-from cartpole_robot.policy import load_policy
+from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.parts import StartSpread
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.network import ActionFunction
+from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.signals import State
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a

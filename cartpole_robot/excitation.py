@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.lqr import LqrController
+from cartpole_robot.policy.lqr import LqrController
 
 _WAVES_HZ = (0.29, 0.71, 1.13)  # of the place it is sent to; none divides another
 _REACHES = (0.2, 0.14, 0.08)  # of each, of the way from the middle to the limit
@@ -23,7 +23,7 @@ _MOVED_COUNTS = 1.5  # of the pole's encoder: one count is a flicker
 
 
 class Excitation:
-    """Implements `cartpole_robot.controllers.Controller`: the same seed asks for the same places.
+    """Implements `cartpole_robot.policy.controllers.Controller`: the same seed asks for the same places.
 
     The cart is sent to and fro in waves, never at an even pace, for an even pace tells nothing (and with a pole that
     stands still on the way looks like a torn wire); the duty is shaken by a part of the weakest action, so that small

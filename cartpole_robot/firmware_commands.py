@@ -114,8 +114,8 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
         return None, {}
-    from cartpole_robot.controllers import choose_controller, open_policy
     from cartpole_robot.onboard import policy_header
+    from cartpole_robot.policy.controllers import choose_controller, open_policy
 
     bundle, _ = open_policy(arguments.policy)
     cart = choose_controller(arguments.policy, arguments.cart, "int16").cart
@@ -190,7 +190,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from cartpole_robot.campaign.bench import Subject
     from cartpole_robot.campaign.report import to_record
     from cartpole_robot.campaign.run import CampaignRequest, run_campaign
-    from cartpole_robot.controllers import LQR
+    from cartpole_robot.policy.controllers import LQR
     from cartpole_robot.terminal.interrupts import stopped_by_signals
 
     cart = arguments.cart

@@ -8,11 +8,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.history import History
+from cartpole_robot.policy.history import History
 
 
 class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
-    """Observations (4,) become inputs (5 H - 1,), float32, as `cartpole_robot.history` lays them out; actions stay."""
+    """Observations (4,) become inputs (5 H - 1,), float32, as `policy.history` lays them out; actions stay."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], history_length: int, action_duties: tuple[float, ...]) -> None:
         """`env` observes a cart-pole; `action_duties` is the duty in [-1, 1] of each of its actions."""

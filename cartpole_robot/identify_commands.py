@@ -78,7 +78,7 @@ def add_identify_verbs(verbs: Verbs) -> None:
 
 def _excite(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.controllers import LQR
+    from cartpole_robot.policy.controllers import LQR
     from cartpole_robot.recording.summary import recording_summary, recording_text
     from cartpole_robot.rollout import RolloutRequest, record_rollout
 

@@ -14,7 +14,7 @@ import numpy as np
 from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.task import OBSERVATION_LAYOUT
 from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
 from firmware_bridge.protocol import read_protocol

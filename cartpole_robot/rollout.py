@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from cartpole_robot.controllers import Chosen, choose_controller
 from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.excitation import Excitation
-from cartpole_robot.lqr import LqrController
+from cartpole_robot.policy.controllers import Chosen, choose_controller
+from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder, check_is_free

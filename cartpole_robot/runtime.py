@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from cartpole_robot import task
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.controllers import Chosen, Controller
 from cartpole_robot.errors import RigError
 from cartpole_robot.files import provenance
 from cartpole_robot.latency import TurnTimes
+from cartpole_robot.policy.controllers import Chosen, Controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig

@@ -7,11 +7,11 @@ import numpy as np
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.export import bundle_of
-from cartpole_robot.history import input_gain
-from cartpole_robot.lqr_design import design_lqr
-from cartpole_robot.network import Network
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.history import input_gain
+from cartpole_robot.policy.lqr_design import design_lqr
+from cartpole_robot.policy.network import Network
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 
 HIDDEN = 100

@@ -17,7 +17,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
-from cartpole_robot.network import Network
+from cartpole_robot.policy.network import Network
 from tests.served import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]

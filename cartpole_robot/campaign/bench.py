@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings, quickly_homing
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.controllers import Controller, choose_controller
 from cartpole_robot.errors import RigError
+from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.runtime import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
-from cartpole_robot.controllers import Controller
 from cartpole_robot.errors import RigError
+from cartpole_robot.policy.controllers import Controller
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout

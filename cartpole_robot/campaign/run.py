@@ -35,10 +35,10 @@ from cartpole_robot.campaign.report import (
     to_record,
 )
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
-from cartpole_robot.controllers import LQR, choose_controller
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
+from cartpole_robot.policy.controllers import LQR, choose_controller
 from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import periodogram
 
 from cartpole_robot.compare.quantities import SIGNALS
-from cartpole_robot.controllers import PolicyController
+from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.summary import recording_summary
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.controllers import Controller, PolicyController
-from cartpole_robot.lqr import LqrController
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.controllers import Controller, PolicyController
+from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.format import Flag
 from firmware_bridge._host import PolicyImage
 from firmware_bridge.protocol import read_protocol

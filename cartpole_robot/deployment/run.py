@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.controllers import LQR, Chosen, choose_controller, policy_controller
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
@@ -21,8 +20,14 @@ from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, W
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import write_json
 from cartpole_robot.latency import TurnTimes
-from cartpole_robot.lqr import LqrController
-from cartpole_robot.network import Backend
+from cartpole_robot.policy.controllers import (
+    LQR,
+    Chosen,
+    choose_controller,
+    policy_controller,
+)
+from cartpole_robot.policy.lqr import LqrController
+from cartpole_robot.policy.network import Backend
 from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
-from cartpole_robot.network import ActionFunction
+from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.signals import State
 
 GIF_FRAME_S = 0.04

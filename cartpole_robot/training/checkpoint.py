@@ -17,7 +17,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.network import Network
+from cartpole_robot.policy.network import Network
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn import MODEL_FILE_ERRORS, load_learner

@@ -17,8 +17,8 @@ from cartpole_robot.files.records import (
     require_not_negative,
     require_positive,
 )
-from cartpole_robot.history import check_history_length
-from cartpole_robot.network import MAX_HIDDEN
+from cartpole_robot.policy.history import check_history_length
+from cartpole_robot.policy.network import MAX_HIDDEN
 
 
 class Learner(enum.StrEnum):
@@ -81,7 +81,7 @@ class TrainingConfig:
 
     A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first.
     There is no double Q-learning in it: this is the plain DQN of the blog post. With a `history_length` above 1 the
-    network sees the duties and observations of the turns before, too (`cartpole_robot.history`).
+    network sees the duties and observations of the turns before, too (`cartpole_robot.policy.history`).
     """
 
     name: str

@@ -26,8 +26,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.history import input_gain as gain_of_inputs
-from cartpole_robot.network import Network
+from cartpole_robot.policy.history import input_gain as gain_of_inputs
+from cartpole_robot.policy.network import Network
 from cartpole_robot.training import optimizers
 from cartpole_robot.training.collecting import TurnStore, can_collect, collect
 from cartpole_robot.training.config import EpsilonClock, Learner, Loss, Optimizer, TrainingConfig

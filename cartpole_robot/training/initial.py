@@ -9,10 +9,10 @@ import numpy as np
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.controllers import open_policy, own_cart
 from cartpole_robot.errors import UsageError
-from cartpole_robot.history import input_gain
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.controllers import open_policy, own_cart
+from cartpole_robot.policy.history import input_gain
 from cartpole_robot.training.config import TrainingConfig
 
 

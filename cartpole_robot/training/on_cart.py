@@ -14,7 +14,6 @@ import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from cartpole_robot.errors import RunError
-from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import (
     SUMMARY_FILE,
@@ -22,7 +21,8 @@ from cartpole_robot.files.run_folder import (
     read_run,
     write_json,
 )
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import PolicyBundle, load_policy
+from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.cart_episode import StopBetweenTurns

@@ -17,7 +17,6 @@ from cartpole_robot.evaluation import (
     evaluate,
     visited_observations,
 )
-from cartpole_robot.export import bundle_of, write_export
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import (
     SUMMARY_FILE,
@@ -25,7 +24,8 @@ from cartpole_robot.files.run_folder import (
     read_run,
     write_json,
 )
-from cartpole_robot.network import Backend, float_action_function
+from cartpole_robot.policy.export import bundle_of, write_export
+from cartpole_robot.policy.network import Backend, float_action_function
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import (
     Checkpointing,

@@ -19,7 +19,7 @@ from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.identify.cart_file import write_cart
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout

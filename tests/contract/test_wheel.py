@@ -16,7 +16,7 @@ CODE = """
 import gymnasium, json
 from importlib import resources
 from cartpole_robot.cart.cart_file import cart_names
-from cartpole_robot.network import has_extension
+from cartpole_robot.policy.network import has_extension
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
 env.reset(seed=0)
 turns = 0

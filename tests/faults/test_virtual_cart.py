@@ -19,7 +19,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.evaluation import evaluate
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
@@ -372,7 +372,7 @@ def test_virtual_rig_counts_as_the_simulated_one_from_the_same_start() -> None:
 TELEMETRY = """
 import numpy as np
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.runtime import run_rollout, start_rollout

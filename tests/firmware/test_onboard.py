@@ -13,7 +13,7 @@ import pytest
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.onboard import check_on_board, on_board_fit, on_board_policy
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy_image import policy_image_bytes
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.runtime import start_rollout

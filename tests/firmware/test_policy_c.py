@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.c_header import c_header
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.export import bundle_of
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import PolicyBundle, load_policy
+from cartpole_robot.policy.c_header import c_header
+from cartpole_robot.policy.export import bundle_of
 from tests.conftest import make_network
 
 FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("policy.c"))).parent

@@ -18,7 +18,7 @@ from cartpole_robot.campaign.bench import WatchedBoard
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.errors import RigError
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.runtime import start_rollout
 from cartpole_robot.simulation.cart import SimulatedCart

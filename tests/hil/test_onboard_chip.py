@@ -17,10 +17,10 @@ import pytest
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.export import bundle_of
-from cartpole_robot.network import Int16Network
 from cartpole_robot.onboard import on_board_image, on_board_policy
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.network import Int16Network
 from cartpole_robot.policy_image import policy_header, policy_image_bytes
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.runtime import start_rollout

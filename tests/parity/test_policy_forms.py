@@ -15,8 +15,8 @@ from stable_baselines3 import DQN
 
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.evaluation import visited_observations
-from cartpole_robot.network import Backend
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import PolicyBundle, load_policy
+from cartpole_robot.policy.network import Backend
 from cartpole_robot.training.parity import agreement
 from tests.conftest import Completed
 

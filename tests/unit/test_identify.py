@@ -27,7 +27,7 @@ from cartpole_robot.identify.open_loop_error import observed_starts, open_loop_e
 from cartpole_robot.identify.series import Series, series_of
 from cartpole_robot.identify.twin import Twin, agrees
 from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout import RolloutRequest, record_rollout

@@ -15,11 +15,11 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError, UsageError
-from cartpole_robot.export import bundle_of
-from cartpole_robot.history import input_gain
-from cartpole_robot.lqr_design import design_lqr
-from cartpole_robot.network import Network
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import PolicyBundle, load_policy
+from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.history import input_gain
+from cartpole_robot.policy.lqr_design import design_lqr
+from cartpole_robot.policy.network import Network
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.training.cart_episode import StopBetweenTurns
 from cartpole_robot.training.cart_learning import CartLearning

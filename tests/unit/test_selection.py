@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.lqr_design import design_lqr
-from cartpole_robot.network import Network
+from cartpole_robot.policy.lqr_design import design_lqr
+from cartpole_robot.policy.network import Network
 from cartpole_robot.training.callbacks import TRIAL_TURNS, GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset

@@ -16,7 +16,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.lqr_design import regulator_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import COLUMNS, Flag, Recording
 from cartpole_robot.recording.journal import journal_of
 from cartpole_robot.recording.reader import read_recording

@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.c_header import c_header
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.history import input_layout
-from cartpole_robot.lqr import Lqr
-from cartpole_robot.lqr_design import design_lqr
-from cartpole_robot.network import Network, float_action_function, int16_action_function, quantized
-from cartpole_robot.policy import Golden, Interface, PolicyBundle
+from cartpole_robot.policy.bundle import Golden, Interface, PolicyBundle
+from cartpole_robot.policy.c_header import c_header
+from cartpole_robot.policy.history import input_layout
+from cartpole_robot.policy.lqr import Lqr
+from cartpole_robot.policy.lqr_design import design_lqr
+from cartpole_robot.policy.network import (
+    Network,
+    float_action_function,
+    int16_action_function,
+    quantized,
+)
 
 GOLDEN_EXAMPLES = 32
 

@@ -10,7 +10,7 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import LAG_S, Apply
 from cartpole_robot.errors import UsageError
-from cartpole_robot.lqr import Lqr, LqrController, Matrix
+from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ class Lqr:
 class LqrController:
     """An observation to a duty, with the memory of what was sent; `reset` before each episode.
 
-    Implements `cartpole_robot.controllers.Controller`.
+    Implements `cartpole_robot.policy.controllers.Controller`.
     """
 
     def __init__(self, lqr: Lqr, dead_zone_duty: float) -> None:

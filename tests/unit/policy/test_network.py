@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cartpole_robot import network as network_module
-from cartpole_robot.network import (
+from cartpole_robot.policy import network as network_module
+from cartpole_robot.policy.network import (
     Network,
     float_action_function,
     has_extension,

@@ -11,8 +11,8 @@ from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.evaluation import evaluate
-from cartpole_robot.lqr import LqrController
-from cartpole_robot.lqr_design import design_lqr, linear_model, regulator_of
+from cartpole_robot.policy.lqr import LqrController
+from cartpole_robot.policy.lqr_design import design_lqr, linear_model, regulator_of
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.plant import Plant
@@ -97,7 +97,9 @@ def test_reset_forgets_what_was_sent() -> None:
 
 
 def test_cart_that_no_duty_moves_has_no_regulator(gym_cart: CartParams, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cartpole_robot.lqr_design.linear_model", lambda cart: (linear_model(cart)[0], np.zeros(4)))
+    monkeypatch.setattr(
+        "cartpole_robot.policy.lqr_design.linear_model", lambda cart: (linear_model(cart)[0], np.zeros(4))
+    )
     with pytest.raises(UsageError, match="cart 'gym': no regulator can be found"):
         design_lqr(gym_cart)
 

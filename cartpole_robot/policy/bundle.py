@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.history import check_history_length, input_layout
-from cartpole_robot.lqr import Lqr
-from cartpole_robot.network import (
+from cartpole_robot.policy.history import check_history_length, input_layout
+from cartpole_robot.policy.lqr import Lqr
+from cartpole_robot.policy.network import (
     ActionFunction,
     Backend,
     Int16Network,
@@ -61,7 +61,7 @@ _NAMES = (
 class Interface:
     """What a policy takes for granted of the cart it runs on, and in `history_length` how far back it looks.
 
-    A cart offers any history: it is kept on the host (`cartpole_robot.history`).
+    A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
     """
 
     control_period_s: float
@@ -137,7 +137,7 @@ class PolicyBundle:
     def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
         """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.
 
-        They are one observation (4,), or with history the (5 H - 1,) that `cartpole_robot.history` keeps.
+        They are one observation (4,), or with history the (5 H - 1,) that `cartpole_robot.policy.history` keeps.
         """
         if backend is Backend.INT16:
             return int16_action_function(self.int16)

@@ -13,17 +13,22 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from cartpole_robot.c_header import c_header
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.controllers import HistoryController, PolicyController, policy_controller
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
 from cartpole_robot.errors import UsageError
-from cartpole_robot.export import bundle_of
-from cartpole_robot.history import History, input_gain, input_layout
 from cartpole_robot.history_wrapper import with_history
-from cartpole_robot.lqr import Lqr, LqrController
-from cartpole_robot.network import Backend, Network, quantized
-from cartpole_robot.policy import Golden, Interface, PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import (
+    Golden,
+    Interface,
+    PolicyBundle,
+    load_policy,
+)
+from cartpole_robot.policy.c_header import c_header
+from cartpole_robot.policy.controllers import HistoryController, PolicyController, policy_controller
+from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.history import History, input_gain, input_layout
+from cartpole_robot.policy.lqr import Lqr, LqrController
+from cartpole_robot.policy.network import Backend, Network, quantized
 from cartpole_robot.policy_image import on_board_fit
 from tests.conftest import make_network
 

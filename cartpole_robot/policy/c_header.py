@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.history import input_layout
-from cartpole_robot.policy import PolicyBundle
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.history import input_layout
 
 
 def c_header(bundle: PolicyBundle) -> str:

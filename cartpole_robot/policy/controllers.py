@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
-from cartpole_robot.history import History
-from cartpole_robot.network import ActionFunction, Backend
-from cartpole_robot.policy import PolicyBundle, load_policy
+from cartpole_robot.policy.bundle import PolicyBundle, load_policy
+from cartpole_robot.policy.history import History
+from cartpole_robot.policy.network import ActionFunction, Backend
 
 LQR = "lqr"  # instead of a policy's file
 
@@ -139,7 +139,7 @@ def _regulator(cart: str | CartParams | None) -> Chosen:
     """The regulator of `cart`, designed on the spot."""
     if cart is None:
         raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart")
-    from cartpole_robot.lqr_design import regulator_of
+    from cartpole_robot.policy.lqr_design import regulator_of
 
     chosen = load_cart(cart)
     return Chosen(
