@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.rigs.cfg_message import cfg_fields
 from cartpole_robot.task import OBSERVATION_LAYOUT
 from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
 from firmware_bridge.protocol import read_protocol

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings, quickly_homing
+from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_homing
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.rigs.avr import AvrRig
+from cartpole_robot.rigs.cfg_message import cfg_fields
 from cartpole_robot.runtime import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.task import observation

@@ -1,4 +1,4 @@
-"""A cart file's `[firmware]` section as the CFG message that the firmware is sent, in its counts and integers."""
+"""What a rig with firmware needs to know of a cart: its settings, the pole's swing, how far it runs on when braking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from cartpole_robot.cart.parts import (
     PoleSensor,
 )
 from cartpole_robot.errors import UsageError
-from firmware_bridge.protocol import Protocol
 
 
 def encoders_and_settings(cart: CartParams) -> tuple[Encoders, FirmwareSettings]:
@@ -72,54 +71,6 @@ def greatest_speed_m_s(cart: CartParams) -> float:
     if damping == 0.0:
         raise UsageError(f"cart {cart.name!r}: nothing limits its speed; give motor.back_emf_n_s_m")
     return max(0.01, (cart.motor.stall_force_n - cart.friction.cart_coulomb_n) / damping)
-
-
-def cfg_fields(cart: CartParams, protocol: Protocol) -> dict[str, int]:
-    """The fields of CFG for `cart`, session and seq apart. Raises `UsageError` for one that its field cannot hold."""
-    encoders, firmware = encoders_and_settings(cart)
-    per_m, per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
-    one = protocol.constants["PROTOCOL_DUTY_ONE"]
-    flag = protocol.enums["cfg_flag"]
-    flags = (
-        (flag["MOTOR_REVERSED"] if firmware.is_motor_reversed else 0)
-        | (flag["CART_REVERSED"] if firmware.is_cart_reversed else 0)
-        | (flag["POLE_REVERSED"] if firmware.is_pole_reversed else 0)
-        | (flag["APPLY_ON_ARRIVAL"] if cart.delay.apply is Apply.ON_ARRIVAL else 0)
-        | (flag["BRAKE_AT_ZERO"] if cart.motor.brakes_at_zero else 0)
-    )
-    period_ms = round(cart.timing.control_period_s * 1000.0)
-    if abs(period_ms - cart.timing.control_period_s * 1000.0) > 1e-6:
-        raise UsageError(
-            f"cart {cart.name!r}: timing.control_period_s = {cart.timing.control_period_s:g}, expected whole "
-            f"milliseconds for a cart with firmware; use {period_ms / 1000.0:g}"
-        )
-    fields = {
-        "flags": int(flags),
-        "control_period_ms": period_ms,
-        "command_timeout_ms": round(firmware.command_timeout_s * 1000.0),
-        "max_duty_q15": one,
-        "travel_limit_counts": round(firmware.travel_limit_m * per_m),
-        "brake_decel_counts_s2": round(braking_deceleration_m_s2(cart) * per_m),
-        "pole_limit_counts": round(firmware.pole_limit_rad * per_rad),
-        "arming_angle_counts": round(cart.limits.arming_angle_rad * per_rad),
-        "pole_counts_per_turn": encoders.pole_counts_per_turn,
-        "pole_half_period_ms": round(pole_half_period_s(cart) * 1000.0),
-        "homing_travel_counts": round(2.2 * firmware.switch_m * per_m),
-        "homing_speed_counts_s": round(firmware.homing_speed_m_s * per_m),
-        "homing_duty_q15": round(firmware.homing_duty * one),
-        "moving_duty_q15": round(firmware.moving_duty * one),
-        "still_travel_counts": round(firmware.still_travel_m * per_m),
-        "dead_zone_q15": round(cart.motor.dead_zone_duty * one) if firmware.compensates_dead_zone else 0,
-        "continuous_duty_q15": round(firmware.continuous_duty * one),
-        "reversals_per_s": firmware.reversals_per_s,
-        "supply_min_mv": round(firmware.supply_min_v * 1000.0),
-        "supply_max_mv": round(firmware.supply_max_v * 1000.0),
-    }
-    try:
-        protocol.messages["CFG"].pack(session=0, seq=0, **fields)
-    except ValueError as error:
-        raise UsageError(f"cart {cart.name!r}: the firmware cannot hold it ({error}); change [firmware]") from None
-    return fields
 
 
 def quickly_homing(cart: CartParams) -> CartParams:

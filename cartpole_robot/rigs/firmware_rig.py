@@ -8,9 +8,10 @@ from typing import NoReturn, Protocol
 
 import numpy as np
 
-from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.cfg_message import cfg_fields
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.task import is_terminated

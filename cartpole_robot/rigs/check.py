@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.rigs.cfg_message import cfg_fields
 from cartpole_robot.rigs.firmware_rig import HOMING_S
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS

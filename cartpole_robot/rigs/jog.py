@@ -12,9 +12,10 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cartpole_robot.cart.firmware_figures import cfg_fields, encoders_and_settings
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.rigs.cfg_message import cfg_fields
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
