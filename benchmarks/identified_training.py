@@ -28,7 +28,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.cart_file import write_cart
-from cartpole_robot.identify.model import TERMS, model_of
+from cartpole_robot.open_loop.model import TERMS, model_of
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar

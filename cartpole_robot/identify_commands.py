@@ -120,7 +120,7 @@ def _identify(arguments: argparse.Namespace) -> int:
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.identify.cart_file import identified_cart, write_cart
     from cartpole_robot.identify.identification import IdentifyRequest, identify
-    from cartpole_robot.identify.series import series_of
+    from cartpole_robot.open_loop.series import series_of
     from cartpole_robot.recording.reader import read_recording
     from cartpole_robot.terminal.progress import progress_bar
 

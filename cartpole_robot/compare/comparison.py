@@ -20,8 +20,13 @@ from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.errors import UsageError
-from cartpole_robot.identify.model import TERMS, Model, model_of
-from cartpole_robot.identify.series import Series, check_moved, is_same_run, series_of
+from cartpole_robot.open_loop.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.series import (
+    Series,
+    check_moved,
+    is_same_run,
+    series_of,
+)
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording

@@ -21,7 +21,7 @@ from cartpole_robot.compare.report_tables import distance_table, facts_table, ho
 from cartpole_robot.compare.trajectories import Trajectories, trajectories
 from cartpole_robot.compare.words import summary
 from cartpole_robot.files.new_file import new_file
-from cartpole_robot.identify.open_loop_error import PAST_S
+from cartpole_robot.open_loop.error import PAST_S
 
 _PLOT = {"displayModeBar": False, "responsive": True, "displaylogo": False}
 _LATENCIES = (

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from cartpole_robot.compare.quantities import SIGNALS, Interval, over_windows, root_mean
-from cartpole_robot.identify.model import Model, freed, with_room
-from cartpole_robot.identify.open_loop_error import farthest_m, observed_starts, windows_with_past
-from cartpole_robot.identify.series import Series
-from cartpole_robot.identify.windows import Predictor, Window, measured
+from cartpole_robot.open_loop.error import farthest_m, observed_starts, windows_with_past
+from cartpole_robot.open_loop.model import Model, freed, with_room
+from cartpole_robot.open_loop.series import Series
+from cartpole_robot.open_loop.windows import Predictor, Window, measured
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.compare.comparison import Comparison
-from cartpole_robot.identify.series import series_of
+from cartpole_robot.open_loop.series import series_of
 
 Floats = NDArray[np.float64]
 _PAST, _TUBES, _SPARE = 0.5, 2.0, 0.05

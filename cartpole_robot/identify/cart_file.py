@@ -14,7 +14,7 @@ from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
-from cartpole_robot.identify.model import Model, delay_of, identified_delay
+from cartpole_robot.open_loop.model import Model, delay_of, identified_delay
 
 _FIELDS = {
     "delay": ("delay.latency_s",),

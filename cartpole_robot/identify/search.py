@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.identify.model import Model, Term
-from cartpole_robot.identify.shooting import START_REACH, START_STEPS, Shooting
-from cartpole_robot.identify.windows import START_SIGNALS
+from cartpole_robot.open_loop.model import Model, Term
+from cartpole_robot.open_loop.shooting import START_REACH, START_STEPS, Shooting
+from cartpole_robot.open_loop.windows import START_SIGNALS
 
 Floats = NDArray[np.float64]
 

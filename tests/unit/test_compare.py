@@ -21,8 +21,8 @@ from cartpole_robot.compare.words import report_text, summary
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.identification import part_of
-from cartpole_robot.identify.model import TERMS, Model, model_of
-from cartpole_robot.identify.series import Series, series_of
+from cartpole_robot.open_loop.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording

@@ -22,11 +22,25 @@ from cartpole_robot.identify.identification import (
     identify,
     part_of,
 )
-from cartpole_robot.identify.model import TERMS, Model, delay_of, freed, model_of, with_room
-from cartpole_robot.identify.open_loop_error import observed_starts, open_loop_errors, windows_with_past
-from cartpole_robot.identify.series import Series, series_of
-from cartpole_robot.identify.twin import Twin, agrees
-from cartpole_robot.identify.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
+from cartpole_robot.open_loop.error import observed_starts, open_loop_errors, windows_with_past
+from cartpole_robot.open_loop.model import (
+    TERMS,
+    Model,
+    delay_of,
+    freed,
+    model_of,
+    with_room,
+)
+from cartpole_robot.open_loop.plant_runs import OpenLoop, step_duties
+from cartpole_robot.open_loop.series import Series, series_of
+from cartpole_robot.open_loop.twin import Twin, agrees
+from cartpole_robot.open_loop.windows import (
+    Predictor,
+    Window,
+    guessed_starts,
+    pieces_of,
+    windows_of,
+)
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.reader import read_recording
@@ -34,7 +48,6 @@ from cartpole_robot.rollout import RolloutRequest, record_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
 from firmware_bridge._host import PULSE_PERIOD
 
 PERIOD_S = 0.02

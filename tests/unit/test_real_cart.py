@@ -12,7 +12,7 @@ import pytest
 from benchmarks.real_cart import CART, STEPS, errors_on, imported, published, swing_ups
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
-from cartpole_robot.identify.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.model import TERMS, Model, model_of
 
 ROOT = Path(__file__).parent.parent.parent
 REAL = ROOT.parent / "shared" / "real_cart_recordings"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.identify.model import Model
-from cartpole_robot.identify.series import Series
-from cartpole_robot.identify.windows import START_SIGNALS, Window, measured
+from cartpole_robot.open_loop.model import Model
+from cartpole_robot.open_loop.series import Series
+from cartpole_robot.open_loop.windows import START_SIGNALS, Window, measured
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Sequence[tuple[Model, Floats]]], list[Floats]]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.identify.model import Model, freed, with_room
-from cartpole_robot.identify.series import Series
-from cartpole_robot.identify.shooting import Shooting
-from cartpole_robot.identify.twin import quick_predictions
-from cartpole_robot.identify.windows import (
+from cartpole_robot.open_loop.model import Model, freed, with_room
+from cartpole_robot.open_loop.series import Series
+from cartpole_robot.open_loop.shooting import Shooting
+from cartpole_robot.open_loop.twin import quick_predictions
+from cartpole_robot.open_loop.windows import (
     START_SIGNALS,
     Predictor,
     Window,

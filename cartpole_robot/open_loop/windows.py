@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.identify.model import Model
-from cartpole_robot.identify.series import Series
+from cartpole_robot.open_loop.model import Model
+from cartpole_robot.open_loop.plant_runs import OpenLoop, step_duties
+from cartpole_robot.open_loop.series import Series
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.open_loop import OpenLoop, step_duties
 
 Floats = NDArray[np.float64]
 START_SIGNALS = 4
