@@ -14,7 +14,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "real_cart_recordings"
 
 real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart beside this checkout")

@@ -23,7 +23,7 @@ from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.signals import NO_COUNT
 from tests.foreign import PERIOD_S, Columns, Convention, driven_swing, write_csv
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "real_cart_recordings"
 PLAIN = Convention()
 
