@@ -18,9 +18,9 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import float_action_function
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env

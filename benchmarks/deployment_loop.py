@@ -38,7 +38,7 @@ from cartpole_robot.policy.history import History
 from cartpole_robot.realtime import punctual
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rigs.served_cart import served_cart
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.task import observation
 
 MUST_P999_LATENESS_US = 300.0

@@ -26,9 +26,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.files.provenance import machine
 from cartpole_robot.policy.network import float_action_function
+from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, closing, training_env

@@ -21,12 +21,12 @@ from cartpole_robot.compare.words import report_text
 from cartpole_robot.deployment.latency_report import draw_latency
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.drawing.animation import save_animation
-from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.plot import draw_recording
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.rollout.evaluation import VERDICT_SEED
+from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob

@@ -26,8 +26,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.training.callbacks import TRIAL_TURNS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import Learner, load_preset

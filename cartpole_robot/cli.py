@@ -171,7 +171,7 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.judging import JudgingRequest, judge, judgement_text
+    from cartpole_robot.rollout.judging import JudgingRequest, judge, judgement_text
 
     record = judge(
         JudgingRequest(
@@ -193,7 +193,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _record(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.recording.summary import recording_summary, recording_text
-    from cartpole_robot.rollout import RolloutRequest, record_rollout
+    from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 
     recording = record_rollout(
         RolloutRequest(

@@ -13,12 +13,12 @@ from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env

@@ -80,7 +80,7 @@ def _excite(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.policy.controllers import LQR
     from cartpole_robot.recording.summary import recording_summary, recording_text
-    from cartpole_robot.rollout import RolloutRequest, record_rollout
+    from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 
     recording = record_rollout(
         RolloutRequest(

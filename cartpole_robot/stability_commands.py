@@ -64,7 +64,7 @@ def add_stability_verb(verbs: Verbs) -> None:
 
 
 def _stability_map(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.evaluation import VERDICT_SEED
+    from cartpole_robot.rollout.evaluation import VERDICT_SEED
     from cartpole_robot.stability.run import MapRequest, plan, run_map
     from cartpole_robot.stability.stability_map import Conditions
     from cartpole_robot.terminal.interrupts import stopped_by_signals

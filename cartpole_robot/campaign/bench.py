@@ -16,7 +16,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.cfg_message import cfg_fields
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.task import observation
 from firmware_bridge._host import pulses_of

@@ -31,7 +31,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.serial import SerialRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.emulator import EmulatedChip
 

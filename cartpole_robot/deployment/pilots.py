@@ -25,7 +25,7 @@ _CALM_S = 0.5  # so long it must have been before it is handed back
 
 
 class Solo:
-    """One controller, nobody beside it; implements `cartpole_robot.runtime.Pilot`."""
+    """One controller, nobody beside it; implements `cartpole_robot.deployment.loop.Pilot`."""
 
     flags = handovers = 0
     shadow_duty = math.nan
@@ -36,7 +36,7 @@ class Solo:
 
 
 class Shadowed:
-    """The regulator drives, and the policy is asked to no effect; implements `cartpole_robot.runtime.Pilot`."""
+    """The regulator drives, and the policy is asked to no effect; implements `cartpole_robot.deployment.loop.Pilot`."""
 
     flags = handovers = 0
 
@@ -60,7 +60,7 @@ class Shadowed:
 class Watched:
     """The policy in the firmware drives, and its twin here says what it should do.
 
-    Implements `cartpole_robot.runtime.Pilot`: the command that carries its duty only shows that somebody watches.
+    Implements `loop.Pilot`: the command that carries its duty only shows that somebody watches.
     """
 
     flags = int(Flag.ON_BOARD)
@@ -108,7 +108,7 @@ class Envelope:
 class Caught:
     """The policy drives until it leaves its envelope; the regulator catches the cart, and hands it back when calm.
 
-    Implements `cartpole_robot.runtime.Pilot`: the regulator's turns have `Flag.FALLBACK`; `handovers` counts both ways.
+    Implements `loop.Pilot`: the regulator's turns have `Flag.FALLBACK`; `handovers` counts both ways.
     """
 
     shadow_duty = math.nan

@@ -16,6 +16,7 @@ from typing import Any
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
+from cartpole_robot.deployment.loop import Pilot, run_paced
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import write_json
@@ -32,13 +33,11 @@ from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
-from cartpole_robot.runtime import (
-    Pilot,
+from cartpole_robot.rollout.loop import (
     Rollout,
     RolloutEnd,
     driven_metadata,
     rollout_metadata,
-    run_paced,
     start_rollout,
 )
 from cartpole_robot.terminal.interrupts import stopped_by_signals

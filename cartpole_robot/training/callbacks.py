@@ -14,8 +14,8 @@ import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
-from cartpole_robot.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.policy.network import float_action_function
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar

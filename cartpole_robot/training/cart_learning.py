@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError
-from cartpole_robot.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.policy.network import float_action_function
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_episode import StopBetweenTurns, Turn, Watched, no_garbage_collection

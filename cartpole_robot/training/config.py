@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import SELECTION_SEED
 from cartpole_robot.files.records import (
     read_toml,
     record_from_table,
@@ -19,6 +18,7 @@ from cartpole_robot.files.records import (
 )
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.policy.network import MAX_HIDDEN
+from cartpole_robot.rollout.evaluation import SELECTION_SEED
 
 
 class Learner(enum.StrEnum):

@@ -12,7 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import ENV_ID
-from cartpole_robot.history_wrapper import with_history
+from cartpole_robot.rollout.history_wrapper import with_history
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 

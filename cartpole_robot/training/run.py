@@ -11,12 +11,6 @@ import gymnasium
 import torch
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import (
-    CALIBRATION_SEED,
-    LONG_RUN_SEED,
-    evaluate,
-    visited_observations,
-)
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import (
     SUMMARY_FILE,
@@ -26,6 +20,12 @@ from cartpole_robot.files.run_folder import (
 )
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Backend, float_action_function
+from cartpole_robot.rollout.evaluation import (
+    CALIBRATION_SEED,
+    LONG_RUN_SEED,
+    evaluate,
+    visited_observations,
+)
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import (
     Checkpointing,

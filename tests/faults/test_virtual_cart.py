@@ -18,12 +18,12 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.evaluation import evaluate
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.evaluation import evaluate
+from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.link import Link
@@ -375,7 +375,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.runtime import run_rollout, start_rollout
+from cartpole_robot.rollout.loop import run_rollout, start_rollout
 rig = VirtualRig(load_cart("diy_arduino"))
 for seed in (5, 6):
     run_rollout(rig, regulator_of(rig.cart), start_rollout(rig, seed), max_turns=300)

@@ -16,7 +16,7 @@ from cartpole_robot.onboard import check_on_board, on_board_fit, on_board_policy
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy_image import policy_image_bytes
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge._host import Firmware, PolicyImage
 from firmware_bridge.protocol import read_protocol
 from tests.carried import carrying_cart, follow, regulating_policy

@@ -20,7 +20,7 @@ from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.avr import AvrRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.cart import SimulatedCart
 from firmware_bridge import build, emulator
 from firmware_bridge.emulator import EmulatedChip, check_image, current_image

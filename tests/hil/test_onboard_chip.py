@@ -23,7 +23,7 @@ from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.network import Int16Network
 from cartpole_robot.policy_image import policy_header, policy_image_bytes
 from cartpole_robot.rigs.avr import AvrRig
-from cartpole_robot.runtime import start_rollout
+from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge import build
 from tests.carried import carrying_cart, follow, regulating_policy
 from tests.conftest import Completed, make_network, need

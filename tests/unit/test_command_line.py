@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cartpole_robot.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
 from cartpole_robot.policy.bundle import load_policy
+from cartpole_robot.rollout.evaluation import (
+    CALIBRATION_SEED,
+    LONG_RUN_SEED,
+    SELECTION_SEED,
+    VERDICT_SEED,
+)
 from cartpole_robot.training.job import job_from_folder
 from tests.conftest import Completed
 

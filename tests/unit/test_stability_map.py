@@ -19,9 +19,9 @@ from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cli import main
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import VERDICT_SEED
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import Chosen
+from cartpole_robot.rollout.evaluation import VERDICT_SEED
 from cartpole_robot.stability import cell as cell_module
 from cartpole_robot.stability.cell import run_cell
 from cartpole_robot.stability.figure import draw_map

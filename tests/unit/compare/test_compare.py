@@ -27,7 +27,7 @@ from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import Measurement
 from tests.carried import regulating_policy
 from tests.conftest import make_network

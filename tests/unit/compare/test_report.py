@@ -26,7 +26,7 @@ from cartpole_robot.compare.trajectories import Trajectories, evenly, shown_rang
 from cartpole_robot.compare.words import interval_text, report_text, rounded_text, summary
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Recording
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from tests.conftest import Completed, need
 
 if TYPE_CHECKING:

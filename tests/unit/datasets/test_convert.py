@@ -22,7 +22,7 @@ from cartpole_robot.recording.format import COLUMNS, Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.runtime import driven_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import driven_metadata, run_rollout, start_rollout
 from cartpole_robot.signals import Measurement, State
 from tests.conftest import need
 from tests.foreign import Convention, driven_swing, write_csv

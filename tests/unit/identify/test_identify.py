@@ -12,7 +12,6 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.excitation import Excitation
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
 from cartpole_robot.identify.fit import _shortest
 from cartpole_robot.identify.identification import (
@@ -44,7 +43,8 @@ from cartpole_robot.open_loop.windows import (
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.rollout import RolloutRequest, record_rollout
+from cartpole_robot.rollout.excitation import Excitation
+from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay

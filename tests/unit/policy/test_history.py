@@ -16,7 +16,6 @@ from gymnasium.utils.env_checker import check_env
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
 from cartpole_robot.errors import UsageError
-from cartpole_robot.history_wrapper import with_history
 from cartpole_robot.policy.bundle import (
     Golden,
     Interface,
@@ -30,6 +29,7 @@ from cartpole_robot.policy.history import History, input_gain, input_layout
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.policy.network import Backend, Network, quantized
 from cartpole_robot.policy_image import on_board_fit
+from cartpole_robot.rollout.history_wrapper import with_history
 from tests.conftest import make_network
 
 LENGTHS = (1, 2, 3, 6)

@@ -10,9 +10,9 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError
-from cartpole_robot.evaluation import evaluate
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.policy.lqr_design import design_lqr, linear_model, regulator_of
+from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.plant import Plant

@@ -23,7 +23,7 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.summary import recording_summary
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.runtime import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import RolloutEnd, run_rollout, start_rollout
 from cartpole_robot.signals import NO_COUNT, Measurement
 
 Completed = subprocess.CompletedProcess[str]

@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cartpole_robot.errors import RigError, RunError, UsageError
-from cartpole_robot.excitation import Excitation
 from cartpole_robot.policy.controllers import Chosen, choose_controller
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.runtime import Rollout, RolloutEnd, driven_metadata, rollout_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.excitation import Excitation
+from cartpole_robot.rollout.loop import (
+    Rollout,
+    RolloutEnd,
+    driven_metadata,
+    rollout_metadata,
+    run_rollout,
+    start_rollout,
+)
 from cartpole_robot.signals import Measurement
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar

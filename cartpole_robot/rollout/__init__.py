@@ -1,0 +1,1 @@
+"""Episodes: one loop, and what evaluates, judges and records them."""
