@@ -21,7 +21,7 @@ help: ## what there is to make
 
 setup: $(STAMP) ## make .venv and install into it
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/training/native -name '*.[ch]')
+$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/training/dqn/native -name '*.[ch]')
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
 		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or say make PYTHON=/path/to/python3.11" >&2; \

@@ -10,7 +10,7 @@ FIRMWARE = "firmware_bridge/firmware"
 CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard")
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
-LEARNER = "cartpole_robot/training/native"
+LEARNER = "cartpole_robot/training/dqn/native"
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
@@ -44,7 +44,7 @@ setup(
             extra_compile_args=COMPILE,
         ),
         Extension(
-            "cartpole_robot.training._update",
+            "cartpole_robot.training.dqn._update",
             sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object")],
             depends=[f"{LEARNER}/update.h"],
             # Neither changes a value: without them square roots and choices are not made a vector at a time.

@@ -22,7 +22,7 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.training.config import load_preset
-from cartpole_robot.training.dqn import network_of, new_learner
+from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 
 TABLES = ((0.2,), (0.3,), (0.4,), (0.6,), (1.0,), (0.4, 0.0), (0.6, 0.0))

@@ -138,7 +138,7 @@ def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
 
 def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     from cartpole_robot.training.config import Learner, check_seed, load_preset
-    from cartpole_robot.training.initial import initial_policy
+    from cartpole_robot.training.on_cart.initial import initial_policy
 
     if arguments.randomize is not None:
         raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
@@ -155,7 +155,7 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     check_seed(seed)
     bundle, path, cart, config = initial_policy(arguments.init, arguments.cart, config)
     from cartpole_robot.training.job import InitialPolicy, TrainingJob
-    from cartpole_robot.training.on_cart import start_on_cart
+    from cartpole_robot.training.on_cart.run import start_on_cart
 
     job = TrainingJob(
         config=config,

@@ -21,7 +21,7 @@ from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig
-from cartpole_robot.training.dqn import network_of
+from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 
 TRIAL_TURNS = 5000  # of the long episode among a network's trials

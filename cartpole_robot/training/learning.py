@@ -21,7 +21,7 @@ from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import TRIAL_TURNS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
-from cartpole_robot.training.dqn import network_of, new_learner
+from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, closing, training_env
 from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog

@@ -37,13 +37,13 @@ from cartpole_robot.training.callbacks import (
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import GuardAction, check_seed
 from cartpole_robot.training.curve import draw_learning_curve
-from cartpole_robot.training.dqn import network_of, new_learner, set_network
+from cartpole_robot.training.dqn.learner import network_of, new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, closing, training_env
 from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, TrainingOutcome, job_from_folder
 from cartpole_robot.training.learning import VERDICT_EPISODES, evaluate_the_end, run_learner, verdict
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.on_cart import learn_on_cart, on_cart_summary_text
+from cartpole_robot.training.on_cart.run import learn_on_cart, on_cart_summary_text
 from cartpole_robot.training.parity import agreement, agreement_text
 
 LONG_RUN_TURNS = 15_000

@@ -14,9 +14,14 @@ import torch
 from stable_baselines3 import DQN
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.training import native_update
 from cartpole_robot.training.config import Learner, Loss, Optimizer, TrainingConfig, load_preset
-from cartpole_robot.training.dqn import LeanDQN, network_of, new_learner, set_network
+from cartpole_robot.training.dqn import native_update
+from cartpole_robot.training.dqn.learner import (
+    LeanDQN,
+    network_of,
+    new_learner,
+    set_network,
+)
 from cartpole_robot.training.environment import training_env
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-NATIVE = HERE.parent.parent / "cartpole_robot" / "training" / "native"
+NATIVE = HERE.parent.parent / "cartpole_robot" / "training" / "dqn" / "native"
 SOURCES = [str(HERE / "update_run.c"), str(NATIVE / "update.c")]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off"]
 PLAIN = ["-O0"]

@@ -21,17 +21,17 @@ from cartpole_robot.policy.history import input_gain
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.training.cart_episode import StopBetweenTurns
-from cartpole_robot.training.cart_learning import CartLearning
-from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint
 from cartpole_robot.training.config import TrainingConfig, load_preset
-from cartpole_robot.training.dqn import LeanDQN, network_of
-from cartpole_robot.training.epsilon import annealed_epsilon
-from cartpole_robot.training.initial import initial_policy
+from cartpole_robot.training.dqn.epsilon import annealed_epsilon
+from cartpole_robot.training.dqn.learner import LeanDQN, network_of
 from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_folder
 from cartpole_robot.training.log import EvaluationRow
-from cartpole_robot.training.on_cart import begin_on_cart, start_on_cart
+from cartpole_robot.training.on_cart.episode import StopBetweenTurns
+from cartpole_robot.training.on_cart.initial import initial_policy
+from cartpole_robot.training.on_cart.learning import CartLearning
+from cartpole_robot.training.on_cart.progress import CartEvaluation, CartProgress
+from cartpole_robot.training.on_cart.run import begin_on_cart, start_on_cart
 from cartpole_robot.training.reexport import export_run
 from cartpole_robot.training.run import resume_training, summary_text
 from tests.conftest import Completed, quick_cart
@@ -441,7 +441,7 @@ def test_policys_own_cart_is_the_default_and_other_physics_is_welcome(tmp_path: 
     path = saved(tmp_path / "policy.npz")
     assert initial_policy(path, None, config())[2].fingerprint() == CART.fingerprint()
     heavy = tmp_path / "heavy.toml"
-    text = (Path(__file__).parents[2] / "cartpole_robot/cart/known/diy_arduino.toml").read_text()
+    text = (Path(__file__).parents[3] / "cartpole_robot/cart/known/diy_arduino.toml").read_text()
     heavy.write_text(text.replace("value = 0.65", "value = 0.9"))
     assert initial_policy(path, str(heavy), config())[2].pole_cart.cart_mass_kg == 0.9
 

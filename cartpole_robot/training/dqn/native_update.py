@@ -16,11 +16,11 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
-from cartpole_robot.training import optimizers
-from cartpole_robot.training.scaling import ScaledObservation
+from cartpole_robot.training.dqn import optimizers
+from cartpole_robot.training.dqn.scaling import ScaledObservation
 
 try:
-    from cartpole_robot.training import _update
+    from cartpole_robot.training.dqn import _update
 except ImportError:  # built without a C compiler: the learner updates in PyTorch
     _update = None  # type: ignore[assignment]
 

@@ -4,7 +4,7 @@ import pytest
 from stable_baselines3.common.utils import LinearSchedule
 
 from cartpole_robot.training.config import load_preset
-from cartpole_robot.training.epsilon import annealed_epsilon
+from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 
 
 @pytest.mark.parametrize(("progress", "epsilon"), [(0.0, 1.0), (0.25, 0.505), (0.5, 0.01), (0.75, 0.01), (1.0, 0.01)])

@@ -13,7 +13,7 @@ from cartpole_robot.policy.network import Network
 from cartpole_robot.training.callbacks import TRIAL_TURNS, GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
-from cartpole_robot.training.dqn import new_learner, set_network
+from cartpole_robot.training.dqn.learner import new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.log import LearningLog
 

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import Selected, TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import load_preset
-from cartpole_robot.training.dqn import network_of, new_learner
+from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow, LearningLog
 

@@ -17,12 +17,17 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.training import optimizers
 from cartpole_robot.training.callbacks import Watchers
 from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
-from cartpole_robot.training.dqn import LeanDQN, load_learner, network_of, new_learner
+from cartpole_robot.training.dqn import optimizers
+from cartpole_robot.training.dqn.learner import (
+    LeanDQN,
+    load_learner,
+    network_of,
+    new_learner,
+)
+from cartpole_robot.training.dqn.native_update import NativeUpdate, _update
 from cartpole_robot.training.environment import training_env
-from cartpole_robot.training.native_update import NativeUpdate, _update
 
 
 def learner(cart: CartParams, config: TrainingConfig | None = None) -> DQN:

@@ -14,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import GuardAction, Learner, LearnerReward, TrainingConfig, load_preset
-from cartpole_robot.training.dqn import new_learner
+from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.guard import (
     VALUES_EVERY_STEPS,

@@ -1,0 +1,1 @@
+"""The DQN learner: collecting, the update in C, epsilon, optimizers, scaled observations."""

@@ -1,0 +1,1 @@
+"""A policy that goes on learning on a cart: episodes there, updates between them."""
