@@ -30,14 +30,14 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.deployment.latency_report import figures_of
+from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest, deploy
-from cartpole_robot.latency import TurnTimes
+from cartpole_robot.deployment.served_cart import served_cart
+from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.controllers import LQR
 from cartpole_robot.policy.history import History
-from cartpole_robot.realtime import punctual
 from cartpole_robot.rigs.serial import SerialRig
-from cartpole_robot.rigs.served_cart import served_cart
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.task import observation
 

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RunError
-from cartpole_robot.latency import TurnTimes
 from cartpole_robot.rigs.open_rig import SERIAL, check_may_move
 from cartpole_robot.verbs import Verbs, add_verb, count_from_zero, positive
 

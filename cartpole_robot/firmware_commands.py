@@ -114,7 +114,7 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
         return None, {}
-    from cartpole_robot.onboard import policy_header
+    from cartpole_robot.deployment.on_board import policy_header
     from cartpole_robot.policy.controllers import choose_controller, open_policy
 
     bundle, _ = open_policy(arguments.policy)

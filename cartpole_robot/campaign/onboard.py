@@ -12,8 +12,8 @@ from cartpole_robot.campaign.endurance import EPISODE_TURNS
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
 from cartpole_robot.errors import RigError
-from cartpole_robot.onboard import on_board_image, on_board_policy
 from cartpole_robot.policy.controllers import open_policy
 from firmware_bridge.build import CLOCK_HZ
 from firmware_bridge.link import CartSays

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot import task
+from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError
-from cartpole_robot.latency import TurnTimes
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig

@@ -18,9 +18,10 @@ from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.loop import Pilot, run_paced
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
+from cartpole_robot.deployment.realtime import Setting, punctual
+from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import write_json
-from cartpole_robot.latency import TurnTimes
 from cartpole_robot.policy.controllers import (
     LQR,
     Chosen,
@@ -29,7 +30,6 @@ from cartpole_robot.policy.controllers import (
 )
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.policy.network import Backend
-from cartpole_robot.realtime import Setting, punctual
 from cartpole_robot.recording.recorder import Recorder, check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
@@ -304,11 +304,11 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
-    from cartpole_robot.rigs.served_cart import served_cart
+    from cartpole_robot.deployment.served_cart import served_cart
 
     if request.is_on_board and chosen.bundle is not None:
-        from cartpole_robot.onboard import on_board_image
-        from cartpole_robot.policy_image import policy_image_bytes
+        from cartpole_robot.deployment.firmware_image import policy_image_bytes
+        from cartpole_robot.deployment.on_board import on_board_image
 
         if rig == "avr":
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
@@ -330,7 +330,7 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
     """Who drives. Raises `UsageError` where the cart at the other end does not carry the policy that it should."""
     bundle = chosen.bundle
     if request.is_on_board and bundle is not None:
-        from cartpole_robot.onboard import check_on_board, on_board_policy
+        from cartpole_robot.deployment.on_board import check_on_board, on_board_policy
 
         check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request))
         return Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)

@@ -21,10 +21,10 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
+from cartpole_robot.deployment.served_cart import served_cart
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.rigs.served_cart import served_cart
 from tests.carried import regulating_policy
 from tests.conftest import Completed
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.deployment.firmware_image import policy_image_bytes
+from cartpole_robot.deployment.on_board import check_on_board, on_board_fit, on_board_policy
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.onboard import check_on_board, on_board_fit, on_board_policy
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy_image import policy_image_bytes
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge._host import Firmware, PolicyImage

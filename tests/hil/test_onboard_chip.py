@@ -16,12 +16,12 @@ import pytest
 
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.deployment.firmware_image import policy_header, policy_image_bytes
+from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
 from cartpole_robot.errors import RigError
-from cartpole_robot.onboard import on_board_image, on_board_policy
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.network import Int16Network
-from cartpole_robot.policy_image import policy_header, policy_image_bytes
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge import build

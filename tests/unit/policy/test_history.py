@@ -14,6 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.deployment.firmware_image import on_board_fit
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import (
@@ -28,7 +29,6 @@ from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.history import History, input_gain, input_layout
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.policy.network import Backend, Network, quantized
-from cartpole_robot.policy_image import on_board_fit
 from cartpole_robot.rollout.history_wrapper import with_history
 from tests.conftest import make_network
 

@@ -48,8 +48,8 @@ def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iter
 
 def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | None) -> None:
     """The process: serves until the other end of the connection is closed."""
+    from cartpole_robot.deployment.realtime import punctual
     from cartpole_robot.errors import RunError, UsageError
-    from cartpole_robot.realtime import punctual
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
     from cartpole_robot.simulation.virtual_cart import Board

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.deployment.firmware_image import on_board_fit, on_board_policy, policy_header
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy_image import on_board_fit, on_board_policy, policy_header
 from firmware_bridge.emulator import current_image
 from firmware_bridge.link import Link
 

@@ -12,12 +12,12 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
+from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest
+from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import UsageError
-from cartpole_robot.latency import TurnTimes
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr import Lqr, LqrController
-from cartpole_robot.realtime import punctual
 from cartpole_robot.recording.format import Flag
 from firmware_bridge.clock import ArrivalClock
 
