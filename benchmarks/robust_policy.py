@@ -26,10 +26,10 @@ from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import load_randomization
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.experiments.study.findings import wilson
 from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
-from cartpole_robot.studies.findings import wilson
 from cartpole_robot.terminal.progress import progress_bar
 
 CART, RIG, TURNS = "diy_arduino", "virtual", 500

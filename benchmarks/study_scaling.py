@@ -23,12 +23,12 @@ from pathlib import Path
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot import __version__
-from cartpole_robot.studies.cell import run_cell
-from cartpole_robot.studies.cluster import LOCAL, RayCrew
-from cartpole_robot.studies.crew import Crew, Finished
-from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.study import CellTask, task_of
-from cartpole_robot.studies.study_file import load_study
+from cartpole_robot.experiments.cells.crew import Crew, Finished
+from cartpole_robot.experiments.cells.processes import ProcessCrew
+from cartpole_robot.experiments.cells.ray_cluster import LOCAL, RayCrew
+from cartpole_robot.experiments.study.cell import run_cell
+from cartpole_robot.experiments.study.study import CellTask, task_of
+from cartpole_robot.experiments.study.study_file import load_study
 
 ASKED = 1.8
 STUDY = """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cartpole_robot.verbs import Verbs, add_verb, count, count_from_zero
 
 if TYPE_CHECKING:
-    from cartpole_robot.stability.run import MapResult
+    from cartpole_robot.experiments.stability.run import MapResult
 
 _BACKENDS = ("c", "int16", "numpy")
 
@@ -64,9 +64,9 @@ def add_stability_verb(verbs: Verbs) -> None:
 
 
 def _stability_map(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.experiments.stability.run import MapRequest, plan, run_map
+    from cartpole_robot.experiments.stability.stability_map import Conditions
     from cartpole_robot.rollout.evaluation import VERDICT_SEED
-    from cartpole_robot.stability.run import MapRequest, plan, run_map
-    from cartpole_robot.stability.stability_map import Conditions
     from cartpole_robot.terminal.interrupts import stopped_by_signals
     from cartpole_robot.terminal.progress import say
 
@@ -109,7 +109,7 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _print(result: MapResult, *, as_json: bool) -> None:
-    from cartpole_robot.stability.findings import map_text
+    from cartpole_robot.experiments.stability.findings import map_text
 
     whole, findings = result.whole, result.findings
     if as_json:

@@ -13,7 +13,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.verbs import Verbs, add_verb, count
 
 if TYPE_CHECKING:
-    from cartpole_robot.studies.run import StudyResult
+    from cartpole_robot.experiments.study.run import StudyResult
 
 _SHOW = "show"
 
@@ -55,11 +55,11 @@ def _study(arguments: argparse.Namespace) -> int:
         return _show(arguments)
     if arguments.folder is not None:
         raise UsageError(f"{arguments.folder}: a folder stands only after show; name a new one with --out")
-    from cartpole_robot.studies.study_file import load_study
+    from cartpole_robot.experiments.study.study_file import load_study
 
     study = load_study(arguments.study, seeds=arguments.seeds)
     folder = arguments.out or Path("runs", f"study-{study.name}")
-    from cartpole_robot.studies.run import StudyRequest, run_study
+    from cartpole_robot.experiments.study.run import StudyRequest, run_study
     from cartpole_robot.terminal.interrupts import stopped_by_signals
     from cartpole_robot.terminal.progress import say
 
@@ -86,7 +86,7 @@ def _show(arguments: argparse.Namespace) -> int:
     given = [name for name in ("out", "seeds", "workers", "ray") if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"study show only reads; leave out --{given[0]}")
-    from cartpole_robot.studies.run import shown_study
+    from cartpole_robot.experiments.study.run import shown_study
 
     _print(shown_study(arguments.folder), as_json=arguments.json)
     return 0
@@ -102,9 +102,9 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _print(result: StudyResult, *, as_json: bool) -> None:
-    from cartpole_robot.studies.figure import FIGURE_FILE
-    from cartpole_robot.studies.findings import finding, study_text
-    from cartpole_robot.studies.tables import CURVES_FILE, RESULTS_FILE
+    from cartpole_robot.experiments.cells.tables import CURVES_FILE, RESULTS_FILE
+    from cartpole_robot.experiments.study.figure import FIGURE_FILE
+    from cartpole_robot.experiments.study.findings import finding, study_text
 
     groups = result.groups
     files = [result.folder / name for name in (RESULTS_FILE, CURVES_FILE, FIGURE_FILE)]

@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from cartpole_robot.studies.crew import Finished, Result
-from cartpole_robot.studies.study import CellTask
+from cartpole_robot.experiments.cells.crew import Finished, Result
+from cartpole_robot.experiments.study.study import CellTask
 
 
 def _tried(task: CellTask) -> int:

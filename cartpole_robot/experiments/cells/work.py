@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
+from cartpole_robot.experiments.cells.crew import (
+    AnyTask,
+    Crashed,
+    Crew,
+    Failed,
+    Result,
+    Task,
+)
+from cartpole_robot.experiments.cells.folder import CellFolder
 from cartpole_robot.files.provenance import commit
-from cartpole_robot.studies.crew import AnyTask, Crashed, Crew, Failed, Result, Task
-from cartpole_robot.studies.folder import CellFolder
 from cartpole_robot.terminal.progress import progress_bar
 
 RETRIES = 2

@@ -12,12 +12,17 @@ from cartpole_robot import __version__
 from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.experiments.cells.crew import Failed, Finished
+from cartpole_robot.experiments.stability.stability_map import (
+    LQR_TOLD,
+    Conditions,
+    MapTask,
+    controller_of,
+)
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.evaluation import Evaluation, evaluate
-from cartpole_robot.stability.stability_map import LQR_TOLD, Conditions, MapTask, controller_of
-from cartpole_robot.studies.crew import Failed, Finished
 
 
 def run_cell(task: MapTask) -> Finished | Failed:

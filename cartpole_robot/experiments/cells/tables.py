@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from cartpole_robot.studies.findings import cell_row
-from cartpole_robot.studies.study import Study
+from cartpole_robot.experiments.study.findings import cell_row
+from cartpole_robot.experiments.study.study import Study
 
 RESULTS_FILE, CURVES_FILE = "results.parquet", "curves.parquet"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cartpole_robot.stability.grid import Axis, Grid
-from cartpole_robot.stability.stability_map import Entrant, StabilityMap, cells_at
+from cartpole_robot.experiments.stability.grid import Axis, Grid
+from cartpole_robot.experiments.stability.stability_map import Entrant, StabilityMap, cells_at
 
 Records = Mapping[str, Mapping[str, Any]]
 

@@ -10,15 +10,21 @@ from typing import Any
 
 from cartpole_robot import __version__
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.stability.cell import run_cell
-from cartpole_robot.stability.figure import FIGURE_FILE, draw_map
-from cartpole_robot.stability.findings import Finding, findings_of, rows_of
-from cartpole_robot.stability.grid import load_grids
-from cartpole_robot.stability.stability_map import Conditions, StabilityMap, entered, planned_map, task_of
-from cartpole_robot.studies.folder import CellFolder
-from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.tables import RESULTS_FILE, write_rows
-from cartpole_robot.studies.work import finish_cells
+from cartpole_robot.experiments.cells.folder import CellFolder
+from cartpole_robot.experiments.cells.processes import ProcessCrew
+from cartpole_robot.experiments.cells.tables import RESULTS_FILE, write_rows
+from cartpole_robot.experiments.cells.work import finish_cells
+from cartpole_robot.experiments.stability.cell import run_cell
+from cartpole_robot.experiments.stability.figure import FIGURE_FILE, draw_map
+from cartpole_robot.experiments.stability.findings import Finding, findings_of, rows_of
+from cartpole_robot.experiments.stability.grid import load_grids
+from cartpole_robot.experiments.stability.stability_map import (
+    Conditions,
+    StabilityMap,
+    entered,
+    planned_map,
+    task_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

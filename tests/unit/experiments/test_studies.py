@@ -23,18 +23,28 @@ from cartpole_robot import __version__
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cli import main
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.studies import work
-from cartpole_robot.studies.cell import run_cell
-from cartpole_robot.studies.crew import Failed, Finished, Result
-from cartpole_robot.studies.figure import FIGURE_FILE, draw_study, episode_bands
-from cartpole_robot.studies.findings import finding, groups_of, study_text, wilson
-from cartpole_robot.studies.folder import CellFolder
-from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.run import StudyRequest, run_study, shown_study
-from cartpole_robot.studies.study import CellTask, Study, cell_key, task_of
-from cartpole_robot.studies.study_file import load_study, study_names
-from cartpole_robot.studies.tables import write_tables
-from cartpole_robot.studies.work import run_tasks
+from cartpole_robot.experiments.cells import work
+from cartpole_robot.experiments.cells.crew import Failed, Finished, Result
+from cartpole_robot.experiments.cells.folder import CellFolder
+from cartpole_robot.experiments.cells.processes import ProcessCrew
+from cartpole_robot.experiments.cells.tables import write_tables
+from cartpole_robot.experiments.cells.work import run_tasks
+from cartpole_robot.experiments.study.cell import run_cell
+from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study, episode_bands
+from cartpole_robot.experiments.study.findings import (
+    finding,
+    groups_of,
+    study_text,
+    wilson,
+)
+from cartpole_robot.experiments.study.run import StudyRequest, run_study, shown_study
+from cartpole_robot.experiments.study.study import (
+    CellTask,
+    Study,
+    cell_key,
+    task_of,
+)
+from cartpole_robot.experiments.study.study_file import load_study, study_names
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.job import TrainingJob

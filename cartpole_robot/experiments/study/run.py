@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot import __version__
-from cartpole_robot.studies.cell import run_cell
-from cartpole_robot.studies.cluster import RayCrew, check_answers
-from cartpole_robot.studies.crew import Crew
-from cartpole_robot.studies.figure import FIGURE_FILE, draw_study
-from cartpole_robot.studies.findings import Group, groups_of
-from cartpole_robot.studies.folder import CellFolder, folder_record
-from cartpole_robot.studies.processes import ProcessCrew
-from cartpole_robot.studies.study import STUDY, CellTask, Study, study_of_record, task_of
-from cartpole_robot.studies.tables import write_tables
-from cartpole_robot.studies.work import finish_cells
+from cartpole_robot.experiments.cells.crew import Crew
+from cartpole_robot.experiments.cells.folder import CellFolder, folder_record
+from cartpole_robot.experiments.cells.processes import ProcessCrew
+from cartpole_robot.experiments.cells.ray_cluster import RayCrew, check_answers
+from cartpole_robot.experiments.cells.tables import write_tables
+from cartpole_robot.experiments.cells.work import finish_cells
+from cartpole_robot.experiments.study.cell import run_cell
+from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study
+from cartpole_robot.experiments.study.findings import Group, groups_of
+from cartpole_robot.experiments.study.study import (
+    STUDY,
+    CellTask,
+    Study,
+    study_of_record,
+    task_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

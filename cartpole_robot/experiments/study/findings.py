@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cartpole_robot.studies.study import Cell, Study, Value, field_text, point_text, value_text
+from cartpole_robot.experiments.study.study import (
+    Cell,
+    Study,
+    Value,
+    field_text,
+    point_text,
+    value_text,
+)
 
 SUCCESS_TURNS = 475.0
 GOOD_SHARE = 0.9

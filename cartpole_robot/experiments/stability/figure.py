@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from cartpole_robot.stability.findings import Finding, Kind
-from cartpole_robot.stability.grid import Axis
-from cartpole_robot.stability.stability_map import StabilityMap
+from cartpole_robot.experiments.stability.findings import Finding, Kind
+from cartpole_robot.experiments.stability.grid import Axis
+from cartpole_robot.experiments.stability.stability_map import StabilityMap
 
 FIGURE_FILE = "figure.png"
 _COLOURS = colormaps["cividis"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.studies.crew import Failed, Finished
-from cartpole_robot.studies.study import CellTask
+from cartpole_robot.experiments.cells.crew import Failed, Finished
+from cartpole_robot.experiments.study.study import CellTask
 
 
 def run_cell(task: CellTask) -> Finished | Failed:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Generic
 
-from cartpole_robot.studies.crew import AnyTask, Crashed, Result
+from cartpole_robot.experiments.cells.crew import AnyTask, Crashed, Result
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _END_S = 5.0

@@ -13,6 +13,7 @@ from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
 from cartpole_robot.policy.controllers import (
     LQR,
@@ -22,7 +23,6 @@ from cartpole_robot.policy.controllers import (
 )
 from cartpole_robot.policy.network import Backend
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
-from cartpole_robot.stability.grid import STRONGEST, Grid, Point
 
 LQR_TOLD = "lqr-told"
 MAP_RIGS = ("virtual", "sim")

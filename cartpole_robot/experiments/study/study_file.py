@@ -15,6 +15,15 @@ from typing import Any
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.experiments.study.study import (
+    Cell,
+    Scale,
+    Study,
+    Value,
+    cell_config,
+    cell_key,
+    point_text,
+)
 from cartpole_robot.files.records import (
     check_keys,
     read_toml,
@@ -22,12 +31,11 @@ from cartpole_robot.files.records import (
     require,
 )
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
-from cartpole_robot.studies.study import Cell, Scale, Study, Value, cell_config, cell_key, point_text
 from cartpole_robot.training.config import TrainingConfig, load_preset
 
 STUDY_FORMAT = 1
 MOST_CELLS = 100_000
-_PRESETS = "cartpole_robot.studies.presets"
+_PRESETS = "cartpole_robot.experiments.study.presets"
 _NOT_IN_A_GRID = ("name", "description")
 
 

@@ -15,8 +15,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cartpole_robot.studies.findings import SUCCESS_TURNS, Group
-from cartpole_robot.studies.study import Scale, Study, field_text, value_text
+from cartpole_robot.experiments.study.findings import SUCCESS_TURNS, Group
+from cartpole_robot.experiments.study.study import (
+    Scale,
+    Study,
+    field_text,
+    value_text,
+)
 from cartpole_robot.task import MAX_TURNS
 
 FIGURE_FILE = "figure.png"
