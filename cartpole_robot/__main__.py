@@ -2,6 +2,6 @@
 
 import sys
 
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 
 sys.exit(main())

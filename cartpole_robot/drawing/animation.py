@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
-from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.signals import State
 
 GIF_FRAME_S = 0.04
@@ -20,7 +19,13 @@ _COLOURS = 32
 
 
 def save_animation(
-    act: ActionFunction, env: gymnasium.Env[Any, Any], cart: CartParams, path: Path, *, duration_s: float, seed: int
+    act: Callable[[Any], int],
+    env: gymnasium.Env[Any, Any],
+    cart: CartParams,
+    path: Path,
+    *,
+    duration_s: float,
+    seed: int,
 ) -> int:
     """The turns survived in `duration_s` of cart time; the episode so far is written to `path` as GIF.
 

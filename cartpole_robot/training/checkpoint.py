@@ -18,10 +18,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.network import Network
+from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner
 from cartpole_robot.training.log import EvaluationRow, LearningLog
-from cartpole_robot.training.on_cart.progress import CartProgress
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Network, float_action_function
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of
 from cartpole_robot.training.environment import balancing_env, closing
 from cartpole_robot.training.job import TrainingJob, job_from_folder
-from cartpole_robot.training.on_cart.progress import CartProgress
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
 from cartpole_robot.training.parity import agreement
 from cartpole_robot.training.run import PARITY_STATES

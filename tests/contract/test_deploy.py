@@ -251,7 +251,7 @@ def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_c
     program = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
-        "from cartpole_robot.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from cartpole_robot.commands.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     rig = ("--rig", f"serial:{port}", "--arm", "--no-view")
     words = ["deploy", policy, "--cart", quick_cart_file, *rig, "--duration-s", "20", "--record", record]

@@ -143,7 +143,8 @@ def load_grids(path: Path | None, cart: CartParams) -> tuple[Grid, ...]:
     """
     if path is not None:
         return _parsed(path, cart)
-    with resources.as_file(resources.files("cartpole_robot.experiments.stability").joinpath("default_grid.toml")) as file:
+    shipped = resources.files("cartpole_robot.experiments.stability").joinpath("default_grid.toml")
+    with resources.as_file(shipped) as file:
         return _parsed(file, cart)
 
 

@@ -13,7 +13,6 @@ from cartpole_robot.experiments.cells.crew import Crew
 from cartpole_robot.experiments.cells.folder import CellFolder, folder_record
 from cartpole_robot.experiments.cells.processes import ProcessCrew
 from cartpole_robot.experiments.cells.ray_cluster import RayCrew, check_answers
-from cartpole_robot.experiments.cells.tables import write_tables
 from cartpole_robot.experiments.cells.work import finish_cells
 from cartpole_robot.experiments.study.cell import run_cell
 from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study
@@ -25,6 +24,7 @@ from cartpole_robot.experiments.study.study import (
     study_of_record,
     task_of,
 )
+from cartpole_robot.experiments.study.tables import write_tables
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.training.callbacks import Stopped
-from cartpole_robot.training.on_cart.progress import CartProgress
+from cartpole_robot.training.cart_progress import CartProgress
 
 
 class Turn(NamedTuple):

@@ -24,6 +24,7 @@ from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import Stopped
+from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint
 from cartpole_robot.training.config import EpsilonClock, LearnerReward, TrainingConfig
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
@@ -35,7 +36,6 @@ from cartpole_robot.training.on_cart.episode import (
     Watched,
     no_garbage_collection,
 )
-from cartpole_robot.training.on_cart.progress import CartEvaluation, CartProgress
 
 MAX_UPDATES = 4000  # between two episodes: a few seconds for whoever waits beside the cart
 MAX_FAULTS = 10  # episodes in a row that the rig failed in: a policy may provoke them, and learn not to

@@ -25,6 +25,7 @@ from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.progress import progress_bar
+from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn.learner import new_learner, set_network
@@ -33,7 +34,6 @@ from cartpole_robot.training.job import TrainingJob, TrainingOutcome
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.episode import StopBetweenTurns
 from cartpole_robot.training.on_cart.learning import CartLearning
-from cartpole_robot.training.on_cart.progress import CartProgress
 from cartpole_robot.training.parity import agreement, agreement_text
 
 INITIAL_FILE = "initial_policy.npz"

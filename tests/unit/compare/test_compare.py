@@ -10,7 +10,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.compare.attribution import BLAMED, ENCODER_SIGN, attribute
 from cartpole_robot.compare.closed_loop import agreement, closed_loop, cycle_of, response_delay_s
 from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.compare.animation_figure import frames_of
 from cartpole_robot.compare.attribution import Attribution, Blame
 from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
@@ -540,7 +540,7 @@ def test_other_endings_are_refused_before_anything_is_done(
 def test_missing_plotly_names_the_extra_before_the_work() -> None:
     code = (
         "import sys; sys.modules['plotly'] = None\n"
-        "from cartpole_robot.cli import main\n"
+        "from cartpole_robot.commands.cli import main\n"
         "sys.exit(main(['compare', 'diy_arduino', 'nothing.parquet', '--out', 'never.html']))"
     )
     done: Completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

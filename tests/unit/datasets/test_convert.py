@@ -15,7 +15,7 @@ from PIL import Image
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import COLUMNS, Recording

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.datasets.column_map import load_map
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.plot import draw_recording

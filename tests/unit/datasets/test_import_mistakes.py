@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from tests.foreign import Columns, Convention, driven_swing, write_csv
 
 Lines = list[str]

@@ -17,7 +17,7 @@ from PIL import Image
 from cartpole_robot import __version__
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import UsageError
 from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability import cell as cell_module

@@ -21,13 +21,12 @@ from PIL import Image
 
 from cartpole_robot import __version__
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.experiments.cells import work
 from cartpole_robot.experiments.cells.crew import Failed, Finished, Result
 from cartpole_robot.experiments.cells.folder import CellFolder
 from cartpole_robot.experiments.cells.processes import ProcessCrew
-from cartpole_robot.experiments.cells.tables import write_tables
 from cartpole_robot.experiments.cells.work import run_tasks
 from cartpole_robot.experiments.study.cell import run_cell
 from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study, episode_bands
@@ -45,6 +44,7 @@ from cartpole_robot.experiments.study.study import (
     task_of,
 )
 from cartpole_robot.experiments.study.study_file import load_study, study_names
+from cartpole_robot.experiments.study.tables import write_tables
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.job import TrainingJob

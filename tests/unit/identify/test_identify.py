@@ -10,7 +10,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
-from cartpole_robot.cli import main
+from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
 from cartpole_robot.identify.fit import _shortest

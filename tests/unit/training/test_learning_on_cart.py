@@ -21,6 +21,7 @@ from cartpole_robot.policy.history import input_gain
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
 from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
@@ -30,7 +31,6 @@ from cartpole_robot.training.log import EvaluationRow
 from cartpole_robot.training.on_cart.episode import StopBetweenTurns
 from cartpole_robot.training.on_cart.initial import initial_policy
 from cartpole_robot.training.on_cart.learning import CartLearning
-from cartpole_robot.training.on_cart.progress import CartEvaluation, CartProgress
 from cartpole_robot.training.on_cart.run import begin_on_cart, start_on_cart
 from cartpole_robot.training.reexport import export_run
 from cartpole_robot.training.run import resume_training, summary_text

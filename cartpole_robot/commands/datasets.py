@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from cartpole_robot.commands.options import Verbs, add_verb
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb
 
 _FORMATS = ("csv", "minari", "video")
 

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartpole_robot.commands.options import Verbs, add_verb
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb
 
 if TYPE_CHECKING:
     from firmware_bridge.build import FirmwareImage

@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cartpole_robot.verbs import Verbs, add_verb, count, count_from_zero
+from cartpole_robot.commands.options import (
+    Verbs,
+    add_verb,
+    count,
+    count_from_zero,
+)
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.stability.run import MapResult

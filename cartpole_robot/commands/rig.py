@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from cartpole_robot.commands.options import Verbs, add_verb
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb
 
 
 def add_rig_verbs(verbs: Verbs) -> None:

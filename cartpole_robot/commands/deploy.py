@@ -7,10 +7,15 @@ import json
 import sys
 from pathlib import Path
 
+from cartpole_robot.commands.options import (
+    Verbs,
+    add_verb,
+    count_from_zero,
+    positive,
+)
 from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RunError
 from cartpole_robot.rigs.open_rig import SERIAL, check_may_move
-from cartpole_robot.verbs import Verbs, add_verb, count_from_zero, positive
 
 
 def add_deploy_verbs(verbs: Verbs) -> None:

@@ -13,18 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot import __version__
-from cartpole_robot.compare_commands import add_compare_verb
-from cartpole_robot.dataset_commands import add_dataset_verbs
-from cartpole_robot.deploy_commands import add_deploy_verbs
+from cartpole_robot.commands.compare import add_compare_verb
+from cartpole_robot.commands.datasets import add_dataset_verbs
+from cartpole_robot.commands.deploy import add_deploy_verbs
+from cartpole_robot.commands.firmware import add_firmware_verbs
+from cartpole_robot.commands.identify import add_identify_verbs
+from cartpole_robot.commands.options import (
+    add_verb,
+    count,
+    count_from_zero,
+    numbers,
+    positive,
+)
+from cartpole_robot.commands.rig import add_rig_verbs
+from cartpole_robot.commands.stability_map import add_stability_verb
+from cartpole_robot.commands.study import add_study_verb
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files.run_folder import read_run
-from cartpole_robot.firmware_commands import add_firmware_verbs
-from cartpole_robot.identify_commands import add_identify_verbs
-from cartpole_robot.rig_commands import add_rig_verbs
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_name
-from cartpole_robot.stability_commands import add_stability_verb
-from cartpole_robot.study_commands import add_study_verb
-from cartpole_robot.verbs import add_verb, count, count_from_zero, numbers, positive
 from firmware_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -267,7 +273,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from cartpole_robot.demo import demo
+    from cartpole_robot.commands.demo import demo
 
     return demo(arguments.out)
 

@@ -8,9 +8,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartpole_robot.commands.options import (
+    Verbs,
+    add_verb,
+    count_from_zero,
+    positive,
+)
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move
-from cartpole_robot.verbs import Verbs, add_verb, count_from_zero, positive
 
 if TYPE_CHECKING:
     from cartpole_robot.identify.identification import Identification

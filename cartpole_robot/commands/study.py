@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartpole_robot.commands.options import Verbs, add_verb, count
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb, count
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.study.run import StudyResult
@@ -102,9 +102,9 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _print(result: StudyResult, *, as_json: bool) -> None:
-    from cartpole_robot.experiments.cells.tables import CURVES_FILE, RESULTS_FILE
     from cartpole_robot.experiments.study.figure import FIGURE_FILE
     from cartpole_robot.experiments.study.findings import finding, study_text
+    from cartpole_robot.experiments.study.tables import CURVES_FILE, RESULTS_FILE
 
     groups = result.groups
     files = [result.folder / name for name in (RESULTS_FILE, CURVES_FILE, FIGURE_FILE)]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartpole_robot.commands.options import Verbs, add_verb, positive
 from cartpole_robot.errors import UsageError
-from cartpole_robot.verbs import Verbs, add_verb, positive
 
 if TYPE_CHECKING:
     from cartpole_robot.compare.comparison import Comparison
