@@ -2,7 +2,7 @@
 
     python -m benchmarks.robust_policy --seeds 3
 
-Motor force, friction, pole length and latency are drawn from `carts/ranges/diy_arduino.toml`, anew for each episode.
+Motor force, friction, pole length and latency are drawn from `cart/ranges/diy_arduino.toml`, anew for each episode.
 Each draw is a cart on the virtual rig, behind its real firmware, and the same 100 of them, which neither training nor
 selection has seen, are held against: preset `robust`, trained on drawn carts; preset `recommended`, trained on the cart
 file as it is, with its own two duties and with the four that `robust` has; and the regulator, any duty allowed, which

@@ -89,7 +89,7 @@ def _parsed(tables: dict[str, Any], path: Path) -> CartParams:
 def _table(tables: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     table = tables.get(name)
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: the section [{name}] is missing; add it (carts/gym.toml shows one)")
+        raise UsageError(f"{path}: the section [{name}] is missing; add it (cart/known/gym.toml shows one)")
     return dict(table)
 
 

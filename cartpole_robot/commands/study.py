@@ -102,9 +102,10 @@ def _again(arguments: argparse.Namespace, folder: Path) -> str:
 
 
 def _print(result: StudyResult, *, as_json: bool) -> None:
+    from cartpole_robot.experiments.cells.tables import RESULTS_FILE
     from cartpole_robot.experiments.study.figure import FIGURE_FILE
     from cartpole_robot.experiments.study.findings import finding, study_text
-    from cartpole_robot.experiments.study.tables import CURVES_FILE, RESULTS_FILE
+    from cartpole_robot.experiments.study.tables import CURVES_FILE
 
     groups = result.groups
     files = [result.folder / name for name in (RESULTS_FILE, CURVES_FILE, FIGURE_FILE)]

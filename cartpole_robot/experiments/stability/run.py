@@ -12,6 +12,7 @@ from cartpole_robot import __version__
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.experiments.cells.folder import CellFolder
 from cartpole_robot.experiments.cells.processes import ProcessCrew
+from cartpole_robot.experiments.cells.tables import RESULTS_FILE, write_rows
 from cartpole_robot.experiments.cells.work import finish_cells
 from cartpole_robot.experiments.stability.cell import run_cell
 from cartpole_robot.experiments.stability.figure import FIGURE_FILE, draw_map
@@ -24,7 +25,6 @@ from cartpole_robot.experiments.stability.stability_map import (
     planned_map,
     task_of,
 )
-from cartpole_robot.experiments.study.tables import RESULTS_FILE, write_rows
 
 
 @dataclass(frozen=True, kw_only=True)

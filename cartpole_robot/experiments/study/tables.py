@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
+from cartpole_robot.experiments.cells.tables import RESULTS_FILE, write_rows
 from cartpole_robot.experiments.study.findings import cell_row
 from cartpole_robot.experiments.study.study import Study
 
-RESULTS_FILE, CURVES_FILE = "results.parquet", "curves.parquet"
+CURVES_FILE = "curves.parquet"
 
 
 def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
@@ -38,11 +35,3 @@ def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder:
 def _add(curves: dict[str, list[Any]], *values: Any) -> None:
     for column, value in zip(curves.values(), values, strict=True):
         column.append(value)
-
-
-def write_rows(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
-    """A Parquet file of rows, or of columns, whole or not at all."""
-    table = pyarrow.Table.from_pylist(rows) if isinstance(rows, list) else pyarrow.table(rows)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pyarrow.parquet.write_table(table, partial)
-    partial.replace(path)
