@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.test_learning_on_cart import FALLING, bundle, pushing
 
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.log import LearningLog
 from tests.conftest import Completed
+from tests.unit.training.test_learning_on_cart import FALLING, bundle, pushing
 
 ROOT = Path(__file__).parent.parent.parent
 
