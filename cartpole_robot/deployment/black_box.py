@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from firmware_bridge.protocol import read_protocol
 
 BLACK_BOX_FORMAT = 1
@@ -68,14 +69,13 @@ class BlackBox:
             "cart": self.cart.as_dict(),
         }
         try:
-            with path.open("xb") as file:
+            with atomic_file(path) as file:
                 np.savez_compressed(
                     file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), samples=self.samples
                 )
         except FileExistsError:
             raise UsageError(f"{path}: exists already, and no black box is overwritten; choose another file") from None
         except OSError as error:
-            path.unlink(missing_ok=True)
             raise UsageError(f"{path}: the black box cannot be written ({error.strerror})") from None
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, ROW_DTYPE, Recording, check_format
 from cartpole_robot.signals import NO_COUNT
 
@@ -35,30 +33,12 @@ def write_parquet(recording: Recording, target: Path) -> bool:
     """Write `recording` to `target`, whole, unless something is there; False where the disk refuses."""
     import pyarrow.parquet
 
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        pyarrow.parquet.write_table(_table(recording), partial, compression="zstd")
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        _rename_to_new(partial, target)
+        with atomic_file(target) as file:
+            pyarrow.parquet.write_table(_table(recording), file, compression="zstd")
     except OSError:
         return False
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
     return True
-
-
-def _rename_to_new(source: Path, target: Path) -> None:
-    """Give `source` the name `target`. Raises FileExistsError instead of replacing anything."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, such as an SD card's
-        if target.exists():
-            raise FileExistsError(str(target)) from None
-        source.replace(target)
 
 
 def _table(recording: Recording) -> pyarrow.Table:
