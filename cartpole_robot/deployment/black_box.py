@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.records import record_from_table
 from firmware_bridge.protocol import read_protocol
 
 BLACK_BOX_FORMAT = 1
@@ -100,7 +101,7 @@ def load_black_box(path: Path) -> BlackBox:
     try:
         return BlackBox(
             samples=samples,
-            cart=cart_from_dict(header["cart"], where=f"{path}: cart"),
+            cart=record_from_table(CartParams, header["cart"], where=f"{path}: cart"),
             **{name: header[name] for name in ("fault", "told", "warmth", "options", "since_armed_ms", "provenance")},
         )
     except KeyError as error:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
 
 RECORDING_FORMAT = 2
 
@@ -75,7 +76,7 @@ class Recording:
     @property
     def cart(self) -> CartParams:
         """The cart that was driven. Raises `UsageError`."""
-        return cart_from_dict(self.metadata.get("cart", {}), where=f"{self.path}: cart")
+        return record_from_table(CartParams, self.metadata.get("cart", {}), where=f"{self.path}: cart")
 
     def column(self, name: str) -> NDArray[Any]:
         """One column, shape (rows,)."""
