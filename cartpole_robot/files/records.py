@@ -49,9 +49,9 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
 def record_from_table(kind: type[Record], table: Mapping[str, Any], *, where: str) -> Record:
     """The dataclass `kind` filled from `table`; `where` ("my.toml: [limits]") begins every error.
 
-    A field may be a number, text, boolean, enum, another such dataclass, a tuple or mapping of these, or optional; one
-    of type `Any` takes what is there. Raises `UsageError` for an unknown or missing key, a value of another type, and
-    what a dataclass itself refuses.
+    A field may be a number, text, boolean, enum, another such dataclass, a tuple, list or mapping of these, or
+    optional; one of type `Any` takes what is there, and one of another class what is of it already. Raises `UsageError`
+    for an unknown or missing key, a value of another type, and what a dataclass itself refuses.
     """
     if not isinstance(table, Mapping):
         raise UsageError(f"{where} = {_shown(table)}, expected a table of values; correct it")
@@ -83,7 +83,7 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], *, where: str) ->
     names = list(known)
     for key in table:
         if key not in names:
-            raise UsageError(f"{where}: unknown key {key!r}; expected one of {', '.join(names)}")
+            raise UsageError(f"{where}: unknown key {_shown(key)}; expected one of {', '.join(names)}")
 
 
 def require(fact: bool, message: str) -> None:
@@ -120,19 +120,20 @@ def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
         if value is None:  # from JSON; TOML has no null
             return None
         return _converted(next(h for h in arguments if h is not type(None)), value, where, name)
-    if hint is Any:
+    plain = origin or hint
+    if hint is Any or (plain not in (float, int, str, bool, tuple, list, Mapping) and isinstance(value, plain)):
         return value
     if dataclasses.is_dataclass(hint):
         return record_from_table(typing.cast(type, hint), value, where=_section(where, name))
-    if origin is tuple:
+    if origin in (tuple, list):
         if not isinstance(value, list | tuple):
             raise UsageError(f"{here} = {_shown(value)}, expected a list; write [first, second, ...]")
-        return tuple(_converted(arguments[0], item, where, name) for item in value)
+        return origin(_converted(arguments[0], item, where, name) for item in value)
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise UsageError(f"{here} = {_shown(value)}, expected a table; write [{name}]")
         return {
-            str(key): _converted(arguments[1], item, _section(where, name), str(key)) for key, item in value.items()
+            str(key): _converted(arguments[1], item, _section(where, name), _name(key)) for key, item in value.items()
         }
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         try:
@@ -157,6 +158,11 @@ def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
 def _section(where: str, name: str) -> str:
     """Where a section `name` stands: "my.toml: [name]", inside another one "my.toml: [other.name]"."""
     return f"{where[:-1]}.{name}]" if where.endswith("]") else f"{where}: [{name}]"
+
+
+def _name(key: object) -> str:
+    text = str(key)
+    return text if text.isprintable() and len(text) <= _LONGEST_SHOWN else _shown(text)
 
 
 def _shown(value: object) -> str:
