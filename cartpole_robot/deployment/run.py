@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import itertools
 import os
@@ -30,13 +31,13 @@ from cartpole_robot.policy.controllers import (
 )
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.policy.network import Backend
-from cartpole_robot.recording.recorder import Recorder, check_is_free
+from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
+from cartpole_robot.recording.recorder import Recorder
+from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import (
     Rollout,
-    RolloutEnd,
-    driven_metadata,
     rollout_metadata,
     start_rollout,
 )
@@ -134,13 +135,15 @@ def deploy(request: DeployRequest) -> Deployment:
     for beside in (_box_of(path), latency_of(path)):
         if beside.exists():
             raise UsageError(f"{beside}: exists already, and nothing is overwritten; choose another --record")
-    known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
-    known["deployed"] = {
-        "late": request.late.value,
-        "fallback": request.has_fallback,
-        "shadow": request.is_shadow,
-        "on_board": request.is_on_board,
-    }
+    known = dataclasses.replace(
+        rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
+        deployed=DeploymentRecord(
+            late=request.late.value,
+            has_fallback=request.has_fallback,
+            is_shadow=request.is_shadow,
+            is_on_board=request.is_on_board,
+        ),
+    )
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port)
@@ -158,7 +161,7 @@ class _Run:
         rig: SerialRig,
         pilot: Pilot,
         path: Path,
-        known: dict[str, Any],
+        known: RecordingMetadata,
     ) -> None:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
@@ -185,7 +188,7 @@ class _Run:
         times = TurnTimes(max_turns + _SLACK_TURNS)
         startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
         self._begin_session = rig.link.session
-        recorder = Recorder(self._path, {**self._known, **driven_metadata(cart)})
+        recorder = Recorder(self._path, self._known)
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
@@ -205,8 +208,9 @@ class _Run:
         box = self._keep(fault, rollout.reason) if fault is not None else None
         rig.close()
         handovers = self._pilot.handovers
-        outcome = {"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason, "handovers": handovers}
-        recording = recorder.close(outcome)
+        recording = recorder.close(
+            Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason, handovers=handovers)
+        )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
             rollout = Rollout(turns=rollout.turns, end=RolloutEnd.DISK, reason=recorder.failure)
         fit = rig.link.clock_fit
@@ -274,7 +278,7 @@ class _Run:
             warmth=warmth,
             options=self._rig.arm_options,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
-            provenance={**self._known, "recording": self._path.name},
+            provenance={**dataclasses.asdict(self._known), "recording": self._path.name},
         )
         try:
             box.save(_box_of(self._path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -43,6 +44,5 @@ def read_json(path: Path, message: str) -> dict[str, Any]:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        file.write(f"{json.dumps(record, indent=2)}\n".encode())

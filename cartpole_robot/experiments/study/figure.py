@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from cartpole_robot.experiments.study.study import (
     field_text,
     value_text,
 )
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.task import MAX_TURNS
 
 FIGURE_FILE = "figure.png"
@@ -79,9 +79,8 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     )
     seeds = max(group.of for group in groups)
     figure.suptitle(f"{study.title}: {seeds} seeds each", fontsize=11)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    figure.savefig(partial, dpi=130, format="png")
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def _positions(study: Study) -> NDArray[np.float64]:
