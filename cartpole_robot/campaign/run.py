@@ -38,7 +38,8 @@ from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
-from cartpole_robot.policy.controllers import LQR, choose_controller
+from cartpole_robot.policy.backend import LQR
+from cartpole_robot.policy.controllers import choose_controller
 from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image

@@ -112,7 +112,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
     from cartpole_robot.cart.cart_file import load_cart, with_actions
-    from cartpole_robot.training.config import Learner, check_seed, load_preset
+    from cartpole_robot.training.config import check_seed, load_preset
+    from cartpole_robot.training.learners import Learner
 
     config = load_preset("recommended" if arguments.preset is None else arguments.preset).changed(
         steps=arguments.steps,
@@ -143,7 +144,8 @@ def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
 
 
 def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
-    from cartpole_robot.training.config import Learner, check_seed, load_preset
+    from cartpole_robot.training.config import check_seed, load_preset
+    from cartpole_robot.training.learners import Learner
     from cartpole_robot.training.on_cart.initial import initial_policy
 
     if arguments.randomize is not None:

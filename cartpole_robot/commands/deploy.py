@@ -81,7 +81,8 @@ def add_deploy_verbs(verbs: Verbs) -> None:
 
 def _deploy(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.deployment.run import DeployRequest, Late, deploy, latency_of
+    from cartpole_robot.deployment.late import Late
+    from cartpole_robot.deployment.run import DeployRequest, deploy, latency_of
     from cartpole_robot.rollout.loop import RolloutEnd
 
     done = deploy(

@@ -190,7 +190,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from cartpole_robot.campaign.bench import Subject
     from cartpole_robot.campaign.report import to_record
     from cartpole_robot.campaign.run import CampaignRequest, run_campaign
-    from cartpole_robot.policy.controllers import LQR
+    from cartpole_robot.policy.backend import LQR
     from cartpole_robot.terminal.interrupts import stopped_by_signals
 
     cart = arguments.cart

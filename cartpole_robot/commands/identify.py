@@ -83,7 +83,7 @@ def add_identify_verbs(verbs: Verbs) -> None:
 
 def _excite(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.policy.controllers import LQR
+    from cartpole_robot.policy.backend import LQR
     from cartpole_robot.recording.summary import recording_summary, recording_text
     from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 
