@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, W
 from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.files.run_folder import write_json
+from cartpole_robot.files.run_folder import unused_folder, write_json
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
 from cartpole_robot.policy.lqr import LqrController
@@ -280,8 +279,7 @@ def _box_of(recording: Path) -> Path:
 
 
 def _free_place() -> Path:
-    folder = next(path for n in itertools.count(1) if not (path := Path("runs", f"deploy-{n}")).exists())
-    return folder / "rollout.parquet"
+    return unused_folder("deploy") / "rollout.parquet"
 
 
 @contextlib.contextmanager
