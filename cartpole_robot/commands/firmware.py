@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from firmware_bridge.build import FirmwareImage
 
 _BAUDS = (115200, 57600)
+_FOLDER = "firmware"  # of what `build` writes, unless --out names another
 
 
 def add_firmware(firmware: Parser) -> None:
@@ -39,7 +40,7 @@ def add_firmware(firmware: Parser) -> None:
 def _add_build(build: Parser) -> None:
     examples(build, "--policy runs/first --out firmware")
     build.set_defaults(run=_build, extra="sim")
-    options.out(build, "FOLDER", "folder to write", default="firmware")
+    options.out(build, "FOLDER", "folder to write", default=_FOLDER)
     _add_policy(build)
     options.json(build)
 
@@ -108,7 +109,7 @@ def _build(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
 
     header, told = _policy(arguments)
-    built = build_firmware(arguments.out or Path("firmware"), header)
+    built = build_firmware(arguments.out or Path(_FOLDER), header)
     files = {**told, "elf": str(built.elf), "hex": str(built.hex)}
     print_result(arguments, {**_figures(built), **files}, _text(built, files))
     return DONE
