@@ -251,6 +251,9 @@ class Timing:
         return round(self.control_period_s * 1e6)
 
 
+MAX_TURNS = 500  # an episode within the cart's limits ends after so many control periods
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Where an episode ends: the cart's distance from the middle, the pole's angle from upright.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
-import itertools
 import os
 import time
 from collections import deque
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
+from cartpole_robot.deployment.late import Late
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.loop import Pilot, run_paced
@@ -22,15 +21,10 @@ from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, W
 from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.files.run_folder import write_json
-from cartpole_robot.policy.controllers import (
-    LQR,
-    Chosen,
-    choose_controller,
-    policy_controller,
-)
+from cartpole_robot.files.run_folder import unused_folder, write_json
+from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
 from cartpole_robot.policy.lqr import LqrController
-from cartpole_robot.policy.network import Backend
 from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
@@ -47,14 +41,6 @@ from firmware_bridge.errors import BridgeError
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
 _SLACK_TURNS = 100
-
-
-class Late(enum.StrEnum):
-    """What the firmware does at a control tick that no new command has reached."""
-
-    HOLD = "hold"
-    BRAKE = "brake"
-    DISARM = "disarm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,8 +283,7 @@ def _box_of(recording: Path) -> Path:
 
 
 def _free_place() -> Path:
-    folder = next(path for n in itertools.count(1) if not (path := Path("runs", f"deploy-{n}")).exists())
-    return folder / "rollout.parquet"
+    return unused_folder("deploy") / "rollout.parquet"
 
 
 @contextlib.contextmanager

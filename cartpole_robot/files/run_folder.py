@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,11 @@ def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
         raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
     write_json(path / RUN_FILE, record)
     return path
+
+
+def unused_folder(name: str) -> Path:
+    """The first of `runs/NAME-1`, `runs/NAME-2`, ... that does not exist."""
+    return next(path for n in itertools.count(1) if not (path := Path("runs", f"{name}-{n}")).exists())
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.records import record_from_table
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.network import (
     ActionFunction,
-    Backend,
     Int16Network,
     Network,
     arrays_digest,

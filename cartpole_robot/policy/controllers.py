@@ -13,11 +13,10 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
+from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
-from cartpole_robot.policy.network import ActionFunction, Backend
-
-LQR = "lqr"  # instead of a policy's file
+from cartpole_robot.policy.network import ActionFunction
 
 
 class Controller(Protocol):

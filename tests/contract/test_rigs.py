@@ -89,6 +89,7 @@ def test_duty_beyond_full_drive_is_full_drive(rig: Rig) -> None:
     assert rig.step(-math.inf).applied_duty == pytest.approx(1.0 if rig.cart.encoders else -1.0)
 
 
+@pytest.mark.smoke
 def test_regulator_balances_and_every_tick_is_there(rig: Rig) -> None:
     first = start_rollout(rig, 5)
     rollout = run_rollout(rig, regulator_of(rig.cart), first, max_turns=150)

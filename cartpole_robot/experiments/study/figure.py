@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.experiments.study.findings import SUCCESS_TURNS, Group
 from cartpole_robot.experiments.study.study import (
     Scale,
@@ -22,7 +23,6 @@ from cartpole_robot.experiments.study.study import (
     value_text,
 )
 from cartpole_robot.files.atomic_file import atomic_file
-from cartpole_robot.task import MAX_TURNS
 
 FIGURE_FILE = "figure.png"
 _COLOURS = ("#1f5a99", "#de8728", "#2f8f5b", "#8a4fa3", "#c0392b", "#6b7280")
