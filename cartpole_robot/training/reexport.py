@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json, read_run
+from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Network, float_action_function
@@ -54,7 +54,7 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
         ) from None
     network = network_of(model)
     visited = _visited(job, network)
-    record = read_run(run_folder)
+    record = job.as_dict()
     record["model"] = which
     record["evaluation"] = summary.get(_VERDICTS[job.init is not None][which] or "")
     record["exported_again_by"] = {"versions": provenance.versions(), "commit": provenance.commit()}

@@ -12,12 +12,7 @@ import torch
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import (
-    SUMMARY_FILE,
-    new_run_folder,
-    read_run,
-    write_json,
-)
+from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Backend, float_action_function
 from cartpole_robot.rollout.evaluation import (
@@ -137,7 +132,7 @@ def _finish(
     act = float_action_function(state.selected.network)
     visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     exported = verdict(act, env, bar.update)
-    record = read_run(folder)
+    record = job.as_dict()
     record["selected_at_step"] = state.selected.row.step
     record["evaluation"] = exported.as_dict()
     bundle = bundle_of(state.selected.network, job.cart, visited, record, history_length=job.config.history_length)

@@ -15,12 +15,7 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from cartpole_robot.errors import RunError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import (
-    SUMMARY_FILE,
-    new_run_folder,
-    read_run,
-    write_json,
-)
+from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.task import MAX_TURNS
@@ -124,7 +119,7 @@ def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> di
     set_network(model, state.selected.network)
     model.save(folder / "model_selected.zip")
     is_kept = progress.best.step == 0
-    record = read_run(folder)
+    record = job.as_dict()
     record["selected_at_step"] = progress.best.step
     record["evaluation"] = dataclasses.asdict(progress.best)
     visited = progress.observations()
