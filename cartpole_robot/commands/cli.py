@@ -34,7 +34,7 @@ from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move, check_rig_na
 from firmware_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
-    from cartpole_robot.training.job import TrainingOutcome
+    from cartpole_robot.training.summary import TrainingOutcome
 
 DONE, FAILED, USAGE = 0, 1, 2
 _RIGS = ", ".join(RIG_NAMES)
@@ -96,18 +96,12 @@ def _train(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return FAILED
-    from cartpole_robot.training.run import summary_text
-
-    print(json.dumps(dict(outcome.summary), indent=2) if arguments.json else summary_text(outcome.summary))
+    print(json.dumps(outcome.summary.as_dict(), indent=2) if arguments.json else outcome.summary.text())
     if not arguments.json:
         print(f"  {'run folder':<18} {outcome.folder}")
-    if "init" in outcome.summary:
-        return DONE  # its rig's faults are in the summary; too many of them would have ended it
-    judged = [outcome.summary[name] for name in ("last_model", "exported", "exported_int16")]
-    faults = [fault for record in judged for fault in record["faults"]]
-    for fault in faults[:5]:
+    for fault in outcome.summary.rig_failures[:5]:
         print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
-    return FAILED if faults else DONE
+    return FAILED if outcome.summary.rig_failures else DONE
 
 
 def _train_anew(arguments: argparse.Namespace) -> TrainingOutcome:
@@ -261,13 +255,13 @@ def _export(arguments: argparse.Namespace) -> int:
     read_run(arguments.run_folder)
     from cartpole_robot.training.reexport import export_run
 
-    record = export_run(arguments.run_folder, arguments.out, which=arguments.model)
+    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model)
     if arguments.json:
-        print(json.dumps(record, indent=2))
+        print(json.dumps(exported.as_dict(), indent=2))
     else:
         from cartpole_robot.training.parity import agreement_text
 
-        for name, value in {**record, "agreement": agreement_text(record["agreement"])}.items():
+        for name, value in {**exported.as_dict(), "agreement": agreement_text(exported.agreement)}.items():
             print(f"  {name:<14} {value}")
     return DONE
 

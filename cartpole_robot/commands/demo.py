@@ -23,7 +23,7 @@ from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
 CART = "diy_arduino"
 EPISODES = 20
@@ -42,7 +42,7 @@ def demo(out: Path | None) -> int:
     if outcome.summary is None:
         print(f"Stopped. Go on with: cartpole-robot train --resume {folder}")
         return 1
-    print(summary_text(outcome.summary))
+    print(outcome.summary.text())
 
     print(
         "2. The exported policy on the virtual cart: the firmware's C, its protocol and safety before the same plant."

@@ -45,6 +45,12 @@ class TrainingJob:
     versions: Mapping[str, str] = field(default_factory=provenance.versions)
     commit: str | None = field(default_factory=provenance.commit)
 
+    @property
+    def title(self) -> str:
+        """What is trained, in words."""
+        rig = "" if self.init is None else f", rig {self.rig}"
+        return f"{self.config.name} on {self.cart.name}{rig}, seed {self.seed}"
+
     def as_dict(self) -> dict[str, Any]:
         """The record that `run.json` keeps and `job_from_folder` reads."""
         return {
@@ -60,15 +66,6 @@ class TrainingJob:
             "versions": dict(self.versions),
             "commit": self.commit,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOutcome:
-    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
-
-    folder: Path
-    summary: Mapping[str, Any] | None
-    checkpoint: Path | None
 
 
 def job_from_folder(folder: Path) -> TrainingJob:

@@ -47,17 +47,17 @@ def _learned(task: CellTask) -> dict[str, Any]:
     from cartpole_robot.training.learning import learn_unrecorded  # PyTorch, only where it is needed
 
     config = record_from_table(TrainingConfig, task.config, where=task.label)
-    learned = learn_unrecorded(config, cart_from_dict(task.cart, where=task.label), seed=task.seed)
-    first = learned.first_balanced
+    learned, judged = learn_unrecorded(config, cart_from_dict(task.cart, where=task.label), seed=task.seed)
+    state, first = learned.state, learned.first_verified
     return {
-        "steps": learned.steps,
-        "episodes": len(learned.log.episodes),
-        "training_s": round(learned.training_s, 3),
-        "last_mean_turns": learned.last.mean_turns,
-        "selected_mean_turns": learned.selected.mean_turns,
-        "selected_at_step": learned.selected_at_step,
+        "steps": state.model.num_timesteps,
+        "episodes": len(state.log.episodes),
+        "training_s": round(state.elapsed_s, 3),
+        "last_mean_turns": judged.last.mean_turns,
+        "selected_mean_turns": judged.selected.mean_turns,
+        "selected_at_step": learned.selected.row.step,
         "first_500_step": first and first.step,
-        "first_500_s": first and round(first.wall_s, 3),
-        "episode_turns": [row.turns for row in learned.log.episodes],
-        "evaluations": [[row.step, row.mean_turns, row.rms_position_m] for row in learned.log.evaluations],
+        "first_500_s": first and first.after_s and round(first.after_s, 3),
+        "episode_turns": [row.turns for row in state.log.episodes],
+        "evaluations": [[row.step, row.mean_turns, row.rms_position_m] for row in state.log.evaluations],
     }
