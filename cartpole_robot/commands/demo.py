@@ -26,7 +26,7 @@ from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
 EPISODES = 20
 DURATION_S = 10.0
@@ -62,7 +62,7 @@ def _train(folder: Path) -> bool:
     outcome = start_training(job)
     if outcome.summary is None:
         return False
-    print(summary_text(outcome.summary))
+    print(outcome.summary.text())
     return True
 
 
