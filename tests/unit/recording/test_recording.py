@@ -307,12 +307,15 @@ def test_parquet_of_another_format_is_refused_and_left_as_it_is(number: int, tmp
     check_refused(path, str(number), "cartpole-robot 0.0.9 (commit abc123)")
 
 
-@pytest.mark.parametrize(
-    "header", [{}, {"commit": "a"}, {"versions": 5}, {"versions": {"cartpole-robot": ""}}, [1], {"a": "b" * 9999}]
-)
+@pytest.mark.parametrize("header", [{}, {"versions": 5}, {"versions": {"cartpole-robot": ""}}, [1], {"a": "b" * 9999}])
 def test_other_format_that_does_not_say_who_wrote_it_is_refused(header: object, tmp_path: Path) -> None:
     journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", header))
     check_refused(tmp_path / "r.parquet", "2", "the version of cartpole-robot that wrote it")
+
+
+def test_other_format_written_outside_a_checkout_names_the_version_alone(tmp_path: Path) -> None:
+    journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", {**OLD_HEADER, "commit": None}))
+    check_refused(tmp_path / "r.parquet", "2", "cartpole-robot 0.0.9")
 
 
 def test_format_that_is_no_number_gives_one_short_line(tmp_path: Path) -> None:
