@@ -31,6 +31,7 @@ from cartpole_robot.policy.controllers import (
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.policy.network import Backend
 from cartpole_robot.recording.recorder import Recorder, check_is_free
+from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import (
@@ -42,6 +43,7 @@ from cartpole_robot.rollout.loop import (
 )
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.protocol import read_protocol
 
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
@@ -143,7 +145,7 @@ def deploy(request: DeployRequest) -> Deployment:
     }
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_port(request, chosen))
-        rig = SerialRig(chosen.cart, port)
+        rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
         return _Run(request, chosen, rig, _pilot(request, chosen, rig), path, known).run()
 
@@ -163,20 +165,7 @@ class _Run:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
-        self._traces: deque[bytes] = deque(maxlen=traces_kept(self._period_s))
-        rig.link.traces = self._traces
-        rig.arm_options = self._options()
-        rig.poll_before_due(min(_POLL_MOST_S, _POLL_SHARE * self._period_s))
-
-    def _options(self) -> int:
-        option = self._rig.link.protocol.enums["arm_option"]
-        board = 0
-        if self._request.is_on_board:
-            board = int(option["ON_BOARD"]) | (int(option["HOST_MAY_LEAVE"]) if self._request.host_may_leave else 0)
-        late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
-        # Beside a STATE each millisecond the line cannot hold it.
-        trace = int(option["TRACE"]) if self._period_s > 0.0015 else 0
-        return late[self._request.late] | trace | board
+        self._traces = rig.options.traces
 
     def run(self) -> Deployment:
         """From homing to the files. Raises `RigError` where it could not begin."""
@@ -272,7 +261,7 @@ class _Run:
             fault=fault,
             told=told or "",
             warmth=warmth,
-            options=self._rig.arm_options,
+            options=self._rig.options.arm,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
             provenance={**self._known, "recording": self._path.name},
         )
@@ -281,6 +270,20 @@ class _Run:
         except UsageError:
             return None
         return _box_of(self._path)
+
+
+def _firmware_options(request: DeployRequest, period_s: float) -> FirmwareOptions:
+    option = read_protocol().enums["arm_option"]
+    arm = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}[request.late]
+    if request.is_on_board:
+        arm |= option["ON_BOARD"]
+    if request.host_may_leave:
+        arm |= option["HOST_MAY_LEAVE"]
+    if period_s > 0.0015:  # next to a STATE each millisecond the line has no room for traces
+        arm |= option["TRACE"]
+    return FirmwareOptions(
+        arm=arm, traces=deque(maxlen=traces_kept(period_s)), poll_s=min(_POLL_MOST_S, _POLL_SHARE * period_s)
+    )
 
 
 def latency_of(recording: Path) -> Path:
