@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cartpole_robot import task
 from cartpole_robot.deployment.step_times import TurnTimes
@@ -17,6 +16,7 @@ from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
 from cartpole_robot.rollout.loop import Rollout, RolloutEnd
+from cartpole_robot.rollout.pilot import Pilot
 from cartpole_robot.signals import Measurement
 
 
@@ -36,17 +36,6 @@ class PacedRig(Rig, Protocol):
 
     def measure(self) -> Measurement:
         """The next measurement. Raises `RigError`, motor off."""
-
-
-class Pilot(Protocol):
-    """A controller, and what a recording says of its newest duty."""
-
-    flags: int
-    shadow_duty: float
-    handovers: int  # between a policy and a regulator, so far
-
-    def duty(self, observation: NDArray[Any]) -> float:
-        """The duty in [-1, 1] for an observation (4,), float32, SI units, which is written anew each turn."""
 
 
 def run_paced(

@@ -16,8 +16,8 @@ from typing import Any
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
-from cartpole_robot.deployment.loop import Pilot, run_paced
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
+from cartpole_robot.deployment.loop import run_paced
+from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
@@ -41,6 +41,7 @@ from cartpole_robot.rollout.loop import (
     rollout_metadata,
     start_rollout,
 )
+from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
@@ -336,14 +337,14 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
         from cartpole_robot.deployment.on_board import check_on_board, on_board_policy
 
         check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request))
-        return Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)
+        return OnBoardPilot(on_board_policy(bundle, chosen.cart), lambda: rig.state)
     if bundle is None or bundle.lqr is None or not (request.has_fallback or request.is_shadow):
-        return Solo(chosen.controller)
+        return SinglePilot(chosen.controller)
     regulator = LqrController(bundle.lqr, chosen.cart.motor.dead_zone_duty)
     policy = policy_controller(bundle, Backend(request.backend))
     if request.is_shadow:
-        return Shadowed(regulator, policy)
-    return Caught(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
+        return ShadowPilot(regulator, policy)
+    return FallbackPilot(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
 
 
 def _told(settings: list[Setting]) -> dict[str, str]:

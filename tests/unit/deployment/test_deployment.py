@@ -11,7 +11,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.latency_report import figures_of
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
+from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest
 from cartpole_robot.deployment.step_times import TurnTimes
@@ -35,7 +35,7 @@ def a_regulator(past: int = 1) -> LqrController:
 
 def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_second_of_calm() -> None:
     envelope = Envelope(bound=np.array([0.1, 1.0, 0.2, 2.0], np.float32))
-    pilot = Caught(constant(0.25), a_regulator(), envelope, 0.02)
+    pilot = FallbackPilot(constant(0.25), a_regulator(), envelope, 0.02)
     inside, edge, outside = (np.array([x, 0.0, 0.0, 0.0], np.float32) for x in (0.0, 0.09, 0.11))
     assert (pilot.duty(inside), pilot.flags) == (0.25, 0)
     assert pilot.duty(outside) == pytest.approx(-0.11 - 0.5 * 0.25), "it knows what the policy had sent"
@@ -52,7 +52,7 @@ def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_seco
 
 
 def test_shadow_is_asked_and_does_not_drive() -> None:
-    pilot = Shadowed(constant(0.5), constant(-0.2))
+    pilot = ShadowPilot(constant(0.5), constant(-0.2))
     assert (pilot.duty(np.zeros(4)), pilot.shadow_duty, pilot.flags) == (0.5, -0.2, 0)
 
 
