@@ -13,9 +13,9 @@ from cartpole_robot.commands.options import (
     count_from_zero,
     positive,
 )
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RunError
 from cartpole_robot.rigs.open_rig import SERIAL, check_may_move
+from cartpole_robot.rollout.step_times import TurnTimes
 
 
 def add_deploy_verbs(verbs: Verbs) -> None:

@@ -16,10 +16,8 @@ from typing import Any
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
-from cartpole_robot.deployment.loop import run_paced
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import write_json
 from cartpole_robot.policy.controllers import (
@@ -37,11 +35,14 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import (
     Rollout,
     RolloutEnd,
+    StepLog,
     driven_metadata,
     rollout_metadata,
+    run_rollout,
     start_rollout,
 )
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
+from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
@@ -183,7 +184,8 @@ class _Run:
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
-                    rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
+                    log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
+                    rollout = run_rollout(rig, self._pilot, first, max_turns=max_turns, log=log)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     with contextlib.suppress(RigError):
                         rig.disarm()

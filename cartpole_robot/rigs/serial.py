@@ -54,9 +54,8 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
 
-    @property
-    def received_s(self) -> float:
-        """When the newest measurement had come, on the monotonic clock."""
+    def arrival_s(self) -> float:
+        """When the newest measurement arrived, on the monotonic clock."""
         return self._link.received_s
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:

@@ -376,9 +376,10 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 rig = VirtualRig(load_cart("diy_arduino"))
 for seed in (5, 6):
-    run_rollout(rig, regulator_of(rig.cart), start_rollout(rig, seed), max_turns=300)
+    run_rollout(rig, SinglePilot(regulator_of(rig.cart)), start_rollout(rig, seed), max_turns=300)
 print(rig.telemetry_sha256)
 """
 

@@ -22,7 +22,8 @@ from cartpole_robot.recording.format import COLUMNS, Recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.loop import driven_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import StepLog, driven_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement, State
 from tests.conftest import need
 from tests.foreign import Convention, driven_swing, write_csv
@@ -33,7 +34,7 @@ def recorded(path: Path, cart: CartParams, controller: Any, turns: int = 120) ->
     first = start_rollout(rig, 4)
     known = {"rig": "sim", "seed": 4, "controller": {"policy": "test"}, **driven_metadata(cart)}
     with Recorder(path, known) as recorder:
-        rollout = run_rollout(rig, controller, first, max_turns=turns, recorder=recorder)
+        rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=StepLog(recorder=recorder))
         recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
     rig.close()
     return read_recording(path)

@@ -14,11 +14,11 @@ from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.recording.format import Flag
+from cartpole_robot.rollout.step_times import TurnTimes
 from firmware_bridge.clock import ArrivalClock
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
