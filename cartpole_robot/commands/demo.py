@@ -17,6 +17,7 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.terminal.progress import progress_bar
@@ -54,7 +55,8 @@ def demo(out: Path | None) -> int:
         print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all 500")
         for fault in result.faults[:5]:
             print(f"  {fault}")
-        save_animation(act, env, cart, folder / "balancing.gif", duration_s=10.0, seed=VERDICT_SEED)
+        steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(10.0 / cart.timing.control_period_s))
+        save_animation(((step.state, step.duty) for step in steps), cart, folder / "balancing.gif")
 
     print(
         "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven as a real one is, and recorded."
