@@ -26,6 +26,7 @@ from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.link import Link
 
 ROOT = Path(__file__).parent.parent.parent
@@ -269,6 +270,37 @@ def test_clock_of_a_restarted_cart_is_fitted_anew() -> None:
         link.ping()
     assert link.host_time_s(0) == pytest.approx(5.0, abs=0.002)
     link.close()
+
+
+def test_arrival_clock_restarts_with_the_session_and_announces_each_measurement() -> None:
+    class Noting(LockstepTransport):
+        due_s = 0.0
+
+        def expect(self, due_s: float) -> None:
+            self.due_s = due_s
+
+    cart = load_cart("diy_arduino")
+    virtual = VirtualCart(cart)
+    line = Noting(virtual)
+    rig = FirmwareRig(cart, Link(line), SimulatedHand(virtual, 20), arrivals=ArrivalClock())
+    sessions = set()
+    for seed in range(2):
+        start_rollout(rig, seed)
+        sessions.add(rig.link.session)
+        for _ in range(20):
+            measured = rig.step(0.0)
+            assert 0.0 <= measured.lateness_s <= 0.001
+            assert line.due_s == pytest.approx(line.clock() + 0.02, abs=0.0015)
+        virtual.board.restart(int(rig.link.protocol.enums["reset_cause"]["EXTERNAL"]))
+    assert len(sessions) == 2
+    rig.close()
+
+
+def test_lateness_is_unknown_without_an_arrival_clock() -> None:
+    rig, _, measured = running_rig()
+    assert math.isnan(measured.lateness_s)
+    assert math.isnan(rig.step(0.0).lateness_s)
+    rig.close()
 
 
 def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> None:

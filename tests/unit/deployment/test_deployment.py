@@ -72,6 +72,16 @@ def test_lateness_is_what_the_quickest_arrivals_make_it(skew: float, begin_us: i
     assert clock.due_s(0.02) == pytest.approx(100.0 + 0.02 * 1000 * (1.0 + skew) + 0.003, abs=50e-6)
 
 
+def test_restarted_clock_forgets_every_arrival() -> None:
+    clock, fresh = ArrivalClock(), ArrivalClock()
+    for k in range(2000):
+        clock.lateness_s(20_000 * k, 100.0 + 0.0201 * k)
+    clock.restart()
+    later = [(20_000 * k, 300.0 + 0.0199 * k + 0.001 * (k % 3)) for k in range(200)]
+    assert [clock.lateness_s(*one) for one in later] == [fresh.lateness_s(*one) for one in later]
+    assert clock.due_s(0.02) == fresh.due_s(0.02)
+
+
 def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:
     times = TurnTimes(3)
     assert math.isnan(times.newest_lateness_s)
