@@ -25,6 +25,7 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.plot import draw_recording
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
@@ -123,7 +124,8 @@ def main() -> None:
         bundle = load_policy(Path(temporary, "recommended", "policy.npz"))
         act = bundle.action_function()
         with balancing_env(cart, "sim", 500, history_length=bundle.interface.history_length) as env:
-            save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)
+            steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(6.0 / cart.timing.control_period_s))
+            save_animation(((step.state, step.duty) for step in steps), cart, DOCS / "balancing.gif")
 
 
 if __name__ == "__main__":

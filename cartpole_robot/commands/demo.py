@@ -20,6 +20,7 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.terminal.progress import progress_bar
@@ -79,7 +80,8 @@ def _survives(folder: Path) -> bool:
         print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all {MAX_TURNS}")
         for fault in result.faults[:5]:
             print(f"  {fault}")
-        save_animation(act, env, cart, folder / "balancing.gif", duration_s=DURATION_S, seed=VERDICT_SEED)
+        steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(DURATION_S / cart.timing.control_period_s))
+        save_animation(((step.state, step.duty) for step in steps), cart, folder / "balancing.gif")
     return survived == EPISODES
 
 

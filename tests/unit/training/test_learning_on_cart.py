@@ -112,7 +112,7 @@ class Bench:
     def state_of_cart(self) -> str:
         link = self.rig.link
         link.forget_states()
-        state = link.newest_state(link.transport.clock() + 0.5)
+        state = link.newest_state(link.clock() + 0.5)
         assert state is not None
         return str(link.protocol.enums["cart_state"](state["state"]).name)
 
