@@ -1,4 +1,4 @@
-"""The wire format, read from `firmware/protocol.h`: enums, constants, messages, and their hash.
+"""What the C headers declare: the wire format of `protocol.h` with its hash, and the constants of any header.
 
 Standard library only: `setup.py` and the firmware's build take the hash from here too.
 """
@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 _CODES = {
@@ -69,11 +70,9 @@ class Protocol:
 
     def __init__(self, text: str) -> None:
         """Raises `ProtocolError` for a declaration that is none of those the header may hold."""
-        text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+        text = _without_comments(text)
+        self.constants = _constants(text)
         text = re.sub(r"_Static_assert\(.*?\);", " ", text, flags=re.DOTALL)
-        self.constants = {
-            name: int(number, 0) for name, number in re.findall(r"^#define (\w+) (0x[0-9A-Fa-f]+|\d+)\s*$", text, re.M)
-        }
         body = re.sub(r"^#.*$", " ", text, flags=re.M)
         self.enums: dict[str, type[enum.IntEnum]] = {}
         structures: list[tuple[str, str]] = []
@@ -154,9 +153,25 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
     return kind
 
 
-def header_text() -> str:
-    """The packaged `protocol.h`."""
-    return resources.files("firmware_bridge.firmware").joinpath("protocol.h").read_text(encoding="utf-8")
+def _without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+
+
+def _constants(text: str) -> dict[str, int]:
+    """Every `#define NAME number` of a text without comments; the number may be hexadecimal and have a suffix."""
+    found = re.findall(r"^#define (\w+) (0x[0-9A-Fa-f]+|\d+)[UuLl]*\s*$", text, re.M)
+    return {name: int(number, 0) for name, number in found}
+
+
+def header_text(name: str = "protocol.h") -> str:
+    """The packaged header of that name."""
+    return resources.files("firmware_bridge.firmware").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def read_constants(name: str) -> Mapping[str, int]:
+    """The integer constants that the packaged header `name` defines, read once; expressions are left out."""
+    return MappingProxyType(_constants(_without_comments(header_text(name))))
 
 
 @functools.cache

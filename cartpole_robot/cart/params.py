@@ -29,12 +29,9 @@ from cartpole_robot.cart.parts import (
 )
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table, require
+from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS
 
-MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
-_ESTIMATOR_COUNT_S = (
-    16.0 / 1506.0
-)  # firmware_bridge/firmware/limits.h: one count that comes reads as 1506 / 16 a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +61,8 @@ class CartParams:
     def __post_init__(self) -> None:
         duties = self.action_duties
         require(
-            2 <= len(duties) <= MAX_ACTIONS,
-            f"the action table has {len(duties)} entries, expected 2 to {MAX_ACTIONS}; change their number",
+            2 <= len(duties) <= MAX_OUTPUTS,
+            f"the action table has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
         )
         for duty in duties:
             require(
@@ -117,7 +114,7 @@ class CartParams:
         """
         if self.encoders is None:
             return
-        period_s = max(self.timing.control_period_s, _ESTIMATOR_COUNT_S)
+        period_s = max(self.timing.control_period_s, ESTIMATOR_COUNT_S)
         for name, counts, unit, scale in (
             ("cart_counts_per_m", self.encoders.cart_counts_per_m, "m/s", self.observation_scale.cart_speed_m_s),
             (

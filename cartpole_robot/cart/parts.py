@@ -160,9 +160,6 @@ class PoleSensor(enum.StrEnum):
     POTENTIOMETER = "potentiometer"  # an analogue reading: no firmware of this project reads it yet
 
 
-LAG_S = 0.0075  # by which the firmware's estimator is behind: half of its window of 16 counts
-
-
 @dataclass(frozen=True, kw_only=True)
 class Encoders:
     """What measures: counts a metre at the cart, counts a turn at the pole (all four edges counted)."""

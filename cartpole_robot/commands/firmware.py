@@ -153,6 +153,7 @@ def _flash(arguments: argparse.Namespace) -> int:
 
 def _size(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
+    from firmware_bridge.constants import TICK_US
     from firmware_bridge.emulator import emulator_program
     from firmware_bridge.errors import BridgeError
 
@@ -177,7 +178,7 @@ def _size(arguments: argparse.Namespace) -> int:
     rows = {
         "stack": f"{chip['stack_free_bytes']} bytes never touched",
         "interrupt": f"{chip['longest_interrupt_us']:.1f} us at the longest",
-        "safety tick": f"{chip['longest_tick_us']} us at the longest, of 1000; {chip['missed_ticks']} missed",
+        "safety tick": f"{chip['longest_tick_us']} us at the longest, of {TICK_US}; {chip['missed_ticks']} missed",
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams, cart_from_dict
 from cartpole_robot.errors import UsageError
+from firmware_bridge.constants import TICK_US
 from firmware_bridge.protocol import read_protocol
 
 BLACK_BOX_FORMAT = 1
 KEPT_S = 10.0
-_TICK_US = 1000
 
 SAMPLE = np.dtype(
     [
@@ -121,7 +121,7 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
             continue
         if first_us is None:
             first_us, warmth = fields["time_us"], fields["heat"]
-        at_ms = ((fields["time_us"] - first_us) & 0xFFFF_FFFF) // _TICK_US
+        at_ms = ((fields["time_us"] - first_us) & 0xFFFF_FFFF) // TICK_US
         cart, pole = fields["cart_counts"], fields["pole_counts"]
         for k, (cart_moved, pole_moved, flags, illegal, duty) in enumerate(record.iter_unpack(fields["samples"])):
             if k >= fields["count"]:

@@ -15,6 +15,7 @@ from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
 from cartpole_robot.open_loop.model import Model, delay_of, identified_delay
+from firmware_bridge.constants import TICK_S
 
 _FIELDS = {
     "delay": ("delay.latency_s",),
@@ -32,7 +33,6 @@ _FIELDS = {
     "motor_lag": ("motor.lag_s",),
 }
 _SAME_DELAY_S = 1e-3
-_TICK_S = 1e-3  # a firmware looks for what has arrived once in so long
 _IDENTIFIED = "identified"
 _AS = ", as identified"
 
@@ -76,7 +76,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
     """The delay of the file: a firmware's command works at the next whole millisecond after its arrival."""
-    before_tick_s = 0.0 if nominal.firmware is None else 0.5 * _TICK_S
+    before_tick_s = 0.0 if nominal.firmware is None else 0.5 * TICK_S
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 
 
@@ -85,7 +85,7 @@ def _source(estimate: Estimate, found: Identification) -> str:
     of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
     low, high = estimate.low, estimate.high
     if estimate.term.name == "delay" and found.nominal.cart.firmware is not None:
-        low = max(0.0, low - _TICK_S)
+        low = max(0.0, low - TICK_S)
     return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}"
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import LAG_S, Apply
+from cartpole_robot.cart.parts import Apply
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
+from firmware_bridge.constants import ESTIMATOR_LAG_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def delay_s(cart: CartParams) -> float:
         Apply.NEXT_TICK: period_s * max(1, math.ceil(late_s / period_s - 1e-9)),
         Apply.ON_ARRIVAL: late_s,
     }
-    lag_s = LAG_S if cart.encoders is not None else 0.0
+    lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
     return waits[cart.delay.apply] + cart.motor.lag_s + lag_s
 
 

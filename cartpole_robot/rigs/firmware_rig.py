@@ -15,11 +15,12 @@ from cartpole_robot.rigs.cfg_message import cfg_fields
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.task import is_terminated
+from firmware_bridge.constants import HOMING_MOST_S, SPEED_PER_COUNT
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import CartSays, Link
 
-HOMING_S = 200.0  # the firmware's own bound is 180 s
+HOMING_S = HOMING_MOST_S + 20.0  # the firmware gives up first
 RAISE_S = 60.0
 SILENCE_S = 0.5  # several control periods: one STATE may be lost
 _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
@@ -66,9 +67,8 @@ class FirmwareRig:
         self._armed = int(self._states["ARMED"])
         self._m_per_count = 1.0 / encoders.cart_counts_per_m
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
-        per_unit = 1.0 / link.protocol.constants["PROTOCOL_SPEED_PER_COUNT"]
-        self._m_s_per_unit = self._m_per_count * per_unit
-        self._rad_s_per_unit = self._rad_per_count * per_unit
+        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
+        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
         self._period_s = cart.timing.control_period_s
         # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import FrameDecoder
+from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
 
 _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race

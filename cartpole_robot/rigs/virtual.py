@@ -12,8 +12,9 @@ from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import encode_frame
+from firmware_bridge.constants import TICK_S
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.protocol import read_protocol

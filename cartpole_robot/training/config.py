@@ -17,8 +17,8 @@ from cartpole_robot.files.records import (
     require_positive,
 )
 from cartpole_robot.policy.history import check_history_length
-from cartpole_robot.policy.network import MAX_HIDDEN
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
+from firmware_bridge.constants import MAX_HIDDEN
 
 
 class Learner(enum.StrEnum):
@@ -65,7 +65,7 @@ class GuardAction(enum.StrEnum):
 
 
 _CEILINGS = {
-    "hidden_units": MAX_HIDDEN,  # policy.h
+    "hidden_units": MAX_HIDDEN,
     "replay_memory": 10_000_000,
     "batch_size": 1_000_000,
     "learning_rate": 1.0,
