@@ -100,7 +100,7 @@ class CartParams:
             )
         usable = motor.level(min(-min(self.action_duties), max(self.action_duties)))
         force_n = usable * motor.stall_force_n - self.friction.cart_static_n
-        needed_n = (body.cart_mass_kg + body.pole_mass_kg) * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
+        needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
         require(
             force_n > needed_n,
             f"the actions leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
@@ -135,6 +135,23 @@ class CartParams:
                 f"encoders.{name} is finer than its counts can be kept: {counts:.3g} a {unit.split('/')[0]}, expected "
                 f"at most {MAX_COUNTS_PER_UNIT:g}; correct it",
             )
+
+    @property
+    def damping_n_s_m(self) -> float:
+        """What brakes the cart in proportion to its speed, the bridge not open: back-EMF and viscous friction."""
+        return self.motor.back_emf_n_s_m + self.friction.cart_viscous_n_s_m
+
+    @property
+    def terminal_speed_m_s(self) -> float:
+        """The speed at full drive on an endless track; infinite where nothing grows with the speed."""
+        if self.damping_n_s_m == 0.0:
+            return math.inf
+        return (self.motor.stall_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
+
+    @property
+    def mean_delay_s(self) -> float:
+        """How long after its measurement a command takes effect; the jitter counts with its mean."""
+        return self.delay.effect(self.delay.latency_s + 0.5 * self.delay.jitter_s, self.timing.control_period_s)
 
     def as_dict(self) -> dict[str, object]:
         """The numbers as nested dicts, without the sources: what provenance records."""

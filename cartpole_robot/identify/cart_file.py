@@ -14,7 +14,7 @@ from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
-from cartpole_robot.open_loop.model import Model, delay_of, identified_delay
+from cartpole_robot.open_loop.model import Model, identified_delay
 from firmware_bridge.constants import TICK_S
 
 _FIELDS = {
@@ -54,7 +54,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             sources[key] = _source(estimate, found)
     delay = nominal.delay
     if any(e.term.name == "delay" for e in found.estimates):
-        is_as_before = abs(found.model.delay_s - delay_of(nominal)) < _SAME_DELAY_S
+        is_as_before = abs(found.model.delay_s - nominal.mean_delay_s) < _SAME_DELAY_S
         if not (is_as_before and delay.apply is Apply.NEXT_TICK):
             delay = _latency(found.model, nominal)
             sources["delay.apply"] = sources["delay.latency_s"]
@@ -92,7 +92,7 @@ def _source(estimate: Estimate, found: Identification) -> str:
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
     """The duties that push the identified cart, per kilogram and friction overcome, as the nominal one was."""
     before, now = nominal.motor, model.cart.motor
-    heavier = _moved_kg(model.cart) / _moved_kg(nominal)
+    heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
     for duty in nominal.action_duties:
         push_n = before.level(abs(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
@@ -100,10 +100,6 @@ def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
         size = now.duty_for(max(0.0, force_n) / now.stall_force_n)
         duties.append(0.0 if duty == 0.0 else round(min(1.0, size), 4) * (1.0 if duty > 0.0 else -1.0))
     return tuple(duties)
-
-
-def _moved_kg(cart: CartParams) -> float:
-    return cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
 
 
 def cart_as_toml(cart: CartParams) -> str:
