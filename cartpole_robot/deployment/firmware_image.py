@@ -15,7 +15,7 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.task import OBSERVATION_LAYOUT
 from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
 from firmware_bridge.constants import CRC_START, SPEED_PER_COUNT
@@ -76,7 +76,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
         multiplier=multiplier,
         largest=tuple(most // number for number in multiplier),
         duty_q15=tuple(round(duty * one) for duty in cart.action_duties),
-        control_period_ms=cfg_fields(cart, protocol)["control_period_ms"],
+        control_period_ms=cfg_message(cart).control_period_ms,
     )
 
 

@@ -13,6 +13,7 @@ from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
@@ -76,16 +77,16 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         return super().reset(start, rng)
 
-    def _next_state(self) -> dict[str, int]:
+    def _next_state(self) -> StateMessage:
         state = super()._next_state()
         if self._link.session != self._clock_of:  # another session: its clock began anew
             self._arrivals, self._clock_of = ArrivalClock(), self._link.session
-        self._lateness_s = self._arrivals.lateness_s(state["time_us"], self._link.received_s)
+        self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
         if self._poll_s:
             self._serial.poll_from_s = self._arrivals.due_s(self._period_s) - self._poll_s
         return state
 
-    def _measure(self, state: dict[str, int]) -> Measurement:
+    def _measure(self, state: StateMessage) -> Measurement:
         measurement = super()._measure(state)
         measurement.lateness_s = self._lateness_s
         return measurement

@@ -17,11 +17,9 @@ from firmware_bridge._host import encode_frame
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge.messages import CmdMessage
 
-_COMMAND_FRAME_BYTES = len(
-    encode_frame(bytes(read_protocol().messages["CMD"].layout.size))
-)  # the one that may get lost
+_COMMAND_FRAME_BYTES = len(encode_frame(bytes(CmdMessage.LAYOUT.size)))  # the one that may get lost
 
 
 class LockstepTransport:
