@@ -15,9 +15,10 @@ from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.rollout.loop import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import run_rollout, start_rollout
 from cartpole_robot.signals import Measurement
 from cartpole_robot.task import observation
 from cartpole_robot.terminal.progress import progress_bar

@@ -14,9 +14,10 @@ from cartpole_robot import task
 from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError
 from cartpole_robot.recording.format import Flag
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
-from cartpole_robot.rollout.loop import Rollout, RolloutEnd
+from cartpole_robot.rollout.loop import Rollout
 from cartpole_robot.signals import Measurement
 
 

@@ -14,9 +14,9 @@ import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import random
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_folder
 from cartpole_robot.policy.network import Network
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.config import TrainingConfig
@@ -46,17 +46,6 @@ class TrainingState:
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     """Write a checkpoint into `folder`, named by its step; returns it. A crash leaves no half-written one behind."""
     target = folder / f"step_{state.model.num_timesteps:08d}"
-    partial = folder / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    state.model.save(partial / "model.zip")
-    state.model.save_replay_buffer(partial / "replay_memory.pkl")
-    state.log.save(partial)
-    if state.selected is not None:
-        network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
-        np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
-    if state.on_cart is not None:
-        state.on_cart.save(partial)
     generators = {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -64,9 +53,16 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
         "starts_and_actions": [generator.bit_generator.state for generator in _generators(state.model)],
         "elapsed_s": state.elapsed_s,
     }
-    (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with atomic_folder(target) as partial:
+        state.model.save(partial / "model.zip")
+        state.model.save_replay_buffer(partial / "replay_memory.pkl")
+        state.log.save(partial)
+        if state.selected is not None:
+            network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
+            np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
+        if state.on_cart is not None:
+            state.on_cart.save(partial)
+        (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
     return target
 
 

@@ -18,14 +18,8 @@ from cartpole_robot.files.records import (
 )
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
+from cartpole_robot.training.learners import Learner
 from firmware_bridge.constants import MAX_HIDDEN
-
-
-class Learner(enum.StrEnum):
-    """Which class learns: the package's leaner subclass of SB3's DQN, or SB3's own."""
-
-    LEAN = "lean"
-    STOCK = "stock"
 
 
 class Loss(enum.StrEnum):

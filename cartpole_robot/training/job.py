@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization, randomization_from_dict
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
@@ -79,7 +79,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
     if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
         raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
     try:
-        cart = cart_from_dict(record["cart"], where=f"{where}: cart")
+        cart = record_from_table(CartParams, record["cart"], where=f"{where}: cart")
         ranges, init = record.get("randomization"), record.get("init")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),

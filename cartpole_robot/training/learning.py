@@ -14,10 +14,10 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.errors import RunError
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import TRIAL_TURNS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig

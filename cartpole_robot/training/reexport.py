@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json, read_run
@@ -16,7 +17,6 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Network, float_action_function
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of

@@ -18,8 +18,9 @@ from cartpole_robot.files.run_folder import (
     read_run,
     write_json,
 )
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.export import bundle_of, write_export
-from cartpole_robot.policy.network import Backend, float_action_function
+from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import (
     CALIBRATION_SEED,
     LONG_RUN_SEED,

@@ -19,10 +19,10 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.closed_loop import agreement as agreement_of_rollouts
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.controllers import HistoryController, choose_controller, policy_controller
 from cartpole_robot.policy.history import input_layout
-from cartpole_robot.policy.network import Backend
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.judging import JudgingRequest, judge

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from cartpole_robot import __version__
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.experiments.cells.crew import Failed, Finished
@@ -19,6 +19,7 @@ from cartpole_robot.experiments.stability.stability_map import (
     MapTask,
     controller_of,
 )
+from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
@@ -48,8 +49,8 @@ def run_cell(task: MapTask) -> Finished | Failed:
 
 
 def _judged(task: MapTask) -> dict[str, Any]:
-    cart = cart_from_dict(task.cart, where=f"{task.label}: cart")
-    plant = cart_from_dict(task.plant, where=f"{task.label}: plant")
+    cart = record_from_table(CartParams, task.cart, where=f"{task.label}: cart")
+    plant = record_from_table(CartParams, task.plant, where=f"{task.label}: plant")
     conditions = task.conditions
     try:
         chosen = controller_of(task.policy, cart, conditions.backend, plant=plant)

@@ -41,13 +41,13 @@ def run_cell(task: CellTask) -> Finished | Failed:
 
 
 def _learned(task: CellTask) -> dict[str, Any]:
-    from cartpole_robot.cart.params import cart_from_dict
+    from cartpole_robot.cart.params import CartParams
     from cartpole_robot.files.records import record_from_table
     from cartpole_robot.training.config import TrainingConfig
     from cartpole_robot.training.learning import learn_unrecorded  # PyTorch, only where it is needed
 
     config = record_from_table(TrainingConfig, task.config, where=task.label)
-    learned = learn_unrecorded(config, cart_from_dict(task.cart, where=task.label), seed=task.seed)
+    learned = learn_unrecorded(config, record_from_table(CartParams, task.cart, where=task.label), seed=task.seed)
     first = learned.first_balanced
     return {
         "steps": learned.steps,

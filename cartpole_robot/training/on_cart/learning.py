@@ -18,11 +18,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.errors import RunError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import (
@@ -23,7 +24,6 @@ from cartpole_robot.files.run_folder import (
 )
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.export import bundle_of, write_export
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint

@@ -8,7 +8,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import (
     Apply,
     Delay,
@@ -19,6 +19,7 @@ from cartpole_robot.cart.parts import (
     Timing,
 )
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
 
 BODY = {
     "cart_mass_kg": 1.0,
@@ -137,7 +138,7 @@ def test_start_outside_the_limits_is_refused(gym_cart: CartParams) -> None:
 
 
 def test_cart_survives_json(gym_cart: CartParams) -> None:
-    again = cart_from_dict(json.loads(json.dumps(gym_cart.as_dict())), where="test")
+    again = record_from_table(CartParams, json.loads(json.dumps(gym_cart.as_dict())), where="test")
     assert again == gym_cart
     assert again.fingerprint() == gym_cart.fingerprint()
 

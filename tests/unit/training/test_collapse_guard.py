@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import TrainingState
-from cartpole_robot.training.config import GuardAction, Learner, LearnerReward, TrainingConfig, load_preset
+from cartpole_robot.training.config import GuardAction, LearnerReward, TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.guard import (
@@ -25,6 +25,7 @@ from cartpole_robot.training.guard import (
     returns_range,
     spans_since,
 )
+from cartpole_robot.training.learners import Learner
 from cartpole_robot.training.learning import run_learner
 from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
 
