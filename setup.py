@@ -1,7 +1,6 @@
 """The packages and the C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
-import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
@@ -19,7 +18,6 @@ def protocol_hash() -> int:
     """The hash that host and firmware compare, from the one reader of the header."""
     spec = importlib.util.spec_from_file_location("protocol", Path(__file__).parent / "firmware_bridge/protocol.py")
     protocol = importlib.util.module_from_spec(spec)
-    sys.modules["protocol"] = protocol  # its dataclasses look for themselves there
     spec.loader.exec_module(protocol)
     return protocol.Protocol((Path(__file__).parent / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
 

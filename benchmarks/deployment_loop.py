@@ -112,7 +112,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     times = TurnTimes(turns)
     with contextlib.redirect_stderr(io.StringIO()), served_cart("virtual", cart) as port:
         rig = SerialRig(cart, port)
-        late = rig.link.health()["late_commands"]
+        late = rig.link.health().late_commands
         measured = start_rollout(rig, 0)
         for _ in range(turns):
             began_s = time.monotonic()
@@ -127,7 +127,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
             if not rig.is_running:
                 break
         rig.disarm()
-        missed = rig.link.health()["late_commands"] - late
+        missed = rig.link.health().late_commands - late
         rig.close()
     return {
         "turns": times.turns,

@@ -42,10 +42,10 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.signals import Measurement
 from cartpole_robot.terminal.progress import progress_bar
+from firmware_bridge.constants import TICK_S
 
 DRAWN = ("motor_gain", "damping", "coulomb", "pole_length", "pole_viscous")
 TOLD = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")
-TICK_S = 1e-3
 SHARE_OFF = 0.1  # of the readings: one count off
 
 

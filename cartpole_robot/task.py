@@ -57,12 +57,9 @@ def observation_bound(cart: CartParams) -> NDArray[np.float32]:
     of the start spread.
     """
     body, limits = cart.pole_cart, cart.limits
-    hinge_inertia = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
     force_n = cart.motor.stall_force_n + body.pole_mass_kg * body.gravity_m_s2
     cart_acceleration = force_n / body.cart_mass_kg
-    pole_acceleration = (
-        body.pole_mass_kg * body.pole_half_length_m * (body.gravity_m_s2 + cart_acceleration) / hinge_inertia
-    )
+    pole_acceleration = body.coupling_kg_m * (body.gravity_m_s2 + cart_acceleration) / body.hinge_inertia_kg_m2
     cart_speed = cart.start.cart_speed_m_s + math.sqrt(4.0 * cart_acceleration * limits.cart_position_m)
     pole_speed = cart.start.pole_speed_rad_s + math.sqrt(4.0 * pole_acceleration * limits.pole_angle_rad)
     bound = (2.0 * limits.cart_position_m, 2.0 * cart_speed, 2.0 * limits.pole_angle_rad, 2.0 * pole_speed)

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.errors import LinkError, RefusedError
-from firmware_bridge.protocol import Protocol, read_protocol
+from firmware_bridge.messages import (
+    AckMessage,
+    CfgMessage,
+    CmdMessage,
+    EventMessage,
+    HealthMessage,
+    HealthRequestMessage,
+    HelloAckMessage,
+    HelloMessage,
+    ModeMessage,
+    PingMessage,
+    PolicyMessage,
+    PolicyRequestMessage,
+    PongMessage,
+    StateMessage,
+    TraceMessage,
+)
+from firmware_bridge.protocol import Message, read_protocol
 from firmware_bridge.transport import Transport
 
 BOOT_S = 3.0  # an Uno resets when its port is opened, and its boot loader listens for two seconds
@@ -18,8 +35,10 @@ _REPEAT_S = 0.05
 _REPEATS = 10
 _CLOCK_SAMPLES = 32
 _SKEW_BASE_S = 2.0  # over less, a fraction of a millisecond of jitter would pass for skew
+_STATE, _STATE_BYTES = StateMessage.TYPE, StateMessage.LAYOUT.size
 
-CartSays = dict[str, int]
+Answer = TypeVar("Answer", bound=Message)
+Request = CfgMessage | ModeMessage  # each with session and seq
 
 
 @dataclass(slots=True)
@@ -60,18 +79,16 @@ class Link:
     appended to `traces` as they come, where that is given.
     """
 
-    def __init__(
-        self, transport: Transport, protocol: Protocol | None = None, *, traces: deque[bytes] | None = None
-    ) -> None:
+    def __init__(self, transport: Transport, *, traces: deque[bytes] | None = None) -> None:
         self.transport = transport
-        self.protocol = protocol or read_protocol()
+        self.protocol = read_protocol()
         self.counters = Counters()
         self.session: int | None = None
-        self.hello: CartSays = {}
-        self.events: deque[CartSays] = deque(maxlen=256)
+        self.hello: HelloAckMessage | None = None
+        self.events: deque[EventMessage] = deque(maxlen=256)
         self._decoder = FrameDecoder()
-        self._states: deque[CartSays] = deque(maxlen=64)
-        self._answers: dict[tuple[str, int], CartSays] = {}
+        self._states: deque[StateMessage] = deque(maxlen=64)
+        self._answers: dict[tuple[type[Message], int], Message] = {}
         self._nonce = 0
         self._seq = 0
         self.received_s = 0.0
@@ -80,13 +97,6 @@ class Link:
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
         self.clock_fit: ClockFit | None = None
-        messages = self.protocol.messages
-        self._cmd = messages["CMD"].layout.pack
-        self._cmd_type = messages["CMD"].type
-        self._state_type = messages["STATE"].type
-        self._state_layout = messages["STATE"].layout
-        self._trace_type = messages["TRACE"].type
-        self._state_fields = messages["STATE"].fields
 
     def clock(self) -> float:
         """Seconds on the transport's clock, which deadlines are on."""
@@ -96,7 +106,7 @@ class Link:
         """The next STATE is due when `clock` shows `due_s`."""
         self.transport.expect(due_s)
 
-    def open(self, timeout_s: float = BOOT_S) -> CartSays:
+    def open(self, timeout_s: float = BOOT_S) -> HelloAckMessage:
         """What the cart says of itself, once it answers; it is disarmed then and a session begun.
 
         Raises `LinkError` when nothing answers in time, or something that is no cart of this protocol.
@@ -107,74 +117,74 @@ class Link:
         self.transport.write(b"\0")  # ends whatever half a frame the line holds
         while self.clock() < deadline_s:
             self._nonce = (self._nonce + 1) & 0xFFFF
-            self._write("HELLO", nonce=self._nonce, protocol_hash=self.protocol.hash)
+            self._write(HelloMessage(nonce=self._nonce, protocol_hash=self.protocol.hash))
             wait_s = min(deadline_s, self.clock() + _HELLO_EVERY_S)
             while self.clock() < wait_s:
                 data = self.transport.read(wait_s)
                 heard += len(data)
                 self._take(data)
-                hello = self._answers.pop(("HELLO_ACK", self._nonce), None)
-                if hello is not None:
+                hello = self._answers.pop((HelloAckMessage, self._nonce), None)
+                if isinstance(hello, HelloAckMessage):
                     return self._begin(hello)
         if heard:
             raise LinkError(f"something sends bytes ({heard} so far), but no cart of this protocol; check the port")
         raise LinkError(f"nothing answered in {timeout_s:g} s; check port, power and that the firmware is flashed")
 
-    def _begin(self, hello: CartSays) -> CartSays:
-        if hello["protocol_hash"] != self.protocol.hash:
+    def _begin(self, hello: HelloAckMessage) -> HelloAckMessage:
+        if hello.protocol_hash != self.protocol.hash:
             raise LinkError(
-                f"cart speaks {hello['protocol_hash'] & 0xFFFF:04x}, host {self.protocol.hash & 0xFFFF:04x}: reflash "
+                f"cart speaks {hello.protocol_hash & 0xFFFF:04x}, host {self.protocol.hash & 0xFFFF:04x}: reflash "
                 "(cartpole-robot firmware flash)"
             )
-        if hello["session"] != self.hello.get("session"):  # its clock began anew too
+        if self.hello is None or hello.session != self.hello.session:  # its clock began anew too
             self._clock = _ClockSamples()
             self._clock_base_us = self.clock_fit = None
-        self.session = hello["session"]
+        self.session = hello.session
         self.hello = hello
         self._states.clear()
         self._last_tick = None
         return hello
 
-    def configure(self, limits: Mapping[str, int]) -> int:
-        """The CRC of the limits, once the cart holds them. Raises `RefusedError` and `LinkError`."""
-        answer = self._request("CFG", dict(limits))
-        return answer["limits_crc"]
+    def configure(self, limits: CfgMessage) -> int:
+        """The CRC of the limits, once the cart holds them. Raises `RefusedError` and `LinkError`.
 
-    def mode(self, name: str, options: int = 0) -> CartSays:
+        Session and seq of `limits` are the link's to fill in.
+        """
+        return self._request(limits).limits_crc
+
+    def mode(self, name: str, options: int = 0) -> AckMessage:
         """The cart's acknowledgement of DISARM, ARM (with an `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.
 
         Raises `RefusedError` with the cart's reason, and `LinkError`.
         """
-        return self._request("MODE", {"mode": int(self.protocol.enums["mode"][name]), "options": options})
+        return self._request(self._mode_message(name, options))
 
     def post_mode(self, name: str) -> None:
         """Ask for a mode without waiting for the answer."""
-        self._seq = (self._seq + 1) & 0xFF
-        mode = int(self.protocol.enums["mode"][name])
-        self._write("MODE", session=self.session or 0, seq=self._seq, mode=mode, options=0)
+        self._write(self._numbered(self._mode_message(name, 0)))
 
-    def health(self, timeout_s: float = 0.5) -> CartSays:
+    def health(self, timeout_s: float = 0.5) -> HealthMessage:
         """The cart's counters. Raises `LinkError`."""
-        return self._told("HEALTH", timeout_s)
+        return self._asked(HealthRequestMessage(), HealthMessage, timeout_s)
 
-    def policy(self, timeout_s: float = 0.5) -> CartSays:
+    def policy(self, timeout_s: float = 0.5) -> PolicyMessage:
         """What the cart says of the policy in its image; `self_test` is 0 where there is none. Raises `LinkError`."""
-        return self._told("POLICY", timeout_s)
+        return self._asked(PolicyRequestMessage(), PolicyMessage, timeout_s)
 
-    def _told(self, kind: str, timeout_s: float) -> CartSays:
+    def _asked(self, request: Message, kind: type[Answer], timeout_s: float) -> Answer:
         self._answers.pop((kind, 0), None)
         for _ in range(_REPEATS):
-            self._write(f"{kind}_REQUEST")
-            answer = self._answer((kind, 0), timeout_s)
+            self._write(request)
+            answer = self._answer(kind, 0, timeout_s)
             if answer is not None:
                 return answer
         raise LinkError("the cart does not answer any more; is it powered?")
 
     def command(self, tick: int, duty_q15: int, valid_ms: int) -> None:
         """Answer STATE `tick`; never repeated. Raises `LinkError`."""
-        self.transport.write(encode_frame(self._cmd(self._cmd_type, self.session, tick, duty_q15, valid_ms)))
+        self._write(CmdMessage(session=self.session or 0, tick=tick, duty_q15=duty_q15, valid_ms=valid_ms))
 
-    def state(self, deadline_s: float) -> CartSays | None:
+    def state(self, deadline_s: float) -> StateMessage | None:
         """The next STATE, None when none has come by `deadline_s` on the transport's clock. Raises `LinkError`."""
         while not self._states:
             data = self.transport.read(deadline_s)
@@ -184,7 +194,7 @@ class Link:
             self._take(data)
         return self._states.popleft()
 
-    def newest_state(self, deadline_s: float) -> CartSays | None:
+    def newest_state(self, deadline_s: float) -> StateMessage | None:
         """The newest STATE there is, waiting for one if there is none; what came before it is skipped."""
         state = self.state(deadline_s)
         while self._states:
@@ -199,12 +209,12 @@ class Link:
         """The round trip in s; each one makes the clock fit better. Raises `LinkError`."""
         sent_s = self.clock()
         host_us = int(sent_s * 1e6) & 0xFFFFFFFF
-        self._write("PING", host_us=host_us)
-        answer = self._answer(("PONG", host_us), timeout_s)
+        self._write(PingMessage(host_us=host_us))
+        answer = self._answer(PongMessage, host_us, timeout_s)
         if answer is None:
             raise LinkError(f"no PONG within {timeout_s:g} s; the line loses frames")
         trip_s = self.clock() - sent_s
-        self._clock.cart_s.append(self._cart_s(answer["time_us"]))
+        self._clock.cart_s.append(self._cart_s(answer.time_us))
         self._clock.host_s.append(sent_s + trip_s / 2.0)
         self._clock.trip_s.append(trip_s)
         self.clock_fit = self._fit_clocks()
@@ -243,88 +253,109 @@ class Link:
         step_us = (time_us - self._clock_base_us - last_us + 0x80000000) % 0x100000000 - 0x80000000
         return (last_us + step_us) * 1e-6
 
-    def _request(self, kind: str, fields: dict[str, int]) -> CartSays:
-        """Ask again until it is acknowledged; the same seq each time, so that nothing is done twice."""
+    def _mode_message(self, name: str, options: int) -> ModeMessage:
+        return ModeMessage(session=0, seq=0, mode=int(self.protocol.enums["mode"][name]), options=options)
+
+    def _numbered(self, request: Request) -> Request:
+        """`request` with the session's and the next seq."""
         self._seq = (self._seq + 1) & 0xFF
-        self._answers.pop(("ACK", self._seq), None)
+        return request._replace(session=self.session or 0, seq=self._seq)
+
+    def _request(self, request: Request) -> AckMessage:
+        """Ask again until it is acknowledged; the same seq each time, so that nothing is done twice."""
+        request = self._numbered(request)
+        self._answers.pop((AckMessage, request.seq), None)
         for attempt in range(_REPEATS):
             self.counters.requests_repeated += attempt > 0
-            self._write(kind, session=self.session or 0, seq=self._seq, **fields)
-            answer = self._answer(("ACK", self._seq), _REPEAT_S)
+            self._write(request)
+            answer = self._answer(AckMessage, request.seq, _REPEAT_S)
             if answer is not None:
-                return self._checked(kind, fields, answer)
-        raise LinkError(f"the cart does not acknowledge {kind} ({_REPEATS} times asked); is it powered?")
+                return self._checked(request, answer)
+        raise LinkError(f"the cart does not acknowledge {request.NAME} ({_REPEATS} times asked); is it powered?")
 
-    def _checked(self, kind: str, fields: Mapping[str, int], answer: CartSays) -> CartSays:
-        code = self.protocol.enums["ack_code"](answer["code"]).name
+    def _checked(self, request: Request, answer: AckMessage) -> AckMessage:
+        code = self.protocol.enums["ack_code"](answer.code).name
         if code == "DONE":
             return answer
-        what = self.protocol.enums["mode"](fields["mode"]).name if kind == "MODE" else kind
+        what = self.protocol.enums["mode"](request.mode).name if isinstance(request, ModeMessage) else request.NAME
         detail = ""
         if code == "OUT_OF_RANGE":
-            name = self.protocol.messages["CFG"].fields[2 + answer["detail"]]
-            detail = f": {name} = {fields[name]}"
+            field_number = 2 + answer.detail
+            detail = f": {request._fields[field_number]} = {request[field_number]}"
         elif code == "UNHEALTHY":
-            detail = f": {self.protocol.enums['fault'](answer['detail']).name}"
+            detail = f": {self.protocol.enums['fault'](answer.detail).name}"
         elif code == "SELF_TEST":
-            detail = f": {self.protocol.enums['self_test'](answer['detail']).name}"
+            detail = f": {self.protocol.enums['self_test'](answer.detail).name}"
         elif code == "POLICY_PERIOD":
-            detail = f": the policy in the image is for {answer['detail']} ms"
+            detail = f": the policy in the image is for {answer.detail} ms"
         raise RefusedError(f"the cart refuses {what}: {code}{detail}", code)
 
-    def _answer(self, key: tuple[str, int], timeout_s: float) -> CartSays | None:
+    def _answer(self, kind: type[Answer], number: int, timeout_s: float) -> Answer | None:
+        """The answer to the request of that number, as `_number_of` has it; None when it does not come in time."""
         deadline_s = self.clock() + timeout_s
-        while key not in self._answers:
+        while True:
+            answer = self._answers.pop((kind, number), None)
+            if isinstance(answer, kind):
+                return answer
             data = self.transport.read(deadline_s)
             if not data:
                 return None
             self._take(data)
-        return self._answers.pop(key)
 
-    def _write(self, kind: str, **fields: int) -> None:
-        self.transport.write(encode_frame(self.protocol.messages[kind].pack(**fields)))
+    def _write(self, message: Message) -> None:
+        self.transport.write(encode_frame(message.pack()))
 
     def _take(self, data: bytes) -> None:
         for message in self._decoder.feed(data):
-            if message[0] == self._state_type and len(message) == self._state_layout.size:
-                self._take_state(message)
-            elif message[0] == self._trace_type and self._traces is not None:
+            if message[0] == _STATE and len(message) == _STATE_BYTES:
+                self._take_state(StateMessage.unpack(message))
+            elif message[0] == TraceMessage.TYPE and self._traces is not None:
                 self._traces.append(message)
             else:
                 self._take_other(message)
         self.counters.frame_errors = self._decoder.errors
 
-    def _take_state(self, message: bytes) -> None:
-        values = self._state_layout.unpack(message)
-        state = dict(zip(self._state_fields, values[1:], strict=True))
-        if state["session"] != self.session:
+    def _take_state(self, state: StateMessage) -> None:
+        if state.session != self.session:
             self.counters.foreign_session += 1
             if self.session is not None:
                 raise LinkError(
-                    f"the cart has started anew (session {state['session']}, was {self.session}): "
+                    f"the cart has started anew (session {state.session}, was {self.session}): "
                     "its zeros are lost, home it again"
                 )
             return
-        if self._last_tick is not None and state["tick"] != self._last_tick + 1:
-            self.counters.states_missed += max(0, state["tick"] - self._last_tick - 1)
-        self._last_tick = state["tick"]
+        if self._last_tick is not None and state.tick != self._last_tick + 1:
+            self.counters.states_missed += max(0, state.tick - self._last_tick - 1)
+        self._last_tick = state.tick
         self._states.append(state)
 
-    def _take_other(self, message: bytes) -> None:
+    def _take_other(self, data: bytes) -> None:
         try:
-            kind, fields = self.protocol.unpack(message)
+            message = self.protocol.unpack(data)
         except ValueError:
             self.counters.unknown_messages += 1
             return
-        keys = {"HELLO_ACK": "nonce", "ACK": "seq", "PONG": "host_us"}
-        if kind == "EVENT":
-            self.events.append(fields)
-        elif kind in ("HEALTH", "POLICY"):
-            self._answers[(kind, 0)] = fields
-        elif kind in keys:
-            self._answers[(kind, fields[keys[kind]])] = fields
+        number = _number_of(message)
+        if isinstance(message, EventMessage):
+            self.events.append(message)
+        elif number is None:
+            self.counters.unknown_messages += 1
+        else:
+            self._answers[(type(message), number)] = message
             if len(self._answers) > 64:
                 self._answers.pop(next(iter(self._answers)))
                 self.counters.stale_answers += 1
-        else:
-            self.counters.unknown_messages += 1
+
+
+def _number_of(message: Message) -> int | None:
+    """The number of the request that `message` answers, 0 where such requests have none; None for no answer."""
+    match message:
+        case HelloAckMessage():
+            return message.nonce
+        case AckMessage():
+            return message.seq
+        case PongMessage():
+            return message.host_us
+        case HealthMessage() | PolicyMessage():
+            return 0
+    return None

@@ -43,5 +43,5 @@ def probed(path: str, description: str = "") -> Port:
             hello = link.open(_PROBE_S)
         except BridgeError as error:
             return Port(path, description, False, str(error))
-    state = link.protocol.enums["cart_state"](hello["state"]).name
-    return Port(path, description, True, f"a cart: {state}, build {hello['firmware_id']:08x}")
+    state = link.protocol.enums["cart_state"](hello.state).name
+    return Port(path, description, True, f"a cart: {state}, build {hello.firmware_id:08x}")

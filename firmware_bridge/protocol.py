@@ -1,4 +1,4 @@
-"""The wire format, read from `firmware/protocol.h`: enums, constants, messages, and their hash.
+"""What the C headers declare: the wire format of `protocol.h` with its hash, and the constants of any header.
 
 Standard library only: `setup.py` and the firmware's build take the hash from here too.
 """
@@ -10,10 +10,11 @@ import functools
 import re
 import struct
 import zlib
+from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 _CODES = {
     "uint8_t": "B",
@@ -30,50 +31,48 @@ class ProtocolError(ValueError):
     """`protocol.h` says something this reader does not understand, or a message does not follow it."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """One kind of message: its name ("STATE"), its type byte and its fields in order, the type byte apart."""
+class Message(tuple[Any, ...]):
+    """What the messages have in common; each is a class of its own, a named tuple of its fields without the type byte.
 
-    name: str
-    type: int
-    fields: tuple[str, ...]
-    layout: struct.Struct
+    `NAME` is that of `enum message_type` ("STATE"), `TYPE` the type byte, `FIELDS` the type of each field by its name,
+    `LAYOUT` that of the whole message.
+    """
 
-    def pack(self, **values: int) -> bytes:
-        """The message with those values. Raises `ProtocolError` for a field missing, unknown or too large."""
-        if len(values) != len(self.fields):
-            unknown = sorted(values.keys() - set(self.fields))
-            missing = sorted(set(self.fields) - values.keys())
-            raise ProtocolError(f"{self.name}: missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown)}")
+    __slots__ = ()
+    NAME: ClassVar[str]
+    TYPE: ClassVar[int]
+    FIELDS: ClassVar[Mapping[str, type]]
+    LAYOUT: ClassVar[struct.Struct]
+
+    def pack(self) -> bytes:
+        """The message as bytes. Raises `ProtocolError` for a field that is too large."""
         try:
-            return self.layout.pack(self.type, *[values[name] for name in self.fields])
-        except KeyError as error:
-            raise ProtocolError(f"{self.name}: {error.args[0]} is missing") from None
+            return self.LAYOUT.pack(self.TYPE, *self)
         except struct.error as error:
-            raise ProtocolError(f"{self.name}: {error} in {describe(values)}") from None
+            values = ", ".join(f"{name} {value}" for name, value in zip(self.FIELDS, self, strict=True))
+            raise ProtocolError(f"{self.NAME}: {error} in {values}") from None
 
-    def unpack(self, message: bytes) -> dict[str, int]:
-        """The fields of a message of this kind. Raises `ProtocolError` for one of another length."""
-        if len(message) != self.layout.size:
-            raise ProtocolError(f"{self.name}: {len(message)} bytes, expected {self.layout.size}")
-        return dict(zip(self.fields, self.layout.unpack(message)[1:], strict=True))
+    @classmethod
+    def unpack(cls, message: bytes) -> Self:
+        """The message that these bytes are. Raises `ProtocolError` for another length."""
+        if len(message) != cls.LAYOUT.size:
+            raise ProtocolError(f"{cls.NAME}: {len(message)} bytes, expected {cls.LAYOUT.size}")
+        return tuple.__new__(cls, cls.LAYOUT.unpack(message)[1:])
 
 
 class Protocol:
     """What a `protocol.h` declares.
 
     `constants` by name, `enums` by name (members lose the prefix they share), `records` (packed structures that are no
-    messages) by name, `messages` by name and `by_type` by type byte; `hash` is 32 bits over the declarations, comments
-    and spacing apart.
+    messages) by name, the classes of the `messages` by name and `by_type` by type byte; `hash` is 32 bits over the
+    declarations, comments and spacing apart.
     """
 
     def __init__(self, text: str) -> None:
         """Raises `ProtocolError` for a declaration that is none of those the header may hold."""
-        text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+        text = _without_comments(text)
+        self.constants = _constants(text)
         text = re.sub(r"_Static_assert\(.*?\);", " ", text, flags=re.DOTALL)
-        self.constants = {
-            name: int(number, 0) for name, number in re.findall(r"^#define (\w+) (0x[0-9A-Fa-f]+|\d+)\s*$", text, re.M)
-        }
         body = re.sub(r"^#.*$", " ", text, flags=re.M)
         self.enums: dict[str, type[enum.IntEnum]] = {}
         structures: list[tuple[str, str]] = []
@@ -92,22 +91,22 @@ class Protocol:
             raise ProtocolError(f"protocol.h: cannot read {body.strip().splitlines()[0]!r}")
         types = self.enums["message_type"]
         self.records: dict[str, struct.Struct] = {}
-        self.messages: dict[str, Message] = {}
+        self.messages: dict[str, type[Message]] = {}
         for name, fields in structures:
             if name.endswith("_message"):
                 kind = name.removesuffix("_message").upper()
-                self.messages[kind] = self._message(kind, fields, types)
+                self.messages[kind] = self._message_class(kind, fields, types)
             else:
                 self.records[name] = struct.Struct("<" + "".join(code for _, code in self._fields(name, fields)))
-        self.by_type = {message.type: message for message in self.messages.values()}
+        self.by_type = {message.TYPE: message for message in self.messages.values()}
         self.hash = zlib.crc32(self._declarations(structures).encode())
 
-    def unpack(self, message: bytes) -> tuple[str, dict[str, int]]:
-        """Name and fields of a message. Raises `ProtocolError` for an unknown type or another length."""
+    def unpack(self, message: bytes) -> Message:
+        """The message that these bytes are. Raises `ProtocolError` for an unknown type or another length."""
         kind = self.by_type.get(message[0]) if message else None
         if kind is None:
             raise ProtocolError(f"message of unknown type {message[:1].hex() or 'none'}")
-        return kind.name, kind.unpack(message)
+        return kind.unpack(message)
 
     def _fields(self, name: str, body: str) -> list[tuple[str, str]]:
         """Each field of a structure and its code for `struct`; an array of records is one field of bytes."""
@@ -123,15 +122,26 @@ class Protocol:
                 raise ProtocolError(f"protocol.h: {name}: cannot read {entry!r}, expected a fixed-width integer")
         return fields
 
-    def _message(self, name: str, body: str, types: type[enum.IntEnum]) -> Message:
+    def _message_class(self, name: str, body: str, types: type[enum.IntEnum]) -> type[Message]:
         fields = self._fields(name, body)
         if not fields or fields[0][0] != "type" or name not in types.__members__:
             raise ProtocolError(
                 f"protocol.h: {name}: begins with {[field for field, _ in fields[:1]]}, expected type, and "
                 f"MESSAGE_{name} in its enum"
             )
-        codes = "".join(code for _, code in fields)
-        return Message(name, int(types[name]), tuple(field for field, _ in fields[1:]), struct.Struct("<" + codes))
+        class_name = f"{name.title().replace('_', '')}Message"
+        contents = {
+            "__doc__": f"{name} of protocol.h.",
+            "__module__": "firmware_bridge.messages",
+            "__slots__": (),
+            "NAME": name,
+            "TYPE": int(types[name]),
+            "FIELDS": {field: bytes if code.endswith("s") else int for field, code in fields[1:]},
+            "LAYOUT": struct.Struct("<" + "".join(code for _, code in fields)),
+        }
+        make: Any = namedtuple  # a type checker wants to see the fields; it has them from messages.pyi
+        found: type[Message] = type(class_name, (make(class_name, contents["FIELDS"]), Message), contents)
+        return found
 
     def _declarations(self, structures: list[tuple[str, str]]) -> str:
         """The declarations in one form, whatever their spacing."""
@@ -154,17 +164,28 @@ def _enum(name: str, body: str) -> type[enum.IntEnum]:
     return kind
 
 
-def header_text() -> str:
-    """The packaged `protocol.h`."""
-    return resources.files("firmware_bridge.firmware").joinpath("protocol.h").read_text(encoding="utf-8")
+def _without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+
+
+def _constants(text: str) -> dict[str, int]:
+    """Every `#define NAME number` of a text without comments; the number may be hexadecimal and have a suffix."""
+    found = re.findall(r"^#define (\w+) (0x[0-9A-Fa-f]+|\d+)[UuLl]*\s*$", text, re.M)
+    return {name: int(number, 0) for name, number in found}
+
+
+def header_text(name: str = "protocol.h") -> str:
+    """The packaged header of that name."""
+    return resources.files("firmware_bridge.firmware").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def read_constants(name: str) -> Mapping[str, int]:
+    """The integer constants that the packaged header `name` defines, read once; expressions are left out."""
+    return MappingProxyType(_constants(_without_comments(header_text(name))))
 
 
 @functools.cache
 def read_protocol() -> Protocol:
     """The protocol this package speaks, read once."""
     return Protocol(header_text())
-
-
-def describe(values: Mapping[str, Any]) -> str:
-    """Fields of a message as one line, for logs and errors."""
-    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -15,7 +15,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.rigs.avr import AvrRig
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
@@ -23,7 +23,8 @@ from cartpole_robot.task import observation
 from firmware_bridge._host import pulses_of
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import RefusedError
-from firmware_bridge.link import CartSays, Link
+from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 
 WATCHED_MS = 1000  # after the rig has stopped
 OFF = (None, 0)  # the bridge's pulses
@@ -153,12 +154,12 @@ class Bench:
         self._counts_per_turn = encoders.pole_counts_per_turn
         self.board = WatchedBoard(self.chip)
         self.cart.board = self.board
-        fields = cfg_fields(self.cart_params, self.link.protocol)
-        self._dead_zone_q15 = fields["dead_zone_q15"]
+        limits = cfg_message(self.cart_params)
+        self._dead_zone_q15 = limits.dead_zone_q15
         delay = self.cart_params.delay
         # In force until the command timeout, from a control tick after its arrival; line and tick take a millisecond.
         self._in_force_ms = (
-            self.timeout_ms + fields["control_period_ms"] + math.ceil(1000.0 * (delay.latency_s + delay.jitter_s)) + 2
+            self.timeout_ms + limits.control_period_ms + math.ceil(1000.0 * (delay.latency_s + delay.jitter_s)) + 2
         )
         self._starts_anew = False
         self._asked: list[tuple[int, float]] = []  # when, and which duty, while the board is watched
@@ -294,12 +295,12 @@ class Bench:
         self.pass_ms(_HOLD_MS)
         state = self._new_state()
         self.board.is_watched = False
-        moment = next((moment for moment in self.board.moments if moment.time_us == state["time_us"]), None)
+        moment = next((moment for moment in self.board.moments if moment.time_us == state.time_us), None)
         if moment is None:
-            raise RigError(f"the chip tells of {state['time_us']} us, a moment of its clock that nobody saw")
+            raise RigError(f"the chip tells of {state.time_us} us, a moment of its clock that nobody saw")
         return (
-            state["cart_counts"] - moment.cart_counts,
-            (state["pole_counts"] - moment.pole_counts) % self._counts_per_turn,
+            state.cart_counts - moment.cart_counts,
+            (state.pole_counts - moment.pole_counts) % self._counts_per_turn,
         )
 
     def begin_counted(self, seed: int) -> tuple[int, int]:
@@ -316,9 +317,9 @@ class Bench:
     def told_fault(self) -> str:
         """The name of the fault that the firmware tells now."""
         self.pass_ms(20)
-        return self.link.protocol.enums["fault"](self._new_state()["fault"]).name
+        return self.link.protocol.enums["fault"](self._new_state().fault).name
 
-    def _new_state(self) -> CartSays:
+    def _new_state(self) -> StateMessage:
         self.link.forget_states()
         state = self.link.newest_state(self.link.clock() + 0.1)
         if state is None:

@@ -71,7 +71,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
     before = bench.begin_counted(rng.randrange(1_000_000))
     link, protocol = bench.link, bench.link.protocol
     states = protocol.enums["cart_state"]
-    missed, resets = link.health()["missed_ticks"], bench.chip.figures()["resets"]
+    missed, resets = link.health().missed_ticks, bench.chip.figures()["resets"]
     bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
     bench.board.watch()
     bench.board.turn = turn = Spin(per_s // 2000)
@@ -83,10 +83,10 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
             continue
         if bench.chip.figures()["resets"] != resets:
             told, told_ms = "reset", bench.board.time_ms
-        elif state is not None and state["state"] == states["ARMED"]:
-            link.command(state["tick"], round(_HELD_DUTY * protocol.constants["PROTOCOL_DUTY_ONE"]), 60)
-        elif state is not None and state["state"] == states["FAULT"]:
-            told, told_ms = protocol.enums["fault"](state["fault"]).name, bench.board.time_ms
+        elif state is not None and state.state == states["ARMED"]:
+            link.command(state.tick, round(_HELD_DUTY * protocol.constants["PROTOCOL_DUTY_ONE"]), 60)
+        elif state is not None and state.state == states["FAULT"]:
+            told, told_ms = protocol.enums["fault"](state.fault).name, bench.board.time_ms
     turn.end()
     bench.pass_ms(_CAUGHT_UP_MS)
     bench.board.is_watched = False
@@ -100,7 +100,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
         bench.start_anew()
         is_told = told == "reset"
         return Outcome(is_good=is_good and is_told, told=told if is_told else f"{told}, then reset", figure=None)
-    missed = link.health()["missed_ticks"] - missed
+    missed = link.health().missed_ticks - missed
     lost = bench.counts_lost(before)
     if lost:
         bench.start_anew()

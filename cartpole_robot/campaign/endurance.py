@@ -218,7 +218,7 @@ def _hours(bench: Bench, rng: random.Random) -> Outcome:
     with Bench(bench.subject) as own, progress_bar(parts, f"{ENDURANCE_H:g} hours", "part", quiet=True) as bar:
         turns = round(3600.0 * ENDURANCE_H / own.cart_params.timing.control_period_s / parts)
         processes = (os.getpid(), own.chip.process_id)
-        before, missed = own.begin_counted(rng.randrange(1_000_000)), own.link.health()["missed_ticks"]
+        before, missed = own.begin_counted(rng.randrange(1_000_000)), own.link.health().missed_ticks
         first_kb = [0, 0]
         survived, told = 0, None
         for part in range(parts):
@@ -230,7 +230,7 @@ def _hours(bench: Bench, rng: random.Random) -> Outcome:
                 first_kb = [_resident_kb(process) for process in processes]
             bar.update()
         grown_kb = [_resident_kb(process) - first for process, first in zip(processes, first_kb, strict=True)]
-        missed = own.link.health()["missed_ticks"] - missed
+        missed = own.link.health().missed_ticks - missed
         moved = tuple(now - then for now, then in zip(own.count_offsets(), before, strict=True))
         hours = survived * own.cart_params.timing.control_period_s / 3600.0
     return Outcome(

@@ -40,11 +40,11 @@ def chip_figures(image: Path | None = None) -> ChipFigures:
         spin(bench, random.Random(0), EXACT_PER_S, is_exact=True)
         health, all_in_all = bench.link.health(), bench.chip.figures()
     return ChipFigures(
-        stack_free_bytes=health["stack_free"],
+        stack_free_bytes=health.stack_free,
         longest_interrupt_us=round(all_in_all["longest_interrupt_cycles"] * _US_PER_CYCLE, 2),
         longest_drive_us=round(all_in_all["longest_latency_cycles"] * _US_PER_CYCLE, 1),
-        longest_tick_us=health["longest_tick_us"],
-        missed_ticks=health["missed_ticks"],
+        longest_tick_us=health.longest_tick_us,
+        missed_ticks=health.missed_ticks,
         busy_share=round(
             (after["awake_cycles"] - before["awake_cycles"]) / (after["cycles"] - before["cycles"]),
             3,

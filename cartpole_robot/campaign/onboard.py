@@ -17,7 +17,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import open_policy
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from firmware_bridge.build import CLOCK_HZ
-from firmware_bridge.link import CartSays
+from firmware_bridge.messages import HealthMessage, PolicyMessage, StateMessage
 from firmware_bridge.protocol import read_protocol
 
 ON_BOARD = "onboard"
@@ -111,7 +111,7 @@ def on_board_trials() -> list[Trial]:
     ]
 
 
-def _follow(bench: Bench, turns: int) -> tuple[list[CartSays], str | None]:
+def _follow(bench: Bench, turns: int) -> tuple[list[StateMessage], str | None]:
     """The STATEs of so many turns, the one that is there already first, and what ended it before."""
     states = [bench.rig.state]
     for _ in range(turns):
@@ -127,9 +127,9 @@ def _follow(bench: Bench, turns: int) -> tuple[list[CartSays], str | None]:
 
 def _balance(bench: Bench, rng: random.Random) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
-    late = bench.link.health()["late_commands"]
+    late = bench.link.health().late_commands
     states, told = _follow(bench, EPISODE_TURNS)
-    late = bench.link.health()["late_commands"] - late
+    late = bench.link.health().late_commands - late
     return Outcome(is_good=told is None and late == 0, told=in_short(told), figure=float(len(states) - 1))
 
 
@@ -140,9 +140,9 @@ def _compare(bench: Bench, rng: random.Random) -> Outcome:
     states, told = _follow(bench, EPISODE_TURNS)
     other = 0
     for state, later in zip(states, states[2:], strict=False):
-        decided = policy.act(*(state[name] for name in ("cart_counts", "cart_speed", "pole_counts", "pole_speed")))
-        is_next = later["tick"] == state["tick"] + 2
-        other += not is_next or policy.duty_q15(decided) != later["applied_q15"]
+        decided = policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
+        is_next = later.tick == state.tick + 2
+        other += not is_next or policy.duty_q15(decided) != later.applied_q15
     return Outcome(is_good=other == 0 and told is None, told=in_short(told), figure=float(other))
 
 
@@ -167,7 +167,7 @@ def _insensible(cart: CartParams) -> CartParams:
     return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, moving_duty=1.0))
 
 
-def _spin(subject: Subject, seed: int) -> tuple[str, CartSays, CartSays]:
+def _spin(subject: Subject, seed: int) -> tuple[str, PolicyMessage, HealthMessage]:
     """What an armed chip, just switched on, says of a second with both encoders spun: its last word, POLICY, HEALTH."""
     with on_board_bench(subject, _insensible) as bench:
         bench.begin(seed)
@@ -179,14 +179,14 @@ def _spin(subject: Subject, seed: int) -> tuple[str, CartSays, CartSays]:
 
 def _wall_time(bench: Bench, rng: random.Random) -> Outcome:
     told, policy, health = _spin(bench.subject, rng.randrange(1_000_000))
-    wall_ms = policy["longest_us"] / 1000.0
-    is_good = told == _GOES_ON and health["missed_ticks"] == 0 and 0.0 < wall_ms <= MOST_WALL_MS
+    wall_ms = policy.longest_us / 1000.0
+    is_good = told == _GOES_ON and health.missed_ticks == 0 and 0.0 < wall_ms <= MOST_WALL_MS
     return Outcome(is_good=is_good, told=told, figure=wall_ms)
 
 
 def _stack(bench: Bench, rng: random.Random) -> Outcome:
     told, _, health = _spin(bench.subject, rng.randrange(1_000_000))
-    free = health["stack_free"]
+    free = health.stack_free
     return Outcome(is_good=told == _GOES_ON and free >= LEAST_STACK_FREE, told=told, figure=float(free))
 
 
@@ -198,8 +198,8 @@ def _armed_for(bench: Bench, milliseconds: int) -> str:
         state = bench.link.newest_state(bench.link.clock() + 0.1)
         if state is None:
             return "silent"
-        if state["state"] != protocol.enums["cart_state"]["ARMED"]:
-            return protocol.enums["fault"](state["fault"]).name
+        if state.state != protocol.enums["cart_state"]["ARMED"]:
+            return protocol.enums["fault"](state.fault).name
     return _GOES_ON
 
 

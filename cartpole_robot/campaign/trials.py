@@ -170,8 +170,8 @@ def _restarting(
             and told == "the host stops"
             and ignores_old
             and "BAD_SESSION" in refusal
-            and hello["session"] != before
-            and hello["reset_cause"] == link.protocol.enums["reset_cause"][cause]
+            and hello.session != before
+            and hello.reset_cause == link.protocol.enums["reset_cause"][cause]
         )
         bench.start_anew()
         return Outcome(is_good=is_good, told=told, figure=float(struck.off_ms))
@@ -254,7 +254,7 @@ def _rare_spikes(encoder: str, channel: int) -> Callable[[Bench, random.Random],
         bench.chip.wire()
         off = bench.counts_lost(before)
         after = bench.link.health()
-        illegal = after[f"{encoder}_illegal"] - health[f"{encoder}_illegal"]
+        illegal = getattr(after, f"{encoder}_illegal") - getattr(health, f"{encoder}_illegal")
         is_good = in_short(told) == f"{encoder.upper()}_ENCODER" or (told is None and (off == 0 or illegal > 0))
         return Outcome(is_good=is_good, told=in_short(told), figure=float(off), struck=illegal)
 

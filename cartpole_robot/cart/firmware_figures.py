@@ -38,17 +38,12 @@ def encoders_and_settings(cart: CartParams) -> tuple[Encoders, FirmwareSettings]
 def pole_half_period_s(cart: CartParams) -> float:
     """Half of the period of the pole's small free swing about hanging, cart held: pi sqrt(J / m g l)."""
     body = cart.pole_cart
-    hinge = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
-    return math.pi * math.sqrt(hinge / (body.pole_mass_kg * body.gravity_m_s2 * body.pole_half_length_m))
+    return math.pi * math.sqrt(body.hinge_inertia_kg_m2 / (body.coupling_kg_m * body.gravity_m_s2))
 
 
-def braking_distance_m(cart: CartParams, speed_m_s: float) -> float:
+def _braking_distance_m(cart: CartParams, speed_m_s: float) -> float:
     """How far the cart runs on with its motor shorted, by back-EMF, viscous and Coulomb friction."""
-    mass_kg = cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
-    damping = cart.motor.back_emf_n_s_m + cart.friction.cart_viscous_n_s_m
-    dry_n = cart.friction.cart_coulomb_n
-    if damping == 0.0:
-        return math.inf if dry_n == 0.0 else mass_kg * speed_m_s**2 / (2.0 * dry_n)
+    mass_kg, damping, dry_n = cart.pole_cart.mass_kg, cart.damping_n_s_m, cart.friction.cart_coulomb_n
     if dry_n == 0.0:
         return mass_kg * speed_m_s / damping
     share = damping * speed_m_s / dry_n
@@ -56,21 +51,16 @@ def braking_distance_m(cart: CartParams, speed_m_s: float) -> float:
 
 
 def braking_deceleration_m_s2(cart: CartParams) -> float:
-    """The steady deceleration with the braking distance of a cart at its greatest speed: v² / 2 d.
+    """The steady deceleration with the braking distance of a cart at its terminal speed: v² / 2 d.
 
-    A shorted motor brakes less, relative to v², the slower the cart is: below the greatest speed v² / 2a is a little
-    short, by the distance that the margin to the switches has to hold (a time constant times a few cm/s).
+    A shorted motor brakes less, relative to v², the slower the cart is: below the terminal speed v² / 2a is a little
+    short, by the distance that the margin to the switches has to hold (a time constant times a few cm/s). Raises
+    `UsageError` for a cart without a terminal speed.
     """
-    speed_m_s = greatest_speed_m_s(cart)
-    return speed_m_s**2 / (2.0 * braking_distance_m(cart, speed_m_s))
-
-
-def greatest_speed_m_s(cart: CartParams) -> float:
-    """The speed at full drive, reached on an endless track."""
-    damping = cart.motor.back_emf_n_s_m + cart.friction.cart_viscous_n_s_m
-    if damping == 0.0:
+    speed_m_s = cart.terminal_speed_m_s
+    if math.isinf(speed_m_s):
         raise UsageError(f"cart {cart.name!r}: nothing limits its speed; give motor.back_emf_n_s_m")
-    return max(0.01, (cart.motor.stall_force_n - cart.friction.cart_coulomb_n) / damping)
+    return speed_m_s**2 / (2.0 * _braking_distance_m(cart, speed_m_s))
 
 
 def quickly_homing(cart: CartParams) -> CartParams:

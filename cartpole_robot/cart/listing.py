@@ -44,7 +44,6 @@ def words_of(name: str) -> str:
 
 def key_figures(cart: CartParams) -> dict[str, Any]:
     """What distinguishes a cart at a glance: masses, pole, force, speed, track, encoders, delay; SI units."""
-    damping = cart.motor.back_emf_n_s_m + cart.friction.cart_viscous_n_s_m
     return {
         "name": cart.name,
         "description": cart.description,
@@ -52,7 +51,7 @@ def key_figures(cart: CartParams) -> dict[str, Any]:
         "pole_mass_kg": cart.pole_cart.pole_mass_kg,
         "pole_half_length_m": cart.pole_cart.pole_half_length_m,
         "stall_force_n": cart.motor.stall_force_n,
-        "terminal_speed_m_s": (cart.motor.stall_force_n - cart.friction.cart_coulomb_n) / damping if damping else None,
+        "terminal_speed_m_s": cart.terminal_speed_m_s if math.isfinite(cart.terminal_speed_m_s) else None,
         "cart_position_m": cart.limits.cart_position_m,
         "pole_counts_per_turn": cart.encoders.pole_counts_per_turn if cart.encoders else None,
         "control_period_s": cart.timing.control_period_s,

@@ -27,12 +27,9 @@ from cartpole_robot.cart.parts import (
     Timing,
 )
 from cartpole_robot.files.records import require
+from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS
 
-MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
-_ESTIMATOR_COUNT_S = (
-    16.0 / 1506.0
-)  # firmware_bridge/firmware/limits.h: one count that comes reads as 1506 / 16 a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +59,8 @@ class CartParams:
     def __post_init__(self) -> None:
         duties = self.action_duties
         require(
-            2 <= len(duties) <= MAX_ACTIONS,
-            f"the action table has {len(duties)} entries, expected 2 to {MAX_ACTIONS}; change their number",
+            2 <= len(duties) <= MAX_OUTPUTS,
+            f"the action table has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
         )
         for duty in duties:
             require(
@@ -101,7 +98,7 @@ class CartParams:
             )
         usable = motor.level(min(-min(self.action_duties), max(self.action_duties)))
         force_n = usable * motor.stall_force_n - self.friction.cart_static_n
-        needed_n = (body.cart_mass_kg + body.pole_mass_kg) * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
+        needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
         require(
             force_n > needed_n,
             f"the actions leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
@@ -115,7 +112,7 @@ class CartParams:
         """
         if self.encoders is None:
             return
-        period_s = max(self.timing.control_period_s, _ESTIMATOR_COUNT_S)
+        period_s = max(self.timing.control_period_s, ESTIMATOR_COUNT_S)
         for name, counts, unit, scale in (
             ("cart_counts_per_m", self.encoders.cart_counts_per_m, "m/s", self.observation_scale.cart_speed_m_s),
             (
@@ -136,6 +133,23 @@ class CartParams:
                 f"encoders.{name} is finer than its counts can be kept: {counts:.3g} a {unit.split('/')[0]}, expected "
                 f"at most {MAX_COUNTS_PER_UNIT:g}; correct it",
             )
+
+    @property
+    def damping_n_s_m(self) -> float:
+        """What brakes the cart in proportion to its speed, the bridge not open: back-EMF and viscous friction."""
+        return self.motor.back_emf_n_s_m + self.friction.cart_viscous_n_s_m
+
+    @property
+    def terminal_speed_m_s(self) -> float:
+        """The speed at full drive on an endless track; infinite where nothing grows with the speed."""
+        if self.damping_n_s_m == 0.0:
+            return math.inf
+        return (self.motor.stall_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
+
+    @property
+    def mean_delay_s(self) -> float:
+        """How long after its measurement a command takes effect; the jitter counts with its mean."""
+        return self.delay.effect(self.delay.latency_s + 0.5 * self.delay.jitter_s, self.timing.control_period_s)
 
     def as_dict(self) -> dict[str, object]:
         """The numbers as nested dicts, without the sources: what provenance records."""

@@ -27,6 +27,21 @@ class PoleCart:
     def __post_init__(self) -> None:
         require_positive(self, *(f.name for f in dataclasses.fields(self)))
 
+    @property
+    def mass_kg(self) -> float:
+        """Cart and pole together: what a force on the cart moves while the pole keeps its angle."""
+        return self.cart_mass_kg + self.pole_mass_kg
+
+    @property
+    def coupling_kg_m(self) -> float:
+        """The pole's mass times the distance of its centre from the hinge: m l, which couples pole and cart."""
+        return self.pole_mass_kg * self.pole_half_length_m
+
+    @property
+    def hinge_inertia_kg_m2(self) -> float:
+        """The pole's inertia about its hinge: I + m l²."""
+        return self.pole_inertia_kg_m2 + self.coupling_kg_m * self.pole_half_length_m
+
 
 def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.
@@ -38,10 +53,9 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     half_m = loaded.pole_half_length_m
     if body.pole_half_length_m == half_m:
         return body
-    coupling = body.pole_mass_kg * body.pole_half_length_m
-    pole_mass_kg = coupling / half_m
-    cart_mass_kg = body.cart_mass_kg + body.pole_mass_kg - pole_mass_kg
-    inertia = body.pole_inertia_kg_m2 + coupling * (body.pole_half_length_m - half_m)
+    pole_mass_kg = body.coupling_kg_m / half_m
+    cart_mass_kg = body.mass_kg - pole_mass_kg
+    inertia = body.pole_inertia_kg_m2 + body.coupling_kg_m * (body.pole_half_length_m - half_m)
     if cart_mass_kg <= 0.0 or inertia <= 0.0:
         raise ValueError(
             f"a pole of half-length {body.pole_half_length_m:g} m cannot stand in for one of {half_m:g} m on this "
@@ -160,9 +174,6 @@ class PoleSensor(enum.StrEnum):
     POTENTIOMETER = "potentiometer"  # an analogue reading: no firmware of this project reads it yet
 
 
-LAG_S = 0.0075  # by which the firmware's estimator is behind: half of its window of 16 counts
-
-
 @dataclass(frozen=True, kw_only=True)
 class Encoders:
     """What measures: counts a metre at the cart, counts a turn at the pole (all four edges counted)."""
@@ -214,6 +225,17 @@ class Delay:
             self.apply is not Apply.AT_ONCE or self.latency_s == self.jitter_s == self.drop_probability == 0.0,
             "apply = 'at_once' has no latency, jitter or drops; choose 'next_tick' or 'on_arrival'",
         )
+
+    def effect(self, arrival: float, period: float) -> float:
+        """When a command that arrives at `arrival` takes effect, both counted from its measurement.
+
+        `arrival` and the control period `period` are in the same unit, and so is the result.
+        """
+        if self.apply is Apply.AT_ONCE:
+            return 0.0
+        if self.apply is Apply.ON_ARRIVAL:
+            return arrival
+        return period * max(1, math.ceil(arrival / period - 1e-9))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,12 +156,14 @@ def _size(arguments: argparse.Namespace) -> int:
 
 
 def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
+    from firmware_bridge.constants import TICK_US
+
     if chip is None:
         return f"what it takes of stack and time is not measured: {missing}"
     rows = {
         "stack": f"{chip['stack_free_bytes']} bytes never touched",
         "interrupt": f"{chip['longest_interrupt_us']:.1f} us at the longest",
-        "safety tick": f"{chip['longest_tick_us']} us at the longest, of 1000; {chip['missed_ticks']} missed",
+        "safety tick": f"{chip['longest_tick_us']} us at the longest, of {TICK_US}; {chip['missed_ticks']} missed",
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }

@@ -109,8 +109,6 @@ def judge_angle(
                 f"{residuals[1]:.3g} and {residuals[-1]:.3g} rad/s²)"
             ),
         )
-    body = cart.pole_cart
-    moment = body.pole_mass_kg * body.pole_half_length_m
     return AngleVerdict(
         sign=sign,
         is_zero_right=bool(pull > 0.0) if is_gravity_clear and explained >= _LEAST_EXPLAINED else None,
@@ -122,7 +120,7 @@ def judge_angle(
         residual_minus_rad_s2=residuals[-1],
         gravity_length_m=1.0 / abs(float(pull)) if is_gravity_clear else None,
         acceleration_length_m=1.0 / abs(float(push)) if abs(push) > _CLEAR_GRAVITY * push_error else None,
-        cart_length_m=(body.pole_inertia_kg_m2 + moment * body.pole_half_length_m) / moment,
+        cart_length_m=cart.pole_cart.hinge_inertia_kg_m2 / cart.pole_cart.coupling_kg_m,
     )
 
 

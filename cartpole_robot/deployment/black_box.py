@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,11 +22,12 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.records import record_from_table
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge.constants import TICK_US
+from firmware_bridge.messages import TraceMessage
+from firmware_bridge.protocol import ProtocolError, read_protocol
 
 BLACK_BOX_FORMAT = 1
 KEPT_S = 10.0
-_TICK_US = 1000
 
 SAMPLE = np.dtype(
     [
@@ -113,22 +113,21 @@ def load_black_box(path: Path) -> BlackBox:
 
 def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
     """The samples in those TRACE messages, in order; the motor's warmth (0 to 255) and the cart's clock at first."""
-    protocol = read_protocol()
-    message, record = protocol.messages["TRACE"], protocol.records["trace_sample"]
+    record = read_protocol().records["trace_sample"]
     rows: list[tuple[int, ...]] = []
     first_us: int | None = None
     warmth = 0
-    for trace in traces:
+    for data in traces:
         try:
-            fields = dict(zip(message.fields, message.layout.unpack(trace)[1:], strict=True))
-        except struct.error:
+            trace = TraceMessage.unpack(data)
+        except ProtocolError:
             continue
         if first_us is None:
-            first_us, warmth = fields["time_us"], fields["heat"]
-        at_ms = ((fields["time_us"] - first_us) & 0xFFFF_FFFF) // _TICK_US
-        cart, pole = fields["cart_counts"], fields["pole_counts"]
-        for k, (cart_moved, pole_moved, flags, illegal, duty) in enumerate(record.iter_unpack(fields["samples"])):
-            if k >= fields["count"]:
+            first_us, warmth = trace.time_us, trace.heat
+        at_ms = ((trace.time_us - first_us) & 0xFFFF_FFFF) // TICK_US
+        cart, pole = trace.cart_counts, trace.pole_counts
+        for k, (cart_moved, pole_moved, flags, illegal, duty) in enumerate(record.iter_unpack(trace.samples)):
+            if k >= trace.count:
                 break
             if k:
                 cart += cart_moved
@@ -140,10 +139,10 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
                     pole,
                     illegal & 15,
                     illegal >> 4,
-                    0 if k else fields["missed"],
+                    0 if k else trace.missed,
                     flags,
                     duty,
-                    fields["supply_mv"],
+                    trace.supply_mv,
                 )
             )
     return np.array(rows, SAMPLE), warmth, first_us or 0

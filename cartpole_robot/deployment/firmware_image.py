@@ -15,13 +15,13 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.task import OBSERVATION_LAYOUT
 from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
+from firmware_bridge.constants import CRC_START, SPEED_PER_COUNT
 from firmware_bridge.protocol import read_protocol
 
 _HEAD = struct.Struct("<HIII8IHBBBBBB")  # behind the CRC: policy_head_t
-_CRC_START = 0xFFFF
 _INT16_MAX = 32767
 _LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more than 0.4 %
 
@@ -61,7 +61,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     encoders, _ = encoders_and_settings(cart)
     protocol = read_protocol()
     per_count = np.array([1.0 / encoders.cart_counts_per_m] * 2 + [1.0 / encoders.pole_counts_per_rad] * 2)
-    per_count[1::2] /= protocol.constants["PROTOCOL_SPEED_PER_COUNT"]
+    per_count[1::2] /= SPEED_PER_COUNT
     gain = bundle.int16.input_gain.astype(np.float64) * per_count
     multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
     for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
@@ -76,7 +76,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
         multiplier=multiplier,
         largest=tuple(most // number for number in multiplier),
         duty_q15=tuple(round(duty * one) for duty in cart.action_duties),
-        control_period_ms=cfg_fields(cart, protocol)["control_period_ms"],
+        control_period_ms=cfg_message(cart).control_period_ms,
     )
 
 
@@ -111,7 +111,7 @@ def policy_image_bytes(bundle: PolicyBundle, cart: CartParams) -> bytes:
         *(hidden, POLICY_IMAGE_VERSION, inputs, outputs),
         *(network.hidden_shift, len(examples), fit.control_period_ms),
     )
-    return struct.pack("<H", binascii.crc_hqx(head + body, _CRC_START)) + head + body
+    return struct.pack("<H", binascii.crc_hqx(head + body, CRC_START)) + head + body
 
 
 def on_board_policy(bundle: PolicyBundle, cart: CartParams) -> PolicyImage:

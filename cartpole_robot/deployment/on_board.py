@@ -32,17 +32,17 @@ def check_on_board(link: Link, bundle: PolicyBundle, cart: CartParams, *, remedy
     """
     told, fit = link.policy(), on_board_fit(bundle, cart)
     self_test = link.protocol.enums["self_test"]
-    if told["self_test"] == self_test["TEST_NONE"]:
+    if told.self_test == self_test["TEST_NONE"]:
         raise UsageError(f"there is no policy in the cart's firmware; build and flash it: {remedy}")
     differences = (
-        ("policy", f"{told['hash_high']:08x}{told['hash_low']:08x}", bundle.policy_hash()[:16]),
-        ("control period", f"{told['control_period_ms']} ms", f"{fit.control_period_ms} ms"),
-        (f"fit to a cart's counts and duties ({cart.name!r} here)", f"{told['fit_crc']:08x}", f"{fit.crc:08x}"),
+        ("policy", f"{told.hash_high:08x}{told.hash_low:08x}", bundle.policy_hash()[:16]),
+        ("control period", f"{told.control_period_ms} ms", f"{fit.control_period_ms} ms"),
+        (f"fit to a cart's counts and duties ({cart.name!r} here)", f"{told.fit_crc:08x}", f"{fit.crc:08x}"),
     )
     for what, found, expected in differences:
         if found != expected:
             raise UsageError(
                 f"the {what} in the cart's firmware is {found}, expected {expected}; build and flash it: {remedy}"
             )
-    if told["self_test"] == self_test["TEST_FAILED"]:
+    if told.self_test == self_test["TEST_FAILED"]:
         raise UsageError(f"the policy in the cart's firmware fails its self-test; build and flash it again: {remedy}")

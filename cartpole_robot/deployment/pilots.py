@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from cartpole_robot.policy.controllers import Controller, PolicyController
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.format import Flag
 from firmware_bridge._host import PolicyImage
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.protocol import read_protocol
 
 _MARGIN = 1.5  # of the farthest visited state
@@ -56,7 +57,7 @@ class OnBoardPilot:
     handovers = 0
     shadow_duty = math.nan
 
-    def __init__(self, policy: PolicyImage, state: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, policy: PolicyImage, state: Callable[[], StateMessage]) -> None:
         """`state` gives the newest STATE."""
         self._policy, self._state = policy, state
         self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
@@ -67,7 +68,7 @@ class OnBoardPilot:
     def duty(self, observation: NDArray[Any]) -> float:
         """What the microcontroller makes of the same integers, by the same C."""
         state = self._state()
-        action = self._policy.act(state["cart_counts"], state["cart_speed"], state["pole_counts"], state["pole_speed"])
+        action = self._policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
         return self._policy.duty_q15(action) / self._one
 
 

@@ -17,6 +17,14 @@ from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
+from firmware_bridge.messages import (
+    CmdMessage,
+    EventMessage,
+    HelloAckMessage,
+    HelloMessage,
+    ModeMessage,
+    TraceMessage,
+)
 from firmware_bridge.protocol import Protocol, read_protocol
 
 _SETTLE_MS = 40  # from the place where it was armed to that where the box begins
@@ -245,26 +253,24 @@ class _Player:
         option = self._protocol.enums["arm_option"]
         options = (self._box.options | option["TRACE"]) & ~(option["ON_BOARD"] | option["HOST_MAY_LEAVE"])
         mode = int(self._protocol.enums["mode"]["ARM"])
-        message = self._protocol.messages["MODE"].pack(session=self._session, seq=_SEQ, mode=mode, options=options)
-        self._board.feed(encode_frame(message))
+        message = ModeMessage(session=self._session, seq=_SEQ, mode=mode, options=options)
+        self._board.feed(encode_frame(message.pack()))
 
     def _command(self, number: int, duty_q15: int) -> None:
-        layout = self._protocol.messages["CMD"]
         tick = self._tick_number + (number + self._passed_ms) // self._period_ms
-        self._board.feed(
-            encode_frame(layout.pack(session=self._session, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms))
-        )
+        message = CmdMessage(session=self._session, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms)
+        self._board.feed(encode_frame(message.pack()))
 
     def _board_says(self) -> list[bytes]:
         """The TRACEs among what the firmware has sent; its fault is noted."""
         traces = []
         for message in self._decoder.feed(self._board.take()):
-            if message[0] == self._protocol.messages["TRACE"].type:
+            if message[0] == TraceMessage.TYPE:
                 traces.append(message)
-            elif message[0] == self._protocol.messages["EVENT"].type and self._fault is None:
-                event = self._protocol.messages["EVENT"].unpack(message)
-                if event["fault"]:
-                    self._fault = (self._protocol.enums["fault"](event["fault"]).name, event["time_us"])
+            elif message[0] == EventMessage.TYPE and self._fault is None:
+                event = EventMessage.unpack(message)
+                if event.fault:
+                    self._fault = (self._protocol.enums["fault"](event.fault).name, event.time_us)
         return traces
 
     def _end(self) -> None:
@@ -275,16 +281,16 @@ class _Player:
             cause = self._protocol.enums["reset_cause"][self._box.fault.removeprefix(_RESET)]
             at_us = self._board.time_us
             self._board.restart(int(cause))
-            hello = self._protocol.messages["HELLO"].pack(nonce=1, protocol_hash=self._protocol.hash)
+            hello = HelloMessage(nonce=1, protocol_hash=self._protocol.hash)
             for k in range(_WATCHED_MS):
                 self._board.tick(0, 0, 0, int(last["supply_mv"]))
                 if k == 50:
-                    self._board.feed(encode_frame(hello))
+                    self._board.feed(encode_frame(hello.pack()))
                 for message in self._decoder.feed(self._board.take()):
-                    if message[0] == self._protocol.messages["HELLO_ACK"].type:
-                        answer = self._protocol.messages["HELLO_ACK"].unpack(message)
-                        if answer["session"] != self._session:
-                            name = self._protocol.enums["reset_cause"](answer["reset_cause"]).name
+                    if message[0] == HelloAckMessage.TYPE:
+                        answer = HelloAckMessage.unpack(message)
+                        if answer.session != self._session:
+                            name = self._protocol.enums["reset_cause"](answer.reset_cause).name
                             self._fault = (f"{_RESET}{name}", at_us)
             return
         for _ in range(_WATCHED_MS):

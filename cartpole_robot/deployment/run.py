@@ -163,7 +163,7 @@ class _Run:
         rig, cart = self._rig, self._chosen.cart
         max_turns = max(1, round(self._request.duration_s / self._period_s))
         times = TurnTimes(max_turns + _SLACK_TURNS)
-        startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
+        startup_s, late_before = _since_start_s(), rig.link.health().late_commands
         self._begin_session = rig.link.session
         recorder = Recorder(self._path, self._known)
         try:
@@ -228,7 +228,7 @@ class _Run:
         """Control ticks without a new command: the cart's own count, or as much of it as the STATEs have told."""
         if self._rig.link.session == self._begin_session:
             with contextlib.suppress(BridgeError):
-                return self._rig.link.health(0.1)["late_commands"] - before
+                return self._rig.link.health(0.1).late_commands - before
         ages = times.columns()["command_age"]
         return int((ages > self._period_s + 0.5e-3).sum())
 
@@ -241,9 +241,9 @@ class _Run:
             hello = link.open()
         except BridgeError:
             return "LINK"
-        if hello["session"] != self._begin_session:
-            return f"RESET {link.protocol.enums['reset_cause'](hello['reset_cause']).name}"
-        return str(link.protocol.enums["fault"](hello["fault"]).name) if hello["fault"] else "LINK"
+        if hello.session != self._begin_session:
+            return f"RESET {link.protocol.enums['reset_cause'](hello.reset_cause).name}"
+        return str(link.protocol.enums["fault"](hello.fault).name) if hello.fault else "LINK"
 
     def _keep(self, fault: str, told: str | None) -> Path | None:
         """Write the black box; a disk that is full keeps none."""

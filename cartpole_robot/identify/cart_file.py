@@ -15,7 +15,8 @@ from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
-from cartpole_robot.open_loop.model import Model, delay_of, identified_delay
+from cartpole_robot.open_loop.model import Model, identified_delay
+from firmware_bridge.constants import TICK_S
 
 _FIELDS = {
     "delay": ("delay.latency_s",),
@@ -33,7 +34,6 @@ _FIELDS = {
     "motor_lag": ("motor.lag_s",),
 }
 _SAME_DELAY_S = 1e-3
-_TICK_S = 1e-3  # a firmware looks for what has arrived once in so long
 _IDENTIFIED = "identified"
 _AS = ", as identified"
 
@@ -55,7 +55,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             sources[key] = _source(estimate, found)
     delay = nominal.delay
     if any(e.term.name == "delay" for e in found.estimates):
-        is_as_before = abs(found.model.delay_s - delay_of(nominal)) < _SAME_DELAY_S
+        is_as_before = abs(found.model.delay_s - nominal.mean_delay_s) < _SAME_DELAY_S
         if not (is_as_before and delay.apply is Apply.NEXT_TICK):
             delay = _latency(found.model, nominal)
             sources["delay.apply"] = sources["delay.latency_s"]
@@ -77,7 +77,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
     """The delay of the file: a firmware's command works at the next whole millisecond after its arrival."""
-    before_tick_s = 0.0 if nominal.firmware is None else 0.5 * _TICK_S
+    before_tick_s = 0.0 if nominal.firmware is None else 0.5 * TICK_S
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 
 
@@ -86,14 +86,14 @@ def _source(estimate: Estimate, found: Identification) -> str:
     of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
     low, high = estimate.low, estimate.high
     if estimate.term.name == "delay" and found.nominal.cart.firmware is not None:
-        low = max(0.0, low - _TICK_S)
+        low = max(0.0, low - TICK_S)
     return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}"
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
     """The duties that push the identified cart, per kilogram and friction overcome, as the nominal one was."""
     before, now = nominal.motor, model.cart.motor
-    heavier = _moved_kg(model.cart) / _moved_kg(nominal)
+    heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
     for duty in nominal.action_duties:
         push_n = before.level(abs(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
@@ -101,10 +101,6 @@ def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
         size = now.duty_for(max(0.0, force_n) / now.stall_force_n)
         duties.append(0.0 if duty == 0.0 else round(min(1.0, size), 4) * (1.0 if duty > 0.0 else -1.0))
     return tuple(duties)
-
-
-def _moved_kg(cart: CartParams) -> float:
-    return cart.pole_cart.cart_mass_kg + cart.pole_cart.pole_mass_kg
 
 
 def cart_as_toml(cart: CartParams) -> str:

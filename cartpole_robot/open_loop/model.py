@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ class Model:
 
 def model_of(cart: CartParams) -> Model:
     """The model that the cart's own file is."""
-    return Model(cart=cart, delay_s=delay_of(cart))
+    return Model(cart=cart, delay_s=cart.mean_delay_s)
 
 
 def freed(model: Model) -> Model:
@@ -54,17 +53,6 @@ def with_room(model: Model, farthest_m: float) -> Model:
         return model
     limits = dataclasses.replace(limits, end_stop_m=farthest_m)
     return dataclasses.replace(model, cart=dataclasses.replace(model.cart, limits=limits))
-
-
-def delay_of(cart: CartParams) -> float:
-    """How long after its measurement a command works, as the cart's file says; jitter counts with its mean."""
-    delay, period_s = cart.delay, cart.timing.control_period_s
-    if delay.apply is Apply.AT_ONCE:
-        return 0.0
-    latency_s = delay.latency_s + 0.5 * delay.jitter_s
-    if delay.apply is Apply.ON_ARRIVAL:
-        return latency_s
-    return period_s * max(1, math.ceil(latency_s / period_s - 1e-9))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +83,6 @@ def _friction(model: Model, friction: Friction) -> Model:
 
 def _with_gain(model: Model, value: float) -> Model:
     return _motor(model, dataclasses.replace(model.cart.motor, stall_force_n=value))
-
-
-def _damping(model: Model) -> float:
-    return model.cart.motor.back_emf_n_s_m + model.cart.friction.cart_viscous_n_s_m
 
 
 def _with_damping(model: Model, value: float) -> Model:
@@ -191,9 +175,9 @@ TERMS = {
             name="damping",
             label="back-EMF and viscous friction",
             unit="N s/m",
-            read=_damping,
+            read=lambda model: model.cart.damping_n_s_m,
             write=_with_damping,
-            size=lambda model: max(_damping(model), model.cart.pole_cart.cart_mass_kg),
+            size=lambda model: max(model.cart.damping_n_s_m, model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
             name="back_emf",
@@ -201,7 +185,7 @@ TERMS = {
             unit="N s/m",
             read=lambda model: model.cart.motor.back_emf_n_s_m,
             write=_with_back_emf,
-            size=lambda model: max(_damping(model), model.cart.pole_cart.cart_mass_kg),
+            size=lambda model: max(model.cart.damping_n_s_m, model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
             name="viscous",
@@ -209,7 +193,7 @@ TERMS = {
             unit="N s/m",
             read=lambda model: model.cart.friction.cart_viscous_n_s_m,
             write=_with_viscous,
-            size=lambda model: max(0.3 * _damping(model), 0.3 * model.cart.pole_cart.cart_mass_kg),
+            size=lambda model: max(0.3 * model.cart.damping_n_s_m, 0.3 * model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
             name="coulomb",
@@ -304,8 +288,7 @@ def _weight_moment(model: Model) -> float:
 def _swing_damping(model: Model) -> float:
     """N m s/rad at which a hanging pole would hardly swing: twice the square root of inertia times stiffness."""
     body = model.cart.pole_cart
-    inertia = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
-    return float(2.0 * (inertia * _weight_moment(model)) ** 0.5)
+    return float(2.0 * (body.hinge_inertia_kg_m2 * _weight_moment(model)) ** 0.5)
 
 
 def identified_delay(model: Model) -> Delay:

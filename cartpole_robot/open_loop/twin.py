@@ -167,18 +167,17 @@ class _Coefficients:
     def __init__(self, carts: Sequence[CartParams]) -> None:
         step_s = carts[0].timing.physics_step_s
         bodies, motors, frictions = zip(*((cart.pole_cart, cart.motor, cart.friction) for cart in carts), strict=True)
-        cart_mass, pole_mass = _of(bodies, "cart_mass_kg"), _of(bodies, "pole_mass_kg")
-        half_length = _of(bodies, "pole_half_length_m")
-        self.mass = cart_mass + pole_mass
-        self.coupling = pole_mass * half_length
-        self.inertia = _of(bodies, "pole_inertia_kg_m2") + self.coupling * half_length
+        cart_mass = _of(bodies, "cart_mass_kg")
+        self.mass = _of(bodies, "mass_kg")
+        self.coupling = _of(bodies, "coupling_kg_m")
+        self.inertia = _of(bodies, "hinge_inertia_kg_m2")
         self.moment = self.coupling * _of(bodies, "gravity_m_s2")
         self.sliding = step_s * _of(frictions, "cart_coulomb_n")
         self.standing = step_s * _of(frictions, "cart_static_n")
         self.pole_dry = step_s * _of(frictions, "pole_coulomb_n_m")
         self.pole_viscous = _of(frictions, "pole_viscous_n_m_s")
         self.viscous = _of(frictions, "cart_viscous_n_s_m")
-        self.damping = _of(motors, "back_emf_n_s_m") + self.viscous
+        self.damping = _of(carts, "damping_n_s_m")
         self.mean = 1.0 / (1.0 + 0.5 * self.damping * step_s / cart_mass)
         self.mean_coasting = 1.0 / (1.0 + 0.5 * self.viscous * step_s / cart_mass)
         self.dead_zone = _of(motors, "dead_zone_duty")

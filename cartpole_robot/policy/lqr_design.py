@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import LAG_S, Apply
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
+from firmware_bridge.constants import ESTIMATOR_LAG_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,11 @@ class LqrWeights:
 def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
     """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units; no dry friction, dead zone, saturation."""
     body, motor, friction = cart.pole_cart, cart.motor, cart.friction
-    coupling = body.pole_mass_kg * body.pole_half_length_m
-    hinge = body.pole_inertia_kg_m2 + coupling * body.pole_half_length_m
-    mass = np.array([[body.cart_mass_kg + body.pole_mass_kg, coupling], [coupling, hinge]])
-    damping = motor.back_emf_n_s_m + friction.cart_viscous_n_s_m
+    coupling = body.coupling_kg_m
+    mass = np.array([[body.mass_kg, coupling], [coupling, body.hinge_inertia_kg_m2]])
     # Generalised forces for the state (x, x', angle, angle') and for the duty.
     forces = np.array(
-        [[0.0, -damping, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
+        [[0.0, -cart.damping_n_s_m, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
     )
     acceleration = np.linalg.solve(mass, forces)
     # The regulator counts duty from the dead zone's end, in shares of what is left; a motor that saturates comes to its
@@ -54,15 +52,8 @@ def delay_s(cart: CartParams) -> float:
 
     The speed estimate's lag is counted in full, although the positions have none: a little too much caution.
     """
-    period_s = cart.timing.control_period_s
-    late_s = cart.delay.latency_s + cart.delay.jitter_s / 2.0
-    waits = {
-        Apply.AT_ONCE: 0.0,
-        Apply.NEXT_TICK: period_s * max(1, math.ceil(late_s / period_s - 1e-9)),
-        Apply.ON_ARRIVAL: late_s,
-    }
-    lag_s = LAG_S if cart.encoders is not None else 0.0
-    return waits[cart.delay.apply] + cart.motor.lag_s + lag_s
+    lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
+    return cart.mean_delay_s + cart.motor.lag_s + lag_s
 
 
 def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:

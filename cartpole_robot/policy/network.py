@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.constants import MAX_HIDDEN, MAX_INPUTS, MAX_OUTPUTS
+
 _host: Any
 try:
     _host = importlib.import_module("firmware_bridge._host")
@@ -24,7 +26,6 @@ except ImportError:  # no compiled extension for this interpreter
 
 Floats = NDArray[np.float32]
 ActionFunction = Callable[[NDArray[Any]], int]
-MAX_INPUTS, MAX_HIDDEN, MAX_OUTPUTS = 32, 256, 8  # policy.h
 INPUT_ONE = 8192  # the int16 form's 1.0 of a scaled observation: it saturates at 4 times the cart's limits
 _INT16_MIN, _INT16_MAX = -32768, 32767
 _INT32_MAX = 2**31 - 1

@@ -10,12 +10,14 @@ from cartpole_robot.cart.firmware_figures import (
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
 from cartpole_robot.errors import UsageError
-from firmware_bridge.protocol import Protocol
+from firmware_bridge.messages import CfgMessage
+from firmware_bridge.protocol import read_protocol
 
 
-def cfg_fields(cart: CartParams, protocol: Protocol) -> dict[str, int]:
-    """The fields of CFG for `cart`, session and seq apart. Raises `UsageError` for one that its field cannot hold."""
+def cfg_message(cart: CartParams) -> CfgMessage:
+    """CFG for `cart`, session and seq 0. Raises `UsageError` for a number that its field cannot hold."""
     encoders, firmware = encoders_and_settings(cart)
+    protocol = read_protocol()
     per_m, per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
     one = protocol.constants["PROTOCOL_DUTY_ONE"]
     flag = protocol.enums["cfg_flag"]
@@ -32,30 +34,32 @@ def cfg_fields(cart: CartParams, protocol: Protocol) -> dict[str, int]:
             f"cart {cart.name!r}: timing.control_period_s = {cart.timing.control_period_s:g}, expected whole "
             f"milliseconds for a cart with firmware; use {period_ms / 1000.0:g}"
         )
-    fields = {
-        "flags": int(flags),
-        "control_period_ms": period_ms,
-        "command_timeout_ms": round(firmware.command_timeout_s * 1000.0),
-        "max_duty_q15": one,
-        "travel_limit_counts": round(firmware.travel_limit_m * per_m),
-        "brake_decel_counts_s2": round(braking_deceleration_m_s2(cart) * per_m),
-        "pole_limit_counts": round(firmware.pole_limit_rad * per_rad),
-        "arming_angle_counts": round(cart.limits.arming_angle_rad * per_rad),
-        "pole_counts_per_turn": encoders.pole_counts_per_turn,
-        "pole_half_period_ms": round(pole_half_period_s(cart) * 1000.0),
-        "homing_travel_counts": round(2.2 * firmware.switch_m * per_m),
-        "homing_speed_counts_s": round(firmware.homing_speed_m_s * per_m),
-        "homing_duty_q15": round(firmware.homing_duty * one),
-        "moving_duty_q15": round(firmware.moving_duty * one),
-        "still_travel_counts": round(firmware.still_travel_m * per_m),
-        "dead_zone_q15": round(cart.motor.dead_zone_duty * one) if firmware.compensates_dead_zone else 0,
-        "continuous_duty_q15": round(firmware.continuous_duty * one),
-        "reversals_per_s": firmware.reversals_per_s,
-        "supply_min_mv": round(firmware.supply_min_v * 1000.0),
-        "supply_max_mv": round(firmware.supply_max_v * 1000.0),
-    }
+    message = CfgMessage(
+        session=0,
+        seq=0,
+        flags=int(flags),
+        control_period_ms=period_ms,
+        command_timeout_ms=round(firmware.command_timeout_s * 1000.0),
+        max_duty_q15=one,
+        travel_limit_counts=round(firmware.travel_limit_m * per_m),
+        brake_decel_counts_s2=round(braking_deceleration_m_s2(cart) * per_m),
+        pole_limit_counts=round(firmware.pole_limit_rad * per_rad),
+        arming_angle_counts=round(cart.limits.arming_angle_rad * per_rad),
+        pole_counts_per_turn=encoders.pole_counts_per_turn,
+        pole_half_period_ms=round(pole_half_period_s(cart) * 1000.0),
+        homing_travel_counts=round(2.2 * firmware.switch_m * per_m),
+        homing_speed_counts_s=round(firmware.homing_speed_m_s * per_m),
+        homing_duty_q15=round(firmware.homing_duty * one),
+        moving_duty_q15=round(firmware.moving_duty * one),
+        still_travel_counts=round(firmware.still_travel_m * per_m),
+        dead_zone_q15=round(cart.motor.dead_zone_duty * one) if firmware.compensates_dead_zone else 0,
+        continuous_duty_q15=round(firmware.continuous_duty * one),
+        reversals_per_s=firmware.reversals_per_s,
+        supply_min_mv=round(firmware.supply_min_v * 1000.0),
+        supply_max_mv=round(firmware.supply_max_v * 1000.0),
+    )
     try:
-        protocol.messages["CFG"].pack(session=0, seq=0, **fields)
+        message.pack()
     except ValueError as error:
         raise UsageError(f"cart {cart.name!r}: the firmware cannot hold it ({error}); change [firmware]") from None
-    return fields
+    return message

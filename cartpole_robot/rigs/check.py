@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import HOMING_S
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
-from firmware_bridge.link import CartSays, Link
+from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 PINGS = 50
@@ -67,20 +68,19 @@ class RigCheck:
         self._say(
             "firmware",
             True,
-            f"protocol {hello['protocol_hash'] & 0xFFFF:04x}, build {hello['firmware_id']:08x}, "
-            f"session {hello['session']}",
+            f"protocol {hello.protocol_hash & 0xFFFF:04x}, build {hello.firmware_id:08x}, session {hello.session}",
         )
         trips_ms = sorted(link.ping() * 1000.0 for _ in range(PINGS))
         self._say("round trip", True, f"{trips_ms[PINGS // 2]:.2f} ms median, {trips_ms[-1]:.2f} ms worst of {PINGS}")
         link.mode("CLEAR")
-        link.configure(cfg_fields(self.cart, link.protocol))
+        link.configure(cfg_message(self.cart))
         self._say("limits", True, "the firmware holds this cart's")
         if not self._inputs(link):
             return
         self._by_hand(link)
         self._home(link)
         health = link.health()
-        bad = {name: health[name] for name in ("frame_errors", "missed_ticks", "cart_illegal", "pole_illegal")}
+        bad = {name: getattr(health, name) for name in ("frame_errors", "missed_ticks", "cart_illegal", "pole_illegal")}
         told = ", ".join(f"{name} {number}" for name, number in bad.items())
         self._say("counters", not any(bad.values()), told if any(bad.values()) else "no errors, no missed tick")
 
@@ -88,16 +88,16 @@ class RigCheck:
         state = self._state(link)
         flag = link.protocol.enums["input_flag"]
         _, settings = encoders_and_settings(self.cart)
-        is_pressed = bool(state["inputs"] & flag["ESTOP"])
+        is_pressed = bool(state.inputs & flag["ESTOP"])
         self._say(
             "emergency stop", not is_pressed, "pressed, or its wire is cut; release it" if is_pressed else "released"
         )
         both = flag["LEFT_SWITCH"] | flag["RIGHT_SWITCH"]
-        are_both = state["inputs"] & both == both
+        are_both = state.inputs & both == both
         self._say(
             "end switches", not are_both, "both closed; check their wires" if are_both else "at most one is closed"
         )
-        volts = state["supply_mv"] / 1000.0
+        volts = state.supply_mv / 1000.0
         in_range = settings.supply_min_v <= volts <= settings.supply_max_v
         expected = f"expected {settings.supply_min_v:g} to {settings.supply_max_v:g} V"
         self._say("supply", in_range, f"{volts:.1f} V" if in_range else f"{volts:.1f} V, {expected}; check the supply")
@@ -105,41 +105,41 @@ class RigCheck:
 
     def _by_hand(self, link: Link) -> None:
         encoders, _ = encoders_and_settings(self.cart)
-        moves = (
+        moves: tuple[tuple[str, Callable[[StateMessage], int], str, float], ...] = (
             (
                 "cart encoder",
-                "cart_counts",
+                lambda state: state.cart_counts,
                 "push the cart a few cm to the RIGHT",
                 _HAND_MOVE_M * encoders.cart_counts_per_m,
             ),
             (
                 "pole encoder",
-                "pole_counts",
+                lambda state: state.pole_counts,
                 "swing the hanging pole to the LEFT",
                 _HAND_TURN_RAD * encoders.pole_counts_per_rad,
             ),
         )
-        for name, signal, wish, least in moves:
+        for name, counts_of, wish, least in moves:
             if not self.has_person:
                 self._say(name, None, "not checked by hand (nobody is at the terminal); homing checks it")
                 continue
             print(f"        {wish} ...", file=sys.stderr, flush=True)
-            moved = self._moved(link, signal, least)
+            moved = self._moved(link, counts_of, least)
             if abs(moved) < least:
                 self._say(name, False, f"{moved} counts in {HAND_S:g} s; check its wires and its coupling")
             elif moved < 0:
-                key = "is_cart_reversed" if signal == "cart_counts" else "is_pole_reversed"
+                key = "is_cart_reversed" if name == "cart encoder" else "is_pole_reversed"
                 self._say(name, False, f"counts the wrong way; set firmware.{key} in the cart file, or swap A and B")
             else:
                 self._say(name, True, f"counts the right way ({moved:+d})")
 
-    def _moved(self, link: Link, signal: str, least: float) -> int:
+    def _moved(self, link: Link, counts_of: Callable[[StateMessage], int], least: float) -> int:
         """By how many counts a person has moved it, as soon as that is enough."""
-        begin = self._state(link)[signal]
+        begin = counts_of(self._state(link))
         deadline_s = link.clock() + HAND_S
         moved = 0
         while abs(moved) < least and link.clock() < deadline_s:
-            moved = self._state(link)[signal] - begin
+            moved = counts_of(self._state(link)) - begin
         return moved
 
     def _home(self, link: Link) -> None:
@@ -152,15 +152,15 @@ class RigCheck:
         states = link.protocol.enums["cart_state"]
         deadline_s = link.clock() + HOMING_S
         state = self._state(link)
-        while state["state"] == states["HOMING"] and link.clock() < deadline_s:
+        while state.state == states["HOMING"] and link.clock() < deadline_s:
             state = self._state(link)
-        if state["state"] == states["READY"]:
+        if state.state == states["READY"]:
             self._say(name, True, "both zeros are known")
         else:
-            fault = link.protocol.enums["fault"](state["fault"]).name
+            fault = link.protocol.enums["fault"](state.fault).name
             self._say(name, False, f"{fault}: {FAULTS.get(fault, 'it did not end')}")
 
-    def _state(self, link: Link) -> CartSays:
+    def _state(self, link: Link) -> StateMessage:
         link.forget_states()
         state = link.newest_state(link.clock() + 1.0)
         if state is None:

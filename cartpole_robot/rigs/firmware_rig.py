@@ -13,16 +13,18 @@ import numpy as np
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.task import is_terminated
 from firmware_bridge.clock import ArrivalClock
+from firmware_bridge.constants import HOMING_MOST_S, SPEED_PER_COUNT
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.faults import FAULTS
-from firmware_bridge.link import CartSays, Link
+from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 
-HOMING_S = 200.0  # the firmware's own bound is 180 s
+HOMING_S = HOMING_MOST_S + 20.0  # the firmware gives up first
 RAISE_S = 60.0
 SILENCE_S = 0.5  # several control periods: one STATE may be lost
 _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
@@ -88,22 +90,21 @@ class FirmwareRig:
         self._options = options
         self._arrivals = arrivals
         self._lateness_s = math.nan
-        self._fields = cfg_fields(cart, link.protocol)
+        self._limits = cfg_message(cart)
         self._states = link.protocol.enums["cart_state"]
         self._inputs = link.protocol.enums["input_flag"]
         self._armed = int(self._states["ARMED"])
         self._m_per_count = 1.0 / encoders.cart_counts_per_m
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
-        per_unit = 1.0 / link.protocol.constants["PROTOCOL_SPEED_PER_COUNT"]
-        self._m_s_per_unit = self._m_per_count * per_unit
-        self._rad_s_per_unit = self._rad_per_count * per_unit
+        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
+        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
         self._period_s = cart.timing.control_period_s
         # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
-        self._valid_ms = self._fields["command_timeout_ms"]
+        self._valid_ms = self._limits.command_timeout_ms
         self._measurement = Measurement()
         self._tick = 0
-        self._state: CartSays = {}
+        self._state: StateMessage | None = None
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
@@ -145,8 +146,10 @@ class FirmwareRig:
         return self._options
 
     @property
-    def state(self) -> CartSays:
-        """The newest STATE as the cart told it, in counts; empty before the first."""
+    def state(self) -> StateMessage:
+        """The newest STATE. Raises `RigError` before the first."""
+        if self._state is None:
+            raise RigError("no measurement has come from the cart yet; call reset() first")
         return self._state
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -176,7 +179,7 @@ class FirmwareRig:
         except BridgeError as error:
             self._fail(error)
         self._hand.let_go()
-        self._first_tick = state["tick"]
+        self._first_tick = state.tick
         self._is_running = True
         return self._measure(state)
 
@@ -221,7 +224,7 @@ class FirmwareRig:
             state = self._next_state()
         except BridgeError as error:
             self._fail(error)
-        if state["state"] != self._armed:
+        if state.state != self._armed:
             self._is_running = False
             self.fault = self._fault_of(state)
             raise RigError(self._told(state))
@@ -242,7 +245,7 @@ class FirmwareRig:
             state = self._next_state()
         except BridgeError as error:
             raise RigError(str(error)) from None
-        if state["state"] == self._armed:
+        if state.state == self._armed:
             raise RigError("the cart is ARMED after it acknowledged DISARM; switch it off")
 
     def watch(self) -> Measurement:
@@ -272,12 +275,12 @@ class FirmwareRig:
         if self._arrivals is not None:
             self._arrivals.restart()
         try:
-            self._link.configure(self._fields)
+            self._link.configure(self._limits)
         except RefusedError as error:
             if error.code != "NOT_NOW":
                 raise
             self._link.mode("DISARM")
-            self._link.configure(self._fields)
+            self._link.configure(self._limits)
 
     def _home(self) -> None:
         link = self._link
@@ -289,27 +292,27 @@ class FirmwareRig:
             self._open_session()  # the cart has restarted: it is not homed, and homes again
         link.forget_states()
         state = self._next_state()  # what the cart sees now, not at the end of the last episode
-        if state["state"] == self._states["FAULT"]:
+        if state.state == self._states["FAULT"]:
             link.mode("CLEAR")
             link.forget_states()
             state = self._next_state()
-        if state["state"] != self._states["READY"]:
+        if state.state != self._states["READY"]:
             self._hand.let_hang()
             link.mode("HOME")
             state = self._wait_ready(HOMING_S)
         middle = self._cart.start.cart_position_m / self._m_per_count
-        if not self._hand.brings_cart and abs(state["cart_counts"]) > middle:
+        if not self._hand.brings_cart and abs(state.cart_counts) > middle:
             link.mode("CENTRE")
             self._wait_ready(HOMING_S)
 
-    def _wait_ready(self, timeout_s: float) -> CartSays:
+    def _wait_ready(self, timeout_s: float) -> StateMessage:
         deadline_s = self._link.clock() + timeout_s
         self._link.forget_states()
         while self._link.clock() < deadline_s:
             state = self._next_state()
-            if state["state"] == self._states["READY"]:
+            if state.state == self._states["READY"]:
                 return state
-            if state["state"] != self._states["HOMING"]:
+            if state.state != self._states["HOMING"]:
                 raise RefusedError(self._told(state), "FAULT")
         raise RefusedError(
             f"homing did not end within {timeout_s:g} s; is the pole swinging freely, and let alone?", ""
@@ -320,7 +323,7 @@ class FirmwareRig:
         deadline_s = self._link.clock() + RAISE_S
         while True:
             state = self._next_state()
-            if state["state"] == self._states["FAULT"]:
+            if state.state == self._states["FAULT"]:
                 raise RefusedError(self._told(state), "FAULT")
             if self._may_arm(state):
                 try:
@@ -330,67 +333,67 @@ class FirmwareRig:
                         raise
                 else:
                     self._link.forget_states()
-                    return state["time_us"]
+                    return state.time_us
             if self._link.clock() > deadline_s:
-                angle_rad = state["pole_counts"] * self._rad_per_count
+                angle_rad = state.pole_counts * self._rad_per_count
                 raise RefusedError(
                     f"the pole was not held upright and still within {RAISE_S:g} s: it stands at {angle_rad:.2f} rad, "
                     f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
                     "POLE_NOT_UPRIGHT",
                 )
 
-    def _may_arm(self, state: CartSays) -> bool:
+    def _may_arm(self, state: StateMessage) -> bool:
         return bool(
             self._hand.has_arrived()
-            and state["inputs"] & self._inputs["STILL"]
-            and abs(state["pole_counts"]) <= self._fields["arming_angle_counts"]
+            and state.inputs & self._inputs["STILL"]
+            and abs(state.pole_counts) <= self._limits.arming_angle_counts
         )
 
     def _is_self_testing(self, refused: RefusedError) -> bool:
         """Whether the policy in the image may yet pass its self-test."""
         failed = self._link.protocol.enums["self_test"]["TEST_FAILED"]
-        return refused.code == "SELF_TEST" and self._link.policy()["self_test"] != failed
+        return refused.code == "SELF_TEST" and self._link.policy().self_test != failed
 
-    def _next_state(self) -> CartSays:
+    def _next_state(self) -> StateMessage:
         """The next STATE. The firmware has long stopped the motor when this gives up."""
         state = self._link.newest_state(self._link.clock() + SILENCE_S)
         if state is None:
             raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
-        self._tick = state["tick"]
+        self._tick = state.tick
         self._state = state
         if self._arrivals is not None:
-            self._lateness_s = self._arrivals.lateness_s(state["time_us"], self._link.received_s)
+            self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
             self._link.expect(self._arrivals.due_s(self._period_s))
         return state
 
-    def _measure(self, state: CartSays) -> Measurement:
+    def _measure(self, state: StateMessage) -> Measurement:
         measurement = self._measurement
-        measurement.tick = state["tick"] - self._first_tick
-        measurement.mcu_time_us = state["time_us"]
-        measurement.cart_counts = state["cart_counts"]
-        measurement.pole_counts = state["pole_counts"]
-        measurement.cart_position_m = state["cart_counts"] * self._m_per_count
-        measurement.cart_speed_m_s = state["cart_speed"] * self._m_s_per_unit
-        measurement.pole_angle_rad = state["pole_counts"] * self._rad_per_count
-        measurement.pole_speed_rad_s = state["pole_speed"] * self._rad_s_per_unit
-        measurement.applied_duty = state["applied_q15"] / self._one
+        measurement.tick = state.tick - self._first_tick
+        measurement.mcu_time_us = state.time_us
+        measurement.cart_counts = state.cart_counts
+        measurement.pole_counts = state.pole_counts
+        measurement.cart_position_m = state.cart_counts * self._m_per_count
+        measurement.cart_speed_m_s = state.cart_speed * self._m_s_per_unit
+        measurement.pole_angle_rad = state.pole_counts * self._rad_per_count
+        measurement.pole_speed_rad_s = state.pole_speed * self._rad_s_per_unit
+        measurement.applied_duty = state.applied_q15 / self._one
         measurement.motor_power_w = electrical_power_w(
             self._cart.motor, measurement.applied_duty, measurement.cart_speed_m_s
         )
-        age_ms = state["command_age_ms"]
+        age_ms = state.command_age_ms
         measurement.command_age_s = math.nan if age_ms == 0xFFFF else age_ms / 1000.0
         measurement.lateness_s = self._lateness_s
         return measurement
 
-    def _fault_of(self, state: CartSays) -> str | None:
-        fault = self._link.protocol.enums["fault"](state["fault"]).name
+    def _fault_of(self, state: StateMessage) -> str | None:
+        fault = self._link.protocol.enums["fault"](state.fault).name
         return None if fault == "NONE" else fault
 
-    def _told(self, state: CartSays) -> str:
+    def _told(self, state: StateMessage) -> str:
         fault = self._fault_of(state)
         if fault is None:
-            return f"the cart is {self._states(state['state']).name}, expected ARMED; reset the environment"
-        place_mm = state["cart_counts"] * self._m_per_count * 1000.0
+            return f"the cart is {self._states(state.state).name}, expected ARMED; reset the environment"
+        place_mm = state.cart_counts * self._m_per_count * 1000.0
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
 
     def _disarm(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rigs.cfg_message import cfg_fields
+from cartpole_robot.rigs.cfg_message import cfg_message
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
@@ -35,7 +35,7 @@ def jog(cart: CartParams, port: str) -> None:
     try:
         link.open()
         link.mode("CLEAR")
-        link.configure(cfg_fields(cart, link.protocol))
+        link.configure(cfg_message(cart))
         print("left and right arrow (or a and d) move the cart, q ends", file=sys.stderr)
         with _raw_terminal():
             _loop(link, cart)
@@ -66,17 +66,15 @@ def _loop(link: Link, cart: CartParams) -> None:
         now_s = time.monotonic()
         if state is not None and now_s - drawn_s > _DRAW_S:
             drawn_s = now_s
-            name = link.protocol.enums["cart_state"](state["state"]).name
-            fault = link.protocol.enums["fault"](state["fault"]).name
+            name = link.protocol.enums["cart_state"](state.state).name
+            fault = link.protocol.enums["fault"](state.fault).name
             flags = link.protocol.enums["input_flag"]
             closed = [
-                side
-                for side, bit in (("left", "LEFT_SWITCH"), ("right", "RIGHT_SWITCH"))
-                if state["inputs"] & flags[bit]
+                side for side, bit in (("left", "LEFT_SWITCH"), ("right", "RIGHT_SWITCH")) if state.inputs & flags[bit]
             ]
             line = (
-                f"cart {state['cart_counts'] / encoders.cart_counts_per_m * 1000.0:+8.1f} mm   "
-                f"pole {state['pole_counts'] / encoders.pole_counts_per_rad:+6.2f} rad   {name}"
+                f"cart {state.cart_counts / encoders.cart_counts_per_m * 1000.0:+8.1f} mm   "
+                f"pole {state.pole_counts / encoders.pole_counts_per_rad:+6.2f} rad   {name}"
                 f"{'' if fault == 'NONE' else ' ' + fault}   switch: {' and '.join(closed) or 'none'}   {note}"
             )
             print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import FrameDecoder
+from firmware_bridge.constants import TICK_S
+from firmware_bridge.messages import EventMessage, StateMessage
 from firmware_bridge.protocol import read_protocol
 
 _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race
@@ -114,13 +116,10 @@ class SimulatedPerson:
     position_m: float | None = None
 
     def __init__(self, cart: VirtualCart, params: CartParams) -> None:
-        protocol = read_protocol()
         self._cart = cart
         self._lean_rad = params.start.pole_angle_rad / 2.0
         self._decoder = FrameDecoder()
-        self._types = {protocol.messages[name].type: name for name in ("STATE", "EVENT")}
-        self._messages = protocol.messages
-        self._states = protocol.enums["cart_state"]
+        self._states = read_protocol().enums["cart_state"]
         self._state = -1
         self._since_ms = 0
         self._holds = False
@@ -134,10 +133,12 @@ class SimulatedPerson:
     def look(self, sent: bytes) -> None:
         """Read the state off what the firmware sends."""
         for message in self._decoder.feed(sent):
-            name = self._types.get(message[0])
-            if name is None:
+            if message[0] == StateMessage.TYPE:
+                state = StateMessage.unpack(message).state
+            elif message[0] == EventMessage.TYPE:
+                state = EventMessage.unpack(message).state
+            else:
                 continue
-            state = self._messages[name].unpack(message)["state"]
             if state != self._state:
                 self._state, self._since_ms = state, self._cart.time_ms
                 if self._holds:

@@ -11,14 +11,13 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions, FirmwareRig
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.virtual_cart import TICK_S, Board, VirtualCart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import encode_frame
+from firmware_bridge.constants import TICK_S
 from firmware_bridge.link import Link
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge.messages import CmdMessage
 
-_COMMAND_FRAME_BYTES = len(
-    encode_frame(bytes(read_protocol().messages["CMD"].layout.size))
-)  # the one that may get lost
+_COMMAND_FRAME_BYTES = len(encode_frame(bytes(CmdMessage.LAYOUT.size)))  # the one that may get lost
 
 
 class LockstepTransport:

@@ -61,10 +61,7 @@ class CommandDelay:
             return
         latency_s = delay.latency_s + (0.0 if self._is_certain else delay.jitter_s * self._rng.random())
         self._on_the_way.append((latency_s, number))
-        effect = latency_s / self._step_s
-        if delay.apply is Apply.NEXT_TICK:
-            effect = float(self._steps * max(1, math.ceil(effect / self._steps - 1e-9)))
-        self._waiting.append((effect, number, duty))
+        self._waiting.append((delay.effect(latency_s / self._step_s, float(self._steps)), number, duty))
 
     def _grow_older(self) -> None:
         """Bring `command_age_s` to the end of the period."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import Measurement
-
-TICK_S = 0.001  # the firmware estimates once a millisecond
-SPEED_PER_COUNT = 16.0  # estimator.h: speeds are in 1/16 count per second
+from firmware_bridge.constants import SPEED_PER_COUNT, TICK_S
 
 
 class Estimator:

@@ -41,7 +41,7 @@ def rewindable_force(cart: CartParams) -> RewindableForce:
     motor, step_s = cart.motor, cart.timing.physics_step_s
     dead_zone, coasts = motor.dead_zone_duty, not motor.brakes_at_zero
     viscous = cart.friction.cart_viscous_n_s_m
-    damping = motor.back_emf_n_s_m + viscous
+    damping = cart.damping_n_s_m
     mean, mean_coasting = (
         1.0 / (1.0 + 0.5 * coefficient * step_s / cart.pole_cart.cart_mass_kg) for coefficient in (damping, viscous)
     )

@@ -19,9 +19,9 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.line import Line
 from firmware_bridge._host import PULSE_PERIOD, Firmware
+from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
 
-TICK_S = 0.001
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
 _LEFT, _RIGHT, _ESTOP = (

@@ -17,9 +17,9 @@ from cartpole_robot.files.records import (
     require_positive,
 )
 from cartpole_robot.policy.history import check_history_length
-from cartpole_robot.policy.network import MAX_HIDDEN
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
 from cartpole_robot.training.learners import Learner
+from firmware_bridge.constants import MAX_HIDDEN
 
 
 class Loss(enum.StrEnum):
@@ -59,7 +59,7 @@ class GuardAction(enum.StrEnum):
 
 
 _CEILINGS = {
-    "hidden_units": MAX_HIDDEN,  # policy.h
+    "hidden_units": MAX_HIDDEN,
     "replay_memory": 10_000_000,
     "batch_size": 1_000_000,
     "learning_rate": 1.0,

@@ -11,6 +11,8 @@
 #define FIRMWARE_ID 0
 #endif
 
+_Static_assert(PROTOCOL_SPEED_PER_COUNT == ESTIMATOR_SPEED_PER_COUNT, "STATE has the estimator's unit of speed");
+
 #define DEFAULT_PERIOD_MS 20
 #define STALE_TICKS 2 /* an answer to a STATE older than this is no answer */
 

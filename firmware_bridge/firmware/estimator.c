@@ -10,6 +10,9 @@ _Static_assert((ESTIMATOR_WINDOW & (ESTIMATOR_WINDOW - 1)) == 0, "the window wra
 _Static_assert(2L * 1000 * ESTIMATOR_SPEED_PER_COUNT * 3 * SLOPE_DENOMINATOR ==
                    (long)ESTIMATOR_WINDOW * (ESTIMATOR_WINDOW * ESTIMATOR_WINDOW - 1) * SLOPE_NUMERATOR,
                "the fraction belongs to this window");
+_Static_assert((ESTIMATOR_WINDOW * ESTIMATOR_WINDOW / 4L * SLOPE_NUMERATOR + SLOPE_DENOMINATOR / 2) / SLOPE_DENOMINATOR ==
+                   ESTIMATOR_ONE_COUNT,
+               "a count in the newer half of the window has the sum of its weights, N^2 / 4");
 _Static_assert(24 * SLOPE_DENOMINATOR - 8 == SLOPE_NUMERATOR && 120 * SLOPE_DENOMINATOR == 8 * 255,
                "estimator_speed() takes it apart");
 #define LARGEST_MOMENT (INT32_MAX / SLOPE_NUMERATOR) /* 5.3 million: the slope of 7,800 counts a millisecond */

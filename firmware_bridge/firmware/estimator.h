@@ -13,6 +13,7 @@
 
 #define ESTIMATOR_WINDOW 16          /* counts in the slope; a power of two: the index wraps by a mask */
 #define ESTIMATOR_SPEED_PER_COUNT 16 /* speeds are in 1/16 count per second */
+#define ESTIMATOR_ONE_COUNT 1506     /* the largest speed that a single count reads as, half a window after it */
 
 typedef struct {
     uint32_t counts[ESTIMATOR_WINDOW];

@@ -30,7 +30,7 @@
 #define PLAUSIBLE_MS 4     /* between two looks at what a push does; of a speed gained, in 1/16 count per second: */
 #define AGAINST_SHARE 4    /* against the push, this times the travel limit's counts are too much: a quarter of it in a second */
 #define ALONG_SHARE 32     /* by the pole along with the cart, this times its limit's counts: twice the limit in a second */
-#define FEIGNED_MOST 4096  /* and more than this: one count that comes or goes reads as 1506, two of a coarse encoder prove nothing */
+#define FEIGNED_MOST 4096  /* and more than this: one count that comes or goes reads as ESTIMATOR_ONE_COUNT, two of a coarse encoder prove nothing */
 #define GAIN_SHIFT 7       /* the cart gains when it does an eighth of its braking deceleration: of it, 1/125 a look */
 #define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
 #define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */

@@ -24,6 +24,7 @@ from cartpole_robot.errors import RigError
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.errors import LinkError
 from firmware_bridge.link import Link
+from firmware_bridge.messages import HelloAckMessage, HelloMessage
 from firmware_bridge.ports import probed
 from firmware_bridge.protocol import Protocol, header_text, read_protocol
 from firmware_bridge.transport import SerialTransport
@@ -247,10 +248,9 @@ def test_old_firmware_is_told_with_both_hashes() -> None:
     def answer(data: bytes) -> bytes:
         frames = b""
         for message in decoder.feed(data):
-            nonce = protocol.messages["HELLO"].unpack(message)["nonce"]
-            fields = dict.fromkeys(protocol.messages["HELLO_ACK"].fields, 0)
-            fields.update(nonce=nonce, protocol_hash=old.hash, session=7)
-            frames += encode_frame(protocol.messages["HELLO_ACK"].pack(**fields))
+            fields = dict.fromkeys(HelloAckMessage.FIELDS, 0)
+            fields.update(nonce=HelloMessage.unpack(message).nonce, protocol_hash=old.hash, session=7)
+            frames += encode_frame(HelloAckMessage(**fields).pack())
         return frames
 
     with Stranger(answer) as stranger:

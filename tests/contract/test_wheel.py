@@ -61,6 +61,7 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "firmware_bridge/firmware/boards/avr/main.c",
         "firmware_bridge/firmware/boards/avr/pins.h",
         "firmware_bridge/_host.pyi",
+        "firmware_bridge/messages.pyi",
         "firmware_bridge/simavr/emulator.c",
         "firmware_bridge/simavr/mailbox.h",
         "cartpole_robot/campaign/run.py",

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.messages import CfgMessage
 from firmware_bridge.protocol import read_protocol
 
 HERE = Path(__file__).parent
@@ -199,7 +200,7 @@ LIMITS = {
 
 def cfg_message(**changes: int) -> bytes:
     """A CFG message of the test cart with changes; session and sequence number 0 unless told."""
-    return PROTOCOL.messages["CFG"].pack(**{"session": 0, "seq": 0, **LIMITS, **changes})
+    return CfgMessage(**{"session": 0, "seq": 0, **LIMITS, **changes}).pack()
 
 
 class Core:

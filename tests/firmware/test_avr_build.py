@@ -7,9 +7,10 @@ import random
 import re
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,7 +18,19 @@ from firmware_bridge import build
 from firmware_bridge._host import CartEstimator, FrameDecoder, encode_frame
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge.messages import (
+    AckMessage,
+    CfgMessage,
+    HealthMessage,
+    HealthRequestMessage,
+    HelloAckMessage,
+    HelloMessage,
+    ModeMessage,
+    PingMessage,
+    PongMessage,
+    StateMessage,
+)
+from firmware_bridge.protocol import Message, read_protocol
 from tests.conftest import need_compiler
 
 PROTOCOL = read_protocol()
@@ -47,12 +60,17 @@ LIMITS = {
     "supply_max_mv": 15000,
 }
 Completed = subprocess.CompletedProcess[str]
+M = TypeVar("M", bound=Message)
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> build.FirmwareImage:
     need_compiler()
     return build.build_firmware(tmp_path_factory.mktemp("firmware") / "new" / "folder")
+
+
+def of_kind(kind: type[M], messages: Sequence[Message]) -> list[M]:
+    return [message for message in messages if isinstance(message, kind)]
 
 
 class Chip:
@@ -64,11 +82,11 @@ class Chip:
         self.cart = self.pole = self.inputs = 0
         self.supply_mv = 12000
         self.motor = (False, 0, 0)  # enabled, pulses of 800 forwards and backwards
-        self.heard: list[tuple[str, dict[str, int]]] = []
+        self.heard: list[Message] = []
 
-    def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[tuple[str, dict[str, int]]]:
+    def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[Message]:
         """Run; what the firmware said meanwhile."""
-        said = []
+        said: list[Message] = []
         self.emulated.feed(to_send)
         for _ in range(milliseconds):
             pulses = self.emulated.tick(self.cart, self.pole, self.inputs, self.supply_mv)
@@ -78,13 +96,13 @@ class Chip:
         self.heard += said
         return said
 
-    def say(self, name: str, **values: int) -> list[tuple[str, dict[str, int]]]:
+    def say(self, message: Message) -> list[Message]:
         """Send that message; what the firmware answered within 3 ms."""
-        return self.step(encode_frame(PROTOCOL.messages[name].pack(**values)), milliseconds=3)
+        return self.step(encode_frame(message.pack()), milliseconds=3)
 
-    def hello(self) -> dict[str, int]:
-        said = self.say("HELLO", nonce=7, protocol_hash=PROTOCOL.hash)
-        (answer,) = (fields for name, fields in said if name == "HELLO_ACK")
+    def hello(self) -> HelloAckMessage:
+        said = self.say(HelloMessage(nonce=7, protocol_hash=PROTOCOL.hash))
+        (answer,) = of_kind(HelloAckMessage, said)
         return answer
 
     def close(self) -> None:
@@ -200,16 +218,16 @@ def test_flashing_hands_avrdude_image_port_and_rate(
 def test_chip_answers_hello_and_sends_state_every_20_ms(chip: Chip, image: build.FirmwareImage) -> None:
     assert chip.heard == []  # silent until a host speaks
     answer = chip.hello()
-    assert answer["nonce"] == 7
-    assert answer["protocol_hash"] == PROTOCOL.hash
-    assert answer["firmware_id"] == image.firmware_id
-    assert (answer["state"], answer["fault"]) == (STATE["DISARMED"], 0)
-    assert answer["session"] != 0
-    states = [fields for name, fields in chip.step(milliseconds=200) if name == "STATE"]
+    assert answer.nonce == 7
+    assert answer.protocol_hash == PROTOCOL.hash
+    assert answer.firmware_id == image.firmware_id
+    assert (answer.state, answer.fault) == (STATE["DISARMED"], 0)
+    assert answer.session != 0
+    states = of_kind(StateMessage, chip.step(milliseconds=200))
     assert len(states) == 10
-    assert {state["session"] for state in states} == {answer["session"]}
-    assert [b["time_us"] - a["time_us"] for a, b in pairwise(states)] == [20_000] * 9
-    assert [b["tick"] - a["tick"] for a, b in pairwise(states)] == [1] * 9
+    assert {state.session for state in states} == {answer.session}
+    assert [b.time_us - a.time_us for a, b in pairwise(states)] == [20_000] * 9
+    assert [b.tick - a.tick for a, b in pairwise(states)] == [1] * 9
 
 
 def test_chip_counts_encoders_and_reads_contacts_and_supply(chip: Chip) -> None:
@@ -219,17 +237,17 @@ def test_chip_counts_encoders_and_reads_contacts_and_supply(chip: Chip) -> None:
         chip.pole -= 15
         chip.step()
     chip.inputs, chip.supply_mv = RIGHT | ESTOP, 24000
-    state = [fields for name, fields in chip.step(milliseconds=40) if name == "STATE"][-1]
-    assert (state["cart_counts"], state["pole_counts"]) == (1000, -600)
-    assert state["inputs"] & 7 == RIGHT | ESTOP
-    assert abs(state["supply_mv"] - 24000) < 100
-    assert state["fault"] == FAULT["ESTOP"]
+    state = of_kind(StateMessage, chip.step(milliseconds=40))[-1]
+    assert (state.cart_counts, state.pole_counts) == (1000, -600)
+    assert state.inputs & 7 == RIGHT | ESTOP
+    assert abs(state.supply_mv - 24000) < 100
+    assert state.fault == FAULT["ESTOP"]
     health = health_of(chip)
     none_of = ("cart_illegal", "pole_illegal", "missed_ticks", "receive_overruns", "send_overruns", "frame_errors")
-    assert [health[name] for name in none_of] == [0] * 6
-    assert 100 < health["longest_tick_us"] < 900
-    assert 5 < health["longest_interrupt_us"] < 25
-    assert 600 < health["stack_free"] < 1100
+    assert [getattr(health, name) for name in none_of] == [0] * 6
+    assert 100 < health.longest_tick_us < 900
+    assert 5 < health.longest_interrupt_us < 25
+    assert 600 < health.stack_free < 1100
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -245,8 +263,8 @@ def test_chip_and_host_find_the_same_speeds(chip: Chip, seed: int) -> None:
         chip.step()
         estimator.update(chip.cart, chip.pole)
         speeds.append(estimator.speeds())
-    states = [fields for name, fields in chip.heard if name == "STATE" and fields["cart_counts"] != 0][2:]
-    found = [(state["cart_speed"], state["pole_speed"]) for state in states]
+    states = [state for state in of_kind(StateMessage, chip.heard) if state.cart_counts != 0][2:]
+    found = [(state.cart_speed, state.pole_speed) for state in states]
     assert len(found) > 40
     assert any(found == speeds[begin::20][: len(found)] for begin in range(100)), f"seed {seed}"
     assert min(found)[0] < 0 < max(found)[0]
@@ -255,10 +273,10 @@ def test_chip_and_host_find_the_same_speeds(chip: Chip, seed: int) -> None:
 def test_ping_is_answered_with_the_time_in_between_ticks(chip: Chip) -> None:
     chip.hello()
     for k in range(50):
-        chip.say("PING", host_us=k)
-    pongs = [fields for name, fields in chip.heard if name == "PONG"]
-    assert [pong["host_us"] for pong in pongs] == list(range(50))
-    times = [pong["time_us"] for pong in pongs]
+        chip.say(PingMessage(host_us=k))
+    pongs = of_kind(PongMessage, chip.heard)
+    assert [pong.host_us for pong in pongs] == list(range(50))
+    times = [pong.time_us for pong in pongs]
     steps = [b - a for a, b in pairwise(times)]
     assert all(2_600 <= step <= 3_400 for step in steps), steps
     assert any(time % 1000 for time in times)
@@ -269,26 +287,26 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
     for _ in range(200):
         chip.step(bytes([3, 1, 2, 255, 0, 9, 5, 1]) * 6)  # 48 bytes a millisecond: the line is full
     flooded = health_of(chip)
-    assert flooded["missed_ticks"] == 0
-    assert flooded["frame_errors"] > 500
+    assert flooded.missed_ticks == 0
+    assert flooded.frame_errors > 500
     for _ in range(200):
         chip.step(bytes([3, 1, 2, 255, 0, 9, 5, 1]) * 3)  # half full: every byte is taken
     after = health_of(chip)
-    assert after["frame_errors"] - flooded["frame_errors"] >= 600
-    assert (after["missed_ticks"], after["receive_overruns"]) == (0, flooded["receive_overruns"])
-    assert after["longest_tick_us"] < 900
+    assert after.frame_errors - flooded.frame_errors >= 600
+    assert (after.missed_ticks, after.receive_overruns) == (0, flooded.receive_overruns)
+    assert after.longest_tick_us < 900
 
 
 def test_edges_faster_than_the_interrupt_are_told(chip: Chip) -> None:
-    session = chip.hello()["session"]
+    session = chip.hello().session
     for _ in range(40):  # 120,000 edges a second: the interrupt takes nearly all the time
         chip.cart += 120
         chip.step()
     chip.step(milliseconds=20)
     health = health_of(chip)
-    assert 3 <= health["missed_ticks"] <= 12
-    assert health["cart_illegal"] > 0
-    assert chip.hello()["session"] == session  # no reset
+    assert 3 <= health.missed_ticks <= 12
+    assert health.cart_illegal > 0
+    assert chip.hello().session == session  # no reset
 
 
 def test_bridge_is_open_until_driven_and_shorted_after_a_fault(chip: Chip) -> None:
@@ -328,22 +346,23 @@ def test_hung_program_is_reset_within_20_ms_and_opens_the_bridge(chip: Chip) -> 
     assert chip.motor == (False, 0, 0)
     chip.step(milliseconds=20)
     answer = chip.hello()
-    assert answer["session"] == session + 1
-    assert answer["reset_cause"] == PROTOCOL.enums["reset_cause"]["WATCHDOG"]
-    assert answer["state"] == STATE["DISARMED"]
+    assert answer.session == session + 1
+    assert answer.reset_cause == PROTOCOL.enums["reset_cause"]["WATCHDOG"]
+    assert answer.state == STATE["DISARMED"]
 
 
 def begin_homing(chip: Chip, flags: int = 16) -> int:
     """Returns the session."""
-    session = chip.hello()["session"]
-    assert chip.say("CFG", **{**LIMITS, "session": session, "flags": flags})[-1][1]["code"] == 0
-    chip.say("MODE", session=session, seq=2, mode=MODE["HOME"], options=0)
+    session = chip.hello().session
+    (answer,) = of_kind(AckMessage, chip.say(CfgMessage(**{**LIMITS, "session": session, "flags": flags})))
+    assert answer.code == 0
+    chip.say(ModeMessage(session=session, seq=2, mode=MODE["HOME"], options=0))
     chip.step(milliseconds=20)
-    assert [fields["state"] for name, fields in chip.heard if name == "STATE"][-1] == STATE["HOMING"]
+    assert of_kind(StateMessage, chip.heard)[-1].state == STATE["HOMING"]
     return session
 
 
-def health_of(chip: Chip) -> dict[str, int]:
+def health_of(chip: Chip) -> HealthMessage:
     chip.step(b"\0")
-    ((_, health),) = (each for each in chip.say("HEALTH_REQUEST") if each[0] == "HEALTH")
+    (health,) = of_kind(HealthMessage, chip.say(HealthRequestMessage()))
     return health

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.parts import LAG_S, Encoders
+from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.estimator import Estimator
 from firmware_bridge._host import CartEstimator
+from firmware_bridge.constants import ESTIMATOR_COUNT_S, ESTIMATOR_LAG_S
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
 WINDOW = 16
@@ -106,10 +107,10 @@ def test_speed_lags_by_half_the_window_with_little_noise(name: str) -> None:
         estimator.update(0, counts)
         estimator.write(0, counts, measurement)
         if tick > WINDOW:
-            lagged = 0.15 * omega * math.cos(omega * (t - LAG_S))
+            lagged = 0.15 * omega * math.cos(omega * (t - ESTIMATOR_LAG_S))
             errors.append(measurement.pole_speed_rad_s - lagged)
     noise = float(np.std(errors))
-    print(f"{name}: noise {noise:.4f} rad/s at a lag of {LAG_S * 1000:.1f} ms")
+    print(f"{name}: noise {noise:.4f} rad/s at a lag of {ESTIMATOR_LAG_S * 1000:.1f} ms")
     quantum_rad_s = 1.0 / encoders.pole_counts_per_rad / 0.001
     assert noise < 0.03 * quantum_rad_s, "one count in a millisecond is far coarser"
     assert abs(np.mean(errors)) < 0.002
@@ -118,3 +119,14 @@ def test_speed_lags_by_half_the_window_with_little_noise(name: str) -> None:
 def test_other_tick_than_the_firmwares_is_refused() -> None:
     with pytest.raises(UsageError, match=r"physics step 0\.002 s, expected 0\.001 s for a cart with encoders"):
         Estimator(Encoders(cart_counts_per_m=1e4, pole_counts_per_turn=4096), 0.002)
+
+
+def test_one_count_reads_as_one_in_10_6_ms_at_most() -> None:
+    estimator = CartEstimator()
+    estimator.reset(0, 0)
+    speeds = []
+    for _ in range(WINDOW):
+        estimator.update(1, 0)
+        speeds.append(estimator.speeds()[0])
+    assert max(speeds) == 1506
+    assert pytest.approx(16 / 1506) == ESTIMATOR_COUNT_S

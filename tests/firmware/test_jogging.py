@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from firmware_bridge._host import Firmware, encode_frame
+from firmware_bridge.messages import CfgMessage, HelloMessage, ModeMessage
+from firmware_bridge.protocol import Message
 from tests.firmware.c_core import LIMITS, MODE, PROTOCOL
 
 
@@ -13,15 +15,15 @@ class Cart:
         self._firmware = Firmware(session=1)
         self._seq = 0
         self._firmware.tick(0, 0, 0, 12000)
-        self.say("HELLO", nonce=1, protocol_hash=PROTOCOL.hash)
-        self.say("CFG", session=1, seq=0, **LIMITS)
+        self.say(HelloMessage(nonce=1, protocol_hash=PROTOCOL.hash))
+        self.say(CfgMessage(session=1, seq=0, **LIMITS))
 
-    def say(self, kind: str, **fields: int) -> None:
-        self._firmware.feed(encode_frame(PROTOCOL.messages[kind].pack(**fields)))
+    def say(self, message: Message) -> None:
+        self._firmware.feed(encode_frame(message.pack()))
 
     def mode(self, mode: int) -> None:
         self._seq += 1
-        self.say("MODE", session=1, seq=self._seq, mode=mode, options=0)
+        self.say(ModeMessage(session=1, seq=self._seq, mode=mode, options=0))
 
     def tick(self) -> int:
         assert self._firmware.tick(0, 0, 0, 12000) is not None, "the bridge is open"

@@ -98,14 +98,14 @@ def test_policy_drives_and_a_host_only_watches(carry: Carry) -> None:
     applied = set()
     for _ in range(200):
         rig.step(1.0)  # full drive, which nobody heeds
-        applied.add(rig.state["applied_q15"])
-        assert rig.state["inputs"] & INPUT_ON_BOARD
+        applied.add(rig.state.applied_q15)
+        assert rig.state.inputs & INPUT_ON_BOARD
     assert applied - {0} == {-6553, 6553}
     rig.link.mode("DISARM")
     rig.link.forget_states()
     state = rig.link.newest_state(rig.link.clock() + 0.5)
     assert state is not None
-    assert not state["inputs"] & INPUT_ON_BOARD
+    assert not state.inputs & INPUT_ON_BOARD
 
 
 def test_action_on_one_state_is_in_force_at_the_one_after_the_next(
@@ -117,9 +117,9 @@ def test_action_on_one_state_is_in_force_at_the_one_after_the_next(
     for _ in range(500):
         rig.measure()
         states.append(rig.state)
-    decided = [policy.duty_q15(policy.act(*(state[name] for name in COUNTS))) for state in states]
-    assert decided[:-2] == [state["applied_q15"] for state in states[2:]]
-    assert rig.link.health()["late_commands"] == 0
+    decided = [policy.duty_q15(policy.act(*(getattr(state, name) for name in COUNTS))) for state in states]
+    assert decided[:-2] == [state.applied_q15 for state in states[2:]]
+    assert rig.link.health().late_commands == 0
 
 
 def silent_ms(rig: VirtualRig) -> tuple[int, str]:
@@ -151,7 +151,7 @@ def test_host_may_leave_says_nothing_without_a_policy_on_board(carry: Carry) -> 
     rig.step(0.2)
     with pytest.raises(RigError, match="COMMAND_TIMEOUT"):
         follow(rig, 10)
-    assert not rig.state["inputs"] & INPUT_ON_BOARD
+    assert not rig.state.inputs & INPUT_ON_BOARD
 
 
 def test_cart_goes_on_when_its_host_may_leave(carry: Carry) -> None:
@@ -168,7 +168,7 @@ def test_another_hosts_hello_and_an_estop_stop_it(carry: Carry) -> None:
     start_rollout(rig, 4)
     rig.measure()
     rig.link.open()
-    assert rig.link.hello["state"] == PROTOCOL.enums["cart_state"]["READY"]
+    assert rig.link.hello.state == PROTOCOL.enums["cart_state"]["READY"]
     start_rollout(rig, 5)
     rig.measure()
     rig.virtual_cart.is_estop_pressed = True
@@ -193,7 +193,7 @@ def test_firmware_without_a_policy_refuses_and_says_so(carry: Carry, cart: CartP
     rig = carry(ON_BOARD, None)
     with pytest.raises(RigError, match="refuses ARM: NO_POLICY"):
         start_rollout(rig, 0)
-    assert set(rig.link.policy().values()) == {0}
+    assert set(rig.link.policy()) == {0}
     with pytest.raises(UsageError, match="there is no policy in the cart's firmware; build and flash it: cartpole-"):
         check_on_board(rig.link, bundle, cart)
     start_rollout(armed_by_the_host(rig), 0)
@@ -213,7 +213,7 @@ def test_damaged_image_arms_nothing(carry: Carry, cart: CartParams, bundle: Poli
             rig = carry(options, bytes(damaged))
             with pytest.raises(RigError, match="refuses ARM: SELF_TEST: TEST_FAILED"):
                 start_rollout(rig, 0)
-            assert rig.link.policy()["self_test"] == 3
+            assert rig.link.policy().self_test == 3
 
 
 def test_wrong_golden_example_arms_nothing(carry: Carry, cart: CartParams, bundle: PolicyBundle) -> None:

@@ -18,9 +18,9 @@ def test_every_fault_is_explained_once() -> None:
 
 def test_every_message_stands_with_its_type_size_and_fields() -> None:
     for message in read_protocol().messages.values():
-        fields = ", ".join(message.fields) or "-"
-        row = next(line for line in README.splitlines() if line.startswith(f"| {message.name} |"))
-        assert row.startswith(f"| {message.name} | {message.type} | {message.layout.size} |")
+        fields = ", ".join(message.FIELDS) or "-"
+        row = next(line for line in README.splitlines() if line.startswith(f"| {message.NAME} |"))
+        assert row.startswith(f"| {message.NAME} | {message.TYPE} | {message.LAYOUT.size} |")
         assert row.endswith(f"| {fields} |")
 
 

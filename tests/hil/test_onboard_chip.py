@@ -67,11 +67,11 @@ def test_chip_balances_by_itself_and_decides_as_the_host_does(
             rig.measure()
             states.append(rig.state)
         assert rig.is_running
-        decided = [policy.duty_q15(policy.act(*(state[name] for name in COUNTS))) for state in states]
-        assert decided[:-2] == [state["applied_q15"] for state in states[2:]]
+        decided = [policy.duty_q15(policy.act(*(getattr(state, name) for name in COUNTS))) for state in states]
+        assert decided[:-2] == [state.applied_q15 for state in states[2:]]
     health = rig.link.health()
-    assert (health["late_commands"], health["missed_ticks"], health["frame_errors"]) == (0, 0, 0)
-    assert health["stack_free"] >= 300
+    assert (health.late_commands, health.missed_ticks, health.frame_errors) == (0, 0, 0)
+    assert health.stack_free >= 300
 
 
 @pytest.mark.parametrize("rig", [ON_BOARD], indirect=True)
@@ -121,7 +121,7 @@ def test_self_test_runs_from_boot_on_and_passes_before_anybody_can_home(rig: Avr
     for _ in range(200):
         rig.virtual_cart.pass_ms()
     rig.link.open()
-    assert rig.link.policy()["self_test"] == 2
+    assert rig.link.policy().self_test == 2
 
 
 def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartParams) -> None:
@@ -139,7 +139,7 @@ def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartPar
         start_rollout(rig, 0)
         with pytest.raises(RigError, match="COMMAND_LATE"):
             follow(rig, 10)
-        assert rig.link.health()["late_commands"] == 1
+        assert rig.link.health().late_commands == 1
     finally:
         rig.close()
 

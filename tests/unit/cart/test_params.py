@@ -6,15 +6,19 @@ import math
 
 import pytest
 
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import (
     Apply,
+    Delay,
     Encoders,
     Limits,
     PoleCart,
     StartSpread,
     Timing,
 )
+from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
 
 BODY = {
@@ -31,6 +35,57 @@ BODY = {
 def test_body_refuses_what_no_body_has(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} = .*expected a finite number greater than 0"):
         PoleCart(**{**BODY, name: value})
+
+
+def test_body_knows_its_mass_coupling_and_hinge_inertia() -> None:
+    body = PoleCart(**BODY)
+    assert body.mass_kg == pytest.approx(1.1)
+    assert body.coupling_kg_m == pytest.approx(0.05)
+    assert body.hinge_inertia_kg_m2 == pytest.approx(0.1 / 3.0), "4/3 m l² of a uniform pole"
+
+
+@pytest.mark.parametrize(
+    ("apply", "arrival", "effect"),
+    [
+        (Apply.AT_ONCE, 7.0, 0.0),
+        (Apply.ON_ARRIVAL, 7.0, 7.0),
+        (Apply.ON_ARRIVAL, 0.5, 0.5),
+        (Apply.NEXT_TICK, 0.0, 20.0),
+        (Apply.NEXT_TICK, 20.0, 20.0),
+        (Apply.NEXT_TICK, 20.1, 40.0),
+    ],
+)
+def test_command_takes_effect_at_once_on_arrival_or_at_a_control_tick(
+    apply: Apply, arrival: float, effect: float
+) -> None:
+    delay = Delay(apply=apply, latency_s=0.01 if apply is Apply.ON_ARRIVAL else 0.0)
+    assert delay.effect(arrival, 20.0) == effect
+
+
+def test_mean_delays_of_carts(gym_cart: CartParams) -> None:
+    cart = load_cart("diy_arduino")
+    assert cart.mean_delay_s == cart.timing.control_period_s == 0.02
+    assert gym_cart.mean_delay_s == 0.0
+    late = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.021))
+    assert late.mean_delay_s == pytest.approx(0.04)
+    arriving = dataclasses.replace(cart.delay, apply=Apply.ON_ARRIVAL, latency_s=0.01, jitter_s=0.004)
+    assert dataclasses.replace(cart, delay=arriving).mean_delay_s == pytest.approx(0.012)
+
+
+def test_terminal_speed_is_where_damping_takes_up_what_friction_leaves(gym_cart: CartParams) -> None:
+    cart = load_cart("quanser_ip02")
+    assert cart.damping_n_s_m == pytest.approx(6.26 + 5.4)
+    assert cart.terminal_speed_m_s == pytest.approx(12.6 / (6.26 + 5.4))
+    dry = dataclasses.replace(cart.friction, cart_coulomb_n=1.0, cart_static_n=1.0)
+    assert dataclasses.replace(cart, friction=dry).terminal_speed_m_s == pytest.approx(11.6 / (6.26 + 5.4))
+    assert gym_cart.terminal_speed_m_s == math.inf
+
+
+def test_braking_deceleration_needs_a_terminal_speed(gym_cart: CartParams) -> None:
+    cart = load_cart("quanser_ip02")
+    assert braking_deceleration_m_s2(cart) == pytest.approx(4.835, abs=1e-3)
+    with pytest.raises(UsageError, match=r"cart 'gym': nothing limits its speed; give motor\.back_emf_n_s_m"):
+        braking_deceleration_m_s2(gym_cart)
 
 
 def test_control_period_between_physics_steps_names_both_numbers_and_the_neighbours() -> None:

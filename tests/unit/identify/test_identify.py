@@ -25,7 +25,6 @@ from cartpole_robot.open_loop.error import observed_starts, open_loop_errors, wi
 from cartpole_robot.open_loop.model import (
     TERMS,
     Model,
-    delay_of,
     freed,
     model_of,
     with_room,
@@ -412,15 +411,6 @@ def test_too_weak_a_motor_is_told(found_and_progress: tuple[Identification, list
     weak = dataclasses.replace(found, model=TERMS["motor_gain"].write(freed(found.model), 2.0))
     with pytest.raises(RunError, match="none that can be driven"):
         identified_cart(weak, cart)
-
-
-def test_delays_of_carts(cart: CartParams) -> None:
-    assert delay_of(cart) == PERIOD_S
-    assert delay_of(load_cart("gym")) == 0.0
-    late = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.021))
-    assert delay_of(late) == pytest.approx(0.04)
-    arriving = dataclasses.replace(cart.delay, apply=Apply.ON_ARRIVAL, latency_s=0.01, jitter_s=0.004)
-    assert delay_of(dataclasses.replace(cart, delay=arriving)) == pytest.approx(0.012)
 
 
 def test_from_a_recording_to_a_cart_file(tmp_path: Path, cart: CartParams, capsys: pytest.CaptureFixture[str]) -> None:

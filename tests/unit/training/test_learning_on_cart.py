@@ -114,7 +114,7 @@ class Bench:
         link.forget_states()
         state = link.newest_state(link.clock() + 0.5)
         assert state is not None
-        return str(link.protocol.enums["cart_state"](state["state"]).name)
+        return str(link.protocol.enums["cart_state"](state.state).name)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_it_learns_only_between_episodes_while_the_cart_is_disarmed(
     assert set(seen) == {("READY", 0.0)}
     assert made.progress.updates == len(seen) == sum(made.episodes[:-1]), "as many as there were turns to learn from"
     assert made.progress.faults == []
-    assert made.rig.link.health()["late_commands"] == 0
+    assert made.rig.link.health().late_commands == 0
 
 
 def test_every_turn_is_in_the_memory_once_and_only_a_fall_is_an_end(bench: Callable[..., Bench]) -> None:
