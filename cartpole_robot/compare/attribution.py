@@ -27,7 +27,7 @@ from cartpole_robot.open_loop.model import (
 )
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
-from cartpole_robot.open_loop.windows import Window, guessed_starts, windows_of
+from cartpole_robot.open_loop.windows import Window, guessed_starts, thinned, windows_of
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -88,9 +88,7 @@ def attribute(
     progress: Progress | None = None,
 ) -> Attribution | None:
     """The `terms` by what they explain of `model`'s gap to `series`; None where the recording is too short to say."""
-    windows = windows_of([series], WINDOW_S)
-    if len(windows) > MOST_WINDOWS:
-        windows = [windows[k] for k in np.linspace(0, len(windows) - 1, MOST_WINDOWS).round().astype(int)]
+    windows = thinned(windows_of([series], WINDOW_S), MOST_WINDOWS)
     if not windows:
         return None
     arguments = ([series], windows, with_room(freed(model), farthest_m([series])))

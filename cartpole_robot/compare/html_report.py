@@ -99,19 +99,16 @@ def _latencies(comparison: Comparison) -> list[_Latency]:
     ours, theirs = comparison.latencies
     return [
         _Latency(
-            name="lateness",
-            label="lateness",
-            meaning="by how much later than at the earliest a measurement was there",
-            simulated_s=None if ours is None else ours.lateness_s,
-            recorded_s=theirs.lateness_s,
-        ),
-        _Latency(
-            name="command_age",
-            label="command age",
-            meaning="how old the newest command was at each control tick",
-            simulated_s=None if ours is None else ours.command_age_s,
-            recorded_s=theirs.command_age_s,
-        ),
+            name=name,
+            label=name.replace("_", " "),
+            meaning=meaning,
+            simulated_s=getattr(ours, f"{name}_s", None),  # None without a simulated rollout
+            recorded_s=getattr(theirs, f"{name}_s"),
+        )
+        for name, meaning in (
+            ("lateness", "by how much later than at the earliest a measurement was there"),
+            ("command_age", "how old the newest command was at each control tick"),
+        )
     ]
 
 
