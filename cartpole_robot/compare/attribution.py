@@ -36,7 +36,7 @@ MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
 _WAYS = 2  # of the grid's values, the best: where searches begin
 _STEPS = 15  # of a search
-_STEPS_BESIDE = 5  # of those that look for a deeper valley beside the one found
+_MULTISTART_STEPS = 5
 _MENDINGS = 6  # rounds at most
 _MENDED = 0.98  # of the error that a round left: the next brings nothing
 ENCODER_SIGN = "encoder_sign"
@@ -189,9 +189,9 @@ class _Judge:
         order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
         search = Search(self._shooting, [term], self._model)
         try:
-            places = [search.place(models[k], self._begun(models[k])[0]) for k in order]
-            found = min(search.to_rest(places, _STEPS, lambda: None), key=lambda place: place.cost)
-            found = search.past_valleys(found, _STEPS_BESIDE, lambda: None)
+            points = [search.iterate(models[k], self._begun(models[k])[0]) for k in order]
+            found = min(search.minimize(points, _STEPS, lambda: None), key=lambda point: point.cost)
+            found = search.multistart(found, _MULTISTART_STEPS, lambda: None)
         except ValueError:  # on the way is what no cart can be
             return now, self._error
         error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))
