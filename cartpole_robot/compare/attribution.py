@@ -26,7 +26,7 @@ from cartpole_robot.open_loop.model import (
 )
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
-from cartpole_robot.open_loop.windows import Window, guessed_starts, windows_of
+from cartpole_robot.open_loop.windows import Window, guessed_starts, thinned, windows_of
 from cartpole_robot.simulation.workers import WorkerPool
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
 _WAYS = 2  # of the grid's values, the best: where searches begin
 _STEPS = 15  # of a search
-_STEPS_BESIDE = 5  # of those that look for a deeper valley beside the one found
+_MULTISTART_STEPS = 5
 _MENDINGS = 6  # rounds at most
 _MENDED = 0.98  # of the error that a round left: the next brings nothing
 ENCODER_SIGN = "encoder_sign"
@@ -88,9 +88,7 @@ def attribute(
     progress: Progress | None = None,
 ) -> Attribution | None:
     """The `terms` by what they explain of `model`'s gap to `series`; None where the recording is too short to say."""
-    windows = windows_of([series], WINDOW_S)
-    if len(windows) > MOST_WINDOWS:
-        windows = [windows[k] for k in np.linspace(0, len(windows) - 1, MOST_WINDOWS).round().astype(int)]
+    windows = thinned(windows_of([series], WINDOW_S), MOST_WINDOWS)
     if not windows:
         return None
     arguments = ([series], windows, with_room(freed(model), farthest_m([series])))
@@ -186,9 +184,9 @@ class _Judge:
         order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
         search = Search(self._shooting, [term], self._model)
         try:
-            places = [search.place(models[k], self._begun(models[k])[0]) for k in order]
-            found = min(search.to_rest(places, _STEPS, lambda: None), key=lambda place: place.cost)
-            found = search.past_valleys(found, _STEPS_BESIDE, lambda: None)
+            points = [search.iterate(models[k], self._begun(models[k])[0]) for k in order]
+            found = min(search.minimize(points, _STEPS, lambda: None), key=lambda point: point.cost)
+            found = search.multistart(found, _MULTISTART_STEPS, lambda: None)
         except ValueError:  # on the way is what no cart can be
             return now, self._error
         error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))

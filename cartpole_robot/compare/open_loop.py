@@ -1,7 +1,7 @@
 """Open loop: the recorded commands in the simulation, from the recorded state on, started anew again and again.
 
 A start state comes from the readings before it alone: the simulation is run through the 0.3 s before from the state
-with which it agrees best (`identify.open_loop_error.observed_starts`).
+with which it agrees best (`open_loop.error.observed_starts`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from cartpole_robot.compare.quantities import SIGNALS, Interval, over_windows, root_mean
-from cartpole_robot.open_loop.error import farthest_m, observed_starts, windows_with_past
-from cartpole_robot.open_loop.model import Model, freed, with_room
+from cartpole_robot.open_loop.error import observed_starts, predicted, windows_with_past
+from cartpole_robot.open_loop.model import Model
 from cartpole_robot.open_loop.series import Series
-from cartpole_robot.open_loop.windows import Predictor, Window, measured
+from cartpole_robot.open_loop.windows import Window, measured, thinned
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -109,8 +109,9 @@ def compare_open_loop(
     """How `model` does on `series`. A horizon for which the recording is too short has no windows."""
     tube = tube or Tube()
     longest_s = _longest(series, max(horizons_s))
-    asked = {h: _thinned(windows_with_past([series], h, h)) for h in horizons_s}
-    free = _thinned(windows_with_past([series], longest_s, max(horizons_s) / 2.0)) if longest_s else []
+    asked = {h: thinned(windows_with_past([series], h, h), _MOST_STARTS) for h in horizons_s}
+    free = windows_with_past([series], longest_s, max(horizons_s) / 2.0) if longest_s else []
+    free = thinned(free, _MOST_STARTS)
     everything = [*(w for windows in asked.values() for w in windows), *free]
     every_run = _run([series], model, everything, progress)
     at = 0
@@ -142,12 +143,6 @@ def _longest(series: Series, least_s: float) -> float:
     return 0.0
 
 
-def _thinned(windows: list[Window]) -> list[Window]:
-    if len(windows) <= _MOST_STARTS:
-        return windows
-    return [windows[k] for k in np.linspace(0, len(windows) - 1, _MOST_STARTS).round().astype(int)]
-
-
 def _run(
     all_series: Sequence[Series], model: Model, windows: Sequence[Window], progress: Progress | None
 ) -> list[FreeRun]:
@@ -162,12 +157,7 @@ def _run(
             progress(0.9 * (begin + len(part)) / len(firsts))
     if not windows:
         return []
-    model = with_room(freed(model), farthest_m(all_series))
-    predictor = Predictor(all_series, windows, model.cart)
-    try:
-        found = predictor.predict(model, np.array([starts[w.first] for w in windows]))
-    finally:
-        predictor.close()
+    found = predicted(all_series, model, windows, np.array([starts[w.first] for w in windows]))
     if progress is not None:
         progress(1.0)
     return [

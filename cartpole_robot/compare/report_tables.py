@@ -1,11 +1,10 @@
-"""The report's tables, as HTML."""
+"""The report's tables, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cartpole_robot.compare.comparison import Comparison
 from cartpole_robot.compare.quantities import SIGNALS
@@ -15,11 +14,18 @@ from cartpole_robot.recording.format import Recording
 _HASH = 12  # characters of a hash that are shown
 
 
-def facts_table(comparison: Comparison) -> str:
+class Table(NamedTuple):
+    """A head for each column, and rows of cells."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def facts_table(comparison: Comparison) -> Table:
     """What the two rollouts are."""
     pair = [_facts(comparison.simulated, comparison.cart.name), _facts(comparison.recorded, "")]
     rows = [(label, *(facts.get(label, "-") for facts in pair)) for label in pair[1]]
-    return table(("", "simulated", "recorded"), rows, words=True)
+    return Table(("", "simulated", "recorded"), rows)
 
 
 def _facts(recording: Recording | None, cart: str) -> dict[str, str]:
@@ -39,17 +45,17 @@ def _facts(recording: Recording | None, cart: str) -> dict[str, str]:
     }
 
 
-def horizon_table(comparison: Comparison) -> str:
+def horizon_table(comparison: Comparison) -> Table:
     """Errors by horizon."""
     rows = []
     for horizon in comparison.open_loop.horizons:
         cells = (interval_text(rmse.scaled(signal.factor)) for signal, rmse in zip(SIGNALS, horizon.rmse, strict=True))
         rows.append((f"{horizon.horizon_s:g} s", str(horizon.windows), *cells))
     heads = [f"{signal.label} [{signal.unit}]" for signal in SIGNALS]
-    return table(("horizon", "starts", *heads), rows)
+    return Table(("horizon", "starts", *heads), rows)
 
 
-def parameter_table(comparison: Comparison) -> str:
+def parameter_table(comparison: Comparison) -> Table:
     """Each term in this simulation, at its best alone, and in the recording's own cart file where that is another."""
     blamed = {} if comparison.attribution is None else {blame.label: blame for blame in comparison.attribution.blames}
     parameters = comparison.parameters()
@@ -71,29 +77,21 @@ def parameter_table(comparison: Comparison) -> str:
         heads += ["best alone", "share of the gap"]
     if has_theirs:
         heads.append("in the recording's cart file")
-    return table(heads, rows)
+    return Table(heads, rows)
 
 
-def loop_table(comparison: Comparison) -> str:
+def loop_table(comparison: Comparison) -> Table:
     """What each rollout did; the recorded one alone where there is no other."""
     rows = loop_rows(comparison)
     if comparison.simulated_loop is None:
-        return table(("", "recorded"), [(label, right) for label, _, right in rows])
-    return table(("", "simulated", "recorded"), rows)
+        return Table(("", "recorded"), [(label, right) for label, _, right in rows])
+    return Table(("", "simulated", "recorded"), rows)
 
 
-def distance_table(comparison: Comparison) -> str:
+def distance_table(comparison: Comparison) -> Table:
     """How far the two rollouts are spread apart."""
     heads = ("Wasserstein distance", "distance", "of the recorded spread")
-    return table(heads, distance_rows(comparison))
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """A table of text, escaped; numbers stand on the right unless the cells are `words`."""
-    kind = ' class="words"' if words else ""
-    head = "".join(f"<th{kind}>{escape(text)}</th>" for text in heads)
-    body = "\n".join("<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return Table(heads, distance_rows(comparison))
 
 
 def _commit(text: str) -> str:

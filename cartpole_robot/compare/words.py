@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from cartpole_robot.cart.params import CartParams
@@ -109,9 +110,7 @@ def loop_table(comparison: Comparison) -> str:
     found = comparison.agreement
     if found is not None and found.recorded is not None:
         rows.append(("the policy asked once more", _percent(found.simulated), _percent(found.recorded)))
-    if comparison.simulated_loop is None:
-        return "\n".join(f"  {label:<36}{right:>26}" for label, _, right in rows)
-    return "\n".join(f"  {label:<36}{left:>26}{right:>26}" for label, left, right in rows)
+    return _lines(rows if comparison.simulated_loop else [(label, right) for label, _, right in rows])
 
 
 def distance_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
@@ -129,7 +128,11 @@ def distance_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
 def distance_table(comparison: Comparison) -> str:
     """How differently the two rollouts are spread over each signal."""
     rows = [("Wasserstein distance", "distance", "of the recorded spread"), *distance_rows(comparison)]
-    return "\n".join(f"  {label:<36}{left:>26}{right:>26}" for label, left, right in rows)
+    return _lines(rows)
+
+
+def _lines(rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(f"  {label:<36}" + "".join(f"{cell:>26}" for cell in cells) for label, *cells in rows)
 
 
 def interval_text(interval: Interval) -> str:

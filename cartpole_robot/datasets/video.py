@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cartpole_robot.drawing.animation import GIF_FRAME_S, save_gif
-from cartpole_robot.drawing.cart_pole import HEIGHT_PX, WIDTH_PX, draw_cart_pole
+from cartpole_robot.drawing.cart_pole import draw_cart_pole
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.recording.format import Recording
@@ -66,16 +67,13 @@ def _frames(recording: Recording, shown: list[int], frame_s: float, bar: Any) ->
 
 
 def _save_mp4(frames: Iterator[Image.Image], path: Path, frame_s: float) -> None:
-    import imageio_ffmpeg
+    import imageio.v2 as imageio
+    import imageio_ffmpeg  # noqa: F401  imageio needs it; without it, its own error does not name the package
 
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (WIDTH_PX, HEIGHT_PX), fps=1.0 / frame_s, codec="libx264", quality=7, macro_block_size=2
-    )
-    writer.send(None)  # starts it
+    options = {"fps": 1.0 / frame_s, "codec": "libx264", "quality": 7, "macro_block_size": 2}
     try:
-        for frame in frames:
-            writer.send(frame.tobytes())
+        with contextlib.closing(imageio.get_writer(path, format="FFMPEG", mode="I", **options)) as writer:
+            for frame in frames:
+                writer.append_data(np.asarray(frame))
     except OSError as error:
         raise RunError(f"{path}: ffmpeg stopped ({str(error).splitlines()[0]}); choose another place or .gif") from None
-    finally:
-        writer.close()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.identify.search import WIDE_STEP, Place, Search
+from cartpole_robot.identify.search import WIDE_DIFFERENCE_STEP, Iterate, Search
 from cartpole_robot.open_loop.model import (
     TERMS,
     Model,
@@ -37,9 +37,9 @@ from cartpole_robot.simulation.workers import WorkerPool
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 
-_LOOKS = 2  # at most, for a deeper valley
-_LOOK_AGAIN = 1e-3  # of the sum of squares: where one was found
-_STEPS_FROM_BESIDE = 5
+_MULTISTARTS = 2  # at most
+_MULTISTART_TOLERANCE = 1e-3  # of the cost: one that decreases it less is the last
+_MULTISTART_STEPS = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighing the signals anew, in the whole windows
 _ROUNDS_IN_PIECES = 2
@@ -149,37 +149,37 @@ class Fit:
             if noise is not None:
                 shooting.noise = noise
             search = Search(shooting, self._terms, self._begin)
-            place = search.place(model, starts)
+            point = search.iterate(model, starts)
             for _ in range(rounds if windows is self._windows else _ROUNDS_IN_PIECES):
-                (place,) = search.to_rest([place], most_iterations, tell.step)
+                (point,) = search.minimize([point], most_iterations, tell.step)
                 tell.round()
-                noise = shooting.noise = search.noise(place.residual * shooting.noise)
-                place = search.place(place.model, place.starts)
-            for _ in range(_LOOKS if windows is self._windows and self.has_twin else 0):
-                before, place = place, search.past_valleys(place, _STEPS_FROM_BESIDE, tell.step)
-                if before.cost - place.cost < _LOOK_AGAIN * before.cost:
+                noise = shooting.noise = search.noise(point.residuals * shooting.noise)
+                point = search.iterate(point.model, point.starts)
+            for _ in range(_MULTISTARTS if windows is self._windows and self.has_twin else 0):
+                before, point = point, search.multistart(point, _MULTISTART_STEPS, tell.step)
+                if before.cost - point.cost < _MULTISTART_TOLERANCE * before.cost:
                     break
-            model = place.model
-            known = {(w.series, w.first): start for w, start in zip(windows, place.starts, strict=True)}
-        told = self._told(*self._of_plant(shooting, search, place))
+            model = point.model
+            known = {(w.series, w.first): start for w, start in zip(windows, point.starts, strict=True)}
+        told = self._told(*self._of_plant(shooting, search, point))
         if progress is not None:
             progress(1.0)
         return told
 
-    def _of_plant(self, shooting: Shooting, search: Search, place: Place) -> tuple[Shooting, Search, Place]:
-        """Where the plant agrees that the search is at its end: by its own residual, if need be by its own search."""
+    def _of_plant(self, shooting: Shooting, search: Search, point: Iterate) -> tuple[Shooting, Search, Iterate]:
+        """The point to which the search converges with the plant: by its own residuals, or by its own search."""
         if not self.has_twin:
-            return shooting, search, place
+            return shooting, search, point
         here = Shooting(self._series, self._windows, self._plant_predictions)
         here.noise = shooting.noise
-        seen = search.place_with(place, here.residual(place.model, place.starts))
-        if abs(seen.cost - place.cost) < _SAME_COST * place.cost:
+        seen = search.with_residuals(point, here.residual(point.model, point.starts))
+        if abs(seen.cost - point.cost) < _SAME_COST * point.cost:
             return shooting, search, seen
         self.has_twin = False
         shooting = Shooting(self._series, self._windows, self._predictions_of(self._windows))
         shooting.noise = here.noise
         search = Search(shooting, self._terms, self._begin)
-        (seen,) = search.to_rest([seen], _PLANT_STEPS, lambda: None)
+        (seen,) = search.minimize([seen], _PLANT_STEPS, lambda: None)
         return shooting, search, seen
 
     def predictions(self) -> Predict:
@@ -214,31 +214,33 @@ class Fit:
         self.simulations += len(tries)
         return list(self._pool.map(_predict, [m for m, _ in tries], [s for _, s in tries]))
 
-    def _told(self, shooting: Shooting, search: Search, place: Place) -> Fitted:
+    def _told(self, shooting: Shooting, search: Search, point: Iterate) -> Fitted:
         """Intervals by the residuals of whole blocks (they hang together), never narrower than by single ones."""
-        (slopes,) = search.slopes([place], WIDE_STEP)  # what a narrower one shows is where exactly a cart sticks
-        by_terms, residual, _, _ = slopes.projected()
-        jacobian = by_terms.reshape(-1, len(self._terms))
-        free = max(1, place.residual.size - len(self._terms) - place.starts.size)
-        normal = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-14)
-        single = normal * float(np.sum(residual**2)) / free
-        sums = self._block_sums(by_terms * residual[..., None])
+        (jacobian,) = search.jacobians(
+            [point], WIDE_DIFFERENCE_STEP
+        )  # what a narrower one shows is where exactly a cart sticks
+        by_terms, residuals, _, _ = jacobian.projected()
+        columns = by_terms.reshape(-1, len(self._terms))
+        free = max(1, point.residuals.size - len(self._terms) - point.starts.size)
+        inverse_hessian = np.linalg.pinv(columns.T @ columns, rcond=1e-14)
+        single = inverse_hessian * float(np.sum(residuals**2)) / free
+        sums = self._block_sums(by_terms * residuals[..., None])
         groups = len(sums)
-        grouped = normal @ (sums.T @ sums) @ normal * (groups / max(1, groups - len(self._terms)))
+        grouped = inverse_hessian @ (sums.T @ sums) @ inverse_hessian * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
         reach = np.sqrt(variance) * search.sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
-            value = term.read(place.model)
+            value = term.read(point.model)
             estimates.append(
                 Estimate(term=term, value=value, low=max(term.low, value - width), high=min(term.high, value + width))
             )
         spread = np.sqrt(np.maximum(np.diag(single), 1e-300))
         return Fitted(
-            model=place.model,
+            model=point.model,
             estimates=tuple(estimates),
-            noise=tuple((shooting.noise * np.sqrt(np.mean(place.residual**2, axis=0))).tolist()),
-            starts=place.starts,
+            noise=tuple((shooting.noise * np.sqrt(np.mean(point.residuals**2, axis=0))).tolist()),
+            starts=point.starts,
             simulations=self.simulations,
             correlation=single / np.outer(spread, spread),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ from cartpole_robot.open_loop.windows import (
     Predictor,
     Window,
     guessed_starts,
-    level_and_slope,
     measured,
 )
 
 Floats = NDArray[np.float64]
-PAST_POINTS = 5  # readings that a start state is made of, the newest being the start's own
 PAST_S = 0.3  # that an observer looks back
+_FEWEST_BEFORE = 4  # entries of them, however long the control period
 _OBSERVATIONS = 2  # rounds of derivatives
 
 
@@ -36,21 +36,6 @@ class OpenLoopError:
     windows: int
     position_m: float
     angle_rad: float
-
-
-def past_starts(all_series: Sequence[Series], windows: Sequence[Window]) -> Floats:
-    """Start states from the readings up to each window's beginning, none after it; shape (windows, 4), as read.
-
-    Positions and angles are those of a parabola through `PAST_POINTS` readings, the speeds its slopes.
-    """
-    found = np.zeros((len(windows), START_SIGNALS))
-    for row, window in zip(found, windows, strict=True):
-        series = all_series[window.series]
-        part = slice(window.first - PAST_POINTS + 1, window.first + 1)
-        times_s = series.time_s[part] - series.time_s[window.first]
-        for k, signal in ((0, series.position_m), (2, series.angle_rad)):
-            row[k], row[k + 1] = level_and_slope(times_s, signal[part])
-    return found
 
 
 def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model) -> Floats:
@@ -70,8 +55,7 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
         for window in windows
     ]
     observer = with_room(freed(observer), farthest_m(all_series))
-    predictor = Predictor(all_series, past, observer.cart)
-    try:
+    with contextlib.closing(Predictor(all_series, past, observer.cart)) as predictor:
         starts = guessed_starts(all_series, past, observer)
         shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer))
         for _ in range(_OBSERVATIONS):
@@ -79,8 +63,6 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
             _, starts = shooting.mended(observer, starts, slopes)
         predictor.predict(observer, starts)
         return predictor.ends
-    finally:
-        predictor.close()
 
 
 def farthest_m(all_series: Sequence[Series]) -> float:
@@ -101,36 +83,16 @@ def windows_with_past(all_series: Sequence[Series], length_s: float, stride_s: f
 
 
 def _entries_before(series: Series) -> int:
-    return max(PAST_POINTS - 1, round(PAST_S / series.period_s))
-
-
-def open_loop_errors(
-    all_series: Sequence[Series],
-    model: Model,
-    length_s: float,
-    *,
-    stride_s: float | None = None,
-    observer: Model | None = None,
-) -> list[OpenLoopError]:
-    """The errors of `model` for each series, restarted every `stride_s` (default: a fifth of `length_s`).
-
-    Each restart is from the state that `observer` sees there, or without one from `past_starts`.
-    """
-    windows = windows_with_past(all_series, length_s, stride_s or length_s / 5.0)
-    if observer is not None:
-        starts = observed_starts(all_series, windows, observer)
-    else:
-        starts = past_starts(all_series, windows)
-        starts[:, :2] *= model.position_sign
-        starts[:, 2] = model.angle_sign * (starts[:, 2] - model.angle_zero_rad)
-        starts[:, 3] *= model.angle_sign
-    return errors_from(all_series, model, windows, starts)
+    return max(_FEWEST_BEFORE, round(PAST_S / series.period_s))
 
 
 def observed_errors(
     all_series: Sequence[Series], models: Sequence[Model], length_s: float, observer: Model
 ) -> list[list[OpenLoopError]]:
-    """As `open_loop_errors`, for each of `models`, all from the same states that `observer` sees."""
+    """The errors of each of `models` for each series, restarted every fifth of `length_s`.
+
+    All models start from the same states, those that `observer` sees.
+    """
     windows = windows_with_past(all_series, length_s, length_s / 5.0)
     starts = observed_starts(all_series, windows, observer)
     return [errors_from(all_series, model, windows, starts) for model in models]
@@ -140,19 +102,24 @@ def errors_from(
     all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats
 ) -> list[OpenLoopError]:
     """The errors of `model` for each series, over `windows` of them, from `starts`, shape (windows, 4)."""
-    model = with_room(freed(model), farthest_m(all_series))
-    predictor = Predictor(all_series, windows, model.cart)
-    try:
-        found = predictor.predict(model, starts)
-    finally:
-        predictor.close()
+    found = predicted(all_series, model, windows, starts)
     squares: list[list[Floats]] = [[] for _ in all_series]
-    for window, predicted, read in zip(windows, found, measured(all_series, windows), strict=True):
-        squares[window.series].append((predicted - read)[1:] ** 2)
+    for window, mine, read in zip(windows, found, measured(all_series, windows), strict=True):
+        squares[window.series].append((mine - read)[1:] ** 2)
     return [
         OpenLoopError(series=series.name, windows=len(mine), **_root_means(mine))
         for series, mine in zip(all_series, squares, strict=True)
     ]
+
+
+def predicted(all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats) -> list[Floats]:
+    """What `model` predicts for each window from `starts`, shape (windows, 4), as `Predictor.predict` returns it.
+
+    The track ends no sooner than the cart was read.
+    """
+    model = with_room(freed(model), farthest_m(all_series))
+    with contextlib.closing(Predictor(all_series, windows, model.cart)) as predictor:
+        return predictor.predict(model, starts)
 
 
 def _root_means(squares: list[Floats]) -> dict[str, float]:

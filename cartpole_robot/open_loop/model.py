@@ -5,16 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import (
-    MOST_SATURATION,
-    Apply,
-    Delay,
-    Friction,
-    Motor,
-    PoleCart,
-)
+from cartpole_robot.cart.parts import MOST_SATURATION, Apply, Delay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +42,10 @@ def freed(model: Model) -> Model:
 
 def with_room(model: Model, farthest_m: float) -> Model:
     """The model of a cart that was read as far as `farthest_m` from the middle: its track ends no sooner."""
-    limits = model.cart.limits
-    if limits.end_stop_m is None or limits.end_stop_m >= farthest_m:
+    end_stop_m = model.cart.limits.end_stop_m
+    if end_stop_m is None or end_stop_m >= farthest_m:
         return model
-    limits = dataclasses.replace(limits, end_stop_m=farthest_m)
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, limits=limits))
+    return _changed(model, "limits", end_stop_m=farthest_m)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,81 +66,37 @@ class Term:
     high: float = float("inf")
 
 
-def _motor(model: Model, motor: Motor) -> Model:
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, motor=motor))
-
-
-def _friction(model: Model, friction: Friction) -> Model:
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, friction=friction))
-
-
-def _with_gain(model: Model, value: float) -> Model:
-    return _motor(model, dataclasses.replace(model.cart.motor, stall_force_n=value))
+def _changed(model: Model, part: str, **changes: Any) -> Model:
+    """The model with other numbers in one part of its cart: `motor`, `friction`, `pole_cart` or `limits`."""
+    changed = dataclasses.replace(getattr(model.cart, part), **changes)
+    cart: CartParams = dataclasses.replace(model.cart, **{part: changed})
+    return dataclasses.replace(model, cart=cart)
 
 
 def _with_damping(model: Model, value: float) -> Model:
     """Viscous friction stays as the cart's file has it, as far as the sum allows; the rest is back-EMF."""
     viscous = min(model.cart.friction.cart_viscous_n_s_m, value)
-    model = _motor(model, dataclasses.replace(model.cart.motor, back_emf_n_s_m=value - viscous))
-    return _friction(model, dataclasses.replace(model.cart.friction, cart_viscous_n_s_m=viscous))
-
-
-def _with_back_emf(model: Model, value: float) -> Model:
-    return _motor(model, dataclasses.replace(model.cart.motor, back_emf_n_s_m=value))
-
-
-def _with_viscous(model: Model, value: float) -> Model:
-    return _friction(model, dataclasses.replace(model.cart.friction, cart_viscous_n_s_m=value))
+    model = _changed(model, "motor", back_emf_n_s_m=value - viscous)
+    return _changed(model, "friction", cart_viscous_n_s_m=viscous)
 
 
 def _with_coulomb(model: Model, value: float) -> Model:
     friction = model.cart.friction
     ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n > 0.0 else 1.0
-    return _friction(model, dataclasses.replace(friction, cart_coulomb_n=value, cart_static_n=value * max(1.0, ratio)))
+    return _changed(model, "friction", cart_coulomb_n=value, cart_static_n=value * max(1.0, ratio))
 
 
-def _with_dead_zone(model: Model, value: float) -> Model:
-    """The slope of force against duty stays: the dead zone moves, the gain does not."""
-    motor = model.cart.motor
-    moved = dataclasses.replace(motor, dead_zone_duty=value)
-    return _motor(model, dataclasses.replace(moved, stall_force_n=motor.slope_n * moved.reach_duty))
-
-
-def _with_cart_mass(model: Model, value: float) -> Model:
-    body = dataclasses.replace(model.cart.pole_cart, cart_mass_kg=value)
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, pole_cart=body))
-
-
-def _with_saturation(model: Model, value: float) -> Model:
-    """The slope of force against duty at the dead zone's end stays, as in `_with_dead_zone`."""
-    motor = model.cart.motor
-    bent = dataclasses.replace(motor, saturation=value)
-    return _motor(model, dataclasses.replace(bent, stall_force_n=motor.slope_n * bent.reach_duty))
-
-
-def _with_pole_viscous(model: Model, value: float) -> Model:
-    return _friction(model, dataclasses.replace(model.cart.friction, pole_viscous_n_m_s=value))
-
-
-def _with_pole_coulomb(model: Model, value: float) -> Model:
-    return _friction(model, dataclasses.replace(model.cart.friction, pole_coulomb_n_m=value))
+def _with_same_slope(model: Model, **changes: float) -> Model:
+    """Another dead zone or saturation; the slope of force against duty at the dead zone's end stays."""
+    bent = _changed(model, "motor", **changes).cart.motor
+    return _changed(model, "motor", **changes, stall_force_n=model.cart.motor.slope_n * bent.reach_duty)
 
 
 def _with_length(model: Model, value: float) -> Model:
     """A pole of the same mass and build, longer or shorter: its inertia goes with the square."""
     body = model.cart.pole_cart
-    return dataclasses.replace(model, cart=dataclasses.replace(model.cart, pole_cart=_stretched(body, value)))
-
-
-def _stretched(body: PoleCart, half_length_m: float) -> PoleCart:
-    grown = (half_length_m / body.pole_half_length_m) ** 2
-    return dataclasses.replace(
-        body, pole_half_length_m=half_length_m, pole_inertia_kg_m2=body.pole_inertia_kg_m2 * grown
-    )
-
-
-def _with_lag(model: Model, value: float) -> Model:
-    return _motor(model, dataclasses.replace(model.cart.motor, lag_s=value))
+    inertia = body.pole_inertia_kg_m2 * (value / body.pole_half_length_m) ** 2
+    return _changed(model, "pole_cart", pole_half_length_m=value, pole_inertia_kg_m2=inertia)
 
 
 TERMS = {
@@ -167,7 +116,7 @@ TERMS = {
             label="motor gain (stall force)",
             unit="N",
             read=lambda model: model.cart.motor.stall_force_n,
-            write=_with_gain,
+            write=lambda model, value: _changed(model, "motor", stall_force_n=value),
             size=lambda model: model.cart.motor.stall_force_n,
             low=1e-3,
         ),
@@ -184,7 +133,7 @@ TERMS = {
             label="back-EMF",
             unit="N s/m",
             read=lambda model: model.cart.motor.back_emf_n_s_m,
-            write=_with_back_emf,
+            write=lambda model, value: _changed(model, "motor", back_emf_n_s_m=value),
             size=lambda model: max(model.cart.damping_n_s_m, model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
@@ -192,7 +141,7 @@ TERMS = {
             label="viscous friction of the cart",
             unit="N s/m",
             read=lambda model: model.cart.friction.cart_viscous_n_s_m,
-            write=_with_viscous,
+            write=lambda model, value: _changed(model, "friction", cart_viscous_n_s_m=value),
             size=lambda model: max(0.3 * model.cart.damping_n_s_m, 0.3 * model.cart.pole_cart.cart_mass_kg),
         ),
         Term(
@@ -208,7 +157,7 @@ TERMS = {
             label="dead zone",
             unit="duty",
             read=lambda model: model.cart.motor.dead_zone_duty,
-            write=_with_dead_zone,
+            write=lambda model, value: _with_same_slope(model, dead_zone_duty=value),
             size=lambda model: max(model.cart.motor.dead_zone_duty, 0.03),
             high=0.5,
         ),
@@ -217,7 +166,7 @@ TERMS = {
             label="saturation of the motor",
             unit="of 1",
             read=lambda model: model.cart.motor.saturation,
-            write=_with_saturation,
+            write=lambda model, value: _with_same_slope(model, saturation=value),
             size=lambda model: 0.1,
             high=MOST_SATURATION,
         ),
@@ -226,7 +175,7 @@ TERMS = {
             label="mass of the cart, all that turns with it",
             unit="kg",
             read=lambda model: model.cart.pole_cart.cart_mass_kg,
-            write=_with_cart_mass,
+            write=lambda model, value: _changed(model, "pole_cart", cart_mass_kg=value),
             size=lambda model: model.cart.pole_cart.cart_mass_kg,
             low=1e-3,
         ),
@@ -235,7 +184,7 @@ TERMS = {
             label="viscous friction of the pole",
             unit="N m s/rad",
             read=lambda model: model.cart.friction.pole_viscous_n_m_s,
-            write=_with_pole_viscous,
+            write=lambda model, value: _changed(model, "friction", pole_viscous_n_m_s=value),
             size=lambda model: 0.01 * _swing_damping(model),
         ),
         Term(
@@ -243,7 +192,7 @@ TERMS = {
             label="Coulomb friction of the pole",
             unit="N m",
             read=lambda model: model.cart.friction.pole_coulomb_n_m,
-            write=_with_pole_coulomb,
+            write=lambda model, value: _changed(model, "friction", pole_coulomb_n_m=value),
             size=lambda model: 0.005 * _weight_moment(model),
         ),
         Term(
@@ -270,7 +219,7 @@ TERMS = {
             label="lag of the motor",
             unit="s",
             read=lambda model: model.cart.motor.lag_s,
-            write=_with_lag,
+            write=lambda model, value: _changed(model, "motor", lag_s=value),
             size=lambda model: 0.01,
             high=0.5,
         ),

@@ -6,6 +6,7 @@ PyBullet steps one cart at a time and takes some 5 us a step; here a step of a h
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 
@@ -207,11 +208,8 @@ def twin_knows(
     """Whether plant and twin agree on a few of `windows` for each of `models`; `loaded` as `Predictor` takes it."""
     few = [windows[k] for k in np.unique(np.linspace(0, len(windows) - 1, _COMPARED).astype(int))]
     starts = guessed_starts(all_series, few, models[0])
-    plant = Predictor(all_series, few, loaded)
-    try:
+    with contextlib.closing(Predictor(all_series, few, loaded)) as plant:
         return agrees(plant, Twin(all_series, few, plant.step_s), [(model, starts) for model in models])
-    finally:
-        plant.close()
 
 
 def quick_predictions(

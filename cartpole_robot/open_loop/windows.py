@@ -58,6 +58,11 @@ def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
     return found
 
 
+def thinned(windows: Sequence[Window], most: int) -> list[Window]:
+    """At most `most` of `windows`, evenly spread, the first and the last among them."""
+    return [windows[k] for k in np.linspace(0, len(windows) - 1, min(len(windows), most)).round().astype(int)]
+
+
 class Predictor:
     """Runs a model through windows; keeps one plant. `ends` are the states it came to in the last prediction."""
 

@@ -66,6 +66,7 @@ def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
         "firmware_bridge/simavr/mailbox.h",
         "cartpole_robot/campaign/run.py",
         "cartpole_robot/compare/report.css",
+        "cartpole_robot/compare/report.html.jinja",
         "cartpole_robot/compare/report.js",
         "cartpole_robot/experiments/stability/default_grid.toml",
         "cartpole_robot/experiments/study/presets/replay_memory.toml",

@@ -270,7 +270,7 @@ def test_play_moves_the_carts_in_real_time_until_paused(page: "Page") -> None:
 
 def test_page_fits_a_narrow_screen_and_paper(page: "Page") -> None:
     page.set_viewport_size({"width": 500, "height": 900})
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot')[1]._fullLayout.width < 500")
+    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].every(p => p._fullLayout.width < 500)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 500
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     widths = "[...document.querySelectorAll('.js-plotly-plot')].map(p => p._fullLayout.width)"
@@ -537,13 +537,14 @@ def test_other_endings_are_refused_before_anything_is_done(
     assert right in told
 
 
-def test_missing_plotly_names_the_extra_before_the_work() -> None:
+@pytest.mark.parametrize("package", ["plotly", "jinja2"])
+def test_missing_package_names_the_extra_before_the_work(package: str) -> None:
     code = (
-        "import sys; sys.modules['plotly'] = None\n"
+        f"import sys; sys.modules[{package!r}] = None\n"
         "from cartpole_robot.commands.cli import main\n"
         "sys.exit(main(['compare', 'diy_arduino', 'nothing.parquet', '--out', 'never.html']))"
     )
     done: Completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'cartpole-robot[sim,report]'" in done.stderr
-    assert "plotly" in done.stderr
+    assert package in done.stderr

@@ -183,7 +183,10 @@ def test_mp4_plays_at_the_recordings_pace(tmp_path: Path) -> None:
     assert duration_s == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize(("form", "out", "package"), [("video", "r.mp4", "imageio_ffmpeg"), ("minari", "d", "minari")])
+@pytest.mark.parametrize(
+    ("form", "out", "package"),
+    [("video", "r.mp4", "imageio"), ("video", "r.mp4", "imageio_ffmpeg"), ("minari", "d", "minari")],
+)
 def test_missing_package_names_the_extra(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -21,7 +21,7 @@ from cartpole_robot.identify.identification import (
     identify,
     part_of,
 )
-from cartpole_robot.open_loop.error import observed_starts, open_loop_errors, windows_with_past
+from cartpole_robot.open_loop.error import observed_errors, observed_starts, windows_with_past
 from cartpole_robot.open_loop.model import (
     TERMS,
     Model,
@@ -308,7 +308,7 @@ def test_start_states_come_from_before_the_start(series: Series, hidden: Model) 
         angle_rad=np.where(np.arange(len(series)) < behind, series.angle_rad, 2.5),
     )
     assert observed_starts([blind], windows, hidden)[3].tolist() == starts[3].tolist()
-    errors = open_loop_errors([series], hidden, 0.5, observer=hidden)
+    (errors,) = observed_errors([series], [hidden], 0.5, hidden)
     assert errors[0].position_m < 1e-3
     assert errors[0].angle_rad < 0.01
 
