@@ -33,12 +33,12 @@ from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.deployment.served_cart import served_cart
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.history import History
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout
+from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.task import observation
 
 MUST_P999_LATENESS_US = 300.0
@@ -121,7 +121,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
             decided_s = time.monotonic()
             rig.command(duty)
             sent_s = time.monotonic()
-            times.append(rig.received_s, began_s, decided_s, sent_s, measured.lateness_s, measured.command_age_s)
+            times.append(rig.arrival_s(), began_s, decided_s, sent_s, measured.lateness_s, measured.command_age_s)
             time.sleep(max(0.0, period_s - (time.monotonic() - began_s)))
             measured = rig.measure()
             if not rig.is_running:

@@ -25,12 +25,13 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.plot import draw_recording
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -52,7 +53,7 @@ def train(preset: str, cart: CartParams, folder: Path) -> Path:
     outcome = start_training(TrainingJob(config=config, cart=cart, rig="sim", seed=0, folder=folder, tensorboard=False))
     if outcome.summary is None:
         raise SystemExit("stopped")
-    print(summary_text(outcome.summary))
+    print(outcome.summary.text())
     return folder
 
 
@@ -123,7 +124,8 @@ def main() -> None:
         bundle = load_policy(Path(temporary, "recommended", "policy.npz"))
         act = bundle.action_function()
         with balancing_env(cart, "sim", 500, history_length=bundle.interface.history_length) as env:
-            save_animation(act, env, cart, DOCS / "balancing.gif", duration_s=6.0, seed=VERDICT_SEED)
+            steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(6.0 / cart.timing.control_period_s))
+            save_animation(((step.state, step.duty) for step in steps), cart, DOCS / "balancing.gif")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,14 @@ class Rig(Protocol):
         measures where it is. Every random number of the episode (noise, delay) comes from `rng`. Raises `RigError`.
         """
 
+    def command(self, duty: float) -> None:
+        """Request `duty` in answer to the newest measurement, without waiting. Raises `RigError`, motor at zero."""
+
+    def measure(self) -> Measurement:
+        """The measurement one control period after the previous one. Raises `RigError`, motor at zero."""
+
     def step(self, duty: float) -> Measurement:
-        """The measurement one control period later, with `duty` requested for it. Raises `RigError`, motor at zero."""
+        """`command`, then `measure`."""
 
     def disarm(self) -> None:
         """Motor off until the next `reset`, and known to be so; the episode is over. Raises `RigError`.

@@ -18,6 +18,10 @@ class ArrivalClock:
     """
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget every arrival: the cart's clock starts again, as it does with each session."""
         self._last_us: int | None = None
         self._cart_s = 0.0
         self._offset_s = self._rate = 0.0

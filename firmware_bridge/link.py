@@ -75,10 +75,11 @@ class Link:
     """A session with one cart over a `Transport`.
 
     `clock_fit` joins the two clocks; it is None before the second ping, and its skew is 0 until the pings are seconds
-    apart. `received_s` is when, on the transport's clock, the bytes of the newest STATE had come.
+    apart. `received_s` is when, on the transport's clock, the bytes of the newest STATE had come. TRACE messages are
+    appended to `traces` as they come, where that is given.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, traces: deque[bytes] | None = None) -> None:
         self.transport = transport
         self.protocol = read_protocol()
         self.counters = Counters()
@@ -91,26 +92,34 @@ class Link:
         self._nonce = 0
         self._seq = 0
         self.received_s = 0.0
-        self.traces: deque[bytes] | None = None  # where TRACEs go, as they come; nowhere
+        self._traces = traces
         self._last_tick: int | None = None
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
         self.clock_fit: ClockFit | None = None
+
+    def clock(self) -> float:
+        """Seconds on the transport's clock, which deadlines are on."""
+        return self.transport.clock()
+
+    def expect(self, due_s: float) -> None:
+        """The next STATE is due when `clock` shows `due_s`."""
+        self.transport.expect(due_s)
 
     def open(self, timeout_s: float = BOOT_S) -> HelloAckMessage:
         """What the cart says of itself, once it answers; it is disarmed then and a session begun.
 
         Raises `LinkError` when nothing answers in time, or something that is no cart of this protocol.
         """
-        deadline_s = self.transport.clock() + timeout_s
+        deadline_s = self.clock() + timeout_s
         heard = 0
         self.session = None
         self.transport.write(b"\0")  # ends whatever half a frame the line holds
-        while self.transport.clock() < deadline_s:
+        while self.clock() < deadline_s:
             self._nonce = (self._nonce + 1) & 0xFFFF
             self._write(HelloMessage(nonce=self._nonce, protocol_hash=self.protocol.hash))
-            wait_s = min(deadline_s, self.transport.clock() + _HELLO_EVERY_S)
-            while self.transport.clock() < wait_s:
+            wait_s = min(deadline_s, self.clock() + _HELLO_EVERY_S)
+            while self.clock() < wait_s:
                 data = self.transport.read(wait_s)
                 heard += len(data)
                 self._take(data)
@@ -181,7 +190,7 @@ class Link:
             data = self.transport.read(deadline_s)
             if not data:
                 return None
-            self.received_s = self.transport.clock()
+            self.received_s = self.clock()
             self._take(data)
         return self._states.popleft()
 
@@ -198,13 +207,13 @@ class Link:
 
     def ping(self, timeout_s: float = 0.2) -> float:
         """The round trip in s; each one makes the clock fit better. Raises `LinkError`."""
-        sent_s = self.transport.clock()
+        sent_s = self.clock()
         host_us = int(sent_s * 1e6) & 0xFFFFFFFF
         self._write(PingMessage(host_us=host_us))
         answer = self._answer(PongMessage, host_us, timeout_s)
         if answer is None:
             raise LinkError(f"no PONG within {timeout_s:g} s; the line loses frames")
-        trip_s = self.transport.clock() - sent_s
+        trip_s = self.clock() - sent_s
         self._clock.cart_s.append(self._cart_s(answer.time_us))
         self._clock.host_s.append(sent_s + trip_s / 2.0)
         self._clock.trip_s.append(trip_s)
@@ -283,7 +292,7 @@ class Link:
 
     def _answer(self, kind: type[Answer], number: int, timeout_s: float) -> Answer | None:
         """The answer to the request of that number, as `_number_of` has it; None when it does not come in time."""
-        deadline_s = self.transport.clock() + timeout_s
+        deadline_s = self.clock() + timeout_s
         while True:
             answer = self._answers.pop((kind, number), None)
             if isinstance(answer, kind):
@@ -300,8 +309,8 @@ class Link:
         for message in self._decoder.feed(data):
             if message[0] == _STATE and len(message) == _STATE_BYTES:
                 self._take_state(StateMessage.unpack(message))
-            elif message[0] == TraceMessage.TYPE and self.traces is not None:
-                self.traces.append(message)
+            elif message[0] == TraceMessage.TYPE and self._traces is not None:
+                self._traces.append(message)
             else:
                 self._take_other(message)
         self.counters.frame_errors = self._decoder.errors

@@ -30,6 +30,9 @@ class Transport(Protocol):
     def clock(self) -> float:
         """Seconds, monotonic; a lockstep line's are simulated."""
 
+    def expect(self, due_s: float) -> None:
+        """The next bytes are due when the clock shows `due_s`, so that a `read` can be ready for them."""
+
     def close(self) -> None:
         """Give the line back. May be called twice."""
 
@@ -37,11 +40,11 @@ class Transport(Protocol):
 class SerialTransport:
     """A serial port or a pseudo-terminal, for this process alone; implements `Transport`.
 
-    A `read` sleeps in `select`, which takes some tens of microseconds to wake up. From `poll_from_s` on, for
-    `poll_for_s` at most, it looks again and again instead: whoever knows when something is due sets both.
+    A `read` sleeps in `select`, which takes some tens of microseconds to wake up. It polls instead from `poll_s` before
+    the bytes that `expect` announces are due until `poll_s` after that.
     """
 
-    def __init__(self, port: str) -> None:
+    def __init__(self, port: str, poll_s: float = 0.0) -> None:
         """Open `port` at the protocol's speed.
 
         Raises `LinkError` for one that is missing, in use, forbidden or no serial port.
@@ -52,8 +55,8 @@ class SerialTransport:
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(f"{port}: {_told(error)}") from None
         self.port = port
-        self.poll_from_s = 0.0  # on its clock
-        self.poll_for_s = 0.0
+        self._poll_s = poll_s
+        self._due_s = 0.0  # on its clock
         self._file = self._serial.fileno()
         self.has_low_latency = False
         with contextlib.suppress(Exception):  # pyserial raises many kinds where the driver has no such mode
@@ -74,9 +77,9 @@ class SerialTransport:
     def read(self, deadline_s: float) -> bytes:
         """What has arrived, waiting until `deadline_s` for the first byte. Raises `LinkError` when the port is gone."""
         try:
-            poll_from_s, now_s = self.poll_from_s, time.monotonic()
-            if self.poll_for_s and now_s < poll_from_s + self.poll_for_s <= deadline_s:
-                data = self._poll(max(0.0, poll_from_s - now_s), poll_from_s + self.poll_for_s)
+            now_s, until_s = time.monotonic(), self._due_s + self._poll_s
+            if self._poll_s and now_s < until_s <= deadline_s:
+                data = self._poll(max(0.0, self._due_s - self._poll_s - now_s), until_s)
                 if data:
                     return data
                 now_s = time.monotonic()
@@ -103,6 +106,10 @@ class SerialTransport:
     def clock(self) -> float:
         """The host's monotonic clock, s."""
         return time.monotonic()
+
+    def expect(self, due_s: float) -> None:
+        """Poll around `due_s`."""
+        self._due_s = due_s
 
     def close(self) -> None:
         """Close the port. May be called twice."""

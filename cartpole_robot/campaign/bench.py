@@ -16,6 +16,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller, choose_controller
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.task import observation
@@ -135,12 +136,17 @@ class Subject:
 class Bench:
     """One cart and its controller; struck again and again. A context manager."""
 
-    def __init__(self, subject: Subject, change: Callable[[CartParams], CartParams] = lambda cart: cart) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        change: Callable[[CartParams], CartParams] = lambda cart: cart,
+        options: FirmwareOptions = NO_OPTIONS,
+    ) -> None:
         """Switch the cart on, changed by `change`. Raises `RigError` as `AvrRig` does, `UsageError`."""
         self.subject = subject
         cart, self.controller = subject.open()
         self.cart_params = change(cart)
-        self.rig = AvrRig(self.cart_params, image=subject.image)
+        self.rig = AvrRig(self.cart_params, image=subject.image, options=options)
         encoders, settings = encoders_and_settings(self.cart_params)
         self.timeout_ms = round(1000.0 * settings.command_timeout_s)
         self.switch_mm = 1000.0 * settings.switch_m
@@ -315,7 +321,7 @@ class Bench:
 
     def _new_state(self) -> StateMessage:
         self.link.forget_states()
-        state = self.link.newest_state(self.link.transport.clock() + 0.1)
+        state = self.link.newest_state(self.link.clock() + 0.1)
         if state is None:
             raise RigError("the chip does not tell its state any more")
         return state

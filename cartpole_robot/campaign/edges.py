@@ -78,7 +78,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
     end_ms = bench.board.time_ms + SPUN_MS
     told, told_ms = "goes on", None
     while bench.board.time_ms < end_ms:
-        state = link.newest_state(link.transport.clock() + 0.1)
+        state = link.newest_state(link.clock() + 0.1)
         if told_ms is not None:
             continue
         if bench.chip.figures()["resets"] != resets:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import random
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +16,10 @@ from cartpole_robot.policy.controllers import Controller
 from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.loop import NO_LOG, StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
-from cartpole_robot.task import observation
+from cartpole_robot.simulation.workers import WorkerPool
 from cartpole_robot.terminal.progress import progress_bar
 
 EPISODE_TURNS = 500
@@ -118,14 +117,12 @@ class _Turn(NamedTuple):
 
 def _turns_of(rig: VirtualRig, controller: Controller, seed: int, turns: int) -> list[_Turn]:
     """The turns until the end of the episode, at most so many. Raises `RigError`."""
-    found = []
-    measured: Measurement = start_rollout(rig, seed)
-    controller.reset()
-    for _ in range(turns):
+    found: list[_Turn] = []
+
+    def note(measured: Measurement) -> None:
         found.append(_Turn(measured.cart_counts, measured.pole_counts, measured.applied_duty))
-        measured = rig.step(controller.duty(observation(measured)))
-        if not rig.is_running:
-            break
+
+    _turns_run(rig, controller, seed, turns, StepLog(on_step=note))
     return found
 
 
@@ -151,14 +148,16 @@ def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
 # ---- the same bytes ----
 
 
-def _turns_run(rig: AvrRig, controller: Controller, seed: int, turns: int) -> tuple[int, float]:
+def _turns_run(
+    rig: VirtualRig, controller: Controller, seed: int, turns: int, log: StepLog = NO_LOG
+) -> tuple[int, float]:
     """The turns of an episode that lasts so many unless it falls, and the seconds they took.
 
     Raises `RigError` where the rig failed.
     """
     first = start_rollout(rig, seed)
     began = time.perf_counter()
-    done = run_rollout(rig, controller, first, max_turns=turns)
+    done = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=log)
     took_s = time.perf_counter() - began
     if done.end is RolloutEnd.STOPPED:  # Ctrl-C: what is half done is not kept
         raise KeyboardInterrupt
@@ -182,7 +181,7 @@ def _in_two_processes(bench: Bench, rng: random.Random) -> Outcome:
     seed = rng.randrange(1_000_000)
     found = []
     for _ in range(2):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        with WorkerPool(1) as process:
             found.append(process.submit(telemetry_of, bench.subject, seed).result())
     (bytes_of_one, turns), (bytes_of_other, other_turns) = found
     told = "other bytes" if bytes_of_one != bytes_of_other else "same bytes"

@@ -15,6 +15,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import open_policy
+from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from firmware_bridge.build import CLOCK_HZ
 from firmware_bridge.messages import HealthMessage, PolicyMessage, StateMessage
 from firmware_bridge.protocol import read_protocol
@@ -36,14 +37,16 @@ def on_board_subject(subject: Subject) -> Subject:
     return dataclasses.replace(subject, image=on_board_image(open_policy(subject.policy)[0], cart))
 
 
-def on_board_bench(subject: Subject, change: Callable[[CartParams], CartParams] = lambda cart: cart) -> Bench:
-    """A bench whose chip carries the policy and, once armed, drives a cart changed by `change`.
+def on_board_bench(
+    subject: Subject,
+    change: Callable[[CartParams], CartParams] = lambda cart: cart,
+    arm: int = _ON_BOARD | _HOST_MAY_LEAVE,
+) -> Bench:
+    """A bench whose chip carries the policy and, armed with those options, drives a cart changed by `change`.
 
     Raises `RigError`, `UsageError`, `BridgeError`.
     """
-    bench = Bench(on_board_subject(subject), change)
-    bench.rig.arm_options = _ON_BOARD | _HOST_MAY_LEAVE
-    return bench
+    return Bench(on_board_subject(subject), change, FirmwareOptions(arm=arm))
 
 
 def on_board_trials() -> list[Trial]:
@@ -192,7 +195,7 @@ def _armed_for(bench: Bench, milliseconds: int) -> str:
     protocol = bench.link.protocol
     end_ms = bench.cart.time_ms + milliseconds
     while bench.cart.time_ms < end_ms:
-        state = bench.link.newest_state(bench.link.transport.clock() + 0.1)
+        state = bench.link.newest_state(bench.link.clock() + 0.1)
         if state is None:
             return "silent"
         if state.state != protocol.enums["cart_state"]["ARMED"]:
@@ -201,8 +204,5 @@ def _armed_for(bench: Bench, milliseconds: int) -> str:
 
 
 def _silence(bench: Bench, rng: random.Random) -> Outcome:
-    bench.rig.arm_options = _ON_BOARD
-    try:
-        return silence(bench, rng)
-    finally:
-        bench.rig.arm_options = _ON_BOARD | _HOST_MAY_LEAVE
+    with on_board_bench(bench.subject, arm=_ON_BOARD) as watched:
+        return silence(watched, rng)

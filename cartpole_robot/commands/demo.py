@@ -20,13 +20,14 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
 EPISODES = 20
 DURATION_S = 10.0
@@ -62,7 +63,7 @@ def _train(folder: Path) -> bool:
     outcome = start_training(job)
     if outcome.summary is None:
         return False
-    print(summary_text(outcome.summary))
+    print(outcome.summary.text())
     return True
 
 
@@ -79,7 +80,8 @@ def _survives(folder: Path) -> bool:
         print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all {MAX_TURNS}")
         for fault in result.faults[:5]:
             print(f"  {fault}")
-        save_animation(act, env, cart, folder / "balancing.gif", duration_s=DURATION_S, seed=VERDICT_SEED)
+        steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(DURATION_S / cart.timing.control_period_s))
+        save_animation(((step.state, step.duty) for step in steps), cart, folder / "balancing.gif")
     return survived == EPISODES
 
 

@@ -17,7 +17,7 @@ from cartpole_robot.rigs.open_rig import SERIAL, SIMULATED_BOARDS, check_may_mov
 
 if TYPE_CHECKING:
     from cartpole_robot.deployment.run import Deployment
-    from cartpole_robot.deployment.step_times import TurnTimes
+    from cartpole_robot.rollout.step_times import TurnTimes
 
 
 def add_deploy(deploy: Parser) -> None:

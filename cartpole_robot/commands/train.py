@@ -19,7 +19,8 @@ from cartpole_robot.training.learners import Learner
 if TYPE_CHECKING:
     from cartpole_robot.cart.params import CartParams
     from cartpole_robot.training.config import TrainingConfig
-    from cartpole_robot.training.job import TrainingJob, TrainingOutcome
+    from cartpole_robot.training.job import TrainingJob
+    from cartpole_robot.training.summary import TrainingOutcome
 
 _EPISODES_ON_CART = 100  # at most, where the preset names no number
 
@@ -104,17 +105,11 @@ def _train(arguments: argparse.Namespace) -> int:
     if outcome.summary is None:
         command = command_text(["train", "--resume", outcome.folder], arguments, ["arm"])
         return report_stop(f"the training so far is in {outcome.checkpoint}", command)
-    from cartpole_robot.training.run import summary_text
-
-    text = f"{summary_text(outcome.summary)}\n  {'run folder':<18} {outcome.folder}"
-    print_result(arguments, dict(outcome.summary), text)
-    if "init" in outcome.summary:
-        return DONE  # its rig's faults are in the summary; too many of them would have ended it
-    judged = [outcome.summary[name] for name in ("last_model", "exported", "exported_int16")]
-    faults = [fault for record in judged for fault in record["faults"]]
-    for fault in faults[:5]:
+    text = f"{outcome.summary.text()}\n  {'run folder':<18} {outcome.folder}"
+    print_result(arguments, outcome.summary.as_dict(), text)
+    for fault in outcome.summary.rig_failures[:5]:
         print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
-    return FAILED if faults else DONE
+    return FAILED if outcome.summary.rig_failures else DONE
 
 
 def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
@@ -196,8 +191,9 @@ def _export(arguments: argparse.Namespace) -> int:
     from cartpole_robot.training.parity import agreement_text
     from cartpole_robot.training.reexport import export_run
 
-    record = export_run(arguments.run_folder, arguments.out, which=arguments.model)
-    print_result(arguments, record, rows_text({**record, "agreement": agreement_text(record["agreement"])}))
+    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model)
+    record = exported.as_dict()
+    print_result(arguments, record, rows_text({**record, "agreement": agreement_text(exported.agreement)}))
     return DONE
 
 

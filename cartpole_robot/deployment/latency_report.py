@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.rollout.step_times import TurnTimes
 
 _PERCENTILES = (50.0, 99.0, 99.9)
 _BINS = 60

@@ -1,4 +1,4 @@
-"""Who drives in a deployment: a controller alone, one that a regulator catches, or a regulator that one watches."""
+"""The pilots of a deployment: two controllers with one of them driving, or a policy in the firmware."""
 
 from __future__ import annotations
 
@@ -25,19 +25,8 @@ _CALM_SHARE = 0.6  # of the envelope: inside it the cart is calm
 _CALM_S = 0.5  # so long it must have been before it is handed back
 
 
-class Solo:
-    """One controller, nobody beside it; implements `cartpole_robot.deployment.loop.Pilot`."""
-
-    flags = handovers = 0
-    shadow_duty = math.nan
-
-    def __init__(self, controller: Controller) -> None:
-        self.duty = controller.duty
-        self.reset = controller.reset
-
-
-class Shadowed:
-    """The regulator drives, and the policy is asked to no effect; implements `cartpole_robot.deployment.loop.Pilot`."""
+class ShadowPilot:
+    """The regulator drives and the policy's duty is only recorded; implements `cartpole_robot.rollout.pilot.Pilot`."""
 
     flags = handovers = 0
 
@@ -46,22 +35,22 @@ class Shadowed:
         self._regulator, self._shadow = regulator, shadow
 
     def reset(self) -> None:
-        """Both."""
+        """Reset both controllers."""
         self._regulator.reset()
         self._shadow.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """The regulator's, which the policy is told: it judges what it would do from where the regulator has come."""
+        """The regulator's duty, which also enters the policy's history: the policy answers the regulator's motion."""
         self.shadow_duty = self._shadow.duty(observation)
         duty = self._regulator.duty(observation)
         self._shadow.sent(duty)
         return duty
 
 
-class Watched:
-    """The policy in the firmware drives, and its twin here says what it should do.
+class OnBoardPilot:
+    """The policy in the firmware drives, and its twin on the host computes the same duty for the recording.
 
-    Implements `loop.Pilot`: the command that carries its duty only shows that somebody watches.
+    Implements `rollout.pilot.Pilot`. The command that carries the duty only shows the firmware that the host is there.
     """
 
     flags = int(Flag.ON_BOARD)
@@ -74,7 +63,7 @@ class Watched:
         self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
 
     def reset(self) -> None:
-        """Nothing: a policy on board has no memory."""
+        """Do nothing: a policy on board has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """What the microcontroller makes of the same integers, by the same C."""
@@ -106,10 +95,10 @@ class Envelope:
         return float((np.abs(observation) / self.bound).max())
 
 
-class Caught:
-    """The policy drives until it leaves its envelope; the regulator catches the cart, and hands it back when calm.
+class FallbackPilot:
+    """The policy drives inside its envelope; outside, the regulator takes over until the cart is calm.
 
-    Implements `loop.Pilot`: the regulator's turns have `Flag.FALLBACK`; `handovers` counts both ways.
+    Implements `rollout.pilot.Pilot`: the regulator's steps have `Flag.FALLBACK`; `handovers` counts both directions.
     """
 
     shadow_duty = math.nan

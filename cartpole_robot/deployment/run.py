@@ -16,10 +16,8 @@ from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kep
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
-from cartpole_robot.deployment.loop import Pilot, run_paced
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed, Solo, Watched
+from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import unused_folder, write_json
 from cartpole_robot.policy.backend import LQR, Backend
@@ -28,15 +26,21 @@ from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
+from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import (
     Rollout,
+    StepLog,
     rollout_metadata,
+    run_rollout,
     start_rollout,
 )
+from cartpole_robot.rollout.pilot import Pilot, SinglePilot
+from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.protocol import read_protocol
 
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
@@ -132,7 +136,7 @@ def deploy(request: DeployRequest) -> Deployment:
     )
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_port(request, chosen))
-        rig = SerialRig(chosen.cart, port)
+        rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
         return _Run(request, chosen, rig, _pilot(request, chosen, rig), path, known).run()
 
@@ -152,20 +156,7 @@ class _Run:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
-        self._traces: deque[bytes] = deque(maxlen=traces_kept(self._period_s))
-        rig.link.traces = self._traces
-        rig.arm_options = self._options()
-        rig.poll_before_due(min(_POLL_MOST_S, _POLL_SHARE * self._period_s))
-
-    def _options(self) -> int:
-        option = self._rig.link.protocol.enums["arm_option"]
-        board = 0
-        if self._request.is_on_board:
-            board = int(option["ON_BOARD"]) | (int(option["HOST_MAY_LEAVE"]) if self._request.host_may_leave else 0)
-        late = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}
-        # Beside a STATE each millisecond the line cannot hold it.
-        trace = int(option["TRACE"]) if self._period_s > 0.0015 else 0
-        return late[self._request.late] | trace | board
+        self._traces = rig.options.traces
 
     def run(self) -> Deployment:
         """From homing to the files. Raises `RigError` where it could not begin."""
@@ -182,7 +173,8 @@ class _Run:
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
-                    rollout = run_paced(rig, self._pilot, first, max_turns=max_turns, times=times, recorder=recorder)
+                    log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
+                    rollout = run_rollout(rig, self._pilot, first, max_turns=max_turns, log=log)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     with contextlib.suppress(RigError):
                         rig.disarm()
@@ -262,7 +254,7 @@ class _Run:
             fault=fault,
             told=told or "",
             warmth=warmth,
-            options=self._rig.arm_options,
+            options=self._rig.options.arm,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
             provenance={**dataclasses.asdict(self._known), "recording": self._path.name},
         )
@@ -271,6 +263,20 @@ class _Run:
         except UsageError:
             return None
         return _box_of(self._path)
+
+
+def _firmware_options(request: DeployRequest, period_s: float) -> FirmwareOptions:
+    option = read_protocol().enums["arm_option"]
+    arm = {Late.HOLD: 0, Late.BRAKE: int(option["LATE_BRAKES"]), Late.DISARM: int(option["LATE_DISARMS"])}[request.late]
+    if request.is_on_board:
+        arm |= option["ON_BOARD"]
+    if request.host_may_leave:
+        arm |= option["HOST_MAY_LEAVE"]
+    if period_s > 0.0015:  # next to a STATE each millisecond the line has no room for traces
+        arm |= option["TRACE"]
+    return FirmwareOptions(
+        arm=arm, traces=deque(maxlen=traces_kept(period_s)), poll_s=min(_POLL_MOST_S, _POLL_SHARE * period_s)
+    )
 
 
 def latency_of(recording: Path) -> Path:
@@ -322,14 +328,14 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
         from cartpole_robot.deployment.on_board import check_on_board, on_board_policy
 
         check_on_board(rig.link, bundle, chosen.cart, remedy=_remedy(request))
-        return Watched(on_board_policy(bundle, chosen.cart), lambda: rig.state)
+        return OnBoardPilot(on_board_policy(bundle, chosen.cart), lambda: rig.state)
     if bundle is None or bundle.lqr is None or not (request.has_fallback or request.is_shadow):
-        return Solo(chosen.controller)
+        return SinglePilot(chosen.controller)
     regulator = LqrController(bundle.lqr, chosen.cart.motor.dead_zone_duty)
     policy = policy_controller(bundle, Backend(request.backend))
     if request.is_shadow:
-        return Shadowed(regulator, policy)
-    return Caught(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
+        return ShadowPilot(regulator, policy)
+    return FallbackPilot(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
 
 
 def _told(settings: list[Setting]) -> dict[str, str]:

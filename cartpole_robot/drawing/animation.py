@@ -1,13 +1,11 @@
-"""An episode as a short animation."""
+"""A cart-pole in motion as a short animation."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import gymnasium
 from PIL import Image
 
 from cartpole_robot.cart.params import CartParams
@@ -18,35 +16,16 @@ GIF_FRAME_S = 0.04
 _COLOURS = 32
 
 
-def save_animation(
-    act: Callable[[Any], int],
-    env: gymnasium.Env[Any, Any],
-    cart: CartParams,
-    path: Path,
-    *,
-    duration_s: float,
-    seed: int,
-) -> int:
-    """The turns survived in `duration_s` of cart time; the episode so far is written to `path` as GIF.
-
-    `act` takes what `env` observes, of which the first four numbers are the state.
-    """
+def save_animation(motion: Iterable[tuple[State, float]], cart: CartParams, path: Path) -> None:
+    """Write `motion`, the state and the duty at each control tick, to `path` as a GIF that plays in real time."""
     period_s = cart.timing.control_period_s
     every = max(1, round(GIF_FRAME_S / period_s))
-    observation, _ = env.reset(seed=seed)
-    frames: list[Image.Image] = []
-    turn = 0
-    for turn in range(1, round(duration_s / period_s) + 1):
-        action = act(observation)
-        if (turn - 1) % every == 0:
-            caption = f"{(turn - 1) * period_s:4.1f} s   turn {turn - 1}"
-            duty = cart.action_duties[action]
-            frames.append(draw_cart_pole(cart, State(*observation[:4].tolist()), duty=duty, caption=caption))
-        observation, _, terminated, truncated, _ = env.step(action)
-        if terminated or truncated:
-            break
+    frames = (
+        draw_cart_pole(cart, state, duty=duty, caption=f"{tick * period_s:4.1f} s   turn {tick}")
+        for tick, (state, duty) in enumerate(motion)
+        if tick % every == 0
+    )
     save_gif(frames, path, frame_s=every * period_s)
-    return turn
 
 
 def save_gif(frames: Iterable[Image.Image], path: Path, *, frame_s: float) -> None:

@@ -88,7 +88,9 @@ def other_format(path: Path, found: object, header: Mapping[str, Any]) -> UsageE
     """The error for a file of another format; its `header`, which may hold anything, says who wrote it."""
     versions, commit = header.get("versions"), header.get("commit")
     version = versions.get("cartpole-robot") if isinstance(versions, Mapping) else None
-    writer = f"cartpole-robot {version} (commit {commit})" if version else "the version of cartpole-robot that wrote it"
+    writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
+    if commit:
+        writer += f" (commit {commit})"
     return UsageError(
         f"{path}: has recording format {_printable(found)}, this version reads {RECORDING_FORMAT}; record it again, or "
         f"open it with {_printable(writer)}"

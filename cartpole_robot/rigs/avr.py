@@ -7,6 +7,7 @@ from pathlib import Path
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rigs.virtual import VirtualRig
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
@@ -16,7 +17,12 @@ class AvrRig(VirtualRig):
     """The virtual rig with another board: the chip itself, instruction by instruction, its pins and its serial line."""
 
     def __init__(
-        self, cart: CartParams, randomization: Randomization | None = None, *, image: Path | None = None
+        self,
+        cart: CartParams,
+        randomization: Randomization | None = None,
+        *,
+        image: Path | None = None,
+        options: FirmwareOptions = NO_OPTIONS,
     ) -> None:
         """Switch the cart on, flashed with the ELF file `image` or with this package's firmware.
 
@@ -28,7 +34,7 @@ class AvrRig(VirtualRig):
         except BridgeError as error:
             raise RigError(str(error)) from None
         try:
-            super().__init__(cart, randomization, board=self._chip)
+            super().__init__(cart, randomization, board=self._chip, options=options)
         except BaseException:
             self._chip.close()
             raise

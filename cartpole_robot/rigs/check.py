@@ -136,9 +136,9 @@ class RigCheck:
     def _moved(self, link: Link, counts_of: Callable[[StateMessage], int], least: float) -> int:
         """By how many counts a person has moved it, as soon as that is enough."""
         begin = counts_of(self._state(link))
-        deadline_s = link.transport.clock() + HAND_S
+        deadline_s = link.clock() + HAND_S
         moved = 0
-        while abs(moved) < least and link.transport.clock() < deadline_s:
+        while abs(moved) < least and link.clock() < deadline_s:
             moved = counts_of(self._state(link)) - begin
         return moved
 
@@ -150,9 +150,9 @@ class RigCheck:
         print("        homing: let the pole hang still, and keep clear of the cart ...", file=sys.stderr, flush=True)
         link.mode("HOME")
         states = link.protocol.enums["cart_state"]
-        deadline_s = link.transport.clock() + HOMING_S
+        deadline_s = link.clock() + HOMING_S
         state = self._state(link)
-        while state.state == states["HOMING"] and link.transport.clock() < deadline_s:
+        while state.state == states["HOMING"] and link.clock() < deadline_s:
             state = self._state(link)
         if state.state == states["READY"]:
             self._say(name, True, "both zeros are known")
@@ -162,7 +162,7 @@ class RigCheck:
 
     def _state(self, link: Link) -> StateMessage:
         link.forget_states()
-        state = link.newest_state(link.transport.clock() + 1.0)
+        state = link.newest_state(link.clock() + 1.0)
         if state is None:
             raise BridgeError("no measurement for 1 s; check the cable")
         return state

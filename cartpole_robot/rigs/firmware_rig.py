@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -15,6 +17,7 @@ from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.task import is_terminated
+from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.constants import HOMING_MOST_S, SPEED_PER_COUNT
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.faults import FAULTS
@@ -48,20 +51,45 @@ class Hand(Protocol):
         """The controller has it: let go where it has not been done."""
 
 
-class FirmwareRig:
-    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`.
+@dataclass(frozen=True, kw_only=True)
+class FirmwareOptions:
+    """How a rig drives its firmware.
 
-    `arm_options` are bits of `enum arm_option`, said whenever the cart is armed.
+    `arm` holds bits of `enum arm_option`, which every ARM request carries. TRACE messages are appended to `traces`. A
+    serial port is polled from `poll_s` before a measurement is due until `poll_s` after that.
     """
 
-    arm_options = 0
+    arm: int = 0
+    traces: deque[bytes] = field(default_factory=lambda: deque(maxlen=0))
+    poll_s: float = 0.0
 
-    def __init__(self, cart: CartParams, link: Link, hand: Hand) -> None:
-        """Open the session and give the firmware the cart's limits. Raises `RigError`, `UsageError`."""
+
+NO_OPTIONS = FirmwareOptions()
+
+
+class FirmwareRig:
+    """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`."""
+
+    def __init__(
+        self,
+        cart: CartParams,
+        link: Link,
+        hand: Hand,
+        *,
+        options: FirmwareOptions = NO_OPTIONS,
+        arrivals: ArrivalClock | None = None,
+    ) -> None:
+        """Open the session and give the firmware the cart's limits. Raises `RigError`, `UsageError`.
+
+        `arrivals` measures by how much each measurement is late, on a link in real time.
+        """
         encoders, _ = encoders_and_settings(cart)
         self._cart = cart
         self._link = link
         self._hand = hand
+        self._options = options
+        self._arrivals = arrivals
+        self._lateness_s = math.nan
         self._limits = cfg_message(cart)
         self._states = link.protocol.enums["cart_state"]
         self._inputs = link.protocol.enums["input_flag"]
@@ -82,8 +110,7 @@ class FirmwareRig:
         self._is_closed = False
         self.fault: str | None = None  # the firmware's, by name, that ended the episode
         try:
-            link.open()
-            self._configure()
+            self._open_session()
         except BridgeError as error:
             link.close()
             raise RigError(str(error)) from None
@@ -114,6 +141,11 @@ class FirmwareRig:
         return self._link
 
     @property
+    def options(self) -> FirmwareOptions:
+        """As given."""
+        return self._options
+
+    @property
     def state(self) -> StateMessage:
         """The newest STATE. Raises `RigError` before the first."""
         if self._state is None:
@@ -125,21 +157,42 @@ class FirmwareRig:
 
         Raises `RigError`, motor off, when the cart refuses or nobody raises the pole.
         """
-        if self._is_closed:
-            raise RigError("this rig is closed; make a new environment")
+        self.make_ready()
+        return self.start_episode(start)
+
+    def make_ready(self) -> None:
+        """Disarm the cart, clear its fault, home it, and centre it unless the hand brings it. Raises `RigError`."""
+        self._check_is_open()
         self._is_running = False
         self.fault = None
         try:
-            self._make_ready()
+            self._home()
+        except BridgeError as error:
+            self._fail(error)
+
+    def start_episode(self, start: State) -> Measurement:
+        """The first measurement of an episode of a ready cart: pole raised near `start`, armed. Raises as `reset`."""
+        try:
             self._hand.raise_pole(start)
             self._hand.let_go_at(self._arm())
             state = self._next_state()
         except BridgeError as error:
-            self._disarm()
-            raise RigError(str(error)) from None
+            self._fail(error)
         self._hand.let_go()
         self._first_tick = state.tick
         self._is_running = True
+        return self._measure(state)
+
+    def hold(self, start: State) -> Measurement:
+        """A ready cart with its pole held near `start`, still and upright enough to be armed. Raises `RigError`."""
+        self.make_ready()
+        try:
+            self._hand.raise_pole(start)
+            state = self._next_state()
+            while not self._may_arm(state):
+                state = self._next_state()
+        except BridgeError as error:
+            self._fail(error)
         return self._measure(state)
 
     def command(self, duty: float) -> None:
@@ -184,8 +237,7 @@ class FirmwareRig:
 
     def disarm(self) -> None:
         """Motor off until the next `reset`: acknowledged, and seen in a STATE that came after. Raises `RigError`."""
-        if self._is_closed:
-            raise RigError("this rig is closed; make a new environment")
+        self._check_is_open()
         self._is_running = False
         try:
             self._link.mode("DISARM")
@@ -214,7 +266,14 @@ class FirmwareRig:
             self._disarm()
             self._link.close()
 
-    def _configure(self) -> None:
+    def _check_is_open(self) -> None:
+        if self._is_closed:
+            raise RigError("this rig is closed; make a new environment")
+
+    def _open_session(self) -> None:
+        self._link.open()
+        if self._arrivals is not None:
+            self._arrivals.restart()
         try:
             self._link.configure(self._limits)
         except RefusedError as error:
@@ -223,16 +282,14 @@ class FirmwareRig:
             self._link.mode("DISARM")
             self._link.configure(self._limits)
 
-    def _make_ready(self) -> None:
-        """Disarmed, without a fault, homed, and in the middle of the track where the hand does not bring the cart."""
+    def _home(self) -> None:
         link = self._link
         try:
             link.mode("DISARM")
         except RefusedError as error:
             if error.code != "BAD_SESSION":
                 raise
-            link.open()  # the cart has started anew; it is not homed, and homes again
-            self._configure()
+            self._open_session()  # the cart has restarted: it is not homed, and homes again
         link.forget_states()
         state = self._next_state()  # what the cart sees now, not at the end of the last episode
         if state.state == self._states["FAULT"]:
@@ -249,9 +306,9 @@ class FirmwareRig:
             self._wait_ready(HOMING_S)
 
     def _wait_ready(self, timeout_s: float) -> StateMessage:
-        deadline_s = self._link.transport.clock() + timeout_s
+        deadline_s = self._link.clock() + timeout_s
         self._link.forget_states()
-        while self._link.transport.clock() < deadline_s:
+        while self._link.clock() < deadline_s:
             state = self._next_state()
             if state.state == self._states["READY"]:
                 return state
@@ -263,21 +320,21 @@ class FirmwareRig:
 
     def _arm(self) -> int:
         """The cart's time_us at the last control tick before it was armed."""
-        deadline_s = self._link.transport.clock() + RAISE_S
+        deadline_s = self._link.clock() + RAISE_S
         while True:
             state = self._next_state()
             if state.state == self._states["FAULT"]:
                 raise RefusedError(self._told(state), "FAULT")
             if self._may_arm(state):
                 try:
-                    self._link.mode("ARM", self.arm_options)
+                    self._link.mode("ARM", self._options.arm)
                 except RefusedError as error:
                     if error.code not in _ARM_RETRIES_ON and not self._is_self_testing(error):
                         raise
                 else:
                     self._link.forget_states()
                     return state.time_us
-            if self._link.transport.clock() > deadline_s:
+            if self._link.clock() > deadline_s:
                 angle_rad = state.pole_counts * self._rad_per_count
                 raise RefusedError(
                     f"the pole was not held upright and still within {RAISE_S:g} s: it stands at {angle_rad:.2f} rad, "
@@ -299,11 +356,14 @@ class FirmwareRig:
 
     def _next_state(self) -> StateMessage:
         """The next STATE. The firmware has long stopped the motor when this gives up."""
-        state = self._link.newest_state(self._link.transport.clock() + SILENCE_S)
+        state = self._link.newest_state(self._link.clock() + SILENCE_S)
         if state is None:
             raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
         self._tick = state.tick
         self._state = state
+        if self._arrivals is not None:
+            self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
+            self._link.expect(self._arrivals.due_s(self._period_s))
         return state
 
     def _measure(self, state: StateMessage) -> Measurement:
@@ -322,6 +382,7 @@ class FirmwareRig:
         )
         age_ms = state.command_age_ms
         measurement.command_age_s = math.nan if age_ms == 0xFFFF else age_ms / 1000.0
+        measurement.lateness_s = self._lateness_s
         return measurement
 
     def _fault_of(self, state: StateMessage) -> str | None:

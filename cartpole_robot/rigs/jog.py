@@ -62,7 +62,7 @@ def _loop(link: Link, cart: CartParams) -> None:
                 note = ""
             except RefusedError as error:
                 note = str(error)
-        state = link.newest_state(link.transport.clock() + 0.2)
+        state = link.newest_state(link.clock() + 0.2)
         now_s = time.monotonic()
         if state is not None and now_s - drawn_s > _DRAW_S:
             drawn_s = now_s

@@ -8,12 +8,11 @@ import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions, FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
-from firmware_bridge.messages import StateMessage
 from firmware_bridge.transport import SerialTransport
 
 _PINGS = 16
@@ -47,25 +46,16 @@ class PersonHand:
 class SerialRig(FirmwareRig):
     """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it."""
 
-    def __init__(self, cart: CartParams, port: str) -> None:
+    def __init__(self, cart: CartParams, port: str, options: FirmwareOptions = NO_OPTIONS) -> None:
         """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
         try:
-            self._serial = SerialTransport(port)
+            link = Link(SerialTransport(port, options.poll_s), traces=options.traces)
         except BridgeError as error:
             raise RigError(str(error)) from None
-        self._arrivals = ArrivalClock()
-        self._clock_of: int | None = None
-        self._lateness_s = self._poll_s = 0.0
-        super().__init__(cart, Link(self._serial), PersonHand())
+        super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
 
-    def poll_before_due(self, poll_s: float) -> None:
-        """From so long before a measurement is due, poll the port instead of sleeping, for twice as long at most."""
-        self._poll_s = poll_s
-        self._serial.poll_for_s = 2.0 * poll_s
-
-    @property
-    def received_s(self) -> float:
-        """When the newest measurement had come, on the monotonic clock."""
+    def arrival_s(self) -> float:
+        """When the newest measurement arrived, on the monotonic clock."""
         return self._link.received_s
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -76,17 +66,3 @@ class SerialRig(FirmwareRig):
         except BridgeError as error:
             raise RigError(str(error)) from None
         return super().reset(start, rng)
-
-    def _next_state(self) -> StateMessage:
-        state = super()._next_state()
-        if self._link.session != self._clock_of:  # another session: its clock began anew
-            self._arrivals, self._clock_of = ArrivalClock(), self._link.session
-        self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
-        if self._poll_s:
-            self._serial.poll_from_s = self._arrivals.due_s(self._period_s) - self._poll_s
-        return state
-
-    def _measure(self, state: StateMessage) -> Measurement:
-        measurement = super()._measure(state)
-        measurement.lateness_s = self._lateness_s
-        return measurement

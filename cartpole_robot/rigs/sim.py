@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from math import isfinite
 from typing import Any
 
@@ -32,19 +33,15 @@ def simulated_rig(cart: CartParams, randomization: Randomization | None = None) 
     return IdealSimRig(cart, randomization)
 
 
-class IdealSimRig:
-    """A cart whose duty is a force at once and whose state is known exactly; implements `cartpole_robot.rig.Rig`."""
+class _LockstepRig(ABC):
+    """What both simulated rigs share: the cart's time passes only in `step`."""
 
-    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
+    def __init__(self, cart: CartParams, randomization: Randomization | None) -> None:
         self._cart = self._episode_cart = cart
         self._randomization = randomization
-        loaded = cart if randomization is None else randomization.shortest_pole()
-        self._plant = Plant(loaded.pole_cart, cart.timing.physics_step_s)
-        self._advance = self._plant.advance
-        self._steps_per_period = cart.timing.physics_steps_per_period
-        self._stall_force_n = cart.motor.stall_force_n
         self._period_us = cart.timing.control_period_us
         self._measurement = Measurement()
+        self._duty = 0.0
 
     @property
     def cart(self) -> CartParams:
@@ -55,6 +52,33 @@ class IdealSimRig:
     def episode_cart(self) -> CartParams:
         """The cart of this episode, drawn where there is a randomisation."""
         return self._episode_cart
+
+    @abstractmethod
+    def step(self, duty: float) -> Measurement:
+        """The measurement one control period later."""
+
+    def command(self, duty: float) -> None:
+        """Keep `duty` for the period that `measure` simulates."""
+        self._duty = duty
+
+    def measure(self) -> Measurement:
+        """`step` with the commanded duty."""
+        return self.step(self._duty)
+
+    def disarm(self) -> None:  # noqa: B027 - not abstract
+        """Do nothing: time stands still between episodes."""
+
+
+class IdealSimRig(_LockstepRig):
+    """A cart whose duty is a force at once and whose state is known exactly; implements `cartpole_robot.rig.Rig`."""
+
+    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
+        super().__init__(cart, randomization)
+        loaded = cart if randomization is None else randomization.shortest_pole()
+        self._plant = Plant(loaded.pole_cart, cart.timing.physics_step_s)
+        self._advance = self._plant.advance
+        self._steps_per_period = cart.timing.physics_steps_per_period
+        self._stall_force_n = cart.motor.stall_force_n
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The measurement at `start`, exactly; an ideal cart draws from `rng` its randomised parameters alone."""
@@ -86,16 +110,13 @@ class IdealSimRig:
         measurement.applied_duty = duty
         return measurement
 
-    def disarm(self) -> None:
-        """Nothing: time stands still between episodes."""
-
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()
         self._advance = self._plant.advance
 
 
-class SimRig:
+class SimRig(_LockstepRig):
     """A cart with motor, friction, encoders and delay; implements `cartpole_robot.rig.Rig`.
 
     It measures what a real rig measures: counts, and the firmware's own estimate of the speeds. `true_state` is for
@@ -103,23 +124,10 @@ class SimRig:
     """
 
     def __init__(self, cart: CartParams, encoders: Encoders, randomization: Randomization | None = None) -> None:
-        self._cart = self._episode_cart = cart
-        self._randomization = randomization
+        super().__init__(cart, randomization)
         self._simulated = SimulatedCart(cart if randomization is None else randomization.shortest_pole(), encoders)
-        self._period_us = cart.timing.control_period_us
         self._delay = CommandDelay(cart.delay, cart.timing)
         self._estimator = Estimator(encoders, cart.timing.physics_step_s)
-        self._measurement = Measurement()
-
-    @property
-    def cart(self) -> CartParams:
-        """The cart this rig simulates."""
-        return self._cart
-
-    @property
-    def episode_cart(self) -> CartParams:
-        """The cart of this episode, drawn where there is a randomisation."""
-        return self._episode_cart
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
@@ -157,9 +165,6 @@ class SimRig:
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return self._simulated.state()
-
-    def disarm(self) -> None:
-        """Nothing: time stands still between episodes."""
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""

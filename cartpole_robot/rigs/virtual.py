@@ -9,13 +9,11 @@ import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
-from cartpole_robot.errors import RigError
-from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions, FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import encode_frame
 from firmware_bridge.constants import TICK_S
-from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.messages import CmdMessage
 
@@ -45,6 +43,9 @@ class LockstepTransport:
     def clock(self) -> float:
         """Simulated seconds."""
         return self._cart.time_ms * TICK_S
+
+    def expect(self, due_s: float) -> None:
+        """Nothing: `read` wastes no time."""
 
     def close(self) -> None:
         """Release the cart. May be called twice."""
@@ -91,6 +92,7 @@ class VirtualRig(FirmwareRig):
         *,
         board: Board | None = None,
         plant: CartParams | None = None,
+        options: FirmwareOptions = NO_OPTIONS,
     ) -> None:
         """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive.
 
@@ -103,7 +105,8 @@ class VirtualRig(FirmwareRig):
         self._drawn = cart
         self._transport = LockstepTransport(self._virtual)
         period_ms = round(cart.timing.control_period_s * 1000.0)
-        super().__init__(cart, Link(self._transport), SimulatedHand(self._virtual, period_ms))
+        link = Link(self._transport, traces=options.traces)
+        super().__init__(cart, link, SimulatedHand(self._virtual, period_ms), options=options)
 
     @property
     def episode_cart(self) -> CartParams:
@@ -116,34 +119,21 @@ class VirtualRig(FirmwareRig):
         return self._transport.telemetry.hexdigest()
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
-        """The first measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
-        if self._randomization is not None:
-            self._drawn = self._randomization.draw(rng)
-        self._virtual.reset(rng)
-        return super().reset(start, rng)
+        """The first measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`.
 
-    def _make_ready(self) -> None:
-        """As on every rig; homing is no part of an episode: it is the cart as configured that homes, then it changes.
-
-        A drawn cart may well be too weak or too sluggish for the push that tells the firmware how its pole swings.
+        The cart as configured homes, then it changes into the drawn one, which may be too weak or too sluggish for the
+        push that shows the firmware how its pole swings.
         """
-        if self._randomization is not None:
-            self._virtual.change(self._cart)
-        super()._make_ready()
-        if self._randomization is not None:
-            self._virtual.change(self._drawn)
-
-    def hold(self, start: State) -> Measurement:
-        """Homed and held still at `start`, which is near enough upright to be armed; not armed. Raises `RigError`."""
-        try:
-            self._make_ready()
-            self._hand.raise_pole(start)
-            state = self._next_state()
-            while not self._may_arm(state):
-                state = self._next_state()
-        except BridgeError as error:
-            raise RigError(str(error)) from None
-        return self._measure(state)
+        if self._randomization is None:
+            self._virtual.reset(rng)
+            return super().reset(start, rng)
+        self._check_is_open()
+        self._drawn = self._randomization.draw(rng)
+        self._virtual.reset(rng)
+        self._virtual.change(self._cart)
+        self.make_ready()
+        self._virtual.change(self._drawn)
+        return self.start_episode(start)
 
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import StartSpread
+from cartpole_robot.cart.parts import MAX_TURNS, StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.signals import State
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
@@ -94,29 +95,23 @@ def evaluate(
     faults: list[str] = []
     squares_m2 = squares_rad2 = 0.0
     reversals, power = 0, 0.0
-    take_step = step or env.step
-    for episode in range(episodes):
-        observation, _ = env.reset(seed=first_seed + episode)
-        if on_reset is not None:
-            on_reset()
-        side = 0
-        turn = 0
-        while turn < max_turns:
-            turn += 1
-            position_m, _, angle_rad, *_ = observation.tolist()
+    for number in range(episodes):
+        side = turn = 0
+        for taken in episode(
+            env, act, seed=first_seed + number, max_steps=max_turns, take_step=step, on_reset=on_reset
+        ):
+            turn = taken.number
+            position_m, _, angle_rad, *_ = taken.observation.tolist()
             squares_m2 += position_m * position_m
             squares_rad2 += angle_rad * angle_rad
-            observation, _, terminated, truncated, info = take_step(action := act(observation))
-            duty = info.get("requested_duty", 2 * action - 1)  # of a foreign environment: the action, 0 or 1
+            duty = taken.duty
             if duty * side < 0:
                 reversals += 1
             if duty:
                 side = 1 if duty > 0 else -1
-            power += info.get("motor_power_w", math.nan)
-            if terminated or truncated:
-                if "fault" in info:
-                    faults.append(f"episode {episode}: {info['fault']}")
-                break
+            power += taken.info.get("motor_power_w", math.nan)
+            if (taken.is_terminated or taken.is_truncated) and "fault" in taken.info:
+                faults.append(f"episode {number}: {taken.info['fault']}")
         turns.append(turn)
         if on_episode is not None:
             on_episode()
@@ -157,13 +152,9 @@ class Trials:
     def survived(self, act: ActionFunction) -> int:
         """How many trials, one after another, the policy survives before its first fall or fault."""
         for number, (options, turns) in enumerate(self._trials):
-            observation, _ = self._env.reset(seed=self._first_seed + number, options=options)
-            for _ in range(turns):
-                observation, _, terminated, truncated, info = self._env.step(act(observation))
-                if terminated or "fault" in info:
+            for step in episode(self._env, act, seed=self._first_seed + number, max_steps=turns, options=options):
+                if step.is_terminated or "fault" in step.info:
                     return number
-                if truncated:
-                    break
         return len(self._trials)
 
 
@@ -192,19 +183,13 @@ def visited_observations(
 
     A share `wander` of the actions is random, so that states around the balanced ones are among them.
     """
-    return np.stack([row for row, _ in zip(_visits(act, env, first_seed, wander), range(count), strict=False)])
-
-
-def _visits(
-    act: ActionFunction, env: gymnasium.Env[Any, Any], first_seed: int, wander: float
-) -> Iterator[NDArray[np.float32]]:
     rng = np.random.default_rng(first_seed)
     actions = int(env.action_space.n)  # type: ignore[attr-defined]
-    for seed in itertools.count(first_seed):
-        observation, _ = env.reset(seed=seed)
-        for _ in range(500):
-            yield observation.copy()
-            action = int(rng.integers(actions)) if rng.random() < wander else act(observation)
-            observation, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                break
+
+    def wandering(observation: NDArray[np.float32]) -> int:
+        return int(rng.integers(actions)) if rng.random() < wander else act(observation)
+
+    steps = itertools.chain.from_iterable(
+        episode(env, wandering, seed=seed, max_steps=MAX_TURNS) for seed in itertools.count(first_seed)
+    )
+    return np.stack([step.observation for step in itertools.islice(steps, count)])

@@ -1,12 +1,10 @@
-"""The policy loop: a rig and a controller in, a rollout out. NumPy is all it needs.
-
-`run_rollout` drives any rig, lockstep or not.
-"""
+"""The policy loop: a rig and a pilot in, a rollout out, in lockstep or in real time. NumPy is all it needs."""
 
 from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +14,13 @@ import numpy as np
 from cartpole_robot import task
 from cartpole_robot.errors import RigError
 from cartpole_robot.files import provenance
-from cartpole_robot.policy.controllers import Chosen, Controller
+from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
+from cartpole_robot.rollout.pilot import Pilot
+from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.signals import Measurement
 
 
@@ -42,43 +42,67 @@ def start_rollout(rig: Rig, seed: int) -> Measurement:
     return rig.reset(task.start_state(rig.cart.start, rng), rng)
 
 
-def run_rollout(
-    rig: Rig,
-    controller: Controller,
-    first: Measurement,
-    *,
-    max_turns: int,
-    recorder: Recorder | None = None,
-    on_turn: Callable[[], object] | None = None,
-) -> Rollout:
-    """Drive `rig` from its `first` measurement, control period by control period, until something ends it.
+@dataclass(frozen=True, kw_only=True)
+class StepLog:
+    """What is noted of each step, once its command has been sent.
 
-    Every measurement is recorded, the last one too, with the duty that answers it. The rig is left to the caller, who
-    closes it. Ctrl-C is an end like the others.
+    `arrival_s` returns when the newest measurement arrived, on the monotonic clock; by default it arrives when the loop
+    asks for it. `on_step` receives the measurement that has just been answered.
     """
-    controller.reset()
+
+    recorder: Recorder | None = None
+    times: TurnTimes | None = None
+    arrival_s: Callable[[], float] | None = None
+    on_step: Callable[[Measurement], object] | None = None
+
+
+NO_LOG = StepLog()
+
+
+def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_turns: int, log: StepLog = NO_LOG) -> Rollout:
+    """Drive `rig` from its `first` measurement, one control period after another, until something ends the rollout.
+
+    A rig in real time is answered as soon as it has measured: between a measurement and its command there are only the
+    observation and the pilot, and no step makes an object that lasts. Every measurement is recorded with the duty that
+    answers it, and the last one too. Ctrl-C ends a rollout like anything else. The caller closes the rig.
+    """
+    recorder, times, arrival_s, on_step = log.recorder, log.times, log.arrival_s, log.on_step
+    numbers = array("f", (0.0, 0.0, 0.0, 0.0))
+    observation = np.frombuffer(numbers, np.float32)
+    clock, command, measure, decide = time.monotonic, rig.command, rig.measure, pilot.duty
     measurement, limits = first, rig.cart.limits
-    clock = time.monotonic
     turns, reward = 0, 0.0
+    pilot.reset()
     try:
         while True:
-            now_s = clock()
             has_fallen = task.is_terminated(measurement, limits)
             if has_fallen or turns == max_turns:
                 if recorder is not None:
+                    arrived_s = clock() if arrival_s is None else arrival_s()
                     flag = Flag.TERMINATED if has_fallen else Flag.TRUNCATED
-                    recorder.append(measurement, now_s, math.nan, reward, flag)
+                    recorder.append(measurement, arrived_s, math.nan, reward, flag)
                 return Rollout(turns=turns, end=RolloutEnd.FALL if has_fallen else RolloutEnd.DURATION)
-            duty = controller.duty(task.observation(measurement))
+            numbers[0] = measurement.cart_position_m
+            numbers[1] = measurement.cart_speed_m_s
+            numbers[2] = measurement.pole_angle_rad
+            numbers[3] = measurement.pole_speed_rad_s
+            asked_s = clock()
+            duty = decide(observation)
+            decided_s = clock()
+            command(duty)
+            sent_s = clock()
+            arrived_s = asked_s if arrival_s is None else arrival_s()
+            if times is not None:
+                times.append(arrived_s, asked_s, decided_s, sent_s, measurement.lateness_s, measurement.command_age_s)
             if recorder is not None:
-                recorder.append(measurement, now_s, duty, reward, 0)
+                recorder.append(measurement, arrived_s, duty, reward, pilot.flags, pilot.shadow_duty)
                 if recorder.failure is not None:
                     return Rollout(turns=turns, end=RolloutEnd.DISK, reason=recorder.failure)
-            measurement = rig.step(duty)
+            if on_step is not None:
+                on_step(measurement)
+            measurement = measure()
             reward = task.REWARD_PER_TURN
             turns += 1
-            if on_turn is not None:
-                on_turn()
     except RigError as error:
         return Rollout(turns=turns, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:

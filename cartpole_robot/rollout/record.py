@@ -23,10 +23,12 @@ from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.excitation import Excitation
 from cartpole_robot.rollout.loop import (
     Rollout,
+    StepLog,
     rollout_metadata,
     run_rollout,
     start_rollout,
 )
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
@@ -85,9 +87,8 @@ def record_rollout(request: RolloutRequest) -> Recording:
         first = start_rollout(rig, request.seed)
         with Recorder(request.out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
             with stopped_by_signals():
-                rollout = run_rollout(
-                    rig, controller, first, max_turns=max_turns, recorder=recorder, on_turn=bar.update
-                )
+                log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
+                rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=max_turns, log=log)
                 if swinging is not None and request.swing_s > 0.0:
                     _record_swing(swinging, recorder, rollout, turns - rollout.turns, bar.update)
             rig.close()

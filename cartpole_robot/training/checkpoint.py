@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import random
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,13 +35,21 @@ class Selected:
 
 @dataclass
 class TrainingState:
-    """Everything a training is at one moment."""
+    """Everything a training is at one moment; `elapsed_s` is how long it had learned when `count_time` was called."""
 
     model: DQN
     log: LearningLog
     selected: Selected | None = None
     elapsed_s: float = 0.0
     on_cart: CartProgress | None = None  # where it learns on the cart itself
+    _counted_s: float = field(default_factory=time.monotonic, init=False)
+
+    def count_time(self) -> float:
+        """Add the time since the last call, or since this state was made, to `elapsed_s`, and return that."""
+        now_s = time.monotonic()
+        self.elapsed_s += now_s - self._counted_s
+        self._counted_s = now_s
+        return self.elapsed_s
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:

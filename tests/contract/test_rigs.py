@@ -24,6 +24,7 @@ from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
 from tests.served import quick_cart
 
@@ -92,7 +93,7 @@ def test_duty_beyond_full_drive_is_full_drive(rig: Rig) -> None:
 @pytest.mark.smoke
 def test_regulator_balances_and_every_tick_is_there(rig: Rig) -> None:
     first = start_rollout(rig, 5)
-    rollout = run_rollout(rig, regulator_of(rig.cart), first, max_turns=150)
+    rollout = run_rollout(rig, SinglePilot(regulator_of(rig.cart)), first, max_turns=150)
     assert (rollout.turns, rollout.end, rollout.reason) == (150, RolloutEnd.DURATION, None)
 
 

@@ -26,6 +26,7 @@ from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.link import Link
 
 ROOT = Path(__file__).parent.parent.parent
@@ -271,6 +272,36 @@ def test_clock_of_a_restarted_cart_is_fitted_anew() -> None:
     link.close()
 
 
+def test_arrival_clock_restarts_with_the_session_and_announces_each_measurement() -> None:
+    errors_s: list[float] = []
+
+    class Noting(LockstepTransport):
+        def expect(self, due_s: float) -> None:
+            errors_s.append(abs(due_s - self.clock() - 0.02))
+
+    cart = load_cart("diy_arduino")
+    virtual = VirtualCart(cart)
+    rig = FirmwareRig(cart, Link(Noting(virtual)), SimulatedHand(virtual, 20), arrivals=ArrivalClock())
+    sessions = set()
+    for seed in range(2):
+        start_rollout(rig, seed)
+        sessions.add(rig.link.session)
+        for _ in range(20):
+            assert 0.0 <= rig.step(0.0).lateness_s <= 0.001
+        virtual.board.restart(int(rig.link.protocol.enums["reset_cause"]["EXTERNAL"]))
+    assert len(sessions) == 2
+    assert len(errors_s) > 1000, "homing too"
+    assert max(errors_s) < 0.0015
+    rig.close()
+
+
+def test_lateness_is_unknown_without_an_arrival_clock() -> None:
+    rig, _, measured = running_rig()
+    assert math.isnan(measured.lateness_s)
+    assert math.isnan(rig.step(0.0).lateness_s)
+    rig.close()
+
+
 def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> None:
     class Nobody(SimulatedHand):
         def raise_pole(self, start: State) -> None: ...
@@ -376,9 +407,10 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.sim import SimRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 rig = VirtualRig(load_cart("diy_arduino"))
 for seed in (5, 6):
-    run_rollout(rig, regulator_of(rig.cart), start_rollout(rig, seed), max_turns=300)
+    run_rollout(rig, SinglePilot(regulator_of(rig.cart)), start_rollout(rig, seed), max_turns=300)
 print(rig.telemetry_sha256)
 """
 

@@ -15,7 +15,8 @@ from cartpole_robot.deployment.firmware_image import policy_image_bytes
 from cartpole_robot.deployment.on_board import check_on_board, on_board_fit, on_board_policy
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.rigs.firmware_rig import FirmwareOptions, FirmwareRig
+from cartpole_robot.rigs.virtual import SimulatedHand, VirtualRig
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge._host import Firmware, PolicyImage
 from firmware_bridge.protocol import read_protocol
@@ -47,14 +48,18 @@ def carry(cart: CartParams, bundle: PolicyBundle) -> Iterator[Carry]:
         if image == b"":
             image = policy_image_bytes(bundle, cart)
         policy = None if image is None else PolicyImage(image)
-        rig = VirtualRig(of, board=Firmware(policy=policy))
-        rig.arm_options = options
+        rig = VirtualRig(of, board=Firmware(policy=policy), options=FirmwareOptions(arm=options))
         made.append(rig)
         return rig
 
     yield build
     for rig in made:
         rig.close()
+
+
+def armed_by_the_host(rig: VirtualRig) -> FirmwareRig:
+    """Another rig on the same firmware, armed with no options."""
+    return FirmwareRig(rig.cart, rig.link, SimulatedHand(rig.virtual_cart, 20))
 
 
 def test_counts_become_the_observation_that_the_host_would_quantize(cart: CartParams, bundle: PolicyBundle) -> None:
@@ -98,7 +103,7 @@ def test_policy_drives_and_a_host_only_watches(carry: Carry) -> None:
     assert applied - {0} == {-6553, 6553}
     rig.link.mode("DISARM")
     rig.link.forget_states()
-    state = rig.link.newest_state(rig.link.transport.clock() + 0.5)
+    state = rig.link.newest_state(rig.link.clock() + 0.5)
     assert state is not None
     assert not state.inputs & INPUT_ON_BOARD
 
@@ -191,8 +196,7 @@ def test_firmware_without_a_policy_refuses_and_says_so(carry: Carry, cart: CartP
     assert set(rig.link.policy()) == {0}
     with pytest.raises(UsageError, match="there is no policy in the cart's firmware; build and flash it: cartpole-"):
         check_on_board(rig.link, bundle, cart)
-    rig.arm_options = 0
-    start_rollout(rig, 0)
+    start_rollout(armed_by_the_host(rig), 0)
 
 
 def sealed(body: bytes) -> bytes:
@@ -235,8 +239,7 @@ def test_policy_of_another_period_is_refused(carry: Carry, cart: CartParams, bun
     rig = carry(ON_BOARD, of=dataclasses.replace(cart, timing=timing))
     with pytest.raises(RigError, match="refuses ARM: POLICY_PERIOD: the policy in the image is for 20 ms"):
         start_rollout(rig, 0)
-    rig.arm_options = 0
-    start_rollout(rig, 0)
+    start_rollout(armed_by_the_host(rig), 0)
 
 
 def test_host_refuses_an_image_that_is_not_its_policy_naming_both(

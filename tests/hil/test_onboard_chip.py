@@ -23,6 +23,7 @@ from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.network import Int16Network
 from cartpole_robot.rigs.avr import AvrRig
+from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge import build
 from tests.carried import carrying_cart, follow, regulating_policy
@@ -48,9 +49,9 @@ def image(chip_tools: None, cart: CartParams, bundle: PolicyBundle) -> Path:
 
 
 @pytest.fixture
-def rig(cart: CartParams, image: Path) -> Iterator[AvrRig]:
-    made = AvrRig(cart, image=image)
-    made.arm_options = ON_BOARD | HOST_MAY_LEAVE
+def rig(request: pytest.FixtureRequest, cart: CartParams, image: Path) -> Iterator[AvrRig]:
+    arm = getattr(request, "param", ON_BOARD | HOST_MAY_LEAVE)
+    made = AvrRig(cart, image=image, options=FirmwareOptions(arm=arm))
     yield made
     made.close()
 
@@ -73,8 +74,8 @@ def test_chip_balances_by_itself_and_decides_as_the_host_does(
     assert health.stack_free >= 300
 
 
+@pytest.mark.parametrize("rig", [ON_BOARD], indirect=True)
 def test_silence_stops_the_motor_within_60_ms_where_the_host_must_watch(rig: AvrRig) -> None:
-    rig.arm_options = ON_BOARD
     start_rollout(rig, 0)
     for _ in range(30):
         rig.step(0.0)
@@ -107,9 +108,8 @@ def test_one_flipped_bit_in_flash_arms_nothing(
     damaged[place + 56 + 12 + 16 * 50 + 5] ^= 1  # a weight of the fiftieth hidden unit
     other = tmp_path / "damaged.elf"
     other.write_bytes(damaged)
-    rig = AvrRig(cart, image=other)
+    rig = AvrRig(cart, image=other, options=FirmwareOptions(arm=options))
     try:
-        rig.arm_options = options
         with pytest.raises(RigError, match="refuses ARM: SELF_TEST: TEST_FAILED"):
             start_rollout(rig, 0)
     finally:
@@ -133,9 +133,9 @@ def test_decision_that_is_late_is_a_late_command(chip_tools: None, cart: CartPar
         encoders=dataclasses.replace(cart.encoders, pole_counts_per_turn=10_000),
     )
     policy = regulating_policy(hasty)
-    rig = AvrRig(hasty, image=on_board_image(policy, hasty))
+    options = FirmwareOptions(arm=ON_BOARD | HOST_MAY_LEAVE | LATE_DISARMS)
+    rig = AvrRig(hasty, image=on_board_image(policy, hasty), options=options)
     try:
-        rig.arm_options = ON_BOARD | HOST_MAY_LEAVE | LATE_DISARMS
         start_rollout(rig, 0)
         with pytest.raises(RigError, match="COMMAND_LATE"):
             follow(rig, 10)
@@ -201,10 +201,9 @@ def test_command_line_builds_it_and_says_what_it_carries(
 
 
 def test_bench_without_a_policy_in_its_image_says_so(chip_tools: None, cart: CartParams) -> None:
-    with Bench(Subject(policy=Path("lqr"), cart="diy_arduino")) as bench:
-        bench.rig.arm_options = ON_BOARD
-        with pytest.raises(RigError, match="NO_POLICY"):
-            bench.begin(0)
+    subject = Subject(policy=Path("lqr"), cart="diy_arduino")
+    with Bench(subject, options=FirmwareOptions(arm=ON_BOARD)) as bench, pytest.raises(RigError, match="NO_POLICY"):
+        bench.begin(0)
 
 
 # ---- the kernel alone ----

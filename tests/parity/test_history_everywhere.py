@@ -186,7 +186,7 @@ def test_stopped_training_goes_on_with_its_history(run: Path, tmp_path: Path) ->
     assert len(list((again / "checkpoints").glob("step_*"))) == 1
     outcome = resume_training(again)
     assert outcome.summary is not None
-    assert outcome.summary["steps"] == STEPS
+    assert outcome.summary.steps == STEPS
     resumed = load_policy(again / "policy.npz")
     assert (resumed.interface.history_length, resumed.network.inputs) == (3, 14)
     gain = load_policy(run / "policy.npz").network.input_gain

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,6 @@ class CartLearning:
         self._on_episode = on_episode
         self._budget = config.episodes or 0
         self._faults_in_a_row = self._false_starts = 0
-        self._started_s = time.monotonic() - state.elapsed_s
 
     @property
     def episodes(self) -> int:
@@ -109,7 +107,7 @@ class CartLearning:
 
     def save(self) -> Path:
         """Write a checkpoint of this moment, of which the newest few are kept; returns its folder."""
-        self._state.elapsed_s = time.monotonic() - self._started_s
+        self._state.count_time()
         path = save_checkpoint(self._checkpoints, self._state)
         for old in sorted(self._checkpoints.glob("step_*"))[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)

@@ -23,7 +23,8 @@ from cartpole_robot.recording.metadata import ControllerRecord, Outcome, Recordi
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement, State
 from tests.conftest import need
 from tests.foreign import Convention, driven_swing, write_csv
@@ -37,7 +38,7 @@ def recorded(path: Path, cart: CartParams, controller: Any, turns: int = 120) ->
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
     with Recorder(path, metadata(cart)) as recorder:
-        rollout = run_rollout(rig, controller, first, max_turns=turns, recorder=recorder)
+        rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=StepLog(recorder=recorder))
         recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
     rig.close()
     return read_recording(path)

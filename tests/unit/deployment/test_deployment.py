@@ -11,14 +11,14 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.latency_report import figures_of
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
+from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest
-from cartpole_robot.deployment.step_times import TurnTimes
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.recording.format import Flag
+from cartpole_robot.rollout.step_times import TurnTimes
 from firmware_bridge.clock import ArrivalClock
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
@@ -35,7 +35,7 @@ def a_regulator(past: int = 1) -> LqrController:
 
 def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_second_of_calm() -> None:
     envelope = Envelope(bound=np.array([0.1, 1.0, 0.2, 2.0], np.float32))
-    pilot = Caught(constant(0.25), a_regulator(), envelope, 0.02)
+    pilot = FallbackPilot(constant(0.25), a_regulator(), envelope, 0.02)
     inside, edge, outside = (np.array([x, 0.0, 0.0, 0.0], np.float32) for x in (0.0, 0.09, 0.11))
     assert (pilot.duty(inside), pilot.flags) == (0.25, 0)
     assert pilot.duty(outside) == pytest.approx(-0.11 - 0.5 * 0.25), "it knows what the policy had sent"
@@ -52,7 +52,7 @@ def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_seco
 
 
 def test_shadow_is_asked_and_does_not_drive() -> None:
-    pilot = Shadowed(constant(0.5), constant(-0.2))
+    pilot = ShadowPilot(constant(0.5), constant(-0.2))
     assert (pilot.duty(np.zeros(4)), pilot.shadow_duty, pilot.flags) == (0.5, -0.2, 0)
 
 
@@ -70,6 +70,16 @@ def test_lateness_is_what_the_quickest_arrivals_make_it(skew: float, begin_us: i
             worst = max(worst, abs(late_s - delay_s))
     assert worst < 50e-6
     assert clock.due_s(0.02) == pytest.approx(100.0 + 0.02 * 1000 * (1.0 + skew) + 0.003, abs=50e-6)
+
+
+def test_restarted_clock_forgets_every_arrival() -> None:
+    clock, fresh = ArrivalClock(), ArrivalClock()
+    for k in range(2000):
+        clock.lateness_s(20_000 * k, 100.0 + 0.0201 * k)
+    clock.restart()
+    later = [(20_000 * k, 300.0 + 0.0199 * k + 0.001 * (k % 3)) for k in range(200)]
+    assert [clock.lateness_s(*one) for one in later] == [fresh.lateness_s(*one) for one in later]
+    assert clock.due_s(0.02) == fresh.due_s(0.02)
 
 
 def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:

@@ -10,6 +10,7 @@ from benchmarks.readme_pictures import take_kept
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
+from cartpole_robot.rollout.episode import episode
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.curve import draw_learning_curve
@@ -20,9 +21,10 @@ def test_animation_has_a_frame_every_40_ms_and_plays_in_real_time(
     env: gymnasium.Env, gym_cart: CartParams, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.gif"
-    turns = save_animation(lambda obs: int(obs[2] + 0.3 * obs[3] > 0), env, gym_cart, path, duration_s=1.0, seed=0)
+    steps = list(episode(env, lambda obs: int(obs[2] + 0.3 * obs[3] > 0), seed=0, max_steps=50))
+    save_animation(((step.state, step.duty) for step in steps), gym_cart, path)
     image = Image.open(path)
-    assert (turns, image.n_frames, image.size) == (50, 25, (640, 360))  # type: ignore[attr-defined]
+    assert (len(steps), image.n_frames, image.size) == (50, 25, (640, 360))  # type: ignore[attr-defined]
     assert image.info["duration"] == 40
     frames = []
     for index in (0, 24):

@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.firmware_image import on_board_fit
-from cartpole_robot.deployment.pilots import Caught, Envelope, Shadowed
+from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import (
@@ -176,7 +176,7 @@ def test_controller_remembers_what_it_asked_for_until_it_is_reset() -> None:
 def test_shadow_sees_the_duties_that_the_regulator_sent() -> None:
     controller, seen = spying(2, (-0.3, 0.3))
     regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(0)), 0.0)
-    pilot = Shadowed(regulator, controller)
+    pilot = ShadowPilot(regulator, controller)
     rows = observations(4) * np.float32(0.1)
     sent = [pilot.duty(row) for row in rows]
     assert [float(inputs[4]) for inputs in seen] == pytest.approx([0.0, *sent[:-1]])
@@ -186,7 +186,7 @@ def test_shadow_sees_the_duties_that_the_regulator_sent() -> None:
 def test_policy_that_is_handed_back_to_has_seen_what_the_regulator_did() -> None:
     controller, seen = spying(3, (-0.3, 0.3))
     regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(1)), 0.0)
-    pilot = Caught(controller, regulator, Envelope(bound=np.full(4, 0.5, np.float32)), 0.1)
+    pilot = FallbackPilot(controller, regulator, Envelope(bound=np.full(4, 0.5, np.float32)), 0.1)
     rows = np.zeros((12, 4), np.float32)
     rows[:, 0] = 0.01 * np.arange(12)
     rows[3, 0] = 0.6  # out of the envelope

@@ -29,7 +29,8 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.summary import recording_summary
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.loop import run_rollout, start_rollout
+from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, Measurement
 
 Completed = subprocess.CompletedProcess[str]
@@ -45,7 +46,8 @@ def recorded(path: Path, turns: int = 100, cart_name: str = "diy_arduino") -> Re
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
     with Recorder(path, metadata(cart)) as recorder:
-        rollout = run_rollout(rig, regulator_of(cart), first, max_turns=turns, recorder=recorder)
+        pilot = SinglePilot(regulator_of(cart))
+        rollout = run_rollout(rig, pilot, first, max_turns=turns, log=StepLog(recorder=recorder))
         recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
     rig.close()
     return read_recording(path)
@@ -307,12 +309,15 @@ def test_parquet_of_another_format_is_refused_and_left_as_it_is(number: int, tmp
     check_refused(path, str(number), "cartpole-robot 0.0.9 (commit abc123)")
 
 
-@pytest.mark.parametrize(
-    "header", [{}, {"commit": "a"}, {"versions": 5}, {"versions": {"cartpole-robot": ""}}, [1], {"a": "b" * 9999}]
-)
+@pytest.mark.parametrize("header", [{}, {"versions": 5}, {"versions": {"cartpole-robot": ""}}, [1], {"a": "b" * 9999}])
 def test_other_format_that_does_not_say_who_wrote_it_is_refused(header: object, tmp_path: Path) -> None:
     journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", header))
     check_refused(tmp_path / "r.parquet", "2", "the version of cartpole-robot that wrote it")
+
+
+def test_other_format_written_outside_a_checkout_names_the_version_alone(tmp_path: Path) -> None:
+    journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", {**OLD_HEADER, "commit": None}))
+    check_refused(tmp_path / "r.parquet", "2", "cartpole-robot 0.0.9")
 
 
 def test_format_that_is_no_number_gives_one_short_line(tmp_path: Path) -> None:
@@ -481,7 +486,7 @@ def test_fall_and_fault_end_a_rollout_as_what_they_are(tmp_path: Path) -> None:
         def duty(self, observation: object) -> float:
             return 0.2
 
-    rollout = run_rollout(rig, Leaning(), start_rollout(rig, 0), max_turns=500)
+    rollout = run_rollout(rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_turns=500)
     assert rollout.end is RolloutEnd.FALL
     assert 5 < rollout.turns < 100
 
@@ -490,7 +495,9 @@ def test_fall_and_fault_end_a_rollout_as_what_they_are(tmp_path: Path) -> None:
 
     rig.step = failing  # type: ignore[method-assign]
     with Recorder(tmp_path / "r.parquet", metadata()) as recorder:
-        rollout = run_rollout(rig, Leaning(), start_rollout(rig, 0), max_turns=500, recorder=recorder)
+        rollout = run_rollout(
+            rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_turns=500, log=StepLog(recorder=recorder)
+        )
     assert (rollout.turns, rollout.end, rollout.reason) == (0, RolloutEnd.FAULT, "the link is gone")
     assert len(read_recording(tmp_path / "r.parquet").rows) == 1
     rig.close()

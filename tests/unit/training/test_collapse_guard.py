@@ -92,7 +92,7 @@ def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: Car
     assert state.model._n_updates == (800 - asked.learning_starts - (again.step - settled.step)) // 4
     assert said[0] == f"turn {none.step}: no fall is left in the replay memory"
     assert said[1].endswith("(RMS) in it; updates are held until a fall comes")
-    assert guard_record(state.log.guard, asked, 800) == {
+    assert dataclasses.asdict(guard_record(state.log.guard, asked, 800)) == {
         "action": "hold",
         "times": 1,
         "turns_without_falls": again.step - none.step,
@@ -154,7 +154,7 @@ def test_drifting_values_go_back_to_the_last_sound_network(gym_cart: CartParams)
     assert row.measured > 1.0
     assert "the values drift" in said[-1]
     assert "returns lie in -1 to 0" in said[-1]
-    assert guard_record(state.log.guard, asked, 760)["drifts"] == 1
+    assert guard_record(state.log.guard, asked, 760).drifts == 1
 
 
 def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> None:
