@@ -1,5 +1,6 @@
 # make demo   set up, train, export, evaluate, animate
 # make test   set up, lint, type-check, check the architecture, test
+# make smoke  set up, test the main path in a minute
 # Everything is installed into .venv beside this file. PYTHON=... chooses another Python 3.11.
 
 VENV := .venv
@@ -9,12 +10,22 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# A tool that tests need | the Debian packages that have it | the tests that are skipped without it
+define TOOLS
+Xvfb|xvfb libgl1 libgl1-mesa-dri|PyBullet's window
+avr-gcc|gcc-avr avr-libc|the firmware built for the ATmega328P
+simavr|simavr|the network on an emulated ATmega328P
+/usr/include/simavr/sim_avr.h|libsimavr-dev|the firmware on an emulated ATmega328P
+chromium|chromium|the comparison's page in a browser
+endef
+export TOOLS
+
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	if command -v $$name >/dev/null 2>&1 && \
 	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
 	then echo $$name; break; fi; done)
 
-.PHONY: help setup demo test check pytest display chip browser seeds reliability benchmarks deployment campaign mutants pictures clean
+.PHONY: help setup demo test check pytest smoke packages seeds reliability benchmarks deployment campaign mutants pictures clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -45,47 +56,31 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(STAMP) display chip browser ## the tests alone
+pytest: $(STAMP) packages ## the tests alone
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not realtime"
 	$(BIN)/python -m pytest -m realtime
+	@$(MAKE) --silent packages
 
-display: ## a virtual display for the tests of PyBullet's window
-	@if ! command -v Xvfb >/dev/null; then \
-		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
-		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
-			echo "Xvfb is not installed and cannot be from here: the tests of PyBullet's window are skipped." >&2; \
-		else \
-			echo "Installing Xvfb and its OpenGL with apt-get, for the tests of PyBullet's window." >&2; \
-			$$as apt-get update -qq >/dev/null && \
-			$$as apt-get install -qq -y --no-install-recommends xvfb libgl1 libgl1-mesa-dri >/dev/null; \
-		fi; \
+smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
+	$(BIN)/python -m pytest -m smoke -rs tests/contract
+
+packages: ## report the system packages that tests need and that are missing; with CI=true install them
+	@missing="" skipped=""; \
+	while IFS='|' read -r tool names tests; do \
+		if command -v "$$tool" >/dev/null || [ -e "$$tool" ]; then continue; fi; \
+		missing="$$missing $$names" skipped="$$skipped  $$tool: $$tests"$$'\n'; \
+	done <<< "$$TOOLS"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo="sudo "; fi; \
+	install="apt-get install --yes --no-install-recommends$$missing"; \
+	if [ "$${CI:-}" != true ]; then \
+		printf 'Tests are skipped for lack of these tools:\n%sInstall them with: %s\n' "$$skipped" "$$sudo$$install" >&2; \
+	elif ! { $${sudo:+sudo -n} apt-get update -qq && $${sudo:+sudo -n} $$install >/dev/null; }; then \
+		printf 'CI=true needs these tools, and they cannot be installed:\n%s' "$$skipped" >&2; \
+		exit 1; \
 	fi
 
-chip: ## the compiler for the ATmega328P, and the emulator that runs what it makes
-	@if ! command -v avr-gcc >/dev/null || [ ! -e /usr/include/simavr/sim_avr.h ]; then \
-		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
-		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
-			echo "avr-gcc or simavr is not installed and cannot be from here: the firmware is not tested on its chip." >&2; \
-		else \
-			echo "Installing gcc-avr, avr-libc, simavr and libsimavr-dev with apt-get, to test the firmware on its chip." >&2; \
-			$$as apt-get update -qq >/dev/null && \
-			$$as apt-get install -qq -y --no-install-recommends gcc-avr avr-libc simavr libsimavr-dev >/dev/null; \
-		fi; \
-	fi
-
-browser: ## a browser for the tests of the comparison's page
-	@if ! command -v chromium >/dev/null; then \
-		if [ "$$(id -u)" = 0 ]; then as=""; elif sudo -n true 2>/dev/null; then as="sudo"; else as="no"; fi; \
-		if [ "$$as" = no ] || ! command -v apt-get >/dev/null; then \
-			echo "Chromium is not installed and cannot be from here: the comparison's page is not tested in a browser." >&2; \
-		else \
-			echo "Installing chromium with apt-get, for the tests of the comparison's page." >&2; \
-			$$as apt-get update -qq >/dev/null && \
-			$$as apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
-		fi; \
-	fi
-
-campaign: $(STAMP) chip ## train a policy, then try to break the firmware that runs it on the emulated chip
+campaign: $(STAMP) packages ## train a policy, then try to break the firmware that runs it on the emulated chip
 	@if [ ! -e runs/campaign-policy/policy.npz ]; then \
 		$(BIN)/cartpole-robot train --cart diy_arduino --out runs/campaign-policy; fi
 	$(BIN)/cartpole-robot firmware campaign --policy runs/campaign-policy --out runs/campaign

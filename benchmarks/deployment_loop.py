@@ -33,8 +33,8 @@ from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest, deploy
 from cartpole_robot.deployment.served_cart import served_cart
+from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.bundle import load_policy
-from cartpole_robot.policy.controllers import LQR
 from cartpole_robot.policy.history import History
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout

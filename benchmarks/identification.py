@@ -84,7 +84,7 @@ def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
     encoders = read.cart.encoders
     assert encoders is not None
     rng = np.random.default_rng(seed)
-    with Recorder(noisy, {k: v for k, v in read.metadata.items() if k != "format"}) as recorder:
+    with Recorder(noisy, read.metadata) as recorder:
         for row in read.rows:
             cart, pole = rng.choice((-1, 0, 1), 2, p=(SHARE_OFF / 2, 1 - SHARE_OFF, SHARE_OFF / 2))
             measurement = Measurement(

@@ -24,8 +24,8 @@ from stable_baselines3 import DQN
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.deployment.realtime import punctual
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import load_policy
-from cartpole_robot.policy.network import Backend
 
 BATCH, ROUNDS, SINGLES = 1000, 25, 200_000
 MUST_P50_NS, MUST_P999_NS, MUST_SB3, MUST_ONNX = 150.0, 2000.0, 200.0, 20.0

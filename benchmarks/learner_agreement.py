@@ -15,6 +15,7 @@ import copy
 import dataclasses
 import itertools
 import json
+from contextlib import closing
 from typing import Any
 from unittest import mock
 
@@ -25,9 +26,10 @@ from stable_baselines3 import DQN
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.training.config import Learner, Loss, Optimizer, load_preset
+from cartpole_robot.training.config import Loss, Optimizer, load_preset
 from cartpole_robot.training.dqn.learner import LeanDQN, new_learner
-from cartpole_robot.training.environment import closing, training_env
+from cartpole_robot.training.environment import training_env
+from cartpole_robot.training.learners import Learner
 
 CLIPPED, UNCLIPPED = 0.003, 10.0
 CUT_TURNS = 25

@@ -17,6 +17,7 @@ import argparse
 import dataclasses
 import json
 import time
+from contextlib import closing
 from typing import Any, cast
 
 import numpy as np
@@ -29,10 +30,11 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.files.provenance import machine
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
-from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
+from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import LeanDQN, network_of, new_learner
 from cartpole_robot.training.dqn.native_update import NativeUpdate
-from cartpole_robot.training.environment import balancing_env, closing, training_env
+from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.learners import Learner
 
 STOCK, LEAN, IN_PYTORCH = "stock SB3", "ours", "ours, in PyTorch"
 UPDATE_EVERY_STEPS = (1, 4)

@@ -24,7 +24,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.errors import RigError
-from cartpole_robot.policy.controllers import LQR
+from cartpole_robot.policy.backend import LQR
 from cartpole_robot.rollout.judging import JudgingRequest, judge
 
 CART, RIG = "diy_arduino", "virtual"

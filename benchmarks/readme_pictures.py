@@ -31,7 +31,7 @@ from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -53,7 +53,7 @@ def train(preset: str, cart: CartParams, folder: Path) -> Path:
     outcome = start_training(TrainingJob(config=config, cart=cart, rig="sim", seed=0, folder=folder, tensorboard=False))
     if outcome.summary is None:
         raise SystemExit("stopped")
-    print(summary_text(outcome.summary))
+    print(outcome.summary.text())
     return folder
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.command_line import command
 from benchmarks.machine_load import machine_line
 from cartpole_robot.experiments.study.findings import wilson
-from cartpole_robot.policy.controllers import LQR
+from cartpole_robot.policy.backend import LQR
 from cartpole_robot.rollout.judging import JudgingRequest, judge
 
 SUCCESS_TURNS = 475.0

@@ -30,9 +30,10 @@ from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.training.callbacks import TRIAL_TURNS
 from cartpole_robot.training.checkpoint import TrainingState
-from cartpole_robot.training.config import Learner, load_preset
+from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.learners import Learner
 from cartpole_robot.training.learning import run_learner, verdict
 from cartpole_robot.training.log import LearningLog
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
@@ -202,5 +203,5 @@ def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomizatio
 
 
 gymnasium.register(
-    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=task.MAX_TURNS, reward_threshold=475.0
+    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=MAX_TURNS, reward_threshold=475.0
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Rig(Protocol):

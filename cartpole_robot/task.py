@@ -19,7 +19,6 @@ from cartpole_robot.signals import Measurement, State
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
 SIGN_CONVENTION = "angle 0 upright, positive leaning toward +x; duty positive pushes toward +x"
 REWARD_PER_TURN = 1.0
-MAX_TURNS = 500
 
 
 def observation(measurement: Measurement) -> NDArray[np.float32]:

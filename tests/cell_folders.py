@@ -31,7 +31,7 @@ def driver(*words: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def cells_in(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "cells").glob("*.json")}
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "cells").glob("[!.]*.json")}
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 120.0) -> None:

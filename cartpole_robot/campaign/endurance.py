@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import random
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +13,13 @@ from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.rollout.loop import NO_LOG, RolloutEnd, StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import NO_LOG, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
+from cartpole_robot.simulation.workers import WorkerPool
 from cartpole_robot.terminal.progress import progress_bar
 
 EPISODE_TURNS = 500
@@ -181,7 +181,7 @@ def _in_two_processes(bench: Bench, rng: random.Random) -> Outcome:
     seed = rng.randrange(1_000_000)
     found = []
     for _ in range(2):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        with WorkerPool(1) as process:
             found.append(process.submit(telemetry_of, bench.subject, seed).result())
     (bytes_of_one, turns), (bytes_of_other, other_turns) = found
     told = "other bytes" if bytes_of_one != bytes_of_other else "same bytes"

@@ -20,7 +20,7 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +33,7 @@ from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
 from firmware_bridge.emulator import EmulatedChip
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
@@ -115,21 +116,17 @@ def kill_hosts(
     """
     fast = fast_cart(cart)
     parts = [starts[first : first + _STARTS_AT_ONCE] for first in range(0, len(starts), _STARTS_AT_ONCE)]
-    with ProcessPoolExecutor(carts, mp_context=multiprocessing.get_context("spawn")) as workers:
+    with WorkerPool(carts) as workers:
         asked = [workers.submit(_start_some, fast, part, seed, on_chip, image) for part in parts]
-        try:
-            for done in as_completed(asked):
-                yield from done.result()
-        finally:
-            for one in asked:
-                one.cancel()
+        for done in as_completed(asked):
+            yield from done.result()
 
 
 def _start_some(
     cart: CartParams, numbers: Sequence[int], seed: int, on_chip: bool, image: Path | None
 ) -> list[KilledHost]:
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, cart, on_chip, image))
+    process = MainlessProcess(target=serve, args=(theirs, cart, on_chip, image))
     process.start()
     theirs.close()
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from cartpole_robot.campaign.curves import Curve
 from cartpole_robot.campaign.trials import Kind, Outcome
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 
 _GOOD, _BAD, _LIMIT = "#1f5a99", "#c0392b", "#2f8f5b"
 
@@ -227,4 +228,5 @@ def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
         panel.grid(axis="y", color="#e6e8eb", linewidth=0.8)
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130, format="png")
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import itertools
 import os
 import random
 import time
@@ -38,7 +37,8 @@ from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
-from cartpole_robot.policy.controllers import LQR, choose_controller
+from cartpole_robot.policy.backend import LQR
+from cartpole_robot.policy.controllers import choose_controller
 from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image
@@ -62,15 +62,15 @@ _CARTS_SIDE_BY_SIDE = 3  # a core: they live in real time and mostly wait
 class CampaignRequest:
     """What to strike, how thoroughly, and where to keep it.
 
-    `only` has groups or beginnings of names; empty is everything. `out` may be a folder of a campaign to go on with;
-    None is a new one under `runs/`.
+    `only` has groups or beginnings of names; empty is everything. `out` may be the folder of a
+    campaign to continue.
     """
 
     subject: Subject
+    out: Path
     is_short: bool = False
     only: tuple[str, ...] = ()
     seed: int = 0
-    out: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +95,7 @@ class _Kept:
         self.rows: list[Row] = []
         self.curves: list[CurveResult] = []
         self.killed: list[Outcome] = []  # of a trial that is not at its end
-        self.folder = request.out or next(
-            path for n in itertools.count(1) if not (path := Path("runs", f"campaign-{n}")).exists()
-        )
+        self.folder = request.out
         if self.folder.exists():
             self._go_on()
         else:

@@ -7,13 +7,11 @@ Every number names its source: the file has a `source`, a section may have anoth
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.params import OPTIONAL_SECTIONS, SECTIONS, CartParams
-from cartpole_robot.cart.parts import Friction
+from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml, record_from_table
@@ -41,8 +39,8 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
                 f"cart {cart!r} is not known; expected one of {', '.join(cart_names())}, or the path of a .toml file"
             )
         with resources.as_file(resources.files("cartpole_robot.cart.known").joinpath(f"{cart}.toml")) as file:
-            return _parsed(read_toml(file, purpose="cart file"), file)
-    return _parsed(read_toml(path, purpose="cart file"), path)
+            return _parsed(file)
+    return _parsed(path)
 
 
 def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str) -> CartParams:
@@ -56,47 +54,33 @@ def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str) -> 
         ) from None
 
 
-def _parsed(tables: dict[str, Any], path: Path) -> CartParams:
-    check_keys(tables, ["format", "description", "source", "actions", *SECTIONS], where=str(path))
-    if tables.get("format") != CART_FILE_FORMAT or isinstance(tables.get("format"), bool):
-        raise UsageError(
-            f"{path}: format = {tables.get('format')!r}, expected {CART_FILE_FORMAT}; this version reads no other"
-        )
+def _parsed(path: Path) -> CartParams:
+    tables = read_toml(path, purpose="cart file", expected_format=CART_FILE_FORMAT)
+    check_keys(tables, ["description", "source", "actions", *SECTIONS], where=str(path))
     sources: dict[str, str] = {}
-    present = [name for name in SECTIONS if name in tables or name not in OPTIONAL_SECTIONS]
     plain = {
-        name: _plain_numbers(_table(tables, name, path), name, sources, str(tables.get("source", "")), path)
-        for name in [*present, "actions"]
+        name: _plain_numbers(tables[name], name, sources, str(tables.get("source", "")), path)
+        for name in [*SECTIONS, "actions"]
+        if name in tables
     }
-    _fill_from_urdf(plain["pole_cart"], sources)
-    records: dict[str, Any] = {
-        name: record_from_table(SECTIONS[name], plain[name], where=f"{path}: [{name}]") for name in present
-    }
-    records.setdefault("friction", Friction())
-    for name, record in records.items():
-        for field in dataclasses.fields(record):
+    if "actions" not in plain:
+        raise UsageError(f"{path}: the section [actions] is missing; add it (cart/known/gym.toml shows one)")
+    if "pole_cart" in plain:
+        _fill_from_urdf(plain["pole_cart"], sources)
+    duties = _action_duties(plain.pop("actions"), plain.get("motor", {}).get("stall_force_n"), f"{path}: [actions]")
+    plain.setdefault("friction", {})
+    for name in plain:
+        for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
-    duties = _action_duties(plain["actions"], records["motor"].stall_force_n, f"{path}: [actions]")
-    description = tables.get("description", "")
-    try:
-        return CartParams(
-            name=path.stem, description=str(description), action_duties=duties, sources=sources, **records
-        )
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from None
+    description = str(tables.get("description", ""))
+    table = {"name": path.stem, "description": description, "action_duties": duties, "sources": sources, **plain}
+    return record_from_table(CartParams, table, where=str(path))
 
 
-def _table(tables: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
-    table = tables.get(name)
-    if not isinstance(table, dict):
-        raise UsageError(f"{path}: the section [{name}] is missing; add it (cart/known/gym.toml shows one)")
-    return dict(table)
-
-
-def _plain_numbers(
-    table: dict[str, Any], section: str, sources: dict[str, str], file_source: str, path: Path
-) -> dict[str, Any]:
+def _plain_numbers(table: Any, section: str, sources: dict[str, str], file_source: str, path: Path) -> dict[str, Any]:
     """`table` with each `{value, source}` replaced by its value; the sources go into `sources`."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {section} = {table!r}, expected a table of values; write [{section}]")
     section_source = str(table.pop("source", file_source))
     plain: dict[str, Any] = {}
     for key, entry in table.items():
@@ -126,21 +110,22 @@ def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:
             pole_cart[key] = number
             sources[f"pole_cart.{key}"] = "urdf/cartpole.urdf"
     numbers = (pole_cart["pole_mass_kg"], pole_cart["pole_half_length_m"])
-    if has_other_pole and needs_inertia and all(isinstance(n, int | float) and abs(n) < 1e12 for n in numbers):
+    if has_other_pole and needs_inertia and all(map(_is_number, numbers)):
         pole_cart["pole_inertia_kg_m2"] = uniform_rod_inertia_kg_m2(*numbers)
         sources["pole_cart.pole_inertia_kg_m2"] = "uniform rod, m (2l)^2 / 12"
 
 
-def _action_duties(actions: dict[str, Any], stall_force_n: float, where: str) -> tuple[float, ...]:
+def _action_duties(actions: dict[str, Any], stall_force_n: Any, where: str) -> tuple[float, ...]:
     """The action table as duties, from `duty` or from `force_n` (the force on a cart at rest)."""
     check_keys(actions, ["duty", "force_n"], where=where)
     if len(actions) != 1:
         raise UsageError(f"{where}: found {sorted(actions) or 'nothing'}, expected either duty or force_n; give one")
     ((key, numbers),) = actions.items()
-    is_list = isinstance(numbers, list) and all(
-        isinstance(number, int | float) and not isinstance(number, bool) and not abs(number) > 1e12
-        for number in numbers
-    )
-    if not is_list:
+    if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
         raise UsageError(f"{where} {key} = {numbers!r}, expected a list of numbers; write [-1.0, 1.0]")
-    return tuple(float(number) / (stall_force_n if key == "force_n" else 1.0) for number in numbers)
+    full = stall_force_n if key == "force_n" and _is_number(stall_force_n) and stall_force_n > 0 else 1.0
+    return tuple(float(number) / full for number in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > 1e12

@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cartpole_robot.cart.parts import (
     Apply,
@@ -27,8 +26,7 @@ from cartpole_robot.cart.parts import (
     StartSpread,
     Timing,
 )
-from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import record_from_table, require
+from cartpole_robot.files.records import require
 
 MAX_ACTIONS = 8  # policy.h
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
@@ -182,25 +180,3 @@ SECTIONS: dict[str, type] = {
     "observation_scale": ObservationScale,
 }
 """The parts of a cart that are records of their own, by the name they have in cart files and in `CartParams`."""
-
-OPTIONAL_SECTIONS = ("friction", "encoders", "firmware")
-
-
-def cart_from_dict(values: Mapping[str, Any], *, where: str) -> CartParams:
-    """The cart that `CartParams.as_dict` wrote, perhaps by way of JSON. Raises `UsageError` beginning with `where`."""
-    values = _as_table(values, where)
-    plain = {**values, "action_duties": tuple(values.get("action_duties", ()))}
-    for name, kind in SECTIONS.items():
-        if name in ("encoders", "firmware") and values.get(name) is None:
-            continue
-        plain[name] = record_from_table(kind, _as_table(values.get(name), f"{where}: {name}"), where=f"{where}: {name}")
-    try:
-        return CartParams(**plain)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {error}") from None
-
-
-def _as_table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where} = {value!r}, expected a table of values; export or train again")
-    return value

@@ -56,7 +56,7 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     )
 
 
-SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 what suits the one real cart best: see the README
+SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 what suits the one real cart best: see docs/identifying.md
 MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, past which more duty would be less force
 _MOST_STEPS = 50
 _SAME_LEVEL = 1e-15
@@ -249,6 +249,9 @@ class Timing:
     def control_period_us(self) -> int:
         """The control period in the microseconds of the microcontroller's clock."""
         return round(self.control_period_s * 1e6)
+
+
+MAX_TURNS = 500  # an episode within the cart's limits ends after so many control periods
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,12 +178,8 @@ def load_randomization(ranges: Path, cart: CartParams) -> Randomization:
 
 
 def _loaded(path: Path, cart: CartParams) -> Randomization:
-    tables = read_toml(path, purpose="randomisation file")
-    check_keys(tables, ["format", *RANDOMIZED_SECTIONS], where=str(path))
-    if tables.get("format") != RANDOMIZATION_FORMAT or isinstance(tables.get("format"), bool):
-        raise UsageError(
-            f"{path}: format = {tables.get('format')!r}, expected {RANDOMIZATION_FORMAT}; this version reads no other"
-        )
+    tables = read_toml(path, purpose="randomisation file", expected_format=RANDOMIZATION_FORMAT)
+    check_keys(tables, RANDOMIZED_SECTIONS, where=str(path))
     ranges: dict[str, Range] = {}
     for section in RANDOMIZED_SECTIONS:
         table = tables.get(section, {})

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartpole_robot.commands.options import Verbs, add_verb, positive
+from cartpole_robot.commands import options
+from cartpole_robot.commands.numbers import positive
+from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.verbs import Parser, examples
 from cartpole_robot.errors import UsageError
 
 if TYPE_CHECKING:
     from cartpole_robot.compare.comparison import Comparison
 
 
-def add_compare_verb(verbs: Verbs) -> None:
-    """Add `compare`."""
-    compare = add_verb(
-        verbs,
-        "compare",
-        "how far the simulation is from a recorded cart, why, and what to change",
-        "cartpole-robot compare rollouts/sim.parquet rollouts/cart.parquet --out report.html",
-    )
+def add_compare(compare: Parser) -> None:
+    """Declare the arguments of `compare`."""
+    examples(compare, "rollouts/sim.parquet rollouts/cart.parquet --out report.html")
+    compare.set_defaults(run=_compare, extra="sim,report")
     compare.add_argument(
-        "simulated", metavar="SIM", help="a recording of the simulation, or a cart (name or file): then open loop alone"
+        "simulated", metavar="SIM", help="a recording of the simulation, or a cart (name or file) for open loop alone"
     )
     compare.add_argument("recorded", type=Path, metavar="REAL", help="a recording of the cart")
-    compare.add_argument("--out", type=Path, metavar="FILE.html", help="report to write, a new file that opens offline")
+    options.out(compare, "FILE.html", "report to write, a new file that opens offline", default="no report")
     compare.add_argument("--png", type=Path, metavar="FILE.png", help="the report's picture, a new file")
-    compare.add_argument(
-        "--cart", metavar="NAME|FILE", help="the simulation that the commands are replayed in (default: SIM's)"
-    )
-    compare.add_argument(
-        "--policy",
-        type=Path,
-        metavar="POLICY",
-        help="the policy to ask once more about both rollouts (default: the recordings', where it still is)",
+    options.cart(compare, what="the simulation to replay the commands in", otherwise="SIM's cart")
+    options.policy_option(
+        compare, "the policy to ask again about both rollouts (default: the recordings' policy, if it still exists)"
     )
     compare.add_argument(
         "--tube-mm", type=positive, default=10.0, metavar="MM", help="fidelity: position within this (default: 10)"
@@ -45,10 +38,9 @@ def add_compare_verb(verbs: Verbs) -> None:
         "--tube-rad", type=positive, default=0.05, metavar="RAD", help="and angle within this (default: 0.05)"
     )
     compare.add_argument(
-        "--no-attribution", action="store_true", help="leave out which term is to blame (the longest part)"
+        "--no-attribution", action="store_true", help="skip the search for the term to blame (the longest part)"
     )
-    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    compare.set_defaults(run=_compare, extra="report")
+    options.json(compare)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -78,15 +70,14 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(report_text(found), flush=True)  # first: it is there, whatever becomes of the files
     for write, path in writers:
         write(found, path)
-    if arguments.json:
-        files = {
-            key: None if path is None else str(path)
-            for key, path in (("report", arguments.out), ("picture", arguments.png))
-        }
-        print(json.dumps({**found.as_dict(), **files}, indent=2))
-    elif writers:
-        print("\n" + "\n".join(f"  written: {path}" for _, path in writers))
-    return 0
+    files = {
+        key: None if path is None else str(path)
+        for key, path in (("report", arguments.out), ("picture", arguments.png))
+    }
+    if arguments.json or writers:
+        written = "\n" + "\n".join(f"  written: {path}" for _, path in writers)
+        print_result(arguments, {**found.as_dict(), **files}, written)
+    return DONE
 
 
 def _writers(arguments: argparse.Namespace) -> list[tuple[Callable[[Comparison, Path], None], Path]]:

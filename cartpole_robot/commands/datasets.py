@@ -3,61 +3,51 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from cartpole_robot.commands.options import Verbs, add_verb
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import DONE, print_result, rows_text
+from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 
 _FORMATS = ("csv", "minari", "video")
 
 
-def add_dataset_verbs(verbs: Verbs) -> None:
-    """Add the two."""
-    read = add_verb(
-        verbs,
-        "import",
-        "make a recording of somebody's CSV, by a map of its columns",
-        "cartpole-robot import swing.csv --map docs/maps/sensorsini_50hz.toml --out rollouts/swing.parquet",
-    )
-    read.add_argument("source", type=Path, metavar="FILE.csv", help="one row a control period, with a header")
+def add_import(read: Parser) -> None:
+    """Declare the arguments of `import`."""
+    details(read, "A map says what its columns mean.")
+    examples(read, "swing.csv --map docs/maps/sensorsini_50hz.toml --out rollouts/swing.parquet")
+    read.set_defaults(run=_import, extra="sim")
+    read.add_argument("source", type=Path, metavar="FILE.csv", help="one row per control period, with a header")
     read.add_argument(
         "--map", type=Path, required=True, metavar="MAP.toml", help="what the columns mean; docs/maps has examples"
     )
-    read.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write; must not exist")
-    read.add_argument("--cart", metavar="NAME|FILE", help="which cart was recorded (default: the map's)")
-    read.add_argument(
-        "--angle-sign", type=int, choices=(1, -1), help="the angle's sign, whatever map and motion say of it"
-    )
-    read.add_argument(
-        "--duty-sign", type=int, choices=(1, -1), help="the duty's sign, whatever map and motion say of it"
-    )
-    read.add_argument("--json", action="store_true", help="print what was found as JSON")
-    read.set_defaults(run=_import, extra="sim")
+    options.out(read, "FILE", "recording to write")
+    options.cart(read, what="the recorded cart", otherwise="the map's")
+    for name in ("angle", "duty"):
+        read.add_argument(
+            f"--{name}-sign",
+            type=int,
+            choices=(1, -1),
+            help=f"the {name}'s sign, whatever the map and the motion suggest",
+        )
+    options.json(read)
 
-    convert = add_verb(
-        verbs,
-        "convert",
-        "make a CSV, a Minari dataset or a video of a recording",
-        "cartpole-robot convert rollouts/first.parquet --to video --out first.mp4",
-    )
+
+def add_convert(convert: Parser) -> None:
+    """Declare the arguments of `convert`."""
+    examples(convert, "rollouts/first.parquet --to video --out first.mp4")
+    convert.set_defaults(run=_convert, extra="datasets")
     convert.add_argument("recording", type=Path, metavar="REC", help="a recording, finished or cut off")
     convert.add_argument(
         "--to", required=True, choices=_FORMATS, help="csv (with its map), minari, or video (mp4, gif)"
     )
-    convert.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="what to write, must not exist: FILE.csv, FILE.mp4 or FILE.gif; for minari the folder of datasets",
-    )
+    options.out(convert, "PATH", "FILE.csv, FILE.mp4 or FILE.gif to write; for minari the folder of datasets")
     convert.add_argument(
         "--dataset-id", metavar="ID", help="name of the Minari dataset (default: cartpole_robot/NAME-v0)"
     )
-    convert.add_argument("--json", action="store_true", help="print what was written as JSON")
-    convert.set_defaults(run=_convert, extra="datasets")
+    options.json(convert)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -77,8 +67,8 @@ def _import(arguments: argparse.Namespace) -> int:
     )
     for warning in imported.warnings:
         print(f"cartpole-robot: warning: {warning}", file=sys.stderr)
-    print(json.dumps(import_record(imported), indent=2) if arguments.json else import_text(imported))
-    return 0
+    print_result(arguments, import_record(imported), import_text(imported))
+    return DONE
 
 
 def _confirm(question: str) -> bool:
@@ -107,9 +97,5 @@ def _convert(arguments: argparse.Namespace) -> int:
         from cartpole_robot.datasets.minari_export import export_minari
 
         record = export_minari(recording, arguments.out, arguments.dataset_id)
-    if arguments.json:
-        print(json.dumps(record, indent=2))
-    else:
-        for name, value in record.items():
-            print(f"  {name:<14} {value}")
-    return 0
+    print_result(arguments, record, rows_text(record))
+    return DONE

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.commands.options import DIY_CART
+from cartpole_robot.commands.output import DONE, FAILED, report_stop, rows_text
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.run_folder import unused_folder
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
@@ -24,40 +27,66 @@ from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.run import start_training, summary_text
+from cartpole_robot.training.run import start_training
 
-CART = "diy_arduino"
 EPISODES = 20
+DURATION_S = 10.0
+_FILES = {
+    "learning_curve.png": "turns survived while training",
+    "balancing.gif": "the policy at work on the virtual cart",
+    "virtual.parquet": "its recording; virtual.png shows it, pandas.read_parquet opens it",
+    "virtual.latency.png": "how punctual it was; virtual.latency.json has the figures",
+    "report.html": "simulated and virtual cart compared; opens in a browser, without a network",
+    "policy.npz": "the policy bundle; policy.onnx and policy_weights.h hold the same",
+    "summary.json": "every figure of the training",
+}
 
 
 def demo(out: Path | None) -> int:
-    """Train for a cart one can build, run the policy on the virtual one, record it; returns the exit code."""
-    folder = out or next(path for n in itertools.count(1) if not (path := Path("runs", f"demo-{n}")).exists())
+    """Run every stage for the DIY cart, simulated in place of a real one; returns the exit code."""
+    folder = out or unused_folder("demo")
     if folder.exists():
         raise UsageError(f"{folder}: exists already; choose another --out")
-    cart = load_cart(CART)
+    if not _train(folder):
+        return report_stop(f"the training so far is in {folder}", f"cartpole-robot train --resume {folder}")
+    is_good = [_survives(folder), _drives(folder)]
+    _compare(folder)
+    print(f"Everything is in {folder}:\n{rows_text(_FILES, 20)}")
+    return DONE if all(is_good) else FAILED
+
+
+def _train(folder: Path) -> bool:
+    """Whether the training came to its end."""
     config = load_preset("recommended")
-    print(f"1. Training a DQN on the cart {cart.name!r} in PyBullet, {config.steps} turns, and judging it.")
-    job = TrainingJob(config=config, cart=cart, rig="sim", seed=0, folder=folder, tensorboard=True)
+    print(f"1. Training a DQN on the cart {DIY_CART!r} in PyBullet, {config.steps} turns, and judging it.")
+    job = TrainingJob(config=config, cart=load_cart(DIY_CART), rig="sim", seed=0, folder=folder, tensorboard=True)
     outcome = start_training(job)
     if outcome.summary is None:
-        print(f"Stopped. Go on with: cartpole-robot train --resume {folder}")
-        return 1
-    print(summary_text(outcome.summary))
+        return False
+    print(outcome.summary.text())
+    return True
 
+
+def _survives(folder: Path) -> bool:
+    """Whether the policy survives every episode on the virtual cart."""
     print(
         "2. The exported policy on the virtual cart: the firmware's C, its protocol and safety before the same plant."
     )
-    act = load_policy(folder / "policy.npz").action_function()
-    with balancing_env(cart, "virtual", 500, history_length=config.history_length) as env:
-        result = evaluate(act, env, episodes=EPISODES, first_seed=VERDICT_SEED, max_turns=500)
-        survived = result.turns.count(500)
-        print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all 500")
+    cart, bundle = load_cart(DIY_CART), load_policy(folder / "policy.npz")
+    act = bundle.action_function()
+    with balancing_env(cart, "virtual", MAX_TURNS, history_length=bundle.interface.history_length) as env:
+        result = evaluate(act, env, episodes=EPISODES, first_seed=VERDICT_SEED, max_turns=MAX_TURNS)
+        survived = result.turns.count(MAX_TURNS)
+        print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all {MAX_TURNS}")
         for fault in result.faults[:5]:
             print(f"  {fault}")
-        steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(10.0 / cart.timing.control_period_s))
+        steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(DURATION_S / cart.timing.control_period_s))
         save_animation(((step.state, step.duty) for step in steps), cart, folder / "balancing.gif")
+    return survived == EPISODES
 
+
+def _drives(folder: Path) -> bool:
+    """Whether the policy drives the virtual cart in real time to the end."""
     print(
         "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven as a real one is, and recorded."
     )
@@ -65,14 +94,18 @@ def demo(out: Path | None) -> int:
     deployed = subprocess.run(  # a process of its own, as on the board beside a cart: nothing of the training in it
         [
             *(sys.executable, "-m", "cartpole_robot", "deploy", str(folder), "--rig", "virtual", "--no-view"),
-            *("--duration-s", "10", "--seed", str(VERDICT_SEED), "--record", str(folder / "virtual.parquet")),
+            *("--duration-s", f"{DURATION_S:g}", "--seed", str(VERDICT_SEED)),
+            *("--record", str(folder / "virtual.parquet")),
         ],
         check=False,
     )
     recording = read_recording(folder / "virtual.parquet")
     draw_recording(recording, folder / "virtual.png")
     print(recording_text(recording_summary(recording)))
+    return deployed.returncode == 0
 
+
+def _compare(folder: Path) -> None:
     print("4. The same ten seconds in simulation, and how far it is from the cart that was recorded.")
     record_rollout(
         RolloutRequest(
@@ -81,27 +114,14 @@ def demo(out: Path | None) -> int:
             cart=None,
             backend="c",
             seed=VERDICT_SEED,
-            duration_s=10.0,
+            duration_s=DURATION_S,
             out=folder / "simulated.parquet",
         )
     )
-    request = CompareRequest(simulated=str(folder / "simulated.parquet"), recorded=recording.path)
+    request = CompareRequest(simulated=str(folder / "simulated.parquet"), recorded=folder / "virtual.parquet")
     with progress_bar(100, "comparing", "%") as bar:
         compared = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     write_report(compared, folder / "report.html")
     for sentence in summary(compared):
         print(f"  {sentence}")
     print(f"  the report: {folder / 'report.html'}")
-
-    print(f"Everything is in {folder}:")
-    for name, what in (
-        ("learning_curve.png", "turns survived while training"),
-        ("balancing.gif", "the policy at work on the virtual cart"),
-        ("virtual.parquet", "its recording; virtual.png shows it, pandas.read_parquet opens it"),
-        ("virtual.latency.png", "how punctual it was; virtual.latency.json has the figures"),
-        ("report.html", "simulated and virtual cart compared; opens in a browser, without a network"),
-        ("policy.npz", "the policy bundle; policy.onnx and policy_weights.h hold the same"),
-        ("summary.json", "every figure of the training"),
-    ):
-        print(f"  {name:<20} {what}")
-    return 0 if survived == EPISODES and deployed.returncode == 0 else 1

@@ -3,86 +3,75 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cartpole_robot.commands.options import (
-    Verbs,
-    add_verb,
-    count_from_zero,
-    positive,
-)
-from cartpole_robot.errors import RunError
-from cartpole_robot.rigs.open_rig import SERIAL, check_may_move
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import DONE, FAILED, print_result, rows_text
+from cartpole_robot.commands.verbs import Parser, details, examples
+from cartpole_robot.deployment.late import Late
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.policy.backend import LQR
+from cartpole_robot.rigs.open_rig import SERIAL, SIMULATED_BOARDS, check_may_move
+
+if TYPE_CHECKING:
+    from cartpole_robot.deployment.run import Deployment
+    from cartpole_robot.rollout.step_times import TurnTimes
 
 
-def add_deploy_verbs(verbs: Verbs) -> None:
-    """Add `deploy` and `replay`."""
-    deploy = add_verb(
-        verbs,
-        "deploy",
-        "run a policy on a cart in real time, with a live view, a recording and a latency report",
-        "cartpole-robot deploy runs/first --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record first.parquet",
-    )
-    deploy.add_argument("policy", type=Path, metavar="POLICY", help="a policy.npz, the run folder it is in, or lqr")
-    deploy.add_argument(
-        "--rig",
-        default="virtual",
-        metavar="RIG",
-        help="virtual (default), avr or avr:ELF: a simulated cart on a pseudo-terminal; serial:PORT: a real one",
-    )
-    deploy.add_argument("--cart", metavar="NAME|FILE", help="which cart (default: the one it was trained on)")
-    deploy.add_argument("--duration-s", type=positive, default=60.0, metavar="S", help="longest duration (default: 60)")
-    deploy.add_argument("--arm", action="store_true", help="allow it to move a real cart")
+def add_deploy(deploy: Parser) -> None:
+    """Declare the arguments of `deploy`."""
+    details(deploy, "Shows a live view, records the run and reports latencies.")
+    examples(deploy, "runs/first --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record first.parquet")
+    deploy.set_defaults(run=_deploy, extra="sim")
+    options.policy(deploy)
+    options.rig(deploy, default="virtual", more="; sim has no firmware and cannot be deployed to")
+    options.cart(deploy)
+    options.duration_s(deploy, default=60.0)
+    options.arm(deploy)
     deploy.add_argument(
         "--record", type=Path, metavar="FILE", help="recording to write (default: a new folder in runs)"
     )
-    deploy.add_argument("--backend", default="c", choices=("c", "int16", "numpy"), help="who computes (default: c)")
-    deploy.add_argument(
-        "--seed", type=count_from_zero, default=0, metavar="N", help="seed of a simulated start (default: 0)"
-    )
+    options.backend(deploy)
+    options.seed(deploy, what="seed of a simulated start")
     deploy.add_argument(
         "--late",
-        default="hold",
-        choices=("hold", "brake", "disarm"),
-        help="what the firmware does at a control tick without a new command: hold (default), brake, disarm",
+        default=Late.HOLD.value,
+        choices=options.values(Late),
+        help="what the firmware does at a control tick without a new command (default: hold)",
     )
     deploy.add_argument(
-        "--fallback", choices=("lqr",), help="the regulator catches the cart when the policy leaves its envelope"
+        "--fallback", choices=(LQR,), help="the regulator catches the cart when the policy leaves its envelope"
     )
     deploy.add_argument(
-        "--shadow", action="store_true", help="the regulator drives, the policy only watches and is recorded"
+        "--shadow", action="store_true", help="the regulator drives; the policy's answers are only recorded"
     )
     deploy.add_argument(
         "--on-board",
         action="store_true",
-        help="the policy in the firmware drives (firmware build --policy); this end arms, watches and records",
+        help="the policy in the firmware drives (firmware build --policy); the host arms and records",
     )
     deploy.add_argument(
-        "--host-may-leave", action="store_true", help="with --on-board: it goes on where this end falls silent"
+        "--host-may-leave", action="store_true", help="with --on-board: the cart keeps driving if the host falls silent"
     )
     deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
-    deploy.add_argument("--json", action="store_true", help="print the report as JSON")
-    deploy.set_defaults(run=_deploy, extra="sim")
+    options.json(deploy)
 
-    replay = add_verb(
-        verbs,
-        "replay",
-        "show a black box to the firmware once more: does it come to the same fault?",
-        "cartpole-robot replay runs/deploy-1/rollout.blackbox.npz --rig virtual",
-    )
-    replay.add_argument("black_box", type=Path, metavar="FILE", help="a black box that deploy has left")
-    replay.add_argument("--rig", default="virtual", metavar="RIG", help="virtual (default), avr or avr:ELF")
-    replay.add_argument("--json", action="store_true", help="print the result as JSON")
+
+def add_replay(replay: Parser) -> None:
+    """Declare the arguments of `replay`."""
+    examples(replay, "runs/deploy-1/rollout.blackbox.npz --rig virtual")
     replay.set_defaults(run=_replay, extra="sim")
+    replay.add_argument("black_box", type=Path, metavar="FILE", help="a black box that deploy has left")
+    options.rig(replay, default="virtual", names=SIMULATED_BOARDS)
+    options.json(replay)
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.deployment.run import DeployRequest, Late, deploy, latency_of
-    from cartpole_robot.rollout.loop import RolloutEnd
+    from cartpole_robot.deployment.run import DeployRequest, deploy
+    from cartpole_robot.recording.metadata import RolloutEnd
 
     done = deploy(
         DeployRequest(
@@ -102,25 +91,28 @@ def _deploy(arguments: argparse.Namespace) -> int:
         )
     )
     picture = _draw(done.times, done.recording)
-    if arguments.json:
-        print(json.dumps({**done.as_dict(), "picture": picture}, indent=2))
-    else:
-        if done.note is not None:
-            print(f"  note: {done.note}")
-        print(done.report.text())
-        if done.handovers:
-            print(f"  {done.handovers} handovers between policy and regulator")
-        for name, path in (("recording", done.recording), ("report", latency_of(done.recording)), ("picture", picture)):
-            print(f"  {name:<10} {path}")
-        if done.black_box is not None:
-            print(f"  black box  {done.black_box}\n  look again: cartpole-robot replay {done.black_box}")
+    print_result(arguments, {**done.as_dict(), "picture": picture}, _text(done, picture))
     end, reason = done.rollout.end, done.rollout.reason
     if end is RolloutEnd.DURATION:
-        return 0
+        return DONE
     if end is RolloutEnd.FALL:
         print(f"cartpole-robot: it fell after {done.rollout.turns} turns", file=sys.stderr)
-        return 1
+        return FAILED
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
+
+
+def _text(done: Deployment, picture: str | None) -> str:
+    from cartpole_robot.deployment.run import latency_of
+
+    lines = [] if done.note is None else [f"  note: {done.note}"]
+    lines.append(done.report.text())
+    if done.handovers:
+        lines.append(f"  {done.handovers} handovers between policy and regulator")
+    files = {"recording": done.recording, "report": latency_of(done.recording), "picture": picture}
+    lines.append(rows_text(files, 10))
+    if done.black_box is not None:
+        lines.append(f"  black box  {done.black_box}\n  look again: cartpole-robot replay {done.black_box}")
+    return "\n".join(lines)
 
 
 def _draw(times: TurnTimes, recording: Path) -> str | None:
@@ -140,7 +132,6 @@ def _draw(times: TurnTimes, recording: Path) -> str | None:
 def _replay(arguments: argparse.Namespace) -> int:
     from cartpole_robot.deployment.black_box import load_black_box
     from cartpole_robot.deployment.replay import replay
-    from cartpole_robot.errors import UsageError
 
     if arguments.rig.startswith(SERIAL) or arguments.rig == "sim":
         raise UsageError(
@@ -148,11 +139,11 @@ def _replay(arguments: argparse.Namespace) -> int:
         )
     box = load_black_box(arguments.black_box)
     result = replay(box, arguments.rig)
-    if arguments.json:
-        print(json.dumps(result.as_dict(), indent=2))
-    else:
-        print(f"  kept      {result.kept_fault} at {result.kept_ms} ms: {box.told}")
-        at = "" if result.fault_ms is None else f" at {result.fault_ms} ms"
-        print(f"  replayed  {result.fault}{at}, {'the same' if result.is_same else 'ANOTHER ONE'}")
-        print(f"  {result.duty_differences} ms with another duty, {result.lost_ms} ms were lost on the line")
-    return 0 if result.is_same else 1
+    at = "" if result.fault_ms is None else f" at {result.fault_ms} ms"
+    lines = (
+        f"  kept      {result.kept_fault} at {result.kept_ms} ms: {box.told}",
+        f"  replayed  {result.fault}{at}, {'the same' if result.is_same else 'ANOTHER ONE'}",
+        f"  {result.duty_differences} ms with another duty, {result.lost_ms} ms were lost on the line",
+    )
+    print_result(arguments, result.as_dict(), "\n".join(lines))
+    return DONE if result.is_same else FAILED

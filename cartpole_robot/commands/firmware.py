@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cartpole_robot.commands.options import Verbs, add_verb
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, rows_text
+from cartpole_robot.commands.verbs import Parser, Verb, add_verbs, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.run_folder import unused_folder
+from cartpole_robot.policy.backend import LQR
 
 if TYPE_CHECKING:
     from firmware_bridge.build import FirmwareImage
 
 _BAUDS = (115200, 57600)
+_FOLDER = "firmware"  # of what `build` writes, unless --out names another
 
 
-def add_firmware_verbs(verbs: Verbs) -> None:
-    """Add `firmware` and its own verbs."""
-    summary = "build the cart's firmware, flash it, tell its size, try to break it"
-    firmware = verbs.add_parser("firmware", help=summary, description=f"{summary.capitalize()}.")
-    below = firmware.add_subparsers(title="verbs", metavar="VERB", required=True)
-
-    build = add_verb(
-        below,
-        "build",
-        "compile the firmware for an Arduino Uno or Nano (ATmega328P)",
-        "cartpole-robot firmware build --policy runs/train-1 --out firmware",
+def add_firmware(firmware: Parser) -> None:
+    """Declare the verbs of `firmware`."""
+    add_verbs(
+        firmware,
+        {
+            "verbs": (
+                Verb("build", "compile the firmware for an Arduino Uno or Nano (ATmega328P)", _add_build),
+                Verb("flash", "build the firmware and write it into the Arduino on a port", _add_flash),
+                Verb("size", "report the flash, RAM, stack and time that it takes", _add_size),
+                Verb("campaign", "inject faults into it on an emulated chip", _add_campaign),
+            )
+        },
     )
-    build.add_argument(
-        "--out", type=Path, default=Path("firmware"), metavar="FOLDER", help="where to write (default: firmware)"
-    )
-    _add_policy(build)
-    build.add_argument("--json", action="store_true", help="print what was built as JSON")
+
+
+def _add_build(build: Parser) -> None:
+    examples(build, "--policy runs/first --out firmware")
     build.set_defaults(run=_build, extra="sim")
+    options.out(build, "FOLDER", "folder to write", default=_FOLDER)
+    _add_policy(build)
+    options.json(build)
 
-    flash = add_verb(
-        below,
-        "flash",
-        "build the firmware and write it into the Arduino on a port",
-        "cartpole-robot firmware flash --port /dev/ttyACM0",
-    )
-    flash.add_argument("--port", required=True, metavar="PORT", help="serial port, such as /dev/ttyACM0")
+
+def _add_flash(flash: Parser) -> None:
+    examples(flash, "--port /dev/ttyACM0")
+    flash.set_defaults(run=_flash, extra="sim")
+    options.port(flash)
     _add_policy(flash)
     flash.add_argument("--hex", type=Path, metavar="FILE", help="write this image instead of a new one")
     flash.add_argument(
@@ -54,33 +58,20 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         choices=_BAUDS,
         help="the bootloader's: 115200 (default; Uno, newer Nano) or 57600 (Nano with the old bootloader)",
     )
-    flash.set_defaults(run=_flash, extra="sim")
 
-    size = add_verb(
-        below,
-        "size",
-        "tell what the firmware takes of the chip: flash, RAM, stack, time",
-        "cartpole-robot firmware size --json",
-    )
-    size.add_argument("--json", action="store_true", help="print as JSON")
+
+def _add_size(size: Parser) -> None:
+    examples(size, "--json")
     size.set_defaults(run=_size, extra="sim")
+    options.json(size)
 
-    campaign = add_verb(
-        below,
-        "campaign",
-        "run the firmware on an emulated chip before a simulated cart, and try to break it",
-        "cartpole-robot firmware campaign --policy runs/train-1 --only stop encoder --out runs/campaign",
-    )
-    campaign.add_argument(
-        "--policy",
-        type=Path,
-        default=Path("lqr"),
-        metavar="FILE|RUN|lqr",
-        help="what balances: policy.npz, a run folder, or lqr (default)",
-    )
-    campaign.add_argument(
-        "--cart", metavar="NAME|FILE", help="which cart (default: the policy's own; with lqr diy_arduino)"
-    )
+
+def _add_campaign(campaign: Parser) -> None:
+    details(campaign, "The chip drives a simulated cart. The same --out continues a stopped campaign.")
+    examples(campaign, "--policy runs/first --only stop encoder --out runs/campaign")
+    campaign.set_defaults(run=_campaign, extra="sim")
+    options.policy_option(campaign, f"what balances: a policy.npz, a run folder, or {LQR} (default)", default=LQR)
+    options.cart(campaign, otherwise=f"the policy's own; with {LQR} {options.DIY_CART}")
     campaign.add_argument("--image", type=Path, metavar="ELF", help="this image instead of the package's firmware")
     campaign.add_argument("--short", action="store_true", help="each fault once or twice, in a minute")
     campaign.add_argument(
@@ -90,22 +81,14 @@ def add_firmware_verbs(verbs: Verbs) -> None:
         metavar="WORD",
         help="groups (balance, stop, encoder, switch, line, edges, onboard, curve) or beginnings of names",
     )
-    campaign.add_argument("--seed", type=int, default=0, help="draws starts and moments (default: 0)")
-    campaign.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where to keep it; a campaign that is there is gone on with (default: a new folder in runs)",
-    )
-    campaign.add_argument("--json", action="store_true", help="print the results as JSON")
-    campaign.set_defaults(run=_campaign, extra="sim")
+    options.seed(campaign, what="draws starts and moments")
+    options.out(campaign, "FOLDER", "folder of a new campaign, or of one to continue", default="a new runs/campaign-N")
+    options.json(campaign)
 
 
 def _add_policy(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--policy", type=Path, metavar="FILE|RUN", help="let the microcontroller carry this policy: policy.npz or a run"
-    )
-    verb.add_argument("--cart", metavar="NAME|FILE", help="the cart that carries it (default: the policy's own)")
+    options.policy_option(verb, "put this policy into the firmware: a policy.npz or a run folder")
+    options.cart(verb, what="the cart that carries the policy", otherwise="the policy's own")
 
 
 def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
@@ -126,10 +109,10 @@ def _build(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
 
     header, told = _policy(arguments)
-    built = build_firmware(arguments.out, header)
+    built = build_firmware(arguments.out or Path(_FOLDER), header)
     files = {**told, "elf": str(built.elf), "hex": str(built.hex)}
-    print(json.dumps({**_figures(built), **files}, indent=2) if arguments.json else _text(built, files))
-    return 0
+    print_result(arguments, {**_figures(built), **files}, _text(built, files))
+    return DONE
 
 
 def _flash(arguments: argparse.Namespace) -> int:
@@ -148,7 +131,7 @@ def _flash(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
         flash_firmware(image, arguments.port, arguments.baud)
     print(f"flashed {arguments.port}" + (f" with policy {told['policy']} for {told['cart']}" if told else ""))
-    return 0
+    return DONE
 
 
 def _size(arguments: argparse.Namespace) -> int:
@@ -167,13 +150,14 @@ def _size(arguments: argparse.Namespace) -> int:
             from cartpole_robot.campaign.figures import chip_figures
 
             chip = dataclasses.asdict(chip_figures(built.elf))
-    if arguments.json:
-        print(json.dumps({**_figures(built), "chip": chip, "missing": missing}, indent=2))
-        return 0
-    print(_text(built, {}))
+    text = f"{_text(built, {})}\n{_chip_text(chip, missing)}"
+    print_result(arguments, {**_figures(built), "chip": chip, "missing": missing}, text)
+    return DONE
+
+
+def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
     if chip is None:
-        print(f"what it takes of stack and time is not measured: {missing}")
-        return 0
+        return f"what it takes of stack and time is not measured: {missing}"
     rows = {
         "stack": f"{chip['stack_free_bytes']} bytes never touched",
         "interrupt": f"{chip['longest_interrupt_us']:.1f} us at the longest",
@@ -181,27 +165,26 @@ def _size(arguments: argparse.Namespace) -> int:
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }
-    print("\n".join(f"  {name:<12} {value}" for name, value in rows.items()))
-    print("  (homed, balanced for 10 s, and 40,000 encoder edges a second while armed, on the emulated chip)")
-    return 0
+    how = "  (homed, balanced for 10 s, and 40,000 encoder edges a second while armed, on the emulated chip)"
+    return f"{rows_text(rows, 12)}\n{how}"
 
 
 def _campaign(arguments: argparse.Namespace) -> int:
     from cartpole_robot.campaign.bench import Subject
     from cartpole_robot.campaign.report import to_record
     from cartpole_robot.campaign.run import CampaignRequest, run_campaign
-    from cartpole_robot.policy.controllers import LQR
     from cartpole_robot.terminal.interrupts import stopped_by_signals
 
     cart = arguments.cart
     if cart is None and str(arguments.policy) == LQR:
-        cart = "diy_arduino"
+        cart = options.DIY_CART
+    folder = arguments.out or unused_folder("campaign")
     request = CampaignRequest(
         subject=Subject(policy=arguments.policy, cart=cart, image=arguments.image),
         is_short=arguments.short,
         only=tuple(arguments.only),
         seed=arguments.seed,
-        out=arguments.out,
+        out=folder,
     )
 
     def say(text: str) -> None:
@@ -212,19 +195,17 @@ def _campaign(arguments: argparse.Namespace) -> int:
         try:
             result = run_campaign(request, say)
         except KeyboardInterrupt:
-            print("stopped; what is done is kept, go on with the same --out", file=sys.stderr)
-            return 1
-    if arguments.json:
-        record = to_record(result.rows, result.curves)
-        print(json.dumps({"folder": str(result.folder), "good": result.is_good, **record}, indent=2))
-    else:
-        count = len(result.rows) + len(result.curves)
-        bad = [row.name for row in result.rows if not row.is_good] + [
-            curve.name for curve in result.curves if not curve.is_good
-        ]
-        but = f", all but {', '.join(bad)}" if bad else ""
-        print(f"{count - len(bad)} of {count} hold{but}; kept in {result.folder}")
-    return 0 if result.is_good else 1
+            names = ["policy", "cart", "image", "short", "only", "seed"]
+            command = command_text(["firmware", "campaign", "--out", folder], arguments, names)
+            return report_stop(f"finished trials are kept in {folder}", command)
+    count = len(result.rows) + len(result.curves)
+    bad = [row.name for row in result.rows if not row.is_good]
+    bad += [curve.name for curve in result.curves if not curve.is_good]
+    but = f", all but {', '.join(bad)}" if bad else ""
+    text = f"{count - len(bad)} of {count} hold{but}; kept in {result.folder}"
+    record = {"folder": str(result.folder), "good": result.is_good, **to_record(result.rows, result.curves)}
+    print_result(arguments, record, text)
+    return DONE if result.is_good else FAILED
 
 
 def _figures(built: FirmwareImage) -> dict[str, int | str]:
@@ -249,4 +230,4 @@ def _text(built: FirmwareImage, files: dict[str, str]) -> str:
         "firmware id": str(figures["firmware_id"]),
         **files,
     }
-    return "\n".join(f"  {name:<12} {value}" for name, value in rows.items())
+    return rows_text(rows, 12)

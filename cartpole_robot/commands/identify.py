@@ -1,67 +1,33 @@
-"""The verbs `cartpole-robot excite` and `identify`."""
+"""The verb `cartpole-robot identify`."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartpole_robot.commands.options import (
-    Verbs,
-    add_verb,
-    count_from_zero,
-    positive,
-)
+from cartpole_robot.commands import options
+from cartpole_robot.commands.numbers import positive, share
+from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
-from cartpole_robot.rigs.open_rig import RIG_NAMES, check_may_move
 
 if TYPE_CHECKING:
     from cartpole_robot.identify.identification import Identification
 
 
-def add_identify_verbs(verbs: Verbs) -> None:
-    """Add both."""
-    excite = add_verb(
-        verbs,
-        "excite",
-        "record a motion in which a cart's parameters show: its regulator is sent about and shaken",
-        "cartpole-robot excite --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet",
-    )
-    excite.add_argument("--rig", default="virtual", metavar="RIG", help=f"{', '.join(RIG_NAMES)} (default: virtual)")
-    excite.add_argument(
-        "--cart", default="diy_arduino", metavar="NAME|FILE", help="what is known of the cart (default: diy_arduino)"
-    )
-    excite.add_argument("--duration-s", type=positive, default=30.0, metavar="S", help="how long (default: 30)")
-    excite.add_argument(
-        "--swing-s",
-        type=_not_negative,
-        default=14.0,
-        metavar="S",
-        help="of it, its end: the motor is off, the pole falls and swings: so its friction shows (default: 14)",
-    )
-    excite.add_argument(
-        "--seed", type=count_from_zero, default=0, metavar="N", help="another motion for another seed (default: 0)"
-    )
-    excite.add_argument("--arm", action="store_true", help="allow it to move a real cart")
-    excite.add_argument("--out", type=Path, required=True, metavar="FILE", help="recording to write, a new one")
-    excite.add_argument("--json", action="store_true", help="print the summary as JSON")
-    excite.set_defaults(run=_excite, extra="sim")
-
-    identify = add_verb(
-        verbs,
-        "identify",
-        "learn a cart's parameters from recordings of it, with intervals and a test on what was held out",
-        "cartpole-robot identify rollouts/steps.parquet rollouts/swing.parquet --cart sensorsini --out my_cart.toml",
-    )
+def add_identify(identify: Parser) -> None:
+    """Declare the arguments of `identify`."""
+    details(identify, "Reports intervals and a test on held-out data, and writes a cart file.")
+    examples(identify, "rollouts/steps.parquet rollouts/swing.parquet --cart sensorsini --out my_cart.toml")
+    identify.set_defaults(run=_identify, extra="sim")
     identify.add_argument("recordings", type=Path, nargs="+", metavar="REC", help="recordings of one cart")
-    identify.add_argument(
-        "--cart",
-        metavar="NAME|FILE",
-        help="where the search begins, and what is not searched for (default: the first's)",
+    options.cart(
+        identify,
+        what="where the search starts, and the values of what is not searched for",
+        otherwise="the first recording's",
     )
-    identify.add_argument("--out", type=Path, required=True, metavar="FILE.toml", help="cart file to write, a new one")
+    options.out(identify, "FILE.toml", "cart file to write")
     identify.add_argument(
         "--terms", nargs="+", metavar="TERM", help="only these, such as motor_gain delay (default: all that can show)"
     )
@@ -69,54 +35,13 @@ def add_identify_verbs(verbs: Verbs) -> None:
         "--window-s",
         type=positive,
         metavar="S",
-        help="how long the model runs before it starts anew (default: 2 where the pole hangs all the time, else 0.5)",
+        help="how long the model runs before it restarts (default: 2 where the pole hangs all the time, else 0.5)",
     )
     identify.add_argument(
-        "--held-out", type=_share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
+        "--held-out", type=share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
     )
-    identify.add_argument(
-        "--mixed-periods", action="store_true", help="recordings of different control periods may mix"
-    )
-    identify.add_argument("--json", action="store_true", help="print the result as JSON")
-    identify.set_defaults(run=_identify, extra="sim")
-
-
-def _excite(arguments: argparse.Namespace) -> int:
-    check_may_move(arguments.rig, may_move=arguments.arm)
-    from cartpole_robot.policy.controllers import LQR
-    from cartpole_robot.recording.summary import recording_summary, recording_text
-    from cartpole_robot.rollout.record import RolloutRequest, record_rollout
-
-    recording = record_rollout(
-        RolloutRequest(
-            policy=Path(LQR),
-            rig=arguments.rig,
-            cart=arguments.cart,
-            backend="c",
-            seed=arguments.seed,
-            duration_s=arguments.duration_s,
-            out=arguments.out,
-            excites=True,
-            swing_s=min(arguments.swing_s, 0.5 * arguments.duration_s),
-        )
-    )
-    summary = recording_summary(recording)
-    print(json.dumps(summary, indent=2) if arguments.json else recording_text(summary))
-    return 0
-
-
-def _not_negative(text: str) -> float:
-    return 0.0 if text.strip() == "0" else positive(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0.0 <= share <= 0.9:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 0.9, got {text!r}")
-    return share
+    identify.add_argument("--mixed-periods", action="store_true", help="allow recordings of different control periods")
+    options.json(identify)
 
 
 def _identify(arguments: argparse.Namespace) -> int:
@@ -141,12 +66,9 @@ def _identify(arguments: argparse.Namespace) -> int:
     with progress_bar(100, "identifying", "%", quiet=arguments.json) as bar:
         found = identify(all_series, cart, request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     write_cart(arguments.out, identified_cart(found, cart))
-    print(
-        json.dumps({**found.as_dict(), "cart_file": str(arguments.out)}, indent=2) if arguments.json else _text(found)
-    )
-    if not arguments.json:
-        print(f"  cart file  {arguments.out}\n  train on it: cartpole-robot train --cart {arguments.out}")
-    return 0
+    where = f"  cart file  {arguments.out}\n  train on it: cartpole-robot train --cart {arguments.out}"
+    print_result(arguments, {**found.as_dict(), "cart_file": str(arguments.out)}, f"{_text(found)}\n{where}")
+    return DONE
 
 
 def _text(found: Identification) -> str:

@@ -1,55 +1,136 @@
-"""The verbs of the command line: their help has a summary and an example, and numbers are looked at one way."""
+"""The options that several verbs share, each declared once: its type, choices, default and help.
+
+Nothing heavy is imported here: a wrong argument is reported before NumPy loads.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
-from typing import TypeAlias
+import enum
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-_LONGEST_S = 3.2e7  # a year
+from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.commands.numbers import count, count_from_zero, positive
+from cartpole_robot.commands.verbs import Parser
+from cartpole_robot.errors import UsageError
+from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
+
+DIY_CART = "diy_arduino"  # the cart of the verbs for hardware, unless they are given another
 
 
-def add_verb(verbs: Verbs, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """The parser of a new verb called `name`, to which its arguments are added."""
-    return verbs.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=f"example: {example}"
-    )
+def values(choices: type[enum.StrEnum]) -> list[str]:
+    """The members of an enum as the words of a choice."""
+    return [member.value for member in choices]
 
 
-def positive(text: str) -> float:
-    """A number above 0, of seconds a year at most, for `type=` of an argument."""
+def json(verb: Parser) -> None:
+    """`--json`; `output.print_result` reads it."""
+    verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def arm(verb: Parser, *, also: str = "") -> None:
+    """`--arm`, without which no real motor runs."""
+    verb.add_argument("--arm", action="store_true", help=f"allow the motor of a real cart to run{also}")
+
+
+def policy(verb: Parser) -> None:
+    """The positional POLICY: a bundle, a run folder or the regulator."""
+    verb.add_argument("policy", type=Path, metavar="POLICY", help=f"a policy.npz, its run folder, or {LQR}")
+
+
+def policy_option(verb: Parser, what: str, *, default: str | None = None) -> None:
+    """`--policy`, for verbs that also work without one."""
+    verb.add_argument("--policy", type=Path, metavar="POLICY", default=default and Path(default), help=what)
+
+
+def cart(
+    verb: Parser,
+    *,
+    what: str = "",
+    default: str | None = None,
+    otherwise: str = "the policy's own",
+) -> None:
+    """`--cart`; `otherwise` describes the cart that is used where there is no `default`."""
+    text = f"a name that 'cartpole-robot carts' lists, or a .toml file (default: {default or otherwise})"
+    verb.add_argument("--cart", metavar="NAME|FILE", default=default, help=f"{what}: {text}" if what else text)
+
+
+def rig(verb: Parser, *, default: str, names: Sequence[str] = RIG_NAMES, more: str = "") -> None:
+    """`--rig`; `names` are those that suit the verb."""
+    takes_name = any(":" in name for name in names)
+    checks: dict[str, Any] = {"type": _rig_name, "metavar": "RIG"} if takes_name else {"choices": names}
+    text = f"{', '.join(names)} (default: {default}){more}"
+    verb.add_argument("--rig", default=default, help=text, **checks)
+
+
+def backend(verb: Parser) -> None:
+    """`--backend`."""
+    text = f"what computes the policy's actions (default: {Backend.C})"
+    verb.add_argument("--backend", default=Backend.C.value, choices=values(Backend), help=text)
+
+
+def seed(verb: Parser, *, what: str = "seed of everything random", default: int | None = 0) -> None:
+    """`--seed`; with None as `default` the verb can tell whether it was given, and uses 0 where it was not."""
+    verb.add_argument("--seed", type=count_from_zero, default=default, metavar="N", help=f"{what} (default: 0)")
+
+
+def first_seed(verb: Parser) -> None:
+    """`--first-seed`; None means the seeds that verdicts use."""
+    text = "seed of the first episode (default: the first of the range reserved for verdicts)"
+    verb.add_argument("--first-seed", type=count_from_zero, metavar="N", help=text)
+
+
+def episodes(verb: Parser, *, default: int | None = None, what: str = "episodes", otherwise: str = "") -> None:
+    """`--episodes`."""
+    text = f"{what} (default: {default or otherwise})"
+    verb.add_argument("--episodes", type=count, default=default, metavar="N", help=text)
+
+
+def turns(verb: Parser) -> None:
+    """`--turns`."""
+    text = f"longest episode, in control periods (default: {MAX_TURNS})"
+    verb.add_argument("--turns", type=count, default=MAX_TURNS, metavar="N", help=text)
+
+
+def duration_s(verb: Parser, *, default: float, what: str = "longest duration") -> None:
+    """`--duration-s`."""
+    text = f"{what}, in seconds of the cart's time (default: {default:g})"
+    verb.add_argument("--duration-s", type=positive, default=default, metavar="S", help=text)
+
+
+def randomize(verb: Parser, *, what: str = "draw the cart of each episode from these ranges") -> None:
+    """`--randomize`."""
+    text = f"{what}: a .toml file, or the name {DIY_CART}"
+    verb.add_argument("--randomize", type=Path, metavar="NAME|FILE", help=text)
+
+
+def workers(verb: Parser) -> None:
+    """`--workers`."""
+    verb.add_argument("--workers", type=count, metavar="N", help="processes to use (default: one per core)")
+
+
+def port(verb: Parser) -> None:
+    """`--port`, required."""
+    verb.add_argument("--port", required=True, metavar="PORT", help="serial port, such as /dev/ttyACM0")
+
+
+def no_hand(verb: Parser, what: str) -> None:
+    """`--no-hand`, for the verbs that expect a person at the cart."""
+    verb.add_argument("--no-hand", action="store_true", help=what)
+
+
+def out(verb: Parser, metavar: str, what: str, *, default: str | None = None) -> None:
+    """`--out`; without `default`, which describes the place that is used otherwise, it is required and a new file."""
+    text = f"{what}; must not exist yet" if default is None else f"{what} (default: {default})"
+    verb.add_argument("--out", type=Path, metavar=metavar, required=default is None, help=text)
+
+
+def _rig_name(text: str) -> str:
     try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 < number <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"expected a number greater than 0 and at most {_LONGEST_S:g}, got {text!r}")
-    return number
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Numbers with commas between."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers with commas between, got {text!r}") from None
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    number = count_from_zero(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("expected a whole number of at least 1, got 0")
-    return number
-
-
-def count_from_zero(text: str) -> int:
-    """A whole number from 0."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return number
+        check_rig_name(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

@@ -4,76 +4,69 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import signal
 import sys
 from pathlib import Path
 
-from cartpole_robot.commands.options import Verbs, add_verb
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import DONE, FAILED, print_result
+from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
 
 
-def add_rig_verbs(verbs: Verbs) -> None:
-    """Add the four."""
-    ports = add_verb(verbs, "ports", "list the serial ports, and which of them have a cart", "cartpole-robot ports")
-    ports.add_argument("--no-probe", action="store_true", help="do not open them: opening resets an Arduino Uno")
-    ports.add_argument("--json", action="store_true", help="print as JSON")
+def add_ports(ports: Parser) -> None:
+    """Declare the arguments of `ports`."""
+    examples(ports, "")
     ports.set_defaults(run=_ports, extra="sim")
+    ports.add_argument("--no-probe", action="store_true", help="do not open the ports: opening resets an Arduino Uno")
+    options.json(ports)
 
-    check = add_verb(
-        verbs,
-        "check-rig",
-        "check a cart step by step: link, encoders, motor, switches, homing",
-        "cartpole-robot check-rig --port /dev/ttyACM0 --cart my_cart.toml --arm",
-    )
-    _port_and_cart(check)
-    check.add_argument("--arm", action="store_true", help="allow it to move the cart: homing is checked too")
-    check.add_argument("--no-hand", action="store_true", help="ask nobody to move cart and pole by hand")
-    check.add_argument("--json", action="store_true", help="print the steps as JSON")
+
+def add_check_rig(check: Parser) -> None:
+    """Declare the arguments of `check-rig`."""
+    examples(check, "--port /dev/ttyACM0 --cart my_cart.toml --arm")
     check.set_defaults(run=_check, extra="sim")
+    options.port(check)
+    options.cart(check, default=options.DIY_CART)
+    options.arm(check, also=", which also checks homing")
+    options.no_hand(check, "do not ask for cart and pole to be moved by hand")
+    options.json(check)
 
-    jog = add_verb(
-        verbs, "jog", "move a cart by keys", "cartpole-robot jog --port /dev/ttyACM0 --cart my_cart.toml --arm"
-    )
-    _port_and_cart(jog)
-    jog.add_argument("--arm", action="store_true", help="allow it to move the cart")
+
+def add_jog(jog: Parser) -> None:
+    """Declare the arguments of `jog`."""
+    examples(jog, "--port /dev/ttyACM0 --cart my_cart.toml --arm")
     jog.set_defaults(run=_jog, extra="sim")
+    options.port(jog)
+    options.cart(jog, default=options.DIY_CART)
+    options.arm(jog)
 
-    virtual = add_verb(
-        verbs,
-        "virtual-cart",
-        "put a simulated cart with its real firmware behind a pseudo-terminal, in real time",
-        "cartpole-robot virtual-cart --cart diy_arduino --link /tmp/cart, and in another terminal: "
-        "cartpole-robot check-rig --port /tmp/cart --arm",
-    )
-    virtual.add_argument("--cart", default="diy_arduino", metavar="NAME|FILE", help="which cart (default: diy_arduino)")
-    virtual.add_argument(
-        "--rig",
+
+def add_virtual_cart(virtual: Parser) -> None:
+    """Declare the arguments of `virtual-cart`."""
+    details(virtual, "Other verbs reach it by its port, such as check-rig --port /tmp/cart. Runs in real time.")
+    examples(virtual, "--cart diy_arduino --link /tmp/cart")
+    virtual.set_defaults(run=_virtual_cart, extra="sim")
+    options.cart(virtual, default=options.DIY_CART)
+    options.rig(
+        virtual,
         default="virtual",
-        metavar="virtual|avr|avr:ELF",
-        help="what runs the firmware: built for this machine (default), or the flashed image on an emulated chip",
+        names=SIMULATED_BOARDS,
+        more="; virtual runs the firmware built for this machine, avr the flashed image on an emulated chip",
     )
     virtual.add_argument("--link", type=Path, metavar="PATH", help="make a symbolic link to the port there")
-    virtual.add_argument("--no-hand", action="store_true", help="nobody raises the pole")
-    virtual.set_defaults(run=_virtual_cart, extra="sim")
-
-
-def _port_and_cart(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--port", required=True, metavar="PORT", help="serial port, such as /dev/ttyACM0")
-    verb.add_argument("--cart", default="diy_arduino", metavar="NAME|FILE", help="which cart (default: diy_arduino)")
+    options.no_hand(virtual, "leave the pole hanging: no simulated hand raises it")
 
 
 def _ports(arguments: argparse.Namespace) -> int:
     from firmware_bridge.ports import list_ports
 
     found = list_ports(probe=not arguments.no_probe)
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(port) for port in found], indent=2))
-    elif not found:
-        print("no serial port; plug a cart in, or try one: cartpole-robot virtual-cart")
-    for port in [] if arguments.json else found:
-        print(f"  {port.path:<20} {port.description:<36} {port.told}")
-    return 0
+    lines = [f"  {port.path:<20} {port.description:<36} {port.told}" for port in found]
+    none = "no serial port; plug a cart in, or try one: cartpole-robot virtual-cart"
+    print_result(arguments, [dataclasses.asdict(port) for port in found], "\n".join(lines) or none)
+    return DONE
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -92,11 +85,9 @@ def _check(arguments: argparse.Namespace) -> int:
         on_step=show,
     )
     is_fine = check.run()
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(step) for step in check.steps], indent=2))
-    else:
-        print("the rig is fit to be driven" if is_fine else "the rig is not fit to be driven")
-    return 0 if is_fine else 1
+    verdict = "the rig is fit to be driven" if is_fine else "the rig is not fit to be driven"
+    print_result(arguments, [dataclasses.asdict(step) for step in check.steps], verdict)
+    return DONE if is_fine else FAILED
 
 
 def _jog(arguments: argparse.Namespace) -> int:
@@ -106,7 +97,7 @@ def _jog(arguments: argparse.Namespace) -> int:
     if not arguments.arm:
         raise UsageError("jog moves the cart; keep clear of it and add --arm")
     jog(load_cart(arguments.cart), arguments.port)
-    return 0
+    return DONE
 
 
 def _virtual_cart(arguments: argparse.Namespace) -> int:
@@ -133,4 +124,4 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         served.serve(until=lambda: stopped)
     if served.lost_ms:
         print(f"this machine was too slow at times: {served.lost_ms} ms were lost", file=sys.stderr)
-    return 0
+    return DONE

@@ -3,69 +3,63 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cartpole_robot.commands.options import (
-    Verbs,
-    add_verb,
-    count,
-    count_from_zero,
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import (
+    DONE,
+    FAILED,
+    command_text,
+    print_result,
+    report_stop,
+    report_unfinished,
 )
+from cartpole_robot.commands.verbs import Parser, details, examples
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.stability.run import MapResult
 
-_BACKENDS = ("c", "int16", "numpy")
 
-
-def add_stability_verb(verbs: Verbs) -> None:
-    """Add `stability-map`."""
-    verb = add_verb(
-        verbs,
-        "stability-map",
-        "put policies without any change on carts that differ from theirs, and map where they fall; goes on where it "
-        "was stopped",
-        "cartpole-robot stability-map runs/diy lqr --cart diy_arduino; "
-        "cartpole-robot stability-map runs/diy --grid my_grid.toml --episodes 20 --out runs/map",
+def add_stability_map(verb: Parser) -> None:
+    """Declare the arguments of `stability-map`."""
+    details(
+        verb,
+        "Policies run unchanged on other carts than theirs. The same command continues a stopped map.",
     )
+    examples(verb, "runs/diy lqr --cart diy_arduino", "runs/diy --grid my_grid.toml --episodes 20 --out runs/map")
+    verb.set_defaults(run=_stability_map, extra="sim,report")
     verb.add_argument(
         "policies",
         nargs="+",
         metavar="POLICY",
-        help="a policy.npz, the run folder it is in, lqr (the regulator of the cart), or lqr-told (a regulator "
-        "designed for each point's own cart: the yardstick)",
+        help="a policy.npz, its run folder, lqr (the cart's regulator), or lqr-told (a regulator designed for each "
+        "point's own cart, as a yardstick)",
     )
-    verb.add_argument(
-        "--cart",
-        metavar="NAME|FILE",
-        help="the cart that policies and firmware are told of (default: the one that the first was trained on)",
+    options.cart(
+        verb,
+        what="the cart that policies and firmware assume",
+        otherwise="the one the first policy was trained on",
     )
-    verb.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="new, or of this map to go on with (default: runs/stability-CART)"
-    )
+    options.out(verb, "FOLDER", "folder of a new map, or of this map to continue", default="runs/stability-CART")
     verb.add_argument(
         "--grid",
         type=Path,
         metavar="FILE.toml",
         help="maps of your own (default: delay and motor gain, friction and pole length)",
     )
-    verb.add_argument("--episodes", type=count, default=10, metavar="N", help="episodes a point (default: 10)")
-    verb.add_argument("--turns", type=count, default=500, metavar="N", help="longest episode (default: 500)")
-    verb.add_argument("--first-seed", type=count_from_zero, metavar="N", help="seed of the first episode")
-    verb.add_argument(
-        "--rig",
+    options.episodes(verb, default=10, what="episodes per point")
+    options.turns(verb)
+    options.first_seed(verb)
+    options.rig(
+        verb,
         default="virtual",
-        choices=["virtual", "sim"],
-        help="virtual: behind the firmware, which may refuse a cart or stop it (default); sim: without it",
+        names=("virtual", "sim"),
+        more="; virtual includes the firmware, which may refuse a cart or stop it",
     )
-    verb.add_argument("--backend", default="c", choices=_BACKENDS, help="who computes the action (default: c)")
-    verb.add_argument("--workers", type=count, metavar="N", help="cells at a time (default: all cores)")
-    verb.add_argument("--json", action="store_true", help="print the result as JSON")
-    verb.set_defaults(run=_stability_map, extra="sim,report")
+    options.backend(verb)
+    options.workers(verb)
+    options.json(verb)
 
 
 def _stability_map(arguments: argparse.Namespace) -> int:
@@ -90,45 +84,36 @@ def _stability_map(arguments: argparse.Namespace) -> int:
             ),
         )
     )
-    again = _again(arguments, folder)
+    again = command_text(
+        ["stability-map", *arguments.policies, "--out", folder],
+        arguments,
+        ["cart", "grid", "episodes", "turns", "first_seed", "rig", "backend", "workers"],
+    )
     try:
         with stopped_by_signals():
             result = run_map(whole, folder, say, workers=arguments.workers)
     except KeyboardInterrupt:
-        print(f"stopped; finished cells are kept in {folder}\ngo on with: {again}", file=sys.stderr)
-        return 1
-    _print(result, as_json=arguments.json)
-    if result.failures:
-        missing = len(set(whole.keys) - result.records.keys())
-        print(f"cartpole-robot: {missing} cells are not finished; try them again with: {again}", file=sys.stderr)
-    return 1 if result.failures else 0
+        return report_stop(f"finished cells are kept in {folder}", again)
+    _print(arguments, result)
+    if not result.failures:
+        return DONE
+    report_unfinished(len(set(whole.keys) - result.records.keys()), again)
+    return FAILED
 
 
-def _again(arguments: argparse.Namespace, folder: Path) -> str:
-    """The command that goes on."""
-    words: list[Any] = ["cartpole-robot", "stability-map", *arguments.policies]
-    for name in ("cart", "grid", "episodes", "turns", "first_seed", "rig", "backend", "workers"):
-        if getattr(arguments, name) is not None:
-            words += [f"--{name.replace('_', '-')}", getattr(arguments, name)]
-    return shlex.join(map(str, [*words, "--out", folder]))
-
-
-def _print(result: MapResult, *, as_json: bool) -> None:
+def _print(arguments: argparse.Namespace, result: MapResult) -> None:
     from cartpole_robot.experiments.stability.findings import map_text
 
     whole, findings = result.whole, result.findings
-    if as_json:
-        record = {
-            "cart": whole.cart.name,
-            **{name: whole.record[name] for name in ("rig", "episodes", "turns", "first_seed", "backend")},
-            "folder": str(result.folder),
-            "is_whole": result.is_whole,
-            "findings": [finding.as_dict() for finding in findings],
-            "failures": list(result.failures),
-            "files": [str(path) for path in result.files],
-        }
-        print(json.dumps(record, indent=2))
-        return
-    print(map_text(whole, findings, result.records))
-    for path in result.files:
-        print(f"  {path}")
+    files = [str(path) for path in result.files]
+    record = {
+        "cart": whole.cart.name,
+        **{name: whole.record[name] for name in ("rig", "episodes", "turns", "first_seed", "backend")},
+        "folder": str(result.folder),
+        "is_whole": result.is_whole,
+        "findings": [finding.as_dict() for finding in findings],
+        "failures": list(result.failures),
+        "files": files,
+    }
+    text = map_text(whole, findings, result.records)
+    print_result(arguments, record, "\n".join([text, *(f"  {path}" for path in files)]))

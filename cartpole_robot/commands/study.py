@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cartpole_robot.commands.options import Verbs, add_verb, count
+from cartpole_robot.commands import options
+from cartpole_robot.commands.numbers import count
+from cartpole_robot.commands.output import (
+    DONE,
+    FAILED,
+    command_text,
+    print_result,
+    report_stop,
+    report_unfinished,
+)
+from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,36 +25,29 @@ if TYPE_CHECKING:
 _SHOW = "show"
 
 
-def add_study_verb(verbs: Verbs) -> None:
-    """Add `study`."""
-    study = add_verb(
-        verbs,
-        "study",
-        "vary a training's field over many seeds, on all cores, and draw what it does; goes on where it was stopped",
-        "cartpole-robot study replay-memory; cartpole-robot study my_study.toml --workers 4 --out runs/mine; "
-        "cartpole-robot study show runs/mine",
-    )
+def add_study(study: Parser) -> None:
+    """Declare the arguments of `study`."""
+    details(study, "Runs on all cores; the same command continues a stopped study.")
+    examples(study, "replay-memory", "my_study.toml --workers 4 --out runs/mine", "show runs/mine")
+    study.set_defaults(run=_study, extra="sweep")
     study.add_argument(
         "study",
         metavar="NAME|FILE.toml|show",
-        help="replay-memory, epsilon, gamma, or a study file; show tells what is finished in FOLDER",
+        help="replay-memory, epsilon, gamma, or a study file; show prints what is finished in FOLDER",
     )
     study.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="with show: a study's folder")
-    study.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="new, or of this study to go on with (default: runs/study-NAME)"
-    )
+    options.out(study, "FOLDER", "folder of a new study, or of this study to continue", default="runs/study-NAME")
     study.add_argument(
         "--seeds",
         type=count,
         metavar="N",
-        help="seeds a value (default: the study's); more than a folder has are added to it",
+        help="seeds per value (default: the study's number); missing ones are added to the folder",
     )
-    study.add_argument("--workers", type=count, metavar="N", help="trainings at a time (default: all cores)")
+    options.workers(study)
     study.add_argument(
-        "--ray", metavar="ADDRESS", help="on the Ray cluster whose head is at HOST:PORT, or local to start one here"
+        "--ray", metavar="ADDRESS", help="use the Ray cluster whose head is at HOST:PORT, or local to start one here"
     )
-    study.add_argument("--json", action="store_true", help="print the table as JSON")
-    study.set_defaults(run=_study, extra="sweep")
+    options.json(study)
 
 
 def _study(arguments: argparse.Namespace) -> int:
@@ -64,20 +64,17 @@ def _study(arguments: argparse.Namespace) -> int:
     from cartpole_robot.terminal.progress import say
 
     request = StudyRequest(study=study, folder=folder, workers=arguments.workers, ray=arguments.ray)
+    again = command_text(["study", arguments.study, "--out", folder], arguments, ["seeds", "workers", "ray"])
     try:
         with stopped_by_signals():
             result = run_study(request, say)
     except KeyboardInterrupt:
-        print(f"stopped; finished cells are kept in {folder}\ngo on with: {_again(arguments, folder)}", file=sys.stderr)
-        return 1
-    _print(result, as_json=arguments.json)
-    if result.failures:
-        missing = len({cell.key for cell in study.cells} - result.records.keys())
-        print(
-            f"cartpole-robot: {missing} cells are not finished; try them again with: {_again(arguments, folder)}",
-            file=sys.stderr,
-        )
-    return 1 if result.failures else 0
+        return report_stop(f"finished cells are kept in {folder}", again)
+    _print(arguments, result)
+    if not result.failures:
+        return DONE
+    report_unfinished(len({cell.key for cell in study.cells} - result.records.keys()), again)
+    return FAILED
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -88,20 +85,11 @@ def _show(arguments: argparse.Namespace) -> int:
         raise UsageError(f"study show only reads; leave out --{given[0]}")
     from cartpole_robot.experiments.study.run import shown_study
 
-    _print(shown_study(arguments.folder), as_json=arguments.json)
-    return 0
+    _print(arguments, shown_study(arguments.folder))
+    return DONE
 
 
-def _again(arguments: argparse.Namespace, folder: Path) -> str:
-    """The command that goes on."""
-    words: list[Any] = ["cartpole-robot", "study", arguments.study]
-    for name in ("seeds", "workers", "ray"):
-        if getattr(arguments, name) is not None:
-            words += [f"--{name}", getattr(arguments, name)]
-    return shlex.join(map(str, [*words, "--out", folder]))
-
-
-def _print(result: StudyResult, *, as_json: bool) -> None:
+def _print(arguments: argparse.Namespace, result: StudyResult) -> None:
     from cartpole_robot.experiments.cells.tables import RESULTS_FILE
     from cartpole_robot.experiments.study.figure import FIGURE_FILE
     from cartpole_robot.experiments.study.findings import finding, study_text
@@ -110,19 +98,14 @@ def _print(result: StudyResult, *, as_json: bool) -> None:
     groups = result.groups
     files = [result.folder / name for name in (RESULTS_FILE, CURVES_FILE, FIGURE_FILE)]
     there = [str(path) for path in files if path.exists()]
-    if as_json:
-        record = {
-            "study": result.study.name,
-            "title": result.study.title,
-            "folder": str(result.folder),
-            "is_whole": result.is_whole,
-            "groups": [group.as_dict() for group in groups],
-            "finding": finding(result.study, groups),
-            "failures": list(result.failures),
-            "files": there,
-        }
-        print(json.dumps(record, indent=2))
-        return
-    print(study_text(result.study, groups))
-    for path in there:
-        print(f"  {path}")
+    record = {
+        "study": result.study.name,
+        "title": result.study.title,
+        "folder": str(result.folder),
+        "is_whole": result.is_whole,
+        "groups": [group.as_dict() for group in groups],
+        "finding": finding(result.study, groups),
+        "failures": list(result.failures),
+        "files": there,
+    }
+    print_result(arguments, record, "\n".join([study_text(result.study, groups), *(f"  {path}" for path in there)]))

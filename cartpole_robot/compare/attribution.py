@@ -7,9 +7,8 @@ shooting, as in `identify`): what a wrong start state could explain is no gap.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +27,7 @@ from cartpole_robot.open_loop.model import (
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
 from cartpole_robot.open_loop.windows import Window, guessed_starts, windows_of
+from cartpole_robot.simulation.workers import WorkerPool
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -95,12 +95,7 @@ def attribute(
         return None
     arguments = ([series], windows, with_room(freed(model), farthest_m([series])))
     if workers:
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin_worker,
-            initargs=arguments,
-        ) as pool:
+        with WorkerPool(workers, _begin_worker, *arguments) as pool:
             futures = {pool.submit(_blame_here, name): name for name in terms}
             blames = []
             for done in as_completed(futures):

@@ -192,19 +192,19 @@ def _check(recorded: Recording, series: Series, simulated: Recording | None) -> 
 
 def _policy(request: CompareRequest, recorded: Recording) -> tuple[PolicyController | None, str | None]:
     """The policy to ask once more, and what is to be said of it."""
-    named = recorded.metadata.get("controller", {})
+    named = recorded.metadata.controller
     path = request.policy
     if path is None:
-        if not str(named.get("policy", "")).endswith(".npz"):
+        if not named.policy.endswith(".npz"):
             return None, None
-        path = Path(str(named["policy"]))
+        path = Path(named.policy)
     try:
         bundle, path = open_policy(path)
     except UsageError:
         if request.policy is not None:
             raise
         return None, f"{path}: the recording's policy is there no more, or not readable: not asked again"
-    if request.policy is None and bundle.policy_hash() != named.get("policy_hash"):
+    if request.policy is None and bundle.policy_hash() != named.policy_hash:
         return None, f"{path}: holds another policy than the recording's: not asked again"
     return policy_controller(bundle), None
 
@@ -227,10 +227,10 @@ def _notes(
             "the start in: no open loop"
         )
     both = [r for r in (simulated, recorded) if r is not None]
-    hashes = {r.metadata.get("controller", {}).get("policy_hash") for r in both}
+    hashes = {r.metadata.controller.policy_hash for r in both}
     if len(hashes) > 1:
         notes.append("the two rollouts were driven by different policies: the closed loops differ for that alone")
-    starts = {(r.metadata.get("seed")) for r in both}
+    starts = {r.metadata.seed for r in both}
     if len(starts) > 1:
         notes.append("the two rollouts began in different states: equal ticks say little")
     notes.extend(f"{r.path.name}: {r.rows_damaged} damaged rows were left out" for r in both if r.rows_damaged)
@@ -250,9 +250,9 @@ def _told(recording: Recording | None) -> dict[str, Any] | None:
         "file": str(recording.path),
         "cart": recording.cart.name,
         "rows": len(recording.rows),
-        **{key: metadata.get(key) for key in ("rig", "seed", "started_at", "commit")},
-        "policy": metadata.get("controller", {}).get("policy"),
-        "policy_hash": metadata.get("controller", {}).get("policy_hash"),
+        **{key: getattr(metadata, key) for key in ("rig", "seed", "started_at", "commit")},
+        "policy": metadata.controller.policy,
+        "policy_hash": metadata.controller.policy_hash,
     }
 
 

@@ -26,17 +26,15 @@ def _facts(recording: Recording | None, cart: str) -> dict[str, str]:
     if recording is None:
         return {"file": "no rollout: the cart alone", "cart": cart}
     metadata = recording.metadata
-    controller: dict[str, Any] = metadata.get("controller") or {}
-    policy = str(controller.get("policy") or controller.get("kind") or "-")
-    policy_hash = str(controller.get("policy_hash") or "")[:_HASH]
+    policy_hash = (metadata.controller.policy_hash or "")[:_HASH]
     return {
         "file": recording.path.name,
         "cart": recording.cart.name,
-        "rig": _told(metadata.get("rig")),
-        "policy": f"{Path(policy).name} {policy_hash}".rstrip(),
-        "seed": _told(metadata.get("seed")),
-        "started": _told(metadata.get("started_at")).replace("T", " ").replace("+00:00", " UTC"),
-        "commit": _commit(_told(metadata.get("commit"))),
+        "rig": _told(metadata.rig),
+        "policy": f"{Path(metadata.controller.policy).name} {policy_hash}".rstrip(),
+        "seed": _told(metadata.seed),
+        "started": _told(metadata.started_at).replace("T", " ").replace("+00:00", " UTC"),
+        "commit": _commit(_told(metadata.commit)),
         "rows": f"{len(recording.rows)}, a row every {1e3 * recording.cart.timing.control_period_s:.4g} ms",
     }
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import (
-    check_keys,
     read_toml,
     record_from_table,
     require,
@@ -247,56 +244,23 @@ class ColumnMap:
     cart: str | None = None
     separator: str = ","
 
+    def __post_init__(self) -> None:
+        require(
+            len(self.separator) == 1,
+            f'separator = {self.separator!r}, expected one character, such as ";" or "\\t"; correct it',
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as nested plain values, what was left out too."""
         return {"format": MAP_FORMAT, **dataclasses.asdict(self)}
 
 
-_SECTIONS: dict[str, type] = {
-    "time": TimeColumns,
-    "position": PositionColumn,
-    "angle": AngleColumn,
-    "duty": DutyColumn,
-    "speeds": SpeedColumns,
-    "counts": CountColumns,
-    "latency": LatencyColumn,
-    "as_is": OwnColumns,
-}
-_NEEDED = ("time", "position", "angle", "duty")
-_TEXTS = ("description", "cart", "separator")
-
-
 def load_map(path: Path) -> ColumnMap:
     """The map in that file. Raises `UsageError` naming file, section, key and what was expected."""
-    tables = read_toml(path, purpose="column map")
-    check_keys(tables, ["format", *_TEXTS, *_SECTIONS], where=str(path))
-    if tables.get("format") != MAP_FORMAT or isinstance(tables.get("format"), bool):
-        raise UsageError(
-            f"{path}: format = {tables.get('format')!r}, expected {MAP_FORMAT}; this version reads no other"
-        )
-    missing = [name for name in _NEEDED if name not in tables]
-    if missing:
-        raise UsageError(f"{path}: the section [{missing[0]}] is missing; add it (docs/maps has examples)")
-    parts: dict[str, Any] = {
-        name: record_from_table(kind, tables[name], where=f"{path}: [{name}]")
-        for name, kind in _SECTIONS.items()
-        if name in tables
-    }
-    parts.update(_texts(tables, path))
-    return ColumnMap(**parts)
-
-
-def _texts(tables: Mapping[str, Any], path: Path) -> dict[str, str]:
-    """The values that are in no section."""
-    found = {name: tables[name] for name in _TEXTS if name in tables}
-    for name, value in found.items():
-        if not isinstance(value, str):
-            raise UsageError(f"{path}: {name} = {value!r}, expected a text; put it in quotes")
-    if len(found.get("separator", ",")) != 1:
-        raise UsageError(f'{path}: separator = {found["separator"]!r}, expected one character, such as ";" or "\\t"')
-    cart = found.get("cart", "")
-    if cart.endswith(".toml"):  # it stands where the map stands, wherever the command is given
-        found["cart"] = str(path.parent / cart)
+    tables = read_toml(path, purpose="column map", expected_format=MAP_FORMAT)
+    found = record_from_table(ColumnMap, tables, where=str(path))
+    if found.cart is not None and found.cart.endswith(".toml"):  # it stands where the map stands
+        found = dataclasses.replace(found, cart=str(path.parent / found.cart))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,13 +22,19 @@ from cartpole_robot.datasets.recording_rows import Reading, recording_rows
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
 from cartpole_robot.datasets.settled_signs import Confirm, Settlement
 from cartpole_robot.datasets.signals import read_signals
-from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.recording.format import Recording
-from cartpole_robot.recording.journal import journal_of
-from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.recording.recorder import Recorder, check_is_free
-from cartpole_robot.signals import Measurement
+from cartpole_robot.recording.format import ROW_DTYPE, Recording
+from cartpole_robot.recording.metadata import (
+    ControllerRecord,
+    ImportFindings,
+    ImportRecord,
+    Outcome,
+    RecordingMetadata,
+    RolloutEnd,
+    SourceFile,
+)
+from cartpole_robot.recording.writer import check_is_free, write_recording
 
 IMPORT_RIG = "import"
 
@@ -89,23 +94,23 @@ def import_recording(request: ImportRequest) -> Imported:
         duty_sign=settlement.sign("duty", told.duty.sign, request.duty_sign, duty) if duty.is_needed else 1,
     )
     rows = recording_rows(reading)
-    found = {
-        "clock": clock.as_dict(),
-        "angle_sign": reading.angle_sign,
-        "angle": angle.as_dict(),
-        "duty_sign": reading.duty_sign,
-        "duty": duty.as_dict(),
-        "clipped_rows": raw.clipped_rows,
-        "unread_rows": unread,
-        "speeds": "as told" if told.speeds is not None else "slope of the positions over 0.12 s around each row",
-        "warnings": settlement.warnings,
-    }
+    found = ImportFindings(
+        clock=clock.as_dict(),
+        angle_sign=reading.angle_sign,
+        angle=angle.as_dict(),
+        duty_sign=reading.duty_sign,
+        duty=duty.as_dict(),
+        clipped_rows=raw.clipped_rows,
+        unread_rows=unread,
+        speeds="as told" if told.speeds is not None else "slope of the positions over 0.12 s around each row",
+        warnings=tuple(settlement.warnings),
+    )
     return Imported(
         recording=_written(request.out, _metadata(request, reading, found), rows),
         reading=reading,
         angle=angle,
         duty=duty,
-        warnings=tuple(settlement.warnings),
+        warnings=found.warnings,
     )
 
 
@@ -160,63 +165,31 @@ def _timed_cart(cart: CartParams, clock: RowClock, source: Path) -> CartParams:
         raise UsageError(f"{source}: with its period the cart {cart.name!r} cannot be: {error}") from None
 
 
-def _metadata(request: ImportRequest, reading: Reading, found: dict[str, Any]) -> dict[str, Any]:
-    """What every recording says of itself, plain JSON values, and under "import" what only this one has to say.
-
-    The file's name stands where the policy's stands.
-    """
+def _metadata(request: ImportRequest, reading: Reading, found: ImportFindings) -> RecordingMetadata:
+    """What the recording says of itself; the file's name stands where the policy's stands."""
     name, table, clock = request.source.name, reading.table, reading.clock
-    return {
-        "rig": IMPORT_RIG,
-        "randomization": None,
-        "controller": {"policy": name, "policy_hash": None},
-        "note": None,
-        "seed": None,
-        "duration_s": float(clock.ticks[-1]) * clock.period_s,
-        "started_at": None,
-        "imported_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-        "cart": reading.cart.as_dict(),
-        "cart_sources": dict(reading.cart.sources),
-        "import": {
-            "source": {"file": name, "sha256": table.sha256, "rows": len(table)},
-            "map": {"file": request.column_map.name, **reading.told.as_dict()},
-            "found": found,
-        },
-    }
+    return RecordingMetadata(
+        cart=reading.cart,
+        rig=IMPORT_RIG,
+        controller=ControllerRecord(policy=name),
+        duration_s=float(clock.ticks[-1]) * clock.period_s,
+        imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=provenance.versions(),
+        commit=provenance.commit(),
+        machine=provenance.machine(),
+        imported=ImportRecord(
+            source=SourceFile(file=name, sha256=table.sha256, rows=len(table)),
+            map={"file": request.column_map.name, **reading.told.as_dict()},
+            found=found,
+        ),
+    )
 
 
-def _written(out: Path, metadata: dict[str, Any], rows: dict[str, NDArray[Any]]) -> Recording:
+def _written(out: Path, metadata: RecordingMetadata, columns: dict[str, NDArray[Any]]) -> Recording:
     """The finished recording. Where it cannot be finished, nothing is left of it."""
-    count = len(rows["tick"])
-    turns = int(np.nansum(rows["reward"]))
-    recorder = Recorder(out, metadata, capacity_rows=count)
-    try:
-        measurement = Measurement()
-        names = [
-            name for name in rows if name not in ("host_time_s", "requested_duty", "reward", "flags", "shadow_duty")
-        ]
-        plain = {name: column.tolist() for name, column in rows.items()}
-        for row in range(count):
-            for name in names:
-                setattr(measurement, name, plain[name][row])
-            recorder.append(
-                measurement,
-                plain["host_time_s"][row],
-                plain["requested_duty"][row],
-                plain["reward"][row],
-                plain["flags"][row],
-                plain["shadow_duty"][row],
-            )
-        file = recorder.close({"end": "duration", "turns": turns, "reason": None})
-        if recorder.failure is not None:
-            raise RunError(f"{recorder.failure}; free space or choose another place")
-    except BaseException:
-        recorder.close()
-        for left in (out, journal_of(out)):
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
-        raise
-    return read_recording(file)
+    rows = np.zeros(len(columns["tick"]), ROW_DTYPE)
+    with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite
+        for name, column in columns.items():
+            rows[name] = column
+    outcome = Outcome(end=RolloutEnd.DURATION, turns=int(np.nansum(rows["reward"])))
+    return write_recording(Recording(path=out, metadata=metadata, rows=rows, outcome=outcome))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from cartpole_robot.datasets.foreign_recording import Imported
+from cartpole_robot.recording.metadata import ImportRecord
 from cartpole_robot.recording.summary import recording_summary
 
 _GAPS_TOLD = 3
@@ -12,15 +14,15 @@ _GAPS_TOLD = 3
 
 def import_record(imported: Imported) -> dict[str, Any]:
     """The figures of the recording, and under "import" what was found on the way: plain JSON values."""
-    return {**recording_summary(imported.recording), "import": imported.recording.metadata["import"]}
+    return {**recording_summary(imported.recording), "import": dataclasses.asdict(_origin(imported))}
 
 
 def import_text(imported: Imported) -> str:
     """The same as lines for a person; warnings are not among them."""
     rows = imported.recording.rows
-    clock, source = imported.reading.clock, imported.recording.metadata["import"]["source"]
+    clock, source = imported.reading.clock, _origin(imported).source
     lines = [
-        ("source", f"{source['file']}, {len(rows)} rows, SHA-256 {source['sha256'][:12]}"),
+        ("source", f"{source.file}, {len(rows)} rows, SHA-256 {source.sha256[:12]}"),
         ("cart", f"{imported.recording.cart.name}, {int(rows['tick'][-1]) * clock.period_s:.2f} s of its time"),
         ("period", _period(imported)),
         ("gaps", _gaps(imported)),
@@ -37,12 +39,18 @@ def import_text(imported: Imported) -> str:
                 f"{imported.angle.rows_left_out} rows of that fit: no motion makes such an angle; kept, speeds too",
             )
         )
-    unread = imported.recording.metadata["import"]["found"]["unread_rows"]
+    unread = _origin(imported).found.unread_rows
     if unread:
         lines.append(("unread", f"{unread} rows without an angle, beyond [angle] lowest or highest; left out"))
     if imported.reading.raw.clipped_rows:
         lines.append(("clipped", f"{imported.reading.raw.clipped_rows} commands past full drive"))
     return "\n".join([str(imported.recording.path), *(f"  {name:<14} {text}" for name, text in lines)])
+
+
+def _origin(imported: Imported) -> ImportRecord:
+    origin = imported.recording.metadata.imported
+    assert origin is not None  # for the type checker: an import writes it
+    return origin
 
 
 def _period(imported: Imported) -> str:

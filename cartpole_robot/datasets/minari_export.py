@@ -67,7 +67,7 @@ def export_minari(recording: Recording, root: Path, dataset_id: str | None) -> d
                 env=_spec(cart) if isinstance(action_space, gymnasium.spaces.Discrete) else None,
                 observation_space=gymnasium.spaces.Box(-bound, bound, dtype=np.float32),
                 action_space=action_space,
-                algorithm_name=str(recording.metadata.get("controller", {}).get("policy")),
+                algorithm_name=recording.metadata.controller.policy,
                 description=_description(recording),
                 data_format="arrow",
             )
@@ -102,7 +102,7 @@ def _endings(recording: Recording, steps: slice) -> dict[str, Any]:
     truncations = np.zeros(len(terminations), bool)
     truncations[-1] = not terminations[-1]
     return {
-        "seed": recording.metadata.get("seed"),
+        "seed": recording.metadata.seed,
         "rewards": recording.rows["reward"][after].astype(np.float64),
         "terminations": terminations,
         "truncations": truncations,
@@ -136,8 +136,8 @@ def _spec(cart: CartParams) -> gymnasium.envs.registration.EnvSpec | None:
 def _description(recording: Recording) -> str:
     told = recording.metadata
     return (
-        f"cartpole_robot recording {recording.path.name}: cart {recording.cart.name}, rig {told.get('rig')}, control "
-        f"period {recording.cart.timing.control_period_s:g} s, commit {told.get('commit')}; {task.SIGN_CONVENTION}"
+        f"cartpole_robot recording {recording.path.name}: cart {recording.cart.name}, rig {told.rig}, control "
+        f"period {recording.cart.timing.control_period_s:g} s, commit {told.commit}; {task.SIGN_CONVENTION}"
     )
 
 

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.records import record_from_table
 from firmware_bridge.protocol import read_protocol
 
 BLACK_BOX_FORMAT = 1
@@ -68,14 +70,13 @@ class BlackBox:
             "cart": self.cart.as_dict(),
         }
         try:
-            with path.open("xb") as file:
+            with atomic_file(path) as file:
                 np.savez_compressed(
                     file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), samples=self.samples
                 )
         except FileExistsError:
             raise UsageError(f"{path}: exists already, and no black box is overwritten; choose another file") from None
         except OSError as error:
-            path.unlink(missing_ok=True)
             raise UsageError(f"{path}: the black box cannot be written ({error.strerror})") from None
 
 
@@ -86,25 +87,28 @@ def load_black_box(path: Path) -> BlackBox:
             header, samples = json.loads(archive["header"].tobytes()), archive["samples"]
     except FileNotFoundError:
         raise UsageError(f"{path}: no such black box; check the path") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        RecursionError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UsageError(f"{path}: is no readable black box ({error}); check the path") from None
-    if not isinstance(header, dict) or header.get("format") != BLACK_BOX_FORMAT or samples.dtype != SAMPLE:
+    found = header.pop("format", None) if isinstance(header, dict) else None
+    if found != BLACK_BOX_FORMAT or samples.dtype != SAMPLE:
+        raise UsageError(f"{path}: has black box format {found!r}, this version reads {BLACK_BOX_FORMAT}")
+    protocol_hash = header.pop("protocol_hash", 0)
+    if protocol_hash != read_protocol().hash:
+        shown = f"{protocol_hash & 0xFFFF:04x}" if isinstance(protocol_hash, int) else repr(protocol_hash)[:20]
         raise UsageError(
-            f"{path}: has black box format {dict(header).get('format')!r}, this version reads {BLACK_BOX_FORMAT}"
+            f"{path}: was kept from a firmware of protocol {shown}, this version has "
+            f"{read_protocol().hash & 0xFFFF:04x}; replay it with the version that wrote it"
         )
-    if header.get("protocol_hash") != read_protocol().hash:
-        raise UsageError(
-            f"{path}: was kept from a firmware of protocol {header.get('protocol_hash', 0) & 0xFFFF:04x}, this version "
-            f"has {read_protocol().hash & 0xFFFF:04x}; replay it with the version that wrote it"
-        )
-    try:
-        return BlackBox(
-            samples=samples,
-            cart=cart_from_dict(header["cart"], where=f"{path}: cart"),
-            **{name: header[name] for name in ("fault", "told", "warmth", "options", "since_armed_ms", "provenance")},
-        )
-    except KeyError as error:
-        raise UsageError(f"{path}: {error} is missing; is it whole?") from None
+    return record_from_table(BlackBox, {**header, "samples": samples}, where=f"{path}: [black box]")
 
 
 def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.rollout.step_times import TurnTimes
 
 _PERCENTILES = (50.0, 99.0, 99.9)
@@ -110,4 +111,5 @@ def draw_latency(times: TurnTimes, path: Path, title: str) -> None:
         panel.legend(fontsize=8, frameon=False, loc="upper right")
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130, format="png")
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")

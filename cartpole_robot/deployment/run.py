@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import enum
-import itertools
+import dataclasses
 import os
 import time
 from collections import deque
@@ -14,29 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
+from cartpole_robot.deployment.late import Late
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.files.run_folder import write_json
-from cartpole_robot.policy.controllers import (
-    LQR,
-    Chosen,
-    choose_controller,
-    policy_controller,
-)
+from cartpole_robot.files.run_folder import unused_folder, write_json
+from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
 from cartpole_robot.policy.lqr import LqrController
-from cartpole_robot.policy.network import Backend
-from cartpole_robot.recording.recorder import Recorder, check_is_free
+from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
+from cartpole_robot.recording.recorder import Recorder
+from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import (
     Rollout,
-    RolloutEnd,
     StepLog,
-    driven_metadata,
     rollout_metadata,
     run_rollout,
     start_rollout,
@@ -50,14 +45,6 @@ from firmware_bridge.protocol import read_protocol
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
 _SLACK_TURNS = 100
-
-
-class Late(enum.StrEnum):
-    """What the firmware does at a control tick that no new command has reached."""
-
-    HOLD = "hold"
-    BRAKE = "brake"
-    DISARM = "disarm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +125,15 @@ def deploy(request: DeployRequest) -> Deployment:
     for beside in (_box_of(path), latency_of(path)):
         if beside.exists():
             raise UsageError(f"{beside}: exists already, and nothing is overwritten; choose another --record")
-    known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
-    known["deployed"] = {
-        "late": request.late.value,
-        "fallback": request.has_fallback,
-        "shadow": request.is_shadow,
-        "on_board": request.is_on_board,
-    }
+    known = dataclasses.replace(
+        rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
+        deployed=DeploymentRecord(
+            late=request.late.value,
+            has_fallback=request.has_fallback,
+            is_shadow=request.is_shadow,
+            is_on_board=request.is_on_board,
+        ),
+    )
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
@@ -162,7 +151,7 @@ class _Run:
         rig: SerialRig,
         pilot: Pilot,
         path: Path,
-        known: dict[str, Any],
+        known: RecordingMetadata,
     ) -> None:
         self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
         self._known = known
@@ -176,7 +165,7 @@ class _Run:
         times = TurnTimes(max_turns + _SLACK_TURNS)
         startup_s, late_before = _since_start_s(), rig.link.health()["late_commands"]
         self._begin_session = rig.link.session
-        recorder = Recorder(self._path, {**self._known, **driven_metadata(cart)})
+        recorder = Recorder(self._path, self._known)
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
@@ -197,8 +186,9 @@ class _Run:
         box = self._keep(fault, rollout.reason) if fault is not None else None
         rig.close()
         handovers = self._pilot.handovers
-        outcome = {"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason, "handovers": handovers}
-        recording = recorder.close(outcome)
+        recording = recorder.close(
+            Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason, handovers=handovers)
+        )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
             rollout = Rollout(turns=rollout.turns, end=RolloutEnd.DISK, reason=recorder.failure)
         fit = rig.link.clock_fit
@@ -266,7 +256,7 @@ class _Run:
             warmth=warmth,
             options=self._rig.options.arm,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
-            provenance={**self._known, "recording": self._path.name},
+            provenance={**dataclasses.asdict(self._known), "recording": self._path.name},
         )
         try:
             box.save(_box_of(self._path))
@@ -299,8 +289,7 @@ def _box_of(recording: Path) -> Path:
 
 
 def _free_place() -> Path:
-    folder = next(path for n in itertools.count(1) if not (path := Path("runs", f"deploy-{n}")).exists())
-    return folder / "rollout.parquet"
+    return unused_folder("deploy") / "rollout.parquet"
 
 
 @contextlib.contextmanager

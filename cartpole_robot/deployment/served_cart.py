@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
+from cartpole_robot.simulation.workers import MainlessProcess
 
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
@@ -22,9 +23,8 @@ def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iter
 
     `policy` is the image of one that a virtual firmware carries; a chip's is in its ELF file. Raises `RigError`.
     """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs, rig, cart, policy), daemon=True)
+    ours, theirs = multiprocessing.Pipe()
+    process = MainlessProcess(target=_serve, args=(theirs, rig, cart, policy), daemon=True)
     process.start()
     theirs.close()
     try:

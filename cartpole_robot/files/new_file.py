@@ -1,13 +1,13 @@
-"""A file that is there whole, or not at all, and takes the place of nothing."""
+"""Files that a command writes for its user, and that take the place of nothing."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 
 
 @contextlib.contextmanager
@@ -24,14 +24,12 @@ def new_file(path: Path, *, option: str = "--out") -> Iterator[Path]:
         raise UsageError(
             f"{path.parent}: no folder can be made here ({error.strerror}); choose another {option}"
         ) from None
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        yield partial
+        with atomic_file(path) as file:
+            yield Path(file.name)
+    except FileExistsError:
         check_is_new(path, option=option)
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        raise
 
 
 def check_is_new(path: Path, *, option: str = "--out") -> None:

@@ -1,4 +1,4 @@
-"""Frozen dataclasses out of TOML tables, with an error for whatever does not fit."""
+"""Frozen dataclasses out of tables of TOML or JSON, nested ones too, with an error for whatever does not fit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import math
 import tomllib
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,12 +16,17 @@ from cartpole_robot.errors import UsageError
 
 Record = TypeVar("Record")
 _LARGEST = 1e12  # no parameter in SI units is larger; what is would overflow somewhere less clear
+_LARGEST_COUNT = 1 << 128  # a seed may be as large
+_LONGEST_SHOWN = 120  # characters of a value in an error
 
 
-def read_toml(path: Path, *, purpose: str) -> dict[str, Any]:
-    """The tables of a TOML file; `purpose` ("cart file") names it in errors. Raises `UsageError`."""
+def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -> dict[str, Any]:
+    """The tables of a TOML file; `purpose` ("cart file") names it in errors. Raises `UsageError`.
+
+    With an `expected_format` the file must say so, `format = 1`; that line is not among the tables.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such {purpose}; check the path") from None
     except IsADirectoryError:
@@ -31,28 +37,33 @@ def read_toml(path: Path, *, purpose: str) -> dict[str, Any]:
         raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{path}: nests too deep for a {purpose}; simplify it") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is not valid TOML ({error}); mend that line") from None
+    except ValueError as error:  # also for a number of thousands of digits
+        raise UsageError(f"{path}: is not valid TOML ({error}); fix that line") from None
+    if expected_format is not None:
+        found = tables.pop("format", None)
+        if found != expected_format or isinstance(found, bool):
+            raise UsageError(f"{path}: format = {found!r}, expected {expected_format}; this version reads no other")
+    return tables
 
 
 def record_from_table(kind: type[Record], table: Mapping[str, Any], *, where: str) -> Record:
     """The dataclass `kind` filled from `table`; `where` ("my.toml: [limits]") begins every error.
 
-    Raises `UsageError` for an unknown or missing key, a value of another type, and what the dataclass itself refuses.
+    A field may be a number, text, boolean, enum, another such dataclass, a tuple, list or mapping of these, or
+    optional; one of type `Any` takes what is there, and one of another class what is of it already. Raises `UsageError`
+    for an unknown or missing key, a value of another type, and what a dataclass itself refuses.
     """
     if not isinstance(table, Mapping):
-        raise UsageError(f"{where} = {table!r}, expected a table of values; correct it")
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
-    check_keys(table, fields, where=where)
-    hints = typing.get_type_hints(kind)
-    values = {name: _converted(hints[name], table[name], f"{where} {name}") for name in fields if name in table}
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in table and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise UsageError(f"{where}: {missing[0]} is missing; add it with a value")
+        raise UsageError(f"{where} = {_shown(table)}, expected a table of values; correct it")
+    hints = _hints_of(kind)
+    check_keys(table, hints, where=where)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        is_needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.name not in table and is_needed:
+            is_section = dataclasses.is_dataclass(hints[field.name])
+            missing = f"the section [{field.name}]" if is_section else field.name
+            raise UsageError(f"{where}: {missing} is missing; add it{'' if is_section else ' with a value'}")
+    values = {name: _converted(hint, table[name], where, name) for name, hint in hints.items() if name in table}
     try:
         return kind(**values)
     except UsageError:
@@ -61,12 +72,18 @@ def record_from_table(kind: type[Record], table: Mapping[str, Any], *, where: st
         raise UsageError(f"{where}: {error}") from None
 
 
+def _hints_of(kind: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, by name."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+
+
 def check_keys(table: Mapping[str, Any], known: Iterable[str], *, where: str) -> None:
     """Nothing, unless `table` has a key that is not among the `known`: then `UsageError`, naming both."""
     names = list(known)
     for key in table:
         if key not in names:
-            raise UsageError(f"{where}: unknown key {key!r}; expected one of {', '.join(names)}")
+            raise UsageError(f"{where}: unknown key {_shown(key)}; expected one of {', '.join(names)}")
 
 
 def require(fact: bool, message: str) -> None:
@@ -95,30 +112,59 @@ def require_not_negative(record: object, *names: str) -> None:
         )
 
 
-def _converted(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotation `hint` wants it; raises `UsageError` beginning with `where`."""
-    if typing.get_origin(hint) is typing.Union or type(hint).__name__ == "UnionType":
+def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
+    """`value` as the annotation `hint` wants it; raises `UsageError` beginning with `where` and `name`."""
+    here = f"{where} {name}"
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
         if value is None:  # from JSON; TOML has no null
             return None
-        return _converted(next(h for h in typing.get_args(hint) if h is not type(None)), value, where)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise UsageError(f"{where} = {value!r}, expected a list; write [first, second, ...]")
-        return tuple(_converted(typing.get_args(hint)[0], item, where) for item in value)
+        return _converted(next(h for h in arguments if h is not type(None)), value, where, name)
+    plain = origin or hint
+    if hint is Any or (plain not in (float, int, str, bool, tuple, list, Mapping) and isinstance(value, plain)):
+        return value
+    if dataclasses.is_dataclass(hint):
+        return record_from_table(typing.cast(type, hint), value, where=_section(where, name))
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{here} = {_shown(value)}, expected a list; write [first, second, ...]")
+        return origin(_converted(arguments[0], item, where, name) for item in value)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{here} = {_shown(value)}, expected a table; write [{name}]")
+        return {
+            str(key): _converted(arguments[1], item, _section(where, name), _name(key)) for key, item in value.items()
+        }
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         try:
             return hint(value)
         except ValueError:
             choices = ", ".join(repr(member.value) for member in hint)
-            raise UsageError(f"{where} = {value!r}, expected one of {choices}; choose one of them") from None
+            raise UsageError(f"{here} = {_shown(value)}, expected one of {choices}; choose one of them") from None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) > _LARGEST and math.isfinite(value if isinstance(value, float) else 1.0):
-        raise UsageError(f"{where} is beyond {_LARGEST:g}, expected a number of this world; correct it")
+    largest = _LARGEST_COUNT if hint is int else _LARGEST
+    if is_number and abs(value) > largest and math.isfinite(value if isinstance(value, float) else 1.0):
+        raise UsageError(f"{here} is beyond {largest:g}, expected a smaller number; correct it")
     if hint is float and is_number:
         return float(value)
-    if hint is int and is_number and float(value).is_integer():
+    if hint is int and is_number and (isinstance(value, int) or value.is_integer()):
         return int(value)
     if hint in (str, bool) and isinstance(value, hint):
         return value
     expected = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[hint]
-    raise UsageError(f"{where} = {value!r}, expected {expected}; correct it")
+    raise UsageError(f"{here} = {_shown(value)}, expected {expected}; correct it")
+
+
+def _section(where: str, name: str) -> str:
+    """Where a section `name` stands: "my.toml: [name]", inside another one "my.toml: [other.name]"."""
+    return f"{where[:-1]}.{name}]" if where.endswith("]") else f"{where}: [{name}]"
+
+
+def _name(key: object) -> str:
+    text = str(key)
+    return text if text.isprintable() and len(text) <= _LONGEST_SHOWN else _shown(text)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
@@ -23,6 +25,11 @@ def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
         raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
     write_json(path / RUN_FILE, record)
     return path
+
+
+def unused_folder(name: str) -> Path:
+    """The first of `runs/NAME-1`, `runs/NAME-2`, ... that does not exist."""
+    return next(path for n in itertools.count(1) if not (path := Path("runs", f"{name}-{n}")).exists())
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -43,6 +50,5 @@ def read_json(path: Path, message: str) -> dict[str, Any]:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        file.write(f"{json.dumps(record, indent=2)}\n".encode())

@@ -12,6 +12,7 @@ from cartpole_robot.cart.cart_file import CART_FILE_FORMAT
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
 from cartpole_robot.open_loop.model import Model, delay_of, identified_delay
@@ -136,8 +137,8 @@ def _line(name: str, value: Any, source: str) -> str:
 def write_cart(path: Path, cart: CartParams) -> None:
     """Write `cart_as_toml` into a new file, whole or not at all. Raises `UsageError` where something is there."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(cart_as_toml(cart))
+        with atomic_file(path) as file:
+            file.write(cart_as_toml(cart).encode())
     except FileExistsError:
         raise UsageError(f"{path}: exists already, and no cart file is overwritten; choose another --out") from None
     except OSError as error:

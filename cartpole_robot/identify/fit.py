@@ -8,9 +8,7 @@ does the searching; the plant itself, run through all windows, has the last word
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +32,7 @@ from cartpole_robot.open_loop.windows import (
     guessed_starts,
     pieces_of,
 )
+from cartpole_robot.simulation.workers import WorkerPool
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -110,7 +109,7 @@ class Fit:
         self._begin = freed(begin)
         self._workers = workers
         self._plant = Predictor(all_series, windows, _shortest(self._begin))
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
         self.simulations = 0
         self.has_twin = self._is_plant_like_twin()
 
@@ -202,12 +201,8 @@ class Fit:
             self._plant.close()
             self._plant = Predictor(self._series, windows, _shortest(self._begin))
             return self._plant_predictions
-        self._pool = ProcessPoolExecutor(
-            self._workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin_worker,
-            initargs=(self._series, list(windows), _shortest(self._begin)),
-        )
+        loaded = _shortest(self._begin)
+        self._pool = WorkerPool(self._workers, _begin_worker, self._series, list(windows), loaded)
         return self._pool_predictions
 
     def _plant_predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
@@ -260,7 +255,7 @@ class Fit:
 
     def _end_pool(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.end()
             self._pool = None
 
     def close(self) -> None:

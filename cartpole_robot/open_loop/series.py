@@ -102,7 +102,7 @@ def _at_bridge(recording: Recording) -> Floats:
     """The requested duties; where a firmware drove, with what it adds for the dead zone, and rounded as it rounds."""
     duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
-    if cart.firmware is None or recording.metadata.get("rig", _SIMULATED) == _SIMULATED:
+    if cart.firmware is None or recording.metadata.rig == _SIMULATED:
         return duty
     duty = duty.clip(-1.0, 1.0)
     if cart.firmware.compensates_dead_zone:

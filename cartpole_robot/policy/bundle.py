@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import struct
 import zipfile
 import zlib
@@ -23,12 +22,13 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.records import record_from_table
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.network import (
     ActionFunction,
-    Backend,
     Int16Network,
     Network,
     arrays_digest,
@@ -181,15 +181,10 @@ class PolicyBundle:
             arrays[f"lqr_{f.name}"] = getattr(self.lqr, f.name) if self.lqr is not None else np.zeros(0)
         header["digest"] = _digest(header, arrays)
         arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            with partial.open("wb") as file:
+            with atomic_file(path, may_replace=True) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise UsageError(f"{path}: the policy cannot be written ({error.strerror}); choose another place") from None
 
 

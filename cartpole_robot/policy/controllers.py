@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.records import record_from_table
+from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
-from cartpole_robot.policy.network import ActionFunction, Backend
-
-LQR = "lqr"  # instead of a policy's file
+from cartpole_robot.policy.network import ActionFunction
 
 
 class Controller(Protocol):
@@ -154,5 +153,4 @@ def own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
     record, sources = bundle.provenance.get("cart"), bundle.provenance.get("cart_sources")
     if not isinstance(record, Mapping):
         return None
-    cart = cart_from_dict(record, where=f"{path}: cart")
-    return dataclasses.replace(cart, sources=dict(sources)) if isinstance(sources, Mapping) else cart
+    return record_from_table(CartParams, {**record, "sources": sources or {}}, where=f"{path}: cart")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.policy.bundle import Golden, Interface, PolicyBundle
 from cartpole_robot.policy.c_header import c_header
 from cartpole_robot.policy.history import input_layout
@@ -84,8 +85,9 @@ def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         bundle.save(files.bundle)
-        files.onnx.write_bytes(onnx_model(bundle))
-        files.header.write_text(c_header(bundle), encoding="utf-8")
+        for path, content in ((files.onnx, onnx_model(bundle)), (files.header, c_header(bundle).encode())):
+            with atomic_file(path, may_replace=True) as file:
+                file.write(content)
     except OSError as error:
         raise UsageError(
             f"{folder}: the policy cannot be written here ({error.strerror}); choose another folder"

@@ -7,7 +7,6 @@ in where the extension is not built.
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import importlib
 from collections.abc import Callable
@@ -30,14 +29,6 @@ INPUT_ONE = 8192  # the int16 form's 1.0 of a scaled observation: it saturates a
 _INT16_MIN, _INT16_MAX = -32768, 32767
 _INT32_MAX = 2**31 - 1
 _HIDDEN_HEADROOM = 1.5  # above the largest activation seen while calibrating
-
-
-class Backend(enum.StrEnum):
-    """Who computes the action."""
-
-    C = "c"
-    INT16 = "int16"
-    NUMPY = "numpy"
 
 
 @dataclass(frozen=True, kw_only=True)

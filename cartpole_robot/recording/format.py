@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
-RECORDING_FORMAT = 2
+RECORDING_FORMAT = 3
 
 # Name, code of `struct`, dtype; SI units, little-endian, packed.
 COLUMNS = (
@@ -60,22 +61,22 @@ class Flag(enum.IntFlag):
 class Recording:
     """One recorded rollout.
 
-    `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `metadata`
-    holds "cart", "rig", "controller", "seed", "versions", "commit" and more, as plain JSON values. `outcome` says how
-    the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left out.
+    `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `outcome`
+    says how the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left
+    out.
     """
 
     path: Path
-    metadata: Mapping[str, Any]
+    metadata: RecordingMetadata
     rows: NDArray[np.void]
-    outcome: Mapping[str, Any] | None
+    outcome: Outcome | None
     rows_damaged: int = 0
     is_being_written: bool = False
 
     @property
     def cart(self) -> CartParams:
-        """The cart that was driven. Raises `UsageError`."""
-        return cart_from_dict(self.metadata.get("cart", {}), where=f"{self.path}: cart")
+        """The cart that was driven."""
+        return self.metadata.cart
 
     def column(self, name: str) -> NDArray[Any]:
         """One column, shape (rows,)."""
@@ -83,10 +84,18 @@ class Recording:
         return column
 
 
-def check_format(found: str, path: Path) -> None:
-    """Nothing for the format that this version reads, else `UsageError`."""
-    if found != str(RECORDING_FORMAT):
-        raise UsageError(
-            f"{path}: has recording format {found}, this version reads {RECORDING_FORMAT}; "
-            "open it with the version of cartpole-robot that wrote it"
-        )
+def other_format(path: Path, found: object, header: Mapping[str, Any]) -> UsageError:
+    """The error for a file of another format; its `header`, which may hold anything, says who wrote it."""
+    versions, commit = header.get("versions"), header.get("commit")
+    version = versions.get("cartpole-robot") if isinstance(versions, Mapping) else None
+    writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
+    if commit:
+        writer += f" (commit {commit})"
+    return UsageError(
+        f"{path}: has recording format {_printable(found)}, this version reads {RECORDING_FORMAT}; record it again, or "
+        f"open it with {_printable(writer)}"
+    )
+
+
+def _printable(value: object) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:100])

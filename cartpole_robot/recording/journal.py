@@ -5,6 +5,8 @@ A header with the metadata, rows of fixed size, each with a checksum, and, when 
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import struct
 import zlib
@@ -13,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording.format import COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, check_format
+from cartpole_robot.files.records import record_from_table
+from cartpole_robot.recording.format import COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, other_format
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
 JOURNAL_SUFFIX = ".journal"
 CHECKSUM = struct.Struct("<I")
@@ -34,15 +39,25 @@ def journal_of(path: Path) -> Path:
     return path.with_name(path.name + JOURNAL_SUFFIX)
 
 
-def journal_header(metadata: Mapping[str, Any]) -> bytes:
+def journal_header(metadata: RecordingMetadata) -> bytes:
     """The beginning of a journal."""
-    return MAGIC + b"%d\n" % RECORDING_FORMAT + _json_block(metadata)
+    return MAGIC + b"%d\n" % RECORDING_FORMAT + _json_block(dataclasses.asdict(metadata))
 
 
-def journal_outcome(outcome: Mapping[str, Any]) -> bytes:
+def journal_outcome(outcome: Outcome) -> bytes:
     """The end of a journal."""
-    block = _json_block(outcome)
+    block = _json_block(dataclasses.asdict(outcome))
     return block[_BLOCK.size :] + block[: _BLOCK.size] + _OUTCOME_MARK
+
+
+def whole_journal(recording: Recording) -> bytes:
+    """The journal of a recording that is known whole."""
+    stored = np.zeros(len(recording.rows), _STORED)
+    for name, _, _ in COLUMNS:
+        stored[name] = recording.rows[name]
+    stored["checksum"] = _checksums(memoryview(stored.tobytes()))
+    end = b"" if recording.outcome is None else journal_outcome(recording.outcome)
+    return journal_header(recording.metadata) + stored.tobytes() + end
 
 
 def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False) -> Recording:
@@ -50,22 +65,30 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
     line, newline, rest = content.partition(b"\n")
     if not line.startswith(MAGIC) or not newline:
         raise UsageError(f"{path}: is no journal of a recording; check the path")
-    check_format(line.removeprefix(MAGIC).decode(errors="replace"), path)
+    number = line.removeprefix(MAGIC)
+    if number != b"%d" % RECORDING_FORMAT:
+        header: dict[str, Any] = {}
+        with contextlib.suppress(ValueError, struct.error):
+            header = _json_of(rest[: _BLOCK.size + _BLOCK.unpack_from(rest)[0]])
+        raise other_format(path, number.decode("ascii", "backslashreplace"), header)
     if len(rest) < _BLOCK.size or len(rest) < _BLOCK.size + _BLOCK.unpack_from(rest)[0]:
         raise UsageError(f"{path}: ends within its header, before the first row; nothing was recorded in it")
     length, _ = _BLOCK.unpack_from(rest)
     try:
-        metadata = _json_of(rest[: _BLOCK.size + length])
+        header = _json_of(rest[: _BLOCK.size + length])
     except ValueError:
         raise UsageError(
             f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be whole"
         ) from None
+    metadata = record_from_table(RecordingMetadata, header, where=f"{path}: was altered: [recording.metadata]")
     body = memoryview(rest)[_BLOCK.size + length :]
-    outcome, body = _split_outcome(body)
+    end, body = _split_outcome(body)
+    outcome = (
+        None if end is None else record_from_table(Outcome, end, where=f"{path}: was altered: [recording.outcome]")
+    )
     whole = len(body) // ROW_BYTES
     stored = np.frombuffer(body[: whole * ROW_BYTES], _STORED)
-    sums = [zlib.crc32(body[k * ROW_BYTES : k * ROW_BYTES + ROW.size]) for k in range(whole)]
-    is_good = stored["checksum"] == np.array(sums, np.uint32)
+    is_good = stored["checksum"] == _checksums(body[: whole * ROW_BYTES])
     good = stored[is_good]
     rows = np.zeros(len(good), ROW_DTYPE)
     for name, _, _ in COLUMNS:
@@ -94,6 +117,12 @@ def _split_outcome(body: memoryview) -> tuple[Mapping[str, Any] | None, memoryvi
         return None, body
 
 
+def _checksums(rows: memoryview) -> NDArray[np.uint32]:
+    """The checksum of each row of whole stored rows."""
+    begins = range(0, len(rows), ROW_BYTES)
+    return np.array([zlib.crc32(rows[begin : begin + ROW.size]) for begin in begins], np.uint32)
+
+
 def _json_block(value: Mapping[str, Any]) -> bytes:
     text = json.dumps(value).encode()
     return _BLOCK.pack(len(text), zlib.crc32(text)) + text
@@ -105,7 +134,10 @@ def _json_of(block: bytes) -> dict[str, Any]:
     text = block[_BLOCK.size :]
     if length > _LARGEST_BLOCK or len(text) != length or zlib.crc32(text) != checksum:
         raise ValueError("not whole")
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nests too deep") from None
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
     return value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
-import os
-import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, ROW_DTYPE, Recording, check_format
+from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.records import record_from_table
+from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, other_format
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.signals import NO_COUNT
 
 if TYPE_CHECKING:
     import pyarrow
 
 METADATA_KEY = b"cartpole_robot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What stands in the file beside its columns, as JSON."""
+
+    format: int
+    metadata: RecordingMetadata
+    outcome: Outcome | None
+    rows_damaged: int
 
 
 def has_pyarrow() -> bool:
@@ -31,34 +43,12 @@ def has_pyarrow() -> bool:
     return True
 
 
-def write_parquet(recording: Recording, target: Path) -> bool:
-    """Write `recording` to `target`, whole, unless something is there; False where the disk refuses."""
+def write_parquet(recording: Recording, target: Path) -> None:
+    """Write `recording` to `target`, whole. Raises `FileExistsError`, and `OSError` where the disk refuses."""
     import pyarrow.parquet
 
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    try:
-        pyarrow.parquet.write_table(_table(recording), partial, compression="zstd")
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        _rename_to_new(partial, target)
-    except OSError:
-        return False
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return True
-
-
-def _rename_to_new(source: Path, target: Path) -> None:
-    """Give `source` the name `target`. Raises FileExistsError instead of replacing anything."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, such as an SD card's
-        if target.exists():
-            raise FileExistsError(str(target)) from None
-        source.replace(target)
+    with atomic_file(target) as file:
+        pyarrow.parquet.write_table(_table(recording), file, compression="zstd")
 
 
 def _table(recording: Recording) -> pyarrow.Table:
@@ -68,8 +58,15 @@ def _table(recording: Recording) -> pyarrow.Table:
     for name, _, _ in COLUMNS:
         column = np.ascontiguousarray(recording.rows[name])
         columns[name] = pyarrow.array(column, mask=column == NO_COUNT if name in COUNT_COLUMNS else None)
-    told = {**recording.metadata, "outcome": recording.outcome, "rows_damaged": recording.rows_damaged}
-    return pyarrow.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(told).encode()})
+    stored = _Stored(
+        format=RECORDING_FORMAT,
+        metadata=recording.metadata,
+        outcome=recording.outcome,
+        rows_damaged=recording.rows_damaged,
+    )
+    return pyarrow.table(columns).replace_schema_metadata(
+        {METADATA_KEY: json.dumps(dataclasses.asdict(stored)).encode()}
+    )
 
 
 def read_parquet(path: Path) -> Recording:
@@ -86,15 +83,18 @@ def read_parquet(path: Path) -> Recording:
     if text is None:
         raise UsageError(f"{path}: is Parquet without this package's metadata, no recording of it; check the path")
     try:
-        metadata = json.loads(text)
-        check_format(str(metadata.get("format")), path)
+        header = json.loads(text)
+        if header.get("format") != RECORDING_FORMAT:
+            raise other_format(path, header.get("format"), header)
+        stored = record_from_table(_Stored, header, where=f"{path}: was altered: [recording]")
         rows = _rows_of(table)
     except UsageError:
         raise
-    except (ValueError, TypeError, AttributeError, KeyError, pyarrow.ArrowException) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
-    outcome, damaged = metadata.pop("outcome", None), metadata.pop("rows_damaged", 0)
-    return Recording(path=path, metadata=metadata, rows=rows, outcome=outcome, rows_damaged=damaged)
+    return Recording(
+        path=path, metadata=stored.metadata, rows=rows, outcome=stored.outcome, rows_damaged=stored.rows_damaged
+    )
 
 
 def _rows_of(table: pyarrow.Table) -> NDArray[np.void]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.summary import recording_summary
 
@@ -52,7 +53,7 @@ def draw_recording(recording: Recording, path: Path, *, may_replace: bool = Fals
         fontsize=11,
     )
     try:
-        with path.open("wb" if may_replace else "xb") as file:
+        with atomic_file(path, may_replace=may_replace) as file:
             figure.savefig(file, dpi=130, format="png")
     except FileExistsError:
         raise UsageError(f"{path}: exists already; choose another --out") from None

@@ -7,6 +7,7 @@ place of the Parquet file. Both hold the same, and this reader opens either.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 from pathlib import Path
@@ -41,8 +42,9 @@ def read_recording(path: Path) -> Recording:
 
 def seal_journal(path: Path) -> None:
     """Turn the journal of the recording `path` into Parquet, where pyarrow is there and the disk allows it."""
-    with contextlib.suppress(OSError):  # the journal is as good, and another reader may have been faster
-        _read_left_journal(path)
+    if has_pyarrow():
+        with contextlib.suppress(OSError):  # the journal is as good, and another reader may have been faster
+            _read_left_journal(path)
 
 
 def _read_left_journal(target: Path) -> Recording | None:
@@ -61,10 +63,14 @@ def _read_left_journal(target: Path) -> Recording | None:
         if os.fstat(file.fileno()).st_nlink == 0:  # somebody has just made Parquet of it
             return None
         recording = parse_journal(file.read(), journal, is_being_written=not is_ours)
-        if not (is_ours and can_seal and write_parquet(recording, target)):
+        if not (is_ours and can_seal):
+            return recording
+        try:
+            write_parquet(recording, target)
+        except OSError:
             return recording
         journal.unlink()
-    return _read_finished(target)
+    return dataclasses.replace(recording, path=target)
 
 
 def _is_locked(file: BinaryIO) -> bool:

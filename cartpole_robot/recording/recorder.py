@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import math
 import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.recording.format import RECORDING_FORMAT
 from cartpole_robot.recording.journal import (
     CHECKSUM,
-    JOURNAL_SUFFIX,
     ROW,
     ROW_BYTES,
     journal_header,
     journal_of,
     journal_outcome,
 )
+from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.recording.reader import seal_journal
+from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.signals import Measurement
 
 FLUSH_S = 0.25  # how often rows go to disk; what a killed process loses, and at most a second is promised
@@ -42,8 +41,8 @@ class Recorder:
     is there.
     """
 
-    def __init__(self, path: Path, metadata: Mapping[str, Any], *, capacity_rows: int = _CAPACITY_ROWS) -> None:
-        """Begin the journal; `metadata` are plain JSON values. Raises `UsageError` where it exists or cannot be.
+    def __init__(self, path: Path, metadata: RecordingMetadata, *, capacity_rows: int = _CAPACITY_ROWS) -> None:
+        """Begin the journal. Raises `UsageError` where it exists or cannot be.
 
         Raises `RunError` where not even the header can be written.
         """
@@ -54,7 +53,7 @@ class Recorder:
         self._capacity = capacity_rows
         self._ring = bytearray(capacity_rows * ROW_BYTES)
         self._written_rows = 0
-        header = journal_header({"format": RECORDING_FORMAT, **metadata})
+        header = journal_header(metadata)
         self._file = _new_journal(path)
         self._begin(header)
         self._wake = threading.Event()
@@ -111,7 +110,7 @@ class Recorder:
         if waiting * 2 > self._capacity:
             self._wake.set()
 
-    def close(self, outcome: Mapping[str, Any] | None = None) -> Path:
+    def close(self, outcome: Outcome | None = None) -> Path:
         """Write what is left and the outcome, and finish the file; returns the one to open. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
@@ -119,7 +118,7 @@ class Recorder:
             self._wake.set()
             self._thread.join()
             if outcome is not None and self.failure is None:
-                self._write(journal_outcome({**outcome, "rows_lost": self.rows_lost}))
+                self._write(journal_outcome(dataclasses.replace(outcome, rows_lost=self.rows_lost)))
             if self._syncing is not None:
                 self._syncing.join()
             with contextlib.suppress(OSError):
@@ -195,15 +194,6 @@ class Recorder:
 
     def _fail(self, error: OSError) -> None:
         self.failure = f"{journal_of(self.path)}: {error.strerror or error}"
-
-
-def check_is_free(path: Path) -> None:
-    """Nothing where a recording may be begun, else `UsageError`: nothing is ever overwritten."""
-    if not path.name or path.name.endswith(JOURNAL_SUFFIX):
-        raise UsageError(f"{path}: no name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file")
-    for found in (path, journal_of(path)):
-        if found.exists():
-            raise UsageError(f"{found}: exists already, and no recording is overwritten; choose another file")
 
 
 def _new_journal(path: Path) -> int:

@@ -37,25 +37,25 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
     sides = np.sign(answered["requested_duty"])
     sides = sides[sides != 0.0]
     duration_s = len(answered) * period_s
-    outcome = recording.outcome or {}
+    outcome = recording.outcome
     return {
         "file": str(recording.path),
-        "policy": metadata.get("controller", {}).get("policy"),
-        "policy_hash": metadata.get("controller", {}).get("policy_hash"),
-        "rig": metadata.get("rig"),
+        "policy": metadata.controller.policy,
+        "policy_hash": metadata.controller.policy_hash,
+        "rig": metadata.rig,
         "cart": recording.cart.name,
-        "is_cart_drawn": metadata.get("randomization") is not None,
-        "note": metadata.get("note"),
-        "seed": metadata.get("seed"),
-        "commit": metadata.get("commit"),
-        "started_at": metadata.get("started_at"),
+        "is_cart_drawn": metadata.randomization is not None,
+        "note": metadata.note,
+        "seed": metadata.seed,
+        "commit": metadata.commit,
+        "started_at": metadata.started_at,
         "rows": len(rows),
         "turns": turns,
         "duration_s": duration_s,
-        "end": "being written" if recording.is_being_written else outcome.get("end"),
-        "reason": outcome.get("reason"),
+        "end": "being written" if recording.is_being_written else outcome and outcome.end.value,
+        "reason": outcome and outcome.reason,
         "rows_damaged": recording.rows_damaged,
-        "rows_lost": outcome.get("rows_lost"),
+        "rows_lost": outcome and outcome.rows_lost,
         "rms_position_m": _rms(answered["cart_position_m"]),
         "rms_angle_rad": _rms(answered["pole_angle_rad"]),
         "reversals_per_s": float(np.sum(sides[1:] != sides[:-1])) / duration_s if duration_s else None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cartpole_robot.simulation.virtual_cart import Board
 
 RIG_NAMES = ("sim", "virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
+SIMULATED_BOARDS = ("virtual", "avr", "avr:ELF")  # the firmware on a simulated cart
 SERIAL = "serial:"
 HIDDEN = "virtual:"
 AVR = "avr:"

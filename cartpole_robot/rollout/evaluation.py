@@ -12,12 +12,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import StartSpread
+from cartpole_robot.cart.parts import MAX_TURNS, StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.signals import State
-from cartpole_robot.task import MAX_TURNS
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
 # checkpoint is chosen on seeds from SELECTION_SEED, the verdict falls on seeds from VERDICT_SEED: no start serves

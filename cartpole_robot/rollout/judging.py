@@ -12,9 +12,9 @@ import gymnasium
 from cartpole_robot.cart.randomization import load_randomization
 from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
+from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy.controllers import LQR, choose_controller, open_policy
-from cartpole_robot.policy.network import Backend
+from cartpole_robot.policy.controllers import choose_controller, open_policy
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
 from cartpole_robot.terminal.progress import progress_bar

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from cartpole_robot import task
-from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.files import provenance
 from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.recording.format import Flag
+from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
 from cartpole_robot.rollout.pilot import Pilot
 from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.signals import Measurement
-
-
-class RolloutEnd(enum.StrEnum):
-    """Why a rollout ended."""
-
-    DURATION = "duration"  # as long as it was to be
-    FALL = "fall"  # past the cart's limits
-    FAULT = "fault"  # the rig failed, motor off
-    STOPPED = "stopped"  # a person asked for it
-    DISK = "disk"  # the recording could not go on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +109,17 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_turns: int, l
         return Rollout(turns=turns, end=RolloutEnd.STOPPED)
 
 
-def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> dict[str, Any]:
-    """What a recording says of where its rollout comes from, as plain JSON values; asks git, which takes a while."""
-    return {
-        "rig": rig,
-        "randomization": None,
-        "controller": dict(chosen.record),
-        "note": chosen.note,
-        "seed": seed,
-        "duration_s": duration_s,
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-    }
-
-
-def driven_metadata(cart: CartParams) -> dict[str, Any]:
-    """What it says of the cart that was driven."""
-    return {"cart": cart.as_dict(), "cart_sources": dict(cart.sources)}
+def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> RecordingMetadata:
+    """What a recording says of where its rollout comes from; asks git, which takes a while."""
+    return RecordingMetadata(
+        cart=chosen.cart,
+        rig=rig,
+        controller=ControllerRecord(**chosen.record),
+        note=chosen.note,
+        seed=seed,
+        duration_s=duration_s,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=provenance.versions(),
+        commit=provenance.commit(),
+        machine=provenance.machine(),
+    )

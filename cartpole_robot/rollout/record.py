@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -14,15 +15,15 @@ from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.policy.controllers import Chosen, choose_controller
 from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.metadata import Outcome, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.recording.recorder import Recorder, check_is_free
+from cartpole_robot.recording.recorder import Recorder
+from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.excitation import Excitation
 from cartpole_robot.rollout.loop import (
     Rollout,
-    RolloutEnd,
     StepLog,
-    driven_metadata,
     rollout_metadata,
     run_rollout,
     start_rollout,
@@ -78,18 +79,20 @@ def record_rollout(request: RolloutRequest) -> Recording:
     bar = progress_bar(turns, "recording", " turns", quiet=True)
     try:
         # Before it is armed: asking git takes longer than an armed cart waits.
-        known = rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s)
-        known["is_excited"] = request.excites
-        known["randomization"] = None if randomization is None else randomization.as_dict()
+        known = dataclasses.replace(
+            rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
+            is_excited=request.excites,
+            randomization=None if randomization is None else randomization.as_dict(),
+        )
         first = start_rollout(rig, request.seed)
-        with Recorder(request.out, {**known, **driven_metadata(rig.episode_cart)}) as recorder:
+        with Recorder(request.out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
             with stopped_by_signals():
                 log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
                 rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=max_turns, log=log)
                 if swinging is not None and request.swing_s > 0.0:
                     _record_swing(swinging, recorder, rollout, turns - rollout.turns, bar.update)
             rig.close()
-            file = recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
+            file = recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
     finally:
         bar.close()
         rig.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
@@ -84,6 +83,7 @@ class GreedyEvaluation(BaseCallback):
         self._env = env
         first_seed = SELECTION_SEED + config.evaluation_episodes
         self._trials = Trials(env, first_seed=first_seed, max_turns=MAX_TURNS, long_turns=TRIAL_TURNS)
+        self.first_verified_s: float | None = None  # learning until `first_verified_step`, where this object saw it
 
     def _on_step(self) -> bool:
         if self.num_timesteps % self._config.evaluate_every_steps == 0:
@@ -107,6 +107,8 @@ class GreedyEvaluation(BaseCallback):
             row = dataclasses.replace(row, trials=self._trials.survived(act))
         state.log.evaluations.append(row)
         state.model.logger.record("evaluation/mean_turns", row.mean_turns)
+        if self.first_verified_step == row.step:
+            self.first_verified_s = state.count_time()
         if self._is_best(row):
             state.selected = Selected(network, row)
 
@@ -128,14 +130,15 @@ def _rank(row: EvaluationRow) -> tuple[float, int, float]:
 
 
 class Checkpointing(BaseCallback):
-    """Every so many steps: a checkpoint, between two blocks of turns, when the last is stored and learned from."""
+    """A checkpoint every so many steps, between two blocks of turns, when the last is stored and learned from, and one
+    at the end.
+    """
 
     def __init__(self, state: TrainingState, folder: Path, every_steps: int) -> None:
         super().__init__()
         self._state = state
         self._folder = folder
         self._every_steps = every_steps
-        self._started_s = time.monotonic() - state.elapsed_s
         self._due_step = state.model.num_timesteps + every_steps
 
     def _on_rollout_start(self) -> None:
@@ -146,9 +149,12 @@ class Checkpointing(BaseCallback):
     def _on_step(self) -> bool:
         return True
 
+    def _on_training_end(self) -> None:
+        self.save_now()
+
     def save_now(self) -> Path:
         """Write a checkpoint of this moment; returns its folder."""
-        self._state.elapsed_s = time.monotonic() - self._started_s
+        self._state.count_time()
         return save_checkpoint(self._folder, self._state)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import random
-import shutil
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_folder
 from cartpole_robot.policy.network import Network
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.config import TrainingConfig
@@ -34,29 +35,26 @@ class Selected:
 
 @dataclass
 class TrainingState:
-    """Everything a training is at one moment."""
+    """Everything a training is at one moment; `elapsed_s` is how long it had learned when `count_time` was called."""
 
     model: DQN
     log: LearningLog
     selected: Selected | None = None
     elapsed_s: float = 0.0
     on_cart: CartProgress | None = None  # where it learns on the cart itself
+    _counted_s: float = field(default_factory=time.monotonic, init=False)
+
+    def count_time(self) -> float:
+        """Add the time since the last call, or since this state was made, to `elapsed_s`, and return that."""
+        now_s = time.monotonic()
+        self.elapsed_s += now_s - self._counted_s
+        self._counted_s = now_s
+        return self.elapsed_s
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
     """Write a checkpoint into `folder`, named by its step; returns it. A crash leaves no half-written one behind."""
     target = folder / f"step_{state.model.num_timesteps:08d}"
-    partial = folder / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    state.model.save(partial / "model.zip")
-    state.model.save_replay_buffer(partial / "replay_memory.pkl")
-    state.log.save(partial)
-    if state.selected is not None:
-        network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
-        np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
-    if state.on_cart is not None:
-        state.on_cart.save(partial)
     generators = {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -64,9 +62,16 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
         "starts_and_actions": [generator.bit_generator.state for generator in _generators(state.model)],
         "elapsed_s": state.elapsed_s,
     }
-    (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with atomic_folder(target) as partial:
+        state.model.save(partial / "model.zip")
+        state.model.save_replay_buffer(partial / "replay_memory.pkl")
+        state.log.save(partial)
+        if state.selected is not None:
+            network = {f.name: getattr(state.selected.network, f.name) for f in dataclasses.fields(Network)}
+            np.savez(partial / "selected.npz", **network, row=np.array(dataclasses.astuple(state.selected.row)))
+        if state.on_cart is not None:
+            state.on_cart.save(partial)
+        (partial / "generators.pkl").write_bytes(pickle.dumps(generators))
     return target
 
 

@@ -19,13 +19,7 @@ from cartpole_robot.files.records import (
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.policy.network import MAX_HIDDEN
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
-
-
-class Learner(enum.StrEnum):
-    """Which class learns: the package's leaner subclass of SB3's DQN, or SB3's own."""
-
-    LEAN = "lean"
-    STOCK = "stock"
+from cartpole_robot.training.learners import Learner
 
 
 class Loss(enum.StrEnum):

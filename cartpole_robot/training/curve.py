@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.guard import spans_since
 from cartpole_robot.training.log import GuardEvent, LearningLog
@@ -64,4 +65,5 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     figure.legend(
         handles, labels, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False, fontsize=9
     )
-    figure.savefig(path, dpi=130)
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -50,12 +48,3 @@ def training_env(
     balancing = balancing_env(cart, rig, config.max_turns, randomization, history_length=config.history_length)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
-
-
-@contextmanager
-def closing(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """The environment, closed at the end."""
-    try:
-        yield env
-    finally:
-        env.close()

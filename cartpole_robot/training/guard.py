@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -182,13 +181,38 @@ def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list
     return spans if begin is None else [*spans, (begin, last_step)]
 
 
-def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> dict[str, Any]:
-    """For a summary: what the guard was to do, for how many turns no fall was there and the learner settled, drifts."""
+@dataclass(frozen=True, kw_only=True)
+class GuardRecord:
+    """What the guard was to do, how often and for how many turns no fall was there, turns it was settled, drifts."""
+
+    action: GuardAction
+    times: int
+    turns_without_falls: int
+    turns_settled: int
+    drifts: int
+
+    @property
+    def text(self) -> str:
+        """What the guard saw, in words; empty where it saw nothing."""
+        acts = self.action is GuardAction.HOLD
+        texts = []
+        if self.turns_without_falls:
+            times = "once" if self.times == 1 else f"{self.times} times"
+            texts.append(f"no fall in the replay memory {times}, for {self.turns_without_falls} turns in all")
+        if self.turns_settled:
+            texts.append(f"settled for {self.turns_settled} of them" + (": updates held" if acts else ""))
+        if self.drifts:
+            texts.append(f"values beyond any return, {self.drifts} times" + (": taken back" if acts else ""))
+        return "; ".join(texts)
+
+
+def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> GuardRecord:
+    """What the guard did in a training that ended with turn `last_step`."""
     without, settled = (spans_since(event, rows, last_step) for event in (GuardEvent.NO_FALLS, GuardEvent.SETTLED))
-    return {
-        "action": str(config.collapse_guard),
-        "times": len(without),
-        "turns_without_falls": sum(end - begin for begin, end in without),
-        "turns_settled": sum(end - begin for begin, end in settled),
-        "drifts": sum(row.event is GuardEvent.DRIFT for row in rows),
-    }
+    return GuardRecord(
+        action=config.collapse_guard,
+        times=len(without),
+        turns_without_falls=sum(end - begin for begin, end in without),
+        turns_settled=sum(end - begin for begin, end in settled),
+        drifts=sum(row.event is GuardEvent.DRIFT for row in rows),
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization, randomization_from_dict
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
@@ -31,7 +31,7 @@ class TrainingJob:
 
     With a `randomization` every episode of training and of the selection has a cart drawn from it; the verdicts fall on
     `cart` itself, and a further one on drawn carts. With an `init` it is that policy which goes on learning, on the
-    cart at the rig.
+    cart at the rig. `versions` and `commit` are those of the code that began it.
     """
 
     config: TrainingConfig
@@ -42,6 +42,14 @@ class TrainingJob:
     tensorboard: bool
     randomization: Randomization | None = None
     init: InitialPolicy | None = None
+    versions: Mapping[str, str] = field(default_factory=provenance.versions)
+    commit: str | None = field(default_factory=provenance.commit)
+
+    @property
+    def title(self) -> str:
+        """What is trained, in words."""
+        rig = "" if self.init is None else f", rig {self.rig}"
+        return f"{self.config.name} on {self.cart.name}{rig}, seed {self.seed}"
 
     def as_dict(self) -> dict[str, Any]:
         """The record that `run.json` keeps and `job_from_folder` reads."""
@@ -55,18 +63,9 @@ class TrainingJob:
             "cart_sources": dict(self.cart.sources),
             "randomization": None if self.randomization is None else self.randomization.as_dict(),
             "init": None if self.init is None else dataclasses.asdict(self.init),
-            "versions": provenance.versions(),
-            "commit": provenance.commit(),
+            "versions": dict(self.versions),
+            "commit": self.commit,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOutcome:
-    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
-
-    folder: Path
-    summary: Mapping[str, Any] | None
-    checkpoint: Path | None
 
 
 def job_from_folder(folder: Path) -> TrainingJob:
@@ -79,17 +78,19 @@ def job_from_folder(folder: Path) -> TrainingJob:
     if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
         raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
     try:
-        cart = cart_from_dict(record["cart"], where=f"{where}: cart")
+        cart = record_from_table(CartParams, record["cart"], where=f"{where}: cart")
         ranges, init = record.get("randomization"), record.get("init")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
-            cart=cart,
+            cart=dataclasses.replace(cart, sources=record.get("cart_sources", {})),
             rig=rig,
             seed=seed,
             folder=folder,
             tensorboard=tensorboard,
             randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
             init=init and record_from_table(InitialPolicy, init, where=f"{where}: init"),
+            versions=record.get("versions", {}),
+            commit=record.get("commit"),
         )
     except KeyError as error:
         raise UsageError(f"{where}: {error} is missing; train into a new folder") from None

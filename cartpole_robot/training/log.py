@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file
 
 Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow | GuardRow")
 
@@ -84,8 +85,11 @@ class LearningLog:
 
 
 def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with (
+        atomic_file(path, may_replace=True) as file,
+        Path(file.name).open("w", newline="", encoding="utf-8") as text,
+    ):
+        writer = csv.writer(text)
         writer.writerow([f.name for f in dataclasses.fields(kind)])
         writer.writerows(dataclasses.astuple(row) for row in rows)
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import DQN
 
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy.network import Backend
 
 
 def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: NDArray[np.float32]) -> dict[str, int]:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json, read_run
+from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json
 from cartpole_robot.policy.bundle import load_policy
-from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Network, float_action_function
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of
-from cartpole_robot.training.environment import balancing_env, closing
+from cartpole_robot.training.environment import balancing_env
+from cartpole_robot.training.export import Exported, export_model
 from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
-from cartpole_robot.training.parity import agreement
 from cartpole_robot.training.run import PARITY_STATES
 
 _VERDICTS = (  # where a summary has them: of an ordinary training, of one on the cart itself
@@ -32,8 +30,8 @@ _VERDICTS = (  # where a summary has them: of an ordinary training, of one on th
 )
 
 
-def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
-    """Write the policy of a run's "selected" or "last" model into the new folder `out`; returns what was written.
+def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
+    """Write the policy of a run's "selected" or "last" model into the new folder `out`.
 
     Raises `UsageError` for a folder that is no finished run, a damaged model file, an `out` that exists.
     """
@@ -52,25 +50,20 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> dict[str, Any]:
             f"{path}: is not a readable model ({type(error).__name__}: {error}); "
             "train again, or export the other with --model"
         ) from None
-    network = network_of(model)
-    visited = _visited(job, network)
-    record = read_run(run_folder)
-    record["model"] = which
-    record["evaluation"] = summary.get(_VERDICTS[job.init is not None][which] or "")
-    record["exported_again_by"] = {"versions": provenance.versions(), "commit": provenance.commit()}
-    if which == "selected" and summary.get("is_initial_kept"):
-        bundle = dataclasses.replace(load_policy(run_folder / INITIAL_FILE), provenance=record)
-    else:
-        bundle = bundle_of(network, job.cart, visited, record, history_length=job.config.history_length)
-    files = write_export(bundle, out)
-    same = agreement(bundle, files.onnx, model, visited)
-    return {
-        "bundle": str(files.bundle),
-        "onnx": str(files.onnx),
-        "header": str(files.header),
-        "policy_hash": bundle.policy_hash(),
-        "agreement": same,
+    record = {
+        "model": which,
+        "evaluation": summary.get(_VERDICTS[job.init is not None][which] or ""),
+        "exported_again_by": {"versions": provenance.versions(), "commit": provenance.commit()},
     }
+    is_unchanged = which == "selected" and summary.get("is_initial_kept")
+    return export_model(
+        job,
+        model,
+        _visited(job, network_of(model)),
+        out,
+        provenance=record,
+        unchanged=load_policy(run_folder / INITIAL_FILE) if is_unchanged else None,
+    )
 
 
 def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:

@@ -195,19 +195,19 @@ static unsigned pulse(int com, int compare)
 
 static void answer(uint32_t number)
 {
-    chip_t *told = &mailbox->chip;
+    chip_t *report = &mailbox->chip;
     chip.pulses = (int32_t)pulse(COM1A1, OCR1A) - (int32_t)pulse(COM1B1, OCR1B);
     chip.is_open = (avr->data[PORTB] & avr->data[DDRB] & ENABLE) == 0;
-    told->pulses = chip.pulses;
-    told->is_open = chip.is_open;
-    told->ticks = chip.ticks;
-    told->resets = chip.resets;
-    told->cycles = avr->cycle;
-    told->awake_cycles = avr->cycle - asleep_cycles;
-    told->policy_cycles = chip.policy_cycles;
-    told->longest_latency = chip.longest_latency;
-    told->longest_interrupt = chip.longest_interrupt;
-    serial_line_give(avr, told);
+    report->pulses = chip.pulses;
+    report->is_open = chip.is_open;
+    report->ticks = chip.ticks;
+    report->resets = chip.resets;
+    report->cycles = avr->cycle;
+    report->awake_cycles = avr->cycle - asleep_cycles;
+    report->policy_cycles = chip.policy_cycles;
+    report->longest_latency = chip.longest_latency;
+    report->longest_interrupt = chip.longest_interrupt;
+    serial_line_give(avr, report);
     mailbox_raise(&mailbox->answered, number, &mailbox->is_world_asleep);
 }
 
@@ -243,10 +243,10 @@ static bool run_frame(uint32_t number)
 
 /* ---- beginning and end ---- */
 
-static int refuse(FILE *told, const char *why)
+static int refuse(FILE *answers, const char *why)
 {
-    fprintf(told, "%s\n", why);
-    fflush(told);
+    fprintf(answers, "%s\n", why);
+    fflush(answers);
     return 1;
 }
 
@@ -258,19 +258,19 @@ static bool is_stdin_over(void)
 
 int main(int argc, char **argv)
 {
-    FILE *told = fdopen(dup(STDOUT_FILENO), "w");
+    FILE *answers = fdopen(dup(STDOUT_FILENO), "w");
     dup2(STDERR_FILENO, STDOUT_FILENO); /* simavr's loader prints there */
     elf_firmware_t firmware = {0};
-    if (told == NULL || argc != 3)
+    if (answers == NULL || argc != 3)
         return 2;
     mailbox = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[2]), 0);
     if (mailbox == MAP_FAILED || mailbox->version != MAILBOX_VERSION || mailbox->bytes != sizeof *mailbox)
-        return refuse(told, "the mailbox is not one of this version");
+        return refuse(answers, "the mailbox is not one of this version");
     if (elf_read_firmware(argv[1], &firmware) != 0)
-        return refuse(told, "simavr cannot read the image");
+        return refuse(answers, "simavr cannot read the image");
     avr = avr_make_mcu_by_name("atmega328p");
     if (avr == NULL)
-        return refuse(told, "this simavr knows no ATmega328P");
+        return refuse(answers, "this simavr knows no ATmega328P");
     avr_init(avr);
     avr_load_firmware(avr, &firmware);
     avr->frequency = CLOCK_HZ;
@@ -285,8 +285,8 @@ int main(int argc, char **argv)
     next_cause = 1; /* power on */
     begin_after_reset();
     chip.resets = 0;
-    fprintf(told, "ready\n");
-    fflush(told);
+    fprintf(answers, "ready\n");
+    fflush(answers);
     for (uint32_t number = 1;; number++) {
         while (!mailbox_look(&mailbox->asked, number) &&
                !mailbox_sleep(&mailbox->asked, number, &mailbox->is_chip_asleep, LOOK_AT_STDIN_MS))
@@ -294,6 +294,6 @@ int main(int argc, char **argv)
                 return 0;
         take_world();
         if (!run_frame(number))
-            return refuse(told, "the chip stopped: the program left its memory, or slept with interrupts off");
+            return refuse(answers, "the chip stopped: the program left its memory, or slept with interrupts off");
     }
 }

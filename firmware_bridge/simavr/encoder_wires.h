@@ -8,7 +8,7 @@
 
 #define LATE_CYCLES 1500 /* after so many from its beginning the encoders stand where the world had them at that beginning */
 
-/* All pins as they stand, told to a chip that a reset has made forget. */
+/* Sets all pins to their present levels again after a reset, which clears them. */
 void encoder_wires_begin(avr_t *avr);
 
 /* A millisecond of `cycles` begins. The edges that are missing to where the encoders stand by now come at once, then, evenly, those

@@ -31,6 +31,6 @@ void port_set(port_t *port, avr_t *avr, unsigned mask, unsigned levels)
 void port_repeat(port_t *port, avr_t *avr)
 {
     for (int pin = 0; pin < 8; pin++)
-        port->irq[pin]->flags |= IRQ_FLAG_INIT; /* an unchanged level is told all the same */
+        port->irq[pin]->flags |= IRQ_FLAG_INIT; /* passes on an unchanged level too */
     tell(port, avr, (unsigned)port->external.mask);
 }

@@ -1,4 +1,4 @@
-/* The chip's pins as the world sets them. The level is told as the port's external one too: else a pull-up that is
+/* The chip's pins as the world sets them. The port also gets the level as its external one: otherwise a pull-up that is
  * switched on later overrides it. */
 #ifndef EMULATOR_PINS_H
 #define EMULATOR_PINS_H
@@ -14,7 +14,7 @@ typedef struct {
 
 void port_begin(port_t *port, avr_t *avr, uint32_t name);
 
-/* The levels of the pins in `mask`, told where they changed. */
+/* Sets the levels of the pins in `mask`; passes on those that changed. */
 void port_set(port_t *port, avr_t *avr, unsigned mask, unsigned levels);
 
 /* All of it again, to a chip that a reset has made forget. */

@@ -79,7 +79,8 @@ def test_report_has_every_latency_and_setting(deployed: dict[str, Any]) -> None:
 def test_recording_report_and_picture_are_written(deployed: dict[str, Any]) -> None:
     recording = read_recording(Path(deployed["recording"]))
     assert len(recording.rows) == 151
-    assert recording.metadata["deployed"]["late"] == "hold"
+    assert recording.metadata.deployed is not None
+    assert recording.metadata.deployed.late == "hold"
     assert (recording.column("lateness_s")[1:] >= 0.0).all()
     assert Path(deployed["picture"]).stat().st_size > 10_000
     assert json.loads(Path(deployed["recording"]).with_name("r.latency.json").read_text())["turns"] == 150

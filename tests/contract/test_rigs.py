@@ -20,9 +20,10 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.lqr_design import regulator_of
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
-from cartpole_robot.rollout.loop import RolloutEnd, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
 from tests.served import quick_cart
@@ -89,6 +90,7 @@ def test_duty_beyond_full_drive_is_full_drive(rig: Rig) -> None:
     assert rig.step(-math.inf).applied_duty == pytest.approx(1.0 if rig.cart.encoders else -1.0)
 
 
+@pytest.mark.smoke
 def test_regulator_balances_and_every_tick_is_there(rig: Rig) -> None:
     first = start_rollout(rig, 5)
     rollout = run_rollout(rig, SinglePilot(regulator_of(rig.cart)), first, max_turns=150)

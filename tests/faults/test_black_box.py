@@ -126,8 +126,21 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
     whole = (tmp_path / "empty.npz").read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
     np.savez(tmp_path / "other.npz", header=np.frombuffer(b'{"format": 99}', np.uint8), samples=np.zeros(0, SAMPLE))
+    header = json.loads(np.load(tmp_path / "empty.npz")["header"].tobytes())
+    for name, spoilt in (
+        ("list", [1]),
+        ("cart", {**header, "cart": {"name": 5}}),
+        ("fault", {key: value for key, value in header.items() if key != "fault"}),
+        ("protocol", {**header, "protocol_hash": "x"}),
+    ):
+        content = np.frombuffer(json.dumps(spoilt).encode(), np.uint8)
+        np.savez(tmp_path / f"{name}.npz", header=content, samples=np.zeros(0, SAMPLE))
     for name, told in (
         ("empty", "this black box is empty"),
+        ("list", "has black box format None, this version reads 1"),
+        ("cart", "[black box.cart]: description is missing"),
+        ("fault", "[black box]: fault is missing"),
+        ("protocol", "was kept from a firmware of protocol 'x'"),
         ("none", "is no readable black box"),
         ("half", "is no readable black box"),
         ("other", "has black box format 99, this version reads 1"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 
 from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
@@ -134,5 +134,4 @@ def test_ctrl_c_and_sigterm_finish_the_recording(number: signal.Signals, tmp_pat
     assert f"the rollout was stopped; {len(pd.read_parquet(out))} rows of it are in {out}" in stderr
     outcome = read_recording(out).outcome
     assert outcome is not None
-    assert outcome["end"] == "stopped"
-    assert json.dumps(dict(outcome))
+    assert outcome.end is RolloutEnd.STOPPED

@@ -17,7 +17,8 @@ from cartpole_robot.campaign.report import from_record, row_of, row_text, to_rec
 from cartpole_robot.campaign.run import _outcomes
 from cartpole_robot.campaign.trials import Kind, Outcome
 from cartpole_robot.errors import RigError
-from cartpole_robot.rollout.loop import Rollout, RolloutEnd
+from cartpole_robot.recording.metadata import RolloutEnd
+from cartpole_robot.rollout.loop import Rollout
 
 KIND = Kind(group="line", name="some", must="holds", unit="turns", is_more_better=True)
 

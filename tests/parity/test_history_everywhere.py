@@ -19,10 +19,10 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.closed_loop import agreement as agreement_of_rollouts
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.controllers import HistoryController, choose_controller, policy_controller
 from cartpole_robot.policy.history import input_layout
-from cartpole_robot.policy.network import Backend
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.judging import JudgingRequest, judge
@@ -186,7 +186,7 @@ def test_stopped_training_goes_on_with_its_history(run: Path, tmp_path: Path) ->
     assert len(list((again / "checkpoints").glob("step_*"))) == 1
     outcome = resume_training(again)
     assert outcome.summary is not None
-    assert outcome.summary["steps"] == STEPS
+    assert outcome.summary.steps == STEPS
     resumed = load_policy(again / "policy.npz")
     assert (resumed.interface.history_length, resumed.network.inputs) == (3, 14)
     gain = load_policy(run / "policy.npz").network.input_gain

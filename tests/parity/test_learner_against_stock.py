@@ -14,7 +14,7 @@ import torch
 from stable_baselines3 import DQN
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.training.config import Learner, Loss, Optimizer, TrainingConfig, load_preset
+from cartpole_robot.training.config import Loss, Optimizer, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import native_update
 from cartpole_robot.training.dqn.learner import (
     LeanDQN,
@@ -23,6 +23,7 @@ from cartpole_robot.training.dqn.learner import (
     set_network,
 )
 from cartpole_robot.training.environment import training_env
+from cartpole_robot.training.learners import Learner
 
 
 @pytest.fixture(autouse=True)

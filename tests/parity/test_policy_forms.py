@@ -14,8 +14,8 @@ import pytest
 from stable_baselines3 import DQN
 
 from cartpole_robot.env import ENV_ID
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
-from cartpole_robot.policy.network import Backend
 from cartpole_robot.rollout.evaluation import visited_observations
 from cartpole_robot.training.parity import agreement
 from tests.conftest import Completed

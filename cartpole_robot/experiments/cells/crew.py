@@ -17,6 +17,10 @@ class Task(Protocol):
     def label(self) -> str:
         """The cell in words."""
 
+    @property
+    def package_version(self) -> str:
+        """That of the driver."""
+
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 

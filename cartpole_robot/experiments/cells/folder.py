@@ -6,13 +6,13 @@ import collections
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.atomic_file import atomic_file, is_partial, remove_partials
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
 
@@ -71,6 +71,8 @@ class CellFolder:
                 raise UsageError(
                     f"{path}: another run works in it; wait for its end, stop it, or choose another --out"
                 ) from None
+            remove_partials(path)
+            remove_partials(path / _CELLS)
             folder = CellFolder(path, whole)
             folder._begin()
             yield folder
@@ -124,12 +126,8 @@ class CellFolder:
         """Write a finished cell and the code that made it, whole or not at all; returns what was written."""
         kept = {**record, "version": __version__, "commit": commit}
         path = self.path / _CELLS / f"{record['key']}.json"
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(kept) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with atomic_file(path, may_replace=True) as file:
+            file.write(f"{json.dumps(kept)}\n".encode())
         return kept
 
 
@@ -150,7 +148,7 @@ def _check_is_ours(path: Path, kind: str) -> None:
         raise UsageError(f"{path}: is a file, expected a folder, new or of this {kind}; choose another --out")
     file = _file_of(kind)
     if path.is_dir() and not (path / file).exists():
-        left = {item.name for item in path.iterdir()} - {_CELLS, _LOCK, f".{file}.partial"}
+        left = {item.name for item in path.iterdir() if not is_partial(item.name)} - {_CELLS, _LOCK}
         if left:
             raise UsageError(f"{path}: exists already and is no {kind}'s folder; choose another --out")
 

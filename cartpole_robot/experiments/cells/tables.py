@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+
+from cartpole_robot.files.atomic_file import atomic_file
 
 RESULTS_FILE = "results.parquet"
 
@@ -15,6 +16,5 @@ RESULTS_FILE = "results.parquet"
 def write_rows(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
     """A Parquet file of rows, or of columns, whole or not at all."""
     table = pyarrow.Table.from_pylist(rows) if isinstance(rows, list) else pyarrow.table(rows)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pyarrow.parquet.write_table(table, partial)
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        pyarrow.parquet.write_table(table, file)

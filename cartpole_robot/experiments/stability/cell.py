@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import socket
-import time
 from contextlib import closing
 from typing import Any
 
-from cartpole_robot import __version__
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.experiments.cells.cell import finished_cell
 from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability.stability_map import (
     LQR_TOLD,
@@ -19,6 +17,7 @@ from cartpole_robot.experiments.stability.stability_map import (
     MapTask,
     controller_of,
 )
+from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
@@ -27,29 +26,12 @@ from cartpole_robot.rollout.evaluation import Evaluation, evaluate
 
 def run_cell(task: MapTask) -> Finished | Failed:
     """Judge. A rig that refuses to begin an episode is a result: `refused` says why, and no more episodes are begun."""
-    if task.package_version != __version__:
-        return Failed(why=f"has cartpole-robot {__version__}, the driver {task.package_version}; start it again")
-    began_s, cpu_began_s = time.monotonic(), time.process_time()
-    try:
-        found = _judged(task)
-    except (UsageError, ValueError, OSError) as error:
-        return Failed(why=f"{type(error).__name__}: {error}")
-    return Finished(
-        record={
-            "key": task.key,
-            "label": task.label,
-            "error": None,
-            **found,
-            "wall_s": round(time.monotonic() - began_s, 3),
-            "cpu_s": round(time.process_time() - cpu_began_s, 3),
-            "host": socket.gethostname(),
-        }
-    )
+    return finished_cell(task, _judged)
 
 
 def _judged(task: MapTask) -> dict[str, Any]:
-    cart = cart_from_dict(task.cart, where=f"{task.label}: cart")
-    plant = cart_from_dict(task.plant, where=f"{task.label}: plant")
+    cart = record_from_table(CartParams, task.cart, where=f"{task.label}: cart")
+    plant = record_from_table(CartParams, task.plant, where=f"{task.label}: plant")
     conditions = task.conditions
     try:
         chosen = controller_of(task.policy, cart, conditions.backend, plant=plant)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from matplotlib.patches import Patch, Rectangle
 from cartpole_robot.experiments.stability.findings import Finding, Kind
 from cartpole_robot.experiments.stability.grid import Axis
 from cartpole_robot.experiments.stability.stability_map import StabilityMap
+from cartpole_robot.files.atomic_file import atomic_file
 
 FIGURE_FILE = "figure.png"
 _COLOURS = colormaps["cividis"]
@@ -63,9 +63,8 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     )
     lines = [line for part in title for line in textwrap.wrap(part, int(11.5 * width))]
     figure.suptitle("\n".join(lines), fontsize=10.5)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    figure.savefig(partial, dpi=130, format="png")
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def _legend(figure: Figure, kinds: set[Kind]) -> None:

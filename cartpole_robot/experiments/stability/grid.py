@@ -149,12 +149,8 @@ def load_grids(path: Path | None, cart: CartParams) -> tuple[Grid, ...]:
 
 
 def _parsed(path: Path, cart: CartParams) -> tuple[Grid, ...]:
-    table = read_toml(path, purpose="grid file")
-    check_keys(table, ["format", "map"], where=str(path))
-    if table.get("format") != GRID_FORMAT or isinstance(table.get("format"), bool):
-        raise UsageError(
-            f"{path}: format = {table.get('format')!r}, expected {GRID_FORMAT}; this version reads no other"
-        )
+    table = read_toml(path, purpose="grid file", expected_format=GRID_FORMAT)
+    check_keys(table, ["map"], where=str(path))
     maps = table.get("map")
     if not isinstance(maps, list) or not maps:
         raise UsageError(f"{path}: holds no map; add [[map]] with title, x and y")

@@ -12,16 +12,12 @@ from typing import Any
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
-from cartpole_robot.policy.controllers import (
-    LQR,
-    Chosen,
-    choose_controller,
-    open_policy,
-)
-from cartpole_robot.policy.network import Backend
+from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 
 LQR_TOLD = "lqr-told"
@@ -39,7 +35,7 @@ class Conditions:
 
     rig: str = "virtual"
     episodes: int = 10
-    max_turns: int = 500
+    max_turns: int = MAX_TURNS
     first_seed: int = VERDICT_SEED
     backend: str = "c"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.experiments.study.findings import SUCCESS_TURNS, Group
 from cartpole_robot.experiments.study.study import (
     Scale,
@@ -22,7 +22,7 @@ from cartpole_robot.experiments.study.study import (
     field_text,
     value_text,
 )
-from cartpole_robot.task import MAX_TURNS
+from cartpole_robot.files.atomic_file import atomic_file
 
 FIGURE_FILE = "figure.png"
 _COLOURS = ("#1f5a99", "#de8728", "#2f8f5b", "#8a4fa3", "#c0392b", "#6b7280")
@@ -79,9 +79,8 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     )
     seeds = max(group.of for group in groups)
     figure.suptitle(f"{study.title}: {seeds} seeds each", fontsize=11)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    figure.savefig(partial, dpi=130, format="png")
-    partial.replace(path)
+    with atomic_file(path, may_replace=True) as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def _positions(study: Study) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.stats import binomtest
+
 from cartpole_robot.experiments.study.study import (
     Cell,
     Study,
@@ -19,7 +21,6 @@ from cartpole_robot.experiments.study.study import (
 
 SUCCESS_TURNS = 475.0
 GOOD_SHARE = 0.9
-_Z95 = 1.959964
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +91,8 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a share by Wilson's score; 0 to 1 for no trial (E. B. Wilson, JASA 22, 1927)."""
     if count == 0:
         return 0.0, 1.0
-    share, z2 = successes / count, _Z95**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    found = binomtest(successes, count).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:

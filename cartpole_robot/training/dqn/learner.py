@@ -28,12 +28,13 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.history import input_gain as gain_of_inputs
 from cartpole_robot.policy.network import Network
-from cartpole_robot.training.config import EpsilonClock, Learner, Loss, Optimizer, TrainingConfig
+from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TurnStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
 from cartpole_robot.training.dqn.scaling import ScaledObservation
+from cartpole_robot.training.learners import Learner
 
 # What SB3's load raises for a file that it cannot read; the assertion is its own "No data found in the saved file".
 MODEL_FILE_ERRORS = (

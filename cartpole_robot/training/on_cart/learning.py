@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint
@@ -71,7 +70,6 @@ class CartLearning:
         self._on_episode = on_episode
         self._budget = config.episodes or 0
         self._faults_in_a_row = self._false_starts = 0
-        self._started_s = time.monotonic() - state.elapsed_s
 
     @property
     def episodes(self) -> int:
@@ -109,7 +107,7 @@ class CartLearning:
 
     def save(self) -> Path:
         """Write a checkpoint of this moment, of which the newest few are kept; returns its folder."""
-        self._state.elapsed_s = time.monotonic() - self._started_s
+        self._state.count_time()
         path = save_checkpoint(self._checkpoints, self._state)
         for old in sorted(self._checkpoints.glob("step_*"))[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import gymnasium
@@ -13,28 +12,22 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
-from cartpole_robot.errors import RunError
+from cartpole_robot.cart.parts import MAX_TURNS
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import (
-    SUMMARY_FILE,
-    new_run_folder,
-    read_run,
-    write_json,
-)
+from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
-from cartpole_robot.policy.export import bundle_of, write_export
-from cartpole_robot.task import MAX_TURNS
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
-from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn.learner import new_learner, set_network
-from cartpole_robot.training.environment import balancing_env, closing
-from cartpole_robot.training.job import TrainingJob, TrainingOutcome
+from cartpole_robot.training.environment import balancing_env
+from cartpole_robot.training.export import finish
+from cartpole_robot.training.job import TrainingJob
+from cartpole_robot.training.learning import divergence_named
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.episode import StopBetweenTurns
 from cartpole_robot.training.on_cart.learning import CartLearning
-from cartpole_robot.training.parity import agreement, agreement_text
+from cartpole_robot.training.summary import CartSummary, TrainingOutcome
 
 INITIAL_FILE = "initial_policy.npz"
 
@@ -75,11 +68,8 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
         gc.collect()
         gc.freeze()  # what is loaded by now stays: later collections look at the rest alone
         try:
-            is_over = learning.run()
-        except ValueError as error:
-            if "finite" not in str(error):
-                raise
-            raise RunError(f"{job.folder}: the learning diverged ({error}); use a smaller learning_rate") from None
+            with divergence_named(str(job.folder)):
+                is_over = learning.run()
         finally:
             gc.unfreeze()
         if not is_over:
@@ -109,83 +99,44 @@ def _logger(job: TrainingJob) -> Logger:
     return Logger(str(folder), [TensorBoardOutputFormat(str(folder))] if job.tensorboard else [])
 
 
-def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> dict[str, Any]:
-    """Export the best network, or the initial policy where none was better; draw the curve, write the summary.
+def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> CartSummary:
+    """Export the best network, or the initial policy where none was better, and write the summary.
 
-    The cart is not moved for it: no verdict of a hundred episodes falls on a cart that wears.
+    The cart does not move: no verdict of a hundred episodes falls on a cart that wears.
     """
     progress = state.on_cart
     assert progress is not None
-    assert state.selected is not None
     assert progress.initial is not None
     assert progress.best is not None
-    folder, model = job.folder, state.model
-    model.save(folder / "model_last.zip")
-    set_network(model, state.selected.network)
-    model.save(folder / "model_selected.zip")
+    assert job.init is not None
     is_kept = progress.best.step == 0
-    record = read_run(folder)
-    record["selected_at_step"] = progress.best.step
-    record["evaluation"] = dataclasses.asdict(progress.best)
-    visited = progress.observations()
-    if is_kept:
-        bundle = dataclasses.replace(initial, provenance=record)  # to the bit, its int16 form too
-    else:
-        past = job.config.history_length
-        bundle = bundle_of(state.selected.network, job.cart, visited, record, history_length=past)
-    files = write_export(bundle, folder)
-    state.log.save(folder)
-    title = f"{job.config.name} on {job.cart.name}, rig {job.rig}, seed {job.seed}"
-    draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=title)
-    summary: dict[str, Any] = {
-        "preset": job.config.name,
-        "cart": job.cart.name,
-        "rig": job.rig,
-        "seed": job.seed,
-        "init": job.as_dict()["init"],
-        "steps": model.num_timesteps,
-        "episodes": _episodes(state),
-        "episodes_at_most": job.config.episodes,
-        "learning_episodes": len(state.log.episodes),
-        "evaluation_episodes": progress.evaluation_episodes,
-        "updates": progress.updates,
-        "training_s": round(state.elapsed_s, 2),
-        "initial": dataclasses.asdict(progress.initial),
-        "selected": dataclasses.asdict(progress.best),
-        "is_initial_kept": is_kept,
-        "faults": progress.faults,
-        "agreement": agreement(bundle, files.onnx, model, visited),
-        "policy_hash": bundle.policy_hash(),
-        "machine": provenance.machine(),
-    }
-    write_json(folder / SUMMARY_FILE, summary)
+    exported = finish(
+        job,
+        state,
+        progress.observations(),
+        evaluation=dataclasses.asdict(progress.best),
+        unchanged=initial if is_kept else None,
+    )
+    summary = CartSummary(
+        preset=job.config.name,
+        cart=job.cart.name,
+        rig=job.rig,
+        seed=job.seed,
+        init=job.init,
+        steps=state.model.num_timesteps,
+        episodes=_episodes(state),
+        episodes_at_most=job.config.episodes or 0,
+        learning_episodes=len(state.log.episodes),
+        evaluation_episodes=progress.evaluation_episodes,
+        updates=progress.updates,
+        training_s=round(state.elapsed_s, 2),
+        initial=progress.initial,
+        selected=progress.best,
+        is_initial_kept=is_kept,
+        faults=progress.faults,
+        agreement=exported.agreement,
+        policy_hash=exported.bundle.policy_hash(),
+        machine=provenance.machine(),
+    )
+    write_json(job.folder / SUMMARY_FILE, summary.as_dict())
     return summary
-
-
-def on_cart_summary_text(summary: Mapping[str, Any]) -> str:
-    """The summary of a learning on the cart as lines for a person."""
-    chosen = "the policy of --init: nothing better was found" if summary["is_initial_kept"] else "learned on the cart"
-    rows = [
-        (
-            "on the cart",
-            f"{summary['episodes']} episodes of at most {summary['episodes_at_most']}: {summary['learning_episodes']} "
-            f"of learning ({summary['steps']} turns), {summary['evaluation_episodes']} of evaluation",
-        ),
-        ("between them", f"{summary['updates']} updates; {summary['training_s']:.1f} s in all"),
-        ("policy of --init", _evaluation_text(summary["initial"])),
-        ("exported policy", f"{_evaluation_text(summary['selected'])}: {chosen}"),
-        ("same action", agreement_text(summary["agreement"])),
-        *([("faults", f"{len(summary['faults'])}, the last: {summary['faults'][-1]}")] if summary["faults"] else []),
-    ]
-    head = f"{summary['preset']} on {summary['cart']}, rig {summary['rig']}, seed {summary['seed']}"
-    return "\n".join([head, *(f"  {name:<18} {text}" for name, text in rows)])
-
-
-def _evaluation_text(record: Mapping[str, Any]) -> str:
-    turns, survived, planned = record["turns"], record["survived"], record["planned"]
-    ended = ""
-    if survived < len(turns):
-        ended = f", then ended after {turns[-1]}"
-    elif survived < planned:
-        ended = f", and no episode was left for the rest of {planned}"
-    return f"survived {MAX_TURNS} turns in {survived} of {len(turns)} episodes{ended}"

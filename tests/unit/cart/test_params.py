@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cartpole_robot.cart.params import CartParams, cart_from_dict
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import (
     Apply,
     Encoders,
@@ -15,6 +15,7 @@ from cartpole_robot.cart.parts import (
     StartSpread,
     Timing,
 )
+from cartpole_robot.files.records import record_from_table
 
 BODY = {
     "cart_mass_kg": 1.0,
@@ -82,7 +83,7 @@ def test_start_outside_the_limits_is_refused(gym_cart: CartParams) -> None:
 
 
 def test_cart_survives_json(gym_cart: CartParams) -> None:
-    again = cart_from_dict(json.loads(json.dumps(gym_cart.as_dict())), where="test")
+    again = record_from_table(CartParams, json.loads(json.dumps(gym_cart.as_dict())), where="test")
     assert again == gym_cart
     assert again.fingerprint() == gym_cart.fingerprint()
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cartpole_robot.commands.cli import main
+from cartpole_robot.commands.output import command_text
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.rollout.evaluation import (
     CALIBRATION_SEED,
@@ -21,6 +28,7 @@ from cartpole_robot.training.job import job_from_folder
 from tests.conftest import Completed
 
 CommandLine = Callable[..., Completed]
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def assert_refused(done: Completed, *parts: str) -> None:
@@ -108,14 +116,6 @@ def test_run_folder_that_exists_is_left_as_it_is(command_line: CommandLine, tmp_
 def test_run_folder_that_cannot_be_made_is_named(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_refused(command_line("train", "--out", tmp_path / "file" / "run"), "cannot be made")
-
-
-def test_help_of_every_verb_has_an_example(command_line: CommandLine) -> None:
-    overview = command_line("--help").stdout
-    for verb in ("train", "evaluate", "export", "demo"):
-        assert f"  {verb} " in overview
-        text = command_line(verb, "--help").stdout
-        assert f"example: cartpole-robot {verb}" in text
 
 
 def test_training_selection_and_verdict_share_no_start(trained_run: Path) -> None:
@@ -297,3 +297,118 @@ def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, tra
     told = json.loads(done.stdout)
     assert told["policy_hash"] == load_policy(trained_run / "policy.npz").policy_hash()
     assert (told["turns"], told["cart"]) == (100, "gym")
+
+
+VERBS = (
+    *("demo", "train", "evaluate", "export"),
+    *("carts", "ports", "check-rig", "jog", "virtual-cart", "deploy", "replay"),
+    *("record", "show", "import", "convert", "excite", "identify", "compare"),
+    *("study", "stability-map", "firmware"),
+)
+
+
+def printed_help(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_overview_has_every_verb_in_its_group_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = printed_help(capsys).splitlines()
+    assert max(map(len, lines)) <= 80
+    titles = ["learn:", "run on a cart:", "work with data:", "experiment:", "firmware:"]
+    assert [line for line in lines if line in titles] == titles
+    listed = lines[lines.index(titles[0]) : lines.index("options:")]
+    rows = [re.fullmatch(r"  (\S+) +(\S.{14,})", line) for line in listed if line and line not in titles]
+    assert tuple(row and row[1] for row in rows) == VERBS
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_of_every_verb_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for verb in VERBS:
+        text = printed_help(capsys, verb)
+        assert max(map(len, text.splitlines())) <= columns, text
+        assert verb == "firmware" or f"example: cartpole-robot {verb}" in text
+
+
+def test_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, hint in ((["trian"], "did you mean train?"), (["fly"], "cartpole-robot --help lists them")):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert f"there is no verb {words[0]!r}; {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--help",), "run on a cart:"),
+        (("train", "--learner", "x"), "'lean', 'stock'"),
+        (("evaluate", "lqr", "--backend", "x"), "'c', 'int16', 'numpy'"),
+        (("deploy", "lqr", "--late", "x"), "'hold', 'brake', 'disarm'"),
+        (("deploy", "lqr", "--rig", "moon"), "rig 'moon' is not known"),
+        (("stability-map", "lqr", "--turns", "0"), "at least 1, got 0"),
+    ],
+)
+def test_arguments_are_read_before_anything_heavy_is_imported(words: tuple[str, ...], part: str) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('numpy', 'serial', 'gymnasium', 'pybullet', 'torch', 'scipy', 'tqdm')))\n"
+        "from cartpole_robot.commands.cli import main\n"
+        f"main({list(words)!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert part in done.stdout + done.stderr
+    assert done.returncode == (0 if words == ("--help",) else 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "package", "extra"),
+    [
+        (("train",), "torch", "train"),
+        (("demo",), "plotly", "train,report"),
+        (("evaluate", "lqr"), "gymnasium", "sim"),
+        (("show", "none.parquet"), "matplotlib", "report"),
+        (("compare", "gym", "none.parquet"), "pybullet", "sim,report"),
+        (("stability-map", "lqr"), "pyarrow", "sim,report"),
+        (("study", "gamma"), "matplotlib", "sweep"),
+    ],
+)
+def test_missing_package_is_named_with_the_extra_that_has_it(
+    tmp_path: Path, words: tuple[str, ...], package: str, extra: str
+) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from cartpole_robot.commands.cli import main\n"
+        f"sys.exit(main({list(words)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert_refused(done, f"the package {package} is not installed", f"pip install 'cartpole-robot[{extra}]'")
+    assert package in packages_of(extra)
+
+
+def packages_of(extras: str) -> set[str]:
+    """What pyproject.toml installs for those extras, in names as `import` has them."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    found: set[str] = set()
+    for extra in extras.split(","):
+        for line in table[extra]:
+            inner = re.fullmatch(r"cartpole-robot\[(.*)\]", line)
+            found |= packages_of(inner[1]) if inner else {re.split("[>=]", line)[0]}
+    return found
+
+
+def test_command_to_continue_reads_back_as_the_same_arguments() -> None:
+    arguments = argparse.Namespace(seed=0, cart=None, only=["a b", "c"], none=[], short=True, arm=False, first_seed=7)
+    names = ("seed", "cart", "only", "none", "short", "arm", "first_seed")
+    text = command_text(["firmware", "campaign", "--out", Path("my runs")], arguments, names)
+    words = ["firmware", "campaign", "--out", "my runs", "--seed", "0", "--only", "a b", "c", "--short"]
+    assert shlex.split(text) == ["cartpole-robot", *words, "--first-seed", "7"]

@@ -423,7 +423,7 @@ def test_a_policy_that_cannot_be_read_is_named(
 def rewritten(recording: Recording, rows: np.ndarray, path: Path) -> Path:
     """A recording with other rows, in a file of its own."""
     names = [field.name for field in dataclasses.fields(Measurement)]
-    with Recorder(path, dict(recording.metadata)) as recorder:
+    with Recorder(path, recording.metadata) as recorder:
         for row in rows:
             told = Measurement(**{name: row[name].item() for name in names})
             recorder.append(told, row["host_time_s"], row["requested_duty"], row["reward"], int(row["flags"]))

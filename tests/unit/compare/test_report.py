@@ -545,5 +545,5 @@ def test_missing_plotly_names_the_extra_before_the_work() -> None:
     )
     done: Completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pip install 'cartpole-robot[report]'" in done.stderr
+    assert "pip install 'cartpole-robot[sim,report]'" in done.stderr
     assert "plotly" in done.stderr

@@ -19,23 +19,27 @@ from cartpole_robot.commands.cli import main
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import COLUMNS, Recording
+from cartpole_robot.recording.metadata import ControllerRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.loop import StepLog, driven_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement, State
 from tests.conftest import need
 from tests.foreign import Convention, driven_swing, write_csv
 
 
+def metadata(cart: CartParams) -> RecordingMetadata:
+    return RecordingMetadata(cart=cart, rig="sim", controller=ControllerRecord(policy="test"), seed=4)
+
+
 def recorded(path: Path, cart: CartParams, controller: Any, turns: int = 120) -> Recording:
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
-    known = {"rig": "sim", "seed": 4, "controller": {"policy": "test"}, **driven_metadata(cart)}
-    with Recorder(path, known) as recorder:
+    with Recorder(path, metadata(cart)) as recorder:
         rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=StepLog(recorder=recorder))
-        recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
+        recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
     rig.close()
     return read_recording(path)
 
@@ -56,12 +60,12 @@ def bang_bang(path: Path, cart_name: str = "gym", turns: int = 120) -> Recording
 def with_gap(path: Path) -> Recording:
     """A recording in which three ticks are missing."""
     cart = load_cart("diy_arduino")
-    with Recorder(path, {"rig": "sim", "seed": 4, **driven_metadata(cart)}) as recorder:
+    with Recorder(path, metadata(cart)) as recorder:
         for tick in [*range(20), *range(23, 50)]:
             position_m = 0.1 * np.sin(0.1 * tick)
             measured = Measurement(tick=tick, mcu_time_us=20_000 * tick, cart_position_m=position_m)
             recorder.append(measured, 0.02 * tick, 0.1, 1.0, 0)
-        recorder.close({"end": "duration", "turns": 47, "reason": None})
+        recorder.close(Outcome(end=RolloutEnd.DURATION, turns=47))
     return read_recording(path)
 
 

@@ -9,17 +9,19 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 from cartpole_robot.commands.cli import main
 from cartpole_robot.datasets.column_map import load_map
+from cartpole_robot.files.provenance import commit
 from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.metadata import ImportRecord, RolloutEnd, SourceFile
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.signals import NO_COUNT
 from tests.foreign import PERIOD_S, Columns, Convention, driven_swing, write_csv
 
@@ -31,6 +33,12 @@ PLAIN = Convention()
 @pytest.fixture(scope="module")
 def truth() -> Columns:
     return driven_swing()
+
+
+def origin(recording: Recording) -> ImportRecord:
+    """Where an imported recording says that it comes from."""
+    assert recording.metadata.imported is not None
+    return recording.metadata.imported
 
 
 class Importer:
@@ -183,7 +191,7 @@ def test_missing_rows_are_gaps_that_are_told(importer: Importer, truth: Columns)
     assert rows["tick"].tolist() == np.nonzero(keep)[0].tolist()
     assert rows["mcu_time_us"].tolist() == (rows["tick"].astype(int) * 20_000).tolist()
     assert np.isnan(rows["applied_duty"]).nonzero()[0].tolist() == [0, 100, 248]
-    assert recording.metadata["import"]["found"]["clock"]["gaps"] == [
+    assert origin(recording).found.clock["gaps"] == [
         {"line": 102, "missing": 2},
         {"line": 250, "missing": 1},
     ]
@@ -199,7 +207,7 @@ def test_readings_from_a_potentiometers_gap_are_left_out(importer: Importer, tru
     assert "3 rows missing: 2 before line 104, 1 before line 253" in told
     recording = read_recording(importer.out)
     assert recording.rows["tick"].tolist() == np.delete(np.arange(400), [100, 101, 250]).tolist()
-    assert recording.metadata["import"]["found"]["unread_rows"] == 3
+    assert origin(recording).found.unread_rows == 3
     nothing = ends.replace("-180.0", "900.0").replace("= 180.0", "= 901.0")
     code, _ = importer.run(theirs, PLAIN.map_text(angle_sign=1).replace('column = "theta"', nothing), "--json")
     assert code == 2
@@ -233,7 +241,7 @@ def test_host_clock_scales_the_period_where_it_is_believed(importer: Importer, t
     theirs = PLAIN.told(truth)
     theirs["t_host"] = 7.0 + 1.014 * theirs["t"] + np.random.default_rng(1).uniform(0.0, 1e-3, 400)
     recording = importer.recording(theirs, two_clocks("host"))
-    clock = recording.metadata["import"]["found"]["clock"]
+    clock = origin(recording).found.clock
     assert clock["host_s_per_device_s"] == pytest.approx(1.014, abs=1e-4)
     assert clock["nominal_period_s"] == pytest.approx(0.02)
     timing = recording.cart.timing
@@ -272,29 +280,27 @@ def test_command_past_full_drive_is_clipped_only_where_the_map_says_so(importer:
     text = text.replace("full_scale", 'beyond = "clip"\nfull_scale')
     recording = importer.recording(PLAIN.told(truth), text)
     assert np.nanmax(np.abs(recording.rows["requested_duty"])) == 1.0
-    assert recording.metadata["import"]["found"]["clipped_rows"] == (np.abs(truth["u"]) > 0.8).sum()
+    assert origin(recording).found.clipped_rows == (np.abs(truth["u"]) > 0.8).sum()
 
 
 def test_recording_says_where_it_comes_from(importer: Importer, truth: Columns, tmp_path: Path) -> None:
     recording = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
     told = recording.metadata
-    assert told["rig"] == "import"
-    assert told["import"]["source"] == {
-        "file": "theirs.csv",
-        "sha256": hashlib.sha256((tmp_path / "theirs.csv").read_bytes()).hexdigest(),
-        "rows": 400,
-    }
-    assert told["import"]["map"]["position"]["unit"] == "cm"
-    assert told["versions"]["cartpole-robot"]
-    assert "commit" in told
-    assert told["cart_sources"]["timing.control_period_s"] == "imported: the period of theirs.csv"
+    assert told.rig == "import"
+    assert origin(recording).source == SourceFile(
+        file="theirs.csv", sha256=hashlib.sha256((tmp_path / "theirs.csv").read_bytes()).hexdigest(), rows=400
+    )
+    assert origin(recording).map["position"]["unit"] == "cm"
+    assert told.versions["cartpole-robot"]
+    assert told.commit == commit()
+    assert recording.cart.sources["timing.control_period_s"] == "imported: the period of theirs.csv"
     rows = recording.rows
     assert np.isnan(rows["requested_duty"]).tolist() == [False] * 399 + [True]
     assert rows["applied_duty"][1:].tolist() == rows["requested_duty"][:-1].tolist()
     assert (rows["cart_counts"] == NO_COUNT).all()
     assert rows["flags"].tolist() == [0] * 399 + [Flag.TRUNCATED]
     assert recording.outcome is not None
-    assert recording.outcome["end"] == "duration"
+    assert recording.outcome.end is RolloutEnd.DURATION
     draw_recording(recording, tmp_path / "picture.png")
 
 
@@ -312,12 +318,45 @@ def test_existing_recording_is_refused_before_anything_is_read(
 def test_import_that_is_stopped_leaves_nothing(
     importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(table: object, file: BinaryIO, **_: object) -> None:
+        file.write(b"half of it")
         raise error
 
-    monkeypatch.setattr(Recorder, "append", refuse)
+    monkeypatch.setattr("pyarrow.parquet.write_table", refuse)
     assert importer.run(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))[0] == 1
     assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "theirs.csv"]
+
+
+def test_import_without_pyarrow_makes_the_same_recording_as_a_journal(
+    importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
+    importer.out.unlink()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow.parquet", None)
+        patch.setitem(sys.modules, "pyarrow", None)
+        journal = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
+    assert journal.path == journal_of(importer.out)
+    assert [path.name for path in importer.folder.glob("*.parquet*")] == ["out.parquet.journal"]
+    assert journal.rows.tobytes() == parquet.rows.tobytes()
+    assert journal.outcome == parquet.outcome
+    assert journal.rows_damaged == 0
+    assert origin(journal) == origin(parquet)
+    assert journal.metadata.cart.sources == parquet.metadata.cart.sources
+    assert read_recording(importer.out).path == importer.out  # with pyarrow again, it becomes Parquet
+
+
+def test_recording_that_appears_during_an_import_is_not_overwritten(
+    importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(table: object, file: BinaryIO, **_: object) -> None:
+        importer.out.write_text("precious")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", write)
+    assert importer.run(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))[0] == 2
+    assert f"{importer.out}: exists already" in importer.stderr
+    assert importer.out.read_text() == "precious"
+    assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "out.parquet", "theirs.csv"]
 
 
 def test_import_on_the_real_command_line(command_line: Callable[..., Any], truth: Columns, tmp_path: Path) -> None:
@@ -351,25 +390,25 @@ def imported_real(name: str, map_name: str, tmp_path: Path) -> Recording:
 @pytest.mark.parametrize("name", ["motor_steps_50hz", "swing_up_50hz_00", "swing_up_50hz_13", "swing_up_50hz_19"])
 def test_real_cart_counts_its_angle_the_other_way(name: str, tmp_path: Path) -> None:
     recording = imported_real(name, "sensorsini_50hz.toml", tmp_path)
-    found = recording.metadata["import"]["found"]
-    angle = found["angle"]
+    found = origin(recording).found
+    angle = found.angle
     assert angle["sign"] == -1
     assert angle["is_zero_right"] is True
     assert angle["residual_plus_rad_s2"] > 5.0 * angle["residual_minus_rad_s2"]
     assert angle["gravity_length_m"] == pytest.approx(0.2633, rel=0.03)
-    assert found["duty"]["sign"] == -1
-    assert found["unread_rows"] == {"motor_steps_50hz": 0, "swing_up_50hz_00": 6}.get(name, found["unread_rows"])
-    assert found["clock"]["host_s_per_device_s"] == pytest.approx(1.0139, abs=1e-4)
+    assert found.duty["sign"] == -1
+    assert found.unread_rows == {"motor_steps_50hz": 0, "swing_up_50hz_00": 6}.get(name, found.unread_rows)
+    assert found.clock["host_s_per_device_s"] == pytest.approx(1.0139, abs=1e-4)
     assert recording.cart.timing.control_period_s == pytest.approx(0.02028, abs=5e-6)
-    assert sum(gap["missing"] for gap in found["clock"]["gaps"]) == found["unread_rows"] + name.endswith("13")
+    assert sum(gap["missing"] for gap in found.clock["gaps"]) == found.unread_rows + name.endswith("13")
 
 
 @real_recordings
 def test_real_free_swing_cannot_tell_the_sign(tmp_path: Path) -> None:
     recording = imported_real("free_swing_200hz", "sensorsini_200hz.toml", tmp_path)
-    found = recording.metadata["import"]["found"]
-    assert found["angle"]["sign"] is None
-    assert found["duty"]["is_needed"] is False
-    assert sum(gap["missing"] for gap in found["clock"]["gaps"]) == found["unread_rows"] + 3
+    found = origin(recording).found
+    assert found.angle["sign"] is None
+    assert found.duty["is_needed"] is False
+    assert sum(gap["missing"] for gap in found.clock["gaps"]) == found.unread_rows + 3
     assert recording.rows["tick"][-1] == 5836
     assert recording.cart.timing.control_period_s == pytest.approx(0.005069, abs=1e-6)

@@ -45,11 +45,14 @@ from cartpole_robot.experiments.study.study import (
 )
 from cartpole_robot.experiments.study.study_file import load_study, study_names
 from cartpole_robot.experiments.study.tables import write_tables
+from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
+from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.run import start_training
+from cartpole_robot.training.summary import TrainingSummary
 from tests import dying
 from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
 
@@ -215,13 +218,21 @@ def test_a_key_from_before_there_was_a_history_still_names_its_cell(gym_cart: Ca
     assert cell_key(dataclasses.replace(fixed, history_length=2), gym_cart, 0) != cell_key(fixed, gym_cart, 0)
 
 
-@pytest.mark.parametrize("history_length", [1, 3])
-def test_a_cell_learns_and_is_judged_as_train_does(tmp_path: Path, gym_cart: CartParams, history_length: int) -> None:
-    config = dataclasses.replace(load_preset("recommended"), history_length=history_length).changed(steps=450)
+@pytest.mark.parametrize(("history_length", "steps"), [(1, 450), (3, 450), (1, 1000)])
+def test_a_cell_learns_and_is_judged_as_train_does(
+    tmp_path: Path, gym_cart: CartParams, history_length: int, steps: int
+) -> None:
+    """Also after 1000 steps, where the network selected last is one update older than the last one."""
+    config = dataclasses.replace(load_preset("recommended"), history_length=history_length).changed(steps=steps)
     job = TrainingJob(config=config, cart=gym_cart, rig="sim", seed=3, folder=tmp_path / "run", tensorboard=False)
     summary = start_training(job).summary
-    assert summary is not None
-    text = SMALL.replace("300", "450").replace("replay_memory = [100, 1000]", f"history_length = [{history_length}]")
+    assert isinstance(summary, TrainingSummary)
+    act = load_policy(tmp_path / "run" / "policy.npz").action_function()
+    with contextlib.closing(balancing_env(gym_cart, "sim", 500, history_length=history_length)) as env:
+        assert learning.verdict(act, env).turns == summary.exported.turns
+    text = SMALL.replace("300", str(steps)).replace(
+        "replay_memory = [100, 1000]", f"history_length = [{history_length}]"
+    )
     text = text.replace("seeds = 6", "seeds = 1\nfirst_seed = 3")
     study = load_study(written(tmp_path, text))
     result = run_cell(task_of(study, study.cells[0], __version__))
@@ -229,9 +240,9 @@ def test_a_cell_learns_and_is_judged_as_train_does(tmp_path: Path, gym_cart: Car
     record, log = result.record, LearningLog.load(tmp_path / "run")
     assert record["episode_turns"] == [row.turns for row in log.episodes]
     assert record["evaluations"] == [[row.step, row.mean_turns, row.rms_position_m] for row in log.evaluations]
-    assert record["last_mean_turns"] == summary["last_model"]["mean_turns"]
-    assert record["selected_mean_turns"] == summary["exported"]["mean_turns"]
-    assert record["steps"] == summary["steps"]
+    assert record["last_mean_turns"] == summary.last_model.mean_turns
+    assert record["selected_mean_turns"] == summary.exported.mean_turns
+    assert record["steps"] == summary.steps
 
 
 def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(

@@ -42,6 +42,7 @@ from cartpole_robot.open_loop.windows import (
 )
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
+from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout.excitation import Excitation
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
@@ -358,7 +359,8 @@ def recorded(cart: CartParams, **columns: Any) -> Recording:
     rows["mcu_time_us"] = 20000 * np.arange(10)
     for name, values in columns.items():
         rows[name] = values
-    return Recording(path=Path("here.parquet"), metadata={"cart": cart.as_dict()}, rows=rows, outcome=None)
+    metadata = RecordingMetadata(cart=cart, rig="sim", controller=ControllerRecord(policy="lqr"))
+    return Recording(path=Path("here.parquet"), metadata=metadata, rows=rows, outcome=None)
 
 
 def test_clock_that_goes_back_is_named_with_its_row(cart: CartParams) -> None:
@@ -475,7 +477,7 @@ def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> N
             == 0
         )
         found.append(read_recording(out))
-    assert found[0].metadata["is_excited"] is True
+    assert found[0].metadata.is_excited
     assert np.array_equal(found[0].column("requested_duty"), found[1].column("requested_duty"), equal_nan=True)
     assert not np.array_equal(found[0].column("requested_duty"), found[2].column("requested_duty"), equal_nan=True)
     duty = found[0].column("requested_duty")[:-1]

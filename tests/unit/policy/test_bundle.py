@@ -10,10 +10,11 @@ import pytest
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Timing
 from cartpole_robot.errors import UsageError
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.lqr_design import design_lqr
-from cartpole_robot.policy.network import Backend, Network
+from cartpole_robot.policy.network import Network
 
 
 @pytest.fixture

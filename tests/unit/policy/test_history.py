@@ -17,6 +17,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.firmware_image import on_board_fit
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.errors import UsageError
+from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import (
     Golden,
     Interface,
@@ -28,7 +29,7 @@ from cartpole_robot.policy.controllers import HistoryController, PolicyControlle
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.history import History, input_gain, input_layout
 from cartpole_robot.policy.lqr import Lqr, LqrController
-from cartpole_robot.policy.network import Backend, Network, quantized
+from cartpole_robot.policy.network import Network, quantized
 from cartpole_robot.rollout.history_wrapper import with_history
 from tests.conftest import make_network
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,16 +18,18 @@ import pyarrow.parquet
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import COLUMNS, Flag, Recording
-from cartpole_robot.recording.journal import journal_of
+from cartpole_robot.recording.journal import MAGIC, journal_of
+from cartpole_robot.recording.metadata import ControllerRecord, DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.summary import recording_summary
 from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.loop import RolloutEnd, StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, Measurement
 
@@ -31,19 +37,19 @@ Completed = subprocess.CompletedProcess[str]
 CART = load_cart("diy_arduino")
 
 
-def metadata() -> dict[str, object]:
-    return {"cart": CART.as_dict(), "rig": "sim", "seed": 4, "controller": {"policy": "lqr"}}
+def metadata(cart: CartParams = CART) -> RecordingMetadata:
+    return RecordingMetadata(cart=cart, rig="sim", controller=ControllerRecord(policy="lqr"), seed=4)
 
 
 def recorded(path: Path, turns: int = 100, cart_name: str = "diy_arduino") -> Recording:
     cart = load_cart(cart_name)
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
-    with Recorder(path, {**metadata(), "cart": cart.as_dict()}) as recorder:
+    with Recorder(path, metadata(cart)) as recorder:
         rollout = run_rollout(
             rig, SinglePilot(regulator_of(cart)), first, max_turns=turns, log=StepLog(recorder=recorder)
         )
-        recorder.close({"end": rollout.end.value, "turns": rollout.turns, "reason": rollout.reason})
+        recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
     rig.close()
     return read_recording(path)
 
@@ -91,8 +97,10 @@ def test_pandas_opens_a_recording_and_its_metadata_is_beside(tmp_path: Path) -> 
     assert len(frame) == 101
     assert frame["cart_counts"].dtype == np.int32
     told = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
-    assert told["cart"]["motor"]["stall_force_n"] == 25.7
-    assert told["outcome"] == {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0}
+    assert told["format"] == 3
+    assert told["metadata"]["cart"]["motor"]["stall_force_n"] == 25.7
+    ended = {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0, "handovers": None}
+    assert told["outcome"] == ended
     assert recording.cart == CART
     assert not list(tmp_path.glob("*journal*"))
 
@@ -113,7 +121,7 @@ def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     kept = journal_of(path).read_bytes()
     path.unlink()
     assert len(read_recording(path).rows) == 1
-    assert kept.startswith(b"cartpole-robot journal 2")
+    assert kept.startswith(b"cartpole-robot journal 3")
 
 
 def test_picture_never_takes_the_place_of_its_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
@@ -177,7 +185,7 @@ def test_altered_parquet_metadata_is_named(tmp_path: Path) -> None:
 
 def test_metadata_that_is_no_json_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        Recorder(tmp_path / "r.parquet", {"seed": np.int64(4)})
+        Recorder(tmp_path / "r.parquet", dataclasses.replace(metadata(), seed=np.int64(4)))  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
@@ -186,7 +194,7 @@ def test_without_pyarrow_the_journal_is_the_recording(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "r.parquet")
     assert recording.path == journal_of(tmp_path / "r.parquet")
     assert len(recording.rows) == 101
-    assert recording.outcome == {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0}
+    assert recording.outcome == Outcome(end=RolloutEnd.DURATION, turns=100, reason=None, rows_lost=0)
     assert not (tmp_path / "r.parquet").exists()
 
 
@@ -264,17 +272,162 @@ def test_altered_row_is_left_out_and_counted(tmp_path: Path) -> None:
     assert recording.rows_damaged == 1
 
 
-def test_other_format_versions_are_named(tmp_path: Path) -> None:
-    content = journal_bytes(tmp_path, 3)
-    journal_of(tmp_path / "new.parquet").write_bytes(content.replace(b"journal 2\n", b"journal 7\n", 1))
-    with pytest.raises(UsageError, match="has recording format 7, this version reads 2"):
-        read_recording(tmp_path / "new.parquet")
-    recording = recorded(tmp_path / "r.parquet", turns=3)
-    table = pyarrow.parquet.read_table(recording.path)
-    told = json.dumps({**recording.metadata, "format": 3}).encode()
-    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": told}), tmp_path / "three.parquet")
-    with pytest.raises(UsageError, match="has recording format 3, this version reads 2"):
-        read_recording(tmp_path / "three.parquet")
+OLD_HEADER = {"rig": "sim", "seed": 4, "versions": {"cartpole-robot": "0.0.9", "numpy": "2.0"}, "commit": "abc123"}
+
+
+def journal_of_format(number: bytes, header: object) -> bytes:
+    """What an older version wrote, format 1 and 2 alike."""
+    text = json.dumps(header).encode()
+    return MAGIC + number + b"\n" + struct.pack("<II", len(text), zlib.crc32(text)) + text + bytes(100)
+
+
+def check_refused(path: Path, found: str, writer: str) -> None:
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(UsageError) as caught:
+        read_recording(path)
+    file = path if path.exists() else journal_of(path)
+    assert str(caught.value) == (
+        f"{file}: has recording format {found}, this version reads 3; record it again, or open it with {writer}"
+    )
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_journal_of_another_format_is_refused_and_left_as_it_is(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    journal_of(path).write_bytes(journal_of_format(b"%d" % number, OLD_HEADER))
+    check_refused(path, str(number), "cartpole-robot 0.0.9 (commit abc123)")
+    journal_of(path).rename(path)  # a journal under the recording's own name
+    check_refused(path, str(number), "cartpole-robot 0.0.9 (commit abc123)")
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_parquet_of_another_format_is_refused_and_left_as_it_is(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    text = json.dumps({"format": number, **OLD_HEADER, "outcome": None}).encode()
+    table = pyarrow.table({"tick": [0]}).replace_schema_metadata({b"cartpole_robot": text})
+    pyarrow.parquet.write_table(table, path)
+    check_refused(path, str(number), "cartpole-robot 0.0.9 (commit abc123)")
+
+
+@pytest.mark.parametrize("header", [{}, {"versions": 5}, {"versions": {"cartpole-robot": ""}}, [1], {"a": "b" * 9999}])
+def test_other_format_that_does_not_say_who_wrote_it_is_refused(header: object, tmp_path: Path) -> None:
+    journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", header))
+    check_refused(tmp_path / "r.parquet", "2", "the version of cartpole-robot that wrote it")
+
+
+def test_other_format_written_outside_a_checkout_names_the_version_alone(tmp_path: Path) -> None:
+    journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"2", {**OLD_HEADER, "commit": None}))
+    check_refused(tmp_path / "r.parquet", "2", "cartpole-robot 0.0.9")
+
+
+def test_format_that_is_no_number_gives_one_short_line(tmp_path: Path) -> None:
+    journal_of(tmp_path / "r.parquet").write_bytes(journal_of_format(b"\x1b[31m\r" + b"9" * 9999, {}))
+    with pytest.raises(UsageError) as caught:
+        read_recording(tmp_path / "r.parquet")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+SPOILT: list[tuple[dict[str, Any], str]] = [
+    ({"cart": 5}, "[recording.metadata.cart] = 5, expected a table of values"),
+    ({"cart": {}}, "[recording.metadata.cart]: name is missing"),
+    ({"controller": "lqr"}, "[recording.metadata.controller] = 'lqr', expected a table of values"),
+    ({"controller": {"policy": None}}, "[recording.metadata.controller] policy = None, expected a text"),
+    ({"seed": "4"}, "[recording.metadata] seed = '4', expected a whole number"),
+    ({"versions": {"numpy": 2}}, "[recording.metadata.versions] numpy = 2, expected a text"),
+    ({"versions": {"a\nb\x1b": 2}}, "[recording.metadata.versions] 'a\\nb\\x1b' = 2, expected a text"),
+    ({"versions": {"a" * 9999: 2}}, "expected a text"),
+    ({"a\n" * 9999: 2}, "[recording.metadata]: unknown key 'a\\n"),
+    ({"colour": "red"}, "[recording.metadata]: unknown key 'colour'"),
+    ({"imported": {"source": {}, "map": {}, "found": {}}}, "[recording.metadata.imported.source]: file is missing"),
+    ({"deployed": {"late": "hold"}}, "[recording.metadata.deployed]: has_fallback is missing"),
+    ({"randomization": {"motor.lag_s": {"factor": ["low"]}}}, "factor = 'low', expected a number"),
+]
+
+
+def check_altered(path: Path, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_recording(path)
+    told = str(caught.value)
+    assert ": was altered: " in told
+    assert message in told
+    assert told.isprintable()
+    assert len(told) < 700 + len(str(path))
+
+
+@pytest.mark.parametrize(("change", "message"), SPOILT)
+def test_altered_metadata_gives_one_line_that_names_it(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    spoilt = {**dataclasses.asdict(metadata()), **change}
+    path = tmp_path / "j.parquet"
+    journal_of(path).write_bytes(journal_of_format(b"3", spoilt))
+    check_altered(path, message)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    whole = json.loads(table.schema.metadata[b"cartpole_robot"])
+    text = json.dumps({**whole, "metadata": spoilt}).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
+    check_altered(tmp_path / "p.parquet", message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"outcome": {"end": "won", "turns": 3}},
+            "[recording.outcome] end = 'won', expected one of 'duration', 'fall'",
+        ),
+        ({"outcome": {"end": "fall"}}, "[recording.outcome]: turns is missing"),
+        ({"outcome": 3}, "[recording.outcome] = 3, expected a table"),
+        ({"rows_damaged": "none"}, "[recording] rows_damaged = 'none', expected a whole number"),
+        ({"metadata": None}, "[recording.metadata] = None, expected a table"),
+    ],
+)
+def test_altered_outcome_gives_one_line_that_names_it(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    whole = json.loads(table.schema.metadata[b"cartpole_robot"])
+    text = json.dumps({**whole, **change}).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
+    check_altered(tmp_path / "p.parquet", message)
+
+
+def test_metadata_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j.parquet"
+    text = b"[" * 200_000
+    journal_of(path).write_bytes(MAGIC + b"3\n" + struct.pack("<II", len(text), zlib.crc32(text)) + text)
+    with pytest.raises(UsageError, match="header was altered"):
+        read_recording(path)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
+    with pytest.raises(UsageError, match="was altered"):
+        read_recording(tmp_path / "p.parquet")
+
+
+def test_all_metadata_survives_the_journal_and_parquet(tmp_path: Path) -> None:
+    full = RecordingMetadata(
+        cart=CART,
+        rig="virtual",
+        controller=ControllerRecord(policy="p.npz", policy_hash="ab", backend="c"),
+        seed=2**70,
+        duration_s=2.0,
+        note="a note",
+        is_excited=True,
+        randomization={"motor.lag_s": {"factor": [0.5, 1.5]}},
+        started_at="2026-01-01T00:00:00+00:00",
+        versions={"numpy": "2.0"},
+        commit="ab+changes",
+        machine={"cores": 2, "architecture": "x86_64", "load_1_min": 0.5},
+        deployed=DeploymentRecord(late="hold", has_fallback=True, is_shadow=False, is_on_board=False),
+    )
+    outcome = Outcome(end=RolloutEnd.FAULT, turns=1, reason="ESTOP", handovers=2)
+    with Recorder(tmp_path / "r.parquet", full) as recorder:
+        recorder.append(measured(0), 0.0, 0.2, 1.0, 0)
+        journal = read_recording(tmp_path / "r.parquet")
+        recorder.close(outcome)
+    recording = read_recording(tmp_path / "r.parquet")
+    assert recording.path == tmp_path / "r.parquet"
+    assert journal.metadata == recording.metadata == full
+    assert recording.outcome == outcome
+    assert recording.cart.sources == CART.sources
 
 
 def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.checkpoint import TrainingState
-from cartpole_robot.training.config import GuardAction, Learner, LearnerReward, TrainingConfig, load_preset
+from cartpole_robot.training.config import GuardAction, LearnerReward, TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.guard import (
@@ -25,6 +25,7 @@ from cartpole_robot.training.guard import (
     returns_range,
     spans_since,
 )
+from cartpole_robot.training.learners import Learner
 from cartpole_robot.training.learning import run_learner
 from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
 
@@ -91,7 +92,7 @@ def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: Car
     assert state.model._n_updates == (800 - asked.learning_starts - (again.step - settled.step)) // 4
     assert said[0] == f"turn {none.step}: no fall is left in the replay memory"
     assert said[1].endswith("(RMS) in it; updates are held until a fall comes")
-    assert guard_record(state.log.guard, asked, 800) == {
+    assert dataclasses.asdict(guard_record(state.log.guard, asked, 800)) == {
         "action": "hold",
         "times": 1,
         "turns_without_falls": again.step - none.step,
@@ -153,7 +154,7 @@ def test_drifting_values_go_back_to_the_last_sound_network(gym_cart: CartParams)
     assert row.measured > 1.0
     assert "the values drift" in said[-1]
     assert "returns lie in -1 to 0" in said[-1]
-    assert guard_record(state.log.guard, asked, 760)["drifts"] == 1
+    assert guard_record(state.log.guard, asked, 760).drifts == 1
 
 
 def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> None:

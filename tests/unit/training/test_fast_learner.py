@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.callbacks import Watchers
-from cartpole_robot.training.config import Learner, TrainingConfig, load_preset
+from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.learner import (
     LeanDQN,
@@ -28,6 +28,7 @@ from cartpole_robot.training.dqn.learner import (
 )
 from cartpole_robot.training.dqn.native_update import NativeUpdate, _update
 from cartpole_robot.training.environment import training_env
+from cartpole_robot.training.learners import Learner
 
 
 def learner(cart: CartParams, config: TrainingConfig | None = None) -> DQN:

@@ -33,7 +33,8 @@ from cartpole_robot.training.on_cart.initial import initial_policy
 from cartpole_robot.training.on_cart.learning import CartLearning
 from cartpole_robot.training.on_cart.run import begin_on_cart, start_on_cart
 from cartpole_robot.training.reexport import export_run
-from cartpole_robot.training.run import resume_training, summary_text
+from cartpole_robot.training.run import resume_training
+from cartpole_robot.training.summary import CartSummary
 from tests.conftest import Completed, quick_cart
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
@@ -228,15 +229,15 @@ def test_policy_that_balances_already_is_kept_to_the_bit(tmp_path: Path) -> None
     run = tmp_path / "run"
     outcome = start_on_cart(job(run, initial, evaluation_episodes=2), initial)
     summary = outcome.summary
-    assert summary is not None
-    assert summary["is_initial_kept"]
-    assert (summary["episodes"], summary["learning_episodes"], summary["evaluation_episodes"]) == (2, 0, 2)
+    assert isinstance(summary, CartSummary)
+    assert summary.is_initial_kept
+    assert (summary.episodes, summary.learning_episodes, summary.evaluation_episodes) == (2, 0, 2)
     kept = load_policy(run / "policy.npz")
-    assert kept.policy_hash() == initial.policy_hash() == summary["policy_hash"]
+    assert kept.policy_hash() == initial.policy_hash() == summary.policy_hash
     assert kept.provenance["init"] == {"path": "somewhere/policy.npz", "policy_hash": initial.policy_hash()}
     assert kept.provenance["rig"] == "virtual"
-    assert "nothing better was found" in summary_text(summary)
-    assert export_run(run, tmp_path / "again", which="selected")["policy_hash"] == initial.policy_hash()
+    assert "nothing better was found" in summary.text()
+    assert export_run(run, tmp_path / "again", which="selected").bundle.policy_hash() == initial.policy_hash()
 
 
 def test_fault_is_no_fall_and_the_learning_goes_on(
@@ -337,9 +338,9 @@ def test_stopped_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(CartLearning, "_remember", remember)
     assert job_from_folder(run).init == InitialPolicy(path="somewhere/policy.npz", policy_hash=initial.policy_hash())
     summary = resume_training(run).summary
-    assert summary is not None
-    assert (summary["episodes"], summary["learning_episodes"], summary["evaluation_episodes"]) == (12, 11, 1)
-    assert summary["updates"] > stopped.updates
+    assert isinstance(summary, CartSummary)
+    assert (summary.episodes, summary.learning_episodes, summary.evaluation_episodes) == (12, 11, 1)
+    assert summary.updates > stopped.updates
     assert (run / "policy.onnx").exists()
     assert (run / "policy_weights.h").exists()
     with pytest.raises(UsageError, match="is finished"):
@@ -360,9 +361,9 @@ def test_policy_with_history_learns_on_with_it(tmp_path: Path) -> None:
     initial, _, cart, found = initial_policy(tmp_path / "policy.npz", None, config(episodes=6, **NO_EVALUATION))
     assert (found.history_length, cart.action_duties) == (2, CART.action_duties)
     outcome = start_on_cart(dataclasses.replace(job(tmp_path / "run", initial), config=found), initial)
-    assert outcome.summary is not None
-    assert outcome.summary["learning_episodes"] > 0
-    counts = outcome.summary["agreement"]
+    assert isinstance(outcome.summary, CartSummary)
+    assert outcome.summary.learning_episodes > 0
+    counts = outcome.summary.agreement
     assert counts["c"] == counts["states"] == counts["onnxruntime"]
     learned = load_policy(tmp_path / "run" / "policy.npz")
     assert (learned.interface.history_length, learned.network.inputs) == (2, 9)
@@ -379,10 +380,10 @@ def test_in_real_time_behind_a_port_it_learns_without_a_fault(tmp_path: Path, po
     initial = bundle(pushing(FALLING))
     asked = job(tmp_path / "run", initial, episodes=4, learning_starts=0, evaluate_every_steps=10**6)
     summary = start_on_cart(dataclasses.replace(asked, cart=quick_cart(), rig=f"serial:{port}"), initial).summary
-    assert summary is not None
-    assert summary["faults"] == []
-    assert summary["episodes"] == 4
-    assert summary["updates"] > 0
+    assert isinstance(summary, CartSummary)
+    assert summary.faults == []
+    assert summary.episodes == 4
+    assert summary.updates > 0
 
 
 def test_disarm_of_a_closed_rig_says_so() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.training.config import Learner, TrainingConfig, check_seed, load_preset, preset_names
+from cartpole_robot.training.config import TrainingConfig, check_seed, load_preset, preset_names
+from cartpole_robot.training.learners import Learner
 
 RECOMMENDED = resources.files("cartpole_robot.training.presets").joinpath("recommended.toml").read_text()
 

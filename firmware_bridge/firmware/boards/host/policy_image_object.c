@@ -49,8 +49,8 @@ static int read_counts(const policy_image_object *self, PyObject *const *argumen
         }
         counts[k] = (int32_t)number;
     }
-    const policy_counts_t told = {counts[0], counts[1], counts[2], counts[3]};
-    policy_observe(self->image.head.fit, &told, observation);
+    const policy_counts_t observed = {counts[0], counts[1], counts[2], counts[3]};
+    policy_observe(self->image.head.fit, &observed, observation);
     return 0;
 }
 

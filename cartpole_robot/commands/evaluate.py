@@ -1,0 +1,48 @@
+"""The verb `cartpole-robot evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+
+from cartpole_robot.commands import options
+from cartpole_robot.commands.output import DONE, FAILED, print_result
+from cartpole_robot.commands.verbs import Parser, examples
+from cartpole_robot.rigs.open_rig import check_may_move
+
+
+def add_evaluate(evaluate: Parser) -> None:
+    """Declare the arguments of `evaluate`."""
+    examples(evaluate, "runs/first --env CartPole-v1 --episodes 100", "lqr --cart diy_arduino")
+    evaluate.set_defaults(run=_evaluate, extra="sim")
+    options.policy(evaluate)
+    evaluate.add_argument("--env", metavar="ID", help="another Gymnasium environment, such as CartPole-v1")
+    options.rig(evaluate, default="sim")
+    options.cart(evaluate)
+    options.backend(evaluate)
+    options.episodes(evaluate, default=100)
+    options.turns(evaluate)
+    options.first_seed(evaluate)
+    options.randomize(evaluate)
+    options.arm(evaluate)
+    options.json(evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    from cartpole_robot.rollout.judging import JudgingRequest, judge, judgement_text
+
+    record = judge(
+        JudgingRequest(
+            policy=arguments.policy,
+            env_id=arguments.env,
+            rig=arguments.rig,
+            cart=arguments.cart,
+            backend=arguments.backend,
+            episodes=arguments.episodes,
+            max_turns=arguments.turns,
+            first_seed=arguments.first_seed,
+            randomization=arguments.randomize,
+        )
+    )
+    print_result(arguments, record, judgement_text(record))
+    return FAILED if record["faults"] else DONE

@@ -1,0 +1,111 @@
+"""The verbs that make and show a recording: `cartpole-robot record`, `excite` and `show`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.commands import options
+from cartpole_robot.commands.numbers import not_negative
+from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.verbs import Parser, details, examples
+from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.rigs.open_rig import check_may_move
+
+
+def add_record(record: Parser) -> None:
+    """Declare the arguments of `record`."""
+    examples(
+        record,
+        "runs/first --out rollouts/first.parquet",
+        "lqr --cart diy_arduino --duration-s 30 --out rollouts/lqr.parquet",
+    )
+    record.set_defaults(run=_record, extra="sim")
+    options.policy(record)
+    options.rig(record, default="sim")
+    options.cart(record)
+    options.out(record, "FILE", "recording to write")
+    options.duration_s(record, default=10.0)
+    options.seed(record, what="seed of the start")
+    options.backend(record)
+    options.randomize(record, what="draw the cart from these ranges, by the seed")
+    options.arm(record)
+    options.json(record)
+
+
+def add_excite(excite: Parser) -> None:
+    """Declare the arguments of `excite`."""
+    details(excite, "The cart's regulator moves and shakes it; then the motor stops and the pole falls.")
+    examples(excite, "--rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet")
+    excite.set_defaults(run=_excite, extra="sim")
+    options.rig(excite, default="virtual")
+    options.cart(excite, what="what is known of the cart", default=options.DIY_CART)
+    options.duration_s(excite, default=30.0, what="duration")
+    excite.add_argument(
+        "--swing-s",
+        type=not_negative,
+        default=14.0,
+        metavar="S",
+        help="end of the recording during which the motor is off and the pole swings, which shows its friction "
+        "(default: 14)",
+    )
+    options.seed(excite, what="selects the motion")
+    options.arm(excite)
+    options.out(excite, "FILE", "recording to write")
+    options.json(excite)
+
+
+def add_show(show: Parser) -> None:
+    """Declare the arguments of `show`."""
+    examples(show, "rollouts/first.parquet")
+    show.set_defaults(run=_show, extra="report")
+    show.add_argument("recording", type=Path, metavar="FILE", help="a recording, finished or cut off")
+    options.out(show, "PNG", "picture to write", default="FILE.png, which is replaced")
+    options.json(show)
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    return _record_rollout(
+        arguments, policy=arguments.policy, backend=arguments.backend, randomization=arguments.randomize
+    )
+
+
+def _excite(arguments: argparse.Namespace) -> int:
+    swing_s = min(arguments.swing_s, 0.5 * arguments.duration_s)
+    return _record_rollout(arguments, policy=Path(LQR), backend=Backend.C.value, excites=True, swing_s=swing_s)
+
+
+def _record_rollout(arguments: argparse.Namespace, **request: Any) -> int:
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    from cartpole_robot.recording.summary import recording_summary, recording_text
+    from cartpole_robot.rollout.record import RolloutRequest, record_rollout
+
+    recording = record_rollout(
+        RolloutRequest(
+            rig=arguments.rig,
+            cart=arguments.cart,
+            seed=arguments.seed,
+            duration_s=arguments.duration_s,
+            out=arguments.out,
+            **request,
+        )
+    )
+    summary = recording_summary(recording)
+    print_result(arguments, summary, recording_text(summary))
+    return DONE
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.recording.plot import draw_recording
+    from cartpole_robot.recording.reader import read_recording
+    from cartpole_robot.recording.summary import recording_summary, recording_text
+
+    recording = read_recording(arguments.recording)
+    summary = recording_summary(recording)
+    picture = arguments.out or recording.path.with_name(f"{recording.path.name}.png")
+    if not arguments.json:
+        print(recording_text(summary))
+    draw_recording(recording, picture, may_replace=arguments.out is None)
+    print_result(arguments, {**summary, "picture": str(picture)}, f"  {'picture':<14} {picture}")
+    return DONE

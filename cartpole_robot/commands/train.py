@@ -1,0 +1,203 @@
+"""The verbs `cartpole-robot train`, `export` and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartpole_robot.commands import options
+from cartpole_robot.commands.numbers import count, numbers
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, rows_text
+from cartpole_robot.commands.verbs import Parser, details, examples
+from cartpole_robot.errors import UsageError
+from cartpole_robot.files.run_folder import read_run
+from cartpole_robot.rigs.open_rig import check_may_move
+from cartpole_robot.training.learners import Learner
+
+if TYPE_CHECKING:
+    from cartpole_robot.cart.params import CartParams
+    from cartpole_robot.training.config import TrainingConfig
+    from cartpole_robot.training.job import TrainingJob
+    from cartpole_robot.training.summary import TrainingOutcome
+
+_EPISODES_ON_CART = 100  # at most, where the preset names no number
+
+
+def add_train(train: Parser) -> None:
+    """Declare the arguments of `train`."""
+    details(train, "The policy is judged in simulation; everything goes into one run folder.")
+    examples(
+        train,
+        "--preset recommended --cart gym --out runs/first",
+        "--init runs/first --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm",
+    )
+    train.set_defaults(run=_train, extra="train")
+    train.add_argument(
+        "--preset", metavar="NAME|FILE", help="recommended (default; with --init on_cart), blog, or a .toml file"
+    )
+    options.cart(train, otherwise="gym; with --init the policy's own")
+    train.add_argument(
+        "--actions",
+        type=numbers,
+        metavar="DUTIES",
+        help="duties to choose from, instead of the cart's own, such as --actions=-0.4,-0.2,0.2,0.4",
+    )
+    options.rig(train, default="sim")
+    options.seed(train, default=None)
+    train.add_argument(
+        "--steps", type=count, metavar="N", help="control periods to train for (default: the preset's number)"
+    )
+    options.episodes(
+        train,
+        what="most episodes to train for; with --init, episodes that count",
+        otherwise=f"the preset's number; with --init {_EPISODES_ON_CART} if it has none",
+    )
+    train.add_argument(
+        "--init",
+        type=Path,
+        metavar="POLICY",
+        help="continue from this exported policy (a policy.npz or its run folder) on the cart at the rig; it learns "
+        "only between episodes, with the motor off",
+    )
+    options.out(train, "FOLDER", "run folder", default="runs/PRESET-CART-seedN")
+    train.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a stopped run")
+    train.add_argument(
+        "--learner",
+        choices=options.values(Learner),
+        help="the leaner DQN (default) or Stable-Baselines3's own",
+    )
+    train.add_argument(
+        "--tensorboard", action=argparse.BooleanOptionalAction, default=True, help="write a log for TensorBoard"
+    )
+    options.randomize(train)
+    options.arm(train)
+    options.json(train)
+
+
+def add_export(export: Parser) -> None:
+    """Declare the arguments of `export`."""
+    examples(export, "runs/first --out exported")
+    export.set_defaults(run=_export, extra="train")
+    export.add_argument("run_folder", type=Path, metavar="RUN", help="the run folder of a finished training")
+    options.out(export, "FOLDER", "folder to write")
+    export.add_argument(
+        "--model", default="selected", choices=["selected", "last"], help="which model of the run (default: selected)"
+    )
+    options.json(export)
+
+
+def add_demo(demo: Parser) -> None:
+    """Declare the arguments of `demo`."""
+    examples(demo, "--out runs/demo")
+    demo.set_defaults(run=_demo, extra="train,report")
+    options.out(demo, "FOLDER", "run folder", default="a new runs/demo-N")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    if arguments.resume is not None:
+        outcome = _resume(arguments)
+    elif arguments.init is not None:
+        outcome = _learn_on_cart(arguments)
+    else:
+        outcome = _train_new(arguments)
+    if outcome.summary is None:
+        command = command_text(["train", "--resume", outcome.folder], arguments, ["arm"])
+        return report_stop(f"the training so far is in {outcome.checkpoint}", command)
+    text = f"{outcome.summary.text()}\n  {'run folder':<18} {outcome.folder}"
+    print_result(arguments, outcome.summary.as_dict(), text)
+    for fault in outcome.summary.rig_failures[:5]:
+        print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
+    return FAILED if outcome.summary.rig_failures else DONE
+
+
+def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
+    names = ("preset", "cart", "actions", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
+    given = [name for name in names if getattr(arguments, name) is not None]
+    if given:
+        raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
+    check_may_move(str(read_run(arguments.resume).get("rig")), may_move=arguments.arm)
+    from cartpole_robot.training.run import resume_training
+
+    return resume_training(arguments.resume)
+
+
+def _train_new(arguments: argparse.Namespace) -> TrainingOutcome:
+    from cartpole_robot.cart.cart_file import load_cart, with_actions
+    from cartpole_robot.training.config import load_preset
+
+    config = load_preset("recommended" if arguments.preset is None else arguments.preset)
+    config = _changed(config, arguments, arguments.episodes)
+    cart = load_cart("gym" if arguments.cart is None else arguments.cart)
+    if arguments.actions is not None:
+        cart = with_actions(cart, arguments.actions, given="--actions")
+    _check_rig_and_seed(arguments)
+    from cartpole_robot.cart.randomization import load_randomization
+    from cartpole_robot.training.run import start_training
+
+    randomization = arguments.randomize and load_randomization(arguments.randomize, cart)
+    return start_training(_job(arguments, config, cart, randomization=randomization))
+
+
+def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
+    from cartpole_robot.training.config import load_preset
+    from cartpole_robot.training.on_cart.initial import initial_policy
+
+    if arguments.randomize is not None:
+        raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
+    if arguments.actions is not None:
+        raise UsageError("--actions and --init: a policy goes on learning with its own actions; leave one out")
+    config = load_preset("on_cart" if arguments.preset is None else arguments.preset)
+    config = _changed(config, arguments, arguments.episodes or config.episodes or _EPISODES_ON_CART)
+    _check_rig_and_seed(arguments)
+    bundle, path, cart, config = initial_policy(arguments.init, arguments.cart, config)
+    from cartpole_robot.training.job import InitialPolicy
+    from cartpole_robot.training.on_cart.run import start_on_cart
+
+    init = InitialPolicy(path=str(path), policy_hash=bundle.policy_hash())
+    return start_on_cart(_job(arguments, config, cart, init=init), bundle)
+
+
+def _changed(config: TrainingConfig, arguments: argparse.Namespace, episodes: int | None) -> TrainingConfig:
+    learner = arguments.learner and Learner(arguments.learner)
+    return config.changed(steps=arguments.steps, episodes=episodes, learner=learner)
+
+
+def _check_rig_and_seed(arguments: argparse.Namespace) -> None:
+    from cartpole_robot.training.config import check_seed
+
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    check_seed(arguments.seed or 0)
+
+
+def _job(arguments: argparse.Namespace, config: TrainingConfig, cart: CartParams, **more: Any) -> TrainingJob:
+    from cartpole_robot.training.job import TrainingJob
+
+    seed = arguments.seed or 0
+    return TrainingJob(
+        config=config,
+        cart=cart,
+        rig=arguments.rig,
+        seed=seed,
+        folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
+        tensorboard=arguments.tensorboard,
+        **more,
+    )
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    read_run(arguments.run_folder)
+    from cartpole_robot.training.parity import agreement_text
+    from cartpole_robot.training.reexport import export_run
+
+    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model)
+    record = exported.as_dict()
+    print_result(arguments, record, rows_text({**record, "agreement": agreement_text(exported.agreement)}))
+    return DONE
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.commands.demo import demo
+
+    return demo(arguments.out)

@@ -1,0 +1,115 @@
+"""What a recording says of itself: what was driven by what, where it comes from, how it ended.
+
+In files these records are JSON objects with the same names.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cartpole_robot.cart.params import CartParams
+
+
+class RolloutEnd(enum.StrEnum):
+    """Why a rollout ended."""
+
+    DURATION = "duration"  # as long as it was to be
+    FALL = "fall"  # past the cart's limits
+    FAULT = "fault"  # the rig failed, motor off
+    STOPPED = "stopped"  # a person asked for it
+    DISK = "disk"  # the recording could not go on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a rollout ended; `reason` is one line where it ended by itself. `rows_lost` did not reach the disk in time.
+
+    `handovers` between policy and regulator are counted in a deployment.
+    """
+
+    end: RolloutEnd
+    turns: int
+    reason: str | None = None
+    rows_lost: int = 0
+    handovers: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerRecord:
+    """What drove: a bundle's path, "lqr", or the name of an imported file; the hash is a bundle's."""
+
+    policy: str
+    policy_hash: str | None = None
+    backend: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentRecord:
+    """How a deployment was to drive: what the firmware does without a new command, and who else took part."""
+
+    late: str
+    has_fallback: bool
+    is_shadow: bool
+    is_on_board: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """An imported file."""
+
+    file: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportFindings:
+    """What an import found out about its file; `clock`, `angle` and `duty` are the evidence, plain JSON values."""
+
+    clock: Mapping[str, Any]
+    angle_sign: int
+    angle: Mapping[str, Any]
+    duty_sign: int
+    duty: Mapping[str, Any]
+    clipped_rows: int
+    unread_rows: int
+    speeds: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRecord:
+    """Where an imported recording comes from; `map` is the column map as plain JSON values."""
+
+    source: SourceFile
+    map: Mapping[str, Any]
+    found: ImportFindings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingMetadata:
+    """What a recording says of itself.
+
+    `cart` is the one that was driven, with the source of each number, and `randomization` the ranges that it was drawn
+    from. Times are ISO 8601. `machine` and `versions` are those of the host. `deployed` and `imported` are there for
+    recordings of those origins.
+    """
+
+    cart: CartParams
+    rig: str
+    controller: ControllerRecord
+    seed: int | None = None
+    duration_s: float | None = None
+    note: str | None = None
+    is_excited: bool = False
+    randomization: Mapping[str, Mapping[str, list[float]]] | None = None
+    started_at: str | None = None
+    imported_at: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    deployed: DeploymentRecord | None = None
+    imported: ImportRecord | None = None

@@ -1,0 +1,46 @@
+"""A recording that is known whole, into a file at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.recording.format import Recording
+from cartpole_robot.recording.journal import JOURNAL_SUFFIX, journal_of, whole_journal
+from cartpole_robot.recording.parquet import has_pyarrow, write_parquet
+
+
+def write_recording(recording: Recording) -> Recording:
+    """Write `recording` to its path as Parquet, or where pyarrow is missing as a journal; returns it with its file.
+
+    Raises `UsageError` where something is there, and `RunError` where the disk refuses; then nothing is left.
+    """
+    check_is_free(recording.path)
+    path = recording.path if has_pyarrow() else journal_of(recording.path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path == recording.path:
+            write_parquet(recording, path)
+        else:
+            with atomic_file(path) as file:
+                file.write(whole_journal(recording))
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror or error}; free space or choose another place") from None
+    return dataclasses.replace(recording, path=path)
+
+
+def check_is_free(path: Path) -> None:
+    """Nothing where a recording may be begun, else `UsageError`: nothing is ever overwritten."""
+    if not path.name or path.name.endswith(JOURNAL_SUFFIX):
+        raise UsageError(f"{path}: no name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file")
+    for found in (path, journal_of(path)):
+        if found.exists():
+            raise _exists(found)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path}: exists already, and no recording is overwritten; choose another file")

@@ -1,0 +1,112 @@
+"""Simulations side by side: processes that start without the caller's script, and a pool of them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import TracebackType
+from typing import Any
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_starting = threading.Lock()
+
+
+class MainlessProcess(SpawnProcess):
+    """A spawned process that does not import the caller's `__main__`: a script needs no guard against itself.
+
+    So what it runs must come from a module. Numerical libraries have one thread in it.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - the standard library's name
+        with _starting, _one_thread(), _without_main():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _Context(SpawnContext):
+    """Starts `MainlessProcess`es and keeps them."""
+
+    def __init__(self) -> None:
+        self.started: list[MainlessProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> MainlessProcess:  # type: ignore[override]  # noqa: N802
+        self.started.append(MainlessProcess(*args, **options))
+        return self.started[-1]
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """An executor of `MainlessProcess`es; a context manager that ends them at once where its block raises.
+
+    `initializer` is called in each with `initargs` when it starts. Ctrl-C does not reach them, and where the caller is
+    killed they end too. One that dies breaks the whole pool, as in every `ProcessPoolExecutor`.
+    """
+
+    def __init__(self, workers: int, initializer: Callable[..., object] | None = None, *initargs: Any) -> None:
+        self._context = _Context()
+        super().__init__(workers, mp_context=self._context, initializer=_begin_worker, initargs=(initializer, initargs))
+
+    def end(self) -> list[int]:
+        """End every worker at once, whatever it does; returns their exit codes, those of signals negative."""
+        for process in self._context.started:
+            if process.is_alive():
+                process.kill()
+        self.shutdown(cancel_futures=True)
+        return [process.exitcode or 0 for process in self._context.started]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.shutdown()
+        else:
+            self.end()
+
+
+def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _end_with_caller() -> None:
+    """Nobody is left to take a result once the caller was killed."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Inside, a process that starts has libraries of one thread: they look before the first line of ours runs."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Inside, `multiprocessing` finds nothing that tells a new process where `__main__` comes from."""
+    main = vars(sys.modules["__main__"])
+    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    main.pop("__file__", None)
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(before)

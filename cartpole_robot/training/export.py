@@ -1,0 +1,87 @@
+"""The end of a training: its models saved, its policy exported, its course drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.export import ExportedFiles, bundle_of, write_export
+from cartpole_robot.training.checkpoint import TrainingState
+from cartpole_robot.training.curve import draw_learning_curve
+from cartpole_robot.training.dqn.learner import network_of, set_network
+from cartpole_robot.training.job import TrainingJob
+from cartpole_robot.training.parity import agreement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A policy, its files, and on how many states each form of it acts as the trained model (`parity.agreement`)."""
+
+    bundle: PolicyBundle
+    files: ExportedFiles
+    agreement: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **{name: str(path) for name, path in dataclasses.asdict(self.files).items()},
+            "policy_hash": self.bundle.policy_hash(),
+            "agreement": dict(self.agreement),
+        }
+
+
+def finish(
+    job: TrainingJob,
+    state: TrainingState,
+    visited: NDArray[np.float32],
+    *,
+    evaluation: Mapping[str, Any],
+    unchanged: PolicyBundle | None = None,
+) -> Exported:
+    """Save the last and the selected model, export the selected one, save the log and draw the learning curve.
+
+    The model is the selected one afterwards. `evaluation` is what the policy's provenance says of it; `visited` and
+    `unchanged` are those of `export_model`.
+    """
+    assert state.selected is not None
+    folder, model = job.folder, state.model
+    model.save(folder / "model_last.zip")
+    set_network(model, state.selected.network)
+    model.save(folder / "model_selected.zip")
+    found = {"selected_at_step": state.selected.row.step, "evaluation": evaluation}
+    exported = export_model(job, model, visited, folder, provenance=found, unchanged=unchanged)
+    state.log.save(folder)
+    draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=job.title)
+    return exported
+
+
+def export_model(
+    job: TrainingJob,
+    model: DQN,
+    visited: NDArray[np.float32],
+    folder: Path,
+    *,
+    provenance: Mapping[str, Any],
+    unchanged: PolicyBundle | None = None,
+) -> Exported:
+    """Write the model as a policy into `folder`. Raises `UsageError`.
+
+    `visited`, shape (N, inputs), are inputs that the policy met. Its provenance is the job's record and `provenance`.
+    Where training has not changed a policy, `unchanged` is that one: it keeps its bits, its int16 form too.
+    """
+    record = {**job.as_dict(), **provenance}
+    if unchanged is not None:
+        bundle = dataclasses.replace(unchanged, provenance=record)
+    else:
+        past = job.config.history_length
+        bundle = bundle_of(network_of(model), job.cart, visited, record, history_length=past)
+    files = write_export(bundle, folder)
+    return Exported(bundle=bundle, files=files, agreement=agreement(bundle, files.onnx, model, visited))

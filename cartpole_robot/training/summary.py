@@ -1,0 +1,172 @@
+"""What came of a training: what `summary.json` keeps, and what a person reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.rollout.evaluation import Evaluation
+from cartpole_robot.training.cart_progress import CartEvaluation
+from cartpole_robot.training.guard import GuardRecord
+from cartpole_robot.training.job import InitialPolicy
+from cartpole_robot.training.parity import agreement_text
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(ABC):
+    """What every training has; `agreement` is that of `cartpole_robot.training.parity`."""
+
+    preset: str
+    cart: str
+    seed: int
+    steps: int
+    episodes: int
+    training_s: float
+    agreement: Mapping[str, int]
+    policy_hash: str
+    machine: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """What was trained."""
+        return f"{self.preset} on {self.cart}, seed {self.seed}"
+
+    @property
+    @abstractmethod
+    def rig_failures(self) -> Sequence[str]:
+        """Faults of the rig that make the training a failed one."""
+
+    @property
+    @abstractmethod
+    def _rows(self) -> Rows:
+        """Names and texts of the lines below the first."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def text(self) -> str:
+        """For a person, several lines."""
+        return "\n".join([self.title, *(f"  {name:<18} {text}" for name, text in self._rows)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongRun:
+    """One long episode: turns survived, of how many."""
+
+    turns: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSummary(Summary):
+    """Of a training in episodes without a pause; `exported_randomized` is None where the cart was never drawn."""
+
+    first_verified_step: int | None
+    collapse_guard: GuardRecord
+    last_model: Evaluation
+    selected_at_step: int
+    exported: Evaluation
+    exported_int16: Evaluation
+    exported_randomized: Evaluation | None
+    long_run: LongRun
+
+    @property
+    def rig_failures(self) -> Sequence[str]:
+        """Faults in the verdicts."""
+        return [fault for found in (self.last_model, self.exported, self.exported_int16) for fault in found.faults]
+
+    @property
+    def _rows(self) -> Rows:
+        guard, drawn = self.collapse_guard.text, self.exported_randomized
+        return [
+            ("training", f"{self.steps} turns, {self.episodes} episodes, {self.training_s:.1f} s"),
+            *([("collapse guard", guard)] if guard else []),
+            ("last model", _verdict_text(self.last_model)),
+            ("exported policy", f"{_verdict_text(self.exported)} (of turn {self.selected_at_step})"),
+            ("exported as int16", _verdict_text(self.exported_int16)),
+            *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
+            ("one long episode", f"{self.long_run.turns} of {self.long_run.of} turns"),
+            ("same action", agreement_text(self.agreement)),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CartSummary(Summary):
+    """Of a policy that learned on, on the cart itself."""
+
+    rig: str
+    init: InitialPolicy
+    episodes_at_most: int
+    learning_episodes: int
+    evaluation_episodes: int
+    updates: int
+    initial: CartEvaluation
+    selected: CartEvaluation
+    is_initial_kept: bool
+    faults: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What was trained, and where."""
+        return f"{self.preset} on {self.cart}, rig {self.rig}, seed {self.seed}"
+
+    @property
+    def rig_failures(self) -> Sequence[str]:
+        """None: the training goes on after a fault, and too many in a row end it without a summary."""
+        return ()
+
+    @property
+    def _rows(self) -> Rows:
+        chosen = "the policy of --init: nothing better was found" if self.is_initial_kept else "learned on the cart"
+        return [
+            (
+                "on the cart",
+                f"{self.episodes} episodes of at most {self.episodes_at_most}: {self.learning_episodes} of learning "
+                f"({self.steps} turns), {self.evaluation_episodes} of evaluation",
+            ),
+            ("between them", f"{self.updates} updates; {self.training_s:.1f} s in all"),
+            ("policy of --init", _cart_text(self.initial)),
+            ("exported policy", f"{_cart_text(self.selected)}: {chosen}"),
+            ("same action", agreement_text(self.agreement)),
+            *([("faults", f"{len(self.faults)}, the last: {self.faults[-1]}")] if self.faults else []),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
+
+    folder: Path
+    summary: Summary | None
+    checkpoint: Path | None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Evaluation):
+        return value.as_dict()
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+
+
+def _verdict_text(found: Evaluation) -> str:
+    survived = sum(turns >= found.max_turns for turns in found.turns)
+    return (
+        f"{found.mean_turns:.1f} mean turns over {len(found.turns)} fresh episodes, "
+        f"{survived} survived all {found.max_turns}"
+    )
+
+
+def _cart_text(found: CartEvaluation) -> str:
+    ended = ""
+    if found.survived < len(found.turns):
+        ended = f", then ended after {found.turns[-1]}"
+    elif not found.is_flawless:
+        ended = f", and no episode was left for the rest of {found.planned}"
+    return f"survived {MAX_TURNS} turns in {found.survived} of {len(found.turns)} episodes{ended}"

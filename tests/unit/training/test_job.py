@@ -1,0 +1,34 @@
+"""What a run folder keeps of a training is all that its policy says about where it came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cartpole_robot.cart.cart_file import load_cart, with_actions
+from cartpole_robot.cart.randomization import load_randomization
+from cartpole_robot.files.run_folder import new_run_folder, read_run
+from cartpole_robot.training.config import load_preset
+from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_folder
+
+
+def test_job_read_from_its_folder_has_the_record_it_was_written_with(tmp_path: Path) -> None:
+    """Also where another version of the package goes on with it, and where the numbers of the cart come from."""
+    cart = with_actions(load_cart("diy_arduino"), (-1.0, 0.0, 1.0), given="--actions")
+    job = TrainingJob(
+        config=load_preset("on_cart"),
+        cart=cart,
+        rig="virtual",
+        seed=5,
+        folder=tmp_path / "run",
+        tensorboard=True,
+        randomization=load_randomization(Path("diy_arduino"), cart),
+        init=InitialPolicy(path="somewhere/policy.npz", policy_hash="c0ffee"),
+        versions={"cartpole-robot": "0.0.1"},
+        commit="c0ffee+changes",
+    )
+    new_run_folder(job.folder, job.as_dict())
+    found = job_from_folder(job.folder)
+    assert (found.config, found.cart, found.init, found.folder) == (job.config, job.cart, job.init, job.folder)
+    assert found.cart.sources == cart.sources != {}
+    assert json.loads(json.dumps(found.as_dict())) == read_run(job.folder)
