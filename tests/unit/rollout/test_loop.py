@@ -12,8 +12,9 @@ from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rigs.sim import IdealSimRig, simulated_rig
-from cartpole_robot.rollout.loop import Rollout, RolloutEnd, StepLog, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import Rollout, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.rollout.step_times import TurnTimes
 from cartpole_robot.signals import Measurement, State
