@@ -43,7 +43,7 @@ def trained(cart: CartParams, seed: int) -> Evaluation:
     env.close()
     judge = balancing_env(cart, "sim", 500, history_length=config.history_length)
     act = float_action_function(network_of(model))
-    result = evaluate(act, judge, episodes=EPISODES, first_seed=SELECTION_SEED, max_turns=500)
+    result = evaluate(act, judge, episodes=EPISODES, first_seed=SELECTION_SEED, max_steps=500)
     judge.close()
     return result
 
@@ -57,8 +57,8 @@ def regulated(cart: CartParams) -> Evaluation:
         env,
         episodes=EPISODES,
         first_seed=SELECTION_SEED,
-        max_turns=500,
-        step=env.step_duty,
+        max_steps=500,
+        take_step=env.step_duty,
         on_reset=controller.reset,
     )
     env.close()
@@ -67,13 +67,13 @@ def regulated(cart: CartParams) -> Evaluation:
 
 def row(name: str, results: list[Evaluation]) -> str:
     """One line of the table: means over the seeds."""
-    turns = [result.mean_turns for result in results]
+    steps = [result.mean_steps for result in results]
 
     def mean(key: str) -> float:
         return float(np.mean([getattr(result, key) for result in results]))
 
     return (
-        f"  {name:<20}{np.mean(turns):7.1f}{min(turns):8.1f}{mean('rms_position_m') * 1000.0:9.1f}"
+        f"  {name:<20}{np.mean(steps):7.1f}{min(steps):8.1f}{mean('rms_position_m') * 1000.0:9.1f}"
         f"{mean('rms_angle_rad') * 1000.0:10.2f}{mean('reversals_per_s'):10.1f}{mean('mean_power_w'):9.2f}"
     )
 
@@ -87,7 +87,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.cart or [name for name in cart_names() if load_cart(name).encoders is not None]:
         cart = load_cart(name)
-        print(f"{name}\n  duties               turns   least  RMS x mm  RMS mrad  reversals/s  power W", flush=True)
+        print(f"{name}\n  duties               steps   least  RMS x mm  RMS mrad  reversals/s  power W", flush=True)
         for sizes in TABLES:
             duties = table_of(sizes)
             try:

@@ -92,7 +92,7 @@ def deployed(policy: Path, cart: Path | None, duration_s: float, folder: Path, n
             )
         )
     return {
-        "turns": done.rollout.turns,
+        "steps": done.rollout.steps,
         "end": done.rollout.end.value,
         "missed": done.report.missed,
         "skipped": done.report.skipped,
@@ -108,13 +108,13 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     history = History(load_policy(run / "policy.npz").interface.history_length)
     cart = quickly_homing(load_cart("diy_arduino"))
     period_s = cart.timing.control_period_s
-    turns = round(duration_s / period_s)
-    times = TurnTimes(turns)
+    steps = round(duration_s / period_s)
+    times = TurnTimes(steps)
     with contextlib.redirect_stderr(io.StringIO()), served_cart("virtual", cart) as port:
         rig = SerialRig(cart, port)
         late = rig.link.health().late_commands
         measured = start_rollout(rig, 0)
-        for _ in range(turns):
+        for _ in range(steps):
             began_s = time.monotonic()
             action, _ = model.predict(history.observe(observation(measured)), deterministic=True)
             duty = history.duty = cart.action_duties[int(action)]
@@ -130,15 +130,15 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
         missed = rig.link.health().late_commands - late
         rig.close()
     return {
-        "turns": times.turns,
-        "end": "duration" if times.turns == turns else "fall",
+        "steps": times.steps,
+        "end": "duration" if times.steps == steps else "fall",
         "missed": missed,
         **figures_of(times),
     }
 
 
 def bare_timer(rate_hz: int, duration_s: float) -> dict[str, float]:
-    """How late a loop wakes up that does nothing but sleep until its next turn, in us: the machine itself."""
+    """How late a loop wakes up that does nothing but sleep until its next step, in us: the machine itself."""
     late, next_s = [], time.monotonic()
     with punctual():
         for _ in range(round(rate_hz * duration_s)):
@@ -157,7 +157,7 @@ def row(name: str, found: dict[str, Any]) -> str:
         for key in ("p50", "p99", "p99.9", "max")
     )
     skipped = found.get("skipped", 0)
-    return f"  {name:<34}{cells}{found['missed']:>8}  {found['turns']} turns, {skipped} skipped, {found['end']}"
+    return f"  {name:<34}{cells}{found['missed']:>8}  {found['steps']} steps, {skipped} skipped, {found['end']}"
 
 
 def main() -> int:

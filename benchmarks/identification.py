@@ -148,7 +148,7 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
     truths["delay"] = works_s(model.delay_s, jitter_s)
     return {
         "cart": number,
-        "turns": told.get("turns"),
+        "steps": told.get("steps"),
         "took_s": took_s,
         "load": load,
         "terms": {name: {"true": truths[name], **terms[name]} for name in TOLD},

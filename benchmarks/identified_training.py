@@ -34,9 +34,9 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"
-EPISODES, TURNS = 20, 500
+EPISODES, STEPS = 20, 500
 FIRST_RECORDINGS = 3  # with a regulator that may not hold the cart
-STEPS = 5  # of each cart, told by the progress bar
+STAGES = 5  # of each cart, which the progress bar counts
 
 
 def hidden_cart(seed: int) -> tuple[CartParams, dict[str, float]]:
@@ -57,12 +57,12 @@ def hidden_cart(seed: int) -> tuple[CartParams, dict[str, float]]:
 def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
     """What becomes of the policy there."""
     return command(
-        *("evaluate", policy, "--cart", cart, "--rig", rig, "--episodes", EPISODES, "--turns", TURNS),
+        *("evaluate", policy, "--cart", cart, "--rig", rig, "--episodes", EPISODES, "--steps", STEPS),
     )
 
 
 def excited(cart: object, rig: str, seed: int, out: Path) -> int:
-    """The turns driven in a recording made with the regulator of `cart`, one that a fault ended too."""
+    """The steps driven in a recording made with the regulator of `cart`, one that a fault ended too."""
     try:
         command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
     except RuntimeError:
@@ -81,11 +81,11 @@ def one(seed: int, nominal: Path, folder: Path, on_step: Any) -> dict[str, Any]:
     result: dict[str, Any] = {"cart": seed, **changes, "nominal": evaluated(nominal, CART, rig)["episodes_survived"]}
     on_step()
     first = [folder / f"first{seed}_{k}.parquet" for k in range(FIRST_RECORDINGS)]
-    result["first_turns"] = [excited(CART, rig, k, out) for k, out in enumerate(first)]
+    result["first_steps"] = [excited(CART, rig, k, out) for k, out in enumerate(first)]
     rough, second = folder / f"rough{seed}.toml", folder / f"second{seed}.parquet"
     command("identify", *first, "--cart", CART, "--out", rough)
     on_step()
-    result["second_turns"] = excited(rough, rig, FIRST_RECORDINGS, second)
+    result["second_steps"] = excited(rough, rig, FIRST_RECORDINGS, second)
     identified, policy = folder / f"identified{seed}.toml", folder / f"policy{seed}"
     began_s = time.monotonic()
     command("identify", *first, second, "--cart", rough, "--out", identified)
@@ -107,11 +107,11 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     failed: list[str] = []
     if not arguments.json:
-        print(f"survived {TURNS} turns, of {EPISODES} episodes")
-        print("cart   friction x   force x   pole x   latency   turns recorded: first, second   nominal   identified")
+        print(f"survived {STEPS} steps, of {EPISODES} episodes")
+        print("cart   friction x   force x   pole x   latency   steps recorded: first, second   nominal   identified")
     with (
         tempfile.TemporaryDirectory() as name,
-        progress_bar(STEPS * arguments.carts, "identified training", " steps", quiet=True) as bar,
+        progress_bar(STAGES * arguments.carts, "identified training", " steps", quiet=True) as bar,
     ):
         folder = Path(name)
         nominal = folder / "nominal"
@@ -136,7 +136,7 @@ def main() -> None:
 
 def row_text(row: dict[str, Any]) -> str:
     """A cart's row of the table."""
-    told = f"{'+'.join(map(str, row['first_turns']))}, {row['second_turns']}"
+    told = f"{'+'.join(map(str, row['first_steps']))}, {row['second_steps']}"
     return (
         f"{row['cart']:>4}{row['friction']:>13.2f}{row['force']:>10.2f}{row['pole length']:>9.2f}"
         f"{1000.0 * row['latency_s']:>7.1f} ms{told:>33}{row['nominal']:>10}{row['identified']:>13}"

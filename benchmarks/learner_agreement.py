@@ -5,7 +5,7 @@
 Before each update the learner gets the stock learner's weights, target network and optimizer state; both then draw the
 same batch from one replay memory, which has gone round and holds falls and cut episodes. Printed are the largest
 differences of loss, parameters and optimizer state over all updates, for both optimizers, both losses (the stock class
-knows Huber's alone and is made to call the other), returns over one turn and over five, gradients clipped and not.
+knows Huber's alone and is made to call the other), returns over one step and over five, gradients clipped and not.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.learners import Learner
 
 CLIPPED, UNCLIPPED = 0.003, 10.0
-CUT_TURNS = 25
+CUT_STEPS = 25
 
 
 def begun(kind: Learner, optimizer: Optimizer, n_steps: int) -> DQN:
-    """A learner after 1,500 steps: its memory of 1,000 turns has gone round."""
+    """A learner after 1,500 steps: its memory of 1,000 steps has gone round."""
     cart = load_cart("gym")
     config = dataclasses.replace(
-        load_preset("recommended"), learner=kind, optimizer=optimizer, n_steps=n_steps, max_turns=CUT_TURNS
+        load_preset("recommended"), learner=kind, optimizer=optimizer, n_steps=n_steps, max_steps=CUT_STEPS
     )
     with closing(training_env(cart, "sim", config)) as env:
         model = new_learner(config, cart, env, seed=0, tensorboard=None)

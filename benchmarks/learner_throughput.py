@@ -4,10 +4,10 @@
     python -m benchmarks.learner_throughput --seeds 3 --json
 
 Both learn with the recommended preset on the training's own environment (`gym` cart in PyBullet, its cost included),
-one torch thread, in turn: rounds of `--steps` steps with an update every turn and with one every fourth, the preset's.
+one torch thread, in turn: rounds of `--steps` steps with an update every step and with one every fourth, the preset's.
 Ratios are within a round, then the median. The collapse guard is left out: both make every update. `in PyTorch` is the
 learner without the extension. With `--seeds` each learner trains the preset whole from each seed, and the last models
-are judged on the same 100 fresh episodes; told are the episodes that both walked turn for turn alike before the first
+are judged on the same 100 fresh episodes; told are the episodes that both walked step for step alike before the first
 that differs, and how far the last weights are apart.
 """
 
@@ -38,7 +38,7 @@ from cartpole_robot.training.learners import Learner
 
 STOCK, LEAN, IN_PYTORCH = "stock SB3", "ours", "ours, in PyTorch"
 UPDATE_EVERY_STEPS = (1, 4)
-SUCCESS_TURNS = 475.0
+SUCCESS_STEPS = 475.0
 
 
 def learned(name: str, config: TrainingConfig, seed: int, steps: int) -> tuple[DQN, float, float]:
@@ -92,16 +92,16 @@ def whole_trainings(seeds: range) -> list[dict[str, Any]]:
     with closing(balancing_env(load_cart("gym"), "sim", 500, history_length=config.history_length)) as env:
         for seed in seeds:
             row: dict[str, Any] = {"seed": seed, "steps": config.steps}
-            turns, weights = [], []
+            steps, weights = [], []
             for name in (STOCK, LEAN):
                 model, wall, processor = learned(name, config, seed, config.steps)
                 act = float_action_function(network_of(model))
-                result = evaluate(act, env, episodes=100, first_seed=VERDICT_SEED, max_turns=500)
-                row[name] = {"mean_turns": result.mean_turns, "wall_s": wall, "cpu_s": processor}
-                turns.append(cast(DummyVecEnv, model.env).envs[0].get_wrapper_attr("get_episode_lengths")())
+                result = evaluate(act, env, episodes=100, first_seed=VERDICT_SEED, max_steps=500)
+                row[name] = {"mean_steps": result.mean_steps, "wall_s": wall, "cpu_s": processor}
+                steps.append(cast(DummyVecEnv, model.env).envs[0].get_wrapper_attr("get_episode_lengths")())
                 weights.append(torch.cat([tensor.detach().flatten() for tensor in model.q_net.parameters()]))
-            same = [a == b for a, b in zip(*turns, strict=False)]
-            row["episodes"] = len(turns[0])
+            same = [a == b for a, b in zip(*steps, strict=False)]
+            row["episodes"] = len(steps[0])
             row["episodes_alike"] = same.index(False) if False in same else len(same)
             row["weights_differ_by"] = float((weights[1] - weights[0]).abs().max())
             rows.append(row)
@@ -139,17 +139,17 @@ def main() -> None:
         )
     if whole:
         print(
-            "seed   episodes   alike from the first on   weights differ by   learner     mean turns   seconds   CPU s"
+            "seed   episodes   alike from the first on   weights differ by   learner     mean steps   seconds   CPU s"
         )
     for row in whole:
         for name in (STOCK, LEAN):
             print(
                 f"{row['seed']:>4}{row['episodes']:>11}{row['episodes_alike']:>26}{row['weights_differ_by']:>20.1e}   "
-                f"{name:<10}{row[name]['mean_turns']:>12.1f}{row[name]['wall_s']:>10.2f}{row[name]['cpu_s']:>9.2f}"
+                f"{name:<10}{row[name]['mean_steps']:>12.1f}{row[name]['wall_s']:>10.2f}{row[name]['cpu_s']:>9.2f}"
             )
     for name in (STOCK, LEAN) if whole else ():
-        balanced = sum(row[name]["mean_turns"] >= SUCCESS_TURNS for row in whole)
-        print(f"{name:<10} last model at least {SUCCESS_TURNS:.0f}: {balanced} of {len(whole)} seeds")
+        balanced = sum(row[name]["mean_steps"] >= SUCCESS_STEPS for row in whole)
+        print(f"{name:<10} last model at least {SUCCESS_STEPS:.0f}: {balanced} of {len(whole)} seeds")
     print(machine_line())
 
 

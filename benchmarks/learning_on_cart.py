@@ -2,7 +2,7 @@
 
     python -m benchmarks.learning_on_cart --seeds 5
 
-Friction and motor gain of `diy_arduino` are raised, step by step, until the exported policy survives 500 turns in few
+Friction and motor gain of `diy_arduino` are raised, step by step, until the exported policy survives 500 steps in few
 of 20 episodes, while the regulator designed for the changed cart survives them all. Then `cartpole-robot train --init`
 learns on the virtual rig, seed after seed, and each exported policy is judged on 20 starts that neither it nor its
 selection ever saw.
@@ -28,7 +28,7 @@ from cartpole_robot.policy.backend import LQR
 from cartpole_robot.rollout.judging import JudgingRequest, judge
 
 CART, RIG = "diy_arduino", "virtual"
-EPISODES, TURNS = 20, 500
+EPISODES, STEPS = 20, 500
 FAILS_AT_MOST, PASSES_AT_LEAST = 4, 18
 MOST_STEPS = 12
 
@@ -69,7 +69,7 @@ def judged(policy: Path | str, cart: Path, rig: str) -> dict[str, Any]:
             cart=str(cart),
             backend="c",
             episodes=EPISODES,
-            max_turns=TURNS,
+            max_steps=STEPS,
             first_seed=None,
         )
     )
@@ -82,7 +82,7 @@ def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: fl
     """
     failed = 0
     base = load_cart(CART)
-    print("friction x   gain x   exported policy: survived, mean turns   faults   LQR: survived")
+    print("friction x   gain x   exported policy: survived, mean steps   faults   LQR: survived")
     for k in range(MOST_STEPS):
         friction, gain = 1.0 + k * friction_step, 1.0 + k * gain_step
         path = folder / f"friction_x{friction:g}_gain_x{gain:g}.toml"
@@ -92,7 +92,7 @@ def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: fl
         except RigError as error:
             sys.exit(f"{friction:>10.2f}{gain:>9.2f}   the cart cannot be started: {error}")
         print(
-            f"{friction:>10.2f}{gain:>9.2f}{found['episodes_survived']:>21} of {EPISODES}{found['mean_turns']:>11.1f}"
+            f"{friction:>10.2f}{gain:>9.2f}{found['episodes_survived']:>21} of {EPISODES}{found['mean_steps']:>11.1f}"
             f"{len(found['faults']):>11}{regulated['episodes_survived']:>12} of {EPISODES}",
             flush=True,
         )
@@ -129,9 +129,9 @@ def main() -> None:
         )
         before = judged(policy, cart, arguments.rig)
         print(f"\n{arguments.preset} on {cart.stem}, rig {arguments.rig}, at most 100 episodes, evaluation included")
-        print(f"before: {before['episodes_survived']} of {EPISODES}, {before['mean_turns']:.1f} mean turns")
+        print(f"before: {before['episodes_survived']} of {EPISODES}, {before['mean_steps']:.1f} mean steps")
         print(
-            "seed   episodes = learning + evaluation   turns   updates   survived after   mean turns   faults   wall s"
+            "seed   episodes = learning + evaluation   steps   updates   survived after   mean steps   faults   wall s"
         )
         passed = []
         for seed in range(arguments.seeds):
@@ -150,7 +150,7 @@ def main() -> None:
             print(
                 f"{seed:>4}{told['episodes']:>11}{told['learning_episodes']:>11}{told['evaluation_episodes']:>13}"
                 f"{told['steps']:>8}{told['updates']:>10}{after['episodes_survived']:>13} of {EPISODES}"
-                f"{after['mean_turns']:>12.1f}{len(told['faults']):>9}{wall_s:>9.1f}",
+                f"{after['mean_steps']:>12.1f}{len(told['faults']):>9}{wall_s:>9.1f}",
                 flush=True,
             )
         print(f"{PASSES_AT_LEAST} of {EPISODES} or more: {sum(passed)} of {len(passed)} seeds")

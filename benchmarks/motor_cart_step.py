@@ -39,8 +39,8 @@ def main() -> None:
             "nothing": lambda: None,
         }
         times: dict[str, list[float]] = {key: [] for key in ("step", *parts)}
-        for turn in range(ROUNDS):
-            env.reset(seed=turn)
+        for round_number in range(ROUNDS):
+            env.reset(seed=round_number)
             begin = time.perf_counter()
             for step in range(STEPS):
                 env.step_duty(0.1 if step % 2 else -0.1)

@@ -42,7 +42,7 @@ KEPT = (
         "stability_map.png",
         "stability-diy_arduino",
         "cartpole-robot train --cart diy_arduino --out runs/recommended && "
-        "cartpole-robot stability-map runs/recommended lqr lqr-told",
+        "cartpole-robot stability-map runs/recommended lqr lqr-true",
     ),
 )
 
@@ -118,7 +118,7 @@ def main() -> None:
         request = DeployRequest(policy=folder, record=Path(temporary, "deployed.parquet"), is_viewed=False)
         done = deploy(request)
         print(done.report.text())
-        title = f"diy_arduino behind a pseudo-terminal, {done.times.turns} turns of 20 ms"
+        title = f"diy_arduino behind a pseudo-terminal, {done.times.steps} steps of 20 ms"
         draw_latency(done.times, DOCS / "deploy_latency.png", title)
         compare_with_later(folder, Path(temporary))
         bundle = load_policy(Path(temporary, "recommended", "policy.npz"))

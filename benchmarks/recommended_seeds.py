@@ -24,7 +24,7 @@ from cartpole_robot.experiments.study.findings import wilson
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.rollout.judging import JudgingRequest, judge
 
-SUCCESS_TURNS = 475.0
+SUCCESS_STEPS = 475.0
 
 
 def train_one(preset: str, cart: str, seed: int, *, folder: Path) -> dict[str, Any]:
@@ -45,15 +45,15 @@ def regulated(cart: str) -> dict[str, Any]:
             cart=cart,
             backend="c",
             episodes=100,
-            max_turns=500,
+            max_steps=500,
             first_seed=None,
         )
     )
 
 
-def above(turns: list[float], least: float) -> int:
+def above(steps: list[float], least: float) -> int:
     """How many are at least that."""
-    return sum(number >= least for number in turns)
+    return sum(number >= least for number in steps)
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time (default: 1)")
     arguments = parser.parse_args()
     print(f"{arguments.preset} on {arguments.cart}")
-    print("seed   last model   exported   as int16   long episode   of turn   verified   held   training s   wall s")
+    print("seed   last model   exported   as int16   long episode   of step   verified   held   training s   wall s")
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.workers) as pool:
         one = partial(train_one, arguments.preset, arguments.cart, folder=Path(folder))
@@ -73,20 +73,20 @@ def main() -> None:
         for result in runs:
             results.append(result)
             print(
-                f"{result['seed']:>4}{result['last_model']['mean_turns']:>13.1f}"
-                f"{result['exported']['mean_turns']:>11.1f}{result['exported_int16']['mean_turns']:>11.1f}"
-                f"{result['long_run']['turns']:>15}{result['selected_at_step']:>10}"
-                f"{result['first_verified_step'] or '-':>11}{result['collapse_guard']['turns_settled']:>7}"
+                f"{result['seed']:>4}{result['last_model']['mean_steps']:>13.1f}"
+                f"{result['exported']['mean_steps']:>11.1f}{result['exported_int16']['mean_steps']:>11.1f}"
+                f"{result['long_run']['steps']:>15}{result['selected_at_step']:>10}"
+                f"{result['first_verified_step'] or '-':>11}{result['collapse_guard']['steps_settled']:>7}"
                 f"{result['training_s']:>13.1f}{result['wall_s']:>9.1f}",
                 flush=True,
             )
-    last, exported = ([one[form]["mean_turns"] for one in results] for form in ("last_model", "exported"))
+    last, exported = ([one[form]["mean_steps"] for one in results] for form in ("last_model", "exported"))
     long_runs = [one["long_run"] for one in results]
     for name, successes in (
-        (f"last model at least {SUCCESS_TURNS:.0f} mean turns over 100 fresh episodes", above(last, SUCCESS_TURNS)),
-        (f"exported policy at least {SUCCESS_TURNS:.0f}", above(exported, SUCCESS_TURNS)),
+        (f"last model at least {SUCCESS_STEPS:.0f} mean steps over 100 fresh episodes", above(last, SUCCESS_STEPS)),
+        (f"exported policy at least {SUCCESS_STEPS:.0f}", above(exported, SUCCESS_STEPS)),
         ("exported policy 500.0", above(exported, 500.0)),
-        ("one episode of 15,000 turns", sum(one["turns"] == one["of"] for one in long_runs)),
+        ("one episode of 15,000 steps", sum(one["steps"] == one["of"] for one in long_runs)),
     ):
         low, high = wilson(successes, len(results))
         print(f"{name}: {successes} of {len(results)} seeds (95 %: {low:.1%} to {high:.1%})")
@@ -97,7 +97,7 @@ def main() -> None:
     verified = [one["first_verified_step"] for one in results if one["first_verified_step"] is not None]
     if verified:
         print(
-            f"turns of training to the first verified 500: median {np.median(verified):,.0f}, "
+            f"steps of training to the first verified 500: median {np.median(verified):,.0f}, "
             f"most {max(verified):,} ({len(verified)} of {len(results)} seeds)"
         )
     walls = [result["wall_s"] for result in results]
@@ -116,7 +116,7 @@ def main() -> None:
                 f"{name + ' [' + unit + ']':<24}{np.median(scaled):>18.2f}"
                 f"{f'{scaled.min():.2f} to {scaled.max():.2f}':>20}{regulator[name] * factor:>18.2f}"
             )
-    print(f"LQR: {regulator['mean_turns']:.1f} mean turns over {regulator['episodes']} episodes")
+    print(f"LQR: {regulator['mean_steps']:.1f} mean steps over {regulator['episodes']} episodes")
     print(f"wall time a seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
     print(machine_line())
 

@@ -32,7 +32,7 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.terminal.progress import progress_bar
 
-CART, RIG, TURNS = "diy_arduino", "virtual", 500
+CART, RIG, STEPS = "diy_arduino", "virtual", 500
 ACTIONS = (-0.4, -0.2, 0.2, 0.4)
 ROBUST, NOMINAL, WIDER, TOLD = "robust", "recommended", "recommended, four duties", "LQR, told the truth"
 WANTED = 90  # of 100
@@ -63,17 +63,17 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What became of one controller: turns survived on each drawn cart, and those carts."""
+    """What became of one controller: steps survived on each drawn cart, and those carts."""
 
     seed: int | None
-    turns: tuple[int, ...]
+    steps: tuple[int, ...]
     rms_position_m: float
     carts: list[CartParams] = field(repr=False)
 
     @property
     def survived(self) -> int:
         """Carts on which it survived."""
-        return sum(turns >= TURNS for turns in self.turns)
+        return sum(steps >= STEPS for steps in self.steps)
 
 
 def judged(env: CartPoleEnv, controller: Controller, seed: int | None, draws: int, on_episode: Any) -> Judged:
@@ -89,12 +89,12 @@ def judged(env: CartPoleEnv, controller: Controller, seed: int | None, draws: in
         env,
         episodes=draws,
         first_seed=VERDICT_SEED,
-        max_turns=TURNS,
-        step=env.step_duty,
+        max_steps=STEPS,
+        take_step=env.step_duty,
         on_reset=begin,
         on_episode=on_episode,
     )
-    return Judged(seed=seed, turns=found.turns, rms_position_m=found.rms_position_m, carts=carts)
+    return Judged(seed=seed, steps=found.steps, rms_position_m=found.rms_position_m, carts=carts)
 
 
 def trained(kind: str, seed: int, folder: Path) -> tuple[Controller, float]:
@@ -110,10 +110,10 @@ def trained(kind: str, seed: int, folder: Path) -> tuple[Controller, float]:
 
 def row(kind: str, found: Judged) -> str:
     """One line of the first table."""
-    low, high = (100.0 * share for share in wilson(found.survived, len(found.turns)))
+    low, high = (100.0 * share for share in wilson(found.survived, len(found.steps)))
     return (
-        f"{kind:<26}{'' if found.seed is None else found.seed:>4}{found.survived:>8} of {len(found.turns)}"
-        f"{f'{low:.0f} to {high:.0f} %':>14}{np.mean(found.turns):>12.1f}{min(found.turns):>8}"
+        f"{kind:<26}{'' if found.seed is None else found.seed:>4}{found.survived:>8} of {len(found.steps)}"
+        f"{f'{low:.0f} to {high:.0f} %':>14}{np.mean(found.steps):>12.1f}{min(found.steps):>8}"
         f"{found.rms_position_m * 1000.0:>10.1f}"
     )
 
@@ -123,7 +123,7 @@ def thirds(found: Sequence[Judged], of: Callable[[CartParams], float]) -> str:
     order = np.argsort([of(cart) for cart in found[0].carts], kind="stable")
     cells = []
     for part in np.array_split(order, 3):
-        survived = sum(one.turns[k] >= TURNS for one in found for k in part)
+        survived = sum(one.steps[k] >= STEPS for one in found for k in part)
         cells.append(f"{survived} of {len(part) * len(found)}")
     return "".join(f"{cell:>12}" for cell in cells)
 
@@ -136,8 +136,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cart = with_actions(load_cart(CART), ACTIONS, given="--actions")
     results: dict[str, list[Judged]] = {kind: [] for kind in (ROBUST, NOMINAL, WIDER, TOLD)}
-    print(f"{arguments.draws} carts drawn around {CART}, rig {RIG}, {TURNS} turns")
-    print(f"{'':<26}seed   survived     95 % interval  mean turns   least  RMS x mm")
+    print(f"{arguments.draws} carts drawn around {CART}, rig {RIG}, {STEPS} steps")
+    print(f"{'':<26}seed   survived     95 % interval  mean steps   least  RMS x mm")
     env = CartPoleEnv(rig=RIG, cart=cart, randomization=load_randomization(Path(CART), cart))
     jobs = 3 * arguments.seeds + 1
     with (

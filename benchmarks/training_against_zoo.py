@@ -2,9 +2,9 @@
 
     python -m benchmarks.training_against_zoo --seeds 5
 
-All learn on this package's `gym` cart, one thread, in turn. Every 1,000 turns the greedy policy is looked at, as a
-training looks at it: it is verified when it survives ten episodes of 500 turns, the corners of the start spread and one
-episode of 5,000 turns. The clock of the learning stands still meanwhile. Last models are judged on 100 fresh episodes.
+All learn on this package's `gym` cart, one thread, in turn. Every 1,000 steps the greedy policy is looked at, as a
+training looks at it: it is verified when it survives ten episodes of 500 steps, the corners of the start spread and one
+episode of 5,000 steps. The clock of the learning stands still meanwhile. Last models are judged on 100 fresh episodes.
 The zoo's values (rl-baselines3-zoo, hyperparams/dqn.yml, CartPole-v1) have a replay memory of 100,000; the same with
 the blog's 1000 stands beside them. SBX (`pip install sbx-rl`, JAX) takes part where it is installed.
 """
@@ -28,7 +28,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
-from cartpole_robot.training.callbacks import TRIAL_TURNS
+from cartpole_robot.training.callbacks import TRIAL_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner
@@ -39,7 +39,7 @@ from cartpole_robot.training.log import LearningLog
 
 ZOO_STEPS = 50_000
 LOOK_EVERY_STEPS = 1000
-SUCCESS_TURNS = 475.0
+SUCCESS_STEPS = 475.0
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
@@ -47,7 +47,7 @@ Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 class Course:
     """What came of one training; times in seconds, without the looks at the policy."""
 
-    last_turns: float
+    last_steps: float
     whole_s: float
     verified_s: float | None
     verified_step: int | None
@@ -59,8 +59,8 @@ class Looking(BaseCallback):
     def __init__(self, act_of: Callable[[Any], ActionFunction]) -> None:
         super().__init__()
         self._act_of = act_of
-        self._env = balancing_env(load_cart("gym"), "sim", TRIAL_TURNS)
-        self._trials = Trials(self._env, first_seed=SELECTION_SEED + 10, max_turns=500, long_turns=TRIAL_TURNS)
+        self._env = balancing_env(load_cart("gym"), "sim", TRIAL_STEPS)
+        self._trials = Trials(self._env, first_seed=SELECTION_SEED + 10, max_steps=500, long_steps=TRIAL_STEPS)
         self._due_step = LOOK_EVERY_STEPS
         self._began_s = time.monotonic()
         self._away_s = 0.0
@@ -81,15 +81,15 @@ class Looking(BaseCallback):
         return True
 
     def _survives(self, act: ActionFunction) -> bool:
-        found = evaluate(act, self._env, episodes=10, first_seed=SELECTION_SEED, max_turns=500)
-        return found.mean_turns >= 500.0 and self._trials.survived(act) == len(self._trials)
+        found = evaluate(act, self._env, episodes=10, first_seed=SELECTION_SEED, max_steps=500)
+        return found.mean_steps >= 500.0 and self._trials.survived(act) == len(self._trials)
 
     def course(self, model: Any) -> Course:
         """The end of the training, judged."""
         whole_s = self.learning_s()
         last = verdict(self._act_of(model), self._env)
         self._env.close()
-        return Course(last.mean_turns, whole_s, self.verified_s, self.verified_step)
+        return Course(last.mean_steps, whole_s, self.verified_s, self.verified_step)
 
 
 def greedy(layers: Layers) -> ActionFunction:
@@ -179,7 +179,7 @@ def ways_to_train() -> dict[str, Callable[[int], Course]]:
 
 def row(name: str, courses: list[Course], first: Course) -> str:
     """A line of the table; `first` has the medians to compare with."""
-    successes = sum(course.last_turns >= SUCCESS_TURNS for course in courses)
+    successes = sum(course.last_steps >= SUCCESS_STEPS for course in courses)
     verified = [course for course in courses if course.verified_s is not None]
     middle = median(courses)
     line = (
@@ -195,7 +195,7 @@ def median(courses: list[Course]) -> Course:
     """The medians; of the verified ones where there are any."""
     verified = [course for course in courses if course.verified_step is not None]
     return Course(
-        float(np.median([course.last_turns for course in courses])),
+        float(np.median([course.last_steps for course in courses])),
         float(np.median([course.whole_s for course in courses])),
         float(np.median([course.verified_s for course in verified])) if verified else None,  # type: ignore[type-var,arg-type]
         int(np.median([course.verified_step for course in verified])) if verified else None,  # type: ignore[type-var,arg-type]
@@ -218,7 +218,7 @@ def main() -> None:
             if course.verified_step is not None:
                 verified = f"verified at {course.verified_step:,} after {course.verified_s:.2f} s"
             print(
-                f"seed {seed}: {name}: last model {course.last_turns:.1f}, {course.whole_s:.2f} s, {verified}",
+                f"seed {seed}: {name}: last model {course.last_steps:.1f}, {course.whole_s:.2f} s, {verified}",
                 flush=True,
             )
     first = median(courses["recommended"])

@@ -2,7 +2,7 @@
 
     python -m benchmarks.virtual_against_sim runs/recommended-diy_arduino-seed0
 
-Twenty episodes of 500 turns and one of 15,000 on each rig; RMS and reversals are compared over 100 starts.
+Twenty episodes of 500 steps and one of 15,000 on each rig; RMS and reversals are compared over 100 starts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from cartpole_robot.rollout.evaluation import (
 
 EPISODES = 20
 STARTS = 100
-LONG_TURNS = 15_000
+LONG_STEPS = 15_000
 
 
-def judged(policy: Path, cart: str | None, rig: str, *, episodes: int, first_seed: int, turns: int) -> Evaluation:
+def judged(policy: Path, cart: str | None, rig: str, *, episodes: int, first_seed: int, steps: int) -> Evaluation:
     """The policy's evaluation on that rig; steps a second are in the caller's hands."""
     chosen = choose_controller(policy, cart, "c")
     env = CartPoleEnv(rig=rig, cart=chosen.cart)
@@ -36,8 +36,8 @@ def judged(policy: Path, cart: str | None, rig: str, *, episodes: int, first_see
             env,
             episodes=episodes,
             first_seed=first_seed,
-            max_turns=turns,
-            step=env.step_duty,
+            max_steps=steps,
+            take_step=env.step_duty,
             on_reset=chosen.controller.reset,
         )
     finally:
@@ -53,14 +53,14 @@ def main() -> None:
     found = {}
     for rig in ("sim", "virtual"):
         begin = time.perf_counter()
-        long_run = judged(arguments.policy, arguments.cart, rig, episodes=1, first_seed=LONG_RUN_SEED, turns=LONG_TURNS)
-        rate = sum(long_run.turns) / (time.perf_counter() - begin)
-        found[rig] = judged(arguments.policy, arguments.cart, rig, episodes=STARTS, first_seed=VERDICT_SEED, turns=500)
-        first = found[rig].turns[:EPISODES]
-        survived = [sum(turns == 500 for turns in some) for some in (first, found[rig].turns)]
+        long_run = judged(arguments.policy, arguments.cart, rig, episodes=1, first_seed=LONG_RUN_SEED, steps=LONG_STEPS)
+        rate = sum(long_run.steps) / (time.perf_counter() - begin)
+        found[rig] = judged(arguments.policy, arguments.cart, rig, episodes=STARTS, first_seed=VERDICT_SEED, steps=500)
+        first = found[rig].steps[:EPISODES]
+        survived = [sum(steps == 500 for steps in some) for some in (first, found[rig].steps)]
         print(
-            f"{rig:<9}{survived[0]} of {EPISODES} episodes of 500 turns ({survived[1]} of {STARTS}), "
-            f"one of {long_run.turns[0]} of {LONG_TURNS} turns at {rate:.0f} environment steps/s"
+            f"{rig:<9}{survived[0]} of {EPISODES} episodes of 500 steps ({survived[1]} of {STARTS}), "
+            f"one of {long_run.steps[0]} of {LONG_STEPS} steps at {rate:.0f} environment steps/s"
         )
         for fault in (*found[rig].faults, *long_run.faults):
             print(f"  {fault}")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
@@ -39,8 +39,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     """Balance the pole of a cart-pole, simulated or real.
 
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
-    +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a turn. An episode terminates at
-    the cart's limits; the 500 turns are the registration's TimeLimit. `info` has the duty that was requested and
+    +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a step. An episode terminates at
+    the cart's limits; the 500 steps are the registration's TimeLimit. `info` has the duty that was requested and
     the one applied, and for a cart with a motor its power in W (NaN where nobody knows it).
     """
 
@@ -154,7 +154,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         info = {"requested_duty": duty, "applied_duty": measurement.applied_duty}
         if self._has_motor:
             info["motor_power_w"] = measurement.motor_power_w
-        return observation, task.REWARD_PER_TURN, terminated, False, info
+        return observation, task.REWARD_PER_STEP, terminated, False, info
 
     def _aborted(self, duty: float, error: RigError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._needs_reset = True
@@ -203,5 +203,5 @@ def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomizatio
 
 
 gymnasium.register(
-    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=MAX_TURNS, reward_threshold=475.0
+    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=MAX_EPISODE_STEPS, reward_threshold=475.0
 )

@@ -1,7 +1,7 @@
 """The task, as pure functions: what is observed, what is rewarded, when an episode ends.
 
 It is the contract of Gymnasium's CartPole-v1: the observation is [x m, x' m/s, theta rad, theta' rad/s], theta
-positive when the pole leans toward +x; reward 1 a turn; the episode ends where |x| or |theta| passes the cart's
+positive when the pole leans toward +x; reward 1 a step; the episode ends where |x| or |theta| passes the cart's
 limit.
 """
 
@@ -18,7 +18,7 @@ from cartpole_robot.signals import Measurement, State
 
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
 SIGN_CONVENTION = "angle 0 upright, positive leaning toward +x; duty positive pushes toward +x"
-REWARD_PER_TURN = 1.0
+REWARD_PER_STEP = 1.0
 
 
 def observation(measurement: Measurement) -> NDArray[np.float32]:

@@ -22,16 +22,16 @@ def carrying_cart() -> CartParams:
     return quickly_homing(load_cart("diy_arduino"))
 
 
-def follow(rig: FirmwareRig, turns: int) -> None:
-    """So many turns without a command. Raises `RigError`."""
-    for _ in range(turns):
+def follow(rig: FirmwareRig, steps: int) -> None:
+    """So many steps without a command. Raises `RigError`."""
+    for _ in range(steps):
         rig.measure()
 
 
 def regulating_policy(cart: CartParams, seed: int = 0, history_length: int = 1) -> PolicyBundle:
     """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long.
 
-    With history it minds the turns before a little, too.
+    With history it minds the steps before a little, too.
     """
     rng = np.random.default_rng(seed)
     scale = np.array(cart.observation_scale.as_tuple())

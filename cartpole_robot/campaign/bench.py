@@ -219,34 +219,34 @@ class Bench:
         self.cart.supply_mv = self.cart.nominal_mv
         self.cart.line = None
 
-    def balance(self, turns: int) -> int:
-        """Turns survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
-        for turn in range(turns):
+    def balance(self, steps: int) -> int:
+        """Steps survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
+        for step in range(steps):
             duty = self.controller.duty(observation(self._measured))
             if self.board.is_watched:
                 self._asked.append((self.board.time_ms, duty))
             self._measured = self.rig.step(duty)
             if not self.rig.is_running:
-                return turn + 1
-        return turns
+                return step + 1
+        return steps
 
-    def survive(self, turns: int) -> tuple[int, str | None]:
-        """Turns survived, and what ended it; None where the cart balanced them all."""
-        for turn in range(turns):
+    def survive(self, steps: int) -> tuple[int, str | None]:
+        """Steps survived, and what ended it; None where the cart balanced them all."""
+        for step in range(steps):
             try:
                 self.balance(1)
             except RigError as error:
-                return turn, str(error)
+                return step, str(error)
             if not self.rig.is_running:
-                return turn, "fell"
-        return turns, None
+                return step, "fell"
+        return steps, None
 
-    def strike(self, rng: random.Random, strike: Callable[[], object], *, turns: int = 100) -> Struck:
-        """Balance for a while, strike at a random millisecond, balance on for `turns` and watch what stands still."""
+    def strike(self, rng: random.Random, strike: Callable[[], object], *, steps: int = 100) -> Struck:
+        """Balance for a while, strike at a random millisecond, balance on for `steps` and watch what stands still."""
         self.begin(rng.randrange(1_000_000))
         self.balance(rng.randrange(20, 60))
         at_ms = self.board.strike_in(rng.randrange(1, 40), strike)
-        _, told = self.survive(turns)
+        _, told = self.survive(steps)
         return self.watch(at_ms, told)
 
     def watch(self, at_ms: int, told: str | None) -> Struck:
@@ -264,11 +264,11 @@ class Bench:
         """Answer the last measurement, and wait for nothing."""
         self.rig.command(self.controller.duty(observation(self._measured)))
 
-    def watch_duties(self, turns: int) -> tuple[int, str | None, bool]:
+    def watch_duties(self, steps: int) -> tuple[int, str | None, bool]:
         """As `survive`, and whether the bridge drove a duty that nobody had asked for, or had long asked for."""
         self.board.watch()
         self._asked.clear()
-        survived, told = self.survive(turns)
+        survived, told = self.survive(steps)
         self.board.is_watched = False
         return survived, told, has_foreign(self.board.moments, self._asked_pulses(), self._in_force_ms)
 

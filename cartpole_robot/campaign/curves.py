@@ -9,7 +9,7 @@ from cartpole_robot.campaign.bench import Bench, in_short
 from cartpole_robot.campaign.trials import Outcome
 from cartpole_robot.simulation.line import Line, LineFaults
 
-TURNS = 500
+STEPS = 500
 EPISODES = 20  # the same starts at every size
 
 
@@ -24,10 +24,10 @@ class Curve:
     harm: Callable[[Bench, float], object]
 
     def run(self, bench: Bench, seed: int, size: float) -> Outcome:
-        """The episode of that seed at that size; the figure is the turns survived."""
+        """The episode of that seed at that size; the figure is the steps survived."""
         bench.begin(seed)
         self.harm(bench, size)
-        survived, told = bench.survive(TURNS)
+        survived, told = bench.survive(STEPS)
         bench.mend()
         return Outcome(is_good=told is None, told=in_short(told), figure=float(survived))
 

@@ -22,14 +22,14 @@ from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.workers import WorkerPool
 from cartpole_robot.terminal.progress import progress_bar
 
-EPISODE_TURNS = 500
-LONG_TURNS = 15_000
+EPISODE_STEPS = 500
+LONG_STEPS = 15_000
 EQUAL_TICKS = 50
 TIMES_REAL_TIME = 50.0
-SPEED_TURNS = 2000
+SPEED_STEPS = 2000
 ENDURANCE_H = 2.0
 LEAK_KB = 256  # in two hours, after the first minutes
-_BYTES_TURNS = 100
+_BYTES_STEPS = 100
 
 
 def endurance_trials() -> list[Trial]:
@@ -37,28 +37,28 @@ def endurance_trials() -> list[Trial]:
     return [
         Trial(
             group="balance",
-            name=f"{EPISODE_TURNS} turns",
+            name=f"{EPISODE_STEPS} steps",
             must="survived",
-            unit="turns",
+            unit="steps",
             count=20,
             short_count=2,
-            run=lambda bench, rng: _survive(bench, rng, EPISODE_TURNS),
+            run=lambda bench, rng: _survive(bench, rng, EPISODE_STEPS),
             is_more_better=True,
         ),
         Trial(
             group="balance",
-            name=f"{LONG_TURNS} turns",
+            name=f"{LONG_STEPS} steps",
             must="survived",
-            unit="turns",
+            unit="steps",
             count=1,
             short_count=0,
-            run=lambda bench, rng: _survive(bench, rng, LONG_TURNS),
+            run=lambda bench, rng: _survive(bench, rng, LONG_STEPS),
             is_more_better=True,
         ),
         Trial(
             group="balance",
             name="chip beside virtual rig",
-            must=f"the same counts for {EQUAL_TICKS} control ticks of the same start, both survive {EPISODE_TURNS}",
+            must=f"the same counts for {EQUAL_TICKS} control ticks of the same start, both survive {EPISODE_STEPS}",
             unit="ticks",
             count=20,
             short_count=1,
@@ -69,7 +69,7 @@ def endurance_trials() -> list[Trial]:
             group="balance",
             name="two processes",
             must="the same telemetry for the same seed, byte by byte",
-            unit="turns",
+            unit="steps",
             count=1,
             short_count=1,
             run=_in_two_processes,
@@ -98,31 +98,31 @@ def endurance_trials() -> list[Trial]:
     ]
 
 
-def _survive(bench: Bench, rng: random.Random, turns: int) -> Outcome:
+def _survive(bench: Bench, rng: random.Random, steps: int) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
-    survived, told = bench.survive(turns)
+    survived, told = bench.survive(steps)
     return Outcome(is_good=told is None, told=told or "goes on", figure=float(survived))
 
 
 # ---- beside the virtual rig ----
 
 
-class _Turn(NamedTuple):
-    """What one turn showed: the counts, and the duty in force until then."""
+class _Step(NamedTuple):
+    """What one step showed: the counts, and the duty in force until then."""
 
     cart_counts: int
     pole_counts: int
     applied_duty: float
 
 
-def _turns_of(rig: VirtualRig, controller: Controller, seed: int, turns: int) -> list[_Turn]:
-    """The turns until the end of the episode, at most so many. Raises `RigError`."""
-    found: list[_Turn] = []
+def _steps_of(rig: VirtualRig, controller: Controller, seed: int, steps: int) -> list[_Step]:
+    """The steps until the end of the episode, at most so many. Raises `RigError`."""
+    found: list[_Step] = []
 
     def note(measured: Measurement) -> None:
-        found.append(_Turn(measured.cart_counts, measured.pole_counts, measured.applied_duty))
+        found.append(_Step(measured.cart_counts, measured.pole_counts, measured.applied_duty))
 
-    _turns_run(rig, controller, seed, turns, StepLog(on_step=note))
+    _steps_run(rig, controller, seed, steps, StepLog(on_step=note))
     return found
 
 
@@ -132,14 +132,14 @@ def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
     cart, controller = bench.subject.open()
     rigs = (VirtualRig(cart), AvrRig(cart, image=bench.subject.image))
     try:
-        virtual, chip = (_turns_of(rig, controller, seed, EPISODE_TURNS) for rig in rigs)
+        virtual, chip = (_steps_of(rig, controller, seed, EPISODE_STEPS) for rig in rigs)
     finally:
         for rig in rigs:
             rig.close()
     pairs = zip(virtual, chip, strict=False)
     equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     return Outcome(
-        is_good=equal >= EQUAL_TICKS and len(virtual) == len(chip) == EPISODE_TURNS,
+        is_good=equal >= EQUAL_TICKS and len(virtual) == len(chip) == EPISODE_STEPS,
         told="equal" if virtual == chip else "both survive" if len(virtual) == len(chip) else "one falls",
         figure=float(equal),
     )
@@ -148,31 +148,31 @@ def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
 # ---- the same bytes ----
 
 
-def _turns_run(
-    rig: VirtualRig, controller: Controller, seed: int, turns: int, log: StepLog = NO_LOG
+def _steps_run(
+    rig: VirtualRig, controller: Controller, seed: int, steps: int, log: StepLog = NO_LOG
 ) -> tuple[int, float]:
-    """The turns of an episode that lasts so many unless it falls, and the seconds they took.
+    """The steps of an episode that lasts so many unless it falls, and the seconds they took.
 
     Raises `RigError` where the rig failed.
     """
     first = start_rollout(rig, seed)
     began = time.perf_counter()
-    done = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=log)
+    done = run_rollout(rig, SinglePilot(controller), first, max_steps=steps, log=log)
     took_s = time.perf_counter() - began
     if done.end is RolloutEnd.STOPPED:  # Ctrl-C: what is half done is not kept
         raise KeyboardInterrupt
     if done.end is RolloutEnd.FAULT:
         raise RigError(done.reason or "the rig failed")
-    return done.turns, took_s
+    return done.steps, took_s
 
 
 def telemetry_of(subject: Subject, seed: int) -> tuple[str, int]:
-    """SHA-256 of all that the chip sends from switching on to the end of a short episode, and its turns."""
+    """SHA-256 of all that the chip sends from switching on to the end of a short episode, and its steps."""
     cart, controller = subject.open()
     rig = AvrRig(cart, image=subject.image)
     try:
-        turns, _ = _turns_run(rig, controller, seed, _BYTES_TURNS)
-        return rig.telemetry_sha256, turns
+        steps, _ = _steps_run(rig, controller, seed, _BYTES_STEPS)
+        return rig.telemetry_sha256, steps
     finally:
         rig.close()
 
@@ -183,10 +183,10 @@ def _in_two_processes(bench: Bench, rng: random.Random) -> Outcome:
     for _ in range(2):
         with WorkerPool(1) as process:
             found.append(process.submit(telemetry_of, bench.subject, seed).result())
-    (bytes_of_one, turns), (bytes_of_other, other_turns) = found
+    (bytes_of_one, steps), (bytes_of_other, other_steps) = found
     told = "other bytes" if bytes_of_one != bytes_of_other else "same bytes"
-    least = min(turns, other_turns)
-    if least < _BYTES_TURNS:
+    least = min(steps, other_steps)
+    if least < _BYTES_STEPS:
         told += ", fell"
     return Outcome(is_good=told == "same bytes", told=told, figure=float(least))
 
@@ -198,12 +198,12 @@ def _speed(bench: Bench, rng: random.Random) -> Outcome:
     cart, controller = bench.subject.open()
     rig = AvrRig(cart, image=bench.subject.image)
     try:
-        turns, took_s = _turns_run(rig, controller, rng.randrange(1_000_000), SPEED_TURNS)
+        steps, took_s = _steps_run(rig, controller, rng.randrange(1_000_000), SPEED_STEPS)
     finally:
         rig.close()
-    times = turns * cart.timing.control_period_s / took_s
-    is_whole = turns == SPEED_TURNS
-    told = "measured" if is_whole else f"fell after {turns} turns"
+    times = steps * cart.timing.control_period_s / took_s
+    is_whole = steps == SPEED_STEPS
+    told = "measured" if is_whole else f"fell after {steps} steps"
     return Outcome(is_good=is_whole and times >= TIMES_REAL_TIME, told=told, figure=times)
 
 
@@ -216,13 +216,13 @@ def _hours(bench: Bench, rng: random.Random) -> Outcome:
     """One episode on a cart of its own; memory is compared with that after the first of many parts."""
     parts = 24
     with Bench(bench.subject) as own, progress_bar(parts, f"{ENDURANCE_H:g} hours", "part", quiet=True) as bar:
-        turns = round(3600.0 * ENDURANCE_H / own.cart_params.timing.control_period_s / parts)
+        steps = round(3600.0 * ENDURANCE_H / own.cart_params.timing.control_period_s / parts)
         processes = (os.getpid(), own.chip.process_id)
         before, missed = own.begin_counted(rng.randrange(1_000_000)), own.link.health().missed_ticks
         first_kb = [0, 0]
         survived, told = 0, None
         for part in range(parts):
-            more, told = own.survive(turns)
+            more, told = own.survive(steps)
             survived += more
             if told is not None:
                 break

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from cartpole_robot.campaign.bench import Bench, Subject, in_short
 from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
-from cartpole_robot.campaign.endurance import EPISODE_TURNS
+from cartpole_robot.campaign.endurance import EPISODE_STEPS
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
@@ -25,7 +25,7 @@ MOST_OWN_MS, MOST_WALL_MS = 3.5, 5.0
 LEAST_STACK_FREE = 300
 _ON_BOARD, _HOST_MAY_LEAVE = (int(read_protocol().enums["arm_option"][name]) for name in ("ON_BOARD", "HOST_MAY_LEAVE"))
 _GOES_ON = in_short(None)
-_TIMED_TURNS = 50
+_TIMED_STEPS = 50
 _THOUGHT_MS = 15  # after a STATE: nothing is left to think of
 
 
@@ -54,9 +54,9 @@ def on_board_trials() -> list[Trial]:
     return [
         Trial(
             group=ON_BOARD,
-            name=f"{EPISODE_TURNS} turns by itself",
+            name=f"{EPISODE_STEPS} steps by itself",
             must="survived without a command, no duty late",
-            unit="turns",
+            unit="steps",
             count=20,
             short_count=2,
             run=_balance,
@@ -65,7 +65,7 @@ def on_board_trials() -> list[Trial]:
         Trial(
             group=ON_BOARD,
             name="actions beside the host's",
-            must=f"those of the int16 model in every control tick of {EPISODE_TURNS}, in force one period later",
+            must=f"those of the int16 model in every control tick of {EPISODE_STEPS}, in force one period later",
             unit="other",
             count=20,
             short_count=1,
@@ -111,10 +111,10 @@ def on_board_trials() -> list[Trial]:
     ]
 
 
-def _follow(bench: Bench, turns: int) -> tuple[list[StateMessage], str | None]:
-    """The STATEs of so many turns, the one that is there already first, and what ended it before."""
+def _follow(bench: Bench, steps: int) -> tuple[list[StateMessage], str | None]:
+    """The STATEs of so many steps, the one that is there already first, and what ended it before."""
     states = [bench.rig.state]
-    for _ in range(turns):
+    for _ in range(steps):
         try:
             bench.rig.measure()
         except RigError as error:
@@ -128,7 +128,7 @@ def _follow(bench: Bench, turns: int) -> tuple[list[StateMessage], str | None]:
 def _balance(bench: Bench, rng: random.Random) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
     late = bench.link.health().late_commands
-    states, told = _follow(bench, EPISODE_TURNS)
+    states, told = _follow(bench, EPISODE_STEPS)
     late = bench.link.health().late_commands - late
     return Outcome(is_good=told is None and late == 0, told=in_short(told), figure=float(len(states) - 1))
 
@@ -137,7 +137,7 @@ def _compare(bench: Bench, rng: random.Random) -> Outcome:
     """A decision on STATE k is put in force at control tick k + 1, and STATE k + 2 says what has been in force."""
     policy = on_board_policy(open_policy(bench.subject.policy)[0], bench.cart_params)
     bench.begin(rng.randrange(1_000_000))
-    states, told = _follow(bench, EPISODE_TURNS)
+    states, told = _follow(bench, EPISODE_STEPS)
     other = 0
     for state, later in zip(states, states[2:], strict=False):
         decided = policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
@@ -150,7 +150,7 @@ def _own_time(bench: Bench, rng: random.Random) -> Outcome:
     """By the emulator's count, the worst of some inferences: nothing is left to think of whenever it is read."""
     bench.begin(rng.randrange(1_000_000))
     worst = 0
-    for _ in range(_TIMED_TURNS):
+    for _ in range(_TIMED_STEPS):
         bench.pass_ms(_THOUGHT_MS)
         before = bench.chip.figures()["policy_cycles"]
         bench.rig.measure()

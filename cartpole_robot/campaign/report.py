@@ -45,12 +45,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Point:
-    """A curve at one size: how many of the episodes balanced to their end, and the turns of each."""
+    """A curve at one size: how many of the episodes balanced to their end, and the steps of each."""
 
     size: float
     good: int
     count: int
-    turns: list[int]
+    steps: list[int]
     told: dict[str, int]
 
 
@@ -114,7 +114,7 @@ def point_of(size: float, outcomes: list[Outcome]) -> Point:
         size=size,
         good=sum(outcome.is_good for outcome in outcomes),
         count=len(outcomes),
-        turns=[round(outcome.figure or 0.0) for outcome in outcomes],  # one that did not begin balanced none
+        steps=[round(outcome.figure or 0.0) for outcome in outcomes],  # one that did not begin balanced none
         told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
     )
 
@@ -190,7 +190,7 @@ def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[Cur
 
 
 def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
-    """The turns survived of each episode over the size of each disturbance, as PNG; what is there is replaced."""
+    """The steps survived of each episode over the size of each disturbance, as PNG; what is there is replaced."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -200,7 +200,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
         kept.keep()
         say(row_text(kept.rows[-1]))
     if kept.curves and not request.is_short:
-        title = f"{kept.record['cart_name']} on the emulated chip, {EPISODES} episodes of 500 turns at each size"
+        title = f"{kept.record['cart_name']} on the emulated chip, {EPISODES} episodes of 500 steps at each size"
         draw_curves(kept.curves, kept.folder / CURVES_FILE, title)
     return CampaignResult(folder=kept.folder, rows=kept.rows, curves=kept.curves)
 

@@ -217,7 +217,7 @@ def _encoders() -> list[Trial]:
             Trial(
                 group="encoder",
                 name=f"{name} spikes, 1 a ms",
-                must=f"{name.upper()}_ENCODER, or balances 500 turns with every lost count told",
+                must=f"{name.upper()}_ENCODER, or balances 500 steps with every lost count told",
                 unit="counts",
                 count=20,
                 short_count=1,
@@ -359,8 +359,8 @@ def _line() -> list[Trial]:
         Trial(
             group="line",
             name=name,
-            must="balances 500 turns, or stops by name; no duty that nobody asked for",
-            unit="turns",
+            must="balances 500 steps, or stops by name; no duty that nobody asked for",
+            unit="steps",
             count=20,
             short_count=1,
             is_more_better=True,
@@ -381,9 +381,9 @@ def _harmed(what: str, share: float) -> Callable[[Bench, random.Random], Outcome
     def run(bench: Bench, rng: random.Random) -> Outcome:
         bench.begin(rng.randrange(1_000_000))
         line = bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
-        turns, told, is_foreign = bench.watch_duties(500)
+        steps, told, is_foreign = bench.watch_duties(500)
         fault = in_short(told)
         is_named = told is None or fault in FAULTS or "no measurement" in fault
-        return Outcome(is_good=is_named and not is_foreign, told=fault, figure=float(turns), struck=line.harmed)
+        return Outcome(is_good=is_named and not is_foreign, told=fault, figure=float(steps), struck=line.harmed)
 
     return run

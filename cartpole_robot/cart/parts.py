@@ -273,7 +273,7 @@ class Timing:
         return round(self.control_period_s * 1e6)
 
 
-MAX_TURNS = 500  # an episode within the cart's limits ends after so many control periods
+MAX_EPISODE_STEPS = 500  # an episode within the cart's limits ends after so many control periods
 
 
 @dataclass(frozen=True, kw_only=True)

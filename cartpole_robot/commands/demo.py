@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.commands.options import DIY_CART
 from cartpole_robot.commands.output import DONE, FAILED, report_stop, rows_text
 from cartpole_robot.compare.comparison import CompareRequest, compare
@@ -32,7 +32,7 @@ from cartpole_robot.training.run import start_training
 EPISODES = 20
 DURATION_S = 10.0
 _FILES = {
-    "learning_curve.png": "turns survived while training",
+    "learning_curve.png": "steps survived while training",
     "balancing.gif": "the policy at work on the virtual cart",
     "virtual.parquet": "its recording; virtual.png shows it, pandas.read_parquet opens it",
     "virtual.latency.png": "how punctual it was; virtual.latency.json has the figures",
@@ -58,7 +58,7 @@ def demo(out: Path | None) -> int:
 def _train(folder: Path) -> bool:
     """Whether the training came to its end."""
     config = load_preset("recommended")
-    print(f"1. Training a DQN on the cart {DIY_CART!r} in PyBullet, {config.steps} turns, and judging it.")
+    print(f"1. Training a DQN on the cart {DIY_CART!r} in PyBullet, {config.steps} steps, and judging it.")
     job = TrainingJob(config=config, cart=load_cart(DIY_CART), rig="sim", seed=0, folder=folder, tensorboard=True)
     outcome = start_training(job)
     if outcome.summary is None:
@@ -74,10 +74,11 @@ def _survives(folder: Path) -> bool:
     )
     cart, bundle = load_cart(DIY_CART), load_policy(folder / "policy.npz")
     act = bundle.action_function()
-    with balancing_env(cart, "virtual", MAX_TURNS, history_length=bundle.interface.history_length) as env:
-        result = evaluate(act, env, episodes=EPISODES, first_seed=VERDICT_SEED, max_turns=MAX_TURNS)
-        survived = result.turns.count(MAX_TURNS)
-        print(f"  {result.mean_turns:.1f} mean turns over {EPISODES} episodes, {survived} survived all {MAX_TURNS}")
+    with balancing_env(cart, "virtual", MAX_EPISODE_STEPS, history_length=bundle.interface.history_length) as env:
+        result = evaluate(act, env, episodes=EPISODES, first_seed=VERDICT_SEED, max_steps=MAX_EPISODE_STEPS)
+        survived = result.steps.count(MAX_EPISODE_STEPS)
+        lasted = f"mean {result.mean_steps:.1f} of {MAX_EPISODE_STEPS} steps"
+        print(f"  {lasted}; {survived} of {EPISODES} episodes survived to the end")
         for fault in result.faults[:5]:
             print(f"  {fault}")
         steps = episode(env, act, seed=VERDICT_SEED, max_steps=round(DURATION_S / cart.timing.control_period_s))

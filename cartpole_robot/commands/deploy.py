@@ -96,7 +96,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     if end is RolloutEnd.DURATION:
         return DONE
     if end is RolloutEnd.FALL:
-        print(f"cartpole-robot: it fell after {done.rollout.turns} turns", file=sys.stderr)
+        print(f"cartpole-robot: it fell after {done.rollout.steps} steps", file=sys.stderr)
         return FAILED
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
 
@@ -120,10 +120,10 @@ def _draw(times: TurnTimes, recording: Path) -> str | None:
     from cartpole_robot.deployment.latency_report import draw_latency
 
     path = recording.with_name(f"{recording.stem}.latency.png")
-    if times.turns == 0:
+    if times.steps == 0:
         return None
     try:
-        draw_latency(times, path, f"{times.turns} turns")
+        draw_latency(times, path, f"{times.steps} steps")
     except (ImportError, OSError):
         return None
     return str(path)

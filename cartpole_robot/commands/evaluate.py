@@ -20,7 +20,7 @@ def add_evaluate(evaluate: Parser) -> None:
     options.cart(evaluate)
     options.backend(evaluate)
     options.episodes(evaluate, default=100)
-    options.turns(evaluate)
+    options.steps(evaluate)
     options.first_seed(evaluate)
     options.randomize(evaluate)
     options.arm(evaluate)
@@ -39,7 +39,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             cart=arguments.cart,
             backend=arguments.backend,
             episodes=arguments.episodes,
-            max_turns=arguments.turns,
+            max_steps=arguments.steps,
             first_seed=arguments.first_seed,
             randomization=arguments.randomize,
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.commands.numbers import count, count_from_zero, positive
 from cartpole_robot.commands.verbs import Parser
 from cartpole_robot.errors import UsageError
@@ -89,10 +89,10 @@ def episodes(verb: Parser, *, default: int | None = None, what: str = "episodes"
     verb.add_argument("--episodes", type=count, default=default, metavar="N", help=text)
 
 
-def turns(verb: Parser) -> None:
-    """`--turns`."""
-    text = f"longest episode, in control periods (default: {MAX_TURNS})"
-    verb.add_argument("--turns", type=count, default=MAX_TURNS, metavar="N", help=text)
+def steps(verb: Parser) -> None:
+    """`--steps`."""
+    text = f"longest episode, in control periods (default: {MAX_EPISODE_STEPS})"
+    verb.add_argument("--steps", type=count, default=MAX_EPISODE_STEPS, metavar="N", help=text)
 
 
 def duration_s(verb: Parser, *, default: float, what: str = "longest duration") -> None:

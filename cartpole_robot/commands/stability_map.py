@@ -33,7 +33,7 @@ def add_stability_map(verb: Parser) -> None:
         "policies",
         nargs="+",
         metavar="POLICY",
-        help="a policy.npz, its run folder, lqr (the cart's regulator), or lqr-told (a regulator designed for each "
+        help="a policy.npz, its run folder, lqr (the cart's regulator), or lqr-true (a regulator designed for each "
         "point's own cart, as a yardstick)",
     )
     options.cart(
@@ -49,7 +49,7 @@ def add_stability_map(verb: Parser) -> None:
         help="maps of your own (default: delay and motor gain, friction and pole length)",
     )
     options.episodes(verb, default=10, what="episodes per point")
-    options.turns(verb)
+    options.steps(verb)
     options.first_seed(verb)
     options.rig(
         verb,
@@ -78,7 +78,7 @@ def _stability_map(arguments: argparse.Namespace) -> int:
             conditions=Conditions(
                 rig=arguments.rig,
                 episodes=arguments.episodes,
-                max_turns=arguments.turns,
+                max_steps=arguments.steps,
                 first_seed=VERDICT_SEED if arguments.first_seed is None else arguments.first_seed,
                 backend=arguments.backend,
             ),
@@ -87,7 +87,7 @@ def _stability_map(arguments: argparse.Namespace) -> int:
     again = command_text(
         ["stability-map", *arguments.policies, "--out", folder],
         arguments,
-        ["cart", "grid", "episodes", "turns", "first_seed", "rig", "backend", "workers"],
+        ["cart", "grid", "episodes", "steps", "first_seed", "rig", "backend", "workers"],
     )
     try:
         with stopped_by_signals():
@@ -108,7 +108,7 @@ def _print(arguments: argparse.Namespace, result: MapResult) -> None:
     files = [str(path) for path in result.files]
     record = {
         "cart": whole.cart.name,
-        **{name: whole.record[name] for name in ("rig", "episodes", "turns", "first_seed", "backend")},
+        **{name: whole.record[name] for name in ("rig", "episodes", "steps", "first_seed", "backend")},
         "folder": str(result.folder),
         "is_whole": result.is_whole,
         "findings": [finding.as_dict() for finding in findings],

@@ -40,7 +40,7 @@ class ClosedLoop:
     included.
     """
 
-    turns: int
+    steps: int
     duration_s: float
     end: str | None
     reason: str | None
@@ -60,13 +60,13 @@ class ClosedLoop:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How often two rollouts, or one policy and a rollout, took the same action; shares of `turns`, None for no policy.
+    """How often two rollouts, or one policy and a rollout, took the same action; shares of `steps`, None for no policy.
 
     `same_tick` is over the ticks that both have, from their starts on; `simulated` and `recorded` are the shares of
     each rollout's duties that the policy asked for when it is shown that rollout's observations once more.
     """
 
-    turns: int
+    steps: int
     same_tick: float
     first_different_tick: int | None
     simulated: float | None
@@ -80,7 +80,7 @@ def closed_loop(recording: Recording) -> ClosedLoop:
     answered = _asked(recording)
     duties = answered["requested_duty"].astype(float)
     return ClosedLoop(
-        turns=summary["turns"],
+        steps=summary["steps"],
         duration_s=summary["duration_s"],
         end=summary["end"],
         reason=summary["reason"],
@@ -140,14 +140,14 @@ def response_delay_s(duties: Floats, position_m: Floats, period_s: float) -> flo
 def agreement(simulated: Recording, recorded: Recording, policy: PolicyController | None) -> Agreement | None:
     """How far they agree; None where one of them asked for nothing."""
     pair = [_asked(recording) for recording in (simulated, recorded)]
-    turns = min(len(rows) for rows in pair)
-    if turns == 0:
+    steps = min(len(rows) for rows in pair)
+    if steps == 0:
         return None
-    is_same = np.abs(pair[0]["requested_duty"][:turns] - pair[1]["requested_duty"][:turns]) < _SAME_DUTY
+    is_same = np.abs(pair[0]["requested_duty"][:steps] - pair[1]["requested_duty"][:steps]) < _SAME_DUTY
     different = np.flatnonzero(~is_same)
     asked = [None if policy is None else _repeated(rows, policy) for rows in pair]
     return Agreement(
-        turns=turns,
+        steps=steps,
         same_tick=float(is_same.mean()),
         first_different_tick=int(different[0]) if len(different) else None,
         simulated=asked[0],

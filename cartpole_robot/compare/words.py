@@ -20,7 +20,7 @@ _TOLD_HORIZON_S = 0.5
 _EXPLAINS = 0.5  # of the gap: a term that is to blame by itself
 _HARDLY = 0.05
 _TOLD_DELAY_S = 2e-3
-_SAME_POLICY = 0.99  # of the turns: less is another policy, or another state
+_SAME_POLICY = 0.99  # of the steps: less is another policy, or another state
 _AS_GOOD = 1.5  # times what the first leaves unexplained: a second that leaves no more explains it as well
 _NOTHING = 1e-5  # m and rad (RMS)
 _COUNTS = 0.5  # of error (RMS): rounding alone leaves 0.29
@@ -91,7 +91,7 @@ def loop_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
         left, right = ("-" if loop is None else show(loop) for loop in pair)
         rows.append((label, left, right))
 
-    row("survived", lambda loop: f"{loop.turns} turns, {loop.duration_s:.1f} s")
+    row("survived", lambda loop: f"{loop.steps} steps, {loop.duration_s:.1f} s")
     row("ended by", _end)
     row("RMS position", lambda loop: _shown(loop.rms_position_m, 1e3, "mm", 1))
     row("RMS angle", lambda loop: _shown(loop.rms_angle_rad, 1e3, "mrad", 1))
@@ -250,12 +250,12 @@ def _loops(comparison: Comparison) -> list[str]:
     ours, theirs = comparison.simulated_loop, comparison.recorded_loop
     if ours is None:
         return []
-    told = [f"In closed loop the simulated cart lasted {ours.turns} turns, the recorded one {theirs.turns}."]
+    told = [f"In closed loop the simulated cart lasted {ours.steps} steps, the recorded one {theirs.steps}."]
     found = comparison.agreement
     if found is not None and found.recorded is not None and found.recorded < _SAME_POLICY:
         told.append(
             f"Shown the recorded states once more, the policy asks for the recorded action in only "
-            f"{100 * found.recorded:.1f} % of the turns: something else drove, or it saw something else."
+            f"{100 * found.recorded:.1f} % of the steps: something else drove, or it saw something else."
         )
     return told
 

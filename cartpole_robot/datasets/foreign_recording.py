@@ -191,5 +191,5 @@ def _written(out: Path, metadata: RecordingMetadata, columns: dict[str, NDArray[
     with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite
         for name, column in columns.items():
             rows[name] = column
-    outcome = Outcome(end=RolloutEnd.DURATION, turns=int(np.nansum(rows["reward"])))
+    outcome = Outcome(end=RolloutEnd.DURATION, steps=int(np.nansum(rows["reward"])))
     return write_recording(Recording(path=out, metadata=metadata, rows=rows, outcome=outcome))

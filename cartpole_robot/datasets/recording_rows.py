@@ -97,7 +97,7 @@ def _others(reading: Reading, columns: Columns) -> Columns:
     flags[-1] = Flag.TRUNCATED
     otherwise = {
         "motor_power_w": unknown,
-        "reward": np.where(is_inside & (columns["tick"] > 0), task.REWARD_PER_TURN, 0.0),
+        "reward": np.where(is_inside & (columns["tick"] > 0), task.REWARD_PER_STEP, 0.0),
         "command_age_s": unknown,
         "shadow_duty": unknown,
         "flags": flags,

@@ -31,7 +31,7 @@ class LatencyReport:
     measurement was on its way before it could be there at the earliest.
     """
 
-    turns: int
+    steps: int
     missed: int
     skipped: int
     control_period_us: float
@@ -56,7 +56,7 @@ class LatencyReport:
         on = [name for name, state in self.settings.items() if state == "on"]
         off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
         told = [
-            f"  {self.turns} turns of {self.control_period_us:g} us, {self.missed} without a new command in time, "
+            f"  {self.steps} steps of {self.control_period_us:g} us, {self.missed} without a new command in time, "
             f"{self.skipped} skipped",
             f"  on the line before that: {self.line_us:.0f} us at least",
             f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
@@ -106,7 +106,7 @@ def draw_latency(times: TurnTimes, path: Path, title: str) -> None:
                 linestyle=style,
                 label=f"p{percentile:g}  {value:.4g} us",
             )
-        panel.set_ylabel("turns")
+        panel.set_ylabel("steps")
         panel.set_xlabel(f"{name.replace('_', ' ')} [us]: {MEANINGS[name]}", fontsize=9)
         panel.legend(fontsize=8, frameon=False, loc="upper right")
         panel.spines[["top", "right"]].set_visible(False)

@@ -79,7 +79,7 @@ class LiveView:
         pole[_place(m.pole_angle_rad / limits.pole_angle_rad)] = "o"
         return "\n".join(
             (
-                f"{self._who():<24} {seconds:6.1f} s   {times.turns} turns",
+                f"{self._who():<24} {seconds:6.1f} s   {times.steps} steps",
                 f"  pole {angle:+7.2f} deg {math.degrees(m.pole_speed_rad_s):+8.1f} deg/s |{''.join(pole)}|",
                 f"  cart {1000.0 * m.cart_position_m:+7.1f} mm  {m.cart_speed_m_s:+8.3f} m/s   |{''.join(track)}|",
                 f"  duty {m.applied_duty:+7.3f}      late {_micro(late_s)}, at worst seen {_micro(self._worst_s)}   "

@@ -107,7 +107,7 @@ class FallbackPilot:
         self, policy: PolicyController, regulator: LqrController, envelope: Envelope, control_period_s: float
     ) -> None:
         self._policy, self._regulator, self._envelope = policy, regulator, envelope
-        self._calm_turns = max(1, round(_CALM_S / control_period_s))
+        self._calm_steps = max(1, round(_CALM_S / control_period_s))
         self.handovers = 0
         self.flags = 0
         self._calm = 0
@@ -123,7 +123,7 @@ class FallbackPilot:
         share = self._envelope.share(observation)
         if self.flags:
             self._calm = self._calm + 1 if share < _CALM_SHARE else 0
-            if self._calm >= self._calm_turns:
+            if self._calm >= self._calm_steps:
                 self.flags, self._calm = 0, 0
                 self.handovers += 1
         elif share > 1.0:

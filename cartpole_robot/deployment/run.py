@@ -44,7 +44,7 @@ from firmware_bridge.protocol import read_protocol
 
 _POLL_SHARE = 0.15  # of a control period, before a measurement is due
 _POLL_MOST_S = 300e-6
-_SLACK_TURNS = 100
+_SLACK_STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Deployment:
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "turns": self.rollout.turns,
+            "steps": self.rollout.steps,
             "end": self.rollout.end.value,
             "reason": self.rollout.reason,
             "fault": self.fault,
@@ -161,8 +161,8 @@ class _Run:
     def run(self) -> Deployment:
         """From homing to the files. Raises `RigError` where it could not begin."""
         rig, cart = self._rig, self._chosen.cart
-        max_turns = max(1, round(self._request.duration_s / self._period_s))
-        times = TurnTimes(max_turns + _SLACK_TURNS)
+        max_steps = max(1, round(self._request.duration_s / self._period_s))
+        times = TurnTimes(max_steps + _SLACK_STEPS)
         startup_s, late_before = _since_start_s(), rig.link.health().late_commands
         self._begin_session = rig.link.session
         recorder = Recorder(self._path, self._known)
@@ -174,7 +174,7 @@ class _Run:
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
-                    rollout = run_rollout(rig, self._pilot, first, max_turns=max_turns, log=log)
+                    rollout = run_rollout(rig, self._pilot, first, max_steps=max_steps, log=log)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     with contextlib.suppress(RigError):
                         rig.disarm()
@@ -187,18 +187,18 @@ class _Run:
         rig.close()
         handovers = self._pilot.handovers
         recording = recorder.close(
-            Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason, handovers=handovers)
+            Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason, handovers=handovers)
         )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
-            rollout = Rollout(turns=rollout.turns, end=RolloutEnd.DISK, reason=recorder.failure)
+            rollout = Rollout(steps=rollout.steps, end=RolloutEnd.DISK, reason=recorder.failure)
         fit = rig.link.clock_fit
         report = LatencyReport(
-            turns=times.turns,
+            steps=times.steps,
             missed=missed,
-            skipped=max(0, first.tick - rollout.turns),
+            skipped=max(0, first.tick - rollout.steps),
             control_period_us=round(1e6 * self._period_s, 3),
             line_us=round(1e6 * fit.delay_s, 1) if fit is not None else 0.0,
-            figures=figures_of(times) if times.turns else {},
+            figures=figures_of(times) if times.steps else {},
             settings=_told(settings),
             startup_s=round(startup_s, 3),
             resident_mb=round(resident_mb, 1),

@@ -21,7 +21,7 @@ def save_animation(motion: Iterable[tuple[State, float]], cart: CartParams, path
     period_s = cart.timing.control_period_s
     every = max(1, round(GIF_FRAME_S / period_s))
     frames = (
-        draw_cart_pole(cart, state, duty=duty, caption=f"{tick * period_s:4.1f} s   turn {tick}")
+        draw_cart_pole(cart, state, duty=duty, caption=f"{tick * period_s:4.1f} s   step {tick}")
         for tick, (state, duty) in enumerate(motion)
         if tick % every == 0
     )

@@ -51,7 +51,7 @@ class PolicyController:
 
 
 class HistoryController(PolicyController):
-    """A policy that sees the turns before, too; `reset` before each episode. Implements `Controller`."""
+    """A policy that sees the steps before, too; `reset` before each episode. Implements `Controller`."""
 
     def __init__(self, act: ActionFunction, duties: tuple[float, ...], history_length: int) -> None:
         """`act` takes the inputs of that history length."""
@@ -59,11 +59,11 @@ class HistoryController(PolicyController):
         self._history = History(history_length)
 
     def reset(self) -> None:
-        """Forget the turns before."""
+        """Forget the steps before."""
         self._history.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """The chosen action's entry in the action table, remembered as the duty of this turn."""
+        """The chosen action's entry in the action table, remembered as the duty of this step."""
         history = self._history
         duty = history.duty = self._duties[self._act(history.observe(observation))]
         return duty

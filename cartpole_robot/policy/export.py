@@ -47,7 +47,7 @@ def bundle_of(
     *,
     history_length: int = 1,
 ) -> PolicyBundle:
-    """The bundle of a network trained for `cart`, which sees so many turns of history.
+    """The bundle of a network trained for `cart`, which sees so many steps of history.
 
     `visited`, shape (N, inputs), are inputs the policy met: they scale the int16 form, and golden examples are
     taken evenly from them. The cart's regulator goes with it. Raises ValueError where network and history do not fit.

@@ -1,8 +1,8 @@
-"""What a policy with history sees: this turn's observation, and the duties and observations of the turns before.
+"""What a policy with history sees: this step's observation, and the duties and observations of the steps before.
 
 A command takes a control period or longer to work, so one observation does not tell where a delayed cart is bound for.
-A policy of history length H takes 5 H - 1 numbers, the newest first: this turn's observation (4, SI units), then for
-each of the H - 1 turns before, going back, the duty that was requested in that turn (1, in [-1, 1]) and that turn's
+A policy of history length H takes 5 H - 1 numbers, the newest first: this step's observation (4, SI units), then for
+each of the H - 1 steps before, going back, the duty that was requested in that step (1, in [-1, 1]) and that step's
 observation (4). At the start of an episode the earlier observations are the first one and the earlier duties 0.
 """
 
@@ -19,7 +19,7 @@ from cartpole_robot.task import OBSERVATION_LAYOUT
 
 MAX_HISTORY_LENGTH = 6
 _OBSERVED = len(OBSERVATION_LAYOUT)
-_TURN = _OBSERVED + 1  # numbers by which a turn moves back
+_STEP = _OBSERVED + 1  # numbers by which a step moves back
 
 
 def check_history_length(history_length: int) -> None:
@@ -29,7 +29,7 @@ def check_history_length(history_length: int) -> None:
 
 
 def input_layout(history_length: int, observation: tuple[str, ...] = OBSERVATION_LAYOUT) -> tuple[str, ...]:
-    """What each input is: "pole_angle_rad" of this turn, "duty[t-1]" and "pole_angle_rad[t-1]" of the one before."""
+    """What each input is: "pole_angle_rad" of this step, "duty[t-1]" and "pole_angle_rad[t-1]" of the one before."""
     earlier = [f"{name}[t-{back}]" for back in range(1, history_length) for name in ("duty", *observation)]
     return (*observation, *earlier)
 
@@ -46,22 +46,22 @@ def input_gain(cart: CartParams, history_length: int, *, scale_observations: boo
 
 
 class History:
-    """The inputs of one policy, turn after turn: `observe`, then `duty` set to what was requested in that turn.
+    """The inputs of one policy, step after step: `observe`, then `duty` set to what was requested in that step.
 
-    `inputs` is one array, float32 of shape (5 H - 1,), written anew by each `observe`; nothing is allocated in a turn.
+    `inputs` is one array, float32 of shape (5 H - 1,), written anew by each `observe`; nothing is allocated in a step.
     """
 
-    __slots__ = ("_is_new", "_newer", "_now", "_numbers", "_older", "_turns", "duty", "inputs")
+    __slots__ = ("_is_new", "_newer", "_now", "_numbers", "_older", "_steps", "duty", "inputs")
 
     def __init__(self, history_length: int) -> None:
         """Raises ValueError for a length that no policy has."""
         check_history_length(history_length)
-        numbers = array("f", bytes(4 * _TURN * history_length))
-        self._turns = np.frombuffer(numbers, np.float32).reshape(history_length, _TURN)
-        self.inputs: NDArray[np.float32] = self._turns.reshape(-1)[:-1]  # the last is a duty before the oldest turn
+        numbers = array("f", bytes(4 * _STEP * history_length))
+        self._steps = np.frombuffer(numbers, np.float32).reshape(history_length, _STEP)
+        self.inputs: NDArray[np.float32] = self._steps.reshape(-1)[:-1]  # the last is a duty before the oldest step
         view: Any = memoryview(numbers)  # its slices are copied in half the time that NumPy's take
         self._numbers, self._now = view, view[:_OBSERVED]
-        self._newer, self._older = view[:-_TURN], view[_TURN:]
+        self._newer, self._older = view[:-_STEP], view[_STEP:]
         self.reset()
 
     def reset(self) -> None:
@@ -83,8 +83,8 @@ class History:
         return self.inputs
 
     def _begin(self, observation: NDArray[Any]) -> None:
-        self._turns[:, :_OBSERVED] = _converted(observation)
-        self._turns[:, _OBSERVED] = 0.0
+        self._steps[:, :_OBSERVED] = _converted(observation)
+        self._steps[:, _OBSERVED] = 0.0
         self.duty = 0.0
         self._is_new = False
 

@@ -31,7 +31,7 @@ class Outcome:
     """
 
     end: RolloutEnd
-    turns: int
+    steps: int
     reason: str | None = None
     rows_lost: int = 0
     handovers: int | None = None

@@ -49,7 +49,7 @@ def draw_recording(recording: Recording, path: Path, *, may_replace: bool = Fals
     figure.align_ylabels(list(panels))
     figure.suptitle(
         f"{Path(str(summary['policy'])).name} on {cart.name}, rig {summary['rig']}, seed {summary['seed']}: "
-        f"{summary['turns']} turns in {summary['duration_s']:.1f} s, end: {summary['end'] or 'cut off'}",
+        f"{summary['steps']} steps in {summary['duration_s']:.1f} s, end: {summary['end'] or 'cut off'}",
         fontsize=11,
     )
     try:
@@ -111,5 +111,5 @@ def _cart_time_s(rows: Any, cart: CartParams) -> NDArray[np.float64]:
     period_us = cart.timing.control_period_us
     ticks = (rows["tick"].astype(np.int64) - int(rows["tick"][0])) * period_us
     clock = rows["mcu_time_us"].astype(np.int64) - int(rows["mcu_time_us"][0])
-    turns = np.round((ticks - clock) / 2.0**32)
-    return np.asarray((clock + turns * 2.0**32) * 1e-6)
+    wraps = np.round((ticks - clock) / 2.0**32)
+    return np.asarray((clock + wraps * 2.0**32) * 1e-6)

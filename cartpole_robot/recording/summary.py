@@ -33,7 +33,7 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
     metadata = recording.metadata
     period_s = recording.cart.timing.control_period_s
     answered = rows[~np.isnan(rows["requested_duty"])]
-    turns = int(np.nansum(rows["reward"]))
+    steps = int(np.nansum(rows["reward"]))
     sides = np.sign(answered["requested_duty"])
     sides = sides[sides != 0.0]
     duration_s = len(answered) * period_s
@@ -50,7 +50,7 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
         "commit": metadata.commit,
         "started_at": metadata.started_at,
         "rows": len(rows),
-        "turns": turns,
+        "steps": steps,
         "duration_s": duration_s,
         "end": "being written" if recording.is_being_written else outcome and outcome.end.value,
         "reason": outcome and outcome.reason,
@@ -74,7 +74,7 @@ def recording_text(summary: Mapping[str, Any]) -> str:
     rows = [
         ("policy", f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else "")),
         ("on", f"rig {summary['rig']}, cart {summary['cart']}{drawn}, seed {summary['seed']}"),
-        ("length", f"{summary['turns']} turns, {summary['duration_s']:.2f} s of the cart's time"),
+        ("length", f"{summary['steps']} steps, {summary['duration_s']:.2f} s of the cart's time"),
         ("ended", end + (f": {summary['reason']}" if summary["reason"] else "")),
         ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),
         ("RMS angle", _shown(summary["rms_angle_rad"], 1000.0, "mrad", 2)),

@@ -1,4 +1,4 @@
-"""How long a policy survives: episodes from stated seeds, turns counted."""
+"""How long a policy survives: episodes from stated seeds, steps counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import MAX_TURNS, StartSpread
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS, StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.episode import episode
@@ -29,45 +29,45 @@ CALIBRATION_SEED = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Turns survived in each episode, and how calmly: all over the turns of all episodes.
+    """Steps survived in each episode, and how calmly: all over the steps of all episodes.
 
-    `reversals_per_turn` is the share of turns whose push goes to the other side than the last push did;
+    `reversals_per_step` is the share of steps whose push goes to the other side than the last push did;
     `mean_power_w` is what the motor drew, NaN where nobody knows it.
     """
 
     first_seed: int
-    max_turns: int
-    turns: tuple[int, ...]
+    max_steps: int
+    steps: tuple[int, ...]
     rms_position_m: float
     rms_angle_rad: float
-    reversals_per_turn: float
+    reversals_per_step: float
     mean_power_w: float = math.nan
     control_period_s: float = math.nan
     faults: tuple[str, ...] = ()
 
     @property
-    def mean_turns(self) -> float:
-        """Mean turns survived."""
-        return float(np.mean(self.turns))
+    def mean_steps(self) -> float:
+        """Mean steps survived."""
+        return float(np.mean(self.steps))
 
     @property
     def reversals_per_s(self) -> float:
         """Reversals of the push in a second; NaN for an environment that does not tell its control period."""
-        return self.reversals_per_turn / self.control_period_s
+        return self.reversals_per_step / self.control_period_s
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: the figures, without the single episodes."""
         return {
-            "episodes": len(self.turns),
+            "episodes": len(self.steps),
             "first_seed": self.first_seed,
-            "max_turns": self.max_turns,
-            "mean_turns": self.mean_turns,
-            "min_turns": min(self.turns),
-            "max_turns_survived": max(self.turns),
-            "episodes_survived": sum(turns >= self.max_turns for turns in self.turns),
+            "max_steps": self.max_steps,
+            "mean_steps": self.mean_steps,
+            "min_steps": min(self.steps),
+            "max_steps_survived": max(self.steps),
+            "episodes_survived": sum(steps >= self.max_steps for steps in self.steps),
             "rms_position_m": self.rms_position_m,
             "rms_angle_rad": self.rms_angle_rad,
-            "reversals_per_turn": self.reversals_per_turn,
+            "reversals_per_step": self.reversals_per_step,
             "reversals_per_s": _or_none(self.reversals_per_s),
             "mean_power_w": _or_none(self.mean_power_w),
             "faults": list(self.faults),
@@ -80,27 +80,27 @@ def evaluate(
     *,
     episodes: int,
     first_seed: int,
-    max_turns: int,
-    step: Callable[[Any], Any] | None = None,
+    max_steps: int,
+    take_step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
     on_episode: Callable[[], object] | None = None,
 ) -> Evaluation:
     """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
-    `env` is stepped up to `max_turns` turns an episode, whatever its own TimeLimit, which must not be shorter.
-    `step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
+    `env` is stepped up to `max_steps` times an episode, whatever its own TimeLimit, which must not be shorter.
+    `take_step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
     `on_reset` is called at the beginning of each episode, for an `act` that has a memory, `on_episode` at its end.
     """
-    turns: list[int] = []
+    steps: list[int] = []
     faults: list[str] = []
     squares_m2 = squares_rad2 = 0.0
     reversals, power = 0, 0.0
     for number in range(episodes):
-        side = turn = 0
+        side = survived = 0
         for taken in episode(
-            env, act, seed=first_seed + number, max_steps=max_turns, take_step=step, on_reset=on_reset
+            env, act, seed=first_seed + number, max_steps=max_steps, take_step=take_step, on_reset=on_reset
         ):
-            turn = taken.number
+            survived = taken.number
             position_m, _, angle_rad, *_ = taken.observation.tolist()
             squares_m2 += position_m * position_m
             squares_rad2 += angle_rad * angle_rad
@@ -112,17 +112,17 @@ def evaluate(
             power += taken.info.get("motor_power_w", math.nan)
             if (taken.is_terminated or taken.is_truncated) and "fault" in taken.info:
                 faults.append(f"episode {number}: {taken.info['fault']}")
-        turns.append(turn)
+        steps.append(survived)
         if on_episode is not None:
             on_episode()
-    total = max(1, sum(turns))
+    total = max(1, sum(steps))
     return Evaluation(
         first_seed=first_seed,
-        max_turns=max_turns,
-        turns=tuple(turns),
+        max_steps=max_steps,
+        steps=tuple(steps),
         rms_position_m=math.sqrt(squares_m2 / total),
         rms_angle_rad=math.sqrt(squares_rad2 / total),
-        reversals_per_turn=reversals / total,
+        reversals_per_step=reversals / total,
         mean_power_w=power / total,
         control_period_s=_control_period_s(env),
         faults=tuple(faults),
@@ -135,24 +135,24 @@ class Trials:
     Policies that are nearly good survive random starts, and fall from a corner or drift away in the end.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_turns: int, long_turns: int) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_steps: int, long_steps: int) -> None:
         """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
 
-        It is stepped up to `max_turns` turns from each corner and `long_turns` in the last; its TimeLimit must not be
+        It is stepped up to `max_steps` steps from each corner and `long_steps` in the last; its TimeLimit must not be
         shorter.
         """
         corners: list[dict[str, Any] | None] = [{"state": s} for s in corner_starts(env.get_wrapper_attr("cart").start)]
         self._env = env
         self._first_seed = first_seed
-        self._trials = [*((corner, max_turns) for corner in corners), (None, long_turns)]
+        self._trials = [*((corner, max_steps) for corner in corners), (None, long_steps)]
 
     def __len__(self) -> int:
         return len(self._trials)
 
     def survived(self, act: ActionFunction) -> int:
         """How many trials, one after another, the policy survives before its first fall or fault."""
-        for number, (options, turns) in enumerate(self._trials):
-            for step in episode(self._env, act, seed=self._first_seed + number, max_steps=turns, options=options):
+        for number, (options, steps) in enumerate(self._trials):
+            for step in episode(self._env, act, seed=self._first_seed + number, max_steps=steps, options=options):
                 if step.is_terminated or "fault" in step.info:
                     return number
         return len(self._trials)
@@ -190,6 +190,6 @@ def visited_observations(
         return int(rng.integers(actions)) if rng.random() < wander else act(observation)
 
     steps = itertools.chain.from_iterable(
-        episode(env, wandering, seed=seed, max_steps=MAX_TURNS) for seed in itertools.count(first_seed)
+        episode(env, wandering, seed=seed, max_steps=MAX_EPISODE_STEPS) for seed in itertools.count(first_seed)
     )
     return np.stack([step.observation for step in itertools.islice(steps, count)])

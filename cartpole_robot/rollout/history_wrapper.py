@@ -37,7 +37,7 @@ class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], 
         return self._history.observe(observation).copy(), info
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
-        """The step, its observation with what went before it; a new array each turn."""
+        """The step, its observation with what went before it; a new array each step."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._history.duty = self._duties[action]
         return self._history.observe(observation).copy(), reward, terminated, truncated, info

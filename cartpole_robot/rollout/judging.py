@@ -30,7 +30,7 @@ class JudgingRequest:
     cart: str | None
     backend: str
     episodes: int
-    max_turns: int
+    max_steps: int
     first_seed: int | None
     randomization: Path | None = None
 
@@ -43,11 +43,11 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart}
     if request.randomization is not None:
         options["randomization"] = load_randomization(request.randomization, chosen.cart)
-    env = _made(ENV_ID, request.max_turns, options)
+    env = _made(ENV_ID, request.max_steps, options)
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
     controller = chosen.controller
-    result = _evaluated(request, controller.duty, env, step=inner.step_duty, on_reset=controller.reset)
+    result = _evaluated(request, controller.duty, env, take_step=inner.step_duty, on_reset=controller.reset)
     drawn = f", drawn from {request.randomization}" if request.randomization is not None else ""
     return {
         **chosen.record,
@@ -65,7 +65,7 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
     if str(request.policy) == LQR:
         raise UsageError(f"policy lqr and --env {env_id}: a regulator is made for one cart; name it with --cart")
     bundle, path = open_policy(request.policy)
-    env = _made(env_id, request.max_turns, {})
+    env = _made(env_id, request.max_steps, {})
     _check_foreign(bundle, env, path, env_id)
     env = with_history(env, bundle.interface.history_length, bundle.interface.action_duties)
     result = _evaluated(request, bundle.action_function(Backend(request.backend)), env)
@@ -84,7 +84,7 @@ def _evaluated(
     act: Callable[[Any], Any],
     env: gymnasium.Env[Any, Any],
     *,
-    step: Callable[[Any], Any] | None = None,
+    take_step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
 ) -> Evaluation:
     """The evaluation that was asked for, with a progress bar; closes `env`."""
@@ -95,8 +95,8 @@ def _evaluated(
             env,
             episodes=request.episodes,
             first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
-            max_turns=request.max_turns,
-            step=step,
+            max_steps=request.max_steps,
+            take_step=take_step,
             on_reset=on_reset,
             on_episode=bar.update,
         )
@@ -107,13 +107,13 @@ def _evaluated(
 
 def judgement_text(record: Mapping[str, Any]) -> str:
     """The verdict as lines for a person."""
-    reversals = f"{record['reversals_per_turn']:.3f} a turn"
+    reversals = f"{record['reversals_per_step']:.3f} a step"
     if record["reversals_per_s"] is not None:
         reversals += f", {record['reversals_per_s']:.1f} a second"
     power_w = record["mean_power_w"]
     rows = (
-        ("turns survived", f"{record['mean_turns']:.1f} mean, {record['min_turns']} least"),
-        ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_turns']} turns"),
+        ("steps survived", f"{record['mean_steps']:.1f} mean, {record['min_steps']} least"),
+        ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_steps']} steps"),
         ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm"),
         ("RMS angle", f"{record['rms_angle_rad'] * 1000.0:.2f} mrad"),
         ("reversals", reversals),
@@ -124,9 +124,9 @@ def judgement_text(record: Mapping[str, Any]) -> str:
     return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *notes, *record["faults"]])
 
 
-def _made(env_id: str, max_turns: int, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+def _made(env_id: str, max_steps: int, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
-        return gymnasium.make(env_id, max_episode_steps=max_turns, disable_env_checker=True, **options)
+        return gymnasium.make(env_id, max_episode_steps=max_steps, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UsageError(f"environment {env_id!r}: {error}; install that package") from None
     except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:

@@ -28,7 +28,7 @@ from cartpole_robot.signals import Measurement
 class Rollout:
     """How a rollout went; `reason` is one line where it ended by itself."""
 
-    turns: int
+    steps: int
     end: RolloutEnd
     reason: str | None = None
 
@@ -59,7 +59,7 @@ class StepLog:
 NO_LOG = StepLog()
 
 
-def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_turns: int, log: StepLog = NO_LOG) -> Rollout:
+def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, log: StepLog = NO_LOG) -> Rollout:
     """Drive `rig` from its `first` measurement, one control period after another, until something ends the rollout.
 
     A rig in real time is answered as soon as it has measured: between a measurement and its command there are only the
@@ -71,17 +71,17 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_turns: int, l
     observation = np.frombuffer(numbers, np.float32)
     clock, command, measure, decide = time.monotonic, rig.command, rig.measure, pilot.duty
     measurement, limits = first, rig.cart.limits
-    turns, reward = 0, 0.0
+    steps, reward = 0, 0.0
     pilot.reset()
     try:
         while True:
             has_fallen = task.is_terminated(measurement, limits)
-            if has_fallen or turns == max_turns:
+            if has_fallen or steps == max_steps:
                 if recorder is not None:
                     arrived_s = clock() if arrival_s is None else arrival_s()
                     flag = Flag.TERMINATED if has_fallen else Flag.TRUNCATED
                     recorder.append(measurement, arrived_s, math.nan, reward, flag)
-                return Rollout(turns=turns, end=RolloutEnd.FALL if has_fallen else RolloutEnd.DURATION)
+                return Rollout(steps=steps, end=RolloutEnd.FALL if has_fallen else RolloutEnd.DURATION)
             numbers[0] = measurement.cart_position_m
             numbers[1] = measurement.cart_speed_m_s
             numbers[2] = measurement.pole_angle_rad
@@ -97,16 +97,16 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_turns: int, l
             if recorder is not None:
                 recorder.append(measurement, arrived_s, duty, reward, pilot.flags, pilot.shadow_duty)
                 if recorder.failure is not None:
-                    return Rollout(turns=turns, end=RolloutEnd.DISK, reason=recorder.failure)
+                    return Rollout(steps=steps, end=RolloutEnd.DISK, reason=recorder.failure)
             if on_step is not None:
                 on_step(measurement)
             measurement = measure()
-            reward = task.REWARD_PER_TURN
-            turns += 1
+            reward = task.REWARD_PER_STEP
+            steps += 1
     except RigError as error:
-        return Rollout(turns=turns, end=RolloutEnd.FAULT, reason=str(error))
+        return Rollout(steps=steps, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:
-        return Rollout(turns=turns, end=RolloutEnd.STOPPED)
+        return Rollout(steps=steps, end=RolloutEnd.STOPPED)
 
 
 def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> RecordingMetadata:

@@ -69,14 +69,14 @@ def record_rollout(request: RolloutRequest) -> Recording:
             raise UsageError("only the regulator (lqr) can be excited: a policy goes to no place it is asked to")
         tip_s = request.duration_s - request.swing_s if request.swing_s > 0.0 else math.inf
         controller = Excitation(controller, chosen.cart, request.seed, tip_s)
-    turns = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
+    steps = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
     swinging = rig if isinstance(rig, WatchedRig) else None
-    max_turns = turns
+    max_steps = steps
     if swinging is not None and request.swing_s > 0.0:
-        max_turns = max(1, turns - round((request.swing_s - _TIP_S) / chosen.cart.timing.control_period_s))
-    bar = progress_bar(turns, "recording", " turns", quiet=True)
+        max_steps = max(1, steps - round((request.swing_s - _TIP_S) / chosen.cart.timing.control_period_s))
+    bar = progress_bar(steps, "recording", " steps", quiet=True)
     try:
         # Before it is armed: asking git takes longer than an armed cart waits.
         known = dataclasses.replace(
@@ -88,11 +88,11 @@ def record_rollout(request: RolloutRequest) -> Recording:
         with Recorder(request.out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
             with stopped_by_signals():
                 log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-                rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=max_turns, log=log)
+                rollout = run_rollout(rig, SinglePilot(controller), first, max_steps=max_steps, log=log)
                 if swinging is not None and request.swing_s > 0.0:
-                    _record_swing(swinging, recorder, rollout, turns - rollout.turns, bar.update)
+                    _record_swing(swinging, recorder, rollout, steps - rollout.steps, bar.update)
             rig.close()
-            file = recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
+            file = recorder.close(Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason))
     finally:
         bar.close()
         rig.close()
@@ -102,7 +102,7 @@ def record_rollout(request: RolloutRequest) -> Recording:
         told = "was stopped" if reason is None else f"ended early: {reason}"
         raise RunError(f"the rollout {told}; {len(recording.rows)} rows of it are in {recording.path}")
     if recorder.rows_lost:
-        raise RunError(f"{file}: the disk was too slow, {recorder.rows_lost} rows of {rollout.turns} are missing")
+        raise RunError(f"{file}: the disk was too slow, {recorder.rows_lost} rows of {rollout.steps} are missing")
     return recording
 
 

@@ -1,4 +1,4 @@
-"""How long everything takes in a run, noted turn by turn without waiting."""
+"""How long everything takes in a run, noted step by step without waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_TURNS = 1 << 20  # kept; of a longer run the last ones
+MOST_STEPS = 1 << 20  # kept; of a longer run the last ones
 
 
 class TurnTimes:
@@ -17,10 +17,10 @@ class TurnTimes:
     All in s; made as long as it will get before the run begins, so that `append` makes nothing.
     """
 
-    def __init__(self, turns: int) -> None:
-        length = max(1, min(turns, MOST_TURNS))
+    def __init__(self, steps: int) -> None:
+        length = max(1, min(steps, MOST_STEPS))
         self._length = length
-        self.turns = 0
+        self.steps = 0
         self._received, self._asked, self._decided, self._sent, self._lateness, self._age = (
             array("d", bytes(8 * length)) for _ in range(6)
         )
@@ -28,30 +28,30 @@ class TurnTimes:
     def append(
         self, received_s: float, asked_s: float, decided_s: float, sent_s: float, lateness_s: float, age_s: float
     ) -> None:
-        """One turn."""
-        at = self.turns % self._length
+        """One step."""
+        at = self.steps % self._length
         self._received[at] = received_s
         self._asked[at] = asked_s
         self._decided[at] = decided_s
         self._sent[at] = sent_s
         self._lateness[at] = lateness_s
         self._age[at] = age_s
-        self.turns += 1
+        self.steps += 1
 
     @property
     def newest_lateness_s(self) -> float:
-        """Of the last turn; NaN before the first."""
-        return self._lateness[(self.turns - 1) % self._length] if self.turns else math.nan
+        """Of the last step; NaN before the first."""
+        return self._lateness[(self.steps - 1) % self._length] if self.steps else math.nan
 
     @property
     def newest_reaction_s(self) -> float:
-        """From the last measurement to its command; NaN before the first turn."""
-        at = (self.turns - 1) % self._length
-        return self._sent[at] - self._received[at] if self.turns else math.nan
+        """From the last measurement to its command; NaN before the first step."""
+        at = (self.steps - 1) % self._length
+        return self._sent[at] - self._received[at] if self.steps else math.nan
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
-        """The four latencies of every turn that is kept, in s, shape (turns,); an age that nobody knows is left out."""
-        kept = min(self.turns, self._length)
+        """The four latencies of every step that is kept, in s, shape (steps,); an age that nobody knows is left out."""
+        kept = min(self.steps, self._length)
         received, asked, decided, sent, lateness, age = (
             np.frombuffer(column)[:kept]
             for column in (self._received, self._asked, self._decided, self._sent, self._lateness, self._age)

@@ -77,7 +77,7 @@ class SimulatedCart:
     def run(self, duties: Iterable[float], on_counts: OnCounts) -> tuple[int, int]:
         """One physics step for each duty at the bridge; returns (cart counts, pole counts) at the end of the last.
 
-        `on_counts` is called with both after every step. This is the hot path, all in one loop: 20 of its turns are
+        `on_counts` is called with both after every step. This is the hot path, all in one loop: 20 of its steps are
         one control period. Raises ValueError or OverflowError when the physics has no finite answer, which no count
         can show.
         """

@@ -13,7 +13,7 @@ import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
 from cartpole_robot.terminal.interrupts import StopWish
@@ -23,23 +23,23 @@ from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 
-TRIAL_TURNS = 5000  # of the long episode among a network's trials
-_SHOWN_TURNS = 50  # a progress bar need not move oftener
+TRIAL_STEPS = 5000  # of the long episode among a network's trials
+_SHOWN_STEPS = 50  # a progress bar need not move oftener
 
 
 class Watchers(CallbackList):
-    """The callbacks of a training, told of the turns that matter to them.
+    """The callbacks of a training, told of the steps that matter to them.
 
-    Those are the turns that end an episode and each `_SHOWN_TURNS`th or `evaluate_every_steps`th: to tell five
-    callbacks of every turn would take longer than to learn from it.
+    Those are the steps that end an episode and each `_SHOWN_STEPS`th or `evaluate_every_steps`th: to tell five
+    callbacks of every step would take longer than to learn from it.
     """
 
     def __init__(self, callbacks: Sequence[BaseCallback], config: TrainingConfig) -> None:
         super().__init__(list(callbacks))
-        self._every = math.gcd(_SHOWN_TURNS, config.evaluate_every_steps)
+        self._every = math.gcd(_SHOWN_STEPS, config.evaluate_every_steps)
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
-        """Keep them; they are handed on with a turn that matters."""
+        """Keep them; they are handed on with a step that matters."""
         self.locals = locals_
 
     def on_step(self) -> bool:
@@ -64,15 +64,15 @@ class EpisodeLogging(BaseCallback):
         if not self.locals["dones"][0]:
             return True
         rows = self._state.log.episodes
-        turns = int(self.locals["infos"][0]["episode"]["l"])
-        rows.append(EpisodeRow(self.num_timesteps, turns, float(self._state.model.exploration_rate)))
+        steps = int(self.locals["infos"][0]["episode"]["l"])
+        rows.append(EpisodeRow(self.num_timesteps, steps, float(self._state.model.exploration_rate)))
         return self._episodes is None or len(rows) < self._episodes
 
 
 class GreedyEvaluation(BaseCallback):
     """Every so many steps: the greedy policy on the selection seeds; the best network is kept.
 
-    Best is the most turns survived. A network that survives all of them goes on to `Trials`; among equals the one that
+    Best is the most steps survived. A network that survives all of them goes on to `Trials`; among equals the one that
     strays least from the middle of the track is best, which is what a long run needs.
     """
 
@@ -82,7 +82,7 @@ class GreedyEvaluation(BaseCallback):
         self._config = config
         self._env = env
         first_seed = SELECTION_SEED + config.evaluation_episodes
-        self._trials = Trials(env, first_seed=first_seed, max_turns=MAX_TURNS, long_turns=TRIAL_TURNS)
+        self._trials = Trials(env, first_seed=first_seed, max_steps=MAX_EPISODE_STEPS, long_steps=TRIAL_STEPS)
         self.first_verified_s: float | None = None  # learning until `first_verified_step`, where this object saw it
 
     def _on_step(self) -> bool:
@@ -100,13 +100,13 @@ class GreedyEvaluation(BaseCallback):
             self._env,
             episodes=self._config.evaluation_episodes,
             first_seed=SELECTION_SEED,
-            max_turns=MAX_TURNS,
+            max_steps=MAX_EPISODE_STEPS,
         )
-        row = EvaluationRow(state.model.num_timesteps, result.mean_turns, result.rms_position_m)
-        if row.mean_turns >= MAX_TURNS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
+        row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
+        if row.mean_steps >= MAX_EPISODE_STEPS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
             row = dataclasses.replace(row, trials=self._trials.survived(act))
         state.log.evaluations.append(row)
-        state.model.logger.record("evaluation/mean_turns", row.mean_turns)
+        state.model.logger.record("evaluation/mean_steps", row.mean_steps)
         if self.first_verified_step == row.step:
             self.first_verified_s = state.count_time()
         if self._is_best(row):
@@ -120,17 +120,17 @@ class GreedyEvaluation(BaseCallback):
     def first_verified_step(self) -> int | None:
         """When a network first survived every episode of its evaluation and every trial; None: none has."""
         for row in self._state.log.evaluations:
-            if row.mean_turns >= MAX_TURNS and row.trials == len(self._trials):
+            if row.mean_steps >= MAX_EPISODE_STEPS and row.trials == len(self._trials):
                 return row.step
         return None
 
 
 def _rank(row: EvaluationRow) -> tuple[float, int, float]:
-    return (row.mean_turns, row.trials, -row.rms_position_m)
+    return (row.mean_steps, row.trials, -row.rms_position_m)
 
 
 class Checkpointing(BaseCallback):
-    """A checkpoint every so many steps, between two blocks of turns, when the last is stored and learned from, and one
+    """A checkpoint every so many steps, between two blocks of steps, when the last is stored and learned from, and one
     at the end.
     """
 
@@ -159,7 +159,7 @@ class Checkpointing(BaseCallback):
 
 
 class ProgressBar(BaseCallback):
-    """A bar on stderr: turns (or episodes, where they end the training), their length, epsilon, last evaluation."""
+    """A bar on stderr: steps (or episodes, where they end the training), their length, epsilon, last evaluation."""
 
     def __init__(self, state: TrainingState, config: TrainingConfig) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class ProgressBar(BaseCallback):
         self._bar = progress_bar(
             self._config.episodes or self._config.steps,
             "training",
-            " episodes" if by_episodes else " turns",
+            " episodes" if by_episodes else " steps",
             initial=len(self._state.log.episodes) if by_episodes else self.num_timesteps,
         )
 
@@ -183,11 +183,11 @@ class ProgressBar(BaseCallback):
         self._bar.update(has_ended if self._config.episodes else self.num_timesteps - self._bar.n)
         if has_ended:
             log = self._state.log
-            self._recent.append(log.episodes[-1].turns)
-            greedy = f"{log.evaluations[-1].mean_turns:.0f}" if log.evaluations else "-"
+            self._recent.append(log.episodes[-1].steps)
+            greedy = f"{log.evaluations[-1].mean_steps:.0f}" if log.evaluations else "-"
             held = ", updates held" if self._state.model.gradient_steps == 0 else ""
             self._bar.set_postfix_str(
-                f"turns {sum(self._recent) / len(self._recent):.0f}, "
+                f"steps {sum(self._recent) / len(self._recent):.0f}, "
                 f"epsilon {self._state.model.exploration_rate:.2f}, greedy {greedy}{held}",
                 refresh=False,
             )
@@ -206,13 +206,13 @@ class ProgressBar(BaseCallback):
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Raised out of SB3's learn() between two blocks of turns, when a person asked for it."""
+    """Raised out of SB3's learn() between two blocks of steps, when a person asked for it."""
 
 
 class StopOnSignal(StopWish, BaseCallback):
     """Ends the training after SIGINT (Ctrl-C) or SIGTERM by raising `Stopped`; the second signal ends it at once.
 
-    It ends between two blocks of turns: the last turn is stored and learned from, and nothing is lost.
+    It ends between two blocks of steps: the last step is stored and learned from, and nothing is lost.
     """
 
     def __init__(self) -> None:

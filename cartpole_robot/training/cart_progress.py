@@ -17,18 +17,18 @@ _RECORD, _VISITED = "on_cart.json", "visited.npy"
 
 @dataclass(frozen=True, kw_only=True)
 class CartEvaluation:
-    """A greedy evaluation on the cart, which its first fall or fault ends: the turns of each episode of it."""
+    """A greedy evaluation on the cart, which its first fall or fault ends: the steps of each episode of it."""
 
     step: int
-    turns: tuple[int, ...]
+    steps: tuple[int, ...]
     survived: int
     planned: int
     rms_position_m: float
 
     @property
-    def mean_turns(self) -> float:
-        """Mean turns of the episodes there were."""
-        return float(np.mean(self.turns)) if self.turns else 0.0
+    def mean_steps(self) -> float:
+        """Mean steps of the episodes there were."""
+        return float(np.mean(self.steps)) if self.steps else 0.0
 
     @property
     def is_flawless(self) -> bool:
@@ -36,8 +36,8 @@ class CartEvaluation:
         return self.survived == self.planned
 
     def rank(self) -> tuple[float, float, float]:
-        """Larger is better: episodes survived before the first fall, then turns, then straying less."""
-        return (self.survived, self.mean_turns, -self.rms_position_m)
+        """Larger is better: episodes survived before the first fall, then steps, then straying less."""
+        return (self.survived, self.mean_steps, -self.rms_position_m)
 
 
 @dataclass
@@ -75,7 +75,7 @@ class CartProgress:
         record = json.loads(path.read_text(encoding="utf-8"))
         for name in ("initial", "best"):
             if record[name] is not None:
-                record[name] = CartEvaluation(**{**record[name], "turns": tuple(record[name]["turns"])})
+                record[name] = CartEvaluation(**{**record[name], "steps": tuple(record[name]["steps"])})
         progress = CartProgress(**record)
         progress.visited.extend(np.load(folder / _VISITED))
         return progress

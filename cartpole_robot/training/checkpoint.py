@@ -112,9 +112,9 @@ def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
 
 
 def end_stored_episode(model: DQN) -> None:
-    """Mark the last stored turn as an episode's end: the next one that is stored begins another episode.
+    """Mark the last stored step as an episode's end: the next one that is stored begins another episode.
 
-    Without it a return over several turns would run from the one into the other.
+    Without it a return over several steps would run from the one into the other.
     """
     memory = model.replay_buffer
     assert memory is not None
@@ -127,6 +127,6 @@ def _load_selected(path: Path) -> Selected | None:
     if not path.exists():
         return None
     with np.load(path) as archive:
-        step, mean_turns, rms_position_m, *trials = archive["row"].tolist()
+        step, mean_steps, rms_position_m, *trials = archive["row"].tolist()
         network = Network(**{f.name: archive[f.name] for f in dataclasses.fields(Network)})
-    return Selected(network, EvaluationRow(int(step), mean_turns, rms_position_m, *map(int, trials)))
+    return Selected(network, EvaluationRow(int(step), mean_steps, rms_position_m, *map(int, trials)))

@@ -37,10 +37,10 @@ class Optimizer(enum.StrEnum):
 
 
 class LearnerReward(enum.StrEnum):
-    """What the learner is rewarded with. Curves and scores count turns survived in either case."""
+    """What the learner is rewarded with. Curves and scores count steps survived in either case."""
 
-    TURN = "turn"  # 1 for every turn, as the environment gives it
-    FALL = "fall"  # -1 for the turn that ends in a fall, else 0: centred, bounded, the same best policy
+    STEP = "step"  # 1 for every step, as the environment gives it
+    FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, the same best policy
 
 
 class EpsilonClock(enum.StrEnum):
@@ -65,7 +65,7 @@ _CEILINGS = {
     "learning_rate": 1.0,
     "weight_decay": 10.0,
     "steps": 1_000_000_000,
-    "max_turns": 10_000_000,
+    "max_steps": 10_000_000,
 }
 
 
@@ -73,16 +73,16 @@ _CEILINGS = {
 class TrainingConfig:
     """One training, whole: everything but the cart, the rig and the seed.
 
-    A training ends after `steps` turns or, if given, after `episodes` episodes, whichever comes first.
+    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first.
     There is no double Q-learning in it: this is the plain DQN of the blog post. With a `history_length` above 1 the
-    network sees the duties and observations of the turns before, too (`cartpole_robot.policy.history`).
+    network sees the duties and observations of the steps before, too (`cartpole_robot.policy.history`).
     """
 
     name: str
     description: str
     steps: int
     episodes: int | None = None
-    max_turns: int
+    max_steps: int
     replay_memory: int
     batch_size: int
     hidden_units: int
@@ -115,7 +115,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require_positive(
             self,
-            *("steps", "max_turns", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),
+            *("steps", "max_steps", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),
             *("gradient_steps", "n_steps", "target_update_every_steps", "learning_rate", "epsilon_fraction"),
             *("optimizer_epsilon", "evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
         )

@@ -19,42 +19,41 @@ _NO_FALLS, _SETTLED = "#eef4ea", "#d8e8ce"
 
 
 def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *, title: str) -> None:
-    """Turns an episode with their running mean, greedy evaluations and epsilon, against training turns, as PNG."""
+    """Steps an episode with their running mean, greedy evaluations and epsilon, against training steps, as PNG."""
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    steps = np.array([row.step for row in log.episodes])
-    turns = np.array([row.turns for row in log.episodes], dtype=float)
-    axes.plot(steps, turns, ".", markersize=3.0, color=_DOT, label="an episode")
-    if len(turns):
-        window = min(len(turns), max(5, min(100, len(turns) // _RUNNING_SHARE)))
-        mean = np.convolve(turns, np.full(window, 1.0 / window), mode="valid")
-        axes.plot(steps[window - 1 :], mean, color=_MEAN, linewidth=1.8, label=f"mean of {window} episodes")
+    ends = np.array([row.step for row in log.episodes])
+    lengths = np.array([row.steps for row in log.episodes], dtype=float)
+    axes.plot(ends, lengths, ".", markersize=3.0, color=_DOT, label="an episode")
+    if len(lengths):
+        window = min(len(lengths), max(5, min(100, len(lengths) // _RUNNING_SHARE)))
+        mean = np.convolve(lengths, np.full(window, 1.0 / window), mode="valid")
+        axes.plot(ends[window - 1 :], mean, color=_MEAN, linewidth=1.8, label=f"mean of {window} episodes")
     axes.plot(
         [row.step for row in log.evaluations],
-        [row.mean_turns for row in log.evaluations],
+        [row.mean_steps for row in log.evaluations],
         color=_GREEDY,
         linewidth=1.2,
         marker="o",
         markersize=3.5,
         label=f"greedy, mean of {config.evaluation_episodes}",
     )
-    ends = [*(row.step for row in log.episodes), *(row.step for row in log.evaluations)]
-    last_step = max(ends, default=0)
+    last_step = max([*(row.step for row in log.episodes), *(row.step for row in log.evaluations)], default=0)
     settled = "settled, updates held" if config.collapse_guard is GuardAction.HOLD else "settled"
     shades = (GuardEvent.NO_FALLS, "no fall in the memory", _NO_FALLS), (GuardEvent.SETTLED, settled, _SETTLED)
     for event, label, color in shades:
         for number, (begin, end) in enumerate(spans_since(event, log.guard, last_step)):
             axes.axvspan(begin, end, color=color, linewidth=0.0, zorder=0, label=label if number == 0 else None)
-    axes.set_xlabel("training turns")
-    axes.set_ylabel("turns survived")
+    axes.set_xlabel("training steps")
+    axes.set_ylabel("steps survived")
     axes.set_ylim(bottom=0.0)
     axes.set_xlim(left=0.0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=11)
     right = axes.twinx()
     right.plot(
-        steps, [row.epsilon for row in log.episodes], color=_EPSILON, linewidth=1.0, linestyle="--", label="epsilon"
+        ends, [row.epsilon for row in log.episodes], color=_EPSILON, linewidth=1.0, linestyle="--", label="epsilon"
     )
     right.set_ylim(0.0, 1.05)
     right.set_ylabel("epsilon", color=_EPSILON)

@@ -15,7 +15,7 @@ from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 
 class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Reward -1 for the turn that ends in a fall and 0 for every other: what is learned is how long until the fall."""
+    """Reward -1 for the step that ends in a fall and 0 for every other: what is learned is how long until the fall."""
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """The step, its reward replaced."""
@@ -24,7 +24,7 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def balancing_env(
-    cart: CartParams, rig: str, max_turns: int, randomization: Randomization | None = None, *, history_length: int = 1
+    cart: CartParams, rig: str, max_steps: int, randomization: Randomization | None = None, *, history_length: int = 1
 ) -> gymnasium.Env[Any, Any]:
     """The registered environment with another TimeLimit, without Gymnasium's checker in the way.
 
@@ -35,7 +35,7 @@ def balancing_env(
         rig=rig,
         cart=cart,
         randomization=randomization,
-        max_episode_steps=max_turns,
+        max_episode_steps=max_steps,
         disable_env_checker=True,
     )
     return with_history(env, history_length, cart.action_duties)
@@ -44,7 +44,7 @@ def balancing_env(
 def training_env(
     cart: CartParams, rig: str, config: TrainingConfig, randomization: Randomization | None = None
 ) -> gymnasium.Env[Any, Any]:
-    """The environment for training: turns are counted (by SB3's Monitor) below the reward that the learner sees."""
-    balancing = balancing_env(cart, rig, config.max_turns, randomization, history_length=config.history_length)
+    """The environment for training: steps are counted (by SB3's Monitor) below the reward that the learner sees."""
+    balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=config.history_length)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env

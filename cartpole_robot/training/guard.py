@@ -1,6 +1,6 @@
 """The collapse guard: it notices when a learner with a small replay memory has nothing left to learn from.
 
-Two good episodes fill a memory of 1000 turns. Then no fall is in it: every target is the target network's own opinion,
+Two good episodes fill a memory of 1000 steps. Then no fall is in it: every target is the target network's own opinion,
 and the values wander, until one network that balanced does so no longer. Values can also leave what any return can be.
 """
 
@@ -51,7 +51,7 @@ def _tensors(model: DQN) -> list[torch.Tensor]:
 
 
 class CollapseGuard(BaseCallback):
-    """Watches the replay memory and the values between two blocks of turns; a row of the log for each change.
+    """Watches the replay memory and the values between two blocks of steps; a row of the log for each change.
 
     A learner is settled when no fall is in the memory and the cart keeps to the middle of the track in it: then
     `GuardAction.HOLD` makes no update until a fall comes, for all that is left to change is what is good. Where the
@@ -128,13 +128,13 @@ class CollapseGuard(BaseCallback):
         if self._sound is None:
             return "there is no network to go back to"
         self._sound.restore(model)
-        return f"back to the network of turn {self._sound.step}, with a fresh optimizer"
+        return f"back to the network of step {self._sound.step}, with a fresh optimizer"
 
     def _note(self, event: GuardEvent, measured: float, text: str) -> None:
         is_first = all(row.event is not event for row in self._rows)
         self._rows.append(GuardRow(self.model.num_timesteps, event, measured))
         if is_first and self._on_event is not None:
-            self._on_event(f"turn {self.model.num_timesteps}: {text}")
+            self._on_event(f"step {self.model.num_timesteps}: {text}")
 
 
 def returns_range(config: TrainingConfig) -> tuple[float, float]:
@@ -145,20 +145,20 @@ def returns_range(config: TrainingConfig) -> tuple[float, float]:
 
 
 def falls_in(memory: ReplayBuffer) -> int:
-    """Turns in the memory that ended in a fall; an episode cut by its time limit is none."""
+    """Steps in the memory that ended in a fall; an episode cut by its time limit is none."""
     count = memory.size()
     return int(np.count_nonzero(memory.dones[:count] > memory.timeouts[:count]))
 
 
 def mean_value(model: DQN, memory: ReplayBuffer) -> float:
-    """The mean over the memory's turns of the largest action value."""
+    """The mean over the memory's steps of the largest action value."""
     with torch.no_grad():
         values = model.q_net(torch.from_numpy(memory.observations[: memory.size(), 0]))
         return float(values.amax(dim=1).mean())
 
 
 def rms_position(memory: ReplayBuffer) -> float:
-    """How far the cart strays from the middle of the track in the memory's turns, m."""
+    """How far the cart strays from the middle of the track in the memory's steps, m."""
     positions = memory.observations[: memory.size(), 0, 0]
     return math.sqrt(float(np.square(positions, dtype=np.float64).mean()))
 
@@ -169,7 +169,7 @@ def fall_event(rows: list[GuardRow]) -> GuardEvent | None:
 
 
 def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list[tuple[int, int]]:
-    """From which turn to which it was so, one pair for each time, in order: a fall ends it, or the training."""
+    """From which step to which it was so, one pair for each time, in order: a fall ends it, or the training."""
     spans: list[tuple[int, int]] = []
     begin: int | None = None
     for row in rows:
@@ -183,12 +183,12 @@ def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list
 
 @dataclass(frozen=True, kw_only=True)
 class GuardRecord:
-    """What the guard was to do, how often and for how many turns no fall was there, turns it was settled, drifts."""
+    """What the guard was to do, how often and for how many steps no fall was there, steps it was settled, drifts."""
 
     action: GuardAction
     times: int
-    turns_without_falls: int
-    turns_settled: int
+    steps_without_falls: int
+    steps_settled: int
     drifts: int
 
     @property
@@ -196,23 +196,23 @@ class GuardRecord:
         """What the guard saw, in words; empty where it saw nothing."""
         acts = self.action is GuardAction.HOLD
         texts = []
-        if self.turns_without_falls:
+        if self.steps_without_falls:
             times = "once" if self.times == 1 else f"{self.times} times"
-            texts.append(f"no fall in the replay memory {times}, for {self.turns_without_falls} turns in all")
-        if self.turns_settled:
-            texts.append(f"settled for {self.turns_settled} of them" + (": updates held" if acts else ""))
+            texts.append(f"no fall in the replay memory {times}, for {self.steps_without_falls} steps in all")
+        if self.steps_settled:
+            texts.append(f"settled for {self.steps_settled} of them" + (": updates held" if acts else ""))
         if self.drifts:
             texts.append(f"values beyond any return, {self.drifts} times" + (": taken back" if acts else ""))
         return "; ".join(texts)
 
 
 def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> GuardRecord:
-    """What the guard did in a training that ended with turn `last_step`."""
+    """What the guard did in a training that ended with step `last_step`."""
     without, settled = (spans_since(event, rows, last_step) for event in (GuardEvent.NO_FALLS, GuardEvent.SETTLED))
     return GuardRecord(
         action=config.collapse_guard,
         times=len(without),
-        turns_without_falls=sum(end - begin for begin, end in without),
-        turns_settled=sum(end - begin for begin, end in settled),
+        steps_without_falls=sum(end - begin for begin, end in without),
+        steps_settled=sum(end - begin for begin, end in settled),
         drifts=sum(row.event is GuardEvent.DRIFT for row in rows),
     )

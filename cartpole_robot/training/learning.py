@@ -15,11 +15,11 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RunError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
-from cartpole_robot.training.callbacks import TRIAL_TURNS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
+from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.dqn.learner import network_of, new_learner
@@ -105,7 +105,7 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
         env = stack.enter_context(closing(training_env(cart, "sim", config)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
         past = config.history_length
-        judging = stack.enter_context(closing(balancing_env(cart, "sim", TRIAL_TURNS, history_length=past)))
+        judging = stack.enter_context(closing(balancing_env(cart, "sim", TRIAL_STEPS, history_length=past)))
         learned = learn(state, config, judging, name=config.name)
         assert learned is not None  # no watcher ends it
         return learned, judge(learned, judging)
@@ -164,6 +164,6 @@ def verdict(
         env,
         episodes=VERDICT_EPISODES,
         first_seed=VERDICT_SEED,
-        max_turns=MAX_TURNS,
+        max_steps=MAX_EPISODE_STEPS,
         on_episode=on_episode,
     )

@@ -18,10 +18,10 @@ Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow | GuardRow")
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRow:
-    """One training episode: the step it ended at, the turns it survived, epsilon at its end."""
+    """One training episode: the step it ended at, the steps it lasted, epsilon at its end."""
 
     step: int
-    turns: int
+    steps: int
     epsilon: float
 
 
@@ -33,7 +33,7 @@ class EvaluationRow:
     """
 
     step: int
-    mean_turns: float
+    mean_steps: float
     rms_position_m: float
     trials: int = 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json
@@ -69,7 +69,9 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
 def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
     """Inputs a policy meets, (N, inputs): acted out anew in simulation, or those a cart has seen; it moves no more."""
     if job.init is None:
-        with closing(balancing_env(job.cart, job.rig, MAX_TURNS, history_length=job.config.history_length)) as env:
+        with closing(
+            balancing_env(job.cart, job.rig, MAX_EPISODE_STEPS, history_length=job.config.history_length)
+        ) as env:
             act = float_action_function(network)
             return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     checkpoint = latest_checkpoint(job.folder / "checkpoints")

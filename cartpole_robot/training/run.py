@@ -34,7 +34,7 @@ from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.summary import LongRun, TrainingOutcome, TrainingSummary
 
-LONG_RUN_TURNS = 15_000
+LONG_RUN_STEPS = 15_000
 PARITY_STATES = 10_000
 
 
@@ -73,10 +73,10 @@ def resume_training(folder: Path) -> TrainingOutcome:
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
         past = job.config.history_length
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_TURNS, history_length=past)))
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_STEPS, history_length=past)))
         drawing = env
         if job.randomization is not None:
-            drawn = balancing_env(job.cart, job.rig, LONG_RUN_TURNS, job.randomization, history_length=past)
+            drawn = balancing_env(job.cart, job.rig, LONG_RUN_STEPS, job.randomization, history_length=past)
             drawing = stack.enter_context(closing(drawn))
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop, closing(ProgressBar(state, job.config)) as bar:
@@ -104,7 +104,7 @@ def _finish(
         visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
         exported = finish(job, state, visited, evaluation=judged.selected.as_dict())
         int16_act = exported.bundle.action_function(Backend.INT16)
-        long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_turns=LONG_RUN_TURNS)
+        long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_steps=LONG_RUN_STEPS)
         return TrainingSummary(
             first_verified_step=None if first is None else first.step,
             preset=job.config.name,
@@ -119,7 +119,7 @@ def _finish(
             exported=judged.selected,
             exported_int16=verdict(int16_act, env, bar.update),
             exported_randomized=None if drawing is env else verdict(act, drawing, bar.update),
-            long_run=LongRun(turns=long_run.turns[0], of=LONG_RUN_TURNS),
+            long_run=LongRun(steps=long_run.steps[0], of=LONG_RUN_STEPS),
             agreement=exported.agreement,
             policy_hash=exported.bundle.policy_hash(),
             machine=provenance.machine(),

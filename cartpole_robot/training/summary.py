@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.rollout.evaluation import Evaluation
 from cartpole_robot.training.cart_progress import CartEvaluation
 from cartpole_robot.training.guard import GuardRecord
@@ -59,9 +59,9 @@ class Summary(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class LongRun:
-    """One long episode: turns survived, of how many."""
+    """One long episode: steps survived, of how many."""
 
-    turns: int
+    steps: int
     of: int
 
 
@@ -87,13 +87,13 @@ class TrainingSummary(Summary):
     def _rows(self) -> Rows:
         guard, drawn = self.collapse_guard.text, self.exported_randomized
         return [
-            ("training", f"{self.steps} turns, {self.episodes} episodes, {self.training_s:.1f} s"),
+            ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
             *([("collapse guard", guard)] if guard else []),
             ("last model", _verdict_text(self.last_model)),
-            ("exported policy", f"{_verdict_text(self.exported)} (of turn {self.selected_at_step})"),
+            ("exported policy", f"{_verdict_text(self.exported)} (of step {self.selected_at_step})"),
             ("exported as int16", _verdict_text(self.exported_int16)),
             *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
-            ("one long episode", f"{self.long_run.turns} of {self.long_run.of} turns"),
+            ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
             ("same action", agreement_text(self.agreement)),
         ]
 
@@ -130,7 +130,7 @@ class CartSummary(Summary):
             (
                 "on the cart",
                 f"{self.episodes} episodes of at most {self.episodes_at_most}: {self.learning_episodes} of learning "
-                f"({self.steps} turns), {self.evaluation_episodes} of evaluation",
+                f"({self.steps} steps), {self.evaluation_episodes} of evaluation",
             ),
             ("between them", f"{self.updates} updates; {self.training_s:.1f} s in all"),
             ("policy of --init", _cart_text(self.initial)),
@@ -156,17 +156,17 @@ def _plain(value: Any) -> Any:
 
 
 def _verdict_text(found: Evaluation) -> str:
-    survived = sum(turns >= found.max_turns for turns in found.turns)
+    survived = sum(steps >= found.max_steps for steps in found.steps)
     return (
-        f"{found.mean_turns:.1f} mean turns over {len(found.turns)} fresh episodes, "
-        f"{survived} survived all {found.max_turns}"
+        f"{found.mean_steps:.1f} mean steps over {len(found.steps)} fresh episodes, "
+        f"{survived} survived all {found.max_steps}"
     )
 
 
 def _cart_text(found: CartEvaluation) -> str:
     ended = ""
-    if found.survived < len(found.turns):
-        ended = f", then ended after {found.turns[-1]}"
+    if found.survived < len(found.steps):
+        ended = f", then ended after {found.steps[-1]}"
     elif not found.is_flawless:
         ended = f", and no episode was left for the rest of {found.planned}"
-    return f"survived {MAX_TURNS} turns in {found.survived} of {len(found.turns)} episodes{ended}"
+    return f"survived {MAX_EPISODE_STEPS} steps in {found.survived} of {len(found.steps)} episodes{ended}"

@@ -66,7 +66,7 @@ def deployed(
 
 def test_report_has_every_latency_and_setting(deployed: dict[str, Any]) -> None:
     report = deployed["latency_us"]
-    assert (deployed["turns"], deployed["end"], deployed["fault"]) == (150, "duration", None)
+    assert (deployed["steps"], deployed["end"], deployed["fault"]) == (150, "duration", None)
     assert set(report["figures"]) == {"sensor_to_command", "inference", "loop_lateness", "command_age"}
     for figures in report["figures"].values():
         assert figures["p50"] <= figures["p99"] <= figures["p99.9"] <= figures["max"]
@@ -83,7 +83,7 @@ def test_recording_report_and_picture_are_written(deployed: dict[str, Any]) -> N
     assert recording.metadata.deployed.late == "hold"
     assert (recording.column("lateness_s")[1:] >= 0.0).all()
     assert Path(deployed["picture"]).stat().st_size > 10_000
-    assert json.loads(Path(deployed["recording"]).with_name("r.latency.json").read_text())["turns"] == 150
+    assert json.loads(Path(deployed["recording"]).with_name("r.latency.json").read_text())["steps"] == 150
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_who_drives_is_recorded(
 def test_policy_with_history_sees_the_duties_that_were_sent(
     quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed], port: str, more: tuple[str, ...]
 ) -> None:
-    """Asked once more about the recording, with what was sent in each turn, it says the same in every turn."""
+    """Asked once more about the recording, with what was sent in each step, it says the same in every step."""
     bundle = regulating_policy(load_cart("diy_arduino"), history_length=3)
     bundle.save(tmp_path / "policy.npz")
     words = ("--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--duration-s", 2)
@@ -136,8 +136,8 @@ def test_policy_with_history_sees_the_duties_that_were_sent(
     states = np.column_stack([rows[name] for name in bundle.interface.observation]).astype(np.float32)
     said = rows["shadow_duty" if more else "requested_duty"]
     controller = policy_controller(bundle)
-    for turn, (state, sent) in enumerate(zip(states, rows["requested_duty"], strict=True)):
-        assert controller.duty(state) == pytest.approx(said[turn], abs=1e-6), f"turn {turn}"
+    for step, (state, sent) in enumerate(zip(states, rows["requested_duty"], strict=True)):
+        assert controller.duty(state) == pytest.approx(said[step], abs=1e-6), f"step {step}"
         controller.sent(sent)
     assert len(set(said.tolist())) > 1
 
@@ -153,7 +153,7 @@ before = run._Run.run
 def spied(self):
     done = before(self)
     loaded = [name for name in {HEAVY!r} if name in sys.modules]
-    print(json.dumps({{"loaded": loaded, "mb": done.report.resident_mb, "turns": done.rollout.turns}}))
+    print(json.dumps({{"loaded": loaded, "mb": done.report.resident_mb, "steps": done.rollout.steps}}))
     sys.stdout.flush()
     return done
 def sealed(path):
@@ -172,7 +172,7 @@ run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart_
     found = json.loads(done.stdout)
     assert found["loaded"] == []
     assert found["mb"] < 80.0
-    assert found["turns"] == 50
+    assert found["steps"] == 50
 
 
 def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line: Callable[..., Completed]) -> None:
@@ -230,7 +230,7 @@ def test_ctrl_c_ends_it_with_the_motor_off_and_the_file_whole(
     )
     os.close(slave)
     screen, until_s = "", time.monotonic() + 30.0
-    while not re.search(r"([5-9]\d|\d{3,}) turns", screen) and time.monotonic() < until_s:
+    while not re.search(r"([5-9]\d|\d{3,}) steps", screen) and time.monotonic() < until_s:
         if select.select([master], [], [], 0.1)[0]:
             screen += os.read(master, 4096).decode()
     for seen in ("pole", "cart", "duty", "late", "measured to sent"):

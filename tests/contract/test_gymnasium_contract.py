@@ -19,11 +19,11 @@ from cartpole_robot.rigs.sim import IdealSimRig
 from cartpole_robot.signals import Measurement, State
 
 
-def rollout(env: gymnasium.Env, seed: int, turns: int = 60) -> list[list[float]]:
+def rollout(env: gymnasium.Env, seed: int, steps: int = 60) -> list[list[float]]:
     observation, _ = env.reset(seed=seed)
     rows = [observation.tolist()]
-    for turn in range(turns):
-        observation, _, terminated, truncated, _ = env.step((turn + seed) % 2)
+    for step in range(steps):
+        observation, _, terminated, truncated, _ = env.step((step + seed) % 2)
         rows.append(observation.tolist())
         if terminated or truncated:
             break
@@ -72,10 +72,10 @@ def test_many_environments_in_one_process_do_not_touch_each_other() -> None:
     alone = [rollout(gymnasium.make(ENV_ID), seed) for seed in range(4)]
     envs = [gymnasium.make(ENV_ID) for _ in range(4)]
     together = [[env.reset(seed=seed)[0].tolist()] for seed, env in enumerate(envs)]
-    for turn in range(60):
+    for step in range(60):
         for seed, env in enumerate(envs):
-            if len(together[seed]) == turn + 1 and len(alone[seed]) > turn + 1:
-                together[seed].append(env.step((turn + seed) % 2)[0].tolist())
+            if len(together[seed]) == step + 1 and len(alone[seed]) > step + 1:
+                together[seed].append(env.step((step + seed) % 2)[0].tolist())
     assert together == alone
     envs[0].close()
     assert rollout(envs[1], 1) == alone[1]
@@ -90,13 +90,13 @@ def test_vector_environment_steps() -> None:
     vector.close()
 
 
-def test_episode_is_truncated_at_500_turns_by_the_time_limit_alone() -> None:
+def test_episode_is_truncated_at_500_steps_by_the_time_limit_alone() -> None:
     env = gymnasium.make(ENV_ID)
     env.reset(seed=0)
-    for turn in range(1, 501):
+    for step in range(1, 501):
         env.unwrapped.reset(options={"state": [0.0, 0.0, 0.0, 0.0]})
-        _, reward, terminated, truncated, _ = env.step(turn % 2)
-        assert (reward, terminated, truncated) == (1.0, False, turn == 500)
+        _, reward, terminated, truncated, _ = env.step(step % 2)
+        assert (reward, terminated, truncated) == (1.0, False, step == 500)
 
 
 def test_step_after_the_end_and_before_the_start_asks_for_a_reset() -> None:

@@ -46,7 +46,7 @@ def test_comparison_finds_firmware_and_simulation_close_together(
     recordings = [tmp_path / f"{rig}.parquet" for rig in ("sim", "virtual")]
     for path in recordings:
         words = ("--cart", "diy_arduino", "--rig", path.stem, "--duration-s", 4, "--out", path, "--json")
-        assert result(command_line("record", "lqr", *words))["turns"] == 200
+        assert result(command_line("record", "lqr", *words))["steps"] == 200
     report = tmp_path / "report.html"
     found = result(command_line("compare", *recordings, "--no-attribution", "--out", report, "--json"))
     horizon = found["open_loop"]["horizons"][0]

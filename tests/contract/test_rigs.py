@@ -93,8 +93,8 @@ def test_duty_beyond_full_drive_is_full_drive(rig: Rig) -> None:
 @pytest.mark.smoke
 def test_regulator_balances_and_every_tick_is_there(rig: Rig) -> None:
     first = start_rollout(rig, 5)
-    rollout = run_rollout(rig, SinglePilot(regulator_of(rig.cart)), first, max_turns=150)
-    assert (rollout.turns, rollout.end, rollout.reason) == (150, RolloutEnd.DURATION, None)
+    rollout = run_rollout(rig, SinglePilot(regulator_of(rig.cart)), first, max_steps=150)
+    assert (rollout.steps, rollout.end, rollout.reason) == (150, RolloutEnd.DURATION, None)
 
 
 def test_fall_ends_the_episode_and_the_next_one_starts(rig: Rig) -> None:
@@ -102,13 +102,13 @@ def test_fall_ends_the_episode_and_the_next_one_starts(rig: Rig) -> None:
     for seed in range(2):
         env.reset(seed=seed)
         action = 0
-        turns = 0
+        steps = 0
         terminated = False
-        while not terminated and turns < 100:
+        while not terminated and steps < 100:
             _, reward, terminated, truncated, info = env.step(action)
-            turns += 1
+            steps += 1
         assert (terminated, truncated, reward) == (True, False, 1.0), info
-        assert 3 < turns < 60
+        assert 3 < steps < 60
         with pytest.raises(gymnasium.error.ResetNeeded):
             env.step(0)
 

@@ -19,11 +19,11 @@ from cartpole_robot.cart.cart_file import cart_names
 from cartpole_robot.policy.network import has_extension
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
 env.reset(seed=0)
-turns = 0
+steps = 0
 while not env.step(1)[2]:
-    turns += 1
+    steps += 1
 print(json.dumps({
-    "turns": turns, "carts": cart_names(), "extension": has_extension(),
+    "steps": steps, "carts": cart_names(), "extension": has_extension(),
     "policy.c": resources.files("firmware_bridge.firmware").joinpath("policy.c").is_file(),
     "place": __import__("cartpole_robot").__file__,
 }))
@@ -89,7 +89,7 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     assert found["place"].startswith(str(tmp_path))
     assert found["carts"] == ["diy_arduino", "gym", "quanser_ip02", "sensorsini"]
     assert (found["extension"], found["policy.c"]) == (True, True)
-    assert 5 < found["turns"] < 30
+    assert 5 < found["steps"] < 30
     without_train = subprocess.run(
         [str(tmp_path / "venv" / "bin" / "cartpole-robot"), "train"], capture_output=True, text=True, check=False
     )

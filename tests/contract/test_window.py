@@ -13,12 +13,12 @@ CODE = """
 import gymnasium
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", render_mode="human")
 env.reset(seed=0)
-for turn in range(10):
-    env.step(turn % 2)
+for step in range(10):
+    env.step(step % 2)
 twin = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0")
 twin.reset(seed=0)
-for turn in range(10):
-    seen = twin.step(turn % 2)[0]
+for step in range(10):
+    seen = twin.step(step % 2)[0]
 assert [float(v) for v in seen] == [float(seen.dtype.type(v)) for v in env.unwrapped._measurement.state()]
 env.close()
 env.close()

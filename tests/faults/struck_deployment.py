@@ -162,7 +162,7 @@ def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str,
         )
         with contextlib.redirect_stderr(io.StringIO()):
             done = deploy(request)
-        found: dict[str, Any] = {"fault": done.fault, "turns": done.rollout.turns, "reason": done.rollout.reason}
+        found: dict[str, Any] = {"fault": done.fault, "steps": done.rollout.steps, "reason": done.rollout.reason}
         if done.black_box is not None:
             found["replayed"] = dataclasses.asdict(replay(load_black_box(done.black_box), "virtual"))
         outcomes[fault] = found

@@ -59,7 +59,7 @@ def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
     assert f"cartpole-robot train --resume {run}" in err
     assert out == ""
     stopped_at = int(checkpoint.name.removeprefix("step_"))
-    assert stopped_at % 4 == 0, "between two updates, the last turn stored and learned from"
+    assert stopped_at % 4 == 0, "between two updates, the last step stored and learned from"
     assert 5000 <= stopped_at < 8000
     assert not (run / "summary.json").exists()
 

@@ -367,15 +367,15 @@ def test_virtual_rig_behaves_as_the_simulated_one() -> None:
                 env,
                 episodes=100,
                 first_seed=2_000_000,
-                max_turns=250,
-                step=env.step_duty,
+                max_steps=250,
+                take_step=env.step_duty,
                 on_reset=controller.reset,
             )
         )
         env.close()
     simulated, virtual = found
-    assert simulated.mean_turns == virtual.mean_turns == 250.0
-    for name in ("rms_position_m", "rms_angle_rad", "reversals_per_turn"):
+    assert simulated.mean_steps == virtual.mean_steps == 250.0
+    for name in ("rms_position_m", "rms_angle_rad", "reversals_per_step"):
         assert getattr(virtual, name) == pytest.approx(getattr(simulated, name), rel=0.05), name
 
 
@@ -410,7 +410,7 @@ from cartpole_robot.rollout.loop import run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 rig = VirtualRig(load_cart("diy_arduino"))
 for seed in (5, 6):
-    run_rollout(rig, SinglePilot(regulator_of(rig.cart)), start_rollout(rig, seed), max_turns=300)
+    run_rollout(rig, SinglePilot(regulator_of(rig.cart)), start_rollout(rig, seed), max_steps=300)
 print(rig.telemetry_sha256)
 """
 
@@ -448,11 +448,11 @@ def test_randomized_virtual_cart_balances_under_the_limits_of_the_nominal_one(tm
         env,
         episodes=5,
         first_seed=1,
-        max_turns=200,
-        step=env.step_duty,
+        max_steps=200,
+        take_step=env.step_duty,
         on_reset=controller.reset,
     )
-    assert result.mean_turns == 200.0
+    assert result.mean_steps == 200.0
     assert env.episode_cart.pole_cart != load_cart("diy_arduino").pole_cart
     env.close()
 

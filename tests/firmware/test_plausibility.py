@@ -82,7 +82,7 @@ def test_pole_speed_is_due_every_fourth_tick(core: Core, ticks: int) -> None:
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_cart_that_is_pushed_to_and_fro_and_follows_is_plausible(core: Core, side: int) -> None:
-    """Sixteen turns of the push, 10 s; a look's speed is that of the push two looks before."""
+    """Sixteen steps of the push, 10 s; a look's speed is that of the push two looks before."""
     core.to_armed()
     cart = Cart(core)
     pushes, cart_speed, pole_speed = [0, 0, 0], 0, 0

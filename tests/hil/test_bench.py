@@ -20,7 +20,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rollout.loop import Rollout
 
-KIND = Kind(group="line", name="some", must="holds", unit="turns", is_more_better=True)
+KIND = Kind(group="line", name="some", must="holds", unit="steps", is_more_better=True)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_only_what_was_asked_for_of_late_may_be_driven(pulses: int | None, time_
 
 def test_interrupted_measurement_is_no_measurement(chip_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: Any, **__: Any) -> Rollout:
-        return Rollout(turns=7, end=RolloutEnd.STOPPED)
+        return Rollout(steps=7, end=RolloutEnd.STOPPED)
 
     monkeypatch.setattr(endurance, "run_rollout", stopped)
     speed = next(trial for trial in endurance.endurance_trials() if trial.name == "speed")

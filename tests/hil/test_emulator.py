@@ -177,9 +177,9 @@ def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.Monk
         measured = start_rollout(rig, 4)
         controller = regulator_of(rig.cart)
         states = []
-        for turn in range(150):
+        for step in range(150):
             measured = rig.step(controller.duty(np.array(measured.state())))
-            if turn % 3 == 0:  # who looks has the guess taken back, who does not lets it be used
+            if step % 3 == 0:  # who looks has the guess taken back, who does not lets it be used
                 states.append(rig.true_state())
         found.append((states, rig.telemetry_sha256))
         rig.close()

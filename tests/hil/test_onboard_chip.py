@@ -153,7 +153,7 @@ def test_campaign_of_the_policy_on_board_holds(
     done = command_line("firmware", "campaign", *words, "--out", tmp_path / "out", timeout_s=400.0)
     assert done.returncode == 0, done.stdout + done.stderr
     worst = {row["name"]: row["worst"] for row in json.loads(done.stdout)["trials"]}
-    assert worst["500 turns by itself"] == 500
+    assert worst["500 steps by itself"] == 500
     assert worst["actions beside the host's"] == 0
     assert 1.0 < worst["own time of an inference"] <= 3.5
     assert 1.0 < worst["in time, 40,000 edges a second"] <= 5.0

@@ -48,7 +48,7 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(preset: Path, tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
-    """The run folder of a short training with a history of 3 turns and four actions of its own."""
+    """The run folder of a short training with a history of 3 steps and four actions of its own."""
     folder = tmp_path_factory.mktemp("history") / "run"
     words = ("--preset", preset, "--cart", "diy_arduino", "--actions=-0.4,-0.2,0.2,0.4", "--steps", STEPS)
     done = command_line("train", *words, "--no-tensorboard", "--out", folder, timeout_s=300.0)
@@ -65,7 +65,7 @@ def cart_of(bundle: PolicyBundle) -> CartParams:
     return dataclasses.replace(load_cart("diy_arduino"), action_duties=bundle.interface.action_duties)
 
 
-def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, turns: int) -> np.ndarray:
+def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, steps: int) -> np.ndarray:
     """What the policy is shown in an episode that a controller drives."""
     act, seen = bundle.action_function(), list[np.ndarray]()
 
@@ -83,8 +83,8 @@ def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, turns: int) 
                 env,
                 episodes=1,
                 first_seed=episode,
-                max_turns=turns,
-                step=env.step_duty,
+                max_steps=steps,
+                take_step=env.step_duty,
                 on_reset=controller.reset,
             )
     finally:
@@ -92,12 +92,12 @@ def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, turns: int) 
     return np.array(seen)
 
 
-def inputs_of_training(bundle: PolicyBundle, rig: str, seed: int, turns: int) -> np.ndarray:
+def inputs_of_training(bundle: PolicyBundle, rig: str, seed: int, steps: int) -> np.ndarray:
     """The same of the environment that training and its evaluations have."""
     act, seen = bundle.action_function(), list[np.ndarray]()
-    with balancing_env(cart_of(bundle), rig, turns, history_length=3) as env:
+    with balancing_env(cart_of(bundle), rig, steps, history_length=3) as env:
         observation, _ = env.reset(seed=seed)
-        for _ in range(turns):
+        for _ in range(steps):
             seen.append(observation)
             observation, _, terminated, truncated, _ = env.step(act(observation))
             if terminated or truncated:
@@ -106,7 +106,7 @@ def inputs_of_training(bundle: PolicyBundle, rig: str, seed: int, turns: int) ->
 
 
 @pytest.mark.parametrize("rig", ["sim", "virtual"])
-def test_training_and_controller_see_the_same_in_every_turn(bundle: PolicyBundle, rig: str) -> None:
+def test_training_and_controller_see_the_same_in_every_step(bundle: PolicyBundle, rig: str) -> None:
     for seed in (1, 2):
         expected = inputs_of_training(bundle, rig, seed, 200)
         found = inputs_of_controller(bundle, rig, seed, 200)
@@ -123,7 +123,7 @@ def test_evaluate_finds_what_training_found(run: Path, command_line: Callable[..
         done = command_line("evaluate", run, "--backend", backend, "--json")
         assert done.returncode == 0, done.stderr
         record = json.loads(done.stdout)
-        for key in ("mean_turns", "min_turns", "rms_position_m", "rms_angle_rad", "reversals_per_turn"):
+        for key in ("mean_steps", "min_steps", "rms_position_m", "rms_angle_rad", "reversals_per_step"):
             assert record[key] == summary[told][key], f"{backend}, {key}"
 
 
@@ -221,10 +221,10 @@ def test_rollout_is_explained_by_its_policy_even_where_another_drove(
     rows["requested_duty"][:-1] = sent  # as if somebody else had driven
     states = np.column_stack([rows[name] for name in bundle.interface.observation]).astype(np.float32)
     act, agreed = bundle.action_function(), 0
-    for turn, duty in enumerate(sent):
-        before = [max(0, turn - 1), max(0, turn - 2)]
-        past = [sent[turn - 1] if turn >= 1 else 0.0, sent[turn - 2] if turn >= 2 else 0.0]
-        inputs = [*states[turn], past[0], *states[before[0]], past[1], *states[before[1]]]
+    for step, duty in enumerate(sent):
+        before = [max(0, step - 1), max(0, step - 2)]
+        past = [sent[step - 1] if step >= 1 else 0.0, sent[step - 2] if step >= 2 else 0.0]
+        inputs = [*states[step], past[0], *states[before[0]], past[1], *states[before[1]]]
         agreed += bundle.interface.action_duties[act(np.array(inputs, np.float32))] == duty
     other = agreement_of_rollouts(
         dataclasses.replace(recordings[0], rows=rows), recordings[1], policy_controller(bundle)
@@ -249,11 +249,11 @@ def test_foreign_environment_is_judged_with_history(tmp_path: Path) -> None:
         cart=None,
         backend="c",
         episodes=5,
-        max_turns=500,
+        max_steps=500,
         first_seed=7,
     )
     act, duties = bundle.action_function(), bundle.interface.action_duties
-    turns = []
+    steps = []
     env = gymnasium.make("CartPole-v1")
     for seed in range(7, 12):
         now, _ = env.reset(seed=seed)
@@ -263,6 +263,6 @@ def test_foreign_environment_is_judged_with_history(tmp_path: Path) -> None:
             before, duty = now, duties[action]
             now, _, terminated, truncated, _ = env.step(action)
             count, ended = count + 1, terminated or truncated
-        turns.append(count)
-    assert judge(request)["mean_turns"] == np.mean(turns)
-    assert len(set(turns)) > 1
+        steps.append(count)
+    assert judge(request)["mean_steps"] == np.mean(steps)
+    assert len(set(steps)) > 1

@@ -66,8 +66,8 @@ CLIPPED, UNCLIPPED = 0.003, 10.0
 
 
 def filled(cart: CartParams, config: TrainingConfig, kind: Learner, seed: int = 3) -> DQN:
-    """A learner whose memory has gone round once, with falls and with episodes cut at 25 turns in it."""
-    config = dataclasses.replace(config, learner=kind, max_turns=25, replay_memory=300)
+    """A learner whose memory has gone round once, with falls and with episodes cut at 25 steps in it."""
+    config = dataclasses.replace(config, learner=kind, max_steps=25, replay_memory=300)
     model = new_learner(config, cart, training_env(cart, "sim", config), seed=seed, tensorboard=None)
     return model.learn(400)
 
@@ -95,7 +95,7 @@ def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(
     memory = stock.replay_buffer
     assert memory is not None
     assert memory.full
-    assert 0 < (memory.dones * memory.timeouts).sum() < memory.dones.sum(), "both kinds of end are among the turns"
+    assert 0 < (memory.dones * memory.timeouts).sum() < memory.dones.sum(), "both kinds of end are among the steps"
     for model in (native, in_torch):
         assert isinstance(model, LeanDQN)
         model.loss = loss
@@ -218,7 +218,7 @@ def test_network_goes_out_of_a_model_and_back_in(gym_cart: CartParams) -> None:
         assert other.q_net(torch.from_numpy(rows)).numpy() == pytest.approx(network.values(rows), abs=1e-5)
 
 
-def test_learner_sees_minus_one_for_a_fall_while_turns_are_counted(gym_cart: CartParams) -> None:
+def test_learner_sees_minus_one_for_a_fall_while_steps_are_counted(gym_cart: CartParams) -> None:
     config: TrainingConfig = load_preset("recommended")
     env = training_env(gym_cart, "sim", config)
     env.reset(seed=0)

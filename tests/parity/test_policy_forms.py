@@ -69,7 +69,7 @@ def test_int16_form_survives_as_the_float_form_does(trained_run: Path, command_l
     for backend in ("c", "int16", "numpy"):
         done = command_line("evaluate", trained_run, "--backend", backend, "--episodes", 20, "--json")
         record = json.loads(done.stdout)
-        assert record["mean_turns"] == 500.0, backend
+        assert record["mean_steps"] == 500.0, backend
         assert record["episodes_survived"] == 20
 
 

@@ -12,7 +12,7 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.experiments.cells.cell import finished_cell
 from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability.stability_map import (
-    LQR_TOLD,
+    LQR_TRUE,
     Conditions,
     MapTask,
     controller_of,
@@ -36,7 +36,7 @@ def _judged(task: MapTask) -> dict[str, Any]:
     try:
         chosen = controller_of(task.policy, cart, conditions.backend, plant=plant)
     except UsageError as error:
-        if task.policy != LQR_TOLD:
+        if task.policy != LQR_TRUE:
             raise
         return _record([], refused=f"NO_REGULATOR: {error}")
     if chosen.record["policy_hash"] != task.policy_hash:
@@ -50,8 +50,8 @@ def _judged(task: MapTask) -> dict[str, Any]:
                     env,
                     episodes=1,
                     first_seed=conditions.first_seed + episode,
-                    max_turns=conditions.max_turns,
-                    step=env.step_duty,
+                    max_steps=conditions.max_steps,
+                    take_step=env.step_duty,
                     on_reset=chosen.controller.reset,
                 )
                 done.append(found)
@@ -66,14 +66,14 @@ def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
 
 
 def _record(done: list[Evaluation], *, refused: str | None) -> dict[str, Any]:
-    turns = [one.turns[0] for one in done]
-    total = max(1, sum(turns))
+    steps = [one.steps[0] for one in done]
+    total = max(1, sum(steps))
 
     def rms(values: list[float]) -> float:
-        return math.sqrt(sum(value**2 * count for value, count in zip(values, turns, strict=True)) / total)
+        return math.sqrt(sum(value**2 * count for value, count in zip(values, steps, strict=True)) / total)
 
     return {
-        "turns": turns,
+        "steps": steps,
         "rms_position_m": rms([one.rms_position_m for one in done]),
         "rms_angle_rad": rms([one.rms_angle_rad for one in done]),
         "faults": [fault.partition(": ")[2] for one in done for fault in one.faults],

@@ -58,7 +58,7 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     conditions = whole.conditions
     title = (
         f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
-        f"of {conditions.max_turns} turns a point;",
+        f"of {conditions.max_steps} steps a point;",
         "beside each policy the share of carts on which it survives all",
     )
     lines = [line for part in title for line in textwrap.wrap(part, int(11.5 * width))]

@@ -26,7 +26,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A policy at a grid point. `turns` has an entry for each episode that began; a fault ended `stopped` of them.
+    """A policy at a grid point. `steps` has an entry for each episode that began; a fault ended `stopped` of them.
 
     `why` says, a line each, why there is no cart, which faults of the firmware ended episodes, and why the rig refused
     to begin one, after which it was not asked again; empty where the pole just fell.
@@ -34,8 +34,8 @@ class Outcome:
 
     kind: Kind
     episodes: int
-    max_turns: int
-    turns: tuple[int, ...] = ()
+    max_steps: int
+    steps: tuple[int, ...] = ()
     stopped: int = 0
     why: str = ""
 
@@ -49,14 +49,14 @@ class Outcome:
         """What happened in a word or two, and the faults behind it."""
         words = self.kind.value
         if self.kind is Kind.FELL:
-            fell = len(self.turns) - self.survived - self.stopped
+            fell = len(self.steps) - self.survived - self.stopped
             words = "falls" if not self.stopped else "falls or is stopped" if fell else "is stopped"
         return ("is refused" if self.kind is Kind.REFUSED else words), "/".join(self.faults)
 
     @property
     def survived(self) -> int:
-        """Episodes that reached their last turn."""
-        return sum(turns >= self.max_turns for turns in self.turns)
+        """Episodes that reached their last step."""
+        return sum(steps >= self.max_steps for steps in self.steps)
 
     @property
     def share(self) -> float:
@@ -64,9 +64,9 @@ class Outcome:
         return self.survived / self.episodes
 
     @property
-    def mean_turns(self) -> float:
+    def mean_steps(self) -> float:
         """Over the episodes asked for; one that the rig did not begin has none."""
-        return sum(self.turns) / self.episodes
+        return sum(self.steps) / self.episodes
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what happened, and the firmware's faults."""
@@ -191,17 +191,17 @@ def _outcomes(
 
 
 def _outcome_of(whole: StabilityMap, record: Mapping[str, Any]) -> Outcome:
-    turns = tuple(record["turns"])
-    has_survived = all(count >= whole.conditions.max_turns for count in turns)
+    steps = tuple(record["steps"])
+    has_survived = all(count >= whole.conditions.max_steps for count in steps)
     is_refused = record["refused"] is not None
     kind = Kind.FELL if not has_survived else Kind.REFUSED if is_refused else Kind.SURVIVED
     why = [*record["faults"], *([record["refused"]] if is_refused else [])]
-    return _outcome(whole, kind, "\n".join(dict.fromkeys(why)), turns, stopped=len(record["faults"]))
+    return _outcome(whole, kind, "\n".join(dict.fromkeys(why)), steps, stopped=len(record["faults"]))
 
 
-def _outcome(whole: StabilityMap, kind: Kind, why: str, turns: tuple[int, ...] = (), *, stopped: int = 0) -> Outcome:
-    episodes, max_turns = whole.conditions.episodes, whole.conditions.max_turns
-    return Outcome(kind=kind, episodes=episodes, max_turns=max_turns, turns=turns, stopped=stopped, why=why)
+def _outcome(whole: StabilityMap, kind: Kind, why: str, steps: tuple[int, ...] = (), *, stopped: int = 0) -> Outcome:
+    episodes, max_steps = whole.conditions.episodes, whole.conditions.max_steps
+    return Outcome(kind=kind, episodes=episodes, max_steps=max_steps, steps=steps, stopped=stopped, why=why)
 
 
 def _margin(axis: Axis, line: list[Outcome | None]) -> Margin:
@@ -250,8 +250,8 @@ def rows_of(whole: StabilityMap, records: Records) -> list[dict[str, Any]]:
                     "episodes": outcome.episodes,
                     "survived": outcome.survived if cell is not None else None,
                     "share_survived": outcome.share if cell is not None else None,
-                    "mean_turns": outcome.mean_turns if cell is not None else None,
-                    "turns": list(outcome.turns),
+                    "mean_steps": outcome.mean_steps if cell is not None else None,
+                    "steps": list(outcome.steps),
                     "rms_position_m": record.get("rms_position_m"),
                     "rms_angle_rad": record.get("rms_angle_rad"),
                     "faults": outcome.faults,
@@ -268,7 +268,7 @@ def map_text(whole: StabilityMap, findings: list[Finding], records: Records) -> 
     conditions = whole.conditions
     lines = [
         f"{whole.name}, rig {conditions.rig}: {conditions.episodes} episodes a point, seeds from "
-        f"{conditions.first_seed}, up to {conditions.max_turns} turns"
+        f"{conditions.first_seed}, up to {conditions.max_steps} steps"
     ]
     for grid in whole.grids:
         own = [finding for finding in findings if finding.grid is grid]

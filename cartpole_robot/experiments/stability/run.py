@@ -29,7 +29,7 @@ from cartpole_robot.experiments.stability.stability_map import (
 
 @dataclass(frozen=True, kw_only=True)
 class MapRequest:
-    """Which policies (bundle, run folder, "lqr", "lqr-told"), around which cart, on which grid, and where it is kept.
+    """Which policies (bundle, run folder, "lqr", "lqr-true"), around which cart, on which grid, and where it is kept.
 
     `cart` None is the one that the first bundle was trained on; `grid` None is the package's own; `folder` None is
     `runs/stability-CART`.

@@ -12,7 +12,7 @@ from typing import Any
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
@@ -20,14 +20,14 @@ from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 
-LQR_TOLD = "lqr-told"
+LQR_TRUE = "lqr-true"
 MAP_RIGS = ("virtual", "sim")
 KIND = "stability map"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """How every cell is judged: `episodes` seeded `first_seed`, `first_seed` + 1, ..., of at most `max_turns` turns.
+    """How every cell is judged: `episodes` seeded `first_seed`, `first_seed` + 1, ..., of at most `max_steps` steps.
 
     `rig` is "virtual", where the firmware drives and guards the cart, or "sim", where nothing but a fall ends an
     episode; `backend` computes a policy's actions.
@@ -35,13 +35,13 @@ class Conditions:
 
     rig: str = "virtual"
     episodes: int = 10
-    max_turns: int = MAX_TURNS
+    max_steps: int = MAX_EPISODE_STEPS
     first_seed: int = VERDICT_SEED
     backend: str = "c"
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        for name in ("episodes", "max_turns"):
+        for name in ("episodes", "max_steps"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1; correct it")
         require(self.first_seed >= 0, f"first_seed = {self.first_seed}, expected at least 0; correct it")
         Backend(self.backend)
@@ -49,7 +49,7 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-told".
+    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-true".
 
     `cart` is the map's with the policy's own action table, which is no property of a cart but of the policy: what it,
     driver and firmware are told. `note` says where the policy was trained on other parameters.
@@ -135,7 +135,7 @@ class StabilityMap:
             "cart": cart,
             "rig": conditions.rig,
             "episodes": conditions.episodes,
-            "turns": conditions.max_turns,
+            "steps": conditions.max_steps,
             "first_seed": conditions.first_seed,
             "backend": conditions.backend,
             "maps": [grid.as_dict() for grid in self.grids],
@@ -199,7 +199,7 @@ def controller_of(
 
     Raises `UsageError` for a policy that cannot be read or does not fit the cart.
     """
-    if policy == LQR_TOLD:
+    if policy == LQR_TRUE:
         return choose_controller(Path(LQR), plant or cart, backend)
     return choose_controller(Path(policy), cart, backend)
 
@@ -213,10 +213,10 @@ def entered(
     read or does not fit the cart, for one named twice, and for a cart that the rig cannot drive.
     """
     if not policies:
-        raise UsageError("a stability map needs a policy: a bundle, a run folder, lqr or lqr-told")
+        raise UsageError("a stability map needs a policy: a bundle, a run folder, lqr or lqr-true")
     if conditions.rig not in MAP_RIGS:
         raise UsageError(f"rig {conditions.rig!r} has no carts to choose from; expected {' or '.join(MAP_RIGS)}")
-    bundles = [policy for policy in policies if policy not in (LQR, LQR_TOLD)]
+    bundles = [policy for policy in policies if policy not in (LQR, LQR_TRUE)]
     if cart is None and not bundles:
         raise UsageError(f"policy {policies[0]}: a regulator is made for one cart; name it with --cart")
     known = choose_controller(Path(bundles[0]), None, conditions.backend).cart if cart is None else load_cart(cart)
@@ -236,7 +236,7 @@ def entered(
 
 def _actions(policy: str) -> tuple[float, ...]:
     """The policy's action table; of a regulator, which may take any duty, the two strongest."""
-    if policy in (LQR, LQR_TOLD):
+    if policy in (LQR, LQR_TRUE):
         return STRONGEST
     bundle, _ = open_policy(Path(policy))
     return bundle.interface.action_duties
@@ -252,7 +252,7 @@ def _short(policy: str) -> str:
     path = Path(policy)
     if path.name == "policy.npz":
         return path.resolve().parent.name
-    return path.stem if path.suffix == ".npz" else path.resolve().name if policy not in (LQR, LQR_TOLD) else policy
+    return path.stem if path.suffix == ".npz" else path.resolve().name if policy not in (LQR, LQR_TRUE) else policy
 
 
 def cells_at(whole: StabilityMap, entrant: Entrant, grid: Grid) -> Mapping[tuple[int, int], Cell]:

@@ -11,7 +11,7 @@ from cartpole_robot.experiments.study.study import CellTask
 
 
 def run_cell(task: CellTask) -> Finished | Failed:
-    """Train and judge. A training that diverges is a finished one: its record has an `error` and no turns."""
+    """Train and judge. A training that diverges is a finished one: its record has an `error` and no steps."""
     return finished_cell(task, _learned)
 
 
@@ -33,11 +33,11 @@ def _learned(task: CellTask) -> dict[str, Any]:
         "steps": state.model.num_timesteps,
         "episodes": len(state.log.episodes),
         "training_s": round(state.elapsed_s, 3),
-        "last_mean_turns": judged.last.mean_turns,
-        "selected_mean_turns": judged.selected.mean_turns,
+        "last_mean_steps": judged.last.mean_steps,
+        "selected_mean_steps": judged.selected.mean_steps,
         "selected_at_step": learned.selected.row.step,
         "first_500_step": first and first.step,
         "first_500_s": first and first.after_s and round(first.after_s, 3),
-        "episode_turns": [row.turns for row in state.log.episodes],
-        "evaluations": [[row.step, row.mean_turns, row.rms_position_m] for row in state.log.evaluations],
+        "episode_steps": [row.steps for row in state.log.episodes],
+        "evaluations": [[row.step, row.mean_steps, row.rms_position_m] for row in state.log.evaluations],
     }

@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import MAX_TURNS
-from cartpole_robot.experiments.study.findings import SUCCESS_TURNS, Group
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
+from cartpole_robot.experiments.study.findings import SUCCESS_STEPS, Group
 from cartpole_robot.experiments.study.study import (
     Scale,
     Study,
@@ -32,8 +32,8 @@ _POINTS = 150  # of a curve
 
 
 def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Above, over the grid: the mean turns of each seed's last model, and the share of seeds that balance, with its
-    interval. Below: turns an episode over the training's episodes, a line a grid value, for each preset.
+    """Above, over the grid: the mean steps of each seed's last model, and the share of seeds that balance, with its
+    interval. Below: steps an episode over the training's episodes, a line a grid value, for each preset.
 
     PNG; takes the place of an earlier picture at once or not at all.
     """
@@ -41,7 +41,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     figure = Figure(figsize=(max(9.0, 4.5 * len(series)), 7.6), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    turns, share = above.subplots(1, 2)
+    steps, share = above.subplots(1, 2)
     positions = _positions(study)
     width = 1.0 if len(positions) < 2 else min(*np.diff(np.sort(positions)), np.ptp(positions) / 4.0)
     for number, (preset, cart) in enumerate(series):
@@ -49,23 +49,23 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
         colour = _COLOURS[number % len(_COLOURS)]
         places = positions + width * 2.0 * _SPREAD * (number - 0.5 * (len(series) - 1))
         name = study.series_name(preset, cart)
-        _dots(turns, places, own, width * _SPREAD / max(1, len(series)), colour)
+        _dots(steps, places, own, width * _SPREAD / max(1, len(series)), colour)
         _shares(share, places, own, colour, name)
-    for panel in (turns, share):
+    for panel in (steps, share):
         _grid_axis(panel, study, positions)
-    turns.axhline(SUCCESS_TURNS, color=_LIMIT, linewidth=0.9, linestyle="--")
-    turns.set_ylim(0.0, 1.05 * MAX_TURNS)
-    turns.set_ylabel("turns of the last model, a dot a seed")
-    turns.set_title("mean of 100 fresh episodes; line: median", loc="left", fontsize=9)
+    steps.axhline(SUCCESS_STEPS, color=_LIMIT, linewidth=0.9, linestyle="--")
+    steps.set_ylim(0.0, 1.05 * MAX_EPISODE_STEPS)
+    steps.set_ylabel("steps of the last model, a dot a seed")
+    steps.set_title("mean of 100 fresh episodes; line: median", loc="left", fontsize=9)
     share.set_ylim(-0.03, 1.03)
-    share.set_ylabel(f"share of seeds with at least {SUCCESS_TURNS:.0f}")
+    share.set_ylabel(f"share of seeds with at least {SUCCESS_STEPS:.0f}")
     share.set_title("bar: 95 % interval (Wilson)", loc="left", fontsize=9)
     share.legend(frameon=False, fontsize=9, loc="best")
     panels = below.subplots(1, len(series), squeeze=False)[0]
     for panel, (preset, cart) in zip(panels, series, strict=True):
         _curves(panel, study, records, preset, cart)
         panel.set_title(study.series_name(preset, cart), loc="left", fontsize=10)
-    panels[0].set_ylabel("turns an episode (median, middle half)")
+    panels[0].set_ylabel("steps an episode (median, middle half)")
     handles, labels = panels[0].get_legend_handles_labels()
     below.legend(
         handles,
@@ -110,8 +110,8 @@ def _grid_axis(panel: Axes, study: Study, positions: NDArray[np.float64]) -> Non
 def _dots(panel: Axes, places: NDArray[Any], groups: Sequence[Group], spread: float, colour: str) -> None:
     for place, group in zip(places, groups, strict=True):
         offsets = spread * np.linspace(-1.0, 1.0, group.of)[: group.seeds] if group.of > 1 else np.zeros(group.seeds)
-        panel.plot(place + offsets, group.last_turns, "o", markersize=3.0, color=colour, alpha=0.6, markeredgewidth=0)
-    known = [(place, statistics.median(g.last_turns)) for place, g in zip(places, groups, strict=True) if g.seeds]
+        panel.plot(place + offsets, group.last_steps, "o", markersize=3.0, color=colour, alpha=0.6, markeredgewidth=0)
+    known = [(place, statistics.median(g.last_steps)) for place, g in zip(places, groups, strict=True) if g.seeds]
     panel.plot([place for place, _ in known], [median for _, median in known], color=colour, linewidth=1.4)
 
 
@@ -128,7 +128,7 @@ def _curves(panel: Axes, study: Study, records: Mapping[str, Mapping[str, Any]],
     colours = colormaps["viridis"](np.linspace(0.0, 0.92, len(study.points)))
     for colour, point in zip(colours, study.points, strict=True):
         courses = [
-            records[cell.key].get("episode_turns", [])
+            records[cell.key].get("episode_steps", [])
             for cell in study.cells
             if (cell.preset, cell.cart, cell.point) == (preset, cart, point) and cell.key in records
         ]
@@ -146,7 +146,7 @@ def _curves(panel: Axes, study: Study, records: Mapping[str, Mapping[str, Any]],
 
 
 def episode_bands(courses: Sequence[Sequence[int]]) -> tuple[NDArray[Any], ...] | None:
-    """Episode numbers, and lower quartile, median and upper quartile over the seeds of their turns, each (points,).
+    """Episode numbers, and lower quartile, median and upper quartile over the seeds of their steps, each (points,).
 
     Each seed's course is first averaged over windows of episodes. It ends where fewer than half of the seeds, or
     fewer than one whole window, go on. None where there is no course.

@@ -19,7 +19,7 @@ from cartpole_robot.experiments.study.study import (
     value_text,
 )
 
-SUCCESS_TURNS = 475.0
+SUCCESS_STEPS = 475.0
 GOOD_SHARE = 0.9
 
 
@@ -27,7 +27,7 @@ GOOD_SHARE = 0.9
 class Group:
     """One grid point of one preset on one cart: its finished seeds.
 
-    `last_turns` and `selected_turns` are mean turns over 100 fresh episodes, a value a seed, 0 for a training that
+    `last_steps` and `selected_steps` are mean steps over 100 fresh episodes, a value a seed, 0 for a training that
     diverged. `low` and `high` bound the share of seeds whose last model balances, 95 % (Wilson).
     """
 
@@ -35,25 +35,25 @@ class Group:
     cart: str
     point: Mapping[str, Value]
     of: int
-    last_turns: tuple[float, ...]
-    selected_turns: tuple[float, ...]
+    last_steps: tuple[float, ...]
+    selected_steps: tuple[float, ...]
     first_500_steps: tuple[int, ...]
     training_s: tuple[float, ...]
 
     @property
     def seeds(self) -> int:
         """Seeds that are finished."""
-        return len(self.last_turns)
+        return len(self.last_steps)
 
     @property
     def successes(self) -> int:
-        """Seeds whose last model survives at least `SUCCESS_TURNS` on average."""
-        return sum(turns >= SUCCESS_TURNS for turns in self.last_turns)
+        """Seeds whose last model survives at least `SUCCESS_STEPS` on average."""
+        return sum(steps >= SUCCESS_STEPS for steps in self.last_steps)
 
     @property
     def selected_successes(self) -> int:
         """The same of the selected models."""
-        return sum(turns >= SUCCESS_TURNS for turns in self.selected_turns)
+        return sum(steps >= SUCCESS_STEPS for steps in self.selected_steps)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -77,10 +77,10 @@ class Group:
             "last_at_least_475": self.successes,
             "last_share_low": low,
             "last_share_high": high,
-            "last_median_turns": statistics.median(self.last_turns) if self.seeds else None,
-            "last_lowest_turns": min(self.last_turns, default=None),
+            "last_median_steps": statistics.median(self.last_steps) if self.seeds else None,
+            "last_lowest_steps": min(self.last_steps, default=None),
             "selected_at_least_475": self.selected_successes,
-            "selected_median_turns": statistics.median(self.selected_turns) if self.seeds else None,
+            "selected_median_steps": statistics.median(self.selected_steps) if self.seeds else None,
             "reached_500": len(self.first_500_steps),
             "first_500_median_step": statistics.median(self.first_500_steps) if self.first_500_steps else None,
             "training_median_s": statistics.median(self.training_s) if self.training_s else None,
@@ -97,7 +97,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
     """A finished cell as a flat row: where it stands in the grid and its figures, None where it has none."""
-    names = ("last_mean_turns", "selected_mean_turns", "selected_at_step", "steps", "episodes", "first_500_step")
+    names = ("last_mean_steps", "selected_mean_steps", "selected_at_step", "steps", "episodes", "first_500_step")
     return {
         "key": cell.key,
         "preset": cell.preset,
@@ -125,8 +125,8 @@ def groups_of(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[Gr
                     cart=cart,
                     point=point,
                     of=len(cells),
-                    last_turns=tuple(float(one.get("last_mean_turns") or 0.0) for one in found),
-                    selected_turns=tuple(float(one.get("selected_mean_turns") or 0.0) for one in found),
+                    last_steps=tuple(float(one.get("last_mean_steps") or 0.0) for one in found),
+                    selected_steps=tuple(float(one.get("selected_mean_steps") or 0.0) for one in found),
                     first_500_steps=tuple(one["first_500_step"] for one in found if one.get("first_500_step")),
                     training_s=tuple(one["training_s"] for one in found if one.get("training_s") is not None),
                 )
@@ -151,8 +151,8 @@ def study_text(study: Study, groups: Sequence[Group]) -> str:
                 f"{group.seeds} of {group.of}",
                 f"{group.successes} of {group.seeds}" if has_any else "-",
                 f"{low:.0%} to {high:.0%}" if has_any else "-",
-                f"{record['last_median_turns']:.1f}" if has_any else "-",
-                f"{record['last_lowest_turns']:.1f}" if has_any else "-",
+                f"{record['last_median_steps']:.1f}" if has_any else "-",
+                f"{record['last_lowest_steps']:.1f}" if has_any else "-",
                 f"{group.selected_successes} of {group.seeds}" if has_any else "-",
                 f"{first:,.0f} ({record['reached_500']} of {group.seeds})" if first else "-",
                 f"{record['training_median_s']:.1f}" if group.training_s else "-",
@@ -176,14 +176,14 @@ def finding(study: Study, groups: Sequence[Group]) -> list[str]:
         needed = f"{math.ceil(GOOD_SHARE * own[0].of)} of {own[0].of} seeds"
         good, bad = [group for group in own if group.is_good], [group for group in own if not group.is_good]
         if not good:
-            best = max(own, key=lambda group: (group.successes, statistics.median(group.last_turns)))
+            best = max(own, key=lambda group: (group.successes, statistics.median(group.last_steps)))
             sentences.append(
-                f"{name}: no value reaches {SUCCESS_TURNS:.0f} mean turns in at least {needed}; the best is "
+                f"{name}: no value reaches {SUCCESS_STEPS:.0f} mean steps in at least {needed}; the best is "
                 f"{point_text(best.point)} with {best.successes} of {best.of} and a median of "
-                f"{statistics.median(best.last_turns):.1f}."
+                f"{statistics.median(best.last_steps):.1f}."
             )
             continue
-        text = f"{name}: at least {needed} reach {SUCCESS_TURNS:.0f} mean turns with {_values(study, good)}"
+        text = f"{name}: at least {needed} reach {SUCCESS_STEPS:.0f} mean steps with {_values(study, good)}"
         if bad:
             text += f"; not with {_values(study, bad, with_counts=True)}"
         sentences.append(f"{text}.")

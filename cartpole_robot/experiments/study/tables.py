@@ -17,18 +17,18 @@ def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder:
     """Write `results.parquet`, a row a cell, and `curves.parquet`, each whole or not at all.
 
     A row of the curves is an `episode` of the training or a greedy `evaluation`: the step at its end, its number, and
-    the turns, of an evaluation the mean.
+    the steps, of an evaluation the mean.
     """
     cells = [cell for cell in study.cells if cell.key in records]
     write_rows([cell_row(cell, records[cell.key]) for cell in cells], folder / RESULTS_FILE)
-    curves: dict[str, list[Any]] = {name: [] for name in ("key", "kind", "number", "step", "turns")}
+    curves: dict[str, list[Any]] = {name: [] for name in ("key", "kind", "number", "step", "steps")}
     for key in dict.fromkeys(cell.key for cell in cells):
         step = 0
-        for number, turns in enumerate(records[key].get("episode_turns", ()), 1):
-            step += turns
-            _add(curves, key, "episode", number, step, float(turns))
-        for number, (at_step, mean_turns, _) in enumerate(records[key].get("evaluations", ()), 1):
-            _add(curves, key, "evaluation", number, at_step, float(mean_turns))
+        for number, steps in enumerate(records[key].get("episode_steps", ()), 1):
+            step += steps
+            _add(curves, key, "episode", number, step, float(steps))
+        for number, (at_step, mean_steps, _) in enumerate(records[key].get("evaluations", ()), 1):
+            _add(curves, key, "evaluation", number, at_step, float(mean_steps))
     write_rows(curves, folder / CURVES_FILE)
 
 

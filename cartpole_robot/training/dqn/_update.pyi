@@ -23,7 +23,7 @@ class Update:
     ) -> None: ...
     def step(
         self,
-        turns: NDArray[np.int64],
+        steps: NDArray[np.int64],
         newest: int,
         loss: tuple[int, float, bool, float],
         optimizer: tuple[bool, float, float, float, float, float],

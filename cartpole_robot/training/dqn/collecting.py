@@ -1,7 +1,7 @@
-"""Turns from one environment into the replay memory: SB3's `collect_rollouts` without its vectors of one.
+"""Steps from one environment into the replay memory: SB3's `collect_rollouts` without its vectors of one.
 
 What is drawn, stored, counted and told to callbacks, and in which order, is SB3's; only the copies between are left
-out: a vectorised environment of one copies observations, rewards and infos several times a turn.
+out: a vectorised environment of one copies observations, rewards and infos several times a step.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TurnStore:
     def add(
         self, observation: Any, following: Any, action: int, reward: float, *, has_ended: bool, was_cut: bool
     ) -> None:
-        """One turn; `was_cut` where the episode ended by a time limit alone."""
+        """One step; `was_cut` where the episode ended by a time limit alone."""
         memory = self.memory
         at = memory.pos
         self._observations[at] = observation

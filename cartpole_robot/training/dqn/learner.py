@@ -58,7 +58,7 @@ class LeanDQN(DQN):
     """SB3's DQN with the same arithmetic in fewer calls, and what the blog's preset needs beside it.
 
     An update is one call of C on the memory of the torch tensors, or without the extension a handful of tensor
-    operations; turns are stored without the copies of a vectorised environment of one. Draws, losses and parameters
+    operations; steps are stored without the copies of a vectorised environment of one. Draws, losses and parameters
     follow the stock class (the tests hold both side by side). Files are SB3's: plain `DQN.load` opens them.
     """
 

@@ -1,6 +1,6 @@
 """A learner's update in C, on the memory of its own PyTorch tensors and of its own replay memory.
 
-Parameters, optimizer state and stored turns stay where PyTorch and Stable-Baselines3 have them: nothing is copied in
+Parameters, optimizer state and stored steps stay where PyTorch and Stable-Baselines3 have them: nothing is copied in
 or out, and whatever saves, loads or reads a learner finds it whole.
 """
 
@@ -90,14 +90,14 @@ class NativeUpdate:
     def step(self, batch_size: int, *, is_mse: bool) -> float:
         """The loss on a batch drawn as SB3's buffers draw it, before the update that it makes."""
         model, memory = self._model, self._memory
-        turns = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
+        steps = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
         newest, gamma = -1, model.gamma
         if self._n_steps > 1:
             newest, gamma = (memory.pos or memory.buffer_size) - 1, cast(NStepReplayBuffer, memory).gamma
         group = self._optimizer.param_groups[0]
         betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]
         return self._step(
-            turns,
+            steps,
             newest,
             (self._n_steps, gamma, is_mse, model.max_grad_norm),
             (self._is_adagrad, group["lr"], group["eps"], group["weight_decay"], *betas),

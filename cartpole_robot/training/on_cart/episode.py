@@ -1,4 +1,4 @@
-"""What an episode on the cart is made of: its turns, somebody who may stop it, no pause for garbage."""
+"""What an episode on the cart is made of: its steps, somebody who may stop it, no pause for garbage."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartProgress
 
 
-class Turn(NamedTuple):
-    """One turn as the replay memory takes it."""
+class Transition(NamedTuple):
+    """One step as the replay memory takes it."""
 
     observation: NDArray[np.float32]
     following: NDArray[np.float32]
@@ -26,8 +26,8 @@ class Turn(NamedTuple):
     has_fallen: bool
 
 
-class StopBetweenTurns(StopWish):
-    """Being stopped, looked at each turn."""
+class StopBetweenSteps(StopWish):
+    """Being stopped, looked at each step."""
 
     def check(self) -> None:
         """Nothing, or `Stopped` where a person asked for it."""
@@ -43,7 +43,7 @@ class Watched:
         act: Callable[[NDArray[Any]], int],
         env: gymnasium.Env[Any, Any],
         progress: CartProgress,
-        stop: StopBetweenTurns,
+        stop: StopBetweenSteps,
     ) -> None:
         self._act = act
         self._env = env

@@ -1,7 +1,7 @@
 """Learning on the cart itself: it acts in real time, and learns only between episodes, while the cart is disarmed.
 
 A gradient step takes longer than a command may be late. So an episode is acted out by a copy of the network in C,
-its turns are kept, the cart is disarmed, and then the turns go into the replay memory and the learner makes the
+its steps are kept, the cart is disarmed, and then the steps go into the replay memory and the learner makes the
 updates that they would have given, in the same order.
 """
 
@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, RunError
 from cartpole_robot.policy.network import float_action_function
@@ -30,22 +30,22 @@ from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.learner import follow_target, network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.on_cart.episode import (
-    StopBetweenTurns,
-    Turn,
+    StopBetweenSteps,
+    Transition,
     Watched,
     no_garbage_collection,
 )
 
 MAX_UPDATES = 4000  # between two episodes: a few seconds for whoever waits beside the cart
 MAX_FAULTS = 10  # episodes in a row that the rig failed in: a policy may provoke them, and learn not to
-MAX_FALSE_STARTS = 3  # the same without a single turn: no learning mends that
+MAX_FALSE_STARTS = 3  # the same without a single step: no learning mends that
 _KEPT_CHECKPOINTS = 3
 
 
 class CartLearning:
     """Episodes on one rig, each counted, until the policy balances or `config.episodes` are used up.
 
-    `on_episode` is called after each, with its turns.
+    `on_episode` is called after each, with its steps.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class CartLearning:
         state: TrainingState,
         env: gymnasium.Env[Any, Any],
         checkpoints: Path,
-        stop: StopBetweenTurns,
-        on_episode: Callable[[int], object] = lambda turns: None,
+        stop: StopBetweenSteps,
+        on_episode: Callable[[int], object] = lambda steps: None,
     ) -> None:
         assert state.on_cart is not None
         assert isinstance(env.unwrapped, CartPoleEnv)
@@ -123,24 +123,24 @@ class CartLearning:
 
     def _learn_an_episode(self) -> None:
         epsilon = self.epsilon
-        turns: list[Turn] = []
+        steps: list[Transition] = []
         try:
-            fault = self._act_out(epsilon, turns)
+            fault = self._act_out(epsilon, steps)
         finally:  # stopped by a person: what was seen is kept
             is_disarmed = self._stand_down()
-            self._remember(turns, epsilon)
-        self._on_episode(len(turns))
+            self._remember(steps, epsilon)
+        self._on_episode(len(steps))
         if fault is not None:
-            self._note_fault(fault, len(turns))
+            self._note_fault(fault, len(steps))
         else:
             self._faults_in_a_row = self._false_starts = 0
-            self._evaluate_if_promising(turns)
+            self._evaluate_if_promising(steps)
         if is_disarmed and not self._is_over():
-            self._update(len(turns))
+            self._update(len(steps))
         self.save()
 
-    def _act_out(self, epsilon: float, turns: list[Turn]) -> str | None:
-        """One episode into `turns`; the rig's fault where one ended it. Raises `Stopped`."""
+    def _act_out(self, epsilon: float, steps: list[Transition]) -> str | None:
+        """One episode into `steps`; the rig's fault where one ended it. Raises `Stopped`."""
         config, model, env = self._config, self._model, self._env
         act = float_action_function(network_of(model))
         marks_falls = config.learner_reward is LearnerReward.FALL
@@ -149,15 +149,15 @@ class CartLearning:
         except RigError as error:
             return str(error)
         with no_garbage_collection():
-            while len(turns) < config.max_turns:
+            while len(steps) < config.max_steps:
                 self._stop.check()
                 explores = np.random.rand() < epsilon
                 action = int(model.action_space.sample()) if explores else act(observation)
                 following, reward, has_fallen, _, info = env.step(action)
-                if "fault" in info:  # nothing was measured: a turn that never was
+                if "fault" in info:  # nothing was measured: a step that never was
                     return str(info["fault"])
                 learned = -float(has_fallen) if marks_falls else float(reward)
-                turns.append(Turn(observation, following, action, learned, has_fallen))
+                steps.append(Transition(observation, following, action, learned, has_fallen))
                 observation = following
                 if has_fallen:
                     break
@@ -181,39 +181,39 @@ class CartLearning:
             return False
         return True
 
-    def _remember(self, turns: list[Turn], epsilon: float) -> None:
-        """The turns into the replay memory; an episode that did not end by a fall is cut, not over."""
-        if not turns:
+    def _remember(self, steps: list[Transition], epsilon: float) -> None:
+        """The transitions into the replay memory; an episode that did not end by a fall is cut, not over."""
+        if not steps:
             return
         model = self._model
         memory = model.replay_buffer
         assert memory is not None
-        for turn in turns:
+        for step in steps:
             memory.add(
-                turn.observation[None],
-                turn.following[None],
-                np.array([[turn.action]]),
-                np.array([turn.reward]),
-                np.array([turn.has_fallen]),
+                step.observation[None],
+                step.following[None],
+                np.array([[step.action]]),
+                np.array([step.reward]),
+                np.array([step.has_fallen]),
                 [{}],
             )
         end_stored_episode(model)
-        self._progress.visited.extend(turn.observation for turn in turns)
-        model.num_timesteps += len(turns)
+        self._progress.visited.extend(step.observation for step in steps)
+        model.num_timesteps += len(steps)
         model._episode_num += 1
         model.exploration_rate = epsilon
-        self._state.log.episodes.append(EpisodeRow(model.num_timesteps, len(turns), epsilon))
-        model.logger.record("rollout/turns", len(turns))
+        self._state.log.episodes.append(EpisodeRow(model.num_timesteps, len(steps), epsilon))
+        model.logger.record("rollout/steps", len(steps))
         model.logger.record("rollout/exploration_rate", epsilon)
         model.logger.dump(step=model.num_timesteps)
 
-    def _update(self, turns: int) -> None:
-        """What so many turns give: gradient steps and steps of the target network in the order of a simulation's."""
+    def _update(self, steps: int) -> None:
+        """What so many steps give: gradient steps and steps of the target network in the order of a simulation's."""
         model, config = self._model, self._config
         if model.num_timesteps < config.learning_starts:
             return
         updates = 0
-        for _ in range(turns):
+        for _ in range(steps):
             model._n_calls += 1
             if model._n_calls % config.train_every_steps == 0:
                 model.train(config.gradient_steps, config.batch_size)
@@ -224,17 +224,17 @@ class CartLearning:
                 break
         self._progress.updates += updates
 
-    def _evaluate_if_promising(self, turns: list[Turn]) -> None:
+    def _evaluate_if_promising(self, steps: list[Transition]) -> None:
         """Evaluate the network that has just lasted longer than the best one's mean, before it is changed."""
         best, rows = self._progress.best, self._state.log.evaluations
         is_due = not rows or self._model.num_timesteps - rows[-1].step >= self._config.evaluate_every_steps
-        if is_due and (best is None or len(turns) > best.mean_turns or len(turns) == self._config.max_turns):
+        if is_due and (best is None or len(steps) > best.mean_steps or len(steps) == self._config.max_steps):
             self._evaluate()
 
     def _evaluate(self) -> None:
         """The greedy policy, episode by episode until the first fall or fault; the best network is kept.
 
-        Nothing of it goes into the replay memory: evaluation and learning never see the same turns.
+        Nothing of it goes into the replay memory: evaluation and learning never see the same steps.
         """
         network = network_of(self._model)
         watched = Watched(float_action_function(network), self._env, self._progress, self._stop)
@@ -250,12 +250,12 @@ class CartLearning:
                     self._note_fault(str(error), 0)
                     continue
                 results.append(result)
-                survived += result.turns[0] >= MAX_TURNS and not result.faults
+                survived += result.steps[0] >= MAX_EPISODE_STEPS and not result.faults
                 if result.faults:
-                    self._note_fault(result.faults[0].partition(": ")[2], result.turns[0])
+                    self._note_fault(result.faults[0].partition(": ")[2], result.steps[0])
                 else:
                     self._faults_in_a_row = self._false_starts = 0
-                self._on_episode(result.turns[0])
+                self._on_episode(result.steps[0])
         finally:
             inner.np_random = kept
         self._judge(results, survived)
@@ -265,7 +265,12 @@ class CartLearning:
             self._progress.evaluation_episodes += 1
             with no_garbage_collection():
                 return evaluate(
-                    watched.act, self._env, episodes=1, first_seed=seed, max_turns=MAX_TURNS, step=watched.step
+                    watched.act,
+                    self._env,
+                    episodes=1,
+                    first_seed=seed,
+                    max_steps=MAX_EPISODE_STEPS,
+                    take_step=watched.step,
                 )
         except RigError:
             self._progress.evaluation_episodes -= 1  # it never began
@@ -277,29 +282,29 @@ class CartLearning:
         if not results:
             return
         state, progress = self._state, self._progress
-        turns = tuple(result.turns[0] for result in results)
-        squares = sum(result.rms_position_m**2 * result.turns[0] for result in results)
+        steps = tuple(result.steps[0] for result in results)
+        squares = sum(result.rms_position_m**2 * result.steps[0] for result in results)
         evaluation = CartEvaluation(
             step=state.model.num_timesteps,
-            turns=turns,
+            steps=steps,
             survived=survived,
             planned=self._config.evaluation_episodes,
-            rms_position_m=math.sqrt(squares / max(1, sum(turns))),
+            rms_position_m=math.sqrt(squares / max(1, sum(steps))),
         )
-        row = EvaluationRow(evaluation.step, evaluation.mean_turns, evaluation.rms_position_m)
+        row = EvaluationRow(evaluation.step, evaluation.mean_steps, evaluation.rms_position_m)
         state.log.evaluations.append(row)
-        state.model.logger.record("evaluation/mean_turns", row.mean_turns)
+        state.model.logger.record("evaluation/mean_steps", row.mean_steps)
         if progress.initial is None:
             progress.initial = evaluation
         if progress.best is None or evaluation.rank() > progress.best.rank():
             progress.best = evaluation
             state.selected = Selected(network_of(state.model), row)
 
-    def _note_fault(self, fault: str, turns: int) -> None:
+    def _note_fault(self, fault: str, steps: int) -> None:
         """A fault is no fall: the run goes on. Raises `RunError` when it is one of too many in a row."""
         self._progress.faults.append(fault)
         self._faults_in_a_row += 1
-        self._false_starts = 0 if turns else self._false_starts + 1
+        self._false_starts = 0 if steps else self._false_starts + 1
         if self._faults_in_a_row >= MAX_FAULTS or self._false_starts >= MAX_FALSE_STARTS:
             raise RunError(
                 f"{self._faults_in_a_row} episodes in a row ended by a fault of the rig, the last: {fault}; what was "

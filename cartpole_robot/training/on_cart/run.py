@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
-from cartpole_robot.cart.parts import MAX_TURNS
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
@@ -25,7 +25,7 @@ from cartpole_robot.training.export import finish
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.learning import divergence_named
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.on_cart.episode import StopBetweenTurns
+from cartpole_robot.training.on_cart.episode import StopBetweenSteps
 from cartpole_robot.training.on_cart.learning import CartLearning
 from cartpole_robot.training.summary import CartSummary, TrainingOutcome
 
@@ -44,7 +44,7 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
     initial = load_policy(job.folder / INITIAL_FILE)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        most, past = max(job.config.max_turns, MAX_TURNS), job.config.history_length
+        most, past = max(job.config.max_steps, MAX_EPISODE_STEPS), job.config.history_length
         env = stack.enter_context(closing(balancing_env(job.cart, job.rig, most, history_length=past)))
         checkpoint = latest_checkpoint(job.folder / "checkpoints")
         if checkpoint is None:
@@ -52,17 +52,17 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
         else:
             state = load_checkpoint(checkpoint, job.config, env)
             state.model.set_logger(_logger(job))
-        stop = stack.enter_context(StopBetweenTurns())
+        stop = stack.enter_context(StopBetweenSteps())
         bar = stack.enter_context(
             progress_bar(job.config.episodes or 0, "learning on the cart", " episodes", initial=_episodes(state))
         )
 
-        def show(turns: int) -> None:
+        def show(steps: int) -> None:
             assert state.on_cart is not None
             best = state.on_cart.best
-            greedy = "-" if best is None else f"{best.mean_turns:.0f} ({best.survived} of {best.planned})"
+            greedy = "-" if best is None else f"{best.mean_steps:.0f} ({best.survived} of {best.planned})"
             bar.update(_episodes(state) - bar.n)
-            bar.set_postfix_str(f"turns {turns}, epsilon {learning.epsilon:.3f}, best greedy {greedy}", refresh=False)
+            bar.set_postfix_str(f"steps {steps}, epsilon {learning.epsilon:.3f}, best greedy {greedy}", refresh=False)
 
         learning = CartLearning(job.config, state, env, job.folder / "checkpoints", stop, show)
         gc.collect()

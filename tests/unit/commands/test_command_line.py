@@ -186,12 +186,12 @@ def test_evaluation_in_gymnasiums_own_environment(command_line: CommandLine, tra
     record = json.loads(done.stdout)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert (record["environment"], record["episodes_survived"], record["mean_turns"]) == ("CartPole-v1", 100, 500.0)
+    assert (record["environment"], record["episodes_survived"], record["mean_steps"]) == ("CartPole-v1", 100, 500.0)
 
 
 def test_long_episode_in_gymnasiums_own_environment(command_line: CommandLine, trained_run: Path) -> None:
-    done = command_line("evaluate", trained_run, "--env", "CartPole-v1", "--episodes", 1, "--turns", 15_000, "--json")
-    assert json.loads(done.stdout)["min_turns"] == 15_000
+    done = command_line("evaluate", trained_run, "--env", "CartPole-v1", "--episodes", 1, "--steps", 15_000, "--json")
+    assert json.loads(done.stdout)["min_steps"] == 15_000
 
 
 @pytest.mark.parametrize(
@@ -281,13 +281,13 @@ def test_training_on_drawn_carts_is_judged_on_the_cart_itself_and_on_drawn_ones(
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["exported_randomized"]["episodes"] == 100
-    assert summary["exported_randomized"]["mean_turns"] != summary["exported"]["mean_turns"]
+    assert summary["exported_randomized"]["mean_steps"] != summary["exported"]["mean_steps"]
     job = job_from_folder(tmp_path / "run")
     assert job.randomization is not None
     assert job.randomization.as_dict() == {"motor.stall_force_n": {"factor": [0.7, 1.3]}}
     words = (tmp_path / "run", "--randomize", ranges, "--json")
     judged = json.loads(command_line("evaluate", *words).stdout)
-    assert judged["mean_turns"] == summary["exported_randomized"]["mean_turns"]
+    assert judged["mean_steps"] == summary["exported_randomized"]["mean_steps"]
 
 
 def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, tra
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["policy_hash"] == load_policy(trained_run / "policy.npz").policy_hash()
-    assert (told["turns"], told["cart"]) == (100, "gym")
+    assert (told["steps"], told["cart"]) == (100, "gym")
 
 
 VERBS = (
@@ -355,7 +355,7 @@ def test_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture
         (("evaluate", "lqr", "--backend", "x"), "'c', 'int16', 'numpy'"),
         (("deploy", "lqr", "--late", "x"), "'hold', 'brake', 'disarm'"),
         (("deploy", "lqr", "--rig", "moon"), "rig 'moon' is not known"),
-        (("stability-map", "lqr", "--turns", "0"), "at least 1, got 0"),
+        (("stability-map", "lqr", "--steps", "0"), "at least 1, got 0"),
     ],
 )
 def test_arguments_are_read_before_anything_heavy_is_imported(words: tuple[str, ...], part: str) -> None:

@@ -200,7 +200,7 @@ def test_cycle_is_the_strongest_sine() -> None:
 
 def test_closed_loop_tells_a_later_cart(late: Recording, excited: Recording) -> None:
     ours, theirs = closed_loop(excited), closed_loop(late)
-    assert ours.turns == 300
+    assert ours.steps == 300
     assert ours.end == "duration"
     assert ours.response_delay_s is not None
     assert theirs.response_delay_s is not None
@@ -319,7 +319,7 @@ def test_json_has_numbers_and_null_alone(comparison: Comparison) -> None:
     text = json.dumps(comparison.as_dict(), allow_nan=False)
     told = json.loads(text)
     assert told["attribution"]["blames"][0]["term"] == "delay"
-    assert told["closed_loop"]["simulated"]["turns"] == 300
+    assert told["closed_loop"]["simulated"]["steps"] == 300
     assert set(told["wasserstein"]) == {s.name for s in SIGNALS}
 
 

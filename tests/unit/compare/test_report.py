@@ -287,7 +287,7 @@ def test_click_on_the_curves_moves_the_carts(page: "Page") -> None:
 
 
 def hanging(found: Comparison) -> Comparison:
-    """The same with a pole that hangs, and turns over."""
+    """The same with a pole that hangs, and steps over."""
     rows = found.recorded.rows.copy()
     rows["pole_angle_rad"] = np.angle(np.exp(1j * (math.pi + 8.0 * np.sin(np.linspace(0.0, 12.0, len(rows))))))
     series = np.unwrap(rows["pole_angle_rad"])

@@ -34,12 +34,12 @@ def metadata(cart: CartParams) -> RecordingMetadata:
     return RecordingMetadata(cart=cart, rig="sim", controller=ControllerRecord(policy="test"), seed=4)
 
 
-def recorded(path: Path, cart: CartParams, controller: Any, turns: int = 120) -> Recording:
+def recorded(path: Path, cart: CartParams, controller: Any, steps: int = 120) -> Recording:
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
     with Recorder(path, metadata(cart)) as recorder:
-        rollout = run_rollout(rig, SinglePilot(controller), first, max_turns=turns, log=StepLog(recorder=recorder))
-        recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
+        rollout = run_rollout(rig, SinglePilot(controller), first, max_steps=steps, log=StepLog(recorder=recorder))
+        recorder.close(Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason))
     rig.close()
     return read_recording(path)
 
@@ -49,11 +49,11 @@ def regulated(path: Path, cart_name: str = "diy_arduino") -> Recording:
     return recorded(path, cart, regulator_of(cart))
 
 
-def bang_bang(path: Path, cart_name: str = "gym", turns: int = 120) -> Recording:
+def bang_bang(path: Path, cart_name: str = "gym", steps: int = 120) -> Recording:
     """A policy of two actions: it pushes toward where the pole falls."""
     cart = load_cart(cart_name)
     return recorded(
-        path, cart, PolicyController(lambda seen: int(seen[2] + 0.3 * seen[3] > 0.0), cart.action_duties), turns
+        path, cart, PolicyController(lambda seen: int(seen[2] + 0.3 * seen[3] > 0.0), cart.action_duties), steps
     )
 
 
@@ -65,7 +65,7 @@ def with_gap(path: Path) -> Recording:
             position_m = 0.1 * np.sin(0.1 * tick)
             measured = Measurement(tick=tick, mcu_time_us=20_000 * tick, cart_position_m=position_m)
             recorder.append(measured, 0.02 * tick, 0.1, 1.0, 0)
-        recorder.close(Outcome(end=RolloutEnd.DURATION, turns=47))
+        recorder.close(Outcome(end=RolloutEnd.DURATION, steps=47))
     return read_recording(path)
 
 
@@ -270,13 +270,13 @@ def test_gap_ends_an_episode(tmp_path: Path, load_dataset: Callable[[str], Any])
 def test_dataset_is_never_overwritten_and_a_bad_id_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], load_dataset: Callable[[str], Any]
 ) -> None:
-    recording = bang_bang(tmp_path / "r.parquet", turns=20)
+    recording = bang_bang(tmp_path / "r.parquet", steps=20)
     root = tmp_path / "datasets"
     for name in ("swing", "../swing-v0", "a b-v0", ""):
         assert converted(recording, "minari", root, "--dataset-id", name) == (2 if name else 0)
     capsys.readouterr()
     assert not (tmp_path / "swing-v0").exists()
-    longer = dataclasses.replace(recording, path=bang_bang(tmp_path / "longer.parquet", turns=30).path)
+    longer = dataclasses.replace(recording, path=bang_bang(tmp_path / "longer.parquet", steps=30).path)
     assert converted(longer, "minari", root, "--dataset-id", "cartpole_robot/r-v0") == 2
     assert "exists already" in capsys.readouterr().err
     assert len(next(iter(load_dataset("cartpole_robot/r-v0"))).rewards) == 20

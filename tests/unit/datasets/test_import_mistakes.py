@@ -143,7 +143,7 @@ def test_folder_and_missing_file_are_named(tmp_path: Path, capsys: pytest.Captur
         (
             'unit = "deg"',
             'unit = "rad"',
-            ("column 'theta'", "as rad", "turns, expected one at most", "is its unit deg?"),
+            ("column 'theta'", "as rad", "steps, expected one at most", "is its unit deg?"),
         ),
         (
             'unit = "deg"',

@@ -43,8 +43,8 @@ def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_seco
     for _ in range(40):
         pilot.duty(edge)
     assert pilot.flags == Flag.FALLBACK, "inside, but not calm"
-    for turn in range(25):
-        assert pilot.flags == Flag.FALLBACK, turn
+    for step in range(25):
+        assert pilot.flags == Flag.FALLBACK, step
         pilot.duty(inside)
     assert (pilot.duty(inside), pilot.flags, pilot.handovers) == (0.25, 0, 2)
     pilot.reset()
@@ -88,7 +88,7 @@ def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:
     for k in range(5):
         times.append(k, k + 0.1, k + 0.3, k + 0.35, 0.01 * k, math.nan if k == 4 else 0.02)
     found = times.columns()
-    assert times.turns == 5
+    assert times.steps == 5
     assert sorted(found["loop_lateness"]) == pytest.approx([0.02, 0.03, 0.04])
     assert found["inference"] == pytest.approx([0.2] * 3)
     assert sorted(found["sensor_to_command"]) == pytest.approx([0.37, 0.38, 0.39])

@@ -51,7 +51,7 @@ title = "Small"
 x = { axis = "delay.latency_s", values = [0.0, 0.03, 0.09] }
 y = { axis = "motor.stall_force_n", factors = [0.05, 0.5, 1.0, 1.5] }
 """
-QUICK = ("--episodes", "2", "--turns", "40", "--workers", "1")
+QUICK = ("--episodes", "2", "--steps", "40", "--workers", "1")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def small_map(tmp_path: Path, *policies: str, episodes: int = 4) -> StabilityMap
         policies=policies,
         cart="diy_arduino",
         grid=written(tmp_path),
-        conditions=Conditions(episodes=episodes, max_turns=500),
+        conditions=Conditions(episodes=episodes, max_steps=500),
     )
     return plan(request)[0]
 
@@ -229,7 +229,7 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     assert len(before) == 2
     changed = written(tmp_path, small.replace("0.03", "0.04"), "other.toml")
     for other, told in (
-        (["lqr", *words, "--turns", "41"], "its turns differ (40 there, 41 here)"),
+        (["lqr", *words, "--steps", "41"], "its steps differ (40 there, 41 here)"),
         (["lqr", *words, "--episodes", "3"], "its episodes differ"),
         (["lqr", *words, "--first-seed", "1"], "its first_seed differ"),
         (["lqr", *words, "--rig", "sim"], "its rig differ"),
@@ -239,11 +239,11 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
         assert main(["stability-map", *other]) == 2
         assert told in capsys.readouterr().err
     assert (cells_in(out), (out / "stability_map.json").read_bytes()) == (before, kept)
-    assert main(["stability-map", "lqr", "lqr-told", *words]) == 0
+    assert main(["stability-map", "lqr", "lqr-true", *words]) == 0
     assert before.items() < cells_in(out).items()
     assert len(cells_in(out)) == 4
     record = json.loads((out / "stability_map.json").read_text())
-    assert [one["label"] for one in record["of"]["policies"]] == ["lqr", "lqr-told"]
+    assert [one["label"] for one in record["of"]["policies"]] == ["lqr", "lqr-true"]
     cart = json.loads(json.dumps(load_cart("diy_arduino").as_dict()))
     del cart["action_duties"]
     assert record["of"]["cart"] == cart
@@ -305,8 +305,8 @@ def test_a_cell_is_what_evaluate_finds_on_that_cart(
     where = ["--rig", f"virtual:{file}", "--cart", "diy_arduino"] if rig == "virtual" else ["--cart", str(file)]
     assert main(["evaluate", str(policy), *where, "--episodes", "3", "--json"]) in (0, 1)
     verdict = json.loads(capsys.readouterr().out)
-    assert row["mean_turns"] == verdict["mean_turns"]
-    assert min(row["turns"]) == verdict["min_turns"]
+    assert row["mean_steps"] == verdict["mean_steps"]
+    assert min(row["steps"]) == verdict["min_steps"]
     assert row["survived"] == verdict["episodes_survived"]
     assert row["rms_position_m"] == pytest.approx(verdict["rms_position_m"], rel=1e-12)
     assert row["rms_angle_rad"] == pytest.approx(verdict["rms_angle_rad"], rel=1e-12)
@@ -338,7 +338,7 @@ def test_every_cell_has_the_same_starts_and_a_controller_forgets_between_episode
     for cell in cells:
         result = run_cell(task_of(whole, cell, __version__))
         assert isinstance(result, Finished)
-        assert len(result.record["turns"]) == 3
+        assert len(result.record["steps"]) == 3
     assert still.resets == 12
     starts = np.reshape(still.seen, (4, 3, 4))
     assert np.abs(starts[:, :, [0, 2]] - starts[:1, :, [0, 2]]).max() < 1e-3  # what an encoder's counts tell
@@ -350,7 +350,7 @@ def test_a_rig_that_refuses_is_a_result(tmp_path: Path) -> None:
     weak = next(cell for cell in whole.cells if cell.point.y == 1 and cell.point.x == 0)
     result = run_cell(task_of(whole, weak, __version__))
     assert isinstance(result, Finished)
-    assert result.record["turns"] == []
+    assert result.record["steps"] == []
     assert result.record["refused"].startswith("POLE_PERIOD at ")
 
 
@@ -368,7 +368,7 @@ def test_a_policy_that_was_changed_and_another_version_are_not_mixed_in(tmp_path
 
 
 def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParams) -> None:
-    whole = small_map(tmp_path, "lqr", "lqr-told")
+    whole = small_map(tmp_path, "lqr", "lqr-true")
     plant, conditions = whole.cells[0].point.plant, whole.conditions
     assert plant is not None
     lqr, told = whole.entrants
@@ -379,7 +379,7 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
         cell_key(lqr, diy, conditions),
         *(
             cell_key(lqr, plant, dataclasses.replace(conditions, **change))
-            for change in ({"rig": "sim"}, {"episodes": 5}, {"max_turns": 5}, {"first_seed": 5}, {"backend": "int16"})
+            for change in ({"rig": "sim"}, {"episodes": 5}, {"max_steps": 5}, {"first_seed": 5}, {"backend": "int16"})
         ),
     ]
     assert len(set(keys)) == len(keys)
@@ -403,7 +403,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
         "--workers",
         1,
     )
-    words = (*words, "--episodes", 2, "--turns", 300)
+    words = (*words, "--episodes", 2, "--steps", 300)
     with driver(*words, cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) >= 2, process)
         workers = children(process.pid)
@@ -453,12 +453,12 @@ def pretended(whole: StabilityMap) -> dict[str, dict[str, Any]]:
         record: dict[str, Any] = {"key": cell.key, "error": None, "wall_s": 1.0, "host": "here", "commit": None}
         record |= {"refused": None, "faults": [], "rms_position_m": 0.01, "rms_angle_rad": 0.01}
         if gain == 0.5:
-            record |= {"turns": [], "refused": "POLE_PERIOD at 23 mm: check; the hinge"}
+            record |= {"steps": [], "refused": "POLE_PERIOD at 23 mm: check; the hinge"}
         elif gain == 1.0:
-            record |= {"turns": [500] * 4 if delay_s <= 0.03 else [500, 500, 400, 10]}
+            record |= {"steps": [500] * 4 if delay_s <= 0.03 else [500, 500, 400, 10]}
         else:
             record |= (
-                {"turns": [500] * 4} if delay_s == 0.0 else {"turns": [10] * 4, "faults": ["MOTOR_HOT at 1 mm: x"] * 4}
+                {"steps": [500] * 4} if delay_s == 0.0 else {"steps": [10] * 4, "faults": ["MOTOR_HOT at 1 mm: x"] * 4}
             )
         records[cell.key] = record
     return records
@@ -478,13 +478,13 @@ def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
     assert told["below"] == {"outcome": "refused", "survived": 0, "faults": ["POLE_PERIOD"]}
     assert finding.outcomes[(1, 3)].words == ("is stopped", "MOTOR_HOT")
     late = finding.outcomes[(2, 2)]
-    assert (late.survived, late.share, late.mean_turns) == (2, 0.5, 352.5)
+    assert (late.survived, late.share, late.mean_steps) == (2, 0.5, 352.5)
     assert "lqr: survives at 33 % (3 of 9)" in map_text(whole, [finding], records)
     rows = rows_of(whole, records)
     assert len(rows) == 12
     assert [row["outcome"] for row in rows if row["is_own_point"]] == ["survived"]
     own = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (0, 2))
-    fallen = findings_of(whole, {**records, own: {**records[own], "turns": [500, 500, 500, 499]}})[0]
+    fallen = findings_of(whole, {**records, own: {**records[own], "steps": [500, 500, 500, 499]}})[0]
     assert [margin.text for margin in fallen.margins] == ["none: not even at the cart's own value"] * 2
     del records[own]
     assert "1 points not finished" in map_text(whole, findings_of(whole, records), records)
@@ -495,7 +495,7 @@ def test_a_fall_among_faults_is_told_as_both(tmp_path: Path) -> None:
     records = pretended(whole)
     key = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (1, 2))
     faults = ["MOTOR_HOT at 1 mm: x; y", "CART_STUCK at 2 mm: z"]
-    records[key] |= {"turns": [500, 40, 50, 60], "faults": faults}
+    records[key] |= {"steps": [500, 40, 50, 60], "faults": faults}
     found = findings_of(whole, records)[0]
     assert found.outcomes[(1, 2)].words == ("falls or is stopped", "MOTOR_HOT/CART_STUCK")
     assert found.margins[0].text == "0 ms; falls or is stopped at 30 ms (MOTOR_HOT/CART_STUCK)"
@@ -505,15 +505,15 @@ def test_refused_in_the_middle_is_a_fall_where_one_was_before(tmp_path: Path) ->
     whole = small_map(tmp_path, "lqr")
     records = pretended(whole)
     key = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (0, 2))
-    for turns, kind in (([400], Kind.FELL), ([500, 500], Kind.REFUSED)):
-        records[key] |= {"turns": turns, "refused": "POLE_PERIOD at 2 mm: check"}
+    for steps, kind in (([400], Kind.FELL), ([500, 500], Kind.REFUSED)):
+        records[key] |= {"steps": steps, "refused": "POLE_PERIOD at 2 mm: check"}
         found = findings_of(whole, records)[0].outcomes[(0, 2)]
         assert (found.kind, found.faults) == (kind, ["POLE_PERIOD"])
         assert found.share == (0.0 if kind is Kind.FELL else 0.5)
 
 
 def test_the_figure_shows_every_outcome(tmp_path: Path) -> None:
-    whole = small_map(tmp_path, "lqr", "lqr-told")
+    whole = small_map(tmp_path, "lqr", "lqr-true")
     path = tmp_path / "figure.png"
     path.write_bytes(b"of before")
     draw_map(whole, findings_of(whole, pretended(whole)), path)
@@ -538,7 +538,7 @@ y = { axis = "motor.stall_force_n", factors = [1.0, 2.0] }
             cart=load_cart("gym"),
             grid=written(tmp_path, text),
             folder=tmp_path / "out",
-            conditions=Conditions(rig="sim", episodes=1, max_turns=30),
+            conditions=Conditions(rig="sim", episodes=1, max_steps=30),
             workers=1,
         ),
         said.append,

@@ -94,12 +94,12 @@ def pretended(study: Study) -> dict[str, dict[str, Any]]:
             "commit": None,
             "steps": 300,
             "episodes": 20,
-            "last_mean_turns": 500.0 if is_good else 40.0 + cell.seed,
-            "selected_mean_turns": 500.0,
+            "last_mean_steps": 500.0 if is_good else 40.0 + cell.seed,
+            "selected_mean_steps": 500.0,
             "selected_at_step": 300,
             "first_500_step": 200 if is_good else None,
             "first_500_s": 0.5 if is_good else None,
-            "episode_turns": list(range(10, 30)),
+            "episode_steps": list(range(10, 30)),
             "evaluations": [[200, 500.0, 0.1], [300, 500.0, 0.1]],
         }
     return records
@@ -229,7 +229,7 @@ def test_a_cell_learns_and_is_judged_as_train_does(
     assert isinstance(summary, TrainingSummary)
     act = load_policy(tmp_path / "run" / "policy.npz").action_function()
     with contextlib.closing(balancing_env(gym_cart, "sim", 500, history_length=history_length)) as env:
-        assert learning.verdict(act, env).turns == summary.exported.turns
+        assert learning.verdict(act, env).steps == summary.exported.steps
     text = SMALL.replace("300", str(steps)).replace(
         "replay_memory = [100, 1000]", f"history_length = [{history_length}]"
     )
@@ -238,10 +238,10 @@ def test_a_cell_learns_and_is_judged_as_train_does(
     result = run_cell(task_of(study, study.cells[0], __version__))
     assert isinstance(result, Finished)
     record, log = result.record, LearningLog.load(tmp_path / "run")
-    assert record["episode_turns"] == [row.turns for row in log.episodes]
-    assert record["evaluations"] == [[row.step, row.mean_turns, row.rms_position_m] for row in log.evaluations]
-    assert record["last_mean_turns"] == summary.last_model.mean_turns
-    assert record["selected_mean_turns"] == summary.exported.mean_turns
+    assert record["episode_steps"] == [row.steps for row in log.episodes]
+    assert record["evaluations"] == [[row.step, row.mean_steps, row.rms_position_m] for row in log.evaluations]
+    assert record["last_mean_steps"] == summary.last_model.mean_steps
+    assert record["selected_mean_steps"] == summary.exported.mean_steps
     assert record["steps"] == summary.steps
 
 
@@ -261,7 +261,7 @@ def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
     assert isinstance(result, Finished)
     assert "diverged" in result.record["error"]
     group = groups_of(small, {small.cells[0].key: result.record})[0]
-    assert (group.seeds, group.successes, group.last_turns) == (1, 0, (0.0,))
+    assert (group.seeds, group.successes, group.last_steps) == (1, 0, (0.0,))
 
 
 # --- stopped and gone on with ----------------------------------------------------------------------------------------
@@ -489,13 +489,13 @@ def test_the_finding_says_which_values_balance(small: Study) -> None:
     groups = groups_of(small, records)
     assert [(group.successes, group.of) for group in groups] == [(1, 6), (5, 6)]
     assert finding(small, groups) == [
-        "recommended: no value reaches 475 mean turns in at least 6 of 6 seeds; the best is replay memory 1,000 with "
+        "recommended: no value reaches 475 mean steps in at least 6 of 6 seeds; the best is replay memory 1,000 with "
         "5 of 6 and a median of 500.0."
     ]
     last = next(cell for cell in small.cells if cell.point["replay_memory"] == 1000 and cell.seed == 5)
-    records[last.key]["last_mean_turns"] = 475.0
+    records[last.key]["last_mean_steps"] = 475.0
     assert finding(small, groups_of(small, records)) == [
-        "recommended: at least 6 of 6 seeds reach 475 mean turns with replay memory 1,000; not with replay memory "
+        "recommended: at least 6 of 6 seeds reach 475 mean steps with replay memory 1,000; not with replay memory "
         "100 (1 of 6)."
     ]
     del records[last.key]
@@ -580,6 +580,6 @@ def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callabl
     there = shown_study(out).records[study.cells[1].key]
     here = run_cell(task_of(study, study.cells[1], __version__))
     assert isinstance(here, Finished)
-    for name in ("episode_turns", "evaluations", "last_mean_turns", "selected_mean_turns"):
+    for name in ("episode_steps", "evaluations", "last_mean_steps", "selected_mean_steps"):
         assert there[name] == here.record[name]
     assert run_study(StudyRequest(study=study, folder=out), print).is_whole

@@ -45,8 +45,8 @@ def expected_inputs(seen: np.ndarray, duties: list[float], length: int) -> list[
     """The contract written out: `seen` are the episode's observations so far, `duties` answered all but the last."""
     inputs = [*seen[-1]]
     for back in range(1, length):
-        turn = len(seen) - 1 - back
-        inputs += [duties[turn] if turn >= 0 else 0.0, *seen[max(0, turn)]]
+        step = len(seen) - 1 - back
+        inputs += [duties[step] if step >= 0 else 0.0, *seen[max(0, step)]]
     return inputs
 
 
@@ -65,13 +65,13 @@ def test_inputs_are_this_observation_and_what_went_before_newest_first(length: i
     for episode in range(3):
         seen, duties = observations(12, seed=episode).astype(kind), list[float]()
         history.reset()
-        for turn in range(len(seen)):
-            inputs = history.observe(seen[turn])
+        for step in range(len(seen)):
+            inputs = history.observe(seen[step])
             assert inputs is array
             assert inputs.dtype == np.float32
-            wanted = np.array(expected_inputs(seen[: turn + 1], duties, length), np.float32)
+            wanted = np.array(expected_inputs(seen[: step + 1], duties, length), np.float32)
             assert inputs.shape == (5 * length - 1,)
-            assert (inputs == wanted).all(), f"episode {episode}, turn {turn}"
+            assert (inputs == wanted).all(), f"episode {episode}, step {step}"
             duties.append(float(rng.uniform(-1.0, 1.0)))
             history.duty = duties[-1]
 
@@ -93,7 +93,7 @@ def test_observation_that_is_not_contiguous_is_taken_too() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(5, np.float32), np.zeros((1, 4), np.float32), np.float32(1.0)])
-def test_observation_of_another_shape_is_refused_in_every_turn(wrong: Any) -> None:
+def test_observation_of_another_shape_is_refused_in_every_step(wrong: Any) -> None:
     history = History(3)
     for _ in range(2):
         with pytest.raises(ValueError, match="expected an observation of 4 numbers, got shape"):
@@ -142,7 +142,7 @@ def test_environment_with_history_keeps_to_gymnasiums_contract(env: gymnasium.En
     kept = first.copy()
     second = wrapped.step(0)[0]
     third = wrapped.step(1)[0]
-    assert (first == kept).all(), "each turn has an array of its own"
+    assert (first == kept).all(), "each step has an array of its own"
     assert second[4:9].tolist() == [duties[0], *first[:4]]
     assert third[4:].tolist() == [duties[1], *second[:4], duties[0], *first[:4]]
     assert wrapped.observation_space.contains(third)
@@ -195,9 +195,9 @@ def test_policy_that_is_handed_back_to_has_seen_what_the_regulator_did() -> None
         duties.append(pilot.duty(row))
         asked.append(bool(pilot.flags))
     assert asked == [False] * 3 + [True] * 5 + [False] * 4
-    turn = asked.index(False, 3)
-    inputs = seen[3]  # the first after the regulator's turns
-    assert inputs.tolist() == np.array(expected_inputs(rows[: turn + 1], duties, 3), np.float32).tolist()
+    step = asked.index(False, 3)
+    inputs = seen[3]  # the first after the regulator's steps
+    assert inputs.tolist() == np.array(expected_inputs(rows[: step + 1], duties, 3), np.float32).tolist()
 
 
 def test_policy_without_history_is_asked_without_any_memory() -> None:

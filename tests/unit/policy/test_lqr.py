@@ -25,12 +25,12 @@ def survived(cart: CartParams, controller: LqrController, episodes: int = 3) -> 
         env,
         episodes=episodes,
         first_seed=7,
-        max_turns=500,
-        step=env.step_duty,
+        max_steps=500,
+        take_step=env.step_duty,
         on_reset=controller.reset,
     )
     env.close()
-    return result.mean_turns
+    return result.mean_steps
 
 
 @pytest.mark.parametrize("name", cart_names())

@@ -41,14 +41,14 @@ def metadata(cart: CartParams = CART) -> RecordingMetadata:
     return RecordingMetadata(cart=cart, rig="sim", controller=ControllerRecord(policy="lqr"), seed=4)
 
 
-def recorded(path: Path, turns: int = 100, cart_name: str = "diy_arduino") -> Recording:
+def recorded(path: Path, steps: int = 100, cart_name: str = "diy_arduino") -> Recording:
     cart = load_cart(cart_name)
     rig = simulated_rig(cart)
     first = start_rollout(rig, 4)
     with Recorder(path, metadata(cart)) as recorder:
         pilot = SinglePilot(regulator_of(cart))
-        rollout = run_rollout(rig, pilot, first, max_turns=turns, log=StepLog(recorder=recorder))
-        recorder.close(Outcome(end=rollout.end, turns=rollout.turns, reason=rollout.reason))
+        rollout = run_rollout(rig, pilot, first, max_steps=steps, log=StepLog(recorder=recorder))
+        recorder.close(Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason))
     rig.close()
     return read_recording(path)
 
@@ -98,7 +98,7 @@ def test_pandas_opens_a_recording_and_its_metadata_is_beside(tmp_path: Path) -> 
     told = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
     assert told["format"] == 3
     assert told["metadata"]["cart"]["motor"]["stall_force_n"] == 25.7
-    ended = {"end": "duration", "turns": 100, "reason": None, "rows_lost": 0, "handovers": None}
+    ended = {"end": "duration", "steps": 100, "reason": None, "rows_lost": 0, "handovers": None}
     assert told["outcome"] == ended
     assert recording.cart == CART
     assert not list(tmp_path.glob("*journal*"))
@@ -168,7 +168,7 @@ def test_altered_header_is_told_apart_from_a_short_one(tmp_path: Path) -> None:
 
 
 def test_altered_parquet_metadata_is_named(tmp_path: Path) -> None:
-    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", steps=3).path)
     for number, text in enumerate((b"{", b"[1]", b"null")):
         path = tmp_path / f"{number}.parquet"
         pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), path)
@@ -193,7 +193,7 @@ def test_without_pyarrow_the_journal_is_the_recording(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "r.parquet")
     assert recording.path == journal_of(tmp_path / "r.parquet")
     assert len(recording.rows) == 101
-    assert recording.outcome == Outcome(end=RolloutEnd.DURATION, turns=100, reason=None, rows_lost=0)
+    assert recording.outcome == Outcome(end=RolloutEnd.DURATION, steps=100, reason=None, rows_lost=0)
     assert not (tmp_path / "r.parquet").exists()
 
 
@@ -361,7 +361,7 @@ def test_altered_metadata_gives_one_line_that_names_it(change: dict[str, Any], m
     path = tmp_path / "j.parquet"
     journal_of(path).write_bytes(journal_of_format(b"3", spoilt))
     check_altered(path, message)
-    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", steps=3).path)
     whole = json.loads(table.schema.metadata[b"cartpole_robot"])
     text = json.dumps({**whole, "metadata": spoilt}).encode()
     pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
@@ -372,17 +372,17 @@ def test_altered_metadata_gives_one_line_that_names_it(change: dict[str, Any], m
     ("change", "message"),
     [
         (
-            {"outcome": {"end": "won", "turns": 3}},
+            {"outcome": {"end": "won", "steps": 3}},
             "[recording.outcome] end = 'won', expected one of 'duration', 'fall'",
         ),
-        ({"outcome": {"end": "fall"}}, "[recording.outcome]: turns is missing"),
+        ({"outcome": {"end": "fall"}}, "[recording.outcome]: steps is missing"),
         ({"outcome": 3}, "[recording.outcome] = 3, expected a table"),
         ({"rows_damaged": "none"}, "[recording] rows_damaged = 'none', expected a whole number"),
         ({"metadata": None}, "[recording.metadata] = None, expected a table"),
     ],
 )
 def test_altered_outcome_gives_one_line_that_names_it(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", steps=3).path)
     whole = json.loads(table.schema.metadata[b"cartpole_robot"])
     text = json.dumps({**whole, **change}).encode()
     pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
@@ -395,7 +395,7 @@ def test_metadata_nested_without_end_is_refused(tmp_path: Path) -> None:
     journal_of(path).write_bytes(MAGIC + b"3\n" + struct.pack("<II", len(text), zlib.crc32(text)) + text)
     with pytest.raises(UsageError, match="header was altered"):
         read_recording(path)
-    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", turns=3).path)
+    table = pyarrow.parquet.read_table(recorded(tmp_path / "r.parquet", steps=3).path)
     pyarrow.parquet.write_table(table.replace_schema_metadata({b"cartpole_robot": text}), tmp_path / "p.parquet")
     with pytest.raises(UsageError, match="was altered"):
         read_recording(tmp_path / "p.parquet")
@@ -417,7 +417,7 @@ def test_all_metadata_survives_the_journal_and_parquet(tmp_path: Path) -> None:
         machine={"cores": 2, "architecture": "x86_64", "load_1_min": 0.5},
         deployed=DeploymentRecord(late="hold", has_fallback=True, is_shadow=False, is_on_board=False),
     )
-    outcome = Outcome(end=RolloutEnd.FAULT, turns=1, reason="ESTOP", handovers=2)
+    outcome = Outcome(end=RolloutEnd.FAULT, steps=1, reason="ESTOP", handovers=2)
     with Recorder(tmp_path / "r.parquet", full) as recorder:
         recorder.append(measured(0), 0.0, 0.2, 1.0, 0)
         journal = read_recording(tmp_path / "r.parquet")
@@ -433,7 +433,7 @@ def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "foreign.parquet")
     (tmp_path / "text.parquet").write_text("hello")
     (tmp_path / "empty.parquet").write_bytes(b"")
-    whole = recorded(tmp_path / "r.parquet", turns=3).path
+    whole = recorded(tmp_path / "r.parquet", steps=3).path
     (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:2000])
     for name, told in (
         ("missing.parquet", "no such recording"),
@@ -448,7 +448,7 @@ def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
 
 
 def test_existing_recording_is_never_overwritten(tmp_path: Path) -> None:
-    path = recorded(tmp_path / "r.parquet", turns=3).path
+    path = recorded(tmp_path / "r.parquet", steps=3).path
     content = path.read_bytes()
     with pytest.raises(UsageError, match="exists already"):
         Recorder(path, metadata())
@@ -486,9 +486,9 @@ def test_fall_and_fault_end_a_rollout_as_what_they_are(tmp_path: Path) -> None:
         def duty(self, observation: object) -> float:
             return 0.2
 
-    rollout = run_rollout(rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_turns=500)
+    rollout = run_rollout(rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_steps=500)
     assert rollout.end is RolloutEnd.FALL
-    assert 5 < rollout.turns < 100
+    assert 5 < rollout.steps < 100
 
     def failing(duty: float) -> Measurement:
         raise RigError("the link is gone")
@@ -496,9 +496,9 @@ def test_fall_and_fault_end_a_rollout_as_what_they_are(tmp_path: Path) -> None:
     rig.step = failing  # type: ignore[method-assign]
     with Recorder(tmp_path / "r.parquet", metadata()) as recorder:
         rollout = run_rollout(
-            rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_turns=500, log=StepLog(recorder=recorder)
+            rig, SinglePilot(Leaning()), start_rollout(rig, 0), max_steps=500, log=StepLog(recorder=recorder)
         )
-    assert (rollout.turns, rollout.end, rollout.reason) == (0, RolloutEnd.FAULT, "the link is gone")
+    assert (rollout.steps, rollout.end, rollout.reason) == (0, RolloutEnd.FAULT, "the link is gone")
     assert len(read_recording(tmp_path / "r.parquet").rows) == 1
     rig.close()
 
@@ -515,7 +515,7 @@ def test_summary_counts_as_an_evaluation_does(tmp_path: Path, command_line: Call
         assert told[key] == pytest.approx(judged[key], rel=1e-6), key
     assert told["mean_power_w"] == pytest.approx(judged["mean_power_w"], rel=1e-6)
     assert told["reversals_per_s"] == pytest.approx(judged["reversals_per_s"], rel=1e-6)
-    assert told["turns"] == 500
+    assert told["steps"] == 500
     assert told["end"] == "duration"
 
 
@@ -526,7 +526,7 @@ def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Comp
     for _ in range(2):
         done = command_line("show", out)
         assert done.returncode == 0, done.stderr
-        assert "100 turns, 2.00 s of the cart's time" in done.stdout
+        assert "100 steps, 2.00 s of the cart's time" in done.stdout
     picture = Image.open(tmp_path / "r.parquet.png")
     assert picture.width > 1000
     assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100

@@ -22,26 +22,26 @@ def follow_the_pole(observation: np.ndarray) -> int:
     return int(observation[2] + 0.3 * observation[3] > 0)
 
 
-def test_turns_are_those_of_a_plain_loop(env: gymnasium.Env) -> None:
+def test_steps_are_those_of_a_plain_loop(env: gymnasium.Env) -> None:
     expected = []
     for seed in range(40, 50):
         env.reset(seed=seed)
-        turns, ended = 0, False
+        steps, ended = 0, False
         while not ended:
             _, _, terminated, truncated, _ = env.step(1)
-            turns, ended = turns + 1, terminated or truncated
-        expected.append(turns)
-    found = evaluate(lambda observation: 1, env, episodes=10, first_seed=40, max_turns=500)
-    assert found.turns == tuple(expected)
-    assert found.mean_turns == np.mean(expected)
-    assert found.reversals_per_turn == 0.0
+            steps, ended = steps + 1, terminated or truncated
+        expected.append(steps)
+    found = evaluate(lambda observation: 1, env, episodes=10, first_seed=40, max_steps=500)
+    assert found.steps == tuple(expected)
+    assert found.mean_steps == np.mean(expected)
+    assert found.reversals_per_step == 0.0
 
 
-def test_episode_is_cut_at_max_turns(env: gymnasium.Env) -> None:
-    found = evaluate(follow_the_pole, env, episodes=3, first_seed=0, max_turns=30)
-    assert found.turns == (30, 30, 30)
+def test_episode_is_cut_at_max_steps(env: gymnasium.Env) -> None:
+    found = evaluate(follow_the_pole, env, episodes=3, first_seed=0, max_steps=30)
+    assert found.steps == (30, 30, 30)
     assert found.as_dict()["episodes_survived"] == 3
-    assert found.reversals_per_turn > 0.0
+    assert found.reversals_per_step > 0.0
 
 
 def test_rms_is_that_of_the_visited_states(env: gymnasium.Env) -> None:
@@ -50,7 +50,7 @@ def test_rms_is_that_of_the_visited_states(env: gymnasium.Env) -> None:
     for _ in range(20):
         seen.append(observation)
         observation = env.step(follow_the_pole(observation))[0]
-    found = evaluate(follow_the_pole, env, episodes=1, first_seed=7, max_turns=20)
+    found = evaluate(follow_the_pole, env, episodes=1, first_seed=7, max_steps=20)
     rms = np.sqrt((np.array(seen, np.float64) ** 2).mean(axis=0))
     assert (found.rms_position_m, found.rms_angle_rad) == pytest.approx((rms[0], rms[2]))
 
@@ -77,22 +77,22 @@ def test_corner_starts_are_the_corners_of_the_spread(gym_cart: CartParams) -> No
 
 
 def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
-    turns = 0
+    steps = 0
 
     def balances_for(least: int) -> Callable[[np.ndarray], int]:
-        nonlocal turns
-        turns = 0
+        nonlocal steps
+        steps = 0
 
         def act(observation: np.ndarray) -> int:
-            nonlocal turns
-            turns += 1
-            return follow_the_pole(observation) if turns <= least else 1
+            nonlocal steps
+            steps += 1
+            return follow_the_pole(observation) if steps <= least else 1
 
         return act
 
-    trials = Trials(env, first_seed=0, max_turns=20, long_turns=200)
+    trials = Trials(env, first_seed=0, max_steps=20, long_steps=200)
     assert len(trials) == 17
     assert trials.survived(balances_for(10_000)) == 17
-    assert turns == 16 * 20 + 200
+    assert steps == 16 * 20 + 200
     assert trials.survived(balances_for(16 * 20 + 100)) == 16, "the long one is the last"
     assert trials.survived(balances_for(0)) == 0

@@ -54,7 +54,7 @@ class NotingRig(IdealSimRig):
 
 def driven(rig: NotingRig, steps: int, log: StepLog) -> Rollout:
     first = rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
-    return run_rollout(rig, SinglePilot(Still()), first, max_turns=steps, log=log)
+    return run_rollout(rig, SinglePilot(Still()), first, max_steps=steps, log=log)
 
 
 @pytest.mark.parametrize("cart", ["gym", "diy_arduino"])
@@ -65,13 +65,13 @@ def test_command_and_measure_are_a_step(cart: str) -> None:
     found: list[tuple[State, float]] = []
     first = start_rollout(halves, 3)
     log = StepLog(on_step=lambda measured: found.append((measured.state(), measured.applied_duty)))
-    done = run_rollout(halves, SinglePilot(regulator), first, max_turns=60, log=log)
+    done = run_rollout(halves, SinglePilot(regulator), first, max_steps=60, log=log)
     measured, expected = start_rollout(whole, 3), []
     regulator.reset()
-    for _ in range(done.turns):
+    for _ in range(done.steps):
         expected.append((measured.state(), measured.applied_duty))
         measured = whole.step(regulator.duty(task.observation(measured)))
-    assert (done.turns, found) == (60, expected)
+    assert (done.steps, found) == (60, expected)
     halves.close()
     whole.close()
 
@@ -85,9 +85,9 @@ def test_nothing_is_noted_before_the_command() -> None:
 
     times = TurnTimes(10)
     log = StepLog(times=times, arrival_s=arrival_s, on_step=lambda _: rig.calls.append("noted"))
-    assert driven(rig, 3, log) == Rollout(turns=3, end=RolloutEnd.DURATION)
+    assert driven(rig, 3, log) == Rollout(steps=3, end=RolloutEnd.DURATION)
     assert rig.calls == ["command", "arrival", "noted", "measure"] * 3
-    assert times.turns == 3
+    assert times.steps == 3
 
 
 def test_without_an_arrival_clock_a_measurement_arrives_when_the_pilot_is_asked() -> None:
@@ -100,9 +100,9 @@ def test_without_an_arrival_clock_a_measurement_arrives_when_the_pilot_is_asked(
 @pytest.mark.parametrize(
     ("fails", "error", "expected"),
     [
-        (("command", 3), RigError("no port"), Rollout(turns=2, end=RolloutEnd.FAULT, reason="no port")),
-        (("measure", 3), RigError("no cart"), Rollout(turns=2, end=RolloutEnd.FAULT, reason="no cart")),
-        (("measure", 2), KeyboardInterrupt(), Rollout(turns=1, end=RolloutEnd.STOPPED)),
+        (("command", 3), RigError("no port"), Rollout(steps=2, end=RolloutEnd.FAULT, reason="no port")),
+        (("measure", 3), RigError("no cart"), Rollout(steps=2, end=RolloutEnd.FAULT, reason="no cart")),
+        (("measure", 2), KeyboardInterrupt(), Rollout(steps=1, end=RolloutEnd.STOPPED)),
     ],
 )
 def test_failures_and_ctrl_c_end_a_rollout(fails: tuple[str, int], error: BaseException, expected: Rollout) -> None:
@@ -120,9 +120,9 @@ def test_no_step_makes_an_object_that_lasts() -> None:
     tracemalloc.start()
     try:
         pilot = SinglePilot(regulator_of(rig.cart))
-        done = run_rollout(rig, pilot, first, max_turns=400, log=StepLog(times=times, on_step=note))
+        done = run_rollout(rig, pilot, first, max_steps=400, log=StepLog(times=times, on_step=note))
     finally:
         tracemalloc.stop()
         rig.close()
-    assert done.turns == 400
+    assert done.steps == 400
     assert abs(used[-1] - used[100]) < 300  # a byte a step

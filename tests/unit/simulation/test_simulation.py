@@ -310,8 +310,8 @@ def test_cart_with_ideal_parts_is_the_gym_cart(gym_cart: CartParams) -> None:
     start, rng = State(0.01, 0.02, -0.03, 0.04), np.random.default_rng(1)
     ideal.reset(start, rng)
     rig.reset(start, rng)
-    for turn in range(50):
-        duty = (-1.0, 1.0)[turn % 2]
+    for step in range(50):
+        duty = (-1.0, 1.0)[step % 2]
         expected = ideal.step(duty).state()
         rig.step(duty)
         assert list(rig.true_state()) == pytest.approx(list(expected), abs=1e-12)

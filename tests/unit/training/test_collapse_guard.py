@@ -31,7 +31,7 @@ from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
 
 
 class Hook(BaseCallback):
-    """Calls a function with the model between two blocks of turns, at the first from `at_step` on."""
+    """Calls a function with the model between two blocks of steps, at the first from `at_step` on."""
 
     def __init__(self, at_step: int, act: Any) -> None:
         super().__init__()
@@ -88,15 +88,15 @@ def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: Car
     none, settled, again = state.log.guard
     assert [row.event for row in state.log.guard] == [GuardEvent.NO_FALLS, GuardEvent.SETTLED, GuardEvent.FALLS_AGAIN]
     assert 600 <= none.step == settled.step < again.step
-    # one update for each four turns but for those between the two events
+    # one update for each four steps but for those between the two events
     assert state.model._n_updates == (800 - asked.learning_starts - (again.step - settled.step)) // 4
-    assert said[0] == f"turn {none.step}: no fall is left in the replay memory"
+    assert said[0] == f"step {none.step}: no fall is left in the replay memory"
     assert said[1].endswith("(RMS) in it; updates are held until a fall comes")
     assert dataclasses.asdict(guard_record(state.log.guard, asked, 800)) == {
         "action": "hold",
         "times": 1,
-        "turns_without_falls": again.step - none.step,
-        "turns_settled": again.step - settled.step,
+        "steps_without_falls": again.step - none.step,
+        "steps_settled": again.step - settled.step,
         "drifts": 0,
     }
 
@@ -178,7 +178,7 @@ def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> No
 
 
 def test_a_cut_episode_is_no_fall(gym_cart: CartParams) -> None:
-    state = trained(gym_cart, config(steps=400, max_turns=5))
+    state = trained(gym_cart, config(steps=400, max_steps=5))
     memory = state.model.replay_buffer
     assert memory is not None
     assert memory.dones.sum() > 70
@@ -188,9 +188,9 @@ def test_a_cut_episode_is_no_fall(gym_cart: CartParams) -> None:
 
 def test_ranges_of_returns() -> None:
     assert returns_range(config()) == (-1.0, 0.0)
-    low, high = returns_range(config(learner_reward=LearnerReward.TURN, gamma=0.5))
+    low, high = returns_range(config(learner_reward=LearnerReward.STEP, gamma=0.5))
     assert (low, high) == (0.0, 2.0)
-    assert returns_range(config(learner_reward=LearnerReward.TURN, gamma=1.0))[1] == float("inf")
+    assert returns_range(config(learner_reward=LearnerReward.STEP, gamma=1.0))[1] == float("inf")
 
 
 def test_spans_end_with_a_fall_or_the_training() -> None:
@@ -211,5 +211,5 @@ def test_log_keeps_the_events_and_reads_folders_that_have_none(tmp_path: Path) -
     assert LearningLog.load(tmp_path).guard == log.guard
     (tmp_path / "guard.csv").unlink()
     assert LearningLog.load(tmp_path).guard == []
-    (tmp_path / "evaluations.csv").write_text("step,mean_turns,rms_position_m\n10,9.0,0.1\n")
+    (tmp_path / "evaluations.csv").write_text("step,mean_steps,rms_position_m\n10,9.0,0.1\n")
     assert LearningLog.load(tmp_path).evaluations[0].trials == 0

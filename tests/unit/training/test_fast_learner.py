@@ -1,4 +1,4 @@
-"""The short way from a turn to an update: what callbacks see, what the C refuses, what goes the long way instead."""
+"""The short way from a step to an update: what callbacks see, what the C refuses, what goes the long way instead."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class Witness(BaseCallback):
 
 @pytest.mark.parametrize("train_freq", [3, (2, "episode")])
 def test_callbacks_see_what_they_see_in_the_stock_class(gym_cart: CartParams, train_freq: Any) -> None:
-    """Falls and time limits are among the turns, and the training is ended by the callback."""
+    """Falls and time limits are among the steps, and the training is ended by the callback."""
     witnesses = []
     models = []
     for kind in (Learner.STOCK, Learner.LEAN):
-        config = dataclasses.replace(load_preset("recommended"), learner=kind, max_turns=25, learning_starts=1000)
+        config = dataclasses.replace(load_preset("recommended"), learner=kind, max_steps=25, learning_starts=1000)
         model = learner(gym_cart, config)
         model.train_freq = train_freq
         model._convert_train_freq()
@@ -94,7 +94,7 @@ def test_callbacks_see_what_they_see_in_the_stock_class(gym_cart: CartParams, tr
         assert found.dtype == expected.dtype, name
 
 
-def test_watchers_hand_on_ends_of_episodes_and_every_so_many_turns(gym_cart: CartParams) -> None:
+def test_watchers_hand_on_ends_of_episodes_and_every_so_many_steps(gym_cart: CartParams) -> None:
     config = dataclasses.replace(load_preset("recommended"), evaluate_every_steps=30)
     model = learner(gym_cart, config)
     told: list[tuple[int, bool]] = []
@@ -231,21 +231,21 @@ def test_diverged_weights_stay_diverged_and_are_named(gym_cart: CartParams) -> N
             network_of(model)
 
 
-def test_c_refuses_arrays_and_turns_that_do_not_fit(gym_cart: CartParams) -> None:
+def test_c_refuses_arrays_and_steps_that_do_not_fit(gym_cart: CartParams) -> None:
     model = learner(gym_cart).learn(260)
     assert isinstance(model, LeanDQN)
     update = model._native_update()
     assert update is not None
     loss, rule = (1, 0.99, False, 10.0), (False, 1e-3, 1e-5, 0.1, 0.9, 0.999)
     before = network_of(model)
-    for turns, error, message in (
-        (np.array([1000]), IndexError, "turn 1000, expected 0 to 999"),
-        (np.array([3, -1]), IndexError, "turn -1"),
+    for steps, error, message in (
+        (np.array([1000]), IndexError, "step 1000, expected 0 to 999"),
+        (np.array([3, -1]), IndexError, "step -1"),
         (np.array([1.0]), ValueError, "int64"),
-        (np.array([], np.int64), ValueError, "at least one turn"),
+        (np.array([], np.int64), ValueError, "at least one step"),
     ):
         with pytest.raises(error, match=message):
-            update._step(turns, -1, loss, rule)
+            update._step(steps, -1, loss, rule)
     with pytest.raises(ValueError, match="n_steps = 0"):
         update._step(np.array([1]), -1, (0, *loss[1:]), rule)
     memory = model.replay_buffer

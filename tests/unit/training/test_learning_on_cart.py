@@ -28,7 +28,7 @@ from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.learner import LeanDQN, network_of
 from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_folder
 from cartpole_robot.training.log import EvaluationRow
-from cartpole_robot.training.on_cart.episode import StopBetweenTurns
+from cartpole_robot.training.on_cart.episode import StopBetweenSteps
 from cartpole_robot.training.on_cart.initial import initial_policy
 from cartpole_robot.training.on_cart.learning import CartLearning
 from cartpole_robot.training.on_cart.run import begin_on_cart, start_on_cart
@@ -100,10 +100,10 @@ class Bench:
         assert self.state.on_cart is not None
         self.progress: CartProgress = self.state.on_cart
         if is_evaluated:  # as if it had been, and had been lucky: nothing is evaluated from now on
-            lucky = CartEvaluation(step=0, turns=(499,), survived=0, planned=20, rms_position_m=0.0)
+            lucky = CartEvaluation(step=0, steps=(499,), survived=0, planned=20, rms_position_m=0.0)
             self.progress.initial = self.progress.best = lucky
             self.state.log.evaluations.append(EvaluationRow(0, 499.0, 0.0))
-        self.stop = StopBetweenTurns()
+        self.stop = StopBetweenSteps()
         self.episodes: list[int] = []
         self.learning = CartLearning(
             self.config, self.state, self.env, folder / "checkpoints", self.stop, self.episodes.append
@@ -146,7 +146,7 @@ def test_it_begins_with_the_policys_weights_in_network_and_target(bench: Callabl
 def test_it_learns_only_between_episodes_while_the_cart_is_disarmed(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, network: Network
 ) -> None:
-    made = bench(network, episodes=4, max_turns=60, learning_starts=0, epsilon_start=0.01, **NO_EVALUATION)
+    made = bench(network, episodes=4, max_steps=60, learning_starts=0, epsilon_start=0.01, **NO_EVALUATION)
     seen: list[tuple[str, float]] = []
     learn = LeanDQN.train
 
@@ -162,13 +162,13 @@ def test_it_learns_only_between_episodes_while_the_cart_is_disarmed(
     assert len(made.episodes) == 4
     assert (max(made.episodes) == 60) == (network.hidden_weight[0, 2] > 0)
     assert set(seen) == {("READY", 0.0)}
-    assert made.progress.updates == len(seen) == sum(made.episodes[:-1]), "as many as there were turns to learn from"
+    assert made.progress.updates == len(seen) == sum(made.episodes[:-1]), "as many as there were steps to learn from"
     assert made.progress.faults == []
     assert made.rig.link.health().late_commands == 0
 
 
-def test_every_turn_is_in_the_memory_once_and_only_a_fall_is_an_end(bench: Callable[..., Bench]) -> None:
-    made = bench(balancing(), episodes=2, max_turns=50, learning_starts=10**6, **NO_EVALUATION)
+def test_every_step_is_in_the_memory_once_and_only_a_fall_is_an_end(bench: Callable[..., Bench]) -> None:
+    made = bench(balancing(), episodes=2, max_steps=50, learning_starts=10**6, **NO_EVALUATION)
     assert made.learning.run()
     memory = made.state.model.replay_buffer
     assert memory is not None
@@ -183,12 +183,12 @@ def test_fall_is_worth_minus_one_and_no_timeout(bench: Callable[..., Bench]) -> 
     assert made.learning.run()
     memory = made.state.model.replay_buffer
     assert memory is not None
-    turns = memory.size()
-    assert 3 < turns < 60
-    assert np.flatnonzero(memory.rewards[:turns]).tolist() == [turns - 1]
-    assert memory.rewards[turns - 1] == -1.0
-    assert memory.dones[turns - 1] == 1.0
-    assert memory.timeouts[turns - 1] == 0.0
+    steps = memory.size()
+    assert 3 < steps < 60
+    assert np.flatnonzero(memory.rewards[:steps]).tolist() == [steps - 1]
+    assert memory.rewards[steps - 1] == -1.0
+    assert memory.dones[steps - 1] == 1.0
+    assert memory.timeouts[steps - 1] == 0.0
 
 
 def test_epsilon_falls_with_the_episodes_of_the_budget_by_the_simulations_schedule(
@@ -213,7 +213,7 @@ def test_evaluation_teaches_nothing_and_leaves_the_starts_as_they_were(bench: Ca
     assert made.env.np_random.bit_generator.state == before
     assert (network_of(made.state.model).hidden_weight == weights.hidden_weight).all()
     assert made.progress.initial is not None
-    assert made.progress.initial.turns == tuple(made.episodes)
+    assert made.progress.initial.steps == tuple(made.episodes)
     assert made.state.model.num_timesteps == 0
 
 
@@ -221,7 +221,7 @@ def test_first_fall_ends_an_evaluation(bench: Callable[..., Bench]) -> None:
     made = bench(is_evaluated=False, episodes=50, steps=1)
     made.learning.run()
     assert made.progress.initial is not None
-    assert (made.progress.initial.survived, len(made.progress.initial.turns)) == (0, 1)
+    assert (made.progress.initial.survived, len(made.progress.initial.steps)) == (0, 1)
 
 
 def test_policy_that_balances_already_is_kept_to_the_bit(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_policy_that_balances_already_is_kept_to_the_bit(tmp_path: Path) -> None
 def test_fault_is_no_fall_and_the_learning_goes_on(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = bench(balancing(), episodes=3, max_turns=30, learning_starts=10**6, **NO_EVALUATION)
+    made = bench(balancing(), episodes=3, max_steps=30, learning_starts=10**6, **NO_EVALUATION)
     step, reset = made.rig.step, made.rig.reset
     calls = 0
 
@@ -285,7 +285,7 @@ def test_three_false_starts_in_a_row_end_it_by_name_with_a_checkpoint(
 def test_ten_faults_in_a_row_in_mid_episode_end_it(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = bench(balancing(), episodes=50, max_turns=30, learning_starts=10**6, **NO_EVALUATION)
+    made = bench(balancing(), episodes=50, max_steps=30, learning_starts=10**6, **NO_EVALUATION)
     step = made.rig.step
 
     def failing(duty: float) -> Any:
@@ -300,10 +300,10 @@ def test_ten_faults_in_a_row_in_mid_episode_end_it(
     assert made.learning.episodes == 10, "all of them count"
 
 
-def test_stop_in_mid_episode_disarms_keeps_the_turns_and_resumes(
+def test_stop_in_mid_episode_disarms_keeps_the_steps_and_resumes(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = bench(balancing(), episodes=3, max_turns=40, **NO_EVALUATION)
+    made = bench(balancing(), episodes=3, max_steps=40, **NO_EVALUATION)
     step = made.rig.step
 
     def asked(duty: float) -> Any:
@@ -425,7 +425,7 @@ def test_policy_of_another_interface_is_refused_with_both_values(
         (load_preset("blog"), ("input gain is [2.5, 2, 4.762, 0.6667]", "preset blog", "is [1, 1, 1, 1]")),
         (config(hidden_units=64), ("100 hidden units", "has 64")),
         (config(history_length=2), ("history_length is 1", "preset on_cart has 2")),
-        (config(learner_reward="turn"), ("learner_reward = 'fall'", "'turn'")),
+        (config(learner_reward="step"), ("learner_reward = 'fall'", "'step'")),
     ],
 )
 def test_preset_that_learns_something_else_is_refused_with_both_values(

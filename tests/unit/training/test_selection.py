@@ -10,7 +10,7 @@ import pytest
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
-from cartpole_robot.training.callbacks import TRIAL_TURNS, GreedyEvaluation
+from cartpole_robot.training.callbacks import TRIAL_STEPS, GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner, set_network
@@ -42,7 +42,7 @@ def looked_at(gym_cart: CartParams) -> tuple[TrainingState, GreedyEvaluation]:
     model = new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=0, tensorboard=None)
     model.learn(4)
     state = TrainingState(model, LearningLog())
-    return state, GreedyEvaluation(state, config, balancing_env(gym_cart, "sim", TRIAL_TURNS))
+    return state, GreedyEvaluation(state, config, balancing_env(gym_cart, "sim", TRIAL_STEPS))
 
 
 def test_a_network_that_stands_every_trial_is_verified_and_stays_best(
@@ -51,13 +51,13 @@ def test_a_network_that_stands_every_trial_is_verified_and_stays_best(
     state, evaluation = looked_at
     regulator = design_lqr(gym_cart).state_gain
     calm = linear(gym_cart, regulator)
-    # survives 500 turns from random starts; the cart creeps away in the long episode, or from a corner
+    # survives 500 steps from random starts; the cart creeps away in the long episode, or from a corner
     creeping = linear(gym_cart, regulator * np.array([0.0, 0.1, 1.0, 1.0]), bias=0.01)
     leaning = linear(gym_cart, regulator * np.array([0.0, 0.1, 1.0, 1.0]), bias=0.02)
     evaluation.evaluate_now()
     assert evaluation.first_verified_step is None
     falling = linear(gym_cart, -regulator)
-    for network, mean_turns, trials in (
+    for network, mean_steps, trials in (
         (leaning, 500, 0),
         (creeping, 500, 16),
         (calm, 500, ALL_TRIALS),
@@ -67,7 +67,7 @@ def test_a_network_that_stands_every_trial_is_verified_and_stays_best(
         state.model.num_timesteps += 1000
         evaluation.evaluate_now()
         row = state.log.evaluations[-1]
-        assert round(row.mean_turns) == mean_turns
+        assert round(row.mean_steps) == mean_steps
         assert row.trials == trials
     assert state.selected is not None
     assert state.selected.row is state.log.evaluations[3]
@@ -84,6 +84,6 @@ def test_nothing_is_tried_that_could_not_be_the_best(
         set_network(state.model, linear(gym_cart, gain))
         evaluation.evaluate_now()
     calm, straying = state.log.evaluations
-    assert straying.mean_turns == 500.0
+    assert straying.mean_steps == 500.0
     assert straying.rms_position_m > calm.rms_position_m
     assert (calm.trials, straying.trials) == (ALL_TRIALS, 0)

@@ -26,9 +26,9 @@ def test_blog_preset_is_literal() -> None:
     assert (config.optimizer, config.learning_rate) == ("adagrad", 0.00025)
     assert config.loss == "mse"
     assert (config.tau, config.target_update_every_steps) == (1.0, 1)
-    assert (config.episodes, config.max_turns) == (10_000, 10)
+    assert (config.episodes, config.max_steps) == (10_000, 10)
     assert config.steps >= 10_000 * 10
-    assert config.learner_reward == "turn"
+    assert config.learner_reward == "step"
 
 
 def test_there_are_four_presets() -> None:
