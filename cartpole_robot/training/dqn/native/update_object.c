@@ -144,7 +144,7 @@ static int refuse_strange_turns(const update_object *self, const int64_t *index,
 {
     for (Py_ssize_t k = 0; k < batch; k++) {
         if (index[k] < 0 || index[k] >= self->memory.capacity) {
-            PyErr_Format(PyExc_IndexError, "turn %lld, expected 0 to %lld", (long long)index[k],
+            PyErr_Format(PyExc_IndexError, "step %lld, expected 0 to %lld", (long long)index[k],
                          (long long)self->memory.capacity - 1);
             return -1;
         }
@@ -183,7 +183,7 @@ static PyObject *update_step(PyObject *object, PyObject *args)
     const Py_ssize_t batch = view.len / (Py_ssize_t)sizeof(int64_t);
     PyObject *result = NULL;
     if (!is_int64 || batch < 1)
-        PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one turn, int64");
+        PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one step, int64");
     else if (refuse_strange_turns(self, view.buf, batch) == 0)
         result = PyFloat_FromDouble(
             update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
