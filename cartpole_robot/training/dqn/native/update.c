@@ -1,5 +1,5 @@
 /* The arithmetic of Stable-Baselines3's DQN.train and of PyTorch's clip_grad_norm_, AdamW and Adagrad, in float32:
- * a turn's target, both forward passes and its share of the gradient in one go, then one pass over the parameters.
+ * a step's target, both forward passes and its share of the gradient in one go, then one pass over the parameters.
  *
  * Loops over hidden units run over whole lanes on rows that are filled up with zeros, and no sum depends on how wide
  * the compiler's vectors are. */
@@ -126,23 +126,23 @@ static void scale(const update_shape_t *shape, const float *gain, const float *o
         input[i] = observation[i] * gain[i];
 }
 
-/* Rewards discounted up to the last turn of the return; which turn that is, and what the value after it counts. */
+/* Rewards discounted up to the last step of the return; which step that is, and what the value after it counts. */
 static float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
                            float *bootstrap)
 {
     float sum = 0.0f;
     double discount = 1.0;
-    int64_t turn = first;
+    int64_t step = first;
     for (int32_t k = 0;; k++) {
-        sum += memory->reward[turn] * (float)discount;
+        sum += memory->reward[step] * (float)discount;
         discount *= (double)loss->gamma;
-        if (k + 1 == loss->n_steps || memory->done[turn] != 0.0f || memory->timeout[turn] != 0.0f ||
-            turn == loss->newest)
+        if (k + 1 == loss->n_steps || memory->done[step] != 0.0f || memory->timeout[step] != 0.0f ||
+            step == loss->newest)
             break;
-        turn = turn + 1 == memory->capacity ? 0 : turn + 1;
+        step = step + 1 == memory->capacity ? 0 : step + 1;
     }
-    *last = turn;
-    *bootstrap = (1.0f - memory->done[turn] * (1.0f - memory->timeout[turn])) * (float)discount;
+    *last = step;
+    *bootstrap = (1.0f - memory->done[step] * (1.0f - memory->timeout[step])) * (float)discount;
     return sum;
 }
 
@@ -169,7 +169,7 @@ static void add_to_four(float *restrict g0, float *restrict g1, float *restrict 
     }
 }
 
-/* The turn's share of the gradient: `slope` is the loss's derivative by the value of `action`. */
+/* The step's share of the gradient: `slope` is the loss's derivative by the value of `action`. */
 static void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
                          const float *unit, int64_t action, float slope, float *back)
 {

@@ -19,19 +19,19 @@ typedef struct {
     const float *gain;             /* of the inputs */
 } update_tensors_t;
 
-/* The replay memory, a ring of `capacity` turns. */
+/* The replay memory, a ring of `capacity` steps. */
 typedef struct {
     const float *observation;
     const float *following;
     const int64_t *action;
     const float *reward;
-    const float *done;    /* 1 for the last turn of an episode */
+    const float *done;    /* 1 for the last step of an episode */
     const float *timeout; /* 1 where that end was a cut and no fall */
     int64_t capacity;
 } update_memory_t;
 
 typedef struct {
-    int64_t newest; /* the last stored turn: nothing follows it yet; -1 where the ring does not tell */
+    int64_t newest; /* the last stored step: nothing follows it yet; -1 where the ring does not tell */
     int32_t n_steps;
     float gamma;
     bool is_mse; /* else Huber's */
@@ -56,7 +56,7 @@ typedef struct {
 int32_t update_width(int32_t hidden);
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs);
 
-/* The loss before the update. `index` has the batch: turns of the memory, each from 0 to capacity - 1. */
+/* The loss before the update. `index` has the batch: steps of the memory, each from 0 to capacity - 1. */
 double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
                    const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer);
 

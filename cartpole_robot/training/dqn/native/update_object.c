@@ -94,7 +94,7 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
     if (inputs < 1 || hidden < 1 || outputs < 1 || capacity < 1 || inputs > MOST_UNITS || hidden > MOST_UNITS ||
         outputs > MOST_UNITS || hidden > MOST_UNITS / inputs || hidden > MOST_UNITS / outputs ||
         capacity > PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(float) / inputs) {
-        PyErr_Format(PyExc_ValueError, "a network %zd -> %zd -> %zd on %zd turns, expected 1 to %d weights a layer", inputs,
+        PyErr_Format(PyExc_ValueError, "a network %zd -> %zd -> %zd on %zd steps, expected 1 to %d weights a layer", inputs,
                      hidden, outputs, capacity, MOST_UNITS);
         return -1;
     }
@@ -140,7 +140,7 @@ static int refuse_unready(const update_object *self)
     return -1;
 }
 
-static int refuse_strange_turns(const update_object *self, const int64_t *index, Py_ssize_t batch)
+static int refuse_strange_steps(const update_object *self, const int64_t *index, Py_ssize_t batch)
 {
     for (Py_ssize_t k = 0; k < batch; k++) {
         if (index[k] < 0 || index[k] >= self->memory.capacity) {
@@ -160,12 +160,12 @@ static int refuse_strange_turns(const update_object *self, const int64_t *index,
 static PyObject *update_step(PyObject *object, PyObject *args)
 {
     update_object *self = (update_object *)object;
-    PyObject *turns;
+    PyObject *steps;
     Py_ssize_t newest;
     int is_mse, is_adagrad;
     update_loss_t loss = {0};
     update_optimizer_t rule = {0};
-    if (!PyArg_ParseTuple(args, "On(ifpd)(pddddd)", &turns, &newest, &loss.n_steps, &loss.gamma, &is_mse,
+    if (!PyArg_ParseTuple(args, "On(ifpd)(pddddd)", &steps, &newest, &loss.n_steps, &loss.gamma, &is_mse,
                           &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon, &rule.weight_decay,
                           &rule.beta1, &rule.beta2) ||
         refuse_unready(self) < 0)
@@ -176,7 +176,7 @@ static PyObject *update_step(PyObject *object, PyObject *args)
     loss.is_mse = is_mse;
     rule.is_adagrad = is_adagrad;
     Py_buffer view;
-    if (PyObject_GetBuffer(turns, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+    if (PyObject_GetBuffer(steps, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
         return NULL;
     const bool is_int64 = view.itemsize == (Py_ssize_t)sizeof(int64_t) && view.format != NULL &&
                           (strcmp(view.format, "l") == 0 || strcmp(view.format, "q") == 0);
@@ -184,7 +184,7 @@ static PyObject *update_step(PyObject *object, PyObject *args)
     PyObject *result = NULL;
     if (!is_int64 || batch < 1)
         PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one step, int64");
-    else if (refuse_strange_turns(self, view.buf, batch) == 0)
+    else if (refuse_strange_steps(self, view.buf, batch) == 0)
         result = PyFloat_FromDouble(
             update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
     PyBuffer_Release(&view);
@@ -218,8 +218,8 @@ static PyObject *update_act(PyObject *object, PyObject *observation)
 
 static PyMethodDef methods[] = {
     {"step", update_step, METH_VARARGS,
-     "step(turns, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
-     "beta1, beta2)): the loss on those turns of the memory, before the update that it makes."},
+     "step(steps, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
+     "beta1, beta2)): the loss on those steps of the memory, before the update that it makes."},
     {"follow", update_follow_target, METH_O, "follow(tau): the target network goes that share of the way."},
     {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
     {NULL, NULL, 0, NULL},
