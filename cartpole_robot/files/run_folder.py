@@ -10,7 +10,9 @@ from typing import Any
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.formats import check_format
 
+RUN_FORMAT = 2
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
 
@@ -23,7 +25,7 @@ def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
         raise UsageError(f"{path}: exists already; choose another --out, or go on with --resume {path}") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
-    write_json(path / RUN_FILE, record)
+    write_json(path / RUN_FILE, {"format": RUN_FORMAT, **record})
     return path
 
 
@@ -34,7 +36,10 @@ def unused_folder(name: str) -> Path:
 
 def read_run(path: Path) -> dict[str, Any]:
     """The record in a run folder's `run.json`. Raises `UsageError`."""
-    return read_json(path / RUN_FILE, f"{path}: is no run folder (it has no readable {RUN_FILE}); check the path")
+    record = read_json(path / RUN_FILE, f"{path}: is no run folder (it has no readable {RUN_FILE}); check the path")
+    check_format(path / RUN_FILE, "run", record, expected=RUN_FORMAT, remedy="train into a new folder")
+    del record["format"]
+    return record
 
 
 def read_json(path: Path, message: str) -> dict[str, Any]:

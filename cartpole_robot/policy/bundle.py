@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
@@ -37,7 +38,7 @@ from cartpole_robot.policy.network import (
 )
 from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
 
-BUNDLE_FORMAT = 1
+BUNDLE_FORMAT = 2
 # What NumPy and zipfile raise for a damaged archive, unknown compression and encryption among it.
 _UNREADABLE = (
     *(OSError, ValueError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, MemoryError),
@@ -207,10 +208,10 @@ def load_policy(path: Path) -> PolicyBundle:
         raise UsageError(f"{path}: is not a readable policy bundle ({error}); {remedy}") from None
     try:
         header = json.loads(arrays["header"].tobytes())
-        if header["format"] != BUNDLE_FORMAT:
-            raise UsageError(
-                f"{path}: has bundle format {header['format']!r}, this version reads {BUNDLE_FORMAT}; {remedy}"
-            )
+        writer = header.get("provenance", {})
+        check_format(
+            path, "bundle", {**writer, "format": header["format"]}, expected=BUNDLE_FORMAT, remedy="train it again"
+        )
         bundle = PolicyBundle(
             interface=record_from_table(Interface, header["interface"], where=f"{path}: interface"),
             network=Network(**{name: arrays[name] for name in _FLOAT_ARRAYS}),

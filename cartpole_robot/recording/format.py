@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files import formats
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
 RECORDING_FORMAT = 3
@@ -85,17 +86,5 @@ class Recording:
 
 
 def other_format(path: Path, found: object, header: Mapping[str, Any]) -> UsageError:
-    """The error for a file of another format; its `header`, which may hold anything, says who wrote it."""
-    versions, commit = header.get("versions"), header.get("commit")
-    version = versions.get("cartpole-robot") if isinstance(versions, Mapping) else None
-    writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
-    if commit:
-        writer += f" (commit {commit})"
-    return UsageError(
-        f"{path}: has recording format {_printable(found)}, this version reads {RECORDING_FORMAT}; record it again, or "
-        f"open it with {_printable(writer)}"
-    )
-
-
-def _printable(value: object) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:100])
+    """The error for a recording of another format; its `header`, which may hold anything, says who wrote it."""
+    return formats.other_format(path, "recording", found, header, expected=RECORDING_FORMAT, remedy="record it again")

@@ -13,9 +13,11 @@ from typing import Any, Protocol
 from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file, is_partial, remove_partials
+from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
 
+FOLDER_FORMAT = 2
 _CELLS, _LOCK = "cells", "lock"
 _RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}
 
@@ -83,9 +85,9 @@ class CellFolder:
         of = json.loads(json.dumps(self.whole.record))
         here = {"versions": versions(), "commit": commit(), "machine": machine()}
         if not path.exists():
-            write_json(path, {"kind": kind, "name": self.whole.name, "of": of, **here})
+            write_json(path, {"format": FOLDER_FORMAT, "kind": kind, "name": self.whole.name, "of": of, **here})
             return
-        found = read_json(path, f"{path}: is damaged; choose another --out")
+        found = _checked(path, kind, f"{path}: is damaged; choose another --out")
         before = found.get("of", {})
         changed = [name for name, value in of.items() if before.get(name) != value]
         for name in changed:
@@ -135,7 +137,14 @@ def folder_record(path: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     """Where a folder of that kind says what it is, and what it says. Raises `UsageError` for another folder."""
     where = path / _file_of(kind)
     message = f"{path}: is no {kind}'s folder (it has no readable {where.name}); check the path"
-    return where, read_json(where, message)
+    return where, _checked(where, kind, message)
+
+
+def _checked(path: Path, kind: str, message: str) -> dict[str, Any]:
+    """What a folder of that kind says in the file `path`. Raises `UsageError`, with `message` where it is damaged."""
+    found = read_json(path, message)
+    check_format(path, kind, found, expected=FOLDER_FORMAT, remedy="choose another --out")
+    return found
 
 
 def _file_of(kind: str) -> str:

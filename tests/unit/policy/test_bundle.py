@@ -214,10 +214,10 @@ def test_other_arrays_and_other_formats_are_refused(bundle: PolicyBundle, tmp_pa
     with np.load(path) as archive:
         arrays = dict(archive)
     header = json.loads(arrays["header"].tobytes())
-    header["format"] = 2
+    header["format"] = 1
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(path, **arrays)
-    with pytest.raises(UsageError, match="has bundle format 2, this version reads 1"):
+    with pytest.raises(UsageError, match="has bundle format 1, this version reads 2; train it again, or open it with"):
         load_policy(path)
 
 

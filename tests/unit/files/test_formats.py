@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cartpole_robot.errors import UsageError
+from cartpole_robot.files.formats import check_format
+
+Completed = subprocess.CompletedProcess[str]
+WRITER = {"versions": {"cartpole-robot": "0.0.9"}, "commit": "abc123"}
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "record", "kind"),
+    [
+        (("train", "--resume", "FOLDER"), "run.json", {"kind": "training", "rig": "sim"}, "run"),
+        (("export", "FOLDER", "--out", "exported"), "run.json", {"kind": "training", "rig": "sim"}, "run"),
+        (("study", "gamma", "--out", "FOLDER"), "study.json", {"kind": "study", "of": {}}, "study"),
+        (("study", "show", "FOLDER"), "study.json", {"kind": "study", "of": {}}, "study"),
+        (
+            ("stability-map", "lqr", "--cart", "diy_arduino", "--out", "FOLDER"),
+            "stability_map.json",
+            {"kind": "stability map", "of": {}},
+            "stability map",
+        ),
+    ],
+)
+def test_folder_of_the_format_before_is_refused_in_one_line_and_left_as_it_is(
+    words: tuple[str, ...],
+    file: str,
+    record: dict[str, object],
+    kind: str,
+    command_line: Callable[..., Completed],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    text = json.dumps({**record, **WRITER})
+    (folder / file).write_text(text)
+    done = command_line(*(folder if word == "FOLDER" else word for word in words), cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"old/{file}: has {kind} format 1, this version reads 2; " in line
+    assert line.endswith(", or open it with cartpole-robot 0.0.9 (commit abc123)")
+    assert (folder / file).read_text() == text
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize("found", [1, 3, "2", True, None, [2], "\x1b[31m2"])
+def test_only_the_number_itself_is_accepted(found: object) -> None:
+    check_format(Path("x"), "run", {"format": 2}, expected=2, remedy="train again")
+    with pytest.raises(UsageError, match=r"^x: has run format .*, this version reads 2; train again, or ") as refused:
+        check_format(Path("x"), "run", {"format": found}, expected=2, remedy="train again")
+    assert str(refused.value).isprintable()
