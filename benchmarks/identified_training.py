@@ -72,29 +72,29 @@ def excited(cart: object, rig: str, seed: int, out: Path) -> int:
     return int(np.sum((flags & Flag.MOTOR_OFF) == 0))
 
 
-def one(seed: int, nominal: Path, folder: Path, on_step: Any) -> dict[str, Any]:
+def one(seed: int, nominal: Path, folder: Path, on_stage: Any) -> dict[str, Any]:
     """The result for one cart."""
     cart, changes = hidden_cart(seed)
     file = folder / f"hidden{seed}.toml"
     write_cart(file, cart)
     rig = f"virtual:{file}"
     result: dict[str, Any] = {"cart": seed, **changes, "nominal": evaluated(nominal, CART, rig)["episodes_survived"]}
-    on_step()
+    on_stage()
     first = [folder / f"first{seed}_{k}.parquet" for k in range(FIRST_RECORDINGS)]
     result["first_steps"] = [excited(CART, rig, k, out) for k, out in enumerate(first)]
     rough, second = folder / f"rough{seed}.toml", folder / f"second{seed}.parquet"
     command("identify", *first, "--cart", CART, "--out", rough)
-    on_step()
+    on_stage()
     result["second_steps"] = excited(rough, rig, FIRST_RECORDINGS, second)
     identified, policy = folder / f"identified{seed}.toml", folder / f"policy{seed}"
     began_s = time.monotonic()
     command("identify", *first, second, "--cart", rough, "--out", identified)
     result["identify_s"] = time.monotonic() - began_s
-    on_step()
+    on_stage()
     command("train", "--cart", identified, "--seed", 0, "--out", policy)
-    on_step()
+    on_stage()
     result["identified"] = evaluated(policy, identified, rig)["episodes_survived"]
-    on_step()
+    on_stage()
     return result
 
 
@@ -111,7 +111,7 @@ def main() -> None:
         print("cart   friction x   force x   pole x   latency   steps recorded: first, second   nominal   identified")
     with (
         tempfile.TemporaryDirectory() as name,
-        progress_bar(STAGES * arguments.carts, "identified training", " steps", quiet=True) as bar,
+        progress_bar(STAGES * arguments.carts, "identified training", " stages", quiet=True) as bar,
     ):
         folder = Path(name)
         nominal = folder / "nominal"
