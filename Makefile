@@ -1,7 +1,7 @@
 # make demo   set up, train, export, evaluate, animate
 # make test   set up, lint, type-check, check the architecture, test
 # make smoke  set up, test the main path in a minute
-# Everything is installed into .venv beside this file. PYTHON=... chooses another Python 3.11.
+# Everything is installed into .venv next to this file. PYTHON=... chooses another Python 3.11.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# A tool that tests need | the Debian packages that have it | the tests that are skipped without it
+# A tool that tests need | its Debian packages | the tests that are skipped without it
 define TOOLS
 Xvfb|xvfb libgl1 libgl1-mesa-dri|PyBullet's window
 avr-gcc|gcc-avr avr-libc|the firmware built for the ATmega328P
@@ -27,15 +27,15 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 
 .PHONY: help setup demo test check pytest smoke packages seeds reliability benchmarks deployment campaign mutants pictures clean
 
-help: ## what there is to make
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
 
-setup: $(STAMP) ## make .venv and install into it
+setup: $(STAMP) ## create .venv and install into it
 
 $(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/training/dqn/native -name '*.[ch]')
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
-		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or say make PYTHON=/path/to/python3.11" >&2; \
+		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; \
 		exit 2; \
 	fi
 	@$(PYTHON) -c 'import sysconfig, pathlib, sys; h = pathlib.Path(sysconfig.get_path("include"), "Python.h"); sys.exit(None if h.exists() else f"{h} is missing: install the headers of Python 3.11 (Debian: python3.11-dev)")'
@@ -56,7 +56,7 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(STAMP) packages ## the tests alone
+pytest: $(STAMP) packages ## the tests only
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not realtime"
 	$(BIN)/python -m pytest -m realtime
 	@$(MAKE) --silent packages
@@ -64,7 +64,7 @@ pytest: $(STAMP) packages ## the tests alone
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
 	$(BIN)/python -m pytest -m smoke -rs tests/contract
 
-packages: ## report the system packages that tests need and that are missing; with CI=true install them
+packages: ## report missing system packages that tests need; with CI=true install them
 	@missing="" skipped=""; \
 	while IFS='|' read -r tool names tests; do \
 		if command -v "$$tool" >/dev/null || [ -e "$$tool" ]; then continue; fi; \
@@ -94,7 +94,7 @@ reliability: $(STAMP) ## fifty seeds on gym, twenty on each cart with a motor, o
 		$(BIN)/python -m benchmarks.recommended_seeds --cart $$cart --seeds 20 --workers 2; done
 	$(BIN)/python -m benchmarks.robust_policy --seeds 3
 
-benchmarks: $(STAMP) ## physics, environment steps and training against their peers
+benchmarks: $(STAMP) ## physics, environment steps and training against other packages
 	$(BIN)/python -m benchmarks.physics_against_gymnasium
 	$(BIN)/python -m benchmarks.environment_step
 	$(BIN)/python -m benchmarks.closed_forms
@@ -103,7 +103,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against their pe
 	$(BIN)/python -m benchmarks.training_against_zoo
 	$(BIN)/python -m benchmarks.study_scaling
 
-deployment: $(STAMP) ## inference and the real-time loop against their peers, and learning on a changed cart
+deployment: $(STAMP) ## inference and the real-time loop against other packages, and learning on a changed cart
 	@if [ ! -e runs/campaign-policy/policy.npz ]; then \
 		$(BIN)/cartpole-robot train --cart diy_arduino --out runs/campaign-policy; fi
 	$(BIN)/python -m benchmarks.inference runs/campaign-policy
@@ -114,9 +114,9 @@ mutants: $(STAMP) ## every mutant of the safety core, a million frames against t
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
 
-pictures: $(STAMP) ## the README's pictures, made again into docs/
+pictures: $(STAMP) ## make the README's pictures in docs/
 	$(BIN)/python -m benchmarks.readme_pictures
 
-clean: ## remove .venv and what tools left
+clean: ## remove .venv, build output and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find firmware_bridge cartpole_robot -name '*.so' -delete

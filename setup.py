@@ -15,7 +15,7 @@ COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
 def protocol_hash() -> int:
-    """The hash that host and firmware compare, from the one reader of the header."""
+    """The hash that host and firmware compare, from the reader that parses protocol.h."""
     spec = importlib.util.spec_from_file_location("protocol", Path(__file__).parent / "firmware_bridge/protocol.py")
     protocol = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(protocol)
@@ -23,7 +23,7 @@ def protocol_hash() -> int:
 
 
 setup(
-    # A folder of data is a package too, so that it is installed; the URDF's own folder is named in pyproject.toml.
+    # Folders of data are packages too, so they are installed; pyproject.toml names the URDF's folder.
     packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],
     ext_modules=[
         Extension(
@@ -45,7 +45,7 @@ setup(
             "cartpole_robot.training.dqn._update",
             sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object")],
             depends=[f"{LEARNER}/update.h"],
-            # Neither changes a value: without them square roots and choices are not made a vector at a time.
+            # Neither changes a value; without them the compiler does not vectorise square roots and selections.
             extra_compile_args=[*COMPILE, "-fno-math-errno", "-fno-trapping-math"],
             optional=True,  # without it the learner updates in PyTorch
         ),

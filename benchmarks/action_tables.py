@@ -1,9 +1,9 @@
-"""Which duties a cart's action table should hold: several tables tried on each cart, several seeds each.
+"""Which duties a cart's action table should hold: several tables on each cart, several seeds each.
 
     python -m benchmarks.action_tables --cart diy_arduino --seeds 3
 
-Every table is trained with the recommended preset; the last model is judged over 20 episodes on the selection
-seeds. The regulator (LQR), which may use any duty, is the last row.
+Each table is trained with the recommended preset; the last model is evaluated over 20 episodes on the selection
+seeds. The last row is the regulator (LQR), which may use any duty.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EPISODES = 20
 
 
 def table_of(sizes: tuple[float, ...]) -> tuple[float, ...]:
-    """(0.4,) to (-0.4, 0.4), and (0.4, 0.0) to (-0.4, 0.0, 0.4)."""
+    """The table with both signs of each size: (0.4,) gives (-0.4, 0.4); (0.4, 0.0) gives (-0.4, 0.0, 0.4)."""
     return tuple(sorted({side * size for size in sizes for side in (-1.0, 1.0)}))
 
 
@@ -79,7 +79,7 @@ def row(name: str, results: list[Evaluation]) -> str:
 
 
 def main() -> None:
-    """Print a table a cart."""
+    """Print one table per cart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cart", action="append", help="a cart (default: every cart with a motor)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N-1 (default: 3)")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.closed_forms
 
-Terminal speed and coast-down are taken with a pole of a tenth of a gram, the swing with a cart that friction holds:
-then the formulas are exact, and what is compared is motor, friction and plant together.
+Terminal speed and coast-down use a pole of 0.1 g, the swing a cart held by friction, so the formulas are exact and the
+comparison covers motor, friction and plant together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FINE = Encoders(cart_counts_per_m=1e7, pole_counts_per_turn=10_000_000)
 
 
 def without_pole(cart: CartParams) -> CartParams:
-    """The cart with a pole of a tenth of a gram, and no end to its track."""
+    """The cart with a pole of 0.1 g and an endless track."""
     body = dataclasses.replace(cart.pole_cart, pole_mass_kg=1e-4, pole_inertia_kg_m2=1e-6)
     limits = dataclasses.replace(cart.limits, end_stop_m=None)
     return dataclasses.replace(cart, pole_cart=body, limits=limits)
@@ -42,7 +42,7 @@ def terminal_speed(cart: CartParams) -> tuple[float, float]:
 def stall_force(cart: CartParams) -> tuple[float, float]:
     """(simulated, closed form) force in N at full duty on a cart at rest, from its speed after a millisecond.
 
-    The back-EMF that has grown by then is taken out with v = F / B (1 - exp(-B t / m)), the motor's lag likewise.
+    The back-EMF that builds up meanwhile is removed with v = F / B (1 - exp(-B t / m)), the motor's lag likewise.
     """
     frictionless = dataclasses.replace(without_pole(cart), friction=Friction())
     simulated = started(frictionless, 0.0)
@@ -73,7 +73,7 @@ def coast_down(cart: CartParams) -> tuple[float, float]:
 
 
 def swing_period(cart: CartParams) -> tuple[float, float]:
-    """(simulated, closed form) period in s of small swings about hanging, the cart held, dry friction left out."""
+    """(simulated, closed form) period in s of small swings about hanging: cart held, no dry friction."""
     held = Friction(cart_coulomb_n=1e6, cart_static_n=1e6, pole_viscous_n_m_s=cart.friction.pole_viscous_n_m_s)
     body = cart.pole_cart
     hinge = body.pole_inertia_kg_m2 + body.pole_mass_kg * body.pole_half_length_m**2
@@ -103,19 +103,19 @@ FIGURES: dict[str, tuple[str, Callable[[CartParams], tuple[float, float]]]] = {
 
 
 def started(cart: CartParams, speed_m_s: float) -> SimulatedCart:
-    """That cart in the middle of its track with its pole hanging still, moving at `speed_m_s`."""
+    """The cart at mid-track, its pole hanging at rest, moving at `speed_m_s`."""
     simulated = SimulatedCart(cart, FINE)
     simulated.place(State(0.0, speed_m_s, math.pi, 0.0))
     return simulated
 
 
 def run(simulated: SimulatedCart, duty: float, steps: int) -> None:
-    """That many milliseconds at that duty."""
+    """Run for `steps` milliseconds at that duty."""
     simulated.run([duty] * steps, lambda cart_counts, pole_counts: None)
 
 
 def main() -> None:
-    """Print a row a figure."""
+    """Print one row per figure."""
     for name in cart_names():
         cart = load_cart(name)
         if cart.encoders is None:

@@ -1,4 +1,4 @@
-"""The command line as a benchmark uses it."""
+"""Runs the command line for a benchmark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def command(*words: object) -> dict[str, Any]:
-    """What `cartpole-robot` prints as JSON for those words. Raises RuntimeError with its last word where it fails."""
+    """What `cartpole-robot` prints as JSON. Raises RuntimeError with its last line on stderr where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "cartpole_robot", *map(str, words), "--json"],
         capture_output=True,
@@ -17,7 +17,7 @@ def command(*words: object) -> dict[str, Any]:
         check=False,
     )
     if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
-        raise RuntimeError(f"cartpole-robot {' '.join(map(str, words))} failed: {told}")
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise RuntimeError(f"cartpole-robot {' '.join(map(str, words))} failed: {reason}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result

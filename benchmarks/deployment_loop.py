@@ -1,11 +1,11 @@
-"""The deployment's loop on a virtual cart behind a pseudo-terminal: how punctual it is, and beside a plain loop.
+"""How punctual the deployment's loop is on a virtual cart behind a pseudo-terminal, compared with a plain loop.
 
 python -m benchmarks.deployment_loop RUN [--duration-s 60] [--rates-hz 500 1000]
 
-First the regulator at each rate, on `diy_arduino` with that control rate: on a machine with nothing else to do, then
-with a busy process on the loop's own processor. Then the policy of RUN at 50 Hz, once by `deploy` and once by a plain
-loop: Stable-Baselines3's predict, then `time.sleep` for the rest of the period, nothing else. Told are percentiles of
-lateness and of the way from sensor to command, in us, and the control ticks that no command had reached in time.
+First the regulator runs at each rate, on `diy_arduino` with that control rate: on an idle machine, then with a busy
+process on the loop's own processor. Then the policy of RUN runs at 50 Hz, once by `deploy` and once by a plain loop:
+Stable-Baselines3's predict, then `time.sleep` for the rest of the period. The table has percentiles of lateness and of
+the time from sensor to command, in us, and the number of control ticks that no command reached in time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _burn(cpu: int) -> None:
 
 @contextlib.contextmanager
 def busy_processor(cpu: int) -> Iterator[None]:
-    """Inside, an ordinary process does nothing else than to keep that processor busy."""
+    """An ordinary process keeps that processor busy inside the `with` block."""
     process = multiprocessing.get_context("spawn").Process(target=_burn, args=(cpu,), daemon=True)
     process.start()
     time.sleep(1.0)
@@ -138,7 +138,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
 
 
 def bare_timer(rate_hz: int, duration_s: float) -> dict[str, float]:
-    """How late a loop wakes up that does nothing but sleep until its next step, in us: the machine itself."""
+    """How late a loop wakes that only sleeps until its next step, in us: the share of the machine itself."""
     late, next_s = [], time.monotonic()
     with punctual():
         for _ in range(round(rate_hz * duration_s)):
@@ -161,7 +161,7 @@ def row(name: str, found: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print the table; 1 where the loop is later than it may be."""
+    """Print the table; returns 1 where the loop misses its limits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--duration-s", type=float, default=60.0)
@@ -175,7 +175,7 @@ def main() -> int:
         + f"{'missed':>8}"
     )
 
-    def tell(name: str, result: dict[str, Any]) -> None:
+    def report(name: str, result: dict[str, Any]) -> None:
         found[name] = result
         print(row(name, result), flush=True)
 
@@ -185,19 +185,18 @@ def main() -> int:
         folder = Path(name)
         for rate_hz in arguments.rates_hz:
             cart = cart_file(folder, rate_hz)
-            tell(f"{rate_hz} Hz", deployed(Path(LQR), cart, arguments.duration_s, folder, f"{rate_hz}"))
+            report(f"{rate_hz} Hz", deployed(Path(LQR), cart, arguments.duration_s, folder, f"{rate_hz}"))
             with busy_processor(max(os.sched_getaffinity(0))):
                 loaded = deployed(Path(LQR), cart, arguments.duration_s, folder, f"{rate_hz}-loaded")
-            tell(f"{rate_hz} Hz, its processor busy", loaded)
-        tell("50 Hz, the policy", deployed(arguments.run, None, arguments.duration_s, folder, "50"))
-        tell("50 Hz, plain loop, SB3 predict", plainly(arguments.run, arguments.duration_s))
+            report(f"{rate_hz} Hz, its processor busy", loaded)
+        report("50 Hz, the policy", deployed(arguments.run, None, arguments.duration_s, folder, "50"))
+        report("50 Hz, plain loop, SB3 predict", plainly(arguments.run, arguments.duration_s))
     first = found[f"{arguments.rates_hz[0]} Hz"]
     holds = {
         "no control tick without a command in time": first["missed"] == 0,
         f"p99.9 of lateness at most {MUST_P999_LATENESS_US:g} us": first["loop_lateness"]["p99.9"]
         <= MUST_P999_LATENESS_US,
-        "under load it goes on to the end": found[f"{arguments.rates_hz[0]} Hz, its processor busy"]["end"]
-        == "duration",
+        "under load it runs to the end": found[f"{arguments.rates_hz[0]} Hz, its processor busy"]["end"] == "duration",
     }
     if arguments.json:
         print(json.dumps({"timer": bare, "runs": found, "holds": holds, "load": machine_line()}, indent=2))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.environment_step
 
-Only steps are timed, not resets, over the same random actions in the same process, in short blocks taken in turn:
-the ratio is the median over the rounds of the ratio within a round, so it holds on a machine whose speed drifts.
+Only steps are timed, not resets: the same random actions in one process, in short alternating blocks. The ratio is the
+median over rounds of the ratio within a round, so it holds on a machine whose speed drifts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK_STEPS = 1000
 
 
 def environment_seconds(env: gymnasium.Env, actions: list[int]) -> float:
-    """Seconds spent in `env.step` over all actions, resets left out."""
+    """Seconds spent in `env.step` over all actions, without resets."""
     clock = time.perf_counter
     step = env.step
     total = 0.0
@@ -44,7 +44,7 @@ def environment_seconds(env: gymnasium.Env, actions: list[int]) -> float:
 
 
 def plant_seconds(plant: Plant, actions: list[int]) -> float:
-    """Seconds spent in the PyBullet calls of as many steps: torque, step, read."""
+    """Seconds spent in the PyBullet calls of the same number of steps: torque, step, read."""
     clock = time.perf_counter
     total = 0.0
     for first in range(0, len(actions), 20):
@@ -79,7 +79,7 @@ def main() -> None:
             times[name].append(run(actions) / BLOCK_STEPS * 1e6)
     for name, values in times.items():
         low, middle, high = np.percentile(values, (25, 50, 75))
-        print(f"{name:<16} {middle:6.2f} us a step, median of {rounds} blocks (quartiles {low:.2f} to {high:.2f})")
+        print(f"{name:<16} {middle:6.2f} us per step, median of {rounds} blocks (quartiles {low:.2f} to {high:.2f})")
     for name in ("CartPole-v1", "PyBullet calls"):
         ratios = np.array(times["ours"]) / np.array(times[name])
         low, middle, high = np.percentile(ratios, (25, 50, 75))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.estimator_error
 
-The regulator balances each cart for a minute. Every millisecond the estimate is held against the plant: the lag is the
-shift at which the two differ least, the noise what is left of the difference there.
+The regulator balances each cart for a minute. Every millisecond the estimate is compared with the plant: the lag is
+the shift at which the two differ least, the noise is the difference that remains there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def speeds(cart: CartParams) -> tuple[Series, Series]:
 
 
 def lag_and_noise(estimated: Series, true: Series) -> tuple[float, float]:
-    """(lag in ms, RMS of the rest) of one signal, both series at 1 kHz; the lag to a tenth of a millisecond."""
+    """(lag in ms, RMS of the remainder) of one signal, both series at 1 kHz; the lag has a resolution of 0.1 ms."""
     times = np.arange(len(true), dtype=float)
     inner = slice(100, -100)
     rests = [
@@ -65,7 +65,7 @@ def lag_and_noise(estimated: Series, true: Series) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row a cart and signal."""
+    """Print one row per cart and signal."""
     print("cart           signal       lag ms   noise RMS   true RMS   one count in 1 ms")
     for name in cart_names():
         cart = load_cart(name)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.fingerprints
 
-Everything is made by the command line, so that two versions with other module names can be compared. Clock readings
-of the host take no part, nor does the firmware's own id, which covers the comments in its sources.
+The command line produces everything, so versions with different module names can be compared. The host's clock readings
+are left out, and so is the firmware's id, which covers the comments in its sources.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def weights_hash(policy: Path) -> str:
 
 
 def rollout_hash(recording: Path) -> tuple[str, int]:
-    """The hash of a recording's columns but the host's clock, and its number of rows."""
+    """The hash of a recording's columns except the host's clock, and its number of rows."""
     table = pyarrow.parquet.read_table(recording)
     digest = hashlib.sha256()
     for column in table.column_names:
@@ -52,12 +52,12 @@ def rollout_hash(recording: Path) -> tuple[str, int]:
 
 def image_hash(folder: Path) -> str:
     """The hash of firmware.hex, built with the firmware's id set to 0."""
-    build.firmware_id = lambda _sources: 0
+    build.firmware_id = lambda sources: 0
     return hashlib.sha256(build.build_firmware(folder).hex.read_bytes()).hexdigest()
 
 
 def run(*words: object) -> None:
-    """Run one verb; its output is shown only where it fails, which ends the benchmark."""
+    """Run one verb; a failure prints its output and ends the benchmark."""
     done = subprocess.run(
         [sys.executable, "-m", "cartpole_robot", *map(str, words)], capture_output=True, text=True, check=False
     )
@@ -66,7 +66,7 @@ def run(*words: object) -> None:
 
 
 def main() -> None:
-    """Print one line for each hash."""
+    """Print one line per hash."""
     with tempfile.TemporaryDirectory(prefix="fingerprints-") as name:
         folder = Path(name)
         for cart in CARTS:

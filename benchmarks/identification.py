@@ -1,14 +1,14 @@
-"""Carts with hidden parameters, recorded by `excite`: what `identify` finds of them, and how often it is right.
+"""Carts with hidden parameters, recorded by `excite`: what `identify` finds, and how often it is right.
 
 python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--workers 1] [--json]
 
 Each cart is `diy_arduino` with motor gain, damping, Coulomb friction, pole length and the pole's viscous friction drawn
-anew (each by up to 30 % either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
-measurement. `excite` records it on the virtual rig with its own regulator, and the free swing after it; `identify` gets
-the recording and the file of the cart as it was. Noise: whole counts of both encoders, and of each reading one in ten
-is another count off, up or down; `--jitter-ms` draws each command's latency from so much more. Told are, for each term,
-the errors of all carts and how many of the 95 % intervals hold the truth. The delay is when a command works: a firmware
-looks once a millisecond, so it is the latency up to the next one. The latency is what the new cart file has.
+at random (each up to 30 % off either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
+measurement. `excite` records it on the virtual rig with its own regulator, then its free swing; `identify` gets the
+recording and the unchanged cart file. Noise: both encoders give whole counts, and one reading in ten is another count
+off, up or down; `--jitter-ms` adds a random latency of up to that much to each command. The table has, for each term,
+the errors over all carts and how many of the 95 % intervals hold the truth. The delay is when a command takes effect:
+the firmware looks once a millisecond, so it is the latency rounded up. The latency is the new cart file's.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.constants import TICK_S
 
 DRAWN = ("motor_gain", "damping", "coulomb", "pole_length", "pole_viscous")
-TOLD = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")
+REPORTED = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")
 SHARE_OFF = 0.1  # of the readings: one count off
 
 
@@ -62,8 +62,8 @@ def hidden_model(number: int) -> Model:
 def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
     """The firmware's settings, homing with at least the force of the nominal cart.
 
-    A weak motor's push hardly swings the pole, whose dry friction stops it before homing has counted its half periods:
-    homing ends by POLE_PERIOD then, and a person raises `homing_duty`.
+    A weak motor hardly swings the pole, and dry friction stops it before homing has counted its half periods: homing
+    ends with POLE_PERIOD, and a user would raise `homing_duty`.
     """
     assert nominal.firmware is not None
     duty = nominal.firmware.homing_duty
@@ -73,13 +73,13 @@ def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
 
 
 def works_s(latency_s: float, jitter_s: float) -> float:
-    """How long after its measurement a command of that latency works, in the mean."""
+    """Mean time from a measurement until a command of that latency takes effect."""
     draws = latency_s + jitter_s * (np.arange(1000) + 0.5) / 1000.0
     return float(np.mean(np.ceil(draws / TICK_S - 1e-9)) * TICK_S)
 
 
 def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
-    """Copy a recording, some of its readings one count off."""
+    """Copy a recording, with some readings one count off."""
     read = read_recording(recording)
     encoders = read.cart.encoders
     assert encoders is not None
@@ -109,7 +109,7 @@ def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
 
 
 def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[str, Any]:
-    """What came of it for one cart."""
+    """The result for one cart."""
     model, nominal = hidden_model(number), load_cart("diy_arduino")
     delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
     cart = dataclasses.replace(
@@ -125,7 +125,7 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
         folder / f"n{number}.parquet",
     )
     write_cart(hidden, cart)
-    told = command(  # raises where a fault ended it
+    excited = command(  # raises where a fault ended it
         *("excite", "--cart", hidden, "--rig", "virtual", "--seed", number),
         *("--duration-s", duration_s, "--out", recording),
     )
@@ -138,20 +138,20 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
         e["term"]: {"value": e["value"], "low_95": e["low_95"], "high_95": e["high_95"]} for e in found["estimates"]
     }
     new = load_cart(str(file)).delay
-    terms["latency"] = {  # of a cart whose commands wait for the next tick nobody knows it better
+    terms["latency"] = {  # where commands wait for the next tick, it cannot be known better
         "value": new.latency_s if new.apply is Apply.ON_ARRIVAL else terms["delay"]["value"] - 0.5 * TICK_S,
         "low_95": terms["delay"]["low_95"] - TICK_S - jitter_s,
         "high_95": terms["delay"]["high_95"],
     }
-    truths = {name: TERMS[name].read(model) for name in TOLD if name not in ("latency", "delay")}
+    truths = {name: TERMS[name].read(model) for name in REPORTED if name not in ("latency", "delay")}
     truths["latency"] = model.delay_s + 0.5 * jitter_s
     truths["delay"] = works_s(model.delay_s, jitter_s)
     return {
         "cart": number,
-        "steps": told.get("steps"),
+        "steps": excited.get("steps"),
         "took_s": took_s,
         "load": load,
-        "terms": {name: {"true": truths[name], **terms[name]} for name in TOLD},
+        "terms": {name: {"true": truths[name], **terms[name]} for name in REPORTED},
     }
 
 
@@ -188,7 +188,7 @@ def main() -> None:
     if not results:
         return
     print(f"  {'':<14} {'median error':>13} {'worst':>10}   intervals that hold the truth")
-    for name in TOLD:
+    for name in REPORTED:
         rows = [result["terms"][name] for result in results]
         is_time = name in ("delay", "latency")
         off = [abs(row["value"] - row["true"]) / (0.001 if is_time else 0.01 * row["true"]) for row in rows]

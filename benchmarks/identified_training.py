@@ -1,13 +1,13 @@
-"""A policy for a cart nobody has measured: trained on the file of its hardware, and on what `identify` makes of it.
+"""A policy for an unmeasured cart: trained on the file of its hardware, and on what `identify` makes of it.
 
     python -m benchmarks.identified_training [--carts 3] [--json]
 
-Each hidden cart is `diy_arduino` with friction, motor force, pole length and latency drawn anew (seeds 0, 1, 2, ...),
-far enough off that a policy trained on the file as it is hardly balances it. It stands behind the virtual rig
-(`virtual:CART`), where all that driver and firmware know is the file they are given. What an owner would do, all of it
-by the command line: `excite` with the file as it is, `identify` from what that gave, however soon the pole fell,
-`excite` with the identified file, `identify` from all of it, `train` on that, and both policies are evaluated where the
-hidden cart stands. An action table is no property of a cart but a policy's interface: each policy keeps its own.
+Each hidden cart is `diy_arduino` with random friction, motor force, pole length and latency (seeds 0, 1, 2, ...), far
+enough off that a policy trained on the unchanged file hardly balances it. It is behind the virtual rig
+(`virtual:CART`), so driver and firmware know only the file they are given. The benchmark does what an owner would do,
+by the command line alone: `excite` with the unchanged file, `identify` from those recordings, however soon the pole
+fell, `excite` with the identified file, `identify` from all recordings, `train` on the result. Both policies are then
+evaluated on the hidden cart. An action table belongs to a policy's interface, not to a cart: each policy keeps its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STAGES = 5  # of each cart, which the progress bar counts
 
 
 def hidden_cart(seed: int) -> tuple[CartParams, dict[str, float]]:
-    """The cart of that seed, and by how much it is changed."""
+    """The cart of that seed, and its changes."""
     rng = np.random.default_rng(seed)
     changes = {
         "friction": rng.uniform(1.5, 2.5),
@@ -55,14 +55,14 @@ def hidden_cart(seed: int) -> tuple[CartParams, dict[str, float]]:
 
 
 def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
-    """What becomes of the policy there."""
+    """The evaluation of the policy there."""
     return command(
         *("evaluate", policy, "--cart", cart, "--rig", rig, "--episodes", EPISODES, "--steps", STEPS),
     )
 
 
 def excited(cart: object, rig: str, seed: int, out: Path) -> int:
-    """The steps driven in a recording made with the regulator of `cart`, one that a fault ended too."""
+    """The steps driven in a recording made with the regulator of `cart`, even where a fault ended it."""
     try:
         command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
     except RuntimeError:
@@ -72,34 +72,34 @@ def excited(cart: object, rig: str, seed: int, out: Path) -> int:
     return int(np.sum((flags & Flag.MOTOR_OFF) == 0))
 
 
-def one(seed: int, nominal: Path, folder: Path, on_step: Any) -> dict[str, Any]:
-    """What came of it for one cart."""
+def one(seed: int, nominal: Path, folder: Path, on_stage: Any) -> dict[str, Any]:
+    """The result for one cart."""
     cart, changes = hidden_cart(seed)
     file = folder / f"hidden{seed}.toml"
     write_cart(file, cart)
     rig = f"virtual:{file}"
     result: dict[str, Any] = {"cart": seed, **changes, "nominal": evaluated(nominal, CART, rig)["episodes_survived"]}
-    on_step()
+    on_stage()
     first = [folder / f"first{seed}_{k}.parquet" for k in range(FIRST_RECORDINGS)]
     result["first_steps"] = [excited(CART, rig, k, out) for k, out in enumerate(first)]
     rough, second = folder / f"rough{seed}.toml", folder / f"second{seed}.parquet"
     command("identify", *first, "--cart", CART, "--out", rough)
-    on_step()
+    on_stage()
     result["second_steps"] = excited(rough, rig, FIRST_RECORDINGS, second)
     identified, policy = folder / f"identified{seed}.toml", folder / f"policy{seed}"
     began_s = time.monotonic()
     command("identify", *first, second, "--cart", rough, "--out", identified)
     result["identify_s"] = time.monotonic() - began_s
-    on_step()
+    on_stage()
     command("train", "--cart", identified, "--seed", 0, "--out", policy)
-    on_step()
+    on_stage()
     result["identified"] = evaluated(policy, identified, rig)["episodes_survived"]
-    on_step()
+    on_stage()
     return result
 
 
 def main() -> None:
-    """Print a row a cart."""
+    """Print one row per cart."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--carts", type=int, default=3, help="seeds 0 to N-1 (default: 3)")
     parser.add_argument("--json", action="store_true")
@@ -111,7 +111,7 @@ def main() -> None:
         print("cart   friction x   force x   pole x   latency   steps recorded: first, second   nominal   identified")
     with (
         tempfile.TemporaryDirectory() as name,
-        progress_bar(STAGES * arguments.carts, "identified training", " steps", quiet=True) as bar,
+        progress_bar(STAGES * arguments.carts, "identified training", " stages", quiet=True) as bar,
     ):
         folder = Path(name)
         nominal = folder / "nominal"
@@ -136,10 +136,10 @@ def main() -> None:
 
 def row_text(row: dict[str, Any]) -> str:
     """A cart's row of the table."""
-    told = f"{'+'.join(map(str, row['first_steps']))}, {row['second_steps']}"
+    recorded = f"{'+'.join(map(str, row['first_steps']))}, {row['second_steps']}"
     return (
         f"{row['cart']:>4}{row['friction']:>13.2f}{row['force']:>10.2f}{row['pole length']:>9.2f}"
-        f"{1000.0 * row['latency_s']:>7.1f} ms{told:>33}{row['nominal']:>10}{row['identified']:>13}"
+        f"{1000.0 * row['latency_s']:>7.1f} ms{recorded:>33}{row['nominal']:>10}{row['identified']:>13}"
     )
 
 

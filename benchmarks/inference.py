@@ -1,10 +1,10 @@
-"""One observation to one action: the exported policy's C beside what else could run the same network.
+"""One observation to one action: the exported policy's C against other ways to run the same network.
 
 python -m benchmarks.inference RUN
 
-RUN is the run folder of a training: its policy.npz, policy.onnx and model_selected.zip. All are asked in turn, round by
-round, for the same visited observations; told are the median over the rounds of a batch's mean, and for single calls
-percentiles with the timer's own cost beside them, not subtracted. With --json as JSON.
+RUN is the run folder of a training with its policy.npz, policy.onnx and model_selected.zip. The contenders alternate,
+round by round, on the same visited observations. The table has the median over the rounds of a batch's mean; for single
+calls it has percentiles next to the timer's own cost, which is not subtracted. --json prints JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MUST_P50_NS, MUST_P999_NS, MUST_SB3, MUST_ONNX = 150.0, 2000.0, 200.0, 20.0
 
 
 def contenders(run: Path) -> dict[str, Callable[[Any], object]]:
-    """Each by its name: the policy's inputs, float32, to an action."""
+    """By name, a function from the policy's inputs, float32, to an action."""
     bundle = load_policy(run / "policy.npz")
     model = DQN.load(run / "model_selected.zip", device="cpu")
     torch.set_num_threads(1)
@@ -64,7 +64,7 @@ def contenders(run: Path) -> dict[str, Callable[[Any], object]]:
 
 
 def batch_ns(act: Callable[[Any], object], observations: list[Any], calls: int) -> float:
-    """Mean ns of a call, over `calls` of them in a row."""
+    """Mean ns per call over `calls` successive calls."""
     chosen = [observations[k % len(observations)] for k in range(calls)]
     began = time.perf_counter_ns()
     for observation in chosen:
@@ -73,7 +73,7 @@ def batch_ns(act: Callable[[Any], object], observations: list[Any], calls: int) 
 
 
 def singles_ns(act: Callable[[Any], object], observations: list[Any], calls: int) -> dict[str, float]:
-    """Percentiles of single calls, each between two looks at the clock."""
+    """Percentiles in ns of single calls, each between two clock readings."""
     clock = time.perf_counter_ns
     took = np.empty(calls)
     count = len(observations)
@@ -86,7 +86,7 @@ def singles_ns(act: Callable[[Any], object], observations: list[Any], calls: int
 
 
 def main() -> int:
-    """Print the table; 1 where a figure falls short."""
+    """Print the table; returns 1 where a figure falls short."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--json", action="store_true")
@@ -117,7 +117,7 @@ def main() -> int:
     print(f"one observation, p50 of {ROUNDS} rounds; {machine_line()}")
     for name, ns in p50.items():
         print(f"  {name:<14}{ns:>10.0f} ns   {ns / p50['C, float32']:>7.1f} times the C")
-    print("single calls of the C, and of nothing at all, which is the timer's own cost:")
+    print("single calls of the C, and of nothing: the timer's own cost:")
     for what, found in (("C, float32", single), ("nothing", timer)):
         print(f"  {what:<14}" + "".join(f"   {name} {ns:.0f} ns" for name, ns in found.items()))
     print(f"in this run {times_sb3:.0f} times faster than SB3 predict, {times_onnx:.0f} than ONNX Runtime")

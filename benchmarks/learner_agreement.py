@@ -3,9 +3,9 @@
     python -m benchmarks.learner_agreement --updates 500
 
 Before each update the learner gets the stock learner's weights, target network and optimizer state; both then draw the
-same batch from one replay memory, which has gone round and holds falls and cut episodes. Printed are the largest
-differences of loss, parameters and optimizer state over all updates, for both optimizers, both losses (the stock class
-knows Huber's alone and is made to call the other), returns over one step and over five, gradients clipped and not.
+same batch from one replay memory, which has wrapped around and holds falls and truncated episodes. The table has the
+largest differences of loss, parameters and optimizer state over all updates, for both optimizers, both losses (the
+stock class has Huber's only and is made to call the other), returns over one and five steps, gradients clipped or not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CUT_STEPS = 25
 
 
 def begun(kind: Learner, optimizer: Optimizer, n_steps: int) -> DQN:
-    """A learner after 1,500 steps: its memory of 1,000 steps has gone round."""
+    """A learner after 1,500 steps; its replay memory of 1,000 steps has wrapped around."""
     cart = load_cart("gym")
     config = dataclasses.replace(
         load_preset("recommended"), learner=kind, optimizer=optimizer, n_steps=n_steps, max_steps=CUT_STEPS
@@ -47,18 +47,18 @@ def begun(kind: Learner, optimizer: Optimizer, n_steps: int) -> DQN:
 
 
 def tensors(model: DQN) -> torch.Tensor:
-    """Parameters of both networks, one after the other."""
+    """The parameters of both networks in one vector."""
     return torch.cat([p.detach().flatten() for p in (*model.q_net.parameters(), *model.q_net_target.parameters())])
 
 
 def state(model: DQN) -> torch.Tensor:
-    """The optimizer's state, one tensor after the other."""
+    """The optimizer's state in one vector."""
     found = model.policy.optimizer.state_dict()["state"].values()
     return torch.cat([tensor.flatten() for entry in found for tensor in entry.values()])
 
 
 def differences(optimizer: Optimizer, loss: Loss, n_steps: int, most: float, updates: int) -> dict[str, Any]:
-    """The largest differences over so many updates."""
+    """The largest differences over that many updates."""
     stock, lean = begun(Learner.STOCK, optimizer, n_steps), begun(Learner.LEAN, optimizer, n_steps)
     assert isinstance(lean, LeanDQN)
     lean.loss, lean.replay_buffer = loss, stock.replay_buffer
@@ -97,7 +97,7 @@ def differences(optimizer: Optimizer, loss: Loss, n_steps: int, most: float, upd
 
 
 def main() -> None:
-    """Print a row for each way of updating."""
+    """Print one row per way of updating."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--updates", type=int, default=500, help="consecutive updates of each (default: 500)")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -1,14 +1,14 @@
-"""Training steps a second of this package's DQN against Stable-Baselines3's, at equal updates, in one run.
+"""Training steps per second of this package's DQN against Stable-Baselines3's, at equal updates, in one run.
 
     python -m benchmarks.learner_throughput --rounds 5
     python -m benchmarks.learner_throughput --seeds 3 --json
 
-Both learn with the recommended preset on the training's own environment (`gym` cart in PyBullet, its cost included),
-one torch thread, in turn: rounds of `--steps` steps with an update every step and with one every fourth, the preset's.
-Ratios are within a round, then the median. The collapse guard is left out: both make every update. `in PyTorch` is the
-learner without the extension. With `--seeds` each learner trains the preset whole from each seed, and the last models
-are judged on the same 100 fresh episodes; told are the episodes that both walked step for step alike before the first
-that differs, and how far the last weights are apart.
+Both learn with the recommended preset in the training environment (`gym` cart in PyBullet, its cost included) on one
+torch thread, alternating: rounds of `--steps` steps with an update every step, and every fourth step as in the preset.
+Ratios are taken within a round; the table has their median. The collapse guard is off: both make every update. `in
+PyTorch` is the learner without the extension. With `--seeds` each learner trains the whole preset from each seed, and
+the last models are evaluated on the same 100 fresh episodes; the table has the number of episodes that are identical
+step for step before the first that differs, and the largest difference of the last weights.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def learned(name: str, config: TrainingConfig, seed: int, steps: int) -> tuple[D
 
 
 def throughput(rounds: int, steps: int) -> list[dict[str, Any]]:
-    """A row for each rate of updates and learner: medians over the rounds."""
+    """One row per update rate and learner: medians over the rounds."""
     rows = []
     for every in UPDATE_EVERY_STEPS:
         config = dataclasses.replace(load_preset("recommended"), train_every_steps=every)
@@ -86,7 +86,7 @@ def throughput(rounds: int, steps: int) -> list[dict[str, Any]]:
 
 
 def whole_trainings(seeds: range) -> list[dict[str, Any]]:
-    """A row for each seed: the preset from beginning to end by both, what the last models can, where the runs part."""
+    """One row per seed: the whole preset by both learners, how the last models do, where the runs diverge."""
     config = load_preset("recommended")
     rows = []
     with closing(balancing_env(load_cart("gym"), "sim", 500, history_length=config.history_length)) as env:
@@ -111,14 +111,14 @@ def whole_trainings(seeds: range) -> list[dict[str, Any]]:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each learner in turn (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each learner (default: 5)")
     parser.add_argument("--steps", type=int, default=3000, help="training steps in a round (default: 3000)")
-    parser.add_argument("--seeds", type=int, default=0, help="train so many seeds whole, too (default: 0)")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--seeds", type=int, default=0, help="also train this many seeds whole (default: 0)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of these seeds (default: 0)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    learned(STOCK, load_preset("recommended"), 0, 300)  # what is imported at the first update
+    learned(STOCK, load_preset("recommended"), 0, 300)  # loads what the first update imports
     rows = throughput(arguments.rounds, arguments.steps) if arguments.rounds else []
     whole = whole_trainings(range(arguments.first_seed, arguments.first_seed + arguments.seeds))
     with closing(training_env(load_cart("gym"), "sim", load_preset("recommended"))) as env:

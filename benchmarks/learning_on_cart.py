@@ -1,11 +1,11 @@
-"""A policy that fails on a changed cart learns on, on that cart: at most 100 episodes, every one of them counted.
+"""A policy that fails on a changed cart keeps learning on that cart, for at most 100 episodes, all of them counted.
 
     python -m benchmarks.learning_on_cart --seeds 5
 
-Friction and motor gain of `diy_arduino` are raised, step by step, until the exported policy survives 500 steps in few
-of 20 episodes, while the regulator designed for the changed cart survives them all. Then `cartpole-robot train --init`
-learns on the virtual rig, seed after seed, and each exported policy is judged on 20 starts that neither it nor its
-selection ever saw.
+Friction and motor gain of `diy_arduino` are raised in increments until the exported policy survives 500 steps in few of
+20 episodes, while the regulator designed for the changed cart survives all. Then `cartpole-robot train --init` learns
+on the virtual rig, seed after seed, and each exported policy is evaluated on 20 starts that neither its training nor
+its selection used.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from cartpole_robot.rollout.judging import JudgingRequest, judge
 CART, RIG = "diy_arduino", "virtual"
 EPISODES, STEPS = 20, 500
 FAILS_AT_MOST, PASSES_AT_LEAST = 4, 18
-MOST_STEPS = 12
+MOST_INCREMENTS = 12
 
 
 def changed_cart(cart: CartParams, friction: float, gain: float) -> CartParams:
-    """`cart` with that multiple of its cart's friction, dry and viscous, and of its motor's force at a duty."""
+    """`cart` with the cart's friction, dry and viscous, multiplied by `friction` and the motor's force by `gain`."""
     factors = {
         name: getattr(cart.friction, name) * friction
         for name in ("cart_coulomb_n", "cart_static_n", "cart_viscous_n_s_m")
@@ -60,7 +60,7 @@ def write_cart(cart: CartParams, path: Path, source: str) -> None:
 
 
 def judged(policy: Path | str, cart: Path, rig: str) -> dict[str, Any]:
-    """What becomes of the policy on that cart file, over fresh starts."""
+    """The evaluation of the policy on that cart file, over fresh starts."""
     return judge(
         JudgingRequest(
             policy=Path(policy),
@@ -76,14 +76,14 @@ def judged(policy: Path | str, cart: Path, rig: str) -> dict[str, Any]:
 
 
 def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: float, beyond: int) -> Path:
-    """The file of the first changed cart that the policy fails on, or `beyond` steps after it; prints the search.
+    """The file of the first changed cart that the policy fails on, or `beyond` increments after it; prints the search.
 
-    Ends the benchmark where the regulator does not hold it.
+    Ends the benchmark where the regulator fails as well.
     """
     failed = 0
     base = load_cart(CART)
     print("friction x   gain x   exported policy: survived, mean steps   faults   LQR: survived")
-    for k in range(MOST_STEPS):
+    for k in range(MOST_INCREMENTS):
         friction, gain = 1.0 + k * friction_step, 1.0 + k * gain_step
         path = folder / f"friction_x{friction:g}_gain_x{gain:g}.toml"
         write_cart(changed_cart(base, friction, gain), path, f"{CART}, friction x {friction:g}, gain x {gain:g}")
@@ -101,18 +101,20 @@ def spoiled_cart(policy: Path, folder: Path, friction_step: float, gain_step: fl
         failed += found["episodes_survived"] <= FAILS_AT_MOST
         if failed > beyond:
             return path
-    sys.exit(f"the policy survives whatever is done to the cart, up to {MOST_STEPS} steps")
+    sys.exit(f"the policy survives every changed cart, up to {MOST_INCREMENTS} increments")
 
 
 def main() -> None:
-    """Print the search for the cart, a row a seed, and the count of the successes."""
+    """Print the search for the cart, one row per seed, and the number of successes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--policy", type=Path, help=f"the policy (default: trains recommended for {CART}, seed 0)")
-    parser.add_argument("--cart", type=Path, help="a changed cart's file (default: the search for one)")
-    parser.add_argument("--friction-step", type=float, default=0.25, metavar="X", help="the search's (default: 0.25)")
-    parser.add_argument("--gain-step", type=float, default=1.0, metavar="X", help="the search's (default: 1)")
+    parser.add_argument("--cart", type=Path, help="a changed cart's file (default: searches for one)")
     parser.add_argument(
-        "--beyond", type=int, default=0, metavar="N", help="steps beyond the first failure (default: 0)"
+        "--friction-step", type=float, default=0.25, metavar="X", help="search increment (default: 0.25)"
+    )
+    parser.add_argument("--gain-step", type=float, default=1.0, metavar="X", help="search increment (default: 1)")
+    parser.add_argument(
+        "--beyond", type=int, default=0, metavar="N", help="increments beyond the first failure (default: 0)"
     )
     parser.add_argument("--rig", default=RIG, help=f"virtual or avr (default: {RIG})")
     parser.add_argument("--preset", default="on_cart", help="how to learn (default: on_cart)")
@@ -139,18 +141,18 @@ def main() -> None:
             run = folder / f"seed{seed}"
             options = ("--init", policy, "--cart", cart, "--rig", arguments.rig, "--preset", arguments.preset)
             try:
-                told = command("train", *options, "--episodes", 100, "--seed", seed, "--out", run)
+                summary = command("train", *options, "--episodes", 100, "--seed", seed, "--out", run)
             except RuntimeError as error:
                 print(f"{seed:>4}   {error}", flush=True)
                 passed.append(False)
                 continue
             wall_s = time.monotonic() - begin
             after = judged(run, cart, arguments.rig)
-            passed.append(after["episodes_survived"] >= PASSES_AT_LEAST and told["episodes"] <= 100)
+            passed.append(after["episodes_survived"] >= PASSES_AT_LEAST and summary["episodes"] <= 100)
             print(
-                f"{seed:>4}{told['episodes']:>11}{told['learning_episodes']:>11}{told['evaluation_episodes']:>13}"
-                f"{told['steps']:>8}{told['updates']:>10}{after['episodes_survived']:>13} of {EPISODES}"
-                f"{after['mean_steps']:>12.1f}{len(told['faults']):>9}{wall_s:>9.1f}",
+                f"{seed:>4}{summary['episodes']:>11}{summary['learning_episodes']:>11}{summary['evaluation_episodes']:>13}"
+                f"{summary['steps']:>8}{summary['updates']:>10}{after['episodes_survived']:>13} of {EPISODES}"
+                f"{after['mean_steps']:>12.1f}{len(summary['faults']):>9}{wall_s:>9.1f}",
                 flush=True,
             )
         print(f"{PASSES_AT_LEAST} of {EPISODES} or more: {sum(passed)} of {len(passed)} seeds")

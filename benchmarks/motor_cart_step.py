@@ -1,4 +1,4 @@
-"""Environment steps a second for each cart with a motor (20 physics steps each), and where their time goes.
+"""Environment steps per second for each cart with a motor (20 physics steps each), and where the time goes.
 
 python -m benchmarks.motor_cart_step
 """
@@ -23,7 +23,7 @@ STEPS = 50
 
 
 def main() -> None:
-    """Print a line a cart and its shares, medians over rounds taken in turn."""
+    """Print one line per cart with the shares of its parts, medians over alternating rounds."""
     for name in cart_names():
         cart = load_cart(name)
         if cart.encoders is None:
@@ -44,7 +44,7 @@ def main() -> None:
             begin = time.perf_counter()
             for step in range(STEPS):
                 env.step_duty(0.1 if step % 2 else -0.1)
-                env._needs_reset = False  # on past the limits: only time is measured
+                env._needs_reset = False  # continue past the limits: only time is measured
             times["step"].append((time.perf_counter() - begin) / STEPS)
             plant.place(State(0.0, 0.0, 0.02, 0.0))
             for key, part in parts.items():
@@ -56,9 +56,9 @@ def main() -> None:
         call = medians.pop("nothing")
         whole = medians.pop("step")
         shares = {key: (value - call) / whole for key, value in medians.items()}
-        told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+        text = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
         rest = 1.0 - sum(shares.values())
-        print(f"{name:<14}{1.0 / whole:7.0f} environment steps/s; {told}, encoders, loop and environment {rest:.0%}")
+        print(f"{name:<14}{1.0 / whole:7.0f} environment steps/s; {text}, encoders, loop and environment {rest:.0%}")
         env.close()
         plant.close()
     print(machine_line())

@@ -32,7 +32,7 @@ def single_step_error(steps: int, seed: int) -> NDArray[np.float64]:
 
 
 def free_run_drift(steps: int, seed: int) -> NDArray[np.float64]:
-    """Difference of each signal, shape (4,), after `steps` random steps from one start, both left to themselves."""
+    """Difference of each signal, shape (4,), after `steps` random steps of both from one start, never synchronised."""
     rng = np.random.default_rng(seed)
     peer = _peer()
     rig = IdealSimRig(load_cart("gym"))
@@ -57,7 +57,7 @@ def _peer() -> gymnasium.Env:
 
 def _peer_step(peer: gymnasium.Env, state: NDArray[np.float64], action: int) -> NDArray[np.float64]:
     peer.state = np.array(state, np.float64)
-    peer.steps_beyond_terminated = 1  # it would warn at every step past its limits, which a free run passes
+    peer.steps_beyond_terminated = 1  # otherwise every step past its limits warns, and a free run passes them
     peer.step(action)
     return np.array(peer.state, np.float64)
 

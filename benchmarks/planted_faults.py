@@ -3,9 +3,9 @@
 python -m benchmarks.planted_faults [--duration-s 20] [--json]
 
 Each cart is `diy_arduino` with one of nine terms changed, by a smaller and a larger amount. `excite` records it on the
-virtual rig with its own regulator; the recording is compared with the simulation that `diy_arduino`'s file is. The
-angle's zero and the encoders' signs are changed in what was recorded, as a careless import would: the firmware homes by
-itself, and refuses to drive an encoder that counts the other way.
+virtual rig with its own regulator; the recording is compared with a simulation from `diy_arduino`'s file. The angle's
+zero and the encoders' signs are changed in the recording, as a careless import would: the firmware homes by itself and
+refuses to drive a cart whose encoder counts the wrong way.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def main() -> None:
         return
     print(f"  {'planted':<14} {'size':>6}   named first (share of the gap), second")
     for term, size, found in results:
-        told = ", ".join(f"{blame.term} {100 * blame.explained:.1f} %" for blame in found.blames[:3])
-        print(f"  {term:<14} {size:>6g}   {told}{'' if found.blames[0].term == term else '   <- not first'}")
+        text = ", ".join(f"{blame.term} {100 * blame.explained:.1f} %" for blame in found.blames[:3])
+        print(f"  {term:<14} {size:>6g}   {text}{'' if found.blames[0].term == term else '   <- not first'}")
     print(f"  named first: {first} of {len(results)}")
     print(f"  {(time.monotonic() - began_s) / len(results):.0f} s each, load {os.getloadavg()[0]:.1f}")
 

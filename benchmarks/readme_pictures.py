@@ -1,6 +1,6 @@
-"""Make the README's pictures again: both presets trained with seed 0, policies balancing, a recording, latencies, a
-comparison. What takes longer, a study and a stability map, is taken from their folders under `runs/` where they are
-there; else it is told which commands make them.
+"""Make the README's pictures: both presets trained with seed 0, policies balancing, a recording, latencies and a
+comparison. Pictures of a study and a stability map, which take longer, are copied from their folders under `runs/`;
+where a folder is missing, the commands that make it are printed.
 
 python -m benchmarks.readme_pictures
 """
@@ -35,7 +35,7 @@ from cartpole_robot.training.run import start_training
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-# The picture, the folder under runs/ that it is of, and what makes that.
+# The picture, its folder under runs/, and the command that makes the folder.
 KEPT = (
     ("study_replay_memory.png", "study-replay-memory", "cartpole-robot study replay-memory"),
     (
@@ -72,7 +72,7 @@ def record(policy: Path, out: Path, *, rig: str = "sim", cart: Path | None = Non
 
 
 def compare_with_later(policy: Path, folder: Path) -> None:
-    """The simulation beside a virtual cart that differs in one thing: its commands work 33 ms after a measurement."""
+    """The simulation against a virtual cart that differs in one thing: commands take effect 33 ms after measurement."""
     cart = load_cart("diy_arduino")
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=0.033))
     write_cart(folder / "late.toml", late)
@@ -84,13 +84,13 @@ def compare_with_later(policy: Path, folder: Path) -> None:
 
 
 def replace_picture(found: Comparison, path: Path) -> None:
-    """The comparison's picture in the place of the one before."""
+    """Replace the comparison's picture."""
     path.unlink(missing_ok=True)
     draw_comparison(found, path)
 
 
 def take_kept(runs: Path, docs: Path) -> list[str]:
-    """The pictures of studies and maps that are finished under `runs`, into `docs`; a line each on what was done."""
+    """Copy the pictures of finished studies and maps from `runs` to `docs`; one line each on what was done."""
     lines = []
     for name, folder, command in KEPT:
         figure = runs / folder / "figure.png"
@@ -98,12 +98,12 @@ def take_kept(runs: Path, docs: Path) -> list[str]:
             shutil.copyfile(figure, docs / name)
             lines.append(f"docs/{name}: taken from {figure}")
         else:
-            lines.append(f"docs/{name}: left as it is, {figure} is not there; make it with: {command}")
+            lines.append(f"docs/{name}: left as it is, {figure} is missing; make it with: {command}")
     return lines
 
 
 def main() -> None:
-    """Write into `docs/` and print the two summaries."""
+    """Write the pictures to `docs/` and print the summaries."""
     DOCS.mkdir(exist_ok=True)
     print("\n".join(take_kept(ROOT / "runs", DOCS)))
     cart = load_cart("gym")
@@ -112,7 +112,7 @@ def main() -> None:
             folder = train(name, cart, Path(temporary, name))
             shutil.copyfile(folder / "learning_curve.png", DOCS / f"learning_curve_{name}.png")
         folder = train("recommended", load_cart("diy_arduino"), Path(temporary, "diy_arduino"))
-        plot = Path(temporary, "recording_diy_arduino.png")  # a plot is never drawn over a file
+        plot = Path(temporary, "recording_diy_arduino.png")  # draw_recording overwrites no file
         draw_recording(record(folder, Path(temporary, "rollout.parquet")), plot)
         shutil.copyfile(plot, DOCS / plot.name)
         request = DeployRequest(policy=folder, record=Path(temporary, "deployed.parquet"), is_viewed=False)

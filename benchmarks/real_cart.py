@@ -1,19 +1,19 @@
-"""A real cart that others recorded: what `identify` learns of it, and how far it then goes astray on what it never saw.
+"""A real cart recorded by others: what `identify` finds, and the error of its model on recordings outside the fit.
 
 python -m benchmarks.real_cart FOLDER [--out identified.toml] [--picture FILE.png] [--json]
 
-FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit has the first 70 % of the
-motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test is the last 30 % of the steps, whose
-commands go further than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model runs from the
-state that an observer sees in the 0.3 s before, and from nothing later. The published parameters run from the same
-states, with the same delay and angle zero, under the command that they were published for.
+FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit uses the first 70 % of the
+motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test uses the last 30 % of the steps, whose
+commands are larger than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model starts from the
+state that an observer estimates from the 0.3 s before, and sees nothing later. The published parameters run from the
+same states, with the same delay and angle zero, under the command that they were published for.
 
-The numbers come from the part for the fit alone. So does the form of the saturation, the fifth power of the drive: it
-leaves the least of that part and, fitted to its gentler windows, errs least on its harder ones. That the motor
-saturates at all, and how fast the cart is at a command of 1.5, was known from the whole recording, the test's part
-among it, before powers above the third were tried: the test is blind to the numbers, not wholly to the model.
+The numbers come from the fit's part alone. So does the form of the saturation, the fifth power of the drive: it has the
+smallest residual on that part and, fitted to its gentler windows, the smallest error on its harder ones. That the motor
+saturates at all, and the cart's speed at a command of 1.5, were known from the whole recording, the test's part
+included, before powers above the third were tried: the test is blind to the numbers, not entirely to the model.
 
-The picture is `compare` of the identified cart with swing-up 10, and FILE_steps.png that with the steps' last 30 %.
+The picture is `compare` of the identified cart with swing-up 10; FILE_steps.png is the same with the steps' last 30 %.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MAPS = Path(__file__).resolve().parent.parent / "docs" / "maps"
 CART = "sensorsini"
 STEPS, SWING = "motor_steps_50hz", "free_swing_200hz"
 FITTED_SHARE = 0.7
-SWING_SHARE = 0.3  # nine seconds of the free swing, at four times the rate of the others, are enough of it
+SWING_SHARE = 0.3  # nine seconds of the free swing are enough, at four times the rate of the others
 HORIZON_S = 0.5
 WINDOW_S = 0.5
 FULL_COMMAND = 1.5  # that the published model's duty 1 stands for
@@ -69,7 +69,7 @@ PUBLISHED_N = 1.77 * FULL_COMMAND  # published for a command of 1
 
 
 def swing_ups(numbers: Sequence[int]) -> list[str]:
-    """The names of those runs."""
+    """The names of the swing-ups with those numbers."""
     return [f"swing_up_50hz_{number:02d}" for number in numbers]
 
 
@@ -78,13 +78,13 @@ FITTED, TESTED = swing_ups(range(10)), swing_ups(range(10, 20))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """A recording as it was imported, and as the published model takes it: the command for the bridge's register."""
+    """A recording as imported, and with the duty of the published model: the command for the bridge's register."""
 
     series: Series
     commanded: Series
 
     def part(self, first: float, end: float) -> Run:
-        """From one share of it to another."""
+        """The part between two shares of its length."""
         ends = (round(first * len(self.series)), round(end * len(self.series)))
         return Run(series=part_of(self.series, *ends), commanded=part_of(self.commanded, *ends))
 
@@ -105,7 +105,7 @@ def imported(name: str, source: Path, folder: Path) -> Run:
 
 
 def published(found: Model) -> Model:
-    """The published parameters, in the delay and the angle zero that were identified."""
+    """The published parameters with the identified delay and angle zero."""
     model = TERMS["motor_gain"].write(model_of(load_cart(CART)), PUBLISHED_N)
     return dataclasses.replace(model, delay_s=found.delay_s, angle_zero_rad=found.angle_zero_rad)
 
@@ -121,7 +121,7 @@ def errors_on(run: Run, found: Model) -> dict[str, OpenLoopError]:
 
 
 def learned(runs: Mapping[str, Run]) -> Identification:
-    """What the part for the fit says: a few of its recordings say where about, all of them what."""
+    """Identified from the fit's part: a rough fit to a few recordings starts the fit to all."""
     few = [runs[STEPS].part(0.5 * FITTED_SHARE, FITTED_SHARE).series, *(runs[name].series for name in FITTED[:2])]
     known = [
         runs[STEPS].part(0.0, FITTED_SHARE).series,
@@ -136,7 +136,7 @@ def learned(runs: Mapping[str, Run]) -> Identification:
 
 
 def draw(source: Path, found: Identification, picture: Path) -> None:
-    """Both pictures, of what the fit has not seen."""
+    """Draw both pictures, of recordings outside the fit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cart = folder / "identified.toml"
@@ -157,12 +157,12 @@ def _to_share(bar: Any, share: float) -> None:
 
 
 def steps_picture(picture: Path) -> Path:
-    """The name of the picture of the steps."""
+    """The path of the picture of the steps."""
     return picture.with_stem(f"{picture.stem}_steps")
 
 
 def measured(source: Path, out: Path | None = None, picture: Path | None = None) -> dict[str, Any]:
-    """All figures, and the files that are asked for."""
+    """All figures; writes the requested files."""
     began_s = time.monotonic()
     names = [STEPS, SWING, *FITTED, *TESTED]
     with tempfile.TemporaryDirectory() as folder:
@@ -207,7 +207,7 @@ def text(result: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print it."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, metavar="FILE.toml", help="cart file to write, a new one")

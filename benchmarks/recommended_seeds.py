@@ -2,8 +2,8 @@
 
     python -m benchmarks.recommended_seeds --seeds 10 --workers 2
 
-Each seed is one `cartpole-robot train` in a process of its own: imports, training, verdict and export are in its
-wall time.
+Each seed is one `cartpole-robot train` in its own process: the wall time includes imports, training, verdict and
+export.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def regulated(cart: str) -> dict[str, Any]:
 
 
 def above(steps: list[float], least: float) -> int:
-    """How many are at least that."""
+    """How many are at least `least`."""
     return sum(number >= least for number in steps)
 
 
 def main() -> None:
-    """Print a row a seed and the counts."""
+    """Print one row per seed and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="recommended")
     parser.add_argument("--cart", default="gym")
@@ -117,7 +117,7 @@ def main() -> None:
                 f"{f'{scaled.min():.2f} to {scaled.max():.2f}':>20}{regulator[name] * factor:>18.2f}"
             )
     print(f"LQR: {regulator['mean_steps']:.1f} mean steps over {regulator['episodes']} episodes")
-    print(f"wall time a seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
+    print(f"wall time per seed, imports included: median {np.median(walls):.1f} s, longest {max(walls):.1f} s")
     print(machine_line())
 
 

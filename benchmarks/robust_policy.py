@@ -1,12 +1,12 @@
-"""One policy for carts nobody has measured: trained on carts drawn around `diy_arduino`, judged on a hundred others.
+"""One policy for unmeasured carts: trained on carts drawn around `diy_arduino`, evaluated on a hundred others.
 
     python -m benchmarks.robust_policy --seeds 3
 
-Motor force, friction, pole length and latency are drawn from `cart/ranges/diy_arduino.toml`, anew for each episode.
-Each draw is a cart on the virtual rig, behind its real firmware, and the same 100 of them, which neither training nor
-selection has seen, are held against: preset `robust`, trained on drawn carts; preset `recommended`, trained on the cart
-file as it is, with its own two duties and with the four that `robust` has; and the regulator, any duty allowed, which
-is told the true numbers of each cart before the pole is let go.
+Motor force, friction, pole length and latency are drawn from `cart/ranges/diy_arduino.toml` for each episode. Each draw
+is a cart on the virtual rig, behind its real firmware. Three contenders run on the same 100 draws, which neither
+training nor selection has used: preset `robust`, trained on drawn carts; preset `recommended`, trained on the unchanged
+cart file, with its own two duties and with the four of `robust`; and the regulator, any duty allowed, which knows the
+true parameters of each cart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from cartpole_robot.terminal.progress import progress_bar
 
 CART, RIG, STEPS = "diy_arduino", "virtual", 500
 ACTIONS = (-0.4, -0.2, 0.2, 0.4)
-ROBUST, NOMINAL, WIDER, TOLD = "robust", "recommended", "recommended, four duties", "LQR, told the truth"
+ROBUST, NOMINAL, WIDER, TRUE = "robust", "recommended", "recommended, four duties", "LQR of the true cart"
 WANTED = 90  # of 100
 
 PARAMETERS: dict[str, Callable[[CartParams], float]] = {
@@ -45,25 +45,23 @@ PARAMETERS: dict[str, Callable[[CartParams], float]] = {
 }
 
 
-class Told:
-    """The regulator of the very cart that was drawn; implements `Controller`."""
+class TrueRegulator:
+    """The regulator of the drawn cart; implements `Controller`."""
 
     def __init__(self, env: CartPoleEnv) -> None:
         self._env = env
         self.reset()
 
     def reset(self) -> None:
-        """The regulator of the cart of this episode."""
         self._regulator = regulator_of(self._env.episode_cart)
 
     def duty(self, observation: Any) -> float:
-        """Its answer."""
         return self._regulator.duty(observation)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What became of one controller: steps survived on each drawn cart, and those carts."""
+    """The result of one controller: steps survived on each drawn cart, and those carts."""
 
     seed: int | None
     steps: tuple[int, ...]
@@ -72,12 +70,11 @@ class Judged:
 
     @property
     def survived(self) -> int:
-        """Carts on which it survived."""
         return sum(steps >= STEPS for steps in self.steps)
 
 
 def judged(env: CartPoleEnv, controller: Controller, seed: int | None, draws: int, on_episode: Any) -> Judged:
-    """The controller on the drawn carts of the verdict."""
+    """Evaluate the controller on the drawn carts."""
     carts: list[CartParams] = []
 
     def begin() -> None:
@@ -129,13 +126,13 @@ def thirds(found: Sequence[Judged], of: Callable[[CartParams], float]) -> str:
 
 
 def main() -> None:
-    """Print a row a policy, then survivors by parameter."""
+    """Print one row per policy, then survivors by parameter."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="train with seeds 0 to N-1 (default: 3)")
     parser.add_argument("--draws", type=int, default=100, help="drawn carts (default: 100)")
     arguments = parser.parse_args()
     cart = with_actions(load_cart(CART), ACTIONS, given="--actions")
-    results: dict[str, list[Judged]] = {kind: [] for kind in (ROBUST, NOMINAL, WIDER, TOLD)}
+    results: dict[str, list[Judged]] = {kind: [] for kind in (ROBUST, NOMINAL, WIDER, TRUE)}
     print(f"{arguments.draws} carts drawn around {CART}, rig {RIG}, {STEPS} steps")
     print(f"{'':<26}seed   survived     95 % interval  mean steps   least  RMS x mm")
     env = CartPoleEnv(rig=RIG, cart=cart, randomization=load_randomization(Path(CART), cart))
@@ -146,9 +143,9 @@ def main() -> None:
     ):
         seconds = []
         for kind, found in results.items():
-            for seed in [None] if kind == TOLD else range(arguments.seeds):
+            for seed in [None] if kind == TRUE else range(arguments.seeds):
                 if seed is None:
-                    controller: Controller = Told(env)
+                    controller: Controller = TrueRegulator(env)
                 else:
                     controller, training_s = trained(kind, seed, Path(name))
                     if kind == ROBUST:
@@ -157,7 +154,7 @@ def main() -> None:
                 print(row(kind, found[-1]), flush=True)
     env.close()
     for parameter, of in PARAMETERS.items():
-        values = np.sort([of(one) for one in results[TOLD][0].carts])
+        values = np.sort([of(one) for one in results[TRUE][0].carts])
         edges = ", ".join(f"{part[0]:.3g} to {part[-1]:.3g}" for part in np.array_split(values, 3))
         print(f"{parameter}: survivors by thirds, {edges}")
         for kind, found in results.items():

@@ -2,9 +2,9 @@
 
     python -m benchmarks.structure [--repo DIR]
 
-A unit is a module or a folder directly in `cartpole_robot/`, or `firmware_bridge` as a whole. An edge is one
-unit that imports another, lazily or not; the level of a unit is the longest chain of units below it. Repeated lines
-are counted by pylint's `symilar`, where that is on the PATH, else left out.
+A unit is a module or a folder directly in `cartpole_robot/`, or `firmware_bridge` as a whole. An edge is a unit that
+imports another, lazily or not; the level of a unit is the longest chain of units below it. pylint's `symilar` counts
+repeated lines if it is on the PATH.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def longest_function(files: list[Path]) -> tuple[int, str]:
 
 
 def repeated(files: list[Path]) -> str:
-    """What `symilar` counts, in a line."""
+    """One line with the counts of `symilar`."""
     program = shutil.which("symilar")
     if program is None:
         return "not counted: pylint is not installed"

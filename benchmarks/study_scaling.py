@@ -1,12 +1,12 @@
-"""Cells of a study a second: two processes against one, and a local Ray cluster where Ray is installed.
+"""Study cells per second: two processes against one, and a local Ray cluster where Ray is installed.
 
     python -m benchmarks.study_scaling --rounds 5
 
 Each cell is one whole training of the recommended preset with its verdicts. In every round one process and two run the
-same cells, in turn and in alternating order; both crews have imported everything before, and the ratio is taken within
-a round. Beside other work two processes get less than two cores, and the ratio tells of the machine alone; so the
-load is told with each round, and the cores that a crew got: the CPU seconds of its cells a second of wall time. `by CPU
-time` is what two cores of their own would give: twice the ratio of CPU seconds a cell.
+same cells, one crew after the other, in alternating order; both crews have imported everything before, and the ratio is
+taken within a round. On a loaded machine two processes get less than two cores, and the ratio only describes the
+machine; so each round prints the load and the cores that a crew got: CPU seconds of its cells per second of wall time.
+`by CPU time` is what two idle cores would give: twice the ratio of CPU seconds per cell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cartpole_robot.experiments.study.cell import run_cell
 from cartpole_robot.experiments.study.study import CellTask, task_of
 from cartpole_robot.experiments.study.study_file import load_study
 
-ASKED = 1.8
+REQUIRED = 1.8
 STUDY = """
 format = 1
 title = "Scaling"
@@ -43,7 +43,7 @@ replay_memory = [1000]
 
 
 def tasks(count: int) -> list[CellTask]:
-    """That many trainings, a seed each."""
+    """That many trainings, one per seed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scaling.toml")
         path.write_text(STUDY.format(seeds=count))
@@ -60,7 +60,7 @@ class Taken:
 
 
 def taken_by(crew: Crew[CellTask], waiting: list[CellTask]) -> Taken:
-    """What it takes the crew to be done with all of them."""
+    """The time the crew takes for all of them."""
     began, cpu_s = time.perf_counter(), 0.0
     waiting, under_way = list(waiting), 0
     while waiting or under_way:
@@ -107,7 +107,7 @@ def main() -> None:
         by_cpu = statistics.median(2.0 * taken["one process"].cpu_s / taken[name].cpu_s for taken in rounds)
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         print(
-            f"{name}: {statistics.median(ratios):.2f} times one process (median; {spread}), asked is {ASKED}; "
+            f"{name}: {statistics.median(ratios):.2f} times one process (median; {spread}), required is {REQUIRED}; "
             f"by CPU time {by_cpu:.2f}"
         )
     print(machine_line())

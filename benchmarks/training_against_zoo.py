@@ -2,11 +2,11 @@
 
     python -m benchmarks.training_against_zoo --seeds 5
 
-All learn on this package's `gym` cart, one thread, in turn. Every 1,000 steps the greedy policy is looked at, as a
-training looks at it: it is verified when it survives ten episodes of 500 steps, the corners of the start spread and one
-episode of 5,000 steps. The clock of the learning stands still meanwhile. Last models are judged on 100 fresh episodes.
-The zoo's values (rl-baselines3-zoo, hyperparams/dqn.yml, CartPole-v1) have a replay memory of 100,000; the same with
-the blog's 1000 stands beside them. SBX (`pip install sbx-rl`, JAX) takes part where it is installed.
+All learn on this package's `gym` cart, on one thread, one after the other. Every 1,000 steps the greedy policy is
+checked as in a training: it is verified when it survives ten episodes of 500 steps, the corners of the start spread and
+one episode of 5,000 steps. Learning time excludes these checks. Last models are evaluated on 100 fresh episodes. The
+zoo's values (rl-baselines3-zoo, hyperparams/dqn.yml, CartPole-v1) have a replay memory of 100,000; a second row has the
+blog's 1000. SBX (`pip install sbx-rl`, JAX) takes part where it is installed.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from cartpole_robot.training.learning import run_learner, verdict
 from cartpole_robot.training.log import LearningLog
 
 ZOO_STEPS = 50_000
-LOOK_EVERY_STEPS = 1000
+CHECK_EVERY_STEPS = 1000
 SUCCESS_STEPS = 475.0
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass
 class Course:
-    """What came of one training; times in seconds, without the looks at the policy."""
+    """The result of one training; times in seconds, without the checks of the policy."""
 
     last_steps: float
     whole_s: float
@@ -53,27 +53,26 @@ class Course:
     verified_step: int | None
 
 
-class Looking(BaseCallback):
-    """Looks at the greedy policy until one is verified; its own time is not the learning's."""
+class PolicyCheck(BaseCallback):
+    """Checks the greedy policy until one is verified; its own time is not counted as learning."""
 
     def __init__(self, act_of: Callable[[Any], ActionFunction]) -> None:
         super().__init__()
         self._act_of = act_of
         self._env = balancing_env(load_cart("gym"), "sim", TRIAL_STEPS)
         self._trials = Trials(self._env, first_seed=SELECTION_SEED + 10, max_steps=500, long_steps=TRIAL_STEPS)
-        self._due_step = LOOK_EVERY_STEPS
+        self._due_step = CHECK_EVERY_STEPS
         self._began_s = time.monotonic()
         self._away_s = 0.0
         self.verified_s: float | None = None
         self.verified_step: int | None = None
 
     def learning_s(self) -> float:
-        """Time spent learning so far."""
         return time.monotonic() - self._began_s - self._away_s
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._due_step and self.verified_step is None:
-            self._due_step += LOOK_EVERY_STEPS
+            self._due_step += CHECK_EVERY_STEPS
             spent_s, begin_s = self.learning_s(), time.monotonic()
             if self._survives(self._act_of(self.model)):
                 self.verified_s, self.verified_step = spent_s, self.num_timesteps
@@ -85,7 +84,6 @@ class Looking(BaseCallback):
         return found.mean_steps >= 500.0 and self._trials.survived(act) == len(self._trials)
 
     def course(self, model: Any) -> Course:
-        """The end of the training, judged."""
         whole_s = self.learning_s()
         last = verdict(self._act_of(model), self._env)
         self._env.close()
@@ -106,7 +104,7 @@ def greedy(layers: Layers) -> ActionFunction:
 
 
 def sb3_action(model: DQN) -> ActionFunction:
-    """Of one of SB3's networks, its input gain included."""
+    """The greedy action of an SB3 network, its input gain included."""
     linear = [layer for layer in model.q_net.q_net.children() if isinstance(layer, torch.nn.Linear)]
     layers = [(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear]
     gain = getattr(model.q_net.features_extractor, "gain", None)
@@ -116,25 +114,25 @@ def sb3_action(model: DQN) -> ActionFunction:
 
 
 def sbx_action(model: Any) -> ActionFunction:
-    """Of one of SBX's networks: Flax has weights as (inputs, outputs)."""
+    """The greedy action of an SBX network; Flax has weights as (inputs, outputs)."""
     parameters = model.policy.qf_state.params["params"]
     dense = sorted((name for name in parameters if name.startswith("Dense_")), key=lambda name: int(name[6:]))
     return greedy([(np.asarray(parameters[n]["kernel"]).T, np.asarray(parameters[n]["bias"])) for n in dense])
 
 
 def train_recommended(seed: int, learner: Learner) -> Course:
-    """The preset's 25,000 steps, its collapse guard included."""
+    """Train the preset's 25,000 steps, its collapse guard included."""
     cart, config = load_cart("gym"), load_preset("recommended").changed(learner=learner)
     env = training_env(cart, "sim", config)
     model = new_learner(config, cart, env, seed=seed, tensorboard=None)
-    looking = Looking(sb3_action)
-    run_learner(TrainingState(model, LearningLog()), config, [looking], name="recommended")
+    check = PolicyCheck(sb3_action)
+    run_learner(TrainingState(model, LearningLog()), config, [check], name="recommended")
     env.close()
-    return looking.course(model)
+    return check.course(model)
 
 
 def train_zoo(seed: int, replay_memory: int, kind: Any, act_of: Callable[[Any], ActionFunction]) -> Course:
-    """The zoo's values for 50,000 steps."""
+    """Train the zoo's values for 50,000 steps."""
     env = balancing_env(load_cart("gym"), "sim", 500)
     model = kind(
         "MlpPolicy",
@@ -153,14 +151,14 @@ def train_zoo(seed: int, replay_memory: int, kind: Any, act_of: Callable[[Any], 
         seed=seed,
         **({"device": "cpu"} if kind is DQN else {}),
     )
-    looking = Looking(act_of)
-    model.learn(ZOO_STEPS, callback=looking)
+    check = PolicyCheck(act_of)
+    model.learn(ZOO_STEPS, callback=check)
     env.close()
-    return looking.course(model)
+    return check.course(model)
 
 
 def ways_to_train() -> dict[str, Callable[[int], Course]]:
-    """Each by its name; SBX's where it is installed."""
+    """By name; SBX's where it is installed."""
     ways: dict[str, Callable[[int], Course]] = {
         "recommended": lambda seed: train_recommended(seed, Learner.LEAN),
         "recommended, stock DQN": lambda seed: train_recommended(seed, Learner.STOCK),
@@ -171,14 +169,14 @@ def ways_to_train() -> dict[str, Callable[[int], Course]]:
     try:
         import sbx
     except ImportError:
-        print("SBX is not installed (pip install sbx-rl) and takes no part")
+        print("SBX is not installed (pip install sbx-rl) and is skipped")
     else:
         ways["zoo in SBX, 100,000"] = lambda seed: train_zoo(seed, 100_000, sbx.DQN, sbx_action)
     return ways
 
 
 def row(name: str, courses: list[Course], first: Course) -> str:
-    """A line of the table; `first` has the medians to compare with."""
+    """One line of the table; `first` has the medians to compare with."""
     successes = sum(course.last_steps >= SUCCESS_STEPS for course in courses)
     verified = [course for course in courses if course.verified_s is not None]
     middle = median(courses)
@@ -203,7 +201,7 @@ def median(courses: list[Course]) -> Course:
 
 
 def main() -> None:
-    """Print a row for each way of training."""
+    """Print one row per way of training."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 (default: 5)")
     seeds = parser.parse_args().seeds

@@ -1,4 +1,4 @@
-"""A policy trained in the simulated rig, on the virtual rig with its real firmware: the same starts, side by side.
+"""A policy on the simulated rig, where it was trained, and on the virtual rig with its real firmware: the same starts.
 
     python -m benchmarks.virtual_against_sim runs/recommended-diy_arduino-seed0
 
@@ -27,7 +27,7 @@ LONG_STEPS = 15_000
 
 
 def judged(policy: Path, cart: str | None, rig: str, *, episodes: int, first_seed: int, steps: int) -> Evaluation:
-    """The policy's evaluation on that rig; steps a second are in the caller's hands."""
+    """The policy's evaluation on that rig."""
     chosen = choose_controller(policy, cart, "c")
     env = CartPoleEnv(rig=rig, cart=chosen.cart)
     try:

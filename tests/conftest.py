@@ -1,4 +1,4 @@
-"""What several tests share: a cart, an environment, a policy trained once a test run, the command line."""
+"""Fixtures that several tests share: a cart, an environment, a policy trained once per test run, the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.policy.network import Network
-from tests.served import quick_cart, serve
+from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -52,7 +52,7 @@ def make_network(seed: int, *, inputs: int = 4, hidden: int = 100, outputs: int 
 
 
 def need(is_there: bool, what: str) -> None:
-    """Skip without the tool, but fail where continuous integration should have it."""
+    """Skip the test without the tool; fail it in continuous integration."""
     if not is_there:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
 
@@ -70,7 +70,7 @@ def chip_tools() -> None:
 
 @pytest.fixture(scope="session")
 def command_line() -> Callable[..., Completed]:
-    """Run `cartpole-robot` with those words in a process of its own."""
+    """Runs `cartpole-robot` with the given words in its own process."""
 
     def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
         return subprocess.run(
@@ -88,7 +88,7 @@ def command_line() -> Callable[..., Completed]:
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
-    """The run folder of one real training: the recommended preset, whole, seed 0."""
+    """The run folder of one real training: the whole recommended preset, seed 0."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     done = command_line("train", "--seed", 0, "--out", folder, timeout_s=300.0)
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable
 
 @pytest.fixture(scope="session")
 def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`diy_arduino` that homes in a few seconds, as a file."""
+    """The file of `diy_arduino`, homing in a few seconds."""
     text = (Path(__file__).parent.parent / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
     text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
         "homing_duty = 0.25", "homing_duty = 0.5"
@@ -110,7 +110,7 @@ def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
-    """A virtual cart behind a pseudo-terminal, in a process of its own."""
+    """A virtual cart behind a pseudo-terminal, in its own process."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
     process.start()

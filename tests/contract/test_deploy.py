@@ -25,10 +25,10 @@ from cartpole_robot.deployment.served_cart import served_cart
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
-from tests.carried import regulating_policy
 from tests.conftest import Completed
+from tests.policy_on_board import regulating_policy
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # these run alone
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "stable_baselines3", "pybullet", "gymnasium", "pyarrow", "scipy", "matplotlib")
@@ -43,7 +43,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
-    """One cart for most of them: it homes once."""
+    """One cart for most tests: it homes once."""
     with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as path:
         yield path
 
@@ -117,7 +117,7 @@ def test_who_drives_is_recorded(
     if flag is not None:
         assert set(rows["flags"][:-1]) == {flag}
     assert (rows["shadow_duty"][:-1] == rows["shadow_duty"][:-1]).all() == has_shadow
-    if "--on-board" in more:  # what it should have done is in force two ticks later
+    if "--on-board" in more:  # a requested duty is in force two ticks later
         assert rows["applied_duty"][2:] == pytest.approx(rows["requested_duty"][:-2], abs=1e-6)
 
 
@@ -125,7 +125,7 @@ def test_who_drives_is_recorded(
 def test_policy_with_history_sees_the_duties_that_were_sent(
     quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed], port: str, more: tuple[str, ...]
 ) -> None:
-    """Asked once more about the recording, with what was sent in each step, it says the same in every step."""
+    """Replayed on the recording, with the duties that were sent, the policy answers the same in every step."""
     bundle = regulating_policy(load_cart("diy_arduino"), history_length=3)
     bundle.save(tmp_path / "policy.npz")
     words = ("--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--duration-s", 2)
@@ -145,7 +145,7 @@ def test_policy_with_history_sees_the_duties_that_were_sent(
 def test_only_light_packages_are_loaded_and_little_memory_is_taken(
     policy: Path, port: str, quick_cart_file: Path, tmp_path: Path
 ) -> None:
-    """Beside a real port: the cart lives in another process."""
+    """On a real port: the cart runs in another process."""
     program = f"""
 import json, sys
 from cartpole_robot.deployment import run
@@ -180,7 +180,7 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
     slow = tmp_path / "slow.toml"
     text = (ROOT / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
     slow.write_text(text.replace("control_period_s = 0.02", "control_period_s = 0.01"))
-    for words, told in (
+    for words, message in (
         ((policy, "--rig", "serial:/dev/ttyNONE"), "moves a real cart; keep clear of it and add --arm"),
         ((policy, "--cart", slow), "control_period_s is 0.02, the cart 'slow' has 0.01"),
         ((policy, "--cart", "diy_arduino", "--record", tmp_path / "there.parquet"), "no recording is overwritten"),
@@ -189,7 +189,7 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
     ):
         done = command_line("deploy", *words)
         assert done.returncode == 2, done.stderr
-        assert told in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert (tmp_path / "there.parquet").read_bytes() == b"kept"
     done = command_line("deploy", policy, "--cart", "diy_arduino", "--rig", "serial:/dev/ttyNONE", "--arm")

@@ -175,7 +175,7 @@ def test_picture_shows_the_cart_where_it_is() -> None:
     assert pictures == pytest.approx([320 - 1.5 * 640 / 6.0, 320, 320 + 1.5 * 640 / 6.0], abs=6.0)
 
 
-def test_render_without_a_mode_warns_and_without_a_reset_says_so() -> None:
+def test_render_without_a_mode_warns_and_without_a_reset_raises() -> None:
     env = CartPoleEnv()
     with pytest.warns(UserWarning, match="without a render_mode"):
         assert env.render() is None

@@ -1,4 +1,4 @@
-"""The main path in short: train, export, record, compare, each in a process of its own."""
+"""A short main path: train, export, record, compare, each in its own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
-    """The run folder of a training of a few hundred control periods."""
+    """The run folder of a training of 300 steps."""
     folder = tmp_path_factory.mktemp("main_path") / "run"
     result(command_line("train", "--cart", "diy_arduino", "--steps", 300, "--out", folder, "--json"))
     return folder

@@ -1,4 +1,4 @@
-"""`make packages`: what it reports where tools are missing, and what it does about it."""
+"""`make packages`: what it reports and installs where tools are missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOOLS = ("Xvfb", "avr-gcc", "simavr", "chromium")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The only folder of programs: what `make` itself needs."""
+    """The only folder on the PATH, with the programs that `make` itself needs."""
     for name in ("bash", "find", "make"):
         found = shutil.which(name)
         assert found is not None
@@ -31,7 +31,7 @@ def script(path: Path, body: str) -> None:
 
 
 def make_packages(folder: Path, **environment: str) -> Completed:
-    """Run it with the programs of that folder alone, on a machine that has the emulator's header or has not."""
+    """Run it with only that folder on the PATH; the emulator's header may be installed or not."""
     return subprocess.run(
         ["make", "--silent", "packages"],
         cwd=ROOT,
@@ -83,7 +83,7 @@ def test_continuous_integration_fails_where_they_cannot_be_installed(folder: Pat
     assert "CI=true needs these tools, and they cannot be installed:\n  Xvfb: PyBullet's window\n" in done.stderr
 
 
-def test_nothing_is_said_where_nothing_is_missing(folder: Path) -> None:
+def test_nothing_is_reported_where_nothing_is_missing(folder: Path) -> None:
     for name in TOOLS:
         script(folder / name, "")
     done = make_packages(folder)

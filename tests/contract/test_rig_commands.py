@@ -1,4 +1,4 @@
-"""The verbs for a cart on a port, against the virtual cart behind a pseudo-terminal and against what is no cart."""
+"""The verbs for a cart on a port, on the virtual cart behind a pseudo-terminal and on devices that are no cart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from firmware_bridge.ports import probed
 from firmware_bridge.protocol import Protocol, header_text, read_protocol
 from firmware_bridge.transport import SerialTransport
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # these run alone
 
 Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @contextlib.contextmanager
 def virtual_cart(quick_cart_file: Path, folder: Path, *more: str) -> Iterator[Path]:
-    """The port of `cartpole-robot virtual-cart` in a process of its own."""
+    """The port of `cartpole-robot virtual-cart` in its own process."""
     link = folder / "cart"
     words = ["virtual-cart", "--cart", str(quick_cart_file), "--link", str(link), *more]
     process = subprocess.Popen(
@@ -48,12 +48,12 @@ def virtual_cart(quick_cart_file: Path, folder: Path, *more: str) -> Iterator[Pa
     yield link
     process.send_signal(signal.SIGINT)
     assert process.wait(10.0) == 0
-    assert not link.is_symlink(), "the port is taken away with the cart"
+    assert not link.is_symlink(), "the link is removed with the cart"
 
 
 @pytest.fixture(scope="module")
 def port(quick_cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cart for all of them."""
+    """One cart for all tests."""
     with virtual_cart(quick_cart_file, tmp_path_factory.mktemp("port")) as link:
         yield link
 
@@ -67,7 +67,7 @@ def test_emulated_chip_behind_a_port_passes_for_a_cart(
     assert done.stdout.endswith("the rig is fit to be driven\n")
 
 
-def test_check_without_arm_looks_and_moves_nothing(
+def test_check_without_arm_reads_and_moves_nothing(
     port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]
 ) -> None:
     done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
@@ -102,13 +102,13 @@ def test_check_names_a_wrong_polarity(
     assert done.stdout.endswith("the rig is not fit to be driven\n")
 
 
-def test_port_with_a_cart_is_told(port: Path) -> None:
+def test_port_with_a_cart_is_reported(port: Path) -> None:
     found = probed(str(port))
     assert found.has_cart is True
     assert found.told.startswith("a cart: ")
 
 
-def test_port_in_use_is_told(port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]) -> None:
+def test_port_in_use_is_reported(port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]) -> None:
     transport = SerialTransport(str(port))
     done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 1
@@ -156,21 +156,23 @@ def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, quick_cart_file:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("check-rig", "--port", "/dev/does-not-exist"), "no such port; cartpole-robot ports lists"),
         (("check-rig", "--port", "/dev/null"), "is no serial port"),
         (("check-rig", "--port", str(ROOT)), "is no serial port"),
     ],
 )
-def test_port_that_is_none_is_told(words: tuple[str, ...], told: str, command_line: Callable[..., Completed]) -> None:
+def test_path_that_is_no_port_is_reported(
+    words: tuple[str, ...], message: str, command_line: Callable[..., Completed]
+) -> None:
     done = command_line(*words)
     assert done.returncode == 1
-    assert told in done.stdout
+    assert message in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("jog", "--port", "/dev/null"), "add --arm"),
         (("jog", "--port", "/dev/null", "--arm"), "needs a terminal"),
@@ -180,18 +182,18 @@ def test_port_that_is_none_is_told(words: tuple[str, ...], told: str, command_li
         (("virtual-cart", "--cart", "gym"), "no [encoders] section"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
-    words: tuple[str, ...], told: str, tmp_path: Path, command_line: Callable[..., Completed]
+def test_mistakes_are_reported_in_one_line(
+    words: tuple[str, ...], message: str, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
     done = command_line(*words, cwd=tmp_path)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
 class Stranger:
-    """Something at the other end of a pseudo-terminal that is no cart: answers bytes with bytes."""
+    """A device at the other end of a pseudo-terminal that is no cart: answers bytes with bytes."""
 
     def __init__(self, answer: Callable[[bytes], bytes], *, talks: bool = False) -> None:
         self._master, self._slave = os.openpty()
@@ -227,19 +229,19 @@ def opened(stranger: Stranger, timeout_s: float = 0.6) -> str:
     return str(failure.value)
 
 
-def test_silent_device_is_told() -> None:
+def test_silent_device_is_reported() -> None:
     with Stranger(lambda data: b"") as stranger:
         assert opened(stranger).startswith("nothing answered in 0.6 s")
 
 
-def test_device_that_talks_something_else_is_told() -> None:
+def test_device_with_another_protocol_is_reported() -> None:
     with Stranger(lambda data: b"$GPGGA,,,,\r\n", talks=True) as stranger:
         assert "but no cart of this protocol" in opened(stranger)
     with Stranger(lambda data: data) as echo:
         assert "but no cart of this protocol" in opened(echo)
 
 
-def test_old_firmware_is_told_with_both_hashes() -> None:
+def test_old_firmware_is_reported_with_both_hashes() -> None:
     protocol = read_protocol()
     old = Protocol(header_text().replace("uint16_t valid_ms;", "uint8_t valid_ms;"))
     assert old.hash != protocol.hash
@@ -254,8 +256,8 @@ def test_old_firmware_is_told_with_both_hashes() -> None:
         return frames
 
     with Stranger(answer) as stranger:
-        told = opened(stranger)
-    assert told.startswith(f"cart speaks {old.hash & 0xFFFF:04x}, host {protocol.hash & 0xFFFF:04x}: reflash")
+        message = opened(stranger)
+    assert message.startswith(f"cart speaks {old.hash & 0xFFFF:04x}, host {protocol.hash & 0xFFFF:04x}: reflash")
 
 
 def test_comments_and_spacing_do_not_change_the_hash() -> None:

@@ -1,4 +1,4 @@
-"""One suite over every rig: what the environment and the runtime take for granted of whatever they step."""
+"""One suite over every rig: what the environment and the runtime rely on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.loop import run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
-from tests.served import quick_cart
+from tests.virtual_cart_process import quick_cart
 
 RIGS = ("sim gym", "sim", "virtual", "avr", pytest.param("serial", marks=pytest.mark.realtime))
 
@@ -76,7 +76,7 @@ def test_counts_are_the_state_in_the_encoders_units(rig: Rig) -> None:
     assert measured.pole_angle_rad == pytest.approx(measured.pole_counts / encoders.pole_counts_per_rad)
 
 
-def test_duty_works_one_period_later_and_is_told_when_it_has(rig: Rig) -> None:
+def test_duty_works_one_period_later_and_is_reported_then(rig: Rig) -> None:
     start_rollout(rig, 3)
     asked = [0.2, -0.15, 0.1, -0.2]
     applied = [rig.step(duty).applied_duty for duty in asked]
@@ -113,7 +113,7 @@ def test_fall_ends_the_episode_and_the_next_one_starts(rig: Rig) -> None:
             env.step(0)
 
 
-def test_closed_rig_says_so_and_closes_twice(rig: Rig) -> None:
+def test_closed_rig_raises_and_closes_twice(rig: Rig) -> None:
     start_rollout(rig, 3)
     rig.close()
     rig.close()
@@ -123,7 +123,7 @@ def test_closed_rig_says_so_and_closes_twice(rig: Rig) -> None:
         start_rollout(rig, 3)
 
 
-def test_simulated_carts_start_exactly_where_they_are_told_episode_after_episode() -> None:
+def test_simulated_carts_start_exactly_where_they_are_placed_episode_after_episode() -> None:
     cart = quick_cart()
     for name in ("sim", "virtual"):
         rig: Any = open_rig(name, cart)
@@ -144,8 +144,8 @@ def test_simulated_carts_start_exactly_where_they_are_told_episode_after_episode
         rig.close()
 
 
-def test_same_seed_same_rollout_on_a_rig_made_anew() -> None:
-    """Where nobody waits for a person: the simulated rigs, to the last bit."""
+def test_same_seed_same_rollout_on_a_new_rig() -> None:
+    """On the simulated rigs, where no operator raises the pole: bit-identical."""
     for name in ("sim", "virtual"):
         runs: list[list[Any]] = []
         for _ in range(2):

@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_wheel_carries_the_data_and_no_tests(wheel: Path) -> None:
+def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "cartpole_robot/urdf/cartpole.urdf",

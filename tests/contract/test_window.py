@@ -41,7 +41,7 @@ def test_display_that_does_not_answer_is_an_error_and_not_the_end_of_the_process
 
 
 def on_virtual_display(code: str) -> subprocess.CompletedProcess[str]:
-    """Run that code on a display of its own, whose number the server chooses: several may begin at once."""
+    """Run the code on its own display; the server chooses a free number, so several can start at once."""
     need(shutil.which("Xvfb") is not None, "Xvfb")
     options = ("-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp")
     with subprocess.Popen(["Xvfb", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:

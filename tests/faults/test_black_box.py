@@ -17,8 +17,8 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.black_box import SAMPLE, BlackBox, load_black_box
 from cartpole_robot.errors import UsageError
-from tests.carried import regulating_policy
 from tests.conftest import Completed
+from tests.policy_on_board import regulating_policy
 
 pytestmark = pytest.mark.realtime  # nothing else runs beside these
 

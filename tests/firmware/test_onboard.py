@@ -20,7 +20,8 @@ from cartpole_robot.rigs.virtual import SimulatedHand, VirtualRig
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge._host import Firmware, PolicyImage
 from firmware_bridge.protocol import read_protocol
-from tests.carried import carrying_cart, follow, regulating_policy
+from tests.policy_on_board import follow, regulating_policy
+from tests.virtual_cart_process import quick_cart
 
 PROTOCOL = read_protocol()
 ON_BOARD, HOST_MAY_LEAVE, LATE_BRAKES = 4, 8, 1
@@ -31,7 +32,7 @@ Carry = Callable[..., VirtualRig]
 
 @pytest.fixture(scope="module")
 def cart() -> CartParams:
-    return carrying_cart()
+    return quick_cart()
 
 
 @pytest.fixture(scope="module")

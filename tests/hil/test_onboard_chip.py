@@ -26,8 +26,9 @@ from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge import build
-from tests.carried import carrying_cart, follow, regulating_policy
 from tests.conftest import Completed, make_network, need
+from tests.policy_on_board import follow, regulating_policy
+from tests.virtual_cart_process import quick_cart
 
 ON_BOARD, HOST_MAY_LEAVE, LATE_DISARMS = 4, 8, 2
 COUNTS = ("cart_counts", "cart_speed", "pole_counts", "pole_speed")
@@ -35,7 +36,7 @@ COUNTS = ("cart_counts", "cart_speed", "pole_counts", "pole_speed")
 
 @pytest.fixture(scope="module")
 def cart() -> CartParams:
-    return carrying_cart()
+    return quick_cart()
 
 
 @pytest.fixture(scope="module")

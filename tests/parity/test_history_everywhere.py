@@ -1,4 +1,4 @@
-"""A policy with history sees the same wherever it is: in training, in evaluation, on every rig."""
+"""A policy with history gets the same inputs in training, in evaluation and on every rig."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def cart_of(bundle: PolicyBundle) -> CartParams:
 
 
 def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, steps: int) -> np.ndarray:
-    """What the policy is shown in an episode that a controller drives."""
+    """The policy's inputs in an episode that a controller drives."""
     act, seen = bundle.action_function(), list[np.ndarray]()
 
-    def watched(inputs: np.ndarray) -> int:
+    def observed(inputs: np.ndarray) -> int:
         seen.append(inputs.copy())
         return act(inputs)
 
-    controller = HistoryController(watched, bundle.interface.action_duties, bundle.interface.history_length)
+    controller = HistoryController(observed, bundle.interface.action_duties, bundle.interface.history_length)
     env = CartPoleEnv(rig=rig, cart=cart_of(bundle))
     try:
-        for episode in (seed + 100, seed):  # the first must leave nothing behind
+        for episode in (seed + 100, seed):  # the first must not affect the second
             seen.clear()
             evaluate(
                 controller.duty,
@@ -93,7 +93,7 @@ def inputs_of_controller(bundle: PolicyBundle, rig: str, seed: int, steps: int) 
 
 
 def inputs_of_training(bundle: PolicyBundle, rig: str, seed: int, steps: int) -> np.ndarray:
-    """The same of the environment that training and its evaluations have."""
+    """The policy's inputs in the environment of training and its evaluations."""
     act, seen = bundle.action_function(), list[np.ndarray]()
     with balancing_env(cart_of(bundle), rig, steps, history_length=3) as env:
         observation, _ = env.reset(seed=seed)
@@ -117,14 +117,14 @@ def test_training_and_controller_see_the_same_in_every_step(bundle: PolicyBundle
 
 
 def test_evaluate_finds_what_training_found(run: Path, command_line: Callable[..., Completed]) -> None:
-    """The verdict of the training went through the environment with history, `evaluate` goes through the controller."""
+    """The training's verdict uses the environment with history, `evaluate` uses the controller."""
     summary = json.loads((run / "summary.json").read_text())
-    for backend, told in (("c", "exported"), ("int16", "exported_int16")):
+    for backend, form in (("c", "exported"), ("int16", "exported_int16")):
         done = command_line("evaluate", run, "--backend", backend, "--json")
         assert done.returncode == 0, done.stderr
         record = json.loads(done.stdout)
         for key in ("mean_steps", "min_steps", "rms_position_m", "rms_angle_rad", "reversals_per_step"):
-            assert record[key] == summary[told][key], f"{backend}, {key}"
+            assert record[key] == summary[form][key], f"{backend}, {key}"
 
 
 def test_policy_with_other_actions_runs_on_the_hidden_cart_and_not_on_the_cart_by_name(
@@ -176,7 +176,7 @@ def test_onnx_file_says_what_each_input_is(run: Path) -> None:
     assert model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 14
 
 
-def test_stopped_training_goes_on_with_its_history(run: Path, tmp_path: Path) -> None:
+def test_stopped_training_continues_with_its_history(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(run, again)
     (again / "summary.json").unlink()
@@ -206,7 +206,7 @@ def test_last_model_is_exported_again_with_its_history(
 def test_rollout_is_explained_by_its_policy_even_where_another_drove(
     run: Path, bundle: PolicyBundle, tmp_path: Path
 ) -> None:
-    """The policy is asked once more with the duties that were recorded, on both rigs."""
+    """The policy is evaluated again with the recorded duties, on both rigs."""
     recordings = []
     for rig in ("sim", "virtual"):
         request = RolloutRequest(
@@ -218,7 +218,7 @@ def test_rollout_is_explained_by_its_policy_even_where_another_drove(
     assert (found.simulated, found.recorded) == (1.0, 1.0)
     rows = read_recording(tmp_path / "sim.parquet").rows.copy()
     sent = np.random.default_rng(0).choice(bundle.interface.action_duties, len(rows) - 1)
-    rows["requested_duty"][:-1] = sent  # as if somebody else had driven
+    rows["requested_duty"][:-1] = sent  # as if another controller had driven
     states = np.column_stack([rows[name] for name in bundle.interface.observation]).astype(np.float32)
     act, agreed = bundle.action_function(), 0
     for step, duty in enumerate(sent):
@@ -234,7 +234,7 @@ def test_rollout_is_explained_by_its_policy_even_where_another_drove(
 
 
 def test_foreign_environment_is_judged_with_history(tmp_path: Path) -> None:
-    """CartPole-v1 knows nothing of duties: an action's is its entry in the policy's table."""
+    """CartPole-v1 has no duties: an action's duty is its entry in the policy's table."""
     config = dataclasses.replace(load_preset("recommended"), history_length=2).changed(steps=1500)
     job = TrainingJob(
         config=config, cart=load_cart("gym"), rig="sim", seed=0, folder=tmp_path / "run", tensorboard=False

@@ -1,4 +1,4 @@
-"""The leaner DQN against Stable-Baselines3's own: the same draws, the same updates, the same files."""
+"""The lean DQN against Stable-Baselines3's: the same draws, the same updates, the same files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cartpole_robot.training.learners import Learner
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """As in a training: for a network this small more threads only wait for each other."""
+    """As in training: with a network this small, more threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -46,9 +46,9 @@ def parameters(model: DQN) -> torch.Tensor:
 
 @pytest.mark.parametrize("history_length", [1, 3])
 def test_stock_and_lean_walk_the_same_way_from_the_same_seed(gym_cart: CartParams, history_length: int) -> None:
-    """1,200 steps: exploration, greedy actions, sampling, 250 updates and the target's steps, all in one."""
+    """1,200 steps with exploration, greedy actions, sampling, 250 updates and target updates."""
     stock = learner(gym_cart, Learner.STOCK, history_length=history_length).learn(1200)
-    # Made only now: making one seeds the global generators.
+    # Created only now: creating a learner seeds the global generators.
     lean = learner(gym_cart, Learner.LEAN, history_length=history_length).learn(1200)
     assert lean._n_updates == stock._n_updates == 250
     assert stock.replay_buffer is not None
@@ -66,7 +66,7 @@ CLIPPED, UNCLIPPED = 0.003, 10.0
 
 
 def filled(cart: CartParams, config: TrainingConfig, kind: Learner, seed: int = 3) -> DQN:
-    """A learner whose memory has gone round once, with falls and with episodes cut at 25 steps in it."""
+    """A learner whose replay memory has wrapped around, with falls and episodes truncated at 25 steps."""
     config = dataclasses.replace(config, learner=kind, max_steps=25, replay_memory=300)
     model = new_learner(config, cart, training_env(cart, "sim", config), seed=seed, tensorboard=None)
     return model.learn(400)
@@ -84,13 +84,13 @@ def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(
     max_grad_norm: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In C and in PyTorch. Whoever looks at a learner's tensors finds the update there: it is in them, nowhere else."""
+    """In C and in PyTorch. Both update the learner's own tensors, with no copy elsewhere."""
     config = dataclasses.replace(
         load_preset("recommended"), optimizer=optimizer, n_steps=n_steps, optimizer_epsilon=1e-6
     )
     stock = filled(gym_cart, config, Learner.STOCK)
     native, in_torch = (filled(gym_cart, config, Learner.LEAN) for _ in range(2))
-    if loss is Loss.MSE:  # the stock class knows Huber's alone: have it call the other
+    if loss is Loss.MSE:  # the stock class has Huber's only: make it call the other
         monkeypatch.setattr(stable_baselines3.dqn.dqn.F, "smooth_l1_loss", torch.nn.functional.mse_loss)
     memory = stock.replay_buffer
     assert memory is not None
@@ -120,7 +120,7 @@ def test_each_update_from_the_same_weights_and_batch_agrees_to_1e_5(
             assert (parameters(model) - parameters(stock)).abs().max() < 1e-5, f"update {update}"
             assert (moments(model) - moments(stock)).abs().max() < 1e-5, f"update {update}"
         for model in (stock, native, in_torch):
-            model._on_step()  # the target network's step, too
+            model._on_step()  # updates the target network as well
     assert clipped == (UPDATES if max_grad_norm == CLIPPED else 0)
 
 
@@ -129,14 +129,14 @@ def value(model: DQN, name: str) -> float:
 
 
 def moments(model: DQN) -> torch.Tensor:
-    """The optimizer's state, all of it."""
+    """The optimizer's whole state in one vector."""
     states = model.policy.optimizer.state_dict()["state"].values()
     return torch.cat([tensor.flatten() for state in states for tensor in state.values()])
 
 
 @pytest.mark.parametrize("history_length", [1, 3, 6])
 def test_updates_in_a_row_stay_together(gym_cart: CartParams, history_length: int) -> None:
-    """300 of them from one start, on the same batches, never brought together again; of 4, 14 and 29 inputs."""
+    """300 updates from one start, on the same batches, never synchronised; with 4, 14 and 29 inputs."""
     config = dataclasses.replace(load_preset("recommended"), history_length=history_length)
     stock, lean = (filled(gym_cart, config, kind) for kind in (Learner.STOCK, Learner.LEAN))
     assert isinstance(lean, LeanDQN)
@@ -189,7 +189,7 @@ def test_blog_counts_epsilon_in_episodes_and_has_no_target_network(gym_cart: Car
     model = new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=0, tensorboard=None)
     model.learn(2000)
     expected = 1.0 - 0.99 * (model._episode_num / 10_000) / 0.5
-    # The rate is set once a step, before the episode that a step may end is counted.
+    # Each step sets the rate before it counts an episode that it ends.
     assert model.exploration_rate == pytest.approx(expected, abs=0.99 / 5000 + 1e-12)
     model._on_step()
     for online, target in zip(model.q_net.parameters(), model.q_net_target.parameters(), strict=True):

@@ -53,7 +53,7 @@ def test_engine_says_it_simulates_the_parameters(body: PoleCart) -> None:
 
 @pytest.mark.parametrize("body", carts())
 def test_one_step_is_semi_implicit_euler_of_the_lagrangian(body: PoleCart) -> None:
-    """Solved here from the 2 x 2 mass matrix, not from Gymnasium's formula, for any cart, pole and inertia."""
+    """Solved here with the 2 x 2 mass matrix, not Gymnasium's formula, for any cart, pole and inertia."""
     step_s = 0.001
     plant = Plant(body, step_s)
     rng = np.random.default_rng(9)
@@ -80,9 +80,9 @@ def test_one_step_is_semi_implicit_euler_of_the_lagrangian(body: PoleCart) -> No
 
 
 def test_nothing_damps_a_free_swing(gym_cart: CartParams) -> None:
-    """Ten seconds of free motion keep the energy to 0.1 %: any damping left on would take far more.
+    """Ten seconds of free motion keep the energy within 0.1 %; any remaining damping would take far more.
 
-    The step is short, because semi-implicit Euler lets the energy ripple within a swing in proportion to it.
+    The step is short because semi-implicit Euler's energy ripple within a swing is proportional to it.
     """
     body = gym_cart.pole_cart
     plant = Plant(body, 0.0001)
@@ -111,7 +111,7 @@ def test_no_speed_is_held_back(gym_cart: CartParams) -> None:
     plant.close()
 
 
-def test_closed_plant_moves_nobody(gym_cart: CartParams) -> None:
+def test_closed_plant_moves_no_other(gym_cart: CartParams) -> None:
     """The engine gives a closed client's number to the next plant."""
     closed = Plant(gym_cart.pole_cart, 0.001)
     closed.close()
@@ -146,8 +146,8 @@ def test_force_points_toward_plus_x_and_the_pole_leans_toward_it(gym_cart: CartP
     plant.close()
 
 
-def test_plants_are_given_back() -> None:
-    """More than PyBullet's thousand clients, one after another."""
+def test_closed_plants_free_their_clients() -> None:
+    """Opens more plants, one after another, than PyBullet's 1000 clients."""
     body = carts()[0]
     for _ in range(1100):
         Plant(body, 0.001).close()

@@ -53,7 +53,7 @@ def test_stable_baselines_predict_is_among_the_forms(
     assert model.predict(visited, deterministic=True)[0].tolist() == [act(row) for row in visited]
 
 
-def test_onnx_file_carries_its_golden_examples_and_interface(bundle: PolicyBundle, trained_run: Path) -> None:
+def test_onnx_file_has_its_golden_examples_and_interface(bundle: PolicyBundle, trained_run: Path) -> None:
     path = trained_run / "policy.onnx"
     properties = {item.key: item.value for item in onnx.load(path).metadata_props}
     assert properties["policy_hash"] == bundle.policy_hash()

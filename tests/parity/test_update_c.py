@@ -1,4 +1,4 @@
-"""The update in C by itself: under the sanitizers, and the same bits however wide the compiler's vectors are."""
+"""The update in C alone: under the sanitizers, and bit-identical for every vector width of the compiler."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def printed(tmp_path: Path, options: list[str]) -> str:
     assert compiler is not None, "no C compiler"
     program = tmp_path / "update_run"
     subprocess.run([compiler, *STRICT, *options, f"-I{NATIVE}", *SOURCES, "-o", str(program), "-lm"], check=True)
-    environment = {"ASAN_OPTIONS": "detect_leaks=0"}  # the driver ends without giving its memory back
+    environment = {"ASAN_OPTIONS": "detect_leaks=0"}  # the driver does not free its memory
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("options", [SANITIZED, AS_BUILT, FOR_THIS_MACHINE])
-def test_update_gives_the_bits_of_plain_c(tmp_path: Path, options: list[str]) -> None:
+def test_update_is_bit_identical_to_plain_c(tmp_path: Path, options: list[str]) -> None:
     expected = printed(tmp_path, PLAIN)
     assert len(expected.splitlines()) == 56
     assert "nan" not in expected

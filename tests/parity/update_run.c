@@ -1,11 +1,11 @@
-/* Updates of random networks on a random memory; prints the bits of what comes out. */
+/* Updates random networks on a random replay memory; prints a hash of the resulting bits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "update.h"
 
-enum { TURNS = 60, BATCH = 32 };
+enum { STEPS = 60, BATCH = 32 };
 
 static uint32_t noise = 1;
 
@@ -35,20 +35,20 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
         tensors.step[k] = numbers(1, 0.0f);
     }
     tensors.gain = numbers(inputs, 1.0f);
-    float *done = numbers(TURNS, 1.0f), *timeout = numbers(TURNS, 1.0f);
-    int64_t *action = malloc(TURNS * sizeof *action), *index = malloc(BATCH * sizeof *index);
-    for (int k = 0; k < TURNS; k++) {
+    float *done = numbers(STEPS, 1.0f), *timeout = numbers(STEPS, 1.0f);
+    int64_t *action = malloc(STEPS * sizeof *action), *index = malloc(BATCH * sizeof *index);
+    for (int k = 0; k < STEPS; k++) {
         done[k] = done[k] > 0.6f;
         timeout[k] = timeout[k] > 0.5f ? done[k] : 0.0f;
         action[k] = (int64_t)((number() + 1.0f) * 1000.0f) % outputs;
     }
-    const update_memory_t memory = {.observation = numbers(TURNS * inputs, 2.0f),
-                                    .following = numbers(TURNS * inputs, 2.0f),
+    const update_memory_t memory = {.observation = numbers(STEPS * inputs, 2.0f),
+                                    .following = numbers(STEPS * inputs, 2.0f),
                                     .action = action,
-                                    .reward = numbers(TURNS, 1.0f),
+                                    .reward = numbers(STEPS, 1.0f),
                                     .done = done,
                                     .timeout = timeout,
-                                    .capacity = TURNS};
+                                    .capacity = STEPS};
     const update_shape_t shape = {.inputs = inputs,
                                   .hidden = hidden,
                                   .outputs = outputs,
@@ -64,7 +64,7 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
     double sum = 0.0;
     for (int update = 0; update < 20; update++) {
         for (int k = 0; k < BATCH; k++)
-            index[k] = (int64_t)((number() + 1.0f) * 1000.0f) % TURNS;
+            index[k] = (int64_t)((number() + 1.0f) * 1000.0f) % STEPS;
         sum += update_once(&shape, &tensors, &memory, index, BATCH, &loss, &rule);
         update_follow(&shape, &tensors, 0.1);
         sum += update_greedy(&shape, &tensors, &memory.observation[update * inputs]);

@@ -29,8 +29,8 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import Measurement
-from tests.carried import regulating_policy
 from tests.conftest import make_network
+from tests.policy_on_board import regulating_policy
 
 NOMINAL = "diy_arduino"
 LATE_S = 0.033

@@ -126,7 +126,7 @@ def test_what_does_not_go_together_is_refused(changes: dict[str, object], told: 
 
 
 def test_envelope_is_at_least_where_an_episode_may_start() -> None:
-    from tests.carried import regulating_policy
+    from tests.policy_on_board import regulating_policy
 
     cart = load_cart("diy_arduino")
     bound = Envelope.of(regulating_policy(cart), cart).bound

@@ -40,8 +40,8 @@ from cartpole_robot.experiments.stability.stability_map import (
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
-from tests.carried import regulating_policy
 from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
+from tests.policy_on_board import regulating_policy
 
 SMALL = """
 format = 1

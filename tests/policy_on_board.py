@@ -1,11 +1,9 @@
-"""A policy for tests on the microcontroller that nobody has to train: a regulator's sign, over 100 units."""
+"""A policy for tests on the microcontroller that needs no training: the sign of a regulator, over 100 hidden units."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import bundle_of
@@ -17,21 +15,16 @@ from cartpole_robot.rigs.firmware_rig import FirmwareRig
 HIDDEN = 100
 
 
-def carrying_cart() -> CartParams:
-    """`diy_arduino` that homes in a few seconds."""
-    return quickly_homing(load_cart("diy_arduino"))
-
-
 def follow(rig: FirmwareRig, steps: int) -> None:
-    """So many steps without a command. Raises `RigError`."""
+    """Measure for that many steps without a command. Raises `RigError`."""
     for _ in range(steps):
         rig.measure()
 
 
 def regulating_policy(cart: CartParams, seed: int = 0, history_length: int = 1) -> PolicyBundle:
-    """It pushes the way the regulator would, as hard as its action table has it; balances `diy_arduino` for long.
+    """Pushes the way the regulator would, with the duty of its action table; balances `diy_arduino` for a long time.
 
-    With history it minds the steps before a little, too.
+    With history, earlier steps have a small weight too.
     """
     rng = np.random.default_rng(seed)
     scale = np.array(cart.observation_scale.as_tuple())

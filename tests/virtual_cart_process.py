@@ -1,4 +1,4 @@
-"""A cart for tests in real time, and the process that it stands in."""
+"""A virtual cart behind a pseudo-terminal for real-time tests, and the process that runs it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cartpole_robot.rigs.pty_cart import PtyCart
 
 
 def quick_cart() -> CartParams:
-    """`diy_arduino` that homes in a few seconds, for tests in real time."""
+    """`diy_arduino`, homing in a few seconds."""
     return quickly_homing(load_cart("diy_arduino"))
 
 
 def serve(cart: CartParams, connection: Connection) -> None:
-    with PtyCart(cart) as served:
-        connection.send(served.path)
-        served.serve(until=connection.poll)
+    with PtyCart(cart) as pty_cart:
+        connection.send(pty_cart.path)
+        pty_cart.serve(until=connection.poll)
