@@ -132,7 +132,7 @@ class _Judge:
         for _ in range(_MENDINGS):
             before = float(np.sum(residual**2))
             slopes = self._shooting.slopes_by_starts(model, residual, starts)
-            residual, starts = self._shooting.mended(model, starts, slopes)
+            residual, starts = self._shooting.correct_starts(model, starts, slopes)
             if np.sum(residual**2) > _MENDED * before:
                 break
         return starts, slopes, residual
