@@ -215,7 +215,7 @@ def twin_knows(
 def quick_predictions(
     all_series: Sequence[Series], windows: Sequence[Window], plant: Predictor, model: Model
 ) -> Predict:
-    """The predictions over `windows` by the twin where it agrees for `model`, else by the plant; for `model` alone."""
+    """Predictions of `model` only, over `windows`: by the twin where it agrees with the plant, else by the plant."""
     if twin_knows(all_series, windows, [model], model.cart):
         return Twin(all_series, windows, plant.step_s).predictions
     return lambda tries: [np.concatenate(plant.predict(each, at)) for each, at in tries]

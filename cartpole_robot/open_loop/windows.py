@@ -104,7 +104,6 @@ class Predictor:
         return self._loop.step_s
 
     def close(self) -> None:
-        """Release the plant."""
         self._loop.close()
 
 

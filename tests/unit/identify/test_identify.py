@@ -130,7 +130,7 @@ def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     loop.close()
 
 
-def test_another_pole_is_pretended_exactly(cart: CartParams) -> None:
+def test_another_pole_is_emulated_exactly(cart: CartParams) -> None:
     model = model_of(cart)
     shorter = TERMS["pole_length"].write(model, 0.15).cart
     duties = [0.2] * 300
@@ -253,7 +253,7 @@ def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: Cart
 
 
 def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is_driven_hard(cart: CartParams) -> None:
-    """The force is known by the pole alone: what its pull does to the cart."""
+    """Only the pull of the pole on the cart fixes the force in newtons."""
     hidden = TERMS["saturation"].write(changed(model_of(cart), {"cart_mass": 1.6, "motor_gain": 1.2}), 0.15)
     series = shaken(hidden, 6.0, seed=2, hardest=1.0)
     names = ("motor_gain", "damping", "coulomb", "dead_zone", "saturation", "cart_mass")
