@@ -1,1 +1,1 @@
-"""How far a simulation is from the cart that was recorded, and which of its terms is to blame."""
+"""How far a simulation is from the recorded cart, and which of its terms is to blame."""

@@ -13,17 +13,17 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.trajectories import LIMIT, RECORDED, SIMULATED, Trajectories, evenly
 
 Floats = NDArray[np.float64]
-_MOST_FRAMES = 600  # what a slider can still be set to
-_ROOM = 0.12  # of the pole's length, about what is drawn
+_MOST_FRAMES = 600  # that a slider can still resolve
+_ROOM = 0.12  # of the pole's length, around the drawing
 _CART = (0.34, 0.16)  # width and height of the drawn cart, of the pole's length
-_MOST_PAST = 1.5  # of the limit: how far a cart that leaves the track is seen
+_MOST_PAST = 1.5  # of the limit: how far a cart that leaves the track is visible
 _MOST_OF_TRACK = 0.2  # of the track, however long the pole
 
 
 def frames_of(found: Trajectories, cart: CartParams) -> dict[str, Any]:
-    """What the script needs: the drawing's measures, m, and a number a frame of each signal; None where nothing runs.
+    """What the script needs: the drawing's measures in m, and each signal by frame, None where no simulation runs.
 
-    The frames are ticks of the recording, evenly spread where there are too many; none is made up between two.
+    The frames are ticks of the recording, evenly thinned where there are too many, never interpolated.
     """
     chosen = evenly(len(found.time_s), _MOST_FRAMES)
     length_m, width_m, height_m = _measures(cart)
@@ -32,7 +32,7 @@ def frames_of(found: Trajectories, cart: CartParams) -> dict[str, Any]:
         "cart_m": [width_m, height_m],
         "time_s": _plain(found.time_s[chosen], 4),
         "recorded": [_plain(found.recorded[chosen, k], 5) for k in (0, 1)],
-        "simulated": [_plain(found.beside[chosen, k], 5) for k in (0, 1)],
+        "simulated": [_plain(found.simulated_at_ticks[chosen, k], 5) for k in (0, 1)],
         "since_s": _plain(found.since_s[chosen], 4),
         "first": int(np.argmax(np.isfinite(found.since_s[chosen]))),
     }
@@ -42,9 +42,9 @@ def cart_pole_figure(found: Trajectories, cart: CartParams) -> Any:
     """Track, limits, and empty carts and poles: traces 0 and 1 the recorded cart and pole, 2 and 3 the simulated."""
     length_m, _, height_m = _measures(cart)
     limit_m = cart.limits.cart_position_m
-    positions = np.abs(np.concatenate([found.recorded[:, 0], found.beside[:, 0], [limit_m]]))
+    positions = np.abs(np.concatenate([found.recorded[:, 0], found.simulated_at_ticks[:, 0], [limit_m]]))
     half_m = min(float(np.nanmax(positions)), _MOST_PAST * limit_m)
-    angles = np.concatenate([found.recorded[:, 1], found.beside[:, 1]])
+    angles = np.concatenate([found.recorded[:, 1], found.simulated_at_ticks[:, 1]])
     is_ever_low = bool(np.nanmin(np.cos(angles)) < 0.3)
     room_m = _ROOM * length_m
     figure = go.Figure()
@@ -99,7 +99,7 @@ def cart_pole_figure(found: Trajectories, cart: CartParams) -> Any:
 
 
 def _measures(cart: CartParams) -> tuple[float, float, float]:
-    """Length of the pole, width and height of the cart as they are drawn, m."""
+    """Length of the pole, width and height of the drawn cart, m."""
     length_m = 2.0 * cart.pole_cart.pole_half_length_m
     width_m = min(_CART[0] * length_m, _MOST_OF_TRACK * 2.0 * cart.limits.cart_position_m)
     return length_m, width_m, width_m * _CART[1] / _CART[0]

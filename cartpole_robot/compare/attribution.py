@@ -1,7 +1,7 @@
-"""Which single term of the simulation explains how much of the gap, each put at its own best value.
+"""How much of the gap each single term of the simulation explains, at its own best value.
 
-The gap is the squared error over windows of half a second, each started where the model at hand does best (multiple
-shooting, as in `identify`): what a wrong start state could explain is no gap.
+The gap is the squared error over windows of half a second, each from the start state that fits the model best (multiple
+shooting, as in `identify`): what a wrong start state could explain does not count.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Progress = Callable[[float], object]
 WINDOW_S = 0.5
 MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
-_WAYS = 2  # of the grid's values, the best: where searches begin
+_WAYS = 2  # the best of the grid's values: where searches begin
 _STEPS = 15  # of a search
 _MULTISTART_STEPS = 5
-_MENDINGS = 6  # rounds at most
-_MENDED = 0.98  # of the error that a round left: the next brings nothing
+_MOST_CORRECTIONS = 6  # of the start states
+_STALLED = 0.98  # of the error before a correction: with more left, the next one gains nothing
 ENCODER_SIGN = "encoder_sign"
 BLAMED = (
     "delay",
@@ -56,9 +56,9 @@ BLAMED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Blame:
-    """One term: its value in the simulation and the one that is best alone, SI, and the share of the gap it explains.
+    """One term: its value in the simulation, the best value of it alone, SI, and the share of the gap that explains.
 
-    For `encoder_sign` the values are words.
+    For `encoder_sign` the values are text.
     """
 
     term: str
@@ -71,7 +71,7 @@ class Blame:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """All terms, the one that explains most first. `gap` is the RMS error (m, rad) that there is to explain."""
+    """All terms, the one that explains most first. `gap` is the RMS error (m, rad) to explain."""
 
     blames: tuple[Blame, ...]
     gap: tuple[float, float]
@@ -87,7 +87,7 @@ def attribute(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Attribution | None:
-    """The `terms` by what they explain of `model`'s gap to `series`; None where the recording is too short to say."""
+    """The `terms` by what they explain of `model`'s gap to `series`; None for a recording that is too short."""
     windows = thinned(windows_of([series], WINDOW_S), MOST_WINDOWS)
     if not windows:
         return None
@@ -113,7 +113,7 @@ def attribute(
 
 
 class _Judge:
-    """Holds one plant and tries values in it."""
+    """Tries values of the terms in one plant."""
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], model: Model) -> None:
         self._all_series, self._windows, self._model = all_series, windows, model
@@ -126,21 +126,21 @@ class _Judge:
         self.gap = (float(rms[0]), float(rms[1]))
 
     def _begun(self, model: Model) -> tuple[Floats, list[Floats], Floats]:
-        """Start states, the residual's slopes by them, and the residual, mended until that brings nothing more."""
+        """Start states corrected until that gains nothing, the residual's derivatives by them, and the residual."""
         starts = guessed_starts(self._all_series, self._windows, model)
         residual = self._shooting.residual(model, starts)
-        for _ in range(_MENDINGS):
+        for _ in range(_MOST_CORRECTIONS):
             before = float(np.sum(residual**2))
             slopes = self._shooting.slopes_by_starts(model, residual, starts)
-            residual, starts = self._shooting.mended(model, starts, slopes)
-            if np.sum(residual**2) > _MENDED * before:
+            residual, starts = self._shooting.correct_starts(model, starts, slopes)
+            if np.sum(residual**2) > _STALLED * before:
                 break
         return starts, slopes, residual
 
     def _guessed_errors(self, models: Sequence[Model]) -> list[float]:
-        """Squared errors, less what changes of the start states could mend by the slopes there are: one run each.
+        """Squared errors after corrected start states, estimated by the known derivatives: one run each.
 
-        A model that no plant can be is as bad as can be.
+        A model that the plant cannot represent has an infinite error.
         """
         try:
             residuals = self._shooting.residuals([(model, self._starts) for model in models])
@@ -148,17 +148,16 @@ class _Judge:
             return [np.inf] * len(models) if len(models) == 1 else [self._guessed_errors([m])[0] for m in models]
         errors = []
         for residual in residuals:
-            mended = (
+            corrected = (
                 mine - slope @ step_back(slope, mine)
                 for slope, mine in (
                     (s, residual[p].ravel()) for s, p in zip(self._slopes, self._shooting.parts, strict=True)
                 )
             )
-            errors.append(sum(float(np.sum(rest**2)) for rest in mended))
+            errors.append(sum(float(np.sum(rest**2)) for rest in corrected))
         return errors
 
     def blame(self, name: str) -> Blame:
-        """What the term of that name explains."""
         if name == ENCODER_SIGN:
             return self._sign_blame()
         term = TERMS[name]
@@ -177,7 +176,7 @@ class _Judge:
         return max(0.0, 1.0 - error / self._error) if self._error > 0.0 else 0.0
 
     def _best(self, term: Term, now: float) -> tuple[float, float]:
-        """The best value and its squared error: searches of this term alone, begun at the best of a grid."""
+        """The best value and its squared error, by searches of this term alone from the best values of a grid."""
         size = term.size(self._model)
         grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
         models = [term.write(self._model, value) for value in grid]
@@ -187,15 +186,15 @@ class _Judge:
             points = [search.iterate(models[k], self._begun(models[k])[0]) for k in order]
             found = min(search.minimize(points, _STEPS, lambda: None), key=lambda point: point.cost)
             found = search.multistart(found, _MULTISTART_STEPS, lambda: None)
-        except ValueError:  # on the way is what no cart can be
+        except ValueError:  # the search met a model that no cart can have
             return now, self._error
         error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))
         return (term.read(found.model), error) if error < self._error else (now, self._error)
 
     def _sign_blame(self) -> Blame:
-        """Of the three ways in which encoders may count the other way round, the best."""
-        best, words = self._error, "as simulated"
-        for angle_sign, position_sign, told in (
+        """The best of the three ways in which encoders may be reversed."""
+        best, best_signs = self._error, "as simulated"
+        for angle_sign, position_sign, signs in (
             (-1, 1, "the pole's reversed"),
             (1, -1, "the cart's reversed"),
             (-1, -1, "both reversed"),
@@ -207,18 +206,17 @@ class _Judge:
             )
             error = float(np.sum(self._begun(model)[2] ** 2))
             if error < best:
-                best, words = error, told
+                best, best_signs = error, signs
         return Blame(
             term=ENCODER_SIGN,
             label="encoder signs",
             unit="",
             in_simulation="as simulated",
-            best=words,
+            best=best_signs,
             explained=self._share(best),
         )
 
     def close(self) -> None:
-        """Release the plant."""
         self._fit.close()
 
 

@@ -1,4 +1,4 @@
-"""Closed loop: what each of two recorded rollouts did, figure by figure, and whether their policies agree."""
+"""Closed loop: the figures of each of two recorded rollouts, and whether their policies agree."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.summary import recording_summary
 
 Floats = NDArray[np.float64]
-_SETTLED_S = 2.0  # before it the start shows, not the cycle
-_CYCLE_LEAST_S = 4.0  # of a steady motion, to speak of its frequency
+_SETTLED_S = 2.0  # earlier, the start shows and not the cycle
+_CYCLE_LEAST_S = 4.0  # of a steady motion, for a meaningful frequency
 _CYCLE_HZ = (0.2, 12.0)
-_TAPS = 6  # periods by which a cart may answer
+_TAPS = 6  # periods within which a cart may respond
 _ROWS_A_TAP = 20
-_SAME_DUTY = 1e-4  # of a duty, which a wire rounds to 1/32767
+_SAME_DUTY = 1e-4  # of a duty, which the protocol rounds to 1/32767
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,10 @@ class Cycle:
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedLoop:
-    """One rollout in figures, SI units; None for what its recording does not tell.
+    """One rollout in figures, SI units; None for what its recording does not show.
 
-    `effort` is the RMS duty. `response_delay_s` is the time from a command to the cart's acceleration, the motor's lag
-    included.
+    `effort` is the RMS duty. `response_delay_s` is the time from a command to the cart's acceleration, including the
+    motor's lag.
     """
 
     steps: int
@@ -54,7 +54,6 @@ class ClosedLoop:
     response_delay_s: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
         return dataclasses.asdict(self)
 
 
@@ -63,7 +62,7 @@ class Agreement:
     """How often two rollouts, or one policy and a rollout, took the same action; shares of `steps`, None for no policy.
 
     `same_tick` is over the ticks that both have, from their starts on; `simulated` and `recorded` are the shares of
-    each rollout's duties that the policy asked for when it is shown that rollout's observations once more.
+    each rollout's duties that the policy requests when it is shown that rollout's observations again.
     """
 
     steps: int
@@ -96,7 +95,7 @@ def closed_loop(recording: Recording) -> ClosedLoop:
 
 
 def cycle_of(values: Floats, period_s: float) -> Cycle | None:
-    """The strongest line in the spectrum of the settled part of `values`; None where that is too short or still.
+    """The strongest line in the spectrum of the settled part of `values`; None where that is too short or constant.
 
     The amplitude is that of the sine with the power of the line and its two neighbours.
     """
@@ -118,7 +117,7 @@ def response_delay_s(duties: Floats, position_m: Floats, period_s: float) -> flo
     """The time from a command to the cart's acceleration; None where too little moves.
 
     The acceleration (second difference) is regressed on the duties of the last `_TAPS` periods, with the two speeds
-    before as further regressors: a policy answers what the cart does, and without them the correlation would follow
+    before as further regressors: a policy responds to the cart's motion, and without them the correlation would follow
     the loop's own swing. The delay is the middle of the response about its peak, less the half period by which a duty
     that is held and a second difference lie apart.
     """
@@ -134,11 +133,11 @@ def response_delay_s(duties: Floats, position_m: Floats, period_s: float) -> flo
         return None
     near = np.arange(max(0, peak - 1), min(_TAPS, peak + 2))
     weights = np.maximum(response[near], 0.0)
-    return max(0.0, float((near @ weights / weights.sum() - 0.5) * period_s))  # less is a step as long as the period
+    return max(0.0, float((near @ weights / weights.sum() - 0.5) * period_s))  # negative: below the resolution
 
 
 def agreement(simulated: Recording, recorded: Recording, policy: PolicyController | None) -> Agreement | None:
-    """How far they agree; None where one of them asked for nothing."""
+    """How far they agree; None where one of them requested no duty."""
     pair = [_asked(recording) for recording in (simulated, recorded)]
     steps = min(len(rows) for rows in pair)
     if steps == 0:
@@ -161,7 +160,7 @@ def _asked(recording: Recording) -> NDArray[np.void]:
 
 
 def _repeated(rows: NDArray[np.void], policy: PolicyController) -> float:
-    """The share of rows in which `policy`, shown the row's state and what was before, asks for the row's duty."""
+    """The share of rows in which `policy`, shown the rows' states in order, requests the row's duty."""
     states = np.column_stack([rows[signal.name] for signal in SIGNALS]).astype(np.float32)
     policy.reset()
     recorded = rows["requested_duty"]

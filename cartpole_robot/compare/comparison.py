@@ -1,4 +1,4 @@
-"""A simulated and a recorded rollout, or a simulated cart and a recorded rollout, compared in every way there is."""
+"""The full comparison of a recorded rollout with a simulated rollout or a simulated cart."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from cartpole_robot.recording.reader import read_recording
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 _PERIODS_DIFFER = 0.05
-_TOLD_PERIODS_DIFFER = 1e-3
-_OPEN_LOOP_SHARE = 0.4  # of the work, as a rule
+_NOTED_PERIODS_DIFFER = 1e-3
+_OPEN_LOOP_SHARE = 0.4  # of the work, typically
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest:
     """What to compare.
 
-    `simulated` is a recording, or a cart's name or file; then there is no closed loop to compare. `cart` is the
-    simulation that the recorded commands are replayed in (None: that of `simulated`). `policy` is asked once more about
-    both rollouts (None: the one that the recordings name, where it is there still).
+    `simulated` is a recording, or the name or file of a cart; then there is no closed loop to compare. The recorded
+    commands are replayed in a simulation of `cart` (None: that of `simulated`). `policy` is asked again about both
+    rollouts (None: the one that the recording names, if it still exists).
     """
 
     simulated: str
@@ -58,7 +58,7 @@ class CompareRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
-    """What a recording tells of its timing, s, one a row where it was measured."""
+    """The timing of a recording in s, one value per row where it was measured."""
 
     lateness_s: Floats
     command_age_s: Floats
@@ -66,7 +66,7 @@ class Latencies:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that came of it; `simulated` and what needs two rollouts is None where there was a cart alone."""
+    """The result; `simulated` and all that needs two rollouts is None, or empty, for a cart alone."""
 
     cart: CartParams
     model: Model
@@ -91,11 +91,11 @@ class Comparison:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it: SI units, null for what nobody knows."""
+        """For JSON: SI units, None for unknown values."""
         open_loop = self.open_loop
-        told = {
-            "simulation": {"cart": self.cart.name, "recording": _told(self.simulated)},
-            "recording": _told(self.recorded),
+        report = {
+            "simulation": {"cart": self.cart.name, "recording": _facts(self.simulated)},
+            "recording": _facts(self.recorded),
             "open_loop": {
                 "horizons": [
                     {
@@ -127,7 +127,7 @@ class Comparison:
             ],
             "notes": list(self.notes),
         }
-        plain: dict[str, Any] = _plain(told)
+        plain: dict[str, Any] = _plain(report)
         return plain
 
 
@@ -174,24 +174,24 @@ def _simulation(simulated: str) -> tuple[Recording | None, CartParams]:
 
 
 def _check(recorded: Recording, series: Series, simulated: Recording | None) -> None:
-    """Raises `UsageError` for two rollouts that are not to be compared."""
+    """Raises `UsageError` for two rollouts that cannot be compared."""
     if simulated is None:
         return
     ours = series_of(simulated)
     if abs(series.period_s / ours.period_s - 1.0) > _PERIODS_DIFFER:
         raise UsageError(
             f"{simulated.path}: has a control period of {ours.period_s:g} s, {recorded.path} one of "
-            f"{series.period_s:g} s; compare recordings of one control period, or {recorded.path} with a cart alone"
+            f"{series.period_s:g} s; compare recordings of one control period, or {recorded.path} with a cart"
         )
     if is_same_run(ours, series):
         raise UsageError(
-            f"{simulated.path} and {recorded.path} are recordings of the same run; there is nothing to compare, name "
+            f"{simulated.path} and {recorded.path} are recordings of the same run; there is nothing to compare; name "
             "one of the simulation and one of the cart"
         )
 
 
 def _policy(request: CompareRequest, recorded: Recording) -> tuple[PolicyController | None, str | None]:
-    """The policy to ask once more, and what is to be said of it."""
+    """The policy to ask again, and a note about it."""
     named = recorded.metadata.controller
     path = request.policy
     if path is None:
@@ -203,9 +203,9 @@ def _policy(request: CompareRequest, recorded: Recording) -> tuple[PolicyControl
     except UsageError:
         if request.policy is not None:
             raise
-        return None, f"{path}: the recording's policy is there no more, or not readable: not asked again"
+        return None, f"{path}: the recording's policy is gone or not readable; it is not asked again"
     if request.policy is None and bundle.policy_hash() != named.policy_hash:
-        return None, f"{path}: holds another policy than the recording's: not asked again"
+        return None, f"{path}: holds another policy than the recording's; it is not asked again"
     return policy_controller(bundle), None
 
 
@@ -214,13 +214,13 @@ def _notes(
 ) -> list[str]:
     notes = []
     periods_s = [c.timing.control_period_s for c in (recorded.cart, cart)]
-    if abs(periods_s[0] / periods_s[1] - 1.0) > _TOLD_PERIODS_DIFFER:
+    if abs(periods_s[0] / periods_s[1] - 1.0) > _NOTED_PERIODS_DIFFER:
         notes.append(
             f"{recorded.path.name} has a control period of {periods_s[0]:g} s, the simulation one of {periods_s[1]:g} "
-            "s: the commands are replayed when they were recorded, with the simulation's own delay"
+            "s: the commands are replayed at their recorded times, with the simulation's own delay"
         )
     if open_loop.is_thinned:
-        notes.append("the recording is long: its windows were thinned out evenly")
+        notes.append("the recording is long: its windows were thinned evenly")
     if all(h.windows == 0 for h in open_loop.horizons):
         notes.append(
             f"{recorded.path.name} has no {open_loop.horizons[0].horizon_s:g} s without a gap after 0.3 s to observe "
@@ -242,7 +242,7 @@ def _latencies(recording: Recording) -> Latencies:
     return Latencies(lateness_s=lateness[np.isfinite(lateness)], command_age_s=age[np.isfinite(age)])
 
 
-def _told(recording: Recording | None) -> dict[str, Any] | None:
+def _facts(recording: Recording | None) -> dict[str, Any] | None:
     if recording is None:
         return None
     metadata = recording.metadata
@@ -261,7 +261,7 @@ def _by_signal(intervals: tuple[Interval, ...]) -> dict[str, dict[str, float]]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NaN and infinity, which JSON has not."""
+    """`value` with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

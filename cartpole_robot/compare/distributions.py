@@ -1,4 +1,4 @@
-"""How differently two recordings are spread over each signal: the Wasserstein distance, which knows no time."""
+"""How differently two recordings are distributed over each signal: the Wasserstein distance, which ignores time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cartpole_robot.recording.format import Recording
 class Distance:
     """The first Wasserstein distance of one signal in its SI unit, and over the recorded signal's standard deviation.
 
-    It is the mean distance by which the simulated values would have to be moved to be spread as the recorded ones.
-    `normalised` is NaN for a signal that stands.
+    It is the mean distance by which the simulated values must move to have the distribution of the recorded ones.
+    `normalised` is NaN for a constant signal.
     """
 
     signal: str
@@ -25,7 +25,7 @@ class Distance:
 
 
 def distances(simulated: Recording, recorded: Recording) -> tuple[Distance, ...]:
-    """One for each of `SIGNALS`; angles as they are recorded."""
+    """One for each of `SIGNALS`; angles as recorded."""
     found = []
     for signal in SIGNALS:
         ours, theirs = simulated.column(signal.name).astype(float), recorded.column(signal.name).astype(float)

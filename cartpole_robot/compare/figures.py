@@ -1,4 +1,4 @@
-"""The report's figures, as Plotly makes them: each from a comparison, for a page of any width."""
+"""The report's Plotly figures, each from a comparison, for a page of any width."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from cartpole_robot.compare.words import rounded_text, value_text
 from cartpole_robot.recording.format import Recording
 
 Floats = NDArray[np.float64]
-_MOST_POINTS = 50_000  # of a curve: a browser draws more with difficulty
+_MOST_POINTS = 50_000  # of a curve: browsers draw more too slowly
 _TICKS = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
-_LONG_S, _AT_FIRST_S = 40.0, 20.0  # of a recording longer than the first, so much is shown at first
+_LONG_S, _AT_FIRST_S = 40.0, 20.0  # of a recording longer than `_LONG_S`, what is shown at first
 _GRID = "#e6e8eb"
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 POSITION, ANGLE = SIGNALS[0], SIGNALS[2]
 
 
 def trajectory_figure(found: Trajectories, simulated: Recording | None, tube: Tube) -> Any:
-    """Position, angle and duty against time; the simulated runs begin anew. Shape 0 is the scrubber's time.
+    """Position, angle and duty against time, with restarted simulated runs. Shape 0 is the scrubber's time.
 
-    The simulated rollout, which went its own way from the start, is there to be switched on.
+    The simulated rollout, under its own commands, is hidden until switched on in the legend.
     """
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.38, 0.38, 0.24])
     chosen = evenly(len(found.time_s), _MOST_POINTS)
@@ -39,7 +39,7 @@ def trajectory_figure(found: Trajectories, simulated: Recording | None, tube: Tu
         one = {"row": row, "col": 1}
         _line(figure, found.time_s[chosen], signal.factor * found.recorded[chosen, column], "recorded", hover, **one)
         shown = signal.factor * found.simulated[:, column]
-        _line(figure, found.run_s[run], shown[run], "simulated, started anew", hover, **one)
+        _line(figure, found.run_s[run], shown[run], "simulated, restarted", hover, **one)
         figure.add_scatter(
             x=single(found.run_s[found.starts]),
             y=single(shown[found.starts]),
@@ -90,7 +90,7 @@ def trajectory_figure(found: Trajectories, simulated: Recording | None, tube: Tu
 
 
 def shown_until_s(found: Trajectories) -> float:
-    """Where the curves end at first: the recording's end, or less of a long one."""
+    """Where the curves end at first: the recording's end, or earlier for a long one."""
     end_s = float(found.time_s[-1])
     return end_s if end_s <= _LONG_S else _AT_FIRST_S
 
@@ -172,7 +172,7 @@ def horizon_figure(found: OpenLoopComparison, signal: Signal) -> Any:
             x=1.0,
             xref="paper",
             xanchor="right",
-            y=math.log10(reach),  # as an annotation has it on such an axis
+            y=math.log10(reach),  # annotations on a log axis take the exponent
             yanchor="bottom",
             showarrow=False,
             font={"color": LIMIT},
@@ -202,12 +202,12 @@ def horizon_figure(found: OpenLoopComparison, signal: Signal) -> Any:
 
 
 def attribution_figure(found: Attribution) -> Any:
-    """A bar a term: the share of the gap that it explains by itself."""
+    """One bar per term: the share of the gap that it explains by itself."""
     blames = found.blames[::-1]
     figure = go.Figure()
     figure.add_bar(
         x=[100.0 * blame.explained for blame in blames],
-        y=[_told(blame) for blame in blames],
+        y=[_label(blame) for blame in blames],
         orientation="h",
         marker={"color": [SIMULATED if blame.explained >= 0.05 else FAINT for blame in blames]},
         text=[f"{100.0 * blame.explained:.0f} %" for blame in blames],
@@ -229,8 +229,8 @@ def attribution_figure(found: Attribution) -> Any:
     return figure
 
 
-def _told(blame: Blame) -> str:
-    """The term, and below it the change that is best alone."""
+def _label(blame: Blame) -> str:
+    """The term, and below it the best change of it alone."""
     values = [value_text(value) for value in (blame.in_simulation, blame.best)]
     change = (
         f"{values[0]} → {values[1]} {blame.unit}".rstrip() if values[0] != values[1] else f"{values[0]} {blame.unit}"
@@ -239,12 +239,12 @@ def _told(blame: Blame) -> str:
 
 
 def single(values: Floats) -> NDArray[np.float32]:
-    """Half the bytes, and more digits than a screen shows."""
+    """`values` in single precision: half the bytes, and still more digits than a screen shows."""
     return values.astype(np.float32)
 
 
 def styled(figure: Any, height_px: int) -> Any:
-    """The house's looks."""
+    """`figure` in the report's style."""
     figure.update_layout(
         template="none",
         height=height_px,

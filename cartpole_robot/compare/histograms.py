@@ -1,4 +1,4 @@
-"""The report's histograms: what the two rollouts' signals and latencies are spread over."""
+"""The report's histograms: the distributions of the two rollouts' signals and latencies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BINS = 40
 
 
 def distribution_figure(simulated: Recording, recorded: Recording, signal: Signal) -> Any:
-    """Both rollouts' shares of time over one signal."""
+    """The distribution of one signal in both rollouts."""
     columns = [signal.factor * each.column(signal.name).astype(float) for each in (simulated, recorded)]
     columns = [column[np.isfinite(column)] for column in columns]
     figure = _histogram(
@@ -42,8 +42,8 @@ def latency_figure(simulated_s: Floats | None, recorded_s: Floats, label: str) -
     return figure
 
 
-def _histogram(columns: Sequence[tuple[str, Floats, str]], told: Callable[[float], str]) -> Any:
-    """Outlines over the same bins, in percent of each column."""
+def _histogram(columns: Sequence[tuple[str, Floats, str]], text: Callable[[float], str]) -> Any:
+    """Outlines over common bins, in percent of each column."""
     everything = np.concatenate([column for _, column, _ in columns])
     low, high = float(everything.min()), float(everything.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-12):
@@ -56,7 +56,7 @@ def _histogram(columns: Sequence[tuple[str, Floats, str]], told: Callable[[float
             x=single(np.repeat(edges, 2)),
             y=single(np.concatenate([[0.0], np.repeat(shares, 2), [0.0]])),
             mode="lines",
-            name=f"{name}, median {told(float(np.median(column)))}",
+            name=f"{name}, median {text(float(np.median(column)))}",
             line={"color": colour, "width": 1.5},
             fill="tozeroy",
             fillcolor=_faded(colour),

@@ -1,4 +1,4 @@
-"""A comparison as one page that opens without a network: figures, tables, and the two carts to be moved by hand."""
+"""A comparison as one page that opens without a network: figures, tables, and an animation of the two carts."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ class _Latency:
 
     @property
     def measured_in(self) -> list[str]:
-        """The rollouts that have it, in words."""
+        """Names of the rollouts that have it."""
         both = ("the simulated rollout", self.simulated_s), ("the recorded one", self.recorded_s)
-        return [words for words, column in both if column is not None and len(column)]
+        return [name for name, column in both if column is not None and len(column)]
 
 
 def write_report(comparison: Comparison, path: Path) -> None:
-    """Write the page. Raises `UsageError` where something is at `path`, or nothing can be written."""
+    """Write the page. Raises `UsageError` where `path` exists or cannot be written."""
     text = report_page(comparison)
     with new_file(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # a name may be no Unicode
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # a name may not be valid Unicode
 
 
 def report_page(comparison: Comparison) -> str:
-    """The page, HTML with all that it needs inside; the template escapes every value that is not `Markup`."""
+    """The page as self-contained HTML; the template escapes every value that is not `Markup`."""
     simulated = comparison.simulated
     found = trajectories(comparison)
     latencies = _latencies(comparison)
@@ -106,7 +106,7 @@ def _latencies(comparison: Comparison) -> list[_Latency]:
             recorded_s=getattr(theirs, f"{name}_s"),
         )
         for name, meaning in (
-            ("lateness", "by how much later than at the earliest a measurement was there"),
+            ("lateness", "by how much a measurement arrived later than the earliest"),
             ("command_age", "how old the newest command was at each control tick"),
         )
     ]
@@ -117,7 +117,7 @@ def _packaged(name: str) -> Markup:
 
 
 def _plots(comparison: Comparison, found: Trajectories, latencies: Sequence[_Latency]) -> dict[str, Markup]:
-    """Each figure that there is data for, by the id of its element."""
+    """Each figure that has data, by the id of its element."""
     open_loop, attribution, simulated = comparison.open_loop, comparison.attribution, comparison.simulated
     tube = Tube() if open_loop.fidelity is None else open_loop.fidelity.tube
     drawn = {

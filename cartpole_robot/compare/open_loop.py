@@ -1,7 +1,7 @@
-"""Open loop: the recorded commands in the simulation, from the recorded state on, started anew again and again.
+"""Open loop: the recorded commands in the simulation, which restarts from the recorded state at regular intervals.
 
-A start state comes from the readings before it alone: the simulation is run through the 0.3 s before from the state
-with which it agrees best (`open_loop.error.observed_starts`).
+A start state comes only from the readings before it: the simulation runs through the 0.3 s before from the state that
+fits them best (`open_loop.error.observed_starts`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from cartpole_robot.open_loop.windows import Window, measured, thinned
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 HORIZONS_S = (0.1, 0.2, 0.5, 1.0)
-_LONGEST_S = 2.0  # a free run in which the tube is to be left
+_LONGEST_S = 2.0  # of a free run, within which it should leave the tube
 _MOST_STARTS = 400
 _SHIFTS_S = np.arange(-60, 61) * 1e-3
-_FEWEST_SHIFTED = 5  # entries of a run that are left when its ends are cut off
+_FEWEST_SHIFTED = 5  # entries of a run that remain when its ends are cut off
 _FEWEST_RUNS = 3
 _RESAMPLES = 500
-_CHUNK = 100  # starts between two calls of the progress
+_CHUNK = 100  # starts between two progress reports
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tube:
-    """How far off a simulated cart may be before it counts as somewhere else."""
+    """How far off a simulated cart may be and still count as following the recorded one."""
 
     position_m: float = 0.01
     angle_rad: float = 0.05
@@ -41,10 +41,10 @@ class Tube:
 
 @dataclass(frozen=True, kw_only=True)
 class HorizonError:
-    """Errors over all windows of one length, restarted at its end; one entry of `rmse` for each of `SIGNALS`, SI units.
+    """Errors over all windows of one length, end to end; one entry of `rmse` for each of `SIGNALS`, SI units.
 
-    `normalised` is the same over the recorded signal's standard deviation in these windows. Speeds are differences over
-    one control period on both sides, so that no estimator's lag is mistaken for an error.
+    `normalised` is the same over the recorded signal's standard deviation in these windows. Speeds, simulated and
+    recorded, are differences over one control period, so that no estimator's lag is mistaken for an error.
     """
 
     horizon_s: float
@@ -72,7 +72,7 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeRun:
-    """One free run beside what was read: `time_s` of the recording, (entries, 2) position m and angle rad each."""
+    """One free run and the readings: `time_s` of the recording, (entries, 2) position m and angle rad each."""
 
     time_s: Floats
     simulated: Floats
@@ -81,12 +81,12 @@ class FreeRun:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenLoopComparison:
-    """What came of it.
+    """The open-loop result.
 
     `growth_s` are times since the start of a run, `growth` the RMS error over all runs there, (times, 2): m, rad.
-    `later_s` is by how much later than the simulated cart the recorded one answers its commands: the shift at which
-    their speeds correlate best, to the millisecond; None where there is nothing to shift, or no such shift.
-    `runs` are runs end to end through the recording, for looking at.
+    `later_s` is by how much later than the simulated cart the recorded one responds to its commands: the shift at which
+    their speeds correlate best, to the millisecond; None where nothing moves, or no such shift is found.
+    `runs` are runs end to end through the recording, for display.
     """
 
     horizons: tuple[HorizonError, ...]
@@ -106,7 +106,7 @@ def compare_open_loop(
     horizons_s: Sequence[float] = HORIZONS_S,
     progress: Progress | None = None,
 ) -> OpenLoopComparison:
-    """How `model` does on `series`. A horizon for which the recording is too short has no windows."""
+    """The errors of `model` on `series`. A horizon for which the recording is too short has no windows."""
     tube = tube or Tube()
     longest_s = _longest(series, max(horizons_s))
     asked = {h: thinned(windows_with_past([series], h, h), _MOST_STARTS) for h in horizons_s}
@@ -115,17 +115,17 @@ def compare_open_loop(
     everything = [*(w for windows in asked.values() for w in windows), *free]
     every_run = _run([series], model, everything, progress)
     at = 0
-    told = []
+    errors = []
     shown: tuple[FreeRun, ...] = ()
     for horizon_s, windows in asked.items():
         mine = every_run[at : at + len(windows)]
         at += len(windows)
-        told.append(_horizon_error(horizon_s, mine))
+        errors.append(_horizon_error(horizon_s, mine))
         if windows:  # the longest that there is
             shown = tuple(mine)
     growth_s, growth = _growth(series, every_run[at:])
     return OpenLoopComparison(
-        horizons=tuple(told),
+        horizons=tuple(errors),
         fidelity=_fidelity(every_run[at:], tube, longest_s),
         growth_s=growth_s,
         growth=growth,
@@ -136,7 +136,7 @@ def compare_open_loop(
 
 
 def _longest(series: Series, least_s: float) -> float:
-    """How long free runs are: 2 s, or what the longest stretch allows; 0 where that is nothing."""
+    """The length of free runs: 2 s, or what the longest stretch allows; 0 where there is none."""
     for length_s in (_LONGEST_S, least_s, 0.5 * least_s, 0.2 * least_s):
         if windows_with_past([series], length_s, length_s):
             return length_s
@@ -227,7 +227,7 @@ def _growth(series: Series, runs: Sequence[FreeRun]) -> tuple[Floats, Floats]:
 
 
 def _later(runs: Sequence[FreeRun]) -> Interval | None:
-    """The shift at which simulated and recorded speeds correlate best over all runs, with its bootstrap."""
+    """The shift at which simulated and recorded speeds correlate best over all runs, with its bootstrap interval."""
     products, squares = [], []
     for run in runs:
         speeds = np.diff(np.column_stack([run.simulated[:, 0], run.recorded[:, 0]]), axis=0)
@@ -246,7 +246,7 @@ def _later(runs: Sequence[FreeRun]) -> Interval | None:
     every = np.vstack([np.ones(len(products)), weights])
     places = np.argmax((every @ products) / np.sqrt(np.maximum(every @ squares, 1e-30)), axis=1)
     if not 0 < places[0] < len(_SHIFTS_S) - 1:
-        return None  # they agree better still where nobody looked: this is no delay
+        return None  # the best shift is outside the range: this is no delay
     best = _SHIFTS_S[places]
     low, high = np.percentile(best[1:], (2.5, 97.5)).tolist()
     return Interval(value=float(best[0]), low=low, high=high)

@@ -31,7 +31,7 @@ _POSITION, _ANGLE = SIGNALS[0], SIGNALS[2]
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
-    """Draw it, as PNG. Raises `UsageError` where something is at `path`, or nothing can be written."""
+    """Draw it as PNG. Raises `UsageError` where `path` exists or cannot be written."""
     found, open_loop = trajectories(comparison), comparison.open_loop
     tube = Tube() if open_loop.fidelity is None else open_loop.fidelity.tube
     figure = Figure(figsize=(10.5, 8.6), layout="constrained")
@@ -81,7 +81,7 @@ def _trajectory(panel: Axes, found: Trajectories, signal: Signal, column: int, t
     starts = found.starts[found.run_s[found.starts] <= _SHOWN_S]
     panel.plot(found.time_s[is_shown], signal.factor * recorded, color=RECORDED, linewidth=1.6, label="recorded")
     panel.plot(
-        found.run_s[is_near], signal.factor * simulated, color=SIMULATED, linewidth=1.4, label="simulated, started anew"
+        found.run_s[is_near], signal.factor * simulated, color=SIMULATED, linewidth=1.4, label="simulated, restarted"
     )
     panel.plot(
         found.run_s[starts],

@@ -17,7 +17,7 @@ _SEED = 0  # the same recordings, the same intervals
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """One of four: its column in a recording, and how it is shown (`factor` times SI, in `unit`)."""
+    """A signal: its column in a recording, and how it is shown (`factor` times SI, in `unit`)."""
 
     name: str
     label: str
@@ -35,23 +35,21 @@ SIGNALS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A number with its 95 % interval; both ends are the number where nothing is known of it."""
+    """A number with its 95 % interval; both ends equal the number where the interval is unknown."""
 
     value: float
     low: float
     high: float
 
     def scaled(self, factor: float) -> Interval:
-        """In another unit."""
         return Interval(value=factor * self.value, low=factor * self.low, high=factor * self.high)
 
     def as_dict(self) -> dict[str, float]:
-        """As JSON has it."""
         return {"value": self.value, "low_95": self.low, "high_95": self.high}
 
 
 def over_windows(statistic: Callable[..., Any], *columns: Floats) -> Interval:
-    """`statistic(*columns, axis=-1)` of one number a window each, and its percentile bootstrap over the windows."""
+    """`statistic(*columns, axis=-1)` of columns with one number per window, with its percentile bootstrap."""
     value = float(statistic(*columns, axis=-1))
     if len(columns[0]) < 2 or not np.isfinite(value):
         return Interval(value=value, low=value, high=value)

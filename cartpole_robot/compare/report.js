@@ -1,4 +1,4 @@
-// Moves the report's cart-poles, and makes its figures fit the paper. Plotly and the data are in the page.
+// Animates the report's cart-poles, and fits its figures to the paper. Plotly and the data are in the page.
 "use strict";
 (function () {
   const frames = JSON.parse(document.getElementById("frames").textContent);
@@ -9,7 +9,7 @@
   const speed = document.getElementById("speed");
   const last = frames.time_s.length - 1;
   let shown = -1;
-  let marking = null; // what will move the line in the curves
+  let marking = null; // the timeout that moves the line in the curves
   let running = null; // {from: time of the recording, since: time of the page}, while it plays
 
   function cart(x) {
@@ -54,7 +54,7 @@
     if (marking === null) marking = setTimeout(mark, 120);
   }
 
-  // The line in the curves takes longer to move than the carts: it follows a few times a second.
+  // The line in the curves is slower to move than the carts: it follows a few times a second.
   function mark() {
     marking = null;
     const time = frames.time_s[shown];
@@ -112,10 +112,10 @@
   });
   show(frames.first);
 
-  // Paper has another width than the window.
+  // Paper is not as wide as the window.
   function fit(width) {
     for (const figure of document.querySelectorAll(".js-plotly-plot")) {
-      const half = figure.closest(".beside") !== null;
+      const half = figure.closest(".side-by-side") !== null;
       Plotly.relayout(figure, width === null ? { autosize: true, width: null } : { width: half ? width / 2 - 8 : width });
     }
   }

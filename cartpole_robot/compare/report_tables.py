@@ -22,7 +22,7 @@ class Table(NamedTuple):
 
 
 def facts_table(comparison: Comparison) -> Table:
-    """What the two rollouts are."""
+    """File, cart, rig, policy and origin of the two rollouts."""
     pair = [_facts(comparison.simulated, comparison.cart.name), _facts(comparison.recorded, "")]
     rows = [(label, *(facts.get(label, "-") for facts in pair)) for label in pair[1]]
     return Table(("", "simulated", "recorded"), rows)
@@ -36,11 +36,11 @@ def _facts(recording: Recording | None, cart: str) -> dict[str, str]:
     return {
         "file": recording.path.name,
         "cart": recording.cart.name,
-        "rig": _told(metadata.rig),
+        "rig": _text(metadata.rig),
         "policy": f"{Path(metadata.controller.policy).name} {policy_hash}".rstrip(),
-        "seed": _told(metadata.seed),
-        "started": _told(metadata.started_at).replace("T", " ").replace("+00:00", " UTC"),
-        "commit": _commit(_told(metadata.commit)),
+        "seed": _text(metadata.seed),
+        "started": _text(metadata.started_at).replace("T", " ").replace("+00:00", " UTC"),
+        "commit": _commit(_text(metadata.commit)),
         "rows": f"{len(recording.rows)}, a row every {1e3 * recording.cart.timing.control_period_s:.4g} ms",
     }
 
@@ -56,7 +56,7 @@ def horizon_table(comparison: Comparison) -> Table:
 
 
 def parameter_table(comparison: Comparison) -> Table:
-    """Each term in this simulation, at its best alone, and in the recording's own cart file where that is another."""
+    """Each term in this simulation, at its best value alone, and in the recording's cart file where that differs."""
     blamed = {} if comparison.attribution is None else {blame.label: blame for blame in comparison.attribution.blames}
     parameters = comparison.parameters()
     has_theirs = any(theirs is not None for *_, theirs in parameters)
@@ -81,7 +81,7 @@ def parameter_table(comparison: Comparison) -> Table:
 
 
 def loop_table(comparison: Comparison) -> Table:
-    """What each rollout did; the recorded one alone where there is no other."""
+    """The figures of each rollout; the recorded one alone where there is no other."""
     rows = loop_rows(comparison)
     if comparison.simulated_loop is None:
         return Table(("", "recorded"), [(label, right) for label, _, right in rows])
@@ -89,7 +89,7 @@ def loop_table(comparison: Comparison) -> Table:
 
 
 def distance_table(comparison: Comparison) -> Table:
-    """How far the two rollouts are spread apart."""
+    """How differently the two rollouts are distributed over each signal."""
     heads = ("Wasserstein distance", "distance", "of the recorded spread")
     return Table(heads, distance_rows(comparison))
 
@@ -99,5 +99,5 @@ def _commit(text: str) -> str:
     return f"{name[:_HASH]}{plus}{changes}"
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return "-" if value is None else str(value)

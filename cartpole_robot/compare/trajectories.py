@@ -1,4 +1,4 @@
-"""The recorded motion and the simulated one beside each other in time, as pictures and the report show them."""
+"""The recorded and the simulated motion on one time axis, as pictures and the report show them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cartpole_robot.open_loop.series import series_of
 
 Floats = NDArray[np.float64]
 _PAST, _TUBES, _SPARE = 0.5, 2.0, 0.05
-RECORDED, SIMULATED, LIMIT, FAINT = "#1f5a99", "#de8728", "#c0392b", "#b9c4d0"  # apart for the colour-blind too
+RECORDED, SIMULATED, LIMIT, FAINT = "#1f5a99", "#de8728", "#c0392b", "#b9c4d0"  # distinct to colour-blind readers too
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectories:
-    """Both motions; SI units, time since the recording's first row, angles running on past a turn.
+    """Both motions; SI units, time since the recording's first row, angles unwrapped.
 
     `recorded` has position and angle at each tick, shape (ticks, 2); `duty` what was requested there, NaN where nothing
-    was. `run_s` and `simulated` are the free runs one behind the other, shapes (entries,) and (entries, 2), with a row
-    of NaN between two of them. `beside` has the simulated position and angle at each tick of the recording, `since_s`
-    the time since that run's start; NaN where none runs. Where one run ends as the next begins, it is the next that
+    was. `run_s` and `simulated` are the free runs in sequence, shapes (entries,) and (entries, 2), with a row of NaN
+    between two of them. `simulated_at_ticks` has the simulated position and angle at each tick of the recording,
+    `since_s` the time since that run's start; NaN where none runs. Where one run ends as the next begins, the next one
     counts.
     """
 
@@ -31,12 +31,12 @@ class Trajectories:
     duty: Floats
     run_s: Floats
     simulated: Floats
-    beside: Floats
+    simulated_at_ticks: Floats
     since_s: Floats
 
     @property
     def starts(self) -> NDArray[np.intp]:
-        """Where in `run_s` a run begins."""
+        """Indices in `run_s` at which a run begins."""
         before = np.concatenate([[np.nan], self.run_s[:-1]])[: len(self.run_s)]
         return np.flatnonzero(np.isfinite(self.run_s) & np.isnan(before))
 
@@ -44,13 +44,13 @@ class Trajectories:
 def trajectories(comparison: Comparison) -> Trajectories:
     """The two motions of a comparison."""
     series = series_of(comparison.recorded)
-    beside, since_s = np.full((len(series), 2), np.nan), np.full(len(series), np.nan)
+    at_ticks, since_s = np.full((len(series), 2), np.nan), np.full(len(series), np.nan)
     times: list[Floats] = []
     values: list[Floats] = []
     for run in sorted(comparison.open_loop.runs, key=lambda run: float(run.time_s[0])):
         first = int(np.searchsorted(series.time_s, run.time_s[0]))
         part = slice(first, first + len(run.time_s))
-        beside[part], since_s[part] = run.simulated, run.time_s - run.time_s[0]
+        at_ticks[part], since_s[part] = run.simulated, run.time_s - run.time_s[0]
         times += [run.time_s, np.full(1, np.nan)]
         values += [run.simulated, np.full((1, 2), np.nan)]
     return Trajectories(
@@ -59,13 +59,13 @@ def trajectories(comparison: Comparison) -> Trajectories:
         duty=series.duty,
         run_s=np.concatenate(times[:-1]) if times else np.zeros(0),
         simulated=np.concatenate(values[:-1]) if values else np.zeros((0, 2)),
-        beside=beside,
+        simulated_at_ticks=at_ticks,
         since_s=since_s,
     )
 
 
 def shown_range(recorded: Floats, simulated: Floats, tube: float) -> tuple[float, float]:
-    """What an axis shows of one signal: all that was recorded, and of a simulation that runs away only the beginning.
+    """The range of an axis for one signal: everything recorded, but only the beginning of a diverging simulation.
 
     Simulated values are shown up to half of the recorded range beyond it, or to twice the `tube` if that is more.
     """

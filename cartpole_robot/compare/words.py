@@ -1,4 +1,4 @@
-"""A comparison in words: how far, why, and what to change."""
+"""A comparison as text: how far off the simulation is, why, and what to change."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cartpole_robot.compare.open_loop import HorizonError
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.identify.cart_file import file_keys
 
-_TOLD_HORIZON_S = 0.5
-_EXPLAINS = 0.5  # of the gap: a term that is to blame by itself
+_SUMMARY_HORIZON_S = 0.5
+_EXPLAINS = 0.5  # of the gap: a term that alone is to blame
 _HARDLY = 0.05
-_TOLD_DELAY_S = 2e-3
-_SAME_POLICY = 0.99  # of the steps: less is another policy, or another state
-_AS_GOOD = 1.5  # times what the first leaves unexplained: a second that leaves no more explains it as well
+_LEAST_DELAY_S = 2e-3
+_SAME_POLICY = 0.99  # of the steps: less means another policy, or another state
+_AS_GOOD = 1.5  # times what the first leaves unexplained: a term that leaves no more explains the gap as well
 _NOTHING = 1e-5  # m and rad (RMS)
 _COUNTS = 0.5  # of error (RMS): rounding alone leaves 0.29
 _WIDTH = 108  # of a terminal
@@ -30,11 +30,11 @@ _BAR = 10  # characters for all of the gap
 
 def summary(comparison: Comparison) -> list[str]:
     """The comparison in a few sentences."""
-    told = [_distance(comparison), _fidelity(comparison), _later(comparison.open_loop.later_s)]
+    sentences = [_distance(comparison), _fidelity(comparison), _later(comparison.open_loop.later_s)]
     if comparison.attribution is not None:
-        told += _why(comparison.attribution, comparison.cart)
-    told += _loops(comparison)
-    return [sentence for sentence in told if sentence]
+        sentences += _why(comparison.attribution, comparison.cart)
+    sentences += _loops(comparison)
+    return [sentence for sentence in sentences if sentence]
 
 
 def report_text(comparison: Comparison) -> str:
@@ -51,12 +51,12 @@ def report_text(comparison: Comparison) -> str:
 
 
 def horizon_table(comparison: Comparison) -> str:
-    """Errors by horizon, a line each; the intervals of position and angle alone, so that a line fits a terminal."""
+    """Errors by horizon, one line each; intervals only of position and angle, so that a line fits a terminal."""
     place = {signal.name: k for k, signal in enumerate(SIGNALS)}
     order = [place[name] for name in ("cart_position_m", "pole_angle_rad", "cart_speed_m_s", "pole_speed_rad_s")]
     widths = (24, 24, 17, 18)
     heads = "".join(f"{f'{SIGNALS[k].label} {SIGNALS[k].unit}':>{w}}" for k, w in zip(order, widths, strict=True))
-    lines = [f"  {'RMS error, started anew':<25}{heads}"]
+    lines = [f"  {'RMS error, restarted':<25}{heads}"]
     for horizon in comparison.open_loop.horizons:
         if not horizon.windows:
             lines.append(f"  every {horizon.horizon_s:g} s: no stretch of the recording is that long")
@@ -105,11 +105,11 @@ def loop_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 
 def loop_table(comparison: Comparison) -> str:
-    """The closed loops beside each other, with what compares them; the recorded one alone where there is no other."""
+    """The closed loops side by side, and their agreement; the recorded one alone where there is no other."""
     rows = [("closed loop", "simulated", "recorded"), *loop_rows(comparison)]
     found = comparison.agreement
     if found is not None and found.recorded is not None:
-        rows.append(("the policy asked once more", _percent(found.simulated), _percent(found.recorded)))
+        rows.append(("the policy asked again", _percent(found.simulated), _percent(found.recorded)))
     return _lines(rows if comparison.simulated_loop else [(label, right) for label, _, right in rows])
 
 
@@ -126,7 +126,7 @@ def distance_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 
 def distance_table(comparison: Comparison) -> str:
-    """How differently the two rollouts are spread over each signal."""
+    """How differently the two rollouts are distributed over each signal."""
     rows = [("Wasserstein distance", "distance", "of the recorded spread"), *distance_rows(comparison)]
     return _lines(rows)
 
@@ -144,31 +144,31 @@ def interval_text(interval: Interval) -> str:
 
 
 def rounded_text(value: float, digits: int) -> str:
-    """A number with so many digits that count, without an exponent where none is needed; "-" for NaN."""
+    """A number with `digits` significant digits, without an exponent where none is needed; "-" for NaN."""
     return "-" if math.isnan(value) else f"{float(f'{value:.{digits}g}'):g}"
 
 
 def value_text(value: float | str) -> str:
-    """A number with four digits, or the word."""
+    """A number with four digits, or the text itself."""
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _distance(comparison: Comparison) -> str:
-    horizon = _told_horizon(comparison)
+    horizon = _summary_horizon(comparison)
     if horizon is None:
         return "The recording has no stretch long enough to replay its commands in the simulation."
     position, angle = horizon.rmse[0].scaled(1e3), horizon.rmse[2]
     return (
-        f"Under the recorded commands the simulation of {comparison.cart.name}, started anew every "
+        f"Under the recorded commands the simulation of {comparison.cart.name}, restarted every "
         f"{horizon.horizon_s:g} s, is off by {_two(position.value)} mm and {_two(angle.value)} rad (RMS over "
         f"{horizon.windows} starts; 95 % within {_two(position.low)} to {_two(position.high)} mm and "
         f"{_two(angle.low)} to {_two(angle.high)} rad)."
     )
 
 
-def _told_horizon(comparison: Comparison) -> HorizonError | None:
+def _summary_horizon(comparison: Comparison) -> HorizonError | None:
     known = [h for h in comparison.open_loop.horizons if h.windows]
-    return min(known, key=lambda h: abs(h.horizon_s - _TOLD_HORIZON_S), default=None)
+    return min(known, key=lambda h: abs(h.horizon_s - _SUMMARY_HORIZON_S), default=None)
 
 
 def _fidelity(comparison: Comparison) -> str:
@@ -185,12 +185,12 @@ def _fidelity(comparison: Comparison) -> str:
     return (
         f"It stays within {tube} of the cart for {found.median_s.value:.2f} s (median of {found.starts} starts; half "
         f"of them {found.lower_quartile_s:.2f} to {found.upper_quartile_s:.2f} s); "
-        f"{'the position' if first == SIGNALS[0].name else 'the angle'} leaves first, as a rule."
+        f"usually {'the position' if first == SIGNALS[0].name else 'the angle'} leaves first."
     )
 
 
 def _later(later_s: Interval | None) -> str:
-    if later_s is None or abs(later_s.value) < _TOLD_DELAY_S or later_s.low <= 0.0 <= later_s.high:
+    if later_s is None or abs(later_s.value) < _LEAST_DELAY_S or later_s.low <= 0.0 <= later_s.high:
         return ""
     ends = sorted(1e3 * abs(end) for end in (later_s.low, later_s.high))
     return (
@@ -207,15 +207,15 @@ def _later(later_s: Interval | None) -> str:
 def _why(found: Attribution, cart: CartParams) -> list[str]:
     first, *others = found.blames
     if max(found.gap) < _NOTHING:
-        return ["From a good start nothing is left: there is no gap to explain."]
+        return ["From a good start no error is left: there is no gap to explain."]
     if first.explained < _EXPLAINS and _is_of_the_counts(found, cart):
-        return ["From a good start no more is left than the encoders' resolution: there is no gap to explain."]
+        return ["From a good start only the encoders' resolution is left: there is no gap to explain."]
     if first.explained < _HARDLY:
         return [
             "No single term explains the gap: the simulation is as good as one number can make it, or several are "
-            "wrong at once (cartpole-robot identify looks for all together)."
+            "wrong at once (cartpole-robot identify fits all together)."
         ]
-    told = [
+    sentences = [
         f"{_capital(first.label)} explains {100 * first.explained:.0f} % of the squared error by itself: "
         f"{_change(first)}."
     ]
@@ -224,10 +224,10 @@ def _why(found: Attribution, cart: CartParams) -> list[str]:
         rivals = []  # none of them explains it
     if rivals:
         names = " and ".join(f"{blame.label} ({100 * blame.explained:.0f} %)" for blame in rivals)
-        told.append(f"This recording hardly tells it from {names}.")
+        sentences.append(f"This recording hardly distinguishes it from {names}.")
     if first.explained < _EXPLAINS:
-        told.append("More than one term is wrong, or one that is not among them: cartpole-robot identify fits all.")
-    return told
+        sentences.append("More than one term is wrong, or one not listed: cartpole-robot identify fits all together.")
+    return sentences
 
 
 def _is_of_the_counts(found: Attribution, cart: CartParams) -> bool:
@@ -250,14 +250,14 @@ def _loops(comparison: Comparison) -> list[str]:
     ours, theirs = comparison.simulated_loop, comparison.recorded_loop
     if ours is None:
         return []
-    told = [f"In closed loop the simulated cart lasted {ours.steps} steps, the recorded one {theirs.steps}."]
+    sentences = [f"In closed loop the simulated cart lasted {ours.steps} steps, the recorded one {theirs.steps}."]
     found = comparison.agreement
     if found is not None and found.recorded is not None and found.recorded < _SAME_POLICY:
-        told.append(
-            f"Shown the recorded states once more, the policy asks for the recorded action in only "
-            f"{100 * found.recorded:.1f} % of the steps: something else drove, or it saw something else."
+        sentences.append(
+            f"Shown the recorded states again, the policy requests the recorded action in only "
+            f"{100 * found.recorded:.1f} % of the steps: another controller drove, or it saw other states."
         )
-    return told
+    return sentences
 
 
 def _end(loop: ClosedLoop) -> str:
@@ -281,7 +281,7 @@ def _two(value: float) -> str:
 
 
 def _wrapped(text: str) -> str:
-    """In lines, a number beside its unit."""
+    """`text` in lines, each number kept next to its unit."""
     held = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
     lines = textwrap.fill(held, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
     return lines.replace("\N{NO-BREAK SPACE}", " ")

@@ -1,1 +1,1 @@
-"""Learning a simulated cart from recordings of a real one."""
+"""Identification of a simulated cart from recordings of a real one."""

@@ -1,4 +1,4 @@
-"""A cart file of an identified cart: every number with its source, which for an identified one tells its interval."""
+"""The cart file of an identified cart: every number with its source, identified ones with their interval."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _AS = ", as identified"
 
 
 def file_keys(term: str) -> tuple[str, ...]:
-    """The keys of a cart file that hold the term of that name, none for what is the recording's."""
+    """The keys of a cart file that hold the term of that name; none for a term that belongs to the recording."""
     return _FIELDS.get(term, ())
 
 
 def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
-    """`nominal` with the numbers that were identified; its actions push as hard as they did.
+    """`nominal` with the identified numbers, and with action duties that push as hard as before.
 
     Raises `RunError` where the identified motor is too weak for that.
     """
@@ -72,11 +72,11 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             sources=sources,
         )
     except ValueError as error:
-        raise RunError(f"the identified cart is none that can be driven as the nominal one: {error}") from None
+        raise RunError(f"the identified cart cannot be driven as the nominal one: {error}") from None
 
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
-    """The delay of the file: a firmware's command works at the next whole millisecond after its arrival."""
+    """The delay for the file: a firmware applies a command at the next whole millisecond after its arrival."""
     before_tick_s = 0.0 if nominal.firmware is None else 0.5 * TICK_S
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 
@@ -91,7 +91,7 @@ def _source(estimate: Estimate, found: Identification) -> str:
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
-    """The duties that push the identified cart, per kilogram and friction overcome, as the nominal one was."""
+    """The duties that, friction overcome, push the identified cart as hard per kilogram as the nominal one."""
     before, now = nominal.motor, model.cart.motor
     heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
@@ -104,7 +104,7 @@ def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
 
 
 def cart_as_toml(cart: CartParams) -> str:
-    """The cart file that `load_cart` reads as `cart`: each number with its source."""
+    """The text of a cart file that `load_cart` reads as `cart`: each number with its source."""
     lines = [
         f"format = {CART_FILE_FORMAT}",
         f"description = {json.dumps(cart.description, ensure_ascii=False)}",
@@ -131,7 +131,7 @@ def _line(name: str, value: Any, source: str) -> str:
 
 
 def write_cart(path: Path, cart: CartParams) -> None:
-    """Write `cart_as_toml` into a new file, whole or not at all. Raises `UsageError` where something is there."""
+    """Write `cart_as_toml` to a new file, completely or not at all. Raises `UsageError` where `path` exists."""
     try:
         with atomic_file(path) as file:
             file.write(cart_as_toml(cart).encode())

@@ -1,9 +1,9 @@
-"""Fitting a model to windows: the least squares over the terms, the windows' start states eliminated.
+"""Least-squares fit of a model's terms to windows, with the windows' start states eliminated.
 
-The residual is what was read less what the plant gives over a whole window (output error), each signal in units of its
-own noise. Short windows come first: in them a wrong model goes less far astray, and where dry friction holds the cart
-a search gets caught less. What is found there is where the search in the whole windows begins. The plant's NumPy twin
-does the searching; the plant itself, run through all windows, has the last word.
+The residual is predicted minus measured over a whole window (output error), each signal in units of its own noise.
+Short windows come first: in them a wrong model diverges less, and the search is less often caught where dry friction
+holds the cart. Their result is where the search in the whole windows begins. The search runs on the plant's NumPy twin;
+the plant itself, run through all windows, decides at the end.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ _MULTISTARTS = 2  # at most
 _MULTISTART_TOLERANCE = 1e-3  # of the cost: one that decreases it less is the last
 _MULTISTART_STEPS = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
-_ROUNDS = 2  # of weighing the signals anew, in the whole windows
+_ROUNDS = 2  # of weighting the signals again, in the whole windows
 _ROUNDS_IN_PIECES = 2
-_PLANT_STEPS = 5  # at most, where plant and twin do not agree to the end
-_TRIED = 1e-2  # of a term's size: how far off plant and twin are compared
-_BEFORE_THE_END = (
-    0.9  # of the track: where the cart came no farther, for at its ends the twin is not the plant to the last bit
-)
+_PLANT_STEPS = 5  # at most, where plant and twin do not agree at the result
+_TRIED = 1e-2  # of a term's size: how far from the start plant and twin are compared
+_BEFORE_THE_END = 0.9  # of the track: at its ends the twin does not match the plant to floating-point rounding
 _SAME_COST = 1e-3  # of the sum of squares
-_BLOCK_S = 0.5  # residuals further apart than this hardly hang together
+_BLOCK_S = 0.5  # residuals farther apart than this are hardly correlated
 _SHORTEST = 0.6  # of the pole's length
 _STANDARD_95 = 0.975
 
@@ -66,7 +64,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A model as the recordings have it.
+    """The model that fits the recordings.
 
     `noise` is the residuals' root mean square for position (m) and angle (rad); `starts` the windows' start states.
     """
@@ -103,7 +101,7 @@ class Fit:
         terms: Sequence[Term],
         workers: int = 2,
     ) -> None:
-        """`begin` is where the search begins. `workers` run a plant that has no twin; with none it is run here."""
+        """The search begins at `begin`. `workers` run a plant without a twin; with 0 this process runs it."""
         self._series, self._windows = list(all_series), list(windows)
         self._terms = list(terms)
         self._begin = freed(begin)
@@ -114,7 +112,7 @@ class Fit:
         self.has_twin = self._is_plant_like_twin()
 
     def _is_plant_like_twin(self) -> bool:
-        """Whether the twin knows everything of this cart, and of each of the terms."""
+        """Whether plant and twin agree for this cart and for a change of each term."""
         end_m = self._begin.cart.limits.end_stop_m
         free = [w for w in self._windows if end_m is None or self._farthest_m(w) < _BEFORE_THE_END * end_m]
         if not free:
@@ -133,8 +131,8 @@ class Fit:
         return self._begin.cart.timing.physics_step_s
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
-        """The best model. Raises ValueError where no plant can be what the search came to."""
-        tell = _Told(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
+        """The best model. Raises ValueError where the plant cannot represent the search's result."""
+        meter = _ProgressMeter(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
@@ -151,23 +149,23 @@ class Fit:
             search = Search(shooting, self._terms, self._begin)
             point = search.iterate(model, starts)
             for _ in range(rounds if windows is self._windows else _ROUNDS_IN_PIECES):
-                (point,) = search.minimize([point], most_iterations, tell.step)
-                tell.round()
+                (point,) = search.minimize([point], most_iterations, meter.step)
+                meter.end_round()
                 noise = shooting.noise = search.noise(point.residuals * shooting.noise)
                 point = search.iterate(point.model, point.starts)
             for _ in range(_MULTISTARTS if windows is self._windows and self.has_twin else 0):
-                before, point = point, search.multistart(point, _MULTISTART_STEPS, tell.step)
+                before, point = point, search.multistart(point, _MULTISTART_STEPS, meter.step)
                 if before.cost - point.cost < _MULTISTART_TOLERANCE * before.cost:
                     break
             model = point.model
             known = {(w.series, w.first): start for w, start in zip(windows, point.starts, strict=True)}
-        told = self._told(*self._of_plant(shooting, search, point))
+        fitted = self._fitted(*self._of_plant(shooting, search, point))
         if progress is not None:
             progress(1.0)
-        return told
+        return fitted
 
     def _of_plant(self, shooting: Shooting, search: Search, point: Iterate) -> tuple[Shooting, Search, Iterate]:
-        """The point to which the search converges with the plant: by its own residuals, or by its own search."""
+        """The point with the plant's residuals; where they differ from the twin's, after a search with the plant."""
         if not self.has_twin:
             return shooting, search, point
         here = Shooting(self._series, self._windows, self._plant_predictions)
@@ -183,11 +181,11 @@ class Fit:
         return shooting, search, seen
 
     def predictions(self) -> Predict:
-        """What the search looks with, over the fit's own windows."""
+        """The prediction that the search uses, over all windows of the fit."""
         return self._predictions_of(self._windows)
 
     def _predictions_of(self, windows: Sequence[Window]) -> Predict:
-        """The twin's, or without one the plant's by worker processes."""
+        """The twin's, or without one the plant's, by worker processes."""
         if self.has_twin:
             twin = Twin(self._series, windows, self._step_s)
 
@@ -214,11 +212,10 @@ class Fit:
         self.simulations += len(tries)
         return list(self._pool.map(_predict, [m for m, _ in tries], [s for _, s in tries]))
 
-    def _told(self, shooting: Shooting, search: Search, point: Iterate) -> Fitted:
-        """Intervals by the residuals of whole blocks (they hang together), never narrower than by single ones."""
-        (jacobian,) = search.jacobians(
-            [point], WIDE_DIFFERENCE_STEP
-        )  # what a narrower one shows is where exactly a cart sticks
+    def _fitted(self, shooting: Shooting, search: Search, point: Iterate) -> Fitted:
+        """The intervals are by residuals summed over blocks (they correlate), never narrower than by single ones."""
+        # A narrower difference would show where exactly a cart sticks.
+        (jacobian,) = search.jacobians([point], WIDE_DIFFERENCE_STEP)
         by_terms, residuals, _, _ = jacobian.projected()
         columns = by_terms.reshape(-1, len(self._terms))
         free = max(1, point.residuals.size - len(self._terms) - point.starts.size)
@@ -246,7 +243,7 @@ class Fit:
         )
 
     def _block_sums(self, scores: Floats) -> Floats:
-        """Of scores (windows, rows, terms), rows being two an entry: the sums over blocks, shape (blocks, terms)."""
+        """The sums over blocks, shape (blocks, terms), of scores (windows, rows, terms) with two rows per entry."""
         sums = []
         for window, mine in zip(self._windows, scores, strict=True):
             entries = window.end - window.first
@@ -272,25 +269,23 @@ class Fit:
         self.close()
 
 
-class _Told:
-    """Tells how much of the work is done at most."""
+class _ProgressMeter:
+    """Reports the share of the work that is done, as if every search took all its iterations."""
 
     def __init__(self, progress: Progress | None, rounds: int, most_iterations: int) -> None:
         self._progress, self._rounds, self._most = progress, rounds + 1, most_iterations
         self._round = self._step = 0
 
     def step(self) -> None:
-        """An iteration."""
         self._step += 1
         if self._progress is not None:
             self._progress((self._round + min(1.0, self._step / self._most)) / self._rounds)
 
-    def round(self) -> None:
-        """The end of a round."""
+    def end_round(self) -> None:
         self._round, self._step = self._round + 1, 0
 
 
 def _shortest(model: Model) -> CartParams:
-    """A cart whose pole every longer one can be pretended from, a good deal shorter than the model's."""
+    """The cart with a much shorter pole than the model's, from which the plant can emulate every longer one."""
     length = TERMS["pole_length"]
     return length.write(model, _SHORTEST * length.read(model)).cart

@@ -1,4 +1,4 @@
-"""Identification of a cart from recordings: what was estimated, from what, and how it does on what it has not seen."""
+"""Identification of a cart from recordings: estimates with intervals, and errors on held-out data."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _HARD = 0.5  # duty
 _FEWEST_HARD = 0.02  # of the ticks
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
-_LEAST_COASTING_S = 1.0  # worth a part of its own
-_VAGUE = 0.5  # an interval this wide, in values, tells little
+_LEAST_COASTING_S = 1.0  # shorter stretches are left out
+_VAGUE = 0.5  # of the value: a wider interval says little
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentifyRequest:
-    """What to identify: `terms` by name (None: all that the cart's bridge allows), from windows of `window_s`.
+    """What to identify: `terms` by name (None: `default_terms`), from windows of `window_s`.
 
-    No length of window: 2 s where the pole hangs all the time, 0.5 s where it stands and every error grows. `held_out`
-    is the share of each series, its end, that is kept to validate.
+    `window_s` None: 2 s where the pole hangs all the time, 0.5 s where it stands and every error grows. `held_out` is
+    the share of each series, at its end, that is kept for validation.
     """
 
     terms: tuple[str, ...] | None = None
@@ -58,7 +58,7 @@ class IdentifyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """What came of it; `before` and `after` are errors on what was held out, of the nominal and of this model."""
+    """The result; `before` and `after` are the nominal and the identified model's errors on the held-out data."""
 
     nominal: Model
     model: Model
@@ -70,7 +70,6 @@ class Identification:
     recordings: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
         return {
             "recordings": list(self.recordings),
             "estimates": [
@@ -102,8 +101,8 @@ def identify(
 ) -> Identification:
     """The model of `cart` that explains `all_series` best.
 
-    Raises `UsageError` for series that tell nothing, of different control periods, twice the same run, or unknown
-    terms; `RunError` where the search came to no cart.
+    Raises `UsageError` for a cart that never moved, different control periods, the same run twice, unknown terms or
+    too little data; `RunError` where no cart fits.
     """
     _check(all_series, request)
     nominal = model_of(cart)
@@ -117,7 +116,7 @@ def identify(
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
-            f"{_FEWEST_WINDOWS}; record longer, or take shorter windows (--window-s)"
+            f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
     with Fit(known, windows, begin, [TERMS[name] for name in names], request.workers) as fit:
@@ -142,7 +141,7 @@ def identify(
 def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, ...]:
     """All terms that these recordings of `cart` can show.
 
-    The cart's inertia, apart from the force that moves it, shows in how little the pole moves it back: where the pole
+    The cart's inertia, as distinct from the motor's force, shows in how little the pole moves the cart: where the pole
     hangs or goes round, not where it stands. Saturation shows where the motor is driven hard.
     """
     driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
@@ -167,19 +166,19 @@ def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
         for other in all_series[:number]:
             if is_same_run(series, other):
                 raise UsageError(
-                    f"{other.name} and {series.name} are recordings of the same run; counted twice it would look twice "
-                    "as certain: leave one out"
+                    f"{other.name} and {series.name} are recordings of the same run, which would count "
+                    "twice; leave one out"
                 )
             ratio = series.period_s / other.period_s
             if abs(ratio - 1.0) > _PERIODS_DIFFER and not request.may_mix_periods:
                 raise UsageError(
                     f"{other.name} has a control period of {other.period_s:g} s, {series.name} one of "
-                    f"{series.period_s:g} s; identify them apart, or say --mixed-periods where the delay is the same"
+                    f"{series.period_s:g} s; identify them separately, or use --mixed-periods if the delay is the same"
                 )
 
 
 def _windows(all_series: Sequence[Series], window_s: float, coasting_window_s: float) -> list[Window]:
-    """Windows of `window_s`, where the motor was off of `coasting_window_s`."""
+    """Windows of `window_s`; of `coasting_window_s` where the motor was off."""
     found = []
     for number, series in enumerate(all_series):
         length_s = window_s if series.is_coasting is None else coasting_window_s
@@ -203,7 +202,7 @@ def _split(series: Series, held_out: float) -> tuple[Series, Series]:
 
 
 def _driven_and_coasting(series: Series) -> list[Series]:
-    """The stretches under commands and those with the motor off, each as a series of its own."""
+    """The stretches under commands and those with the motor off, each as its own series."""
     if series.is_coasting is None:
         return [series]
     edges = [0, *(np.flatnonzero(np.diff(series.is_coasting)) + 1).tolist(), len(series)]
@@ -213,7 +212,7 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         if not series.is_coasting[first]:
             found.append(dataclasses.replace(part, is_coasting=None))
             continue
-        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # one that leans may yet fall to either side
+        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # a leaning pole may still fall to either side
         part = part_of(part, int(fallen[0]) if len(fallen) else len(part), len(part))
         if len(part) * part.period_s >= _LEAST_COASTING_S:
             found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
@@ -221,7 +220,7 @@ def _driven_and_coasting(series: Series) -> list[Series]:
 
 
 def part_of(series: Series, first: int, end: int) -> Series:
-    """Entries `first` to before `end`, as a series of its own."""
+    """Entries `first` to before `end`, as a separate series."""
     return dataclasses.replace(
         series,
         time_s=series.time_s[first:end],
@@ -239,7 +238,7 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
     if "damping" in by_name:
         notes.append(
             "back-EMF and viscous friction: only their sum shows while the bridge brakes at duty 0; the file's viscous "
-            "friction is kept, the rest is called back-EMF"
+            "friction is kept, the rest is assigned to back-EMF"
         )
     if "motor_gain" in by_name:
         key, weighed = ("pole", "pole_mass_kg") if "cart_mass" in by_name else ("cart", "cart_mass_kg")
@@ -249,11 +248,11 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
         known = f"the {key}'s mass of {getattr(cart.pole_cart, weighed):g} kg ({source})"
         per_kg = by_name["motor_gain"].value / mass_kg
         notes.append(
-            f"motor gain: {per_kg:.4g} N a kg of cart and pole is what shows; newtons, those of damping and friction "
-            f"too, are as right as {known}"
+            f"motor gain: {per_kg:.4g} N per kg of cart and pole is what shows; the forces, damping and friction "
+            f"included, are as accurate as {known}"
         )
     if "motor_gain" not in names:
-        notes.append("the motor was never driven: nothing of motor, cart friction or delay shows")
+        notes.append("the motor was never driven: motor, cart friction and delay do not show")
     notes.extend(
         f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
         "motion that needs it"

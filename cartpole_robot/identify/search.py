@@ -54,7 +54,7 @@ class Iterate:
 
     @property
     def has_converged(self) -> bool:
-        """Whether no step decreases the cost any more."""
+        """Whether the last steps no longer decreased the cost."""
         return self.stalls >= _MOST_STALLS
 
 
@@ -113,27 +113,26 @@ class Search:
             row[: part.stop - part.start] = np.arange(part.start, part.stop)
 
     def values(self, model: Model) -> Floats:
-        """The model's terms, scaled."""
+        """The model's terms, each divided by its size."""
         values: Floats = np.array([term.read(model) for term in self._terms]) / self.sizes
         return values
 
     def model_at(self, model: Model, values: Floats) -> Model:
-        """`model` with those scaled terms. Raises ValueError where no cart can have them."""
+        """`model` with those scaled terms, inside their bounds. Raises ValueError where no cart can have them."""
         for term, value in zip(self._terms, np.clip(values, self._low, self._high) * self.sizes, strict=True):
             model = term.write(model, float(min(max(value, term.low), term.high)))
         return model
 
     def iterate(self, model: Model, starts: Floats) -> Iterate:
-        """The point with that model and those start states."""
         residuals = self._shooting.residual(model, starts)
         return Iterate(model=model, starts=starts, residuals=residuals, cost=self.cost(residuals))
 
     def with_residuals(self, at: Iterate, residuals: Floats) -> Iterate:
-        """The same point with residuals that another simulation gave."""
+        """The same point with the residuals of another simulation."""
         return dataclasses.replace(at, residuals=residuals, cost=self.cost(residuals))
 
     def jacobians(self, points: Sequence[Iterate], difference_step: float = _DIFFERENCE_STEP) -> list[Jacobian]:
-        """The Jacobian at each of `points` by finite differences; those of the terms are `difference_step` wide."""
+        """The Jacobian at each of `points` by finite differences; `difference_step` is that of the terms."""
         tries: list[tuple[Model, Floats]] = []
         steps = []
         for at in points:
@@ -171,12 +170,11 @@ class Search:
         return jacobians
 
     def _by_window(self, residuals: Floats) -> Floats:
-        """Shape (windows, rows), zeros behind a window's last entry."""
+        """Shape (windows, rows), zeros after a window's last entry."""
         padded = np.where(self._fill[..., None] >= 0, residuals[self._fill], 0.0)
         return padded.reshape(len(self._fill), -1)
 
     def window_costs(self, residuals: Floats) -> Floats:
-        """The sum of squares of each window."""
         costs: Floats = np.sum(self._by_window(residuals) ** 2, axis=1)
         return costs
 
@@ -271,7 +269,7 @@ class Search:
     def _trust_region_step(self, hessian: Floats, gradient: Floats, values: Floats, damping: float) -> Floats:
         """The damped Gauss-Newton step inside the box of the terms' bounds and the trust radius, by active sets.
 
-        A term that hardly shows wants to go far: its bound must not shorten the other terms' steps.
+        A term that hardly shows takes a long step: its bound must not shorten the other terms' steps.
         """
         damped = hessian + damping * np.diag(np.maximum(np.diag(hessian), 1e-12))
         least = np.maximum(self._low - values, -_TRUST_RADIUS)
@@ -304,7 +302,7 @@ class Search:
         return min([at, *self.minimize(best, most_steps, on_step)], key=lambda point: point.cost)
 
     def minimize(self, points: Sequence[Iterate], most_steps: int, on_step: Callable[[], object]) -> list[Iterate]:
-        """Each of `points` after at most so many iterations, fewer where it converges."""
+        """Each of `points` after at most `most_steps` iterations, fewer where it converges."""
         points = list(points)
         for _ in range(most_steps):
             moving = [k for k, at in enumerate(points) if not at.has_converged]

@@ -1,1 +1,1 @@
-"""Recorded commands run through a model of the cart: what comparing and identifying share."""
+"""Recorded commands run through a model of the cart, for comparison and identification."""

@@ -1,4 +1,4 @@
-"""How far a model goes astray from a recording: from the recorded state on, under the recorded commands."""
+"""Prediction error of a model that runs from the recorded state under the recorded commands."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cartpole_robot.open_loop.windows import (
 )
 
 Floats = NDArray[np.float64]
-PAST_S = 0.3  # that an observer looks back
-_FEWEST_BEFORE = 4  # entries of them, however long the control period
+PAST_S = 0.3  # how far an observer looks back
+_FEWEST_BEFORE = 4  # entries in it, however long the control period
 _OBSERVATIONS = 2  # rounds of derivatives
 
 
@@ -39,10 +39,10 @@ class OpenLoopError:
 
 
 def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model) -> Floats:
-    """Start states, shape (windows, 4), true ones, by the readings up to each window's beginning and `observer`.
+    """True start states, shape (windows, 4), estimated from the readings up to each window's first entry.
 
-    The model is run (its twin, where there is one) through the `PAST_S` before from the state with which it agrees
-    best, and the start is where it comes to: an observer that knows the commands, and nothing of what comes after.
+    `observer` (its twin, where there is one) runs through the `PAST_S` before the window, from the state that fits
+    these readings best; the state it reaches is the start. It knows the commands, but nothing that comes after.
     """
     if not windows:
         return np.zeros((0, START_SIGNALS))
@@ -60,18 +60,18 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
         shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer))
         for _ in range(_OBSERVATIONS):
             slopes = shooting.slopes_by_starts(observer, shooting.residual(observer, starts), starts)
-            _, starts = shooting.mended(observer, starts, slopes)
+            _, starts = shooting.correct_starts(observer, starts, slopes)
         predictor.predict(observer, starts)
         return predictor.ends
 
 
 def farthest_m(all_series: Sequence[Series]) -> float:
-    """How far from the middle a cart was read."""
+    """The largest measured distance of a cart from the middle."""
     return max((float(np.max(np.abs(series.position_m), initial=0.0)) for series in all_series), default=0.0)
 
 
 def windows_with_past(all_series: Sequence[Series], length_s: float, stride_s: float) -> list[Window]:
-    """Whole windows of `length_s`, one every `stride_s`, that have `PAST_S` of readings without a gap before them."""
+    """Whole windows of `length_s`, one every `stride_s`, each after `PAST_S` of readings without a gap."""
     found: list[Window] = []
     for number, series in enumerate(all_series):
         size = max(2, round(length_s / series.period_s)) + 1
@@ -89,9 +89,9 @@ def _entries_before(series: Series) -> int:
 def observed_errors(
     all_series: Sequence[Series], models: Sequence[Model], length_s: float, observer: Model
 ) -> list[list[OpenLoopError]]:
-    """The errors of each of `models` for each series, restarted every fifth of `length_s`.
+    """The errors of each of `models` for each series, with a start every fifth of `length_s`.
 
-    All models start from the same states, those that `observer` sees.
+    All models start from the same states, which `observer` estimates.
     """
     windows = windows_with_past(all_series, length_s, length_s / 5.0)
     starts = observed_starts(all_series, windows, observer)
@@ -101,7 +101,7 @@ def observed_errors(
 def errors_from(
     all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats
 ) -> list[OpenLoopError]:
-    """The errors of `model` for each series, over `windows` of them, from `starts`, shape (windows, 4)."""
+    """The errors of `model` for each series over its `windows`, from `starts`, shape (windows, 4)."""
     found = predicted(all_series, model, windows, starts)
     squares: list[list[Floats]] = [[] for _ in all_series]
     for window, mine, read in zip(windows, found, measured(all_series, windows), strict=True):
@@ -115,7 +115,7 @@ def errors_from(
 def predicted(all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats) -> list[Floats]:
     """What `model` predicts for each window from `starts`, shape (windows, 4), as `Predictor.predict` returns it.
 
-    The track ends no sooner than the cart was read.
+    The track reaches at least as far as any measured position.
     """
     model = with_room(freed(model), farthest_m(all_series))
     with contextlib.closing(Predictor(all_series, windows, model.cart)) as predictor:

@@ -1,4 +1,4 @@
-"""The terms of a cart's model, one number each, and a model with other numbers in them."""
+"""The model of a cart, and its terms: one number each, to read and to change."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cartpole_robot.cart.parts import MOST_SATURATION, Apply, Delay
 class Model:
     """A cart, and how a recording shows it.
 
-    A command works `delay_s` after the measurement that it answers. An angle that is read is `angle_sign` times the
-    true one plus `angle_zero_rad`, a position `position_sign` times the true one.
+    A command takes effect `delay_s` after the measurement it responds to. A measured angle is `angle_sign` times the
+    true one plus `angle_zero_rad`, a measured position `position_sign` times the true one.
     """
 
     cart: CartParams
@@ -27,21 +27,21 @@ class Model:
 
 
 def model_of(cart: CartParams) -> Model:
-    """The model that the cart's own file is."""
+    """The model that the cart file describes."""
     return Model(cart=cart, delay_s=cart.mean_delay_s)
 
 
 def freed(model: Model) -> Model:
-    """The model of a cart whose actions are full drive and that is armed upright: any plant may be such a one.
+    """The model with full-drive actions and an arming angle of almost 0, so that any plant is a valid cart.
 
-    A cart must be able to hold its pole with its own actions, which a model that is only tried need not be.
+    A cart must be able to hold its pole with its own actions; a model that a search tries need not.
     """
     limits = dataclasses.replace(model.cart.limits, arming_angle_rad=1e-6)
     return dataclasses.replace(model, cart=dataclasses.replace(model.cart, action_duties=(-1.0, 1.0), limits=limits))
 
 
 def with_room(model: Model, farthest_m: float) -> Model:
-    """The model of a cart that was read as far as `farthest_m` from the middle: its track ends no sooner."""
+    """The model with a track that reaches at least `farthest_m`, the largest measured distance from the middle."""
     end_stop_m = model.cart.limits.end_stop_m
     if end_stop_m is None or end_stop_m >= farthest_m:
         return model
@@ -52,7 +52,7 @@ def with_room(model: Model, farthest_m: float) -> Model:
 class Term:
     """One number of a model.
 
-    `size(model)` is a change of it that matters, in its unit: what a derivative is taken over a part of. The search
+    `size(model)` is a significant change of it, in its unit; a derivative is taken over a fraction of it. The search
     stays between `low` and `high`.
     """
 
@@ -74,7 +74,7 @@ def _changed(model: Model, part: str, **changes: Any) -> Model:
 
 
 def _with_damping(model: Model, value: float) -> Model:
-    """Viscous friction stays as the cart's file has it, as far as the sum allows; the rest is back-EMF."""
+    """Viscous friction stays as in the cart file, as far as the sum allows; the rest is back-EMF."""
     viscous = min(model.cart.friction.cart_viscous_n_s_m, value)
     model = _changed(model, "motor", back_emf_n_s_m=value - viscous)
     return _changed(model, "friction", cart_viscous_n_s_m=viscous)
@@ -93,7 +93,7 @@ def _with_same_slope(model: Model, **changes: float) -> Model:
 
 
 def _with_length(model: Model, value: float) -> Model:
-    """A pole of the same mass and build, longer or shorter: its inertia goes with the square."""
+    """A pole of the same mass and build, longer or shorter: its inertia scales with the square."""
     body = model.cart.pole_cart
     inertia = body.pole_inertia_kg_m2 * (value / body.pole_half_length_m) ** 2
     return _changed(model, "pole_cart", pole_half_length_m=value, pole_inertia_kg_m2=inertia)
@@ -225,11 +225,11 @@ TERMS = {
         ),
     )
 }
-"""By name, in the order in which results are told."""
+"""By name, in the order in which results are reported."""
 
 
 def _weight_moment(model: Model) -> float:
-    """N m: what holds the pole level."""
+    """The torque in N m that holds the pole level."""
     body = model.cart.pole_cart
     return body.pole_mass_kg * body.gravity_m_s2 * body.pole_half_length_m
 
@@ -241,5 +241,5 @@ def _swing_damping(model: Model) -> float:
 
 
 def identified_delay(model: Model) -> Delay:
-    """The delay as a cart's file has it."""
+    """The delay as a cart file stores it."""
     return Delay(apply=Apply.ON_ARRIVAL, latency_s=max(1e-4, model.delay_s))

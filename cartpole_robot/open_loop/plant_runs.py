@@ -1,7 +1,7 @@
-"""The plant under duties that somebody recorded: from a state on, where would the cart have gone?
+"""The plant run from a state under recorded duties: where would the cart have gone?
 
-No encoders, no firmware, no clock of its own: the same plant, motor and friction as every simulated rig has, and their
-true positions and angles.
+No encoders, no firmware, no clock of its own: the plant, motor and friction of every simulated rig, and their true
+positions and angles.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Samples = NDArray[np.float64]
 
 
 class OpenLoop:
-    """One plant that is placed and let run, again and again, with one set of parameters or another.
+    """One plant that runs repeatedly, from any state and with any parameters.
 
-    `loaded` is the cart with the shortest pole it will ever be: the engine can pretend a longer one, see
-    `plant.equivalent_body`.
+    `loaded` is the cart with the shortest pole of all that will run: the engine can emulate a longer one, see
+    `cart.parts.equivalent_body`.
     """
 
     def __init__(self, cart: CartParams, *, loaded: CartParams | None = None) -> None:
-        """Load the plant, with the end stops of the cart that is loaded, which `change` does not move."""
+        """Load the plant. Its end stops are those of `loaded`; `change` does not move them."""
         self._cart = cart
         self._loaded = loaded or cart
         self._plant = Plant(
@@ -42,7 +42,6 @@ class OpenLoop:
 
     @property
     def cart(self) -> CartParams:
-        """As it is now."""
         return self._cart
 
     @property
@@ -51,7 +50,7 @@ class OpenLoop:
         return self._cart.timing.physics_step_s
 
     def change(self, cart: CartParams) -> None:
-        """Go on as `cart`, of the same physics step. Raises ValueError as `plant.equivalent_body` does."""
+        """Continue as `cart`, of the same physics step. Raises ValueError as `cart.parts.equivalent_body` does."""
         equivalent_body(cart.pole_cart, self._loaded.pole_cart)
         self._plant.change(cart.pole_cart, in_engine(cart.friction))
         self._cart = cart
@@ -59,11 +58,11 @@ class OpenLoop:
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
 
     def run(self, start: State, duties: Sequence[float], *, held_n: float = 0.0) -> Samples:
-        """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (it does not wrap), angular speed rad/s.
+        """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (unwrapped), angular speed rad/s.
 
-        The first row is `start`; each further one a physics step later, under the duty of that step, NaN for an open
-        bridge. `held_n` is what a motor with a lag still pushes with at the start. Values that grow beyond any cart's
-        are left as they come.
+        The first row is `start`; each further one is a physics step later, under the duty of that step, NaN for an
+        open bridge. `held_n` is the force that a motor with a lag still exerts at the start. Values beyond the range
+        of any cart are returned as computed.
         """
         plant = self._plant
         plant.place(start)
@@ -94,8 +93,8 @@ def step_duties(
 ) -> list[float]:
     """The mean duty of each of `steps` physics steps from `begin_s` on.
 
-    `duties[k]` was asked for at `times_s[k]` and holds from `delay_s` later until the next one does. One that comes in
-    the middle of a step shares it with the one before, as in `delay.CommandDelay`. Before the first it is 0.
+    `duties[k]` was requested at `times_s[k]` and holds from `delay_s` later until the next one does. One that takes
+    effect within a step shares it with the one before, as in `delay.CommandDelay`. Before the first it is 0.
     """
     if len(times_s) == 0:
         return [0.0] * steps

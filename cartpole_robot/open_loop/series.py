@@ -1,4 +1,4 @@
-"""What identification looks at of a recording: measured positions and angles, and what was asked of the motor."""
+"""The part of a recording that models are fitted to: measured positions and angles, and requested duties."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes a
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One recording as arrays of shape (n,), one entry a control tick, SI units, angles running on past a turn.
+    """One recording as arrays of shape (n,), one entry per control tick, SI units, angles unwrapped.
 
-    `duty[k]` is what was requested at tick k, NaN where nothing was; behind a firmware in the whole cycles in which its
-    bridge drives. Where `is_coasting` the motor was off and the bridge open; None: nowhere. `begins` are the entries at
-    which a stretch without gaps and jumps begins, the first being 0; a coasting one is a stretch of its own.
+    `duty[k]` was requested at tick k, NaN where nothing was; a firmware's is rounded to the whole timer cycles in which
+    its bridge drives. Where `is_coasting`, the motor was off and the bridge open; None: nowhere. `begins` are the first
+    entries of the stretches without gaps or jumps, the first being 0; a coasting stretch is one of its own.
     """
 
     name: str
@@ -48,14 +48,15 @@ class Series:
         return len(self.time_s)
 
     def stretches(self) -> list[tuple[int, int]]:
-        """(first, behind the last) entry of each stretch without gaps."""
+        """(first, one past the last) entry of each stretch without gaps."""
         return list(zip(self.begins, [*self.begins[1:], len(self)], strict=True))
 
 
 def series_of(recording: Recording) -> Series:
     """The series in `recording`.
 
-    Raises `UsageError` naming file and row where its clock does not go on, a number is none, or too few rows are there.
+    Raises `UsageError`, naming file and row, for a clock that does not advance, a value that is no number, or too few
+    rows.
     """
     path, cart = recording.path, recording.cart
     if len(recording.rows) < 3:
@@ -99,7 +100,7 @@ def series_of(recording: Recording) -> Series:
 
 
 def _at_bridge(recording: Recording) -> Floats:
-    """The requested duties; where a firmware drove, with what it adds for the dead zone, and rounded as it rounds."""
+    """The requested duties; where a firmware drove, with its dead-zone compensation and its rounding."""
     duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
     if cart.firmware is None or recording.metadata.rig == _SIMULATED:
@@ -114,14 +115,14 @@ def _at_bridge(recording: Recording) -> Floats:
 
 
 def _jumps(angle_rad: Floats, period_s: float) -> list[int]:
-    """Entries before which the angle does what no pole does: a potentiometer's gap, a reading gone wrong."""
+    """Entries before which the angle does what no pole does: a potentiometer's gap, a false reading."""
     bend = np.abs(np.diff(angle_rad, 2))
     wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
     return [int(k) for entry in wrong for k in (entry, entry + 1)]
 
 
 def check_moved(series: Series) -> None:
-    """Raises `UsageError` for a cart that never moved: it tells nothing."""
+    """Raises `UsageError` for a cart that never moved: it shows nothing of the model."""
     if np.ptp(series.position_m) < 1e-3 and np.ptp(series.angle_rad) < math.radians(1.0):
         raise UsageError(
             f"{series.name}: neither cart nor pole ever moved (by {1000 * np.ptp(series.position_m):.2f} mm and "
@@ -131,7 +132,7 @@ def check_moved(series: Series) -> None:
 
 
 def is_same_run(one: Series, other: Series) -> bool:
-    """Whether both begin with the same readings: two copies of one run, of which one may have been cut shorter."""
+    """Whether both begin with the same readings: two copies of one run, one of them possibly cut short."""
     shared = min(len(one), len(other))
     return bool(
         (one.position_m[:shared] == other.position_m[:shared]).all()

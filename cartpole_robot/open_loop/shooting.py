@@ -1,4 +1,4 @@
-"""Windows held against a model: residuals, and start states mended until the windows agree as well as they can."""
+"""Multiple shooting: the residuals of a model over windows, and start states corrected to minimise them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cartpole_robot.open_loop.windows import START_SIGNALS, Window, measured
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Sequence[tuple[Model, Floats]]], list[Floats]]
-"""Models and start states (windows, 4) in, what would be read out, all windows' entries in one array (entries, 2)."""
+"""From models and start states (windows, 4) to predicted readings, all windows' entries in one array (entries, 2)."""
 
-START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: what derivatives are taken over
-START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # how far one correction goes, where the residuals do not object
-_MENDINGS = 3
-_MENDED = 0.02  # of a step: no further
+START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: the differences that derivatives are taken over
+START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # of one correction, where the residuals leave it free
+_MOST_CORRECTIONS = 3
+_LEAST_CORRECTION = 0.02  # of `START_STEPS`: a smaller one is left out
 _SLOWER = 0.3
-_FAR = 1e3  # noises: beyond this a prediction is wrong and nothing more
+_FAR = 1e3  # times the noise: a prediction farther off is as wrong as can be
 
 
 class Shooting:
-    """Multiple shooting over `windows`; `noise` (m, rad) is what a residual of 1 is, and may be changed."""
+    """Multiple shooting over `windows`; `noise` (m, rad) is the unit of the residuals and may be set."""
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], predict: Predict) -> None:
         self.noise = np.array([1e-3, 5e-3])
@@ -34,18 +34,17 @@ class Shooting:
         self.parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
     def residuals(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
-        """Predicted less read for each of `tries`, in noises, shape (entries, 2); finite, whatever the plant did."""
+        """Predicted minus measured for each of `tries`, in units of the noise, shape (entries, 2); always finite."""
         return [
             np.clip(np.nan_to_num((found - self._read) / self.noise, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
             for found in self._predict(tries)
         ]
 
     def residual(self, model: Model, starts: Floats) -> Floats:
-        """As `residuals`, of one."""
         return self.residuals([(model, starts)])[0]
 
     def slopes_by_starts(self, model: Model, residual: Floats, starts: Floats) -> list[Floats]:
-        """Of each window's residual by its start state, shape (2 entries, 4)."""
+        """The derivative of each window's residual by its start state, shape (2 * entries, 4)."""
         tries = []
         for k in range(START_SIGNALS):
             moved = starts.copy()
@@ -54,16 +53,19 @@ class Shooting:
         slopes = [(found - residual) / step for found, step in zip(self.residuals(tries), START_STEPS, strict=True)]
         return [np.column_stack([slope[part].ravel() for slope in slopes]) for part in self.parts]
 
-    def mended(self, model: Model, starts: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:
-        """The residual with start states as much better as `slopes` says, and those; a window that gets worse stays."""
+    def correct_starts(self, model: Model, starts: Floats, slopes: list[Floats]) -> tuple[Floats, Floats]:
+        """The residual with corrected start states, and these; `slopes` are the derivatives by them.
+
+        A window whose residual would grow keeps its start state.
+        """
         residual = self.residual(model, starts)
         starts = starts.copy()
         pace = np.ones(len(self.parts))
-        for _ in range(_MENDINGS):
+        for _ in range(_MOST_CORRECTIONS):
             changes = pace[:, None] * np.array(
                 [step_back(slope, residual[part].ravel()) for slope, part in zip(slopes, self.parts, strict=True)]
             )
-            changes[np.max(np.abs(changes) / START_STEPS, axis=1) < _MENDED] = 0.0  # each window by itself
+            changes[np.max(np.abs(changes) / START_STEPS, axis=1) < _LEAST_CORRECTION] = 0.0  # each window by itself
             if not changes.any():
                 break
             tried = self.residual(model, starts - changes)
@@ -77,9 +79,9 @@ class Shooting:
 
 
 def step_back(slope: Floats, residual: Floats) -> Floats:
-    """The change of a start state that would have made `residual`, shape (4,) or (4, k), none far from where it is.
+    """The change of a start state that explains `residual`, shape (4,) or (4, k), regularised by `START_REACH`.
 
-    A cart that dry friction holds hardly shows the speed it is said to begin with: such a direction is left alone.
+    A cart held by dry friction hardly shows its start speed: in such a direction the change stays near 0.
     """
     wide = np.vstack([slope, np.diag(1.0 / START_REACH)])
     padding = np.zeros((START_SIGNALS, *residual.shape[1:]))

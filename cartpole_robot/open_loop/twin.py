@@ -1,7 +1,7 @@
-"""The plant's own equations in NumPy, for many runs at a time: what derivatives are taken with.
+"""The plant's own equations in NumPy, for many runs at a time, as derivatives need them.
 
 PyBullet steps one cart at a time and takes some 5 us a step; here a step of a hundred runs takes about as long as one.
-`agrees` holds it against PyBullet, and whoever uses it asks that first.
+`agrees` compares it with PyBullet; callers check that first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from cartpole_robot.open_loop.windows import (
 from cartpole_robot.simulation.cart import STANDING_M_S
 
 Floats = NDArray[np.float64]
-_AFTERWARDS_S = 1e3  # that the last duty holds: longer than any delay
-_COMPARED = 3  # windows in which plant and twin are
-_SAME = 1e-9  # m and rad after a window: the plant's last bits, grown with the pole's fall
+_AFTERWARDS_S = 1e3  # how long the last duty holds: longer than any delay
+_COMPARED = 3  # windows in which plant and twin are compared
+_SAME = 1e-9  # m and rad after a window: floating-point rounding, amplified as the pole falls
 
 
 class Twin:
@@ -56,11 +56,11 @@ class Twin:
         self._duties: dict[float, Floats] = {}
 
     def predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
-        """For each of `tries` what would be read, all windows' entries in one array (entries, 2)."""
+        """The predicted readings of each of `tries`, all windows' entries in one array (entries, 2)."""
         self._duties = {model.delay_s: self._duties_of(model.delay_s) for model, _ in tries}
         duties = np.stack([self._duties[model.delay_s] for model, _ in tries], axis=2)
         starts = np.stack([at[self._order] for _, at in tries], axis=1)
-        with np.errstate(all="ignore"):  # a try may come to nothing that is finite; it is judged by its residual
+        with np.errstate(all="ignore"):  # a try may diverge; its residual shows that
             ran = _run([model.cart for model, _ in tries], starts, duties, self._running)
             read = ran[self._before, :, self._window]
             read += self._share[:, None, None] * (ran[self._before + 1, :, self._window] - read)
@@ -70,7 +70,7 @@ class Twin:
         return list(np.moveaxis(read, 2, 0))
 
     def _duties_of(self, delay_s: float) -> Floats:
-        """The mean duty of each step, as `open_loop.step_duties` has it, (steps, windows), the longest window first."""
+        """The mean duty of each step, as by `plant_runs.step_duties`, (steps, windows), the longest window first."""
         known = self._duties.get(delay_s)
         if known is not None:
             return known
@@ -90,7 +90,7 @@ def _coasts(series: Series, window: Window) -> bool:
 
 
 class _Asked:
-    """The duties of a series, summed over time: between two commands a straight line."""
+    """The duties of a series, integrated over time: linear between two commands."""
 
     def __init__(self, series: Series) -> None:
         duties = np.nan_to_num(series.duty)
@@ -98,7 +98,7 @@ class _Asked:
         self._sums = np.concatenate([[0.0], np.cumsum(duties * np.diff(self._times_s))])
 
     def until(self, times_s: Floats) -> Floats:
-        """The sum up to each moment."""
+        """The integral up to each time."""
         sums: Floats = np.interp(times_s, self._times_s, self._sums)
         return sums
 
@@ -106,10 +106,10 @@ class _Asked:
 def _run(carts: Sequence[CartParams], starts: Floats, duties: Floats, running: NDArray[np.int_]) -> Floats:
     """Position and angle after each step, shape (steps + 1, 2, windows, tries).
 
-    `starts` is (windows, tries, 4), `duties` (steps, windows, tries), NaN for an open bridge; `running` says of each
-    step how many windows, the first ones, it belongs to. Semi-implicit Euler of the cart-pole equations, then the dry
-    friction of the cart and then the pole's, each an impulse that stops its joint or is the largest there is, then the
-    ends of the track: as the engine solves them, in one sweep.
+    `starts` is (windows, tries, 4), `duties` (steps, windows, tries), NaN for an open bridge; `running` has
+    for each step the number of windows, the first ones, that it is part of. Semi-implicit Euler of the cart-pole
+    equations, then the dry friction of the cart and of the pole, each an impulse that stops its joint or is limited,
+    then the ends of the track: as the engine solves them, in one sweep.
     """
     c = _Coefficients(carts)
     step_s = carts[0].timing.physics_step_s
@@ -163,7 +163,7 @@ def _run(carts: Sequence[CartParams], starts: Floats, duties: Floats, running: N
 
 
 class _Coefficients:
-    """What the equations have of each cart, arrays of shape (carts,); the motor's part is `motor.rewindable_force`."""
+    """The coefficients of each cart, arrays of shape (carts,); the motor's part is as in `motor.rewindable_force`."""
 
     def __init__(self, carts: Sequence[CartParams]) -> None:
         step_s = carts[0].timing.physics_step_s
@@ -215,7 +215,7 @@ def twin_knows(
 def quick_predictions(
     all_series: Sequence[Series], windows: Sequence[Window], plant: Predictor, model: Model
 ) -> Predict:
-    """The twin's predictions over `windows` where it knows `model`, in which alone they may be, else the plant's."""
+    """Predictions of `model` only, over `windows`: by the twin where it agrees with the plant, else by the plant."""
     if twin_knows(all_series, windows, [model], model.cart):
         return Twin(all_series, windows, plant.step_s).predictions
     return lambda tries: [np.concatenate(plant.predict(each, at)) for each, at in tries]

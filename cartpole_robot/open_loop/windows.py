@@ -1,4 +1,4 @@
-"""Recordings cut into windows, and the model run through each from its own start: predictions beside measurements."""
+"""Recordings cut into windows, and the model run through each from its own start state."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ class Window:
 
 
 def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float | None = None) -> list[Window]:
-    """Windows of `length_s`, one every `stride_s` (default: end to end), none across a gap; the rest at the end, if it
-    is at least half as long, is one more."""
+    """Windows of `length_s`, one every `stride_s` (default: end to end), none across a gap.
+
+    End to end, a rest of at least half that length is a window too.
+    """
     found = []
     for number, series in enumerate(all_series):
         size = max(2, round(length_s / series.period_s)) + 1
@@ -47,8 +49,7 @@ def windows_of(all_series: Sequence[Series], length_s: float, *, stride_s: float
 
 
 def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
-    """Each window cut into pieces as long as each other, none of more than `longest` periods: where one ends the next
-    begins."""
+    """Each window cut into pieces of equal length, at most `longest` periods, that share their end points."""
     found: list[Window] = []
     for window in windows:
         size = window.end - 1 - window.first
@@ -64,19 +65,19 @@ def thinned(windows: Sequence[Window], most: int) -> list[Window]:
 
 
 class Predictor:
-    """Runs a model through windows; keeps one plant. `ends` are the states it came to in the last prediction."""
+    """Runs a model through windows; keeps one plant. `ends` are the final states of the last prediction."""
 
     ends: Floats
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
-        """`loaded` has the shortest pole that will be asked for."""
+        """`loaded` has the shortest pole that will be simulated."""
         self._series, self._windows = list(all_series), list(windows)
         self._loop = OpenLoop(loaded)
 
     def predict(self, model: Model, starts: Floats) -> list[Floats]:
-        """For each window what would be read, shape (entries, 2): position m, angle rad; `starts` is (windows, 4).
+        """The predicted readings of each window, shape (entries, 2): position m, angle rad; `starts` is (windows, 4).
 
-        The first entry is the start itself. Raises ValueError for a model that no plant can be.
+        The first entry is the start itself. Raises ValueError for a model that the plant cannot represent.
         """
         self._loop.change(model.cart)
         step_s = self._loop.step_s
@@ -103,12 +104,11 @@ class Predictor:
         return self._loop.step_s
 
     def close(self) -> None:
-        """Release the plant."""
         self._loop.close()
 
 
 def window_places(all_series: Sequence[Series], window: Window, step_s: float) -> Floats:
-    """When each entry of the window was read, in physics steps from its start."""
+    """The time of each entry of the window, in physics steps from its start."""
     times_s = all_series[window.series].time_s[window.first : window.end]
     places: Floats = (times_s - times_s[0]) / step_s
     return places
@@ -126,7 +126,7 @@ def duties_in(series: Series, window: Window, places: Floats, delay_s: float, st
 
 
 def placed(places: Floats, ran: Floats) -> Floats:
-    """A signal that was computed after each step, at `places`."""
+    """A signal that is known after each step, interpolated at `places`."""
     found: Floats = np.interp(places, np.arange(len(ran)), ran)
     return found
 
@@ -139,7 +139,7 @@ def _at(ran: Floats, place: float) -> Floats:
 
 
 def measured(all_series: Sequence[Series], windows: Sequence[Window]) -> list[Floats]:
-    """What was read in each window, shape (entries, 2)."""
+    """The readings of each window, shape (entries, 2): position m, angle rad."""
     return [
         np.column_stack(
             [
@@ -152,13 +152,13 @@ def measured(all_series: Sequence[Series], windows: Sequence[Window]) -> list[Fl
 
 
 def level_and_slope(times_s: Floats, values: Floats) -> tuple[float, float]:
-    """At time 0, of the parabola through `values`, or of the line where there are two."""
+    """Value and slope at time 0 of the parabola fitted to `values`, or of the line through two of them."""
     level, slope = np.polynomial.polynomial.polyfit(times_s, values, min(2, len(times_s) - 1))[:2]
     return float(level), float(slope)
 
 
 def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], model: Model, *, points: int = 5) -> Floats:
-    """Start states from the readings about each window's beginning, shape (windows, 4): a parabola through `points`."""
+    """Start states, shape (windows, 4), from a parabola fitted to `points` readings around each window's start."""
     found = np.zeros((len(windows), START_SIGNALS))
     for row, window in zip(found, windows, strict=True):
         series = all_series[window.series]
@@ -174,5 +174,5 @@ def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], mode
 
 
 def true_values(values: Floats, signal: int, model: Model) -> Floats:
-    """What was read as true positions (`signal` 0) or angles (2), by `model`."""
+    """True positions (`signal` 0) or angles (2) from readings, by `model`."""
     return model.angle_sign * (values - model.angle_zero_rad) if signal == 2 else model.position_sign * values

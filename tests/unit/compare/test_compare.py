@@ -84,7 +84,7 @@ def excited(record: Record) -> Recording:
 
 @pytest.fixture(scope="module")
 def late(record: Record, folder: Path, cart: CartParams) -> Recording:
-    """Of a cart that answers `LATE_S` after a measurement, where the nominal one takes 20 ms."""
+    """A rollout of a cart that responds `LATE_S` after a measurement; the nominal one takes 20 ms."""
     write_cart(
         folder / "late.toml",
         dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=LATE_S)),
@@ -108,7 +108,7 @@ def comparison(simulated: Recording, late: Recording) -> Comparison:
 # ---- open loop ----
 
 
-def test_a_simulation_of_the_very_cart_is_off_by_its_counts_alone(excited: Recording, model: Model) -> None:
+def test_a_simulation_of_the_same_cart_is_off_by_its_counts_only(excited: Recording, model: Model) -> None:
     found = compare_open_loop(series_of(excited), model)
     encoders = model.cart.encoders
     assert encoders is not None
@@ -127,7 +127,7 @@ def test_errors_grow_with_the_horizon_and_lie_inside_their_intervals(late: Recor
     assert found.growth[-1, 1] > 10.0 * found.growth[2, 1]
 
 
-def test_cross_correlation_finds_how_much_later_the_cart_answers(
+def test_cross_correlation_finds_how_much_later_the_cart_responds(
     late: Recording, excited: Recording, model: Model
 ) -> None:
     found = compare_open_loop(series_of(late), model).later_s
@@ -165,7 +165,7 @@ def test_fidelity_is_the_time_in_the_tube(late: Recording, excited: Recording, m
     assert (endless.inside, endless.median_s.value) == (endless.starts, endless.longest_s)
 
 
-def test_a_recording_shorter_than_a_horizon_says_so(late: Recording, model: Model) -> None:
+def test_a_horizon_longer_than_the_recording_has_no_windows(late: Recording, model: Model) -> None:
     found = compare_open_loop(part_of(series_of(late), 0, 30), model)
     assert [h.windows > 0 for h in found.horizons] == [True, True, False, False]
     assert math.isnan(found.horizons[3].rmse[0].value)
@@ -198,7 +198,7 @@ def test_cycle_is_the_strongest_sine() -> None:
     assert cycle_of(np.full(1000, 0.1), 0.02) is None
 
 
-def test_closed_loop_tells_a_later_cart(late: Recording, excited: Recording) -> None:
+def test_closed_loop_shows_a_later_cart(late: Recording, excited: Recording) -> None:
     ours, theirs = closed_loop(excited), closed_loop(late)
     assert ours.steps == 300
     assert ours.end == "duration"
@@ -256,24 +256,24 @@ def test_the_delayed_cart_is_called_delayed(comparison: Comparison) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "signs"),
     [
         (lambda s: {"angle_rad": -s.angle_rad}, "the pole's reversed"),
         (lambda s: {"position_m": -s.position_m}, "the cart's reversed"),
     ],
 )
 def test_a_reversed_encoder_is_called_reversed(
-    excited: Recording, model: Model, change: Callable[[Series], dict[str, object]], told: str
+    excited: Recording, model: Model, change: Callable[[Series], dict[str, object]], signs: str
 ) -> None:
     series = part_of(series_of(excited), 0, 100)
     changed = dataclasses.replace(series, **change(series))  # type: ignore[arg-type]
     found = attribute(changed, model, terms=("motor_gain", ENCODER_SIGN), workers=0)
     assert found is not None
-    assert (found.blames[0].term, found.blames[0].best) == (ENCODER_SIGN, told)
+    assert (found.blames[0].term, found.blames[0].best) == (ENCODER_SIGN, signs)
     assert found.blames[0].explained > 0.95
 
 
-def test_a_simulation_without_a_gap_blames_nobody(excited: Recording, model: Model) -> None:
+def test_a_simulation_without_a_gap_blames_no_term(excited: Recording, model: Model) -> None:
     shares: list[float] = []
     found = attribute(
         part_of(series_of(excited), 0, 150), model, terms=("motor_gain", "delay"), workers=1, progress=shares.append
@@ -287,19 +287,19 @@ def test_a_simulation_without_a_gap_blames_nobody(excited: Recording, model: Mod
     )
 
 
-def test_too_short_a_recording_blames_nobody(excited: Recording, model: Model) -> None:
+def test_too_short_a_recording_has_no_attribution(excited: Recording, model: Model) -> None:
     assert attribute(part_of(series_of(excited), 0, 10), model) is None
 
 
 # ---- all of it ----
 
 
-def test_summary_tells_distance_reason_and_remedy(comparison: Comparison) -> None:
-    told = " ".join(summary(comparison))
-    assert "delay" in told.lower()
-    assert "delay.apply" in told or "delay.latency_s" in told
-    assert "later than the simulated one" in told
-    assert "mm" in told
+def test_summary_names_distance_reason_and_remedy(comparison: Comparison) -> None:
+    sentences = " ".join(summary(comparison))
+    assert "delay" in sentences.lower()
+    assert "delay.apply" in sentences or "delay.latency_s" in sentences
+    assert "later than the simulated one" in sentences
+    assert "mm" in sentences
     text = report_text(comparison)
     for blame in comparison.attribution.blames if comparison.attribution else ():
         assert blame.label in text
@@ -309,18 +309,17 @@ def test_a_cart_without_noise_has_no_gap_to_explain(record: Record) -> None:
     one = record("ideal", cart="gym", duration_s=2.0)
     other = record("ideal, another start", cart="gym", duration_s=2.0, seed=3)
     found = compare(CompareRequest(simulated=str(one.path), recorded=other.path, workers=0))
-    told = " ".join(summary(found))
-    assert "there is no gap to explain" in told
-    assert "by itself" not in told
+    sentences = " ".join(summary(found))
+    assert "there is no gap to explain" in sentences
+    assert "by itself" not in sentences
     assert found.recorded_loop.response_delay_s is None or found.recorded_loop.response_delay_s >= 0.0
 
 
 def test_json_has_numbers_and_null_alone(comparison: Comparison) -> None:
-    text = json.dumps(comparison.as_dict(), allow_nan=False)
-    told = json.loads(text)
-    assert told["attribution"]["blames"][0]["term"] == "delay"
-    assert told["closed_loop"]["simulated"]["steps"] == 300
-    assert set(told["wasserstein"]) == {s.name for s in SIGNALS}
+    report = json.loads(json.dumps(comparison.as_dict(), allow_nan=False))
+    assert report["attribution"]["blames"][0]["term"] == "delay"
+    assert report["closed_loop"]["simulated"]["steps"] == 300
+    assert set(report["wasserstein"]) == {s.name for s in SIGNALS}
 
 
 def test_a_cart_alone_is_compared_in_open_loop(late: Recording, folder: Path) -> None:
@@ -342,15 +341,15 @@ def test_another_cart_may_be_named_for_the_replay(simulated: Recording, late: Re
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     assert main(["compare", *map(str, words)]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "Traceback" not in told.err
-    return told.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    return output.err
 
 
 def test_the_same_run_twice_is_refused(simulated: Recording, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refused(capsys, simulated.path, simulated.path)
-    assert "same run" in told
+    message = refused(capsys, simulated.path, simulated.path)
+    assert "same run" in message
 
 
 def test_different_control_periods_are_refused(
@@ -359,9 +358,9 @@ def test_different_control_periods_are_refused(
     timing = dataclasses.replace(cart.timing, control_period_s=0.01)
     write_cart(folder / "fast.toml", dataclasses.replace(cart, timing=timing))
     fast = record("fast", cart=str(folder / "fast.toml"))
-    told = refused(capsys, simulated.path, fast.path)
-    assert "0.01" in told
-    assert "0.02" in told
+    message = refused(capsys, simulated.path, fast.path)
+    assert "0.01" in message
+    assert "0.02" in message
 
 
 def test_a_cart_that_never_moved_is_refused(
@@ -370,19 +369,19 @@ def test_a_cart_that_never_moved_is_refused(
     rows = simulated.rows.copy()
     for signal in SIGNALS:
         rows[signal.name] = 0.0
-    told = refused(capsys, simulated.path, rewritten(simulated, rows, tmp_path / "still.parquet"))
-    assert "ever moved" in told
-    assert "still.parquet" in told
+    message = refused(capsys, simulated.path, rewritten(simulated, rows, tmp_path / "still.parquet"))
+    assert "ever moved" in message
+    assert "still.parquet" in message
 
 
-def test_a_number_that_is_none_is_named_with_its_row(
+def test_a_value_that_is_no_number_is_named_with_its_row(
     simulated: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = simulated.rows.copy()
     rows["pole_angle_rad"][17] = math.nan
-    told = refused(capsys, simulated.path, rewritten(simulated, rows, tmp_path / "hole.parquet"))
-    assert "hole.parquet" in told
-    assert "row 17" in told
+    message = refused(capsys, simulated.path, rewritten(simulated, rows, tmp_path / "hole.parquet"))
+    assert "hole.parquet" in message
+    assert "row 17" in message
 
 
 def test_missing_empty_and_truncated_files_are_named(
@@ -394,15 +393,15 @@ def test_missing_empty_and_truncated_files_are_named(
     content = simulated.path.read_bytes()
     (tmp_path / "cut.parquet").write_bytes(content[: len(content) // 2])
     assert "cut.parquet" in refused(capsys, simulated.path, tmp_path / "cut.parquet")
-    assert "nobody" in refused(capsys, "nobody", simulated.path)
+    assert "no_such_cart" in refused(capsys, "no_such_cart", simulated.path)
 
 
 def test_nothing_is_overwritten(
     simulated: Recording, late: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "there.html").write_text("mine")
-    told = refused(capsys, simulated.path, late.path, "--out", tmp_path / "there.html")
-    assert "exists already" in told
+    message = refused(capsys, simulated.path, late.path, "--out", tmp_path / "there.html")
+    assert "exists already" in message
     assert (tmp_path / "there.html").read_text() == "mine"
 
 
@@ -425,6 +424,6 @@ def rewritten(recording: Recording, rows: np.ndarray, path: Path) -> Path:
     names = [field.name for field in dataclasses.fields(Measurement)]
     with Recorder(path, recording.metadata) as recorder:
         for row in rows:
-            told = Measurement(**{name: row[name].item() for name in names})
-            recorder.append(told, row["host_time_s"], row["requested_duty"], row["reward"], int(row["flags"]))
+            measurement = Measurement(**{name: row[name].item() for name in names})
+            recorder.append(measurement, row["host_time_s"], row["requested_duty"], row["reward"], int(row["flags"]))
     return read_recording(path).path

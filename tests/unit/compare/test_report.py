@@ -72,9 +72,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def record(folder: Path) -> Callable[..., Recording]:
     def made(name: str, seconds: float, **changes: Any) -> Recording:
-        words: dict[str, Any] = {"policy": Path("lqr"), "rig": "sim", "cart": "diy_arduino", "backend": "c", "seed": 1}
+        asked: dict[str, Any] = {"policy": Path("lqr"), "rig": "sim", "cart": "diy_arduino", "backend": "c", "seed": 1}
         out = folder / f"{name}.parquet"
-        return record_rollout(RolloutRequest(duration_s=seconds, out=out, **{**words, **changes}))
+        return record_rollout(RolloutRequest(duration_s=seconds, out=out, **{**asked, **changes}))
 
     return made
 
@@ -131,7 +131,7 @@ def browser() -> "Iterator[Browser]":
 
 
 class Opened:
-    """Pages without a network, and all that went wrong in them or was asked for."""
+    """Pages without a network, and all their errors, messages and requests."""
 
     def __init__(self, browser: "Browser") -> None:
         self.context = browser.new_context(viewport={"width": 1200, "height": 900})
@@ -211,7 +211,7 @@ def test_page_opens_offline_with_all_its_sections(page: "Page") -> None:
     ]
     for name in plots:
         assert page.locator(f"#{name} .main-svg").first.is_visible()
-    assert "Lateness: nobody measured it." in page.locator("#section-latencies").inner_text()
+    assert "Lateness: not measured." in page.locator("#section-latencies").inner_text()
     for sentence in ("Under the recorded commands the simulation of diy_arduino", "Delay explains 93 %"):
         assert sentence in page.locator("#section-summary").inner_text()
 
@@ -287,7 +287,7 @@ def test_click_on_the_curves_moves_the_carts(page: "Page") -> None:
 
 
 def hanging(found: Comparison) -> Comparison:
-    """The same with a pole that hangs, and steps over."""
+    """The same with a pole that hangs and goes round."""
     rows = found.recorded.rows.copy()
     rows["pole_angle_rad"] = np.angle(np.exp(1j * (math.pi + 8.0 * np.sin(np.linspace(0.0, 12.0, len(rows))))))
     series = np.unwrap(rows["pole_angle_rad"])
@@ -316,7 +316,7 @@ def test_page_of_a_hanging_pole_shows_all_of_it(opened: Opened, alone: Compariso
     assert opened.wrong == []
 
 
-def test_page_of_a_short_recording_says_what_there_is_not(
+def test_page_of_a_short_recording_names_what_is_missing(
     opened: Opened, record: Callable[..., Recording], tmp_path: Path
 ) -> None:
     short = record("short", 0.3, seed=3)
@@ -325,13 +325,13 @@ def test_page_of_a_short_recording_says_what_there_is_not(
     draw_comparison(found, tmp_path / "short.png")
     page = opened.open(tmp_path / "short.html")
     text = page.locator("body").inner_text()
-    for told in (
+    for message in (
         "no rollout: the cart alone",
         "No stretch of the recording is long enough to simulate",
-        "They need a simulated rollout beside the recorded one.",
-        "Not asked for, or the recording is too short to say.",
+        "They need a simulated rollout as well as the recorded one.",
+        "Not requested, or the recording is too short.",
     ):
-        assert told in text
+        assert message in text
     scrub(page, 5)
     assert drawn_state(page, 1)[1] == pytest.approx(short.rows["pole_angle_rad"][5], abs=2e-3)
     assert opened.wrong == []
@@ -385,7 +385,7 @@ def test_what_is_there_is_left_as_it_was(comparison: Comparison, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "a.png"]
 
 
-def test_parameters_are_told_beside_what_is_best_alone(comparison: Comparison) -> None:
+def test_parameters_are_listed_with_their_best_values_alone(comparison: Comparison) -> None:
     text = report_page(comparison)
     table = text[text.index('id="section-parameters"') : text.index('id="section-closed-loop"')]
     cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", table)[1:]]
@@ -423,7 +423,7 @@ def test_long_recording_is_thinned_evenly_and_keeps_its_time() -> None:
         duty=np.zeros(15_001),
         run_s=np.zeros(0),
         simulated=np.zeros((0, 2)),
-        beside=np.full((15_001, 2), np.nan),
+        simulated_at_ticks=np.full((15_001, 2), np.nan),
         since_s=np.full(15_001, np.nan),
     )
     frames = frames_of(found, load_cart("diy_arduino"))
@@ -442,10 +442,10 @@ def test_a_run_that_begins_counts_more_than_one_that_ends(comparison: Comparison
     assert len(runs) >= 2
     shared = int(np.flatnonzero(found.time_s == runs[1].time_s[0])[0])
     assert runs[0].time_s[-1] == runs[1].time_s[0]
-    assert found.beside[shared].tolist() == runs[1].simulated[0].tolist()
+    assert found.simulated_at_ticks[shared].tolist() == runs[1].simulated[0].tolist()
     assert found.since_s[shared] == 0.0
     assert found.run_s[found.starts].tolist() == [run.time_s[0] for run in runs]
-    assert np.isnan(found.beside[: round(runs[0].time_s[0] / 0.02)]).all()
+    assert np.isnan(found.simulated_at_ticks[: round(runs[0].time_s[0] / 0.02)]).all()
 
 
 def test_axis_shows_all_that_was_recorded_and_the_beginning_of_what_runs_away() -> None:
@@ -483,17 +483,17 @@ def test_numbers_are_rounded_without_exponents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("later_s", "told"),
+    ("later_s", "expected"),
     [
         (Interval(value=0.013, low=0.011, high=0.015), "13 ms later than the simulated one"),
         (Interval(value=-0.013, low=-0.015, high=-0.011), "95 % within 11 to 15 ms"),
         (Interval(value=-0.033, low=-0.042, high=0.06), None),
     ],
 )
-def test_delay_is_told_where_it_is_known(comparison: Comparison, later_s: Interval, told: str | None) -> None:
+def test_delay_is_reported_where_it_is_known(comparison: Comparison, later_s: Interval, expected: str | None) -> None:
     open_loop = dataclasses.replace(comparison.open_loop, later_s=later_s)
     text = " ".join(summary(dataclasses.replace(comparison, open_loop=open_loop)))
-    assert (told in text) if told else ("Under the same commands" not in text)
+    assert (expected in text) if expected else ("Under the same commands" not in text)
 
 
 # ---- the command ----
@@ -505,8 +505,8 @@ def test_json_names_the_files_and_is_alone(
     words = ["compare", str(simulated.path), str(recorded.path), "--no-attribution"]
     files = ["--out", str(tmp_path / "r.html"), "--png", str(tmp_path / "p.png")]
     assert main([*words, *files, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["report"], told["picture"]) == (str(tmp_path / "r.html"), str(tmp_path / "p.png"))
+    result = json.loads(capsys.readouterr().out)
+    assert (result["report"], result["picture"]) == (str(tmp_path / "r.html"), str(tmp_path / "p.png"))
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert Image.open(tmp_path / "p.png").format == "PNG"
     assert main([*words, *files]) == 2
@@ -523,8 +523,8 @@ def test_text_is_followed_by_where_the_report_is(
     assert main(["compare", "diy_arduino", "any.parquet", "--out", str(tmp_path / "r.html")]) == 0
     assert capsys.readouterr().out == f"{text}\n  written: {tmp_path / 'r.html'}\n"
     assert main(["compare", "diy_arduino", "any.parquet", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["report"], told["picture"]) == (None, None)
+    result = json.loads(capsys.readouterr().out)
+    assert (result["report"], result["picture"]) == (None, None)
 
 
 @pytest.mark.parametrize(("option", "name", "right"), [("--out", "a.htm", "a.html"), ("--png", "a.jpg", "a.png")])
@@ -532,9 +532,9 @@ def test_other_endings_are_refused_before_anything_is_done(
     option: str, name: str, right: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", "diy_arduino", "nothing.parquet", option, str(tmp_path / name)]) == 2
-    told = capsys.readouterr().err
-    assert option in told
-    assert right in told
+    message = capsys.readouterr().err
+    assert option in message
+    assert right in message
 
 
 @pytest.mark.parametrize("package", ["plotly", "jinja2"])

@@ -130,7 +130,7 @@ def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     loop.close()
 
 
-def test_another_pole_is_pretended_exactly(cart: CartParams) -> None:
+def test_another_pole_is_emulated_exactly(cart: CartParams) -> None:
     model = model_of(cart)
     shorter = TERMS["pole_length"].write(model, 0.15).cart
     duties = [0.2] * 300
@@ -253,7 +253,7 @@ def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: Cart
 
 
 def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is_driven_hard(cart: CartParams) -> None:
-    """The force is known by the pole alone: what its pull does to the cart."""
+    """Only the pull of the pole on the cart fixes the force in newtons."""
     hidden = TERMS["saturation"].write(changed(model_of(cart), {"cart_mass": 1.6, "motor_gain": 1.2}), 0.15)
     series = shaken(hidden, 6.0, seed=2, hardest=1.0)
     names = ("motor_gain", "damping", "coulomb", "dead_zone", "saturation", "cart_mass")
@@ -262,7 +262,7 @@ def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is
     by_name = {e.term.name: e for e in found.estimates}
     for name, within in (("motor_gain", 0.03), ("damping", 0.03), ("cart_mass", 0.03), ("saturation", 0.15)):
         assert by_name[name].value == pytest.approx(TERMS[name].read(hidden), rel=within), name
-    assert any("as right as the pole's mass" in note for note in found.notes)
+    assert any("as accurate as the pole's mass" in note for note in found.notes)
     made = identified_cart(found, cart)
     assert made.sources["pole_cart.cart_mass_kg"].startswith("identified from shaken: ")
     assert made.sources["motor.saturation"].startswith("identified from shaken: ")
@@ -367,7 +367,7 @@ def test_clock_that_goes_back_is_named_with_its_row(cart: CartParams) -> None:
         series_of(recorded(cart, mcu_time_us=[0, 20000, 40000, 60000, 5, 100000, 120000, 140000, 160000, 180000]))
 
 
-def test_clock_that_wraps_goes_on(cart: CartParams) -> None:
+def test_clock_that_wraps_continues(cart: CartParams) -> None:
     wrapping = (np.arange(10) * 20000 + 2**32 - 50000) % 2**32
     assert series_of(recorded(cart, mcu_time_us=wrapping)).time_s == pytest.approx(PERIOD_S * np.arange(10))
 
@@ -406,10 +406,10 @@ def test_cart_file_reads_back_as_the_cart(tmp_path: Path, name: str) -> None:
     assert cart_as_toml(load_cart(path)) == path.read_text(encoding="utf-8")
 
 
-def test_too_weak_a_motor_is_told(found_and_progress: tuple[Identification, list[float]], cart: CartParams) -> None:
+def test_too_weak_a_motor_is_refused(found_and_progress: tuple[Identification, list[float]], cart: CartParams) -> None:
     found, _ = found_and_progress
     weak = dataclasses.replace(found, model=TERMS["motor_gain"].write(freed(found.model), 2.0))
-    with pytest.raises(RunError, match="none that can be driven"):
+    with pytest.raises(RunError, match="cannot be driven as the nominal one"):
         identified_cart(weak, cart)
 
 
@@ -433,8 +433,8 @@ def test_from_a_recording_to_a_cart_file(tmp_path: Path, cart: CartParams, capsy
     capsys.readouterr()
     words = ["identify", str(recording), "--cart", "diy_arduino", "--out", str(out), "--window-s", "0.5"]
     assert main([*words, "--terms", "motor_gain", "coulomb", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    gain = next(e for e in told["estimates"] if e["term"] == "motor_gain")
+    result = json.loads(capsys.readouterr().out)
+    gain = next(e for e in result["estimates"] if e["term"] == "motor_gain")
     assert gain["before"] == 25.7
     assert gain["value"] == pytest.approx(1.3 * 25.7, rel=0.03)
     assert load_cart(out).motor.stall_force_n == pytest.approx(gain["value"], rel=1e-5)
@@ -526,17 +526,17 @@ def freed_of_gain(cart: CartParams) -> CartParams:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["nowhere.parquet", "--out", "x.toml"], "no such recording"),
         (["a.parquet", "--out", "x.toml", "--held-out", "1.5"], "expected a share from 0 to 0.9, got '1.5'"),
         (["a.parquet", "--out", "x.toml", "--window-s", "0"], "expected a number greater than 0"),
     ],
 )
-def test_bad_words_are_exit_code_2(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_are_exit_code_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         code = main(["identify", *words])
     except SystemExit as end:
         code = int(end.code or 0)
     assert code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

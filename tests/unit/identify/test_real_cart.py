@@ -1,4 +1,4 @@
-"""A short identification of the real cart that others recorded, where its recordings stand beside this checkout."""
+"""A short identification of a real cart; needs its recordings next to this checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartpole_robot.open_loop.model import TERMS, Model, model_of
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "real_cart_recordings"
 
-real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart beside this checkout")
+real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart next to this checkout")
 
 
 def test_benchmark_without_the_recordings_is_skipped(tmp_path: Path) -> None:
