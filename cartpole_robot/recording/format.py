@@ -84,7 +84,9 @@ class Recording:
         return column
 
 
-def other_format(path: Path, found: object, header: Mapping[str, Any]) -> UsageError:
+def other_format(
+    path: Path, found: object, header: Mapping[str, Any], *, kind: str = "recording", reads: int = RECORDING_FORMAT
+) -> UsageError:
     """The error for a file of another format; its `header`, which may hold anything, says who wrote it."""
     versions, commit = header.get("versions"), header.get("commit")
     version = versions.get("cartpole-robot") if isinstance(versions, Mapping) else None
@@ -92,7 +94,7 @@ def other_format(path: Path, found: object, header: Mapping[str, Any]) -> UsageE
     if commit:
         writer += f" (commit {commit})"
     return UsageError(
-        f"{path}: has recording format {_printable(found)}, this version reads {RECORDING_FORMAT}; record it again, or "
+        f"{path}: has {kind} format {_printable(found)}, this version reads {reads}; record it again, or "
         f"open it with {_printable(writer)}"
     )
 
