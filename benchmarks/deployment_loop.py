@@ -29,10 +29,10 @@ import numpy as np
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
+from cartpole_robot.deployment.cart_process import cart_process
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.deployment.run import DeployRequest, deploy
-from cartpole_robot.deployment.served_cart import served_cart
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.history import History
@@ -110,7 +110,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     period_s = cart.timing.control_period_s
     steps = round(duration_s / period_s)
     times = TurnTimes(steps)
-    with contextlib.redirect_stderr(io.StringIO()), served_cart("virtual", cart) as port:
+    with contextlib.redirect_stderr(io.StringIO()), cart_process("virtual", cart) as port:
         rig = SerialRig(cart, port)
         late = rig.link.health().late_commands
         measured = start_rollout(rig, 0)

@@ -1,4 +1,4 @@
-"""A cart on the emulated chip with somebody at its wires: it is struck at a chosen millisecond, each one is noted."""
+"""A cart on the emulated chip that can be harmed at a chosen millisecond, with a record of every millisecond."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from firmware_bridge.errors import RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.messages import StateMessage
 
-WATCHED_MS = 1000  # after the rig has stopped
+OBSERVED_MS = 1000  # after the rig has stopped
 OFF = (None, 0)  # the bridge's pulses
+CONTINUES = "continues"  # instead of a fault: the rig has not stopped
 _HOLD_MS = 450  # a hand takes 400
 
 
 class Moment(NamedTuple):
-    """A millisecond: its number, the chip's clock at its tick, where the encoders stand, the bridge's pulses then on.
+    """One millisecond: its number, the chip's clock at its tick, the encoders' counts, the bridge's pulses after it.
 
-    No pulses (None): the bridge is open.
+    `pulses` is None while the bridge is open.
     """
 
     time_ms: int
@@ -44,30 +45,29 @@ class Moment(NamedTuple):
     pulses: int | None
 
 
-class WatchedBoard:
-    """The chip, with a note of every millisecond while it is watched, and with orders for one to come.
+class RecordedBoard:
+    """The chip with a record of every millisecond while `is_recording`, and with a strike scheduled for a later one.
 
-    Implements `cartpole_robot.simulation.virtual_cart.Board`. `turn`, where it is set, is called in each
-    millisecond and returns counts to be added to both encoders: a hand that spins them.
+    Implements `cartpole_robot.simulation.virtual_cart.Board`. `spin`, if set, is called in each millisecond and
+    returns counts to add to both encoders: a hand that spins them.
     """
 
     def __init__(self, chip: EmulatedChip) -> None:
         self.feed, self.take, self.has_sent, self.restart = chip.feed, chip.take, chip.has_sent, chip.restart
         self.moments: list[Moment] = []
         self.time_ms = 0
-        self.is_watched = False
-        self.turn: Callable[[], int] | None = None
+        self.is_recording = False
+        self.spin: Callable[[], int] | None = None
         self._chip = chip
         self._tick = chip.tick
         self._due: tuple[int, Callable[[], object]] | None = None
 
     @property
     def time_us(self) -> int:
-        """The chip's clock."""
         return self._chip.time_us
 
     def strike_in(self, milliseconds: int, strike: Callable[[], object]) -> int:
-        """The number of the millisecond just before which `strike` will be called, and with which the notes begin."""
+        """Schedule `strike`; returns the number of the millisecond just after it, with which the record begins."""
         at_ms = self.time_ms + milliseconds
         self._due = (at_ms, strike)
         self._strike_if_due()
@@ -80,18 +80,17 @@ class WatchedBoard:
             strike()
 
     def watch(self) -> None:
-        """Take notes from the next millisecond on, and forget those of before."""
+        """Start a new record with the next millisecond."""
         self.moments.clear()
-        self.is_watched = True
+        self.is_recording = True
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
-        """One millisecond."""
         self.time_ms += 1
-        if self.turn is not None:
-            turned = self.turn()
-            cart_counts, pole_counts = cart_counts + turned, pole_counts + turned
+        if self.spin is not None:
+            spun = self.spin()
+            cart_counts, pole_counts = cart_counts + spun, pole_counts + spun
         pulses = self._tick(cart_counts, pole_counts, inputs, supply_mv)
-        if self.is_watched:
+        if self.is_recording:
             self.moments.append(Moment(self.time_ms, self._chip.time_us, cart_counts, pole_counts, pulses))
         self._strike_if_due()
         return pulses
@@ -99,28 +98,27 @@ class WatchedBoard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Struck:
-    """What came of one strike: the rig's last word, ms until the motor was off for good, mm the cart went until then.
+    """The outcome of one strike: the rig's last message, ms until the motor stays off, mm of travel until then.
 
-    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `told` is None where the rig
-    went on.
+    `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `message` is None if the rig
+    continued.
     """
 
-    told: str | None
+    message: str | None
     off_ms: int
     travel_mm: float
 
     @property
     def fault(self) -> str:
-        """As `in_short`."""
-        return in_short(self.told)
+        return in_short(self.message)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a campaign strikes: a cart, what steers it (a policy's file, a run folder, or "lqr"), and its image.
+    """What a campaign tests: a cart, its policy (a bundle, a run folder, or "lqr"), and its firmware image.
 
-    `cart` is a name or a file, None the cart that the policy was trained on; `image` an ELF file, None this package's
-    firmware.
+    `cart` is a name or a file; None: the cart that the policy was trained on. `image` is an ELF file; None: this
+    package's firmware.
     """
 
     policy: Path
@@ -134,7 +132,7 @@ class Subject:
 
 
 class Bench:
-    """One cart and its controller; struck again and again. A context manager."""
+    """One cart and its controller, for many trials. A context manager."""
 
     def __init__(
         self,
@@ -142,7 +140,7 @@ class Bench:
         change: Callable[[CartParams], CartParams] = lambda cart: cart,
         options: FirmwareOptions = NO_OPTIONS,
     ) -> None:
-        """Switch the cart on, changed by `change`. Raises `RigError` as `AvrRig` does, `UsageError`."""
+        """Switch on the cart, changed by `change`. Raises `RigError` as `AvrRig` does, `UsageError`."""
         self.subject = subject
         cart, self.controller = subject.open()
         self.cart_params = change(cart)
@@ -152,7 +150,7 @@ class Bench:
         self.switch_mm = 1000.0 * settings.switch_m
         self._mm_per_count = 1000.0 / encoders.cart_counts_per_m
         self._counts_per_turn = encoders.pole_counts_per_turn
-        self.board = WatchedBoard(self.chip)
+        self.board = RecordedBoard(self.chip)
         self.cart.board = self.board
         limits = cfg_message(self.cart_params)
         self._dead_zone_q15 = limits.dead_zone_q15
@@ -161,29 +159,26 @@ class Bench:
         self._in_force_ms = (
             self.timeout_ms + limits.control_period_ms + math.ceil(1000.0 * (delay.latency_s + delay.jitter_s)) + 2
         )
-        self._starts_anew = False
-        self._asked: list[tuple[int, float]] = []  # when, and which duty, while the board is watched
+        self._restarts_first = False
+        self._asked: list[tuple[int, float]] = []  # time_ms and duty, while the board records
 
     @property
     def chip(self) -> EmulatedChip:
-        """The chip itself."""
         return self.rig.chip
 
     @property
     def cart(self) -> VirtualCart:
-        """The cart around it."""
         return self.rig.virtual_cart
 
     @property
     def link(self) -> Link:
-        """The host's end of the line."""
         return self.rig.link
 
     def begin(self, seed: int) -> None:
-        """A new episode, everything mended, homed anew where the encoders were harmed. Raises `RigError`."""
-        self.mend()
-        if self._starts_anew:
-            self._starts_anew = False
+        """Repair everything and begin an episode; home again if the encoders were harmed. Raises `RigError`."""
+        self.repair()
+        if self._restarts_first:
+            self._restarts_first = False
             self.restart("EXTERNAL")
         self._measured = start_rollout(self.rig, seed)
         self._asked.clear()
@@ -193,25 +188,25 @@ class Bench:
         """Reset the chip by that `enum reset_cause`."""
         self.chip.restart(int(self.link.protocol.enums["reset_cause"][cause]))
 
-    def start_anew(self) -> None:
-        """Before the next episode the chip will be reset: its session is another one, and it homes."""
-        self._starts_anew = True
+    def restart_first(self) -> None:
+        """Reset the chip before the next episode, so that it homes in a new session."""
+        self._restarts_first = True
 
     def wire(self, *, cut: int = 0, swapped: int = 0, spiked: int = 0, spikes: int = 0) -> None:
-        """Harm the encoders' wires as `EmulatedChip.wire` does; their counts are worth nothing from here on."""
-        self.start_anew()
+        """Harm the encoders' wires as `EmulatedChip.wire` does; their counts are invalid from here on."""
+        self.restart_first()
         self.chip.wire(cut=cut, swapped=swapped, spiked=spiked, spikes=spikes)
 
     def skew(self, ppm: int) -> None:
-        """Let the chip's clock run so much faster; its ticks wander off within the world's milliseconds."""
+        """Let the chip's clock run faster by `ppm`; its ticks drift within the world's milliseconds."""
         if ppm != 0:
-            self.start_anew()
+            self.restart_first()
         self.chip.skew(ppm)
 
-    def mend(self) -> None:
-        """All wires, switches, clocks and voltages as they should be."""
-        self.board.is_watched = False
-        self.board.turn = None
+    def repair(self) -> None:
+        """Restore all wires, switches, clocks and voltages."""
+        self.board.is_recording = False
+        self.board.spin = None
         self.chip.wire()
         self.chip.skew(0)
         self.cart.inputs_set = self.cart.inputs_cleared = 0
@@ -220,10 +215,10 @@ class Bench:
         self.cart.line = None
 
     def balance(self, steps: int) -> int:
-        """Steps survived of so many; fewer where the cart's limits end it. Raises `RigError`."""
+        """Steps survived, at most `steps`; fewer if the cart's limits end the episode. Raises `RigError`."""
         for step in range(steps):
             duty = self.controller.duty(observation(self._measured))
-            if self.board.is_watched:
+            if self.board.is_recording:
                 self._asked.append((self.board.time_ms, duty))
             self._measured = self.rig.step(duty)
             if not self.rig.is_running:
@@ -231,7 +226,7 @@ class Bench:
         return steps
 
     def survive(self, steps: int) -> tuple[int, str | None]:
-        """Steps survived, and what ended it; None where the cart balanced them all."""
+        """Steps survived, and what ended the episode; None if the cart survived all of them."""
         for step in range(steps):
             try:
                 self.balance(1)
@@ -242,41 +237,41 @@ class Bench:
         return steps, None
 
     def strike(self, rng: random.Random, strike: Callable[[], object], *, steps: int = 100) -> Struck:
-        """Balance for a while, strike at a random millisecond, balance on for `steps` and watch what stands still."""
+        """Balance for a while, strike at a random millisecond, then balance for `steps` more; returns the outcome."""
         self.begin(rng.randrange(1_000_000))
         self.balance(rng.randrange(20, 60))
         at_ms = self.board.strike_in(rng.randrange(1, 40), strike)
-        _, told = self.survive(steps)
-        return self.watch(at_ms, told)
+        _, message = self.survive(steps)
+        return self.watch(at_ms, message)
 
-    def watch(self, at_ms: int, told: str | None) -> Struck:
-        """What came of the strike at `at_ms`, a second later."""
-        self.pass_ms(WATCHED_MS)
+    def watch(self, at_ms: int, message: str | None) -> Struck:
+        """The outcome of the strike at `at_ms`, observed for another second."""
+        self.pass_ms(OBSERVED_MS)
         moments = self.board.moments
         driven = [moment.time_ms for moment in moments if moment.pulses not in OFF]
         off_at_ms = driven[-1] + 1 if driven else at_ms
         begin_counts = moments[0].cart_counts
         farthest = max(abs(moment.cart_counts - begin_counts) for moment in moments if moment.time_ms <= off_at_ms)
-        self.board.is_watched = False
-        return Struck(told=told, off_ms=off_at_ms - at_ms, travel_mm=farthest * self._mm_per_count)
+        self.board.is_recording = False
+        return Struck(message=message, off_ms=off_at_ms - at_ms, travel_mm=farthest * self._mm_per_count)
 
     def command_once(self) -> None:
-        """Answer the last measurement, and wait for nothing."""
+        """Answer the last measurement without waiting."""
         self.rig.command(self.controller.duty(observation(self._measured)))
 
     def watch_duties(self, steps: int) -> tuple[int, str | None, bool]:
-        """As `survive`, and whether the bridge drove a duty that nobody had asked for, or had long asked for."""
+        """As `survive`, and whether the bridge drove a duty that was never requested, or no longer in force."""
         self.board.watch()
         self._asked.clear()
-        survived, told = self.survive(steps)
-        self.board.is_watched = False
-        return survived, told, has_foreign(self.board.moments, self._asked_pulses(), self._in_force_ms)
+        survived, message = self.survive(steps)
+        self.board.is_recording = False
+        return survived, message, has_foreign(self.board.moments, self._asked_pulses(), self._in_force_ms)
 
     def _asked_pulses(self) -> list[tuple[int, int]]:
         return [(time_ms, self._pulses(duty)) for time_ms, duty in self._asked]
 
     def _pulses(self, duty: float) -> int:
-        """What the bridge drives of `PULSE_PERIOD` for a duty that has been sent as a 15-bit fraction."""
+        """The bridge's pulses, of `PULSE_PERIOD`, for a duty sent as a 15-bit fraction."""
         one = self.link.protocol.constants["PROTOCOL_DUTY_ONE"]
         size = round(min(1.0, abs(duty)) * one)
         if size and self._dead_zone_q15:  # as the firmware's app.c
@@ -284,7 +279,7 @@ class Bench:
         return pulses_of(size if duty > 0.0 else -size)
 
     def count_offsets(self) -> tuple[int, int]:
-        """What the firmware's counts, cart and pole, are beyond the encoders' own, a constant where none is lost.
+        """The firmware's counts minus the encoders' own, cart and pole: constant unless counts are lost.
 
         Ends the episode: a hand takes cart and pole and holds them still. Raises `RigError`.
         """
@@ -294,28 +289,28 @@ class Bench:
         self.board.watch()
         self.pass_ms(_HOLD_MS)
         state = self._new_state()
-        self.board.is_watched = False
+        self.board.is_recording = False
         moment = next((moment for moment in self.board.moments if moment.time_us == state.time_us), None)
         if moment is None:
-            raise RigError(f"the chip tells of {state.time_us} us, a moment of its clock that nobody saw")
+            raise RigError(f"the chip reports a state at {state.time_us} us, which no recorded millisecond has")
         return (
             state.cart_counts - moment.cart_counts,
             (state.pole_counts - moment.pole_counts) % self._counts_per_turn,
         )
 
     def begin_counted(self, seed: int) -> tuple[int, int]:
-        """As `begin`, with the `count_offsets` at the outset."""
+        """As `begin`; returns the `count_offsets` at the start."""
         self.begin(seed)
         offsets = self.count_offsets()
         self.begin(seed)
         return offsets
 
     def counts_lost(self, before: tuple[int, int]) -> int:
-        """By how much the worse of the two `count_offsets` is another one than `before`. Ends the episode."""
+        """The larger change of the two `count_offsets` since `before`. Ends the episode."""
         return max(abs(now - then) for now, then in zip(self.count_offsets(), before, strict=True))
 
-    def told_fault(self) -> str:
-        """The name of the fault that the firmware tells now."""
+    def reported_fault(self) -> str:
+        """The name of the fault that the firmware reports now."""
         self.pass_ms(20)
         return self.link.protocol.enums["fault"](self._new_state().fault).name
 
@@ -323,11 +318,11 @@ class Bench:
         self.link.forget_states()
         state = self.link.newest_state(self.link.clock() + 0.1)
         if state is None:
-            raise RigError("the chip does not tell its state any more")
+            raise RigError("the chip no longer reports its state")
         return state
 
     def pass_ms(self, milliseconds: int) -> None:
-        """Let the cart live on by itself."""
+        """Let time pass for the cart, without commands."""
         for _ in range(milliseconds):
             self.cart.pass_ms()
 
@@ -343,7 +338,7 @@ class Bench:
 
 
 def has_foreign(moments: Sequence[Moment], asked: Sequence[tuple[int, int]], in_force_ms: int) -> bool:
-    """Whether a moment's pulses are none that were asked for within the last `in_force_ms`, as (when, pulses)."""
+    """Whether any moment's pulses were not requested within `in_force_ms` before; `asked` is (time_ms, pulses)."""
     return any(
         moment.pulses not in OFF
         and not any(
@@ -353,6 +348,6 @@ def has_foreign(moments: Sequence[Moment], asked: Sequence[tuple[int, int]], in_
     )
 
 
-def in_short(told: str | None) -> str:
-    """The name of the fault in a rig's last word, else its first words; "goes on" where it has not had to speak."""
-    return "goes on" if told is None else told.split(" at ")[0].split(":")[0]
+def in_short(message: str | None) -> str:
+    """The name of the fault in a rig's message, else its first words; `CONTINUES` for None."""
+    return CONTINUES if message is None else message.split(" at ")[0].split(":")[0]

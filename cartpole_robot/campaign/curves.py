@@ -1,4 +1,4 @@
-"""How much of it the cart bears: a sagging supply, a wrong clock, a slow line, each from nothing to too much."""
+"""How much disturbance the cart bears: a sagging supply, a wrong clock, a slow line, each from none to too much."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cartpole_robot.campaign.trials import Outcome
 from cartpole_robot.simulation.line import Line, LineFaults
 
 STEPS = 500
-EPISODES = 20  # the same starts at every size
+EPISODES = 20  # with the same starts at every size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One disturbance at rising sizes; `harm` sets it once the cart balances, `must_bear` says up to where it must."""
+    """One disturbance at rising sizes; `harm` applies it once the cart balances, which it must up to `must_bear`."""
 
     name: str
     unit: str
@@ -24,12 +24,12 @@ class Curve:
     harm: Callable[[Bench, float], object]
 
     def run(self, bench: Bench, seed: int, size: float) -> Outcome:
-        """The episode of that seed at that size; the figure is the steps survived."""
+        """One episode; the figure is the steps survived."""
         bench.begin(seed)
         self.harm(bench, size)
-        survived, told = bench.survive(STEPS)
-        bench.mend()
-        return Outcome(is_good=told is None, told=in_short(told), figure=float(survived))
+        survived, message = bench.survive(STEPS)
+        bench.repair()
+        return Outcome(is_good=message is None, message=in_short(message), figure=float(survived))
 
 
 def all_curves() -> list[Curve]:

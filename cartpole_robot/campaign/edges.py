@@ -1,10 +1,10 @@
-"""Quadrature edges, on both encoders together, as fast as the chip takes them and faster."""
+"""Quadrature edges on both encoders, as fast as the chip can count them and faster."""
 
 from __future__ import annotations
 
 import random
 
-from cartpole_robot.campaign.bench import OFF, Bench
+from cartpole_robot.campaign.bench import CONTINUES, OFF, Bench
 from cartpole_robot.campaign.trials import Outcome, Trial
 
 EXACT_PER_S = 40_000
@@ -12,11 +12,11 @@ PAST_PER_S = (60_000, 80_000, 100_000, 120_000, 160_000)
 SPUN_MS = 1000
 _SWING_COUNTS = 100  # to each side, so that the firmware sees nothing forbidden
 _CAUGHT_UP_MS = 450
-_HELD_DUTY = 0.05  # moves no cart: the firmware does not wonder that it stands
+_HELD_DUTY = 0.05  # moves no cart: so the firmware does not report that it stands
 
 
 class Spin:
-    """A hand that turns something to and fro: so many counts a millisecond."""
+    """A hand that turns an encoder back and forth by `per_ms` counts a millisecond."""
 
     def __init__(self, per_ms: int) -> None:
         self.counts = 0
@@ -24,7 +24,7 @@ class Spin:
         self._is_ending = False
 
     def __call__(self) -> int:
-        """Where it is a millisecond later."""
+        """The counts one millisecond later."""
         if self._is_ending and self.counts == 0:
             return 0
         if abs(self.counts + self._per_ms) > _SWING_COUNTS:
@@ -33,12 +33,12 @@ class Spin:
         return self.counts
 
     def end(self) -> None:
-        """Come to rest where it began, which takes some milliseconds."""
+        """Return to the start and stop there, which takes some milliseconds."""
         self._is_ending = True
 
 
 def edge_trials() -> list[Trial]:
-    """Every trial of this kind, in order."""
+    """All encoder-speed trials, in order."""
     exact = Trial(
         group="edges",
         name=f"{EXACT_PER_S:,} a second, armed",
@@ -64,9 +64,9 @@ def edge_trials() -> list[Trial]:
 
 
 def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Outcome:
-    """A second of it, both encoders alike, before an armed cart that a hand holds against the push of a small duty.
+    """Spin both encoders of an armed cart for a second while a hand holds it against the push of a small duty.
 
-    Off is off for good: from the STATE that tells the fault on, or from the reset on, nothing is driven.
+    Off is off for good: nothing is driven after the STATE that reports the fault, or after the reset.
     """
     before = bench.begin_counted(rng.randrange(1_000_000))
     link, protocol = bench.link, bench.link.protocol
@@ -74,36 +74,37 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
     missed, resets = link.health().missed_ticks, bench.chip.figures()["resets"]
     bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
     bench.board.watch()
-    bench.board.turn = turn = Spin(per_s // 2000)
+    bench.board.spin = hand = Spin(per_s // 2000)
     end_ms = bench.board.time_ms + SPUN_MS
-    told, told_ms = "goes on", None
+    message, off_from_ms = CONTINUES, None
     while bench.board.time_ms < end_ms:
         state = link.newest_state(link.clock() + 0.1)
-        if told_ms is not None:
+        if off_from_ms is not None:
             continue
         if bench.chip.figures()["resets"] != resets:
-            told, told_ms = "reset", bench.board.time_ms
+            message, off_from_ms = "reset", bench.board.time_ms
         elif state is not None and state.state == states["ARMED"]:
             link.command(state.tick, round(_HELD_DUTY * protocol.constants["PROTOCOL_DUTY_ONE"]), 60)
         elif state is not None and state.state == states["FAULT"]:
-            told, told_ms = protocol.enums["fault"](state.fault).name, bench.board.time_ms
-    turn.end()
+            message, off_from_ms = protocol.enums["fault"](state.fault).name, bench.board.time_ms
+    hand.end()
     bench.pass_ms(_CAUGHT_UP_MS)
-    bench.board.is_watched = False
+    bench.board.is_recording = False
     moments = bench.board.moments
-    if told_ms is None:
+    if off_from_ms is None:
         is_driven = any(moment.pulses not in OFF for moment in moments)
         is_good = is_driven
     else:
-        is_good = not is_exact and all(moment.pulses in OFF for moment in moments if moment.time_ms >= told_ms)
-    if bench.chip.figures()["resets"] != resets:  # its counts begin anew
-        bench.start_anew()
-        is_told = told == "reset"
-        return Outcome(is_good=is_good and is_told, told=told if is_told else f"{told}, then reset", figure=None)
+        is_good = not is_exact and all(moment.pulses in OFF for moment in moments if moment.time_ms >= off_from_ms)
+    if bench.chip.figures()["resets"] != resets:  # its counts start again at 0
+        bench.restart_first()
+        is_reset_first = message == "reset"
+        message = message if is_reset_first else f"{message}, then reset"
+        return Outcome(is_good=is_good and is_reset_first, message=message, figure=None)
     missed = link.health().missed_ticks - missed
     lost = bench.counts_lost(before)
     if lost:
-        bench.start_anew()
-    if told_ms is None:
+        bench.restart_first()
+    if off_from_ms is None:
         is_good = is_good and lost == 0 and missed == 0
-    return Outcome(is_good=is_good, told=told, figure=float(lost))
+    return Outcome(is_good=is_good, message=message, figure=float(lost))

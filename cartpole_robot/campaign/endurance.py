@@ -1,4 +1,4 @@
-"""What must go on working: balancing for long, the same counts on both boards, the same bytes in every process."""
+"""Endurance and repeatability: long balancing, equal counts on both boards, equal bytes in every process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from cartpole_robot.campaign.bench import Bench, Subject
+from cartpole_robot.campaign.bench import CONTINUES, Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller
@@ -33,7 +33,7 @@ _BYTES_STEPS = 100
 
 
 def endurance_trials() -> list[Trial]:
-    """Every trial of this kind, in order."""
+    """All endurance trials, in order."""
     return [
         Trial(
             group="balance",
@@ -62,7 +62,7 @@ def endurance_trials() -> list[Trial]:
             unit="ticks",
             count=20,
             short_count=1,
-            run=_beside_virtual,
+            run=_against_virtual,
             is_more_better=True,
         ),
         Trial(
@@ -100,15 +100,15 @@ def endurance_trials() -> list[Trial]:
 
 def _survive(bench: Bench, rng: random.Random, steps: int) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
-    survived, told = bench.survive(steps)
-    return Outcome(is_good=told is None, told=told or "goes on", figure=float(survived))
+    survived, message = bench.survive(steps)
+    return Outcome(is_good=message is None, message=message or CONTINUES, figure=float(survived))
 
 
-# ---- beside the virtual rig ----
+# ---- against the virtual rig ----
 
 
 class _Step(NamedTuple):
-    """What one step showed: the counts, and the duty in force until then."""
+    """The counts at one step, and the duty in force until then."""
 
     cart_counts: int
     pole_counts: int
@@ -116,7 +116,7 @@ class _Step(NamedTuple):
 
 
 def _steps_of(rig: VirtualRig, controller: Controller, seed: int, steps: int) -> list[_Step]:
-    """The steps until the end of the episode, at most so many. Raises `RigError`."""
+    """The steps of an episode, at most `steps`. Raises `RigError`."""
     found: list[_Step] = []
 
     def note(measured: Measurement) -> None:
@@ -126,8 +126,8 @@ def _steps_of(rig: VirtualRig, controller: Controller, seed: int, steps: int) ->
     return found
 
 
-def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
-    """Both carts switched on and homed for it: whatever happened before is no part of the start."""
+def _against_virtual(bench: Bench, rng: random.Random) -> Outcome:
+    """Both carts are switched on and homed for this trial, so nothing before it affects the start."""
     seed = rng.randrange(1_000_000)
     cart, controller = bench.subject.open()
     rigs = (VirtualRig(cart), AvrRig(cart, image=bench.subject.image))
@@ -140,7 +140,7 @@ def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
     equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     return Outcome(
         is_good=equal >= EQUAL_TICKS and len(virtual) == len(chip) == EPISODE_STEPS,
-        told="equal" if virtual == chip else "both survive" if len(virtual) == len(chip) else "one falls",
+        message="equal" if virtual == chip else "both survive" if len(virtual) == len(chip) else "one falls",
         figure=float(equal),
     )
 
@@ -151,15 +151,15 @@ def _beside_virtual(bench: Bench, rng: random.Random) -> Outcome:
 def _steps_run(
     rig: VirtualRig, controller: Controller, seed: int, steps: int, log: StepLog = NO_LOG
 ) -> tuple[int, float]:
-    """The steps of an episode that lasts so many unless it falls, and the seconds they took.
+    """The number of steps until the cart falls, at most `steps`, and the seconds they took.
 
-    Raises `RigError` where the rig failed.
+    Raises `RigError` if the rig failed.
     """
     first = start_rollout(rig, seed)
     began = time.perf_counter()
     done = run_rollout(rig, SinglePilot(controller), first, max_steps=steps, log=log)
     took_s = time.perf_counter() - began
-    if done.end is RolloutEnd.STOPPED:  # Ctrl-C: what is half done is not kept
+    if done.end is RolloutEnd.STOPPED:  # Ctrl-C: an unfinished trial is not saved
         raise KeyboardInterrupt
     if done.end is RolloutEnd.FAULT:
         raise RigError(done.reason or "the rig failed")
@@ -167,7 +167,7 @@ def _steps_run(
 
 
 def telemetry_of(subject: Subject, seed: int) -> tuple[str, int]:
-    """SHA-256 of all that the chip sends from switching on to the end of a short episode, and its steps."""
+    """SHA-256 of all bytes that the chip sends from power-on to the end of a short episode, and its steps."""
     cart, controller = subject.open()
     rig = AvrRig(cart, image=subject.image)
     try:
@@ -184,11 +184,11 @@ def _in_two_processes(bench: Bench, rng: random.Random) -> Outcome:
         with WorkerPool(1) as process:
             found.append(process.submit(telemetry_of, bench.subject, seed).result())
     (bytes_of_one, steps), (bytes_of_other, other_steps) = found
-    told = "other bytes" if bytes_of_one != bytes_of_other else "same bytes"
+    message = "other bytes" if bytes_of_one != bytes_of_other else "same bytes"
     least = min(steps, other_steps)
     if least < _BYTES_STEPS:
-        told += ", fell"
-    return Outcome(is_good=told == "same bytes", told=told, figure=float(least))
+        message += ", fell"
+    return Outcome(is_good=message == "same bytes", message=message, figure=float(least))
 
 
 # ---- speed, and hours ----
@@ -203,8 +203,8 @@ def _speed(bench: Bench, rng: random.Random) -> Outcome:
         rig.close()
     times = steps * cart.timing.control_period_s / took_s
     is_whole = steps == SPEED_STEPS
-    told = "measured" if is_whole else f"fell after {steps} steps"
-    return Outcome(is_good=is_whole and times >= TIMES_REAL_TIME, told=told, figure=times)
+    message = "measured" if is_whole else f"fell after {steps} steps"
+    return Outcome(is_good=is_whole and times >= TIMES_REAL_TIME, message=message, figure=times)
 
 
 def _resident_kb(process_id: int) -> int:
@@ -213,18 +213,18 @@ def _resident_kb(process_id: int) -> int:
 
 
 def _hours(bench: Bench, rng: random.Random) -> Outcome:
-    """One episode on a cart of its own; memory is compared with that after the first of many parts."""
+    """One episode on a cart of its own; memory growth counts from the end of the first of many parts."""
     parts = 24
     with Bench(bench.subject) as own, progress_bar(parts, f"{ENDURANCE_H:g} hours", "part", quiet=True) as bar:
         steps = round(3600.0 * ENDURANCE_H / own.cart_params.timing.control_period_s / parts)
         processes = (os.getpid(), own.chip.process_id)
         before, missed = own.begin_counted(rng.randrange(1_000_000)), own.link.health().missed_ticks
         first_kb = [0, 0]
-        survived, told = 0, None
+        survived, message = 0, None
         for part in range(parts):
-            more, told = own.survive(steps)
+            more, message = own.survive(steps)
             survived += more
-            if told is not None:
+            if message is not None:
                 break
             if part == 0:
                 first_kb = [_resident_kb(process) for process in processes]
@@ -234,7 +234,8 @@ def _hours(bench: Bench, rng: random.Random) -> Outcome:
         moved = tuple(now - then for now, then in zip(own.count_offsets(), before, strict=True))
         hours = survived * own.cart_params.timing.control_period_s / 3600.0
     return Outcome(
-        is_good=told is None and missed == 0 and moved == (0, 0) and max(grown_kb) <= LEAK_KB,
-        told=f"{told or 'goes on'}, {missed} missed, {grown_kb[0]:+d} and {grown_kb[1]:+d} kB, zeros moved by {moved}",
+        is_good=message is None and missed == 0 and moved == (0, 0) and max(grown_kb) <= LEAK_KB,
+        message=f"{message or CONTINUES}, {missed} missed, {grown_kb[0]:+d} and {grown_kb[1]:+d} kB, "
+        f"zeros moved by {moved}",
         figure=hours,
     )

@@ -1,4 +1,4 @@
-"""What the firmware takes of its chip's time and stack, read from the running image."""
+"""How much of its chip's time and stack the firmware uses, read from the running image."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _US_PER_CYCLE = 1e6 / CLOCK_HZ
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChipFigures:
-    """Of a chip that was switched on, homed, balanced for ten seconds, and took 40,000 encoder edges a second, armed.
+    """Figures of a chip that homed, balanced for ten seconds, and counted 40,000 encoder edges a second while armed.
 
-    `stack_free_bytes` never touched; the longest interrupt; the longest way from a millisecond's tick to the bridge,
-    and of the whole safety tick with what it tells the host; the share of its time it was awake while it balanced.
+    `stack_free_bytes` were never touched; `longest_drive_us` is from a millisecond's tick to the bridge,
+    `longest_tick_us` the whole safety tick with its report to the host, `busy_share` the time awake while balancing.
     """
 
     stack_free_bytes: int
@@ -31,7 +31,7 @@ class ChipFigures:
 
 
 def chip_figures(image: Path | None = None) -> ChipFigures:
-    """Run the image (an ELF file; None: this package's firmware) and read them. Raises `RigError`."""
+    """Run the image (an ELF file; None: this package's firmware) and read its figures. Raises `RigError`."""
     with Bench(Subject(policy=Path("lqr"), cart="diy_arduino", image=image)) as bench:
         bench.begin(0)
         before = bench.chip.figures()

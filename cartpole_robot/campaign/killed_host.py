@@ -1,11 +1,11 @@
 """SIGKILL for the host while the cart runs at full drive toward an end: does the firmware stop it in time?
 
-Three processes stand apart: the host, which is killed; the plant behind a pseudo-terminal, in real time; the chip. For
+Three separate processes run: the host, which is killed; the plant behind a pseudo-terminal, in real time; the chip. For
 each start a host opens the port, arms and drives at full duty from a random place toward a random end; at a random
-moment it is killed. Counted is where the motor went off within the command deadline of the last byte, and where the
-cart came to stand, not only turned round, before its end stop and never reached it in the second that it was watched.
-Nobody holds the pole: once it swings through below, it rocks the cart, whose bridge is open by then, to and fro by
-some cm. A motor that the firmware had stopped before the kill is no start: it is had again with a shorter run.
+moment it is killed. A start is good if the motor is off within the command deadline of the last byte, and the cart
+comes to rest (not only reverses) before its end stop and does not reach it within the second after the kill. The pole
+is free: when it swings through below, it rocks the cart, whose bridge is open by then, back and forth by some cm. If
+the firmware had stopped the motor before the kill, the start does not count and is repeated with a shorter run.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
 from firmware_bridge.emulator import EmulatedChip
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
-WATCHED_S = 1.0  # after the kill
+OBSERVED_S = 1.0  # after the kill
 REST_M_S = 0.01
-STANDS_MS = 100  # so long at a stretch it must be at rest: a cart that turns round is not
+STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
 _TRIES, _DRIVES_WITHIN_S = 8, 60.0
 _ENDS_WITHIN_S = 10.0
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
 
 
 class Moment(NamedTuple):
-    """A millisecond of the cart: its clock and the machine's, where it is, what drives it, when it heard a host."""
+    """One millisecond of the cart: its clock and the machine's, position, speed, drive, and the last byte's time."""
 
     time_ms: int
     clock_s: float
@@ -60,7 +60,7 @@ class Moment(NamedTuple):
 class KilledHost:
     """One start: speed at the kill, ms from the host's last byte to motor off, greatest distance, longest standstill.
 
-    Where the motor never went off, `off_after_ms` goes to the end of what was watched.
+    If the motor never went off, `off_after_ms` extends to the end of the observation.
     """
 
     speed_m_s: float
@@ -75,11 +75,11 @@ class KilledHost:
         return self.is_off and self.off_after_ms <= round(1000.0 * settings.command_timeout_s)
 
     def has_stopped(self, cart: CartParams) -> bool:
-        """Whether the cart came to stand and never reached the end stop."""
+        """Whether the cart came to rest and never reached the end stop."""
         return self.farthest_m < (cart.limits.end_stop_m or math.inf) and self.stood_ms >= STANDS_MS
 
-    def told(self, cart: CartParams) -> str:
-        """What came of it, in words."""
+    def message(self, cart: CartParams) -> str:
+        """The outcome as text for a person."""
         if not self.is_off:
             return "never off"
         if not self.has_stopped(cart):
@@ -89,7 +89,7 @@ class KilledHost:
 
 
 def fast_cart(cart: CartParams) -> CartParams:
-    """`cart` that homes quickly and goes on driving while its pole falls, so that it reaches full speed."""
+    """`cart` that homes quickly and keeps driving while its pole falls, so that it reaches full speed."""
     cart = quickly_homing(cart)
     _, settings = encoders_and_settings(cart)
     return dataclasses.replace(
@@ -108,11 +108,11 @@ def kill_hosts(
     image: Path | None = None,
     carts: int = 1,
 ) -> Iterator[KilledHost]:
-    """The outcome of each of those numbered starts, as they end; `carts` stand side by side, each with its own host.
+    """The outcome of each numbered start, as they end; `carts` run at the same time, each with its own host.
 
     With `on_chip` the firmware is the image on the emulated chip, else the C built for this machine. The same seed
     draws the same places, ends and moments for the same number. The cart drives as `fast_cart` does. Raises `RigError`
-    where none can be had.
+    if a start cannot be carried out.
     """
     fast = fast_cart(cart)
     parts = [starts[first : first + _STARTS_AT_ONCE] for first in range(0, len(starts), _STARTS_AT_ONCE)]
@@ -144,18 +144,18 @@ def _start_some(
 
 
 def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path | None) -> None:
-    """The cart's process: answers a number with the moments since the last, and places the next start there."""
+    """The cart's process: for each position received, sends the moments since the last and starts there next."""
     moments: list[Moment] = []
     with contextlib.ExitStack() as stack:
         board = stack.enter_context(EmulatedChip(image)) if on_chip else None
-        served = stack.enter_context(PtyCart(params, board=board))
-        assert served.person is not None
-        person = served.person
+        pty_cart = stack.enter_context(PtyCart(params, board=board))
+        assert pty_cart.person is not None
+        person = pty_cart.person
         line_ms = 1 if on_chip else 0  # bytes reach the chip in the course of the millisecond that comes
 
         def note(cart: VirtualCart) -> None:
             state = cart.true_state()
-            heard_ms = served.last_received_ms + line_ms
+            heard_ms = pty_cart.last_received_ms + line_ms
             moments.append(
                 Moment(
                     cart.time_ms, time.monotonic(), state.cart_position_m, state.cart_speed_m_s, cart.drive, heard_ms
@@ -176,13 +176,13 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
             moments.clear()
             return False
 
-        connection.send(served.path)
-        served.serve(until=is_over, on_tick=note)
+        connection.send(pty_cart.path)
+        pty_cart.serve(until=is_over, on_tick=note)
 
 
 def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Connection) -> None:
-    """The host's process: full drive through the very rig that a deployment uses."""
-    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what it tells a person is of no use here
+    """The host's process: full drive through the rig that a deployment uses."""
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - its messages are of no use here
     rig = SerialRig(cart, port)
     start_rollout(rig, 0)
     connection.send(time.monotonic())
@@ -192,22 +192,22 @@ def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Co
     time.sleep(60.0)  # stopped by the firmware before the kill came
 
 
-def _one_start(served: Connection, cart: CartParams, port: str, rng: random.Random) -> KilledHost:
-    """Let one host drive, kill it, and see what the cart made of it.
+def _one_start(connection: Connection, cart: CartParams, port: str, rng: random.Random) -> KilledHost:
+    """Let one host drive, kill it, and return the outcome.
 
-    A host that never drives is no start, nor is a motor that was off before the kill: both are had again, the latter
+    A host that never drives, or a motor that was off before the kill, does not count: both are repeated, the latter
     with half of the run.
     """
     duty = rng.choice((-1.0, 1.0))
     room_m = cart.limits.cart_position_m
     place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
     for _ in range(_TRIES):
-        served.send(place_m)
-        served.recv()
+        connection.send(place_m)
+        connection.recv()
         run = _drive_and_kill(cart, port, duty, run_s)
-        time.sleep(WATCHED_S if run is not None else 0.0)
-        served.send(0.0)
-        moments: list[Moment] = served.recv()
+        time.sleep(OBSERVED_S if run is not None else 0.0)
+        connection.send(0.0)
+        moments: list[Moment] = connection.recv()
         if run is None:
             continue
         outcome = outcome_of(moments, driving_s=run[0], killed_s=run[1])
@@ -221,7 +221,7 @@ def _one_start(served: Connection, cart: CartParams, port: str, rng: random.Rand
 
 
 def _drive_and_kill(cart: CartParams, port: str, duty: float, run_s: float) -> tuple[float, float] | None:
-    """When a host began to drive and when it was killed, on the machine's clock; None where it never drove."""
+    """When a host began to drive and when it was killed, on the machine's clock; None if it never drove."""
     ours, theirs = multiprocessing.Pipe()
     host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
     host.start()
@@ -242,9 +242,9 @@ def _drive_and_kill(cart: CartParams, port: str, duty: float, run_s: float) -> t
 
 
 def outcome_of(moments: Sequence[Moment], *, driving_s: float, killed_s: float) -> KilledHost | None:
-    """What came of it; None for no start: nothing was driven, or the motor was off before the kill.
+    """The outcome; None if the start does not count: the motor never ran, or was off before the kill.
 
-    What was driven before `driving_s` was homing.
+    Motion before `driving_s` was homing.
     """
     run = [moment for moment in moments if moment.clock_s >= driving_s]
     driven = [k for k, moment in enumerate(run) if moment.drive not in (None, 0.0)]
@@ -264,5 +264,5 @@ def outcome_of(moments: Sequence[Moment], *, driving_s: float, killed_s: float) 
 
 
 def _longest(facts: Iterable[bool]) -> int:
-    """How many at a stretch are true, at most."""
+    """The length of the longest run of true facts."""
     return max((len(list(part)) for is_true, part in itertools.groupby(facts) if is_true), default=0)

@@ -1,4 +1,4 @@
-"""The policy on the chip itself: it balances alone, decides as the host's own C does, and in time."""
+"""The policy on the chip itself: it balances alone, decides as the host's own C does, and meets its deadlines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import random
 from collections.abc import Callable
 
-from cartpole_robot.campaign.bench import Bench, Subject, in_short
+from cartpole_robot.campaign.bench import CONTINUES, Bench, Subject, in_short
 from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
 from cartpole_robot.campaign.endurance import EPISODE_STEPS
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
@@ -24,13 +24,12 @@ ON_BOARD = "onboard"
 MOST_OWN_MS, MOST_WALL_MS = 3.5, 5.0
 LEAST_STACK_FREE = 300
 _ON_BOARD, _HOST_MAY_LEAVE = (int(read_protocol().enums["arm_option"][name]) for name in ("ON_BOARD", "HOST_MAY_LEAVE"))
-_GOES_ON = in_short(None)
 _TIMED_STEPS = 50
-_THOUGHT_MS = 15  # after a STATE: nothing is left to think of
+_THOUGHT_MS = 15  # after a STATE: the inference has ended
 
 
 def on_board_subject(subject: Subject) -> Subject:
-    """`subject` with an image that carries its policy, where it names none. Raises `UsageError`, `BridgeError`."""
+    """`subject`, with an image built for its policy unless it names one. Raises `UsageError`, `BridgeError`."""
     if subject.image is not None:
         return subject
     cart, _ = subject.open()
@@ -42,7 +41,7 @@ def on_board_bench(
     change: Callable[[CartParams], CartParams] = lambda cart: cart,
     arm: int = _ON_BOARD | _HOST_MAY_LEAVE,
 ) -> Bench:
-    """A bench whose chip carries the policy and, armed with those options, drives a cart changed by `change`.
+    """A bench with the policy on the chip, armed with the options `arm`, and a cart changed by `change`.
 
     Raises `RigError`, `UsageError`, `BridgeError`.
     """
@@ -50,7 +49,7 @@ def on_board_bench(
 
 
 def on_board_trials() -> list[Trial]:
-    """Every trial of this kind, in order."""
+    """All trials of the policy on board, in order."""
     return [
         Trial(
             group=ON_BOARD,
@@ -112,7 +111,7 @@ def on_board_trials() -> list[Trial]:
 
 
 def _follow(bench: Bench, steps: int) -> tuple[list[StateMessage], str | None]:
-    """The STATEs of so many steps, the one that is there already first, and what ended it before."""
+    """The current STATE and those of `steps` more steps, and what ended the episode early, else None."""
     states = [bench.rig.state]
     for _ in range(steps):
         try:
@@ -128,26 +127,26 @@ def _follow(bench: Bench, steps: int) -> tuple[list[StateMessage], str | None]:
 def _balance(bench: Bench, rng: random.Random) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
     late = bench.link.health().late_commands
-    states, told = _follow(bench, EPISODE_STEPS)
+    states, message = _follow(bench, EPISODE_STEPS)
     late = bench.link.health().late_commands - late
-    return Outcome(is_good=told is None and late == 0, told=in_short(told), figure=float(len(states) - 1))
+    return Outcome(is_good=message is None and late == 0, message=in_short(message), figure=float(len(states) - 1))
 
 
 def _compare(bench: Bench, rng: random.Random) -> Outcome:
-    """A decision on STATE k is put in force at control tick k + 1, and STATE k + 2 says what has been in force."""
+    """A decision on STATE k takes effect at control tick k + 1; STATE k + 2 reports the duty that was in force."""
     policy = on_board_policy(open_policy(bench.subject.policy)[0], bench.cart_params)
     bench.begin(rng.randrange(1_000_000))
-    states, told = _follow(bench, EPISODE_STEPS)
+    states, message = _follow(bench, EPISODE_STEPS)
     other = 0
     for state, later in zip(states, states[2:], strict=False):
         decided = policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
         is_next = later.tick == state.tick + 2
         other += not is_next or policy.duty_q15(decided) != later.applied_q15
-    return Outcome(is_good=other == 0 and told is None, told=in_short(told), figure=float(other))
+    return Outcome(is_good=other == 0 and message is None, message=in_short(message), figure=float(other))
 
 
 def _own_time(bench: Bench, rng: random.Random) -> Outcome:
-    """By the emulator's count, the worst of some inferences: nothing is left to think of whenever it is read."""
+    """The longest of some inferences by the emulator's cycle count, read only when no inference is running."""
     bench.begin(rng.randrange(1_000_000))
     worst = 0
     for _ in range(_TIMED_STEPS):
@@ -158,40 +157,40 @@ def _own_time(bench: Bench, rng: random.Random) -> Outcome:
         worst = max(worst, bench.chip.figures()["policy_cycles"] - before)
         bench.rig.measure()
     own_ms = 1000.0 * worst / CLOCK_HZ
-    return Outcome(is_good=0.0 < own_ms <= MOST_OWN_MS, told=_GOES_ON, figure=own_ms)
+    return Outcome(is_good=0.0 < own_ms <= MOST_OWN_MS, message=CONTINUES, figure=own_ms)
 
 
 def _insensible(cart: CartParams) -> CartParams:
-    """`cart` whose firmware does not wonder that a hand moves it otherwise than its motor."""
+    """`cart` with firmware that accepts a hand moving it differently from its motor."""
     _, firmware = encoders_and_settings(cart)
     return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, moving_duty=1.0))
 
 
 def _spin(subject: Subject, seed: int) -> tuple[str, PolicyMessage, HealthMessage]:
-    """What an armed chip, just switched on, says of a second with both encoders spun: its last word, POLICY, HEALTH."""
+    """Spin both encoders of a newly armed chip for a second; returns its fault or `CONTINUES`, POLICY, HEALTH."""
     with on_board_bench(subject, _insensible) as bench:
         bench.begin(seed)
         bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
-        bench.board.turn = Spin(EXACT_PER_S // 2000)
-        told = _armed_for(bench, SPUN_MS)
-        return told, bench.link.policy(), bench.link.health()
+        bench.board.spin = Spin(EXACT_PER_S // 2000)
+        message = _armed_for(bench, SPUN_MS)
+        return message, bench.link.policy(), bench.link.health()
 
 
 def _wall_time(bench: Bench, rng: random.Random) -> Outcome:
-    told, policy, health = _spin(bench.subject, rng.randrange(1_000_000))
+    message, policy, health = _spin(bench.subject, rng.randrange(1_000_000))
     wall_ms = policy.longest_us / 1000.0
-    is_good = told == _GOES_ON and health.missed_ticks == 0 and 0.0 < wall_ms <= MOST_WALL_MS
-    return Outcome(is_good=is_good, told=told, figure=wall_ms)
+    is_good = message == CONTINUES and health.missed_ticks == 0 and 0.0 < wall_ms <= MOST_WALL_MS
+    return Outcome(is_good=is_good, message=message, figure=wall_ms)
 
 
 def _stack(bench: Bench, rng: random.Random) -> Outcome:
-    told, _, health = _spin(bench.subject, rng.randrange(1_000_000))
+    message, _, health = _spin(bench.subject, rng.randrange(1_000_000))
     free = health.stack_free
-    return Outcome(is_good=told == _GOES_ON and free >= LEAST_STACK_FREE, told=told, figure=float(free))
+    return Outcome(is_good=message == CONTINUES and free >= LEAST_STACK_FREE, message=message, figure=float(free))
 
 
 def _armed_for(bench: Bench, milliseconds: int) -> str:
-    """The fault that ended it, however far the pole is turned meanwhile."""
+    """The fault that ended it or `CONTINUES`, however far the pole turns meanwhile."""
     protocol = bench.link.protocol
     end_ms = bench.cart.time_ms + milliseconds
     while bench.cart.time_ms < end_ms:
@@ -200,9 +199,9 @@ def _armed_for(bench: Bench, milliseconds: int) -> str:
             return "silent"
         if state.state != protocol.enums["cart_state"]["ARMED"]:
             return protocol.enums["fault"](state.fault).name
-    return _GOES_ON
+    return CONTINUES
 
 
 def _silence(bench: Bench, rng: random.Random) -> Outcome:
-    with on_board_bench(bench.subject, arm=_ON_BOARD) as watched:
-        return silence(watched, rng)
+    with on_board_bench(bench.subject, arm=_ON_BOARD) as on_board:
+        return silence(on_board, rng)

@@ -1,4 +1,4 @@
-"""What came of a campaign: rows and curves, as a file that can be gone on with, as a table and as a picture."""
+"""The results of a campaign: rows and curves as a file to continue from, as text and as a plot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.campaign.bench import CONTINUES
 from cartpole_robot.campaign.curves import Curve
 from cartpole_robot.campaign.trials import Kind, Outcome
 from cartpole_robot.errors import UsageError
@@ -18,10 +19,10 @@ _GOOD, _BAD, _LIMIT = "#1f5a99", "#c0392b", "#2f8f5b"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What came of all trials of one kind; `told` counts what the rig said.
+    """The results of all trials of one kind; `messages` counts each message of the rig.
 
-    `worst` and `median` are None where no trial came to a figure. `struck` is how many times what is tried has come
-    about, `speeds_m_s` the least, median and greatest speed of the cart then, empty where it is of no interest.
+    `worst` and `median` are None if no trial has a figure. `struck` counts how often the disturbance occurred,
+    `speeds_m_s` holds the least, median and greatest speed of the cart then; empty where it does not matter.
     """
 
     group: str
@@ -32,31 +33,31 @@ class Row:
     count: int
     worst: float | None
     median: float | None
-    told: dict[str, int]
+    messages: dict[str, int]
     took_s: float
     struck: int = 1
     speeds_m_s: tuple[float, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Whether every one was, and what is tried has come about at all."""
+        """Whether every trial was good, and the disturbance occurred at least once."""
         return self.good == self.count and self.struck > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Point:
-    """A curve at one size: how many of the episodes balanced to their end, and the steps of each."""
+    """A curve at one size: how many episodes balanced to the end, and the steps of each."""
 
     size: float
     good: int
     count: int
     steps: list[int]
-    told: dict[str, int]
+    messages: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CurveResult:
-    """What came of one curve."""
+    """The results of one curve."""
 
     name: str
     unit: str
@@ -89,7 +90,7 @@ class CurveResult:
 
 
 def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
-    """The row for those outcomes, at least one."""
+    """The row for `outcomes`, at least one."""
     figures = [outcome.figure for outcome in outcomes if outcome.figure is not None]
     speeds = sorted(outcome.speed_m_s for outcome in outcomes if outcome.speed_m_s is not None)
     return Row(
@@ -101,7 +102,7 @@ def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
         count=len(outcomes),
         worst=(min if kind.is_more_better else max)(figures, default=None),
         median=statistics.median(figures) if figures else None,
-        told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
+        messages=dict(Counter(outcome.message for outcome in outcomes).most_common()),
         took_s=round(took_s, 1),
         struck=sum(outcome.struck for outcome in outcomes),
         speeds_m_s=(speeds[0], statistics.median(speeds), speeds[-1]) if speeds else (),
@@ -109,18 +110,18 @@ def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
 
 
 def point_of(size: float, outcomes: list[Outcome]) -> Point:
-    """The point for those outcomes of a curve at `size`."""
+    """The point of a curve at `size`."""
     return Point(
         size=size,
         good=sum(outcome.is_good for outcome in outcomes),
         count=len(outcomes),
         steps=[round(outcome.figure or 0.0) for outcome in outcomes],  # one that did not begin balanced none
-        told=dict(Counter(outcome.told for outcome in outcomes).most_common()),
+        messages=dict(Counter(outcome.message for outcome in outcomes).most_common()),
     )
 
 
 def curve_of(curve: Curve, points: list[Point]) -> CurveResult:
-    """The result with those points."""
+    """The result of `curve` with its points."""
     return CurveResult(name=curve.name, unit=curve.unit, must_bear=curve.must_bear, points=points)
 
 
@@ -132,29 +133,30 @@ def _figure(number: float) -> str:
 
 
 def row_text(row: Row) -> str:
-    """Two lines: what was done and what came of it, and what must."""
-    told = ", ".join(f"{what} {count}" if len(row.told) > 1 else what for what, count in row.told.items())
+    """Two lines: the trials with their results, and the requirement."""
+    counts = row.messages.items()
+    summary = ", ".join(f"{what} {count}" if len(counts) > 1 else what for what, count in counts)
     mark = "ok  " if row.is_good else "FAIL"
     figures = "no figure" if row.worst is None else f"worst {_figure(row.worst)} {row.unit}"
     if row.count > 1 and row.median is not None:
         figures += f", median {_figure(row.median)}"
     if row.struck == 0:
-        told += "; what was to be tried never came about"
+        summary += "; the disturbance never occurred"
     if row.speeds_m_s:
         low, median, high = row.speeds_m_s
-        told += f"; struck at {low:.2f} to {high:.2f} m/s, median {median:.2f}"
+        summary += f"; struck at {low:.2f} to {high:.2f} m/s, median {median:.2f}"
     return (
-        f"  {mark} {row.group:<8} {row.name:<28} {row.good:>4} of {row.count:<4}  {figures:<34} {told}\n"
+        f"  {mark} {row.group:<8} {row.name:<28} {row.good:>4} of {row.count:<4}  {figures:<34} {summary}\n"
         f"                {row.must}"
     )
 
 
 def curve_text(curve: CurveResult) -> str:
-    """Two lines: from where to where the cart balances, and by what it stops beyond."""
+    """Two lines: the range where the cart balances with what stops it beyond, and the requirement."""
     low, high = curve.balances_from, curve.balances_to
     reach = f"balances to {high:g} {curve.unit}" if low == 0.0 else f"balances from {low:g} to {high:g} {curve.unit}"
     beyond = Counter(
-        what for point in curve.points if not low <= point.size <= high for what in point.told if what != "goes on"
+        what for point in curve.points if not low <= point.size <= high for what in point.messages if what != CONTINUES
     )
     mark = "ok  " if curve.is_good else "FAIL"
     stops = f", beyond: {', '.join(sorted(beyond))}" if beyond else ", and no more was tried"
@@ -166,7 +168,7 @@ def curve_text(curve: CurveResult) -> str:
 
 
 def to_record(rows: list[Row], curves: list[CurveResult]) -> dict[str, Any]:
-    """Rows and curves as JSON has them."""
+    """Rows and curves as JSON-ready tables."""
     return {
         "trials": [dataclasses.asdict(row) for row in rows],
         "curves": [dataclasses.asdict(curve) for curve in curves],
@@ -174,7 +176,7 @@ def to_record(rows: list[Row], curves: list[CurveResult]) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[CurveResult]]:
-    """Rows and curves of `to_record`. Raises `UsageError` for another record."""
+    """The rows and curves in a record made by `to_record`. Raises `UsageError` for any other record."""
     try:
         rows = [Row(**{**row, "speeds_m_s": tuple(row.get("speeds_m_s", ()))}) for row in record["trials"]]
         curves = [
@@ -182,15 +184,15 @@ def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[Cur
             for curve in record["curves"]
         ]
     except (KeyError, TypeError):
-        raise UsageError(f"{where}: is no campaign of this version; choose another --out") from None
+        raise UsageError(f"{where}: is not a campaign of this version; choose another --out") from None
     return rows, curves
 
 
-# ---- as a picture ----
+# ---- as a plot ----
 
 
 def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
-    """The steps survived of each episode over the size of each disturbance, as PNG; what is there is replaced."""
+    """Write the share of balanced episodes over the size of each disturbance as PNG, replacing an existing file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -211,7 +213,7 @@ def draw_curves(curves: list[CurveResult], path: Path, title: str) -> None:
             fontsize=8,
         )
         for point in curve.points:
-            worst = next((what for what in point.told if what != "goes on"), None)
+            worst = next((what for what in point.messages if what != CONTINUES), None)
             if worst is not None and point.good == 0 and abs(point.size) == max(abs(size) for size in sizes):
                 panel.annotate(
                     worst,

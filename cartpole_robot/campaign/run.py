@@ -1,4 +1,4 @@
-"""The whole campaign: every trial and curve in order, each kept as soon as it is done, to be gone on with."""
+"""The whole campaign: every trial and curve in order, each saved on completion, so that it can be continued."""
 
 from __future__ import annotations
 
@@ -54,16 +54,15 @@ _CODE = {
 }  # what a result depends on besides the image
 _SOURCES = (".py", ".c", ".h")
 _KILLED_STARTS, _KILLED_SHORT = 1000, 4
-_KILLED_KEPT = 120  # so many are kept at once
-_CARTS_SIDE_BY_SIDE = 3  # a core: they live in real time and mostly wait
+_KILLED_KEPT = 120  # starts per save
+_CARTS_SIDE_BY_SIDE = 3  # per core: they run in real time and mostly wait
 
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignRequest:
-    """What to strike, how thoroughly, and where to keep it.
+    """What to test, how thoroughly, and where to save the results.
 
-    `only` has groups or beginnings of names; empty is everything. `out` may be the folder of a
-    campaign to continue.
+    `only` has groups or beginnings of names; empty is everything. `out` may be the folder of a campaign to continue.
     """
 
     subject: Subject
@@ -75,7 +74,7 @@ class CampaignRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignResult:
-    """What came of it, and where it is kept."""
+    """The results, and their folder."""
 
     folder: Path
     rows: list[Row]
@@ -83,28 +82,28 @@ class CampaignResult:
 
     @property
     def is_good(self) -> bool:
-        """Whether every trial and every curve is."""
+        """Whether every trial and every curve is good."""
         return all(row.is_good for row in self.rows) and all(curve.is_good for curve in self.curves)
 
 
 class _Kept:
-    """The folder: what is there already, and what comes to it."""
+    """The campaign's folder: its saved results, and those added to it."""
 
     def __init__(self, request: CampaignRequest) -> None:
         self.record = _identity(request)
         self.rows: list[Row] = []
         self.curves: list[CurveResult] = []
-        self.killed: list[Outcome] = []  # of a trial that is not at its end
+        self.killed: list[Outcome] = []  # of a trial that is not finished
         self.folder = request.out
         if self.folder.exists():
-            self._go_on()
+            self._continue()
         else:
             try:
                 self.folder.mkdir(parents=True)
             except OSError as error:
                 raise UsageError(f"{self.folder}: cannot be made ({error.strerror}); choose another --out") from None
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         where = str(self.folder / CAMPAIGN_FILE)
         found = read_json(self.folder / CAMPAIGN_FILE, f"{where}: is not there; choose another --out")
         for name, value in self.record["of"].items():
@@ -116,7 +115,6 @@ class _Kept:
         self.killed = [Outcome(**outcome) for outcome in found.get("killed", [])]
 
     def keep(self) -> None:
-        """Write what there is."""
         killed = [dataclasses.asdict(outcome) for outcome in self.killed]
         write_json(self.folder / CAMPAIGN_FILE, {**self.record, **to_record(self.rows, self.curves), "killed": killed})
 
@@ -150,7 +148,7 @@ def _identity(request: CampaignRequest) -> dict[str, Any]:
 
 
 def _digest(folders: Sequence[str]) -> str:
-    """A hash over the sources in those folders."""
+    """A hash over the sources in `folders`."""
     found = []
     for name in folders:
         entries = sorted(resources.files(name).iterdir(), key=lambda entry: entry.name)
@@ -159,9 +157,9 @@ def _digest(folders: Sequence[str]) -> str:
 
 
 def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> CampaignResult:
-    """Run what is not done yet, and `say` what comes of each, a few lines at a time.
+    """Run all trials and curves that are not done yet, and pass the text of each result to `say`.
 
-    Ctrl-C ends it with what is done kept. Raises `UsageError`, `RigError`, `BridgeError`.
+    Ctrl-C ends the campaign; finished results stay saved. Raises `UsageError`, `RigError`, `BridgeError`.
     """
     trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
     if _has_policy(request):
@@ -214,20 +212,20 @@ def _is_meant(word: str, group: str, name: str) -> bool:
 
 
 def _check_words(request: CampaignRequest, trials: Sequence[Trial]) -> None:
-    """Raises `UsageError` for a word of `only` that means nothing, or nothing in the short form."""
+    """Raises `UsageError` for a word of `only` that matches no trial, or none in the short form."""
     others = [*(("curve", curve.name) for curve in all_curves()), ("stop", KILLED)]
     for word in request.only:
         meant = [trial for trial in trials if _is_meant(word, trial.group, trial.name)]
         if any(_count(request, trial) for trial in meant) or any(_is_meant(word, *other) for other in others):
             continue
         if meant:
-            raise UsageError(f"--only {word}: is not in the short form; leave --short away")
+            raise UsageError(f"--only {word}: is not in the short form; leave out --short")
         groups = ", ".join(dict.fromkeys([*(trial.group for trial in trials), "curve"]))
         raise UsageError(f"--only {word}: no such trial; groups are {groups}")
 
 
 def _has_policy(request: CampaignRequest) -> bool:
-    """Whether there is one that a microcontroller can carry: a regulator is none."""
+    """Whether the subject has a policy for a microcontroller; the regulator is not one."""
     return str(request.subject.policy) != LQR
 
 
@@ -236,9 +234,9 @@ def _count(request: CampaignRequest, trial: Trial) -> int:
 
 
 def _outcomes(name: str, bench: Bench, runs: Sequence[Callable[[], Outcome]]) -> tuple[list[Outcome], float]:
-    """What came of each run, and the seconds they took; a cart that fails in one begins anew for the next.
+    """The outcome of each run, and the seconds they took; after a rig error the cart restarts for the next.
 
-    Raises what a chip raises whose emulator has ended.
+    Raises the rig's error if the emulator has ended.
     """
     began = time.monotonic()
     outcomes = []
@@ -249,8 +247,8 @@ def _outcomes(name: str, bench: Bench, runs: Sequence[Callable[[], Outcome]]) ->
             except (RigError, BridgeError) as error:
                 if not bench.chip.is_running:
                     raise
-                outcomes.append(Outcome(is_good=False, told=in_short(str(error)), figure=None, struck=0))
-                bench.start_anew()
+                outcomes.append(Outcome(is_good=False, message=in_short(str(error)), figure=None, struck=0))
+                bench.restart_first()
             bar.update()
     return outcomes, time.monotonic() - began
 
@@ -268,7 +266,7 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
     if request.is_short:
         sizes, episodes = (curve.must_bear, max(curve.sizes)), 1
     seeds = [rng.randrange(1_000_000) for _ in range(episodes)]
-    bench.start_anew()  # what was tried before is no part of it
+    bench.restart_first()  # nothing that was tried before may affect it
     runs = [functools.partial(curve.run, bench, seed, size) for size in sizes for seed in seeds]
     outcomes, _ = _outcomes(curve.name, bench, runs)
     points = [point_of(size, outcomes[k * episodes : (k + 1) * episodes]) for k, size in enumerate(sizes)]
@@ -294,7 +292,7 @@ def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
             for one in kill_hosts(cart, starts, seed=request.seed, image=request.subject.image, carts=carts):
                 is_good = one.has_stopped(cart) and one.is_off_in_time(cart)
                 figure, speed_m_s = float(one.off_after_ms), one.speed_m_s
-                some.append(Outcome(is_good=is_good, told=one.told(cart), figure=figure, speed_m_s=speed_m_s))
+                some.append(Outcome(is_good=is_good, message=one.message(cart), figure=figure, speed_m_s=speed_m_s))
                 bar.update()
             kept.killed += some
             kept.keep()

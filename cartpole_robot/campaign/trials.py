@@ -1,4 +1,4 @@
-"""The faults of the campaign: how each is brought about, and what must come of it."""
+"""The faults of the campaign: how each is caused, and the required outcome."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from firmware_bridge.protocol import read_protocol
 
 WATCHDOG_MS = 20
 MOST_TRAVEL_MM = 50.0
-CART_CUT = ("CART_STUCK", "POLARITY")  # one channel alone counts to and fro: either is what is seen
+CART_CUT = ("CART_STUCK", "POLARITY")  # one channel alone counts back and forth: either fault may be seen
 POLE_CUT = ("POLE_STILL", "POLE_SIGN")
 CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
-MOST_STANDING_MS = 250  # a motor that pushes the cart against its end stop
+MOST_STANDING_MS = 250  # while the motor pushes the cart against its end stop
 _STOP_NEAR_MM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One trial: whether all that must hold held, what the rig said, and the figure that is limited.
+    """One trial: whether it met all requirements, the rig's message, and the limited figure.
 
-    The figure is None where the trial failed before there was one. `struck` is how many times what is tried has come
-    about, where that is left to chance; `speed_m_s` the cart's when it was struck, where it is of interest.
+    The figure is None if the trial failed before there was one. `struck` counts how often the disturbance occurred, if
+    that is left to chance; `speed_m_s` is the cart's speed at the strike, where it matters.
     """
 
     is_good: bool
-    told: str
+    message: str
     figure: float | None
     struck: int = 1
     speed_m_s: float | None = None
@@ -39,9 +39,9 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What is tried, and what must come of it.
+    """What is tried, and the required outcome.
 
-    The worst figure (in `unit`) is the largest, with `is_more_better` the smallest.
+    The worst figure (in `unit`) is the largest, or with `is_more_better` the smallest.
     """
 
     group: str
@@ -53,7 +53,7 @@ class Kind:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial(Kind):
-    """One kind of trial on a bench; `run` does it once, at a moment drawn from the generator."""
+    """One kind of trial on a bench; `run` does it once, at a time drawn from the generator."""
 
     count: int
     short_count: int
@@ -61,7 +61,7 @@ class Trial(Kind):
 
 
 def fault_trials() -> list[Trial]:
-    """What is struck while the cart balances, in order."""
+    """All fault trials, in order."""
     return [*_stopping(), *_encoders(), *_switches(), *_line()]
 
 
@@ -101,7 +101,7 @@ def _stopping() -> list[Trial]:
             Trial(
                 group="stop",
                 name=name,
-                must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host goes no further",
+                must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host stops",
                 unit="ms",
                 count=50,
                 short_count=2,
@@ -113,7 +113,7 @@ def _stopping() -> list[Trial]:
             Trial(
                 group="stop",
                 name=f"reset: {name}",
-                must="off at once; a new session, and the host goes no further",
+                must="off at once; a new session, and the host stops",
                 unit="ms",
                 count=50,
                 short_count=1,
@@ -130,7 +130,7 @@ def _press(bench: Bench) -> None:
 
 def _off_within(struck: Struck, most_ms: int, faults: tuple[str, ...]) -> Outcome:
     return Outcome(
-        is_good=struck.off_ms <= most_ms and struck.fault in faults, told=struck.fault, figure=float(struck.off_ms)
+        is_good=struck.off_ms <= most_ms and struck.fault in faults, message=struck.fault, figure=float(struck.off_ms)
     )
 
 
@@ -141,20 +141,20 @@ def silence(bench: Bench, rng: random.Random) -> Outcome:
     at_ms = bench.board.strike_in(1, lambda: None)
     bench.command_once()
     bench.pass_ms(2 * bench.timeout_ms)
-    _, told = bench.survive(1)
-    return _off_within(bench.watch(at_ms, told), bench.timeout_ms, ("COMMAND_TIMEOUT",))
+    _, message = bench.survive(1)
+    return _off_within(bench.watch(at_ms, message), bench.timeout_ms, ("COMMAND_TIMEOUT",))
 
 
 def _restarting(
     strike: Callable[[Bench], object], most_ms: int, cause: str
 ) -> Callable[[Bench, random.Random], Outcome]:
-    """A strike that resets the chip: the motor must be off in time, and nobody may mistake the new session."""
+    """A strike that resets the chip: the motor must be off in time, and old commands must be refused."""
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
         struck = bench.strike(rng, lambda: strike(bench))
         link = bench.link
         before = link.session
-        link.command(0, link.protocol.constants["PROTOCOL_DUTY_ONE"], 200)  # of the session that was
+        link.command(0, link.protocol.constants["PROTOCOL_DUTY_ONE"], 200)  # of the old session
         bench.pass_ms(50)
         ignores_old = bench.cart.drive is None
         try:
@@ -164,17 +164,19 @@ def _restarting(
         else:
             refusal = ""
         hello = link.open()
-        told = "the host stops" if struck.told is not None and "no measurement" in struck.told else str(struck.told)
+        message = str(struck.message)
+        if "no measurement" in message:
+            message = "the host stops"
         is_good = (
             struck.off_ms <= most_ms
-            and told == "the host stops"
+            and message == "the host stops"
             and ignores_old
             and "BAD_SESSION" in refusal
             and hello.session != before
             and hello.reset_cause == link.protocol.enums["reset_cause"][cause]
         )
-        bench.start_anew()
-        return Outcome(is_good=is_good, told=told, figure=float(struck.off_ms))
+        bench.restart_first()
+        return Outcome(is_good=is_good, message=message, figure=float(struck.off_ms))
 
     return run
 
@@ -217,7 +219,7 @@ def _encoders() -> list[Trial]:
             Trial(
                 group="encoder",
                 name=f"{name} spikes, 1 a ms",
-                must=f"{name.upper()}_ENCODER, or balances 500 steps with every lost count told",
+                must=f"{name.upper()}_ENCODER, or balances 500 steps with every lost count reported",
                 unit="counts",
                 count=20,
                 short_count=1,
@@ -230,7 +232,9 @@ def _encoders() -> list[Trial]:
 
 def _within_travel(struck: Struck, faults: tuple[str, ...]) -> Outcome:
     return Outcome(
-        is_good=struck.fault in faults and struck.travel_mm < MOST_TRAVEL_MM, told=struck.fault, figure=struck.travel_mm
+        is_good=struck.fault in faults and struck.travel_mm < MOST_TRAVEL_MM,
+        message=struck.fault,
+        figure=struck.travel_mm,
     )
 
 
@@ -242,21 +246,21 @@ def _wired(wiring: dict[str, int], faults: tuple[str, ...]) -> Callable[[Bench, 
 
 
 def _rare_spikes(encoder: str, channel: int) -> Callable[[Bench, random.Random], Outcome]:
-    """A spike on one channel is a step there and back, unless the other channel has an edge in between.
+    """A spike on one channel counts forth and back, unless the other channel has an edge in between.
 
-    One a millisecond may as well be a pole that shakes on an edge: none of them is a fault by itself.
+    One a millisecond may as well be a pole that shakes on an edge: no single spike is a fault.
     """
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
         before, health = bench.begin_counted(rng.randrange(1_000_000)), bench.link.health()
         bench.wire(spiked=channel, spikes=1)
-        _, told = bench.survive(500)
+        _, message = bench.survive(500)
         bench.chip.wire()
         off = bench.counts_lost(before)
         after = bench.link.health()
         illegal = getattr(after, f"{encoder}_illegal") - getattr(health, f"{encoder}_illegal")
-        is_good = in_short(told) == f"{encoder.upper()}_ENCODER" or (told is None and (off == 0 or illegal > 0))
-        return Outcome(is_good=is_good, told=in_short(told), figure=float(off), struck=illegal)
+        is_good = in_short(message) == f"{encoder.upper()}_ENCODER" or (message is None and (off == 0 or illegal > 0))
+        return Outcome(is_good=is_good, message=in_short(message), figure=float(off), struck=illegal)
 
     return run
 
@@ -307,9 +311,9 @@ def _pressed(bit: int) -> Callable[[Bench, random.Random], Outcome]:
 
 
 def _dead(bit: int, side: float) -> Callable[[Bench, random.Random], Outcome]:
-    """Homing from some place along the track, after one moment of balancing there.
+    """Homing from a random place along the track, after a moment of balancing.
 
-    The figure is how long the motor still drove a cart that had come to its end stop, or stood beyond the switch.
+    The figure is how long the motor kept driving a cart that was at its end stop, or stood beyond the switch.
     """
 
     def run(bench: Bench, rng: random.Random) -> Outcome:
@@ -337,11 +341,11 @@ def _dead(bit: int, side: float) -> Callable[[Bench, random.Random], Outcome]:
                 driven_ms = bench.cart.time_ms
         is_off = bench.cart.drive is None
         standing_ms = 0 if stands_ms is None else max(0, driven_ms + 1 - stands_ms)
-        told = bench.told_fault()
+        message = bench.reported_fault()
         beyond_mm = farthest_mm - bench.switch_mm
         return Outcome(
-            is_good=is_off and told in FAULTS and beyond_mm < MOST_TRAVEL_MM and standing_ms <= MOST_STANDING_MS,
-            told=f"{told} {beyond_mm:.0f} mm beyond the switch",
+            is_good=is_off and message in FAULTS and beyond_mm < MOST_TRAVEL_MM and standing_ms <= MOST_STANDING_MS,
+            message=f"{message} {beyond_mm:.0f} mm beyond the switch",
             figure=float(standing_ms),
         )
 
@@ -359,7 +363,7 @@ def _line() -> list[Trial]:
         Trial(
             group="line",
             name=name,
-            must="balances 500 steps, or stops by name; no duty that nobody asked for",
+            must="balances 500 steps, or stops by name; no duty that was not requested",
             unit="steps",
             count=20,
             short_count=1,
@@ -381,9 +385,9 @@ def _harmed(what: str, share: float) -> Callable[[Bench, random.Random], Outcome
     def run(bench: Bench, rng: random.Random) -> Outcome:
         bench.begin(rng.randrange(1_000_000))
         line = bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
-        steps, told, is_foreign = bench.watch_duties(500)
-        fault = in_short(told)
-        is_named = told is None or fault in FAULTS or "no measurement" in fault
-        return Outcome(is_good=is_named and not is_foreign, told=fault, figure=float(steps), struck=line.harmed)
+        steps, message, is_foreign = bench.watch_duties(500)
+        fault = in_short(message)
+        is_named = message is None or fault in FAULTS or "no measurement" in fault
+        return Outcome(is_good=is_named and not is_foreign, message=fault, figure=float(steps), struck=line.harmed)
 
     return run

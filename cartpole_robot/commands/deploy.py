@@ -141,7 +141,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     result = replay(box, arguments.rig)
     at = "" if result.fault_ms is None else f" at {result.fault_ms} ms"
     lines = (
-        f"  kept      {result.kept_fault} at {result.kept_ms} ms: {box.told}",
+        f"  kept      {result.kept_fault} at {result.kept_ms} ms: {box.message}",
         f"  replayed  {result.fault}{at}, {'the same' if result.is_same else 'ANOTHER ONE'}",
         f"  {result.duty_differences} ms with another duty, {result.lost_ms} ms were lost on the line",
     )

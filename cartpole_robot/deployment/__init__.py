@@ -1,1 +1,1 @@
-"""A policy at work on a cart, in real time: the run, what is seen of it, and what is kept when it fails."""
+"""Deployment of a policy on a cart in real time: the run, its display, and what is saved when it fails."""

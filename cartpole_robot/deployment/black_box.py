@@ -1,7 +1,7 @@
-"""The last seconds before a fault at the firmware's own rate: what it saw and was told in each millisecond.
+"""The last seconds before a fault at the firmware's own rate: its inputs and commands in each millisecond.
 
-A file is a NumPy archive without pickles: `samples`, a structured array with the fields of `SAMPLE`, one a safety tick,
-gaps where the line lost some; and `header`, JSON.
+A file is a NumPy archive without pickles: `samples`, a structured array with the fields of `SAMPLE`, one per safety
+tick, with gaps where the line lost some; and `header`, JSON.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.formats import other_format
 from cartpole_robot.files.records import record_from_table
 from firmware_bridge.constants import TICK_US
 from firmware_bridge.messages import TraceMessage
 from firmware_bridge.protocol import ProtocolError, read_protocol
 
-BLACK_BOX_FORMAT = 1
+BLACK_BOX_FORMAT = 2
 KEPT_S = 10.0
 
 SAMPLE = np.dtype(
@@ -36,7 +37,7 @@ SAMPLE = np.dtype(
         ("pole_counts", "<i4"),
         ("cart_illegal", "<u1"),
         ("pole_illegal", "<u1"),
-        ("missed", "<u1"),  # ticks before it that did not come
+        ("missed", "<u1"),  # ticks missed before this one
         ("flags", "<u1"),  # enum trace_flag
         ("duty_q15", "<i2"),
         ("supply_mv", "<u2"),
@@ -46,23 +47,23 @@ SAMPLE = np.dtype(
 
 @dataclass(frozen=True, kw_only=True)
 class BlackBox:
-    """What was kept of a run: `samples` of dtype `SAMPLE`, and what it ended with.
+    """The end of a run: `samples` of dtype `SAMPLE`, and the fault that ended it.
 
-    `fault` is a name of `enum fault`, "RESET <cause>" where the cart started anew, or "LINK" where it was not heard of
-    any more; `told` is the rig's line about it. The first sample is `since_armed_ms` after the first that was armed.
+    `fault` is a name of `enum fault`, "RESET <cause>" if the cart restarted, or "LINK" if it fell silent; `message` is
+    the rig's line about it. The first sample is `since_armed_ms` after the first armed one.
     """
 
     samples: NDArray[np.void]
     cart: CartParams
     fault: str
-    told: str
+    message: str
     warmth: int
     options: int
     since_armed_ms: int
     provenance: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
-        """Write it; nothing that is there is replaced. Raises `UsageError`."""
+        """Write a new file. Raises `UsageError` if it exists already or cannot be written."""
         header = {
             "format": BLACK_BOX_FORMAT,
             "protocol_hash": read_protocol().hash,
@@ -81,7 +82,7 @@ class BlackBox:
 
 
 def load_black_box(path: Path) -> BlackBox:
-    """The black box in that file. Raises `UsageError` for a file that is none, or damaged."""
+    """The black box in the file. Raises `UsageError` if it is not a black box, of another format or damaged."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             header, samples = json.loads(archive["header"].tobytes()), archive["samples"]
@@ -100,19 +101,23 @@ def load_black_box(path: Path) -> BlackBox:
         raise UsageError(f"{path}: is no readable black box ({error}); check the path") from None
     found = header.pop("format", None) if isinstance(header, dict) else None
     if found != BLACK_BOX_FORMAT or samples.dtype != SAMPLE:
-        raise UsageError(f"{path}: has black box format {found!r}, this version reads {BLACK_BOX_FORMAT}")
+        provenance = header.get("provenance") if isinstance(header, dict) else None
+        written_by = provenance if isinstance(provenance, Mapping) else {}
+        raise other_format(
+            path, "black box", found, written_by, expected=BLACK_BOX_FORMAT, remedy="record another with deploy"
+        )
     protocol_hash = header.pop("protocol_hash", 0)
     if protocol_hash != read_protocol().hash:
         shown = f"{protocol_hash & 0xFFFF:04x}" if isinstance(protocol_hash, int) else repr(protocol_hash)[:20]
         raise UsageError(
-            f"{path}: was kept from a firmware of protocol {shown}, this version has "
+            f"{path}: comes from firmware with protocol {shown}, this version has "
             f"{read_protocol().hash & 0xFFFF:04x}; replay it with the version that wrote it"
         )
     return record_from_table(BlackBox, {**header, "samples": samples}, where=f"{path}: [black box]")
 
 
 def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
-    """The samples in those TRACE messages, in order; the motor's warmth (0 to 255) and the cart's clock at first."""
+    """The samples in the TRACE messages, in order; the first motor warmth (0 to 255) and the first time in us."""
     record = read_protocol().records["trace_sample"]
     rows: list[tuple[int, ...]] = []
     first_us: int | None = None
@@ -149,7 +154,7 @@ def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:
 
 
 def traces_kept(control_period_s: float) -> int:
-    """How many TRACE messages hold `KEPT_S`, with one period more."""
+    """How many TRACE messages hold `KEPT_S` and one more control period."""
     period_ms = max(1, round(1000.0 * control_period_s))
     per_period = -(-period_ms // read_protocol().constants["PROTOCOL_TRACE_SAMPLES"])
     return (round(1000 * KEPT_S) // period_ms + 2) * per_period

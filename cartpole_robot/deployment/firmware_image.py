@@ -1,4 +1,4 @@
-"""A policy as the microcontroller carries it: the bytes of `firmware/policy_image.h`, and the C with them."""
+"""A policy in the form that the microcontroller stores: the bytes of `firmware/policy_image.h`, and C with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more tha
 
 @dataclass(frozen=True, kw_only=True)
 class OnBoardFit:
-    """What joins a policy to a cart in integers: how STATE's numbers become observations, and actions duties.
+    """The integers that fit a policy to a cart: how STATE's numbers become observations, and actions duties.
 
     A number's observation is number * multiplier / 2^POLICY_FIT_SHIFT, for numbers up to `largest` in magnitude.
     """
@@ -40,13 +40,13 @@ class OnBoardFit:
 
     @property
     def crc(self) -> int:
-        """32 bits over the observations' numbers and the duties: what POLICY tells."""
+        """CRC-32 over the observations' numbers and the duties, as the POLICY message reports it."""
         numbers = (POLICY_FIT_SHIFT, *self.multiplier, *self.largest)
         return zlib.crc32(struct.pack(f"<{len(numbers)}I{len(self.duty_q15)}h", *numbers, *self.duty_q15))
 
 
 def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
-    """How `bundle` fits `cart`. Raises `UsageError` for a cart that it does not fit, or that no firmware can drive."""
+    """The fit of `bundle` to `cart`. Raises `UsageError` if it does not fit, or no firmware can drive the cart."""
     bundle.check_fits(cart, name="on board")
     if bundle.interface.history_length != 1:
         raise UsageError(
@@ -115,9 +115,9 @@ def policy_image_bytes(bundle: PolicyBundle, cart: CartParams) -> bytes:
 
 
 def on_board_policy(bundle: PolicyBundle, cart: CartParams) -> PolicyImage:
-    """What the microcontroller makes of a STATE, by its own C: `act(cart_counts, cart_speed, pole_counts, pole_speed)`.
+    """The microcontroller's own C policy: `act(cart_counts, cart_speed, pole_counts, pole_speed)`.
 
-    It can also be given to `firmware_bridge._host.Firmware`. Raises `UsageError`.
+    `firmware_bridge._host.Firmware` accepts it, too. Raises `UsageError`.
     """
     return PolicyImage(policy_image_bytes(bundle, cart))
 

@@ -1,4 +1,4 @@
-"""What the firmware does without a command, by name. It imports nothing: the command line offers the names at once."""
+"""What the firmware does without a command. Imports nothing heavy, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Late(enum.StrEnum):
-    """What the firmware does at a control tick that no new command has reached."""
+    """What the firmware does at a control tick for which no new command has arrived."""
 
     HOLD = "hold"
     BRAKE = "brake"

@@ -1,4 +1,4 @@
-"""The latencies of a run as percentiles, as JSON and as a picture."""
+"""The latencies of a run: percentiles, as text and JSON, and a plot."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cartpole_robot.rollout.step_times import TurnTimes
 _PERCENTILES = (50.0, 99.0, 99.9)
 _BINS = 60
 MEANINGS = {
-    "sensor_to_command": "from when a measurement could be there at the earliest to its command sent",
+    "sensor_to_command": "from the earliest possible arrival of a measurement to its command sent",
     "inference": "from the observation to the duty",
-    "loop_lateness": "by how much later than at the earliest the measurement was there",
+    "loop_lateness": "how long after its earliest possible arrival the measurement arrived",
     "command_age": "how old the newest command was at each control tick, by the cart's own clock",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyReport:
-    """Percentiles of each latency in us, by name, and what else there is to know of the run's timing.
+    """Percentiles of each latency in us, by name, and the other timing facts of the run.
 
-    `missed` counts control ticks that no new command had reached, by the cart's own count; `skipped` the measurements
-    that were never answered, because a newer one was there already. `line_us` is half of the best round trip: what a
-    measurement was on its way before it could be there at the earliest.
+    `missed` counts control ticks without a new command, by the cart's own count; `skipped` counts measurements that
+    were not answered because a newer one had arrived. `line_us` is half of the shortest round trip: the time that a
+    measurement needs at least to arrive.
     """
 
     steps: int
@@ -42,11 +42,9 @@ class LatencyReport:
     resident_mb: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """A table for a person."""
         head = f"  {'latency, us':<20}{'p50':>9}{'p99':>9}{'p99.9':>9}{'max':>9}"
         rows = [
             f"  {name.replace('_', ' '):<20}"
@@ -55,14 +53,14 @@ class LatencyReport:
         ]
         on = [name for name, state in self.settings.items() if state == "on"]
         off = [f"{name} ({state.removeprefix('off: ')})" for name, state in self.settings.items() if state != "on"]
-        told = [
+        summary = [
             f"  {self.steps} steps of {self.control_period_us:g} us, {self.missed} without a new command in time, "
             f"{self.skipped} skipped",
             f"  on the line before that: {self.line_us:.0f} us at least",
             f"  on: {', '.join(on) or 'nothing'}" + (f"; off: {', '.join(off)}" if off else ""),
             f"  started in {self.startup_s:.2f} s, {self.resident_mb:.0f} MB resident",
         ]
-        return "\n".join([head, *rows, *told])
+        return "\n".join([head, *rows, *summary])
 
 
 def figures_of(times: TurnTimes) -> dict[str, dict[str, float]]:
@@ -80,7 +78,7 @@ def figures_of(times: TurnTimes) -> dict[str, dict[str, float]]:
 
 
 def draw_latency(times: TurnTimes, path: Path, title: str) -> None:
-    """A histogram of each latency, as PNG; what is there is replaced."""
+    """Write a histogram of each latency as PNG, replacing an existing file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it runs, in a terminal: drawn by another thread, ten times a second."""
+"""The terminal display of a running deployment, redrawn ten times a second by a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _WIDTH = 61  # of the track, in characters
 
 
 class LiveView:
-    """State, duty, lateness, reaction and what drives, in place of the lines it drew before. A context manager.
+    """A context manager that redraws state, duty, lateness, reaction and driver in place.
 
-    Nothing is drawn where `file` is no terminal. It only looks: the loop knows nothing of it.
+    Draws nothing unless `file` is a terminal. It only reads; the control loop does not know of it.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class LiveView:
         self._lines = len(lines)
 
     def text(self) -> str:
-        """The lines as they are now."""
         m, times, limits = self._measurement, self._times, self._cart.limits
         late_s, reaction_s = times.newest_lateness_s, times.newest_reaction_s
         if not math.isnan(late_s):

@@ -1,4 +1,4 @@
-"""Policies that a microcontroller runs by itself: the image with one, and whether a cart carries the right one."""
+"""Policies that the microcontroller runs itself: builds the image and checks which policy a cart has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUILD = "cartpole-robot firmware build --policy POLICY"
 
 
 def on_board_image(bundle: PolicyBundle, cart: CartParams) -> Path:
-    """The ELF of this package's firmware with `bundle` for `cart` in it, built where the cache has none.
+    """The ELF of this package's firmware with `bundle` for `cart`, built unless it is cached.
 
     Raises `UsageError` for a policy that does not fit the cart, `BridgeError`.
     """
@@ -25,24 +25,23 @@ def on_board_image(bundle: PolicyBundle, cart: CartParams) -> Path:
 
 
 def check_on_board(link: Link, bundle: PolicyBundle, cart: CartParams, *, remedy: str = BUILD) -> None:
-    """Nothing where the cart at the other end carries `bundle`, made for `cart`, and has not found it damaged.
+    """Check that the connected cart has `bundle`, built for `cart`, and that it passed its self-test.
 
-    Raises `UsageError` naming both values of the first difference and `remedy`, the command that puts it right;
-    `LinkError`.
+    Raises `UsageError` with both values of the first difference and `remedy`, the command that fixes it; `LinkError`.
     """
-    told, fit = link.policy(), on_board_fit(bundle, cart)
+    report, fit = link.policy(), on_board_fit(bundle, cart)
     self_test = link.protocol.enums["self_test"]
-    if told.self_test == self_test["TEST_NONE"]:
+    if report.self_test == self_test["TEST_NONE"]:
         raise UsageError(f"there is no policy in the cart's firmware; build and flash it: {remedy}")
     differences = (
-        ("policy", f"{told.hash_high:08x}{told.hash_low:08x}", bundle.policy_hash()[:16]),
-        ("control period", f"{told.control_period_ms} ms", f"{fit.control_period_ms} ms"),
-        (f"fit to a cart's counts and duties ({cart.name!r} here)", f"{told.fit_crc:08x}", f"{fit.crc:08x}"),
+        ("policy", f"{report.hash_high:08x}{report.hash_low:08x}", bundle.policy_hash()[:16]),
+        ("control period", f"{report.control_period_ms} ms", f"{fit.control_period_ms} ms"),
+        (f"fit to a cart's counts and duties ({cart.name!r} here)", f"{report.fit_crc:08x}", f"{fit.crc:08x}"),
     )
     for what, found, expected in differences:
         if found != expected:
             raise UsageError(
                 f"the {what} in the cart's firmware is {found}, expected {expected}; build and flash it: {remedy}"
             )
-    if told.self_test == self_test["TEST_FAILED"]:
+    if report.self_test == self_test["TEST_FAILED"]:
         raise UsageError(f"the policy in the cart's firmware fails its self-test; build and flash it again: {remedy}")

@@ -22,7 +22,7 @@ from firmware_bridge.protocol import read_protocol
 _MARGIN = 1.5  # of the farthest visited state
 _MOST = 0.8  # of the limits that end an episode
 _CALM_SHARE = 0.6  # of the envelope: inside it the cart is calm
-_CALM_S = 0.5  # so long it must have been before it is handed back
+_CALM_S = 0.5  # how long the cart must be calm before the policy drives again
 
 
 class ShadowPilot:
@@ -35,7 +35,6 @@ class ShadowPilot:
         self._regulator, self._shadow = regulator, shadow
 
     def reset(self) -> None:
-        """Reset both controllers."""
         self._regulator.reset()
         self._shadow.reset()
 
@@ -66,7 +65,7 @@ class OnBoardPilot:
         """Do nothing: a policy on board has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """What the microcontroller makes of the same integers, by the same C."""
+        """The duty that the microcontroller computes from the same integers, by the same C code."""
         state = self._state()
         action = self._policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
         return self._policy.duty_q15(action) / self._one
@@ -74,15 +73,15 @@ class OnBoardPilot:
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """How far each signal may be from 0, shape (4,), for the policy to know what it does."""
+    """How far each signal may be from 0, shape (4,), for the policy to be on familiar ground."""
 
     bound: NDArray[np.float32]
 
     @staticmethod
     def of(bundle: PolicyBundle, cart: CartParams) -> Envelope:
-        """Half as much again as the farthest of the states that the policy's golden examples were visited at.
+        """1.5 times the farthest state among the policy's golden examples.
 
-        At least as far as an episode may start, and less far than where it ends.
+        At least 1.5 times the range of an episode's starts, at most 0.8 of the limits that end one.
         """
         limits = cart.limits
         visited = np.abs(bundle.golden.observations[:, : len(bundle.interface.observation)]).max(axis=0)
@@ -91,7 +90,7 @@ class Envelope:
         return Envelope(bound=np.minimum(known, most).astype(np.float32))
 
     def share(self, observation: NDArray[Any]) -> float:
-        """The largest share of its bound that a signal takes; beyond 1 it is outside."""
+        """The largest ratio of a signal to its bound; outside the envelope above 1."""
         return float((np.abs(observation) / self.bound).max())
 
 
@@ -113,13 +112,12 @@ class FallbackPilot:
         self._calm = 0
 
     def reset(self) -> None:
-        """The policy drives."""
         self._policy.reset()
         self._regulator.reset()
         self.flags = self._calm = self.handovers = 0
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """The policy's inside the envelope, the regulator's from there until the cart is calm."""
+        """The policy's duty inside the envelope; outside, the regulator's until the cart is calm."""
         share = self._envelope.share(observation)
         if self.flags:
             self._calm = self._calm + 1 if share < _CALM_SHARE else 0

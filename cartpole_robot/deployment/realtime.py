@@ -1,4 +1,4 @@
-"""Making this thread a punctual one for a while: what the system permits, restored afterwards, each told."""
+"""Real-time settings for this thread: applies what the system permits, reports each, restores all afterwards."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 _PRIORITY = 20  # of SCHED_FIFO, which has 1 to 99; the kernel's interrupt threads have 50
-_SWITCH_S = 20e-6  # how long another Python thread may go on when this one wants to run
+_SWITCH_S = 20e-6  # how long another Python thread may keep running when this one wants to run
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK, _PR_GET_TIMERSLACK = 29, 30
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One of them: whether it is on, and else why not."""
+    """One real-time setting: whether it is on, and if not, why."""
 
     name: str
     is_on: bool
@@ -27,12 +27,12 @@ class Setting:
 
 @contextmanager
 def punctual(cpu: int | None = None) -> Iterator[list[Setting]]:
-    """Inside, this thread is as punctual as it can be made; yields what is on and what could not be.
+    """Make this thread as punctual as the system permits; yields which settings are on, and why others are not.
 
-    It runs on the processor `cpu`, by default the last one there is: the first ones have the most interrupts.
+    It runs on the processor `cpu`, by default the last one: the first ones handle the most interrupts.
 
-    Garbage is not collected and what is there is frozen, other Python threads give way within 20 us, memory stays in
-    RAM, timers are exact, no processor sleeps deeply, and this thread runs before all ordinary ones.
+    Garbage collection is off and existing objects are frozen, other Python threads give way within 20 us, memory stays
+    in RAM, timers are exact, processors do not sleep deeply, and this thread runs before all ordinary ones.
     """
     settings: list[Setting] = []
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def _check(result: int) -> None:
 
 
 def _lock_memory() -> Callable[[], object]:
-    """What is touched stays; what was never touched takes no memory."""
+    # Pages stay in RAM once touched; pages never touched take no memory.
     libc = _libc()
     _check(libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT))
     return lambda: libc.munlockall()
@@ -99,7 +99,7 @@ def _sharpen_timers() -> Callable[[], object]:
 
 
 def _stay_awake() -> Callable[[], object]:
-    """No processor sleeps so deeply that waking takes time: as long as this file is open, the kernel heeds it."""
+    # While this file is open, the kernel keeps processors out of deep sleep.
     file = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
     try:
         os.write(file, bytes(4))  # at most 0 us
@@ -111,7 +111,7 @@ def _stay_awake() -> Callable[[], object]:
 
 def _run_first() -> Callable[[], object]:
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    # Threads that begin meanwhile are ordinary ones: they run when this one waits, on its processor or another.
+    # Threads started meanwhile are ordinary ones: they run while this one waits, on its processor or another.
     os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
     return lambda: os.sched_setscheduler(0, policy, parameters)
 

@@ -1,4 +1,4 @@
-"""A black box once more: the firmware is shown what it saw, told what it was told, and must come to the same end."""
+"""Replay of a black box: the firmware gets the same inputs and commands again, and must report the same fault."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from firmware_bridge.messages import (
 )
 from firmware_bridge.protocol import Protocol, read_protocol
 
-_SETTLE_MS = 40  # from the place where it was armed to that where the box begins
+_SETTLE_MS = 40  # from where the cart was armed to where the box begins
 _WINDOWS_MS = 1000  # a whole number of every window that the firmware counts in
 _ARMABLE = 0.8  # of the arming angle
-_SEQ = 251  # not the rig's last one
-_WATCHED_MS = 300  # after the end of the box: silence is a fault too
+_SEQ = 251  # differs from the rig's last one
+_OBSERVED_MS = 300  # after the end of the box: silence is a fault too
 _LINK_LOST = "LINK"
 _RESET = "RESET "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What came of it: the fault, and in which millisecond of the box; both also as they were kept.
+    """The fault and its millisecond in the box, as replayed and as recorded (`kept_...`).
 
-    `lost_ms` of the box's milliseconds were lost on the line and made up; `duty_differences` counts those of the others
-    in which another duty was in force than was kept.
+    `lost_ms` milliseconds of the box were lost on the line and interpolated; `duty_differences` counts those of the
+    others in which the duty in force differs from the recorded one.
     """
 
     fault: str
@@ -53,17 +53,16 @@ class Replayed:
 
     @property
     def is_same(self) -> bool:
-        """Whether it is the same fault; a cart that is not heard of any more stops by itself."""
+        """Whether the fault is the same; a cart without a link must stop by COMMAND_TIMEOUT."""
         return self.fault == ("COMMAND_TIMEOUT" if self.kept_fault == _LINK_LOST else self.kept_fault)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
         return {**dataclasses.asdict(self), "is_same": self.is_same}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One safety tick as the firmware is to see it; `command` is the duty of a CMD that comes before it."""
+    """The firmware's inputs in one safety tick; `command` is the duty of a CMD that precedes it."""
 
     cart_counts: int
     pole_counts: int
@@ -72,16 +71,16 @@ class _Step:
     illegal: tuple[int, int] = (0, 0)
     missed: int = 0
     command: int | None = None
-    arms: bool = False  # MODE ARM comes before it
-    number: int | None = None  # of the box's sample; none: made up
+    arms: bool = False  # MODE ARM precedes it
+    number: int | None = None  # of the box's sample; None: interpolated
 
 
 def replay(box: BlackBox, rig: str) -> Replayed:
     """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
 
-    The cart is homed and armed where the box begins, then sees its encoders, contacts and supply and hears its
-    commands, each in its millisecond. Raises `UsageError` for an empty box, or what an emulated chip cannot be shown;
-    `RigError`.
+    The cart is homed and armed where the box begins, then gets the recorded encoder counts, contacts, supply and
+    commands, each in its millisecond. Raises `UsageError` for an empty box, or for illegal encoder transitions on an
+    emulated chip; `RigError`.
     """
     if len(box.samples) == 0:
         raise UsageError(
@@ -99,7 +98,7 @@ def replay(box: BlackBox, rig: str) -> Replayed:
 
 
 def _as_kept(cart: CartParams) -> CartParams:
-    """The cart with the signs that a box has, all corrected, and homing quickly."""
+    """The cart without reversed signs, because a box holds corrected ones, and with quick homing."""
     cart = quickly_homing(cart)
     _, settings = encoders_and_settings(cart)
     right = dataclasses.replace(settings, is_motor_reversed=False, is_cart_reversed=False, is_pole_reversed=False)
@@ -107,8 +106,6 @@ def _as_kept(cart: CartParams) -> CartParams:
 
 
 class _Player:
-    """One replay under way."""
-
     def __init__(self, box: BlackBox, cart: CartParams, virtual: VirtualRig, *, is_early: bool) -> None:
         self._box, self._cart, self._virtual, self._is_early = box, cart, virtual, is_early
         self._board = virtual.virtual_cart.board
@@ -122,14 +119,13 @@ class _Player:
         self._valid_ms = round(1000.0 * settings.command_timeout_s)
 
     def play(self) -> Replayed:
-        """The whole of it. Raises `RigError`."""
         samples = self._box.samples
         self._hold(samples[0])
         lead, steps = self._lead(), self._steps()
         begin_us, all_steps = self._board.time_us, lead + steps
         for k, step in enumerate(all_steps):
-            said = all_steps[k + 1] if self._is_early and k + 1 < len(all_steps) else step
-            self._tick(k, step, said)
+            commands = all_steps[k + 1] if self._is_early and k + 1 < len(all_steps) else step
+            self._tick(k, step, commands)
         self._end()
         fault, fault_ms = "NONE", None
         if self._fault is not None:
@@ -151,7 +147,7 @@ class _Player:
         )
 
     def _hold(self, first: np.void) -> None:
-        """Homed and held still at the first sample's place, as nearly as arming allows."""
+        """Home the cart and hold it at the first sample's position, as nearly as arming allows."""
         encoders, _ = encoders_and_settings(self._cart)
         angle_rad = float(first["pole_counts"]) / encoders.pole_counts_per_rad
         most_rad = _ARMABLE * self._cart.limits.arming_angle_rad
@@ -167,10 +163,10 @@ class _Player:
             self._board.warm(self._box.warmth)
 
     def _lead(self) -> list[_Step]:
-        """What comes before the first sample: held still, then armed.
+        """The steps before the first sample: held still, then armed.
 
-        The control ticks fall as they do in the box, and so do the firmware's windows, of which a second holds a whole
-        number of each: it is armed a whole number of seconds sooner or later than the box's was.
+        Control ticks and the firmware's windows fall as they do in the box. A second holds a whole number of each
+        window, so the cart is armed a whole number of seconds earlier or later than in the box.
         """
         samples = self._box.samples
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
@@ -198,7 +194,7 @@ class _Player:
         return steps
 
     def _steps(self) -> list[_Step]:
-        """The box's samples; what the line lost between two is a straight way, with a command in each period."""
+        """The box's samples; gaps are interpolated linearly, with a command in each period."""
         samples = self._box.samples
         is_on_arrival = self._cart.delay.apply is Apply.ON_ARRIVAL
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
@@ -237,17 +233,17 @@ class _Player:
             )
         return steps
 
-    def _tick(self, number: int, step: _Step, said: _Step) -> None:
-        """One millisecond: what the firmware sees is `step`'s, what it is told before `said`'s."""
-        if said.arms:
+    def _tick(self, number: int, step: _Step, commands: _Step) -> None:
+        """One millisecond with the inputs of `step`, after the command of `commands`."""
+        if commands.arms:
             self._arm()
-        if said.command is not None:
-            self._command(number, said.command)
+        if commands.command is not None:
+            self._command(number, commands.command)
         if isinstance(self._board, Firmware) and (step.missed or step.illegal != (0, 0)):
             self._board.disturb(*step.illegal, step.missed)
         cart_zero, pole_zero = self._zeros
         self._board.tick(step.cart_counts + cart_zero, step.pole_counts + pole_zero, step.inputs, step.supply_mv)
-        self._traces.extend(self._board_says())
+        self._traces.extend(self._new_traces())
 
     def _arm(self) -> None:
         option = self._protocol.enums["arm_option"]
@@ -261,8 +257,8 @@ class _Player:
         message = CmdMessage(session=self._session, tick=tick, duty_q15=duty_q15, valid_ms=self._valid_ms)
         self._board.feed(encode_frame(message.pack()))
 
-    def _board_says(self) -> list[bytes]:
-        """The TRACEs among what the firmware has sent; its fault is noted."""
+    def _new_traces(self) -> list[bytes]:
+        """The TRACEs that the firmware has sent since; notes its first fault."""
         traces = []
         for message in self._decoder.feed(self._board.take()):
             if message[0] == TraceMessage.TYPE:
@@ -274,7 +270,7 @@ class _Player:
         return traces
 
     def _end(self) -> None:
-        """After the last sample: a reset where there was one, else silence until the firmware has had enough."""
+        """After the last sample: a reset if the box ended with one, else silence until the firmware faults."""
         last = self._box.samples[-1]
         cart_zero, pole_zero = self._zeros
         if self._box.fault.startswith(_RESET) and self._fault is None:
@@ -282,7 +278,7 @@ class _Player:
             at_us = self._board.time_us
             self._board.restart(int(cause))
             hello = HelloMessage(nonce=1, protocol_hash=self._protocol.hash)
-            for k in range(_WATCHED_MS):
+            for k in range(_OBSERVED_MS):
                 self._board.tick(0, 0, 0, int(last["supply_mv"]))
                 if k == 50:
                     self._board.feed(encode_frame(hello.pack()))
@@ -293,13 +289,13 @@ class _Player:
                             name = self._protocol.enums["reset_cause"](answer.reset_cause).name
                             self._fault = (f"{_RESET}{name}", at_us)
             return
-        for _ in range(_WATCHED_MS):
+        for _ in range(_OBSERVED_MS):
             if self._fault is not None:
                 return
             self._board.tick(
                 int(last["cart_counts"]) + cart_zero, int(last["pole_counts"]) + pole_zero, 0, int(last["supply_mv"])
             )
-            self._traces.extend(self._board_says())
+            self._traces.extend(self._new_traces())
 
 
 def _between(begin: np.int32, end: np.int32, number: int, gap: int) -> int:

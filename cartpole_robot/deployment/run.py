@@ -1,4 +1,4 @@
-"""One deployment: a policy drives a cart in real time, seen, recorded, timed, and kept when it fails."""
+"""One deployment: a policy drives a cart in real time; the run is displayed, recorded, timed, and saved on a fault."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _SLACK_STEPS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class DeployRequest:
-    """Which policy, on which rig and cart, for how long, into which recording, and how it is to fail.
+    """Which policy, on which rig and cart, for how long, into which recording, and what happens without a command.
 
-    `has_fallback`: the regulator catches the cart where the policy leaves its envelope; `is_shadow`: the regulator
-    drives and the policy watches; `is_on_board`: the policy in the firmware drives, and goes on without a host where
+    `has_fallback`: the regulator takes over outside the policy's envelope; `is_shadow`: the regulator drives and the
+    policy only computes; `is_on_board`: the policy in the firmware drives, and continues without a host if
     `host_may_leave`.
     """
 
@@ -71,7 +71,7 @@ class DeployRequest:
     is_viewed: bool = True
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what does not go together."""
+        """Raises `UsageError` for options that contradict each other."""
         check_rig_name(self.rig)
         if self.rig == "sim":
             raise UsageError("deploy needs a cart with a firmware; use --rig virtual, avr or serial:PORT")
@@ -87,7 +87,7 @@ class DeployRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What came of it: how it ended, its latencies, and where its files are; `black_box` is None without a fault."""
+    """How the deployment ended, its latencies, and the paths of its files; `black_box` is None without a fault."""
 
     rollout: Rollout
     report: LatencyReport
@@ -99,7 +99,6 @@ class Deployment:
     note: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
         return {
             "steps": self.rollout.steps,
             "end": self.rollout.end.value,
@@ -114,7 +113,10 @@ class Deployment:
 
 
 def deploy(request: DeployRequest) -> Deployment:
-    """Run it, motor off at the end whatever happens. Raises `UsageError`, and `RigError` where it could not begin."""
+    """Run a deployment; the motor is off at the end in every case.
+
+    Raises `UsageError`, and `RigError` if it could not begin.
+    """
     chosen = choose_controller(request.policy, request.cart, request.backend)
     path = request.record or _free_place()
     if (request.has_fallback or request.is_shadow) and (chosen.bundle is None or chosen.bundle.lqr is None):
@@ -122,9 +124,9 @@ def deploy(request: DeployRequest) -> Deployment:
             f"{chosen.record['policy']}: has no regulator, its cart has none; leave out --fallback and --shadow"
         )
     check_is_free(path)
-    for beside in (_box_of(path), latency_of(path)):
-        if beside.exists():
-            raise UsageError(f"{beside}: exists already, and nothing is overwritten; choose another --record")
+    for companion in (_box_of(path), latency_of(path)):
+        if companion.exists():
+            raise UsageError(f"{companion}: exists already, and nothing is overwritten; choose another --record")
     known = dataclasses.replace(
         rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
         deployed=DeploymentRecord(
@@ -142,8 +144,6 @@ def deploy(request: DeployRequest) -> Deployment:
 
 
 class _Run:
-    """One deployment under way."""
-
     def __init__(
         self,
         request: DeployRequest,
@@ -159,7 +159,7 @@ class _Run:
         self._traces = rig.options.traces
 
     def run(self) -> Deployment:
-        """From homing to the files. Raises `RigError` where it could not begin."""
+        """Home, drive and write the files. Raises `RigError` if it could not begin."""
         rig, cart = self._rig, self._chosen.cart
         max_steps = max(1, round(self._request.duration_s / self._period_s))
         times = TurnTimes(max_steps + _SLACK_STEPS)
@@ -183,7 +183,7 @@ class _Run:
             recorder.discard()
             raise
         missed = self._late_since(late_before, times)
-        box = self._keep(fault, rollout.reason) if fault is not None else None
+        box = self._save_box(fault, rollout.reason) if fault is not None else None
         rig.close()
         handovers = self._pilot.handovers
         recording = recorder.close(
@@ -199,7 +199,7 @@ class _Run:
             control_period_us=round(1e6 * self._period_s, 3),
             line_us=round(1e6 * fit.delay_s, 1) if fit is not None else 0.0,
             figures=figures_of(times) if times.steps else {},
-            settings=_told(settings),
+            settings=_settings_text(settings),
             startup_s=round(startup_s, 3),
             resident_mb=round(resident_mb, 1),
         )
@@ -213,7 +213,7 @@ class _Run:
             times=times,
             note=self._chosen.note,
         )
-        with contextlib.suppress(OSError):  # a full disk: the run is told all the same
+        with contextlib.suppress(OSError):  # the disk is full: the run is reported nevertheless
             write_json(latency_of(self._path), deployment.as_dict())
         return deployment
 
@@ -225,7 +225,7 @@ class _Run:
         return "REGULATOR HAS CAUGHT IT" if self._pilot.flags else str(self._chosen.record["policy"])[-24:]
 
     def _late_since(self, before: int, times: TurnTimes) -> int:
-        """Control ticks without a new command: the cart's own count, or as much of it as the STATEs have told."""
+        """Control ticks without a new command: by the cart's own count, else by the command ages in the STATEs."""
         if self._rig.link.session == self._begin_session:
             with contextlib.suppress(BridgeError):
                 return self._rig.link.health(0.1).late_commands - before
@@ -233,7 +233,7 @@ class _Run:
         return int((ages > self._period_s + 0.5e-3).sum())
 
     def _fault(self) -> str:
-        """By name what ended the run: the firmware's fault, a reset with its cause, or LINK."""
+        """The name of what ended the run: the firmware's fault, a reset with its cause, or LINK."""
         if self._rig.fault is not None:
             return self._rig.fault
         link = self._rig.link
@@ -245,14 +245,14 @@ class _Run:
             return f"RESET {link.protocol.enums['reset_cause'](hello.reset_cause).name}"
         return str(link.protocol.enums["fault"](hello.fault).name) if hello.fault else "LINK"
 
-    def _keep(self, fault: str, told: str | None) -> Path | None:
-        """Write the black box; a disk that is full keeps none."""
+    def _save_box(self, fault: str, message: str | None) -> Path | None:
+        """Write the black box; None if it cannot be written."""
         samples, warmth, first_us = samples_of(self._traces)
         box = BlackBox(
             samples=samples,
             cart=self._chosen.cart,
             fault=fault,
-            told=told or "",
+            message=message or "",
             warmth=warmth,
             options=self._rig.options.arm,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
@@ -280,7 +280,7 @@ def _firmware_options(request: DeployRequest, period_s: float) -> FirmwareOption
 
 
 def latency_of(recording: Path) -> Path:
-    """Where the latency report of that recording is."""
+    """The path of the latency report that belongs to the recording."""
     return recording.with_name(f"{recording.stem}.latency.json")
 
 
@@ -294,12 +294,12 @@ def _free_place() -> Path:
 
 @contextlib.contextmanager
 def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
-    """The serial port to open, where need be of a virtual cart that stands there meanwhile, its board as asked for."""
+    """The serial port to open; for a virtual or emulated cart, that of a process which runs meanwhile."""
     rig, cart, policy = request.rig, chosen.cart, None
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
-    from cartpole_robot.deployment.served_cart import served_cart
+    from cartpole_robot.deployment.cart_process import cart_process
 
     if request.is_on_board and chosen.bundle is not None:
         from cartpole_robot.deployment.firmware_image import policy_image_bytes
@@ -309,7 +309,7 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
-    with served_cart(rig, cart, policy) as port:
+    with cart_process(rig, cart, policy) as port:
         yield port
 
 
@@ -322,7 +322,7 @@ def _remedy(request: DeployRequest) -> str:
 
 
 def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
-    """Who drives. Raises `UsageError` where the cart at the other end does not carry the policy that it should."""
+    """The pilot that was requested. Raises `UsageError` if the connected cart has another policy on board."""
     bundle = chosen.bundle
     if request.is_on_board and bundle is not None:
         from cartpole_robot.deployment.on_board import check_on_board, on_board_policy
@@ -338,12 +338,12 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
     return FallbackPilot(policy, regulator, Envelope.of(bundle, chosen.cart), chosen.cart.timing.control_period_s)
 
 
-def _told(settings: list[Setting]) -> dict[str, str]:
+def _settings_text(settings: list[Setting]) -> dict[str, str]:
     return {setting.name: "on" if setting.is_on else f"off: {setting.why_not}" for setting in settings}
 
 
 def _since_start_s() -> float:
-    """How long this process has lived."""
+    """The age of this process."""
     ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 

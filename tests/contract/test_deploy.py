@@ -21,7 +21,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
-from cartpole_robot.deployment.served_cart import served_cart
+from cartpole_robot.deployment.cart_process import cart_process
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
@@ -44,7 +44,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
     """One cart for most tests: it homes once."""
-    with served_cart("virtual", quickly_homing(load_cart("diy_arduino"))) as path:
+    with cart_process("virtual", quickly_homing(load_cart("diy_arduino"))) as path:
         yield path
 
 

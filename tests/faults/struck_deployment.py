@@ -1,4 +1,4 @@
-"""Deployments on a virtual cart that somebody harms while it balances, and the replay of what each leaves.
+"""Deployments on a virtual cart that is harmed while it balances, and the replay of each black box.
 
     python -m tests.faults.struck_deployment virtual|avr POLICY FOLDER FAULT...
 
@@ -53,7 +53,7 @@ def _break_line(cart: VirtualCart, **faults: Any) -> None:
 
 
 def _freeze(which: int) -> Callable[[VirtualCart], None]:
-    """That encoder's wires are cut, both: it stands still."""
+    """A strike that cuts both wires of the encoder: its count stands still."""
 
     def strike(cart: VirtualCart) -> None:
         board = cart.board
@@ -106,10 +106,10 @@ STRIKES: dict[str, Callable[[VirtualCart], None]] = {
 
 
 def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
-    """The cart's process: each fault that it is sent strikes once, in the next run; before it all is mended."""
-    with open_board(rig) as board, PtyCart(cart, board=board) as served:
-        assert served.person is not None
-        person, whole, fault, armed_ms = served.person, served.cart.board, None, 0
+    """The cart's process: each fault received strikes once, in the next run, after everything is repaired."""
+    with open_board(rig) as board, PtyCart(cart, board=board) as pty_cart:
+        assert pty_cart.person is not None
+        person, whole, fault, armed_ms = pty_cart.person, pty_cart.cart.board, None, 0
 
         def strike(virtual: VirtualCart) -> None:
             nonlocal armed_ms, fault
@@ -126,21 +126,21 @@ def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
                 fault = connection.recv()
             except EOFError:
                 return True
-            virtual = served.cart
+            virtual = pty_cart.cart
             virtual.board, virtual.line = whole, None
             virtual.inputs_set, virtual.is_estop_pressed, virtual.supply_mv = 0, False, virtual.nominal_mv
             if isinstance(whole, EmulatedChip):
                 whole.wire()
             virtual.hang()
-            connection.send("mended")
+            connection.send("repaired")
             return False
 
-        connection.send(served.path)
-        served.serve(until=is_over, on_tick=strike)
+        connection.send(pty_cart.path)
+        pty_cart.serve(until=is_over, on_tick=strike)
 
 
 def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str, Any]:
-    """By each fault what the deployment told and left, and what the replay of it came to."""
+    """For each fault, the result and files of the deployment, and the outcome of its replay."""
     cart = quickly_homing(load_cart("diy_arduino"))
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, cart, rig), daemon=True)

@@ -1,4 +1,4 @@
-"""Each fault, met while deploying, leaves a black box that comes to the same fault again, in the same millisecond."""
+"""Each fault during a deployment leaves a black box whose replay has the same fault in the same millisecond."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from cartpole_robot.errors import UsageError
 from tests.conftest import Completed
 from tests.policy_on_board import regulating_policy
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # nothing else runs at the same time
 
 ROOT = Path(__file__).parent.parent.parent
-# Fault, rig, what it is called, how many ms apart the replay may be: the supply is told eight at a time.
+# Fault, rig, what it is called, how many ms apart the replay may be: the supply comes once in eight samples.
 EXPECTED = [
     ("e-stop", "virtual", {"ESTOP"}, 0),  # the zeros stay good
     ("switch", "virtual", {"END_SWITCH"}, 0),
@@ -35,7 +35,7 @@ EXPECTED = [
     ("flipped bytes", "virtual", {"COMMAND_TIMEOUT", "LINK"}, 100),
     ("cart spikes", "virtual", {"CART_ENCODER"}, 0),
     ("pole spikes", "virtual", {"POLE_ENCODER"}, 0),
-    ("cart encoder cut", "virtual", {"CART_STUCK"}, 3),  # from which count it stood, no box says to the count
+    ("cart encoder cut", "virtual", {"CART_STUCK"}, 3),  # no box has the exact count from which it stood
     ("pole encoder cut", "virtual", {"POLE_STILL"}, 0),
     ("port gone", "virtual", {"LINK"}, 100),
     ("program hangs", "avr", {"RESET WATCHDOG"}, 1),
@@ -49,7 +49,7 @@ EXPECTED = [
 
 @pytest.fixture(scope="module")
 def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """All of them, on six carts side by side: they live in real time and mostly wait."""
+    """All faults, on six carts at the same time: they run in real time and mostly wait."""
     folder = tmp_path_factory.mktemp("boxes")
     policy = folder / "policy.npz"
     regulating_policy(load_cart("diy_arduino")).save(policy)
@@ -100,7 +100,7 @@ def a_box(**changes: Any) -> BlackBox:
         "samples": np.zeros(0, SAMPLE),
         "cart": load_cart("diy_arduino"),
         "fault": "ESTOP",
-        "told": "ESTOP at 0 mm",
+        "message": "ESTOP at 0 mm",
         "warmth": 0,
         "options": 16,
         "since_armed_ms": 0,
@@ -132,23 +132,40 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("cart", {**header, "cart": {"name": 5}}),
         ("fault", {key: value for key, value in header.items() if key != "fault"}),
         ("protocol", {**header, "protocol_hash": "x"}),
+        ("old", {**header, "format": 1, "provenance": {"versions": {"cartpole-robot": "0.9"}, "commit": "abc"}}),
+        ("odd", {**header, "format": 1, "provenance": 5}),
     ):
         content = np.frombuffer(json.dumps(spoilt).encode(), np.uint8)
         np.savez(tmp_path / f"{name}.npz", header=content, samples=np.zeros(0, SAMPLE))
-    for name, told in (
+    for name, message in (
         ("empty", "this black box is empty"),
-        ("list", "has black box format None, this version reads 1"),
+        (
+            "list",
+            "list.npz: has black box format None, this version reads 2; record it again, or open it with the version",
+        ),
         ("cart", "[black box.cart]: description is missing"),
         ("fault", "[black box]: fault is missing"),
-        ("protocol", "was kept from a firmware of protocol 'x'"),
+        ("protocol", "comes from firmware with protocol 'x'"),
         ("none", "is no readable black box"),
         ("half", "is no readable black box"),
-        ("other", "has black box format 99, this version reads 1"),
+        (
+            "other",
+            "other.npz: has black box format 99, this version reads 2; record it again, or open it with the version of",
+        ),
+        (
+            "old",
+            "old.npz: has black box format 1, this version reads 2; record it again, or open it with "
+            "cartpole-robot 0.9 (commit abc)",
+        ),
+        (
+            "odd",
+            "odd.npz: has black box format 1, this version reads 2; record it again, or open it with the version of",
+        ),
         ("missing", "no such black box; check the path"),
     ):
         done = command_line("replay", tmp_path / f"{name}.npz")
         assert done.returncode == 2, done.stderr
-        assert told in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
     done = command_line("replay", tmp_path / "empty.npz", "--rig", "serial:/dev/null")
     assert (done.returncode, "use virtual, avr or avr:ELF" in done.stderr) == (2, True)

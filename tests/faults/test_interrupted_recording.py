@@ -17,11 +17,11 @@ from cartpole_robot.recording.journal import journal_of
 from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # nothing else runs at the same time
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = 20
-AT_ONCE = 5  # rollouts side by side: they have to share two cores, as a busy host would
+AT_ONCE = 5  # rollouts at the same time: they share two cores, as on a busy host
 
 
 def recording_process(out: Path, *, size_limit: int | None = None) -> subprocess.Popen[str]:
@@ -86,19 +86,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def check_ended_safely(process: subprocess.Popen[str], out: Path, told: str) -> None:
+def check_ended_safely(process: subprocess.Popen[str], out: Path, message: str) -> None:
     stdout, stderr = process.communicate(timeout=60.0)
     ended_s = time.monotonic()
     assert process.returncode == 1, stderr
     assert stdout == ""
-    assert told in stderr
+    assert message in stderr
     assert "Traceback" not in stderr
     recording = read_recording(out)
     ticks = recording.rows["tick"]
     assert (ticks == range(len(ticks))).all()
     assert len(ticks) > 50
     assert f"{len(ticks)} rows of it are in {recording.path}" in stderr
-    assert 0.0 <= ended_s - recording.rows["host_time_s"][-1] <= 3.0  # the process's own end among it
+    assert 0.0 <= ended_s - recording.rows["host_time_s"][-1] <= 3.0  # includes the process's own end
 
 
 def test_full_disk_ends_the_rollout_and_keeps_what_was_recorded(small_disk: Path) -> None:
@@ -111,7 +111,7 @@ def test_full_quota_ends_the_rollout_and_keeps_what_was_recorded(tmp_path: Path)
     out = tmp_path / "r.parquet"
     process = recording_process(out, size_limit=200_000)
     check_ended_safely(process, out, "File too large")
-    assert not journal_of(out).exists()  # Parquet is smaller and found its place
+    assert not journal_of(out).exists()  # Parquet is smaller and fitted
 
 
 def test_disk_too_full_to_begin_leaves_nothing(tmp_path: Path) -> None:

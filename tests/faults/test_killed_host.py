@@ -9,7 +9,7 @@ from cartpole_robot.campaign.killed_host import KilledHost, Moment, kill_hosts, 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # nothing else runs at the same time
 
 CART = load_cart("diy_arduino")
 
@@ -25,7 +25,7 @@ def test_host_killed_at_full_speed_leaves_the_motor_off_and_the_cart_before_its_
 
 
 def moments(drives: dict[range, float | None], *, speed_m_s: float = 0.0) -> list[Moment]:
-    """Two seconds; a host is heard until 500 ms. The machine's clock is the cart's."""
+    """Two seconds; the host sends until 500 ms. The machine's clock is the cart's."""
     drive_at = {ms: drive for part, drive in drives.items() for ms in part}
     return [
         Moment(ms, ms / 1000.0, 0.1, 1.0 if ms < 600 else speed_m_s, drive_at.get(ms), min(ms, 500))
@@ -43,25 +43,25 @@ def test_motor_off_in_time_is_good_whatever_homing_drove_before() -> None:
     assert (found.off_after_ms, found.speed_m_s) == (60, 1.0)
     assert found.is_off_in_time(CART)
     assert found.has_stopped(CART)
-    assert found.told(CART) == "off and at rest"
+    assert found.message(CART) == "off and at rest"
 
 
 def test_motor_that_never_goes_off_or_goes_on_again_is_bad() -> None:
     never = outcome({range(320, 2000): 1.0})
     assert never is not None
     assert not never.is_off_in_time(CART)
-    assert never.told(CART) == "never off"
+    assert never.message(CART) == "never off"
     again = outcome({range(320, 560): 1.0, range(700, 710): 1.0})
     assert again is not None
     assert (again.off_after_ms, again.is_off_in_time(CART)) == (210, False)
-    assert again.told(CART) == "off late"
+    assert again.message(CART) == "off late"
 
 
 def test_cart_that_only_turns_round_has_not_come_to_rest() -> None:
     found = outcome({range(320, 560): 1.0}, speed_m_s=0.02)
     assert found is not None
     assert not found.has_stopped(CART)
-    assert found.told(CART) == "went to 100 mm, never stood still"
+    assert found.message(CART) == "went to 100 mm, never stood still"
     for still_ms, has_stopped in ((99, False), (100, True)):
         turning = [
             moment._replace(speed_m_s=0.0) if 700 <= moment.time_ms < 700 + still_ms else moment

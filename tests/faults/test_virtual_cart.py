@@ -53,13 +53,13 @@ class Tampered:
         return drive
 
 
-def rig_on(virtual: VirtualCart, told: CartParams) -> FirmwareRig:
-    """A rig whose host believes `told` of the cart that is there."""
-    return FirmwareRig(told, Link(LockstepTransport(virtual)), SimulatedHand(virtual, 20))
+def rig_on(virtual: VirtualCart, assumed: CartParams) -> FirmwareRig:
+    """A rig whose host assumes the parameters `assumed`."""
+    return FirmwareRig(assumed, Link(LockstepTransport(virtual)), SimulatedHand(virtual, 20))
 
 
-def fault_at_start(virtual: VirtualCart, told: CartParams) -> str:
-    rig = rig_on(virtual, told)
+def fault_at_start(virtual: VirtualCart, assumed: CartParams) -> str:
+    rig = rig_on(virtual, assumed)
     with pytest.raises(RigError) as failure:
         start_rollout(rig, 0)
     state = virtual.true_state()
@@ -103,9 +103,9 @@ def test_cart_on_its_left_switch_leaves_it_first() -> None:
     ],
 )
 def test_wrong_polarity_is_named_and_stops_before_the_end(wired: dict[str, bool], fault: str) -> None:
-    """The host is told of a wiring that the cart does not have."""
-    told = changed("firmware", **wired)
-    assert fault_at_start(VirtualCart(load_cart("diy_arduino")), told).startswith(f"{fault} at ")
+    """The host assumes a wiring that the cart does not have."""
+    assumed = changed("firmware", **wired)
+    assert fault_at_start(VirtualCart(load_cart("diy_arduino")), assumed).startswith(f"{fault} at ")
 
 
 def test_pole_stuck_upright_is_named() -> None:
@@ -206,7 +206,7 @@ def test_fault_while_balancing_is_named_within_50_mm_of_travel(
 def test_encoder_that_begins_to_count_backwards_is_named_within_50_mm(
     encoder: str, fault: str, pole_counts_per_turn: int
 ) -> None:
-    """As a plug does that is put back the other way round; a pole of 1200 counts a turn balances until then."""
+    """Like a plug put back the wrong way round; a pole of 1200 counts a turn balances until then."""
     cart = changed("encoders", pole_counts_per_turn=pole_counts_per_turn)
     rig, controller = VirtualRig(cart), regulator_of(cart)
     measured = start_rollout(rig, 2)
@@ -246,7 +246,7 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     measured = rig.step(0.1)
     rig.virtual_cart.board.restart(8)
     told = drive_until_fault(rig, controller, measured)
-    assert told.startswith("no measurement for 0.5 s")  # nobody has said hello to the new one
+    assert told.startswith("no measurement for 0.5 s")  # no host has greeted the new session
     assert rig.virtual_cart.drive is None
     begin_ms = rig.virtual_cart.time_ms
     rig.virtual_cart._simulated.place(HANGING)
@@ -302,8 +302,8 @@ def test_lateness_is_unknown_without_an_arrival_clock() -> None:
     rig.close()
 
 
-def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> None:
-    class Nobody(SimulatedHand):
+def test_pole_that_is_never_raised_is_reported_after_a_minute_of_the_carts_time() -> None:
+    class AbsentHand(SimulatedHand):
         def raise_pole(self, start: State) -> None: ...
 
         def has_arrived(self) -> bool:
@@ -311,7 +311,7 @@ def test_pole_that_nobody_raises_is_told_after_a_minute_of_the_carts_time() -> N
 
     cart = load_cart("diy_arduino")
     virtual = VirtualCart(cart)
-    rig = FirmwareRig(cart, Link(LockstepTransport(virtual)), Nobody(virtual, 20))
+    rig = FirmwareRig(cart, Link(LockstepTransport(virtual)), AbsentHand(virtual, 20))
     with pytest.raises(RigError, match=r"not held upright and still within 60 s: it stands at -?3\.1\d rad"):
         start_rollout(rig, 0)
     assert virtual.drive is None

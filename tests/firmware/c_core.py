@@ -26,7 +26,7 @@ MODE: Any = PROTOCOL.enums["mode"]
 
 
 class CompileError(Exception):
-    """gcc refused."""
+    """gcc failed."""
 
 
 def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> Path:
@@ -199,7 +199,7 @@ LIMITS = {
 
 
 def cfg_message(**changes: int) -> bytes:
-    """A CFG message of the test cart with changes; session and sequence number 0 unless told."""
+    """A CFG message of the test cart with changes; session and sequence number 0 unless given."""
     return CfgMessage(**{"session": 0, "seq": 0, **LIMITS, **changes}).pack()
 
 
@@ -307,7 +307,7 @@ class Core:
         self.library.safety_feed(self._safety, valid_ms)
 
     def tick(self, want_q15: int = 0, **inputs: int) -> tuple[int, bool]:
-        """One safety tick; duty and brake. Inputs stay for the ticks after, what a tick brings anew does not."""
+        """One safety tick; duty and brake. Lasting inputs stay for later ticks, one-tick inputs do not."""
         for name, value in inputs.items():
             setattr(self.inputs, name, value)
         motor = self.library.safety_tick(self._safety, ctypes.byref(self.inputs), want_q15)
@@ -321,9 +321,9 @@ class Core:
         return self.tick(want_q15, **inputs)
 
     def run(self, ticks: int, want_q15: int = 0, *, valid_ms: int = 1000, sway: int = 0) -> int:
-        """How many ticks of the same inputs it took until the state changed, so many at most.
+        """The number of ticks with the same inputs until the state changed, at most `ticks`.
 
-        Each follows a command valid for that long, none where it is 0. The cart sways by so many counts.
+        A command valid for `valid_ms` precedes each tick, none if 0. The cart sways by `sway` counts.
         """
         motor = Motor()
         done = self.library.shim_run(

@@ -22,7 +22,7 @@ HOST_PARTS = ("policy_image",)
 
 @dataclass(frozen=True)
 class Storm:
-    """What a storm came to; `wrong` is empty where nothing was."""
+    """The result of a storm; `wrong` is empty if nothing went wrong."""
 
     frames: int = 0
     commands: int = 0
@@ -34,7 +34,7 @@ class Storm:
 
 
 def storm(folder: Path, frames: int, seed: int) -> Storm:
-    """So many frames. A wrong duty, a memory error and undefined behaviour end it."""
+    """Send `frames` random frames. A wrong duty, a memory error or undefined behaviour ends it."""
     sources = [HERE / "frame_storm.c", *(FIRMWARE / f"{part}.c" for part in PARTS)]
     sources += [FIRMWARE / "boards/host" / f"{part}.c" for part in HOST_PARTS]
     program = compile_c(folder / "frame_storm", sources, [*STRICT, *SANITIZED, "-O1", "-g"])

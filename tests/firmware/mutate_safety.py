@@ -33,7 +33,7 @@ TIMEOUT_S = 30
 
 @dataclass
 class Verdict:
-    """What became of the mutants, by name."""
+    """The fate of each mutant, by name."""
 
     tried: list[str] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
@@ -127,7 +127,7 @@ def complaints(verdict: Verdict, explained: dict[str, str], everything: Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of safety.c and plausibility.c")
-    parser.add_argument("--sample", type=int, metavar="N", help="only so many mutants, drawn at random")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default 0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)

@@ -85,7 +85,7 @@ class Chip:
         self.heard: list[Message] = []
 
     def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[Message]:
-        """Run; what the firmware said meanwhile."""
+        """Run; returns what the firmware sent meanwhile."""
         said: list[Message] = []
         self.emulated.feed(to_send)
         for _ in range(milliseconds):
@@ -97,7 +97,7 @@ class Chip:
         return said
 
     def say(self, message: Message) -> list[Message]:
-        """Send that message; what the firmware answered within 3 ms."""
+        """Send a message; returns what the firmware answered within 3 ms."""
         return self.step(encode_frame(message.pack()), milliseconds=3)
 
     def hello(self) -> HelloAckMessage:
@@ -117,7 +117,7 @@ def chip(chip_tools: None, image: build.FirmwareImage) -> Iterator[Chip]:
     made.close()
 
 
-def test_firmware_fits_the_chip_beside_its_bootloader(image: build.FirmwareImage) -> None:
+def test_firmware_fits_the_chip_with_its_bootloader(image: build.FirmwareImage) -> None:
     assert 4_000 < image.flash_bytes <= 32_256
     assert 300 < image.ram_bytes <= 2048 - 600
 
@@ -140,8 +140,8 @@ def test_hex_file_holds_what_the_elf_file_holds(image: build.FirmwareImage, tmp_
 
 def test_reset_opens_the_bridge_then_stops_the_watchdog_before_anything_is_called(image: build.FirmwareImage) -> None:
     words = ["avr-objdump", "-d", "--no-show-raw-insn", str(image.elf)]
-    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    code = {int(at, 16): what.split() for at, what in re.findall(r"^ *([0-9a-f]+):\t(.*)$", told, re.MULTILINE)}
+    listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    code = {int(at, 16): what.split() for at, what in re.findall(r"^ *([0-9a-f]+):\t(.*)$", listing, re.MULTILINE)}
     assert code[0][0] == "jmp"
     begin = int(code[0][1], 16)
     first = [code[at] for at in sorted(code) if at >= begin]
@@ -297,7 +297,7 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
     assert after.longest_tick_us < 900
 
 
-def test_edges_faster_than_the_interrupt_are_told(chip: Chip) -> None:
+def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
     session = chip.hello().session
     for _ in range(40):  # 120,000 edges a second: the interrupt takes nearly all the time
         chip.cart += 120

@@ -95,7 +95,7 @@ def test_every_changed_field_takes_the_zeros(core: Core, name: str, number: int,
         ({"supply_min_mv": 4000, "supply_max_mv": 4000}, 0xFF),
         ({"supply_min_mv": 15_001}, 19),
         ({"supply_min_mv": 30_000, "supply_max_mv": 29_999}, 19),
-        # The first wrong field is told.
+        # The first wrong field is reported.
         ({"flags": 32, "supply_max_mv": 0}, 0),
         ({"dead_zone_q15": -1, "reversals_per_s": 0}, 15),
     ],
@@ -114,7 +114,7 @@ def test_limits_crc_is_of_the_limits_alone(core: Core) -> None:
 
 @pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4000, 24826), (4004, 25695), (4005, 9590)])
 def test_limits_crc_is_never_zero(core: Core, travel_limit_counts: int, supply_max_mv: int) -> None:
-    """0 says that there are no limits."""
+    """0 means no limits."""
     changes = {"travel_limit_counts": travel_limit_counts, "supply_max_mv": supply_max_mv}
     assert crc_hqx(cfg_message(**changes)[4:], 0xFFFF) == 0
     assert core.configure(**changes) == ACCEPTED

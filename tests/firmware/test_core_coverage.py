@@ -70,8 +70,8 @@ def test_every_line_and_branch_of_the_core_is_run(tmp_path: Path) -> None:
 def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path) -> None:
     library = compile_library(tmp_path / "core.so", ("-O1", "-g", *SANITIZED))
     asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    told = run_cases(library, LD_PRELOAD=asan.stdout.strip(), ASAN_OPTIONS="detect_leaks=0")
-    assert "all pass" in told
+    report = run_cases(library, LD_PRELOAD=asan.stdout.strip(), ASAN_OPTIONS="detect_leaks=0")
+    assert "all pass" in report
 
 
 @pytest.mark.parametrize("source", sorted(path.name for path in FIRMWARE.glob("*.c")))

@@ -175,7 +175,7 @@ def test_wrong_byte_is_refused_and_counted(core: Core, place: int, change: int) 
     "line", ["02 01 aa", "02 02 aa aa", "02 ff aa aa", "02 03 aa", "02 01 05 aa", "01 01", "01 03 aa"]
 )
 def test_stuffing_that_does_not_end_with_the_message_is_refused(core: Core, line: str) -> None:
-    """With a check that is right: nobody sends it, nothing may be read beyond it."""
+    """With a correct check: no host sends it, but nothing may be read beyond its end."""
     stuffed = bytes.fromhex(line)
     decoder = Decoder(core.library)
     assert decoder.feed(b"\0" + stuffed + check_of(stuffed) + b"\0") == []

@@ -98,7 +98,7 @@ def test_policy_drives_and_a_host_only_watches(carry: Carry) -> None:
     start_rollout(rig, 1)
     applied = set()
     for _ in range(200):
-        rig.step(1.0)  # full drive, which nobody heeds
+        rig.step(1.0)  # full drive, which is ignored
         applied.add(rig.state.applied_q15)
         assert rig.state.inputs & INPUT_ON_BOARD
     assert applied - {0} == {-6553, 6553}
@@ -124,7 +124,7 @@ def test_action_on_one_state_is_in_force_at_the_one_after_the_next(
 
 
 def silent_ms(rig: VirtualRig) -> tuple[int, str]:
-    """How long the motor went on without a host, and the fault then."""
+    """How long the motor ran without a host, and the fault then."""
     start_rollout(rig, 3)
     for _ in range(20):
         rig.step(0.0)

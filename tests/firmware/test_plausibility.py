@@ -17,11 +17,11 @@ from tests.firmware.c_core import ACK, FAULT, LIMITS, STATE, Core
 
 PUSH_Q15 = 8000
 GARBAGE = (2**31 - 1, -(2**31), 98_765)
-FASTEST = 126_322_565  # what the estimator tells at most
+FASTEST = 126_322_565  # the largest speed that the estimator reports
 
 
 class Cart:
-    """A cart near the middle that its encoder tells toward it, so that neither travel nor stillness stops it."""
+    """A cart near the middle whose encoder counts toward it, so that neither travel nor stillness stops it."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -50,7 +50,7 @@ class Cart:
     ) -> int:
         """The fault after three ticks whose speeds do not matter and the one that looks.
 
-        `then_q15` drives from that one on, the duty so far unless told. `meanwhile_q15` are those of the three before.
+        `then_q15` drives from that one on, the duty so far unless given. `meanwhile_q15` are those of the three before.
         """
         state = self.core.state
         for garbage, duty_q15 in zip(GARBAGE, meanwhile_q15 or [self.duty_q15] * 3, strict=True):
@@ -429,14 +429,14 @@ def spoil_almost(cart: Cart) -> None:
     cart.push(0, cart_speed=1001, pole_speed=22_400)
 
 
-def arm_anew(core: Core) -> None:
+def rearm(core: Core) -> None:
     core.disarm()
     core.run(101)
     assert core.arm() == (ACK.DONE, 0)
 
 
 @pytest.mark.parametrize(("cart_speed", "pole_speed", "fault"), [(-1, 0, FAULT.POLARITY), (625, 1, FAULT.POLE_SIGN)])
-def test_a_little_more_is_too_much_unless_armed_anew(core: Core, cart_speed: int, pole_speed: int, fault: int) -> None:
+def test_a_little_more_is_too_much_unless_rearmed(core: Core, cart_speed: int, pole_speed: int, fault: int) -> None:
     core.to_armed()
     cart = Cart(core)
     spoil_almost(cart)
@@ -446,7 +446,7 @@ def test_a_little_more_is_too_much_unless_armed_anew(core: Core, cart_speed: int
     core.to_armed()
     cart = Cart(core)
     spoil_almost(cart)
-    arm_anew(core)
+    rearm(core)
     cart.look()
     cart.push(PUSH_Q15)
     assert cart.look(cart_speed, pole_speed) == FAULT.NONE
@@ -459,7 +459,7 @@ def test_arming_forgets_the_pushes_and_begins_to_count_the_ticks(core: Core, tic
     cart.push(PUSH_Q15)
     for _ in range(ticks):
         cart.tick(PUSH_Q15, cart_speed=0, pole_speed=0)
-    arm_anew(core)
+    rearm(core)
     for number in range(1, 4):
         assert cart.look(-20_001 * number) == FAULT.NONE
     assert cart.look(-80_004) == FAULT.POLARITY
@@ -503,7 +503,7 @@ def test_fault_before_it_is_kept(core: Core) -> None:
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_fastest_speeds_are_summed_right(core: Core, side: int) -> None:
-    """From one end of what the estimator tells to the other: the difference and both sums fit."""
+    """From one end of the estimator's range to the other: the difference and both sums fit."""
     core.to_armed(travel_limit_counts=1_000_000, brake_decel_counts_s2=2**32 - 1)
     cart = Cart(core)
     cart.push(side * PUSH_Q15, cart_speed=-side * FASTEST, pole_speed=side * FASTEST)
@@ -523,7 +523,7 @@ def test_fastest_speeds_are_summed_right(core: Core, side: int) -> None:
 
 
 class Record:
-    """The rule in other words: what header and limits say, read off all that happened since arming."""
+    """A second implementation of the rule in header and limits, from all ticks since arming."""
 
     def __init__(self, limits: dict[str, int]) -> None:
         self.limits = limits
@@ -575,7 +575,7 @@ def some_limits(rng: random.Random) -> dict[str, int]:
 
 
 def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: int) -> int:
-    """How an armed time at random ends, the core beside the record; speeds wander to what is too much in some looks."""
+    """How a random armed run ends, by the core and by the record; speeds drift to what is too much in some looks."""
     core.to_armed(**limits)
     cart, record = Cart(core), Record(limits)
     strong, arming = limits["moving_duty_q15"], limits["arming_angle_counts"]

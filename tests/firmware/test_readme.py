@@ -1,4 +1,4 @@
-"""The tables of firmware_bridge/README.md against what they tell of."""
+"""The tables of firmware_bridge/README.md against what they describe."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_arming_forgets_clipping(core: Core) -> None:
     assert not core.was_clipped
 
 
-def test_brake_at_zero_is_told_where_configured(core: Core) -> None:
+def test_brake_at_zero_is_reported_where_configured(core: Core) -> None:
     core.to_armed(flags=16)
     assert core.fed_tick(0) == (0, True)
     assert core.fed_tick(4000) == (4000, True)
@@ -285,7 +285,7 @@ def test_still_pole_on_a_travelling_cart_stops(core: Core, side: int) -> None:
 
 
 @pytest.mark.parametrize("by", [2, -2])
-def test_moving_pole_starts_the_travel_anew(core: Core, by: int) -> None:
+def test_moving_pole_restarts_the_travel(core: Core, by: int) -> None:
     core.to_armed()
     for _ in range(99):
         core.fed_tick(cart_moved=15)
@@ -298,7 +298,7 @@ def test_moving_pole_starts_the_travel_anew(core: Core, by: int) -> None:
     assert core.fault == FAULT.POLE_STILL
 
 
-def test_arming_starts_the_travel_anew_where_the_pole_stands(core: Core) -> None:
+def test_arming_restarts_the_travel_where_the_pole_stands(core: Core) -> None:
     core.to_armed()
     for _ in range(99):
         core.fed_tick(cart_moved=15)

@@ -1,4 +1,4 @@
-"""What stops the cart whoever drives it: encoders, supply, lost time, the motor itself; and what bounds homing.
+"""What stops the cart in every mode: encoders, supply, lost time, the motor itself; and what bounds homing.
 
 Limits are literals here, those of the test cart and those of limits.h alike.
 """
@@ -122,10 +122,10 @@ def test_arming_forgets_illegal_transitions(core: Core, encoder: str) -> None:
     core.run(97)
     assert core.state == STATE.ARMED
     core.fed_tick(**{f"{encoder}_illegal": 1})
-    assert core.state == STATE.FAULT, "the 100 ms began anew"
+    assert core.state == STATE.FAULT, "the 100 ms began again"
 
 
-def test_cart_encoder_is_told_first(core: Core) -> None:
+def test_cart_encoder_is_reported_first(core: Core) -> None:
     core.to_armed()
     core.fed_tick(cart_moved=201, pole_moved=201)
     assert core.fault == FAULT.CART_ENCODER
@@ -145,13 +145,13 @@ def test_supply_outside_for_20_ms_stops(core: Core, state: str, bad_mv: int, goo
     core.inputs.supply_mv = good_mv
     core.run(1)
     core.inputs.supply_mv = bad_mv
-    assert core.run(19) == 19, "one good tick starts it anew"
+    assert core.run(19) == 19, "one good tick restarts it"
     assert core.fault == FAULT.NONE
     core.run(1)
     assert core.fault == fault
 
 
-def test_low_supply_is_told_before_high(core: Core) -> None:
+def test_low_supply_is_reported_before_high(core: Core) -> None:
     core.to_armed()
     for supply_mv in (8999, 15001):
         core.inputs.supply_mv = supply_mv
@@ -282,7 +282,7 @@ def test_200_ms_in_all_are_too_long_whichever_way(
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_pushing_back_does_not_begin_the_100_ms_anew(core: Core, side: int) -> None:
+def test_pushing_back_does_not_restart_the_100_ms(core: Core, side: int) -> None:
     core.to_armed()
     core.run(60, side * 6000)
     core.run(20, -side * 6000)
@@ -306,7 +306,7 @@ def test_moving_forgets_the_pushes_before(core: Core, side: int) -> None:
     assert core.state == STATE.ARMED
 
 
-def test_arming_starts_the_driving_anew_where_the_cart_stands(core: Core) -> None:
+def test_arming_restarts_the_driving_where_the_cart_stands(core: Core) -> None:
     core.to_armed()
     core.run(99, 6000)
     core.disarm()
@@ -411,7 +411,7 @@ def test_homing_heats_too(core: Core) -> None:
 
 
 def reverse(core: Core, reversals: int, ticks: int, first_side: int = 1) -> None:
-    """So many ticks, the drive reversing so often at their beginning, zeros between."""
+    """Run `ticks` ticks whose first ones reverse the drive `reversals` times, with zeros between."""
     side = first_side
     for tick in range(ticks):
         if 0 < tick <= 2 * reversals and tick % 2 == 0:
@@ -435,7 +435,7 @@ def test_forty_one_reversals_a_second_stop(core: Core) -> None:
     assert core.fault == FAULT.REVERSALS
 
 
-def test_reversals_are_counted_anew_each_second(core: Core) -> None:
+def test_reversals_are_counted_for_each_second(core: Core) -> None:
     core.to_armed()
     reverse(core, 30, 1000)
     reverse(core, 30, 1000)

@@ -97,7 +97,7 @@ def test_arming_in_fault_is_refused(core: Core) -> None:
 def test_arming_again_is_done_and_changes_nothing(core: Core) -> None:
     core.to_armed()
     assert core.run(199, valid_ms=0) == 199
-    core.inputs.pole_counts = 600  # would be refused anew
+    core.inputs.pole_counts = 600  # would be refused again
     assert core.arm() == DONE
     core.tick()
     assert core.fault == FAULT.COMMAND_TIMEOUT, "arming again feeds no watchdog"
@@ -227,7 +227,7 @@ def test_closed_end_switch_refuses_to_arm_but_not_to_home(core: Core, switch: st
     assert core.home() == DONE
 
 
-def test_estop_is_told_before_the_end_switch(core: Core) -> None:
+def test_estop_is_reported_before_the_end_switch(core: Core) -> None:
     core.to_ready()
     core.inputs.is_left_closed = core.inputs.is_estop_pressed = True
     assert core.arm() == (ACK.UNHEALTHY, FAULT.ESTOP)

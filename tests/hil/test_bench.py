@@ -1,4 +1,4 @@
-"""The bench that strikes, and the judging of what came of it."""
+"""The campaign's bench, and how its outcomes are judged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bench(chip_tools: None) -> Iterator[Bench]:
 
 
 def test_chip_begins_anew_after_its_clock_was_wrong(bench: Bench) -> None:
-    """Its ticks have wandered off within the world's milliseconds, which only a reset brings together again."""
+    """Its ticks have drifted within the world's milliseconds; only a reset aligns them again."""
     bench.begin(0)
     resets = bench.chip.figures()["resets"]
     bench.skew(0)
@@ -48,13 +48,13 @@ def test_failed_trial_is_a_bad_outcome_and_the_next_begins_anew(bench: Bench) ->
 
     def work() -> Outcome:
         bench.begin(0)
-        return Outcome(is_good=True, told="goes on", figure=5.0)
+        return Outcome(is_good=True, message="continues", figure=5.0)
 
     bench.begin(1)
     resets = bench.chip.figures()["resets"]
     outcomes, _ = _outcomes("some", bench, [fail, work])
     assert bench.chip.figures()["resets"] == resets + 1
-    assert outcomes[0] == Outcome(is_good=False, told="CART_STUCK", figure=None, struck=0)
+    assert outcomes[0] == Outcome(is_good=False, message="CART_STUCK", figure=None, struck=0)
     row = row_of(KIND, outcomes, 1.0)
     assert (row.good, row.count, row.worst, row.is_good) == (1, 2, 5.0, False)
     assert from_record(to_record([row], []), "here") == ([row], [])
@@ -64,22 +64,22 @@ def test_ended_emulator_ends_the_campaign(bench: Bench) -> None:
     bench.begin(0)
     os.kill(bench.chip.process_id, signal.SIGKILL)
     with pytest.raises(RigError, match="the emulated chip has ended"):
-        _outcomes("some", bench, [lambda: Outcome(is_good=bench.balance(9) == 9, told="", figure=0.0)])
+        _outcomes("some", bench, [lambda: Outcome(is_good=bench.balance(9) == 9, message="", figure=0.0)])
 
 
 def test_row_of_what_never_came_about_does_not_hold() -> None:
-    good = Outcome(is_good=True, told="goes on", figure=500.0, struck=0)
+    good = Outcome(is_good=True, message="continues", figure=500.0, struck=0)
     row = row_of(KIND, [good, good], 1.0)
     assert (row.good, row.count, row.is_good) == (2, 2, False)
     assert "what was to be tried never came about" in row_text(row)
-    assert row_of(KIND, [good, Outcome(is_good=True, told="goes on", figure=500.0)], 1.0).is_good
-    nothing = row_of(KIND, [Outcome(is_good=False, told="NONE", figure=None)], 1.0)
+    assert row_of(KIND, [good, Outcome(is_good=True, message="continues", figure=500.0)], 1.0).is_good
+    nothing = row_of(KIND, [Outcome(is_good=False, message="NONE", figure=None)], 1.0)
     assert (nothing.worst, nothing.median) == (None, None)
     assert "no figure" in row_text(nothing)
 
 
 def test_speeds_at_the_strike_stand_in_the_row() -> None:
-    outcomes = [Outcome(is_good=True, told="off", figure=60.0, speed_m_s=speed) for speed in (0.5, 1.5, 1.0)]
+    outcomes = [Outcome(is_good=True, message="off", figure=60.0, speed_m_s=speed) for speed in (0.5, 1.5, 1.0)]
     assert row_of(KIND, outcomes, 1.0).speeds_m_s == (0.5, 1.0, 1.5)
 
 
@@ -88,8 +88,8 @@ def test_speeds_at_the_strike_stand_in_the_row() -> None:
     [
         (40, 21, False),
         (40, 100, False),
-        (40, 101, True),  # asked for so long ago that nothing of it can be under way
-        (40, 20, True),  # not yet asked for
+        (40, 101, True),  # requested too long ago to be still in force
+        (40, 20, True),  # not yet requested
         (-40, 50, True),
         (41, 50, True),
         (0, 150, False),

@@ -1,4 +1,4 @@
-"""The campaign in its short form, on the chip: limits stand here again, as numbers."""
+"""The campaign in its short form, on the chip: limits are restated here as numbers."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def test_broken_encoders_and_switches_are_named_before_50_mm(campaign: dict[str,
     for row in rows:
         assert row["worst"] < 50.0, row
         if row["group"] == "encoder":
-            assert set(row["told"]) <= ENCODER_FAULTS, row
+            assert set(row["messages"]) <= ENCODER_FAULTS, row
 
 
 def test_motor_that_pushes_against_the_end_stop_is_off_in_a_quarter_of_a_second(campaign: dict[str, Any]) -> None:
     for side in ("left", "right"):
         name = f"{side} switch never closes"
         assert 20 < worst(campaign, name) <= 250
-        (told,) = next(row["told"] for row in campaign["trials"] if row["name"] == name)
-        assert told.startswith("CART_STUCK 1")
+        (message,) = next(row["messages"] for row in campaign["trials"] if row["name"] == name)
+        assert message.startswith("CART_STUCK 1")
 
 
 def test_what_is_left_to_chance_has_come_about(campaign: dict[str, Any]) -> None:

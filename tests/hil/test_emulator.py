@@ -1,4 +1,4 @@
-"""The emulated chip: what is missing or wrong is one line, and a guessed step changes nothing."""
+"""The emulated chip: each missing or wrong part gives a one-line error, and running ahead changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.campaign.bench import WatchedBoard
+from cartpole_robot.campaign.bench import RecordedBoard
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.errors import RigError
@@ -69,10 +69,10 @@ def test_other_images_are_refused_by_name(chip_tools: None, tmp_path: Path) -> N
         "no-firmware": (Path("/bin/true").read_bytes(), "not a firmware.elf of this program"),
         "empty": (b"", "not a firmware.elf of this program"),
     }
-    for name, (image, told) in images.items():
+    for name, (image, message) in images.items():
         path = tmp_path / name
         path.write_bytes(image)
-        with pytest.raises(BridgeError, match=told):
+        with pytest.raises(BridgeError, match=message):
             check_image(path)
     with pytest.raises(BridgeError, match="no such file; build one: cartpole-robot firmware build"):
         check_image(tmp_path / "nothing")
@@ -96,7 +96,7 @@ def test_killed_emulator_ends_the_episode_by_name(chip_tools: None) -> None:
 
 
 def test_emulator_ends_with_its_world(chip_tools: None) -> None:
-    """As if the world were gone: nobody tells the emulator, and nobody kills it."""
+    """As if the parent had died: the emulator gets no notice and no signal."""
     with EmulatedChip() as chip:
         process = chip._process
         assert process.stdin is not None
@@ -158,7 +158,7 @@ def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..
 
 
 def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a board that cannot be asked in two halves: the same bytes, the same plant to the last bit."""
+    """Compared with a board that cannot run ahead: the same bytes and a bit-identical plant."""
     found = []
     guesses = 0
     run_ahead = SimulatedCart.run_ahead
@@ -172,14 +172,14 @@ def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.Monk
     for is_guessing in (True, False):
         rig = AvrRig(quickly_homing(load_cart("diy_arduino")))
         if not is_guessing:
-            rig.virtual_cart.board = WatchedBoard(rig.chip)
+            rig.virtual_cart.board = RecordedBoard(rig.chip)
         guesses = 0
         measured = start_rollout(rig, 4)
         controller = regulator_of(rig.cart)
         states = []
         for step in range(150):
             measured = rig.step(controller.duty(np.array(measured.state())))
-            if step % 3 == 0:  # who looks has the guess taken back, who does not lets it be used
+            if step % 3 == 0:  # reading the state discards the guess; otherwise it is used
                 states.append(rig.true_state())
         found.append((states, rig.telemetry_sha256))
         rig.close()

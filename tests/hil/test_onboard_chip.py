@@ -1,4 +1,4 @@
-"""The policy on the chip itself: bit for bit, in time, and not at all where one bit of it is wrong."""
+"""The policy on the chip itself: bit-identical, in time, and refused where one bit of it is wrong."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def test_estop_is_off_at_once(rig: AvrRig) -> None:
 def test_one_flipped_bit_in_flash_arms_nothing(
     cart: CartParams, bundle: PolicyBundle, image: Path, tmp_path: Path, options: int
 ) -> None:
-    carried, content = policy_image_bytes(bundle, cart), image.read_bytes()
-    place = content.index(carried)
+    policy, content = policy_image_bytes(bundle, cart), image.read_bytes()
+    place = content.index(policy)
     damaged = bytearray(content)
     damaged[place + 56 + 12 + 16 * 50 + 5] ^= 1  # a weight of the fiftieth hidden unit
     other = tmp_path / "damaged.elf"
@@ -182,10 +182,10 @@ def test_command_line_builds_it_and_says_what_it_carries(
         "firmware", "build", "--policy", policy, "--cart", "diy_arduino", "--out", tmp_path / "firmware", "--json"
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["policy"], told["cart"]) == (bundle.policy_hash()[:16], "diy_arduino")
-    assert told["flash_bytes"] <= 32_256
-    assert told["ram_bytes"] <= 2048 - 600
+    summary = json.loads(done.stdout)
+    assert (summary["policy"], summary["cart"]) == (bundle.policy_hash()[:16], "diy_arduino")
+    assert summary["flash_bytes"] <= 32_256
+    assert summary["ram_bytes"] <= 2048 - 600
     for words, expected in (
         (("build", "--cart", "gym"), "says nothing without --policy"),
         (("build", "--policy", policy, "--cart", "quanser_ip02"), "observation_scale is"),

@@ -21,11 +21,11 @@ from cartpole_robot.recording.format import Flag
 from cartpole_robot.rollout.step_times import TurnTimes
 from firmware_bridge.clock import ArrivalClock
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # nothing else runs at the same time
 
 
 def constant(duty: float) -> PolicyController:
-    """A policy that always says the same."""
+    """A policy that always chooses the same duty."""
     return PolicyController(lambda _: 0, (duty,))
 
 
@@ -59,7 +59,7 @@ def test_shadow_is_asked_and_does_not_drive() -> None:
 @pytest.mark.parametrize("skew", [-0.02, 0.0, 0.014])
 @pytest.mark.parametrize("begin_us", [0, 0xFFFF_FFFF - 3_000_000])
 def test_lateness_is_what_the_quickest_arrivals_make_it(skew: float, begin_us: int) -> None:
-    """Clocks of different rates, a wrap, and delays of which now and then there is none."""
+    """Clocks of different rates, a wrap, and delays that are sometimes zero."""
     clock, rng = ArrivalClock(), np.random.default_rng(3)
     worst = 0.0
     for k in range(1000):
@@ -110,7 +110,7 @@ def test_everything_is_as_before_afterwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"rig": "sim"}, "use --rig virtual, avr or serial:PORT"),
         ({"rig": "moon"}, "rig 'moon' is not known"),
@@ -120,8 +120,8 @@ def test_everything_is_as_before_afterwards() -> None:
         ({"host_may_leave": True}, "add --on-board"),
     ],
 )
-def test_what_does_not_go_together_is_refused(changes: dict[str, object], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_contradictory_options_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         DeployRequest(**{"policy": Path("p.npz"), **changes})  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""A virtual cart behind a pseudo-terminal in a process of its own, for whoever drives it through its port."""
+"""A virtual cart in a process of its own, which the caller drives through a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
 
 @contextmanager
-def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iterator[str]:
-    """The port of `cart` while it is served; `rig` is "virtual", "avr" or "avr:ELF".
+def cart_process(rig: str, cart: CartParams, policy: bytes | None = None) -> Iterator[str]:
+    """The port of `cart` while its process runs; `rig` is "virtual", "avr" or "avr:ELF".
 
-    `policy` is the image of one that a virtual firmware carries; a chip's is in its ELF file. Raises `RigError`.
+    `policy` is the policy image for the virtual firmware; a chip has its own in the ELF file. Raises `RigError`.
     """
     ours, theirs = multiprocessing.Pipe()
     process = MainlessProcess(target=_serve, args=(theirs, rig, cart, policy), daemon=True)
@@ -33,12 +33,12 @@ def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iter
                 raise RigError(
                     f"the {rig} cart did not start within {_STARTS_WITHIN_S:g} s; is the machine overloaded?"
                 )
-            told = ours.recv()
+            answer = ours.recv()
         except EOFError:
             raise RigError(f"the process of the {rig} cart ended before it began") from None
-        if isinstance(told, Exception):
-            raise told
-        yield told
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
     finally:
         ours.close()
         process.join(10.0)
@@ -47,7 +47,7 @@ def served_cart(rig: str, cart: CartParams, policy: bytes | None = None) -> Iter
 
 
 def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | None) -> None:
-    """The process: serves until the other end of the connection is closed."""
+    """Run in the process until the other end of the connection is closed."""
     from cartpole_robot.deployment.realtime import punctual
     from cartpole_robot.errors import RunError, UsageError
     from cartpole_robot.rigs.open_rig import open_board
@@ -56,16 +56,16 @@ def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | N
     from firmware_bridge._host import Firmware, PolicyImage
     from firmware_bridge.errors import BridgeError
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who drives: the cart stays until it has been stopped
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver: the cart stays until it has been stopped
     with contextlib.ExitStack() as stack:
         try:
             board: Board | None = stack.enter_context(open_board(rig))
             if policy is not None and board is None:
                 board = Firmware(policy=PolicyImage(policy))
-            served = stack.enter_context(PtyCart(cart, board=board))
+            pty_cart = stack.enter_context(PtyCart(cart, board=board))
         except (UsageError, RunError, BridgeError) as error:
             connection.send(error if isinstance(error, UsageError) else RigError(str(error)))
             return
         stack.enter_context(punctual(cpu=min(os.sched_getaffinity(0))))
-        connection.send(served.path)
-        served.serve(until=connection.poll)
+        connection.send(pty_cart.path)
+        pty_cart.serve(until=connection.poll)
