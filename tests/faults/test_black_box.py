@@ -141,7 +141,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("empty", "this black box is empty"),
         (
             "list",
-            "list.npz: has black box format None, this version reads 2; record it again, or open it with the version",
+            "list.npz: has black box format None, this version reads 2; record another with deploy, or open it with the version",
         ),
         ("cart", "[black box.cart]: description is missing"),
         ("fault", "[black box]: fault is missing"),
@@ -150,16 +150,16 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("half", "is no readable black box"),
         (
             "other",
-            "other.npz: has black box format 99, this version reads 2; record it again, or open it with the version of",
+            "other.npz: has black box format 99, this version reads 2; record another with deploy, or open it with the version of",
         ),
         (
             "old",
-            "old.npz: has black box format 1, this version reads 2; record it again, or open it with "
+            "old.npz: has black box format 1, this version reads 2; record another with deploy, or open it with "
             "cartpole-robot 0.9 (commit abc)",
         ),
         (
             "odd",
-            "odd.npz: has black box format 1, this version reads 2; record it again, or open it with the version of",
+            "odd.npz: has black box format 1, this version reads 2; record another with deploy, or open it with the version of",
         ),
         ("missing", "no such black box; check the path"),
     ):
