@@ -1,4 +1,4 @@
-"""One folder a run: what was asked, by which versions, and what came of it."""
+"""Run folders: what was requested, by which versions, and the result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SUMMARY_FILE = "summary.json"
 
 
 def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
-    """Make the folder and write `run.json` into it. Raises `UsageError` when it exists: nothing is ever overwritten."""
+    """Make the folder and write `run.json` into it. Raises `UsageError` when it exists."""
     try:
         path.mkdir(parents=True)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already; choose another --out, or go on with --resume {path}") from None
+        raise UsageError(f"{path}: exists already; choose another --out, or continue with --resume {path}") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
     write_json(path / RUN_FILE, record)
@@ -34,7 +34,7 @@ def unused_folder(name: str) -> Path:
 
 def read_run(path: Path) -> dict[str, Any]:
     """The record in a run folder's `run.json`. Raises `UsageError`."""
-    return read_json(path / RUN_FILE, f"{path}: is no run folder (it has no readable {RUN_FILE}); check the path")
+    return read_json(path / RUN_FILE, f"{path}: is not a run folder (it has no readable {RUN_FILE}); check the path")
 
 
 def read_json(path: Path, message: str) -> dict[str, Any]:
