@@ -1,4 +1,4 @@
-"""A recording as somebody else would have made it: a simulated cart, written down in any convention."""
+"""A foreign recording: a simulated cart, written in any convention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Columns = dict[str, NDArray[np.float64]]
 
 
 def driven_swing(rows: int = 400) -> Columns:
-    """The truth in our convention, by the names in `HEADER`: PyBullet's hanging pole under a cart pushed to and fro."""
+    """The truth by the names in `HEADER`: PyBullet's hanging pole under a cart pushed back and forth."""
     rig = simulated_rig(load_cart("sensorsini"))
     rng = np.random.default_rng(3)
     measured = rig.reset(State(0.0, 0.0, math.pi - 0.9, 0.0), rng)
@@ -41,15 +41,15 @@ def driven_swing(rows: int = 400) -> Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """How somebody else counts: centimetres, degrees and percent, with signs of their own."""
+    """A foreign convention: centimetres, degrees and percent, with signs of its own."""
 
     position_sign: int = 1
     angle_sign: int = 1
     is_hanging_zero: bool = False
     duty_sign: int = 1
 
-    def told(self, truth: Mapping[str, NDArray[np.float64]]) -> Columns:
-        """The columns as that person writes them."""
+    def columns(self, truth: Mapping[str, NDArray[np.float64]]) -> Columns:
+        """The columns of `truth` in this convention."""
         angle = truth["theta"] - (math.pi if self.is_hanging_zero else 0.0)
         wrapped = (self.angle_sign * angle + math.pi) % (2.0 * math.pi) - math.pi
         return {
@@ -61,7 +61,7 @@ class Convention:
         }
 
     def map_text(self, *, angle_sign: int | None = None, duty_sign: int | None = 1) -> str:
-        """A map that is right of all but the signs, which are as given."""
+        """A map that fits this convention; the signs are as given."""
         zero = "hanging" if self.is_hanging_zero else "upright"
         return "\n".join(
             [
@@ -88,7 +88,7 @@ class Convention:
 
 
 def write_csv(path: Path, columns: Mapping[str, NDArray[np.float64]]) -> Path:
-    """The columns as a CSV, every number with all its digits."""
+    """Write the columns as a CSV, every number with all its digits."""
     lines = [",".join(columns)]
     lines += [",".join(repr(float(number)) for number in row) for row in zip(*columns.values(), strict=True)]
     path.write_text("\n".join(lines) + "\n")

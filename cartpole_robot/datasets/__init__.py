@@ -1,1 +1,1 @@
-"""Recordings of others in, recordings of ours out: column maps, clocks, signs, CSV, Minari, pictures that move."""
+"""Import of recordings made elsewhere (column maps, clocks, signs) and export to CSV, Minari and video."""

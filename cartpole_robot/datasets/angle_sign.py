@@ -1,11 +1,12 @@
-"""Which way an angle counts: a free pole's motion tells it.
+"""Which way an angle counts, found from the motion of a free pole.
 
-With our signs (theta 0 upright, positive when the pole leans toward +x) a pole on an accelerated cart obeys
+With this package's signs (theta 0 upright, positive when the pole leans toward +x) a pole on an accelerated cart obeys
 
     theta'' = (g sin(theta) - x'' cos(theta)) / l_eff - c theta',   l_eff = (I + m l^2) / (m l),
 
-whatever drives the cart. Counted the other way, theta and its derivatives change their sign and x'' does not: the term
-with x'' stands on the wrong side. Counted from hanging, sine and cosine change theirs. So two fitted factors decide.
+whatever drives the cart. If the angle counts the other way, theta and its derivatives change sign and x'' does not, so
+the term in x'' has the wrong sign. If it counts from hanging, sine and cosine change sign. So the signs of two fitted
+factors decide.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _CLEAR_GRAVITY = 10.0  # standard errors of the gravity term
 
 @dataclass(frozen=True, kw_only=True)
 class AngleVerdict:
-    """What the motion says of an angle that was read with sign +1 and the zero of the map.
+    """What the motion shows about an angle that was read with sign +1 and the zero of the map.
 
-    `sign` is the one to read it with, None where the motion cannot tell; `is_zero_right` says whether 0 is where the
-    map says, None likewise; `why` is one line for both. The residuals are root mean squares of theta'', in rad/s^2,
+    `sign` is the one to read it with and `is_zero_right` whether 0 is where the map puts it; each is None where the
+    motion does not decide it. `why` is one line for both. The residuals are root mean squares of theta'', in rad/s^2,
     over the `rows` used; `rms_rad_s2` is that of theta'' itself. Lengths are l_eff in m: from gravity, from the cart's
     acceleration (None where it does not show), and the cart's own.
     """
@@ -49,11 +50,10 @@ class AngleVerdict:
     cart_length_m: float | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Plain JSON values."""
         return asdict(self)
 
     def evidence(self) -> str:
-        """The residuals of both signs in words."""
+        """The residuals of both signs, as text."""
         if self.residual_plus_rad_s2 is None or self.residual_minus_rad_s2 is None or not self.rms_rad_s2:
             return self.why
         shares = [
@@ -63,14 +63,14 @@ class AngleVerdict:
         return f"of the pole's {self.rms_rad_s2:.3g} rad/s² {shares[0]}, {shares[1]}"
 
     def explained(self, residual: float) -> float:
-        """The share of the variance of theta'' that such a residual leaves explained."""
+        """The share of the variance of theta'' that a fit with this `residual` explains."""
         return 1.0 - (residual / self.rms_rad_s2) ** 2 if self.rms_rad_s2 else 0.0
 
 
 def judge_angle(
     angle_rad: NDArray[np.float64], position_m: NDArray[np.float64], clock: RowClock, cart: CartParams
 ) -> AngleVerdict:
-    """The verdict on a continuous angle from where the map says upright is, both signals of shape (rows,)."""
+    """The verdict on a continuous angle, counted from the map's upright; both signals have shape (rows,)."""
     angle, speed, acceleration = smoothed(angle_rad, clock)
     _, _, cart_acceleration = smoothed(position_m, clock)
     gravity = cart.pole_cart.gravity_m_s2
@@ -80,17 +80,19 @@ def judge_angle(
         return AngleVerdict(
             sign=None,
             is_zero_right=None,
-            why=f"only {int(known.sum())} rows stand far enough from gaps, expected at least {_FEWEST_ROWS}",
+            why=f"only {int(known.sum())} rows are far enough from gaps, expected at least {_FEWEST_ROWS}",
         )
     free = trimmed_fit(terms, acceleration)
     used = free.is_used
     rms = float(np.sqrt(np.mean(np.square(acceleration[used]))))
     pull, push, _ = free.coefficients
     pull_error, push_error = _standard_errors(terms[used], free.rms)
-    # Where the zero is wrong, both terms are; the sign of the angle is judged for the zero that the motion shows.
-    turned = -1.0 if pull < 0.0 else 1.0
+    # With a wrong zero both terms change sign, so the angle's sign is judged for the zero that the motion shows.
+    gravity_sign = -1.0 if pull < 0.0 else 1.0
     residuals = {
-        sign: plain_fit(np.column_stack([turned * (terms[:, 0] - sign * terms[:, 1]), speed]), acceleration, used).rms
+        sign: plain_fit(
+            np.column_stack([gravity_sign * (terms[:, 0] - sign * terms[:, 1]), speed]), acceleration, used
+        ).rms
         for sign in (1, -1)
     }
     better = min(residuals, key=lambda sign: residuals[sign])
@@ -98,14 +100,14 @@ def judge_angle(
     explained = 1.0 - (residuals[better] / rms) ** 2 if rms else 0.0
     is_gravity_clear = abs(pull) > _CLEAR_GRAVITY * pull_error
     sign: int | None = better
-    why = "the motion tells"
+    why = "the motion shows it"
     if explained < _LEAST_EXPLAINED:
         sign, why = None, f"neither sign explains the pole's motion ({100.0 * max(explained, 0.0):.0f} % at best)"
     elif ratio < CLEAR_RATIO:
         sign, why = (
             None,
             (
-                "the cart hardly accelerates, and then a swing looks the same from both sides (residuals "
+                "the cart hardly accelerates, so a swing looks the same from both sides (residuals "
                 f"{residuals[1]:.3g} and {residuals[-1]:.3g} rad/s²)"
             ),
         )
@@ -125,6 +127,6 @@ def judge_angle(
 
 
 def _standard_errors(terms: NDArray[np.float64], rms: float) -> tuple[float, float]:
-    """Of the first two coefficients, if rows were independent."""
+    """Standard errors of the first two coefficients, as if the rows were independent."""
     spread = np.linalg.pinv(terms.T @ terms)
     return rms * float(np.sqrt(spread[0, 0])), rms * float(np.sqrt(spread[1, 1]))

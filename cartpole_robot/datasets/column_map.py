@@ -1,7 +1,7 @@
-"""Column maps: what the columns of somebody's CSV mean, as a TOML file tells it.
+"""Column maps: TOML files that state what the columns of a foreign CSV mean.
 
-A number is taken to our convention as `sign * (reading - offset) / units`, so an offset is what the column reads where
-ours is 0. Where a sign is left out of [angle] or [duty], the physics is asked (`cartpole_robot.datasets.angle_sign`).
+A reading becomes this package's value as `sign * (reading - offset) / units`, so an offset is the reading at 0.
+Where [angle] or [duty] has no sign, the motion determines it (`angle_sign`, `duty_sign`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.files.records import (
-    read_toml,
-    record_from_table,
-    require,
-    require_positive,
-)
+from cartpole_robot.files.records import read_toml, record_from_table, require, require_positive
 
 MAP_FORMAT = 1
 _MOST_ROWS_LATE = 50
 
 
 class TimeUnit(enum.StrEnum):
-    """What a clock counts."""
+    """The unit a clock counts in."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -33,12 +28,12 @@ class TimeUnit(enum.StrEnum):
 
     @property
     def seconds(self) -> float:
-        """Seconds in one of it."""
+        """Seconds in one unit."""
         return {TimeUnit.SECONDS: 1.0, TimeUnit.MILLISECONDS: 1e-3, TimeUnit.MICROSECONDS: 1e-6}[self]
 
 
 class TimeBase(enum.StrEnum):
-    """Whose second is believed."""
+    """Which clock defines the second."""
 
     DEVICE = "device"
     HOST = "host"
@@ -46,9 +41,9 @@ class TimeBase(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TimeColumns:
-    """The clocks: `device` paces the rows, `host` looks on; one is enough. `base` says whose second is believed.
+    """The clocks: `device` paces the rows, `host` runs along; one is enough. `base` is the one that defines the second.
 
-    `wraps_after` is where the device's counter starts again, in its unit (2^32 for a uint32).
+    `wraps_after` is where the device's counter restarts at 0, in its unit (2^32 for a uint32).
     """
 
     device: str | None = None
@@ -59,7 +54,7 @@ class TimeColumns:
     wraps_after: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.device is not None or self.host is not None, "no clock; name the column in device or in host")
+        require(self.device is not None or self.host is not None, "no clock; name its column in device or in host")
         for name in ("device", "host"):
             require(
                 self.base != name or getattr(self, name) is not None,
@@ -70,7 +65,7 @@ class TimeColumns:
 
 
 class LengthUnit(enum.StrEnum):
-    """What a position is told in."""
+    """The unit of a position."""
 
     METRES = "m"
     CENTIMETRES = "cm"
@@ -80,7 +75,7 @@ class LengthUnit(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PositionColumn:
-    """The cart's position. `sign` says which way is to the right, a choice; `offset` is the middle of the track."""
+    """The cart's position. `sign` chooses which way is right; `offset` is the reading in the middle of the track."""
 
     column: str
     unit: LengthUnit
@@ -95,13 +90,13 @@ class PositionColumn:
 
     @property
     def per_m(self) -> float:
-        """How much the column changes in a metre."""
+        """How much the column changes per metre."""
         fixed = {LengthUnit.METRES: 1.0, LengthUnit.CENTIMETRES: 100.0, LengthUnit.MILLIMETRES: 1000.0}
         return fixed[self.unit] if self.counts_per_m is None else self.counts_per_m
 
 
 class AngleUnit(enum.StrEnum):
-    """What an angle is told in."""
+    """The unit of an angle."""
 
     RADIANS = "rad"
     DEGREES = "deg"
@@ -109,7 +104,7 @@ class AngleUnit(enum.StrEnum):
 
 
 class AngleZero(enum.StrEnum):
-    """Where the pole is at 0."""
+    """Where the pole is at angle 0."""
 
     UPRIGHT = "upright"
     HANGING = "hanging"
@@ -117,9 +112,9 @@ class AngleZero(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AngleColumn:
-    """The pole's angle. Without a `sign` the physics is asked. `wraps`: it starts again after a turn.
+    """The pole's angle. Without a `sign` the motion determines it. `wraps`: it restarts after a full turn.
 
-    A potentiometer reads nothing in its gap: rows whose reading is not from `lowest` to `highest` are left out.
+    A potentiometer has no reading in its gap: rows whose reading is not from `lowest` to `highest` are left out.
     """
 
     column: str
@@ -144,7 +139,7 @@ class AngleColumn:
 
     @property
     def readable(self) -> tuple[float, float]:
-        """The lowest and the highest reading that is one."""
+        """The lowest and the highest valid reading."""
         return (
             -math.inf if self.lowest is None else self.lowest,
             math.inf if self.highest is None else self.highest,
@@ -152,14 +147,14 @@ class AngleColumn:
 
     @property
     def per_rad(self) -> float:
-        """How much the column changes in a radian."""
+        """How much the column changes per radian."""
         if self.counts_per_turn is not None:
             return self.counts_per_turn / (2.0 * math.pi)
         return 180.0 / math.pi if self.unit is AngleUnit.DEGREES else 1.0
 
 
 class Beyond(enum.StrEnum):
-    """What becomes of a command past full drive."""
+    """What happens to a command beyond full drive."""
 
     REFUSE = "refuse"
     CLIP = "clip"
@@ -167,11 +162,11 @@ class Beyond(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DutyColumn:
-    """The command. `full_scale` is what the column reads at duty 1; `rows_late` by how many rows it was logged late.
+    """The command. `full_scale` is the reading at duty 1; `rows_late` is by how many rows it was logged late.
 
-    `constant` takes the place of the column where the motor was off (0), and the motor was off wherever the column
-    `off_where_zero` reads 0, whatever this one does there. `applied` is the column of the duty that had
-    been in force until the row, in the same unit; without it, it is the command of the row before.
+    `constant` replaces the column where the motor was off (0). Wherever the column `off_where_zero` reads 0 the motor
+    was off, whatever the command reads. `applied` is the column of the duty that was in force until the row, in the
+    same unit; without it, the command of the previous row is taken.
     """
 
     column: str | None = None
@@ -184,7 +179,9 @@ class DutyColumn:
     beyond: Beyond = Beyond.REFUSE
 
     def __post_init__(self) -> None:
-        require((self.column is None) != (self.constant is None), "expected either column or constant; give one")
+        require(
+            (self.column is None) != (self.constant is None), "expected either column or constant; give one of them"
+        )
         _require_sign(self.sign)
         require_positive(self, "full_scale")
         require(
@@ -195,7 +192,7 @@ class DutyColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedColumns:
-    """Speeds as the device told them, each in the unit of its position a second, with its sign."""
+    """Speeds as the device measured them, each in the unit of its position per second, with its sign."""
 
     cart: str
     pole: str
@@ -203,7 +200,7 @@ class SpeedColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class CountColumns:
-    """Raw counts; kept as they are, whatever the signs."""
+    """Raw counts, kept as they are; no sign applies to them."""
 
     cart: str | None = None
     pole: str | None = None
@@ -211,7 +208,7 @@ class CountColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyColumn:
-    """How much later than the measurement the command came into force; it is kept as `lateness_s`."""
+    """How long after the measurement the command came into force; becomes `lateness_s`."""
 
     column: str
     unit: TimeUnit = TimeUnit.SECONDS
@@ -219,7 +216,7 @@ class LatencyColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnColumns:
-    """Columns that are what ours are already, by our names; an empty cell is a number nobody measured."""
+    """Columns that already follow this package's convention, by its names; an empty cell was not measured."""
 
     motor_power_w: str | None = None
     reward: str | None = None
@@ -230,7 +227,7 @@ class OwnColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMap:
-    """A whole map; `cart` is the name or file of the cart that was recorded."""
+    """A whole column map; `cart` is the name or file of the cart that was recorded."""
 
     time: TimeColumns
     position: PositionColumn
@@ -251,7 +248,7 @@ class ColumnMap:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as nested plain values, what was left out too."""
+        """Everything as nested plain values, defaults included."""
         return {"format": MAP_FORMAT, **dataclasses.asdict(self)}
 
 
@@ -259,7 +256,7 @@ def load_map(path: Path) -> ColumnMap:
     """The map in that file. Raises `UsageError` naming file, section, key and what was expected."""
     tables = read_toml(path, purpose="column map", expected_format=MAP_FORMAT)
     found = record_from_table(ColumnMap, tables, where=str(path))
-    if found.cart is not None and found.cart.endswith(".toml"):  # it stands where the map stands
+    if found.cart is not None and found.cart.endswith(".toml"):  # relative to the map
         found = dataclasses.replace(found, cart=str(path.parent / found.cart))
     return found
 
@@ -275,7 +272,7 @@ def _require_finite(name: str, value: float) -> None:
 def _require_counts(is_in_counts: bool, name: str, value: float | None) -> None:
     require(
         is_in_counts == (value is not None),
-        f"{name} is {'missing' if is_in_counts else 'given'}; it belongs to unit = 'counts', and only to it",
+        f"{name} is {'missing' if is_in_counts else 'given'}; give it with unit = 'counts', and only then",
     )
     require(
         value is None or (math.isfinite(value) and value > 0.0),

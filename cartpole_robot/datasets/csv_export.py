@@ -1,4 +1,4 @@
-"""A recording as CSV, with the map beside it by which `import` reads it back."""
+"""A recording as CSV, with the column map that `import` reads it back with."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ flags = "flags"
 
 
 def export_csv(recording: Recording, path: Path) -> dict[str, Any]:
-    """What was written: the CSV at `path`, its map beside it.
+    """Write the CSV at `path` and its map next to it; returns what was written.
 
-    Units are in the names of the columns, numbers have the digits that give the same bits again, and what nobody
-    measured (NaN, no count) is an empty cell. Raises `UsageError` where one of the two files is there already.
+    Units are in the names of the columns, numbers have enough digits to restore the same bits, and a value that was
+    not measured (NaN, no count) is an empty cell. Raises `UsageError` where one of the two files exists already.
     """
     if path.suffix != CSV_SUFFIX:
         raise UsageError(f"{path}: ends in {path.suffix!r}, expected a name that ends in {CSV_SUFFIX}; change --out")
@@ -100,7 +100,7 @@ def _write_rows(recording: Recording, path: Path) -> None:
 
 
 def _cells(column: Any, name: str) -> list[Any]:
-    """Each number in the shortest digits that mean it, in its own precision."""
+    """Each number with the fewest digits that restore it in its own precision."""
     if name in COUNT_COLUMNS:
         return ["" if count == NO_COUNT else count for count in column.tolist()]
     if column.dtype.kind != "f":
@@ -110,5 +110,5 @@ def _cells(column: Any, name: str) -> list[Any]:
 
 def _map_text(recording: Recording, name: str, map_name: str) -> str:
     cart = recording.cart.name
-    told = f'cart = "{cart}"\n' if cart in cart_names() else f"# --cart FILE names the cart, which was {cart!r}\n"
-    return _MAP.format(name=name, map_name=map_name, cart=told)
+    line = f'cart = "{cart}"\n' if cart in cart_names() else f"# name the cart, which was {cart!r}, with --cart FILE\n"
+    return _MAP.format(name=name, map_name=map_name, cart=line)

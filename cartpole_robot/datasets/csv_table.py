@@ -1,4 +1,4 @@
-"""Somebody's CSV as columns of numbers, with an error that names line and column for whatever is none."""
+"""A foreign CSV as columns of numbers; an error names the line and column of a cell that is not a number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BAR_ROWS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class CsvTable:
-    """The columns that were asked for, by name, each float64 of shape (rows,), and the file's line of each row."""
+    """The requested columns by name, each float64 of shape (rows,), and the line of each row in the file."""
 
     path: Path
     sha256: str
@@ -41,23 +41,23 @@ class CsvTable:
         return dataclasses.replace(self, columns=columns, lines=self.lines[~is_out])
 
     def refusal(self, row: int, column: str, message: str) -> UsageError:
-        """The error about the cell of `column` in `row`, to be raised."""
+        """An error about the cell of `column` in `row`, for the caller to raise."""
         return UsageError(f"{self.path}: line {self.lines[row]}, column {column!r}: {message}")
 
 
 def read_csv(
     path: Path, names: set[str], *, may_be_empty: frozenset[str] = frozenset(), separator: str = ","
 ) -> CsvTable:
-    """The columns `names`. An empty cell is NaN in the columns that `may_be_empty`, a mistake in the others.
+    """The columns `names`. An empty cell is NaN in the columns that `may_be_empty`, an error in the others.
 
-    Lines before the header that begin with "#" are left out, as are blank ones. Raises `UsageError`.
+    Lines before the header that begin with "#" are skipped, as are blank ones. Raises `UsageError`.
     """
     content = _content(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path}: line {line} is no text (UTF-8), expected CSV; export the file again") from None
+        raise UsageError(f"{path}: line {line} is not UTF-8 text, expected CSV; export the file again") from None
     if "\0" in text:
         raise UsageError(f"{path}: holds binary data, expected CSV; choose another file")
     rows = _rows(text, path, separator)
@@ -107,7 +107,9 @@ def _rows(text: str, path: Path, separator: str) -> Iterator[tuple[int, list[str
         except StopIteration:
             return
         except csv.Error as error:
-            raise UsageError(f"{path}: line {reader.line_num} is no CSV ({error}); mend or remove that line") from None
+            raise UsageError(
+                f"{path}: line {reader.line_num} is not valid CSV ({error}); fix or remove that line"
+            ) from None
         if not row or (is_before_header and row[0].lstrip().startswith("#")):
             continue
         is_before_header = False
@@ -115,7 +117,7 @@ def _rows(text: str, path: Path, separator: str) -> Iterator[tuple[int, list[str
 
 
 def _counted(rows: Iterator[tuple[int, list[str]]], total: int) -> Iterator[tuple[int, list[str]]]:
-    """The rows, with a progress bar where they are so many that they take a while."""
+    """The rows, with a progress bar where reading them takes a while."""
     with progress_bar(total, "reading", " lines", quiet=True) as bar:
         for number, row in enumerate(rows, start=1):
             yield row
@@ -124,7 +126,7 @@ def _counted(rows: Iterator[tuple[int, list[str]]], total: int) -> Iterator[tupl
 
 
 def _place(name: str, header: list[str], path: Path, line: int, separator: str) -> int:
-    """Which cell of a row holds the column. Raises `UsageError` where there is none, or more than one."""
+    """The index of the column's cell in a row. Raises `UsageError` where there is none, or more than one."""
     if header.count(name) == 1:
         return header.index(name)
     if name in header:
@@ -147,6 +149,6 @@ def _number(text: str, column: str, line: int, path: Path, *, may_be_empty: bool
     if math.isfinite(number):
         return number
     raise UsageError(
-        f"{path}: line {line}, column {column!r}: {text!r}, expected a finite number; remove that line (it becomes a "
-        "gap, which is told) or mend it"
+        f"{path}: line {line}, column {column!r}: {text!r}, expected a finite number; fix it, or remove that line "
+        "(it becomes a gap in the report)"
     )

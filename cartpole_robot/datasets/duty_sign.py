@@ -1,9 +1,9 @@
-"""Which way a command pushes: the cart's acceleration tells it.
+"""Which way a command pushes, found from the cart's acceleration.
 
     x'' = k duty - b x' - c sign(x') + what the pole does to the cart
 
-is fitted with the duty up to some periods old. With the right sign k is positive; with the wrong one the best k is 0,
-and the duty explains nothing.
+is fitted for duties of different ages, up to 0.1 s. With the right sign k is positive; with the wrong one the best k is
+0, and the duty explains nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _STILL_M_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class DutyVerdict:
-    """What the motion says of a duty that was read with sign +1.
+    """What the motion shows about a duty that was read with sign +1.
 
-    `sign` is None where the motion cannot tell; `is_needed` is False where the duty is always 0 and has no sign. The
-    residuals of the cart's acceleration, in m/s^2, are with the duty and without it, over the `rows` used;
-    `push_m_s2` is the acceleration by duty 1 of the cart at rest, `delay_periods` the age of the duty that fits best.
+    `sign` is None where the motion does not decide it; `is_needed` is False where the duty is always 0 and has no sign.
+    The residuals of the cart's acceleration, in m/s^2, are with the duty and without it, over the `rows` used.
+    `push_m_s2` is how duty 1 accelerates a cart at rest, `delay_periods` the age of the duty that fits best.
     """
 
     sign: int | None
@@ -43,11 +43,10 @@ class DutyVerdict:
     delay_periods: int | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Plain JSON values."""
         return asdict(self)
 
     def evidence(self) -> str:
-        """The residuals in words."""
+        """The residuals, as text."""
         if self.residual_with_m_s2 is None or self.residual_without_m_s2 is None or self.push_m_s2 is None:
             return self.why
         return (
@@ -59,7 +58,7 @@ class DutyVerdict:
 def judge_duty(
     duty: NDArray[np.float64], position_m: NDArray[np.float64], angle_rad: NDArray[np.float64], clock: RowClock
 ) -> DutyVerdict:
-    """The verdict on a requested duty; signals of shape (rows,), the angle from upright and continuous."""
+    """The verdict on a requested duty; signals have shape (rows,), the angle is continuous and counts from upright."""
     if float(np.nanmax(np.abs(duty), initial=0.0)) < _LEAST_DUTY:
         return DutyVerdict(sign=None, why="the duty is always 0 and has no sign", is_needed=False)
     _, speed, acceleration = smoothed(position_m, clock)
@@ -73,7 +72,7 @@ def judge_duty(
             np.ones(len(speed)),
         ]
     )
-    others[np.abs(speed) < _STILL_M_S] = np.nan  # static friction holds whatever the duty says: not used
+    others[np.abs(speed) < _STILL_M_S] = np.nan  # not used: static friction holds the cart whatever the duty
     longest = max(1, round(_LONGEST_DELAY_S / clock.period_s))
     fits = []
     for delay in range(longest + 1):
@@ -88,7 +87,7 @@ def judge_duty(
     is_clear = without.rms > CLEAR_RATIO * best.rms
     return DutyVerdict(
         sign=(1 if push > 0.0 else -1) if is_clear else None,
-        why="the motion tells" if is_clear else "the duty explains too little of the cart's acceleration",
+        why="the motion shows it" if is_clear else "the duty explains too little of the cart's acceleration",
         rows=int(best.is_used.sum()),
         residual_with_m_s2=best.rms,
         residual_without_m_s2=without.rms,

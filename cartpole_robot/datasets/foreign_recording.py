@@ -1,4 +1,4 @@
-"""Somebody's CSV and its map in, a recording of ours out, by the same writer as every other."""
+"""Import: turns a foreign CSV and its column map into a recording."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ IMPORT_RIG = "import"
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRequest:
-    """Which CSV, read by which map, into which recording; a cart and signs that count more than the map's.
+    """Which CSV to read with which map into which recording; a cart and signs given here override the map's.
 
-    `confirm` is asked where only the motion knows a sign; None where there is nobody to ask.
+    `confirm` asks the user about a sign that only the motion shows; None where no user can answer.
     """
 
     source: Path
@@ -57,7 +57,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """The recording, and what was found on the way."""
+    """The recording, and what the import found."""
 
     recording: Recording
     reading: Reading
@@ -67,31 +67,31 @@ class Imported:
 
 
 def import_recording(request: ImportRequest) -> Imported:
-    """The recording of `request.source`; nothing is written before everything was looked at.
+    """Import `request.source`; errors in it are reported before anything is written.
 
     Raises `UsageError` naming file, line, column, what was expected and what to do; `RunError` where the disk refuses.
     """
     check_is_free(request.out)
-    told = load_map(request.column_map)
-    cart = _cart(request, told)
-    names, may_be_empty = _columns(told)
-    table = read_csv(request.source, names, may_be_empty=may_be_empty, separator=told.separator)
-    table, unread = _readable(table, told)
-    clock = read_clock(table, told.time)
-    raw = read_signals(table, told, cart)
+    column_map = load_map(request.column_map)
+    cart = _cart(request, column_map)
+    names, may_be_empty = _columns(column_map)
+    table = read_csv(request.source, names, may_be_empty=may_be_empty, separator=column_map.separator)
+    table, unread = _readable(table, column_map)
+    clock = read_clock(table, column_map.time)
+    raw = read_signals(table, column_map, cart)
     angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
     duty = judge_duty(raw.duty, raw.position_m, raw.angle_rad(1), clock)
     settlement = Settlement(where=str(request.source), confirm=request.confirm)
-    settlement.check_zero(told.angle.zero, angle)
+    settlement.check_zero(column_map.angle.zero, angle)
     settlement.check_lengths(angle)
     reading = Reading(
         table=table,
-        told=told,
+        column_map=column_map,
         clock=clock,
         raw=raw,
         cart=_timed_cart(cart, clock, request.source),
-        angle_sign=settlement.sign("angle", told.angle.sign, request.angle_sign, angle),
-        duty_sign=settlement.sign("duty", told.duty.sign, request.duty_sign, duty) if duty.is_needed else 1,
+        angle_sign=settlement.sign("angle", column_map.angle.sign, request.angle_sign, angle),
+        duty_sign=settlement.sign("duty", column_map.duty.sign, request.duty_sign, duty) if duty.is_needed else 1,
     )
     rows = recording_rows(reading)
     found = ImportFindings(
@@ -102,7 +102,7 @@ def import_recording(request: ImportRequest) -> Imported:
         duty=duty.as_dict(),
         clipped_rows=raw.clipped_rows,
         unread_rows=unread,
-        speeds="as told" if told.speeds is not None else "slope of the positions over 0.12 s around each row",
+        speeds="as recorded" if column_map.speeds is not None else "slope of the positions over 0.12 s around each row",
         warnings=tuple(settlement.warnings),
     )
     return Imported(
@@ -114,59 +114,61 @@ def import_recording(request: ImportRequest) -> Imported:
     )
 
 
-def _cart(request: ImportRequest, told: ColumnMap) -> CartParams:
-    name = request.cart or told.cart
+def _cart(request: ImportRequest, column_map: ColumnMap) -> CartParams:
+    name = request.cart or column_map.cart
     if name is None:
         raise UsageError(
-            f'{request.column_map}: names no cart; say which one was recorded with --cart, or cart = "..." in the map'
+            f"{request.column_map}: names no cart; name the one that was recorded with --cart, or in the map with "
+            'cart = "..."'
         )
     return load_cart(name)
 
 
-def _readable(table: CsvTable, told: ColumnMap) -> tuple[CsvTable, int]:
-    """The table without the rows that read no angle, and how many those were. Raises `UsageError` where few stay."""
-    lowest, highest = told.angle.readable
-    readings = table.columns[told.angle.column]
+def _readable(table: CsvTable, column_map: ColumnMap) -> tuple[CsvTable, int]:
+    """The table without the rows that have no angle, and their number. Raises `UsageError` where too few remain."""
+    lowest, highest = column_map.angle.readable
+    readings = table.columns[column_map.angle.column]
     is_out = (readings < lowest) | (readings > highest)
     unread = int(is_out.sum())
     if len(table) - unread < FEWEST_ROWS:
         raise UsageError(
-            f"{table.path}: column {told.angle.column!r}: reads from {readings.min():g} to {readings.max():g}, and "
-            f"{unread} of {len(table)} rows are not from lowest = {lowest:g} to highest = {highest:g}; correct [angle]"
+            f"{table.path}: column {column_map.angle.column!r}: reads from {readings.min():g} to {readings.max():g}, "
+            f"and {unread} of {len(table)} rows are not from lowest = {lowest:g} to highest = {highest:g}; "
+            "correct [angle]"
         )
     return (table.without(is_out) if unread else table), unread
 
 
-def _columns(told: ColumnMap) -> tuple[set[str], frozenset[str]]:
-    """All the columns a map names, and those of them in which a cell may be empty."""
-    needed = {told.time.device, told.time.host, told.position.column, told.angle.column}
-    if told.speeds is not None:
-        needed |= {told.speeds.cart, told.speeds.pole}
-    needed.add(told.duty.off_where_zero)
-    loose = {told.duty.column, told.duty.applied, told.counts.cart, told.counts.pole}
-    loose |= set(dataclasses.asdict(told.as_is).values())
-    if told.latency is not None:
-        loose.add(told.latency.column)
+def _columns(column_map: ColumnMap) -> tuple[set[str], frozenset[str]]:
+    """All columns a map names, and those of them in which a cell may be empty."""
+    needed = {column_map.time.device, column_map.time.host, column_map.position.column, column_map.angle.column}
+    if column_map.speeds is not None:
+        needed |= {column_map.speeds.cart, column_map.speeds.pole}
+    needed.add(column_map.duty.off_where_zero)
+    loose = {column_map.duty.column, column_map.duty.applied, column_map.counts.cart, column_map.counts.pole}
+    loose |= set(dataclasses.asdict(column_map.as_is).values())
+    if column_map.latency is not None:
+        loose.add(column_map.latency.column)
     named = {name for name in needed | loose if name is not None}
     return named, frozenset(name for name in loose - needed if name is not None)
 
 
 def _timed_cart(cart: CartParams, clock: RowClock, source: Path) -> CartParams:
-    """The cart with the file's control period, and the nearest physics step that divides it."""
+    """The cart with the file's control period and the nearest physics step that divides it."""
     steps = max(1, round(clock.period_s / cart.timing.physics_step_s))
-    told = f"imported: the period of {source.name}"
+    origin = f"imported: the period of {source.name}"
     try:
         return dataclasses.replace(
             cart,
             timing=Timing(physics_step_s=clock.period_s / steps, control_period_s=clock.period_s),
-            sources={**cart.sources, "timing.control_period_s": told, "timing.physics_step_s": told},
+            sources={**cart.sources, "timing.control_period_s": origin, "timing.physics_step_s": origin},
         )
     except ValueError as error:
-        raise UsageError(f"{source}: with its period the cart {cart.name!r} cannot be: {error}") from None
+        raise UsageError(f"{source}: the cart {cart.name!r} cannot have its period: {error}") from None
 
 
 def _metadata(request: ImportRequest, reading: Reading, found: ImportFindings) -> RecordingMetadata:
-    """What the recording says of itself; the file's name stands where the policy's stands."""
+    """The recording's metadata; the name of the file takes the place of a policy's."""
     name, table, clock = request.source.name, reading.table, reading.clock
     return RecordingMetadata(
         cart=reading.cart,
@@ -179,16 +181,16 @@ def _metadata(request: ImportRequest, reading: Reading, found: ImportFindings) -
         machine=provenance.machine(),
         imported=ImportRecord(
             source=SourceFile(file=name, sha256=table.sha256, rows=len(table)),
-            map={"file": request.column_map.name, **reading.told.as_dict()},
+            map={"file": request.column_map.name, **reading.column_map.as_dict()},
             found=found,
         ),
     )
 
 
 def _written(out: Path, metadata: RecordingMetadata, columns: dict[str, NDArray[Any]]) -> Recording:
-    """The finished recording. Where it cannot be finished, nothing is left of it."""
+    """Write the finished recording; on failure nothing of it remains."""
     rows = np.zeros(len(columns["tick"]), ROW_DTYPE)
-    with np.errstate(over="ignore"):  # a number too large for 32 bits is infinite
+    with np.errstate(over="ignore"):  # a number too large for 32 bits becomes infinite
         for name, column in columns.items():
             rows[name] = column
     outcome = Outcome(end=RolloutEnd.DURATION, steps=int(np.nansum(rows["reward"])))

@@ -1,4 +1,4 @@
-"""What an import found, for a program and for a person."""
+"""The report of an import, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from cartpole_robot.datasets.foreign_recording import Imported
 from cartpole_robot.recording.metadata import ImportRecord
 from cartpole_robot.recording.summary import recording_summary
 
-_GAPS_TOLD = 3
+_GAPS_LISTED = 3
 
 
 def import_record(imported: Imported) -> dict[str, Any]:
-    """The figures of the recording, and under "import" what was found on the way: plain JSON values."""
+    """The figures of the recording, and under "import" what the import found: plain JSON values."""
     return {**recording_summary(imported.recording), "import": dataclasses.asdict(_origin(imported))}
 
 
 def import_text(imported: Imported) -> str:
-    """The same as lines for a person; warnings are not among them."""
+    """The same as text for a person, without the warnings."""
     rows = imported.recording.rows
     clock, source = imported.reading.clock, _origin(imported).source
     lines = [
@@ -36,7 +36,7 @@ def import_text(imported: Imported) -> str:
         lines.append(
             (
                 "left out",
-                f"{imported.angle.rows_left_out} rows of that fit: no motion makes such an angle; kept, speeds too",
+                f"{imported.angle.rows_left_out} rows of that fit: no motion explains them; the recording keeps them",
             )
         )
     unread = _origin(imported).found.unread_rows
@@ -55,28 +55,28 @@ def _origin(imported: Imported) -> ImportRecord:
 
 def _period(imported: Imported) -> str:
     clock = imported.reading.clock
-    told = f"{clock.period_s * 1000.0:.6g} ms"
+    text = f"{clock.period_s * 1000.0:.6g} ms"
     if clock.host_s_per_device_s is not None:
-        told += (
+        text += (
             f" by the {clock.base.value}'s clock ({clock.nominal_period_s * 1000.0:.6g} ms of the device's; the host's "
-            f"counts {clock.host_s_per_device_s:.5f} s a second of it)"
+            f"counts {clock.host_s_per_device_s:.5f} s per second of it)"
         )
-    return f"{told}, rows up to {clock.worst_jitter_s * 1000.0:.3g} ms beside their tick"
+    return f"{text}, rows up to {clock.worst_jitter_s * 1000.0:.3g} ms off their tick"
 
 
 def _gaps(imported: Imported) -> str:
     gaps = imported.reading.clock.gaps
     if not gaps:
         return "none"
-    told = ", ".join(f"{gap.missing} before line {gap.line}" for gap in gaps[:_GAPS_TOLD])
-    more = f" and {len(gaps) - _GAPS_TOLD} more places" if len(gaps) > _GAPS_TOLD else ""
+    places = ", ".join(f"{gap.missing} before line {gap.line}" for gap in gaps[:_GAPS_LISTED])
+    more = f" and {len(gaps) - _GAPS_LISTED} more places" if len(gaps) > _GAPS_LISTED else ""
     missing = sum(gap.missing for gap in gaps)
-    return f"{missing} {'row' if missing == 1 else 'rows'} missing: {told}{more}; their ticks are left out"
+    return f"{missing} {'row' if missing == 1 else 'rows'} missing: {places}{more}; their ticks are left out"
 
 
 def _lengths(imported: Imported) -> str:
     found = imported.angle
-    told = f"effective length {found.gravity_length_m:.4g} m by its swinging"
+    text = f"effective length {found.gravity_length_m:.4g} m by its swing"
     if found.acceleration_length_m is not None:
-        told += f", {found.acceleration_length_m:.4g} m by the cart's acceleration"
-    return f"{told}; the cart file says {found.cart_length_m:.4g} m"
+        text += f", {found.acceleration_length_m:.4g} m by the cart's acceleration"
+    return f"{text}; the cart file says {found.cart_length_m:.4g} m"

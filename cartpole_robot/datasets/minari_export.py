@@ -1,4 +1,4 @@
-"""A recording as a Minari dataset, which `minari.load_dataset` opens."""
+"""A recording as a Minari dataset, for `minari.load_dataset`."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _ID = re.compile(r"([-_a-zA-Z0-9]+/)*[-_a-zA-Z0-9]+-v\d+")
 
 
 def export_minari(recording: Recording, root: Path, dataset_id: str | None) -> dict[str, Any]:
-    """What was written: the dataset `dataset_id` in the folder of datasets `root`.
+    """Write the dataset `dataset_id` into the folder of datasets `root`; returns what was written.
 
     Observations are the environment's, float32. Actions are indices into the cart's action table where every requested
-    duty is one of its entries, else the duty itself, a Box of one number in [-1, 1]. An episode ends at a gap, and
-    where the duty is not known, as truncated; rewards and terminations are the recording's.
+    duty is one of its entries, else the duty itself, a Box of one number in [-1, 1]. An episode ends as
+    truncated at a gap and where the duty is not known; rewards and terminations are the recording's.
 
-    Raises `UsageError` for an id that Minari would refuse, a dataset that is there, and a recording without a step.
+    Raises `UsageError` for an id that Minari would refuse, an existing dataset, and a recording without a step.
     """
     import minari
     from minari.data_collector import EpisodeBuffer
@@ -60,7 +60,7 @@ def export_minari(recording: Recording, root: Path, dataset_id: str | None) -> d
         raise UsageError(f"{recording.path}: has no step whose duty and both states are known; record for longer")
     try:
         with _datasets_in(root), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of authors and permalinks that are not given
+            warnings.simplefilter("ignore")  # about missing authors and permalinks
             minari.create_dataset_from_buffers(
                 dataset_id,
                 episodes,
@@ -85,7 +85,7 @@ def export_minari(recording: Recording, root: Path, dataset_id: str | None) -> d
 
 
 def _actions(recording: Recording, cart: CartParams) -> tuple[NDArray[Any], gymnasium.Space[Any]]:
-    """The action of each row and their space: indices where the duties allow it, else duties, shape (rows, 1)."""
+    """The action of each row and the action space: indices where the duties allow it, else duties, shape (rows, 1)."""
     duty = recording.column("requested_duty")
     table = np.array(cart.action_duties)
     nearest = np.abs(np.nan_to_num(duty)[:, None] - table).argmin(axis=1)
@@ -96,7 +96,7 @@ def _actions(recording: Recording, cart: CartParams) -> tuple[NDArray[Any], gymn
 
 
 def _endings(recording: Recording, steps: slice) -> dict[str, Any]:
-    """Seed, rewards, terminations and truncations of the episode that those steps are."""
+    """Seed, rewards, terminations and truncations of the episode made of those steps."""
     after = slice(steps.start + 1, steps.stop + 1)
     terminations = (recording.rows["flags"][after] & Flag.TERMINATED) > 0
     truncations = np.zeros(len(terminations), bool)
@@ -111,7 +111,7 @@ def _endings(recording: Recording, steps: slice) -> dict[str, Any]:
 
 
 def _runs(recording: Recording) -> list[slice]:
-    """The rows that were answered, as runs: each answer's measurement and the next one are known, a tick apart."""
+    """Runs of rows that requested a duty: the state of each and of the next are known, one tick apart."""
     rows = recording.rows
     is_known = np.isfinite(np.column_stack([rows[name] for name in task.OBSERVATION_LAYOUT])).all(axis=1)
     is_step = (
@@ -127,25 +127,25 @@ def _runs(recording: Recording) -> list[slice]:
 
 
 def _spec(cart: CartParams) -> gymnasium.envs.registration.EnvSpec | None:
-    """The environment that makes such episodes, where a name is enough to make it again."""
+    """The environment that makes such episodes, where the cart's name is enough to make it again."""
     if cart.name not in cart_names() or load_cart(cart.name) != cart:
         return None
     return dataclasses.replace(gymnasium.spec(ENV_ID), kwargs={"rig": "sim", "cart": cart.name})
 
 
 def _description(recording: Recording) -> str:
-    told = recording.metadata
+    metadata = recording.metadata
     return (
-        f"cartpole_robot recording {recording.path.name}: cart {recording.cart.name}, rig {told.rig}, control "
-        f"period {recording.cart.timing.control_period_s:g} s, commit {told.commit}; {task.SIGN_CONVENTION}"
+        f"cartpole_robot recording {recording.path.name}: cart {recording.cart.name}, rig {metadata.rig}, control "
+        f"period {recording.cart.timing.control_period_s:g} s, commit {metadata.commit}; {task.SIGN_CONVENTION}"
     )
 
 
 @contextlib.contextmanager
 def _datasets_in(root: Path) -> Iterator[None]:
-    """Minari keeps its datasets in `root` meanwhile."""
+    """Make Minari keep its datasets in `root` during the block."""
     before = os.environ.get(_ROOT_VARIABLE)
-    os.environ[_ROOT_VARIABLE] = str(root.resolve())  # Minari trips over a relative one
+    os.environ[_ROOT_VARIABLE] = str(root.resolve())  # Minari fails on a relative path
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The rows of a recording out of what a map makes of somebody's table."""
+"""The rows of a recording, built from a foreign table and its column map."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A table, what its map and its clock make of it, and the settled signs."""
+    """A table with its map, clock and signals, and the settled signs."""
 
     table: CsvTable
-    told: ColumnMap
+    column_map: ColumnMap
     clock: RowClock
     raw: RawSignals
     cart: CartParams
@@ -39,10 +39,10 @@ class Reading:
 def recording_rows(reading: Reading) -> Columns:
     """The columns of a recording, by name, each of shape (rows,). Raises `UsageError` for counts that are not whole."""
     clock, rows = reading.clock, len(reading.table)
-    counts = reading.told.counts
+    counts = reading.column_map.counts
     columns: Columns = {
         "tick": clock.ticks,
-        "mcu_time_us": _mcu_time_us(clock, has_device=reading.told.time.device is not None),
+        "mcu_time_us": _mcu_time_us(clock, has_device=reading.column_map.time.device is not None),
         "host_time_s": clock.host_time_s,
         "cart_counts": _counts(reading.table, counts.cart),
         "pole_counts": _counts(reading.table, counts.pole),
@@ -50,7 +50,7 @@ def recording_rows(reading: Reading) -> Columns:
         **_motion(reading),
         **_duties(reading),
     }
-    latency = reading.told.latency
+    latency = reading.column_map.latency
     if latency is not None:
         columns["lateness_s"] = reading.table.columns[latency.column] * latency.unit.seconds
     columns.update(_others(reading, columns))
@@ -58,14 +58,14 @@ def recording_rows(reading: Reading) -> Columns:
 
 
 def _motion(reading: Reading) -> Columns:
-    """Positions, and speeds as told or, where nobody told them, as the slopes of the positions."""
-    raw, told, table = reading.raw, reading.told, reading.table
+    """Positions and speeds; speeds that were not recorded are the slopes of the positions."""
+    raw, column_map, table = reading.raw, reading.column_map, reading.table
     angle_rad = raw.angle_rad(reading.angle_sign)
-    if told.speeds is None:
+    if column_map.speeds is None:
         cart_speed, pole_speed = slopes(raw.position_m, reading.clock), slopes(angle_rad, reading.clock)
     else:
-        cart_speed = told.position.sign * table.columns[told.speeds.cart] / told.position.per_m
-        pole_speed = reading.angle_sign * table.columns[told.speeds.pole] / told.angle.per_rad
+        cart_speed = column_map.position.sign * table.columns[column_map.speeds.cart] / column_map.position.per_m
+        pole_speed = reading.angle_sign * table.columns[column_map.speeds.pole] / column_map.angle.per_rad
     return {
         "cart_position_m": raw.position_m,
         "cart_speed_m_s": cart_speed,
@@ -75,10 +75,10 @@ def _motion(reading: Reading) -> Columns:
 
 
 def _duties(reading: Reading) -> Columns:
-    """What was asked for, and what had been in force: unknown (NaN) behind a gap, where the file does not say."""
+    """Requested and applied duty; the applied one is NaN after a gap, unless the file gives it."""
     raw = reading.raw
     requested = reading.duty_sign * raw.duty
-    requested[-1] = math.nan  # what was asked for then had no effect that was measured
+    requested[-1] = math.nan  # no row shows the effect of the last request
     if raw.applied_duty is not None:
         return {"requested_duty": requested, "applied_duty": reading.duty_sign * raw.applied_duty}
     applied = np.concatenate([[math.nan], requested[:-1]])
@@ -87,7 +87,7 @@ def _duties(reading: Reading) -> Columns:
 
 
 def _others(reading: Reading, columns: Columns) -> Columns:
-    """What the map takes over as it is; else the task's reward, the flag of an end, and nothing."""
+    """The columns taken over as they are; else the task's reward, the flag of the last row, and NaN."""
     table, limits = reading.table, reading.cart.limits
     unknown = np.full(len(table), math.nan)
     is_inside = (np.abs(columns["cart_position_m"]) <= limits.cart_position_m) & (
@@ -102,7 +102,7 @@ def _others(reading: Reading, columns: Columns) -> Columns:
         "shadow_duty": unknown,
         "flags": flags,
     }
-    given = dataclasses.asdict(reading.told.as_is)
+    given = dataclasses.asdict(reading.column_map.as_is)
     found: Columns = {
         name: values if given[name] is None else table.columns[given[name]] for name, values in otherwise.items()
     }
@@ -111,7 +111,7 @@ def _others(reading: Reading, columns: Columns) -> Columns:
 
 
 def _mcu_time_us(clock: RowClock, *, has_device: bool) -> NDArray[np.int64]:
-    """The pacing clock in believed microseconds: as it stands in the file, or from 0 where the host's second counts."""
+    """The pacing clock in microseconds: as in the file, or scaled and from 0 where the host defines the second."""
     time_s = clock.device_time_s
     if clock.host_s_per_device_s is not None and clock.base is TimeBase.HOST:
         time_s = (time_s - time_s[0]) * clock.host_s_per_device_s

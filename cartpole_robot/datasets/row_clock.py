@@ -13,10 +13,10 @@ from cartpole_robot.datasets.column_map import TimeBase, TimeColumns
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.errors import UsageError
 
-_OFF_BEAT = 0.2  # of a period: a row that comes by more than this beside its tick is off the beat
+_OFF_BEAT = 0.2  # of a period: a row further than this from its tick is off the beat
 _MOST_OFF_BEAT = 0.05  # of all rows; a host's clock has a few late ones
-_MOST_GAPS = 0.1  # places, of all rows: more are no gaps but another period
-_OTHER_CLOCK = 0.1  # two clocks that differ by more do not tell one time
+_MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
+_OTHER_CLOCK = 0.1  # two clocks that differ by more do not show the same time
 _LONGEST_PERIOD_S = 1.0
 _SHORTEST_PERIOD_S = 1e-4
 
@@ -33,10 +33,10 @@ class Gap:
 class RowClock:
     """When each row was measured.
 
-    `ticks` (rows,) count control periods from the first row, `device_time_s` (rows,) is the pacing clock as it stands
-    in the file, `host_time_s` (rows,) the other one, or the same again. A period is `nominal_period_s` of the pacing
-    clock, and in truth `period_s`, whole microseconds: `host_s_per_device_s` times as long where the host's second is
-    believed. `worst_jitter_s` is how far a row came beside its tick.
+    `ticks` (rows,) count control periods from the first row, `device_time_s` (rows,) is the pacing clock as in the
+    file, `host_time_s` (rows,) the other clock, or the same again. A period is `nominal_period_s` by the pacing clock;
+    its true length is `period_s`, in whole microseconds: `host_s_per_device_s` times as long where the host's clock
+    defines the second. `worst_jitter_s` is the largest distance of a row from its tick.
     """
 
     ticks: NDArray[np.int64]
@@ -50,7 +50,7 @@ class RowClock:
     gaps: tuple[Gap, ...]
 
     def as_dict(self) -> dict[str, object]:
-        """What was found, plain JSON values."""
+        """What was found, without the times of the rows: plain JSON values."""
         return {
             "nominal_period_s": self.nominal_period_s,
             "period_s": self.period_s,
@@ -66,13 +66,13 @@ class RowClock:
         return [slice(first, last) for first, last in itertools.pairwise(breaks)]
 
 
-def read_clock(table: CsvTable, told: TimeColumns) -> RowClock:
-    """The clock of the rows. Raises `UsageError` for time that stands still or goes back, and for a changing period."""
-    pacing = told.device or told.host or ""
-    unit = told.unit if told.device is not None else (told.host_unit or told.unit)
+def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
+    """The clock of the rows. Raises `UsageError` for time that stops or goes backwards, and for a changing period."""
+    pacing = time.device or time.host or ""
+    unit = time.unit if time.device is not None else (time.host_unit or time.unit)
     readings = table.columns[pacing]
-    if told.wraps_after is not None:
-        readings = np.unwrap(readings, period=told.wraps_after)
+    if time.wraps_after is not None:
+        readings = np.unwrap(readings, period=time.wraps_after)
     device_time_s = readings * unit.seconds
     period_s, ticks = _ticks(table, pacing, device_time_s)
     fit = np.polynomial.Polynomial.fit(ticks, device_time_s, 1).convert()
@@ -83,19 +83,19 @@ def read_clock(table: CsvTable, told: TimeColumns) -> RowClock:
         raise table.refusal(
             worst,
             pacing,
-            f"comes {jitter_s[worst]:.4g} s beside its tick, and the period is {period_s:.4g} s: it changes in the "
+            f"is {jitter_s[worst]:.4g} s off its tick, and the period is {period_s:.4g} s: it changes in the "
             "course of the file; name a steadier clock, or import the parts one by one",
         )
     host_time_s = device_time_s
     ratio = None
-    if told.host is not None and told.device is not None:
-        host_time_s = table.columns[told.host] * (told.host_unit or told.unit).seconds
-        _check_host(table, told.host, host_time_s)
+    if time.host is not None and time.device is not None:
+        host_time_s = table.columns[time.host] * (time.host_unit or time.unit).seconds
+        _check_host(table, time.host, host_time_s)
         ratio = float(np.polyfit(device_time_s - device_time_s[0], host_time_s - host_time_s[0], 1)[0])
-    base = told.base or (TimeBase.HOST if told.device is None else TimeBase.DEVICE)
+    base = time.base or (TimeBase.HOST if time.device is None else TimeBase.DEVICE)
     if base is TimeBase.HOST and ratio is not None and abs(ratio - 1.0) > _OTHER_CLOCK:
         raise UsageError(
-            f"{table.path}: columns {pacing!r} and {told.host!r}: the host's clock counts {ratio:.4g} s a second of "
+            f"{table.path}: columns {pacing!r} and {time.host!r}: the host's clock counts {ratio:.4g} s per second of "
             f"the device's, expected 1 within {_OTHER_CLOCK:g}; correct unit or host_unit in [time], or choose the "
             "other base"
         )
@@ -121,12 +121,12 @@ def _ticks(table: CsvTable, column: str, time_s: NDArray[np.float64]) -> tuple[f
     """The period, roughly, and on which tick each row is."""
     steps_s = np.diff(time_s)
     for row in np.nonzero(steps_s <= 0.0)[0][:1].tolist():
-        told = "two rows at once" if steps_s[row] == 0.0 else "time goes backwards"
+        fault = "two rows at once" if steps_s[row] == 0.0 else "time goes backwards"
         raise table.refusal(
             row + 1,
             column,
-            f"{told}, {time_s[row]:.10g} s and then {time_s[row + 1]:.10g} s, expected a growing time; remove one row, "
-            "or say wraps_after in [time] where the counter starts again",
+            f"{fault}, {time_s[row]:.10g} s and then {time_s[row + 1]:.10g} s, expected a growing time; remove one "
+            "row, or give wraps_after in [time] where the counter restarts",
         )
     period_s = float(np.median(steps_s))
     if not _SHORTEST_PERIOD_S <= period_s <= _LONGEST_PERIOD_S:
@@ -143,8 +143,8 @@ def _ticks(table: CsvTable, column: str, time_s: NDArray[np.float64]) -> tuple[f
             raise table.refusal(
                 int(rows[0]) + 1,
                 column,
-                f"comes after {steps_s[rows[0]]:.4g} s, and most rows after {period_s:.4g} s; {len(rows)} of "
-                f"{len(steps_s)} are such, expected one period; import the parts one by one, or resample the file",
+                f"comes after {steps_s[rows[0]]:.4g} s, most rows after {period_s:.4g} s; {len(rows)} of "
+                f"{len(steps_s)} rows deviate, expected one period; import the parts one by one, or resample the file",
             )
     for row in np.nonzero(whole < 1)[0][:1].tolist():
         raise table.refusal(

@@ -1,4 +1,4 @@
-"""The columns of a map as our signals: SI units, +x to the right, angle 0 upright, duty in [-1, 1]."""
+"""The mapped columns as signals: SI units, +x to the right, angle 0 upright, duty in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cartpole_robot.errors import UsageError
 Numbers = NDArray[np.float64]
 
 _MOST_TURNS = 1.02  # that a wrapping column may span
-_MOST_HALF_TURNS = 0.01  # of the rows may turn by more than half a turn: a potentiometer's gap, no unit
-_TRACKS = 3.0  # as far beyond the end of the track no cart is
-_LEAST_TRAVEL = 0.005  # of the way to the limit: less is no motion
-_LEAST_DUTY = 0.1  # at which a cart would move
+_MOST_HALF_TURNS = 0.01  # of the rows may turn by more than half a turn: a potentiometer's gap, not a wrong unit
+_TRACKS = 3.0  # no cart is this many half tracks from the middle
+_LEAST_TRAVEL = 0.005  # of the way to the limit: less does not count as motion
+_LEAST_DUTY = 0.1  # would move a cart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class RawSignals:
     """The signals of a table, each of shape (rows,), before the signs of angle and duty are settled.
 
     The angles count from the column's zero, which is `zero_rad` from upright: `read_angle_rad` as it was read,
-    `continuous_angle_rad` without its wraps. `duty` is what was requested in answer to the row, NaN where nobody knows;
-    `applied_duty` None where the file does not tell it.
+    `continuous_angle_rad` without its wraps. `duty` is what was requested after the row, NaN where unknown;
+    `applied_duty` is None where the file does not give it.
     """
 
     position_m: Numbers
@@ -44,58 +44,60 @@ class RawSignals:
         return sign * self.continuous_angle_rad + self.zero_rad
 
     def direction_rad(self, sign: int) -> Numbers:
-        """The angle from upright in [-pi, pi) with that sign; a reading that is there already is kept to the bit."""
+        """The angle from upright in [-pi, pi) with that sign; a reading that is there already stays bit-identical."""
         angle_rad = sign * self.read_angle_rad + self.zero_rad
         is_inside = (angle_rad >= -math.pi) & (angle_rad < math.pi)
         return np.where(is_inside, angle_rad, (angle_rad + math.pi) % (2.0 * math.pi) - math.pi)
 
 
-def read_signals(table: CsvTable, told: ColumnMap, cart: CartParams) -> RawSignals:
-    """The signals of `table` in our units. Raises `UsageError` for numbers that cannot be in the unit that is told."""
-    position_m = told.position.sign * (table.columns[told.position.column] - told.position.offset) / told.position.per_m
-    _check_position(table, told, cart, position_m)
-    read_angle_rad = (table.columns[told.angle.column] - told.angle.offset) / told.angle.per_rad
-    duty, clipped = _duty(table, told)
+def read_signals(table: CsvTable, column_map: ColumnMap, cart: CartParams) -> RawSignals:
+    """The signals of `table` in our units. Raises `UsageError` for numbers that cannot be in the map's unit."""
+    position, angle = column_map.position, column_map.angle
+    position_m = position.sign * (table.columns[position.column] - position.offset) / position.per_m
+    _check_position(table, column_map, cart, position_m)
+    read_angle_rad = (table.columns[angle.column] - angle.offset) / angle.per_rad
+    duty, clipped = _duty(table, column_map)
     applied = None
-    if told.duty.applied is not None:
-        applied = np.clip(table.columns[told.duty.applied] / told.duty.full_scale, -1.0, 1.0)
+    if column_map.duty.applied is not None:
+        applied = np.clip(table.columns[column_map.duty.applied] / column_map.duty.full_scale, -1.0, 1.0)
     signals = RawSignals(
         position_m=position_m,
         read_angle_rad=read_angle_rad,
-        continuous_angle_rad=_continuous(table, told, read_angle_rad),
-        zero_rad=0.0 if told.angle.zero is AngleZero.UPRIGHT else math.pi,
+        continuous_angle_rad=_continuous(table, column_map, read_angle_rad),
+        zero_rad=0.0 if angle.zero is AngleZero.UPRIGHT else math.pi,
         duty=duty,
         applied_duty=applied,
         clipped_rows=clipped,
     )
-    _check_moves(table, told, cart, signals)
+    _check_moves(table, column_map, cart, signals)
     return signals
 
 
-def _check_position(table: CsvTable, told: ColumnMap, cart: CartParams, position_m: Numbers) -> None:
+def _check_position(table: CsvTable, column_map: ColumnMap, cart: CartParams, position_m: Numbers) -> None:
+    position = column_map.position
     end_m = cart.limits.end_stop_m or cart.limits.cart_position_m
     for row in np.nonzero(np.abs(position_m) > _TRACKS * end_m)[0][:1].tolist():
         raise table.refusal(
             row,
-            told.position.column,
-            f"{table.columns[told.position.column][row]:g} is a cart {position_m[row]:.4g} m from the middle, and the "
-            f"track of {cart.name} ends {end_m:g} m from it; correct unit ({told.position.unit.value}) or offset "
-            f"({told.position.offset:g}) in [position], or name the cart with --cart",
+            position.column,
+            f"{table.columns[position.column][row]:g} is a cart {position_m[row]:.4g} m from the middle, and "
+            f"the track of {cart.name} ends {end_m:g} m from it; correct unit ({position.unit.value}) or offset "
+            f"({position.offset:g}) in [position], or name the cart with --cart",
         )
 
 
-def _continuous(table: CsvTable, told: ColumnMap, angle_rad: Numbers) -> Numbers:
+def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> Numbers:
     """The angle without its wraps, if the column has some."""
-    column, unit = told.angle.column, told.angle.unit
+    column, unit = column_map.angle.column, column_map.angle.unit
     advice = "is its unit deg?" if unit is AngleUnit.RADIANS else "correct unit or counts_per_turn in [angle]"
     turns = float(np.ptp(angle_rad)) / (2.0 * math.pi)
-    if told.angle.wraps and turns > _MOST_TURNS:
+    if column_map.angle.wraps and turns > _MOST_TURNS:
         readings = table.columns[column]
         raise UsageError(
             f"{table.path}: column {column!r}: reads from {readings.min():g} to {readings.max():g}, as {unit.value} "
-            f"{turns:.3g} turns, expected one at most of a column that wraps; {advice} (or say wraps = false)"
+            f"{turns:.3g} turns, expected at most one in a column that wraps; {advice} (or set wraps = false)"
         )
-    if told.angle.wraps:
+    if column_map.angle.wraps:
         angle_rad = np.unwrap(angle_rad)
     fast = np.nonzero(np.abs(np.diff(angle_rad)) > math.pi)[0]
     if len(fast) > _MOST_HALF_TURNS * len(angle_rad):
@@ -108,45 +110,47 @@ def _continuous(table: CsvTable, told: ColumnMap, angle_rad: Numbers) -> Numbers
     return angle_rad
 
 
-def _duty(table: CsvTable, told: ColumnMap) -> tuple[Numbers, int]:
+def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
     """The requested duty, and how many were clipped."""
-    if told.duty.column is None:
-        duty = np.full(len(table), told.duty.constant, np.float64) / told.duty.full_scale
+    command = column_map.duty
+    if command.column is None:
+        duty = np.full(len(table), command.constant, np.float64) / command.full_scale
     else:
-        duty = table.columns[told.duty.column] / told.duty.full_scale
-        if told.duty.off_where_zero is not None:
-            duty = np.where(table.columns[told.duty.off_where_zero] == 0.0, 0.0, duty)
+        duty = table.columns[command.column] / command.full_scale
+        if command.off_where_zero is not None:
+            duty = np.where(table.columns[command.off_where_zero] == 0.0, 0.0, duty)
         for row in np.nonzero(np.isnan(duty[:-1]))[0][:1].tolist():
-            raise table.refusal(row, told.duty.column, "is empty, expected a number; mend it, or remove that line")
+            raise table.refusal(row, command.column, "is empty, expected a number; fix it, or remove that line")
     beyond = np.nonzero(np.abs(duty) > 1.0 + 1e-9)[0]
-    if len(beyond) and told.duty.beyond is Beyond.REFUSE:
-        largest = float(np.nanmax(np.abs(duty))) * told.duty.full_scale
+    if len(beyond) and command.beyond is Beyond.REFUSE:
+        largest = float(np.nanmax(np.abs(duty))) * command.full_scale
         raise table.refusal(
             int(beyond[0]),
-            told.duty.column or "constant",
-            f"{duty[beyond[0]] * told.duty.full_scale:g} is past full_scale = {told.duty.full_scale:g}, as are "
-            f"{len(beyond)} rows; expected at most that: raise full_scale in [duty] (the largest command is "
-            f'{largest:g}), or say beyond = "clip" where the motor saturates there',
+            command.column or "constant",
+            f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g}, as "
+            f"are {len(beyond)} rows; expected at most that: raise full_scale in [duty] (the largest command is "
+            f'{largest:g}), or set beyond = "clip" where the motor saturates there',
         )
     duty = np.clip(duty, -1.0, 1.0)
-    if told.duty.rows_late:
-        duty = np.concatenate([duty[told.duty.rows_late :], np.full(told.duty.rows_late, np.nan)])
+    if command.rows_late:
+        duty = np.concatenate([duty[command.rows_late :], np.full(command.rows_late, np.nan)])
     return duty, len(beyond)
 
 
-def _check_moves(table: CsvTable, told: ColumnMap, cart: CartParams, signals: RawSignals) -> None:
-    """Raises `UsageError` where the motor was driven and the cart stood still, or where nothing moved at all."""
+def _check_moves(table: CsvTable, column_map: ColumnMap, cart: CartParams, signals: RawSignals) -> None:
+    """Raises `UsageError` where the motor was driven and the cart did not move, or where nothing moved at all."""
+    position = column_map.position
     travel_m = float(np.ptp(signals.position_m))
     least_m = _LEAST_TRAVEL * cart.limits.cart_position_m
     strongest = float(np.nanmax(np.abs(signals.duty), initial=0.0))
     if travel_m < least_m and strongest > max(_LEAST_DUTY, cart.motor.dead_zone_duty):
         raise UsageError(
-            f"{table.path}: column {told.position.column!r}: the cart moves by {travel_m * 1000.0:.3g} mm in all while "
-            f"the duty goes up to {strongest:.3g}, expected some motion; correct column or unit "
-            f"({told.position.unit.value}) in [position]"
+            f"{table.path}: column {position.column!r}: the cart moves by {travel_m * 1000.0:.3g} mm in "
+            f"all while the duty goes up to {strongest:.3g}, expected some motion; correct column or unit "
+            f"({position.unit.value}) in [position]"
         )
     if travel_m < least_m and float(np.ptp(signals.continuous_angle_rad)) < 0.02:
         raise UsageError(
-            f"{table.path}: columns {told.position.column!r} and {told.angle.column!r}: neither cart nor pole moves, "
-            "expected a recording of motion; correct the columns or their units"
+            f"{table.path}: columns {position.column!r} and {column_map.angle.column!r}: neither cart nor pole "
+            "moves, expected a recording of motion; correct the columns or their units"
         )

@@ -1,4 +1,4 @@
-"""Speeds and accelerations out of positions: the slope and the curvature of a polynomial through neighbouring rows."""
+"""Speeds and accelerations from positions: slope and curvature of a polynomial fitted to neighbouring rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cartpole_robot.datasets.row_clock import RowClock
 
 Numbers = NDArray[np.float64]
 
-_WINDOW_S = 0.12  # a few times shorter than what a pole's motion needs, long enough for a potentiometer's steps
+_WINDOW_S = 0.12  # a few times shorter than a pole's motion, long enough to smooth a potentiometer's steps
 _DEGREE = 3
 
 
 def smoothed(values: Numbers, clock: RowClock) -> tuple[Numbers, Numbers, Numbers]:
-    """Value, first and second derivative a second of each row: cubics fitted to 0.12 s around it (Savitzky-Golay).
+    """Value, first and second time derivative of each row, from cubics fitted to 0.12 s around it (Savitzky-Golay).
 
-    Each of shape (rows,). No window reaches over a gap; rows too near to one, or to an end, are NaN.
+    Each has shape (rows,). No window spans a gap; rows too near to a gap or an end are NaN.
     """
     window = _window_rows(clock)
     found = tuple(np.full(len(values), np.nan) for _ in range(3))
@@ -32,9 +32,9 @@ def smoothed(values: Numbers, clock: RowClock) -> tuple[Numbers, Numbers, Number
 
 
 def slopes(values: Numbers, clock: RowClock) -> Numbers:
-    """The speed at each row, (rows,), with the same window; at ends and in short pieces it is the fit's own end.
+    """The speed at each row, (rows,), with the same window; at the ends of a piece the nearest fit is evaluated there.
 
-    NaN for a row between two gaps: one position has no slope.
+    NaN for a single row between two gaps: one position has no slope.
     """
     found = np.full(len(values), np.nan)
     for piece in clock.pieces():

@@ -1,4 +1,4 @@
-"""Least squares that leaves out the rows no motion explains, such as a potentiometer's gap."""
+"""Least squares that leaves out rows that no motion explains, such as those in a potentiometer's gap."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SPREADS = 6.0  # robust standard deviations beside the fit: a row beyond is no part of the motion
+_SPREADS = 6.0  # robust standard deviations: a row further from the fit is not part of the motion
 _ROUNDS = 20
-_FEWEST = 0.5  # of the rows stay, whatever they look like
+_FEWEST = 0.5  # of the rows always stay
 
 
 class Fit(NamedTuple):
@@ -21,7 +21,7 @@ class Fit(NamedTuple):
 
 
 def trimmed_fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> Fit:
-    """`target` (rows,) as a sum of `columns` (rows, columns), without the rows far beside it, found in rounds.
+    """`target` (rows,) as a sum of `columns` (rows, columns), without the rows far from the fit, found iteratively.
 
     Rows with a NaN are not used.
     """
@@ -40,7 +40,7 @@ def trimmed_fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> Fi
 
 
 def plain_fit(columns: NDArray[np.float64], target: NDArray[np.float64], is_used: NDArray[np.bool_]) -> Fit:
-    """The same with the rows given."""
+    """`target` (rows,) as a sum of `columns` (rows, columns), fitted to the rows that `is_used`."""
     coefficients = np.linalg.lstsq(columns[is_used], target[is_used], rcond=None)[0].astype(np.float64)
     rest = target[is_used] - columns[is_used] @ coefficients
     return Fit(coefficients, float(np.sqrt(np.mean(np.square(rest)))), is_used)

@@ -1,4 +1,4 @@
-"""A recording as a film that plays at the recording's own pace."""
+"""A recording as a video in real time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _STATE = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad
 
 
 def export_video(recording: Recording, path: Path) -> dict[str, Any]:
-    """What was written to `path`: H.264 for .mp4, 50 pictures a second, or a GIF of 25.
+    """Write the video to `path`, H.264 at 50 frames/s for .mp4 or a GIF at 25; returns what was written.
 
-    Each picture shows the newest row of its moment in the cart's time, so a gap is a standing picture. Raises
-    `UsageError` for another suffix, for a file that is there and for a recording without a finite state in some row.
+    Each frame shows the newest row at its moment of the cart's time, so a gap is a still picture. Raises `UsageError`
+    for another suffix, an existing file and a recording in which a row has no finite state.
     """
     frame_s = FRAME_S.get(path.suffix)
     if frame_s is None:
@@ -49,7 +49,7 @@ def export_video(recording: Recording, path: Path) -> dict[str, Any]:
 
 
 def _shown_rows(recording: Recording, frame_s: float) -> list[int]:
-    """The row of each picture: the last one not later than it, in the cart's time since the first row."""
+    """The row of each frame: the last one not later than it, in the cart's time since the first row."""
     ticks = recording.rows["tick"].astype(np.int64)
     time_s = (ticks - ticks[0]) * recording.cart.timing.control_period_s
     moments_s = np.arange(0.0, time_s[-1] + frame_s / 2.0, frame_s)

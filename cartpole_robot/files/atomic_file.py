@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whatever fails while they are written."""
+"""Files and folders that are written whole or not at all, whatever fails on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a command writes for its user, and that take the place of nothing."""
+"""Files that a command writes for its user, never over an existing one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cartpole_robot.files.atomic_file import atomic_file
 def new_file(path: Path, *, option: str = "--out") -> Iterator[Path]:
     """A path to write to, which becomes `path` at the end of the block, and is removed where the block fails.
 
-    Raises `UsageError` where something is at `path`, before the block or after it, or where nothing can be; `option` is
-    what chooses another.
+    Raises `UsageError` where `path` exists, before the block or after it, or cannot be created; `option` is the flag
+    that chooses another path.
     """
     check_is_new(path, option=option)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{path.parent}: no folder can be made here ({error.strerror}); choose another {option}"
+            f"{path.parent}: this folder cannot be created ({error.strerror}); choose another {option}"
         ) from None
     try:
         with atomic_file(path) as file:
@@ -33,6 +33,6 @@ def new_file(path: Path, *, option: str = "--out") -> Iterator[Path]:
 
 
 def check_is_new(path: Path, *, option: str = "--out") -> None:
-    """Nothing where there is nothing at `path`, else `UsageError`."""
+    """Raises `UsageError` where `path` exists."""
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path}: exists already, and nothing is overwritten; choose another {option}")

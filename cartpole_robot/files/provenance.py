@@ -39,7 +39,7 @@ def commit() -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """What a timing was taken on: processor count, architecture, load over the last minute."""
+    """The machine that a timing was measured on: processor count, architecture, load over the last minute."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"cores": os.cpu_count(), "architecture": platform.machine(), "load_1_min": load}
 

@@ -1,4 +1,4 @@
-"""Frozen dataclasses out of tables of TOML or JSON, nested ones too, with an error for whatever does not fit."""
+"""Frozen dataclasses, nested ones too, from tables of TOML or JSON; an error names what does not fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from cartpole_robot.errors import UsageError
 
 Record = TypeVar("Record")
-_LARGEST = 1e12  # no parameter in SI units is larger; what is would overflow somewhere less clear
+_LARGEST = 1e12  # no parameter in SI units is larger; a larger one would overflow later, with a less clear error
 _LARGEST_COUNT = 1 << 128  # a seed may be as large
 _LONGEST_SHOWN = 120  # characters of a value in an error
 
@@ -23,7 +23,7 @@ _LONGEST_SHOWN = 120  # characters of a value in an error
 def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -> dict[str, Any]:
     """The tables of a TOML file; `purpose` ("cart file") names it in errors. Raises `UsageError`.
 
-    With an `expected_format` the file must say so, `format = 1`; that line is not among the tables.
+    With an `expected_format` the file must have the key `format` with that number; the tables do not include it.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -32,7 +32,7 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a {purpose}; name the file in it") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: is no text, expected a {purpose} in TOML; choose another file") from None
+        raise UsageError(f"{path}: is not text, expected a {purpose} in TOML; choose another file") from None
     except OSError as error:
         raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
     except (RecursionError, MemoryError):
@@ -50,7 +50,7 @@ def record_from_table(kind: type[Record], table: Mapping[str, Any], *, where: st
     """The dataclass `kind` filled from `table`; `where` ("my.toml: [limits]") begins every error.
 
     A field may be a number, text, boolean, enum, another such dataclass, a tuple, list or mapping of these, or
-    optional; one of type `Any` takes what is there, and one of another class what is of it already. Raises `UsageError`
+    optional; one of type `Any` takes any value, and one of another class an instance of it. Raises `UsageError`
     for an unknown or missing key, a value of another type, and what a dataclass itself refuses.
     """
     if not isinstance(table, Mapping):
@@ -79,7 +79,7 @@ def _hints_of(kind: type) -> dict[str, Any]:
 
 
 def check_keys(table: Mapping[str, Any], known: Iterable[str], *, where: str) -> None:
-    """Nothing, unless `table` has a key that is not among the `known`: then `UsageError`, naming both."""
+    """Raises `UsageError` where `table` has a key that is not among the `known`, naming both."""
     names = list(known)
     for key in table:
         if key not in names:
@@ -87,13 +87,13 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], *, where: str) ->
 
 
 def require(fact: bool, message: str) -> None:
-    """Nothing when `fact` holds, `ValueError(message)` otherwise."""
+    """Raises `ValueError(message)` unless `fact` holds."""
     if not fact:
         raise ValueError(message)
 
 
 def require_positive(record: object, *names: str) -> None:
-    """Nothing when each named attribute is a finite number above 0, else `ValueError` with name and value."""
+    """Raises `ValueError` with name and value unless each named attribute is a finite number above 0."""
     for name in names:
         value = getattr(record, name)
         require(
@@ -103,7 +103,7 @@ def require_positive(record: object, *names: str) -> None:
 
 
 def require_not_negative(record: object, *names: str) -> None:
-    """Nothing when each named attribute is a finite number of at least 0, else `ValueError` with name and value."""
+    """Raises `ValueError` with name and value unless each named attribute is a finite number of at least 0."""
     for name in names:
         value = getattr(record, name)
         require(
@@ -113,7 +113,7 @@ def require_not_negative(record: object, *names: str) -> None:
 
 
 def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
-    """`value` as the annotation `hint` wants it; raises `UsageError` beginning with `where` and `name`."""
+    """`value` converted to the type `hint`; raises `UsageError` beginning with `where` and `name`."""
     here = f"{where} {name}"
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -156,7 +156,7 @@ def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
 
 
 def _section(where: str, name: str) -> str:
-    """Where a section `name` stands: "my.toml: [name]", inside another one "my.toml: [other.name]"."""
+    """The place of section `name`: "my.toml: [name]", inside another section "my.toml: [other.name]"."""
     return f"{where[:-1]}.{name}]" if where.endswith("]") else f"{where}: [{name}]"
 
 

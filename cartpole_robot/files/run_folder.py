@@ -1,4 +1,4 @@
-"""One folder a run: what was asked, by which versions, and what came of it."""
+"""Run folders: what was requested, by which versions, and the result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SUMMARY_FILE = "summary.json"
 
 
 def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
-    """Make the folder and write `run.json` into it. Raises `UsageError` when it exists: nothing is ever overwritten."""
+    """Make the folder and write `run.json` into it. Raises `UsageError` when it exists."""
     try:
         path.mkdir(parents=True)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already; choose another --out, or go on with --resume {path}") from None
+        raise UsageError(f"{path}: exists already; choose another --out, or continue with --resume {path}") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
     write_json(path / RUN_FILE, {"format": RUN_FORMAT, **record})
@@ -36,7 +36,7 @@ def unused_folder(name: str) -> Path:
 
 def read_run(path: Path) -> dict[str, Any]:
     """The record in a run folder's `run.json`. Raises `UsageError`."""
-    record = read_json(path / RUN_FILE, f"{path}: is no run folder (it has no readable {RUN_FILE}); check the path")
+    record = read_json(path / RUN_FILE, f"{path}: is not a run folder (it has no readable {RUN_FILE}); check the path")
     check_format(path / RUN_FILE, "run", record, expected=RUN_FORMAT, remedy="train into a new folder")
     del record["format"]
     return record

@@ -1,3 +1,3 @@
-"""One rollout, one file: its format, the recorder that writes it, the reader, figures and pictures of it."""
+"""Recordings, one file per rollout: format, recorder, reader, summary and plot."""
 
 from cartpole_robot.recording.reader import read_recording as read_recording

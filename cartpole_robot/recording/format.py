@@ -1,8 +1,8 @@
-"""What a recording holds: its columns, flags and metadata, whatever form it is stored in.
+"""What a recording holds, in either form in which it is stored: columns, flags and metadata.
 
-One rollout, one file, one row a control tick. Row k tells what was measured at tick k, the duty that was then
-requested, the duty that had been in force until then and the reward for having got there; the last row requests
-nothing (NaN). `shadow_duty` is what a policy that only watched would have requested.
+A file holds one rollout, with one row per control tick. Row k holds the measurement at tick k, the duty that was then
+requested, the duty in force until then and the reward of the step that led there; the last row requests nothing (NaN).
+`shadow_duty` is what the policy in a shadow deployment, which does not drive, would have requested.
 `host_time_s` is the host's monotonic clock, the same for every process on it; `signals.Measurement` explains the rest.
 """
 
@@ -49,13 +49,13 @@ ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])
 
 
 class Flag(enum.IntFlag):
-    """What a row says of its tick beside the numbers."""
+    """Facts about the tick of a row."""
 
     TERMINATED = 1  # past the cart's limits
-    TRUNCATED = 2  # the rollout was as long as it was to be
-    FALLBACK = 4  # the regulator drove, having caught the cart from the policy
+    TRUNCATED = 2  # the rollout reached its duration
+    FALLBACK = 4  # the regulator drove, having taken over from the policy
     ON_BOARD = 8  # the policy in the firmware drove
-    MOTOR_OFF = 16  # nobody drove: after the end, with the bridge open
+    MOTOR_OFF = 16  # nothing drove: after the end, with the bridge open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Recording:
     """One recorded rollout.
 
     `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `outcome`
-    says how the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left
+    is how the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left
     out.
     """
 

@@ -1,6 +1,7 @@
 """The journal of a recording: what the recorder writes while a rollout runs, and how it is read back.
 
-A header with the metadata, rows of fixed size, each with a checksum, and, when the rollout ended in order, its outcome.
+It holds a header with the metadata, rows of fixed size, each with a checksum, and the outcome of a rollout that ended
+normally.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _LARGEST_BLOCK = 1 << 24
 
 
 def journal_of(path: Path) -> Path:
-    """Where the journal of the recording `path` is."""
+    """The path of the journal of the recording `path`."""
     return path.with_name(path.name + JOURNAL_SUFFIX)
 
 
@@ -51,7 +52,7 @@ def journal_outcome(outcome: Outcome) -> bytes:
 
 
 def whole_journal(recording: Recording) -> bytes:
-    """The journal of a recording that is known whole."""
+    """The whole journal of a finished recording."""
     stored = np.zeros(len(recording.rows), _STORED)
     for name, _, _ in COLUMNS:
         stored[name] = recording.rows[name]
@@ -64,7 +65,7 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
     """The recording in a journal's `content`; `path` names it in errors. Raises `UsageError`."""
     line, newline, rest = content.partition(b"\n")
     if not line.startswith(MAGIC) or not newline:
-        raise UsageError(f"{path}: is no journal of a recording; check the path")
+        raise UsageError(f"{path}: is not the journal of a recording; check the path")
     number = line.removeprefix(MAGIC)
     if number != b"%d" % RECORDING_FORMAT:
         header: dict[str, Any] = {}
@@ -78,7 +79,7 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
         header = _json_of(rest[: _BLOCK.size + length])
     except ValueError:
         raise UsageError(
-            f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be whole"
+            f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be intact"
         ) from None
     metadata = record_from_table(RecordingMetadata, header, where=f"{path}: was altered: [recording.metadata]")
     body = memoryview(rest)[_BLOCK.size + length :]
@@ -104,7 +105,7 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
 
 
 def _split_outcome(body: memoryview) -> tuple[Mapping[str, Any] | None, memoryview]:
-    """The outcome at the end of a journal, where there is one, and the rows before it."""
+    """The outcome at the end of a journal, None without one, and the rows before it."""
     mark = len(_OUTCOME_MARK)
     if len(body) < mark + _BLOCK.size or bytes(body[-mark:]) != _OUTCOME_MARK:
         return None, body
@@ -118,7 +119,7 @@ def _split_outcome(body: memoryview) -> tuple[Mapping[str, Any] | None, memoryvi
 
 
 def _checksums(rows: memoryview) -> NDArray[np.uint32]:
-    """The checksum of each row of whole stored rows."""
+    """The checksum of each stored row."""
     begins = range(0, len(rows), ROW_BYTES)
     return np.array([zlib.crc32(rows[begin : begin + ROW.size]) for begin in begins], np.uint32)
 
@@ -133,11 +134,11 @@ def _json_of(block: bytes) -> dict[str, Any]:
     length, checksum = _BLOCK.unpack_from(block)
     text = block[_BLOCK.size :]
     if length > _LARGEST_BLOCK or len(text) != length or zlib.crc32(text) != checksum:
-        raise ValueError("not whole")
+        raise ValueError("cut off or altered")
     try:
         value = json.loads(text)
     except RecursionError:
         raise ValueError("nests too deep") from None
     if not isinstance(value, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     return value

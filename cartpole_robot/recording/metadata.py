@@ -1,4 +1,4 @@
-"""What a recording says of itself: what was driven by what, where it comes from, how it ended.
+"""The metadata of a recording: cart, rig and controller, origin and outcome.
 
 In files these records are JSON objects with the same names.
 """
@@ -16,18 +16,18 @@ from cartpole_robot.cart.params import CartParams
 class RolloutEnd(enum.StrEnum):
     """Why a rollout ended."""
 
-    DURATION = "duration"  # as long as it was to be
+    DURATION = "duration"  # it reached its duration
     FALL = "fall"  # past the cart's limits
     FAULT = "fault"  # the rig failed, motor off
-    STOPPED = "stopped"  # a person asked for it
-    DISK = "disk"  # the recording could not go on
+    STOPPED = "stopped"  # the user stopped it
+    DISK = "disk"  # the recording could not continue
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a rollout ended; `reason` is one line where it ended by itself. `rows_lost` did not reach the disk in time.
+    """How a rollout ended; `reason` is one line, if there is one. `rows_lost` did not reach the disk in time.
 
-    `handovers` between policy and regulator are counted in a deployment.
+    A deployment counts its `handovers` between policy and regulator.
     """
 
     end: RolloutEnd
@@ -39,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerRecord:
-    """What drove: a bundle's path, "lqr", or the name of an imported file; the hash is a bundle's."""
+    """The controller: a bundle's path, "lqr", or the name of an imported file; the hash is a bundle's."""
 
     policy: str
     policy_hash: str | None = None
@@ -48,7 +48,7 @@ class ControllerRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentRecord:
-    """How a deployment was to drive: what the firmware does without a new command, and who else took part."""
+    """The options of a deployment; `late` is what the firmware does without a new command."""
 
     late: str
     has_fallback: bool
@@ -67,7 +67,7 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportFindings:
-    """What an import found out about its file; `clock`, `angle` and `duty` are the evidence, plain JSON values."""
+    """What an import found in its file; `clock`, `angle` and `duty` are the evidence, as plain JSON values."""
 
     clock: Mapping[str, Any]
     angle_sign: int
@@ -91,10 +91,10 @@ class ImportRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingMetadata:
-    """What a recording says of itself.
+    """The metadata of a recording.
 
     `cart` is the one that was driven, with the source of each number, and `randomization` the ranges that it was drawn
-    from. Times are ISO 8601. `machine` and `versions` are those of the host. `deployed` and `imported` are there for
+    from. Times are ISO 8601. `machine` and `versions` are those of the host. `deployed` and `imported` are set for
     recordings of those origins.
     """
 

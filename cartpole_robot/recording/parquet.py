@@ -1,4 +1,4 @@
-"""A finished recording as a Parquet file. Only here is pyarrow imported."""
+"""A finished recording as a Parquet file; the only module of this package that imports pyarrow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METADATA_KEY = b"cartpole_robot"
 
 @dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What stands in the file beside its columns, as JSON."""
+    """What the file holds in addition to its columns, as JSON."""
 
     format: int
     metadata: RecordingMetadata
@@ -44,7 +44,7 @@ def has_pyarrow() -> bool:
 
 
 def write_parquet(recording: Recording, target: Path) -> None:
-    """Write `recording` to `target`, whole. Raises `FileExistsError`, and `OSError` where the disk refuses."""
+    """Write `recording` to `target`, whole or not at all. Raises `FileExistsError`, or `OSError` from the disk."""
     import pyarrow.parquet
 
     with atomic_file(target) as file:
@@ -81,7 +81,7 @@ def read_parquet(path: Path) -> Recording:
         raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]}); restore it from a copy") from None
     text = (table.schema.metadata or {}).get(METADATA_KEY)
     if text is None:
-        raise UsageError(f"{path}: is Parquet without this package's metadata, no recording of it; check the path")
+        raise UsageError(f"{path}: is Parquet without this package's metadata, not a recording; check the path")
     try:
         header = json.loads(text)
         if header.get("format") != RECORDING_FORMAT:

@@ -77,7 +77,7 @@ def _signal(panel: Axes, time_s: NDArray[Any], rows: Any, names: tuple[str, str]
 
 
 def _limits(panel: Axes, limit: float, values: NDArray[Any]) -> None:
-    """The limits as lines where the signal comes near them, otherwise as a note: the signal is what is to be seen."""
+    """The limits, as lines where the signal comes near them, else as a note, so that the signal fills the panel."""
     largest = float(np.nanmax(np.abs(values)))
     if largest > 0.4 * limit:
         for side in (-limit, limit):
@@ -88,7 +88,7 @@ def _limits(panel: Axes, limit: float, values: NDArray[Any]) -> None:
 
 
 def _duties(panel: Axes, time_s: NDArray[Any], rows: Any) -> None:
-    """Row k's requested duty stands from tick k on; its applied duty is that of the period before."""
+    """Row k's requested duty holds from tick k on; its applied duty is that of the period before."""
     panel.step(time_s, rows["requested_duty"], where="post", color=_ASKED, linewidth=1.0, label="requested")
     panel.step(time_s, rows["applied_duty"], where="pre", color=_APPLIED, linewidth=1.0, label="applied")
     panel.set_ylabel("duty")

@@ -1,7 +1,7 @@
-"""The one reader of recordings, finished or not.
+"""The reader of recordings, finished or not.
 
-A finished recording is Parquet. While it is being written, and where pyarrow is missing, it is a journal beside the
-place of the Parquet file. Both hold the same, and this reader opens either.
+A finished recording is a Parquet file. While it is being written, and where pyarrow is missing, it is a journal in the
+same folder. Both hold the same, and this reader opens either.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from cartpole_robot.recording.parquet import has_pyarrow, read_parquet, write_pa
 
 
 def read_recording(path: Path) -> Recording:
-    """The recording in that file, or in its journal; a journal that nobody writes any more becomes Parquet, if it can.
+    """The recording in that file or in its journal; a journal without a writer is converted to Parquet where possible.
 
-    Raises `UsageError` for a file that is missing, no recording, damaged at its beginning or of another format.
+    Raises `UsageError` for a file that is missing, not a recording, damaged at its beginning or of another format.
     """
     name = path.name.removesuffix(JOURNAL_SUFFIX)
     target = path.with_name(name) if name else path
@@ -41,16 +41,16 @@ def read_recording(path: Path) -> Recording:
 
 
 def seal_journal(path: Path) -> None:
-    """Turn the journal of the recording `path` into Parquet, where pyarrow is there and the disk allows it."""
+    """Convert the journal of the recording `path` to Parquet, where pyarrow is installed and the disk allows it."""
     if has_pyarrow():
-        with contextlib.suppress(OSError):  # the journal is as good, and another reader may have been faster
+        with contextlib.suppress(OSError):  # the journal serves as well, and another reader may have been faster
             _read_left_journal(path)
 
 
 def _read_left_journal(target: Path) -> Recording | None:
-    """What is in the journal of `target`, made into Parquet on the way if that can be; None where there is none.
+    """The recording in the journal of `target`, converted to Parquet where possible; None where there is no journal.
 
-    Nobody else may write or seal it meanwhile: it is locked first, and read from the locked file.
+    The journal is locked first and read from the locked file, so that no other process writes or converts it meanwhile.
     """
     can_seal = has_pyarrow()  # before the journal is read: an import takes time, in which rows would arrive
     journal = journal_of(target)
@@ -60,7 +60,7 @@ def _read_left_journal(target: Path) -> Recording | None:
         return None
     with file:
         is_ours = _is_locked(file)
-        if os.fstat(file.fileno()).st_nlink == 0:  # somebody has just made Parquet of it
+        if os.fstat(file.fileno()).st_nlink == 0:  # another process has just converted it
             return None
         recording = parse_journal(file.read(), journal, is_being_written=not is_ours)
         if not (is_ours and can_seal):
@@ -74,7 +74,7 @@ def _read_left_journal(target: Path) -> Recording | None:
 
 
 def _is_locked(file: BinaryIO) -> bool:
-    """Whether this process holds the lock that a writer holds; some file systems know none, and none is needed."""
+    """Whether this process got the writer's lock; True on a file system without locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -91,5 +91,5 @@ def _read_finished(path: Path) -> Recording:
         if begin == MAGIC:
             return parse_journal(begin + file.read(), path)
     if begin[:4] != b"PAR1":
-        raise UsageError(f"{path}: is no recording (neither Parquet nor a journal); check the path")
+        raise UsageError(f"{path}: is not a recording (neither Parquet nor a journal); check the path")
     return read_parquet(path)

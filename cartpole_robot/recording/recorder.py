@@ -1,4 +1,4 @@
-"""The one writer of recordings: rows go into memory at once, and to disk from another thread."""
+"""The recorder of running rollouts: rows go into memory at once, and to disk from another thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cartpole_robot.recording.reader import seal_journal
 from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.signals import Measurement
 
-FLUSH_S = 0.25  # how often rows go to disk; what a killed process loses, and at most a second is promised
+FLUSH_S = 0.25  # how often rows go to disk: what a killed process loses (at most a second is promised)
 _SYNC_S = 1.0
 _CAPACITY_ROWS = 1 << 16  # a minute at 1 kHz: how long a disk may stall before rows are lost
 
@@ -35,16 +35,16 @@ _CAPACITY_ROWS = 1 << 16  # a minute at 1 kHz: how long a disk may stall before 
 class Recorder:
     """Records one rollout into `path`; a context manager.
 
-    `append` is for the control loop: it packs the row into a ring of memory, some microseconds without allocation,
-    and never waits. A thread writes the ring to the journal beside `path` every quarter of a second. When the disk is
-    full `failure` tells so, and what was written stays readable. `close` turns the journal into Parquet where pyarrow
-    is there.
+    `append` is for the control loop: it packs the row into a ring buffer in a few microseconds, without allocation,
+    and never waits. A thread writes the buffer to the journal next to `path` every quarter of a second. When the disk
+    is full, `failure` holds the error, and what was written stays readable. `close` converts the journal to Parquet
+    where pyarrow is installed.
     """
 
     def __init__(self, path: Path, metadata: RecordingMetadata, *, capacity_rows: int = _CAPACITY_ROWS) -> None:
-        """Begin the journal. Raises `UsageError` where it exists or cannot be.
+        """Begin the journal. Raises `UsageError` where it exists or cannot be created.
 
-        Raises `RunError` where not even the header can be written.
+        Raises `RunError` where the header cannot be written.
         """
         self.path = path
         self.failure: str | None = None
@@ -80,7 +80,7 @@ class Recorder:
         flags: int,
         shadow_duty: float = math.nan,
     ) -> None:
-        """One row; lost, and counted in `rows_lost`, when the disk has not kept up for the ring's length."""
+        """Add a row; it is lost, and counted in `rows_lost`, when the disk lags by the whole buffer."""
         waiting = self.rows - self._written_rows
         if waiting >= self._capacity:
             self.rows_lost += 1
@@ -111,7 +111,7 @@ class Recorder:
             self._wake.set()
 
     def close(self, outcome: Outcome | None = None) -> Path:
-        """Write what is left and the outcome, and finish the file; returns the one to open. May be called twice."""
+        """Write the remaining rows and the outcome; returns the path of the finished file. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
             self._is_closing = True
@@ -129,7 +129,7 @@ class Recorder:
         return self.path if self.path.exists() else journal_of(self.path)
 
     def discard(self) -> None:
-        """Nothing was worth recording: end without a file. Rows that there are make it a `close`."""
+        """End without a file when no row was recorded, else `close`."""
         if self.rows:
             self.close()
         elif not self._is_closed:
@@ -155,7 +155,7 @@ class Recorder:
         self._drain()
 
     def _drain(self) -> None:
-        """Write the rows that were appended since the last time."""
+        """Write the rows that were appended since the last call."""
         end = self.rows
         if self.failure is not None:
             return
@@ -204,14 +204,14 @@ def _new_journal(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{path.parent}: no folder can be made here ({error.strerror}); choose another place"
+            f"{path.parent}: this folder cannot be created ({error.strerror}); choose another place"
         ) from None
     try:
         descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
         raise UsageError(f"{journal}: exists already, and no recording is overwritten; choose another file") from None
     except OSError as error:
-        raise UsageError(f"{path}: no recording can be made here ({error.strerror}); choose another place") from None
+        raise UsageError(f"{path}: the recording cannot be created ({error.strerror}); choose another place") from None
     with contextlib.suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor

@@ -1,4 +1,4 @@
-"""A recording's figures, for a program and for a person."""
+"""The figures of a recording, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from cartpole_robot.recording.format import Recording
 
 _ENDS = {
     "being written": "not yet: it is still being written",
-    "duration": "as long as it was to be",
+    "duration": "after its full duration",
     "fall": "by a fall",
-    "fault": "by a fault of the rig",
-    "stopped": "stopped by a person",
+    "fault": "by a rig fault",
+    "stopped": "by the user",
     "disk": "because the disk was full",
 }
 
 
 def recording_summary(recording: Recording) -> dict[str, Any]:
-    """The figures of a recording, plain JSON values; None for what nobody measured. Raises `UsageError` when empty.
+    """The figures of a recording, plain JSON values; None for what was not measured. Raises `UsageError` when empty.
 
-    Signals count over the rows that were answered, as an evaluation counts them: the last one is not among them.
+    Signals are averaged over the rows that requested a duty, as in an evaluation, so without the last one.
     """
     rows = recording.rows
     if not len(rows):
@@ -67,7 +67,7 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
 
 
 def recording_text(summary: Mapping[str, Any]) -> str:
-    """The figures as lines for a person."""
+    """The figures of `recording_summary` as text for a person."""
     end = _ENDS.get(str(summary["end"]), "cut off: its writer was killed or the disk was full")
     policy_hash = summary["policy_hash"]
     drawn = " (parameters drawn)" if summary["is_cart_drawn"] else ""

@@ -1,4 +1,4 @@
-"""A recording that is known whole, into a file at once."""
+"""The writer of finished recordings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cartpole_robot.recording.parquet import has_pyarrow, write_parquet
 
 
 def write_recording(recording: Recording) -> Recording:
-    """Write `recording` to its path as Parquet, or where pyarrow is missing as a journal; returns it with its file.
+    """Write `recording` to its path as Parquet, or as a journal where pyarrow is missing; returns it with that path.
 
-    Raises `UsageError` where something is there, and `RunError` where the disk refuses; then nothing is left.
+    Raises `UsageError` where the file exists, and `RunError` where writing fails; then nothing is left behind.
     """
     check_is_free(recording.path)
     path = recording.path if has_pyarrow() else journal_of(recording.path)
@@ -34,9 +34,11 @@ def write_recording(recording: Recording) -> Recording:
 
 
 def check_is_free(path: Path) -> None:
-    """Nothing where a recording may be begun, else `UsageError`: nothing is ever overwritten."""
+    """Raises `UsageError` unless a recording can be written to `path` without overwriting anything."""
     if not path.name or path.name.endswith(JOURNAL_SUFFIX):
-        raise UsageError(f"{path}: no name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file")
+        raise UsageError(
+            f"{path}: is not a name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file"
+        )
     for found in (path, journal_of(path)):
         if found.exists():
             raise _exists(found)

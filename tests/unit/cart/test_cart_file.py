@@ -115,5 +115,5 @@ def test_folder_and_binary_are_no_cart_files(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="is a folder"):
         load_cart(tmp_path / "folder.toml")
-    with pytest.raises(UsageError, match="is no text"):
+    with pytest.raises(UsageError, match="is not text"):
         load_cart(tmp_path / "binary.toml")

@@ -49,7 +49,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("train", "--preset", "best"), ("'best'", "blog, on_cart, recommended")),
         (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
         (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
-        (("train", "--resume", "nowhere"), ("nowhere", "is no run folder")),
+        (("train", "--resume", "nowhere"), ("nowhere", "is not a run folder")),
         (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
         (("train", "--preset", "blog", "--learner", "stock"), ("learner = 'stock'",)),
         (("train", "--actions=0.5"), ("--actions 0.5", "'gym'", "has 1 entries, expected 2 to 8")),
@@ -66,7 +66,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("evaluate", "lqr", "--cart", "gym", "--randomize", "no.toml"), ("no.toml", "no such randomisation file")),
         (("show", "missing.parquet"), ("missing.parquet", "no such recording")),
         (("show", ".journal"), (".journal", "no such recording")),
-        (("export", "nowhere", "--out", "x"), ("nowhere", "is no run folder")),
+        (("export", "nowhere", "--out", "x"), ("nowhere", "is not a run folder")),
     ],
 )
 def test_mistake_is_named_in_one_line(

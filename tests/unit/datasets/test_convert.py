@@ -1,4 +1,4 @@
-"""A recording as CSV and back, as Minari dataset, as film."""
+"""A recording as CSV and back, as Minari dataset, as video."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def converted(recording: Recording, form: str, out: Path, *words: str) -> int:
 
 
 @pytest.mark.parametrize("cart_name", ["diy_arduino", "sensorsini", "quanser_ip02", "gym"])
-def test_csv_and_its_map_give_the_same_recording_to_the_bit(tmp_path: Path, cart_name: str) -> None:
+def test_csv_and_its_map_give_a_bit_identical_recording(tmp_path: Path, cart_name: str) -> None:
     recording = regulated(tmp_path / "r.parquet", cart_name)
     assert converted(recording, "csv", tmp_path / "r.csv") == 0
     header = (tmp_path / "r.csv").read_text().splitlines()[0]
@@ -90,7 +90,7 @@ def test_imported_recording_survives_csv_with_its_gaps(tmp_path: Path) -> None:
     theirs = Convention(angle_sign=-1)
     keep = np.ones(400, bool)
     keep[[50, 51, 200]] = False
-    write_csv(tmp_path / "a.csv", {name: column[keep] for name, column in theirs.told(driven_swing()).items()})
+    write_csv(tmp_path / "a.csv", {name: column[keep] for name, column in theirs.columns(driven_swing()).items()})
     (tmp_path / "a.toml").write_text(theirs.map_text(angle_sign=-1))
     words = ["--map", str(tmp_path / "a.toml"), "--out", str(tmp_path / "a.parquet")]
     assert main(["import", str(tmp_path / "a.csv"), *words]) == 0
@@ -116,7 +116,7 @@ def test_csv_overwrites_neither_file_and_leaves_none_alone(
 
 
 @pytest.mark.parametrize(
-    ("form", "out", "words", "told"),
+    ("form", "out", "words", "message"),
     [
         ("csv", "r.txt", (), "expected a name that ends in .csv"),
         ("video", "r.avi", (), "expected .mp4 or .gif"),
@@ -124,12 +124,12 @@ def test_csv_overwrites_neither_file_and_leaves_none_alone(
     ],
 )
 def test_output_that_does_not_fit_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, out: str, words: tuple[str, ...], told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, out: str, words: tuple[str, ...], message: str
 ) -> None:
     recording = regulated(tmp_path / "r.parquet")
     assert converted(recording, form, tmp_path / out, *words) == 2
     captured = capsys.readouterr()
-    assert told in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["r.parquet"]
 
@@ -160,7 +160,7 @@ def test_each_picture_shows_the_newest_row_of_its_moment(tmp_path: Path, monkeyp
     assert shown == pytest.approx([0.1 * np.sin(0.1 * tick) for tick in ticks])
 
 
-def test_film_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = regulated(tmp_path / "r.parquet")
 
     def fill_the_disk(_: object, path: Path, **__: object) -> None:
@@ -198,9 +198,9 @@ def test_missing_package_names_the_extra(
     recording = regulated(tmp_path / "r.parquet")
     monkeypatch.setitem(sys.modules, package, None)
     assert converted(recording, form, tmp_path / out) == 2
-    told = capsys.readouterr().err
-    assert f"the package {package} is not installed" in told
-    assert "cartpole-robot[datasets]" in told
+    message = capsys.readouterr().err
+    assert f"the package {package} is not installed" in message
+    assert "cartpole-robot[datasets]" in message
     assert [path.name for path in tmp_path.iterdir()] == ["r.parquet"]
 
 

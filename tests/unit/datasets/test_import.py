@@ -1,4 +1,4 @@
-"""Somebody's CSV becomes a recording of ours: units, signs, clocks, and what is kept of where it came from."""
+"""A foreign CSV becomes a recording: units, signs, clocks, and the record of its origin."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def truth() -> Columns:
 
 
 def origin(recording: Recording) -> ImportRecord:
-    """Where an imported recording says that it comes from."""
+    """The origin that an imported recording names."""
     assert recording.metadata.imported is not None
     return recording.metadata.imported
 
 
 class Importer:
-    """Runs `cartpole-robot import` on a table and a map, and reads what came of it."""
+    """Runs `cartpole-robot import` on a table and a map, and reads the result."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -64,14 +64,14 @@ class Importer:
         return read_recording(self.out)
 
     def found(self, columns: Columns, map_text: str, *words: str) -> dict[str, Any]:
-        code, told = self.run(columns, map_text, *words, "--json")
+        code, stdout = self.run(columns, map_text, *words, "--json")
         assert code == 0, self.stderr
-        found: dict[str, Any] = json.loads(told)["import"]["found"]
+        found: dict[str, Any] = json.loads(stdout)["import"]["found"]
         return found
 
     def refusal(self, columns: Columns, map_text: str, *words: str) -> str:
-        code, told = self.run(columns, map_text, *words)
-        assert (code, told) == (2, "")
+        code, stdout = self.run(columns, map_text, *words)
+        assert (code, stdout) == (2, "")
         assert len(self.stderr.splitlines()) == 1
         assert not self.out.exists()
         return self.stderr
@@ -95,7 +95,7 @@ def test_any_convention_gives_the_same_recording(
     theirs = Convention(
         position_sign=position_sign, angle_sign=angle_sign, is_hanging_zero=is_hanging_zero, duty_sign=-1
     )
-    rows = importer.recording(theirs.told(truth), theirs.map_text(angle_sign=angle_sign, duty_sign=-1)).rows
+    rows = importer.recording(theirs.columns(truth), theirs.map_text(angle_sign=angle_sign, duty_sign=-1)).rows
     assert rows["cart_position_m"] == pytest.approx(truth["x"], abs=1e-12)
     assert np.abs(wrapped(rows["pole_angle_rad"] - truth["theta"])).max() < 1e-9
     assert rows["requested_duty"][:-1] == pytest.approx(truth["u"][:-1])
@@ -105,15 +105,15 @@ def test_any_convention_gives_the_same_recording(
 
 @pytest.mark.parametrize("angle_sign", [1, -1])
 @pytest.mark.parametrize("is_hanging_zero", [False, True])
-def test_sign_that_the_map_leaves_out_is_found_and_waits_to_be_confirmed(
+def test_sign_that_the_map_leaves_out_is_found_and_must_be_confirmed(
     importer: Importer, truth: Columns, angle_sign: int, is_hanging_zero: bool
 ) -> None:
     theirs = Convention(angle_sign=angle_sign, is_hanging_zero=is_hanging_zero)
-    told = importer.refusal(theirs.told(truth), theirs.map_text())
-    assert f"confirm with --angle-sign {angle_sign}" in told
-    assert "sign 1 leaves" in told
-    assert "sign -1 leaves" in told
-    found = importer.found(theirs.told(truth), theirs.map_text(), "--angle-sign", str(angle_sign))
+    message = importer.refusal(theirs.columns(truth), theirs.map_text())
+    assert f"confirm with --angle-sign {angle_sign}" in message
+    assert "sign 1 leaves" in message
+    assert "sign -1 leaves" in message
+    found = importer.found(theirs.columns(truth), theirs.map_text(), "--angle-sign", str(angle_sign))
     angle = found["angle"]
     right, wrong = sorted((angle["residual_plus_rad_s2"], angle["residual_minus_rad_s2"]))
     assert wrong > 2.0 * right
@@ -121,47 +121,47 @@ def test_sign_that_the_map_leaves_out_is_found_and_waits_to_be_confirmed(
     assert angle["acceleration_length_m"] == pytest.approx(0.2633, rel=0.15)
 
 
-def test_person_at_a_terminal_is_asked(importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_at_a_terminal_is_asked(importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
-    code, _ = importer.run(PLAIN.told(truth), PLAIN.map_text())
+    code, _ = importer.run(PLAIN.columns(truth), PLAIN.map_text())
     assert (code, importer.out.exists()) == (2, False)
     assert "Is it 1? [y/n]" in importer.stderr
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
-    assert importer.run(PLAIN.told(truth), PLAIN.map_text())[0] == 0
+    assert importer.run(PLAIN.columns(truth), PLAIN.map_text())[0] == 0
     assert importer.out.exists()
 
 
 def test_map_against_the_motion_is_refused_and_the_command_line_is_obeyed_with_a_warning(
     importer: Importer, truth: Columns
 ) -> None:
-    told = importer.refusal(PLAIN.told(truth), PLAIN.map_text(angle_sign=-1))
-    assert "the map says angle sign -1, the motion says 1" in told
-    assert "insist with --angle-sign -1" in told
-    rows = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=-1), "--angle-sign", "-1").rows
+    message = importer.refusal(PLAIN.columns(truth), PLAIN.map_text(angle_sign=-1))
+    assert "the map says angle sign -1, the motion says 1" in message
+    assert "insist with --angle-sign -1" in message
+    rows = importer.recording(PLAIN.columns(truth), PLAIN.map_text(angle_sign=-1), "--angle-sign", "-1").rows
     assert "warning: angle sign -1 against the motion, which says 1" in importer.stderr
     assert np.abs(wrapped(rows["pole_angle_rad"] + truth["theta"])).max() < 1e-9
 
 
 def test_zero_against_gravity_is_refused(importer: Importer, truth: Columns) -> None:
     text = PLAIN.map_text(angle_sign=1).replace('zero = "upright"', 'zero = "hanging"')
-    told = importer.refusal(PLAIN.told(truth), text, "--angle-sign", "1")
-    assert "the map says the angle's zero is hanging" in told
-    assert "as if it were upright" in told
+    message = importer.refusal(PLAIN.columns(truth), text, "--angle-sign", "1")
+    assert "the map says the angle's zero is hanging" in message
+    assert "as if it were upright" in message
 
 
 def test_duty_against_the_motion_is_refused(importer: Importer, truth: Columns) -> None:
     text = PLAIN.map_text(angle_sign=1, duty_sign=-1)
-    assert "the map says duty sign -1, the motion says 1" in importer.refusal(PLAIN.told(truth), text)
+    assert "the map says duty sign -1, the motion says 1" in importer.refusal(PLAIN.columns(truth), text)
     text = PLAIN.map_text(angle_sign=1, duty_sign=None)
-    assert "confirm with --duty-sign 1" in importer.refusal(PLAIN.told(truth), text)
+    assert "confirm with --duty-sign 1" in importer.refusal(PLAIN.columns(truth), text)
 
 
-def test_swing_with_the_cart_held_cannot_tell_and_needs_a_sign(importer: Importer) -> None:
+def test_swing_with_the_cart_held_shows_no_sign_and_needs_one(importer: Importer) -> None:
     time = np.arange(300) * PERIOD_S
     theta = [math.pi - 0.8, 0.0]
     angles = []
@@ -170,22 +170,22 @@ def test_swing_with_the_cart_held_cannot_tell_and_needs_a_sign(importer: Importe
         theta[0] += 0.001 * theta[1]
         angles.append(theta[0])
     held = {"t": time, "t_host": time, "x": np.zeros(300), "theta": np.array(angles[::20]), "u": np.zeros(300)}
-    told = importer.refusal(PLAIN.told(held), PLAIN.map_text(duty_sign=None))
-    assert "the motion cannot tell: the cart hardly accelerates" in told
-    assert "--angle-sign 1 or --angle-sign -1" in told
-    found = importer.found(PLAIN.told(held), PLAIN.map_text(angle_sign=-1, duty_sign=None))
+    message = importer.refusal(PLAIN.columns(held), PLAIN.map_text(duty_sign=None))
+    assert "the motion does not show it: the cart hardly accelerates" in message
+    assert "--angle-sign 1 or --angle-sign -1" in message
+    found = importer.found(PLAIN.columns(held), PLAIN.map_text(angle_sign=-1, duty_sign=None))
     assert (found["angle_sign"], found["angle"]["sign"], found["duty"]["is_needed"]) == (-1, None, False)
     assert found["angle"]["is_zero_right"] is True
-    assert "the motion cannot tell" in importer.stderr
+    assert "the motion does not show it" in importer.stderr
 
 
-def test_missing_rows_are_gaps_that_are_told(importer: Importer, truth: Columns) -> None:
+def test_missing_rows_are_reported_as_gaps(importer: Importer, truth: Columns) -> None:
     keep = np.ones(400, bool)
     keep[[100, 101, 250]] = False
-    theirs = {name: column[keep] for name, column in PLAIN.told(truth).items()}
-    code, told = importer.run(theirs, PLAIN.map_text(angle_sign=1))
+    theirs = {name: column[keep] for name, column in PLAIN.columns(truth).items()}
+    code, report = importer.run(theirs, PLAIN.map_text(angle_sign=1))
     assert code == 0
-    assert "3 rows missing: 2 before line 102, 1 before line 250" in told
+    assert "3 rows missing: 2 before line 102, 1 before line 250" in report
     recording = read_recording(importer.out)
     rows = recording.rows
     assert rows["tick"].tolist() == np.nonzero(keep)[0].tolist()
@@ -198,13 +198,13 @@ def test_missing_rows_are_gaps_that_are_told(importer: Importer, truth: Columns)
 
 
 def test_readings_from_a_potentiometers_gap_are_left_out(importer: Importer, truth: Columns) -> None:
-    theirs = PLAIN.told(truth)
+    theirs = PLAIN.columns(truth)
     theirs["theta"][[100, 101, 250]] = [-181.0, -180.5, 180.5]
     ends = 'column = "theta"\nlowest = -180.0\nhighest = 180.0'
-    code, told = importer.run(theirs, PLAIN.map_text(angle_sign=1).replace('column = "theta"', ends))
+    code, report = importer.run(theirs, PLAIN.map_text(angle_sign=1).replace('column = "theta"', ends))
     assert code == 0
-    assert "3 rows without an angle, beyond [angle] lowest or highest; left out" in told
-    assert "3 rows missing: 2 before line 104, 1 before line 253" in told
+    assert "3 rows without an angle, beyond [angle] lowest or highest; left out" in report
+    assert "3 rows missing: 2 before line 104, 1 before line 253" in report
     recording = read_recording(importer.out)
     assert recording.rows["tick"].tolist() == np.delete(np.arange(400), [100, 101, 250]).tolist()
     assert origin(recording).found.unread_rows == 3
@@ -214,7 +214,7 @@ def test_readings_from_a_potentiometers_gap_are_left_out(importer: Importer, tru
 
 
 def test_duty_is_zero_where_another_column_says_that_the_motor_is_off(importer: Importer, truth: Columns) -> None:
-    theirs = PLAIN.told(truth)
+    theirs = PLAIN.columns(truth)
     theirs["command"] = theirs["u"].copy()
     theirs["command"][[5, 80]] = 0.0
     theirs["u"][5] = 9e5
@@ -226,7 +226,7 @@ def test_duty_is_zero_where_another_column_says_that_the_motor_is_off(importer: 
 
 
 def test_no_speed_is_taken_across_a_gap(importer: Importer, truth: Columns) -> None:
-    theirs = {name: np.delete(column, range(100, 140)) for name, column in PLAIN.told(truth).items()}
+    theirs = {name: np.delete(column, range(100, 140)) for name, column in PLAIN.columns(truth).items()}
     rows = importer.recording(theirs, PLAIN.map_text(angle_sign=1)).rows
     for name, position in (("cart_speed_m_s", "x"), ("pole_speed_rad_s", "theta")):
         speed = np.delete(np.gradient(truth[position], PERIOD_S), range(100, 140))
@@ -237,8 +237,8 @@ def two_clocks(base: str) -> str:
     return PLAIN.map_text(angle_sign=1).replace('device = "t"', f'device = "t"\nhost = "t_host"\nbase = "{base}"')
 
 
-def test_host_clock_scales_the_period_where_it_is_believed(importer: Importer, truth: Columns) -> None:
-    theirs = PLAIN.told(truth)
+def test_host_clock_scales_the_period_where_it_defines_the_second(importer: Importer, truth: Columns) -> None:
+    theirs = PLAIN.columns(truth)
     theirs["t_host"] = 7.0 + 1.014 * theirs["t"] + np.random.default_rng(1).uniform(0.0, 1e-3, 400)
     recording = importer.recording(theirs, two_clocks("host"))
     clock = origin(recording).found.clock
@@ -253,8 +253,8 @@ def test_host_clock_scales_the_period_where_it_is_believed(importer: Importer, t
     assert importer.recording(theirs, two_clocks("device")).cart.timing.control_period_s == 0.02
 
 
-def test_counter_that_wraps_goes_on(importer: Importer, truth: Columns) -> None:
-    theirs = PLAIN.told(truth)
+def test_counter_that_wraps_is_unwrapped(importer: Importer, truth: Columns) -> None:
+    theirs = PLAIN.columns(truth)
     theirs["t"] = (2.0**32 - 3e6 + np.arange(400) * 20_000.0) % 2.0**32
     text = PLAIN.map_text(angle_sign=1).replace('device = "t"', 'device = "t"\nunit = "us"\nwraps_after = 4294967296')
     rows = importer.recording(theirs, text).rows
@@ -263,7 +263,7 @@ def test_counter_that_wraps_goes_on(importer: Importer, truth: Columns) -> None:
 
 
 def test_command_that_was_logged_late_is_moved_back(importer: Importer, truth: Columns) -> None:
-    theirs = PLAIN.told(truth)
+    theirs = PLAIN.columns(truth)
     theirs["u"] = np.concatenate([[0.0, 0.0], theirs["u"][:-2]])
     text = PLAIN.map_text(angle_sign=1).replace("full_scale = 100.0", "full_scale = 100.0\nrows_late = 2")
     rows = importer.recording(theirs, text).rows
@@ -274,25 +274,25 @@ def test_command_that_was_logged_late_is_moved_back(importer: Importer, truth: C
 
 def test_command_past_full_drive_is_clipped_only_where_the_map_says_so(importer: Importer, truth: Columns) -> None:
     text = PLAIN.map_text(angle_sign=1).replace("full_scale = 100.0", "full_scale = 80.0")
-    told = importer.refusal(PLAIN.told(truth), text)
-    assert "past full_scale = 80" in told
-    assert "the largest command is 99.7262" in told
+    message = importer.refusal(PLAIN.columns(truth), text)
+    assert "beyond full_scale = 80" in message
+    assert "the largest command is 99.7262" in message
     text = text.replace("full_scale", 'beyond = "clip"\nfull_scale')
-    recording = importer.recording(PLAIN.told(truth), text)
+    recording = importer.recording(PLAIN.columns(truth), text)
     assert np.nanmax(np.abs(recording.rows["requested_duty"])) == 1.0
     assert origin(recording).found.clipped_rows == (np.abs(truth["u"]) > 0.8).sum()
 
 
 def test_recording_says_where_it_comes_from(importer: Importer, truth: Columns, tmp_path: Path) -> None:
-    recording = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
-    told = recording.metadata
-    assert told.rig == "import"
+    recording = importer.recording(PLAIN.columns(truth), PLAIN.map_text(angle_sign=1))
+    metadata = recording.metadata
+    assert metadata.rig == "import"
     assert origin(recording).source == SourceFile(
         file="theirs.csv", sha256=hashlib.sha256((tmp_path / "theirs.csv").read_bytes()).hexdigest(), rows=400
     )
     assert origin(recording).map["position"]["unit"] == "cm"
-    assert told.versions["cartpole-robot"]
-    assert told.commit == commit()
+    assert metadata.versions["cartpole-robot"]
+    assert metadata.commit == commit()
     assert recording.cart.sources["timing.control_period_s"] == "imported: the period of theirs.csv"
     rows = recording.rows
     assert np.isnan(rows["requested_duty"]).tolist() == [False] * 399 + [True]
@@ -323,19 +323,19 @@ def test_import_that_is_stopped_leaves_nothing(
         raise error
 
     monkeypatch.setattr("pyarrow.parquet.write_table", refuse)
-    assert importer.run(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))[0] == 1
+    assert importer.run(PLAIN.columns(truth), PLAIN.map_text(angle_sign=1))[0] == 1
     assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "theirs.csv"]
 
 
 def test_import_without_pyarrow_makes_the_same_recording_as_a_journal(
     importer: Importer, truth: Columns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parquet = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
+    parquet = importer.recording(PLAIN.columns(truth), PLAIN.map_text(angle_sign=1))
     importer.out.unlink()
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pyarrow.parquet", None)
         patch.setitem(sys.modules, "pyarrow", None)
-        journal = importer.recording(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))
+        journal = importer.recording(PLAIN.columns(truth), PLAIN.map_text(angle_sign=1))
     assert journal.path == journal_of(importer.out)
     assert [path.name for path in importer.folder.glob("*.parquet*")] == ["out.parquet.journal"]
     assert journal.rows.tobytes() == parquet.rows.tobytes()
@@ -353,14 +353,14 @@ def test_recording_that_appears_during_an_import_is_not_overwritten(
         importer.out.write_text("precious")
 
     monkeypatch.setattr("pyarrow.parquet.write_table", write)
-    assert importer.run(PLAIN.told(truth), PLAIN.map_text(angle_sign=1))[0] == 2
+    assert importer.run(PLAIN.columns(truth), PLAIN.map_text(angle_sign=1))[0] == 2
     assert f"{importer.out}: exists already" in importer.stderr
     assert importer.out.read_text() == "precious"
     assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "out.parquet", "theirs.csv"]
 
 
 def test_import_on_the_real_command_line(command_line: Callable[..., Any], truth: Columns, tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv", PLAIN.told(truth))
+    write_csv(tmp_path / "a.csv", PLAIN.columns(truth))
     (tmp_path / "a.toml").write_text(PLAIN.map_text(angle_sign=1))
     done = command_line("import", "a.csv", "--map", "a.toml", "--out", "r/a.parquet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -376,7 +376,7 @@ def test_maps_of_the_documentation_are_valid() -> None:
         assert load_map(path).cart == "sensorsini"
 
 
-real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart beside this checkout")
+real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart next to this checkout")
 
 
 def imported_real(name: str, map_name: str, tmp_path: Path) -> Recording:
@@ -404,7 +404,7 @@ def test_real_cart_counts_its_angle_the_other_way(name: str, tmp_path: Path) -> 
 
 
 @real_recordings
-def test_real_free_swing_cannot_tell_the_sign(tmp_path: Path) -> None:
+def test_real_free_swing_does_not_show_the_sign(tmp_path: Path) -> None:
     recording = imported_real("free_swing_200hz", "sensorsini_200hz.toml", tmp_path)
     found = origin(recording).found
     assert found.angle["sign"] is None

@@ -1,4 +1,4 @@
-"""What is wrong with a CSV or its map is named by file, line and column, in one line, and nothing is written."""
+"""An error in a CSV or its map is reported by file, line and column, in one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAP = Convention().map_text(angle_sign=1)
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
-    """The lines of a CSV that is all right; the first is the header t,t_host,x,theta,u."""
-    path = write_csv(tmp_path_factory.mktemp("whole") / "whole.csv", Convention().told(driven_swing()))
+    """The lines of a valid CSV; the first is the header t,t_host,x,theta,u."""
+    path = write_csv(tmp_path_factory.mktemp("whole") / "whole.csv", Convention().columns(driven_swing()))
     return path.read_text().splitlines()
 
 
 def refusal(
     folder: Path, capsys: pytest.CaptureFixture[str], content: str | bytes, map_text: str = MAP, *words: str
 ) -> str:
-    """What the command line says, having refused."""
+    """The error message of the refused import."""
     source = folder / "theirs.csv"
     source.write_bytes(content.encode() if isinstance(content, str) else content)
     (folder / "map.toml").write_text(map_text)
@@ -40,16 +40,16 @@ def refusal(
 
 
 def with_cell(lines: Lines, line: int, column: int, text: str) -> str:
-    """The file with one other cell; lines count from 1, as an editor counts them."""
+    """The file with one cell replaced; lines count from 1, as in an editor."""
     cells = lines[line - 1].split(",")
     cells[column] = text
     return "\n".join([*lines[: line - 1], ",".join(cells), *lines[line:]])
 
 
-def test_the_file_that_is_spoilt_below_is_all_right(
+def test_file_that_the_tests_below_spoil_is_valid(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.csv").write_text("\ufeff# made by somebody\n" + "\n".join(lines) + "\n\n")
+    (tmp_path / "a.csv").write_text("\ufeff# made elsewhere\n" + "\n".join(lines) + "\n\n")
     (tmp_path / "a.toml").write_text(MAP)
     words = ["--map", str(tmp_path / "a.toml"), "--out", str(tmp_path / "a.parquet")]
     assert main(["import", str(tmp_path / "a.csv"), *words]) == 0, capsys.readouterr().err
@@ -60,10 +60,10 @@ def test_the_file_that_is_spoilt_below_is_all_right(
 def test_cell_that_is_no_number(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, column: int, name: str
 ) -> None:
-    told = refusal(tmp_path, capsys, with_cell(lines, 57, column, text))
-    assert f"theirs.csv: line 57, column '{name}'" in told
-    assert "expected a" in told
-    assert "number" in told
+    message = refusal(tmp_path, capsys, with_cell(lines, 57, column, text))
+    assert f"theirs.csv: line 57, column '{name}'" in message
+    assert "expected a" in message
+    assert "number" in message
 
 
 def repeated(lines: Lines) -> str:
@@ -97,7 +97,7 @@ def crept(lines: Lines) -> str:
         (lambda lines: lines[0], ("has 0 rows", "expected at least 10")),
         (lambda lines: "\n".join(lines[:6]), ("has 5 rows", "expected at least 10")),
         (lambda lines: "\n".join(lines)[:-25], ("line 401 has 4 cells, expected 5", "cut off")),
-        (lambda lines: "\n".join(lines).encode()[:400] + b"\xff\xfe", ("is no text (UTF-8)",)),
+        (lambda lines: "\n".join(lines).encode()[:400] + b"\xff\xfe", ("is not UTF-8 text",)),
         (lambda lines: "\n".join(lines) + "\0", ("binary data",)),
         (
             lambda lines: "\n".join(["t,t_host,x,teta,u", *lines[1:]]),
@@ -109,7 +109,7 @@ def crept(lines: Lines) -> str:
         (swapped, ("line 32, column 't'", "time goes backwards, 0.6 s and then 0.58 s")),
         (slower_later, ("line 203, column 't'", "0.027 s", "0.02 s", "expected one period")),
         (every_other_later, ("line 202, column 't'", "0.04 s", "0.02 s", "expected one period")),
-        (crept, ("beside its tick", "changes in the course of the file")),
+        (crept, ("off its tick", "changes in the course of the file")),
         (
             lambda lines: with_cell(lines, 41, 0, "0.765"),
             ("line 41, column 't'", "0.005 s after", "two rows on one tick"),
@@ -124,17 +124,17 @@ def test_file_that_is_no_regular_table(
     spoil: Callable[[Lines], str | bytes],
     parts: tuple[str, ...],
 ) -> None:
-    told = refusal(tmp_path, capsys, spoil(lines))
+    message = refusal(tmp_path, capsys, spoil(lines))
     for part in parts:
-        assert part in told
+        assert part in message
 
 
 def test_folder_and_missing_file_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "map.toml").write_text(MAP)
-    for source, told in (("nothing.csv", "no such file"), (".", "is a folder")):
+    for source, message in (("nothing.csv", "no such file"), (".", "is a folder")):
         words = ["--map", str(tmp_path / "map.toml"), "--out", str(tmp_path / "o.parquet")]
         assert main(["import", str(tmp_path / source), *words]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_folder_and_missing_file_are_named(tmp_path: Path, capsys: pytest.Captur
         (
             'unit = "deg"',
             'unit = "rad"',
-            ("column 'theta'", "as rad", "steps, expected one at most", "is its unit deg?"),
+            ("column 'theta'", "as rad", "turns, expected at most one", "is its unit deg?"),
         ),
         (
             'unit = "deg"',
@@ -157,7 +157,7 @@ def test_folder_and_missing_file_are_named(tmp_path: Path, capsys: pytest.Captur
         (
             'device = "t"',
             'device = "t"\nhost = "t_host"\nhost_unit = "ms"\nbase = "host"',
-            ("0.001 s a second", "correct unit or host_unit"),
+            ("0.001 s per second", "correct unit or host_unit"),
         ),
         ('unit = "deg"', 'unit = "deg"\nlowest = 9\nhighest = 9', ("lowest = 9 and highest = 9 leave no reading",)),
         (
@@ -173,19 +173,19 @@ def test_unit_that_cannot_be(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, parts: tuple[str, ...]
 ) -> None:
     assert old in MAP
-    told = refusal(tmp_path, capsys, "\n".join(lines), MAP.replace(old, new))
+    message = refusal(tmp_path, capsys, "\n".join(lines), MAP.replace(old, new))
     for part in parts:
-        assert part in told
+        assert part in message
 
 
-def test_time_in_another_unit_is_told_by_the_poles_length(
+def test_time_in_another_unit_shows_in_the_poles_length(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [line.split(",") for line in lines[1:]]
     slow = "\n".join([lines[0], *(",".join([repr(float(row[0]) * 10.0), *row[1:]]) for row in rows)])
-    told = refusal(tmp_path, capsys, slow)
-    assert "the cart file says 0.2633 m" in told
-    assert "correct the unit in [time]" in told
+    message = refusal(tmp_path, capsys, slow)
+    assert "the cart file says 0.2633 m" in message
+    assert "correct the unit in [time]" in message
 
 
 def test_cart_that_never_moves_under_a_driven_motor_is_refused(
@@ -193,8 +193,8 @@ def test_cart_that_never_moves_under_a_driven_motor_is_refused(
 ) -> None:
     rows = [line.split(",") for line in lines[1:]]
     still = "\n".join([lines[0], *(",".join([*row[:2], "1.5", *row[3:]]) for row in rows)])
-    told = refusal(tmp_path, capsys, still)
-    assert "column 'x': the cart moves by 0 mm in all while the duty goes up to" in told
+    message = refusal(tmp_path, capsys, still)
+    assert "column 'x': the cart moves by 0 mm in all while the duty goes up to" in message
 
 
 def test_nothing_that_moves_is_refused(lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,9 +206,9 @@ def test_nothing_that_moves_is_refused(lines: Lines, tmp_path: Path, capsys: pyt
 def test_counts_that_are_not_whole_are_refused(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = refusal(tmp_path, capsys, "\n".join(lines), MAP + '[counts]\ncart = "x"\n')
-    assert "column 'x'" in told
-    assert "expected a whole number" in told
+    message = refusal(tmp_path, capsys, "\n".join(lines), MAP + '[counts]\ncart = "x"\n')
+    assert "column 'x'" in message
+    assert "expected a whole number" in message
 
 
 @pytest.mark.parametrize(
@@ -235,15 +235,15 @@ def test_mistake_in_the_map(
     lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, parts: tuple[str, ...]
 ) -> None:
     assert old in MAP
-    told = refusal(tmp_path, capsys, "\n".join(lines), MAP.replace(old, new, 1))
-    assert "map.toml" in told
+    message = refusal(tmp_path, capsys, "\n".join(lines), MAP.replace(old, new, 1))
+    assert "map.toml" in message
     for part in parts:
-        assert part in told
+        assert part in message
 
 
 def test_missing_section_is_named(lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refusal(tmp_path, capsys, "\n".join(lines), MAP[: MAP.index("[duty]")])
-    assert "the section [duty] is missing" in told
+    message = refusal(tmp_path, capsys, "\n".join(lines), MAP[: MAP.index("[duty]")])
+    assert "the section [duty] is missing" in message
 
 
 def test_noise_explains_nothing_and_asks_for_a_sign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,5 +258,5 @@ def test_noise_explains_nothing_and_asks_for_a_sign(tmp_path: Path, capsys: pyte
     path = write_csv(tmp_path / "noise.csv", noise)
     content = path.read_text()
     path.unlink()
-    told = refusal(tmp_path, capsys, content, Convention().map_text())
-    assert "the motion cannot tell: neither sign explains the pole's motion" in told
+    message = refusal(tmp_path, capsys, content, Convention().map_text())
+    assert "the motion does not show it: neither sign explains the pole's motion" in message

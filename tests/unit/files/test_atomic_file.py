@@ -30,7 +30,7 @@ def no_links(*_: object, **__: object) -> None:
 
 @pytest.fixture(params=["hard links", "renameat2", "neither"])
 def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """File systems that can less and less: ext4, an SD card's FAT, a shared folder of a virtual machine."""
+    """File systems with fewer and fewer features: ext4, an SD card's FAT, a shared folder of a virtual machine."""
     if request.param != "hard links":
         monkeypatch.setattr(os, "link", no_links)
     if request.param == "neither":
@@ -172,7 +172,7 @@ def test_sync_that_fails_leaves_everything_as_it_was(tmp_path: Path, monkeypatch
 
 
 def race(folder: Path, may_replace: bool) -> tuple[int, bytes]:
-    """How many of eight writers at once put their file in place, and what is there then."""
+    """How many of eight concurrent writers put their file in place, and the content of the result."""
     path, start, done = folder / "a", threading.Barrier(8), []
 
     def write(number: int) -> None:
@@ -253,7 +253,7 @@ def test_killed_writer_leaves_a_temporary_file_alone(may_replace: bool, tmp_path
     assert is_partial(left[0])
     assert path.exists() is may_replace
     assert not may_replace or path.read_bytes() == b"before"
-    with atomic_file(path, may_replace=may_replace) as file:  # and is in nobody's way
+    with atomic_file(path, may_replace=may_replace) as file:  # and does not block the next writer
         file.write(b"after")
     assert path.read_bytes() == b"after"
     remove_partials(tmp_path)
@@ -334,13 +334,13 @@ def test_other_files_are_never_taken_for_temporary_ones(name: str, tmp_path: Pat
     assert (tmp_path / name).exists()
 
 
-def test_user_is_told_what_exists_and_where_no_folder_can_be(tmp_path: Path) -> None:
+def test_error_names_what_exists_and_where_no_folder_can_be_created(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.touch()
     exists = pytest.raises(UsageError, match="a: exists already, and nothing is overwritten; choose another --png")
     with exists, new_file(path, option="--png"):
         pytest.fail("is refused before the work")
-    with pytest.raises(UsageError, match="a: no folder can be made here"), new_file(path / "b"):
+    with pytest.raises(UsageError, match="a: this folder cannot be created"), new_file(path / "b"):
         pytest.fail("is refused before the work")
     late = tmp_path / "late"
     with pytest.raises(UsageError, match="late: exists already"), new_file(late) as temporary:

@@ -57,7 +57,7 @@ def test_nested_records_are_built_whole() -> None:
         "wheels": [WHEEL, {"radius_m": 0.2}],
         "weights_kg": [1, 2.5],
         "by_name": {"a": WHEEL},
-        "notes": {"maker": "somebody"},
+        "notes": {"maker": "the maker"},
         "anything": {"list": [1, None, {"deep": True}]},
         "is_painted": None,
     }
@@ -68,7 +68,7 @@ def test_nested_records_are_built_whole() -> None:
         wheels=(wheel, Wheel(radius_m=0.2)),
         weights_kg=(1.0, 2.5),
         by_name={"a": wheel},
-        notes={"maker": "somebody"},
+        notes={"maker": "the maker"},
         anything={"list": [1, None, {"deep": True}]},
     )
 
@@ -103,11 +103,11 @@ def test_nested_records_are_built_whole() -> None:
 def test_what_does_not_fit_is_named_with_section_key_and_value(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         record_from_table(Wagon, {**WAGON, **change}, where="w.toml")
-    told = str(caught.value)
-    assert told.startswith("w.toml")
-    assert message in told
-    assert len(told) < 300
-    assert told.isprintable()
+    text = str(caught.value)
+    assert text.startswith("w.toml")
+    assert message in text
+    assert len(text) < 300
+    assert text.isprintable()
 
 
 @pytest.mark.parametrize("text", ["", "format = 2", "format = true", 'format = "1"'])

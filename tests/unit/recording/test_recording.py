@@ -89,17 +89,17 @@ def test_rows_follow_the_ticks_and_the_last_one_requests_nothing(tmp_path: Path)
     assert rows["cart_counts"] / 5555.6 == pytest.approx(rows["cart_position_m"])
 
 
-def test_pandas_opens_a_recording_and_its_metadata_is_beside(tmp_path: Path) -> None:
+def test_pandas_opens_a_recording_and_the_file_holds_its_metadata(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "r.parquet")
     frame = pd.read_parquet(recording.path)
     assert list(frame.columns) == [name for name, _, _ in COLUMNS]
     assert len(frame) == 101
     assert frame["cart_counts"].dtype == np.int32
-    told = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
-    assert told["format"] == 3
-    assert told["metadata"]["cart"]["motor"]["stall_force_n"] == 25.7
+    stored = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
+    assert stored["format"] == 3
+    assert stored["metadata"]["cart"]["motor"]["stall_force_n"] == 25.7
     ended = {"end": "duration", "steps": 100, "reason": None, "rows_lost": 0, "handovers": None}
-    assert told["outcome"] == ended
+    assert stored["outcome"] == ended
     assert recording.cart == CART
     assert not list(tmp_path.glob("*journal*"))
 
@@ -110,7 +110,7 @@ def test_cart_without_encoders_has_no_counts_in_pandas(tmp_path: Path) -> None:
     assert pd.read_parquet(recording.path)["pole_counts"].isna().all()
 
 
-def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_file_that_appears_during_a_recording_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "r.parquet"
     recorder = Recorder(path, metadata())
     recorder.append(measured(0), 0.0, 0.2, 1.0, 0)
@@ -123,7 +123,7 @@ def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     assert kept.startswith(b"cartpole-robot journal 3")
 
 
-def test_picture_never_takes_the_place_of_its_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+def test_plot_never_replaces_its_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
     path = tmp_path / "j.parquet"
     journal_of(path).write_bytes(journal_bytes(tmp_path, 5))
     done = command_line("show", journal_of(path), "--out", path)
@@ -146,7 +146,7 @@ def test_many_readers_of_one_journal_all_get_it(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-def test_journal_on_a_disk_that_takes_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_on_a_read_only_disk_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "j.parquet"
     journal_of(path).write_bytes(journal_bytes(tmp_path, 5))
 
@@ -159,7 +159,7 @@ def test_journal_on_a_disk_that_takes_nothing_is_read(tmp_path: Path, monkeypatc
     assert (len(recording.rows), recording.path) == (5, journal_of(path))
 
 
-def test_altered_header_is_told_apart_from_a_short_one(tmp_path: Path) -> None:
+def test_altered_header_is_distinguished_from_a_short_one(tmp_path: Path) -> None:
     content = bytearray(journal_bytes(tmp_path, 5))
     content[60] ^= 1
     journal_of(tmp_path / "j.parquet").write_bytes(content)
@@ -348,11 +348,11 @@ SPOILT: list[tuple[dict[str, Any], str]] = [
 def check_altered(path: Path, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_recording(path)
-    told = str(caught.value)
-    assert ": was altered: " in told
-    assert message in told
-    assert told.isprintable()
-    assert len(told) < 700 + len(str(path))
+    text = str(caught.value)
+    assert ": was altered: " in text
+    assert message in text
+    assert text.isprintable()
+    assert len(text) < 700 + len(str(path))
 
 
 @pytest.mark.parametrize(("change", "message"), SPOILT)
@@ -435,15 +435,15 @@ def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.parquet").write_bytes(b"")
     whole = recorded(tmp_path / "r.parquet", steps=3).path
     (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:2000])
-    for name, told in (
+    for name, message in (
         ("missing.parquet", "no such recording"),
-        ("foreign.parquet", "no recording of it"),
+        ("foreign.parquet", "not a recording"),
         ("text.parquet", "neither Parquet nor a journal"),
         ("empty.parquet", "neither Parquet nor a journal"),
         ("half.parquet", "is damaged"),
         (".", "is a folder"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             read_recording(tmp_path / name)
 
 
@@ -507,16 +507,16 @@ def test_summary_counts_as_an_evaluation_does(tmp_path: Path, command_line: Call
     out = tmp_path / "r.parquet"
     done = command_line("record", "lqr", "--cart", "quanser_ip02", "--seed", 2_000_000, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    shown = json.loads(done.stdout)
     words = ("lqr", "--cart", "quanser_ip02", "--episodes", 1, "--json")
     judged = json.loads(command_line("evaluate", *words).stdout)
-    assert told == {**recording_summary(read_recording(out)), "file": str(out)}
+    assert shown == {**recording_summary(read_recording(out)), "file": str(out)}
     for key in ("rms_position_m", "rms_angle_rad"):
-        assert told[key] == pytest.approx(judged[key], rel=1e-6), key
-    assert told["mean_power_w"] == pytest.approx(judged["mean_power_w"], rel=1e-6)
-    assert told["reversals_per_s"] == pytest.approx(judged["reversals_per_s"], rel=1e-6)
-    assert told["steps"] == 500
-    assert told["end"] == "duration"
+        assert shown[key] == pytest.approx(judged[key], rel=1e-6), key
+    assert shown["mean_power_w"] == pytest.approx(judged["mean_power_w"], rel=1e-6)
+    assert shown["reversals_per_s"] == pytest.approx(judged["reversals_per_s"], rel=1e-6)
+    assert shown["steps"] == 500
+    assert shown["end"] == "duration"
 
 
 def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Completed]) -> None:
@@ -537,7 +537,7 @@ def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Comp
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("lqr", "--out", "x.parquet"), "name it with --cart"),
         (("lqr", "--cart", "gym", "--out", "x.parquet", "--duration-s", "-1"), "expected a number greater than 0"),
@@ -549,11 +549,11 @@ def test_show_draws_a_recording(tmp_path: Path, command_line: Callable[..., Comp
     ],
 )
 def test_mistakes_leave_no_file_behind(
-    words: tuple[str, ...], told: str, tmp_path: Path, command_line: Callable[..., Completed]
+    words: tuple[str, ...], message: str, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
     done = command_line("record", *words, cwd=tmp_path)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
