@@ -38,6 +38,6 @@ def _learned(task: CellTask) -> dict[str, Any]:
         "selected_at_step": learned.selected.row.step,
         "first_500_step": first and first.step,
         "first_500_s": first and first.after_s and round(first.after_s, 3),
-        "episode_steps": [row.steps for row in state.log.episodes],
+        "episode_steps": [row.length for row in state.log.episodes],
         "evaluations": [[row.step, row.mean_steps, row.rms_position_m] for row in state.log.evaluations],
     }

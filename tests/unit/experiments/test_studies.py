@@ -238,7 +238,7 @@ def test_a_cell_learns_and_is_judged_as_train_does(
     result = run_cell(task_of(study, study.cells[0], __version__))
     assert isinstance(result, Finished)
     record, log = result.record, LearningLog.load(tmp_path / "run")
-    assert record["episode_steps"] == [row.steps for row in log.episodes]
+    assert record["episode_steps"] == [row.length for row in log.episodes]
     assert record["evaluations"] == [[row.step, row.mean_steps, row.rms_position_m] for row in log.evaluations]
     assert record["last_mean_steps"] == summary.last_model.mean_steps
     assert record["selected_mean_steps"] == summary.exported.mean_steps
