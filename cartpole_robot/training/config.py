@@ -199,6 +199,4 @@ def _parsed(path: Path) -> TrainingConfig:
 def check_seed(seed: int) -> None:
     """Raise `UsageError` for a seed that is reserved for evaluation."""
     if not 0 <= seed < SELECTION_SEED:
-        raise UsageError(
-            f"seed {seed}, expected 0 to {SELECTION_SEED - 1}: the others are reserved for evaluation"
-        )
+        raise UsageError(f"seed {seed}, expected 0 to {SELECTION_SEED - 1}: the others are reserved for evaluation")

@@ -1,4 +1,4 @@
-"""One cell: a training in memory, its course and its verdict as plain values."""
+"""One cell: a training in memory, with its curves and verdict as plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartpole_robot.experiments.study.study import CellTask
 
 
 def run_cell(task: CellTask) -> Finished | Failed:
-    """Train and judge. A training that diverges is a finished one: its record has an `error` and no steps."""
+    """Train and judge. A training that diverges counts as finished: its record has an `error` and no steps."""
     return finished_cell(task, _learned)
 
 
