@@ -1,4 +1,4 @@
-"""Command lines that work in folders of cells, to be killed and looked at."""
+"""Run command lines that work in folders of cells, and inspect the folders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cells_in(folder: Path) -> dict[str, tuple[int, bytes]]:
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < end, "nothing came of it"
+        assert time.monotonic() < end, "timeout"
         assert process is None or process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
 

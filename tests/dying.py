@@ -1,4 +1,4 @@
-"""Cells that end their process instead of training, in place of `run_cell`."""
+"""Replacements of `run_cell` that end their process instead of training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartpole_robot.experiments.study.study import CellTask
 
 
 def _tried(task: CellTask) -> int:
-    """How often this cell has been begun before; each beginning leaves a byte in a file."""
+    """How often this cell was begun before; each start appends a byte to a file."""
     path = Path(os.environ["STUDY_TEST_FOLDER"], task.key)
     with path.open("ab") as file:
         file.write(b".")

@@ -1,1 +1,1 @@
-"""Many resumable runs: studies of the learner, maps of where a policy falls."""
+"""Resumable experiments of many runs: studies of the learner and stability maps of policies."""

@@ -1,1 +1,1 @@
-"""Training: configuration and presets, the DQN learner, what watches it, and the run folder."""
+"""Training: configuration and presets, the DQN learner, its callbacks, and the run folder."""

@@ -1,4 +1,4 @@
-"""What watches a training: the log, the greedy evaluation, checkpoints, the progress bar, the wish to stop."""
+"""Callbacks of a training: the log, greedy evaluation, checkpoints, the progress bar, stopping on a signal."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 
 TRIAL_STEPS = 5000  # of the long episode among a network's trials
-_SHOWN_STEPS = 50  # a progress bar need not move oftener
+_SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
-class Watchers(CallbackList):
-    """The callbacks of a training, told of the steps that matter to them.
+class TrainingCallbacks(CallbackList):
+    """Calls the callbacks of a training only on steps that matter to them.
 
-    Those are the steps that end an episode and each `_SHOWN_STEPS`th or `evaluate_every_steps`th: to tell five
-    callbacks of every step would take longer than to learn from it.
+    These are the steps that end an episode and every `_SHOWN_STEPS`th or `evaluate_every_steps`th step: calling five
+    callbacks on every step would take longer than learning from it.
     """
 
     def __init__(self, callbacks: Sequence[BaseCallback], config: TrainingConfig) -> None:
@@ -39,11 +39,9 @@ class Watchers(CallbackList):
         self._every = math.gcd(_SHOWN_STEPS, config.evaluate_every_steps)
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
-        """Keep them; they are handed on with a step that matters."""
         self.locals = locals_
 
     def on_step(self) -> bool:
-        """False when one of the callbacks wants the training to end."""
         self.n_calls += 1
         steps = self.num_timesteps = self.model.num_timesteps
         if steps % self._every and not self.locals["dones"][0]:
@@ -53,7 +51,7 @@ class Watchers(CallbackList):
 
 
 class EpisodeLogging(BaseCallback):
-    """Adds a row to the log at the end of each episode, and ends the training after `episodes` of them."""
+    """Adds a row to the log at the end of each episode and ends the training after `episodes` episodes."""
 
     def __init__(self, state: TrainingState, episodes: int | None) -> None:
         super().__init__()
@@ -64,16 +62,16 @@ class EpisodeLogging(BaseCallback):
         if not self.locals["dones"][0]:
             return True
         rows = self._state.log.episodes
-        steps = int(self.locals["infos"][0]["episode"]["l"])
-        rows.append(EpisodeRow(self.num_timesteps, steps, float(self._state.model.exploration_rate)))
+        length = int(self.locals["infos"][0]["episode"]["l"])
+        rows.append(EpisodeRow(self.num_timesteps, length, float(self._state.model.exploration_rate)))
         return self._episodes is None or len(rows) < self._episodes
 
 
 class GreedyEvaluation(BaseCallback):
-    """Every so many steps: the greedy policy on the selection seeds; the best network is kept.
+    """Evaluates the greedy policy on the selection seeds every `evaluate_every_steps` and keeps the best network.
 
-    Best is the most steps survived. A network that survives all of them goes on to `Trials`; among equals the one that
-    strays least from the middle of the track is best, which is what a long run needs.
+    The best network survives the most steps. One that survives all of them also runs the `Trials`. Ties go to the
+    network that strays least from the middle of the track, because a long run needs that.
     """
 
     def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
@@ -83,7 +81,9 @@ class GreedyEvaluation(BaseCallback):
         self._env = env
         first_seed = SELECTION_SEED + config.evaluation_episodes
         self._trials = Trials(env, first_seed=first_seed, max_steps=MAX_EPISODE_STEPS, long_steps=TRIAL_STEPS)
-        self.first_verified_s: float | None = None  # learning until `first_verified_step`, where this object saw it
+        self.first_verified_s: float | None = (
+            None  # learning time up to `first_verified_step`; None if an earlier run reached it
+        )
 
     def _on_step(self) -> bool:
         if self.num_timesteps % self._config.evaluate_every_steps == 0:
@@ -91,7 +91,7 @@ class GreedyEvaluation(BaseCallback):
         return True
 
     def evaluate_now(self) -> None:
-        """Evaluate and, if it is the best yet, keep the network as it is."""
+        """Evaluate the current network and keep a copy if it is the best so far."""
         state = self._state
         network = network_of(state.model)
         act = float_action_function(network)
@@ -118,7 +118,7 @@ class GreedyEvaluation(BaseCallback):
 
     @property
     def first_verified_step(self) -> int | None:
-        """When a network first survived every episode of its evaluation and every trial; None: none has."""
+        """The step at which a network first survived all its evaluation episodes and trials; None if none has."""
         for row in self._state.log.evaluations:
             if row.mean_steps >= MAX_EPISODE_STEPS and row.trials == len(self._trials):
                 return row.step
@@ -130,8 +130,9 @@ def _rank(row: EvaluationRow) -> tuple[float, int, float]:
 
 
 class Checkpointing(BaseCallback):
-    """A checkpoint every so many steps, between two blocks of steps, when the last is stored and learned from, and one
-    at the end.
+    """Writes a checkpoint every `every_steps` steps and one at the end.
+
+    It does so between two blocks of steps, when the last step has been stored and learned from.
     """
 
     def __init__(self, state: TrainingState, folder: Path, every_steps: int) -> None:
@@ -153,13 +154,13 @@ class Checkpointing(BaseCallback):
         self.save_now()
 
     def save_now(self) -> Path:
-        """Write a checkpoint of this moment; returns its folder."""
+        """Write a checkpoint; returns its folder."""
         self._state.count_time()
         return save_checkpoint(self._folder, self._state)
 
 
 class ProgressBar(BaseCallback):
-    """A bar on stderr: steps (or episodes, where they end the training), their length, epsilon, last evaluation."""
+    """A bar on stderr: steps (or episodes, if they end the training), episode length, epsilon, last evaluation."""
 
     def __init__(self, state: TrainingState, config: TrainingConfig) -> None:
         super().__init__()
@@ -183,7 +184,7 @@ class ProgressBar(BaseCallback):
         self._bar.update(has_ended if self._config.episodes else self.num_timesteps - self._bar.n)
         if has_ended:
             log = self._state.log
-            self._recent.append(log.episodes[-1].steps)
+            self._recent.append(log.episodes[-1].length)
             greedy = f"{log.evaluations[-1].mean_steps:.0f}" if log.evaluations else "-"
             held = ", updates held" if self._state.model.gradient_steps == 0 else ""
             self._bar.set_postfix_str(
@@ -206,13 +207,13 @@ class ProgressBar(BaseCallback):
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Raised out of SB3's learn() between two blocks of steps, when a person asked for it."""
+    """Raised out of SB3's learn() between two blocks of steps when a signal asked the training to stop."""
 
 
 class StopOnSignal(StopWish, BaseCallback):
     """Ends the training after SIGINT (Ctrl-C) or SIGTERM by raising `Stopped`; the second signal ends it at once.
 
-    It ends between two blocks of steps: the last step is stored and learned from, and nothing is lost.
+    The training ends between two blocks of steps, so the last step is stored and learned from.
     """
 
     def __init__(self) -> None:

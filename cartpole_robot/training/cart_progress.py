@@ -1,4 +1,4 @@
-"""How far a learning on the cart itself has come: what it has cost the cart, and what it found."""
+"""Progress of learning on the real cart: episodes used, faults, and evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECORD, _VISITED = "on_cart.json", "visited.npy"
 
 @dataclass(frozen=True, kw_only=True)
 class CartEvaluation:
-    """A greedy evaluation on the cart, which its first fall or fault ends: the steps of each episode of it."""
+    """A greedy evaluation on the cart; the first fall or fault ends it. `steps` is the length of each episode."""
 
     step: int
     steps: tuple[int, ...]
@@ -27,24 +27,23 @@ class CartEvaluation:
 
     @property
     def mean_steps(self) -> float:
-        """Mean steps of the episodes there were."""
         return float(np.mean(self.steps)) if self.steps else 0.0
 
     @property
     def is_flawless(self) -> bool:
-        """Whether every episode that was planned survived."""
+        """Whether the policy survived every planned episode."""
         return self.survived == self.planned
 
     def rank(self) -> tuple[float, float, float]:
-        """Larger is better: episodes survived before the first fall, then steps, then straying less."""
+        """Larger is better: episodes survived before the first fall, then mean steps, then less RMS position."""
         return (self.survived, self.mean_steps, -self.rms_position_m)
 
 
 @dataclass
 class CartProgress:
-    """Everything beside the learner itself that such a learning must not forget.
+    """What a checkpoint of learning on the cart stores besides the learner.
 
-    `visited` are the newest inputs of the policy, learning and evaluation alike: they scale its int16 form.
+    `visited` holds the newest inputs of the policy from learning and evaluation; they scale its int16 form.
     """
 
     evaluation_episodes: int = 0
@@ -59,7 +58,6 @@ class CartProgress:
         return np.stack(self.visited).astype(np.float32) if self.visited else np.zeros((0, 4), np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write it into a checkpoint."""
         record = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "visited"}
         for name in ("initial", "best"):
             record[name] = record[name] and dataclasses.asdict(record[name])
@@ -68,7 +66,10 @@ class CartProgress:
 
     @staticmethod
     def load(folder: Path) -> CartProgress | None:
-        """What `save` wrote; None for the checkpoint of another training. Raises ValueError and what it reads with."""
+        """What `save` wrote; None for a checkpoint of training in simulation.
+
+        Raises OSError, ValueError, KeyError or TypeError for a damaged checkpoint.
+        """
         path = folder / _RECORD
         if not path.exists():
             return None

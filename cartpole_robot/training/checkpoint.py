@@ -1,4 +1,4 @@
-"""Checkpoints of a training: all that is needed to go on, written whole or not at all."""
+"""Checkpoints of a training: everything needed to resume it, written atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cartpole_robot.training.log import EvaluationRow, LearningLog
 
 @dataclass(frozen=True)
 class Selected:
-    """The best network so far by greedy evaluation, and that evaluation."""
+    """The best network so far by greedy evaluation, with that evaluation."""
 
     network: Network
     row: EvaluationRow
@@ -35,17 +35,17 @@ class Selected:
 
 @dataclass
 class TrainingState:
-    """Everything a training is at one moment; `elapsed_s` is how long it had learned when `count_time` was called."""
+    """The complete state of a training; `elapsed_s` is its learning time at the last call of `count_time`."""
 
     model: DQN
     log: LearningLog
     selected: Selected | None = None
     elapsed_s: float = 0.0
-    on_cart: CartProgress | None = None  # where it learns on the cart itself
+    on_cart: CartProgress | None = None  # set when learning on the real cart
     _counted_s: float = field(default_factory=time.monotonic, init=False)
 
     def count_time(self) -> float:
-        """Add the time since the last call, or since this state was made, to `elapsed_s`, and return that."""
+        """Add the time since the last call, or since this state was created, to `elapsed_s`; returns the sum."""
         now_s = time.monotonic()
         self.elapsed_s += now_s - self._counted_s
         self._counted_s = now_s
@@ -53,7 +53,7 @@ class TrainingState:
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> Path:
-    """Write a checkpoint into `folder`, named by its step; returns it. A crash leaves no half-written one behind."""
+    """Write a checkpoint, named by its step, into `folder`; returns its path. A crash leaves no partial checkpoint."""
     target = folder / f"step_{state.model.num_timesteps:08d}"
     generators = {
         "python": random.getstate(),
@@ -76,21 +76,21 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint in `folder`; None when there is none."""
+    """The newest checkpoint in `folder`, or None."""
     return max(folder.glob("step_*"), default=None)
 
 
 def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> TrainingState:
-    """The training as it was: learner, replay memory, random generators, log, selected network.
+    """Restore learner, replay memory, random generators, log and selected network.
 
-    Only the episode that was under way is not kept; the next step begins a new one. Raises `UsageError`.
+    The unfinished episode is dropped; the next step begins a new one. Raises `UsageError`.
     """
     try:
         model = load_learner(path / "model.zip", config, env)
         model.load_replay_buffer(path / "replay_memory.pkl")
         generators = pickle.loads((path / "generators.pkl").read_bytes())
         end_stored_episode(model)
-        cast(DummyVecEnv, model.env)._reset_seeds()  # SB3's load would begin the run's starts once more
+        cast(DummyVecEnv, model.env)._reset_seeds()  # SB3's load would repeat the run's starts
         random.setstate(generators["python"])
         np.random.set_state(generators["numpy"])
         torch.set_rng_state(torch.from_numpy(generators["torch"]))
@@ -107,14 +107,14 @@ def load_checkpoint(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, 
 
 
 def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
-    """The generator that draws the episodes' starts, and the one that draws random actions."""
+    """The generators of the episodes' starts and of random actions."""
     return cast(DummyVecEnv, model.env).envs[0].unwrapped.np_random, model.action_space.np_random
 
 
 def end_stored_episode(model: DQN) -> None:
-    """Mark the last stored step as an episode's end: the next one that is stored begins another episode.
+    """Mark the last stored step as the end of its episode, so that the next stored step begins another.
 
-    Without it a return over several steps would run from the one into the other.
+    Without the mark an n-step return would run from one episode into the other.
     """
     memory = model.replay_buffer
     assert memory is not None

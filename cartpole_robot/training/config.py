@@ -30,17 +30,17 @@ class Loss(enum.StrEnum):
 
 
 class Optimizer(enum.StrEnum):
-    """The gradient method."""
+    """The optimizer."""
 
     ADAMW = "adamw"
     ADAGRAD = "adagrad"
 
 
 class LearnerReward(enum.StrEnum):
-    """What the learner is rewarded with. Curves and scores count steps survived in either case."""
+    """The learner's reward. Curves and scores count steps survived in either case."""
 
-    STEP = "step"  # 1 for every step, as the environment gives it
-    FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, the same best policy
+    STEP = "step"  # 1 for every step: the environment's own reward
+    FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, with the same best policy
 
 
 class EpsilonClock(enum.StrEnum):
@@ -54,8 +54,8 @@ class GuardAction(enum.StrEnum):
     """What the collapse guard does (guard.py)."""
 
     OFF = "off"
-    WATCH = "watch"  # says what it sees
-    HOLD = "hold"  # and holds the updates of a network that has nothing left to learn, takes drifting values back
+    WATCH = "watch"  # reports events and changes nothing
+    HOLD = "hold"  # also holds updates while there is nothing left to learn from, and reverts drifting values
 
 
 _CEILINGS = {
@@ -71,11 +71,11 @@ _CEILINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One training, whole: everything but the cart, the rig and the seed.
+    """Everything that defines a training except the cart, the rig and the seed.
 
-    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first.
-    There is no double Q-learning in it: this is the plain DQN of the blog post. With a `history_length` above 1 the
-    network sees the duties and observations of the steps before, too (`cartpole_robot.policy.history`).
+    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. The algorithm is
+    the plain DQN of the blog post, without double Q-learning. With a `history_length` above 1 the network also sees the
+    duties and observations of earlier steps (`cartpole_robot.policy.history`).
     """
 
     name: str
@@ -100,7 +100,7 @@ class TrainingConfig:
     epsilon_clock: EpsilonClock
     optimizer: Optimizer
     learning_rate: float
-    learning_rate_end: float | None = None  # reached evenly with the last of `steps`; None: it stays
+    learning_rate_end: float | None = None  # reached linearly at the last of `steps`; None: constant
     optimizer_epsilon: float
     weight_decay: float
     loss: Loss
@@ -158,7 +158,7 @@ class TrainingConfig:
     def changed(
         self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None
     ) -> TrainingConfig:
-        """A copy with another length or learner; None keeps. Raises `UsageError`."""
+        """A copy with another length or learner; None keeps the value. Raises `UsageError`."""
         try:
             return dataclasses.replace(
                 self,
@@ -171,13 +171,13 @@ class TrainingConfig:
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets that come with the package, sorted."""
+    """Names of the package's presets, sorted."""
     folder = resources.files("cartpole_robot.training.presets")
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
 def load_preset(preset: str | Path) -> TrainingConfig:
-    """The preset of that name, or of that file. Raises `UsageError` naming file, key and value."""
+    """Load a preset by name or from a .toml file. Raises `UsageError` naming file, key and value."""
     path = Path(preset)
     if path.suffix != ".toml":
         if str(preset) not in preset_names():
@@ -192,13 +192,11 @@ def load_preset(preset: str | Path) -> TrainingConfig:
 def _parsed(path: Path) -> TrainingConfig:
     table = read_toml(path, purpose="preset")
     if "name" in table:
-        raise UsageError(f"{path}: name = {table['name']!r}: a preset is called as its file is; remove that line")
+        raise UsageError(f"{path}: name = {table['name']!r}: a preset is named after its file; remove that line")
     return record_from_table(TrainingConfig, {"name": path.stem, **table}, where=str(path))
 
 
 def check_seed(seed: int) -> None:
-    """Nothing for a seed training may use; raises `UsageError` for one among the evaluation's."""
+    """Raise `UsageError` for a seed that is reserved for evaluation."""
     if not 0 <= seed < SELECTION_SEED:
-        raise UsageError(
-            f"seed {seed}, expected 0 to {SELECTION_SEED - 1}: those from {SELECTION_SEED} on are kept for evaluation"
-        )
+        raise UsageError(f"seed {seed}, expected 0 to {SELECTION_SEED - 1}: the others are reserved for evaluation")

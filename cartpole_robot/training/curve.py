@@ -1,4 +1,4 @@
-"""The learning curve as a picture."""
+"""Plot of the learning curve."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.guard import spans_since
 from cartpole_robot.training.log import GuardEvent, LearningLog
 
-_RUNNING_SHARE = 20  # the running mean goes over a twentieth of the episodes, 5 to 100 of them
+_RUNNING_SHARE = 20  # the running mean spans a twentieth of the episodes, at least 5 and at most 100
 _DOT, _MEAN, _GREEDY, _EPSILON = "#b9c4d0", "#1f5a99", "#de8728", "#8a8f98"
 _NO_FALLS, _SETTLED = "#eef4ea", "#d8e8ce"
 
 
 def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *, title: str) -> None:
-    """Steps an episode with their running mean, greedy evaluations and epsilon, against training steps, as PNG."""
+    """Write a PNG of episode lengths, their running mean, greedy evaluations and epsilon over training steps."""
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     ends = np.array([row.step for row in log.episodes])
-    lengths = np.array([row.steps for row in log.episodes], dtype=float)
+    lengths = np.array([row.length for row in log.episodes], dtype=float)
     axes.plot(ends, lengths, ".", markersize=3.0, color=_DOT, label="an episode")
     if len(lengths):
         window = min(len(lengths), max(5, min(100, len(lengths) // _RUNNING_SHARE)))

@@ -1,4 +1,4 @@
-"""The environment as the learner sees it."""
+"""The environments of training and evaluation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 
 class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Reward -1 for the step that ends in a fall and 0 for every other: what is learned is how long until the fall."""
+    """Rewards the step that ends in a fall with -1 and every other step with 0: values measure the time to a fall."""
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """The step, its reward replaced."""
         observation, _, terminated, truncated, info = self.env.step(action)
         return observation, (-1.0 if terminated else 0.0), terminated, truncated, info
 
@@ -26,9 +25,9 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 def balancing_env(
     cart: CartParams, rig: str, max_steps: int, randomization: Randomization | None = None, *, history_length: int = 1
 ) -> gymnasium.Env[Any, Any]:
-    """The registered environment with another TimeLimit, without Gymnasium's checker in the way.
+    """The registered environment with another TimeLimit and without Gymnasium's checker.
 
-    It observes what a policy of that history length sees.
+    Its observations are those of a policy with `history_length`.
     """
     env: gymnasium.Env[Any, Any] = gymnasium.make(
         ENV_ID,
@@ -44,7 +43,7 @@ def balancing_env(
 def training_env(
     cart: CartParams, rig: str, config: TrainingConfig, randomization: Randomization | None = None
 ) -> gymnasium.Env[Any, Any]:
-    """The environment for training: steps are counted (by SB3's Monitor) below the reward that the learner sees."""
+    """The environment for training; SB3's Monitor counts steps below the reward that the learner sees."""
     balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=config.history_length)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env

@@ -1,4 +1,4 @@
-"""The end of a training: its models saved, its policy exported, its course drawn."""
+"""The end of a training: save the models, export the policy, plot the learning curve."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from cartpole_robot.training.parity import agreement
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A policy, its files, and on how many states each form of it acts as the trained model (`parity.agreement`)."""
+    """An exported policy, its files, and the agreement of its forms with the trained model (`parity.agreement`)."""
 
     bundle: PolicyBundle
     files: ExportedFiles
     agreement: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             **{name: str(path) for name, path in dataclasses.asdict(self.files).items()},
             "policy_hash": self.bundle.policy_hash(),
@@ -48,7 +47,7 @@ def finish(
 ) -> Exported:
     """Save the last and the selected model, export the selected one, save the log and draw the learning curve.
 
-    The model is the selected one afterwards. `evaluation` is what the policy's provenance says of it; `visited` and
+    Afterwards `state.model` has the selected network. `evaluation` goes into the policy's provenance; `visited` and
     `unchanged` are those of `export_model`.
     """
     assert state.selected is not None
@@ -75,7 +74,7 @@ def export_model(
     """Write the model as a policy into `folder`. Raises `UsageError`.
 
     `visited`, shape (N, inputs), are inputs that the policy met. Its provenance is the job's record and `provenance`.
-    Where training has not changed a policy, `unchanged` is that one: it keeps its bits, its int16 form too.
+    Pass a policy that training has not changed as `unchanged`: it is exported bit-identical, including its int16 form.
     """
     record = {**job.as_dict(), **provenance}
     if unchanged is not None:

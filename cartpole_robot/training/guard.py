@@ -1,7 +1,7 @@
-"""The collapse guard: it notices when a learner with a small replay memory has nothing left to learn from.
+"""The collapse guard: it detects when a learner with a small replay memory has nothing left to learn from.
 
-Two good episodes fill a memory of 1000 steps. Then no fall is in it: every target is the target network's own opinion,
-and the values wander, until one network that balanced does so no longer. Values can also leave what any return can be.
+Two good episodes fill a memory of 1000 steps. Without a fall in it, every target is only the target network's own
+estimate, and the values drift until a network that balanced no longer does. Values can also leave the range of returns.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cartpole_robot.training.config import GuardAction, LearnerReward, TrainingC
 from cartpole_robot.training.log import GuardEvent, GuardRow, LearningLog
 
 VALUES_EVERY_STEPS = 250
-SETTLED_SHARE = 0.05  # of the limit: how far a cart may stray (RMS) that keeps to the middle of its track
-_SLACK = 0.25  # of the range of returns: how far beyond it the mean value may be
-_WATCHED = "it is only watched"
+SETTLED_SHARE = 0.05  # of the position limit: the RMS position below which a cart keeps to the middle of the track
+_SLACK = 0.25  # of the range of returns: how far outside it the mean value may lie
+_NO_ACTION = "the guard only watches"
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Copies of network and target, and the step they are of."""
+    """Copies of network and target network at a step."""
 
     step: int
     tensors: list[torch.Tensor]
@@ -37,7 +37,7 @@ class _Kept:
         return _Kept(model.num_timesteps, [tensor.detach().clone() for tensor in _tensors(model)])
 
     def restore(self, model: DQN) -> None:
-        """Weights as they were, in place; moments and step counts of the optimizer at zero."""
+        """Restore the weights in place and zero the optimizer's moments and step counts."""
         with torch.no_grad():
             for own, kept in zip(_tensors(model), self.tensors, strict=True):
                 own.copy_(kept)
@@ -51,12 +51,12 @@ def _tensors(model: DQN) -> list[torch.Tensor]:
 
 
 class CollapseGuard(BaseCallback):
-    """Watches the replay memory and the values between two blocks of steps; a row of the log for each change.
+    """Checks the replay memory and the values between two blocks of steps and logs a row for each change.
 
-    A learner is settled when no fall is in the memory and the cart keeps to the middle of the track in it: then
-    `GuardAction.HOLD` makes no update until a fall comes, for all that is left to change is what is good. Where the
-    mean of the greedy values over the memory lies outside what returns can be, it brings network and target back to
-    where it last lay inside, and the optimizer begins anew. `WATCH` only says so. It works on any of SB3's DQNs.
+    A learner is settled when the memory holds no fall and the cart keeps to the middle of the track in it. While it is,
+    `GuardAction.HOLD` makes no updates, which could only harm a good policy. When the mean greedy value over the
+    memory lies outside the range of returns, `HOLD` restores network and target network from the last check that was
+    inside and resets the optimizer. `WATCH` only reports. The guard works with any SB3 DQN.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CollapseGuard(BaseCallback):
         position_limit_m: float,
         on_event: Callable[[str], object] | None = None,
     ) -> None:
-        """`on_event` is told each kind of event in a sentence when it happens first."""
+        """`on_event` receives a sentence the first time each kind of event happens."""
         super().__init__()
         self._rows = log.guard
         self._config = config
@@ -74,7 +74,7 @@ class CollapseGuard(BaseCallback):
         self._settled_m = SETTLED_SHARE * position_limit_m
         self._on_event = on_event
         self._range = returns_range(config)
-        self._sound: _Kept | None = None  # values inside the range
+        self._sound: _Kept | None = None  # the last check with values inside the range
         self._due_step = 0
 
     def _on_training_start(self) -> None:
@@ -104,8 +104,8 @@ class CollapseGuard(BaseCallback):
                 self._note(GuardEvent.NO_FALLS, 0.0, "no fall is left in the replay memory")
             strays_m = rms_position(memory)
             if strays_m < self._settled_m:
-                done = "updates are held until a fall comes" if self._acts else _WATCHED
-                text = f"nor does the cart stray more than {strays_m * 1000.0:.0f} mm (RMS) in it; {done}"
+                done = "updates are held until a fall comes" if self._acts else _NO_ACTION
+                text = f"the cart strays only {strays_m * 1000.0:.0f} mm (RMS) in the replay memory; {done}"
                 self._note(GuardEvent.SETTLED, strays_m, text)
         is_held = self._acts and fall_event(self._rows) is GuardEvent.SETTLED
         model.gradient_steps = 0 if is_held else self._config.gradient_steps
@@ -119,16 +119,16 @@ class CollapseGuard(BaseCallback):
         if low - slack <= value <= high + slack:
             self._sound = _Kept.of(model)
             return
-        done = self._back_to_sound(model) if self._acts else _WATCHED
+        done = self._back_to_sound(model) if self._acts else _NO_ACTION
         text = f"the values drift: their mean is {value:.3g}, returns lie in {low:g} to {high:g}; {done}"
         self._note(GuardEvent.DRIFT, value, text)
 
     def _back_to_sound(self, model: DQN) -> str:
-        """Go back, if there is something to go back to; returns what was done."""
+        """Restore the last sound network, if there is one; returns what was done."""
         if self._sound is None:
-            return "there is no network to go back to"
+            return "there is no earlier network to restore"
         self._sound.restore(model)
-        return f"back to the network of step {self._sound.step}, with a fresh optimizer"
+        return f"the network of step {self._sound.step} is restored, with a fresh optimizer"
 
     def _note(self, event: GuardEvent, measured: float, text: str) -> None:
         is_first = all(row.event is not event for row in self._rows)
@@ -138,38 +138,38 @@ class CollapseGuard(BaseCallback):
 
 
 def returns_range(config: TrainingConfig) -> tuple[float, float]:
-    """The least and the largest return of any policy, infinite where returns are not discounted."""
+    """The smallest and the largest return of any policy; infinite if returns are not discounted."""
     if config.learner_reward is LearnerReward.FALL:
         return -1.0, 0.0
     return 0.0, 1.0 / (1.0 - config.gamma) if config.gamma < 1.0 else math.inf
 
 
 def falls_in(memory: ReplayBuffer) -> int:
-    """Steps in the memory that ended in a fall; an episode cut by its time limit is none."""
+    """Number of steps in the memory that ended in a fall; a time limit does not count as a fall."""
     count = memory.size()
     return int(np.count_nonzero(memory.dones[:count] > memory.timeouts[:count]))
 
 
 def mean_value(model: DQN, memory: ReplayBuffer) -> float:
-    """The mean over the memory's steps of the largest action value."""
+    """Mean over the memory's steps of the largest action value."""
     with torch.no_grad():
         values = model.q_net(torch.from_numpy(memory.observations[: memory.size(), 0]))
         return float(values.amax(dim=1).mean())
 
 
 def rms_position(memory: ReplayBuffer) -> float:
-    """How far the cart strays from the middle of the track in the memory's steps, m."""
+    """RMS distance of the cart from the middle of the track over the memory's steps, m."""
     positions = memory.observations[: memory.size(), 0, 0]
     return math.sqrt(float(np.square(positions, dtype=np.float64).mean()))
 
 
 def fall_event(rows: list[GuardRow]) -> GuardEvent | None:
-    """The last that the guard said of falls; None: it has said nothing of them."""
+    """The last event that concerns falls, or None."""
     return next((row.event for row in reversed(rows) if row.event is not GuardEvent.DRIFT), None)
 
 
 def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list[tuple[int, int]]:
-    """From which step to which it was so, one pair for each time, in order: a fall ends it, or the training."""
+    """(first, last) step of each span that `event` began, in order; a fall or the end of the training ends a span."""
     spans: list[tuple[int, int]] = []
     begin: int | None = None
     for row in rows:
@@ -183,7 +183,7 @@ def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list
 
 @dataclass(frozen=True, kw_only=True)
 class GuardRecord:
-    """What the guard was to do, how often and for how many steps no fall was there, steps it was settled, drifts."""
+    """Summary of a guard: its action, spans and steps without a fall, steps settled, and drifts."""
 
     action: GuardAction
     times: int
@@ -193,7 +193,7 @@ class GuardRecord:
 
     @property
     def text(self) -> str:
-        """What the guard saw, in words; empty where it saw nothing."""
+        """A line for a person; empty if there was no event."""
         acts = self.action is GuardAction.HOLD
         texts = []
         if self.steps_without_falls:
@@ -202,12 +202,12 @@ class GuardRecord:
         if self.steps_settled:
             texts.append(f"settled for {self.steps_settled} of them" + (": updates held" if acts else ""))
         if self.drifts:
-            texts.append(f"values beyond any return, {self.drifts} times" + (": taken back" if acts else ""))
+            texts.append(f"values beyond any return, {self.drifts} times" + (": reverted" if acts else ""))
         return "; ".join(texts)
 
 
 def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> GuardRecord:
-    """What the guard did in a training that ended with step `last_step`."""
+    """The record of a training that ended at step `last_step`."""
     without, settled = (spans_since(event, rows, last_step) for event in (GuardEvent.NO_FALLS, GuardEvent.SETTLED))
     return GuardRecord(
         action=config.collapse_guard,

@@ -29,9 +29,9 @@ class InitialPolicy:
 class TrainingJob:
     """What is to be trained, and where its run folder is.
 
-    With a `randomization` every episode of training and of the selection has a cart drawn from it; the verdicts fall on
-    `cart` itself, and a further one on drawn carts. With an `init` it is that policy which goes on learning, on the
-    cart at the rig. `versions` and `commit` are those of the code that began it.
+    With a `randomization` every episode of training and selection draws a cart from it; the verdicts use `cart` itself,
+    and one more uses drawn carts. With an `init` that policy continues to learn, on the cart at the rig. `versions` and
+    `commit` are those of the code that began the training.
     """
 
     config: TrainingConfig
@@ -47,7 +47,6 @@ class TrainingJob:
 
     @property
     def title(self) -> str:
-        """What is trained, in words."""
         rig = "" if self.init is None else f", rig {self.rig}"
         return f"{self.config.name} on {self.cart.name}{rig}, seed {self.seed}"
 
@@ -69,7 +68,7 @@ class TrainingJob:
 
 
 def job_from_folder(folder: Path) -> TrainingJob:
-    """The training that `folder` is the run folder of. Raises `UsageError`."""
+    """The job recorded in the run folder `folder`. Raises `UsageError`."""
     record = read_run(folder)
     where = f"{folder / RUN_FILE}"
     if record.get("kind") != "training":

@@ -1,4 +1,4 @@
-"""Which class learns, by name. It imports nothing: the command line offers the names at once."""
+"""Names of the learner classes. It imports no library, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Learner(enum.StrEnum):
-    """The package's leaner subclass of Stable-Baselines3's DQN, or Stable-Baselines3's own."""
+    """The package's lean subclass of Stable-Baselines3's DQN, or the stock class."""
 
     LEAN = "lean"
     STOCK = "stock"

@@ -1,4 +1,4 @@
-"""Learning and its judgement without a folder: what a training and a study's cell have in common."""
+"""Learning and judging without a run folder, shared by trainings and the cells of a study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RunError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
-from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, Watchers
+from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.dqn.learner import network_of, new_learner
@@ -32,9 +32,9 @@ VERDICT_EPISODES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class FirstVerified:
-    """The first greedy evaluation that survived all its episodes and its trials.
+    """The first greedy evaluation that survived all its episodes and trials.
 
-    `after_s` is the time of learning until then, None where that was before the training was resumed.
+    `after_s` is the learning time until then, None if it happened before the training was resumed.
     """
 
     step: int
@@ -43,7 +43,7 @@ class FirstVerified:
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """A training that ran to its end; `state` has the selected network, and `elapsed_s` its greedy evaluations too."""
+    """A training that ran to its end; `state.elapsed_s` includes the greedy evaluations."""
 
     state: TrainingState
     selected: Selected
@@ -62,18 +62,18 @@ def learn(
     state: TrainingState,
     config: TrainingConfig,
     selection_env: gymnasium.Env[Any, Any],
-    watchers: Sequence[BaseCallback] = (),
+    callbacks: Sequence[BaseCallback] = (),
     *,
     name: str,
     on_event: Callable[[str], object] | None = None,
 ) -> Learned | None:
-    """Learn to the end and select the best network, the last one looked at too; None where a watcher ended it before.
+    """Learn to the end and select the best network, also evaluating the last one; None if a callback stopped earlier.
 
-    Raises `RunError`, beginning with `name`, where the training diverges; `on_event` is that of `run_learner`.
+    Raises `RunError`, beginning with `name`, if the training diverges; `on_event` is that of `run_learner`.
     """
     evaluation = GreedyEvaluation(state, config, selection_env)
-    watchers = [EpisodeLogging(state, config.episodes), evaluation, *watchers]
-    if not run_learner(state, config, watchers, name=name, on_event=on_event):
+    callbacks = [EpisodeLogging(state, config.episodes), evaluation, *callbacks]
+    if not run_learner(state, config, callbacks, name=name, on_event=on_event):
         return None
     if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
         evaluation.evaluate_now()
@@ -85,7 +85,7 @@ def learn(
 
 
 def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[], object] | None = None) -> Judged:
-    """The verdicts in `env`; networks that are the same are judged once."""
+    """The verdicts in `env`; identical networks are judged once."""
     last, selected = network_of(learned.state.model), learned.selected.network
     found = verdict(float_action_function(last), env, on_episode)
     is_same = all(np.array_equal(getattr(last, f.name), getattr(selected, f.name)) for f in dataclasses.fields(Network))
@@ -96,9 +96,9 @@ def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[
 
 
 def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> tuple[Learned, Judged]:
-    """Train in simulation on one thread and judge: networks and verdicts are those of `cartpole-robot train`.
+    """Train in simulation on one thread and judge; networks and verdicts are those of `cartpole-robot train`.
 
-    Nothing is written and no bar is shown. Raises `RunError` where the training diverges.
+    Writes no files and shows no progress bar. Raises `RunError` if the training diverges.
     """
     torch.set_num_threads(1)
     with ExitStack() as stack:
@@ -107,34 +107,34 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
         past = config.history_length
         judging = stack.enter_context(closing(balancing_env(cart, "sim", TRIAL_STEPS, history_length=past)))
         learned = learn(state, config, judging, name=config.name)
-        assert learned is not None  # no watcher ends it
+        assert learned is not None  # no callback stops it
         return learned, judge(learned, judging)
 
 
 def run_learner(
     state: TrainingState,
     config: TrainingConfig,
-    watchers: Sequence[BaseCallback],
+    callbacks: Sequence[BaseCallback],
     *,
     name: str,
     on_event: Callable[[str], object] | None = None,
 ) -> bool:
-    """Run the learner; True at the end of its steps or episodes, False when a watcher raised `Stopped` before.
+    """Run the learner; True at the end of its steps or episodes, False if a callback raised `Stopped` before.
 
-    The collapse guard that `config` asks for watches first; what it sees goes to the log and, in words, to `on_event`.
-    Raises `RunError`, beginning with `name`, where the training diverges.
+    The collapse guard that `config` asks for runs first, logs its events and sends sentences to `on_event`.
+    Raises `RunError`, beginning with `name`, if the training diverges.
     """
     remaining = config.steps - state.model.num_timesteps
     if remaining <= 0 or len(state.log.episodes) >= (config.episodes or math.inf):
         return True
     if config.collapse_guard is not GuardAction.OFF:
         cart: CartParams = state.model.get_env().get_attr("cart")[0]  # type: ignore[union-attr]
-        watchers = [CollapseGuard(state.log, config, cart.limits.cart_position_m, on_event), *watchers]
+        callbacks = [CollapseGuard(state.log, config, cart.limits.cart_position_m, on_event), *callbacks]
     with divergence_named(name):
         try:
             state.model.learn(
                 total_timesteps=remaining,
-                callback=Watchers(watchers, config),
+                callback=TrainingCallbacks(callbacks, config),
                 log_interval=10,
                 tb_log_name="dqn",
                 reset_num_timesteps=False,
@@ -146,7 +146,7 @@ def run_learner(
 
 @contextmanager
 def divergence_named(name: str) -> Iterator[None]:
-    """Inside, weights that are no longer finite raise `RunError`, beginning with `name`."""
+    """A context in which weights that are not finite raise `RunError`, beginning with `name`."""
     try:
         yield
     except ValueError as error:
@@ -158,7 +158,7 @@ def divergence_named(name: str) -> Iterator[None]:
 def verdict(
     act: ActionFunction, env: gymnasium.Env[Any, Any], on_episode: Callable[[], object] | None = None
 ) -> Evaluation:
-    """How long a policy survives on the starts that neither training nor selection has seen."""
+    """Evaluate a policy on starts that neither training nor selection has seen."""
     return evaluate(
         act,
         env,

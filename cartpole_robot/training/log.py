@@ -1,4 +1,4 @@
-"""What a training leaves behind about its course: rows for episodes, greedy evaluations, and what the guard saw."""
+"""The log of a training: rows for episodes, greedy evaluations and guard events, as CSV files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow | GuardRow")
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRow:
-    """One training episode: the step it ended at, the steps it lasted, epsilon at its end."""
+    """One training episode: the training step at its end, its length in steps, epsilon at its end."""
 
     step: int
-    steps: int
+    length: int
     epsilon: float
 
 
@@ -29,7 +29,7 @@ class EpisodeRow:
 class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
-    `trials` counts those of `evaluation.Trials` that were survived before the first fall, 0 where nobody tried.
+    `trials` counts the `evaluation.Trials` survived before the first fall, 0 if they were not run.
     """
 
     step: int
@@ -39,12 +39,12 @@ class EvaluationRow:
 
 
 class GuardEvent(enum.StrEnum):
-    """What the collapse guard noticed."""
+    """An event that the collapse guard reports."""
 
-    NO_FALLS = "no_falls"  # the replay memory has no fall any more; measured: 0
-    SETTLED = "settled"  # nor does the cart stray in it; measured: RMS position in it, m
-    FALLS_AGAIN = "falls_again"  # it has one again; measured: how many
-    DRIFT = "drift"  # the mean greedy value lies outside what returns can be; measured: that mean
+    NO_FALLS = "no_falls"  # the replay memory no longer has a fall; measured: 0
+    SETTLED = "settled"  # and the cart keeps to the middle in it; measured: RMS position in it, m
+    FALLS_AGAIN = "falls_again"  # the memory has falls again; measured: their number
+    DRIFT = "drift"  # the mean greedy value lies outside the range of returns; measured: that mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _CONVERTERS: dict[str, Any] = {"int": int, "float": float, "GuardEvent": GuardEv
 
 @dataclass
 class LearningLog:
-    """The course of one training so far."""
+    """The rows of one training so far."""
 
     episodes: list[EpisodeRow] = field(default_factory=list)
     evaluations: list[EvaluationRow] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whether every form of an exported policy chooses what the trained model chooses, on states that were visited."""
+"""Agreement of every form of an exported policy with the trained model on visited states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cartpole_robot.policy.bundle import PolicyBundle
 
 
 def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: NDArray[np.float32]) -> dict[str, int]:
-    """For each form, on how many of the inputs (N, inputs) its action is the trained PyTorch model's.
+    """For each form, the number of observations (N, inputs) on which it takes the trained PyTorch model's action.
 
     The forms are "c", "numpy", "onnxruntime" and "int16"; "states" has N.
     """

@@ -1,4 +1,4 @@
-"""A finished training exported again, from its saved models."""
+"""Export a finished training again from its saved models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
 from cartpole_robot.training.run import PARITY_STATES
 
-_VERDICTS = (  # where a summary has them: of an ordinary training, of one on the cart itself
+_VERDICTS = (  # keys in the summary: of an ordinary training, of one on the real cart
     {"selected": "exported", "last": "last_model"},
     {"selected": "selected", "last": None},
 )
@@ -33,12 +33,12 @@ _VERDICTS = (  # where a summary has them: of an ordinary training, of one on th
 def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
     """Write the policy of a run's "selected" or "last" model into the new folder `out`.
 
-    Raises `UsageError` for a folder that is no finished run, a damaged model file, an `out` that exists.
+    Raises `UsageError` for a folder without a finished run, a damaged model file, or an `out` that exists.
     """
     job = job_from_folder(run_folder)
     summary = read_json(
         run_folder / SUMMARY_FILE,
-        f"{run_folder}: this training is not finished; go on with: cartpole-robot train --resume {run_folder}",
+        f"{run_folder}: this training is not finished; continue with: cartpole-robot train --resume {run_folder}",
     )
     if out.exists():
         raise UsageError(f"{out}: exists already; choose another --out")
@@ -67,7 +67,7 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
 
 
 def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
-    """Inputs a policy meets, (N, inputs): acted out anew in simulation, or those a cart has seen; it moves no more."""
+    """Inputs (N, inputs): from new episodes in simulation, or those recorded on the cart, which must not move again."""
     if job.init is None:
         with closing(
             balancing_env(job.cart, job.rig, MAX_EPISODE_STEPS, history_length=job.config.history_length)
@@ -77,5 +77,7 @@ def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
     checkpoint = latest_checkpoint(job.folder / "checkpoints")
     progress = None if checkpoint is None else CartProgress.load(checkpoint)
     if progress is None:
-        raise UsageError(f"{job.folder / 'checkpoints'}: is gone, and with it what the cart has seen; train again")
+        raise UsageError(
+            f"{job.folder / 'checkpoints'}: holds no checkpoint with the observations from the cart; train again"
+        )
     return progress.observations()

@@ -1,4 +1,4 @@
-"""One training from configuration to verdict, in one run folder."""
+"""One training from configuration to verdict in one run folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _train(job: TrainingJob) -> TrainingOutcome:
 
 
 def resume_training(folder: Path) -> TrainingOutcome:
-    """Go on from the newest checkpoint of a run folder. Raises `UsageError`."""
+    """Resume from the newest checkpoint of a run folder. Raises `UsageError`."""
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
@@ -63,7 +63,7 @@ def resume_training(folder: Path) -> TrainingOutcome:
         return learn_on_cart(job)
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
-        return _train(job)  # it was stopped before its first checkpoint: nothing is lost by starting again
+        return _train(job)  # stopped before its first checkpoint
     with ExitStack() as stack:
         env = stack.enter_context(closing(training_env(job.cart, job.rig, job.config, job.randomization)))
         torch.set_num_threads(1)
@@ -80,8 +80,8 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
             drawing = stack.enter_context(closing(drawn))
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop, closing(ProgressBar(state, job.config)) as bar:
-            watchers = [checkpointing, bar, stop]
-            learned = learn(state, job.config, drawing, watchers, name=str(job.folder), on_event=say)
+            callbacks = [checkpointing, bar, stop]
+            learned = learn(state, job.config, drawing, callbacks, name=str(job.folder), on_event=say)
         if learned is None:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
         summary = _finish(job, learned, env, drawing)
@@ -94,7 +94,7 @@ def _finish(
 ) -> TrainingSummary:
     """Judge the last and the selected network, and export the selected one.
 
-    `drawing` is the environment of randomised carts, or `env` itself where there are none.
+    `drawing` is the environment of randomised carts, or `env` itself if there are none.
     """
     state, first = learned.state, learned.first_verified
     forms = 3 if drawing is env else 4

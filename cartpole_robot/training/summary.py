@@ -1,4 +1,4 @@
-"""What came of a training: what `summary.json` keeps, and what a person reads."""
+"""The results of a training, for `summary.json` and for a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(ABC):
-    """What every training has; `agreement` is that of `cartpole_robot.training.parity`."""
+    """The part common to all trainings; `agreement` is that of `cartpole_robot.training.parity`."""
 
     preset: str
     cart: str
@@ -35,31 +35,28 @@ class Summary(ABC):
 
     @property
     def title(self) -> str:
-        """What was trained."""
         return f"{self.preset} on {self.cart}, seed {self.seed}"
 
     @property
     @abstractmethod
     def rig_failures(self) -> Sequence[str]:
-        """Faults of the rig that make the training a failed one."""
+        """Rig faults that make the training fail."""
 
     @property
     @abstractmethod
     def _rows(self) -> Rows:
-        """Names and texts of the lines below the first."""
+        """Names and texts of the lines below the title."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def text(self) -> str:
-        """For a person, several lines."""
         return "\n".join([self.title, *(f"  {name:<18} {text}" for name, text in self._rows)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class LongRun:
-    """One long episode: steps survived, of how many."""
+    """One long episode: `steps` survived out of `of`."""
 
     steps: int
     of: int
@@ -67,7 +64,7 @@ class LongRun:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary(Summary):
-    """Of a training in episodes without a pause; `exported_randomized` is None where the cart was never drawn."""
+    """Of a training in simulation; `exported_randomized` is None without randomised carts."""
 
     first_verified_step: int | None
     collapse_guard: GuardRecord
@@ -80,7 +77,6 @@ class TrainingSummary(Summary):
 
     @property
     def rig_failures(self) -> Sequence[str]:
-        """Faults in the verdicts."""
         return [fault for found in (self.last_model, self.exported, self.exported_int16) for fault in found.faults]
 
     @property
@@ -100,7 +96,7 @@ class TrainingSummary(Summary):
 
 @dataclass(frozen=True, kw_only=True)
 class CartSummary(Summary):
-    """Of a policy that learned on, on the cart itself."""
+    """Of an exported policy that continued to learn on the real cart."""
 
     rig: str
     init: InitialPolicy
@@ -115,12 +111,11 @@ class CartSummary(Summary):
 
     @property
     def title(self) -> str:
-        """What was trained, and where."""
         return f"{self.preset} on {self.cart}, rig {self.rig}, seed {self.seed}"
 
     @property
     def rig_failures(self) -> Sequence[str]:
-        """None: the training goes on after a fault, and too many in a row end it without a summary."""
+        """Always empty: training continues after a fault, and too many in a row end it without a summary."""
         return ()
 
     @property

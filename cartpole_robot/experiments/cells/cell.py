@@ -1,4 +1,4 @@
-"""One cell in the process that works on it: its figures, how long they took, and why there are none."""
+"""One cell in its worker process: its results and run times, or the reason for a failure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cartpole_robot.experiments.cells.crew import AnyTask, Failed, Finished
 
 
 def finished_cell(task: AnyTask, work: Callable[[AnyTask], dict[str, Any]]) -> Finished | Failed:
-    """The record of a cell with the figures that `work` returns; a failure where the driver has another version.
+    """Run a cell; returns its record with the results of `work`, or a failure.
 
-    What `work` raises for a wrong task or a machine that cannot do it is a failure, too.
+    A driver of another version is a failure, and so is an error that `work` raises for a wrong task or machine.
     """
     if task.package_version != __version__:
         return Failed(

@@ -1,4 +1,4 @@
-"""Who works on cells, on this machine or on a cluster: what they are handed, and what they hand back."""
+"""Workers for cells, on this machine or a cluster: their tasks and results."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, Protocol, TypeVar
 
 
 class Task(Protocol):
-    """All a cell needs, as plain values that travel to another process or machine."""
+    """Everything a cell needs, as plain values that can be sent to another process or machine."""
 
     @property
     def key(self) -> str:
-        """A hash of all that the cell's result depends on but the code."""
+        """A hash of everything that the cell's result depends on, except the code."""
 
     @property
     def label(self) -> str:
-        """The cell in words."""
+        """A short description for a person."""
 
     @property
     def package_version(self) -> str:
-        """That of the driver."""
+        """The version of the package in the driver."""
 
 
 AnyTask = TypeVar("AnyTask", bound=Task)
@@ -27,21 +27,21 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The cell's record, to be kept."""
+    """The record of a finished cell."""
 
     record: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The cell failed in a way that trying again does not mend."""
+    """The cell failed and would fail again."""
 
     why: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crashed:
-    """The process that worked on the cell is gone."""
+    """The process of the cell died."""
 
     why: str
 
@@ -55,10 +55,10 @@ class Crew(Protocol[AnyTask]):
     slots: int
 
     def submit(self, task: AnyTask) -> None:
-        """Begin with a cell; at most `slots` may be under way."""
+        """Start a cell; at most `slots` may run at a time."""
 
     def results(self) -> list[tuple[AnyTask, Result]]:
-        """Wait for at least one cell under way to end, and tell how each that did ended."""
+        """Wait until at least one running cell ends; returns the results of those that ended."""
 
     def close(self) -> None:
-        """Drop what is under way and end. May be called twice."""
+        """Cancel running cells and end the workers. May be called twice."""

@@ -1,4 +1,4 @@
-"""The folder of a study, or of other work in cells: what it is, and a file for each cell that is finished."""
+"""The folder of a study or stability map: its description, and a file for each finished cell."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}
 
 
 class Whole(Protocol):
-    """What a folder is of: its `kind` ("study"), its cells, and the `record` that tells it from others of its kind."""
+    """The experiment of a folder: its `kind` ("study"), its cells, and the `record` that identifies it."""
 
     @property
     def kind(self) -> str:
-        """What it is, in a word or two."""
+        """The kind of experiment, for messages and the file name."""
 
     @property
     def name(self) -> str:
-        """What this one is called."""
+        """The name for a person."""
 
     @property
     def keys(self) -> Iterable[str]:
-        """Of its cells; two may be the same."""
+        """The keys of its cells; duplicates are allowed."""
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """All that its results depend on but the code, for JSON."""
+        """Everything that its results depend on, except the code, for JSON."""
 
     def has_grown(self, name: str, before: Any, now: Any) -> bool:
-        """Whether that part of the record now holds all that it held before, and more that may be added."""
+        """Whether that part of the record is an allowed extension of what it was before."""
 
 
 class CellFolder:
-    """A folder of finished cells. Reading needs no lock; only who holds `opened` writes."""
+    """A folder of finished cells. Reading needs no lock; writing needs the context `opened`."""
 
     def __init__(self, path: Path, whole: Whole) -> None:
         self.path = path
@@ -55,10 +55,10 @@ class CellFolder:
     @staticmethod
     @contextlib.contextmanager
     def opened(path: Path, whole: Whole) -> Iterator[CellFolder]:
-        """The folder, new or of this very work, and nobody else's until the end of the block.
+        """The folder, new or of this experiment, locked until the end of the block.
 
-        Work that has grown goes on in the folder it had. Raises `UsageError` where another run has the folder, or where
-        something else is there: nothing is overwritten.
+        An experiment that has grown continues in its folder. Raises `UsageError` if another run holds the folder, or if
+        it has other contents: nothing is overwritten.
         """
         _check_is_ours(path, whole.kind)
         try:
@@ -113,7 +113,7 @@ class CellFolder:
         return records
 
     def of_other_code(self, records: Mapping[str, Mapping[str, Any]], commit: str | None) -> list[str]:
-        """A sentence for each other version or commit of the code that finished cells were made by."""
+        """A sentence for each other version or commit of the code that made finished cells."""
         found = read_json(self.path / _file_of(self.whole.kind), f"{self.path}: is damaged; choose another --out")
         begun_with = found.get("versions", {}).get("cartpole-robot")  # of cells older than their `version`
         makers = collections.Counter((one.get("version", begun_with), one["commit"]) for one in records.values())
@@ -125,7 +125,7 @@ class CellFolder:
         ]
 
     def keep(self, record: Mapping[str, Any], commit: str | None) -> dict[str, Any]:
-        """Write a finished cell and the code that made it, whole or not at all; returns what was written."""
+        """Write a finished cell with the version of the code, atomically; returns what was written."""
         kept = {**record, "version": __version__, "commit": commit}
         path = self.path / _CELLS / f"{record['key']}.json"
         with atomic_file(path, may_replace=True) as file:
@@ -134,7 +134,7 @@ class CellFolder:
 
 
 def folder_record(path: Path, kind: str) -> tuple[Path, dict[str, Any]]:
-    """Where a folder of that kind says what it is, and what it says. Raises `UsageError` for another folder."""
+    """The path and contents of the description of a folder of that kind. Raises `UsageError` for another folder."""
     where = path / _file_of(kind)
     message = f"{path}: is no {kind}'s folder (it has no readable {where.name}); check the path"
     return where, _checked(where, kind, message)
@@ -168,7 +168,6 @@ def _briefly(before: Any, now: Any) -> str:
 
 
 def _code(version: str | None, commit: str | None) -> str:
-    """A version of this package and a commit, in words."""
     head, _, changes = (commit or "").partition("+")
-    told = f"commit {head[:12]}{' with changes' if changes else ''}" if head else "no known commit"
-    return f"cartpole-robot {version or 'of no known version'} ({told})"
+    text = f"commit {head[:12]}{' with changes' if changes else ''}" if head else "no known commit"
+    return f"cartpole-robot {version or 'of no known version'} ({text})"

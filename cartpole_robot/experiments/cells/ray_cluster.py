@@ -1,4 +1,4 @@
-"""Cells as tasks of a Ray cluster; the driver alone writes results."""
+"""Cells as tasks of a Ray cluster; only the driver writes results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _CONNECT_S = 5.0
 _JOIN_S = 25.0  # Ray itself takes 20 s to say that its token is missing
 _TOKEN = "set RAY_AUTH_MODE=token and the cluster's token where it has one (ray get-auth-token)"
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-# Ray gives up after minutes and then ends the process it is in: it is tried in another one first.
+# Ray gives up only after minutes and then ends its process, so a subprocess tries the connection first.
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
 class RayCrew(Generic[AnyTask]):
-    """One CPU of the cluster a cell, at an address that `check_answers` lets pass.
+    """One CPU of the cluster per cell, at an address that `check_answers` accepts.
 
-    `local` starts a cluster on this machine and ends it again.
+    The address `local` starts a cluster on this machine and ends it again.
     """
 
     def __init__(self, address: str, slots: int | None, function: Callable[[AnyTask], Result]) -> None:
@@ -48,11 +48,10 @@ class RayCrew(Generic[AnyTask]):
         self._under_way: dict[Any, AnyTask] = {}
 
     def submit(self, task: AnyTask) -> None:
-        """Hand the cell to the cluster."""
         self._under_way[self._cell.remote(task)] = task
 
     def results(self) -> list[tuple[AnyTask, Result]]:
-        """Wait until the cluster is done with one. Raises `RunError` where the cluster is gone."""
+        """Wait until a cell ends. Raises `RunError` if the cluster is gone."""
         try:
             ready, _ = self._ray.wait(list(self._under_way), num_returns=1)
         except self._ray.exceptions.RayError as error:
@@ -66,8 +65,8 @@ class RayCrew(Generic[AnyTask]):
         except errors.RayTaskError as error:
             return Failed(why=str(error.cause))
         except errors.RayError as error:
-            told = (str(error).strip().splitlines() or ["no word of why"])[0]
-            return Crashed(why=f"its Ray worker is gone ({type(error).__name__}: {told})")
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            return Crashed(why=f"its Ray worker died ({type(error).__name__}: {reason})")
         return result
 
     def close(self) -> None:
@@ -80,7 +79,7 @@ class RayCrew(Generic[AnyTask]):
 
 
 def check_answers(address: str) -> None:
-    """Nothing where a Ray cluster answers within some seconds, or is to be started here, else `UsageError`.
+    """Raise `UsageError` unless a Ray cluster answers at `address` within seconds, or `address` is `local`.
 
     Raises `ModuleNotFoundError` without Ray.
     """
@@ -107,10 +106,10 @@ def check_answers(address: str) -> None:
         )
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"--ray {address}: what answers there lets nobody join within {_JOIN_S:.0f} s; see that it is Ray of the "
+            f"--ray {address}: the server does not accept a driver within {_JOIN_S:.0f} s; check that it is Ray of the "
             f"same version, and {_TOKEN}"
         ) from None
     if done.returncode != 0:
-        told = done.stderr.decode(errors="replace").strip() or "no word of why"
-        why = f"it asks for a token: {_TOKEN}" if "AuthToken" in told else told.splitlines()[-1]
+        output = done.stderr.decode(errors="replace").strip() or "no reason given"
+        why = f"it asks for a token: {_TOKEN}" if "AuthToken" in output else output.splitlines()[-1]
         raise UsageError(f"--ray {address}: the cluster cannot be joined: {why}")

@@ -14,7 +14,7 @@ RESULTS_FILE = "results.parquet"
 
 
 def write_rows(rows: list[dict[str, Any]] | dict[str, list[Any]], path: Path) -> None:
-    """A Parquet file of rows, or of columns, whole or not at all."""
+    """Write rows or columns to a Parquet file, atomically."""
     table = pyarrow.Table.from_pylist(rows) if isinstance(rows, list) else pyarrow.table(rows)
     with atomic_file(path, may_replace=True) as file:
         pyarrow.parquet.write_table(table, file)

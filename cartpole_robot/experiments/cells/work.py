@@ -1,4 +1,4 @@
-"""Tasks handed out to a crew until each is done, given up, or was tried often enough."""
+"""Runs the tasks of cells on a crew until each is finished or given up."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RETRIES = 2
 
 
 class Keyed(Protocol):
-    """A cell, before it is anybody's task."""
+    """A cell before it becomes a task."""
 
     @property
     def key(self) -> str:
-        """That of its task."""
+        """The key of its task."""
 
 
 AnyCell = TypeVar("AnyCell", bound=Keyed)
@@ -40,15 +40,15 @@ def finish_cells(
     crew_for: Callable[[int], Crew[AnyTask]],
     say: Callable[[str], object],
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Run what is not finished, with a progress bar; returns every record by its key, and what could not be done.
+    """Run unfinished cells with a progress bar; returns every record by key, and the failures.
 
-    `crew_for` makes who works on so many cells, and is not called for none; each record is kept in the folder as soon
-    as it is there. `say` is told of crashes, failures, and cells that other code has made.
+    `crew_for` creates the crew for a number of cells and is not called if all are finished. Each record is saved on
+    completion. `say` receives crashes, failures, and a line about cells made by other code.
     """
     here = commit()
     records = folder.finished()
-    for told in folder.of_other_code(records, here):
-        say(told)
+    for line in folder.of_other_code(records, here):
+        say(line)
     missing = {cell.key: cell for cell in cells if cell.key not in records}
     if not missing:
         return records, []
@@ -72,9 +72,9 @@ def run_tasks(
     keep: Callable[[dict[str, Any]], object],
     say: Callable[[str], object],
 ) -> list[str]:
-    """Hand out every task, again where its process died, `RETRIES` times at most; returns what could not be done.
+    """Run every task, and again up to `RETRIES` times if its process died; returns the failures.
 
-    `keep` gets the record of each as soon as it is finished; `say` is told of crashes and failures.
+    `keep` receives each record on completion; `say` receives crashes and failures.
     """
     fresh = iter(tasks)
     again: collections.deque[AnyTask] = collections.deque()
@@ -107,7 +107,7 @@ def run_tasks(
 def _what_failed(
     task: Task, result: Result, crashes: collections.Counter[str], say: Callable[[str], object]
 ) -> str | None:
-    """Why a cell is given up, None where it is not."""
+    """Why a cell is given up, or None."""
     if isinstance(result, Failed):
         return f"{task.label}: {result.why}"
     if isinstance(result, Crashed):

@@ -1,1 +1,1 @@
-"""Policies on carts other than the one they were made for: how far a cart may be from its file before they fall."""
+"""Stability maps: how far a cart may differ from its file before a policy falls."""

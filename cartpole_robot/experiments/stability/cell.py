@@ -25,7 +25,7 @@ from cartpole_robot.rollout.evaluation import Evaluation, evaluate
 
 
 def run_cell(task: MapTask) -> Finished | Failed:
-    """Judge. A rig that refuses to begin an episode is a result: `refused` says why, and no more episodes are begun."""
+    """Judge a cell. If the rig refuses to begin an episode, `refused` gives the reason and no more episodes begin."""
     return finished_cell(task, _judged)
 
 
@@ -61,7 +61,7 @@ def _judged(task: MapTask) -> dict[str, Any]:
 
 
 def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
-    """The rig with `plant` on it; its limits, actions and encoders are those of `cart`."""
+    """The rig with the physics of `plant` and the limits, actions and encoders of `cart`."""
     return simulated_rig(plant) if conditions.rig == "sim" else VirtualRig(cart, plant=plant)
 
 

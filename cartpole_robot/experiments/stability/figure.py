@@ -1,4 +1,4 @@
-"""A stability map as a picture: a row of panels a map, a panel a policy, one colour scale for all."""
+"""The figure of a stability map: a row of panels per map, a panel per policy, one colour scale."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _REFUSED, _NO_CART = "#c3c7cd", "#eef0f2"
 _HATCH, _LINE = "////", "#6b7280"
 _OWN = "#d5368f"
 _MOST_TICKS = 12
-_MOST_CHARACTERS = 36  # of the ticks' labels beside each other
+_MOST_CHARACTERS = 36  # of the tick labels on one axis
 _LONGEST_LABEL = 34
 
 
 def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
-    """The share of episodes survived, over each map's axes, for each policy; the cart's own point is ringed.
+    """Write a PNG of the share of episodes survived over each map's axes per policy; a ring marks the cart itself.
 
-    PNG; takes the place of an earlier picture at once or not at all.
+    Replaces an earlier file atomically.
     """
     rows, columns = len(whole.grids), len(whole.entrants)
     width = max(5.6, 1.9 + 3.1 * columns)
@@ -58,8 +58,8 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
     conditions = whole.conditions
     title = (
         f"Policies made for {whole.cart.name}, on other carts (rig {conditions.rig}): {conditions.episodes} episodes "
-        f"of {conditions.max_steps} steps a point;",
-        "beside each policy the share of carts on which it survives all",
+        f"of {conditions.max_steps} steps per point;",
+        "next to each policy the share of carts on which it survives all",
     )
     lines = [line for part in title for line in textwrap.wrap(part, int(11.5 * width))]
     figure.suptitle("\n".join(lines), fontsize=10.5)
@@ -68,7 +68,7 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
 
 
 def _legend(figure: Figure, kinds: set[Kind]) -> None:
-    """What ring, hatch and cross mean, as far as there are any."""
+    """Explain ring, hatch and cross, if they occur."""
     ring = Line2D([], [], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=_OWN, linestyle="none")
     ring.set_markeredgewidth(2.0)
     handles: list[Artist] = [ring]

@@ -1,4 +1,4 @@
-"""What came of a stability map: an outcome a grid point, and how far each parameter may be from the cart's own."""
+"""Results of a stability map: an outcome per grid point, and how far each parameter may differ from the cart's own."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Kind(enum.StrEnum):
 
     SURVIVED = "survived"  # every episode
     FELL = "fell"  # in one episode or more, or the firmware stopped it
-    REFUSED = "refused"  # none of those that began, but the rig did not begin one
-    NO_CART = "no cart"  # what stands at this point cannot be a cart
+    REFUSED = "refused"  # no fall, but the rig refused to begin an episode
+    NO_CART = "no cart"  # the parameters at this point are not a possible cart
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """A policy at a grid point. `steps` has an entry for each episode that began; a fault ended `stopped` of them.
 
-    `why` says, a line each, why there is no cart, which faults of the firmware ended episodes, and why the rig refused
-    to begin one, after which it was not asked again; empty where the pole just fell.
+    `why` has a line for each reason: why there is no cart, which firmware faults ended episodes, why the rig refused to
+    begin one (after which no more begin). It is empty if the pole just fell.
     """
 
     kind: Kind
@@ -41,17 +41,17 @@ class Outcome:
 
     @property
     def faults(self) -> list[str]:
-        """The firmware's faults by name."""
+        """Names of the firmware's faults."""
         return list(dict.fromkeys(re.findall(r"^[A-Z][A-Z_]+\b", self.why, flags=re.MULTILINE)))
 
     @property
-    def words(self) -> tuple[str, str]:
-        """What happened in a word or two, and the faults behind it."""
-        words = self.kind.value
+    def summary(self) -> tuple[str, str]:
+        """What happened, and the faults that caused it, as short texts."""
+        text = self.kind.value
         if self.kind is Kind.FELL:
             fell = len(self.steps) - self.survived - self.stopped
-            words = "falls" if not self.stopped else "falls or is stopped" if fell else "is stopped"
-        return ("is refused" if self.kind is Kind.REFUSED else words), "/".join(self.faults)
+            text = "falls" if not self.stopped else "falls or is stopped" if fell else "is stopped"
+        return ("is refused" if self.kind is Kind.REFUSED else text), "/".join(self.faults)
 
     @property
     def survived(self) -> int:
@@ -60,25 +60,24 @@ class Outcome:
 
     @property
     def share(self) -> float:
-        """Of the episodes that were asked for, those survived."""
+        """Share of the requested episodes that was survived."""
         return self.survived / self.episodes
 
     @property
     def mean_steps(self) -> float:
-        """Over the episodes asked for; one that the rig did not begin has none."""
+        """Mean over the requested episodes; one that did not begin counts 0 steps."""
         return sum(self.steps) / self.episodes
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: what happened, and the firmware's faults."""
         return {"outcome": self.kind.value, "survived": self.survived, "faults": self.faults}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Margin:
-    """Along one axis through the cart's own point: the values around it at which every episode is survived.
+    """Along one axis through the cart's own point: the range of values around it at which every episode is survived.
 
-    `low` and `high` are indices into the axis's values; None where the own point itself is not survived. `below` and
-    `above` are the outcomes next to them, None at the grid's ends.
+    `low` and `high` are indices into the axis's values; None if the own point itself is not survived. `below` and
+    `above` are the outcomes next to the range, None at the grid's ends.
     """
 
     axis: Axis
@@ -89,7 +88,7 @@ class Margin:
 
     @property
     def text(self) -> str:
-        """In the axis's own unit: "0 to 60 ms; is stopped at 70 ms (COMMAND_TIMEOUT)"."""
+        """In the unit of the axis: "0 to 60 ms; is stopped at 70 ms (COMMAND_TIMEOUT)"."""
         axis = self.axis
         if self.low is None or self.high is None:
             return "none: not even at the cart's own value"
@@ -102,15 +101,15 @@ class Margin:
         ended: dict[tuple[str, str], list[str]] = {}
         for outcome, index in ((self.below, self.low - 1), (self.above, self.high + 1)):
             if outcome is not None:
-                ended.setdefault(outcome.words, []).append(axis.shown(index))
-        told = [
-            f"{words} at {' and '.join(values)} {axis.shown_unit}".rstrip() + (f" ({faults})" if faults else "")
-            for (words, faults), values in ended.items()
+                ended.setdefault(outcome.summary, []).append(axis.shown(index))
+        ends_at = [
+            f"{text} at {' and '.join(values)} {axis.shown_unit}".rstrip() + (f" ({faults})" if faults else "")
+            for (text, faults), values in ended.items()
         ]
-        return "; ".join([span, *told]) if told else f"{span}, the whole grid"
+        return "; ".join([span, *ends_at]) if ends_at else f"{span}, the whole grid"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: `from` and `to` in SI units, or times the cart's own value where that is how the axis counts."""
+        """For JSON: `from` and `to` in SI units, or as factors of the cart's own value if the axis has factors."""
         values = self.axis.values
         return {
             "axis": self.axis.key,
@@ -126,24 +125,23 @@ class Margin:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One policy on one grid: an outcome for each finished point, by its places on both axes."""
+    """One policy on one grid: an outcome for each finished point, by its indices on x and y."""
 
     entrant: Entrant
     grid: Grid
     outcomes: Mapping[tuple[int, int], Outcome]
 
     def count(self, kind: Kind) -> int:
-        """Points with that outcome."""
         return sum(outcome.kind is kind for outcome in self.outcomes.values())
 
     @property
     def carts(self) -> int:
-        """Finished points that a cart may be."""
+        """Number of finished points at which a cart is possible."""
         return len(self.outcomes) - self.count(Kind.NO_CART)
 
     @property
     def share(self) -> float:
-        """Of the points that a cart may be, those where every episode is survived."""
+        """Share of the possible carts on which every episode is survived."""
         return self.count(Kind.SURVIVED) / max(1, self.carts)
 
     @property
@@ -155,7 +153,6 @@ class Finding:
         return _margin(x, row), _margin(y, column)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             "map": self.grid.title,
             **self.entrant.as_dict(),
@@ -170,7 +167,7 @@ class Finding:
 
 
 def findings_of(whole: StabilityMap, records: Records) -> list[Finding]:
-    """Each grid's policies, as far as they are finished."""
+    """A finding for each grid and policy, with the points finished so far."""
     return [
         Finding(entrant=entrant, grid=grid, outcomes=dict(_outcomes(whole, entrant, grid, records)))
         for grid in whole.grids
@@ -226,7 +223,7 @@ def _margin(axis: Axis, line: list[Outcome | None]) -> Margin:
 
 
 def rows_of(whole: StabilityMap, records: Records) -> list[dict[str, Any]]:
-    """A row for each policy at each finished point, also where no cart may be."""
+    """A row for each policy at each finished point, including points without a possible cart."""
     rows = []
     for finding in findings_of(whole, records):
         cells = cells_at(whole, finding.entrant, finding.grid)
@@ -264,17 +261,17 @@ def rows_of(whole: StabilityMap, records: Records) -> list[dict[str, Any]]:
 
 
 def map_text(whole: StabilityMap, findings: list[Finding], records: Records) -> str:
-    """The table: for each map and policy the share of points survived, and the margin along each axis."""
+    """A table for a person: for each map and policy the share of points survived, and the margin along each axis."""
     conditions = whole.conditions
     lines = [
-        f"{whole.name}, rig {conditions.rig}: {conditions.episodes} episodes a point, seeds from "
+        f"{whole.name}, rig {conditions.rig}: {conditions.episodes} episodes per point, seeds from "
         f"{conditions.first_seed}, up to {conditions.max_steps} steps"
     ]
     for grid in whole.grids:
         own = [finding for finding in findings if finding.grid is grid]
         none = sum(point.plant is None for point in grid.points)
-        told = f", {none} of them no cart" if none else ""
-        lines += ["", f"{grid.title}: {len(grid.points)} points{told}"]
+        without = f", {none} of them no cart" if none else ""
+        lines += ["", f"{grid.title}: {len(grid.points)} points{without}"]
         width = max(len(axis.name) for axis in grid.axes)
         for finding in own:
             share = f"{100.0 * finding.share:.0f} % ({finding.count(Kind.SURVIVED)} of {finding.carts})"

@@ -1,4 +1,4 @@
-"""Grids of carts around one cart: two parameters a map, from a TOML file.
+"""Grids of carts around one cart: two parameters per map, from a TOML file.
 
     format = 1
     [[map]]
@@ -6,9 +6,9 @@
     x = { axis = "delay.latency_s", between = [0.0, 0.06], points = 7 }      # in the parameter's own unit
     y = { axis = "motor.stall_force_n", factors = [0.5, 0.75, 1.0, 2.0] }    # of the cart's own value
 
-`factor` and `between` give two ends, as in a randomisation file, and `points` how many values, evenly spaced; `factors`
-and `values` give each. The axis `friction` is every number of that section at once, by factors. The cart's own value is
-added where it is not among them. What belongs together moves together, as `simulation.randomization` says.
+`factor` and `between` give two ends, as in a randomisation file, and `points` the number of evenly spaced values;
+`factors` and `values` list each value. The axis `friction` scales all numbers of that section by factors. The cart's
+own value is added if it is missing. Dependent parameters change together (see `cart.randomization`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """In words."""
         return _NAMES.get(self.key) or words_of(self.key.rpartition(".")[2])
 
     @property
@@ -68,12 +67,12 @@ class Axis:
 
     @property
     def scale(self) -> float:
-        """What a value in SI units is multiplied by to be in `unit`."""
+        """The factor from SI units to `unit`."""
         return 1000.0 if self.unit == "ms" else 1.0
 
     @property
     def label(self) -> str:
-        """For an axis of a picture: name and unit, or what a factor is of."""
+        """The axis label of a figure: name and unit, or the reference of a factor."""
         if not self.is_factor:
             return f"{self.name} [{self.unit}]" if self.unit else self.name
         if self.own is None:
@@ -82,16 +81,16 @@ class Axis:
 
     @property
     def shown_unit(self) -> str:
-        """What `shown` counts in: the unit, or times."""
+        """The unit of `shown`: the parameter's unit, or "times"."""
         return "times" if self.is_factor else self.unit
 
     def shown(self, index: int) -> str:
-        """The value there as the axis writes it: in its unit, or the factor."""
+        """The value at `index` as text: in `unit`, or as a factor."""
         value = self.values[index]
         return f"{value:.4g}" if self.is_factor else f"{value * self.scale:.4g}"
 
     def parameters(self, index: int, cart: CartParams) -> dict[str, float]:
-        """The numbers of a cart there, by "section.name", in SI units."""
+        """The cart parameters at `index`, by "section.name", in SI units."""
         value = self.values[index]
         if self.own is not None:
             return {self.key: value * self.own if self.is_factor else value}
@@ -99,16 +98,16 @@ class Axis:
         return {f"{self.key}.{name}": value * number for name, number in numbers.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; what a grid file writes, with the cart's own value."""
+        """For JSON: the keys of a grid file, and the cart's own value."""
         return {"axis": self.key, "factors" if self.is_factor else "values": list(self.values), "own": self.own}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A grid point: where it lies on both axes, and its cart, or why there is none.
+    """A grid point: its indices on both axes, and its cart, or why there is none.
 
-    The cart has the strongest actions there are: an action table is no property of a cart but of a policy, and one
-    that is too weak there is to be seen to fall.
+    The cart has the strongest possible actions: an action table is a property of the policy, not of the cart, and the
+    map must show a fall if a policy's actions are too weak there.
     """
 
     x: int
@@ -128,16 +127,14 @@ class Grid:
 
     @property
     def axes(self) -> tuple[Axis, Axis]:
-        """Both."""
         return self.x, self.y
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {"title": self.title, "x": self.x.as_dict(), "y": self.y.as_dict()}
 
 
 def load_grids(path: Path | None, cart: CartParams) -> tuple[Grid, ...]:
-    """The maps of a grid file around `cart`, of the package's own where it is None.
+    """The maps of a grid file around `cart`; of the package's default grid if `path` is None.
 
     Raises `UsageError` naming file, key, value and what was expected.
     """
@@ -198,8 +195,8 @@ def _axis(entry: Any, cart: CartParams, where: str) -> Axis:
     check_keys(entry, ["axis", "factor", "between", "points", "factors", "values"], where=where)
     kinds = [name for name in ("factor", "between", "factors", "values") if name in entry]
     if len(kinds) != 1:
-        told = " and ".join(kinds) if kinds else "none of them"
-        raise UsageError(f"{where}: gives {told}, expected one of {_HOW}")
+        found = " and ".join(kinds) if kinds else "none of them"
+        raise UsageError(f"{where}: gives {found}, expected one of {_HOW}")
     kind = kinds[0]
     key = entry.get("axis")
     is_factor = kind.startswith("factor")
@@ -247,12 +244,14 @@ def _numbers(entry: Mapping[str, Any], kind: str, where: str) -> list[float]:
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise UsageError(f"{here}: {number!r} is among its values, expected finite numbers; correct it")
         if abs(number) > _LARGEST:
-            raise UsageError(f"{here} goes beyond {_LARGEST:g}, expected numbers of this world; correct it")
+            raise UsageError(f"{here} goes beyond {_LARGEST:g}, expected a physically possible number; correct it")
     if kind in ("factors", "values"):
         if "points" in entry:
-            raise UsageError(f"{where}: points stands beside {kind}, which gives every value; leave one out")
+            raise UsageError(
+                f"{where}: points cannot be combined with {kind}, which lists every value; remove one of them"
+            )
         if len({float(number) for number in given}) < len(given):
-            raise UsageError(f"{here}: a value stands there twice; remove one of them")
+            raise UsageError(f"{here}: contains a value twice; remove one of them")
         return [float(number) for number in given]
     if len(given) != 2 or given[0] >= given[1]:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A stability map from policies and a cart to its table and picture, each cell run once."""
+"""Run a stability map: from policies and a cart to its table and figure, each cell once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MapRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MapResult:
-    """A map as far as it is finished. `failures` tell of cells that this run could not finish."""
+    """A map as far as it is finished. `failures` describes cells that this run could not finish."""
 
     whole: StabilityMap
     folder: Path
@@ -54,31 +54,29 @@ class MapResult:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every cell is finished."""
         return all(key in self.records for key in self.whole.keys)
 
     @property
     def findings(self) -> list[Finding]:
-        """One for each map and policy."""
         return findings_of(self.whole, self.records)
 
     @property
     def files(self) -> list[Path]:
-        """Table and picture, once they are there."""
+        """Paths of table and figure, if they exist."""
         return [path for name in (RESULTS_FILE, FIGURE_FILE) if (path := self.folder / name).exists()]
 
 
 def plan(request: MapRequest) -> tuple[StabilityMap, Path]:
-    """The map that is asked for, and its folder, with nothing run and nothing written. Raises `UsageError`."""
+    """The requested map and its folder; runs and writes nothing. Raises `UsageError`."""
     cart, entrants = entered(list(map(str, request.policies)), request.cart, request.conditions)
     whole = planned_map(cart, entrants, load_grids(request.grid, cart), request.conditions)
     return whole, request.folder or Path("runs", f"stability-{cart.name}")
 
 
 def stability_map(request: MapRequest, say: Callable[[str], object] = print) -> MapResult:
-    """Run what is not finished, and once all is, write table and picture; `say` is told of what goes wrong on the way.
+    """Run unfinished cells, then write table and figure if all are finished; `say` receives crashes and failures.
 
-    Ctrl-C is a KeyboardInterrupt here, with every finished cell kept. Raises `UsageError`.
+    Ctrl-C raises KeyboardInterrupt; finished cells are kept. Raises `UsageError`.
     """
     whole, path = plan(request)
     return run_map(whole, path, say, workers=request.workers)

@@ -1,4 +1,4 @@
-"""What a stability map is: policies, the grids they are put on, and a cell for each policy and cart."""
+"""A stability map: policies, grids, and a cell for each policy and cart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ class Conditions:
     backend: str = "c"
 
     def __post_init__(self) -> None:
-        """Raises ValueError."""
         for name in ("episodes", "max_steps"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1; correct it")
         require(self.first_seed >= 0, f"first_seed = {self.first_seed}, expected at least 0; correct it")
@@ -49,10 +48,10 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A policy on the map: what it is called there, and where it is: a bundle, a run folder, "lqr" or "lqr-true".
+    """A policy on the map: its label, and its source: a bundle, a run folder, "lqr" or "lqr-true".
 
-    `cart` is the map's with the policy's own action table, which is no property of a cart but of the policy: what it,
-    driver and firmware are told. `note` says where the policy was trained on other parameters.
+    `cart` is the nominal cart of the map with the policy's own action table; policy, driver and firmware are configured
+    for it. `note` reports that the policy was trained on other parameters.
     """
 
     label: str
@@ -69,7 +68,7 @@ class Entrant:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One policy at one grid point that a cart may be; `key` names all that its result depends on but the code."""
+    """One policy at one grid point with a possible cart; `key` identifies all its result depends on but the code."""
 
     key: str
     entrant: Entrant
@@ -78,16 +77,15 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The cell in words."""
         x, y = self.grid.axes
         return f"{self.entrant.label}, {x.name} {x.shown(self.point.x)}, {y.name} {y.shown(self.point.y)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapTask:
-    """All a cell needs, as plain values that travel to another process.
+    """Everything a cell needs, as plain values that can be sent to another process.
 
-    `cart` is what policy, driver and firmware are told of, `plant` the cart that is there.
+    Policy, driver and firmware are configured for `cart`; `plant` is the simulated cart.
     """
 
     key: str
@@ -102,7 +100,7 @@ class MapTask:
 
 @dataclass(frozen=True, kw_only=True)
 class StabilityMap:
-    """A map whole: `cart` is the one that every policy is told of; `cells` in the order in which they run."""
+    """A stability map: policies are configured for `cart`; `cells` are in the order in which they run."""
 
     cart: CartParams
     entrants: tuple[Entrant, ...]
@@ -112,22 +110,20 @@ class StabilityMap:
 
     @property
     def kind(self) -> str:
-        """What its folder is called a folder of."""
         return KIND
 
     @property
     def name(self) -> str:
-        """For a progress bar."""
         return f"{KIND} of {self.cart.name}"
 
     @property
     def keys(self) -> Iterable[str]:
-        """Of its cells; a cart that lies on two grids has the same on both."""
+        """The keys of its cells; a cart on two grids has the same key on both."""
         return (cell.key for cell in self.cells)
 
     @property
     def record(self) -> dict[str, Any]:
-        """All that tells this map from another, for JSON."""
+        """Everything that identifies this map, for JSON."""
         conditions = self.conditions
         cart = self.cart.as_dict()
         del cart["action_duties"]  # each policy has its own
@@ -167,7 +163,7 @@ def planned_map(
 
 
 def cell_key(entrant: Entrant, plant: CartParams, conditions: Conditions) -> str:
-    """A hash of all that a cell's result depends on but the code; names of policies, carts and maps are no part."""
+    """A hash of all that a cell's result depends on, except the code; without names of policies, carts and maps."""
     values = {
         "policy": entrant.policy_hash or entrant.policy,
         "cart": entrant.cart.fingerprint(),
@@ -195,7 +191,7 @@ def task_of(whole: StabilityMap, cell: Cell, package_version: str) -> MapTask:
 def controller_of(
     policy: str, cart: CartParams | str | None, backend: str, *, plant: CartParams | None = None
 ) -> Chosen:
-    """The controller of an entrant, made for `cart`; the regulator that is told is made for `plant` where one is given.
+    """The controller of an entrant, made for `cart`; "lqr-true" is made for `plant` if one is given.
 
     Raises `UsageError` for a policy that cannot be read or does not fit the cart.
     """
@@ -207,9 +203,9 @@ def controller_of(
 def entered(
     policies: Sequence[str], cart: str | CartParams | None, conditions: Conditions
 ) -> tuple[CartParams, list[Entrant]]:
-    """The cart that every policy is told of, and the policies, each looked at.
+    """The nominal cart and the checked policies.
 
-    Without `cart` it is the one that the first bundle was trained on. Raises `UsageError` for a policy that cannot be
+    The default cart is the one that the first bundle was trained on. Raises `UsageError` for a policy that cannot be
     read or does not fit the cart, for one named twice, and for a cart that the rig cannot drive.
     """
     if not policies:
@@ -224,18 +220,18 @@ def entered(
         encoders_and_settings(known)
     entrants: list[Entrant] = []
     for policy, label in zip(policies, _labels(policies), strict=True):
-        told = with_actions(known, _actions(policy), given=f"the action table of {policy}")
-        chosen = controller_of(policy, told, conditions.backend)
+        nominal = with_actions(known, _actions(policy), given=f"the action table of {policy}")
+        chosen = controller_of(policy, nominal, conditions.backend)
         found = chosen.record["policy_hash"]
         for other in entrants:
             if (other.policy_hash or other.policy) == (found or policy):
                 raise UsageError(f"{policy}: is the same policy as {other.policy}; leave one of them out")
-        entrants.append(Entrant(label=label, policy=policy, policy_hash=found, cart=told, note=chosen.note))
+        entrants.append(Entrant(label=label, policy=policy, policy_hash=found, cart=nominal, note=chosen.note))
     return known, entrants
 
 
 def _actions(policy: str) -> tuple[float, ...]:
-    """The policy's action table; of a regulator, which may take any duty, the two strongest."""
+    """The policy's action table; for a regulator, which may use any duty, the two strongest actions."""
     if policy in (LQR, LQR_TRUE):
         return STRONGEST
     bundle, _ = open_policy(Path(policy))
@@ -243,7 +239,7 @@ def _actions(policy: str) -> tuple[float, ...]:
 
 
 def _labels(policies: Sequence[str]) -> list[str]:
-    """A short name each, the whole path where short ones are the same."""
+    """A short name for each policy, or its whole path if short names collide."""
     short = [_short(policy) for policy in policies]
     return [policy if short.count(name) > 1 else name for policy, name in zip(policies, short, strict=True)]
 
@@ -256,5 +252,5 @@ def _short(policy: str) -> str:
 
 
 def cells_at(whole: StabilityMap, entrant: Entrant, grid: Grid) -> Mapping[tuple[int, int], Cell]:
-    """The policy's cells on that grid, by their places on both axes."""
+    """The policy's cells on that grid, by their indices on x and y."""
     return {(cell.point.x, cell.point.y): cell for cell in whole.cells if cell.entrant is entrant and cell.grid is grid}

@@ -1,1 +1,1 @@
-"""Studies: one training field or two varied, many seeds, a figure at the end."""
+"""Studies: trainings with varied configuration fields and many seeds, with tables and a figure."""

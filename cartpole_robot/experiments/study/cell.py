@@ -1,4 +1,4 @@
-"""One cell: a training in memory, its course and its verdict as plain values."""
+"""One cell: a training in memory, with its curves and verdict as plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartpole_robot.experiments.study.study import CellTask
 
 
 def run_cell(task: CellTask) -> Finished | Failed:
-    """Train and judge. A training that diverges is a finished one: its record has an `error` and no steps."""
+    """Train and judge. A training that diverges counts as finished: its record has an `error` and no steps."""
     return finished_cell(task, _learned)
 
 
@@ -38,6 +38,6 @@ def _learned(task: CellTask) -> dict[str, Any]:
         "selected_at_step": learned.selected.row.step,
         "first_500_step": first and first.step,
         "first_500_s": first and first.after_s and round(first.after_s, 3),
-        "episode_steps": [row.steps for row in state.log.episodes],
+        "episode_steps": [row.length for row in state.log.episodes],
         "evaluations": [[row.step, row.mean_steps, row.rms_position_m] for row in state.log.evaluations],
     }

@@ -1,4 +1,4 @@
-"""A study as a picture: what the last models can over the grid, and how they got there."""
+"""The figure of a study: performance of the last models over the grid, and learning curves."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from cartpole_robot.files.atomic_file import atomic_file
 FIGURE_FILE = "figure.png"
 _COLOURS = ("#1f5a99", "#de8728", "#2f8f5b", "#8a4fa3", "#c0392b", "#6b7280")
 _LIMIT = "#8a8f98"
-_SPREAD = 0.16  # of the distance between two neighbouring values: where the dots of a value lie
+_SPREAD = 0.16  # of the distance between neighbouring values: half the width of a column of dots
 _POINTS = 150  # of a curve
 
 
 def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Above, over the grid: the mean steps of each seed's last model, and the share of seeds that balance, with its
-    interval. Below: steps an episode over the training's episodes, a line a grid value, for each preset.
+    """Write a PNG; replaces an earlier file atomically.
 
-    PNG; takes the place of an earlier picture at once or not at all.
+    Top, over the grid: mean steps of each seed's last model, and the share of seeds that balance with its interval.
+    Bottom: steps per episode over the training episodes, a line per grid value, for each preset.
     """
     series = study.series
     figure = Figure(figsize=(max(9.0, 4.5 * len(series)), 7.6), layout="constrained")
@@ -55,7 +55,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
         _grid_axis(panel, study, positions)
     steps.axhline(SUCCESS_STEPS, color=_LIMIT, linewidth=0.9, linestyle="--")
     steps.set_ylim(0.0, 1.05 * MAX_EPISODE_STEPS)
-    steps.set_ylabel("steps of the last model, a dot a seed")
+    steps.set_ylabel("steps of the last model, a dot per seed")
     steps.set_title("mean of 100 fresh episodes; line: median", loc="left", fontsize=9)
     share.set_ylim(-0.03, 1.03)
     share.set_ylabel(f"share of seeds with at least {SUCCESS_STEPS:.0f}")
@@ -65,7 +65,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     for panel, (preset, cart) in zip(panels, series, strict=True):
         _curves(panel, study, records, preset, cart)
         panel.set_title(study.series_name(preset, cart), loc="left", fontsize=10)
-    panels[0].set_ylabel("steps an episode (median, middle half)")
+    panels[0].set_ylabel("steps per episode (median, middle half)")
     handles, labels = panels[0].get_legend_handles_labels()
     below.legend(
         handles,
@@ -148,8 +148,8 @@ def _curves(panel: Axes, study: Study, records: Mapping[str, Mapping[str, Any]],
 def episode_bands(courses: Sequence[Sequence[int]]) -> tuple[NDArray[Any], ...] | None:
     """Episode numbers, and lower quartile, median and upper quartile over the seeds of their steps, each (points,).
 
-    Each seed's course is first averaged over windows of episodes. It ends where fewer than half of the seeds, or
-    fewer than one whole window, go on. None where there is no course.
+    Each seed's curve is first averaged over windows of episodes. The bands end where fewer than half of the seeds
+    continue, at a whole window. None if there is no curve.
     """
     lengths = sorted((len(course) for course in courses), reverse=True)
     if not lengths or lengths[(len(lengths) - 1) // 2] == 0:

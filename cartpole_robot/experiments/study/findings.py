@@ -1,4 +1,4 @@
-"""What came of a study: a row a cell, a row a grid point, and the finding in a sentence."""
+"""Results of a study: a row per cell, a row per grid point, and the finding in a sentence."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ GOOD_SHARE = 0.9
 class Group:
     """One grid point of one preset on one cart: its finished seeds.
 
-    `last_steps` and `selected_steps` are mean steps over 100 fresh episodes, a value a seed, 0 for a training that
-    diverged. `low` and `high` bound the share of seeds whose last model balances, 95 % (Wilson).
+    `last_steps` and `selected_steps` are mean steps over 100 fresh episodes, a value per seed, 0 for a training that
+    diverged.
     """
 
     preset: str
@@ -42,31 +42,30 @@ class Group:
 
     @property
     def seeds(self) -> int:
-        """Seeds that are finished."""
+        """Number of finished seeds."""
         return len(self.last_steps)
 
     @property
     def successes(self) -> int:
-        """Seeds whose last model survives at least `SUCCESS_STEPS` on average."""
+        """Number of seeds whose last model survives at least `SUCCESS_STEPS` on average."""
         return sum(steps >= SUCCESS_STEPS for steps in self.last_steps)
 
     @property
     def selected_successes(self) -> int:
-        """The same of the selected models."""
+        """As `successes`, for the selected models."""
         return sum(steps >= SUCCESS_STEPS for steps in self.selected_steps)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Bounds of the share of successes, 95 %."""
+        """Bounds of the share of seeds whose last model balances, 95 % (Wilson)."""
         return wilson(self.successes, self.seeds)
 
     @property
     def is_good(self) -> bool:
-        """Whether enough of all its seeds succeed."""
+        """Whether at least `GOOD_SHARE` of all seeds, finished or not, succeed."""
         return self.successes >= math.ceil(GOOD_SHARE * self.of)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         low, high = self.interval
         return {
             "preset": self.preset,
@@ -96,7 +95,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 
 def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A finished cell as a flat row: where it stands in the grid and its figures, None where it has none."""
+    """A finished cell as a flat row: its place in the grid and its results, None if it has none."""
     names = ("last_mean_steps", "selected_mean_steps", "selected_at_step", "steps", "episodes", "first_500_step")
     return {
         "key": cell.key,
@@ -135,7 +134,7 @@ def groups_of(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[Gr
 
 
 def study_text(study: Study, groups: Sequence[Group]) -> str:
-    """The table, and below it the finding."""
+    """The table and the findings, for a person."""
     heads = [*map(field_text, study.fields), "preset", "seeds", "last >= 475", "95 % within", "median", "lowest"]
     heads += ["selected >= 475", "first 500 at step", "training s"]
     rows = [heads]
@@ -164,7 +163,7 @@ def study_text(study: Study, groups: Sequence[Group]) -> str:
 
 
 def finding(study: Study, groups: Sequence[Group]) -> list[str]:
-    """A sentence for each preset on each cart: with which values the last model balances, and with which not."""
+    """A sentence for each preset on each cart: the values with which the last model balances or does not."""
     sentences = []
     for preset, cart in study.series:
         own = [group for group in groups if (group.preset, group.cart) == (preset, cart)]

@@ -1,4 +1,4 @@
-"""A study run: every cell that is not finished, each kept as soon as it is, then tables and figure."""
+"""Run a study: every unfinished cell, saved on completion, then tables and figure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cartpole_robot.experiments.study.tables import write_tables
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
-    """What to run, where to keep it and who works: `workers` processes, or the Ray cluster at an address."""
+    """A study, its folder, and its workers: `workers` processes, or the Ray cluster at the address `ray`."""
 
     study: Study
     folder: Path
@@ -39,7 +39,7 @@ class StudyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """A study as far as it is finished. `failures` tell of cells that this run could not finish."""
+    """A study as far as it is finished. `failures` describes cells that this run could not finish."""
 
     study: Study
     folder: Path
@@ -48,19 +48,17 @@ class StudyResult:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every cell is finished."""
         return all(cell.key in self.records for cell in self.study.cells)
 
     @property
     def groups(self) -> list[Group]:
-        """A row a grid point."""
         return groups_of(self.study, self.records)
 
 
 def run_study(request: StudyRequest, say: Callable[[str], object]) -> StudyResult:
-    """Run what is not finished, and once all is, write tables and figure; `say` is told of what goes wrong on the way.
+    """Run unfinished cells, then write tables and figure if all are finished; `say` receives crashes and failures.
 
-    Ctrl-C is a KeyboardInterrupt here, with every finished cell kept. Raises `UsageError`.
+    Ctrl-C raises KeyboardInterrupt; finished cells are kept. Raises `UsageError`.
     """
     if request.ray is not None:
         check_answers(request.ray)
@@ -80,7 +78,7 @@ def run_study(request: StudyRequest, say: Callable[[str], object]) -> StudyResul
 
 
 def shown_study(path: Path) -> StudyResult:
-    """What is finished in a study's folder, also while another process works in it. Raises `UsageError`."""
+    """The finished part of a study's folder, even while another process runs it. Raises `UsageError`."""
     where, found = folder_record(path, STUDY)
     study = study_of_record(str(found.get("name")), found.get("of", {}), where=str(where))
     return StudyResult(study=study, folder=path, records=CellFolder(path, study).finished())

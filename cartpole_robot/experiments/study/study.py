@@ -1,4 +1,4 @@
-"""What a study is: its cells, and the key that names all that a cell's result depends on."""
+"""A study: its cells, and the key of everything that a cell's result depends on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STUDY = "study"
 
 
 class Scale(enum.StrEnum):
-    """How the figure's axis of the varied field runs."""
+    """The scale of the figure's axis of the varied field."""
 
     LOG = "log"
     LINEAR = "linear"
@@ -29,7 +29,7 @@ class Scale(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training of a study. `point` has the grid's fields with this cell's values; `key` names all it depends on."""
+    """One training of a study. `point` has this cell's values of the grid's fields; `key` identifies all its inputs."""
 
     key: str
     preset: str
@@ -39,13 +39,12 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The cell in words."""
         return f"{self.preset} on {self.cart}, {point_text(self.point)}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellTask:
-    """All a cell needs, as plain values that travel to another process or machine."""
+    """Everything a cell needs, as plain values that can be sent to another process or machine."""
 
     key: str
     label: str
@@ -57,10 +56,10 @@ class CellTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study whole: its cells in the order in which they run, and the exact trainings behind them.
+    """A study: its cells in the order in which they run, and the exact trainings behind them.
 
-    `configs` has the preset's configuration with the study's steps and episodes, before the grid; it is empty for a
-    study read from its folder, where `record` alone tells of it.
+    `configs` has each preset's configuration with the study's steps and episodes, before the grid. It is empty for a
+    study read from its folder, which has only `record`.
     """
 
     name: str
@@ -74,12 +73,10 @@ class Study:
 
     @property
     def kind(self) -> str:
-        """What its folder is called a folder of."""
         return STUDY
 
     @property
     def keys(self) -> Iterable[str]:
-        """Of its cells."""
         return (cell.key for cell in self.cells)
 
     def has_grown(self, name: str, before: Any, now: Any) -> bool:
@@ -92,7 +89,7 @@ class Study:
 
     @property
     def points(self) -> tuple[Mapping[str, Value], ...]:
-        """The grid, point by point."""
+        """The distinct grid points."""
         seen: dict[str, Mapping[str, Value]] = {}
         for cell in self.cells:
             seen.setdefault(json.dumps(dict(cell.point)), cell.point)
@@ -109,17 +106,17 @@ class Study:
 
 
 def point_text(point: Mapping[str, Value]) -> str:
-    """A grid point in words: "replay memory 1000"."""
+    """A grid point as text: "replay memory 1000"."""
     return ", ".join(f"{field_text(name)} {value_text(value)}" for name, value in point.items())
 
 
 def field_text(name: str) -> str:
-    """A field's name in words."""
+    """A field's name with spaces."""
     return name.replace("_", " ")
 
 
 def value_text(value: Value) -> str:
-    """A grid value as it is written, thousands apart."""
+    """A grid value as text, with thousands separators."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -129,10 +126,10 @@ def cell_config(base: TrainingConfig, point: Mapping[str, Any], *, where: str) -
 
 
 def cell_key(config: TrainingConfig, cart: CartParams, seed: int) -> str:
-    """A hash of all that a training's result depends on but the code: names and descriptions are no part of it."""
+    """A hash of all that a training's result depends on, except the code; without names and descriptions."""
     values = dataclasses.asdict(config)
     del values["name"], values["description"]
-    if values["history_length"] == 1:  # as before there was another
+    if values["history_length"] == 1:  # keeps the keys of studies older than this field
         del values["history_length"]
     text = json.dumps({"config": values, "cart": cart.fingerprint(), "seed": seed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -152,7 +149,7 @@ def task_of(study: Study, cell: Cell, package_version: str) -> CellTask:
 
 
 def study_of_record(name: str, record: Mapping[str, Any], *, where: str) -> Study:
-    """The study that `record` was made of, to be shown. Raises `UsageError`."""
+    """The study that `record` describes, for showing only. Raises `UsageError`."""
     try:
         return Study(
             name=name,

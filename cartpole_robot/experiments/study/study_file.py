@@ -1,4 +1,4 @@
-"""Study files: presets, carts, values of training fields and seeds in TOML, and the study that they ask for."""
+"""Study files: presets, carts, values of training fields and seeds, in TOML."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NOT_IN_A_GRID = ("name", "description")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFile:
-    """The keys of a study file outside its table `[grid]`. Seeds run from `first_seed` on."""
+    """The keys of a study file outside its table `[grid]`. Seeds count up from `first_seed`."""
 
     format: int
     title: str
@@ -66,18 +66,18 @@ class StudyFile:
         require(
             self.first_seed >= 0 and self.first_seed + self.seeds <= SELECTION_SEED,
             f"seeds {self.first_seed} to {self.first_seed + self.seeds - 1}, expected 0 to {SELECTION_SEED - 1}: "
-            "the others are kept for evaluation",
+            "the others are reserved for evaluation",
         )
 
 
 def study_names() -> tuple[str, ...]:
-    """The studies that come with the package, as they are called on the command line."""
+    """Names of the package's studies, as on the command line."""
     files = resources.files(_PRESETS).iterdir()
     return tuple(sorted(Path(item.name).stem.replace("_", "-") for item in files if item.name.endswith(".toml")))
 
 
 def load_study(name: str | Path, *, seeds: int | None = None) -> Study:
-    """The study of that name or in that file, with another number of seeds where one is given.
+    """Load a study by name or from a .toml file; `seeds` replaces its number of seeds.
 
     Raises `UsageError` naming file, key and value.
     """
@@ -147,9 +147,9 @@ def _grid(table: Any, file: StudyFile, where: str) -> dict[str, list[Value]]:
             if not isinstance(value, int | float | str):
                 raise UsageError(f"{here}: {value!r} is among its values, expected numbers or texts; correct it")
         if len({str(value) for value in values}) < len(values):
-            raise UsageError(f"{here} = {values!r}: a value stands there twice; remove one of them")
+            raise UsageError(f"{here} = {values!r}: contains a value twice; remove one of them")
         if getattr(file, name, None) is not None:
-            raise UsageError(f"{where}: {name} stands at the top and in [grid]; keep one of them")
+            raise UsageError(f"{where}: {name} is both at the top and in [grid]; keep one of them")
     count = file.seeds * len(file.presets) * len(file.carts) * math.prod(map(len, table.values()))
     if count > MOST_CELLS:
         raise UsageError(f"{where}: has {count} cells, expected at most {MOST_CELLS}; take fewer values or seeds")
@@ -167,27 +167,27 @@ def _check_scale(grid: Mapping[str, list[Value]], scale: Scale, where: str) -> N
                 raise UsageError(f"{where}: scale = '{scale}' needs {wanted}, {name} has {value!r}; use 'categories'")
 
 
-def _beside(path: Path, name: str) -> str | Path:
-    """A file that a study file names stands beside it."""
+def _relative_to(path: Path, name: str) -> str | Path:
+    """File names in a study file are relative to its folder."""
     return path.parent / name if name.endswith(".toml") else name
 
 
 def _base(preset: str, file: StudyFile, path: Path) -> TrainingConfig:
     try:
-        return load_preset(_beside(path, preset)).changed(steps=file.steps, episodes=file.episodes)
+        return load_preset(_relative_to(path, preset)).changed(steps=file.steps, episodes=file.episodes)
     except UsageError as error:
         raise UsageError(f"{path}: presets: {error}") from None
 
 
 def _cart(cart: str, path: Path) -> CartParams:
     try:
-        return load_cart(_beside(path, cart))
+        return load_cart(_relative_to(path, cart))
     except UsageError as error:
         raise UsageError(f"{path}: carts: {error}") from None
 
 
 def _check_points(cells: list[Cell], where: str) -> None:
-    """Raises `UsageError` for two values of the grid that are one: 1 and 1.0."""
+    """Raise `UsageError` for grid values that are equal, as 1 and 1.0."""
     seen = set()
     for cell in cells:
         name = (cell.preset, cell.cart, json.dumps(dict(cell.point)), cell.seed)

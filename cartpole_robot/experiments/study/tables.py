@@ -14,10 +14,10 @@ CURVES_FILE = "curves.parquet"
 
 
 def write_tables(study: Study, records: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
-    """Write `results.parquet`, a row a cell, and `curves.parquet`, each whole or not at all.
+    """Write `results.parquet`, a row per cell, and `curves.parquet`, each atomically.
 
-    A row of the curves is an `episode` of the training or a greedy `evaluation`: the step at its end, its number, and
-    the steps, of an evaluation the mean.
+    A row of the curves is an `episode` of the training or a greedy `evaluation`: the training step at its end, its
+    number, and its steps (for an evaluation the mean).
     """
     cells = [cell for cell in study.cells if cell.key in records]
     write_rows([cell_row(cell, records[cell.key]) for cell in cells], folder / RESULTS_FILE)

@@ -1,4 +1,4 @@
-"""One update of a DQN in C: what the extension offers (native/update.h)."""
+"""One update of a DQN in C (native/update.h)."""
 
 import numpy as np
 from numpy.typing import NDArray

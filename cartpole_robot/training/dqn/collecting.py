@@ -1,7 +1,7 @@
-"""Steps from one environment into the replay memory: SB3's `collect_rollouts` without its vectors of one.
+"""Collects steps from one environment into the replay memory: SB3's `collect_rollouts` without vectors of length one.
 
-What is drawn, stored, counted and told to callbacks, and in which order, is SB3's; only the copies between are left
-out: a vectorised environment of one copies observations, rewards and infos several times a step.
+Draws, stored values, counters and callback calls, and their order, are those of SB3. It only omits copies: a vectorised
+environment of one copies observations, rewards and infos several times per step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq, Trai
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 
-class TurnStore:
-    """The columns of a replay memory of one environment, written without the copies of `ReplayBuffer.add`."""
+class TransitionStore:
+    """Writes into the replay memory of one environment without the copies of `ReplayBuffer.add`."""
 
     def __init__(self, memory: ReplayBuffer) -> None:
         self.memory = memory
@@ -29,7 +29,7 @@ class TurnStore:
 
     @staticmethod
     def fits(memory: ReplayBuffer | None) -> bool:
-        """Whether the memory is one of the two that SB3's DQN makes, for one environment of plain observations."""
+        """Whether the memory is one of the two kinds of SB3's DQN, for one environment with Box observations."""
         return (
             memory is not None
             and type(memory) in (ReplayBuffer, NStepReplayBuffer)
@@ -41,13 +41,13 @@ class TurnStore:
         )
 
     def is_of(self, memory: ReplayBuffer) -> bool:
-        """Whether it still writes into that memory's arrays."""
+        """Whether this store still writes into the arrays of `memory`."""
         return memory is self.memory and self._observations.base is memory.observations
 
     def add(
         self, observation: Any, following: Any, action: int, reward: float, *, has_ended: bool, was_cut: bool
     ) -> None:
-        """One step; `was_cut` where the episode ended by a time limit alone."""
+        """Store one step; `was_cut` if only a time limit ended the episode."""
         memory = self.memory
         at = memory.pos
         self._observations[at] = observation
@@ -64,27 +64,27 @@ class TurnStore:
 
 
 def can_collect(model: DQN, env: VecEnv, memory: ReplayBuffer | None, action_noise: Any) -> bool:
-    """Whether `collect` does for that environment what SB3's own method would."""
+    """Whether `collect` is equivalent to SB3's own method for this environment."""
     return (
         type(env) is DummyVecEnv
         and env.num_envs == 1
         and action_noise is None
         and not model.use_sde
         and isinstance(model.action_space, gymnasium.spaces.Discrete)
-        and TurnStore.fits(memory)
+        and TransitionStore.fits(memory)
     )
 
 
 def collect(
-    self: Any,  # named as in SB3, whose callbacks find it among the locals
+    self: Any,  # named as in SB3: callbacks read it from the locals
     env: DummyVecEnv,
-    store: TurnStore,
+    store: TransitionStore,
     callback: BaseCallback,
     train_freq: TrainFreq,
     learning_starts: int,
     log_interval: int | None,
 ) -> RolloutReturn:
-    """Act and store until it is time to train; the locals that callbacks see bear the names they have in SB3."""
+    """Act and store until it is time to train; the locals that callbacks see have the names of SB3."""
     replay_buffer = store.memory
     inner, sample, random = env.envs[0], self.action_space.sample, np.random.rand
     greedy = self.greedy_action()

@@ -1,11 +1,11 @@
-"""The epsilon schedule of the blog post, as it was meant.
+"""The epsilon schedule that the blog post describes.
 
 The post prints, for a training of `Max` episodes,
 
     epsilon(n) = 0.01 + 2 * (1 - 0.01) / Max * (n - Max / 2)
 
-which starts at -0.98 and rises. Its text says the opposite: all exploration at first, falling to 0.01 by half time.
-With the sign of the slope turned round it does just that, and this is what is trained with:
+which starts at -0.98 and rises. Its text says the opposite: pure exploration at first, falling to 0.01 by half time.
+With the sign of the slope reversed the formula matches the text, and training uses this form:
 
     epsilon(n) = 0.01 + 2 * (1 - 0.01) / Max * (Max / 2 - n)   up to n = Max / 2, then 0.01
 """

@@ -1,8 +1,7 @@
 """The learner: Stable-Baselines3's DQN with this project's network, and a leaner subclass of it.
 
-The network is 4 -> 100 ReLU -> actions, with history more inputs than 4. Where the preset asks for it, observations are
-divided by the cart's scales in front of the first layer, inside the model, so that a saved model takes observations in
-SI units.
+The network is 4 -> 100 ReLU -> actions; a history adds inputs. If the preset asks for it, the model itself divides
+observations by the cart's scales before the first layer, so that a saved model takes observations in SI units.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from cartpole_robot.policy.history import input_gain as gain_of_inputs
 from cartpole_robot.policy.network import Network
 from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.dqn import optimizers
-from cartpole_robot.training.dqn.collecting import TurnStore, can_collect, collect
+from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 from cartpole_robot.training.learners import Learner
 
-# What SB3's load raises for a file that it cannot read; the assertion is its own "No data found in the saved file".
+# What SB3's load raises for an unreadable file; the AssertionError is its "No data found in the saved file".
 MODEL_FILE_ERRORS = (
     *(OSError, ValueError, KeyError, EOFError, RuntimeError, AssertionError),
     zipfile.BadZipFile,
@@ -48,29 +47,29 @@ _OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {
 
 
 class _PlainPolicy(DQNPolicy):
-    """SB3's policy without the walk through all modules that switches modes: this network has none that differ."""
+    """SB3's policy without switching all modules between training and evaluation mode, which changes nothing here."""
 
     def set_training_mode(self, mode: bool) -> None:
         pass
 
 
 class LeanDQN(DQN):
-    """SB3's DQN with the same arithmetic in fewer calls, and what the blog's preset needs beside it.
+    """SB3's DQN with the same arithmetic in fewer calls, plus the loss and epsilon clock of the blog's preset.
 
     An update is one call of C on the memory of the torch tensors, or without the extension a handful of tensor
     operations; steps are stored without the copies of a vectorised environment of one. Draws, losses and parameters
-    follow the stock class (the tests hold both side by side). Files are SB3's: plain `DQN.load` opens them.
+    follow the stock class (tests compare the two). Files are SB3's: plain `DQN.load` opens them.
     """
 
     loss: Loss = Loss.HUBER
-    epsilon_episodes: int | None = None  # episodes in the whole training, where epsilon counts episodes
-    is_native: bool = True  # False: update in PyTorch even where the extension is
+    epsilon_episodes: int | None = None  # episodes of the whole training, if epsilon counts episodes
+    is_native: bool = True  # False: update in PyTorch even if the extension exists
 
     _update: NativeUpdate | None = None
-    _store: TurnStore | None = None
+    _store: TransitionStore | None = None
 
     def _excluded_save_params(self) -> list[str]:
-        # SB3 sets the replay class up from n_steps; saved, it would be taken for a caller's own at the next load.
+        # SB3 derives the replay class from n_steps; if saved, the next load would take it for a caller's choice.
         own = ["_update", "_store", "replay_buffer_class", "replay_buffer_kwargs"]
         return [*super()._excluded_save_params(), *own]
 
@@ -82,7 +81,7 @@ class LeanDQN(DQN):
         return self._update
 
     def greedy_action(self) -> Callable[[NDArray[np.float32]], int]:
-        """The action with the largest value for an observation (inputs,), on the weights as they are at each call."""
+        """A function from an observation (inputs,) to the action with the largest value under the current weights."""
         update = self._native_update()
         if update is not None:
             return update.act
@@ -110,14 +109,14 @@ class LeanDQN(DQN):
         learning_starts: int = 0,
         log_interval: int | None = None,
     ) -> RolloutReturn:
-        """As in SB3; an environment on its own goes the short way (collecting.py)."""
+        """As in SB3; a single environment takes the fast path (collecting.py)."""
         if not can_collect(self, env, replay_buffer, action_noise):
             return super().collect_rollouts(
                 env, callback, train_freq, replay_buffer, action_noise, learning_starts, log_interval
             )
         store = self._store
         if store is None or not store.is_of(replay_buffer):
-            store = self._store = TurnStore(replay_buffer)
+            store = self._store = TransitionStore(replay_buffer)
         return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
 
     def _on_step(self) -> None:
@@ -135,7 +134,7 @@ class LeanDQN(DQN):
             )
 
     def follow_target(self) -> None:
-        """The target network goes the share `tau` of the way to the network."""
+        """Move the target network by the share `tau` towards the network."""
         update = self._native_update()
         if update is not None:
             update.follow(self.tau)
@@ -143,7 +142,7 @@ class LeanDQN(DQN):
             polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """`gradient_steps` updates on batches of the memory, as in the stock class but with a choice of loss."""
+        """Make `gradient_steps` updates on batches of the memory, as the stock class does, with a choice of loss."""
         self._update_learning_rate(self.policy.optimizer)
         update = self._native_update()
         if update is not None:
@@ -228,9 +227,9 @@ def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:
 
 
 def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:
-    """The learner saved in that SB3 file, of the class that `config` names.
+    """Load a learner of the class that `config` names from an SB3 file.
 
-    Raises one of `MODEL_FILE_ERRORS` for a file that is missing, truncated or none of SB3's.
+    Raises one of `MODEL_FILE_ERRORS` for a file that is missing, truncated or not SB3's.
     """
     kind = LeanDQN if config.learner is Learner.LEAN else DQN
     return kind.load(
@@ -239,7 +238,7 @@ def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any
 
 
 def follow_target(model: DQN) -> None:
-    """The target network goes the share `tau` of the way to the network."""
+    """Move the target network by the share `tau` towards the network."""
     if isinstance(model, LeanDQN):
         model.follow_target()
     else:
@@ -261,7 +260,7 @@ def network_of(model: DQN) -> Network:
 
 
 def set_network(model: DQN, network: Network) -> None:
-    """Put the weights of `network` into the model (the input gain stays the model's own)."""
+    """Copy the weights of `network` into the model, which keeps its own input gain."""
     arrays = (network.hidden_weight, network.hidden_bias, network.output_weight, network.output_bias)
     with torch.no_grad():
         for tensor, array in zip(_network_tensors(model)[1:], arrays, strict=True):

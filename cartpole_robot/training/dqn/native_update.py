@@ -1,7 +1,7 @@
-"""A learner's update in C, on the memory of its own PyTorch tensors and of its own replay memory.
+"""A learner's update in C, in place on its PyTorch tensors and its replay memory.
 
-Parameters, optimizer state and stored steps stay where PyTorch and Stable-Baselines3 have them: nothing is copied in
-or out, and whatever saves, loads or reads a learner finds it whole.
+Parameters, optimizer state and stored steps stay where PyTorch and Stable-Baselines3 keep them. Nothing is copied, so
+saving, loading and reading a learner work as usual.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _ADAGRAD = (optimizers.Adagrad, torch.optim.Adagrad)
 
 
 class NativeUpdate:
-    """The update in C of one learner, as long as weights, optimizer state and memory are those it was made for."""
+    """The C update of one learner, valid while weights, optimizer state and memory are those it was made for."""
 
-    act: Callable[[NDArray[np.float32]], int]  # greedy, on the weights as they are
-    follow: Callable[[float], None]  # the target network goes that share of the way
+    act: Callable[[NDArray[np.float32]], int]  # greedy, with the current weights
+    follow: Callable[[float], None]  # moves the target network by that share towards the network
 
     def __init__(self, model: DQN) -> None:
         """The learner must be one that `fits`."""
@@ -65,11 +65,11 @@ class NativeUpdate:
 
     @staticmethod
     def fits(model: DQN) -> bool:
-        """Whether the extension is there, and network, optimizer and replay memory are of the kinds it knows."""
+        """Whether the extension exists and supports the network, optimizer and replay memory of `model`."""
         return _update is not None and has_one_hidden_layer(model) and _optimizer_fits(model) and _memory_fits(model)
 
     def is_current(self) -> bool:
-        """Whether the learner still has the weights, optimizer state and replay memory that this one works on."""
+        """Whether the learner still has the weights, optimizer state and replay memory that this update holds."""
         model, memory = self._model, self._memory
         optimizer = model.policy.optimizer
         if optimizer is not self._optimizer or optimizer.state is not self._state or model.replay_buffer is not memory:
@@ -88,7 +88,7 @@ class NativeUpdate:
         )
 
     def step(self, batch_size: int, *, is_mse: bool) -> float:
-        """The loss on a batch drawn as SB3's buffers draw it, before the update that it makes."""
+        """Update once on a batch drawn as SB3's buffers draw it; returns the loss before the update."""
         model, memory = self._model, self._memory
         steps = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
         newest, gamma = -1, model.gamma
@@ -105,7 +105,7 @@ class NativeUpdate:
 
 
 def input_gain(model: DQN) -> torch.Tensor:
-    """What the network multiplies observations by: the model's own tensor, or ones."""
+    """The gain by which the network multiplies observations: the model's own tensor, or ones."""
     extractor = model.q_net.features_extractor
     if isinstance(extractor, ScaledObservation):
         return extractor.gain
@@ -127,7 +127,7 @@ def _memory_of(model: DQN) -> ReplayBuffer:
 
 
 def has_one_hidden_layer(model: DQN) -> bool:
-    """Whether the network is inputs -> hidden ReLU -> actions, in float32 on the CPU, its inputs plain or scaled."""
+    """Whether the network is inputs -> hidden ReLU -> actions in float32 on the CPU, with or without scaled inputs."""
     for network in (model.q_net, model.q_net_target):
         kinds = [type(layer) for layer in network.q_net.children()]
         if kinds != [torch.nn.Linear, torch.nn.ReLU, torch.nn.Linear]:
@@ -166,7 +166,7 @@ def _memory_fits(model: DQN) -> bool:
 
 
 def _begin_state(optimizer: torch.optim.Optimizer, parameters: tuple[torch.Tensor, ...]) -> None:
-    """The state as PyTorch would begin it at the first update (AdamW's; Adagrad's is there from the start)."""
+    """Create AdamW's state as PyTorch does at the first update; Adagrad creates its own when constructed."""
     for parameter in parameters:
         state = optimizer.state[parameter]
         if not state:

@@ -1,7 +1,7 @@
-"""PyTorch's optimizers, each as itself, but that making one does not load PyTorch's compiler.
+"""PyTorch's optimizers, unchanged except that they do not load PyTorch's compiler.
 
-A decorator on four of their methods imports `torch._dynamo` at the first call, one to two seconds, only to tell the
-compiler to leave the method alone. Nothing here is compiled.
+A decorator on four of their methods imports `torch._dynamo` at the first call, which takes one to two seconds, only to
+exclude the method from compilation. Nothing here is compiled.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A policy that goes on learning on a cart: episodes there, updates between them."""
+"""Continued learning on a real cart: episodes on the cart, updates between them."""

@@ -1,4 +1,4 @@
-"""What an episode on the cart is made of: its steps, somebody who may stop it, no pause for garbage."""
+"""Parts of an episode on the cart: transitions, stopping on a signal, no garbage collection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartpole_robot.training.cart_progress import CartProgress
 
 
 class Transition(NamedTuple):
-    """One step as the replay memory takes it."""
+    """One step as the replay memory stores it."""
 
     observation: NDArray[np.float32]
     following: NDArray[np.float32]
@@ -27,16 +27,16 @@ class Transition(NamedTuple):
 
 
 class StopBetweenSteps(StopWish):
-    """Being stopped, looked at each step."""
+    """Stops between two steps after SIGINT (Ctrl-C) or SIGTERM."""
 
     def check(self) -> None:
-        """Nothing, or `Stopped` where a person asked for it."""
+        """Raise `Stopped` if a signal asked for it."""
         if self.was_asked:
             raise Stopped
 
 
-class Watched:
-    """A policy and a step that remember the observations, and look whether a person wants to stop."""
+class ObservedEpisodes:
+    """A policy that records the observations it meets, and a step that can be stopped by a signal."""
 
     def __init__(
         self,
@@ -51,19 +51,18 @@ class Watched:
         self._stop = stop
 
     def act(self, observation: NDArray[np.float32]) -> int:
-        """The policy's action."""
         self._visited.append(observation)
         return self._act(observation)
 
     def step(self, action: int) -> Any:
-        """The environment's step. Raises `Stopped`."""
+        """Step the environment. Raises `Stopped`."""
         self._stop.check()
         return self._env.step(action)
 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """With PyTorch loaded a collection takes a tenth of a second: not while the cart is armed."""
+    """A context without garbage collection, which takes 0.1 s with PyTorch loaded: too long for a step."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The exported policy that a training begins with, held against the cart and the configuration."""
+"""The exported policy that a training begins with, checked against the cart and the configuration."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def initial_policy(
 ) -> tuple[PolicyBundle, Path, CartParams, TrainingConfig]:
     """The bundle of `policy` (a file or a run folder), its path, the cart, and `config` with the policy's history.
 
-    The cart is by default the one it was trained on. Its physics may differ from that of the training, its interface
-    must not; a preset that asks for a history of its own must ask for the policy's. Raises `UsageError`, naming both
-    values, where policy, cart and configuration do not fit each other.
+    The default cart is the one the policy was trained on. The physics of `cart` may differ from it, the interface must
+    not. A preset with a history must have the policy's. Raises `UsageError`, naming both values, if policy, cart and
+    configuration do not fit each other.
     """
     bundle, path = open_policy(policy)
     chosen = own_cart(bundle, path) if cart is None else load_cart(cart)

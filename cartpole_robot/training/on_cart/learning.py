@@ -1,8 +1,8 @@
-"""Learning on the cart itself: it acts in real time, and learns only between episodes, while the cart is disarmed.
+"""Learning on the real cart: it acts in real time and learns only between episodes, while the cart is disarmed.
 
-A gradient step takes longer than a command may be late. So an episode is acted out by a copy of the network in C,
-its steps are kept, the cart is disarmed, and then the steps go into the replay memory and the learner makes the
-updates that they would have given, in the same order.
+A gradient step takes longer than a command may be late. So a copy of the network in C acts during an episode and its
+transitions are kept. Then the cart is disarmed, the transitions go into the replay memory, and the learner makes the
+updates that these steps would have caused, in the same order.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.learner import follow_target, network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.on_cart.episode import (
+    ObservedEpisodes,
     StopBetweenSteps,
     Transition,
-    Watched,
     no_garbage_collection,
 )
 
-MAX_UPDATES = 4000  # between two episodes: a few seconds for whoever waits beside the cart
-MAX_FAULTS = 10  # episodes in a row that the rig failed in: a policy may provoke them, and learn not to
-MAX_FALSE_STARTS = 3  # the same without a single step: no learning mends that
+MAX_UPDATES = 4000  # between two episodes: a few seconds of waiting for the operator
+MAX_FAULTS = 10  # in consecutive episodes: a policy may provoke faults and learn not to
+MAX_FALSE_STARTS = 3  # consecutive episodes without a single step: learning does not fix these
 _KEPT_CHECKPOINTS = 3
 
 
 class CartLearning:
-    """Episodes on one rig, each counted, until the policy balances or `config.episodes` are used up.
+    """Runs episodes on one rig until the policy balances or `config.episodes` are used up; every episode counts.
 
-    `on_episode` is called after each, with its steps.
+    `on_episode` is called after each with its length in steps.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class CartLearning:
 
     @property
     def episodes(self) -> int:
-        """Episodes the cart has been through, learning and evaluation."""
+        """Episodes run so far, for learning and evaluation."""
         return len(self._state.log.episodes) + self._progress.evaluation_episodes
 
     @property
     def epsilon(self) -> float:
-        """Epsilon now, by the schedule of the simulation's training."""
+        """The current epsilon, by the schedule of training in simulation."""
         config = self._config
         is_by_steps = config.epsilon_clock is EpsilonClock.STEPS
         progress = self._model.num_timesteps / config.steps if is_by_steps else self.episodes / max(1, self._budget)
@@ -87,9 +87,9 @@ class CartLearning:
         )
 
     def run(self) -> bool:
-        """Learn; True when it is over, False when a person stopped it. The cart is disarmed, a checkpoint written.
+        """Learn; True at the end, False if a signal stopped it. Disarms the cart and writes a checkpoint.
 
-        Raises `RunError` after `MAX_FAULTS` faults of the rig in a row, or `MAX_FALSE_STARTS`.
+        Raises `RunError` after `MAX_FAULTS` consecutive rig faults or `MAX_FALSE_STARTS` false starts.
         """
         try:
             while not self._is_over():
@@ -106,7 +106,7 @@ class CartLearning:
         return True
 
     def save(self) -> Path:
-        """Write a checkpoint of this moment, of which the newest few are kept; returns its folder."""
+        """Write a checkpoint and delete all but the newest few; returns its folder."""
         self._state.count_time()
         path = save_checkpoint(self._checkpoints, self._state)
         for old in sorted(self._checkpoints.glob("step_*"))[:-_KEPT_CHECKPOINTS]:
@@ -123,24 +123,24 @@ class CartLearning:
 
     def _learn_an_episode(self) -> None:
         epsilon = self.epsilon
-        steps: list[Transition] = []
+        transitions: list[Transition] = []
         try:
-            fault = self._act_out(epsilon, steps)
-        finally:  # stopped by a person: what was seen is kept
+            fault = self._act_out(epsilon, transitions)
+        finally:  # a stopped episode is kept, too
             is_disarmed = self._stand_down()
-            self._remember(steps, epsilon)
-        self._on_episode(len(steps))
+            self._remember(transitions, epsilon)
+        self._on_episode(len(transitions))
         if fault is not None:
-            self._note_fault(fault, len(steps))
+            self._note_fault(fault, len(transitions))
         else:
             self._faults_in_a_row = self._false_starts = 0
-            self._evaluate_if_promising(steps)
+            self._evaluate_if_promising(len(transitions))
         if is_disarmed and not self._is_over():
-            self._update(len(steps))
+            self._update(len(transitions))
         self.save()
 
-    def _act_out(self, epsilon: float, steps: list[Transition]) -> str | None:
-        """One episode into `steps`; the rig's fault where one ended it. Raises `Stopped`."""
+    def _act_out(self, epsilon: float, transitions: list[Transition]) -> str | None:
+        """Run one episode into `transitions`; returns the rig fault that ended it, or None. Raises `Stopped`."""
         config, model, env = self._config, self._model, self._env
         act = float_action_function(network_of(model))
         marks_falls = config.learner_reward is LearnerReward.FALL
@@ -149,22 +149,22 @@ class CartLearning:
         except RigError as error:
             return str(error)
         with no_garbage_collection():
-            while len(steps) < config.max_steps:
+            while len(transitions) < config.max_steps:
                 self._stop.check()
                 explores = np.random.rand() < epsilon
                 action = int(model.action_space.sample()) if explores else act(observation)
                 following, reward, has_fallen, _, info = env.step(action)
-                if "fault" in info:  # nothing was measured: a step that never was
+                if "fault" in info:  # nothing was measured: this step does not count
                     return str(info["fault"])
                 learned = -float(has_fallen) if marks_falls else float(reward)
-                steps.append(Transition(observation, following, action, learned, has_fallen))
+                transitions.append(Transition(observation, following, action, learned, has_fallen))
                 observation = following
                 if has_fallen:
                     break
         return None
 
     def _reset(self) -> NDArray[np.float32]:
-        """The first observation of an episode; a person may wait for the pole, and Ctrl-C works at once."""
+        """The first observation of an episode. The reset may wait for an operator, so Ctrl-C takes effect at once."""
         self._stop.at_once = True
         try:
             self._stop.check()
@@ -174,41 +174,41 @@ class CartLearning:
             self._stop.at_once = False
 
     def _stand_down(self) -> bool:
-        """Whether the cart has said that it is disarmed."""
+        """Disarm; whether the cart confirmed it."""
         try:
             self._cart_env.disarm()
-        except RigError:  # the firmware's timeout has stopped the motor; the next reset tells what is wrong
+        except RigError:  # the firmware's timeout has stopped the motor; the next reset reports the cause
             return False
         return True
 
-    def _remember(self, steps: list[Transition], epsilon: float) -> None:
-        """The transitions into the replay memory; an episode that did not end by a fall is cut, not over."""
-        if not steps:
+    def _remember(self, transitions: list[Transition], epsilon: float) -> None:
+        """Store an episode in the replay memory; one that did not end in a fall is stored as truncated."""
+        if not transitions:
             return
         model = self._model
         memory = model.replay_buffer
         assert memory is not None
-        for step in steps:
+        for transition in transitions:
             memory.add(
-                step.observation[None],
-                step.following[None],
-                np.array([[step.action]]),
-                np.array([step.reward]),
-                np.array([step.has_fallen]),
+                transition.observation[None],
+                transition.following[None],
+                np.array([[transition.action]]),
+                np.array([transition.reward]),
+                np.array([transition.has_fallen]),
                 [{}],
             )
         end_stored_episode(model)
-        self._progress.visited.extend(step.observation for step in steps)
-        model.num_timesteps += len(steps)
+        self._progress.visited.extend(transition.observation for transition in transitions)
+        model.num_timesteps += len(transitions)
         model._episode_num += 1
         model.exploration_rate = epsilon
-        self._state.log.episodes.append(EpisodeRow(model.num_timesteps, len(steps), epsilon))
-        model.logger.record("rollout/steps", len(steps))
+        self._state.log.episodes.append(EpisodeRow(model.num_timesteps, len(transitions), epsilon))
+        model.logger.record("rollout/steps", len(transitions))
         model.logger.record("rollout/exploration_rate", epsilon)
         model.logger.dump(step=model.num_timesteps)
 
     def _update(self, steps: int) -> None:
-        """What so many steps give: gradient steps and steps of the target network in the order of a simulation's."""
+        """Update network and target network as a simulation would over `steps` steps, in the same order."""
         model, config = self._model, self._config
         if model.num_timesteps < config.learning_starts:
             return
@@ -224,28 +224,28 @@ class CartLearning:
                 break
         self._progress.updates += updates
 
-    def _evaluate_if_promising(self, steps: list[Transition]) -> None:
-        """Evaluate the network that has just lasted longer than the best one's mean, before it is changed."""
+    def _evaluate_if_promising(self, steps: int) -> None:
+        """Evaluate the network, before it changes, if its `steps` exceed the mean of the best network."""
         best, rows = self._progress.best, self._state.log.evaluations
         is_due = not rows or self._model.num_timesteps - rows[-1].step >= self._config.evaluate_every_steps
-        if is_due and (best is None or len(steps) > best.mean_steps or len(steps) == self._config.max_steps):
+        if is_due and (best is None or steps > best.mean_steps or steps == self._config.max_steps):
             self._evaluate()
 
     def _evaluate(self) -> None:
-        """The greedy policy, episode by episode until the first fall or fault; the best network is kept.
+        """Evaluate the greedy policy until the first fall or fault, and keep the best network.
 
-        Nothing of it goes into the replay memory: evaluation and learning never see the same steps.
+        Its steps do not go into the replay memory: evaluation and learning never share steps.
         """
         network = network_of(self._model)
-        watched = Watched(float_action_function(network), self._env, self._progress, self._stop)
+        observed = ObservedEpisodes(float_action_function(network), self._env, self._progress, self._stop)
         results: list[Evaluation] = []
         survived = 0
         inner = self._cart_env
-        kept = inner.np_random  # the evaluation's seeds must not begin the learning's starts once more
+        kept = inner.np_random  # the evaluation's seeds must not restart the starts of learning
         try:
             while survived == len(results) < self._config.evaluation_episodes and self.episodes < self._budget:
                 try:
-                    result = self._evaluated(watched, SELECTION_SEED + len(results))
+                    result = self._evaluated(observed, SELECTION_SEED + len(results))
                 except RigError as error:
                     self._note_fault(str(error), 0)
                     continue
@@ -260,20 +260,20 @@ class CartLearning:
             inner.np_random = kept
         self._judge(results, survived)
 
-    def _evaluated(self, watched: Watched, seed: int) -> Evaluation:
+    def _evaluated(self, observed: ObservedEpisodes, seed: int) -> Evaluation:
         try:
             self._progress.evaluation_episodes += 1
             with no_garbage_collection():
                 return evaluate(
-                    watched.act,
+                    observed.act,
                     self._env,
                     episodes=1,
                     first_seed=seed,
                     max_steps=MAX_EPISODE_STEPS,
-                    take_step=watched.step,
+                    take_step=observed.step,
                 )
         except RigError:
-            self._progress.evaluation_episodes -= 1  # it never began
+            self._progress.evaluation_episodes -= 1  # it did not begin
             raise
         finally:
             self._stand_down()
@@ -301,12 +301,12 @@ class CartLearning:
             state.selected = Selected(network_of(state.model), row)
 
     def _note_fault(self, fault: str, steps: int) -> None:
-        """A fault is no fall: the run goes on. Raises `RunError` when it is one of too many in a row."""
+        """Count a rig fault, which is not a fall. Raises `RunError` after too many in a row."""
         self._progress.faults.append(fault)
         self._faults_in_a_row += 1
         self._false_starts = 0 if steps else self._false_starts + 1
         if self._faults_in_a_row >= MAX_FAULTS or self._false_starts >= MAX_FALSE_STARTS:
             raise RunError(
-                f"{self._faults_in_a_row} episodes in a row ended by a fault of the rig, the last: {fault}; what was "
-                f"learned is in {self._checkpoints}: mend the rig and go on with --resume {self._checkpoints.parent}"
+                f"{self._faults_in_a_row} episodes in a row ended with a rig fault, the last: {fault}; "
+                f"checkpoints are in {self._checkpoints}: fix the rig and use --resume {self._checkpoints.parent}"
             )

@@ -1,4 +1,4 @@
-"""An exported policy that learns on, on the cart itself: from bundle to bundle, in one run folder."""
+"""Continued learning of an exported policy on the real cart, from bundle to bundle in one run folder."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ INITIAL_FILE = "initial_policy.npz"
 
 
 def start_on_cart(job: TrainingJob, initial: PolicyBundle) -> TrainingOutcome:
-    """Let `initial` learn on, into a new run folder, which keeps a copy of it. Raises `UsageError`, `RunError`."""
+    """Continue to train `initial` in a new run folder, which stores a copy of it. Raises `UsageError`, `RunError`."""
     new_run_folder(job.folder, job.as_dict())
     initial.save(job.folder / INITIAL_FILE)
     return learn_on_cart(job)
 
 
 def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
-    """Begin, or go on from the newest checkpoint of the run folder. Raises `UsageError`, `RunError`."""
+    """Begin, or resume from the newest checkpoint of the run folder. Raises `UsageError`, `RunError`."""
     initial = load_policy(job.folder / INITIAL_FILE)
     torch.set_num_threads(1)
     with ExitStack() as stack:
@@ -66,7 +66,7 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
 
         learning = CartLearning(job.config, state, env, job.folder / "checkpoints", stop, show)
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: later collections look at the rest alone
+        gc.freeze()  # later collections skip everything loaded so far
         try:
             with divergence_named(str(job.folder)):
                 is_over = learning.run()
@@ -80,7 +80,7 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
 
 
 def begin_on_cart(job: TrainingJob, initial: PolicyBundle, env: gymnasium.Env[Any, Any]) -> TrainingState:
-    """A learner on `env` whose network and target network are those of `initial`, its memory empty."""
+    """A learner on `env` with the network of `initial` as network and target network, and an empty memory."""
     model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=None)
     set_network(model, initial.network)
     model.q_net_target.load_state_dict(model.q_net.state_dict())
@@ -100,9 +100,9 @@ def _logger(job: TrainingJob) -> Logger:
 
 
 def _finish(job: TrainingJob, state: TrainingState, initial: PolicyBundle) -> CartSummary:
-    """Export the best network, or the initial policy where none was better, and write the summary.
+    """Export the best network, or the initial policy if none was better, and write the summary.
 
-    The cart does not move: no verdict of a hundred episodes falls on a cart that wears.
+    The cart does not move: a verdict of a hundred episodes would wear it.
     """
     progress = state.on_cart
     assert progress is not None

@@ -1,4 +1,4 @@
-"""Stability maps: grids and mistakes in them, cells that are what `evaluate` finds, runs that are killed, margins."""
+"""Stability maps: grids and errors in them, cells equal to `evaluate`, killed runs, margins."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def plant_at(grid: Grid, x: float, y: float) -> CartParams:
     return plant
 
 
-def test_what_belongs_together_moves_together_and_the_rest_stays(diy: CartParams) -> None:
+def test_dependent_parameters_change_together_and_others_stay(diy: CartParams) -> None:
     delay, friction = load_grids(None, diy)
     plant = plant_at(friction, 0.5, 2.0)
     assert plant.friction == dataclasses.replace(
@@ -126,13 +126,13 @@ def test_what_belongs_together_moves_together_and_the_rest_stays(diy: CartParams
         diy,
         delay=dataclasses.replace(diy.delay, latency_s=0.04),
         motor=dataclasses.replace(diy.motor, stall_force_n=0.5 * diy.motor.stall_force_n),
-        action_duties=(-1.0, 1.0),  # a policy keeps its own, however weak they are there
+        action_duties=(-1.0, 1.0),  # each policy keeps its own actions, however weak they are there
     )
     for name in ("firmware", "limits", "encoders", "timing", "observation_scale", "start"):
         assert getattr(plant, name) == getattr(diy, name)
 
 
-def test_the_carts_own_value_is_added_where_the_grid_has_it_not(tmp_path: Path, diy: CartParams) -> None:
+def test_the_carts_own_value_is_added_if_the_grid_lacks_it(tmp_path: Path, diy: CartParams) -> None:
     text = SMALL.replace("values = [0.0, 0.03, 0.09]", "between = [0.01, 0.03], points = 3")
     text = text.replace("factors = [0.05, 0.5, 1.0, 1.5]", "between = [20.0, 40.0], points = 2")
     grid = load_grids(written(tmp_path, text), diy)[0]
@@ -141,7 +141,7 @@ def test_the_carts_own_value_is_added_where_the_grid_has_it_not(tmp_path: Path, 
     assert (grid.x.own_index, grid.y.own_index) == (0, 1)
 
 
-def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -> None:
+def test_a_point_without_a_possible_cart_gives_the_reason(tmp_path: Path, diy: CartParams) -> None:
     grid = load_grids(written(tmp_path), diy)[0]
     none = [point for point in grid.points if point.plant is None]
     assert {(point.x, grid.y.values[point.y]) for point in none} == {(0, 0.05), (1, 0.05), (2, 0.05)}
@@ -149,7 +149,7 @@ def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "parts"),
     [
         (("delay.latency_s", "delay.latency"), ["map 1: x", "'delay.latency'", "delay.latency_s", "friction"]),
         (("delay.latency_s", "motor.stall_current_a"), ["motor.stall_current_a", "power figures alone"]),
@@ -163,7 +163,7 @@ def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -
         (("values = [0.0, 0.03, 0.09]", 'values = ["a"]'), ["'a'", "finite numbers"]),
         (("values = [0.0, 0.03, 0.09]", "values = [0.1, 0.1]"), ["twice"]),
         (("values = [0.0, 0.03, 0.09]", "values = [0.0, 1e30]"), ["beyond 1e+12"]),
-        (("values = [0.0, 0.03, 0.09]", "values = [0.1], points = 3"), ["points stands beside values"]),
+        (("values = [0.0, 0.03, 0.09]", "values = [0.1], points = 3"), ["points cannot be combined with values"]),
         (("values = [0.0, 0.03, 0.09]", "between = [0.1, 0.0], points = 3"), ["the smaller first"]),
         (("values = [0.0, 0.03, 0.09]", "between = [0.0, 0.1]"), ["points = None", "from 2"]),
         (("values = [0.0, 0.03, 0.09]", "between = [0.0, 0.1], points = 1"), ["points = 1", "from 2"]),
@@ -179,16 +179,16 @@ def test_a_point_that_no_cart_may_be_says_why(tmp_path: Path, diy: CartParams) -
         (("format = 1", "format ="), ["not valid TOML"]),
     ],
 )
-def test_mistakes_in_a_grid_file_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], told: list[str]
+def test_errors_in_a_grid_file_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], parts: list[str]
 ) -> None:
     assert change[0] in SMALL
     path = written(tmp_path, SMALL.replace(*change))
     out = tmp_path / "out"
     assert main(["stability-map", "lqr", "--cart", "diy_arduino", "--grid", str(path), "--out", str(out)]) == 2
     error = capsys.readouterr().err
-    for words in [str(path), *told]:
-        assert words in error, error
+    for part in [str(path), *parts]:
+        assert part in error, error
     assert not out.exists()
 
 
@@ -201,7 +201,7 @@ def test_policies_that_cannot_be_mapped_are_refused(
     copied = tmp_path / "copied.npz"
     copied.write_bytes(policy.read_bytes())
     out = str(tmp_path / "out")
-    for words, told in (
+    for words, message in (
         (["lqr"], "name it with --cart"),
         ([str(tmp_path / "gone.npz")], "no such policy"),
         ([str(policy), "--cart", "quanser_ip02"], "the policy's observation_scale is [0.4, 0.5, 0.21, 1.5]"),
@@ -209,11 +209,11 @@ def test_policies_that_cannot_be_mapped_are_refused(
         (["lqr", "lqr", "--cart", "diy_arduino"], "is the same policy as"),
         (["lqr", "--cart", "gym"], "use --rig sim"),
         (["lqr", "--cart", "sensorsini"], "use --rig sim"),
-        (["lqr", "--cart", "nobody"], "'nobody'"),
+        (["lqr", "--cart", "unknown"], "'unknown'"),
         (["lqr", "--cart", "gym", "--rig", "sim"], "'gym' has no friction"),
     ):
         assert main(["stability-map", *words, "--out", out]) == 2
-        assert told in (error := capsys.readouterr().err), error
+        assert message in (error := capsys.readouterr().err), error
     assert not Path(out).exists()
 
 
@@ -228,7 +228,7 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     before, kept = cells_in(out), (out / "stability_map.json").read_bytes()
     assert len(before) == 2
     changed = written(tmp_path, small.replace("0.03", "0.04"), "other.toml")
-    for other, told in (
+    for other, message in (
         (["lqr", *words, "--steps", "41"], "its steps differ (40 there, 41 here)"),
         (["lqr", *words, "--episodes", "3"], "its episodes differ"),
         (["lqr", *words, "--first-seed", "1"], "its first_seed differ"),
@@ -237,7 +237,7 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
         ([str(policy), *words], "its policies differ"),
     ):
         assert main(["stability-map", *other]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert (cells_in(out), (out / "stability_map.json").read_bytes()) == (before, kept)
     assert main(["stability-map", "lqr", "lqr-true", *words]) == 0
     assert before.items() < cells_in(out).items()
@@ -341,7 +341,7 @@ def test_every_cell_has_the_same_starts_and_a_controller_forgets_between_episode
         assert len(result.record["steps"]) == 3
     assert still.resets == 12
     starts = np.reshape(still.seen, (4, 3, 4))
-    assert np.abs(starts[:, :, [0, 2]] - starts[:1, :, [0, 2]]).max() < 1e-3  # what an encoder's counts tell
+    assert np.abs(starts[:, :, [0, 2]] - starts[:1, :, [0, 2]]).max() < 1e-3  # within the encoder's resolution
     assert np.abs(starts[0, 0] - starts[0, 1]).max() > 1e-3
 
 
@@ -371,10 +371,10 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
     whole = small_map(tmp_path, "lqr", "lqr-true")
     plant, conditions = whole.cells[0].point.plant, whole.conditions
     assert plant is not None
-    lqr, told = whole.entrants
+    lqr, lqr_true = whole.entrants
     keys = [
         cell_key(lqr, plant, conditions),
-        cell_key(told, plant, conditions),
+        cell_key(lqr_true, plant, conditions),
         cell_key(dataclasses.replace(lqr, cart=plant), plant, conditions),
         cell_key(lqr, diy, conditions),
         *(
@@ -387,7 +387,7 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
     assert cell_key(dataclasses.replace(lqr, label="mine"), renamed, conditions) == keys[0]
 
 
-# --- stopped and gone on with ----------------------------------------------------------------------------------------
+# --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path, policy: Path) -> None:
@@ -442,11 +442,11 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     assert [(row["outcome"], row["faults"]) for row in late] == [("fell", ["COMMAND_TIMEOUT"])] * 2
 
 
-# --- what came of it -------------------------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------------------------------
 
 
 def pretended(whole: StabilityMap) -> dict[str, dict[str, Any]]:
-    """Full gain survives up to 30 ms and falls beyond, half of it is refused, more of it survives without delay."""
+    """Full gain survives up to 30 ms and falls beyond; half of it is refused; more of it survives without delay."""
     records = {}
     for cell in whole.cells:
         delay_s, gain = cell.grid.x.values[cell.point.x], cell.grid.y.values[cell.point.y]
@@ -464,7 +464,7 @@ def pretended(whole: StabilityMap) -> dict[str, dict[str, Any]]:
     return records
 
 
-def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
+def test_margins_are_reported_in_the_parameters_own_unit(tmp_path: Path) -> None:
     whole = small_map(tmp_path, "lqr")
     records = pretended(whole)
     finding = findings_of(whole, records)[0]
@@ -473,10 +473,10 @@ def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
     delay, gain = finding.margins
     assert delay.text == "0 to 30 ms; falls at 90 ms"
     assert gain.text == "25.7 to 38.5 N (1 to 1.5 times); is refused at 0.5 times (POLE_PERIOD)"
-    told = gain.as_dict()
-    assert (told["from"], told["to"], told["above"]) == (1.0, 1.5, None)
-    assert told["below"] == {"outcome": "refused", "survived": 0, "faults": ["POLE_PERIOD"]}
-    assert finding.outcomes[(1, 3)].words == ("is stopped", "MOTOR_HOT")
+    record = gain.as_dict()
+    assert (record["from"], record["to"], record["above"]) == (1.0, 1.5, None)
+    assert record["below"] == {"outcome": "refused", "survived": 0, "faults": ["POLE_PERIOD"]}
+    assert finding.outcomes[(1, 3)].summary == ("is stopped", "MOTOR_HOT")
     late = finding.outcomes[(2, 2)]
     assert (late.survived, late.share, late.mean_steps) == (2, 0.5, 352.5)
     assert "lqr: survives at 33 % (3 of 9)" in map_text(whole, [finding], records)
@@ -490,14 +490,14 @@ def test_margins_are_told_in_the_parameters_own_unit(tmp_path: Path) -> None:
     assert "1 points not finished" in map_text(whole, findings_of(whole, records), records)
 
 
-def test_a_fall_among_faults_is_told_as_both(tmp_path: Path) -> None:
+def test_a_fall_among_faults_is_reported_as_both(tmp_path: Path) -> None:
     whole = small_map(tmp_path, "lqr")
     records = pretended(whole)
     key = next(cell.key for cell in whole.cells if (cell.point.x, cell.point.y) == (1, 2))
     faults = ["MOTOR_HOT at 1 mm: x; y", "CART_STUCK at 2 mm: z"]
     records[key] |= {"steps": [500, 40, 50, 60], "faults": faults}
     found = findings_of(whole, records)[0]
-    assert found.outcomes[(1, 2)].words == ("falls or is stopped", "MOTOR_HOT/CART_STUCK")
+    assert found.outcomes[(1, 2)].summary == ("falls or is stopped", "MOTOR_HOT/CART_STUCK")
     assert found.margins[0].text == "0 ms; falls or is stopped at 30 ms (MOTOR_HOT/CART_STUCK)"
 
 

@@ -1,4 +1,4 @@
-"""Studies: mistakes are named, no cell is run twice or lost, a death is no end, the figure shows something."""
+"""Studies: errors are reported, no cell is lost or run twice, dead processes are replaced, the figure is not blank."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def small(tmp_path: Path) -> Study:
 
 
 def pretended(study: Study) -> dict[str, dict[str, Any]]:
-    """Records of every cell: a memory of 1000 balances but for seed 5, one of 100 does for seed 0 alone."""
+    """Records of every cell: a memory of 1000 balances except for seed 5, one of 100 only for seed 0."""
     records = {}
     for cell in study.cells:
         is_good = (cell.seed != 5) if cell.point.get("replay_memory") == 1000 else cell.seed == 0
@@ -122,7 +122,7 @@ def test_studies_of_the_package_have_ten_seeds_of_each_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "parts"),
     [
         (("replay_memory =", "replay_memry ="), ["[grid]", "'replay_memry'"]),
         (("replay_memory = [100, 1000]", ""), ["[grid]", "empty"]),
@@ -156,20 +156,20 @@ def test_studies_of_the_package_have_ten_seeds_of_each_value() -> None:
         (('["recommended"]', '["recommended", "recommended"]'), ["presets names one twice"]),
         (('["recommended"]', '["recomended"]'), ["presets", "'recomended'", "blog"]),
         (('["recommended"]', '["gone.toml"]'), ["gone.toml"]),
-        (("seeds = 6", 'seeds = 6\ncarts = ["nobody"]'), ["carts", "nobody"]),
+        (("seeds = 6", 'seeds = 6\ncarts = ["unknown"]'), ["carts", "'unknown'"]),
         (('"Small"', '" "'), ["title is empty"]),
         (('"Small"', '"Small'), ["not valid TOML"]),
     ],
 )
-def test_mistakes_in_a_study_file_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], told: list[str]
+def test_errors_in_a_study_file_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], parts: list[str]
 ) -> None:
     assert change[0] in SMALL
     path = written(tmp_path, SMALL.replace(*change))
     assert main(["study", str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    for words in [str(tmp_path), *told]:
-        assert words in error, error
+    for part in [str(tmp_path), *parts]:
+        assert part in error, error
     assert not (tmp_path / "out").exists()
 
 
@@ -209,7 +209,7 @@ def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: Car
 
 
 def test_a_key_from_before_there_was_a_history_still_names_its_cell(gym_cart: CartParams) -> None:
-    """A study that was begun then goes on."""
+    """A study begun with an older version continues."""
     fixed = load_preset("recommended")
     values = dataclasses.asdict(fixed)
     del values["name"], values["description"], values["history_length"]
@@ -238,7 +238,7 @@ def test_a_cell_learns_and_is_judged_as_train_does(
     result = run_cell(task_of(study, study.cells[0], __version__))
     assert isinstance(result, Finished)
     record, log = result.record, LearningLog.load(tmp_path / "run")
-    assert record["episode_steps"] == [row.steps for row in log.episodes]
+    assert record["episode_steps"] == [row.length for row in log.episodes]
     assert record["evaluations"] == [[row.step, row.mean_steps, row.rms_position_m] for row in log.evaluations]
     assert record["last_mean_steps"] == summary.last_model.mean_steps
     assert record["selected_mean_steps"] == summary.exported.mean_steps
@@ -264,7 +264,7 @@ def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
     assert (group.seeds, group.successes, group.last_steps) == (1, 0, (0.0,))
 
 
-# --- stopped and gone on with ----------------------------------------------------------------------------------------
+# --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
         process.wait()
     killed = cells_in(out)
     assert 2 <= len(killed) < 12
-    wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)  # nobody goes on for a driver that is gone
+    wait_for(lambda: not any(map(is_alive, workers)), seconds=10.0)  # no worker outlives its driver
     assert cells_in(out) == killed
 
     with driver("study", *words, cwd=tmp_path) as process:
@@ -327,7 +327,7 @@ def test_a_finished_study_is_shown_without_running_anything(tmp_path: Path, caps
 # --- nothing is overwritten ------------------------------------------------------------------------------------------
 
 
-def test_the_folder_of_another_study_and_of_somebody_else_are_left_alone(
+def test_the_folder_of_another_study_and_other_folders_are_left_alone(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -382,7 +382,7 @@ def test_more_seeds_are_added_to_a_study_and_not_taken_away(
     assert json.loads((out / "study.json").read_text()) == kept
 
 
-def test_cells_of_another_version_or_commit_are_told_of(
+def test_cells_of_another_version_or_commit_are_reported(
     tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "commit", lambda: "c0ffee0000000000+changes")
@@ -426,7 +426,7 @@ def test_two_runs_on_one_folder_the_second_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "other"}'])
-def test_a_damaged_cell_is_named(tmp_path: Path, small: Study, text: str) -> None:
+def test_a_damaged_cell_is_reported(tmp_path: Path, small: Study, text: str) -> None:
     with CellFolder.opened(tmp_path / "out", small) as folder:
         path = tmp_path / "out" / "cells" / f"{small.cells[0].key}.json"
         path.write_text(text)
@@ -440,7 +440,7 @@ def test_a_damaged_cell_is_named(tmp_path: Path, small: Study, text: str) -> Non
 def crashed(
     study: Study, function: Callable[[CellTask], Result], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[str], list[str], list[str], dict[int, int]]:
-    """Keys that were kept, failures, what was said, and how often each seed was begun."""
+    """Keys that were kept, failures, messages, and how often each seed was begun."""
     folder.mkdir()
     monkeypatch.setenv("STUDY_TEST_FOLDER", str(folder))
     cells = {cell.key: cell for cell in study.cells if cell.point["replay_memory"] == 100}
@@ -474,7 +474,7 @@ def test_a_cell_whose_process_dies_is_tried_again_and_then_left_out(
     assert failures[0].endswith("seed 1: its process was killed by signal 9, 3 times; it is left out")
 
 
-# --- what came of it -------------------------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------------------------------
 
 
 def test_intervals_are_wilsons() -> None:
@@ -504,7 +504,7 @@ def test_the_finding_says_which_values_balance(small: Study) -> None:
     assert "5 of 6" in study_text(small, groups)
 
 
-def test_tables_have_a_row_a_cell_also_where_the_grid_varies_what_a_row_tells(tmp_path: Path) -> None:
+def test_tables_have_a_row_per_cell_also_if_the_grid_varies_a_column(tmp_path: Path) -> None:
     text = SMALL.replace("steps = 300\n", "").replace("replay_memory = [100, 1000]", "steps = [200, 300]")
     study = load_study(written(tmp_path, text))
     write_tables(study, pretended(study), tmp_path)
@@ -544,7 +544,7 @@ def test_the_figure_is_not_blank(tmp_path: Path, scale: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_a_cluster_that_does_not_answer_is_told_of_soon(
+def test_a_cluster_that_does_not_answer_is_reported_soon(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
     pytest.importorskip("ray")
@@ -555,7 +555,7 @@ def test_a_cluster_that_does_not_answer_is_told_of_soon(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_ray_the_extra_is_named(
+def test_without_ray_the_error_names_the_extra(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)

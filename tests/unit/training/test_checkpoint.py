@@ -1,4 +1,4 @@
-"""A checkpoint is the training: everything that goes on learning is in it."""
+"""A checkpoint holds everything needed to resume the training."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_replay_memory_comes_back_with_its_open_episode_ended(
     assert (after.dones[:last] == before.dones[:last]).all()
 
 
-def test_every_generator_goes_on_where_it_was(
+def test_every_generator_continues_where_it_was(
     gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]]
 ) -> None:
     _, path, expected = saved

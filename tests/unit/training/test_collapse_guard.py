@@ -1,4 +1,4 @@
-"""The collapse guard on real learners: what it sees, what it does, what it says."""
+"""The collapse guard on real learners: its events, actions and reports."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def forget_falls(model: DQN) -> None:
 
 
 def settle(model: DQN) -> None:
-    """No fall in the memory, and the cart has stood in the middle."""
+    """A memory without falls, and with the cart in the middle of the track."""
     forget_falls(model)
     assert model.replay_buffer is not None
     model.replay_buffer.observations[:] = 0.0
@@ -88,10 +88,10 @@ def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: Car
     none, settled, again = state.log.guard
     assert [row.event for row in state.log.guard] == [GuardEvent.NO_FALLS, GuardEvent.SETTLED, GuardEvent.FALLS_AGAIN]
     assert 600 <= none.step == settled.step < again.step
-    # one update for each four steps but for those between the two events
+    # one update per four steps, except between the two events
     assert state.model._n_updates == (800 - asked.learning_starts - (again.step - settled.step)) // 4
     assert said[0] == f"step {none.step}: no fall is left in the replay memory"
-    assert said[1].endswith("(RMS) in it; updates are held until a fall comes")
+    assert said[1].endswith("mm (RMS) in the replay memory; updates are held until a fall comes")
     assert dataclasses.asdict(guard_record(state.log.guard, asked, 800)) == {
         "action": "hold",
         "times": 1,
@@ -104,7 +104,7 @@ def test_updates_of_a_settled_learner_are_held_until_the_next_fall(gym_cart: Car
 def test_held_network_stays_as_it_is(gym_cart: CartParams) -> None:
     seen: list[torch.Tensor] = []
     look = [Hook(step, lambda model: seen.append(weights(model))) for step in (604, 608, 612)]
-    # the guard looks before the hooks: it sees at 608 what was done at 604, and one update was between
+    # the guard runs before the hooks: it sees the change of step 604 at 608, one update later
     state = trained(gym_cart, config(steps=616), Hook(604, settle), *look)
     assert [(row.step, row.event) for row in state.log.guard] == [(608, GuardEvent.NO_FALLS), (608, GuardEvent.SETTLED)]
     assert (seen[0] != seen[1]).any()
@@ -112,7 +112,7 @@ def test_held_network_stays_as_it_is(gym_cart: CartParams) -> None:
     assert (seen[1] == weights(state.model)).all()
 
 
-def test_a_learner_whose_cart_strays_goes_on(gym_cart: CartParams) -> None:
+def test_a_learner_whose_cart_strays_continues(gym_cart: CartParams) -> None:
     def stray(model: DQN) -> None:
         settle(model)
         assert model.replay_buffer is not None
@@ -124,14 +124,14 @@ def test_a_learner_whose_cart_strays_goes_on(gym_cart: CartParams) -> None:
     assert state.model._n_updates == (616 - asked.learning_starts) // 4
 
 
-def test_watching_says_so_and_changes_nothing(gym_cart: CartParams) -> None:
+def test_watching_reports_and_changes_nothing(gym_cart: CartParams) -> None:
     said: list[str] = []
-    watched = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.WATCH), Hook(600, settle), said=said)
+    guarded = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.WATCH), Hook(600, settle), said=said)
     alone = trained(gym_cart, config(steps=700, collapse_guard=GuardAction.OFF), Hook(600, settle))
-    assert (weights(watched.model) == weights(alone.model)).all()
-    assert watched.log.guard
+    assert (weights(guarded.model) == weights(alone.model)).all()
+    assert guarded.log.guard
     assert not alone.log.guard
-    assert said[1].endswith("it is only watched")
+    assert said[1].endswith("the guard only watches")
 
 
 def raise_values(model: DQN) -> None:
@@ -139,7 +139,7 @@ def raise_values(model: DQN) -> None:
         model.q_net.q_net[-1].bias += 5.0  # type: ignore[operator]
 
 
-def test_drifting_values_go_back_to_the_last_sound_network(gym_cart: CartParams) -> None:
+def test_drifting_values_restore_the_last_sound_network(gym_cart: CartParams) -> None:
     said: list[str] = []
     asked = config(steps=760)
     found: dict[str, float] = {}
@@ -173,11 +173,11 @@ def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> No
     assert all((a == b).all() for a, b in zip(now, kept, strict=True))
     assert all(float(s["exp_avg"].abs().sum()) == 0.0 for s in model.policy.optimizer.state.values())
     assert abs(mean_value(model, model.replay_buffer)) < 1.25
-    model.train(4)  # and it learns on from there, in the native update too
+    model.train(4)  # learning continues from there, in the native update, too
     assert any((a != b).any() for a, b in zip(model.q_net.parameters(), kept[:4], strict=True))
 
 
-def test_a_cut_episode_is_no_fall(gym_cart: CartParams) -> None:
+def test_a_truncated_episode_is_not_a_fall(gym_cart: CartParams) -> None:
     state = trained(gym_cart, config(steps=400, max_steps=5))
     memory = state.model.replay_buffer
     assert memory is not None
@@ -205,7 +205,7 @@ def test_spans_end_with_a_fall_or_the_training() -> None:
     assert spans_since(GuardEvent.SETTLED, rows, 50) == [(12, 20)]
 
 
-def test_log_keeps_the_events_and_reads_folders_that_have_none(tmp_path: Path) -> None:
+def test_log_stores_the_events_and_reads_folders_without_them(tmp_path: Path) -> None:
     log = LearningLog(guard=[GuardRow(10, GuardEvent.NO_FALLS, 0.0), GuardRow(12, GuardEvent.DRIFT, 1.5)])
     log.save(tmp_path)
     assert LearningLog.load(tmp_path).guard == log.guard

@@ -12,7 +12,7 @@ def test_epsilon_falls_from_one_to_a_hundredth_over_the_first_half(progress: flo
     assert annealed_epsilon(progress) == pytest.approx(epsilon)
 
 
-def test_formula_as_the_blog_prints_it_runs_the_wrong_way() -> None:
+def test_formula_printed_in_the_blog_rises_instead_of_falling() -> None:
     episodes = 10_000
 
     def printed(n: int) -> float:
@@ -23,7 +23,7 @@ def test_formula_as_the_blog_prints_it_runs_the_wrong_way() -> None:
     assert printed(episodes) == pytest.approx(1.0)
 
 
-def test_meant_epsilon_is_the_printed_one_with_its_slope_turned_round() -> None:
+def test_intended_epsilon_is_the_printed_one_with_its_slope_reversed() -> None:
     episodes = 10_000
     for n in range(0, episodes // 2 + 1, 100):
         meant = 0.01 + 2 * (1 - 0.01) / episodes * (episodes / 2 - n)
@@ -31,7 +31,7 @@ def test_meant_epsilon_is_the_printed_one_with_its_slope_turned_round() -> None:
 
 
 @pytest.mark.parametrize("preset", ["recommended", "blog"])
-def test_schedule_of_stable_baselines_is_the_meant_one(preset: str) -> None:
+def test_schedule_of_stable_baselines_is_the_intended_one(preset: str) -> None:
     config = load_preset(preset)
     schedule = LinearSchedule(config.epsilon_start, config.epsilon_end, config.epsilon_fraction)
     for thousandth in range(1001):

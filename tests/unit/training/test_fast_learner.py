@@ -1,4 +1,4 @@
-"""The short way from a step to an update: what callbacks see, what the C refuses, what goes the long way instead."""
+"""The fast path from a step to an update: what callbacks see, what the C code refuses, and when SB3's path is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.training.callbacks import Watchers
+from cartpole_robot.training.callbacks import TrainingCallbacks
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.learner import (
@@ -37,7 +37,7 @@ def learner(cart: CartParams, config: TrainingConfig | None = None) -> DQN:
 
 
 class Witness(BaseCallback):
-    """Remembers what it was shown; ends the training at a step."""
+    """Records what it sees; ends the training at a step."""
 
     def __init__(self, last: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Witness(BaseCallback):
 
 @pytest.mark.parametrize("train_freq", [3, (2, "episode")])
 def test_callbacks_see_what_they_see_in_the_stock_class(gym_cart: CartParams, train_freq: Any) -> None:
-    """Falls and time limits are among the steps, and the training is ended by the callback."""
+    """The steps include falls and time limits, and the callback ends the training."""
     witnesses = []
     models = []
     for kind in (Learner.STOCK, Learner.LEAN):
@@ -94,25 +94,25 @@ def test_callbacks_see_what_they_see_in_the_stock_class(gym_cart: CartParams, tr
         assert found.dtype == expected.dtype, name
 
 
-def test_watchers_hand_on_ends_of_episodes_and_every_so_many_steps(gym_cart: CartParams) -> None:
+def test_callbacks_are_called_at_ends_of_episodes_and_at_regular_steps(gym_cart: CartParams) -> None:
     config = dataclasses.replace(load_preset("recommended"), evaluate_every_steps=30)
     model = learner(gym_cart, config)
-    told: list[tuple[int, bool]] = []
+    calls: list[tuple[int, bool]] = []
 
-    class Told(BaseCallback):
+    class CallRecorder(BaseCallback):
         def _on_step(self) -> bool:
-            told.append((self.num_timesteps, bool(self.locals["dones"][0])))
+            calls.append((self.num_timesteps, bool(self.locals["dones"][0])))
             return self.num_timesteps < 150
 
-    model.learn(300, callback=Watchers([Told()], config))
-    assert [step for step, has_ended in told if not has_ended or step % 10 == 0] == list(range(10, 151, 10))
-    ends = [step for step, has_ended in told if has_ended]
+    model.learn(300, callback=TrainingCallbacks([CallRecorder()], config))
+    assert [step for step, has_ended in calls if not has_ended or step % 10 == 0] == list(range(10, 151, 10))
+    ends = [step for step, has_ended in calls if has_ended]
     assert len(ends) == model._episode_num > 0
     assert model.num_timesteps == 150
 
 
 @pytest.mark.parametrize("kind", list(Learner))
-def test_learning_rate_falls_evenly_to_its_end_and_goes_on_so_after_a_stop(
+def test_learning_rate_falls_linearly_to_its_end_also_after_a_resume(
     gym_cart: CartParams, tmp_path: Path, kind: Learner
 ) -> None:
     config = dataclasses.replace(load_preset("recommended"), learner=kind, steps=400, learning_rate_end=2e-4)
@@ -126,8 +126,8 @@ def test_learning_rate_falls_evenly_to_its_end_and_goes_on_so_after_a_stop(
     assert resumed.policy.optimizer.param_groups[0]["lr"] == pytest.approx(2.0e-4, rel=0.05)
 
 
-def test_training_here_updates_in_c_and_needs_no_compiler_of_pytorch(gym_cart: CartParams) -> None:
-    """The extension is there, the presets' learners fit it, and none of them imports torch._dynamo."""
+def test_training_updates_in_c_and_does_not_load_pytorchs_compiler(gym_cart: CartParams) -> None:
+    """The extension exists, the presets' learners fit it, and none of them imports torch._dynamo."""
     assert _update is not None, "build the extension: pip install -e ."
     for preset in ("recommended", "blog", "on_cart"):
         model = learner(gym_cart, load_preset(preset))
@@ -184,7 +184,7 @@ def test_update_follows_its_learner_to_another_memory_and_another_optimizer_stat
 def test_other_shapes_of_network_agree_with_pytorch(
     optimizer: type[torch.optim.Optimizer], options: dict[str, Any]
 ) -> None:
-    """Inputs other than four, hidden units that fill no lane or several exactly, actions from one to five."""
+    """Inputs other than four, hidden units that do not or do fill whole lanes, one to five actions."""
     rng = np.random.default_rng(0)
     for inputs, hidden, actions in ((1, 1, 1), (3, 7, 5), (4, 16, 3), (4, 33, 2), (6, 100, 4), (4, 128, 2)):
         box = gymnasium.spaces.Box(-1.0, 1.0, (inputs,), np.float32)
@@ -219,8 +219,8 @@ def test_other_shapes_of_network_agree_with_pytorch(
         assert lean.greedy_action()(row) == stock.predict(row, deterministic=True)[0]
 
 
-def test_diverged_weights_stay_diverged_and_are_named(gym_cart: CartParams) -> None:
-    """A rectifier that made a zero of NaN would hide it."""
+def test_diverged_weights_stay_diverged_and_are_reported(gym_cart: CartParams) -> None:
+    """A ReLU that turned NaN into zero would hide the divergence."""
     for tensor in range(4):
         model = learner(gym_cart).learn(260)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a run folder keeps of a training is all that its policy says about where it came from."""
+"""The record in a run folder is the provenance of its policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_fol
 
 
 def test_job_read_from_its_folder_has_the_record_it_was_written_with(tmp_path: Path) -> None:
-    """Also where another version of the package goes on with it, and where the numbers of the cart come from."""
+    """Also when another version of the package resumes it; the sources of the cart's numbers are kept."""
     cart = with_actions(load_cart("diy_arduino"), (-1.0, 0.0, 1.0), given="--actions")
     job = TrainingJob(
         config=load_preset("on_cart"),

@@ -1,4 +1,4 @@
-"""A policy that learns on, on the cart itself: what it begins with, when it learns, and what stops it."""
+"""Continued learning on the cart: what it begins with, when it learns, and what stops it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from cartpole_robot.training.run import resume_training
 from cartpole_robot.training.summary import CartSummary
 from tests.conftest import Completed, quick_cart
 
-pytestmark = pytest.mark.realtime  # nothing else runs beside these
+pytestmark = pytest.mark.realtime  # run these alone
 
 CART = load_cart("diy_arduino")
 
@@ -73,7 +73,7 @@ def balancing() -> Network:
     return pushing(-design_lqr(CART).state_gain)
 
 
-FALLING = (0.0, 0.0, -1.0, 0.0)  # away from where the pole leans
+FALLING = (0.0, 0.0, -1.0, 0.0)  # pushes away from the side to which the pole leans
 
 
 def job(folder: Path, initial: PolicyBundle, **changes: Any) -> TrainingJob:
@@ -89,7 +89,7 @@ def job(folder: Path, initial: PolicyBundle, **changes: Any) -> TrainingJob:
 
 
 class Bench:
-    """A learning on the virtual rig, without a run folder's beginning and end."""
+    """Learning on the virtual rig without a run folder."""
 
     def __init__(self, folder: Path, network: Network, *, is_evaluated: bool = True, **changes: Any) -> None:
         self.rig = VirtualRig(CART)
@@ -99,7 +99,7 @@ class Bench:
         self.state: TrainingState = begin_on_cart(self.job, bundle(network), self.env)
         assert self.state.on_cart is not None
         self.progress: CartProgress = self.state.on_cart
-        if is_evaluated:  # as if it had been, and had been lucky: nothing is evaluated from now on
+        if is_evaluated:  # pretend a perfect evaluation, so that none follows
             lucky = CartEvaluation(step=0, steps=(499,), survived=0, planned=20, rms_position_m=0.0)
             self.progress.initial = self.progress.best = lucky
             self.state.log.evaluations.append(EvaluationRow(0, 499.0, 0.0))
@@ -201,7 +201,7 @@ def test_epsilon_falls_with_the_episodes_of_the_budget_by_the_simulations_schedu
     assert found[-4:] == [0.1] * 4
 
 
-def test_evaluation_teaches_nothing_and_leaves_the_starts_as_they_were(bench: Callable[..., Bench]) -> None:
+def test_evaluation_stores_no_steps_and_leaves_the_starts_unchanged(bench: Callable[..., Bench]) -> None:
     made = bench(is_evaluated=False, episodes=1)
     before = made.env.np_random.bit_generator.state
     weights = network_of(made.state.model)
@@ -224,7 +224,7 @@ def test_first_fall_ends_an_evaluation(bench: Callable[..., Bench]) -> None:
     assert (made.progress.initial.survived, len(made.progress.initial.steps)) == (0, 1)
 
 
-def test_policy_that_balances_already_is_kept_to_the_bit(tmp_path: Path) -> None:
+def test_policy_that_already_balances_is_kept_bit_identical(tmp_path: Path) -> None:
     initial = bundle(balancing())
     run = tmp_path / "run"
     outcome = start_on_cart(job(run, initial, evaluation_episodes=2), initial)
@@ -240,7 +240,7 @@ def test_policy_that_balances_already_is_kept_to_the_bit(tmp_path: Path) -> None
     assert export_run(run, tmp_path / "again", which="selected").bundle.policy_hash() == initial.policy_hash()
 
 
-def test_fault_is_no_fall_and_the_learning_goes_on(
+def test_fault_does_not_count_as_a_fall_and_learning_continues(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = bench(balancing(), episodes=3, max_steps=30, learning_starts=10**6, **NO_EVALUATION)
@@ -271,12 +271,12 @@ def test_fault_is_no_fall_and_the_learning_goes_on(
     assert not memory.rewards.any(), "a fault is not punished"
 
 
-def test_three_false_starts_in_a_row_end_it_by_name_with_a_checkpoint(
+def test_three_false_starts_in_a_row_end_it_with_a_message_and_a_checkpoint(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
     made = bench(episodes=50, **NO_EVALUATION)
     made.rig.virtual_cart.is_estop_pressed = True
-    with pytest.raises(RunError, match=r"3 episodes in a row ended by a fault of the rig, the last: .*--resume"):
+    with pytest.raises(RunError, match=r"3 episodes in a row ended with a rig fault, the last: .*--resume"):
         made.learning.run()
     assert latest_checkpoint(tmp_path / "checkpoints") is not None
     assert made.learning.episodes == 0, "none of them began"
@@ -295,7 +295,7 @@ def test_ten_faults_in_a_row_in_mid_episode_end_it(
         return measurement
 
     monkeypatch.setattr(made.env, "_rig_step", failing)
-    with pytest.raises(RunError, match="10 episodes in a row ended by a fault of the rig, the last: COMMAND_TIMEOUT"):
+    with pytest.raises(RunError, match="10 episodes in a row ended with a rig fault, the last: COMMAND_TIMEOUT"):
         made.learning.run()
     assert made.learning.episodes == 10, "all of them count"
 
@@ -319,7 +319,7 @@ def test_stop_in_mid_episode_disarms_keeps_the_steps_and_resumes(
     assert path.name == "step_00000041"
 
 
-def test_stopped_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_learning_continues_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     initial = bundle(pushing(FALLING))
     run = tmp_path / "run"
     remember = CartLearning._remember
@@ -347,8 +347,8 @@ def test_stopped_learning_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
         resume_training(run)
 
 
-def test_policy_with_history_learns_on_with_it(tmp_path: Path) -> None:
-    """The preset for the cart says nothing of a history: it is the policy's."""
+def test_policy_with_history_continues_to_learn_with_it(tmp_path: Path) -> None:
+    """The preset for the cart sets no history, so the policy's is used."""
     plain = pushing(FALLING)
     network = dataclasses.replace(
         plain,
@@ -386,7 +386,7 @@ def test_in_real_time_behind_a_port_it_learns_without_a_fault(tmp_path: Path, po
     assert summary.updates > 0
 
 
-def test_disarm_of_a_closed_rig_says_so() -> None:
+def test_disarm_of_a_closed_rig_is_an_error() -> None:
     rig = VirtualRig(CART)
     rig.close()
     with pytest.raises(RigError, match="closed"):
@@ -438,7 +438,7 @@ def test_preset_that_learns_something_else_is_refused_with_both_values(
         assert part in str(refused.value)
 
 
-def test_policys_own_cart_is_the_default_and_other_physics_is_welcome(tmp_path: Path) -> None:
+def test_policys_own_cart_is_the_default_and_other_physics_is_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path / "policy.npz")
     assert initial_policy(path, None, config())[2].fingerprint() == CART.fingerprint()
     heavy = tmp_path / "heavy.toml"
@@ -458,7 +458,7 @@ def test_policys_own_cart_is_the_default_and_other_physics_is_welcome(tmp_path: 
         (("--init", "good.npz", "--cart", "gym"), ("control_period_s", "gym")),
     ],
 )
-def test_mistake_with_init_is_named_in_one_line(
+def test_error_with_init_is_one_line(
     command_line: Callable[..., Completed], tmp_path: Path, words: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     saved(tmp_path / "good.npz", **({"control_period_s": 0.01} if "gym" in words else {}))

@@ -1,4 +1,4 @@
-"""Which network a training exports: greedy evaluations on a real environment, with networks made by hand."""
+"""Which network a training exports: greedy evaluations of handmade networks on a real environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartpole_robot.training.dqn.learner import new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.log import LearningLog
 
-ALL_TRIALS = 17  # the corners of four numbers, and a long episode
+ALL_TRIALS = 17  # the corners of four ranges, and a long episode
 
 
 def linear(cart: CartParams, gain: np.ndarray, bias: float = 0.0) -> Network:
@@ -45,7 +45,7 @@ def looked_at(gym_cart: CartParams) -> tuple[TrainingState, GreedyEvaluation]:
     return state, GreedyEvaluation(state, config, balancing_env(gym_cart, "sim", TRIAL_STEPS))
 
 
-def test_a_network_that_stands_every_trial_is_verified_and_stays_best(
+def test_a_network_that_survives_every_trial_is_verified_and_stays_best(
     gym_cart: CartParams, looked_at: tuple[TrainingState, GreedyEvaluation]
 ) -> None:
     state, evaluation = looked_at
@@ -75,7 +75,7 @@ def test_a_network_that_stands_every_trial_is_verified_and_stays_best(
     assert evaluation.first_verified_step == state.log.evaluations[3].step
 
 
-def test_nothing_is_tried_that_could_not_be_the_best(
+def test_trials_run_only_for_a_network_that_could_be_the_best(
     gym_cart: CartParams, looked_at: tuple[TrainingState, GreedyEvaluation]
 ) -> None:
     state, evaluation = looked_at

@@ -79,7 +79,7 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
             "learning_starts = -1",
             "learning_starts = -1, expected a finite number of at least 0",
         ),
-        ("gamma = 0.99", 'gamma = 0.99\nname = "../../up"', "name = '../../up': a preset is called as its file is"),
+        ("gamma = 0.99", 'gamma = 0.99\nname = "../../up"', "name = '../../up': a preset is named after its file"),
         ("n_steps = 5", "n_steps = 1001", "n_steps = 1001 is more than replay_memory = 1000 holds"),
         ('epsilon_clock = "steps"', 'epsilon_clock = "episodes"', "needs episodes = a number"),
         ("epsilon_end = 0.01", "epsilon_end = 1.0\nepsilon_start = 0.5", "is not valid TOML"),

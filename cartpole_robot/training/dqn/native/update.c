@@ -1,8 +1,9 @@
 /* The arithmetic of Stable-Baselines3's DQN.train and of PyTorch's clip_grad_norm_, AdamW and Adagrad, in float32:
- * a step's target, both forward passes and its share of the gradient in one go, then one pass over the parameters.
+ * one pass per step computes its target, both forward passes and its share of the gradient; then one pass updates the
+ * parameters.
  *
- * Loops over hidden units run over whole lanes on rows that are filled up with zeros, and no sum depends on how wide
- * the compiler's vectors are. */
+ * Loops over hidden units run over whole lanes on rows padded with zeros, and no sum depends on the width of the
+ * compiler's vectors. */
 #include "update.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@
 
 enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
 
-/* A network, or its gradient, with a row of `width` for each input and each output. */
+/* A network or its gradient, with a row of `width` floats per input and per output. */
 typedef struct {
     float *hidden_weight; /* inputs rows: the transpose of PyTorch's */
     float *hidden_bias;
@@ -81,7 +82,7 @@ static void add_scaled(float *restrict sum, const float *restrict row, float fac
         sum[j] += row[j] * factor;
 }
 
-/* Four rows for the four numbers of a cart's observation, in one pass: nothing goes back to memory between. */
+/* Four rows for the four numbers of a cart's observation in one pass, without intermediate stores. */
 static void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
                            const float *restrict w2, const float *restrict w3, const float *input, int32_t width,
                            float *restrict unit)
@@ -93,7 +94,7 @@ static void hidden_of_four(const float *restrict bias, const float *restrict w0,
     }
 }
 
-/* Four rows at a time, in the order of additions that one row at a time has. */
+/* Four rows at a time, with additions in the same order as one row at a time. */
 static void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
                             const float *restrict w2, const float *restrict w3, const float *input, int32_t width)
 {
@@ -102,7 +103,7 @@ static void add_four_scaled(float *restrict sum, const float *restrict w0, const
         sum[j] = sum[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
 }
 
-/* What the hidden units put out; NaN stays NaN. */
+/* Outputs of the hidden units; NaN stays NaN. */
 static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
 {
     const float *w = rows->hidden_weight;
@@ -126,7 +127,7 @@ static void scale(const update_shape_t *shape, const float *gain, const float *o
         input[i] = observation[i] * gain[i];
 }
 
-/* Rewards discounted up to the last step of the return; which step that is, and what the value after it counts. */
+/* The discounted rewards up to the last step of the return; also that step and the factor of the value after it. */
 static float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
                            float *bootstrap)
 {
@@ -146,7 +147,7 @@ static float n_step_return(const update_memory_t *memory, int64_t first, const u
     return sum;
 }
 
-/* What goes back through each hidden unit: its weight times the slope, where it put something out. */
+/* Backpropagation through each hidden unit: its weight times the slope if the unit is active, else 0. */
 static void back_through(const float *restrict unit, const float *restrict weight, float slope, int32_t width,
                          float *restrict back)
 {
@@ -169,7 +170,7 @@ static void add_to_four(float *restrict g0, float *restrict g1, float *restrict 
     }
 }
 
-/* The step's share of the gradient: `slope` is the loss's derivative by the value of `action`. */
+/* Add one step's share of the gradient; `slope` is the derivative of the loss by the value of `action`. */
 static void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
                          const float *unit, int64_t action, float slope, float *back)
 {
@@ -213,7 +214,7 @@ static void adagrad(float *restrict parameter, const float *restrict gradient, f
     }
 }
 
-/* One parameter tensor, given its gradient in the tensor's own order. */
+/* Update one parameter tensor; `gradient` has the tensor's own layout. */
 static void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
                  const update_optimizer_t *rule)
 {
@@ -225,7 +226,7 @@ static void move(const update_tensors_t *tensors, int tensor, const float *gradi
               (double)updates, rule);
 }
 
-/* Clip the gradient, whole lanes of it, at its norm as clip_grad_norm_ does; the norm in double. */
+/* Clip the gradient (whole lanes) by its norm as clip_grad_norm_ does, with the norm in double. */
 static void clip(float *gradient, int64_t count, double most)
 {
     double lanes[UPDATE_LANES] = {0.0};
@@ -239,7 +240,7 @@ static void clip(float *gradient, int64_t count, double most)
     if (factor >= 1.0)
         return;
     for (int64_t k = 0; k < count; k++)
-        gradient[k] *= (float)factor; /* NaN, too: a gradient that is none must not pass for one */
+        gradient[k] *= (float)factor; /* also for NaN: an invalid gradient must stay visible */
 }
 
 double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,

@@ -1,4 +1,4 @@
-/* One update of a DQN whose network is inputs -> hidden ReLU -> outputs, on the memory of its owner's tensors. */
+/* One update of a DQN with the network inputs -> hidden ReLU -> outputs, in place on the owner's tensors. */
 #ifndef UPDATE_H
 #define UPDATE_H
 
@@ -7,7 +7,7 @@
 
 #define UPDATE_TENSORS 4 /* hidden weight and bias, output weight and bias, shaped as PyTorch's Linear has them */
 
-/* Sums over hidden units go in so many lanes, whatever the machine's vectors hold: the same bits on every machine. */
+/* Sums over hidden units use this many lanes whatever the machine's vector width: bit-identical on every machine. */
 #define UPDATE_LANES 16
 
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
     float *target[UPDATE_TENSORS];
     float *first[UPDATE_TENSORS];  /* AdamW's mean of the gradient; unused by Adagrad */
     float *second[UPDATE_TENSORS]; /* AdamW's mean of its square, Adagrad's sum of them */
-    float *step[UPDATE_TENSORS];   /* updates so far, one number for each tensor, as PyTorch counts them */
+    float *step[UPDATE_TENSORS];   /* updates so far, one number per tensor, as PyTorch counts them */
     const float *gain;             /* of the inputs */
 } update_tensors_t;
 
@@ -26,12 +26,12 @@ typedef struct {
     const int64_t *action;
     const float *reward;
     const float *done;    /* 1 for the last step of an episode */
-    const float *timeout; /* 1 where that end was a cut and no fall */
+    const float *timeout; /* 1 if a time limit caused that end, not a fall */
     int64_t capacity;
 } update_memory_t;
 
 typedef struct {
-    int64_t newest; /* the last stored step: nothing follows it yet; -1 where the ring does not tell */
+    int64_t newest; /* the last stored step, which has no successor yet; -1 if unknown */
     int32_t n_steps;
     float gamma;
     bool is_mse; /* else Huber's */
@@ -49,18 +49,18 @@ typedef struct {
 
 typedef struct {
     int32_t inputs, hidden, outputs;
-    int32_t width; /* hidden units, filled up to whole lanes */
+    int32_t width; /* hidden units, rounded up to whole lanes */
     float *work;   /* `update_work_floats` of them */
 } update_shape_t;
 
 int32_t update_width(int32_t hidden);
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs);
 
-/* The loss before the update. `index` has the batch: steps of the memory, each from 0 to capacity - 1. */
+/* Make one update; returns the loss before it. `index` is the batch: steps of the memory, 0 to capacity - 1. */
 double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
                    const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer);
 
-/* The target network goes the share `tau` of the way to the network. */
+/* Move the target network by the share `tau` towards the network. */
 void update_follow(const update_shape_t *shape, const update_tensors_t *tensors, double tau);
 
 /* The index of the largest value of the network, the first of equals. */

@@ -1,4 +1,4 @@
-/* Update: update.c as a Python object. It holds the buffers it works on, so none of them can go away under it. */
+/* Update: update.c as a Python object. It holds the buffers it works on, so that they outlive it. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -18,7 +18,7 @@ typedef struct {
     int held;
 } update_object;
 
-/* The memory of a contiguous array of `count` numbers of that format, kept by `self`; NULL with an exception. */
+/* The data of a contiguous array of `count` numbers, held by `self`; NULL with an exception for another format or size. */
 static void *hold(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
 {
     Py_buffer *view = &self->buffers[self->held];
@@ -119,7 +119,7 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
         PyErr_NoMemory();
         return -1;
     }
-    self->shape.work = work; /* the last: an object without it refuses to work */
+    self->shape.work = work; /* set last: without it every method refuses to work */
     return 0;
 }
 
@@ -140,7 +140,7 @@ static int refuse_unready(const update_object *self)
     return -1;
 }
 
-static int refuse_strange_steps(const update_object *self, const int64_t *index, Py_ssize_t batch)
+static int refuse_bad_steps(const update_object *self, const int64_t *index, Py_ssize_t batch)
 {
     for (Py_ssize_t k = 0; k < batch; k++) {
         if (index[k] < 0 || index[k] >= self->memory.capacity) {
@@ -184,7 +184,7 @@ static PyObject *update_step(PyObject *object, PyObject *args)
     PyObject *result = NULL;
     if (!is_int64 || batch < 1)
         PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one step, int64");
-    else if (refuse_strange_steps(self, view.buf, batch) == 0)
+    else if (refuse_bad_steps(self, view.buf, batch) == 0)
         result = PyFloat_FromDouble(
             update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
     PyBuffer_Release(&view);
@@ -219,8 +219,8 @@ static PyObject *update_act(PyObject *object, PyObject *observation)
 static PyMethodDef methods[] = {
     {"step", update_step, METH_VARARGS,
      "step(steps, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
-     "beta1, beta2)): the loss on those steps of the memory, before the update that it makes."},
-    {"follow", update_follow_target, METH_O, "follow(tau): the target network goes that share of the way."},
+     "beta1, beta2)): update once on those steps of the memory; returns the loss before the update."},
+    {"follow", update_follow_target, METH_O, "follow(tau): move the target network by that share towards the network."},
     {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
     {NULL, NULL, 0, NULL},
 };
@@ -228,7 +228,7 @@ static PyMethodDef methods[] = {
 static PyTypeObject update_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "cartpole_robot.training._update.Update",
-    .tp_doc = "A DQN's update on the memory of the arrays that it is given (update.h).",
+    .tp_doc = "A DQN's update, in place on the given arrays (update.h).",
     .tp_basicsize = sizeof(update_object),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = PyType_GenericNew,
