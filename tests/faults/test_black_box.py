@@ -141,7 +141,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("empty", "this black box is empty"),
         (
             "list",
-            "list.npz: has black box format None, this version reads 2; record another with deploy, or open it with the version",
+            "list.npz: has black box format None, this version reads 2; record another with deploy, or open it with",
         ),
         ("cart", "[black box.cart]: description is missing"),
         ("fault", "[black box]: fault is missing"),
@@ -150,7 +150,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ("half", "is no readable black box"),
         (
             "other",
-            "other.npz: has black box format 99, this version reads 2; record another with deploy, or open it with the version of",
+            "other.npz: has black box format 99, this version reads 2; record another with deploy, or open it with",
         ),
         (
             "old",
@@ -159,7 +159,7 @@ def test_bad_boxes_are_named(tmp_path: Path, command_line: Callable[..., Complet
         ),
         (
             "odd",
-            "odd.npz: has black box format 1, this version reads 2; record another with deploy, or open it with the version of",
+            "odd.npz: has black box format 1, this version reads 2; record another with deploy, or open it with",
         ),
         ("missing", "no such black box; check the path"),
     ):
