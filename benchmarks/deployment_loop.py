@@ -38,7 +38,7 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.history import History
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.task import observation
 
 MUST_P999_LATENESS_US = 300.0
@@ -109,7 +109,7 @@ def plainly(run: Path, duration_s: float) -> dict[str, Any]:
     cart = quickly_homing(load_cart("diy_arduino"))
     period_s = cart.timing.control_period_s
     steps = round(duration_s / period_s)
-    times = TurnTimes(steps)
+    times = StepTimes(steps)
     with contextlib.redirect_stderr(io.StringIO()), cart_process("virtual", cart) as port:
         rig = SerialRig(cart, port)
         late = rig.link.health().late_commands

@@ -1,4 +1,4 @@
-"""`CartPoleEnv`: the one Gymnasium environment, whatever the rig.
+"""`CartPoleEnv`: the one Gymnasium environment, for every rig.
 
     gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
 
@@ -41,7 +41,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
     +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a step. An episode terminates at
     the cart's limits; the 500 steps are the registration's TimeLimit. `info` has the duty that was requested and
-    the one applied, and for a cart with a motor its power in W (NaN where nobody knows it).
+    the one applied, and for a cart with a motor its power in W (NaN if unknown).
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own declaration
@@ -58,8 +58,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
-        With `randomization` (a name or a file) every episode has a cart of its own, which `episode_cart` tells. A `Rig`
-        object brings its own cart, and `cart` and `randomization` are not looked at. Raises `UsageError`.
+        With `randomization` (a name or a file) each episode draws its own cart, which is `episode_cart`. A `Rig`
+        object brings its own cart, and `cart` and `randomization` are ignored. Raises `UsageError`.
         """
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
@@ -121,7 +121,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     def step(self, action: SupportsIndex) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One control period with that action's duty.
 
-        A rig that fails in mid-episode has stopped its motor: the episode is truncated, the cause is in
+        A rig that fails during an episode has stopped its motor: the episode is truncated, the cause is in
         `info["fault"]` and the observation is the last one measured. Raises `gymnasium.error.ResetNeeded` after the
         end of an episode and `gymnasium.error.InvalidAction` for an action that is not in the table.
         """
@@ -178,7 +178,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         return None
 
     def disarm(self) -> None:
-        """Motor off, the episode over: what takes longer than a control period is done now. Raises `RigError`.
+        """Motor off, the episode over, so that the caller may take longer than a control period. Raises `RigError`.
 
         An episode that its TimeLimit ended is not over for the rig: a real cart is still armed then.
         """

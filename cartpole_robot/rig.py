@@ -1,4 +1,4 @@
-"""What every rig offers, simulated or real, and how it fails."""
+"""The interface of every rig, simulated or real."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Rig(Protocol):
     def disarm(self) -> None:
         """Motor off until the next `reset`, and known to be so; the episode is over. Raises `RigError`.
 
-        Between episodes nobody answers the rig: whatever takes longer than a control period has its place here.
+        Between episodes the rig needs no commands: work that takes longer than a control period belongs there.
         """
 
     def close(self) -> None:

@@ -27,13 +27,13 @@ class State(NamedTuple):
 class Measurement:
     """What a rig knows at one control tick.
 
-    A rig keeps one `Measurement` and writes the next tick into it, so that stepping makes no objects: copy what must
+    A rig keeps one `Measurement` and writes the next tick into it, so that stepping allocates nothing: copy what must
     last (`state()` does).
 
     `tick` counts control ticks from the reset, `mcu_time_us` is the microcontroller's clock (uint32, wraps; a
     simulated rig's is simulated time). Counts are raw, `NO_COUNT` without encoders. `applied_duty` was in force just
     before this tick. `command_age_s` is how long ago the newest command had arrived, `lateness_s` how much later than
-    it should the host learned of the tick; both are NaN where nobody measures them, as is `motor_power_w`.
+    it should the host learned of the tick; both are NaN if not measured, as is `motor_power_w`.
     """
 
     tick: int = 0

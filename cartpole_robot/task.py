@@ -1,4 +1,4 @@
-"""The task, as pure functions: what is observed, what is rewarded, when an episode ends.
+"""The task, as pure functions: observation, reward, and the end of an episode.
 
 It is the contract of Gymnasium's CartPole-v1: the observation is [x m, x' m/s, theta rad, theta' rad/s], theta
 positive when the pole leans toward +x; reward 1 a step; the episode ends where |x| or |theta| passes the cart's

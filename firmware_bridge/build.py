@@ -73,7 +73,7 @@ def firmware_sources(policy_header: str | None = None) -> dict[str, str]:
 
 
 def firmware_id(sources: dict[str, str]) -> int:
-    """32 bits over the compiler's options and the sources: what HELLO_ACK tells of the firmware that answers."""
+    """32 bits over the compiler's options and the sources: what HELLO_ACK reports of the firmware that answers."""
     crc = zlib.crc32(repr(_COMPILE).encode())
     for name, text in sources.items():
         crc = zlib.crc32(f"{name}\n{text}\n".encode(), crc)
@@ -81,10 +81,10 @@ def firmware_id(sources: dict[str, str]) -> int:
 
 
 def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage:
-    """Compile into `out`/firmware.elf and firmware.hex; the folder is made where it is missing.
+    """Compile into `out`/firmware.elf and firmware.hex; the folder is created if missing.
 
     `policy_header` is the policy that the microcontroller is to carry, as `firmware_sources` takes it.
-    Files of an earlier build are written anew. Raises `BridgeError` where a tool is missing, the C does not compile, or
+    Files of an earlier build are replaced. Raises `BridgeError` if a tool is missing, the C does not compile, or
     another file has one of these names.
     """
     elf, image = out / ELF_NAME, out / HEX_NAME
@@ -128,7 +128,7 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
 def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
     """Write the .hex `image` into the Arduino on `port` through its bootloader.
 
-    `baud` is the bootloader's, not the firmware's. avrdude tells its progress on stderr. Raises `BridgeError` where
+    `baud` is the bootloader's, not the firmware's. avrdude reports its progress on stderr. Raises `BridgeError` if
     avrdude or the port is missing, or the chip does not answer.
     """
     avrdude = _tool("avrdude", _INSTALL_AVRDUDE)
@@ -148,7 +148,7 @@ def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
 
 @dataclass(frozen=True)
 class ImageMark:
-    """What an image says of itself; `device` is the chip it was compiled for, None where the file does not tell."""
+    """What an image says about itself; `device` is the chip it was compiled for, None if the file does not say."""
 
     protocol_hash: int
     firmware_id: int
@@ -156,7 +156,7 @@ class ImageMark:
 
 
 def read_image_mark(elf: Path) -> ImageMark:
-    """What the ELF file `elf` says of itself. Raises `BridgeError` for a file that is no firmware of this program."""
+    """What the ELF file `elf` says about itself. Raises `BridgeError` if it is not a firmware of this program."""
     content = elf.read_bytes()
     at = content.find(_MARK)
     if not content.startswith(b"\x7fELF") or at < 0:
@@ -176,7 +176,7 @@ def is_own_image(path: Path) -> bool:
 
 
 def _hex_content(text: bytes) -> bytes:
-    """The data of an Intel HEX file, one record after the other; nothing of what is none."""
+    """The data of all records of an Intel HEX file; other lines are ignored."""
     records = re.findall(rb"^:[0-9A-Fa-f]{6}00((?:[0-9A-Fa-f]{2})*)[0-9A-Fa-f]{2}\s*$", text, re.MULTILINE)
     return b"".join(bytes.fromhex(record.decode()) for record in records)
 
@@ -189,7 +189,7 @@ def _tool(name: str, how_to_install: str) -> str:
 
 
 def _run(words: Sequence[str], folder: Path) -> str:
-    """What the tool prints. Raises `BridgeError` with the first line that tells an error."""
+    """What the tool prints. Raises `BridgeError` with the first line that reports an error."""
     name = Path(words[0]).name
     try:
         done = subprocess.run(
@@ -205,16 +205,16 @@ def _run(words: Sequence[str], folder: Path) -> str:
         raise BridgeError(f"{name} took more than {_COMPILE_LIMIT_S:g} s; try again on a less busy machine") from None
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        told = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no word of why")
-        advice = f"; avr-libc is missing, {_INSTALL_COMPILER}" if "No such file or directory" in told else ""
-        raise BridgeError(f"{name} failed with status {done.returncode}: {told}{advice}")
+        reason = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no reason given")
+        advice = f"; avr-libc is missing, {_INSTALL_COMPILER}" if "No such file or directory" in reason else ""
+        raise BridgeError(f"{name} failed with status {done.returncode}: {reason}{advice}")
     return done.stdout
 
 
-def _sizes(told: str) -> tuple[int, int]:
-    """Bytes of flash and of static RAM from what `avr-size -A` tells: a section and its size in each line."""
-    sections = {name: int(size) for name, size in re.findall(r"^(\.\w+) +(\d+) ", told, re.MULTILINE)}
+def _sizes(text: str) -> tuple[int, int]:
+    """Bytes of flash and of static RAM from the output of `avr-size -A`: a section and its size in each line."""
+    sections = {name: int(size) for name, size in re.findall(r"^(\.\w+) +(\d+) ", text, re.MULTILINE)}
     if ".text" not in sections or ".bss" not in sections:
-        raise BridgeError(f"avr-size: cannot read {told!r}, expected sections .text and .bss")
+        raise BridgeError(f"avr-size: cannot read {text!r}, expected sections .text and .bss")
     data = sections.get(".data", 0)
     return sections[".text"] + data, data + sections[".bss"] + sections.get(".noinit", 0)

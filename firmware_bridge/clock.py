@@ -1,4 +1,4 @@
-"""The cart's clock on the host's: by how much later than at the quickest something of the cart's arrived."""
+"""Relates the cart's clock to the host's: how much later than the quickest arrival a message came."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ArrivalClock:
     """A line under the arrivals (host seconds) over the times they were sent at (the cart's microseconds).
 
     The two clocks may differ in rate: the line is a regression through the quickest arrivals of the last 16 s, laid
-    where none of them is below it. What all arrivals have in common, such as the time on the wire, it cannot see.
+    where none of them is below it. It cannot see a delay that all arrivals share, such as the time on the wire.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ArrivalClock:
         self._quickest: deque[tuple[float, float]] = deque(maxlen=_BUCKETS)
 
     def lateness_s(self, time_us: int, host_s: float) -> float:
-        """How much later than at the quickest what the cart sent at `time_us` (uint32, wraps) arrived at `host_s`."""
+        """How much later than the quickest a message sent at `time_us` (uint32, wraps) arrived at `host_s`."""
         if self._last_us is None:
             self._last_us = time_us
             self._offset_s = self._best_s = host_s
@@ -50,7 +50,7 @@ class ArrivalClock:
         return late_s
 
     def due_s(self, later_s: float) -> float:
-        """When, on the host's clock, something sent so much later than the last arrival is there at the quickest."""
+        """The earliest arrival, on the host's clock, of something sent `later_s` after the last arrival was sent."""
         cart_s = self._cart_s + later_s
         return cart_s + self._offset_s + self._rate * cart_s
 

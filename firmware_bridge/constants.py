@@ -1,4 +1,4 @@
-"""Numbers that the firmware's headers define and the host needs too, in SI units where they have one."""
+"""Numbers of the firmware's headers that the host needs too, in SI units where they have a unit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ TICK_S = 1.0 / _LIMITS["TICK_HZ"]  # between two safety ticks, each with an upda
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 SPEED_PER_COUNT = _ESTIMATOR["ESTIMATOR_SPEED_PER_COUNT"]  # units of the firmware's speeds in a count per second
 ESTIMATOR_LAG_S = (_ESTIMATOR["ESTIMATOR_WINDOW"] - 1) / 2 / _LIMITS["TICK_HZ"]  # half of the window
-ESTIMATOR_COUNT_S = SPEED_PER_COUNT / _ESTIMATOR["ESTIMATOR_ONE_COUNT"]  # one count reads as one in so long, at most
+ESTIMATOR_COUNT_S = (
+    SPEED_PER_COUNT / _ESTIMATOR["ESTIMATOR_ONE_COUNT"]
+)  # the longest time in which one count is measured as one
 MAX_INPUTS, MAX_HIDDEN, MAX_OUTPUTS = (_POLICY[f"POLICY_MAX_{name}"] for name in ("INPUTS", "HIDDEN", "OUTPUTS"))
 CRC_START = read_constants("framing.h")["FRAMING_CRC_START"]

@@ -27,7 +27,7 @@ from firmware_bridge.protocol import read_protocol
 _PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires", "idle_timers")
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
-    ("-l:libsimavr.a", "-l:libelf.so.1"),  # 5 % faster: its calls within itself need not go by a table
+    ("-l:libsimavr.a", "-l:libelf.so.1"),  # 5 % faster: internal calls need no jump table
     ("-lsimavr",),
 )
 _COMPILE_LIMIT_S = 120.0
@@ -37,7 +37,7 @@ _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
 
 def cache_folder() -> Path:
-    """Where programs built on this machine are kept; made where it is missing. Raises `BridgeError`."""
+    """The cache of programs built on this machine, created if missing. Raises `BridgeError`."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(root, "cartpole_robot")
     try:
@@ -48,7 +48,7 @@ def cache_folder() -> Path:
 
 
 def current_image(policy_header: str | None = None) -> Path:
-    """The ELF of this package's firmware, built where the cache has none; with a policy as `firmware_sources` takes it.
+    """The ELF of this package's firmware, built if not cached; `policy_header` is as in `firmware_sources`.
 
     Raises `BridgeError`.
     """
@@ -61,7 +61,7 @@ def current_image(policy_header: str | None = None) -> Path:
 
 
 def emulator_program() -> Path:
-    """The emulator, built where the cache has none of this source. Raises `BridgeError` where something is missing."""
+    """The emulator, built unless this source is cached. Raises `BridgeError` if a compiler or simavr is missing."""
     folder = resources.files("firmware_bridge.simavr")
     sources = {
         entry.name: entry.read_text(encoding="utf-8")
@@ -92,13 +92,13 @@ def emulator_program() -> Path:
             lines = [line.strip() for line in done.stderr.splitlines() if "error" in line.lower()]
             if re.search(r"simavr/\S+: No such file|-lsimavr", done.stderr):
                 raise BridgeError(_INSTALL)
-            raise BridgeError(f"the emulator does not compile: {lines[0] if lines else 'no word of why'}")
+            raise BridgeError(f"the emulator does not compile: {lines[0] if lines else 'no reason given'}")
         Path(name, "emulator").replace(program)
     return program
 
 
 def check_image(elf: Path) -> None:
-    """Nothing for a firmware that this host can talk to on this chip; raises `BridgeError` for any other file."""
+    """Raise `BridgeError` unless `elf` is a firmware for this chip that this host can talk to."""
     if not elf.is_file():
         raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
     mark = read_image_mark(elf)
@@ -106,8 +106,8 @@ def check_image(elf: Path) -> None:
         raise BridgeError(f"{elf}: built for an {mark.device}, expected {MCU}; cartpole-robot firmware build")
     if mark.protocol_hash != read_protocol().hash:
         raise BridgeError(
-            f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: build it anew "
-            "(cartpole-robot firmware build)"
+            f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: "
+            "build it again (cartpole-robot firmware build)"
         )
 
 
@@ -116,7 +116,7 @@ class EmulatedChip:
 
     `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
     `hang`, `skew` and `figures`, and `tick` in two halves, those of `ChipMailbox`. `tick` raises `LinkError` when the
-    emulator has ended or does not answer, which ends it. Ctrl-C is nothing to it. A context manager.
+    emulator has ended or does not answer, which ends it. It ignores Ctrl-C. A context manager.
     """
 
     def __init__(self, elf: Path | None = None) -> None:
@@ -140,11 +140,11 @@ class EmulatedChip:
             raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
         finally:
             os.close(memory)
-        told = self._next_words()
-        if told != "ready":
+        reply = self._next_line()
+        if reply != "ready":
             self._process.kill()
             self.close()
-            raise BridgeError(f"{image}: {told or 'the emulator did not start'}")
+            raise BridgeError(f"{image}: {reply or 'the emulator did not start'}")
         self.tick, self.begin_tick, self.end_tick = mailbox.tick, mailbox.begin_tick, mailbox.end_tick
         self.feed, self.take, self.has_sent = mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
@@ -157,30 +157,30 @@ class EmulatedChip:
 
     @property
     def process_id(self) -> int:
-        """The emulator's."""
+        """The emulator's process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether there is still an emulator."""
+        """Whether the emulator's process still runs."""
         return self._process.poll() is None
 
-    def _next_words(self) -> str:
+    def _next_line(self) -> str:
         stdout = self._process.stdout
         assert stdout is not None
         ready, _, _ = select.select([stdout], [], [], _START_LIMIT_S)
         return stdout.readline().decode(errors="replace").strip() if ready else ""
 
     def check_is_alive(self, waited_ms: int) -> None:
-        """Nothing while an answer may still come, after so many ms; else raises `LinkError`."""
+        """Raise `LinkError` if the emulator has ended, or if `waited_ms` without an answer is too long."""
         status = self._process.poll()
         if status is not None:
-            told = self._next_words() or (f"signal {-status}" if status < 0 else f"exit status {status}")
-            raise LinkError(f"the emulated chip has ended ({told}); begin anew")
+            reason = self._next_line() or (f"signal {-status}" if status < 0 else f"exit status {status}")
+            raise LinkError(f"the emulated chip has ended ({reason}); start it again")
         if waited_ms >= _SILENCE_LIMIT_MS:
             self._process.kill()
             self._process.wait()
-            raise LinkError(f"the emulated chip did not answer for {waited_ms / 1000:g} s; begin anew")
+            raise LinkError(f"the emulated chip did not answer for {waited_ms / 1000:g} s; start it again")
 
     def close(self) -> None:
         """Switch it off; the emulator ends. May be called twice."""
@@ -203,13 +203,13 @@ class EmulatedChip:
 
 
 def _weakly(chip: EmulatedChip) -> Callable[[int], None]:
-    """Its `check_is_alive`, for a mailbox that the chip holds: no circle, so that a forgotten chip is gone at once."""
+    """Its `check_is_alive`, for the chip's mailbox: no reference cycle, so that an unused chip is freed at once."""
     reference = weakref.ref(chip)
 
     def check(waited_ms: int) -> None:
         held = reference()
         if held is None:
-            raise LinkError("the emulated chip has been thrown away; begin anew")
+            raise LinkError("the emulated chip no longer exists; start it again")
         held.check_is_alive(waited_ms)
 
     return check

@@ -1,14 +1,14 @@
-"""How the bridge fails."""
+"""The errors of the bridge."""
 
 from __future__ import annotations
 
 
 class BridgeError(RuntimeError):
-    """A port, a tool or a cart that does not do its part; one line: what was found and what to do."""
+    """A port, a tool or a cart failed; the message is one line: what was found and what to do."""
 
 
 class LinkError(BridgeError):
-    """No cart, or no longer one, at the other end of the line."""
+    """No cart answers, or it no longer does."""
 
 
 class RefusedError(BridgeError):

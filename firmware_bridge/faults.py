@@ -1,4 +1,4 @@
-"""What each fault of the firmware means and what to do: the table that a person looks a fault up in."""
+"""What each firmware fault means and what to do about it."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ FAULTS = {
     "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
 }
-"""By the name of the fault in `protocol.h`; NONE is none."""
+"""By the name of the fault in `protocol.h`, without NONE."""

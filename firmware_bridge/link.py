@@ -1,4 +1,4 @@
-"""The host's end of the line: handshake, requests that are repeated, commands that are not, and what got lost."""
+"""The host's end of the line: handshake, repeated requests, commands sent once, and counts of what got lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Request = CfgMessage | ModeMessage  # each with session and seq
 
 @dataclass(slots=True)
 class Counters:
-    """What went wrong on the line so far, each a number of times."""
+    """How often each problem has occurred on the line so far."""
 
     frame_errors: int = 0
     unknown_messages: int = 0
@@ -107,9 +107,9 @@ class Link:
         self.transport.expect(due_s)
 
     def open(self, timeout_s: float = BOOT_S) -> HelloAckMessage:
-        """What the cart says of itself, once it answers; it is disarmed then and a session begun.
+        """What the cart says about itself; it is disarmed and a session has begun.
 
-        Raises `LinkError` when nothing answers in time, or something that is no cart of this protocol.
+        Raises `LinkError` if nothing answers in time, or what answers is not a cart of this protocol.
         """
         deadline_s = self.clock() + timeout_s
         heard = 0
@@ -136,7 +136,7 @@ class Link:
                 f"cart speaks {hello.protocol_hash & 0xFFFF:04x}, host {self.protocol.hash & 0xFFFF:04x}: reflash "
                 "(cartpole-robot firmware flash)"
             )
-        if self.hello is None or hello.session != self.hello.session:  # its clock began anew too
+        if self.hello is None or hello.session != self.hello.session:  # its clock restarted too
             self._clock = _ClockSamples()
             self._clock_base_us = self.clock_fit = None
         self.session = hello.session
@@ -168,7 +168,7 @@ class Link:
         return self._asked(HealthRequestMessage(), HealthMessage, timeout_s)
 
     def policy(self, timeout_s: float = 0.5) -> PolicyMessage:
-        """What the cart says of the policy in its image; `self_test` is 0 where there is none. Raises `LinkError`."""
+        """What the cart says about the policy in its image; `self_test` is 0 without one. Raises `LinkError`."""
         return self._asked(PolicyRequestMessage(), PolicyMessage, timeout_s)
 
     def _asked(self, request: Message, kind: type[Answer], timeout_s: float) -> Answer:
@@ -195,14 +195,14 @@ class Link:
         return self._states.popleft()
 
     def newest_state(self, deadline_s: float) -> StateMessage | None:
-        """The newest STATE there is, waiting for one if there is none; what came before it is skipped."""
+        """The newest STATE there is, waiting for one if there is none; older ones are skipped."""
         state = self.state(deadline_s)
         while self._states:
             state = self._states.popleft()
         return state
 
     def forget_states(self) -> None:
-        """Drop the STATEs that have arrived: the next one is a new one."""
+        """Drop the STATEs that have arrived, so that the next one is new."""
         self._states.clear()
 
     def ping(self, timeout_s: float = 0.2) -> float:
@@ -242,11 +242,11 @@ class Link:
         return math.nan if fit is None else fit.offset_s + self._cart_s(time_us) * (1.0 + fit.skew)
 
     def close(self) -> None:
-        """Give the line back. May be called twice."""
+        """Close the line. May be called twice."""
         self.transport.close()
 
     def _cart_s(self, time_us: int) -> float:
-        """Seconds of the cart's clock since the first one heard, its wrap undone by way of the nearest."""
+        """Seconds of the cart's clock since the first one heard, unwrapped to the value nearest the last sample."""
         if self._clock_base_us is None:
             self._clock_base_us = time_us
         last_us = round(self._clock.cart_s[-1] * 1e6) if self._clock.cart_s else 0
@@ -262,7 +262,7 @@ class Link:
         return request._replace(session=self.session or 0, seq=self._seq)
 
     def _request(self, request: Request) -> AckMessage:
-        """Ask again until it is acknowledged; the same seq each time, so that nothing is done twice."""
+        """Repeat the request until it is acknowledged; seq stays the same, so that the cart acts once."""
         request = self._numbered(request)
         self._answers.pop((AckMessage, request.seq), None)
         for attempt in range(_REPEATS):
@@ -320,7 +320,7 @@ class Link:
             self.counters.foreign_session += 1
             if self.session is not None:
                 raise LinkError(
-                    f"the cart has started anew (session {state.session}, was {self.session}): "
+                    f"the cart has restarted (session {state.session}, was {self.session}): "
                     "its zeros are lost, home it again"
                 )
             return

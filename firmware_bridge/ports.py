@@ -16,12 +16,12 @@ _PROBE_S = 2.5  # a boot loader listens for up to two seconds first
 
 @dataclass(frozen=True)
 class Port:
-    """A port: its path, what the system says of it, whether a cart answers (None: not asked), and that in words."""
+    """A port: path, the system's description, whether a cart answers (None: not asked), its answer or the error."""
 
     path: str
     description: str
     has_cart: bool | None
-    told: str
+    message: str
 
 
 def list_ports(*, probe: bool) -> list[Port]:

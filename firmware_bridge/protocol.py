@@ -28,11 +28,11 @@ _TOKENS = re.compile(r"[A-Za-z_]\w*|\d\w*|[^\s\w]")
 
 
 class ProtocolError(ValueError):
-    """`protocol.h` says something this reader does not understand, or a message does not follow it."""
+    """This reader does not understand `protocol.h`, or a message does not follow it."""
 
 
 class Message(tuple[Any, ...]):
-    """What the messages have in common; each is a class of its own, a named tuple of its fields without the type byte.
+    """Base of the message classes, each a named tuple of its fields without the type byte.
 
     `NAME` is that of `enum message_type` ("STATE"), `TYPE` the type byte, `FIELDS` the type of each field by its name,
     `LAYOUT` that of the whole message.
@@ -63,13 +63,13 @@ class Message(tuple[Any, ...]):
 class Protocol:
     """What a `protocol.h` declares.
 
-    `constants` by name, `enums` by name (members lose the prefix they share), `records` (packed structures that are no
+    `constants` by name, `enums` by name (members lose the prefix they share), `records` (packed structures that are not
     messages) by name, the classes of the `messages` by name and `by_type` by type byte; `hash` is 32 bits over the
     declarations, comments and spacing apart.
     """
 
     def __init__(self, text: str) -> None:
-        """Raises `ProtocolError` for a declaration that is none of those the header may hold."""
+        """Raises `ProtocolError` for a declaration that it does not know."""
         text = _without_comments(text)
         self.constants = _constants(text)
         text = re.sub(r"_Static_assert\(.*?\);", " ", text, flags=re.DOTALL)
@@ -144,7 +144,7 @@ class Protocol:
         return found
 
     def _declarations(self, structures: list[tuple[str, str]]) -> str:
-        """The declarations in one form, whatever their spacing."""
+        """The declarations in one form that does not depend on their spacing."""
         lines = [f"{name} {value}" for name, value in self.constants.items()]
         lines += [f"{name} {member.name} {member.value}" for name, each in self.enums.items() for member in each]
         lines += [" ".join([name, *_TOKENS.findall(fields)]) for name, fields in structures]

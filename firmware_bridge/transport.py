@@ -1,4 +1,4 @@
-"""Bytes between host and cart: what the link needs of a line, and a serial port as one."""
+"""Bytes between host and cart: what the link needs of a line, and a serial port that provides it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from firmware_bridge.protocol import read_protocol
 
 
 class Transport(Protocol):
-    """A line to a cart, with the clock that its waiting is measured by."""
+    """A line to a cart, with the clock of its deadlines."""
 
     def write(self, data: bytes) -> None:
         """Send all of `data`. Raises `LinkError`."""
@@ -24,7 +24,7 @@ class Transport(Protocol):
     def read(self, deadline_s: float) -> bytes:
         """What has arrived, waiting for the first byte until the clock shows `deadline_s`; empty then.
 
-        Raises `LinkError` when the line is gone.
+        Raises `LinkError` if the line is gone.
         """
 
     def clock(self) -> float:
@@ -34,7 +34,7 @@ class Transport(Protocol):
         """The next bytes are due when the clock shows `due_s`, so that a `read` can be ready for them."""
 
     def close(self) -> None:
-        """Give the line back. May be called twice."""
+        """Close the line. May be called twice."""
 
 
 class SerialTransport:
@@ -47,13 +47,13 @@ class SerialTransport:
     def __init__(self, port: str, poll_s: float = 0.0) -> None:
         """Open `port` at the protocol's speed.
 
-        Raises `LinkError` for one that is missing, in use, forbidden or no serial port.
+        Raises `LinkError` for a port that is missing, in use, forbidden or not a serial port.
         """
         try:
             baud = read_protocol().constants["PROTOCOL_BAUD"]
             self._serial = serial.Serial(port, baud, timeout=0, write_timeout=1.0, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
-            raise LinkError(f"{port}: {_told(error)}") from None
+            raise LinkError(f"{port}: {_reason(error)}") from None
         self.port = port
         self._poll_s = poll_s
         self._due_s = 0.0  # on its clock
@@ -72,7 +72,7 @@ class SerialTransport:
         except BlockingIOError:
             raise LinkError(f"{self.port}: takes no more bytes; is the cart powered?") from None
         except (OSError, serial.SerialException, TypeError) as error:
-            raise LinkError(f"{self.port}: {_told(error)}") from None
+            raise LinkError(f"{self.port}: {_reason(error)}") from None
 
     def read(self, deadline_s: float) -> bytes:
         """What has arrived, waiting until `deadline_s` for the first byte. Raises `LinkError` when the port is gone."""
@@ -88,13 +88,13 @@ class SerialTransport:
         except BlockingIOError:
             return b""
         except (OSError, ValueError, TypeError) as error:
-            raise LinkError(f"{self.port}: {_told(error)}") from None
+            raise LinkError(f"{self.port}: {_reason(error)}") from None
         if ready and not data:
             raise LinkError(f"{self.port}: the port is gone; plug the cart in again")
         return data
 
     def _poll(self, sleep_s: float, until_s: float) -> bytes:
-        """What comes within `sleep_s` of sleep and the polling after it; nothing, perhaps."""
+        """What arrives while sleeping for `sleep_s` and then polling until `until_s`; may be empty."""
         file, clock = self._file, time.monotonic
         if sleep_s and select.select([file], [], [], sleep_s)[0]:
             return os.read(file, 4096)
@@ -118,8 +118,8 @@ class SerialTransport:
             self._serial.close()
 
 
-def _told(error: Exception) -> str:
-    """A port's error as what to do about it."""
+def _reason(error: Exception) -> str:
+    """A port's error, with what to do about it."""
     number = getattr(error, "errno", None)
     text = str(error)
     if number == errno.ENOENT:
@@ -131,5 +131,5 @@ def _told(error: Exception) -> str:
     if number in (errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF):
         return "the port is gone; plug the cart in again"
     if number in (errno.ENOTTY, errno.EINVAL, errno.EISDIR) or "Inappropriate ioctl" in text:
-        return "is no serial port; cartpole-robot ports lists those there are"
+        return "not a serial port; cartpole-robot ports lists those there are"
     return f"cannot be used ({text.splitlines()[0] if text else type(error).__name__})"

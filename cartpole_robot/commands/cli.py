@@ -48,8 +48,8 @@ _GROUPS = {
     "work with data": (
         Verb("record", "run one episode of a policy and record it", add_record),
         Verb("show", "summarize and plot a recording", add_show),
-        Verb("import", "turn a CSV file into a recording", add_import),
-        Verb("convert", "turn a recording into a CSV file, Minari dataset or video", add_convert),
+        Verb("import", "convert a CSV file to a recording", add_import),
+        Verb("convert", "convert a recording to a CSV file, Minari dataset or video", add_convert),
         Verb("excite", "record a motion that reveals a cart's parameters", add_excite),
         Verb("identify", "estimate a cart's parameters from recordings of it", add_identify),
         Verb("compare", "measure how far the simulation is from a recording, and why", add_compare),

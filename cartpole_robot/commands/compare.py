@@ -67,7 +67,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     with progress_bar(100, "comparing", "%", quiet=arguments.json) as bar:
         found = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     if not arguments.json:
-        print(report_text(found), flush=True)  # first: it is there, whatever becomes of the files
+        print(report_text(found), flush=True)  # first, in case a file cannot be written
     for write, path in writers:
         write(found, path)
     files = {
@@ -81,7 +81,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _writers(arguments: argparse.Namespace) -> list[tuple[Callable[[Comparison, Path], None], Path]]:
-    """What writes each file that is asked for; a package that is missing is missed before the work, not after it."""
+    """The function that writes each requested file; missing packages are reported before the work."""
     writers: list[tuple[Callable[[Comparison, Path], None], Path]] = []
     if arguments.out is not None:
         from cartpole_robot.compare.html_report import write_report

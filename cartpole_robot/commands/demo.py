@@ -1,4 +1,4 @@
-"""The whole way in one go: train in simulation, export, and run on a cart with its real firmware, virtual as it is."""
+"""Every stage at once: train in simulation, export, and run on a virtual cart with the real firmware."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def demo(out: Path | None) -> int:
 
 
 def _train(folder: Path) -> bool:
-    """Whether the training came to its end."""
+    """Whether the training finished."""
     config = load_preset("recommended")
     print(f"1. Training a DQN on the cart {DIY_CART!r} in PyBullet, {config.steps} steps, and judging it.")
     job = TrainingJob(config=config, cart=load_cart(DIY_CART), rig="sim", seed=0, folder=folder, tensorboard=True)
@@ -69,9 +69,7 @@ def _train(folder: Path) -> bool:
 
 def _survives(folder: Path) -> bool:
     """Whether the policy survives every episode on the virtual cart."""
-    print(
-        "2. The exported policy on the virtual cart: the firmware's C, its protocol and safety before the same plant."
-    )
+    print("2. The exported policy on the virtual cart: the firmware's C, its protocol and safety drive the same plant.")
     cart, bundle = load_cart(DIY_CART), load_policy(folder / "policy.npz")
     act = bundle.action_function()
     with balancing_env(cart, "virtual", MAX_EPISODE_STEPS, history_length=bundle.interface.history_length) as env:
@@ -89,10 +87,10 @@ def _survives(folder: Path) -> bool:
 def _drives(folder: Path) -> bool:
     """Whether the policy drives the virtual cart in real time to the end."""
     print(
-        "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven as a real one is, and recorded."
+        "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven like a real one, and recorded."
     )
     sys.stdout.flush()
-    deployed = subprocess.run(  # a process of its own, as on the board beside a cart: nothing of the training in it
+    deployed = subprocess.run(  # a separate process without the training's packages, as on the computer at a cart
         [
             *(sys.executable, "-m", "cartpole_robot", "deploy", str(folder), "--rig", "virtual", "--no-view"),
             *("--duration-s", f"{DURATION_S:g}", "--seed", str(VERDICT_SEED)),

@@ -17,7 +17,7 @@ from cartpole_robot.rigs.open_rig import SERIAL, SIMULATED_BOARDS, check_may_mov
 
 if TYPE_CHECKING:
     from cartpole_robot.deployment.run import Deployment
-    from cartpole_robot.rollout.step_times import TurnTimes
+    from cartpole_robot.rollout.step_times import StepTimes
 
 
 def add_deploy(deploy: Parser) -> None:
@@ -63,7 +63,7 @@ def add_replay(replay: Parser) -> None:
     """Declare the arguments of `replay`."""
     examples(replay, "runs/deploy-1/rollout.blackbox.npz --rig virtual")
     replay.set_defaults(run=_replay, extra="sim")
-    replay.add_argument("black_box", type=Path, metavar="FILE", help="a black box that deploy has left")
+    replay.add_argument("black_box", type=Path, metavar="FILE", help="a black box that deploy wrote")
     options.rig(replay, default="virtual", names=SIMULATED_BOARDS)
     options.json(replay)
 
@@ -115,8 +115,8 @@ def _text(done: Deployment, picture: str | None) -> str:
     return "\n".join(lines)
 
 
-def _draw(times: TurnTimes, recording: Path) -> str | None:
-    """The histograms' file; None where matplotlib is not installed, or there is nothing to draw."""
+def _draw(times: StepTimes, recording: Path) -> str | None:
+    """The histograms' file; None if matplotlib is not installed or there is nothing to draw."""
     from cartpole_robot.deployment.latency_report import draw_latency
 
     path = recording.with_name(f"{recording.stem}.latency.png")

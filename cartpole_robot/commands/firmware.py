@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from firmware_bridge.build import FirmwareImage
 
 _BAUDS = (115200, 57600)
-_FOLDER = "firmware"  # of what `build` writes, unless --out names another
+_FOLDER = "firmware"  # what `build` writes into by default
 
 
 def add_firmware(firmware: Parser) -> None:
@@ -92,7 +92,7 @@ def _add_policy(verb: argparse.ArgumentParser) -> None:
 
 
 def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
-    """The policy's header for the firmware, None without one, and what to tell of it. Raises `UsageError`."""
+    """The policy's header for the firmware, None without one, and a record of it. Raises `UsageError`."""
     if arguments.policy is None:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
@@ -108,9 +108,9 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
 def _build(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
 
-    header, told = _policy(arguments)
+    header, policy = _policy(arguments)
     built = build_firmware(arguments.out or Path(_FOLDER), header)
-    files = {**told, "elf": str(built.elf), "hex": str(built.hex)}
+    files = {**policy, "elf": str(built.elf), "hex": str(built.hex)}
     print_result(arguments, {**_figures(built), **files}, _text(built, files))
     return DONE
 
@@ -118,19 +118,19 @@ def _build(arguments: argparse.Namespace) -> int:
 def _flash(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware, flash_firmware, is_own_image
 
-    header, told = _policy(arguments)
+    header, policy = _policy(arguments)
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
         image = arguments.hex
         if image is not None and header is not None:
             raise UsageError(
-                f"--hex {image} and --policy {arguments.policy}: an image is built already; say one of them"
+                f"--hex {image} and --policy {arguments.policy}: an image already has its policy; leave one out"
             )
         if image is None:
             image = build_firmware(Path(folder), header).hex
         elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
         flash_firmware(image, arguments.port, arguments.baud)
-    print(f"flashed {arguments.port}" + (f" with policy {told['policy']} for {told['cart']}" if told else ""))
+    print(f"flashed {arguments.port}" + (f" with policy {policy['policy']} for {policy['cart']}" if policy else ""))
     return DONE
 
 

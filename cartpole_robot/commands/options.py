@@ -18,7 +18,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
 
-DIY_CART = "diy_arduino"  # the cart of the verbs for hardware, unless they are given another
+DIY_CART = "diy_arduino"  # the default cart of the verbs for hardware
 
 
 def values(choices: type[enum.StrEnum]) -> list[str]:
@@ -73,7 +73,7 @@ def backend(verb: Parser) -> None:
 
 
 def seed(verb: Parser, *, what: str = "seed of everything random", default: int | None = 0) -> None:
-    """`--seed`; with None as `default` the verb can tell whether it was given, and uses 0 where it was not."""
+    """`--seed`; with None as `default` the verb sees whether it was given, and uses 0 if not."""
     verb.add_argument("--seed", type=count_from_zero, default=default, metavar="N", help=f"{what} (default: 0)")
 
 

@@ -1,4 +1,4 @@
-"""What the verbs print: a result as text or JSON, and how to continue what was stopped."""
+"""What the verbs print: a result as text or JSON, and how to continue a stopped run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DONE, FAILED, USAGE = 0, 1, 2  # the exit codes
 
 
 def print_result(arguments: argparse.Namespace, record: object, text: str) -> None:
-    """Print the record where `--json` is given, else the text."""
+    """Print the record with `--json`, else the text."""
     print(json.dumps(record, indent=2) if arguments.json else text)
 
 
@@ -35,7 +35,7 @@ def command_text(words: Sequence[object], arguments: argparse.Namespace, names: 
 
 
 def report_stop(kept: str, command: str) -> int:
-    """The exit code of a run that was stopped; prints what of it is kept and the command that continues it."""
+    """The exit code of a run that was stopped; prints what is kept and the command that continues it."""
     print(f"stopped; {kept}\ngo on with: {command}", file=sys.stderr)
     return FAILED
 

@@ -63,7 +63,7 @@ def _ports(arguments: argparse.Namespace) -> int:
     from firmware_bridge.ports import list_ports
 
     found = list_ports(probe=not arguments.no_probe)
-    lines = [f"  {port.path:<20} {port.description:<36} {port.told}" for port in found]
+    lines = [f"  {port.path:<20} {port.description:<36} {port.message}" for port in found]
     none = "no serial port; plug a cart in, or try one: cartpole-robot virtual-cart"
     print_result(arguments, [dataclasses.asdict(port) for port in found], "\n".join(lines) or none)
     return DONE
@@ -116,12 +116,12 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.link}: exists already; choose another --link")
     with (
         open_board(arguments.rig) as board,
-        PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand, board=board) as served,
+        PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand, board=board) as virtual,
     ):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        print(f"{cart.name} is at {arguments.link or served.path}; Ctrl-C takes it away", flush=True)
-        served.serve(until=lambda: stopped)
-    if served.lost_ms:
-        print(f"this machine was too slow at times: {served.lost_ms} ms were lost", file=sys.stderr)
+        print(f"{cart.name} is at {arguments.link or virtual.path}; Ctrl-C removes it", flush=True)
+        virtual.serve(until=lambda: stopped)
+    if virtual.lost_ms:
+        print(f"this machine was too slow at times: {virtual.lost_ms} ms were lost", file=sys.stderr)
     return DONE

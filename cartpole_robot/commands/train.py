@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cartpole_robot.training.job import TrainingJob
     from cartpole_robot.training.summary import TrainingOutcome
 
-_EPISODES_ON_CART = 100  # at most, where the preset names no number
+_EPISODES_ON_CART = 100  # at most, if the preset gives no number
 
 
 def add_train(train: Parser) -> None:
@@ -116,7 +116,7 @@ def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
     names = ("preset", "cart", "actions", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
     given = [name for name in names if getattr(arguments, name) is not None]
     if given:
-        raise UsageError(f"--resume goes on with what the run began with; leave out --{given[0]}")
+        raise UsageError(f"--resume continues with the run's own settings; leave out --{given[0]}")
     check_may_move(str(read_run(arguments.resume).get("rig")), may_move=arguments.arm)
     from cartpole_robot.training.run import resume_training
 
@@ -145,9 +145,9 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     from cartpole_robot.training.on_cart.initial import initial_policy
 
     if arguments.randomize is not None:
-        raise UsageError("--randomize and --init: a policy goes on learning on one cart; leave one out")
+        raise UsageError("--randomize and --init: a policy continues to learn on one cart; leave one out")
     if arguments.actions is not None:
-        raise UsageError("--actions and --init: a policy goes on learning with its own actions; leave one out")
+        raise UsageError("--actions and --init: a policy continues to learn with its own actions; leave one out")
     config = load_preset("on_cart" if arguments.preset is None else arguments.preset)
     config = _changed(config, arguments, arguments.episodes or config.episodes or _EPISODES_ON_CART)
     _check_rig_and_seed(arguments)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cartpole_robot.files.atomic_file import atomic_file
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 
 _PERCENTILES = (50.0, 99.0, 99.9)
 _BINS = 60
@@ -63,7 +63,7 @@ class LatencyReport:
         return "\n".join([head, *rows, *summary])
 
 
-def figures_of(times: TurnTimes) -> dict[str, dict[str, float]]:
+def figures_of(times: StepTimes) -> dict[str, dict[str, float]]:
     """Percentiles and maximum of each latency, in us."""
     found = {}
     for name, column in times.columns().items():
@@ -77,7 +77,7 @@ def figures_of(times: TurnTimes) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw_latency(times: TurnTimes, path: Path, title: str) -> None:
+def draw_latency(times: StepTimes, path: Path, title: str) -> None:
     """Write a histogram of each latency as PNG, replacing an existing file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

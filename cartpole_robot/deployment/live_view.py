@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.signals import Measurement
 
 _REDRAW_S = 0.1
@@ -27,7 +27,7 @@ class LiveView:
         self,
         cart: CartParams,
         measurement: Measurement,
-        times: TurnTimes,
+        times: StepTimes,
         who: Callable[[], str],
         file: TextIO = sys.stderr,
     ) -> None:

@@ -37,7 +37,7 @@ from cartpole_robot.rollout.loop import (
     start_rollout,
 )
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
@@ -95,7 +95,7 @@ class Deployment:
     black_box: Path | None
     fault: str | None
     handovers: int
-    times: TurnTimes
+    times: StepTimes
     note: str | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class _Run:
         """Home, drive and write the files. Raises `RigError` if it could not begin."""
         rig, cart = self._rig, self._chosen.cart
         max_steps = max(1, round(self._request.duration_s / self._period_s))
-        times = TurnTimes(max_steps + _SLACK_STEPS)
+        times = StepTimes(max_steps + _SLACK_STEPS)
         startup_s, late_before = _since_start_s(), rig.link.health().late_commands
         self._begin_session = rig.link.session
         recorder = Recorder(self._path, self._known)
@@ -224,7 +224,7 @@ class _Run:
             return "policy on board"
         return "REGULATOR HAS CAUGHT IT" if self._pilot.flags else str(self._chosen.record["policy"])[-24:]
 
-    def _late_since(self, before: int, times: TurnTimes) -> int:
+    def _late_since(self, before: int, times: StepTimes) -> int:
         """Control ticks without a new command: by the cart's own count, else by the command ages in the STATEs."""
         if self._rig.link.session == self._begin_session:
             with contextlib.suppress(BridgeError):

@@ -29,14 +29,14 @@ def save_animation(motion: Iterable[tuple[State, float]], cart: CartParams, path
 
 
 def save_gif(frames: Iterable[Image.Image], path: Path, *, frame_s: float) -> None:
-    """Write `frames`, one at least and drawn when they are asked for, to `path` as a GIF that plays for ever."""
+    """Write `frames`, at least one and drawn on demand, to `path` as a GIF that loops forever."""
     reduced = _reduced(iter(frames))
     first = next(reduced)
     first.save(path, save_all=True, append_images=reduced, duration=round(frame_s * 1000.0), loop=0, optimize=False)
 
 
 def _reduced(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    """The same with few colours, those of the first frame: one palette for all is thirty times faster."""
+    """The frames in the few colours of the first: one palette for all is thirty times faster."""
     first = next(frames)
     palette = first.quantize(_COLOURS)
     for frame in itertools.chain([first], frames):

@@ -1,4 +1,4 @@
-"""Pictures of a cart-pole from its state alone: they serve every rig, and every recording."""
+"""Pictures of a cart-pole from its state alone, for every rig and every recording."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class CartPoleWindow:
     """PyBullet's window, showing states that were measured elsewhere, paced to the cart's own time."""
 
     def __init__(self, cart: CartParams) -> None:
-        """Open the window. Raises `RigError` where there is no display."""
+        """Open the window. Raises `RigError` without a display."""
         from cartpole_robot.simulation.plant import Plant
 
         self._plant = Plant(cart.pole_cart, cart.timing.physics_step_s, window=True)
@@ -87,7 +87,7 @@ class CartPoleWindow:
         self._next_time_s = time.monotonic()
 
     def show(self, state: State) -> None:
-        """Bring the window to `state`, a control period after the last at the earliest; a closed window is ignored."""
+        """Bring the window to `state`, at least one control period after the last; a closed window is ignored."""
         if not self._plant.is_connected():
             return
         self._plant.place(state)

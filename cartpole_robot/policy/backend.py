@@ -1,10 +1,10 @@
-"""What may decide a duty, by name. It imports nothing: the command line offers the names at once."""
+"""What may decide a duty, by name. It imports nothing heavy: the command line needs the names at once."""
 
 from __future__ import annotations
 
 import enum
 
-LQR = "lqr"  # the cart's regulator, where the file of a policy is expected
+LQR = "lqr"  # the cart's regulator, in place of a policy file
 
 
 class Backend(enum.StrEnum):

@@ -1,7 +1,7 @@
-"""The policy bundle: one file that says what a policy needs of a cart, what it computes, and where it comes from.
+"""The policy bundle: one file with what a policy needs of a cart, what it computes, and where it comes from.
 
 A bundle is a NumPy `.npz` without pickles, so that it opens with NumPy alone. It is a contract in two parts: the
-*interface*, which must match the cart it is to run on, and the *provenance*, whose differences are told. Golden
+*interface*, which must match the cart it is to run on, and the *provenance*, whose differences are reported. Golden
 examples travel with it.
 """
 
@@ -60,7 +60,7 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """What a policy takes for granted of the cart it runs on, and in `history_length` how far back it looks.
+    """What a policy requires of the cart it runs on, and in `history_length` how far back it looks.
 
     A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
     """
@@ -91,9 +91,8 @@ class Interface:
 class Golden:
     """Visited inputs (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
 
-    They are the observations that were visited, of a policy with history with all that it sees beside.
-
-    The int16 form may differ from the float form near a tie, so its actions stand beside.
+    For a policy with history the inputs include it. The int16 form may differ from the float form near a tie, so its
+    actions are stored too.
     """
 
     observations: NDArray[np.float32]
@@ -153,7 +152,7 @@ class PolicyBundle:
         return arrays_digest(np.frombuffer(interface, np.uint8), *weights, *integers, shift).hex()
 
     def check_fits(self, cart: CartParams, *, name: str) -> None:
-        """Nothing when the policy can run on `cart`; raises `UsageError` naming both values of the first misfit."""
+        """Raise `UsageError`, naming both values of the first misfit, unless the policy can run on `cart`."""
         offered = Interface.of(cart, self.interface.history_length)
         for f in dataclasses.fields(Interface):
             wanted, found = getattr(self.interface, f.name), getattr(offered, f.name)
@@ -226,10 +225,10 @@ def load_policy(path: Path) -> PolicyBundle:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: is not a valid policy bundle ({error}); {remedy}") from None
-    told, found = header.pop("digest", None), _digest(header, arrays)
-    if told != found or bundle.policy_hash() != header.get("policy_hash"):
+    stated, found = header.pop("digest", None), _digest(header, arrays)
+    if stated != found or bundle.policy_hash() != header.get("policy_hash"):
         raise UsageError(
-            f"{path}: its contents hash to {found[:12]}, its header says {str(told)[:12]}; "
+            f"{path}: its contents hash to {found[:12]}, its header says {str(stated)[:12]}; "
             f"the file was altered, {remedy}"
         )
     act = bundle.action_function()

@@ -1,4 +1,4 @@
-"""What decides the duty: an exported policy or a regulator, behind one door."""
+"""What decides the duty: an exported policy or a regulator, behind one interface."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from cartpole_robot.policy.network import ActionFunction
 
 
 class Controller(Protocol):
-    """Observations to duties."""
+    """Maps observations to duties."""
 
     def reset(self) -> None:
-        """A new episode: forget what was."""
+        """Start an episode: forget the previous one."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty in [-1, 1] for an observation (4,), SI units."""
@@ -37,21 +37,21 @@ class PolicyController:
         self._duties = duties
 
     def reset(self) -> None:
-        """Nothing: without history a policy has no memory."""
+        """Do nothing: without history a policy has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The chosen action's entry in the action table."""
         return self._duties[self._act(observation)]
 
     def sent(self, duty: float) -> None:
-        """`duty` was sent in place of the newest answer."""
+        """Record that `duty` was sent in place of the newest answer."""
 
     def watch(self, observation: NDArray[Any], duty: float) -> None:
-        """Somebody else answered `observation` with `duty`."""
+        """Record that another controller answered `observation` with `duty`."""
 
 
 class HistoryController(PolicyController):
-    """A policy that sees the steps before, too; `reset` before each episode. Implements `Controller`."""
+    """A policy that also sees earlier steps; `reset` it before each episode. Implements `Controller`."""
 
     def __init__(self, act: ActionFunction, duties: tuple[float, ...], history_length: int) -> None:
         """`act` takes the inputs of that history length."""
@@ -59,7 +59,6 @@ class HistoryController(PolicyController):
         self._history = History(history_length)
 
     def reset(self) -> None:
-        """Forget the steps before."""
         self._history.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
@@ -69,17 +68,17 @@ class HistoryController(PolicyController):
         return duty
 
     def sent(self, duty: float) -> None:
-        """`duty` was sent in place of the newest answer."""
+        """Record that `duty` was sent in place of the newest answer."""
         self._history.duty = duty
 
     def watch(self, observation: NDArray[Any], duty: float) -> None:
-        """Somebody else answered `observation` with `duty`."""
+        """Record that another controller answered `observation` with `duty`."""
         self._history.observe(observation)
         self._history.duty = duty
 
 
 def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> PolicyController:
-    """The bundle's policy, with what it must remember; `reset` it before each episode."""
+    """The bundle's policy, with its history; `reset` it before each episode."""
     act, interface = bundle.action_function(backend), bundle.interface
     if interface.history_length == 1:
         return PolicyController(act, interface.action_duties)
@@ -88,10 +87,10 @@ def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> Pol
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A controller, the cart it is for, and what results say of it.
+    """A controller, the cart it is for, and what results record about it.
 
-    `bundle` is the policy's, None for a regulator. `record` has "policy", "policy_hash" and "backend"; `note` tells
-    where the cart is not the one of the training.
+    `bundle` is the policy's, None for a regulator. `record` has "policy", "policy_hash" and "backend"; `note` says
+    so if the cart is not the one of the training.
     """
 
     controller: Controller
@@ -104,7 +103,7 @@ class Chosen:
 def choose_controller(policy: Path, cart: str | CartParams | None, backend: str) -> Chosen:
     """The controller for `policy`: a bundle, a run folder that has one, or "lqr".
 
-    `cart` is a name, a file or the cart itself; None is the one the policy was trained on. Raises `UsageError` for a
+    `cart` is a name, a file or the cart itself; None means the one the policy was trained on. Raises `UsageError` for a
     policy that cannot be read or does not fit the cart.
     """
     if str(policy) == LQR:
@@ -135,9 +134,8 @@ def open_policy(policy: Path) -> tuple[PolicyBundle, Path]:
 
 
 def _regulator(cart: str | CartParams | None) -> Chosen:
-    """The regulator of `cart`, designed on the spot."""
     if cart is None:
-        raise UsageError("policy lqr: a regulator is made for one cart; name it with --cart")
+        raise UsageError("policy lqr: a regulator is designed for one cart; name it with --cart")
     from cartpole_robot.policy.lqr_design import regulator_of
 
     chosen = load_cart(cart)
@@ -149,7 +147,7 @@ def _regulator(cart: str | CartParams | None) -> Chosen:
 
 
 def own_cart(bundle: PolicyBundle, path: Path) -> CartParams | None:
-    """The cart the policy was trained on, from its provenance; None where that does not say. Raises `UsageError`."""
+    """The cart the policy was trained on, from its provenance; None if that does not say. Raises `UsageError`."""
     record, sources = bundle.provenance.get("cart"), bundle.provenance.get("cart_sources")
     if not isinstance(record, Mapping):
         return None

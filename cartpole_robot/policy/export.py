@@ -1,4 +1,4 @@
-"""From a trained network to what leaves this machine: the bundle, ONNX, a C header, each with golden examples."""
+"""Exports a trained network as a bundle, ONNX and a C header, each with golden examples."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def bundle_of(
     *,
     history_length: int = 1,
 ) -> PolicyBundle:
-    """The bundle of a network trained for `cart`, which sees so many steps of history.
+    """The bundle of a network trained for `cart`, which sees `history_length` steps.
 
     `visited`, shape (N, inputs), are inputs the policy met: they scale the int16 form, and golden examples are
-    taken evenly from them. The cart's regulator goes with it. Raises ValueError where network and history do not fit.
+    taken evenly from them. The cart's regulator is included. Raises ValueError if network and history do not fit.
     """
     int16 = quantized(network, visited)
     chosen = np.linspace(0, len(visited) - 1, num=min(GOLDEN_EXAMPLES, len(visited)), dtype=np.int64)
@@ -75,12 +75,12 @@ def bundle_of(
 def _regulator(cart: CartParams) -> Lqr | None:
     try:
         return design_lqr(cart)
-    except UsageError:  # a cart that no linear regulator holds
+    except UsageError:  # a cart that no linear regulator can balance
         return None
 
 
 def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
-    """Where `policy.npz`, `policy.onnx` and `policy_weights.h` are, written into `folder`. Raises `UsageError`."""
+    """Write `policy.npz`, `policy.onnx` and `policy_weights.h` to `folder`; returns the paths. Raises `UsageError`."""
     files = ExportedFiles(bundle=folder / "policy.npz", onnx=folder / "policy.onnx", header=folder / "policy_weights.h")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ class Lqr:
 
 
 class LqrController:
-    """An observation to a duty, with the memory of what was sent; `reset` before each episode.
+    """Maps an observation to a duty and remembers what was sent; `reset` it before each episode.
 
     Implements `cartpole_robot.policy.controllers.Controller`.
     """
@@ -36,22 +36,21 @@ class LqrController:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was sent."""
         self._past = np.zeros(len(self._lqr.duty_gain))
 
     def duty(self, observation: NDArray[Any]) -> float:
-        """The duty in [-1, 1] for an observation (4,), beyond the dead zone where it is not 0."""
+        """The duty in [-1, 1] for an observation (4,), beyond the dead zone unless it is 0."""
         wanted = -float(self._lqr.state_gain @ observation) - float(self._lqr.duty_gain @ self._past)
         wanted = min(1.0, max(-1.0, wanted))
         self._push(wanted)
         return math.copysign(self._dead_zone + (1.0 - self._dead_zone) * abs(wanted), wanted) if wanted else 0.0
 
     def remember(self, duty: float) -> None:
-        """Somebody else sent `duty`, beyond the dead zone as what `duty` returns."""
+        """Record that another controller sent `duty`, which is beyond the dead zone as `duty` returns it."""
         self._push(self._beyond(duty))
 
     def sent(self, duty: float) -> None:
-        """`duty` was sent in place of the newest answer."""
+        """Record that `duty` was sent in place of the newest answer."""
         if len(self._past):
             self._past[0] = self._beyond(duty)
 

@@ -50,7 +50,7 @@ def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
 def delay_s(cart: CartParams) -> float:
     """Time from a measurement to the middle of what its command does, beyond the command's own hold: latency and lag.
 
-    The speed estimate's lag is counted in full, although the positions have none: a little too much caution.
+    The speed estimate's lag is counted in full, although the positions have none: slightly too cautious.
     """
     lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
     return cart.mean_delay_s + cart.motor.lag_s + lag_s
@@ -107,5 +107,5 @@ def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
 
 
 def regulator_of(cart: CartParams) -> LqrController:
-    """The regulator of `cart`, at work. Raises `UsageError` where none exists."""
+    """The regulator of `cart`, ready to run. Raises `UsageError` if none exists."""
     return LqrController(design_lqr(cart), cart.motor.dead_zone_duty)

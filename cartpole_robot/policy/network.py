@@ -55,12 +55,12 @@ class Network:
 
     @property
     def inputs(self) -> int:
-        """Numbers it takes: an observation, with history more."""
+        """How many numbers it takes: an observation, or with history more."""
         return int(self.hidden_weight.shape[1])
 
     @property
     def outputs(self) -> int:
-        """Actions to choose from."""
+        """How many actions it chooses from."""
         return int(self.output_weight.shape[0])
 
     def values(self, observations: NDArray[Any]) -> Floats:

@@ -1,1 +1,1 @@
-"""The rigs: one module each, and the door to all of them."""
+"""The rigs: one module each, and `open_rig`, which opens any of them by name."""

@@ -1,4 +1,4 @@
-"""The avr rig: the very image that is flashed, on an emulated ATmega328P before the simulated cart, in lockstep."""
+"""The avr rig: the image that is flashed runs on an emulated ATmega328P, in lockstep with the simulated cart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from firmware_bridge.errors import BridgeError
 
 
 class AvrRig(VirtualRig):
-    """The virtual rig with another board: the chip itself, instruction by instruction, its pins and its serial line."""
+    """The virtual rig with an emulated chip as its board: every instruction, its pins and its serial line."""
 
     def __init__(
         self,
@@ -26,8 +26,8 @@ class AvrRig(VirtualRig):
     ) -> None:
         """Switch the cart on, flashed with the ELF file `image` or with this package's firmware.
 
-        The first use on a machine compiles firmware and emulator, for some seconds. Raises `RigError` where a tool is
-        missing or the image is not for this chip and host, `UsageError` for a cart that no firmware can drive.
+        The first use on a machine compiles firmware and emulator, which takes a few seconds. Raises `RigError` if a
+        tool is missing or the image is not for this chip and host, `UsageError` for a cart that no firmware can drive.
         """
         try:
             self._chip = EmulatedChip(image)
@@ -41,7 +41,7 @@ class AvrRig(VirtualRig):
 
     @property
     def chip(self) -> EmulatedChip:
-        """The chip, to break its wires, its clock and its program, and to read what the emulator counted."""
+        """The chip, for tests that break its wires, clock or program, and for the emulator's counters."""
         return self._chip
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A cart file's `[firmware]` section as the CFG message that the firmware is sent, in its counts and integers."""
+"""A cart file's `[firmware]` section as a CFG message, in the firmware's counts and integers."""
 
 from __future__ import annotations
 

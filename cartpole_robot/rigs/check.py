@@ -1,4 +1,4 @@
-"""Whether a rig is fit to be driven: one plain yes or no after the other, and what to do about each no."""
+"""Checks whether a rig is ready to drive: one yes or no per check, and what to do about each no."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _HAND_TURN_RAD = 0.3
 
 @dataclass(frozen=True)
 class Step:
-    """One thing looked at: `is_fine` is None where it was left out, `told` says what was found or what to do."""
+    """One check: `is_fine` is None if it was skipped, `message` says what was found or what to do."""
 
     name: str
     is_fine: bool | None
-    told: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RigCheck:
     steps: list[Step] = field(default_factory=list)
 
     def run(self) -> bool:
-        """Whether everything is fine; ends at the first thing that makes the rest pointless. The motor ends off."""
+        """Whether every check passed; stops where the remaining checks would be pointless. Leaves the motor off."""
         try:
             transport = SerialTransport(self.port)
         except BridgeError as error:
@@ -81,8 +81,8 @@ class RigCheck:
         self._home(link)
         health = link.health()
         bad = {name: getattr(health, name) for name in ("frame_errors", "missed_ticks", "cart_illegal", "pole_illegal")}
-        told = ", ".join(f"{name} {number}" for name, number in bad.items())
-        self._say("counters", not any(bad.values()), told if any(bad.values()) else "no errors, no missed tick")
+        counts = ", ".join(f"{name} {number}" for name, number in bad.items())
+        self._say("counters", not any(bad.values()), counts if any(bad.values()) else "no errors, no missed tick")
 
     def _inputs(self, link: Link) -> bool:
         state = self._state(link)
@@ -121,7 +121,7 @@ class RigCheck:
         )
         for name, counts_of, wish, least in moves:
             if not self.has_person:
-                self._say(name, None, "not checked by hand (nobody is at the terminal); homing checks it")
+                self._say(name, None, "not checked by hand (no operator at the terminal); homing checks it")
                 continue
             print(f"        {wish} ...", file=sys.stderr, flush=True)
             moved = self._moved(link, counts_of, least)
@@ -134,7 +134,7 @@ class RigCheck:
                 self._say(name, True, f"counts the right way ({moved:+d})")
 
     def _moved(self, link: Link, counts_of: Callable[[StateMessage], int], least: float) -> int:
-        """By how many counts a person has moved it, as soon as that is enough."""
+        """How many counts the operator has moved it, returned once that is at least `least` or time is up."""
         begin = counts_of(self._state(link))
         deadline_s = link.clock() + HAND_S
         moved = 0
@@ -167,13 +167,13 @@ class RigCheck:
             raise BridgeError("no measurement for 1 s; check the cable")
         return state
 
-    def _say(self, name: str, is_fine: bool | None, told: str) -> None:
-        step = Step(name, is_fine, told)
+    def _say(self, name: str, is_fine: bool | None, message: str) -> None:
+        step = Step(name, is_fine, message)
         self.steps.append(step)
         self.on_step(step)
 
 
 def step_text(step: Step) -> str:
-    """One line: yes, NO or a dash, what was looked at, what was found or what to do."""
+    """One line: yes, NO or a dash, the name of the check, its message."""
     answer = {True: "yes", False: "NO", None: "-"}[step.is_fine]
-    return f"  {answer:<4}{step.name:<38} {step.told}"
+    return f"  {answer:<4}{step.name:<38} {step.message}"

@@ -1,4 +1,4 @@
-"""A cart behind its firmware, whoever runs that: the rig over a link, and the hand that raises the pole."""
+"""A cart behind its firmware, real or simulated: the rig over a link, and the hand that raises the pole."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
 
 
 class Hand(Protocol):
-    """Who brings the pole up at the beginning of an episode."""
+    """What raises the pole at the start of an episode: a person or a simulation."""
 
     brings_cart: bool
 
     def let_hang(self) -> None:
-        """Bring the pole to hang still, for homing, and leave it alone; may return before it is done."""
+        """Let the pole hang still for homing, and do not touch it; may return before it hangs still."""
 
     def raise_pole(self, start: State) -> None:
-        """Bring the pole upright, near `start`, and hold it still; may return before it is done."""
+        """Hold the pole still and upright, near `start`; may return before it is there."""
 
     def has_arrived(self) -> bool:
-        """Whether the pole is where it was to be brought, as far as the hand knows."""
+        """Whether the pole is where it belongs, as far as the hand knows."""
 
     def let_go_at(self, time_us: int) -> None:
-        """The motor is armed: let go at a control tick to come; at one before, the cart's clock showed `time_us`."""
+        """The motor is armed: let go at a control tick after the one at `time_us` of the cart's clock."""
 
     def let_go(self) -> None:
-        """The controller has it: let go where it has not been done."""
+        """The controller drives: let go, unless that has been done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +122,12 @@ class FirmwareRig:
 
     @property
     def episode_cart(self) -> CartParams:
-        """The cart as configured: nobody knows more of a real one."""
+        """The cart as configured: nothing more is known of a real one."""
         return self._cart
 
     @property
     def is_running(self) -> bool:
-        """Whether the cart is armed and under way, as far as this end knows."""
+        """Whether the cart is armed and driving, as far as the host knows."""
         return self._is_running
 
     @property
@@ -142,7 +142,6 @@ class FirmwareRig:
 
     @property
     def options(self) -> FirmwareOptions:
-        """As given."""
         return self._options
 
     @property
@@ -155,7 +154,7 @@ class FirmwareRig:
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode: homed, centred, pole raised near `start`, armed.
 
-        Raises `RigError`, motor off, when the cart refuses or nobody raises the pole.
+        Raises `RigError`, motor off, if the cart refuses or the pole is not raised.
         """
         self.make_ready()
         return self.start_episode(start)
@@ -196,7 +195,7 @@ class FirmwareRig:
         return self._measure(state)
 
     def command(self, duty: float) -> None:
-        """Answer the last measurement with `duty`, and wait for nothing. Raises `RigError`, motor off."""
+        """Answer the last measurement with `duty`, without waiting. Raises `RigError`, motor off."""
         if not self._is_running:
             raise RigError("the rig is not armed; call reset() before step()")
         if not -1.0 <= duty <= 1.0:
@@ -217,7 +216,7 @@ class FirmwareRig:
         return self.measure()
 
     def measure(self) -> Measurement:
-        """The next measurement, commanded or, of a cart that a policy on board drives, unasked. Raises as `step`."""
+        """The next measurement; a cart driven by its on-board policy needs no command first. Raises as `step`."""
         if not self._is_running:
             raise RigError("the rig is not armed; call reset() before measure()")
         try:
@@ -227,10 +226,10 @@ class FirmwareRig:
         if state.state != self._armed:
             self._is_running = False
             self.fault = self._fault_of(state)
-            raise RigError(self._told(state))
+            raise RigError(self._fault_message(state))
         measurement = self._measure(state)
         if is_terminated(measurement, self._cart.limits):
-            # The episode is over, whoever watches: no more driving.
+            # The episode is over, even if the caller does not check: stop driving.
             self._is_running = False
             self._link.post_mode("DISARM")
         return measurement
@@ -251,7 +250,7 @@ class FirmwareRig:
     def watch(self) -> Measurement:
         """The next measurement of a cart that `disarm` left to itself. Raises `RigError`."""
         if self._is_closed or self._is_running:
-            raise RigError("only a cart that was disarmed can be watched; call disarm() first")
+            raise RigError("watch() needs a disarmed cart; call disarm() first")
         try:
             state = self._next_state()
         except BridgeError as error:
@@ -313,7 +312,7 @@ class FirmwareRig:
             if state.state == self._states["READY"]:
                 return state
             if state.state != self._states["HOMING"]:
-                raise RefusedError(self._told(state), "FAULT")
+                raise RefusedError(self._fault_message(state), "FAULT")
         raise RefusedError(
             f"homing did not end within {timeout_s:g} s; is the pole swinging freely, and let alone?", ""
         )
@@ -324,7 +323,7 @@ class FirmwareRig:
         while True:
             state = self._next_state()
             if state.state == self._states["FAULT"]:
-                raise RefusedError(self._told(state), "FAULT")
+                raise RefusedError(self._fault_message(state), "FAULT")
             if self._may_arm(state):
                 try:
                     self._link.mode("ARM", self._options.arm)
@@ -389,7 +388,7 @@ class FirmwareRig:
         fault = self._link.protocol.enums["fault"](state.fault).name
         return None if fault == "NONE" else fault
 
-    def _told(self, state: StateMessage) -> str:
+    def _fault_message(self, state: StateMessage) -> str:
         fault = self._fault_of(state)
         if fault is None:
             return f"the cart is {self._states(state.state).name}, expected ARMED; reset the environment"
@@ -397,6 +396,6 @@ class FirmwareRig:
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
 
     def _disarm(self) -> None:
-        """Motor off, if anybody still listens; if nobody does, the firmware's timeout has done it."""
+        """Motor off if the cart still listens; otherwise the firmware's timeout has stopped it."""
         with contextlib.suppress(BridgeError):
             self._link.mode("DISARM")

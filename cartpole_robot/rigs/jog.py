@@ -1,4 +1,4 @@
-"""Moving the cart by keys: it creeps while an arrow is held, and stops a quarter of a second after it is let go."""
+"""Moves the cart with the keyboard: it creeps while an arrow key is held, and stops 0.25 s after its release."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DRAW_S = 0.1
 
 
 def jog(cart: CartParams, port: str) -> None:
-    """Let a person move the cart on `port`, until q. Raises `UsageError` without a terminal, and `RigError`."""
+    """Let the operator move the cart on `port` until q. Raises `RigError`, and `UsageError` without a terminal."""
     if not sys.stdin.isatty():
         raise UsageError("jog reads keys and needs a terminal; run it in one")
     try:
@@ -81,7 +81,7 @@ def _loop(link: Link, cart: CartParams) -> None:
 
 
 def _key() -> str:
-    """The newest key that was pressed, empty where none was."""
+    """The newest key pressed, empty if none was."""
     file = sys.stdin.fileno()
     key = ""
     while select.select([file], [], [], 0.0)[0]:

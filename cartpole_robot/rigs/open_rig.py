@@ -1,4 +1,4 @@
-"""From a rig's name to the rig."""
+"""Opens a rig by its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AVR = "avr:"
 
 
 def check_rig_name(rig: str) -> None:
-    """Nothing for the name of a rig; raises `UsageError` for another."""
+    """Raise `UsageError` unless `rig` names a rig."""
     is_port = rig.startswith(SERIAL) and rig != SERIAL
     is_hidden = rig.startswith(HIDDEN) and rig != HIDDEN
     if rig not in ("sim", "virtual") and not _is_chip(rig) and not is_port and not is_hidden:
@@ -30,7 +30,7 @@ def check_rig_name(rig: str) -> None:
 
 
 def check_may_move(rig: str, *, may_move: bool) -> None:
-    """Nothing where nothing real moves, or it may; else `UsageError`: on the command line a real cart needs --arm."""
+    """Raise `UsageError` for a real cart without permission to move, which --arm gives on the command line."""
     if rig.startswith(SERIAL) and not may_move:
         raise UsageError(f"rig {rig!r} moves a real cart; keep clear of it and add --arm")
 
@@ -38,8 +38,8 @@ def check_may_move(rig: str, *, may_move: bool) -> None:
 def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
     """The rig called `rig`, driving `cart`; with `randomization` a simulated one draws its cart for each episode.
 
-    Behind "virtual:CART" stands that cart, a name or a file, and `cart` is what its driver takes it for. Raises
-    `UsageError` for a name that is not known.
+    "virtual:CART" simulates that cart, a name or a file, and its driver takes it for `cart`. Raises `UsageError` for
+    an unknown name.
     """
     check_rig_name(rig)
     if rig == "sim":
@@ -55,8 +55,8 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
 
         return AvrRig(cart, randomization, image=_image(rig))
     if randomization is not None:
-        told = "its cart is the one it names" if rig.startswith(HIDDEN) else "nobody can draw those of a real cart"
-        raise UsageError(f"rig {rig!r}: no parameters are drawn here, {told}; use sim, virtual or avr")
+        reason = "its cart is the one it names" if rig.startswith(HIDDEN) else "a real cart has its own"
+        raise UsageError(f"rig {rig!r}: no parameters are drawn here, {reason}; use sim, virtual or avr")
     if rig.startswith(HIDDEN):
         from cartpole_robot.cart.cart_file import load_cart
         from cartpole_robot.rigs.virtual import VirtualRig
@@ -68,7 +68,7 @@ def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = N
 
 
 def open_board(rig: str) -> AbstractContextManager[Board | None]:
-    """What runs the firmware of a simulated cart: None within for "virtual", the chip for "avr" and "avr:ELF".
+    """A context with what runs the firmware of a simulated cart: None for "virtual", the chip for "avr" and "avr:ELF".
 
     Raises `UsageError` for the name of another rig, `BridgeError` as `EmulatedChip` does.
     """
@@ -86,5 +86,5 @@ def _is_chip(rig: str) -> bool:
 
 
 def _image(rig: str) -> Path | None:
-    """The ELF file that a chip's name has behind it; None: the package's own firmware."""
+    """The ELF file in a chip's name; None for the package's own firmware."""
     return Path(rig.removeprefix(AVR)) if rig != "avr" else None

@@ -1,4 +1,4 @@
-"""A virtual cart behind a pseudo-terminal, in real time: what a program with a serial port sees is a cart."""
+"""A virtual cart behind a pseudo-terminal, in real time: to other programs it is a cart on a serial port."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from firmware_bridge.protocol import read_protocol
 
 _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race
 _WAIT_MS = 300  # a hand is not there at once
-_STEADY_MS = 2000  # homing has waited so long for a pole that still swings
+_STEADY_MS = 2000  # how long homing waits for a swinging pole before the person helps
 _HOLD_MS = 1000
 
 OnTick = Callable[[VirtualCart], None]
 
 
 class PtyCart:
-    """A `VirtualCart` that lives on a pseudo-terminal; `path` is the port to open. A context manager.
+    """A `VirtualCart` on a pseudo-terminal; `path` is the port to open. A context manager.
 
     A simulated person helps it: brings the pole to hang before homing, raises it when the cart is ready, and lets go
     when it is armed.
@@ -54,7 +54,7 @@ class PtyCart:
         self.last_received_ms = 0  # of the cart's time
 
     def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
-        """Let the cart live, a millisecond a millisecond, until `until()`; `on_tick` is called after each."""
+        """Run the cart in real time until `until()` is true; `on_tick` is called after each millisecond."""
         next_s = time.monotonic()
         while not until():
             self._tick(on_tick)
@@ -74,7 +74,7 @@ class PtyCart:
         self._take_received()
         sent = self.cart.pass_ms()
         if sent:
-            with contextlib.suppress(BlockingIOError):  # nobody reads: a real line loses its bytes too
+            with contextlib.suppress(BlockingIOError):  # no reader: a real line loses its bytes too
                 os.write(self._master, sent)
             if self.person is not None:
                 self.person.look(sent)
@@ -91,7 +91,7 @@ class PtyCart:
                 self.cart.receive(data)
 
     def close(self) -> None:
-        """Take the port away. May be called twice."""
+        """Remove the port. May be called twice."""
         if self._master >= 0:
             os.close(self._master)
             os.close(self._slave)
@@ -108,7 +108,7 @@ class PtyCart:
 
 
 class SimulatedPerson:
-    """Does what a person at the cart would do, by what the firmware says of its state.
+    """Does what a person at the cart would do, as the firmware's state requires.
 
     With `position_m` it also takes the cart there while it raises the pole.
     """
@@ -127,11 +127,11 @@ class SimulatedPerson:
 
     @property
     def sees_armed(self) -> bool:
-        """Whether the firmware tells that it is armed."""
+        """Whether the firmware reports that it is armed."""
         return self._state == self._states["ARMED"]
 
     def look(self, sent: bytes) -> None:
-        """Read the state off what the firmware sends."""
+        """Read the state from what the firmware sends."""
         for message in self._decoder.feed(sent):
             if message[0] == StateMessage.TYPE:
                 state = StateMessage.unpack(message).state
@@ -146,7 +146,7 @@ class SimulatedPerson:
                     self._holds = False
 
     def act(self) -> None:
-        """Take the pole a moment after the state asks for it."""
+        """Take or release the pole a moment after the state requires it."""
         passed_ms = self._cart.time_ms - self._since_ms
         self._was_driven = passed_ms > 1 and (self._was_driven or self._cart.drive not in (None, 0.0))
         if self._holds:

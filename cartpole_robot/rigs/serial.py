@@ -24,22 +24,19 @@ class PersonHand:
     brings_cart = False
 
     def let_hang(self) -> None:
-        """Tell what comes."""
         print("homing: let the pole hang still and keep clear of the cart ...", file=sys.stderr, flush=True)
 
     def raise_pole(self, start: State) -> None:
-        """Ask for the pole."""
         print("hold the pole upright and still ...", file=sys.stderr, flush=True)
 
     def has_arrived(self) -> bool:
-        """True: the firmware sees whether it is so."""
+        """True: the firmware checks it."""
         return True
 
     def let_go_at(self, time_us: int) -> None:
-        """Nothing: a person lets go when told."""
+        """Do nothing: a person lets go when asked to."""
 
     def let_go(self) -> None:
-        """Say that the controller has it."""
         print("armed: let go", file=sys.stderr, flush=True)
 
 

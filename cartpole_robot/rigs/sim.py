@@ -1,4 +1,4 @@
-"""The simulated cart: the plant in PyBullet, with motor, encoders and delay where the cart has them."""
+"""The simulated cart: the plant in PyBullet, with motor, encoders and delay if the cart has them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cartpole_robot.simulation.plant import Plant
 
 
 def simulated_rig(cart: CartParams, randomization: Randomization | None = None) -> Rig:
-    """The rig for `cart`: by its encoders, or without any an ideal one. Raises `UsageError`."""
+    """The rig for `cart`: with its encoders, or ideal if it has none. Raises `UsageError`."""
     if cart.encoders is not None:
         return SimRig(cart, cart.encoders, randomization)
     try:
@@ -50,7 +50,7 @@ class _LockstepRig(ABC):
 
     @property
     def episode_cart(self) -> CartParams:
-        """The cart of this episode, drawn where there is a randomisation."""
+        """The cart of this episode: `cart`, or what the randomisation drew."""
         return self._episode_cart
 
     @abstractmethod

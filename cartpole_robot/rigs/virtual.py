@@ -1,4 +1,4 @@
-"""The virtual rig: the real firmware C before the simulated cart, in lockstep with whoever steps it."""
+"""The virtual rig: the real firmware C drives the simulated cart, in lockstep with the caller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMMAND_FRAME_BYTES = len(encode_frame(bytes(CmdMessage.LAYOUT.size)))  # the o
 
 
 class LockstepTransport:
-    """A line to a `VirtualCart` whose time passes only while somebody reads; implements `firmware_bridge`'s Transport.
+    """A line to a `VirtualCart` whose time passes only during a `read`; implements `firmware_bridge`'s Transport.
 
     `telemetry` is a running SHA-256 of every byte the cart has sent.
     """
@@ -31,7 +31,6 @@ class LockstepTransport:
         self.telemetry = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
-        """Hand `data` to the line."""
         self._cart.receive(data, may_be_lost=len(data) == _COMMAND_FRAME_BYTES)
 
     def read(self, deadline_s: float) -> bytes:
@@ -45,7 +44,7 @@ class LockstepTransport:
         return self._cart.time_ms * TICK_S
 
     def expect(self, due_s: float) -> None:
-        """Nothing: `read` wastes no time."""
+        """Do nothing: simulated time passes only as far as `read` needs."""
 
     def close(self) -> None:
         """Release the cart. May be called twice."""
@@ -53,7 +52,7 @@ class LockstepTransport:
 
 
 class SimulatedHand:
-    """Brings cart and pole exactly to the start, at once when it is told; implements `Hand`."""
+    """Brings cart and pole exactly to the start, without delay; implements `Hand`."""
 
     brings_cart = True
 
@@ -62,11 +61,11 @@ class SimulatedHand:
         self._period_ms = period_ms
 
     def let_hang(self) -> None:
-        """Stop its swinging: by itself that takes minutes."""
+        """Stop the swing at once: damping alone takes minutes."""
         self._cart.hang()
 
     def raise_pole(self, start: State) -> None:
-        """Take the pole and bring it to `start`."""
+        """Bring cart and pole to `start` and hold them."""
         self._cart.grab(start)
 
     def has_arrived(self) -> bool:
@@ -74,11 +73,11 @@ class SimulatedHand:
         return self._cart.has_hand_arrived()
 
     def let_go_at(self, time_us: int) -> None:
-        """Let go at the next control tick, with the speeds of the start: from there on everything is free."""
+        """Let go at the next control tick, with the speeds of the start; cart and pole move freely from there."""
         self._cart.let_go_at(time_us, self._period_ms)
 
     def let_go(self) -> None:
-        """Let go where the control tick has not come yet."""
+        """Let go if the control tick has not come yet."""
         self._cart.let_go()
 
 
@@ -97,7 +96,7 @@ class VirtualRig(FirmwareRig):
         """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive.
 
         The firmware runs on `board`, by default built for this machine; it is the caller's to close. `plant` is the
-        cart that is there, where it is another than `cart`, which is then all that driver and firmware know of it.
+        cart to simulate if it differs from `cart`, which is then what driver and firmware take it for.
         """
         loaded = None if randomization is None else randomization.shortest_pole()
         self._virtual = VirtualCart(plant or cart, board=board, loaded=loaded)
@@ -121,8 +120,8 @@ class VirtualRig(FirmwareRig):
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`.
 
-        The cart as configured homes, then it changes into the drawn one, which may be too weak or too sluggish for the
-        push that shows the firmware how its pole swings.
+        The cart homes as configured and then becomes the drawn one, which may be too weak or too sluggish for the
+        push by which the firmware measures how the pole swings.
         """
         if self._randomization is None:
             self._virtual.reset(rng)

@@ -13,7 +13,7 @@ from cartpole_robot.signals import State
 
 
 class Step(NamedTuple):
-    """One step of an episode: its number, counted from 1, what was observed before it, and what came of the action."""
+    """One step of an episode: its number, counted from 1, the observation before it, and the result of the action."""
 
     number: int
     observation: NDArray[np.float32]
@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
     @property
     def state(self) -> State:
-        """What was observed, as a state; the inputs of a policy with history begin with it."""
+        """The observation as a state; the inputs of a policy with history begin with it."""
         return State(*self.observation[:4].tolist())
 
     @property

@@ -29,10 +29,10 @@ CALIBRATION_SEED = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Steps survived in each episode, and how calmly: all over the steps of all episodes.
+    """Steps survived in each episode, and how calmly, over the steps of all episodes.
 
     `reversals_per_step` is the share of steps whose push goes to the other side than the last push did;
-    `mean_power_w` is what the motor drew, NaN where nobody knows it.
+    `mean_power_w` is what the motor drew, NaN if unknown.
     """
 
     first_seed: int
@@ -52,7 +52,7 @@ class Evaluation:
 
     @property
     def reversals_per_s(self) -> float:
-        """Reversals of the push in a second; NaN for an environment that does not tell its control period."""
+        """Reversals of the push in a second; NaN for an environment that does not report its control period."""
         return self.reversals_per_step / self.control_period_s
 
     def as_dict(self) -> dict[str, object]:
@@ -130,9 +130,9 @@ def evaluate(
 
 
 class Trials:
-    """What a policy must stand to be trusted: episodes from the corners of the start spread, then one long episode.
+    """What a policy must survive to be trusted: episodes from the corners of the start spread, then one long episode.
 
-    Policies that are nearly good survive random starts, and fall from a corner or drift away in the end.
+    Almost good policies survive random starts, but fall from a corner or drift away in the end.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_steps: int, long_steps: int) -> None:
@@ -165,7 +165,7 @@ def corner_starts(spread: StartSpread) -> tuple[State, ...]:
 
 
 def _control_period_s(env: gymnasium.Env[Any, Any]) -> float:
-    """What the environment tells of its control period, NaN where it tells nothing."""
+    """The environment's control period, NaN if it reports none."""
     inner = env.unwrapped
     if isinstance(inner, CartPoleEnv):
         return inner.cart.timing.control_period_s

@@ -1,4 +1,4 @@
-"""A regulator that is asked to go places and is shaken meanwhile: a motion in which a cart's parameters show."""
+"""A regulator with moving targets and a shaken duty: a motion that reveals a cart's parameters."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MOVED_COUNTS = 1.5  # of the pole's encoder: one count is a flicker
 class Excitation:
     """Implements `cartpole_robot.policy.controllers.Controller`: the same seed asks for the same places.
 
-    The cart is sent to and fro in waves, never at an even pace, for an even pace tells nothing (and with a pole that
-    stands still on the way looks like a torn wire); the duty is shaken by a part of the weakest action, so that small
-    and large, short and long pushes of both signs come about. Where pole or cart come near their limits, the regulator
-    alone drives, back to the middle.
+    The cart moves back and forth in waves, never at constant speed, which would reveal nothing (and looks like a torn
+    wire if the pole stands still meanwhile). The duty is shaken by up to the weakest action, for small and large, short
+    and long pushes of both signs. If pole or cart come near their limits, the regulator alone drives, back to the
+    middle.
     """
 
     def __init__(self, regulator: LqrController, cart: CartParams, seed: int, tip_s: float = math.inf) -> None:
-        """After `tip_s` the cart is pushed toward the middle, and the pole tipped over."""
+        """After `tip_s` the cart is pushed toward the middle to tip the pole over."""
         self._tip_s = tip_s
         self._regulator = regulator
         self._period_s = cart.timing.control_period_s
@@ -73,7 +73,7 @@ class Excitation:
         return duty
 
     def _watch_pole(self, position_m: float, angle_rad: float) -> None:
-        """A pole that stands too still while the cart goes on is pushed, hard and against the last push."""
+        """Push hard, against the last push, if the pole stands too still while the cart moves on."""
         self._travelled_m += abs(position_m - self._seen_m)
         self._seen_m = position_m
         if abs(angle_rad - self._still_rad) > self._moved_rad:
@@ -85,7 +85,7 @@ class Excitation:
             self._shake_s = _SHAKE_S[1]
 
     def _next_place_m(self, is_calm: bool) -> float:
-        """Where it is sent now; the waves fade in and out, and the shaking is drawn anew when it has lasted."""
+        """The target position; the waves fade in and out, and each shake is replaced by a new one when it is over."""
         self._time_s += self._period_s
         self._shake_s -= self._period_s
         if self._shake_s <= 0.0:

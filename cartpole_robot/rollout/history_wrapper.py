@@ -31,13 +31,13 @@ class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """The first inputs of an episode: the first observation all along, every duty 0."""
+        """The first inputs of an episode: the first observation in every place, every duty 0."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._history.reset()
         return self._history.observe(observation).copy(), info
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
-        """The step, its observation with what went before it; a new array each step."""
+        """The step, its observation extended by the history; a new array each step."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._history.duty = self._duties[action]
         return self._history.observe(observation).copy(), reward, terminated, truncated, info

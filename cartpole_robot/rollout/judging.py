@@ -1,4 +1,4 @@
-"""An exported policy judged on any environment that speaks its interface."""
+"""Judges an exported policy on any environment that has its interface."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class JudgingRequest:
 
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
-    """The verdict as a JSON object; `evaluation.Evaluation.as_dict` and what it was about. Raises `UsageError`."""
+    """The verdict as a JSON object: `Evaluation.as_dict` with policy and environment. Raises `UsageError`."""
     if request.env_id not in (None, ENV_ID, MAKE_ID):
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
@@ -63,7 +63,7 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
         given = f"--cart {request.cart}" if request.cart is not None else f"--randomize {request.randomization}"
         raise UsageError(f"{given} and --env {env_id}: another environment has its own cart; leave one out")
     if str(request.policy) == LQR:
-        raise UsageError(f"policy lqr and --env {env_id}: a regulator is made for one cart; name it with --cart")
+        raise UsageError(f"policy lqr and --env {env_id}: a regulator is designed for one cart; name it with --cart")
     bundle, path = open_policy(request.policy)
     env = _made(env_id, request.max_steps, {})
     _check_foreign(bundle, env, path, env_id)
@@ -87,7 +87,7 @@ def _evaluated(
     take_step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """The evaluation that was asked for, with a progress bar; closes `env`."""
+    """The requested evaluation, with a progress bar; closes `env`."""
     bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
     try:
         return evaluate(
@@ -134,7 +134,7 @@ def _made(env_id: str, max_steps: int, options: Mapping[str, Any]) -> gymnasium.
 
 
 def _check_foreign(bundle: PolicyBundle, env: gymnasium.Env[Any, Any], path: Path, name: str) -> None:
-    """Hold the policy's interface against what a foreign environment tells of itself; raises `UsageError`."""
+    """Raise `UsageError` unless the environment has the policy's interface, as far as it reports its own."""
     observed, outputs = len(bundle.interface.observation), bundle.network.outputs
     space = env.observation_space
     if space.shape != (observed,):

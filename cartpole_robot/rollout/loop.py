@@ -1,4 +1,4 @@
-"""The policy loop: a rig and a pilot in, a rollout out, in lockstep or in real time. NumPy is all it needs."""
+"""The policy loop: a rig and a pilot in, a rollout out, in lockstep or in real time. It needs NumPy alone."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadat
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
 from cartpole_robot.rollout.pilot import Pilot
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.signals import Measurement
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """How a rollout went; `reason` is one line where it ended by itself."""
+    """How a rollout went; `reason` is one line if it ended early by itself."""
 
     steps: int
     end: RolloutEnd
@@ -44,14 +44,14 @@ def start_rollout(rig: Rig, seed: int) -> Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class StepLog:
-    """What is noted of each step, once its command has been sent.
+    """What is logged of each step, once its command has been sent.
 
     `arrival_s` returns when the newest measurement arrived, on the monotonic clock; by default it arrives when the loop
-    asks for it. `on_step` receives the measurement that has just been answered.
+    asks for it. `on_step` receives the measurement that a command has just answered.
     """
 
     recorder: Recorder | None = None
-    times: TurnTimes | None = None
+    times: StepTimes | None = None
     arrival_s: Callable[[], float] | None = None
     on_step: Callable[[Measurement], object] | None = None
 
@@ -62,8 +62,8 @@ NO_LOG = StepLog()
 def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, log: StepLog = NO_LOG) -> Rollout:
     """Drive `rig` from its `first` measurement, one control period after another, until something ends the rollout.
 
-    A rig in real time is answered as soon as it has measured: between a measurement and its command there are only the
-    observation and the pilot, and no step makes an object that lasts. Every measurement is recorded with the duty that
+    A rig in real time is answered as soon as it has measured: only the observation and the pilot come between a
+    measurement and its command, and no step keeps a new object. Every measurement is recorded with the duty that
     answers it, and the last one too. Ctrl-C ends a rollout like anything else. The caller closes the rig.
     """
     recorder, times, arrival_s, on_step = log.recorder, log.times, log.arrival_s, log.on_step
@@ -110,7 +110,7 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
 
 
 def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> RecordingMetadata:
-    """What a recording says of where its rollout comes from; asks git, which takes a while."""
+    """What a recording says about the origin of its rollout; asks git, which takes a while."""
     return RecordingMetadata(
         cart=chosen.cart,
         rig=rig,

@@ -11,7 +11,7 @@ from cartpole_robot.policy.controllers import Controller
 
 
 class Pilot(Protocol):
-    """Decides each duty, and says what a recording keeps about the newest one."""
+    """Decides each duty, with what a recording keeps about the newest one."""
 
     flags: int
     shadow_duty: float

@@ -51,28 +51,28 @@ class RolloutRequest:
     duration_s: float
     out: Path
     randomization: Path | None = None
-    excites: bool = False  # the regulator is sent about and shaken
-    swing_s: float = 0.0  # of the duration, its end: the motor is off, the pole falls and swings
+    excites: bool = False  # the regulator follows moving targets and is shaken
+    swing_s: float = 0.0  # the end of the duration, in which the motor is off and the pole falls and swings
 
 
 def record_rollout(request: RolloutRequest) -> Recording:
-    """The finished recording of one episode, which may end before its time by a fall.
+    """The finished recording of one episode, which a fall may end early.
 
-    Raises `UsageError` for what does not fit, and `RunError`, after the file is finished, where the rig failed, the
-    disk filled up or a person stopped it: each names how much was recorded, and where.
+    Raises `UsageError` for options that do not fit, and `RunError`, after the file is finished, if the rig failed, the
+    disk filled up or the user stopped it; the message says how much was recorded, and where.
     """
     check_is_free(request.out)  # before a cart homes for half a minute
     chosen = choose_controller(request.policy, request.cart, request.backend)
     controller = chosen.controller
     if request.excites:
         if not isinstance(controller, LqrController):
-            raise UsageError("only the regulator (lqr) can be excited: a policy goes to no place it is asked to")
+            raise UsageError("only the regulator (lqr) can be excited: a policy follows no target position")
         tip_s = request.duration_s - request.swing_s if request.swing_s > 0.0 else math.inf
         controller = Excitation(controller, chosen.cart, request.seed, tip_s)
     steps = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
     rig = open_rig(request.rig, chosen.cart, randomization)
-    swinging = rig if isinstance(rig, WatchedRig) else None
+    swinging = rig if isinstance(rig, IdleMeasuringRig) else None
     max_steps = steps
     if swinging is not None and request.swing_s > 0.0:
         max_steps = max(1, steps - round((request.swing_s - _TIP_S) / chosen.cart.timing.control_period_s))
@@ -99,16 +99,16 @@ def record_rollout(request: RolloutRequest) -> Recording:
     recording = read_recording(file)
     if recorder.failure is not None or rollout.end not in (RolloutEnd.DURATION, RolloutEnd.FALL):
         reason = recorder.failure or rollout.reason
-        told = "was stopped" if reason is None else f"ended early: {reason}"
-        raise RunError(f"the rollout {told}; {len(recording.rows)} rows of it are in {recording.path}")
+        how = "was stopped" if reason is None else f"ended early: {reason}"
+        raise RunError(f"the rollout {how}; {len(recording.rows)} rows of it are in {recording.path}")
     if recorder.rows_lost:
         raise RunError(f"{file}: the disk was too slow, {recorder.rows_lost} rows of {rollout.steps} are missing")
     return recording
 
 
 @runtime_checkable
-class WatchedRig(Protocol):
-    """A rig that goes on measuring when its motor is off."""
+class IdleMeasuringRig(Protocol):
+    """A rig that continues to measure while its motor is off."""
 
     def disarm(self) -> None:
         """Motor off. Raises `RigError`."""
@@ -118,9 +118,9 @@ class WatchedRig(Protocol):
 
 
 def _record_swing(
-    rig: WatchedRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]
+    rig: IdleMeasuringRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]
 ) -> None:
-    """So many rows of a pole that is let fall, however the driving ended; nothing where a person stopped it."""
+    """Record `rows` rows of the falling pole, however the driving ended, unless the user or a full disk stopped it."""
     if driven.end in (RolloutEnd.STOPPED, RolloutEnd.DISK):
         return
     with contextlib.suppress(RigError, KeyboardInterrupt):

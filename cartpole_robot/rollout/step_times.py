@@ -1,4 +1,4 @@
-"""How long everything takes in a run, noted step by step without waiting."""
+"""How long each part of a step takes in a run, logged without waiting."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 MOST_STEPS = 1 << 20  # kept; of a longer run the last ones
 
 
-class TurnTimes:
-    """When each measurement had come, was handed to the pilot, answered and sent; how late it was, how old a command.
+class StepTimes:
+    """When each measurement arrived and reached the pilot, when its command was decided and sent, and their ages.
 
-    All in s; made as long as it will get before the run begins, so that `append` makes nothing.
+    All in s. It has its full length before the run begins, so that `append` allocates nothing.
     """
 
     def __init__(self, steps: int) -> None:
@@ -28,7 +28,7 @@ class TurnTimes:
     def append(
         self, received_s: float, asked_s: float, decided_s: float, sent_s: float, lateness_s: float, age_s: float
     ) -> None:
-        """One step."""
+        """Log one step."""
         at = self.steps % self._length
         self._received[at] = received_s
         self._asked[at] = asked_s
@@ -50,7 +50,7 @@ class TurnTimes:
         return self._sent[at] - self._received[at] if self.steps else math.nan
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
-        """The four latencies of every step that is kept, in s, shape (steps,); an age that nobody knows is left out."""
+        """The four latencies of every step kept, in s, shape (steps,); unknown ages are left out."""
         kept = min(self.steps, self._length)
         received, asked, decided, sent, lateness, age = (
             np.frombuffer(column)[:kept]

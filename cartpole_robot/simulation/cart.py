@@ -14,13 +14,13 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.motor import rewindable_force
 from cartpole_robot.simulation.plant import Plant
 
-STANDING_M_S = 1e-9  # dry friction stops a cart exactly, up to the last bits
+STANDING_M_S = 1e-9  # dry friction stops a cart exactly, to floating-point rounding
 
 OnCounts = Callable[[int, int], object]
 
 
 class _Guess(NamedTuple):
-    """A step that the plant has taken before anybody said under which drive; what it led to, and the way back."""
+    """A step that the plant took before its drive was known: the result, and how to undo it."""
 
     drive: float | None
     cart: tuple[float, float]
@@ -30,9 +30,9 @@ class _Guess(NamedTuple):
 
 
 class SimulatedCart:
-    """A cart with a motor: it can stand wherever a bridge and two encoders are wired, and knows no policy and no task.
+    """A cart with a motor, as seen from its bridge and its two encoders; it knows no policy and no task.
 
-    Counts are rounded to the nearest; their zeros are the middle of the track and upright, and they run on past a turn.
+    Counts are rounded to the nearest; their zeros are the middle of the track and upright. They do not wrap.
     """
 
     def __init__(self, cart: CartParams, encoders: Encoders) -> None:
@@ -54,7 +54,7 @@ class SimulatedCart:
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
 
     def change(self, cart: CartParams) -> None:
-        """Go on as `cart`, which differs in body, motor and friction alone; `place` comes next.
+        """Become `cart`, which differs only in body, motor and friction; call `place` next.
 
         Raises ValueError as `plant.equivalent_body` does.
         """
@@ -99,11 +99,11 @@ class SimulatedCart:
         return cart_counts, pole_counts
 
     def run_under(self, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int) -> int:
-        """Physics steps under whatever drives step by step, until it has something to say; returns their number.
+        """Run physics steps, each under the drive that `tick` chose, until `tick` ends it; returns their number.
 
-        Each step is driven at the duty `drive`, or with the bridge open where it is None; `tick` is called after it
-        with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end here. Raises
-        else as `run` does.
+        Each step is driven at the duty `drive`, or with the bridge open if it is None; `tick` is called after it
+        with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end. Other errors
+        are those of `run`.
         """
         self._take_back()
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
@@ -132,10 +132,10 @@ class SimulatedCart:
         drive: float | None,
         most_steps: int,
     ) -> int:
-        """As `run_under`, with a tick in two halves, and between them the next step on the guess that nothing changes.
+        """As `run_under`, with a tick in two halves; between them it takes the next step, guessing the same drive.
 
         `begin` is called after each step with (cart counts, pole counts); `end` returns the drive of the next, or
-        raises StopIteration. A step that was guessed wrong is taken back, exactly: every figure is `run_under`'s.
+        raises StopIteration. A wrong guess is undone exactly, so that the results are those of `run_under`.
         """
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
@@ -168,7 +168,7 @@ class SimulatedCart:
             try:
                 next_drive = end()
             except StopIteration:
-                return steps  # whoever goes on may find it right
+                return steps  # the next call may find the guess right
             if next_drive == drive:
                 cart, pole = next_cart, next_pole
                 self._guess = None
@@ -179,7 +179,7 @@ class SimulatedCart:
             steps += 1
 
     def _take_back(self) -> None:
-        """Undo the step that was only guessed, if there is one."""
+        """Undo the guessed step, if there is one."""
         if self._guess is not None:
             self._plant.place(self._guess.before)
             self._hold(self._guess.held_n)
@@ -200,5 +200,5 @@ class SimulatedCart:
 
 
 def in_engine(friction: Friction) -> Friction:
-    """What the engine solves of it: all but the cart's viscous friction, which is in `driving_force`."""
+    """The friction that the engine solves: all but the cart's viscous friction, which is in `driving_force`."""
     return dataclasses.replace(friction, cart_viscous_n_s_m=0.0)

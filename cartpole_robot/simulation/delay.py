@@ -10,7 +10,7 @@ from cartpole_robot.cart.parts import Apply, Delay, Timing
 
 
 class CommandDelay:
-    """Turns one requested duty a control period into the duty of each physics step.
+    """Converts one requested duty per control period into the duty of each physics step.
 
     A command that arrives in the middle of a physics step shares it with the one before, in proportion: delays need not
     be whole steps. Of two commands on their way the one sent later wins, whichever arrives first.
@@ -32,7 +32,7 @@ class CommandDelay:
         self.reset(np.random.default_rng(0))
 
     def reset(self, rng: np.random.Generator) -> None:
-        """A new episode: nothing on its way, duty 0 in force; `rng` draws jitter and losses from now on."""
+        """Start an episode: nothing on its way, duty 0 in force; `rng` draws jitter and losses from now on."""
         self._rng = rng
         self._sent = 0
         self._waiting.clear()
@@ -42,7 +42,7 @@ class CommandDelay:
         self.command_age_s = math.nan
 
     def duties(self, requested: float) -> list[float]:
-        """The duty of each physics step of the period that begins now, `requested` being sent at its beginning."""
+        """The duty of each physics step of the period that begins now, when `requested` is sent."""
         if self._delay.apply is Apply.AT_ONCE:
             self._active = (self._sent, requested)
             self.command_age_s = self._period_s
@@ -70,13 +70,13 @@ class CommandDelay:
         for moment_s, number in sorted(self._on_the_way):
             if moment_s > self._period_s:
                 still.append((moment_s - self._period_s, number))
-            elif number > self._newest:  # an overtaken command is none
+            elif number > self._newest:  # an overtaken command does not count
                 self._newest = number
                 self.command_age_s = self._period_s - moment_s
         self._on_the_way = still
 
     def _constant_period(self) -> list[float] | None:
-        """The whole period at one duty, where nothing takes effect inside it; None otherwise."""
+        """The whole period at one duty if no command takes effect inside it, else None."""
         if any(0.0 < effect < self._steps for effect, _, _ in self._waiting):
             return None
         self._take(0.0)

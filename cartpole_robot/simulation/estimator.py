@@ -9,7 +9,7 @@ from firmware_bridge.constants import SPEED_PER_COUNT, TICK_S
 
 
 class Estimator:
-    """Counts of cart and pole to a measurement; the arithmetic is `estimator.c`, as on the microcontroller."""
+    """Converts counts of cart and pole to a measurement, with the microcontroller's `estimator.c`."""
 
     def __init__(self, encoders: Encoders, tick_s: float) -> None:
         """Raises `UsageError` for a tick other than the firmware's millisecond."""

@@ -1,4 +1,4 @@
-"""A serial line that is not what it should be: bytes flip, get lost, come from nowhere, or wait in a USB bridge."""
+"""A faulty serial line: bytes flip, get lost, appear from nowhere, or wait in a USB bridge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class LineFaults:
     """What is wrong with a line, in both directions; probabilities are per byte.
 
     `usb_latency_ms` is a USB bridge's latency timer: what the cart sends waits in it until the oldest byte has waited
-    so long, or 62 bytes are together (FTDI's packet). `delay_ms` later all of it arrives. `is_dead_to_cart` and
+    that long, or 62 bytes have come together (FTDI's packet). `delay_ms` later all of it arrives. `is_dead_to_cart` and
     `is_dead_to_host` let nothing through.
     """
 
@@ -39,7 +39,7 @@ _PACKET_BYTES = 62
 
 
 class Line:
-    """A line with `faults`, which may be changed at any time; the same seed does the same to the same bytes."""
+    """A line with `faults`, which may be changed at any time; with the same seed it treats the same bytes alike."""
 
     def __init__(self, faults: LineFaults, seed: int = 0) -> None:
         self.faults = faults
@@ -49,11 +49,11 @@ class Line:
         self._under_way: deque[tuple[int, bytes]] = deque()  # from there, until when
 
     def to_cart(self, data: bytes) -> bytes:
-        """What of the host's `data` reaches the cart."""
+        """The part of the host's `data` that reaches the cart."""
         return b"" if self.faults.is_dead_to_cart else self._harm(data)
 
     def to_host(self, data: bytes, time_ms: int) -> bytes:
-        """What reaches the host at `time_ms`, the cart having sent `data` since the last call."""
+        """What reaches the host at `time_ms`, `data` being what the cart has sent since the last call."""
         faults = self.faults
         if data and not faults.is_dead_to_host:
             self._waiting.append((time_ms, self._harm(data)))

@@ -18,7 +18,7 @@ class Force(Protocol):
 
 
 class RewindableForce(NamedTuple):
-    """A force, the newtons that its lag holds, and the way to make it hold others: what a step back takes."""
+    """A force, the newtons that its lag holds, and a function to set them, which undoing a step needs."""
 
     force: Force
     held_n: Callable[[], float]

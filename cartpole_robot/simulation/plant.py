@@ -1,8 +1,8 @@
 """The rigid body in PyBullet: the only module that touches the physics engine.
 
-Set up as here, one step is one step of semi-implicit Euler on the cart-pole equations to the last bits: inertia
-from the URDF, the joints' default velocity motors off, every damping zero. Each Plant has its own physics client,
-so many run in one process.
+As set up here, one step is a step of semi-implicit Euler on the cart-pole equations, to floating-point rounding:
+inertia from the URDF, the joints' default velocity motors off, every damping zero. Each Plant has its own physics
+client, so that several run in one process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cartpole_robot.signals import State
 
 @contextlib.contextmanager
 def _engine_chatter_muted() -> Iterator[None]:
-    """PyBullet's C code prints build dates and its arguments, where a caller may expect JSON: not in here."""
+    """Inside, PyBullet's C code cannot print build dates and its arguments among a caller's JSON."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -39,7 +39,7 @@ def _engine_chatter_muted() -> Iterator[None]:
         for number in (1, 2):
             os.dup2(nowhere, number)
         yield
-        ctypes.CDLL(None).fflush(None)  # C has a buffer of its own, which would else be emptied when the process ends
+        ctypes.CDLL(None).fflush(None)  # else C would print its own buffer when the process ends
     finally:
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
@@ -59,7 +59,7 @@ def _refuse_closed(*_: object) -> Any:
 
 
 def _check_display() -> None:
-    """Raises `RigError` where no window can be opened: the engine would end the process, uncatchably."""
+    """Raise `RigError` if no window can be opened: the engine would exit the process."""
     if not sys.platform.startswith("linux"):
         return
     name = os.environ.get("DISPLAY", "")
@@ -82,10 +82,10 @@ def _check_display() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PlantReadback:
-    """What the engine itself says it simulates, to be held against the parameters.
+    """What the engine reports that it simulates, to check against the parameters.
 
-    Damping and motors are not among it: the engine goes on reporting the URDF's damping after a change, and no force
-    of a joint motor before a step. They show in the motion alone, and the tests look for them there.
+    Damping and motors are missing: the engine still reports the URDF's damping after a change, and no force of a joint
+    motor before a step. They show only in the motion, where the tests check them.
     """
 
     cart_mass_kg: float
@@ -101,7 +101,7 @@ class Plant:
 
     `advance(force_n, steps)` takes that many physics steps with the force on the cart, positive toward +x, and
     returns PyBullet's own joint states ((x, v, ...), (angle, angular speed, ...)), cart first; with 0 steps it only
-    reads. It is the hot path, so it hands on what comes.
+    reads. It is the hot path and does not convert them.
     """
 
     advance: Callable[[float, int], Any]
@@ -117,7 +117,7 @@ class Plant:
     ) -> None:
         """Load the URDF with the numbers of `body`, without friction and end stops unless they are given.
 
-        Raises `RigError` for a window where there is no display.
+        Raises `RigError` for a window without a display.
         """
         if window:
             _check_display()
@@ -133,7 +133,7 @@ class Plant:
         }
         self._cart, self._pole = joints[CART_JOINT], joints[POLE_JOINT]
         self._joints = [self._cart, self._pole]
-        # Before any joint motor: the engine turns a motor's force into an impulse with the step of that moment.
+        # Before any joint motor: the engine converts a motor's force to an impulse with the step set at that moment.
         # One solver iteration is exact: the articulated body has no contact and no active constraint to iterate on.
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=physics_step_s, numSolverIterations=1, numSubSteps=0, physicsClientId=self._client
@@ -175,7 +175,7 @@ class Plant:
             return int(pybullet.loadURDF(str(path), useFixedBase=1, flags=flags, physicsClientId=self._client))
 
     def _set_friction(self, friction: Friction) -> None:
-        """Dry friction as the joint's motor that wants speed 0, viscous friction as the joint's damping.
+        """Set dry friction as a joint motor with target speed 0, viscous friction as joint damping.
 
         The first is solved inside the step: it stops a joint without chattering and holds it up to its force. The
         second acts on the speed at the step's beginning.
@@ -202,7 +202,7 @@ class Plant:
             )
 
     def change(self, body: PoleCart, friction: Friction) -> None:
-        """Go on with other masses, another pole and other friction, exactly as if the plant had been made with them.
+        """Change masses, pole and friction, exactly as if the plant had been made with them.
 
         The URDF is not loaded again (bullet3 issue 3285). Raises ValueError as `equivalent_body` does.
         """
@@ -219,7 +219,7 @@ class Plant:
         self._set_friction(friction)
 
     def _set_dry_friction(self, joint: int, largest: float) -> None:
-        # Also where there is none: every joint starts with a motor of its own that holds it at speed 0.
+        # Even without friction: every joint starts with a motor of its own that holds it at speed 0.
         pybullet.setJointMotorControl2(
             self._body_id,
             joint,
@@ -230,7 +230,7 @@ class Plant:
         )
 
     def hold_or_release(self, is_stuck: bool) -> None:
-        """Static friction for a cart that stands, Coulomb friction for one that slides; only changes cost time."""
+        """Use static friction for a standing cart, Coulomb friction for a sliding one; only a change costs time."""
         if is_stuck != self._is_stuck:
             self._is_stuck = is_stuck
             friction = self._friction
@@ -248,7 +248,7 @@ class Plant:
         return State(x, v, angle, rate)
 
     def readback(self) -> PlantReadback:
-        """The numbers the engine holds, asked of the engine."""
+        """The numbers that the engine reports."""
         cart, pole = (
             pybullet.getDynamicsInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
         )
@@ -263,27 +263,25 @@ class Plant:
         )
 
     def __deepcopy__(self, memo: object) -> Plant:
-        """Refused: a copy would step the same cart."""
         raise TypeError("a Plant cannot be copied, it would move the same cart; make another one")
 
     def __reduce__(self) -> str:
-        """Refused, as copying."""
         raise TypeError("a Plant cannot be pickled; make one in the other process")
 
     def look_at_track(self, distance_m: float) -> None:
-        """Turn the window's camera to the track, square on, from `distance_m`."""
+        """Point the window's camera squarely at the track, from `distance_m`."""
         pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=self._client)
         pybullet.resetDebugVisualizerCamera(distance_m, 0.0, -12.0, [0.0, 0.0, 0.15], physicsClientId=self._client)
 
     def is_connected(self) -> bool:
-        """Whether the engine still answers (a person may close its window)."""
+        """Whether the engine still answers (the user may close its window)."""
         return self._is_open and bool(pybullet.isConnected(self._client))
 
     def close(self) -> None:
-        """Give the physics client back. May be called twice."""
+        """Release the physics client. May be called twice."""
         if self._is_open:
             self._is_open = False
-            # The engine gives a client's number to the next one who asks: a closed plant must not move that one's cart.
+            # The engine reuses a client's number: a closed plant must not move the next one's cart.
             self.advance = _refuse_closed
             for name in ("place", "change", "hold_or_release"):
                 setattr(self, name, _refuse_closed)

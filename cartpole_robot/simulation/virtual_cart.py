@@ -1,7 +1,7 @@
-"""A cart with its firmware, simulated: a board that runs the C before the PyBullet plant, a millisecond at a time.
+"""A cart with its firmware, simulated: a board runs the C and drives the PyBullet plant, a millisecond at a time.
 
-It has a serial line and a clock and no idea of who is at the other end. A simulated hand moves cart and pole where a
-person would.
+It has a serial line and a clock, and does not depend on what is at the other end. A simulated hand moves cart and pole
+where a person would.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ class Board(Protocol):
         """What the firmware's clock showed at the last tick; wraps at 32 bits."""
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
-        """One millisecond from here on; how many of `PULSE_PERIOD` cycles the bridge drives, None: it is open."""
+        """Run one millisecond; returns how many of `PULSE_PERIOD` cycles the bridge drives, None if it is open."""
 
     def feed(self, received: bytes, /) -> None:
-        """What the serial line brings."""
+        """Receive bytes from the serial line."""
 
     def take(self) -> bytes:
         """What has been sent since the last call."""
 
     def has_sent(self) -> bool:
-        """Whether `take` would give the end of a frame: what comes before it is nothing to anybody yet."""
+        """Whether `take` would return the end of a frame; part of one is no use to the host."""
 
     def restart(self, cause: int, /) -> None:
-        """A reset by that `enum reset_cause`."""
+        """Reset for that `enum reset_cause`."""
 
 
 @runtime_checkable
 class ParallelBoard(Board, Protocol):
-    """A board that works while others do: `tick` in two halves."""
+    """A board that runs in parallel with its caller: `tick` in two halves."""
 
     def begin_tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> None:
-        """One millisecond begins."""
+        """Begin one millisecond."""
 
     def end_tick(self) -> int | None:
-        """What `tick` returns, as soon as it is known."""
+        """Wait for what `tick` returns."""
 
 
 class VirtualCart:
@@ -109,7 +109,7 @@ class VirtualCart:
 
     @property
     def board(self) -> Board:
-        """What runs the firmware; another one may take its place, with the state of this one."""
+        """What runs the firmware; may be replaced by one that has the same state."""
         return self._board
 
     @board.setter
@@ -121,16 +121,16 @@ class VirtualCart:
         self._parallel = board if isinstance(board, ParallelBoard) else None
 
     def reset(self, rng: np.random.Generator) -> None:
-        """Losses and jitter of the host's commands are drawn from `rng` from now on."""
+        """Draw losses and jitter of the host's commands from `rng` from now on."""
         self._rng = rng
 
     def change(self, cart: CartParams) -> None:
-        """Go on with other parameters; a hand must be holding the pole. Raises ValueError as the plant does."""
+        """Change the parameters; a hand must hold the pole. Raises ValueError as the plant does."""
         self._simulated.change(cart)
         self._delay = cart.delay
 
     def receive(self, data: bytes, *, may_be_lost: bool = False) -> None:
-        """Bytes from the host, on their way for the cart's latency; lost with its probability where they may be."""
+        """Deliver bytes from the host after the cart's latency, or with `may_be_lost` lose them at random."""
         delay = self._delay
         if may_be_lost and delay.drop_probability and self._rng.random() < delay.drop_probability:
             return
@@ -155,7 +155,7 @@ class VirtualCart:
         """Let time pass until the host receives something, at most `most_ms`; returns what it has received.
 
         A millisecond is physics under the duty in force, then what the line brings, then the firmware's safety tick.
-        Raises what the board raises when it has come to its end.
+        Raises what the board raises when it has ended.
         """
         sent = self._take()
         end_ms = self.time_ms + most_ms
@@ -170,12 +170,12 @@ class VirtualCart:
         return sent
 
     def pass_ms(self) -> bytes:
-        """Let exactly one millisecond pass, for whoever keeps another clock; returns what the host has received."""
+        """Let exactly one millisecond pass, for a caller with its own clock; returns what the host has received."""
         sent = self._take()
         return sent + self.run(1)
 
     def _run_free(self, most_ms: int) -> bytes:
-        """The hot path: nobody holds the cart, and switches and line hardly ever have anything to say."""
+        """The hot path: no hand holds the cart, and switches and line rarely change anything."""
         sent = b""
         board = self._board
         has_sent, take, surroundings, driven = board.has_sent, self._take, self._surroundings, self._driven
@@ -244,13 +244,13 @@ class VirtualCart:
         self._release_ms = self.time_ms + round(LIFT_S / TICK_S)
 
     def has_hand_arrived(self) -> bool:
-        """Whether a hand holds cart and pole where it was told to bring them."""
+        """Whether a hand holds cart and pole at the requested state."""
         return self._hand is not None and self._hand.has_arrived()
 
     def let_go_at(self, time_us: int, period_ms: int) -> None:
         """The hand will let go when the firmware's clock shows `time_us`, or a whole number of periods later.
 
-        The first of these moments that is still to come: a control tick is as good as another.
+        It is the first of these moments in the future: every control tick will do.
         """
         passed_us = (self._board.time_us - time_us + 0x80000000) % 0x100000000 - 0x80000000
         due_ms = self.time_ms - passed_us // 1000
@@ -269,7 +269,7 @@ class VirtualCart:
         return self._simulated.state()
 
     def raw_counts(self) -> tuple[int, int]:
-        """Where both encoders stand, cart and pole, as the board is told."""
+        """The counts of both encoders, cart and pole, as the board receives them."""
         cart, pole = self._simulated.counts()
         return cart - self._cart_zero, pole - self._pole_zero
 
@@ -279,17 +279,17 @@ class VirtualCart:
 
 
 class _Hand:
-    """A smooth way from one place to another, a millisecond at a time, then rest."""
+    """A smooth motion from one state to another, a millisecond at a time, then rest."""
 
     def __init__(self, begin: State, goal: State) -> None:
         self._begin = begin
-        # The nearest way up, whatever turns the pole has made: an encoder counts on.
-        turns = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
-        self._goal = goal._replace(pole_angle_rad=goal.pole_angle_rad + 2.0 * math.pi * turns)
+        # The nearest way up, however often the pole has revolved: its encoder does not wrap.
+        revolutions = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
+        self._goal = goal._replace(pole_angle_rad=goal.pole_angle_rad + 2.0 * math.pi * revolutions)
         self._ms = 0
 
     def release(self) -> State:
-        """Where it lets go: at its goal with the goal's speeds, or on the way there, at rest."""
+        """The state at release: the goal with its speeds, or the place on the way there, at rest."""
         return self._goal if self.has_arrived() else self._place()
 
     def has_arrived(self) -> bool:
@@ -297,7 +297,7 @@ class _Hand:
         return self._ms * TICK_S >= LIFT_S
 
     def state(self) -> State:
-        """A millisecond further."""
+        """The state a millisecond later."""
         self._ms += 1
         return self._place()
 

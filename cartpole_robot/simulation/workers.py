@@ -1,4 +1,4 @@
-"""Simulations side by side: processes that start without the caller's script, and a pool of them."""
+"""Parallel simulations: processes that start without the caller's script, and a pool of them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _starting = threading.Lock()
 
 
 class MainlessProcess(SpawnProcess):
-    """A spawned process that does not import the caller's `__main__`: a script needs no guard against itself.
+    """A spawned process that does not import the caller's `__main__`: a script needs no main guard.
 
-    So what it runs must come from a module. Numerical libraries have one thread in it.
+    What it runs must therefore come from a module. Numerical libraries use one thread in it.
     """
 
     @staticmethod
@@ -42,10 +42,10 @@ class _Context(SpawnContext):
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """An executor of `MainlessProcess`es; a context manager that ends them at once where its block raises.
+    """An executor of `MainlessProcess`es; a context manager that kills them if its block raises.
 
-    `initializer` is called in each with `initargs` when it starts. Ctrl-C does not reach them, and where the caller is
-    killed they end too. One that dies breaks the whole pool, as in every `ProcessPoolExecutor`.
+    `initializer` is called in each with `initargs` when it starts. They ignore Ctrl-C, and end if the caller is
+    killed. One that dies breaks the whole pool, as in every `ProcessPoolExecutor`.
     """
 
     def __init__(self, workers: int, initializer: Callable[..., object] | None = None, *initargs: Any) -> None:
@@ -53,7 +53,7 @@ class WorkerPool(ProcessPoolExecutor):
         super().__init__(workers, mp_context=self._context, initializer=_begin_worker, initargs=(initializer, initargs))
 
     def end(self) -> list[int]:
-        """End every worker at once, whatever it does; returns their exit codes, those of signals negative."""
+        """Kill every worker; returns their exit codes, negative for signals."""
         for process in self._context.started:
             if process.is_alive():
                 process.kill()
@@ -77,7 +77,7 @@ def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any
 
 
 def _end_with_caller() -> None:
-    """Nobody is left to take a result once the caller was killed."""
+    """End this worker when the caller is killed: nothing would take its results."""
     caller = multiprocessing.parent_process()
     assert caller is not None
     caller.join()
@@ -86,7 +86,7 @@ def _end_with_caller() -> None:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Inside, a process that starts has libraries of one thread: they look before the first line of ours runs."""
+    """Inside, a new process has libraries with one thread; they read the environment before our first line runs."""
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
@@ -101,7 +101,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Inside, `multiprocessing` finds nothing that tells a new process where `__main__` comes from."""
+    """Inside, `multiprocessing` cannot tell a new process where `__main__` comes from."""
     main = vars(sys.modules["__main__"])
     before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
     main.pop("__file__", None)

@@ -1,1 +1,1 @@
-"""What a person at the terminal sees and presses: progress bars, Ctrl-C."""
+"""The terminal: progress bars and Ctrl-C."""

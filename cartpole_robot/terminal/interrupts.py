@@ -1,4 +1,4 @@
-"""Being stopped: Ctrl-C and SIGTERM alike, also where a shell started the program with Ctrl-C switched off."""
+"""Stops a run: Ctrl-C and SIGTERM alike, even if a shell started the program with Ctrl-C switched off."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Self
 
 
 class StopWish:
-    """SIGINT (Ctrl-C) and SIGTERM, as a wish that somebody looks at when it suits.
+    """SIGINT (Ctrl-C) and SIGTERM, as a request that the caller checks when it suits.
 
-    The second one, or one while nothing can be lost (`at_once`), is a KeyboardInterrupt. A context manager: the
-    handlers stand only inside it, and only in the main thread.
+    The second one, or one while nothing can be lost (`at_once`), raises KeyboardInterrupt. A context manager: the
+    handlers are installed only inside it, and only in the main thread.
     """
 
     def __init__(self) -> None:

@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 
 def say(text: str) -> None:
-    """A line on stderr, above whatever bar is there."""
+    """Print a line on stderr, above any progress bar."""
     tqdm.write(f"cartpole-robot: {text}", file=sys.stderr)
 
 
 def progress_bar(total: int, description: str, unit: str, *, initial: int = 0, quiet: bool = False) -> tqdm[Any]:
-    """A bar on stderr: lively on a terminal, a line every five seconds in a log, or with `quiet` none there.
+    """A bar on stderr: lively on a terminal, in a log a line every five seconds, or none with `quiet`.
 
-    A `quiet` one also waits two seconds before it shows: what is done by then needs no bar.
+    A `quiet` bar also appears only after two seconds: shorter work needs none.
     """
     return tqdm(
         total=total,

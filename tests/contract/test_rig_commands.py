@@ -105,7 +105,7 @@ def test_check_names_a_wrong_polarity(
 def test_port_with_a_cart_is_reported(port: Path) -> None:
     found = probed(str(port))
     assert found.has_cart is True
-    assert found.told.startswith("a cart: ")
+    assert found.message.startswith("a cart: ")
 
 
 def test_port_in_use_is_reported(port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]) -> None:
@@ -159,8 +159,8 @@ def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, quick_cart_file:
     ("words", "message"),
     [
         (("check-rig", "--port", "/dev/does-not-exist"), "no such port; cartpole-robot ports lists"),
-        (("check-rig", "--port", "/dev/null"), "is no serial port"),
-        (("check-rig", "--port", str(ROOT)), "is no serial port"),
+        (("check-rig", "--port", "/dev/null"), "not a serial port"),
+        (("check-rig", "--port", str(ROOT)), "not a serial port"),
     ],
 )
 def test_path_that_is_no_port_is_reported(

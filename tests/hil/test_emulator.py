@@ -64,7 +64,7 @@ def test_other_images_are_refused_by_name(chip_tools: None, tmp_path: Path) -> N
         "other-chip": (content.replace(b"atmega328p", b"atmega2560"), "built for an atmega2560, expected atmega328p"),
         "other-hash": (
             content[:mark] + b"\x01\x02\x03\x04" + content[mark + 4 :],
-            "speaks 0201, host .*: build it anew",
+            "speaks 0201, host .*: build it again",
         ),
         "no-firmware": (Path("/bin/true").read_bytes(), "not a firmware.elf of this program"),
         "empty": (b"", "not a firmware.elf of this program"),
@@ -88,7 +88,7 @@ def test_killed_emulator_ends_the_episode_by_name(chip_tools: None) -> None:
     try:
         start_rollout(rig, 0)
         os.kill(rig.chip.process_id, signal.SIGKILL)
-        with pytest.raises(RigError, match=r"the emulated chip has ended \(signal 9\); begin anew"):
+        with pytest.raises(RigError, match=r"the emulated chip has ended \(signal 9\); start it again"):
             step_on(rig)
     finally:
         rig.close()
@@ -115,7 +115,7 @@ def test_silent_emulator_ends_the_episode_by_name(chip_tools: None, monkeypatch:
     with EmulatedChip() as chip:
         chip.tick(0, 0, 0, 12_000)
         os.kill(chip.process_id, signal.SIGSTOP)
-        with pytest.raises(LinkError, match=r"the emulated chip did not answer for 0\.2 s; begin anew"):
+        with pytest.raises(LinkError, match=r"the emulated chip did not answer for 0\.2 s; start it again"):
             tick_thrice(chip)
         assert not chip.is_running
 

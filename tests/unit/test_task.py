@@ -35,7 +35,7 @@ def test_start_is_within_the_spread_and_repeats_by_seed(gym_cart: CartParams) ->
 
 
 def test_no_episode_leaves_the_observation_space(env: gymnasium.Env) -> None:
-    """The hardest pushers there are: full drive one way, or whichever way pole or cart move already."""
+    """The hardest pushes: full drive one way, or the way in which pole or cart already move."""
     pushers = (
         lambda obs: 1,
         lambda obs: 0,
@@ -63,5 +63,5 @@ def test_observation_bounds_are_finite_and_twice_the_limits(gym_cart: CartParams
     ("angle", "wrapped"),
     [(0.0, 0.0), (np.pi, -np.pi), (-np.pi, -np.pi), (3 * np.pi / 2, -np.pi / 2), (7.0, 7.0 - 2 * np.pi)],
 )
-def test_angle_wraps_into_one_turn(angle: float, wrapped: float) -> None:
+def test_angle_wraps_into_one_revolution(angle: float, wrapped: float) -> None:
     assert wrap_angle_rad(angle) == pytest.approx(wrapped)

@@ -165,7 +165,9 @@ def test_export_again_keeps_the_provenance_of_the_training(
     assert provenance["exported_again_by"]["versions"]["torch"] != "1.0.0-old"
 
 
-def test_other_cart_of_the_same_interface_is_told(command_line: CommandLine, trained_run: Path, tmp_path: Path) -> None:
+def test_other_cart_of_the_same_interface_is_noted(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path
+) -> None:
     from importlib import resources
 
     text = resources.files("cartpole_robot.cart.known").joinpath("gym.toml").read_text()
@@ -294,9 +296,9 @@ def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, tra
     out = tmp_path / "r.parquet"
     done = command_line("record", trained_run, "--duration-s", 2, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["policy_hash"] == load_policy(trained_run / "policy.npz").policy_hash()
-    assert (told["steps"], told["cart"]) == (100, "gym")
+    summary = json.loads(done.stdout)
+    assert summary["policy_hash"] == load_policy(trained_run / "policy.npz").policy_hash()
+    assert (summary["steps"], summary["cart"]) == (100, "gym")
 
 
 VERBS = (

@@ -18,7 +18,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.controllers import PolicyController
 from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.recording.format import Flag
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from firmware_bridge.clock import ArrivalClock
 
 pytestmark = pytest.mark.realtime  # nothing else runs at the same time
@@ -83,7 +83,7 @@ def test_restarted_clock_forgets_every_arrival() -> None:
 
 
 def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:
-    times = TurnTimes(3)
+    times = StepTimes(3)
     assert math.isnan(times.newest_lateness_s)
     for k in range(5):
         times.append(k, k + 0.1, k + 0.3, k + 0.35, 0.01 * k, math.nan if k == 4 else 0.02)

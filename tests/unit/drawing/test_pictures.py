@@ -60,7 +60,7 @@ def test_learning_curve_is_drawn_for_any_log(tmp_path: Path) -> None:
         assert Image.open(path).size == (1040, 546)
 
 
-def test_pictures_of_studies_and_maps_come_from_their_folders_or_it_is_told_what_makes_them(tmp_path: Path) -> None:
+def test_pictures_of_studies_and_maps_come_from_their_folders_or_the_command_is_named(tmp_path: Path) -> None:
     runs, docs = tmp_path / "runs", tmp_path / "docs"
     (runs / "study-replay-memory").mkdir(parents=True)
     (runs / "study-replay-memory" / "figure.png").write_bytes(b"new")

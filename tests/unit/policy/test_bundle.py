@@ -66,7 +66,7 @@ def test_golden_examples_hold_for_every_backend(bundle: PolicyBundle) -> None:
 
 
 def test_hash_follows_weights_and_interface_and_not_provenance(bundle: PolicyBundle) -> None:
-    told = dataclasses.replace(bundle, provenance={"seed": 8})
+    reseeded = dataclasses.replace(bundle, provenance={"seed": 8})
     slower = dataclasses.replace(bundle, interface=dataclasses.replace(bundle.interface, control_period_s=0.04))
     nudged = dataclasses.replace(
         bundle,
@@ -74,7 +74,7 @@ def test_hash_follows_weights_and_interface_and_not_provenance(bundle: PolicyBun
             bundle.network, output_bias=np.nextafter(bundle.network.output_bias, np.float32(9.0))
         ),
     )
-    assert told.policy_hash() == bundle.policy_hash()
+    assert reseeded.policy_hash() == bundle.policy_hash()
     assert slower.policy_hash() != bundle.policy_hash()
     assert nudged.policy_hash() != bundle.policy_hash()
 
@@ -154,7 +154,7 @@ def test_altered_provenance_is_refused(bundle: PolicyBundle, tmp_path: Path) -> 
 
 
 def test_every_bit_of_the_archives_structure_is_refused_or_without_effect(bundle: PolicyBundle, tmp_path: Path) -> None:
-    """All bits of the zip's and NumPy's headers: what zipfile and NumPy raise for them is of many kinds."""
+    """All bits of the zip's and NumPy's headers, for which zipfile and NumPy raise many kinds of errors."""
     path = tmp_path / "policy.npz"
     bundle.save(path)
     whole = path.read_bytes()

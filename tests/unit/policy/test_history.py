@@ -1,4 +1,4 @@
-"""What a policy with history sees, and who keeps it."""
+"""What a policy with history sees, and what stores it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.rigs.sim import IdealSimRig, simulated_rig
 from cartpole_robot.rollout.loop import Rollout, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
-from cartpole_robot.rollout.step_times import TurnTimes
+from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.signals import Measurement, State
 
 
@@ -83,7 +83,7 @@ def test_nothing_is_noted_before_the_command() -> None:
         rig.calls.append("arrival")
         return 12.5
 
-    times = TurnTimes(10)
+    times = StepTimes(10)
     log = StepLog(times=times, arrival_s=arrival_s, on_step=lambda _: rig.calls.append("noted"))
     assert driven(rig, 3, log) == Rollout(steps=3, end=RolloutEnd.DURATION)
     assert rig.calls == ["command", "arrival", "noted", "measure"] * 3
@@ -91,7 +91,7 @@ def test_nothing_is_noted_before_the_command() -> None:
 
 
 def test_without_an_arrival_clock_a_measurement_arrives_when_the_pilot_is_asked() -> None:
-    times = TurnTimes(10)
+    times = StepTimes(10)
     driven(NotingRig(), 3, StepLog(times=times))
     times_kept = np.frombuffer(times._received)[:3], np.frombuffer(times._asked)[:3]
     assert (times_kept[0] == times_kept[1]).all()
@@ -110,7 +110,7 @@ def test_failures_and_ctrl_c_end_a_rollout(fails: tuple[str, int], error: BaseEx
 
 
 def test_no_step_makes_an_object_that_lasts() -> None:
-    rig, times = simulated_rig(load_cart("gym")), TurnTimes(400)
+    rig, times = simulated_rig(load_cart("gym")), StepTimes(400)
     first = start_rollout(rig, 0)
     used = array("q", bytes(8 * 400))
 

@@ -61,7 +61,7 @@ def lagrange_step(cart: CartParams, state: State, force_n: float, step_s: float)
     return x + step_s * v, v, angle + step_s * rate, rate
 
 
-def test_friction_in_the_engine_is_coulombs_and_stokes_to_the_last_bits(gym_cart: CartParams) -> None:
+def test_friction_in_the_engine_is_coulombs_and_stokes_to_rounding(gym_cart: CartParams) -> None:
     """Three seconds of pushes that stop, hold and release the cart, against the friction solved by hand."""
     friction = Friction(cart_viscous_n_s_m=5.0, cart_coulomb_n=0.5, cart_static_n=0.5, pole_viscous_n_m_s=0.002)
     cart = dataclasses.replace(gym_cart, friction=friction)
@@ -182,7 +182,7 @@ def sent(delay: Delay, requests: list[float], *, seed: int = 0) -> list[float]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_steps_taken_ahead_are_the_steps_taken_after_asking(seed: int) -> None:
-    """However often it stops, whoever looks in between, and whether the next drive is another one."""
+    """However often it stops, with state reads in between, and with equal or changed drives."""
     rng = random.Random(seed)
     cart = load_cart("quanser_ip02")
     assert cart.encoders is not None

@@ -1,4 +1,4 @@
-"""Worker processes: they leave the caller's script alone, have one thread, and end when they are to."""
+"""Worker processes: they do not run the caller's script, have one thread, and end when they should."""
 
 from __future__ import annotations
 
