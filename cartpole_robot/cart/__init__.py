@@ -1,1 +1,1 @@
-"""What is known of a cart: its rigid body, motor, friction, encoders, delay and limits."""
+"""The parameters of a cart: rigid body, motor, friction, encoders, delay and limits."""

@@ -1,7 +1,7 @@
-"""Cart files: TOML in, `CartParams` out.
+"""Cart files: TOML files that are read into `CartParams`.
 
-Every number names its source: the file has a `source`, a section may have another, and a single number is written
-`{ value = 0.57, source = "maker's manual, page 4" }` where it differs. "assumed" is a source too.
+Every number names its source: the file has a `source`, a section may have another, and a single number with a source of
+its own is written `{ value = 0.57, source = "maker's manual, page 4" }`. "assumed" is a source too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def cart_names() -> tuple[str, ...]:
 def load_cart(cart: str | Path | CartParams) -> CartParams:
     """The cart of that name, or of that file (a path ends in ".toml" or has a folder in it).
 
-    A `CartParams` is passed through. Raises `UsageError` naming file, key, value and what was expected.
+    A `CartParams` is returned as it is. Raises `UsageError` naming file, key, value and what was expected.
     """
     if isinstance(cart, CartParams):
         return cart
@@ -95,14 +95,14 @@ def _plain_numbers(table: Any, section: str, sources: dict[str, str], file_sourc
             source = str(entry.get("source", section_source))
         if not source:
             raise UsageError(
-                f'{path}: [{section}] {key} names no source; add source = "..." ("assumed" where nobody measured it)'
+                f'{path}: [{section}] {key} names no source; add source = "..." ("assumed" where it was not measured)'
             )
         sources[f"{section}.{key}"] = source
     return plain
 
 
 def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:
-    """What the file leaves out comes from the URDF; an inertia left out with another pole is a uniform rod's."""
+    """Fill in from the URDF what the file omits; a pole of other size without an inertia gets a uniform rod's."""
     has_other_pole = "pole_mass_kg" in pole_cart or "pole_half_length_m" in pole_cart
     needs_inertia = "pole_inertia_kg_m2" not in pole_cart
     for key, number in rigid_body_numbers(read_urdf()).items():

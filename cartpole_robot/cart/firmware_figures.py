@@ -1,4 +1,4 @@
-"""What a rig with firmware needs to know of a cart: its settings, the pole's swing, how far it runs on when braking."""
+"""What a rig with firmware needs to know about a cart: settings, swing period, braking distance."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import dataclasses
 import math
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import (
-    Apply,
-    Encoders,
-    FirmwareSettings,
-    PoleSensor,
-)
+from cartpole_robot.cart.parts import Apply, Encoders, FirmwareSettings, PoleSensor
 from cartpole_robot.errors import UsageError
 
 
 def encoders_and_settings(cart: CartParams) -> tuple[Encoders, FirmwareSettings]:
-    """What a rig with firmware needs of a cart. Raises `UsageError` for a cart that no firmware can drive."""
+    """The cart's `encoders` and `firmware`. Raises `UsageError` for a cart that no firmware can drive."""
     if cart.encoders is None or cart.firmware is None:
         missing = "encoders" if cart.encoders is None else "firmware"
         raise UsageError(
-            f"cart {cart.name!r} has no [{missing}] section and is for simulation alone; use --rig sim, or another cart"
+            f"cart {cart.name!r} has no [{missing}] section and is for simulation only; use --rig sim, or another cart"
         )
     if cart.encoders.pole_sensor is not PoleSensor.ENCODER:
         raise UsageError(
@@ -29,7 +24,7 @@ def encoders_and_settings(cart: CartParams) -> tuple[Encoders, FirmwareSettings]
         )
     if cart.delay.apply is Apply.AT_ONCE:
         raise UsageError(
-            f"cart {cart.name!r}: delay.apply = 'at_once', and no host answers in no time; "
+            f"cart {cart.name!r}: delay.apply = 'at_once', but every host takes time to answer; "
             "choose next_tick or on_arrival"
         )
     return cart.encoders, cart.firmware
@@ -42,7 +37,7 @@ def pole_half_period_s(cart: CartParams) -> float:
 
 
 def _braking_distance_m(cart: CartParams, speed_m_s: float) -> float:
-    """How far the cart runs on with its motor shorted, by back-EMF, viscous and Coulomb friction."""
+    """How far the cart coasts with its motor shorted, braked by back-EMF, viscous and Coulomb friction."""
     mass_kg, damping, dry_n = cart.pole_cart.mass_kg, cart.damping_n_s_m, cart.friction.cart_coulomb_n
     if dry_n == 0.0:
         return mass_kg * speed_m_s / damping
@@ -54,7 +49,7 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
     """The steady deceleration with the braking distance of a cart at its terminal speed: v² / 2 d.
 
     A shorted motor brakes less, relative to v², the slower the cart is: below the terminal speed v² / 2a is a little
-    short, by the distance that the margin to the switches has to hold (a time constant times a few cm/s). Raises
+    too short, which the margin to the switches has to cover (a time constant times a few cm/s). Raises
     `UsageError` for a cart without a terminal speed.
     """
     speed_m_s = cart.terminal_speed_m_s
@@ -64,6 +59,6 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
 
 
 def quickly_homing(cart: CartParams) -> CartParams:
-    """`cart` that homes in some seconds instead of twenty; nothing else is changed."""
+    """`cart` with homing that takes a few seconds instead of twenty; nothing else changes."""
     _, firmware = encoders_and_settings(cart)
     return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_speed_m_s=0.6, homing_duty=0.5))

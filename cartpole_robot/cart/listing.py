@@ -37,13 +37,13 @@ def unit_of(name: str) -> str:
 
 
 def words_of(name: str) -> str:
-    """A parameter's name in words, without its unit: "cart coulomb" of "cart_coulomb_n"."""
+    """A parameter's name as words, without its unit: "cart coulomb" for "cart_coulomb_n"."""
     ending = next((ending for ending, _ in _UNITS if name.endswith(ending) and name != ending[1:]), "")
     return name.removesuffix(ending).replace("_", " ")
 
 
 def key_figures(cart: CartParams) -> dict[str, Any]:
-    """What distinguishes a cart at a glance: masses, pole, force, speed, track, encoders, delay; SI units."""
+    """The key figures of a cart: masses, pole, force, speed, track, encoders, delay; SI units."""
     return {
         "name": cart.name,
         "description": cart.description,
@@ -61,7 +61,7 @@ def key_figures(cart: CartParams) -> dict[str, Any]:
 
 
 def list_text(carts: list[CartParams]) -> str:
-    """One line a cart."""
+    """A table with one line per cart, then the descriptions."""
     columns = f"{'pole m':>8}{'force N':>9}{'speed m/s':>11}{'track m':>9}{'pole counts':>13}  actions"
     lines = [f"{'cart':<14}{'masses kg':>13}{columns}"]
     for cart in carts:
@@ -78,7 +78,7 @@ def list_text(carts: list[CartParams]) -> str:
 
 
 def show_text(cart: CartParams) -> str:
-    """Every parameter: name, value, unit, source."""
+    """Every parameter with its value, unit and source."""
     lines = [f"{cart.name}: {cart.description}"]
     for section in SECTIONS:
         record = getattr(cart, section)

@@ -1,4 +1,4 @@
-"""What is known of one cart: frozen, validated, in SI units.
+"""The parameters of a cart: frozen, validated, in SI units.
 
 `CartParams` is read from a cart file by `cartpole_robot.cart.cart_file.load_cart`. Changed copies come from
 `dataclasses.replace`, which validates again.
@@ -34,11 +34,11 @@ MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 
 @dataclass(frozen=True, kw_only=True)
 class CartParams:
-    """One cart, whole.
+    """All parameters of one cart.
 
-    `action_duties` is the action table: the duty in [-1, 1] that each discrete action asks for. A cart without
-    `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation alone. `sources`
-    says where each number comes from, by "section.key"; it takes no part in comparisons.
+    `action_duties` is the action table: the duty in [-1, 1] that each discrete action requests. A cart without
+    `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation only. `sources`
+    names the source of each number, by "section.key"; comparisons ignore it.
     """
 
     name: str
@@ -89,7 +89,7 @@ class CartParams:
         self._check_encoders()
 
     def _check_force(self) -> None:
-        """Raises ValueError for an action that moves nothing and for a cart that cannot get under its leaning pole."""
+        """Raises ValueError for an action that moves nothing and for a force too weak to catch the leaning pole."""
         motor, body = self.motor, self.pole_cart
         for duty in self.action_duties:
             require(
@@ -130,44 +130,44 @@ class CartParams:
             )
             require(
                 counts <= MAX_COUNTS_PER_UNIT,
-                f"encoders.{name} is finer than its counts can be kept: {counts:.3g} a {unit.split('/')[0]}, expected "
+                f"encoders.{name} overflows its counter: {counts:.3g} counts/{unit.split('/')[0]}, expected "
                 f"at most {MAX_COUNTS_PER_UNIT:g}; correct it",
             )
 
     @property
     def damping_n_s_m(self) -> float:
-        """What brakes the cart in proportion to its speed, the bridge not open: back-EMF and viscous friction."""
+        """The damping of the cart while the bridge is not open: back-EMF and viscous friction."""
         return self.motor.back_emf_n_s_m + self.friction.cart_viscous_n_s_m
 
     @property
     def terminal_speed_m_s(self) -> float:
-        """The speed at full drive on an endless track; infinite where nothing grows with the speed."""
+        """The speed at full drive on an endless track; infinite without damping."""
         if self.damping_n_s_m == 0.0:
             return math.inf
         return (self.motor.stall_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
 
     @property
     def mean_delay_s(self) -> float:
-        """How long after its measurement a command takes effect; the jitter counts with its mean."""
+        """How long after its measurement a command takes effect; jitter enters with its mean."""
         return self.delay.effect(self.delay.latency_s + 0.5 * self.delay.jitter_s, self.timing.control_period_s)
 
     def as_dict(self) -> dict[str, object]:
-        """The numbers as nested dicts, without the sources: what provenance records."""
+        """The numbers as nested dicts, without the sources."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
         del values["sources"]
         return values
 
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers: equal for carts that behave the same, whatever their name and sources."""
+        """SHA-256 of the numbers: equal for carts that behave the same; names and sources do not count."""
         values = self.as_dict()
         del values["name"], values["description"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def check_is_ideal(cart: CartParams) -> None:
-    """Nothing for a cart without encoders that is ideal in the rest too, else `ValueError` naming what is not.
+    """Raises `ValueError` naming the first parameter of a cart without encoders that is not ideal.
 
-    Such a cart is a force and a state known exactly: anything else would be left out without a word.
+    Such a cart is a force and a state known exactly: anything else would be ignored silently.
     """
     motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0, saturation=0.0)
     for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
@@ -193,4 +193,4 @@ SECTIONS: dict[str, type] = {
     "start": StartSpread,
     "observation_scale": ObservationScale,
 }
-"""The parts of a cart that are records of their own, by the name they have in cart files and in `CartParams`."""
+"""The parts of a cart that are records of their own, by their name in cart files and in `CartParams`."""

@@ -1,4 +1,4 @@
-"""The parts of a cart, each a frozen, validated record in SI units, as a section of a cart file gives it."""
+"""The parts of a cart, one per section of a cart file: frozen, validated records in SI units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PoleCart:
 
     @property
     def mass_kg(self) -> float:
-        """Cart and pole together: what a force on the cart moves while the pole keeps its angle."""
+        """The mass of cart and pole together."""
         return self.cart_mass_kg + self.pole_mass_kg
 
     @property
@@ -47,8 +47,8 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     """The body that hangs at `loaded`'s hinge distance and moves exactly as `body` does.
 
     A hinged pole shows in the equations of motion only through M + m, m l and I + m l²; those are kept, so that the
-    engine can be given another length without loading another URDF. Raises ValueError where it would take a mass or
-    an inertia that is not positive: a much longer pole wants a shorter one loaded.
+    engine can simulate another length without loading another URDF. Raises ValueError where this needs a mass or an
+    inertia that is not positive: for a much longer pole, load a shorter one.
     """
     half_m = loaded.pole_half_length_m
     if body.pole_half_length_m == half_m:
@@ -70,21 +70,21 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     )
 
 
-SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 what suits the one real cart best: see docs/identifying.md
-MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, past which more duty would be less force
+SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: see docs/identifying.md
+MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, above which more duty would give less force
 _MOST_STEPS = 50
 _SAME_LEVEL = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Motor:
-    """What moves the cart: a DC motor behind an H-bridge, as forces at the cart.
+    """The motor: a DC motor on an H-bridge, described by forces at the cart.
 
     At duty d and speed v the force is stall_force_n * level(d) - back_emf_n_s_m * v, reached through a first-order
     lag. Past the dead zone, e = (|d| - dead_zone_duty) / (1 - dead_zone_duty) drives it: level is e, or, where it
-    saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty both times. A bridge that `brakes_at_zero`
+    saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty in both cases. A bridge that `brakes_at_zero`
     shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it coast. The forces are for
-    `supply_voltage_v`. `stall_current_a` serves power figures alone.
+    `supply_voltage_v`. `stall_current_a` affects power figures only.
     """
 
     stall_force_n: float
@@ -105,7 +105,7 @@ class Motor:
         )
         require(
             self.saturation <= MOST_SATURATION,
-            f"saturation = {self.saturation:g}, expected at most {MOST_SATURATION:g}: more duty would be less force",
+            f"saturation = {self.saturation:g}, expected at most {MOST_SATURATION:g}: more duty would give less force",
         )
         for name in ("supply_voltage_v", "stall_current_a"):
             if getattr(self, name) is not None:
@@ -113,16 +113,16 @@ class Motor:
 
     @property
     def slope_n(self) -> float:
-        """N by which the force grows with the duty at the dead zone's end."""
+        """The slope of the force over the duty, in N per unit of duty, at the end of the dead zone."""
         return self.stall_force_n / self.reach_duty
 
     @property
     def reach_duty(self) -> float:
-        """How far past the dead zone full drive would be, were the force to go on growing as it does at its end."""
+        """The duty beyond the dead zone at which the force, with its slope there, would reach the stall force."""
         return (1.0 - self.dead_zone_duty) * (1.0 - self.saturation)
 
     def level(self, duty: float) -> float:
-        """The share of the stall force that `duty` in [-1, 1] asks for: 0 in the dead zone, ±1 at full duty."""
+        """The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, ±1 at full duty."""
         past = abs(duty) - self.dead_zone_duty
         if past <= 0.0:
             return 0.0
@@ -132,10 +132,10 @@ class Motor:
         return math.copysign(drive, duty)
 
     def duty_for(self, level: float) -> float:
-        """The duty that asks for `level`, which is beyond 1 for a level beyond it."""
+        """The duty that gives `level`; beyond ±1 for a level beyond ±1."""
         drive = abs(level)
         if 0.0 < drive < 1.0 and self.saturation > 0.0:
-            # Newton's steps come to it from below, for the level grows ever more slowly
+            # Newton's method approaches from below, because the level is concave in the duty
             asked, drive = drive * (1.0 - self.saturation), 0.0
             for _ in range(_MOST_STEPS):
                 missing = asked - drive + self.saturation * drive**SATURATION_POWER
@@ -147,7 +147,7 @@ class Motor:
 
 @dataclass(frozen=True, kw_only=True)
 class Friction:
-    """What resists: dry and viscous friction of the cart on its track and of the pole in its hinge.
+    """Dry and viscous friction of the cart on its track and of the pole in its hinge.
 
     Dry friction holds a resting cart up to `cart_static_n` and brakes a moving one with `cart_coulomb_n`.
     """
@@ -168,15 +168,15 @@ class Friction:
 
 
 class PoleSensor(enum.StrEnum):
-    """What the pole turns."""
+    """The sensor that the pole turns."""
 
     ENCODER = "encoder"
-    POTENTIOMETER = "potentiometer"  # an analogue reading: no firmware of this project reads it yet
+    POTENTIOMETER = "potentiometer"  # analogue: no firmware of this project reads it yet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoders:
-    """What measures: counts a metre at the cart, counts a turn at the pole (all four edges counted)."""
+    """The encoders: counts per metre at the cart, counts per revolution at the pole (all four edges counted)."""
 
     cart_counts_per_m: float
     pole_counts_per_turn: int
@@ -187,23 +187,23 @@ class Encoders:
 
     @property
     def pole_counts_per_rad(self) -> float:
-        """Counts a radian at the pole."""
+        """Counts per radian at the pole."""
         return self.pole_counts_per_turn / (2.0 * math.pi)
 
 
 class Apply(enum.StrEnum):
     """When a command takes effect."""
 
-    AT_ONCE = "at_once"  # in the control period it was chosen for: an ideal cart, no delay at all
+    AT_ONCE = "at_once"  # in the control period it was chosen for: an ideal cart without delay
     NEXT_TICK = "next_tick"  # at the first control tick after its arrival: one period, on every rig
     ON_ARRIVAL = "on_arrival"  # as soon as it has arrived
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delay:
-    """The time from measurement to action: a fixed host latency plus a uniform jitter, and commands that get lost.
+    """The time from measurement to action: a fixed host latency plus a uniform jitter, and lost commands.
 
-    While a command is missing, the one before it holds.
+    While a command is missing, the previous one holds.
     """
 
     apply: Apply
@@ -219,7 +219,7 @@ class Delay:
         )
         require(
             self.apply is not Apply.ON_ARRIVAL or self.latency_s > 0.0,
-            "latency_s = 0 with apply = 'on_arrival': no host answers in no time; give the latency that was measured",
+            "latency_s = 0 with apply = 'on_arrival', but every host takes time to answer; give the measured latency",
         )
         require(
             self.apply is not Apply.AT_ONCE or self.latency_s == self.jitter_s == self.drop_probability == 0.0,
@@ -273,7 +273,7 @@ class Timing:
         return round(self.control_period_s * 1e6)
 
 
-MAX_EPISODE_STEPS = 500  # an episode within the cart's limits ends after so many control periods
+MAX_EPISODE_STEPS = 500  # an episode within the cart's limits ends after this number of control periods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,14 +308,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class FirmwareSettings:
-    """What the firmware on a cart is told to hold it to, and how it finds its zeros.
+    """The limits that the firmware enforces on a cart, and how it finds its zeros.
 
     `switch_m` is the distance of the end switches from the middle, `travel_limit_m` that of the firmware's own limit,
-    before which it leaves the braking distance. It cuts the motor beyond `pole_limit_rad`, after `command_timeout_s`
+    before which it keeps the braking distance. It cuts the motor beyond `pole_limit_rad`, after `command_timeout_s`
     without a command, when duties of `moving_duty` move nothing, when the cart travels `still_travel_m` and the pole
-    encoder stands still, when the motor's heat passes that of `continuous_duty` for ever, and outside the supply
-    voltages. Homing creeps at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
-    dead zone to every command; the reversals say how motor and encoders are wired.
+    encoder counts nothing, when the motor gets hotter than `continuous_duty` would ever make it, and outside the supply
+    voltages. Homing moves at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
+    dead zone to every command; the `is_..._reversed` flags state how motor and encoders are wired.
     """
 
     switch_m: float

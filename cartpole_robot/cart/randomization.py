@@ -1,4 +1,4 @@
-"""Domain randomisation: a cart with parameters drawn anew for each episode, from ranges in a TOML file.
+"""Domain randomisation: a cart with parameters drawn for each episode from ranges in a TOML file.
 
     format = 1
     [motor]
@@ -6,9 +6,9 @@
     [delay]
     latency_s = { between = [0.0, 0.03] }       # in the parameter's own unit
 
-Each number is drawn uniformly and independently. What belongs together moves together: a pole of another mass or length
-keeps its shape (its inertia follows as m l²), static friction keeps its ratio to Coulomb friction, unless the file
-gives them ranges of their own.
+Each number is drawn uniformly and independently. Dependent parameters follow: a pole of another mass or length keeps
+its shape (its inertia scales as m l²), and static friction keeps its ratio to Coulomb friction, unless the file gives
+them ranges of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RANDOMIZATION_FORMAT = 1
 _SHIPPED = "cartpole_robot.cart.ranges"
 RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
 _MOST_CORNERS = 4096
-_LARGEST = 1e12  # as in every file: no number of this world is larger
+_LARGEST = 1e12  # as in every file: no parameter in SI units is larger
 _POWER_ONLY = ("motor.supply_voltage_v", "motor.stall_current_a")
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
 _INERTIA = "pole_cart.pole_inertia_kg_m2"
@@ -42,7 +42,7 @@ _COULOMB, _STATIC = "friction.cart_coulomb_n", "friction.cart_static_n"
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """A parameter's values from `low` to `high`: its own unit, or with `is_factor` times the cart's own value."""
+    """A parameter's values from `low` to `high`: in its unit, or with `is_factor` as multiples of the cart's value."""
 
     low: float
     high: float
@@ -59,10 +59,10 @@ class Range:
 
 
 class Randomization:
-    """The ranges around one cart, every corner of them held against what a cart may be."""
+    """The ranges around one cart, with every corner checked to be a valid cart."""
 
     def __init__(self, cart: CartParams, ranges: Mapping[str, Range], *, where: str) -> None:
-        """`ranges` by "section.key"; `where` begins errors. Raises `UsageError` for a corner that no cart has."""
+        """`ranges` by "section.key"; `where` begins errors. Raises `UsageError` for a corner that is no valid cart."""
         self.cart = cart
         self.ranges = dict(ranges)
         self._where = where
@@ -74,7 +74,7 @@ class Randomization:
         return self._cart_at(rng.random(len(self.ranges)).tolist())
 
     def shortest_pole(self) -> CartParams:
-        """The cart with the shortest pole of the ranges and everything else as it is."""
+        """The cart with the shortest pole of the ranges, otherwise unchanged."""
         key = "pole_cart.pole_half_length_m"
         if key not in self.ranges:
             return self.cart
@@ -88,7 +88,7 @@ class Randomization:
         return {k: {"factor" if r.is_factor else "between": [r.low, r.high]} for k, r in self.ranges.items()}
 
     def _cart_at(self, shares: list[float]) -> CartParams:
-        """The cart those shares of the way along each range; raises ValueError where it is none."""
+        """The cart at those shares of the ranges; raises ValueError where it is not valid."""
         values = {
             key: span.value(share, self._nominal[key])
             for (key, span), share in zip(self.ranges.items(), shares, strict=True)
@@ -96,7 +96,7 @@ class Randomization:
         return changed_cart(self.cart, values, source=f"drawn: {self._where}")
 
     def sources(self) -> dict[str, str]:
-        """Where each number of a drawn cart comes from, by "section.key"."""
+        """The source of each number of a drawn cart, by "section.key"."""
         followers = _followers(self.cart, dict.fromkeys(self.ranges, 0.0))
         return {**self.cart.sources, **dict.fromkeys([*self.ranges, *followers], f"drawn: {self._where}")}
 
@@ -126,9 +126,9 @@ class Randomization:
 
 
 def changed_cart(cart: CartParams, values: Mapping[str, float], *, source: str) -> CartParams:
-    """`cart` with those values by "section.key", in SI units, and what belongs together moved together.
+    """`cart` with those values by "section.key", in SI units, and the dependent ones changed with them.
 
-    `source` is what the changed cart says of where they come from. Raises ValueError where it is no cart.
+    `source` becomes the source of every changed value. Raises ValueError where the cart is not valid.
     """
     changed: dict[str, dict[str, float]] = {}
     every = {**values, **_followers(cart, values)}
@@ -142,7 +142,7 @@ def changed_cart(cart: CartParams, values: Mapping[str, float], *, source: str) 
 
 
 def _followers(cart: CartParams, values: Mapping[str, float]) -> dict[str, float]:
-    """What moves with a changed parameter, and has no value of its own among `values`."""
+    """The dependent parameters that follow a changed one and are not among `values`."""
     body, friction = cart.pole_cart, cart.friction
     followers = {}
     if _INERTIA not in values and any(key in values for key in _HINGE):
@@ -195,7 +195,7 @@ def _loaded(path: Path, cart: CartParams) -> Randomization:
 
 
 def randomization_from_dict(values: Any, cart: CartParams, *, where: str) -> Randomization:
-    """What `Randomization.as_dict` wrote, perhaps by way of JSON. Raises `UsageError` beginning with `where`."""
+    """The ranges that `Randomization.as_dict` wrote, also from JSON. Raises `UsageError` beginning with `where`."""
     if not isinstance(values, Mapping):
         raise UsageError(f"{where} = {values!r}, expected a table of ranges")
     return Randomization(cart, {key: _range(entry, f"{where}: {key}") for key, entry in values.items()}, where=where)
@@ -211,7 +211,7 @@ def _range(entry: Any, where: str) -> Range:
     if not is_pair or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
         raise UsageError(f"{where}: {kind} = {ends!r}, expected two numbers; write {wanted}")
     if max(abs(end) for end in ends) > _LARGEST:
-        raise UsageError(f"{where}: {kind} = {ends!r} goes beyond {_LARGEST:g}, expected numbers of this world")
+        raise UsageError(f"{where}: {kind} = {ends!r} goes beyond {_LARGEST:g}, expected smaller numbers")
     try:
         return Range(low=float(ends[0]), high=float(ends[1]), is_factor=kind == "factor")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The URDF: its numbers read by link and joint name, and copies of it with other numbers."""
+"""Reading the URDF by link and joint name, and making copies of it with other numbers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def urdf_for(body: PoleCart) -> str:
 
 
 def _scale_drawing(robot: ET.Element, factor: float) -> None:
-    """Every drawn box and its place times `factor`, so that a small cart is drawn as a whole small cart."""
+    """Scale every drawn box and its position by `factor`, so that a small cart looks small as a whole."""
     if math.isclose(factor, 1.0):
         return
     for element in [*robot.iterfind("link/visual/origin"), *robot.iterfind("link/visual/geometry/box")]:

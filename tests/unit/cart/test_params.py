@@ -32,7 +32,7 @@ BODY = {
 
 @pytest.mark.parametrize("name", BODY)
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
-def test_body_refuses_what_no_body_has(name: str, value: float) -> None:
+def test_body_refuses_numbers_that_are_not_positive_and_finite(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} = .*expected a finite number greater than 0"):
         PoleCart(**{**BODY, name: value})
 
@@ -163,10 +163,13 @@ def test_fingerprint_follows_the_numbers_and_not_the_name(gym_cart: CartParams) 
         ({"limits": {"end_stop_m": 2.0}}, r"end_stop_m = 2 is not past cart_position_m = 2\.4"),
         ({"limits": {"arming_angle_rad": 0.3}}, r"arming_angle_rad = 0\.3 is past pole_angle_rad"),
         ({"delay": {"latency_s": 0.01}}, "apply = 'at_once' has no latency"),
-        ({"delay": {"apply": Apply.ON_ARRIVAL}}, "no host answers in no time"),
+        ({"delay": {"apply": Apply.ON_ARRIVAL}}, "every host takes time to answer"),
         ({"delay": {"apply": Apply.NEXT_TICK, "drop_probability": 1.0}}, "no command would ever arrive"),
         ({"motor": {"supply_voltage_v": 0.0}}, "supply_voltage_v = 0, expected"),
-        ({"motor": {"saturation": 0.4}}, r"saturation = 0\.4, expected at most 0\.198: more duty would be less force"),
+        (
+            {"motor": {"saturation": 0.4}},
+            r"saturation = 0\.4, expected at most 0\.198: more duty would give less force",
+        ),
         ({"motor": {"lag_s": -1.0}}, "lag_s = -1, expected a finite number of at least 0"),
     ],
 )

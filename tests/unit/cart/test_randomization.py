@@ -96,7 +96,7 @@ def trajectory(cart: CartParams, rig: Any, rng: np.random.Generator) -> list[tup
 
 @pytest.mark.parametrize("name", ["diy_arduino", "quanser_ip02", "sensorsini"])
 def test_drawn_cart_moves_as_a_rig_made_for_it(name: str, tmp_path: Path) -> None:
-    """Every number is changed in a running engine; a fresh one made for the drawn cart goes the same way."""
+    """Every number is changed in a running engine; a fresh one made for the drawn cart moves the same."""
     file = tmp_path / "everything.toml"
     file.write_text(EVERYTHING)
     cart = dataclasses.replace(load_cart(name), action_duties=(-0.6, 0.6))
@@ -121,7 +121,7 @@ def states(cart: CartParams, rig: Any, seed: int) -> list[State]:
     return [rig.step(float(duty)).state() for duty in np.random.default_rng(7).choice(cart.action_duties, 60)]
 
 
-def test_drawn_ideal_cart_moves_to_the_last_bits_as_one_made_for_it(tmp_path: Path) -> None:
+def test_drawn_ideal_cart_moves_to_floating_point_rounding_as_one_made_for_it(tmp_path: Path) -> None:
     cart = load_cart("gym")
     path = tmp_path / "poles.toml"
     path.write_text("format = 1\n[pole_cart]\npole_half_length_m = { factor = [0.5, 2.0] }\n")
@@ -150,7 +150,7 @@ def test_draws_repeat_by_seed_stay_within_their_ranges_and_fill_them(file: Path)
     assert {each.delay.apply for each in drawn} == {Apply.NEXT_TICK}
 
 
-def test_what_belongs_together_moves_together(file: Path) -> None:
+def test_dependent_parameters_follow_the_drawn_ones(file: Path) -> None:
     cart = strong(load_cart("diy_arduino"))
     randomization = load_randomization(file, cart)
     for seed in range(20):
@@ -162,7 +162,7 @@ def test_what_belongs_together_moves_together(file: Path) -> None:
         assert (drawn.action_duties, drawn.limits, drawn.timing) == (cart.action_duties, cart.limits, cart.timing)
 
 
-def test_environment_draws_a_cart_an_episode_by_the_resets_seed(file: Path) -> None:
+def test_environment_draws_a_cart_per_episode_from_the_seed_of_reset(file: Path) -> None:
     cart = strong(load_cart("diy_arduino"))
     env = gymnasium.make(ENV_ID, cart=cart, randomization=file)
     env.reset(seed=3)
@@ -175,7 +175,7 @@ def test_environment_draws_a_cart_an_episode_by_the_resets_seed(file: Path) -> N
     env.close()
 
 
-def test_randomization_passes_through_its_record(file: Path) -> None:
+def test_randomization_survives_its_record(file: Path) -> None:
     cart = strong(load_cart("diy_arduino"))
     randomization = load_randomization(file, cart)
     again = randomization_from_dict(randomization.as_dict(), cart, where="here")
@@ -183,7 +183,7 @@ def test_randomization_passes_through_its_record(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[motor]\nstall_force_n = { factor = [0.8, 1.2] }", "format = None, expected 1"),
         ("format = 1", "holds no range"),
@@ -203,12 +203,12 @@ def test_randomization_passes_through_its_record(file: Path) -> None:
         ("format = 1\n[delay]\napply = { between = [0, 1] }", "expected a number; leave it out"),
     ],
 )
-def test_impossible_ranges_are_named(text: str, told: str, tmp_path: Path) -> None:
+def test_impossible_ranges_are_named(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text + "\n")
     with pytest.raises(UsageError) as failure:
         load_randomization(path, strong(load_cart("diy_arduino")))
-    assert told in str(failure.value)
+    assert message in str(failure.value)
     assert str(path) in str(failure.value)
     assert "\n" not in str(failure.value)
 
@@ -227,7 +227,7 @@ def test_ranges_in_the_docs_suit_the_cart_they_name(tmp_path: Path) -> None:
     assert load_randomization(tmp_path / "ranges.toml", load_cart("diy_arduino")).draw(np.random.default_rng(0))
 
 
-def test_drawn_numbers_say_that_they_are_drawn(file: Path) -> None:
+def test_drawn_numbers_name_the_ranges_as_their_source(file: Path) -> None:
     cart = strong(load_cart("diy_arduino"))
     sources = load_randomization(file, cart).draw(np.random.default_rng(0)).sources
     assert sources["motor.stall_force_n"] == f"drawn: {file}"
@@ -263,14 +263,14 @@ def test_command_age_grows_while_commands_are_lost() -> None:
     rig = simulated_rig(lossy)
     assert math.isnan(rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(1)).command_age_s)
     ages = [rig.step(0.0).command_age_s for _ in range(40)]
-    told = [age for age in ages if not math.isnan(age)]
-    assert min(told) == pytest.approx(0.016)
-    assert all(age == pytest.approx(0.016 + 0.02 * round((age - 0.016) / 0.02)) for age in told)
-    assert max(told) > 0.03
+    known = [age for age in ages if not math.isnan(age)]
+    assert min(known) == pytest.approx(0.016)
+    assert all(age == pytest.approx(0.016 + 0.02 * round((age - 0.016) / 0.02)) for age in known)
+    assert max(known) > 0.03
     rig.close()
 
 
-def test_measurement_tells_tick_clock_and_counts() -> None:
+def test_measurement_holds_tick_clock_and_counts() -> None:
     cart = load_cart("diy_arduino")
     rig = simulated_rig(cart)
     first = rig.reset(State(0.01, 0.0, 0.02, 0.0), np.random.default_rng(0))
