@@ -112,7 +112,7 @@ def kill_hosts(
 
     With `on_chip` the firmware is the image on the emulated chip, else the C built for this machine. The same seed
     draws the same places, ends and moments for the same number. The cart drives as `fast_cart` does. Raises `RigError`
-    if a start cannot be carried out.
+    if a start fails too often.
     """
     fast = fast_cart(cart)
     parts = [starts[first : first + _STARTS_AT_ONCE] for first in range(0, len(starts), _STARTS_AT_ONCE)]

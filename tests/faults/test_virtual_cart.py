@@ -119,8 +119,8 @@ def test_pole_that_stands_upright_when_homing_begins_is_named() -> None:
     """It balances on its friction, falls on the way, and does not swing about where it stood."""
     resting = changed("friction", pole_coulomb_n_m=2e-3)
     virtual = VirtualCart(resting, start=State(0.0, 0.0, 0.005, 0.0))
-    told = fault_at_start(virtual, load_cart("diy_arduino"))
-    assert told.startswith(("POLE_STUCK at ", "POLE_PERIOD at ", "POLE_SIGN at "))
+    fault = fault_at_start(virtual, load_cart("diy_arduino"))
+    assert fault.startswith(("POLE_STUCK at ", "POLE_PERIOD at ", "POLE_SIGN at "))
 
 
 def test_pole_of_another_length_is_named() -> None:
@@ -191,8 +191,8 @@ def test_fault_while_balancing_is_named_within_50_mm_of_travel(
     at = (round(state.cart_position_m * 5555.6) - zeros[0], round(state.pole_angle_rad * 2400 / 2 / math.pi) - zeros[1])
     virtual.board = Tampered(virtual.board, lambda x, p, i, mv: change(x, p, i, mv, at))
     begin_m = state.cart_position_m
-    told = drive_until_fault(rig, controller, measured)
-    assert told.startswith(tuple(f"{fault} at " for fault in faults)), told
+    fault = drive_until_fault(rig, controller, measured)
+    assert fault.startswith(tuple(f"{name} at " for name in faults)), fault
     assert abs(virtual.true_state().cart_position_m - begin_m) < 0.05
     for _ in range(500):
         virtual.pass_ms()
@@ -245,8 +245,8 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     rig, controller, measured = running_rig()
     measured = rig.step(0.1)
     rig.virtual_cart.board.restart(8)
-    told = drive_until_fault(rig, controller, measured)
-    assert told.startswith("no measurement for 0.5 s")  # no host has greeted the new session
+    fault = drive_until_fault(rig, controller, measured)
+    assert fault.startswith("no measurement for 0.5 s")  # no host has greeted the new session
     assert rig.virtual_cart.drive is None
     begin_ms = rig.virtual_cart.time_ms
     rig.virtual_cart._simulated.place(HANGING)
@@ -255,7 +255,7 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     rig.close()
 
 
-def test_clock_of_a_restarted_cart_is_fitted_anew() -> None:
+def test_clock_of_a_restarted_cart_is_fitted_again() -> None:
     virtual = VirtualCart(load_cart("diy_arduino"))
     link = Link(LockstepTransport(virtual))
     link.open()
@@ -346,11 +346,11 @@ def test_fault_in_an_episode_truncates_it_and_the_next_one_starts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cart", "told"),
+    ("cart", "message"),
     [("gym", r"no \[encoders\] section"), ("sensorsini", "firmware")],
 )
-def test_cart_that_no_firmware_can_drive_is_refused(cart: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_cart_that_no_firmware_can_drive_is_refused(cart: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         VirtualRig(load_cart(cart))
 
 

@@ -29,7 +29,7 @@ def bench(chip_tools: None) -> Iterator[Bench]:
         yield made
 
 
-def test_chip_begins_anew_after_its_clock_was_wrong(bench: Bench) -> None:
+def test_chip_restarts_after_its_clock_was_wrong(bench: Bench) -> None:
     """Its ticks have drifted within the world's milliseconds; only a reset aligns them again."""
     bench.begin(0)
     resets = bench.chip.figures()["resets"]
@@ -42,7 +42,7 @@ def test_chip_begins_anew_after_its_clock_was_wrong(bench: Bench) -> None:
     assert bench.chip.figures()["resets"] == resets + 1
 
 
-def test_failed_trial_is_a_bad_outcome_and_the_next_begins_anew(bench: Bench) -> None:
+def test_failed_trial_is_a_bad_outcome_and_the_next_restarts_the_cart(bench: Bench) -> None:
     def fail() -> Outcome:
         raise RigError("CART_STUCK at 3 mm: the cart does not move")
 
@@ -71,7 +71,7 @@ def test_row_of_what_never_came_about_does_not_hold() -> None:
     good = Outcome(is_good=True, message="continues", figure=500.0, struck=0)
     row = row_of(KIND, [good, good], 1.0)
     assert (row.good, row.count, row.is_good) == (2, 2, False)
-    assert "what was to be tried never came about" in row_text(row)
+    assert "the disturbance never occurred" in row_text(row)
     assert row_of(KIND, [good, Outcome(is_good=True, message="continues", figure=500.0)], 1.0).is_good
     nothing = row_of(KIND, [Outcome(is_good=False, message="NONE", figure=None)], 1.0)
     assert (nothing.worst, nothing.median) == (None, None)
