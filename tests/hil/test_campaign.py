@@ -122,7 +122,7 @@ def test_word_that_is_not_in_the_short_form_is_refused(
 ) -> None:
     done = command_line("firmware", "campaign", "--short", "--only", "2 hours", "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "--only 2 hours: is not in the short form; leave --short away" in done.stderr
+    assert "--only 2 hours: is not in the short form; leave out --short" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
