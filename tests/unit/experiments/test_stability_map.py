@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -424,9 +425,11 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
     assert len(stopped) < 12
     with driver(*again.split()[4:], cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) > len(stopped), process)
-        for worker in children(process.pid):
-            if "spawn_main" in Path(f"/proc/{worker}/cmdline").read_text():
-                os.kill(worker, signal.SIGKILL)
+        # Stopped first: an idle worker may die unnoticed, and this one has a cell as soon as the driver has seen it.
+        (worker,) = (pid for pid in children(process.pid) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(worker, signal.SIGKILL)
         printed, error = process.communicate(timeout=120.0)
         assert process.returncode == 0, error
     assert "its process was killed by signal 9; it is tried again (1 of 2)" in error
