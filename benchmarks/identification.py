@@ -31,13 +31,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, FirmwareSettings
 from cartpole_robot.identify.cart_file import write_cart
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    freed,
-    identified_delay,
-    model_of,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, freed, identified_delay, model_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.signals import Measurement

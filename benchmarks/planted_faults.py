@@ -22,12 +22,7 @@ from benchmarks.command_line import command
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.compare.attribution import Attribution, attribute
 from cartpole_robot.identify.cart_file import write_cart
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    freed,
-    identified_delay,
-    model_of,
-)
+from cartpole_robot.open_loop.model import TERMS, freed, identified_delay, model_of
 from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar

@@ -41,18 +41,8 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
-from cartpole_robot.open_loop.error import (
-    OpenLoopError,
-    errors_from,
-    observed_starts,
-    windows_with_past,
-)
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    identified_delay,
-    model_of,
-)
+from cartpole_robot.open_loop.error import OpenLoopError, errors_from, observed_starts, windows_with_past
+from cartpole_robot.open_loop.model import TERMS, Model, identified_delay, model_of
 from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.terminal.progress import progress_bar

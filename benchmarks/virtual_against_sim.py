@@ -14,12 +14,7 @@ from pathlib import Path
 from benchmarks.machine_load import machine_line
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.controllers import choose_controller
-from cartpole_robot.rollout.evaluation import (
-    LONG_RUN_SEED,
-    VERDICT_SEED,
-    Evaluation,
-    evaluate,
-)
+from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate
 
 EPISODES = 20
 STARTS = 100

@@ -7,14 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import (
-    DONE,
-    FAILED,
-    command_text,
-    print_result,
-    report_stop,
-    report_unfinished,
-)
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, report_unfinished
 from cartpole_robot.commands.verbs import Parser, details, examples
 
 if TYPE_CHECKING:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import count
-from cartpole_robot.commands.output import (
-    DONE,
-    FAILED,
-    command_text,
-    print_result,
-    report_stop,
-    report_unfinished,
-)
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, report_unfinished
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 

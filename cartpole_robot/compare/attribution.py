@@ -17,13 +17,7 @@ from numpy.typing import NDArray
 from cartpole_robot.identify.fit import Fit
 from cartpole_robot.identify.search import Search
 from cartpole_robot.open_loop.error import farthest_m
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    Term,
-    freed,
-    with_room,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, Term, freed, with_room
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
 from cartpole_robot.open_loop.windows import Window, guessed_starts, thinned, windows_of

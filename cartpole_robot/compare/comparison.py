@@ -21,12 +21,7 @@ from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_o
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.errors import UsageError
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
-from cartpole_robot.open_loop.series import (
-    Series,
-    check_moved,
-    is_same_run,
-    series_of,
-)
+from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, series_of
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording

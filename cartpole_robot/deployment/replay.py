@@ -17,14 +17,7 @@ from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
-from firmware_bridge.messages import (
-    CmdMessage,
-    EventMessage,
-    HelloAckMessage,
-    HelloMessage,
-    ModeMessage,
-    TraceMessage,
-)
+from firmware_bridge.messages import CmdMessage, EventMessage, HelloAckMessage, HelloMessage, ModeMessage, TraceMessage
 from firmware_bridge.protocol import Protocol, read_protocol
 
 _SETTLE_MS = 40  # from where the cart was armed to where the box begins

@@ -29,13 +29,7 @@ from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
-from cartpole_robot.rollout.loop import (
-    Rollout,
-    StepLog,
-    rollout_metadata,
-    run_rollout,
-    start_rollout,
-)
+from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.terminal.interrupts import stopped_by_signals

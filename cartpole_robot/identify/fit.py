@@ -17,21 +17,11 @@ from scipy.stats import t as student
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.search import WIDE_DIFFERENCE_STEP, Iterate, Search
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    Term,
-    freed,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, Term, freed
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Predict, Shooting
 from cartpole_robot.open_loop.twin import Twin, twin_knows
-from cartpole_robot.open_loop.windows import (
-    Predictor,
-    Window,
-    guessed_starts,
-    pieces_of,
-)
+from cartpole_robot.open_loop.windows import Predictor, Window, guessed_starts, pieces_of
 from cartpole_robot.simulation.workers import WorkerPool
 
 Floats = NDArray[np.float64]

@@ -14,12 +14,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
 from cartpole_robot.open_loop.error import OpenLoopError, farthest_m, observed_errors
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    model_of,
-    with_room,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
 from cartpole_robot.open_loop.windows import Window, windows_of
 

@@ -14,13 +14,7 @@ from cartpole_robot.open_loop.model import Model, freed, with_room
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting
 from cartpole_robot.open_loop.twin import quick_predictions
-from cartpole_robot.open_loop.windows import (
-    START_SIGNALS,
-    Predictor,
-    Window,
-    guessed_starts,
-    measured,
-)
+from cartpole_robot.open_loop.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured
 
 Floats = NDArray[np.float64]
 PAST_S = 0.3  # how far an observer looks back

@@ -18,12 +18,7 @@ from cartpole_robot.cart.parts import SATURATION_POWER
 from cartpole_robot.open_loop.model import Model
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Predict
-from cartpole_robot.open_loop.windows import (
-    Predictor,
-    Window,
-    guessed_starts,
-    window_places,
-)
+from cartpole_robot.open_loop.windows import Predictor, Window, guessed_starts, window_places
 from cartpole_robot.simulation.cart import STANDING_M_S
 
 Floats = NDArray[np.float64]

@@ -20,12 +20,7 @@ from cartpole_robot.policy.c_header import c_header
 from cartpole_robot.policy.history import input_layout
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.lqr_design import design_lqr
-from cartpole_robot.policy.network import (
-    Network,
-    float_action_function,
-    int16_action_function,
-    quantized,
-)
+from cartpole_robot.policy.network import Network, float_action_function, int16_action_function, quantized
 
 GOLDEN_EXAMPLES = 32
 

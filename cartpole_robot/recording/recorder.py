@@ -14,14 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.recording.journal import (
-    CHECKSUM,
-    ROW,
-    ROW_BYTES,
-    journal_header,
-    journal_of,
-    journal_outcome,
-)
+from cartpole_robot.recording.journal import CHECKSUM, ROW, ROW_BYTES, journal_header, journal_of, journal_outcome
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.recording.reader import seal_journal
 from cartpole_robot.recording.writer import check_is_free

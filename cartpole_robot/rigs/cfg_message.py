@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from cartpole_robot.cart.firmware_figures import (
-    braking_deceleration_m_s2,
-    encoders_and_settings,
-    pole_half_period_s,
-)
+from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2, encoders_and_settings, pole_half_period_s
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
 from cartpole_robot.errors import UsageError

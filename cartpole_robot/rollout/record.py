@@ -21,13 +21,7 @@ from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.excitation import Excitation
-from cartpole_robot.rollout.loop import (
-    Rollout,
-    StepLog,
-    rollout_metadata,
-    run_rollout,
-    start_rollout,
-)
+from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
 from cartpole_robot.terminal.interrupts import stopped_by_signals

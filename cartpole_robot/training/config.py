@@ -9,13 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import (
-    read_toml,
-    record_from_table,
-    require,
-    require_not_negative,
-    require_positive,
-)
+from cartpole_robot.files.records import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
 from cartpole_robot.training.learners import Learner

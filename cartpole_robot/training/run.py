@@ -14,12 +14,7 @@ from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.network import float_action_function
-from cartpole_robot.rollout.evaluation import (
-    CALIBRATION_SEED,
-    LONG_RUN_SEED,
-    evaluate,
-    visited_observations,
-)
+from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, evaluate, visited_observations
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint

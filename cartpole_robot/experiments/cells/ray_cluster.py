@@ -10,12 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic
 
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.experiments.cells.crew import (
-    AnyTask,
-    Crashed,
-    Failed,
-    Result,
-)
+from cartpole_robot.experiments.cells.crew import AnyTask, Crashed, Failed, Result
 
 LOCAL = "local"
 _CLIENT = "ray://"

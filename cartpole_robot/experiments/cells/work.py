@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
-from cartpole_robot.experiments.cells.crew import (
-    AnyTask,
-    Crashed,
-    Crew,
-    Failed,
-    Result,
-    Task,
-)
+from cartpole_robot.experiments.cells.crew import AnyTask, Crashed, Crew, Failed, Result, Task
 from cartpole_robot.experiments.cells.folder import CellFolder
 from cartpole_robot.files.provenance import commit
 from cartpole_robot.terminal.progress import progress_bar

@@ -11,12 +11,7 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.experiments.cells.cell import finished_cell
 from cartpole_robot.experiments.cells.crew import Failed, Finished
-from cartpole_robot.experiments.stability.stability_map import (
-    LQR_TRUE,
-    Conditions,
-    MapTask,
-    controller_of,
-)
+from cartpole_robot.experiments.stability.stability_map import LQR_TRUE, Conditions, MapTask, controller_of
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.sim import simulated_rig

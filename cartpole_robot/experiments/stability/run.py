@@ -18,13 +18,7 @@ from cartpole_robot.experiments.stability.cell import run_cell
 from cartpole_robot.experiments.stability.figure import FIGURE_FILE, draw_map
 from cartpole_robot.experiments.stability.findings import Finding, findings_of, rows_of
 from cartpole_robot.experiments.stability.grid import load_grids
-from cartpole_robot.experiments.stability.stability_map import (
-    Conditions,
-    StabilityMap,
-    entered,
-    planned_map,
-    task_of,
-)
+from cartpole_robot.experiments.stability.stability_map import Conditions, StabilityMap, entered, planned_map, task_of
 
 
 @dataclass(frozen=True, kw_only=True)

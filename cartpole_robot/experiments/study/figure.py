@@ -16,12 +16,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.experiments.study.findings import SUCCESS_STEPS, Group
-from cartpole_robot.experiments.study.study import (
-    Scale,
-    Study,
-    field_text,
-    value_text,
-)
+from cartpole_robot.experiments.study.study import Scale, Study, field_text, value_text
 from cartpole_robot.files.atomic_file import atomic_file
 
 FIGURE_FILE = "figure.png"

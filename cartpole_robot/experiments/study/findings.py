@@ -10,14 +10,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from cartpole_robot.experiments.study.study import (
-    Cell,
-    Study,
-    Value,
-    field_text,
-    point_text,
-    value_text,
-)
+from cartpole_robot.experiments.study.study import Cell, Study, Value, field_text, point_text, value_text
 
 SUCCESS_STEPS = 475.0
 GOOD_SHARE = 0.9

@@ -17,13 +17,7 @@ from cartpole_robot.experiments.cells.work import finish_cells
 from cartpole_robot.experiments.study.cell import run_cell
 from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study
 from cartpole_robot.experiments.study.findings import Group, groups_of
-from cartpole_robot.experiments.study.study import (
-    STUDY,
-    CellTask,
-    Study,
-    study_of_record,
-    task_of,
-)
+from cartpole_robot.experiments.study.study import STUDY, CellTask, Study, study_of_record, task_of
 from cartpole_robot.experiments.study.tables import write_tables
 
 

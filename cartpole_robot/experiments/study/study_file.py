@@ -15,21 +15,8 @@ from typing import Any
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.experiments.study.study import (
-    Cell,
-    Scale,
-    Study,
-    Value,
-    cell_config,
-    cell_key,
-    point_text,
-)
-from cartpole_robot.files.records import (
-    check_keys,
-    read_toml,
-    record_from_table,
-    require,
-)
+from cartpole_robot.experiments.study.study import Cell, Scale, Study, Value, cell_config, cell_key, point_text
+from cartpole_robot.files.records import check_keys, read_toml, record_from_table, require
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
 from cartpole_robot.training.config import TrainingConfig, load_preset
 

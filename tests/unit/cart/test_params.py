@@ -9,15 +9,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import (
-    Apply,
-    Delay,
-    Encoders,
-    Limits,
-    PoleCart,
-    StartSpread,
-    Timing,
-)
+from cartpole_robot.cart.parts import Apply, Delay, Encoders, Limits, PoleCart, StartSpread, Timing
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
 

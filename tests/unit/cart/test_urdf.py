@@ -6,13 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.urdf import (
-    link_inertia_kg_m2,
-    link_mass_kg,
-    read_urdf,
-    rigid_body_numbers,
-    urdf_for,
-)
+from cartpole_robot.cart.urdf import link_inertia_kg_m2, link_mass_kg, read_urdf, rigid_body_numbers, urdf_for
 
 
 def test_urdf_holds_the_numbers_of_its_readme() -> None:

@@ -18,12 +18,7 @@ import pytest
 from cartpole_robot.commands.cli import main
 from cartpole_robot.commands.output import command_text
 from cartpole_robot.policy.bundle import load_policy
-from cartpole_robot.rollout.evaluation import (
-    CALIBRATION_SEED,
-    LONG_RUN_SEED,
-    SELECTION_SEED,
-    VERDICT_SEED,
-)
+from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
 from cartpole_robot.training.job import job_from_folder
 from tests.conftest import Completed
 

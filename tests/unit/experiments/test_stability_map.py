@@ -24,20 +24,10 @@ from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability import cell as cell_module
 from cartpole_robot.experiments.stability.cell import run_cell
 from cartpole_robot.experiments.stability.figure import draw_map
-from cartpole_robot.experiments.stability.findings import (
-    Kind,
-    findings_of,
-    map_text,
-    rows_of,
-)
+from cartpole_robot.experiments.stability.findings import Kind, findings_of, map_text, rows_of
 from cartpole_robot.experiments.stability.grid import Grid, load_grids
 from cartpole_robot.experiments.stability.run import MapRequest, plan, stability_map
-from cartpole_robot.experiments.stability.stability_map import (
-    Conditions,
-    StabilityMap,
-    cell_key,
-    task_of,
-)
+from cartpole_robot.experiments.stability.stability_map import Conditions, StabilityMap, cell_key, task_of
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.rollout.evaluation import VERDICT_SEED

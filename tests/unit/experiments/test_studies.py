@@ -30,19 +30,9 @@ from cartpole_robot.experiments.cells.processes import ProcessCrew
 from cartpole_robot.experiments.cells.work import run_tasks
 from cartpole_robot.experiments.study.cell import run_cell
 from cartpole_robot.experiments.study.figure import FIGURE_FILE, draw_study, episode_bands
-from cartpole_robot.experiments.study.findings import (
-    finding,
-    groups_of,
-    study_text,
-    wilson,
-)
+from cartpole_robot.experiments.study.findings import finding, groups_of, study_text, wilson
 from cartpole_robot.experiments.study.run import StudyRequest, run_study, shown_study
-from cartpole_robot.experiments.study.study import (
-    CellTask,
-    Study,
-    cell_key,
-    task_of,
-)
+from cartpole_robot.experiments.study.study import CellTask, Study, cell_key, task_of
 from cartpole_robot.experiments.study.study_file import load_study, study_names
 from cartpole_robot.experiments.study.tables import write_tables
 from cartpole_robot.policy.bundle import load_policy

@@ -14,31 +14,13 @@ from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
 from cartpole_robot.identify.fit import _shortest
-from cartpole_robot.identify.identification import (
-    Identification,
-    IdentifyRequest,
-    default_terms,
-    identify,
-    part_of,
-)
+from cartpole_robot.identify.identification import Identification, IdentifyRequest, default_terms, identify, part_of
 from cartpole_robot.open_loop.error import observed_errors, observed_starts, windows_with_past
-from cartpole_robot.open_loop.model import (
-    TERMS,
-    Model,
-    freed,
-    model_of,
-    with_room,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of, with_room
 from cartpole_robot.open_loop.plant_runs import OpenLoop, step_duties
 from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.open_loop.twin import Twin, agrees
-from cartpole_robot.open_loop.windows import (
-    Predictor,
-    Window,
-    guessed_starts,
-    pieces_of,
-    windows_of,
-)
+from cartpole_robot.open_loop.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata

@@ -18,12 +18,7 @@ from cartpole_robot.deployment.firmware_image import on_board_fit
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import Backend
-from cartpole_robot.policy.bundle import (
-    Golden,
-    Interface,
-    PolicyBundle,
-    load_policy,
-)
+from cartpole_robot.policy.bundle import Golden, Interface, PolicyBundle, load_policy
 from cartpole_robot.policy.c_header import c_header
 from cartpole_robot.policy.controllers import HistoryController, PolicyController, policy_controller
 from cartpole_robot.policy.export import bundle_of

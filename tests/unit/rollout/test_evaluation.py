@@ -8,12 +8,7 @@ import pytest
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import StartSpread
-from cartpole_robot.rollout.evaluation import (
-    Trials,
-    corner_starts,
-    evaluate,
-    visited_observations,
-)
+from cartpole_robot.rollout.evaluation import Trials, corner_starts, evaluate, visited_observations
 from cartpole_robot.signals import State
 
 

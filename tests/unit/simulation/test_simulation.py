@@ -11,14 +11,7 @@ import pytest
 from benchmarks.closed_forms import FIGURES
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import (
-    Apply,
-    Delay,
-    Encoders,
-    Friction,
-    Motor,
-    Timing,
-)
+from cartpole_robot.cart.parts import Apply, Delay, Encoders, Friction, Motor, Timing
 from cartpole_robot.rigs.sim import IdealSimRig, SimRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
