@@ -36,7 +36,7 @@ def command_text(words: Sequence[object], arguments: argparse.Namespace, names: 
 
 def report_stop(kept: str, command: str) -> int:
     """The exit code of a run that was stopped; prints what is kept and the command that continues it."""
-    print(f"stopped; {kept}\ngo on with: {command}", file=sys.stderr)
+    print(f"stopped; {kept}\ncontinue with: {command}", file=sys.stderr)
     return FAILED
 
 

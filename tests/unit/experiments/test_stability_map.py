@@ -409,11 +409,11 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
         _, error = process.communicate(timeout=60.0)
         assert process.returncode == 1
     assert "Traceback" not in error
-    again = next(line for line in error.splitlines() if line.startswith("go on with: cartpole-robot stability-map "))
+    again = next(line for line in error.splitlines() if line.startswith("continue with: cartpole-robot stability-map "))
     stopped = cells_in(out)
     assert killed.items() < stopped.items()
     assert len(stopped) < 12
-    with driver(*again.split()[4:], cwd=tmp_path) as process:
+    with driver(*again.split()[3:], cwd=tmp_path) as process:
         wait_for(lambda: len(cells_in(out)) > len(stopped), process)
         # Stopped first: an idle worker may die unnoticed, and this one has a cell as soon as the driver has seen it.
         (worker,) = (pid for pid in children(process.pid) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())

@@ -275,12 +275,12 @@ def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path
         _, error = process.communicate(timeout=60.0)
         assert process.returncode == 1
     assert "Traceback" not in error
-    again = next(line for line in error.splitlines() if line.startswith("go on with: cartpole-robot study "))
+    again = next(line for line in error.splitlines() if line.startswith("continue with: cartpole-robot study "))
     stopped = cells_in(out)
     assert killed.items() < stopped.items()
     assert len(stopped) < 12
 
-    with driver(*again.split()[4:], cwd=tmp_path) as process:
+    with driver(*again.split()[3:], cwd=tmp_path) as process:
         printed, error = process.communicate(timeout=180.0)
         assert process.returncode == 0, error
     finished = cells_in(out)
