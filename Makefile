@@ -114,7 +114,7 @@ mutants: $(STAMP) ## every mutant of the safety core, a million frames against t
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
 
-pictures: $(STAMP) ## make the README's pictures in docs/
+pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m benchmarks.readme_pictures
 
 clean: ## remove .venv, build output and caches

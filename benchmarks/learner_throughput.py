@@ -30,6 +30,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.files.provenance import machine
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
+from cartpole_robot.task import SUCCESS_STEPS
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import LeanDQN, network_of, new_learner
 from cartpole_robot.training.dqn.native_update import NativeUpdate
@@ -38,7 +39,6 @@ from cartpole_robot.training.learners import Learner
 
 STOCK, LEAN, IN_PYTORCH = "stock SB3", "ours", "ours, in PyTorch"
 UPDATE_EVERY_STEPS = (1, 4)
-SUCCESS_STEPS = 475.0
 
 
 def learned(name: str, config: TrainingConfig, seed: int, steps: int) -> tuple[DQN, float, float]:

@@ -1,6 +1,6 @@
-"""Make the README's pictures: both presets trained with seed 0, policies balancing, a recording, latencies and a
-comparison. Pictures of a study and a stability map, which take longer, are copied from their folders under `runs/`;
-where a folder is missing, the commands that make it are printed.
+"""Make the pictures in docs/: both presets trained with seed 0, policies balancing, a recording, latencies and a
+comparison. Pictures of a study, a stability map, a campaign and a real cart, which take longer, are copied from
+`runs/`; where one is missing, the commands that make it are printed.
 
 python -m benchmarks.readme_pictures
 """
@@ -35,15 +35,21 @@ from cartpole_robot.training.run import start_training
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-# The picture, its folder under runs/, and the command that makes the folder.
+REAL_CART = "python -m benchmarks.real_cart FOLDER --picture runs/real_cart.png"
+# The picture, its source under runs/, and the command that makes the source.
 KEPT = (
-    ("study_replay_memory.png", "study-replay-memory", "cartpole-robot study replay-memory"),
+    ("study_replay_memory.png", "study-replay-memory/figure.png", "cartpole-robot study replay-memory"),
     (
         "stability_map.png",
-        "stability-diy_arduino",
+        "stability-diy_arduino/figure.png",
         "cartpole-robot train --cart diy_arduino --out runs/recommended && "
-        "cartpole-robot stability-map runs/recommended lqr lqr-true",
+        "cartpole-robot train --preset robust --cart diy_arduino --actions=-0.4,-0.2,0.2,0.4 "
+        "--randomize diy_arduino --out runs/robust && "
+        "cartpole-robot stability-map runs/recommended runs/robust lqr lqr-true",
     ),
+    ("campaign_curves.png", "campaign/curves.png", "make campaign"),
+    ("real_cart.png", "real_cart.png", REAL_CART),
+    ("real_cart_steps.png", "real_cart_steps.png", REAL_CART),
 )
 
 
@@ -92,8 +98,8 @@ def replace_picture(found: Comparison, path: Path) -> None:
 def take_kept(runs: Path, docs: Path) -> list[str]:
     """Copy the pictures of finished studies and maps from `runs` to `docs`; one line each on what was done."""
     lines = []
-    for name, folder, command in KEPT:
-        figure = runs / folder / "figure.png"
+    for name, source, command in KEPT:
+        figure = runs / source
         if figure.exists():
             shutil.copyfile(figure, docs / name)
             lines.append(f"docs/{name}: taken from {figure}")

@@ -23,8 +23,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.experiments.study.findings import wilson
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.rollout.judging import JudgingRequest, judge
-
-SUCCESS_STEPS = 475.0
+from cartpole_robot.task import SUCCESS_STEPS
 
 
 def train_one(preset: str, cart: str, seed: int, *, folder: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
+from cartpole_robot.task import SUCCESS_STEPS
 from cartpole_robot.training.callbacks import TRIAL_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
@@ -39,7 +40,6 @@ from cartpole_robot.training.log import LearningLog
 
 ZOO_STEPS = 50_000
 CHECK_EVERY_STEPS = 1000
-SUCCESS_STEPS = 475.0
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 

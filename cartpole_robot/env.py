@@ -203,5 +203,8 @@ def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomizatio
 
 
 gymnasium.register(
-    id=ENV_ID, entry_point=f"{__name__}:CartPoleEnv", max_episode_steps=MAX_EPISODE_STEPS, reward_threshold=475.0
+    id=ENV_ID,
+    entry_point=f"{__name__}:CartPoleEnv",
+    max_episode_steps=MAX_EPISODE_STEPS,
+    reward_threshold=task.SUCCESS_STEPS,
 )

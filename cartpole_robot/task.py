@@ -19,6 +19,7 @@ from cartpole_robot.signals import Measurement, State
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
 SIGN_CONVENTION = "angle 0 upright, positive leaning toward +x; duty positive pushes toward +x"
 REWARD_PER_STEP = 1.0
+SUCCESS_STEPS = 475.0  # mean steps of an episode from which CartPole-v1 counts as solved
 
 
 def observation(measurement: Measurement) -> NDArray[np.float32]:

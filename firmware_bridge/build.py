@@ -5,6 +5,7 @@ Standard library only. The sources are package data, so that a wheel builds what
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
@@ -112,9 +113,7 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
             )
         out.mkdir(parents=True, exist_ok=True)
         for path in (elf, image):
-            part = path.with_name(f".{path.name}.part")
-            shutil.copyfile(folder / path.name, part)
-            part.replace(path)
+            _replace(path, (folder / path.name).read_bytes())
     return FirmwareImage(
         elf=elf,
         hex=image,
@@ -186,6 +185,20 @@ def _tool(name: str, how_to_install: str) -> str:
     if found is None:
         raise BridgeError(f"{name} not found; {how_to_install}")
     return found
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Give `path` this content, synced to disk; whatever fails, the file before is whole."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            os.fsync(descriptor)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _run(words: Sequence[str], folder: Path) -> str:

@@ -8,6 +8,7 @@ _ESTIMATOR, _LIMITS, _POLICY = (read_constants(name) for name in ("estimator.h",
 
 TICK_US = 1_000_000 // _LIMITS["TICK_HZ"]
 TICK_S = 1.0 / _LIMITS["TICK_HZ"]  # between two safety ticks, each with an update of the estimator
+NO_COMMAND_MS = _LIMITS["NO_COMMAND_MS"]  # the age of a command before the first
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 SPEED_PER_COUNT = _ESTIMATOR["ESTIMATOR_SPEED_PER_COUNT"]  # units of the firmware's speeds in a count per second
 ESTIMATOR_LAG_S = (_ESTIMATOR["ESTIMATOR_WINDOW"] - 1) / 2 / _LIMITS["TICK_HZ"]  # half of the window

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from cartpole_robot.campaign.bench import Bench, in_short
 from cartpole_robot.campaign.trials import Outcome
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.simulation.line import Line, LineFaults
 
-STEPS = 500
 EPISODES = 20  # with the same starts at every size
 
 
@@ -27,7 +27,7 @@ class Curve:
         """One episode; the figure is the steps survived."""
         bench.begin(seed)
         self.harm(bench, size)
-        survived, message = bench.survive(STEPS)
+        survived, message = bench.survive(MAX_EPISODE_STEPS)
         bench.repair()
         return Outcome(is_good=message is None, message=in_short(message), figure=float(survived))
 

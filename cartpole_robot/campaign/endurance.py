@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cartpole_robot.campaign.bench import CONTINUES, Bench, Subject
 from cartpole_robot.campaign.trials import Outcome, Trial
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller
 from cartpole_robot.recording.metadata import RolloutEnd
@@ -22,7 +23,6 @@ from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.workers import WorkerPool
 from cartpole_robot.terminal.progress import progress_bar
 
-EPISODE_STEPS = 500
 LONG_STEPS = 15_000
 EQUAL_TICKS = 50
 TIMES_REAL_TIME = 50.0
@@ -37,12 +37,12 @@ def endurance_trials() -> list[Trial]:
     return [
         Trial(
             group="balance",
-            name=f"{EPISODE_STEPS} steps",
+            name=f"{MAX_EPISODE_STEPS} steps",
             must="survived",
             unit="steps",
             count=20,
             short_count=2,
-            run=lambda bench, rng: _survive(bench, rng, EPISODE_STEPS),
+            run=lambda bench, rng: _survive(bench, rng, MAX_EPISODE_STEPS),
             is_more_better=True,
         ),
         Trial(
@@ -57,8 +57,8 @@ def endurance_trials() -> list[Trial]:
         ),
         Trial(
             group="balance",
-            name="chip beside virtual rig",
-            must=f"the same counts for {EQUAL_TICKS} control ticks of the same start, both survive {EPISODE_STEPS}",
+            name="chip against virtual rig",
+            must=f"the same counts for {EQUAL_TICKS} control ticks of the same start, both survive {MAX_EPISODE_STEPS}",
             unit="ticks",
             count=20,
             short_count=1,
@@ -132,14 +132,14 @@ def _against_virtual(bench: Bench, rng: random.Random) -> Outcome:
     cart, controller = bench.subject.open()
     rigs = (VirtualRig(cart), AvrRig(cart, image=bench.subject.image))
     try:
-        virtual, chip = (_steps_of(rig, controller, seed, EPISODE_STEPS) for rig in rigs)
+        virtual, chip = (_steps_of(rig, controller, seed, MAX_EPISODE_STEPS) for rig in rigs)
     finally:
         for rig in rigs:
             rig.close()
     pairs = zip(virtual, chip, strict=False)
     equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     return Outcome(
-        is_good=equal >= EQUAL_TICKS and len(virtual) == len(chip) == EPISODE_STEPS,
+        is_good=equal >= EQUAL_TICKS and len(virtual) == len(chip) == MAX_EPISODE_STEPS,
         message="equal" if virtual == chip else "both survive" if len(virtual) == len(chip) else "one falls",
         figure=float(equal),
     )

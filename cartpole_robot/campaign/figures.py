@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.campaign.edges import EXACT_PER_S, spin
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from firmware_bridge.build import CLOCK_HZ
 
-_STEPS = 500
 _US_PER_CYCLE = 1e6 / CLOCK_HZ
 
 
@@ -35,7 +35,7 @@ def chip_figures(image: Path | None = None) -> ChipFigures:
     with Bench(Subject(policy=Path("lqr"), cart="diy_arduino", image=image)) as bench:
         bench.begin(0)
         before = bench.chip.figures()
-        bench.survive(_STEPS)
+        bench.survive(MAX_EPISODE_STEPS)
         after = bench.chip.figures()
         spin(bench, random.Random(0), EXACT_PER_S, is_exact=True)
         health, all_in_all = bench.link.health(), bench.chip.figures()

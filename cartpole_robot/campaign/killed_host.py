@@ -11,12 +11,14 @@ the firmware had stopped the motor before the kill, the start does not count and
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import itertools
 import math
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +44,7 @@ REST_M_S = 0.01
 STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
 _TRIES, _DRIVES_WITHIN_S = 8, 60.0
 _ENDS_WITHIN_S = 10.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
 
 
@@ -181,7 +184,8 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
 
 
 def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Connection) -> None:
-    """The host's process: full drive through the rig that a deployment uses."""
+    """The host's process: full drive through the rig that a deployment uses. It ends with the worker that began it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - its messages are of no use here
     rig = SerialRig(cart, port)
     start_rollout(rig, 0)

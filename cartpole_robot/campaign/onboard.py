@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from cartpole_robot.campaign.bench import CONTINUES, Bench, Subject, in_short
 from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
-from cartpole_robot.campaign.endurance import EPISODE_STEPS
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import open_policy
@@ -53,7 +53,7 @@ def on_board_trials() -> list[Trial]:
     return [
         Trial(
             group=ON_BOARD,
-            name=f"{EPISODE_STEPS} steps by itself",
+            name=f"{MAX_EPISODE_STEPS} steps by itself",
             must="survived without a command, no duty late",
             unit="steps",
             count=20,
@@ -63,8 +63,8 @@ def on_board_trials() -> list[Trial]:
         ),
         Trial(
             group=ON_BOARD,
-            name="actions beside the host's",
-            must=f"those of the int16 model in every control tick of {EPISODE_STEPS}, in force one period later",
+            name="actions against the host's",
+            must=f"those of the int16 model in every control tick of {MAX_EPISODE_STEPS}, in force one period later",
             unit="other",
             count=20,
             short_count=1,
@@ -127,7 +127,7 @@ def _follow(bench: Bench, steps: int) -> tuple[list[StateMessage], str | None]:
 def _balance(bench: Bench, rng: random.Random) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
     late = bench.link.health().late_commands
-    states, message = _follow(bench, EPISODE_STEPS)
+    states, message = _follow(bench, MAX_EPISODE_STEPS)
     late = bench.link.health().late_commands - late
     return Outcome(is_good=message is None and late == 0, message=in_short(message), figure=float(len(states) - 1))
 
@@ -136,7 +136,7 @@ def _compare(bench: Bench, rng: random.Random) -> Outcome:
     """A decision on STATE k takes effect at control tick k + 1; STATE k + 2 reports the duty that was in force."""
     policy = on_board_policy(open_policy(bench.subject.policy)[0], bench.cart_params)
     bench.begin(rng.randrange(1_000_000))
-    states, message = _follow(bench, EPISODE_STEPS)
+    states, message = _follow(bench, MAX_EPISODE_STEPS)
     other = 0
     for state, later in zip(states, states[2:], strict=False):
         decided = policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)

@@ -34,6 +34,7 @@ from cartpole_robot.campaign.report import (
     to_record,
 )
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
@@ -198,7 +199,8 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
         kept.keep()
         say(row_text(kept.rows[-1]))
     if kept.curves and not request.is_short:
-        title = f"{kept.record['cart_name']} on the emulated chip, {EPISODES} episodes of 500 steps at each size"
+        episodes = f"{EPISODES} episodes of {MAX_EPISODE_STEPS} steps at each size"
+        title = f"{kept.record['cart_name']} on the emulated chip, {episodes}"
         draw_curves(kept.curves, kept.folder / CURVES_FILE, title)
     return CampaignResult(folder=kept.folder, rows=kept.rows, curves=kept.curves)
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 
 from cartpole_robot.campaign.bench import Bench, Struck, in_short
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.simulation.line import Line, LineFaults
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
@@ -219,7 +220,7 @@ def _encoders() -> list[Trial]:
             Trial(
                 group="encoder",
                 name=f"{name} spikes, 1 a ms",
-                must=f"{name.upper()}_ENCODER, or balances 500 steps with every lost count reported",
+                must=f"{name.upper()}_ENCODER, or balances {MAX_EPISODE_STEPS} steps with every lost count reported",
                 unit="counts",
                 count=20,
                 short_count=1,
@@ -254,7 +255,7 @@ def _rare_spikes(encoder: str, channel: int) -> Callable[[Bench, random.Random],
     def run(bench: Bench, rng: random.Random) -> Outcome:
         before, health = bench.begin_counted(rng.randrange(1_000_000)), bench.link.health()
         bench.wire(spiked=channel, spikes=1)
-        _, message = bench.survive(500)
+        _, message = bench.survive(MAX_EPISODE_STEPS)
         bench.chip.wire()
         off = bench.counts_lost(before)
         after = bench.link.health()
@@ -363,7 +364,7 @@ def _line() -> list[Trial]:
         Trial(
             group="line",
             name=name,
-            must="balances 500 steps, or stops by name; no duty that was not requested",
+            must=f"balances {MAX_EPISODE_STEPS} steps, or stops by name; no duty that was not requested",
             unit="steps",
             count=20,
             short_count=1,
@@ -385,7 +386,7 @@ def _harmed(what: str, share: float) -> Callable[[Bench, random.Random], Outcome
     def run(bench: Bench, rng: random.Random) -> Outcome:
         bench.begin(rng.randrange(1_000_000))
         line = bench.cart.line = Line(_HARM[what](share), seed=rng.randrange(2**31))
-        steps, message, is_foreign = bench.watch_duties(500)
+        steps, message, is_foreign = bench.watch_duties(MAX_EPISODE_STEPS)
         fault = in_short(message)
         is_named = message is None or fault in FAULTS or "no measurement" in fault
         return Outcome(is_good=is_named and not is_foreign, message=fault, figure=float(steps), struck=line.harmed)

@@ -14,7 +14,7 @@ from typing import Any
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import check_keys, read_toml, record_from_table
+from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_from_table
 
 CART_FILE_FORMAT = 1
 
@@ -128,4 +128,4 @@ def _action_duties(actions: dict[str, Any], stall_force_n: Any, where: str) -> t
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > 1e12
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > LARGEST

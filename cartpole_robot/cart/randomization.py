@@ -27,13 +27,12 @@ import numpy as np
 from cartpole_robot.cart.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.cart.parts import equivalent_body
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import check_keys, read_toml
+from cartpole_robot.files.records import LARGEST, check_keys, read_toml
 
 RANDOMIZATION_FORMAT = 1
 _SHIPPED = "cartpole_robot.cart.ranges"
 RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
 _MOST_CORNERS = 4096
-_LARGEST = 1e12  # as in every file: no parameter in SI units is larger
 _POWER_ONLY = ("motor.supply_voltage_v", "motor.stall_current_a")
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
 _INERTIA = "pole_cart.pole_inertia_kg_m2"
@@ -210,8 +209,8 @@ def _range(entry: Any, where: str) -> Range:
     is_pair = isinstance(ends, list) and len(ends) == 2
     if not is_pair or any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
         raise UsageError(f"{where}: {kind} = {ends!r}, expected two numbers; write {wanted}")
-    if max(abs(end) for end in ends) > _LARGEST:
-        raise UsageError(f"{where}: {kind} = {ends!r} goes beyond {_LARGEST:g}, expected smaller numbers")
+    if max(abs(end) for end in ends) > LARGEST:
+        raise UsageError(f"{where}: {kind} = {ends!r} goes beyond {LARGEST:g}, expected smaller numbers")
     try:
         return Range(low=float(ends[0]), high=float(ends[1]), is_factor=kind == "factor")
     except ValueError as error:

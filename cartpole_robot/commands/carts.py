@@ -16,7 +16,10 @@ def add_carts(carts: Parser) -> None:
     options.json(carts)
     carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE]"
     below = carts.add_subparsers(metavar="show", prog=carts.prog, help=argparse.SUPPRESS)
-    show = below.add_parser("show", description="Show every parameter with its unit and source.")
+    show = below.add_parser(
+        "show", description="Show every parameter with its unit and source.", formatter_class=carts.formatter_class
+    )
+    examples(show, "diy_arduino")
     show.set_defaults(run=_show)
     show.add_argument("name", metavar="NAME|FILE", help="a cart's name, or a .toml file")
     options.json(show)

@@ -43,7 +43,7 @@ _GROUPS = {
         Verb("jog", "move a cart with the keyboard", add_jog),
         Verb("virtual-cart", "simulate a cart with its firmware on a pseudo-terminal", add_virtual_cart),
         Verb("deploy", "run a policy on a cart in real time", add_deploy),
-        Verb("replay", "replay a black box in the firmware: is the fault the same?", add_replay),
+        Verb("replay", "replay a black box in the firmware and compare the fault", add_replay),
     ),
     "work with data": (
         Verb("record", "run one episode of a policy and record it", add_record),
@@ -101,8 +101,8 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"{_PROGRAM} {__version__}")
     parser.description = (
         "Train a cart-pole controller in simulation and run it on a real cart.\n\n"
-        f"example: {_PROGRAM} train --cart diy_arduino --out runs/first\n"
-        f"         {_PROGRAM} deploy runs/first --rig virtual"
+        f"example: {_PROGRAM} train --cart diy_arduino --out runs/diy\n"
+        f"         {_PROGRAM} deploy runs/diy --rig virtual"
     )
     parser.epilog = f"{_PROGRAM} VERB --help explains a verb."
     add_verbs(parser, _GROUPS)

@@ -32,10 +32,18 @@ def add_compare(compare: Parser) -> None:
         compare, "the policy to ask again about both rollouts (default: the recordings' policy, if it still exists)"
     )
     compare.add_argument(
-        "--tube-mm", type=positive, default=10.0, metavar="MM", help="fidelity: position within this (default: 10)"
+        "--tube-mm",
+        type=positive,
+        default=10.0,
+        metavar="MM",
+        help="largest position error that still counts as faithful (default: 10)",
     )
     compare.add_argument(
-        "--tube-rad", type=positive, default=0.05, metavar="RAD", help="and angle within this (default: 0.05)"
+        "--tube-rad",
+        type=positive,
+        default=0.05,
+        metavar="RAD",
+        help="largest angle error that still counts as faithful (default: 0.05)",
     )
     compare.add_argument(
         "--no-attribution", action="store_true", help="skip the search for the term to blame (the longest part)"

@@ -13,7 +13,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.policy.backend import LQR
-from cartpole_robot.rigs.open_rig import SERIAL, SIMULATED_BOARDS, check_may_move
+from cartpole_robot.rigs.open_rig import RIG_NAMES, SERIAL, SIMULATED_BOARDS, check_may_move
 
 if TYPE_CHECKING:
     from cartpole_robot.deployment.run import Deployment
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def add_deploy(deploy: Parser) -> None:
     """Declare the arguments of `deploy`."""
     details(deploy, "Shows a live view, records the run and reports latencies.")
-    examples(deploy, "runs/first --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record first.parquet")
+    examples(deploy, "runs/diy --rig serial:/dev/ttyACM0 --duration-s 60 --arm --record diy.parquet")
     deploy.set_defaults(run=_deploy, extra="sim")
     options.policy(deploy)
-    options.rig(deploy, default="virtual", more="; sim has no firmware and cannot be deployed to")
-    options.cart(deploy)
+    options.rig(deploy, default="virtual", names=[name for name in RIG_NAMES if name != "sim"])
+    options.cart(deploy, otherwise=options.POLICYS_CART)
     options.duration_s(deploy, default=60.0)
     options.arm(deploy)
     deploy.add_argument(
@@ -42,10 +42,12 @@ def add_deploy(deploy: Parser) -> None:
         help="what the firmware does at a control tick without a new command (default: hold)",
     )
     deploy.add_argument(
-        "--fallback", choices=(LQR,), help="the regulator catches the cart when the policy leaves its envelope"
+        "--fallback",
+        choices=(LQR,),
+        help="the regulator takes over where the cart leaves the states that the policy knows",
     )
     deploy.add_argument(
-        "--shadow", action="store_true", help="the regulator drives; the policy's answers are only recorded"
+        "--shadow", action="store_true", help="the regulator drives; the policy's duties are only recorded"
     )
     deploy.add_argument(
         "--on-board",

@@ -24,21 +24,22 @@ _FOLDER = "firmware"  # what `build` writes into by default
 
 def add_firmware(firmware: Parser) -> None:
     """Declare the verbs of `firmware`."""
+    examples(firmware, "build --out firmware", "flash --port /dev/ttyACM0")
     add_verbs(
         firmware,
         {
             "verbs": (
                 Verb("build", "compile the firmware for an Arduino Uno or Nano (ATmega328P)", _add_build),
                 Verb("flash", "build the firmware and write it into the Arduino on a port", _add_flash),
-                Verb("size", "report the flash, RAM, stack and time that it takes", _add_size),
-                Verb("campaign", "inject faults into it on an emulated chip", _add_campaign),
+                Verb("size", "report the firmware's flash, RAM, stack and processor time", _add_size),
+                Verb("campaign", "inject faults into the firmware on an emulated chip", _add_campaign),
             )
         },
     )
 
 
 def _add_build(build: Parser) -> None:
-    examples(build, "--policy runs/first --out firmware")
+    examples(build, "--policy runs/diy --out firmware")
     build.set_defaults(run=_build, extra="sim")
     options.out(build, "FOLDER", "folder to write", default=_FOLDER)
     _add_policy(build)
@@ -68,7 +69,7 @@ def _add_size(size: Parser) -> None:
 
 def _add_campaign(campaign: Parser) -> None:
     details(campaign, "The chip drives a simulated cart. The same --out continues a stopped campaign.")
-    examples(campaign, "--policy runs/first --only stop encoder --out runs/campaign")
+    examples(campaign, "--policy runs/diy --only stop encoder --out runs/campaign")
     campaign.set_defaults(run=_campaign, extra="sim")
     options.policy_option(campaign, f"what balances: a policy.npz, a run folder, or {LQR} (default)", default=LQR)
     options.cart(campaign, otherwise=f"the policy's own; with {LQR} {options.DIY_CART}")

@@ -18,6 +18,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
 
+POLICYS_CART = f"the policy's own; required with {LQR}"
 DIY_CART = "diy_arduino"  # the default cart of the verbs for hardware
 
 
@@ -91,7 +92,7 @@ def episodes(verb: Parser, *, default: int | None = None, what: str = "episodes"
 
 def steps(verb: Parser) -> None:
     """`--steps`."""
-    text = f"longest episode, in control periods (default: {MAX_EPISODE_STEPS})"
+    text = f"longest episode, in steps (control periods) (default: {MAX_EPISODE_STEPS})"
     verb.add_argument("--steps", type=count, default=MAX_EPISODE_STEPS, metavar="N", help=text)
 
 

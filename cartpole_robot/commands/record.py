@@ -24,7 +24,7 @@ def add_record(record: Parser) -> None:
     record.set_defaults(run=_record, extra="sim")
     options.policy(record)
     options.rig(record, default="sim")
-    options.cart(record)
+    options.cart(record, otherwise=options.POLICYS_CART)
     options.out(record, "FILE", "recording to write")
     options.duration_s(record, default=10.0)
     options.seed(record, what="seed of the start")

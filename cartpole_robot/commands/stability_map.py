@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, report_unfinished
 from cartpole_robot.commands.verbs import Parser, details, examples
+from cartpole_robot.rigs.open_rig import PLANT_RIGS
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.stability.run import MapResult
@@ -18,7 +19,8 @@ def add_stability_map(verb: Parser) -> None:
     """Declare the arguments of `stability-map`."""
     details(
         verb,
-        "Policies run unchanged on other carts than theirs. The same command continues a stopped map.",
+        "Policies run unchanged on carts other than the one they were trained for. The same command continues a "
+        "stopped map.",
     )
     examples(verb, "runs/diy lqr --cart diy_arduino", "runs/diy --grid my_grid.toml --episodes 20 --out runs/map")
     verb.set_defaults(run=_stability_map, extra="sim,report")
@@ -47,7 +49,7 @@ def add_stability_map(verb: Parser) -> None:
     options.rig(
         verb,
         default="virtual",
-        names=("virtual", "sim"),
+        names=PLANT_RIGS,
         more="; virtual includes the firmware, which may refuse a cart or stop it",
     )
     options.backend(verb)

@@ -72,7 +72,7 @@ def _study(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.folder is None:
-        raise UsageError("study show: which? name the study's folder after it")
+        raise UsageError("study show: no folder given; name one, such as runs/study-replay-memory")
     given = [name for name in ("out", "seeds", "workers", "ray") if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"study show only reads; leave out --{given[0]}")

@@ -27,15 +27,19 @@ _EPISODES_ON_CART = 100  # at most, if the preset gives no number
 
 def add_train(train: Parser) -> None:
     """Declare the arguments of `train`."""
-    details(train, "The policy is judged in simulation; everything goes into one run folder.")
+    details(
+        train, "Everything goes into one run folder. Without --init the policy is judged on fresh episodes at the end."
+    )
     examples(
         train,
         "--preset recommended --cart gym --out runs/first",
-        "--init runs/first --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm",
+        "--init runs/diy --rig serial:/dev/ttyACM0 --cart my_cart.toml --arm",
     )
     train.set_defaults(run=_train, extra="train")
     train.add_argument(
-        "--preset", metavar="NAME|FILE", help="recommended (default; with --init on_cart), blog, or a .toml file"
+        "--preset",
+        metavar="NAME|FILE",
+        help="recommended (default), robust, blog, on_cart (default with --init), or a .toml file",
     )
     options.cart(train, otherwise="gym; with --init the policy's own")
     train.add_argument(
@@ -47,11 +51,11 @@ def add_train(train: Parser) -> None:
     options.rig(train, default="sim")
     options.seed(train, default=None)
     train.add_argument(
-        "--steps", type=count, metavar="N", help="control periods to train for (default: the preset's number)"
+        "--steps", type=count, metavar="N", help="steps (control periods) to train for (default: the preset's number)"
     )
     options.episodes(
         train,
-        what="most episodes to train for; with --init, episodes that count",
+        what="most episodes to train for; with --init, those of evaluation included",
         otherwise=f"the preset's number; with --init {_EPISODES_ON_CART} if it has none",
     )
     train.add_argument(
@@ -66,7 +70,7 @@ def add_train(train: Parser) -> None:
     train.add_argument(
         "--learner",
         choices=options.values(Learner),
-        help="the leaner DQN (default) or Stable-Baselines3's own",
+        help="lean, this package's faster DQN, or stock, Stable-Baselines3's own (default: the preset's, else lean)",
     )
     train.add_argument(
         "--tensorboard", action=argparse.BooleanOptionalAction, default=True, help="write a log for TensorBoard"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,5 +194,8 @@ def _written(out: Path, metadata: RecordingMetadata, columns: dict[str, NDArray[
     with np.errstate(over="ignore"):  # a number too large for 32 bits becomes infinite
         for name, column in columns.items():
             rows[name] = column
-    outcome = Outcome(end=RolloutEnd.DURATION, steps=int(np.nansum(rows["reward"])))
+    total = float(np.nansum(rows["reward"], dtype=np.float64))
+    if not math.isfinite(total):
+        raise UsageError(f"{metadata.controller.policy}: its rewards sum to {total}; leave their column out of the map")
+    outcome = Outcome(end=RolloutEnd.DURATION, steps=int(total))
     return write_recording(Recording(path=out, metadata=metadata, rows=rows, outcome=outcome))

@@ -250,13 +250,18 @@ class _Run:
             warmth=warmth,
             options=self._rig.options.arm,
             since_armed_ms=((first_us - self._armed_us) & 0xFFFF_FFFF) // 1000,
-            provenance={**dataclasses.asdict(self._known), "recording": self._path.name},
+            provenance={**_without_cart(self._known), "recording": self._path.name},
         )
         try:
             box.save(_box_of(self._path))
         except UsageError:
             return None
         return _box_of(self._path)
+
+
+def _without_cart(known: RecordingMetadata) -> dict[str, Any]:
+    """The metadata of a rollout, for a file that has its cart elsewhere."""
+    return {name: value for name, value in dataclasses.asdict(known).items() if name != "cart"}
 
 
 def _firmware_options(request: DeployRequest, period_s: float) -> FirmwareOptions:

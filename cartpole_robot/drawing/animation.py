@@ -10,6 +10,7 @@ from PIL import Image
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.signals import State
 
 GIF_FRAME_S = 0.04
@@ -25,7 +26,8 @@ def save_animation(motion: Iterable[tuple[State, float]], cart: CartParams, path
         for tick, (state, duty) in enumerate(motion)
         if tick % every == 0
     )
-    save_gif(frames, path, frame_s=every * period_s)
+    with atomic_file(path, may_replace=True) as file:
+        save_gif(frames, Path(file.name), frame_s=every * period_s)
 
 
 def save_gif(frames: Iterable[Image.Image], path: Path, *, frame_s: float) -> None:

@@ -10,21 +10,22 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # linux/fcntl.h, linux/fs.h
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2  # linux/fcntl.h, linux/fs.h
 _LONGEST_STEM = 32  # characters of a name that its temporary name repeats: file systems allow 255 bytes
 _PARTIAL = re.compile(r"\..*\.[0-9a-f]{16}\.partial(\..*)?")
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path, *, may_replace: bool = False) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, may_replace: bool = False) -> Iterator[BufferedWriter]:
     """A file open for writing, which takes the name `path` at the end of the block, its contents synced to disk.
 
     Until then it has an unpredictable name in the same folder. A library that opens files itself writes to the file's
     `name`, which ends in the suffix of `path`. When the block or the disk fails, the file is removed and `path` is as
-    it was. Only a killed process leaves its temporary file, never a partial `path`.
+    it was. Only a killed process leaves its temporary file, never a partial `path`; on a file system that has neither
+    hard links nor renames without replacing, an empty one at worst.
 
     Raises `FileExistsError` where something is at `path` before the block or at its end, a symbolic link included,
     unless it `may_replace`: then a link itself is replaced, not what it points to. Raises `OSError` for the rest.
@@ -53,6 +54,8 @@ def atomic_file(path: Path, *, may_replace: bool = False) -> Iterator[BinaryIO]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder to write files into, which replaces the folder `path` at the end of the block, synced to disk.
 
+    `path` is at each moment the whole folder from before or the whole new one, if the file system can exchange two
+    names (ext4, btrfs, xfs, tmpfs); where it cannot, there is none for a moment, and the one from before is next to it.
     One process at a time may write `path`: its temporary name is fixed, so that what a killed one left is removed.
     """
     partial = path.with_name(f".{path.name}.partial")
@@ -63,12 +66,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in partial.iterdir():
             _sync(file)
         _sync_names(partial)
-        shutil.rmtree(path, ignore_errors=True)
-        partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    replaced = partial  # what an exchange of names leaves there
+    if not path.exists():
+        partial.rename(path)
+    elif not _is_renamed(partial, path, _RENAME_EXCHANGE):
+        replaced = path.with_name(f".{path.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        path.rename(replaced)
+        partial.rename(path)
     _sync_names(path.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def is_partial(name: str) -> bool:
@@ -102,7 +112,7 @@ def _give_free_name(temporary: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links, such as an SD card's
-        if not _is_renamed(temporary, path):
+        if not _is_renamed(temporary, path, _RENAME_NOREPLACE):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
             try:
                 temporary.replace(path)  # over the empty file that is ours
@@ -111,14 +121,14 @@ def _give_free_name(temporary: Path, path: Path) -> None:
                 raise
 
 
-def _is_renamed(temporary: Path, path: Path) -> bool:
-    """Whether Linux and this file system renamed the file without replacing; raises `FileExistsError`."""
+def _is_renamed(temporary: Path, path: Path, how: int) -> bool:
+    """Whether Linux and this file system renamed `how` says; raises `FileExistsError` where that is not to replace."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:
         return False
     names = os.fsencode(temporary), os.fsencode(path)
-    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], how) == 0:
         return True
     if ctypes.get_errno() == errno.EEXIST:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

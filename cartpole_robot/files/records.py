@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from cartpole_robot.errors import UsageError
 
 Record = TypeVar("Record")
-_LARGEST = 1e12  # no parameter in SI units is larger; a larger one would overflow later, with a less clear error
+LARGEST = 1e12  # no parameter in SI units is larger; a larger one would overflow later, with a less clear error
 _LARGEST_COUNT = 1 << 128  # a seed may be as large
 _LONGEST_SHOWN = 120  # characters of a value in an error
 
@@ -142,7 +142,7 @@ def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
             choices = ", ".join(repr(member.value) for member in hint)
             raise UsageError(f"{here} = {_shown(value)}, expected one of {choices}; choose one of them") from None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    largest = _LARGEST_COUNT if hint is int else _LARGEST
+    largest = _LARGEST_COUNT if hint is int else LARGEST
     if is_number and abs(value) > largest and math.isfinite(value if isinstance(value, float) else 1.0):
         raise UsageError(f"{here} is beyond {largest:g}, expected a smaller number; correct it")
     if hint is float and is_number:

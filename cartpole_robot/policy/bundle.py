@@ -207,9 +207,15 @@ def load_policy(path: Path) -> PolicyBundle:
         raise UsageError(f"{path}: is not a readable policy bundle ({error}); {remedy}") from None
     try:
         header = json.loads(arrays["header"].tobytes())
+        if not isinstance(header, dict):
+            raise TypeError("its header is no table")
         writer = header.get("provenance", {})
         check_format(
-            path, "bundle", {**writer, "format": header["format"]}, expected=BUNDLE_FORMAT, remedy="train it again"
+            path,
+            "bundle",
+            {**dict(writer), "format": header["format"]},
+            expected=BUNDLE_FORMAT,
+            remedy="train it again",
         )
         bundle = PolicyBundle(
             interface=record_from_table(Interface, header["interface"], where=f"{path}: interface"),

@@ -18,7 +18,7 @@ from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power_w
 from cartpole_robot.task import is_terminated
 from firmware_bridge.clock import ArrivalClock
-from firmware_bridge.constants import HOMING_MOST_S, SPEED_PER_COUNT
+from firmware_bridge.constants import HOMING_MOST_S, NO_COMMAND_MS, SPEED_PER_COUNT
 from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import Link
@@ -380,7 +380,7 @@ class FirmwareRig:
             self._cart.motor, measurement.applied_duty, measurement.cart_speed_m_s
         )
         age_ms = state.command_age_ms
-        measurement.command_age_s = math.nan if age_ms == 0xFFFF else age_ms / 1000.0
+        measurement.command_age_s = math.nan if age_ms == NO_COMMAND_MS else age_ms / 1000.0
         measurement.lateness_s = self._lateness_s
         return measurement
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RIG_NAMES = ("sim", "virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
 SIMULATED_BOARDS = ("virtual", "avr", "avr:ELF")  # the firmware on a simulated cart
+PLANT_RIGS = ("virtual", "sim")  # those that simulate any cart in front of a driver that assumes another
 SERIAL = "serial:"
 HIDDEN = "virtual:"
 AVR = "avr:"
@@ -29,9 +30,14 @@ def check_rig_name(rig: str) -> None:
         raise UsageError(f"rig {rig!r} is not known; expected one of {', '.join(RIG_NAMES)}")
 
 
+def is_real(rig: str) -> bool:
+    """Whether the rig of that name may be a real cart, which moves only with permission."""
+    return rig.startswith(SERIAL)
+
+
 def check_may_move(rig: str, *, may_move: bool) -> None:
     """Raise `UsageError` for a real cart without permission to move, which --arm gives on the command line."""
-    if rig.startswith(SERIAL) and not may_move:
+    if is_real(rig) and not may_move:
         raise UsageError(f"rig {rig!r} moves a real cart; keep clear of it and add --arm")
 
 

@@ -87,7 +87,7 @@ class IdealSimRig(_LockstepRig):
             self._plant.change(drawn.pole_cart, drawn.friction)
             self._stall_force_n = drawn.motor.stall_force_n
         self._plant.place(start)
-        self._measurement.tick = -1
+        self._measurement.tick, self._duty = -1, 0.0
         return self._measure(self._advance(0.0, 0), 0.0)
 
     def step(self, duty: float) -> Measurement:
@@ -136,7 +136,7 @@ class SimRig(_LockstepRig):
             self._simulated.change(drawn)
             self._delay = CommandDelay(drawn.delay, drawn.timing)
         self._delay.reset(rng)
-        self._measurement.tick = -1
+        self._measurement.tick, self._duty = -1, 0.0
         cart_counts, pole_counts = self._simulated.place(start)
         self._estimator.reset(cart_counts, pole_counts)
         return self._measure(cart_counts, pole_counts, 0.0)

@@ -64,7 +64,8 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
 
     A rig in real time is answered as soon as it has measured: only the observation and the pilot come between a
     measurement and its command, and no step keeps a new object. Every measurement is recorded with the duty that
-    answers it, and the last one too. Ctrl-C ends a rollout like anything else. The caller closes the rig.
+    answers it, NaN if its command could not be sent, and the last one too. Ctrl-C ends a rollout like anything else.
+    The caller closes the rig.
     """
     recorder, times, arrival_s, on_step = log.recorder, log.times, log.arrival_s, log.on_step
     numbers = array("f", (0.0, 0.0, 0.0, 0.0))
@@ -104,6 +105,8 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
             reward = task.REWARD_PER_STEP
             steps += 1
     except RigError as error:
+        if recorder is not None and recorder.rows == steps:  # the command failed
+            recorder.append(measurement, clock(), math.nan, reward, Flag.TRUNCATED)
         return Rollout(steps=steps, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:
         return Rollout(steps=steps, end=RolloutEnd.STOPPED)

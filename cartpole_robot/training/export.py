@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3 import DQN
 
+from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import ExportedFiles, bundle_of, write_export
 from cartpole_robot.training.checkpoint import TrainingState
@@ -52,14 +53,19 @@ def finish(
     """
     assert state.selected is not None
     folder, model = job.folder, state.model
-    model.save(folder / "model_last.zip")
+    _save_model(model, folder / "model_last.zip")
     set_network(model, state.selected.network)
-    model.save(folder / "model_selected.zip")
+    _save_model(model, folder / "model_selected.zip")
     found = {"selected_at_step": state.selected.row.step, "evaluation": evaluation}
     exported = export_model(job, model, visited, folder, provenance=found, unchanged=unchanged)
     state.log.save(folder)
     draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=job.title)
     return exported
+
+
+def _save_model(model: DQN, path: Path) -> None:
+    with atomic_file(path, may_replace=True) as file:
+        model.save(file)
 
 
 def export_model(

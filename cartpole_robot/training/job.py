@@ -81,15 +81,22 @@ def job_from_folder(folder: Path) -> TrainingJob:
         ranges, init = record.get("randomization"), record.get("init")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
-            cart=dataclasses.replace(cart, sources=record.get("cart_sources", {})),
+            cart=dataclasses.replace(cart, sources=_mapping(record, "cart_sources", where)),
             rig=rig,
             seed=seed,
             folder=folder,
             tensorboard=tensorboard,
             randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
             init=init and record_from_table(InitialPolicy, init, where=f"{where}: init"),
-            versions=record.get("versions", {}),
+            versions=_mapping(record, "versions", where),
             commit=record.get("commit"),
         )
     except KeyError as error:
         raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
+
+
+def _mapping(record: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    found = record.get(key, {})
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{where}: {key} = {found!r}, expected a table; train into a new folder")
+    return found

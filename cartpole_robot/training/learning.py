@@ -75,24 +75,25 @@ def learn(
     callbacks = [EpisodeLogging(state, config.episodes), evaluation, *callbacks]
     if not run_learner(state, config, callbacks, name=name, on_event=on_event):
         return None
+    state.count_time()
     if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
         evaluation.evaluate_now()
-    state.count_time()
     assert state.selected is not None  # evaluate_now() has run at least once
     step = evaluation.first_verified_step
     first = None if step is None else FirstVerified(step=step, after_s=evaluation.first_verified_s)
     return Learned(state=state, selected=state.selected, first_verified=first)
 
 
-def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[], object] | None = None) -> Judged:
-    """The verdicts in `env`; identical networks are judged once."""
+def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[], object] = lambda: None) -> Judged:
+    """The verdicts in `env`; identical networks are judged once, with `on_episode` called as often as for two."""
     last, selected = network_of(learned.state.model), learned.selected.network
     found = verdict(float_action_function(last), env, on_episode)
     is_same = all(np.array_equal(getattr(last, f.name), getattr(selected, f.name)) for f in dataclasses.fields(Network))
-    return Judged(
-        last=found,
-        selected=found if is_same else verdict(float_action_function(selected), env, on_episode),
-    )
+    if is_same:
+        for _ in range(VERDICT_EPISODES):
+            on_episode()
+        return Judged(last=found, selected=found)
+    return Judged(last=found, selected=verdict(float_action_function(selected), env, on_episode))
 
 
 def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> tuple[Learned, Judged]:

@@ -14,6 +14,7 @@ from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.network import Network, float_action_function
+from cartpole_robot.rigs.open_rig import is_real
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
@@ -67,11 +68,10 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
 
 
 def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
-    """Inputs (N, inputs): from new episodes in simulation, or those recorded on the cart, which must not move again."""
+    """Inputs (N, inputs): from new episodes, or those recorded while learning on a cart. No real cart moves."""
     if job.init is None:
-        with closing(
-            balancing_env(job.cart, job.rig, MAX_EPISODE_STEPS, history_length=job.config.history_length)
-        ) as env:
+        rig = "sim" if is_real(job.rig) else job.rig
+        with closing(balancing_env(job.cart, rig, MAX_EPISODE_STEPS, history_length=job.config.history_length)) as env:
             act = float_action_function(network)
             return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     checkpoint = latest_checkpoint(job.folder / "checkpoints")

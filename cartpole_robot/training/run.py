@@ -77,7 +77,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         with StopOnSignal() as stop, closing(ProgressBar(state, job.config)) as bar:
             callbacks = [checkpointing, bar, stop]
             learned = learn(state, job.config, drawing, callbacks, name=str(job.folder), on_event=say)
-        if learned is None:
+        if learned is None or stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
         summary = _finish(job, learned, env, drawing)
         write_json(job.folder / SUMMARY_FILE, summary.as_dict())

@@ -122,7 +122,7 @@ static void send_state(app_t *app)
         .pole_speed = estimator_speed(&app->pole_estimator),
         .applied_q15 = app->applied_q15,
         .supply_mv = app->inputs.supply_mv,
-        .command_age_ms = app->has_command || is_alone(app) ? safety->command_age_ms : UINT16_MAX,
+        .command_age_ms = app->has_command || is_alone(app) ? safety->command_age_ms : NO_COMMAND_MS,
         .state = safety->state,
         .fault = safety->fault,
         .inputs = (uint8_t)inputs,

@@ -7,6 +7,7 @@
 #define DUTY_CEILING 32767
 #define HOMING_DUTY_CEILING 16384 /* half drive */
 #define COMMAND_TIMEOUT_CEILING_MS 200
+#define NO_COMMAND_MS 65535 /* command_age_ms before the first command since arming */
 #define CONTROL_PERIOD_CEILING_MS 100
 #define TRAVEL_CEILING_COUNTS 1000000L
 #define POLE_COUNTS_PER_TURN_LEAST 200

@@ -78,7 +78,7 @@ def test_what_is_left_to_chance_has_come_about(campaign: dict[str, Any]) -> None
 
 def test_chip_and_virtual_rig_agree(campaign: dict[str, Any]) -> None:
     assert worst(campaign, "500 steps") == 500
-    assert worst(campaign, "chip beside virtual rig") >= 50
+    assert worst(campaign, "chip against virtual rig") >= 50
     assert worst(campaign, "two processes") == 100
 
 

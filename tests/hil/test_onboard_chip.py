@@ -155,7 +155,7 @@ def test_campaign_of_the_policy_on_board_holds(
     assert done.returncode == 0, done.stdout + done.stderr
     worst = {row["name"]: row["worst"] for row in json.loads(done.stdout)["trials"]}
     assert worst["500 steps by itself"] == 500
-    assert worst["actions beside the host's"] == 0
+    assert worst["actions against the host's"] == 0
     assert 1.0 < worst["own time of an inference"] <= 3.5
     assert 1.0 < worst["in time, 40,000 edges a second"] <= 5.0
     assert worst["stack that is never touched"] >= 300

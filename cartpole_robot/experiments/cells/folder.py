@@ -114,9 +114,7 @@ class CellFolder:
 
     def of_other_code(self, records: Mapping[str, Mapping[str, Any]], commit: str | None) -> list[str]:
         """A sentence for each other version or commit of the code that made finished cells."""
-        found = read_json(self.path / _file_of(self.whole.kind), f"{self.path}: is damaged; choose another --out")
-        begun_with = found.get("versions", {}).get("cartpole-robot")  # of cells older than their `version`
-        makers = collections.Counter((one.get("version", begun_with), one["commit"]) for one in records.values())
+        makers = collections.Counter((one["version"], one["commit"]) for one in records.values())
         return [
             f"{self.path}: {count} of {len(records)} finished cells were made by {_code(*maker)}, this is "
             f"{_code(__version__, commit)}; they are kept, and --out with a new folder makes all of them again"
@@ -137,13 +135,13 @@ def folder_record(path: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     """The path and contents of the description of a folder of that kind. Raises `UsageError` for another folder."""
     where = path / _file_of(kind)
     message = f"{path}: is no {kind}'s folder (it has no readable {where.name}); check the path"
-    return where, _checked(where, kind, message)
+    return where, _checked(where, kind, message, remedy=f"run the {kind} again into a new folder")
 
 
-def _checked(path: Path, kind: str, message: str) -> dict[str, Any]:
+def _checked(path: Path, kind: str, message: str, *, remedy: str = "choose another --out") -> dict[str, Any]:
     """What a folder of that kind says in the file `path`. Raises `UsageError`, with `message` where it is damaged."""
     found = read_json(path, message)
-    check_format(path, kind, found, expected=FOLDER_FORMAT, remedy="choose another --out")
+    check_format(path, kind, found, expected=FOLDER_FORMAT, remedy=remedy)
     return found
 
 

@@ -25,13 +25,12 @@ from cartpole_robot.cart.listing import unit_of, words_of
 from cartpole_robot.cart.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.cart.randomization import RANDOMIZED_SECTIONS, changed_cart, nominal_value
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import check_keys, read_toml
+from cartpole_robot.files.records import LARGEST, check_keys, read_toml
 
 GRID_FORMAT = 1
 MOST_POINTS = 10_000
 FRICTION = "friction"
 STRONGEST = (-1.0, 1.0)
-_LARGEST = 1e12
 _SAME = 1e-9  # relative: a value that differs less from the cart's own is the cart's own
 _NAMES = {
     "delay.latency_s": "delay",
@@ -243,8 +242,8 @@ def _numbers(entry: Mapping[str, Any], kind: str, where: str) -> list[float]:
     for number in given:
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise UsageError(f"{here}: {number!r} is among its values, expected finite numbers; correct it")
-        if abs(number) > _LARGEST:
-            raise UsageError(f"{here} goes beyond {_LARGEST:g}, expected a physically possible number; correct it")
+        if abs(number) > LARGEST:
+            raise UsageError(f"{here} goes beyond {LARGEST:g}, expected a physically possible number; correct it")
     if kind in ("factors", "values"):
         if "points" in entry:
             raise UsageError(

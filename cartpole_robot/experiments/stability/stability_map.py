@@ -18,10 +18,10 @@ from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
+from cartpole_robot.rigs.open_rig import PLANT_RIGS
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 
 LQR_TRUE = "lqr-true"
-MAP_RIGS = ("virtual", "sim")
 KIND = "stability map"
 
 
@@ -210,8 +210,8 @@ def entered(
     """
     if not policies:
         raise UsageError("a stability map needs a policy: a bundle, a run folder, lqr or lqr-true")
-    if conditions.rig not in MAP_RIGS:
-        raise UsageError(f"rig {conditions.rig!r} has no carts to choose from; expected {' or '.join(MAP_RIGS)}")
+    if conditions.rig not in PLANT_RIGS:
+        raise UsageError(f"rig {conditions.rig!r} has no carts to choose from; expected {' or '.join(PLANT_RIGS)}")
     bundles = [policy for policy in policies if policy not in (LQR, LQR_TRUE)]
     if cart is None and not bundles:
         raise UsageError(f"policy {policies[0]}: a regulator is made for one cart; name it with --cart")

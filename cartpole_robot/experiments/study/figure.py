@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.experiments.study.findings import SUCCESS_STEPS, Group
+from cartpole_robot.experiments.study.findings import Group
 from cartpole_robot.experiments.study.study import Scale, Study, field_text, value_text
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.task import SUCCESS_STEPS
 
 FIGURE_FILE = "figure.png"
 _COLOURS = ("#1f5a99", "#de8728", "#2f8f5b", "#8a4fa3", "#c0392b", "#6b7280")

@@ -11,8 +11,8 @@ from typing import Any
 from scipy.stats import binomtest
 
 from cartpole_robot.experiments.study.study import Cell, Study, Value, field_text, point_text, value_text
+from cartpole_robot.task import SUCCESS_STEPS
 
-SUCCESS_STEPS = 475.0
 GOOD_SHARE = 0.9
 
 
@@ -128,8 +128,16 @@ def groups_of(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[Gr
 
 def study_text(study: Study, groups: Sequence[Group]) -> str:
     """The table and the findings, for a person."""
-    heads = [*map(field_text, study.fields), "preset", "seeds", "last >= 475", "95 % within", "median", "lowest"]
-    heads += ["selected >= 475", "first 500 at step", "training s"]
+    heads = [
+        *map(field_text, study.fields),
+        "preset",
+        "seeds",
+        f"last >= {SUCCESS_STEPS:.0f}",
+        "95 % within",
+        "median",
+        "lowest",
+    ]
+    heads += [f"selected >= {SUCCESS_STEPS:.0f}", "first 500 at step", "training s"]
     rows = [heads]
     for group in groups:
         record = group.as_dict()

@@ -129,8 +129,6 @@ def cell_key(config: TrainingConfig, cart: CartParams, seed: int) -> str:
     """A hash of all that a training's result depends on, except the code; without names and descriptions."""
     values = dataclasses.asdict(config)
     del values["name"], values["description"]
-    if values["history_length"] == 1:  # keeps the keys of studies older than this field
-        del values["history_length"]
     text = json.dumps({"config": values, "cart": cart.fingerprint(), "seed": seed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

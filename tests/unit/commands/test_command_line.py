@@ -255,6 +255,19 @@ def test_export_again_writes_the_same_policy(command_line: CommandLine, trained_
     assert_refused(command_line("export", trained_run, "--out", tmp_path / "out"), "exists already")
 
 
+def test_export_of_a_run_on_a_real_cart_does_not_move_it(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    record = json.loads((run / "run.json").read_text())
+    record["rig"] = "serial:/dev/a_port_that_is_not_there"
+    (run / "run.json").write_text(json.dumps(record))
+    done = command_line("export", run, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policy_hash"] == json.loads((run / "summary.json").read_text())["policy_hash"]
+
+
 @pytest.mark.parametrize("kept", [0, 100, -1])
 def test_truncated_model_is_named_and_nothing_is_written(
     command_line: CommandLine, trained_run: Path, tmp_path: Path, kept: int

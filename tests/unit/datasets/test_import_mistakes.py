@@ -66,6 +66,12 @@ def test_cell_that_is_no_number(
     assert "number" in message
 
 
+def test_rewards_that_no_number_holds(lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = "\n".join([f"{lines[0]},r", *(f"{line},{1e39}" for line in lines[1:])])
+    message = refusal(tmp_path, capsys, content, f'{MAP}\n[as_is]\nreward = "r"\n')
+    assert "rewards sum to inf" in message
+
+
 def repeated(lines: Lines) -> str:
     return "\n".join([*lines[:30], lines[29], *lines[30:]])
 

@@ -60,16 +60,19 @@ def test_learning_curve_is_drawn_for_any_log(tmp_path: Path) -> None:
         assert Image.open(path).size == (1040, 546)
 
 
-def test_pictures_of_studies_and_maps_come_from_their_folders_or_the_command_is_named(tmp_path: Path) -> None:
+def test_pictures_that_take_long_come_from_runs_or_the_command_is_named(tmp_path: Path) -> None:
     runs, docs = tmp_path / "runs", tmp_path / "docs"
     (runs / "study-replay-memory").mkdir(parents=True)
     (runs / "study-replay-memory" / "figure.png").write_bytes(b"new")
     docs.mkdir()
     for name in ("study_replay_memory.png", "stability_map.png"):
         (docs / name).write_bytes(b"old")
-    study, stability = take_kept(runs, docs)
+    study, stability, campaign, *real_cart = take_kept(runs, docs)
     assert (docs / "study_replay_memory.png").read_bytes() == b"new"
     assert (docs / "stability_map.png").read_bytes() == b"old"
     assert "taken from" in study
     assert "make it with: cartpole-robot train" in stability
     assert "cartpole-robot stability-map " in stability
+    assert "make it with: make campaign" in campaign
+    assert all("make it with: python -m benchmarks.real_cart " in line for line in real_cart)
+    assert sorted(path.name for path in docs.iterdir()) == ["stability_map.png", "study_replay_memory.png"]

@@ -34,7 +34,7 @@ def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param != "hard links":
         monkeypatch.setattr(os, "link", no_links)
     if request.param == "neither":
-        monkeypatch.setattr(module, "_is_renamed", lambda temporary, path: False)
+        monkeypatch.setattr(module, "_is_renamed", lambda *_: False)
     return str(request.param)
 
 
@@ -215,9 +215,11 @@ def test_writers_at_once_replace_each_other_whole(tmp_path: Path) -> None:
 
 
 WRITER = """
+import signal
 import sys
 from pathlib import Path
 from cartpole_robot.files.atomic_file import atomic_file
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
 with atomic_file(Path(sys.argv[1]), may_replace=sys.argv[2] == "True") as file:
     file.write(b"x" * 100_000)
     file.flush()
@@ -363,3 +365,26 @@ def test_folder_replaces_another_whole(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert (path / "file").read_bytes() == b"second"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_folder_whose_replacement_is_interrupted_is_whole(
+    can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(module, "_is_renamed", lambda *_: False)
+    path = tmp_path / "step"
+    with atomic_folder(path) as partial:
+        (partial / "file").write_bytes(b"first")
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as partial:
+        (partial / "file").write_bytes(b"second")
+        monkeypatch.setattr(module.shutil, "rmtree", stopped)
+    monkeypatch.undo()
+    assert (path / "file").read_bytes() == (b"second" if can_exchange else b"first")
+    with atomic_folder(path) as partial:
+        (partial / "file").write_bytes(b"third")
+    assert (path / "file").read_bytes() == b"third"

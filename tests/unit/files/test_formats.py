@@ -45,6 +45,7 @@ def test_folder_of_the_format_before_is_refused_in_one_line_and_left_as_it_is(
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert f"old/{file}: has {kind} format 1, this version reads 2; " in line
+    assert ("--out" in line) is ("--out" in words and kind != "run")
     assert line.endswith(", or open it with cartpole-robot 0.0.9 (commit abc123)")
     assert (folder / file).read_text() == text
     assert not (tmp_path / "exported").exists()

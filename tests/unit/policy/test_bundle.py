@@ -221,6 +221,18 @@ def test_other_arrays_and_other_formats_are_refused(bundle: PolicyBundle, tmp_pa
         load_policy(path)
 
 
+@pytest.mark.parametrize("header", [b"[]", b"1", b'"text"', b"null", b'{"format": 2, "provenance": 3}'])
+def test_header_of_another_kind_is_refused(bundle: PolicyBundle, tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "policy.npz"
+    bundle.save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["header"] = np.frombuffer(header, np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(UsageError, match="is not a valid policy bundle"):
+        load_policy(path)
+
+
 def test_folder_that_cannot_be_written_to_is_named(bundle: PolicyBundle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         bundle.save(tmp_path / "missing" / "policy.npz")

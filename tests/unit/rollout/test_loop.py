@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from array import array
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
-from cartpole_robot.recording.metadata import RolloutEnd
+from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
+from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.sim import IdealSimRig, simulated_rig
 from cartpole_robot.rollout.loop import Rollout, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
@@ -107,6 +110,19 @@ def test_without_an_arrival_clock_a_measurement_arrives_when_the_pilot_is_asked(
 )
 def test_failures_and_ctrl_c_end_a_rollout(fails: tuple[str, int], error: BaseException, expected: Rollout) -> None:
     assert driven(NotingRig(fails, error), 10, StepLog()) == expected
+
+
+@pytest.mark.parametrize("call", ["command", "measure"])
+def test_last_measurement_is_recorded_whether_or_not_its_command_was_sent(call: str, tmp_path: Path) -> None:
+    rig = NotingRig((call, 3))
+    with Recorder(
+        tmp_path / "a.parquet", RecordingMetadata(cart=rig.cart, rig="sim", controller=ControllerRecord(policy="still"))
+    ) as recorder:
+        done = driven(rig, 10, StepLog(recorder=recorder))
+    assert (done.steps, done.end) == (2, RolloutEnd.FAULT)
+    rows = read_recording(tmp_path / "a.parquet").rows
+    assert rows["tick"].tolist() == [0, 1, 2]
+    assert np.isnan(rows["requested_duty"]).tolist() == [False, False, call == "command"]
 
 
 def test_no_step_makes_an_object_that_lasts() -> None:
