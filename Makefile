@@ -32,7 +32,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## create .venv and install into it
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/training/dqn/native -name '*.[ch]')
+$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/simulation/native cartpole_robot/training/dqn/native -name '*.[ch]')
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
 		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; \

@@ -10,6 +10,8 @@ CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimat
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
+ENGINE = "cartpole_robot/simulation/native"
+ENGINE_CORE = ("plant", "motor", "delay", "cart")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
@@ -35,11 +37,24 @@ setup(
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
-                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("objects", "policy_image")),
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("objects", "board_api", "policy_image")),
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
             extra_compile_args=COMPILE,
+        ),
+        Extension(
+            "cartpole_robot.simulation._native",
+            sources=[
+                *(f"{ENGINE}/{name}.c" for name in (*ENGINE_CORE, "cart_object", "board_object", "extension")),
+                f"{FIRMWARE}/estimator.c",
+            ],
+            depends=[
+                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "objects")),
+                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api")),
+            ],
+            # Not -I: the firmware has a limits.h of its own.
+            extra_compile_args=[*COMPILE, "-iquote", FIRMWARE],
         ),
         Extension(
             "cartpole_robot.training.dqn._update",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.rigs.sim import IdealSimRig
+from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
 from cartpole_robot.signals import State
 
 SIGNALS = ("x m", "x' m/s", "theta rad", "theta' rad/s")

@@ -25,6 +25,7 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State
+from cartpole_robot.simulation.engine import Engine, engine_named
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -55,16 +56,18 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         cart: str | Path | CartParams = "gym",
         render_mode: str | None = None,
         randomization: str | Path | Randomization | None = None,
+        engine: str | Engine | None = None,
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
-        With `randomization` (a name or a file) each episode draws its own cart, which is `episode_cart`. A `Rig`
-        object brings its own cart, and `cart` and `randomization` are ignored. Raises `UsageError`.
+        With `randomization` (a name or a file) each episode draws its own cart, which is `episode_cart`. `engine`
+        ("pybullet" or "native") simulates the rig sim; None is PyBullet where it is installed. A `Rig` object brings
+        its own cart, and `cart`, `randomization` and `engine` are ignored. Raises `UsageError`.
         """
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
-        self._rig = _opened(rig, load_cart(cart), randomization) if isinstance(rig, str) else rig
+        self._rig = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else rig
         self.cart = self._rig.cart
         period_s = self.cart.timing.control_period_s
         self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
@@ -194,12 +197,14 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._rig.close()
 
 
-def _opened(rig: str, cart: CartParams, randomization: str | Path | Randomization | None) -> Rig:
+def _opened(
+    rig: str, cart: CartParams, randomization: str | Path | Randomization | None, engine: str | Engine | None
+) -> Rig:
     if isinstance(randomization, str | Path):
         from cartpole_robot.cart.randomization import load_randomization
 
         randomization = load_randomization(Path(randomization), cart)
-    return open_rig(rig, cart, randomization)
+    return open_rig(rig, cart, randomization, engine=None if engine is None else engine_named(engine))
 
 
 gymnasium.register(

@@ -9,6 +9,7 @@ from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.simulation.engine import Engine
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
 
@@ -23,6 +24,7 @@ class AvrRig(VirtualRig):
         *,
         image: Path | None = None,
         options: FirmwareOptions = NO_OPTIONS,
+        engine: Engine = Engine.NATIVE,
     ) -> None:
         """Switch the cart on, flashed with the ELF file `image` or with this package's firmware.
 
@@ -34,7 +36,7 @@ class AvrRig(VirtualRig):
         except BridgeError as error:
             raise RigError(str(error)) from None
         try:
-            super().__init__(cart, randomization, board=self._chip, options=options)
+            super().__init__(cart, randomization, board=self._chip, options=options, engine=engine)
         except BaseException:
             self._chip.close()
             raise

@@ -15,7 +15,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.motor import electrical_power_w
+from cartpole_robot.simulation.motor import electrical_power
 from cartpole_robot.task import is_terminated
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.constants import HOMING_MOST_S, NO_COMMAND_MS, SPEED_PER_COUNT
@@ -98,6 +98,7 @@ class FirmwareRig:
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
         self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
         self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
+        self._power_w = electrical_power(cart.motor)
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
         self._period_s = cart.timing.control_period_s
         # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
@@ -376,9 +377,7 @@ class FirmwareRig:
         measurement.pole_angle_rad = state.pole_counts * self._rad_per_count
         measurement.pole_speed_rad_s = state.pole_speed * self._rad_s_per_unit
         measurement.applied_duty = state.applied_q15 / self._one
-        measurement.motor_power_w = electrical_power_w(
-            self._cart.motor, measurement.applied_duty, measurement.cart_speed_m_s
-        )
+        measurement.motor_power_w = self._power_w(measurement.applied_duty, measurement.cart_speed_m_s)
         age_ms = state.command_age_ms
         measurement.command_age_s = math.nan if age_ms == NO_COMMAND_MS else age_ms / 1000.0
         measurement.lateness_s = self._lateness_s

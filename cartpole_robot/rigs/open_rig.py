@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rig import Rig
+from cartpole_robot.simulation.engine import Engine, reference_engine
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -41,17 +42,21 @@ def check_may_move(rig: str, *, may_move: bool) -> None:
         raise UsageError(f"rig {rig!r} moves a real cart; keep clear of it and add --arm")
 
 
-def open_rig(rig: str, cart: CartParams, randomization: Randomization | None = None) -> Rig:
+def open_rig(
+    rig: str, cart: CartParams, randomization: Randomization | None = None, *, engine: Engine | None = None
+) -> Rig:
     """The rig called `rig`, driving `cart`; with `randomization` a simulated one draws its cart for each episode.
 
-    "virtual:CART" simulates that cart, a name or a file, and its driver takes it for `cart`. Raises `UsageError` for
-    an unknown name.
+    "virtual:CART" simulates that cart, a name or a file, and its driver takes it for `cart`. `engine` None is PyBullet
+    where it is installed. Raises `UsageError` for an unknown name, and for an engine that the rig does not have.
     """
     check_rig_name(rig)
     if rig == "sim":
         from cartpole_robot.rigs.sim import simulated_rig
 
-        return simulated_rig(cart, randomization)
+        return simulated_rig(cart, randomization, engine=engine or reference_engine())
+    if engine is not None:
+        raise UsageError(f"rig {rig!r} has no choice of engine; leave it out, or use the rig sim")
     if rig == "virtual":
         from cartpole_robot.rigs.virtual import VirtualRig
 

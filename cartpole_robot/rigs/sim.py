@@ -1,171 +1,29 @@
-"""The simulated cart: the plant in PyBullet, with motor, encoders and delay if the cart has them."""
+"""The simulated cart, with motor, encoders and delay if it has them: on PyBullet or on the native engine."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from math import isfinite
-from typing import Any
-
-import numpy as np
-
 from cartpole_robot.cart.params import CartParams, check_is_ideal
-from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.cart.randomization import Randomization
-from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.errors import UsageError
 from cartpole_robot.rig import Rig
-from cartpole_robot.signals import TIME_MASK, Measurement, State
-from cartpole_robot.simulation.cart import SimulatedCart
-from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.estimator import Estimator
-from cartpole_robot.simulation.motor import electrical_power_w
-from cartpole_robot.simulation.plant import Plant
+from cartpole_robot.simulation.engine import Engine
 
 
-def simulated_rig(cart: CartParams, randomization: Randomization | None = None) -> Rig:
+def simulated_rig(
+    cart: CartParams, randomization: Randomization | None = None, *, engine: Engine = Engine.PYBULLET
+) -> Rig:
     """The rig for `cart`: with its encoders, or ideal if it has none. Raises `UsageError`."""
+    if cart.encoders is None:
+        try:
+            check_is_ideal(cart)
+        except ValueError as error:
+            raise UsageError(f"cart {cart.name!r}: {error}") from None
+    if engine is Engine.NATIVE:
+        from cartpole_robot.rigs.native_rig import NativeSimRig
+
+        return NativeSimRig(cart, randomization)
+    from cartpole_robot.rigs.pybullet_rigs import IdealSimRig, SimRig
+
     if cart.encoders is not None:
         return SimRig(cart, cart.encoders, randomization)
-    try:
-        check_is_ideal(cart)
-    except ValueError as error:
-        raise UsageError(f"cart {cart.name!r}: {error}") from None
     return IdealSimRig(cart, randomization)
-
-
-class _LockstepRig(ABC):
-    """What both simulated rigs share: the cart's time passes only in `step`."""
-
-    def __init__(self, cart: CartParams, randomization: Randomization | None) -> None:
-        self._cart = self._episode_cart = cart
-        self._randomization = randomization
-        self._period_us = cart.timing.control_period_us
-        self._measurement = Measurement()
-        self._duty = 0.0
-
-    @property
-    def cart(self) -> CartParams:
-        """The cart this rig simulates."""
-        return self._cart
-
-    @property
-    def episode_cart(self) -> CartParams:
-        """The cart of this episode: `cart`, or what the randomisation drew."""
-        return self._episode_cart
-
-    @abstractmethod
-    def step(self, duty: float) -> Measurement:
-        """The measurement one control period later."""
-
-    def command(self, duty: float) -> None:
-        """Keep `duty` for the period that `measure` simulates."""
-        self._duty = duty
-
-    def measure(self) -> Measurement:
-        """`step` with the commanded duty."""
-        return self.step(self._duty)
-
-    def disarm(self) -> None:  # noqa: B027 - not abstract
-        """Do nothing: time stands still between episodes."""
-
-
-class IdealSimRig(_LockstepRig):
-    """A cart whose duty is a force at once and whose state is known exactly; implements `cartpole_robot.rig.Rig`."""
-
-    def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
-        super().__init__(cart, randomization)
-        loaded = cart if randomization is None else randomization.shortest_pole()
-        self._plant = Plant(loaded.pole_cart, cart.timing.physics_step_s)
-        self._advance = self._plant.advance
-        self._steps_per_period = cart.timing.physics_steps_per_period
-        self._stall_force_n = cart.motor.stall_force_n
-
-    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
-        """The measurement at `start`, exactly; an ideal cart draws from `rng` its randomised parameters alone."""
-        if self._randomization is not None:
-            self._episode_cart = drawn = self._randomization.draw(rng)
-            self._plant.change(drawn.pole_cart, drawn.friction)
-            self._stall_force_n = drawn.motor.stall_force_n
-        self._plant.place(start)
-        self._measurement.tick, self._duty = -1, 0.0
-        return self._measure(self._advance(0.0, 0), 0.0)
-
-    def step(self, duty: float) -> Measurement:
-        """The measurement one control period later. Raises `RigError` when the physics has no finite answer."""
-        if not -1.0 <= duty <= 1.0:
-            duty = math.copysign(1.0, duty)
-        return self._measure(self._advance(duty * self._stall_force_n, self._steps_per_period), duty)
-
-    def _measure(self, joint_states: Any, duty: float) -> Measurement:
-        cart, pole = joint_states
-        if not isfinite(cart[1] + pole[1]):
-            raise RigError(f"the simulation diverged at {cart[:2]}, {pole[:2]}; use a shorter physics step")
-        measurement = self._measurement
-        measurement.tick += 1
-        measurement.mcu_time_us = measurement.tick * self._period_us & TIME_MASK
-        measurement.cart_position_m = cart[0]
-        measurement.cart_speed_m_s = cart[1]
-        measurement.pole_angle_rad = pole[0]
-        measurement.pole_speed_rad_s = pole[1]
-        measurement.applied_duty = duty
-        return measurement
-
-    def close(self) -> None:
-        """Release the physics client. May be called twice."""
-        self._plant.close()
-        self._advance = self._plant.advance
-
-
-class SimRig(_LockstepRig):
-    """A cart with motor, friction, encoders and delay; implements `cartpole_robot.rig.Rig`.
-
-    It measures what a real rig measures: counts, and the firmware's own estimate of the speeds. `true_state` is for
-    tests and reports.
-    """
-
-    def __init__(self, cart: CartParams, encoders: Encoders, randomization: Randomization | None = None) -> None:
-        super().__init__(cart, randomization)
-        self._simulated = SimulatedCart(cart if randomization is None else randomization.shortest_pole(), encoders)
-        self._delay = CommandDelay(cart.delay, cart.timing)
-        self._estimator = Estimator(encoders, cart.timing.physics_step_s)
-
-    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
-        """The measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
-        if self._randomization is not None:
-            self._episode_cart = drawn = self._randomization.draw(rng)
-            self._simulated.change(drawn)
-            self._delay = CommandDelay(drawn.delay, drawn.timing)
-        self._delay.reset(rng)
-        self._measurement.tick, self._duty = -1, 0.0
-        cart_counts, pole_counts = self._simulated.place(start)
-        self._estimator.reset(cart_counts, pole_counts)
-        return self._measure(cart_counts, pole_counts, 0.0)
-
-    def step(self, duty: float) -> Measurement:
-        """The measurement one control period later. Raises `RigError` when the physics has no finite answer."""
-        if not -1.0 <= duty <= 1.0:
-            duty = math.copysign(1.0, duty)
-        duties = self._delay.duties(duty)
-        try:
-            cart_counts, pole_counts = self._simulated.run(duties, self._estimator.update)
-        except (ValueError, OverflowError):  # NaN and infinity have no counts
-            raise RigError(f"the simulation diverged: {self.true_state()}; use a shorter physics step") from None
-        return self._measure(cart_counts, pole_counts, duties[-1])
-
-    def _measure(self, cart_counts: int, pole_counts: int, duty: float) -> Measurement:
-        measurement = self._measurement
-        self._estimator.write(cart_counts, pole_counts, measurement)
-        measurement.tick += 1
-        measurement.mcu_time_us = measurement.tick * self._period_us & TIME_MASK
-        measurement.applied_duty = duty
-        measurement.motor_power_w = electrical_power_w(self._episode_cart.motor, duty, measurement.cart_speed_m_s)
-        measurement.command_age_s = self._delay.command_age_s
-        return measurement
-
-    def true_state(self) -> State:
-        """The state of the plant, which no encoder shows."""
-        return self._simulated.state()
-
-    def close(self) -> None:
-        """Release the physics client. May be called twice."""
-        self._simulated.close()

@@ -11,6 +11,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions, FirmwareRig
 from cartpole_robot.signals import Measurement, State
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import encode_frame
 from firmware_bridge.constants import TICK_S
@@ -92,6 +93,7 @@ class VirtualRig(FirmwareRig):
         board: Board | None = None,
         plant: CartParams | None = None,
         options: FirmwareOptions = NO_OPTIONS,
+        engine: Engine = Engine.NATIVE,
     ) -> None:
         """Switch the cart on; the first `reset` homes it. Raises `UsageError` for one that no firmware can drive.
 
@@ -99,7 +101,7 @@ class VirtualRig(FirmwareRig):
         cart to simulate if it differs from `cart`, which is then what driver and firmware take it for.
         """
         loaded = None if randomization is None else randomization.shortest_pole()
-        self._virtual = VirtualCart(plant or cart, board=board, loaded=loaded)
+        self._virtual = VirtualCart(plant or cart, board=board, loaded=loaded, engine=engine)
         self._randomization = randomization
         self._drawn = cart
         self._transport = LockstepTransport(self._virtual)

@@ -8,16 +8,21 @@ from cartpole_robot.signals import Measurement
 from firmware_bridge.constants import SPEED_PER_COUNT, TICK_S
 
 
+def check_tick(tick_s: float) -> None:
+    """Raises `UsageError` for a physics step other than the firmware's millisecond."""
+    if abs(tick_s - TICK_S) > 1e-9:
+        raise UsageError(
+            f"physics step {tick_s:g} s, expected {TICK_S:g} s for a cart with encoders: its firmware counts every "
+            f"millisecond; set timing.physics_step_s = {TICK_S:g}"
+        )
+
+
 class Estimator:
     """Converts counts of cart and pole to a measurement, with the microcontroller's `estimator.c`."""
 
     def __init__(self, encoders: Encoders, tick_s: float) -> None:
         """Raises `UsageError` for a tick other than the firmware's millisecond."""
-        if abs(tick_s - TICK_S) > 1e-9:
-            raise UsageError(
-                f"physics step {tick_s:g} s, expected {TICK_S:g} s for a cart with encoders: its firmware counts every "
-                f"millisecond; set timing.physics_step_s = {TICK_S:g}"
-            )
+        check_tick(tick_s)
         try:
             from firmware_bridge._host import CartEstimator
         except ImportError:

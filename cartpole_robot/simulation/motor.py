@@ -88,16 +88,28 @@ def _saturated(force: Force, motor: Motor) -> Force:
     return bent
 
 
-def electrical_power_w(motor: Motor, duty: float, speed_m_s: float) -> float:
-    """Power drawn from the supply, W, at a steady duty and speed: |duty| times supply voltage times motor current.
+def electrical_power(motor: Motor) -> Callable[[float, float], float]:
+    """A function from a steady duty and speed (m/s) to the power drawn from the supply in W.
 
-    The current is the stall current's share that belongs to the force; NaN where the cart file knows no voltage or
-    current. A bridge feeds nothing back: never below 0.
+    Power is |duty| times supply voltage times motor current. The current is the stall current's share that belongs to
+    the force; NaN where the cart file knows no voltage or current. A bridge feeds nothing back: never below 0.
     """
     if motor.supply_voltage_v is None or motor.stall_current_a is None:
-        return math.nan
-    level = motor.level(duty)
-    if level == 0.0:
-        return 0.0
-    share = abs(level) - math.copysign(motor.back_emf_n_s_m * speed_m_s, level * speed_m_s) / motor.stall_force_n
-    return max(0.0, abs(duty) * motor.supply_voltage_v * motor.stall_current_a * share)
+        return lambda duty, speed_m_s: math.nan
+    supply_v, stall_a, back_emf, stall_n = (
+        *(motor.supply_voltage_v, motor.stall_current_a),
+        *(motor.back_emf_n_s_m, motor.stall_force_n),
+    )
+    level_at = motor.level
+
+    def power_w(duty: float, speed_m_s: float) -> float:
+        level = level_at(duty)
+        if level > 0.0:
+            share = level - back_emf * speed_m_s / stall_n
+        elif level < 0.0:
+            share = -level + back_emf * speed_m_s / stall_n
+        else:
+            return 0.0
+        return abs(duty) * supply_v * stall_a * share if share > 0.0 else 0.0
+
+    return power_w

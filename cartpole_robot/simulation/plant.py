@@ -21,6 +21,7 @@ from cartpole_robot.cart.parts import Friction, PoleCart, equivalent_body
 from cartpole_robot.cart.urdf import CART_JOINT, POLE_JOINT, urdf_for
 from cartpole_robot.errors import RigError
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.engine import refuse_closed
 
 
 @contextlib.contextmanager
@@ -52,10 +53,6 @@ with _engine_chatter_muted():
 
 
 _UNLIMITED = 1e9
-
-
-def _refuse_closed(*_: object) -> Any:
-    raise RigError("this simulation is closed; make a new environment")
 
 
 def _check_display() -> None:
@@ -282,9 +279,9 @@ class Plant:
         if self._is_open:
             self._is_open = False
             # The engine reuses a client's number: a closed plant must not move the next one's cart.
-            self.advance = _refuse_closed
+            self.advance = refuse_closed
             for name in ("place", "change", "hold_or_release"):
-                setattr(self, name, _refuse_closed)
+                setattr(self, name, refuse_closed)
             if pybullet.isConnected(self._client):
                 with _engine_chatter_muted():
                     pybullet.disconnect(self._client)

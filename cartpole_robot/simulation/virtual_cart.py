@@ -1,4 +1,4 @@
-"""A cart with its firmware, simulated: a board runs the C and drives the PyBullet plant, a millisecond at a time.
+"""A cart with its firmware, simulated: a board runs the C and drives the plant, a millisecond at a time.
 
 It has a serial line and a clock, and does not depend on what is at the other end. A simulated hand moves cart and pole
 where a person would.
@@ -9,18 +9,24 @@ from __future__ import annotations
 import math
 from collections import deque
 from math import floor
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.cart import SimulatedCart
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.line import Line
+from cartpole_robot.simulation.native_cart import NativeBoardCart
 from firmware_bridge._host import PULSE_PERIOD, Firmware
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation._native import BoardCart
+    from cartpole_robot.simulation.cart import SimulatedCart
 
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
@@ -80,6 +86,7 @@ class VirtualCart:
         start: State = _HANGING,
         board: Board | None = None,
         loaded: CartParams | None = None,
+        engine: Engine = Engine.NATIVE,
     ):
         """The cart as it is switched on, at `start`, with its firmware on `board`: by default built for this machine.
 
@@ -87,9 +94,7 @@ class VirtualCart:
         no firmware can drive.
         """
         encoders, settings = encoders_and_settings(cart)
-        self._simulated = SimulatedCart(loaded or cart, encoders)
-        if loaded is not None:
-            self._simulated.change(cart)
+        self._simulated = _simulated(cart, loaded, encoders, engine)
         self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
         self._left_counts = -self._right_counts
         self._put_on(Firmware(session=1) if board is None else board)
@@ -105,6 +110,8 @@ class VirtualCart:
         self._rng = np.random.default_rng(0)
         self._on_the_way: deque[tuple[int, bytes]] = deque()
         # An encoder begins to count where it is switched on.
+        self._cart_zero: int
+        self._pole_zero: int
         self._cart_zero, self._pole_zero = self._simulated.place(start)
 
     @property
@@ -119,6 +126,9 @@ class VirtualCart:
     def _put_on(self, board: Board) -> None:
         self._board = board
         self._parallel = board if isinstance(board, ParallelBoard) else None
+        self._native: tuple[BoardCart, Firmware] | None = None
+        if isinstance(self._simulated, NativeBoardCart) and isinstance(board, Firmware):
+            self._native = self._simulated.body, board
 
     def reset(self, rng: np.random.Generator) -> None:
         """Draw losses and jitter of the host's commands from `rng` from now on."""
@@ -165,8 +175,12 @@ class VirtualCart:
                 if self._release_ms is not None and self.time_ms >= self._release_ms:
                     self.let_go()
                 sent = self._take()
+            elif self.line is not None:
+                sent = self._run_free(1) or self._take()
+            elif self._native is not None:
+                sent = self._run_native(*self._native, end_ms - self.time_ms)
             else:
-                sent = self._run_free(end_ms - self.time_ms if self.line is None else 1) or self._take()
+                sent = self._run_free(end_ms - self.time_ms) or self._take()
         return sent
 
     def pass_ms(self) -> bytes:
@@ -197,12 +211,27 @@ class VirtualCart:
         def end() -> float | None:
             return answered(parallel.end_tick())
 
-        if most_ms > 1 and self._parallel is not None:
+        if isinstance(self._simulated, NativeBoardCart):
+            self._simulated.run_under(tick, self._at_motor(), most_ms)
+        elif most_ms > 1 and self._parallel is not None:
             parallel = self._parallel
             self._simulated.run_ahead(begin, end, self._at_motor(), most_ms)
         else:
             self._simulated.run_under(tick, self._at_motor(), most_ms)
         return sent
+
+    def _run_native(self, body: BoardCart, board: Firmware, most_ms: int) -> bytes:
+        """The hot path in one call."""
+        pressed = _ESTOP if self.is_estop_pressed else 0
+        surroundings = (
+            *(self.supply_mv, self.nominal_mv, self.inputs_set | pressed, self.inputs_cleared),
+            *(self._left_counts, self._right_counts, self._cart_zero, self._pole_zero),
+        )
+        try:
+            body.run(board, self._on_the_way, most_ms, self.time_ms, self.drive, surroundings)
+        finally:
+            self.time_ms, self.drive = body.time_ms, body.drive
+        return board.take()
 
     def _tick(self, cart_counts: int, pole_counts: int) -> None:
         """The board's millisecond with cart and pole in a hand."""
@@ -274,8 +303,21 @@ class VirtualCart:
         return cart - self._cart_zero, pole - self._pole_zero
 
     def close(self) -> None:
-        """Release the physics client. May be called twice."""
+        """Release the physics. May be called twice."""
         self._simulated.close()
+
+
+def _simulated(
+    cart: CartParams, loaded: CartParams | None, encoders: Encoders, engine: Engine
+) -> SimulatedCart | NativeBoardCart:
+    if engine is Engine.NATIVE:
+        return NativeBoardCart(cart)
+    from cartpole_robot.simulation.cart import SimulatedCart
+
+    made = SimulatedCart(loaded or cart, encoders)
+    if loaded is not None:
+        made.change(cart)
+    return made
 
 
 class _Hand:

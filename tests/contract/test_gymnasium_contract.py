@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID, CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rigs.sim import IdealSimRig
+from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
 from cartpole_robot.signals import Measurement, State
 
 

@@ -20,7 +20,7 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
-from cartpole_robot.rigs.sim import SimRig
+from cartpole_robot.rigs.pybullet_rigs import SimRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
 from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.loop import start_rollout
@@ -404,7 +404,7 @@ TELEMETRY = """
 import numpy as np
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.lqr_design import regulator_of
-from cartpole_robot.rigs.sim import SimRig
+from cartpole_robot.rigs.pybullet_rigs import SimRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot

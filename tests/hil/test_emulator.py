@@ -22,6 +22,7 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.cart import SimulatedCart
+from cartpole_robot.simulation.engine import Engine
 from firmware_bridge import build, emulator
 from firmware_bridge.emulator import EmulatedChip, check_image, current_image
 from firmware_bridge.errors import BridgeError, LinkError
@@ -170,7 +171,7 @@ def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(SimulatedCart, "run_ahead", counted)
     for is_guessing in (True, False):
-        rig = AvrRig(quickly_homing(load_cart("diy_arduino")))
+        rig = AvrRig(quickly_homing(load_cart("diy_arduino")), engine=Engine.PYBULLET)
         if not is_guessing:
             rig.virtual_cart.board = RecordedBoard(rig.chip)
         guesses = 0

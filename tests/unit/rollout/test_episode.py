@@ -8,7 +8,7 @@ import pytest
 
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
-from cartpole_robot.rigs.sim import IdealSimRig
+from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.signals import Measurement, State
 

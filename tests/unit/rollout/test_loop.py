@@ -16,7 +16,8 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
-from cartpole_robot.rigs.sim import IdealSimRig, simulated_rig
+from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
+from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rollout.loop import Rollout, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes

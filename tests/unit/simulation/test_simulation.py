@@ -12,11 +12,11 @@ from benchmarks.closed_forms import FIGURES
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Encoders, Friction, Motor, Timing
-from cartpole_robot.rigs.sim import IdealSimRig, SimRig
+from cartpole_robot.rigs.pybullet_rigs import IdealSimRig, SimRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
-from cartpole_robot.simulation.motor import driving_force, electrical_power_w
+from cartpole_robot.simulation.motor import driving_force, electrical_power
 from cartpole_robot.simulation.plant import Plant
 
 CARTS_WITH_A_MOTOR = ("diy_arduino", "quanser_ip02", "sensorsini")
@@ -158,12 +158,13 @@ def test_lag_reaches_63_per_cent_after_one_time_constant(gym_cart: CartParams) -
 def test_power_is_the_stall_current_at_stall_and_little_at_no_load() -> None:
     motor = Motor(stall_force_n=25.7, supply_voltage_v=12.0, stall_current_a=5.5, back_emf_n_s_m=13.4)
     no_load_m_s = 25.7 / 13.4
-    assert electrical_power_w(motor, 1.0, 0.0) == pytest.approx(66.0)
-    assert electrical_power_w(motor, -1.0, 0.0) == pytest.approx(66.0)
-    assert electrical_power_w(motor, 1.0, no_load_m_s) == pytest.approx(0.0, abs=1e-9)
-    assert electrical_power_w(motor, 1.0, -no_load_m_s) == pytest.approx(132.0)
-    assert electrical_power_w(motor, 0.0, 1.0) == 0.0
-    assert math.isnan(electrical_power_w(Motor(stall_force_n=1.0), 1.0, 0.0))
+    power_w = electrical_power(motor)
+    assert power_w(1.0, 0.0) == pytest.approx(66.0)
+    assert power_w(-1.0, 0.0) == pytest.approx(66.0)
+    assert power_w(1.0, no_load_m_s) == pytest.approx(0.0, abs=1e-9)
+    assert power_w(1.0, -no_load_m_s) == pytest.approx(132.0)
+    assert power_w(0.0, 1.0) == 0.0
+    assert math.isnan(electrical_power(Motor(stall_force_n=1.0))(1.0, 0.0))
 
 
 def sent(delay: Delay, requests: list[float], *, seed: int = 0) -> list[float]:

@@ -337,6 +337,14 @@ static PyModuleDef module = {
     .m_methods = functions,
 };
 
+static int add_board_api(PyObject *to)
+{
+    PyObject *capsule = PyCapsule_New((void *)(uintptr_t)&board_api, BOARD_API_NAME, NULL);
+    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "BOARD_API", capsule) : -1;
+    Py_XDECREF(capsule);
+    return outcome;
+}
+
 PyMODINIT_FUNC PyInit__host(void)
 {
     PyObject *self = PyModule_Create(&module);
@@ -346,7 +354,7 @@ PyMODINIT_FUNC PyInit__host(void)
         PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
         PyModule_AddType(self, &frame_decoder_type) < 0 || PyModule_AddType(self, &mailbox_type) < 0 ||
         PyModule_AddType(self, &policy_image_type) < 0 ||
-        PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
+        add_board_api(self) < 0 || PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
         PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||

@@ -90,20 +90,12 @@ static long signed_pulses(int16_t duty_q15)
     return duty_q15 < 0 ? -pulses : pulses;
 }
 
-static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+/* As `board_api_t.tick`. */
+static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
 {
     firmware_object *self = (firmware_object *)object;
-    long cart, pole, inputs, supply_mv;
-    if (given != 4) {
-        PyErr_Format(PyExc_TypeError, "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments",
-                     given);
-        return NULL;
-    }
-    if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
-        read_number(arguments[2], &inputs) < 0 || read_number(arguments[3], &supply_mv) < 0)
-        return NULL;
-    if (turn(&self->cart, (int32_t)(uint32_t)cart) < 0 || turn(&self->pole, (int32_t)(uint32_t)pole) < 0)
-        return NULL;
+    if (turn(&self->cart, cart) < 0 || turn(&self->pole, pole) < 0)
+        return -1;
     self->time_us += TICK_US;
     const board_inputs_t board = {
         .cart_counts = (int32_t)self->cart.counts,
@@ -124,19 +116,53 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     while (app_must_think(&self->app)) /* this machine is done at once */
         if (app_think(&self->app))
             app_decide(&self->app, self->time_us);
-    if (motor.duty_q15 == 0 && !motor.brake)
-        Py_RETURN_NONE;
-    return PyLong_FromLong(signed_pulses(motor.duty_q15));
+    *pulses = (int32_t)signed_pulses(motor.duty_q15);
+    return motor.duty_q15 != 0 || motor.brake;
 }
+
+static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+{
+    long cart, pole, inputs, supply_mv;
+    int32_t pulses;
+    if (given != 4) {
+        PyErr_Format(PyExc_TypeError, "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments",
+                     given);
+        return NULL;
+    }
+    if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
+        read_number(arguments[2], &inputs) < 0 || read_number(arguments[3], &supply_mv) < 0)
+        return NULL;
+    const int is_driven = tick(object, (int32_t)(uint32_t)cart, (int32_t)(uint32_t)pole, (unsigned)inputs,
+                               (unsigned)supply_mv, &pulses);
+    if (is_driven < 0)
+        return NULL;
+    if (is_driven == 0)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(pulses);
+}
+
+static void feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
+{
+    firmware_object *self = (firmware_object *)object;
+    for (Py_ssize_t i = 0; i < length; i++)
+        app_receive(&self->app, bytes[i], self->time_us);
+}
+
+static bool has_sent(PyObject *object)
+{
+    const app_t *app = &((firmware_object *)object)->app;
+    return app->send_head != app->send_tail;
+}
+
+const board_api_t board_api = {
+    .version = BOARD_API_VERSION, .type = &firmware_type, .tick = tick, .feed = feed, .has_sent = has_sent};
 
 static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
 {
-    firmware_object *self = (firmware_object *)object;
     Py_buffer view;
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    for (Py_ssize_t i = 0; i < view.len; i++)
-        app_receive(&self->app, ((const uint8_t *)view.buf)[i], self->time_us);
+    feed(object, view.buf, view.len);
     PyBuffer_Release(&view);
     Py_RETURN_NONE;
 }
@@ -155,8 +181,7 @@ static PyObject *firmware_take(PyObject *object, PyObject *unused)
 static PyObject *firmware_has_sent(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    const app_t *app = &((firmware_object *)object)->app;
-    return PyBool_FromLong(app->send_head != app->send_tail);
+    return PyBool_FromLong(has_sent(object));
 }
 
 static PyObject *firmware_restart(PyObject *object, PyObject *cause)

@@ -4,8 +4,10 @@
 
 #include <Python.h>
 
+#include "board_api.h"
 #include "policy_image.h"
 
+extern const board_api_t board_api;
 extern PyTypeObject cart_estimator_type;
 extern PyTypeObject firmware_type;
 extern PyTypeObject frame_decoder_type;

@@ -1,0 +1,111 @@
+"""Which engine a verb that runs many steps uses: the native one, once it has moved this very cart as PyBullet does."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
+from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.sim import simulated_rig
+from cartpole_robot.signals import Measurement, State
+from cartpole_robot.simulation.engine import Engine, check_is_installed, is_installed
+
+LARGEST_DIFFERENCE = 1e-9  # of any signal after a window; the rest is rounding, which a falling pole amplifies
+_WINDOW_S = 0.5
+_SEED = 20_000
+
+
+class EngineChoice(NamedTuple):
+    """An engine, and what a user should know about the choice; None where it needs no words."""
+
+    engine: Engine | None
+    note: str | None = None
+
+
+def rig_engine(rig: str, cart: CartParams, requested: Engine | None = None) -> EngineChoice:
+    """As `chosen_engine` for the rig sim; no engine for other rigs. Raises `UsageError` if one is requested there."""
+    if rig == "sim":
+        return chosen_engine(cart, requested)
+    if requested is not None:
+        raise UsageError(f"rig {rig!r} has no choice of engine; leave out --engine {requested}, or use the rig sim")
+    return EngineChoice(None)
+
+
+def chosen_engine(cart: CartParams, requested: Engine | None = None) -> EngineChoice:
+    """The requested engine, or without a request the native one if it passes the check against PyBullet on `cart`.
+
+    The check takes well under a second. Raises `UsageError` for a requested engine that is not installed, and for a
+    native engine that was requested and fails the check.
+    """
+    if requested is not None:
+        check_is_installed(requested)
+    if requested is Engine.PYBULLET:
+        return EngineChoice(Engine.PYBULLET)
+    if not is_installed(Engine.PYBULLET):
+        return EngineChoice(Engine.NATIVE, "PyBullet is not installed: the native engine is not checked against it")
+    if not is_installed(Engine.NATIVE):
+        return EngineChoice(
+            Engine.PYBULLET, "the native engine is not installed: PyBullet simulates, which takes longer"
+        )
+    reason = refusal(cart)
+    if reason is None:
+        return EngineChoice(Engine.NATIVE)
+    if requested is Engine.NATIVE:
+        raise UsageError(f"cart {cart.name!r}: {reason}; leave out --engine native")
+    return EngineChoice(Engine.PYBULLET, f"PyBullet simulates this cart: {reason}")
+
+
+def refusal(cart: CartParams) -> str | None:
+    """Why the native engine must not simulate `cart`: it cannot, or moves it otherwise than PyBullet; None if it may.
+
+    Three windows of half a second: the pole upright, hanging, and rotating while the cart meets the end of its track.
+    """
+    try:
+        native = simulated_rig(cart, engine=Engine.NATIVE)
+    except UsageError as error:
+        return str(error)
+    with contextlib.closing(native), contextlib.closing(simulated_rig(cart, engine=Engine.PYBULLET)) as reference:
+        for name, start in _starts(cart).items():
+            found = _difference(reference, native, start)
+            if not found <= LARGEST_DIFFERENCE:
+                return f"the native engine is {found:.1e} off PyBullet after {_WINDOW_S:g} s, window {name!r}"
+    return None
+
+
+def _starts(cart: CartParams) -> dict[str, State]:
+    spread = cart.start
+    end_m = cart.limits.end_stop_m or cart.limits.cart_position_m
+    upright = State(*np.maximum(spread.as_tuple(), 1e-3).tolist())
+    return {
+        "upright": upright,
+        "hanging": State(0.0, 0.0, math.pi - 0.3, 0.0),
+        "end of the track": State(0.99 * end_m, 0.5, 1.0, 6.0),
+    }
+
+
+def _difference(reference: Rig, native: Rig, start: State) -> float:
+    """The largest difference of any signal at the end of a window of random duties; NaN if one diverges."""
+    duties = np.random.default_rng(_SEED).uniform(-1.0, 1.0, round(_WINDOW_S / reference.cart.timing.control_period_s))
+    ends = []
+    for rig in (reference, native):
+        measured = rig.reset(start, np.random.default_rng(_SEED))
+        for duty in duties.tolist():
+            measured = rig.step(duty)
+        ends.append((*_true_state(rig, measured), *_signals(measured)))
+    one, other = map(np.array, ends)
+    return float(np.max(np.abs(one - other)))
+
+
+def _true_state(rig: Rig, measured: Measurement) -> State:
+    found: State = rig.true_state() if hasattr(rig, "true_state") else measured.state()
+    return found
+
+
+def _signals(measured: Measurement) -> tuple[float, ...]:
+    numbers = (measured.applied_duty, measured.command_age_s, measured.motor_power_w)
+    return tuple(0.0 if math.isnan(number) else number for number in numbers)

@@ -1,0 +1,45 @@
+"""What the rigs without firmware share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.randomization import Randomization
+from cartpole_robot.signals import Measurement
+
+
+class LockstepRig(ABC):
+    """What simulated rigs share: the cart's time passes only in `step`."""
+
+    def __init__(self, cart: CartParams, randomization: Randomization | None) -> None:
+        self._cart = self._episode_cart = cart
+        self._randomization = randomization
+        self._period_us = cart.timing.control_period_us
+        self._measurement = Measurement()
+        self._duty = 0.0
+
+    @property
+    def cart(self) -> CartParams:
+        """The cart this rig simulates."""
+        return self._cart
+
+    @property
+    def episode_cart(self) -> CartParams:
+        """The cart of this episode: `cart`, or what the randomisation drew."""
+        return self._episode_cart
+
+    @abstractmethod
+    def step(self, duty: float) -> Measurement:
+        """The measurement one control period later."""
+
+    def command(self, duty: float) -> None:
+        """Keep `duty` for the period that `measure` simulates."""
+        self._duty = duty
+
+    def measure(self) -> Measurement:
+        """`step` with the commanded duty."""
+        return self.step(self._duty)
+
+    def disarm(self) -> None:  # noqa: B027 - not abstract
+        """Do nothing: time stands still between episodes."""

@@ -1,0 +1,50 @@
+"""The two engines that simulate a cart: PyBullet, which is the reference, and the same equations in C."""
+
+from __future__ import annotations
+
+import enum
+from importlib import util
+from typing import Any
+
+from cartpole_robot.errors import RigError, UsageError
+
+
+class Engine(enum.StrEnum):
+    """An engine by the name that options and records have."""
+
+    PYBULLET = "pybullet"
+    NATIVE = "native"
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name. Raises `UsageError` for an unknown one."""
+    try:
+        return Engine(name)
+    except ValueError:
+        raise UsageError(f"engine {name!r} is not known; expected one of {', '.join(Engine)}") from None
+
+
+def is_installed(engine: Engine) -> bool:
+    """Whether the package or the extension that the engine needs is installed; imports neither."""
+    return util.find_spec("pybullet" if engine is Engine.PYBULLET else "cartpole_robot.simulation._native") is not None
+
+
+def check_is_installed(engine: Engine) -> None:
+    """Raise `UsageError` naming what is missing if the engine cannot run here."""
+    if not is_installed(engine):
+        missing = {
+            Engine.PYBULLET: "the package pybullet is not installed; install it, or choose the engine native",
+            Engine.NATIVE: "the compiled part cartpole_robot.simulation._native is missing; install the package with a "
+            "C compiler at hand, or choose the engine pybullet",
+        }
+        raise UsageError(f"engine {engine}: {missing[engine]}")
+
+
+def reference_engine() -> Engine:
+    """PyBullet where it is installed, else the native engine."""
+    return Engine.PYBULLET if is_installed(Engine.PYBULLET) else Engine.NATIVE
+
+
+def refuse_closed(*_: object) -> Any:
+    """Raise `RigError`: what every method of a closed simulation does."""
+    raise RigError("this simulation is closed; make a new environment")

@@ -1,0 +1,58 @@
+#include "motor.h"
+
+#include <math.h>
+
+#define SATURATION_POWER 5.0
+
+motor_t motor_of(const motor_params_t *params)
+{
+    const double step_s = params->step_s, mass_kg = params->cart_mass_kg;
+    return (motor_t){
+        .params = *params,
+        .mean = 1.0 / (1.0 + 0.5 * params->damping_n_s_m * step_s / mass_kg),
+        .mean_coasting = 1.0 / (1.0 + 0.5 * params->viscous_n_s_m * step_s / mass_kg),
+        .keep = params->lag_s > 0.0 ? exp(-step_s / params->lag_s) : 0.0,
+    };
+}
+
+double motor_level(const motor_params_t *params, double duty)
+{
+    const double past = fabs(duty) - params->dead_zone_duty;
+    if (past <= 0.0)
+        return 0.0;
+    double drive = past / (1.0 - params->dead_zone_duty);
+    if (params->saturation > 0.0)
+        drive = (drive - params->saturation * pow(drive, SATURATION_POWER)) / (1.0 - params->saturation);
+    return copysign(drive, duty);
+}
+
+double motor_force(motor_t *motor, double duty, double speed_m_s, bool is_open)
+{
+    const motor_params_t *params = &motor->params;
+    const double dead_zone = params->dead_zone_duty;
+    double target_n;
+    if (duty > dead_zone || duty < -dead_zone) {
+        if (params->saturation > 0.0)
+            target_n = params->stall_force_n * motor_level(params, duty);
+        else
+            target_n = params->slope_n * (duty > 0.0 ? duty - dead_zone : duty + dead_zone);
+    } else if (!params->brakes_at_zero || is_open) {
+        motor->drive_n = 0.0; /* an open bridge carries no current, whatever the winding held */
+        return -params->viscous_n_s_m * speed_m_s * motor->mean_coasting;
+    } else {
+        target_n = 0.0;
+    }
+    motor->drive_n = target_n + motor->keep * (motor->drive_n - target_n);
+    return (motor->drive_n - params->damping_n_s_m * speed_m_s) * motor->mean;
+}
+
+double motor_power_w(const motor_params_t *params, double back_emf_n_s_m, double duty, double speed_m_s)
+{
+    const double level = motor_level(params, duty);
+    if (isnan(params->supply_voltage_v) || isnan(params->stall_current_a))
+        return NAN;
+    if (level == 0.0)
+        return 0.0;
+    const double share = fabs(level) - copysign(back_emf_n_s_m * speed_m_s, level * speed_m_s) / params->stall_force_n;
+    return fmax(0.0, fabs(duty) * params->supply_voltage_v * params->stall_current_a * share);
+}

@@ -1,0 +1,64 @@
+"""The native engine's carts, or a message about what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
+from cartpole_robot.signals import Measurement, State
+from firmware_bridge._host import PULSE_PERIOD
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation._native import BoardCart, NativeCart
+
+
+def native_cart(cart: CartParams, measurement: Measurement) -> NativeCart:
+    """`cart` in C; its readings go into `measurement`. Raises `UsageError` for a cart that C cannot represent."""
+    made: NativeCart = _made("NativeCart", cart, measurement)
+    return made
+
+
+class NativeBoardCart:
+    """A cart in front of a board, as `SimulatedCart` is on PyBullet; `body` is the same in C.
+
+    Its zeros are the middle of the track and upright.
+    """
+
+    def __init__(self, cart: CartParams) -> None:
+        """Raises `UsageError` for a cart that C cannot represent."""
+        self.body: BoardCart = _made("BoardCart", cart, PULSE_PERIOD)
+        self.place, self.counts, self.change = self.body.place, self.body.counts, self.body.change
+
+    def run_under(self, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int) -> int:
+        """As `SimulatedCart.run_under`."""
+        step, steps = self.body.step, 0
+        try:
+            while steps < most_steps:
+                steps += 1
+                drive = tick(*step(drive))
+        except StopIteration:
+            pass
+        return steps
+
+    def state(self) -> State:
+        """The true state, which no encoder shows."""
+        return State(*self.body.state())
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+
+def _made(name: str, cart: CartParams, *arguments: object) -> Any:
+    try:
+        from cartpole_robot.simulation import _native
+    except ImportError:
+        raise UsageError(
+            "the compiled part cartpole_robot.simulation._native is missing, and with it the native engine; "
+            "install the package with a C compiler at hand, or choose the engine pybullet"
+        ) from None
+    try:
+        return getattr(_native, name)(cart, *arguments)
+    except ValueError as error:
+        raise UsageError(f"cart {cart.name!r}: {error}; choose the engine pybullet") from None

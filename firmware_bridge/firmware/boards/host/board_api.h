@@ -1,0 +1,24 @@
+/* The firmware on its simulated board, for another C extension that ticks it without Python in between.
+ *
+ * `firmware_bridge._host.BOARD_API` is a capsule of that name with a `board_api_t` in it. */
+#ifndef BOARD_API_H
+#define BOARD_API_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOARD_API_NAME "firmware_bridge._host.BOARD_API"
+#define BOARD_API_VERSION 1
+
+typedef struct {
+    int version;
+    PyTypeObject *type; /* of the boards that these functions take */
+    /* One millisecond. Returns 1 if the bridge drives `pulses` of PULSE_PERIOD (0: shorted), 0 if it is open, -1 with an exception. */
+    int (*tick)(PyObject *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv,
+                int32_t *pulses);
+    void (*feed)(PyObject *board, const uint8_t *bytes, Py_ssize_t length);
+    bool (*has_sent)(PyObject *board);
+} board_api_t;
+
+#endif
