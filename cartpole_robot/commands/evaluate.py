@@ -8,6 +8,7 @@ from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, FAILED, print_result
 from cartpole_robot.commands.verbs import Parser, examples
 from cartpole_robot.rigs.open_rig import check_may_move
+from cartpole_robot.simulation.engine import Engine
 
 
 def add_evaluate(evaluate: Parser) -> None:
@@ -17,6 +18,7 @@ def add_evaluate(evaluate: Parser) -> None:
     options.policy(evaluate)
     evaluate.add_argument("--env", metavar="ID", help="another Gymnasium environment, such as CartPole-v1")
     options.rig(evaluate, default="sim")
+    options.engine(evaluate)
     options.cart(evaluate, otherwise=options.POLICYS_CART)
     options.backend(evaluate)
     options.episodes(evaluate, default=100, what="episodes to run")
@@ -36,6 +38,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             policy=arguments.policy,
             env_id=arguments.env,
             rig=arguments.rig,
+            engine=arguments.engine and Engine(arguments.engine),
             cart=arguments.cart,
             backend=arguments.backend,
             episodes=arguments.episodes,

@@ -17,6 +17,7 @@ from cartpole_robot.commands.verbs import Parser
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
+from cartpole_robot.simulation.engine import Engine
 
 POLICYS_CART = f"the policy's own; required with {LQR}"
 DIY_CART = "diy_arduino"  # the default cart of the verbs for hardware
@@ -65,6 +66,12 @@ def rig(verb: Parser, *, default: str, names: Sequence[str] = RIG_NAMES, more: s
     checks: dict[str, Any] = {"type": _rig_name, "metavar": "RIG"} if takes_name else {"choices": names}
     text = f"{', '.join(names)} (default: {default}){more}"
     verb.add_argument("--rig", default=default, help=text, **checks)
+
+
+def engine(verb: Parser, *, otherwise: str = "native, checked against pybullet on this cart") -> None:
+    """`--engine`; None means the engine that `otherwise` describes."""
+    text = f"what simulates the rig sim (default: {otherwise})"
+    verb.add_argument("--engine", choices=values(Engine), help=text)
 
 
 def backend(verb: Parser) -> None:

@@ -12,6 +12,7 @@ from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import check_may_move
+from cartpole_robot.simulation.engine import Engine
 
 
 def add_record(record: Parser) -> None:
@@ -24,6 +25,7 @@ def add_record(record: Parser) -> None:
     record.set_defaults(run=_record, extra="sim")
     options.policy(record)
     options.rig(record, default="sim")
+    options.engine(record, otherwise="pybullet where it is installed")
     options.cart(record, otherwise=options.POLICYS_CART)
     options.out(record, "FILE", "recording to write")
     options.duration_s(record, default=10.0)
@@ -67,7 +69,11 @@ def add_show(show: Parser) -> None:
 
 def _record(arguments: argparse.Namespace) -> int:
     return _record_rollout(
-        arguments, policy=arguments.policy, backend=arguments.backend, randomization=arguments.randomize
+        arguments,
+        policy=arguments.policy,
+        backend=arguments.backend,
+        randomization=arguments.randomize,
+        engine=arguments.engine and Engine(arguments.engine),
     )
 
 

@@ -14,6 +14,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import read_run
 from cartpole_robot.rigs.open_rig import check_may_move
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.learners import Learner
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def add_train(train: Parser) -> None:
         help="duties to choose from, instead of the cart's own, such as --actions=-0.4,-0.2,0.2,0.4",
     )
     options.rig(train, default="sim")
+    options.engine(train)
     options.seed(train, default=None)
     train.add_argument(
         "--steps", type=count, metavar="N", help="steps (control periods) to train for (default: the preset's number)"
@@ -117,7 +119,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
-    names = ("preset", "cart", "actions", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
+    names = ("preset", "cart", "actions", "engine", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
     given = [name for name in names if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"--resume continues with the run's own settings; leave out --{given[0]}")
@@ -183,11 +185,23 @@ def _job(arguments: argparse.Namespace, config: TrainingConfig, cart: CartParams
         config=config,
         cart=cart,
         rig=arguments.rig,
+        engine=_engine(arguments, cart),
         seed=seed,
         folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
         tensorboard=arguments.tensorboard,
         **more,
     )
+
+
+def _engine(arguments: argparse.Namespace, cart: CartParams) -> Engine | None:
+    """The engine of the rig sim, None on others; prints what a user should know about the choice."""
+    from cartpole_robot.rigs.engine_choice import rig_engine
+    from cartpole_robot.terminal.progress import say
+
+    choice = rig_engine(arguments.rig, cart, arguments.engine and Engine(arguments.engine))
+    if choice.note is not None:
+        say(choice.note)
+    return choice.engine
 
 
 def _export(arguments: argparse.Namespace) -> int:

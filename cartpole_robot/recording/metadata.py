@@ -94,8 +94,8 @@ class RecordingMetadata:
     """The metadata of a recording.
 
     `cart` is the one that was driven, with the source of each number, and `randomization` the ranges that it was drawn
-    from. Times are ISO 8601. `machine` and `versions` are those of the host. `deployed` and `imported` are set for
-    recordings of those origins.
+    from. `engine` simulated the rig sim; it is None for other rigs. Times are ISO 8601. `machine` and `versions` are
+    those of the host. `deployed` and `imported` are set for recordings of those origins.
     """
 
     cart: CartParams
@@ -104,6 +104,7 @@ class RecordingMetadata:
     seed: int | None = None
     duration_s: float | None = None
     note: str | None = None
+    engine: str | None = None
     is_excited: bool = False
     randomization: Mapping[str, Mapping[str, list[float]]] | None = None
     started_at: str | None = None

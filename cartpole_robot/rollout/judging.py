@@ -15,14 +15,19 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import choose_controller, open_policy
+from cartpole_robot.rigs.engine_choice import rig_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingRequest:
-    """Which policy, on what, for how long. `env_id` is None for this package's environment on `rig` and `cart`."""
+    """Which policy, on what, for how long. `env_id` is None for this package's environment on `rig` and `cart`.
+
+    `engine` None: the choice of `rigs.engine_choice` for this cart.
+    """
 
     policy: Path
     env_id: str | None
@@ -33,6 +38,7 @@ class JudgingRequest:
     max_steps: int
     first_seed: int | None
     randomization: Path | None = None
+    engine: Engine | None = None
 
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
@@ -40,7 +46,8 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     if request.env_id not in (None, ENV_ID, MAKE_ID):
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
-    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart}
+    choice = rig_engine(request.rig, chosen.cart, request.engine)
+    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "engine": choice.engine}
     if request.randomization is not None:
         options["randomization"] = load_randomization(request.randomization, chosen.cart)
     env = _made(ENV_ID, request.max_steps, options)
@@ -52,7 +59,8 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     return {
         **chosen.record,
         "environment": f"{ENV_ID}, rig {request.rig}, cart {chosen.cart.name}{drawn}",
-        "note": chosen.note,
+        "engine": choice.engine,
+        "note": " ".join(filter(None, (chosen.note, choice.note))) or None,
         **result.as_dict(),
     }
 
@@ -62,6 +70,8 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
     if request.cart is not None or request.randomization is not None:
         given = f"--cart {request.cart}" if request.cart is not None else f"--randomize {request.randomization}"
         raise UsageError(f"{given} and --env {env_id}: another environment has its own cart; leave one out")
+    if request.engine is not None:
+        raise UsageError(f"--engine {request.engine} and --env {env_id}: another environment has its own physics")
     if str(request.policy) == LQR:
         raise UsageError(f"policy lqr and --env {env_id}: a regulator is designed for one cart; name it with --cart")
     bundle, path = open_policy(request.policy)

@@ -24,6 +24,7 @@ from cartpole_robot.rollout.excitation import Excitation
 from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
+from cartpole_robot.simulation.engine import Engine, reference_engine
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
@@ -35,7 +36,10 @@ _TIP_S = 1.0  # at most, of the swing: until the tipped pole is past its limit
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutRequest:
-    """Which policy, on which rig and cart, for how long, into which file; `randomization` is a file of ranges."""
+    """Which policy, on which rig and cart, for how long, into which file; `randomization` is a file of ranges.
+
+    `engine` is that of `open_rig`.
+    """
 
     policy: Path
     rig: str
@@ -45,6 +49,7 @@ class RolloutRequest:
     duration_s: float
     out: Path
     randomization: Path | None = None
+    engine: Engine | None = None
     excites: bool = False  # the regulator follows moving targets and is shaken
     swing_s: float = 0.0  # the end of the duration, in which the motor is off and the pole falls and swings
 
@@ -65,7 +70,7 @@ def record_rollout(request: RolloutRequest) -> Recording:
         controller = Excitation(controller, chosen.cart, request.seed, tip_s)
     steps = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
-    rig = open_rig(request.rig, chosen.cart, randomization)
+    rig = open_rig(request.rig, chosen.cart, randomization, engine=request.engine)
     swinging = rig if isinstance(rig, IdleMeasuringRig) else None
     max_steps = steps
     if swinging is not None and request.swing_s > 0.0:
@@ -75,6 +80,7 @@ def record_rollout(request: RolloutRequest) -> Recording:
         # Before it is armed: asking git takes longer than an armed cart waits.
         known = dataclasses.replace(
             rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
+            engine=(request.engine or reference_engine()) if request.rig == "sim" else None,
             is_excited=request.excites,
             randomization=None if randomization is None else randomization.as_dict(),
         )

@@ -11,6 +11,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.rollout.history_wrapper import with_history
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 
@@ -23,17 +24,24 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def balancing_env(
-    cart: CartParams, rig: str, max_steps: int, randomization: Randomization | None = None, *, history_length: int = 1
+    cart: CartParams,
+    rig: str,
+    max_steps: int,
+    randomization: Randomization | None = None,
+    *,
+    history_length: int = 1,
+    engine: Engine | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """The registered environment with another TimeLimit and without Gymnasium's checker.
 
-    Its observations are those of a policy with `history_length`.
+    Its observations are those of a policy with `history_length`; `engine` is that of `CartPoleEnv`.
     """
     env: gymnasium.Env[Any, Any] = gymnasium.make(
         ENV_ID,
         rig=rig,
         cart=cart,
         randomization=randomization,
+        engine=engine,
         max_episode_steps=max_steps,
         disable_env_checker=True,
     )
@@ -41,9 +49,15 @@ def balancing_env(
 
 
 def training_env(
-    cart: CartParams, rig: str, config: TrainingConfig, randomization: Randomization | None = None
+    cart: CartParams,
+    rig: str,
+    config: TrainingConfig,
+    randomization: Randomization | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """The environment for training; SB3's Monitor counts steps below the reward that the learner sees."""
-    balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=config.history_length)
+    past = config.history_length
+    balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=past, engine=engine)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env

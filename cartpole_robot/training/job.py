@@ -14,6 +14,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.files.run_folder import RUN_FILE, read_run
+from cartpole_robot.simulation.engine import Engine, engine_named
 from cartpole_robot.training.config import TrainingConfig
 
 
@@ -30,8 +31,8 @@ class TrainingJob:
     """What is to be trained, and where its run folder is.
 
     With a `randomization` every episode of training and selection draws a cart from it; the verdicts use `cart` itself,
-    and one more uses drawn carts. With an `init` that policy continues to learn, on the cart at the rig. `versions` and
-    `commit` are those of the code that began the training.
+    and one more uses drawn carts. With an `init` that policy continues to learn, on the cart at the rig. `engine` is
+    that of the rig sim, None on other rigs. `versions` and `commit` are those of the code that began the training.
     """
 
     config: TrainingConfig
@@ -42,6 +43,7 @@ class TrainingJob:
     tensorboard: bool
     randomization: Randomization | None = None
     init: InitialPolicy | None = None
+    engine: Engine | None = None
     versions: Mapping[str, str] = field(default_factory=provenance.versions)
     commit: str | None = field(default_factory=provenance.commit)
 
@@ -55,6 +57,7 @@ class TrainingJob:
         return {
             "kind": "training",
             "rig": self.rig,
+            "engine": self.engine,
             "seed": self.seed,
             "tensorboard": self.tensorboard,
             "config": dataclasses.asdict(self.config),
@@ -88,6 +91,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
             tensorboard=tensorboard,
             randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
             init=init and record_from_table(InitialPolicy, init, where=f"{where}: init"),
+            engine=None if (engine := record.get("engine")) is None else engine_named(str(engine)),
             versions=_mapping(record, "versions", where),
             commit=record.get("commit"),
         )

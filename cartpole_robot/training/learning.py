@@ -18,6 +18,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RunError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
+from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
@@ -102,11 +103,14 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> 
     Writes no files and shows no progress bar. Raises `RunError` if the training diverges.
     """
     torch.set_num_threads(1)
+    engine = chosen_engine(cart).engine
     with ExitStack() as stack:
-        env = stack.enter_context(closing(training_env(cart, "sim", config)))
+        env = stack.enter_context(closing(training_env(cart, "sim", config, engine=engine)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
         past = config.history_length
-        judging = stack.enter_context(closing(balancing_env(cart, "sim", TRIAL_STEPS, history_length=past)))
+        judging = stack.enter_context(
+            closing(balancing_env(cart, "sim", TRIAL_STEPS, history_length=past, engine=engine))
+        )
         learned = learn(state, config, judging, name=config.name)
         assert learned is not None  # no callback stops it
         return learned, judge(learned, judging)

@@ -71,7 +71,8 @@ def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
     """Inputs (N, inputs): from new episodes, or those recorded while learning on a cart. No real cart moves."""
     if job.init is None:
         rig = "sim" if is_real(job.rig) else job.rig
-        with closing(balancing_env(job.cart, rig, MAX_EPISODE_STEPS, history_length=job.config.history_length)) as env:
+        past = job.config.history_length
+        with closing(balancing_env(job.cart, rig, MAX_EPISODE_STEPS, history_length=past, engine=job.engine)) as env:
             act = float_action_function(network)
             return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     checkpoint = latest_checkpoint(job.folder / "checkpoints")

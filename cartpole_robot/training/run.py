@@ -9,12 +9,21 @@ from typing import Any
 import gymnasium
 import torch
 
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
-from cartpole_robot.policy.network import float_action_function
-from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, evaluate, visited_observations
+from cartpole_robot.policy.network import ActionFunction, float_action_function
+from cartpole_robot.rollout.evaluation import (
+    CALIBRATION_SEED,
+    LONG_RUN_SEED,
+    VERDICT_SEED,
+    Evaluation,
+    evaluate,
+    visited_observations,
+)
+from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
@@ -31,6 +40,7 @@ from cartpole_robot.training.summary import LongRun, TrainingOutcome, TrainingSu
 
 LONG_RUN_STEPS = 15_000
 PARITY_STATES = 10_000
+REPEATED_EPISODES = 20  # of the verdict, on PyBullet
 
 
 def start_training(job: TrainingJob) -> TrainingOutcome:
@@ -42,7 +52,9 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
 
 def _train(job: TrainingJob) -> TrainingOutcome:
     with ExitStack() as stack:
-        env = stack.enter_context(closing(training_env(job.cart, job.rig, job.config, job.randomization)))
+        env = stack.enter_context(
+            closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
+        )
         torch.set_num_threads(1)
         log_folder = str(job.folder / "tensorboard") if job.tensorboard else None
         model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=log_folder)
@@ -60,7 +72,9 @@ def resume_training(folder: Path) -> TrainingOutcome:
     if checkpoint is None:
         return _train(job)  # stopped before its first checkpoint
     with ExitStack() as stack:
-        env = stack.enter_context(closing(training_env(job.cart, job.rig, job.config, job.randomization)))
+        env = stack.enter_context(
+            closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
+        )
         torch.set_num_threads(1)
         return _train_and_finish(job, load_checkpoint(checkpoint, job.config, env))
 
@@ -68,10 +82,14 @@ def resume_training(folder: Path) -> TrainingOutcome:
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:
     with ExitStack() as stack:
         past = job.config.history_length
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, LONG_RUN_STEPS, history_length=past)))
+        env = stack.enter_context(
+            closing(balancing_env(job.cart, job.rig, LONG_RUN_STEPS, history_length=past, engine=job.engine))
+        )
         drawing = env
         if job.randomization is not None:
-            drawn = balancing_env(job.cart, job.rig, LONG_RUN_STEPS, job.randomization, history_length=past)
+            drawn = balancing_env(
+                job.cart, job.rig, LONG_RUN_STEPS, job.randomization, history_length=past, engine=job.engine
+            )
             drawing = stack.enter_context(closing(drawn))
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop, closing(ProgressBar(state, job.config)) as bar:
@@ -101,6 +119,7 @@ def _finish(
         int16_act = exported.bundle.action_function(Backend.INT16)
         long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_steps=LONG_RUN_STEPS)
         return TrainingSummary(
+            on_pybullet=_on_pybullet(job, act),
             first_verified_step=None if first is None else first.step,
             preset=job.config.name,
             cart=job.cart.name,
@@ -119,3 +138,13 @@ def _finish(
             policy_hash=exported.bundle.policy_hash(),
             machine=provenance.machine(),
         )
+
+
+def _on_pybullet(job: TrainingJob, act: ActionFunction) -> Evaluation | None:
+    """The first episodes of the verdict on PyBullet; None if it is not installed or simulated them already."""
+    if job.engine is not Engine.NATIVE or not is_installed(Engine.PYBULLET):
+        return None
+    past, steps = job.config.history_length, MAX_EPISODE_STEPS
+    env = balancing_env(job.cart, job.rig, steps, history_length=past, engine=Engine.PYBULLET)
+    with closing(env):
+        return evaluate(act, env, episodes=REPEATED_EPISODES, first_seed=VERDICT_SEED, max_steps=steps)

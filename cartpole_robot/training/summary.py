@@ -64,7 +64,11 @@ class LongRun:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary(Summary):
-    """Of a training in simulation; `exported_randomized` is None without randomised carts."""
+    """Of a training in simulation; `exported_randomized` is None without randomised carts.
+
+    `on_pybullet` repeats the first episodes of `exported` on PyBullet; None if that engine simulated them already, or
+    is not there.
+    """
 
     first_verified_step: int | None
     collapse_guard: GuardRecord
@@ -74,6 +78,7 @@ class TrainingSummary(Summary):
     exported_int16: Evaluation
     exported_randomized: Evaluation | None
     long_run: LongRun
+    on_pybullet: Evaluation | None = None
 
     @property
     def rig_failures(self) -> Sequence[str]:
@@ -81,7 +86,7 @@ class TrainingSummary(Summary):
 
     @property
     def _rows(self) -> Rows:
-        guard, drawn = self.collapse_guard.text, self.exported_randomized
+        guard, drawn, again = self.collapse_guard.text, self.exported_randomized, self.on_pybullet
         return [
             ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
             *([("collapse guard", guard)] if guard else []),
@@ -89,6 +94,7 @@ class TrainingSummary(Summary):
             ("exported policy", f"{_verdict_text(self.exported)} (of step {self.selected_at_step})"),
             ("exported as int16", _verdict_text(self.exported_int16)),
             *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
+            *([("on PyBullet", _verdict_text(again))] if again is not None else []),
             ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
             ("same action", agreement_text(self.agreement)),
         ]

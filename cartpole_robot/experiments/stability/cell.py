@@ -14,6 +14,7 @@ from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability.stability_map import LQR_TRUE, Conditions, MapTask, controller_of
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.evaluation import Evaluation, evaluate
@@ -57,7 +58,11 @@ def _judged(task: MapTask) -> dict[str, Any]:
 
 def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
     """The rig with the physics of `plant` and the limits, actions and encoders of `cart`."""
-    return simulated_rig(plant) if conditions.rig == "sim" else VirtualRig(cart, plant=plant)
+    engine = chosen_engine(plant).engine
+    assert engine is not None
+    if conditions.rig == "sim":
+        return simulated_rig(plant, engine=engine)
+    return VirtualRig(cart, plant=plant, engine=engine)
 
 
 def _record(done: list[Evaluation], *, refused: str | None) -> dict[str, Any]:

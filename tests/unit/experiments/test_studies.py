@@ -35,6 +35,7 @@ from cartpole_robot.experiments.study.study import CellTask, Study, cell_key, ta
 from cartpole_robot.experiments.study.study_file import load_study, study_names
 from cartpole_robot.experiments.study.tables import write_tables
 from cartpole_robot.policy.bundle import load_policy
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
@@ -208,11 +209,21 @@ def test_a_cell_learns_and_is_judged_as_train_does(
 ) -> None:
     """Also after 1000 steps, where the network selected last is one update older than the last one."""
     config = dataclasses.replace(load_preset("recommended"), history_length=history_length).changed(steps=steps)
-    job = TrainingJob(config=config, cart=gym_cart, rig="sim", seed=3, folder=tmp_path / "run", tensorboard=False)
+    job = TrainingJob(
+        config=config,
+        cart=gym_cart,
+        rig="sim",
+        engine=Engine.NATIVE,
+        seed=3,
+        folder=tmp_path / "run",
+        tensorboard=False,
+    )
     summary = start_training(job).summary
     assert isinstance(summary, TrainingSummary)
     act = load_policy(tmp_path / "run" / "policy.npz").action_function()
-    with contextlib.closing(balancing_env(gym_cart, "sim", 500, history_length=history_length)) as env:
+    with contextlib.closing(
+        balancing_env(gym_cart, "sim", 500, history_length=history_length, engine=Engine.NATIVE)
+    ) as env:
         assert learning.verdict(act, env).steps == summary.exported.steps
     text = SMALL.replace("300", str(steps)).replace(
         "replay_memory = [100, 1000]", f"history_length = [{history_length}]"
