@@ -15,15 +15,17 @@ from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
 from cartpole_robot.drawing.animation import save_animation
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.run_folder import unused_folder
+from cartpole_robot.files.run_folder import read_json, unused_folder
 from cartpole_robot.policy.bundle import load_policy
+from cartpole_robot.recording.metadata import RolloutEnd
 from cartpole_robot.recording.plot import draw_recording
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.summary import recording_summary, recording_text
+from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
-from cartpole_robot.terminal.progress import progress_bar
+from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
@@ -31,6 +33,9 @@ from cartpole_robot.training.run import start_training
 
 EPISODES = 20
 DURATION_S = 10.0
+ATTEMPTS = 3  # at the part in real time
+_LATE = ("COMMAND_TIMEOUT", "no measurement")  # how a deployment ends whose host does not get its processor in time
+_RECORDING = "virtual.parquet"
 _FILES = {
     "learning_curve.png": "steps survived while training",
     "balancing.gif": "the policy at work on the virtual cart",
@@ -50,7 +55,8 @@ def demo(out: Path | None) -> int:
     if not _train(folder):
         return report_stop(f"the training so far is in {folder}", f"cartpole-robot train --resume {folder}")
     is_good = [_survives(folder), _drives(folder)]
-    _compare(folder)
+    if (folder / _RECORDING).exists():
+        _compare(folder)
     print(f"Everything is in {folder}:\n{rows_text(_FILES, 20)}")
     return DONE if all(is_good) else FAILED
 
@@ -58,8 +64,12 @@ def demo(out: Path | None) -> int:
 def _train(folder: Path) -> bool:
     """Whether the training finished."""
     config = load_preset("recommended")
-    print(f"1. Training a DQN on the cart {DIY_CART!r} in PyBullet, {config.steps} steps, and judging it.")
-    job = TrainingJob(config=config, cart=load_cart(DIY_CART), rig="sim", seed=0, folder=folder, tensorboard=True)
+    print(f"1. Training a DQN on the cart {DIY_CART!r} in simulation, {config.steps} steps, and judging it.")
+    cart = load_cart(DIY_CART)
+    engine, note = chosen_engine(cart)
+    if note is not None:
+        say(note)
+    job = TrainingJob(config=config, cart=cart, rig="sim", engine=engine, seed=0, folder=folder, tensorboard=True)
     outcome = start_training(job)
     if outcome.summary is None:
         return False
@@ -85,23 +95,60 @@ def _survives(folder: Path) -> bool:
 
 
 def _drives(folder: Path) -> bool:
-    """Whether the policy drives the virtual cart in real time to the end."""
+    """Whether the policy drives the virtual cart in real time to the end, or only the machine's lateness stopped it."""
     print(
         "3. Ten seconds of it in real time: that cart behind a pseudo-terminal, driven like a real one, and recorded."
     )
-    sys.stdout.flush()
-    deployed = subprocess.run(  # a separate process without the training's packages, as on the computer at a cart
+    for attempt in range(1, ATTEMPTS + 1):
+        sys.stdout.flush()
+        is_whole = deploy_to_virtual(folder) == 0
+        lateness = None if is_whole else _lateness(folder)
+        if lateness is None:
+            break
+        print(f"  This machine is too busy for real time: {lateness}.")
+        if attempt < ATTEMPTS:
+            print(f"  Trying again ({attempt + 1} of {ATTEMPTS}).")
+            for left in folder.glob(f"{Path(_RECORDING).stem}.*"):
+                left.unlink()
+        else:
+            print("  The demo continues with what was recorded; run it again on a machine that is less busy.")
+    recording = folder / _RECORDING
+    if not recording.exists():
+        return False
+    found = read_recording(recording)
+    draw_recording(found, folder / "virtual.png")
+    print(recording_text(recording_summary(found)))
+    return is_whole or lateness is not None
+
+
+def deploy_to_virtual(folder: Path) -> int:
+    """The exit code of `deploy`, in a process without the training's packages, as on the computer at a cart."""
+    return subprocess.run(
         [
             *(sys.executable, "-m", "cartpole_robot", "deploy", str(folder), "--rig", "virtual", "--no-view"),
             *("--duration-s", f"{DURATION_S:g}", "--seed", str(VERDICT_SEED)),
-            *("--record", str(folder / "virtual.parquet")),
+            *("--record", str(folder / _RECORDING)),
         ],
         check=False,
+    ).returncode
+
+
+def _lateness(folder: Path) -> str | None:
+    """How late the host was, where that ended the deployment; None if something else did."""
+    recording = folder / _RECORDING
+    if not recording.exists():
+        return None
+    outcome = read_recording(recording).outcome
+    if outcome is None or outcome.end is not RolloutEnd.FAULT or not (outcome.reason or "").startswith(_LATE):
+        return None
+    report = read_json(recording.with_suffix(".latency.json"), "the latencies are missing")
+    latency = report["latency_us"]
+    late_us = latency["figures"].get("loop_lateness", {}).get("max", 0.0)
+    fault = str(outcome.reason).partition(" ")[0]
+    return (
+        f"{fault} after {outcome.steps} steps, measurements up to {late_us / 1000.0:.0f} ms late, "
+        f"{latency['missed']} control ticks without a new command in time"
     )
-    recording = read_recording(folder / "virtual.parquet")
-    draw_recording(recording, folder / "virtual.png")
-    print(recording_text(recording_summary(recording)))
-    return deployed.returncode == 0
 
 
 def _compare(folder: Path) -> None:
@@ -117,7 +164,7 @@ def _compare(folder: Path) -> None:
             out=folder / "simulated.parquet",
         )
     )
-    request = CompareRequest(simulated=str(folder / "simulated.parquet"), recorded=folder / "virtual.parquet")
+    request = CompareRequest(simulated=str(folder / "simulated.parquet"), recorded=folder / _RECORDING)
     with progress_bar(100, "comparing", "%") as bar:
         compared = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     write_report(compared, folder / "report.html")
