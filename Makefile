@@ -97,6 +97,8 @@ reliability: $(STAMP) ## fifty seeds on gym, twenty on each cart with a motor, o
 benchmarks: $(STAMP) ## physics, environment steps and training against other packages
 	$(BIN)/python -m benchmarks.physics_against_gymnasium
 	$(BIN)/python -m benchmarks.environment_step
+	$(BIN)/python -m benchmarks.engine_equality
+	$(BIN)/python -m benchmarks.engine_speed
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.learner_throughput
