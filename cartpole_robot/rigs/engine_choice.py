@@ -60,6 +60,15 @@ def chosen_engine(cart: CartParams, requested: Engine | None = None) -> EngineCh
     return EngineChoice(Engine.PYBULLET, f"PyBullet simulates this cart: {reason}")
 
 
+def is_represented(cart: CartParams) -> bool:
+    """Whether the native engine can simulate `cart` at all."""
+    try:
+        simulated_rig(cart, engine=Engine.NATIVE).close()
+    except UsageError:
+        return False
+    return True
+
+
 def refusal(cart: CartParams) -> str | None:
     """Why the native engine must not simulate `cart`: it cannot, or moves it otherwise than PyBullet; None if it may.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from contextlib import closing
 from typing import Any
@@ -14,10 +15,11 @@ from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability.stability_map import LQR_TRUE, Conditions, MapTask, controller_of
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
-from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.rigs.engine_choice import chosen_engine, is_represented
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.evaluation import Evaluation, evaluate
+from cartpole_robot.simulation.engine import Engine
 
 
 def run_cell(task: MapTask) -> Finished | Failed:
@@ -56,10 +58,17 @@ def _judged(task: MapTask) -> dict[str, Any]:
     return _record(done, refused=None)
 
 
+@functools.cache
+def _checked_engine(cart: CartParams) -> Engine:
+    """The engine for the cart's map; compared with PyBullet once in a process, not for each point."""
+    engine = chosen_engine(cart).engine
+    assert engine is not None
+    return engine
+
+
 def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
     """The rig with the physics of `plant` and the limits, actions and encoders of `cart`."""
-    engine = chosen_engine(plant).engine
-    assert engine is not None
+    engine = _checked_engine(cart) if is_represented(plant) else Engine.PYBULLET
     if conditions.rig == "sim":
         return simulated_rig(plant, engine=engine)
     return VirtualRig(cart, plant=plant, engine=engine)
