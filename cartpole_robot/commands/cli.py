@@ -83,6 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RunError, BridgeError) as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return FAILED
+    except RuntimeError as error:
+        if type(error).__name__ != "BrokenProcessPool":  # by name: importing the class takes a while
+            raise
+        print(f"{_PROGRAM}: a worker process was killed, perhaps for lack of memory; try again", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:
         sys.stderr.close()
         return DONE

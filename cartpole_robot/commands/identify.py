@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def add_identify(identify: Parser) -> None:
 
 
 def _identify(arguments: argparse.Namespace) -> int:
-    if arguments.out.exists():
+    if os.path.lexists(arguments.out):
         raise UsageError(f"{arguments.out}: exists already, and no cart file is overwritten; choose another --out")
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.identify.cart_file import identified_cart, write_cart

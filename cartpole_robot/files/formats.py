@@ -25,8 +25,9 @@ def other_format(
     writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
     if commit:
         writer += f" (commit {commit})"
+    number = _printable(found)
     return UsageError(
-        f"{path}: has {kind} format {_printable(found)}, this version reads {expected}; {remedy}, or open it with "
+        f"{path}: has {kind} format {number}, this version reads {expected}; {remedy}, or open it with "
         f"{_printable(writer)}"
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
 
 RUN_FORMAT = 2
+_LOCK = "lock"
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
 
@@ -57,3 +60,18 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
     with atomic_file(path, may_replace=True) as file:
         file.write(f"{json.dumps(record, indent=2)}\n".encode())
+
+
+@contextlib.contextmanager
+def locked_run(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes until the end of the block. Raises `UsageError` if one holds it."""
+    try:
+        lock = (folder / _LOCK).open("a")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written to ({error.strerror}); check its permissions") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with the process
+        except OSError:
+            raise UsageError(f"{folder}: another training works in it; wait for its end, or stop it") from None
+        yield

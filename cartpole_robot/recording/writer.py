@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from cartpole_robot.errors import RunError, UsageError
@@ -40,7 +41,7 @@ def check_is_free(path: Path) -> None:
             f"{path}: is not a name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file"
         )
     for found in (path, journal_of(path)):
-        if found.exists():
+        if os.path.lexists(found):
             raise _exists(found)
 
 

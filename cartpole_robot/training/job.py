@@ -15,7 +15,7 @@ from cartpole_robot.files import provenance
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.files.run_folder import RUN_FILE, read_run
 from cartpole_robot.simulation.engine import Engine, engine_named
-from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.config import TrainingConfig, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
     seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
     if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
         raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
+    check_seed(seed)
     try:
         cart = record_from_table(CartParams, record["cart"], where=f"{where}: cart")
         ranges, init = record.get("randomization"), record.get("init")

@@ -41,7 +41,7 @@ def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
         run_folder / SUMMARY_FILE,
         f"{run_folder}: this training is not finished; continue with: cartpole-robot train --resume {run_folder}",
     )
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise UsageError(f"{out}: exists already; choose another --out")
     path = run_folder / f"model_{which}.zip"
     try:

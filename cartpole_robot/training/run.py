@@ -12,7 +12,7 @@ import torch
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
+from cartpole_robot.files.run_folder import SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import (
@@ -47,7 +47,8 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
     """Train from scratch into a new run folder. Raises `UsageError`."""
     check_seed(job.seed)
     new_run_folder(job.folder, job.as_dict())
-    return _train(job)
+    with locked_run(job.folder):
+        return _train(job)
 
 
 def _train(job: TrainingJob) -> TrainingOutcome:
@@ -56,8 +57,7 @@ def _train(job: TrainingJob) -> TrainingOutcome:
             closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
         )
         torch.set_num_threads(1)
-        log_folder = str(job.folder / "tensorboard") if job.tensorboard else None
-        model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=log_folder)
+        model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=_log_folder(job))
         return _train_and_finish(job, TrainingState(model, LearningLog()))
 
 
@@ -66,17 +66,24 @@ def resume_training(folder: Path) -> TrainingOutcome:
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
-    if job.init is not None:
-        return learn_on_cart(job)
-    checkpoint = latest_checkpoint(folder / "checkpoints")
-    if checkpoint is None:
-        return _train(job)  # stopped before its first checkpoint
-    with ExitStack() as stack:
-        env = stack.enter_context(
-            closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
-        )
-        torch.set_num_threads(1)
-        return _train_and_finish(job, load_checkpoint(checkpoint, job.config, env))
+    with locked_run(folder):
+        if job.init is not None:
+            return learn_on_cart(job)
+        checkpoint = latest_checkpoint(folder / "checkpoints")
+        if checkpoint is None:
+            return _train(job)  # stopped before its first checkpoint
+        with ExitStack() as stack:
+            env = stack.enter_context(
+                closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
+            )
+            torch.set_num_threads(1)
+            state = load_checkpoint(checkpoint, job.config, env)
+            state.model.tensorboard_log = _log_folder(job)  # the folder may have been moved since
+            return _train_and_finish(job, state)
+
+
+def _log_folder(job: TrainingJob) -> str | None:
+    return str(job.folder / "tensorboard") if job.tensorboard else None
 
 
 def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cartpole_robot.files.run_folder import locked_run
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.log import LearningLog
 from tests.conftest import Completed
@@ -140,3 +141,24 @@ def test_signal_ends_a_learning_on_the_cart_with_a_checkpoint(tmp_path: Path) ->
     assert f"stopped; the training so far is in {checkpoint}" in err
     assert out == ""
     assert len(LearningLog.load(checkpoint).episodes) > 0
+
+
+def test_run_that_was_moved_resumes_into_its_own_folder_and_only_once(
+    tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    run = tmp_path / "run"
+    process = start_training(run, steps=30_000)
+    wait_for(run / "checkpoints" / "step_00005000", process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    moved = tmp_path / "elsewhere" / "moved"
+    moved.parent.mkdir()
+    run.rename(moved)
+    before = set((moved / "tensorboard").rglob("events*"))
+    with locked_run(moved):
+        refused = command_line("train", "--resume", moved)
+        assert refused.returncode == 2
+        assert "another training works in it" in refused.stderr
+    assert command_line("train", "--resume", moved, timeout_s=120.0).returncode == 0
+    assert set((moved / "tensorboard").rglob("events*")) > before
+    assert not run.exists()

@@ -87,11 +87,18 @@ class CellFolder:
         if not path.exists():
             write_json(path, {"format": FOLDER_FORMAT, "kind": kind, "name": self.whole.name, "of": of, **here})
             return
-        found = _checked(path, kind, f"{path}: is damaged; choose another --out")
+        damaged = f"{path}: is damaged; choose another --out"
+        found = _checked(path, kind, damaged)
         before = found.get("of", {})
+        if found.get("kind") != kind or not isinstance(before, dict):
+            raise UsageError(damaged)
         changed = [name for name, value in of.items() if before.get(name) != value]
         for name in changed:
-            if name not in before or not self.whole.has_grown(name, before[name], of[name]):
+            try:
+                has_grown = name in before and self.whole.has_grown(name, before[name], of[name])
+            except (TypeError, IndexError, KeyError):
+                raise UsageError(damaged) from None
+            if not has_grown:
                 raise UsageError(
                     f"{self.path}: is the folder of another {kind}: its {name} differ"
                     f"{_briefly(before.get(name), of[name])}; choose another --out"

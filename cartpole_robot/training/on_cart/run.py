@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import SUMMARY_FILE, new_run_folder, write_json
+from cartpole_robot.files.run_folder import SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.cart_progress import CartProgress
@@ -35,8 +35,9 @@ INITIAL_FILE = "initial_policy.npz"
 def start_on_cart(job: TrainingJob, initial: PolicyBundle) -> TrainingOutcome:
     """Continue to train `initial` in a new run folder, which stores a copy of it. Raises `UsageError`, `RunError`."""
     new_run_folder(job.folder, job.as_dict())
-    initial.save(job.folder / INITIAL_FILE)
-    return learn_on_cart(job)
+    with locked_run(job.folder):
+        initial.save(job.folder / INITIAL_FILE)
+        return learn_on_cart(job)
 
 
 def learn_on_cart(job: TrainingJob) -> TrainingOutcome:

@@ -57,3 +57,22 @@ def test_only_the_number_itself_is_accepted(found: object) -> None:
     with pytest.raises(UsageError, match=r"^x: has run format .*, this version reads 2; train again, or ") as refused:
         check_format(Path("x"), "run", {"format": found}, expected=2, remedy="train again")
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"of": []}, {"of": None}, {"kind": "zz"}, {"of": {"seeds": "x"}}, {"of": {"seeds": []}}],
+    ids=str,
+)
+def test_damaged_study_is_named_and_left_as_it_is(
+    change: dict[str, object], command_line: Callable[..., Completed], tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    record = {"format": 2, "kind": "study", "name": "gamma", "of": {}, **change}
+    (folder / "study.json").write_text(json.dumps(record))
+    done = command_line("study", "gamma", "--out", folder)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "study.json: is damaged" in line or "is the folder of another study" in line
+    assert json.loads((folder / "study.json").read_text()) == record
