@@ -7,6 +7,7 @@ import fcntl
 import itertools
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
 
 RUN_FORMAT = 2
-_LOCK = "lock"
+LOCK_FILE = "lock"
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
 
@@ -62,16 +63,28 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         file.write(f"{json.dumps(record, indent=2)}\n".encode())
 
 
+def locked_run(folder: Path) -> AbstractContextManager[None]:
+    """Hold a run folder against other trainings until the end of the block. Raises `UsageError` if one holds it."""
+    return locked_folder(
+        folder,
+        busy="another training works in it; wait for its end, or stop it",
+        unwritable="check its permissions",
+    )
+
+
 @contextlib.contextmanager
-def locked_run(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes until the end of the block. Raises `UsageError` if one holds it."""
+def locked_folder(folder: Path, *, busy: str, unwritable: str) -> Iterator[None]:
+    """Hold a folder against other processes until the end of the block.
+
+    Raises `UsageError`, with `busy` if another process holds it, with the remedy `unwritable` if it cannot be locked.
+    """
     try:
-        lock = (folder / _LOCK).open("a")
+        lock = (folder / LOCK_FILE).open("a")
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written to ({error.strerror}); check its permissions") from None
+        raise UsageError(f"{folder}: cannot be written to ({error.strerror}); {unwritable}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with the process
         except OSError:
-            raise UsageError(f"{folder}: another training works in it; wait for its end, or stop it") from None
+            raise UsageError(f"{folder}: {busy}") from None
         yield

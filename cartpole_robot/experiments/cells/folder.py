@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,10 +14,10 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file, is_partial, remove_partials
 from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.provenance import commit, machine, versions
-from cartpole_robot.files.run_folder import read_json, write_json
+from cartpole_robot.files.run_folder import LOCK_FILE, locked_folder, read_json, write_json
 
 FOLDER_FORMAT = 2
-_CELLS, _LOCK = "cells", "lock"
+_CELLS = "cells"
 _RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}
 
 
@@ -63,16 +62,13 @@ class CellFolder:
         _check_is_ours(path, whole.kind)
         try:
             (path / _CELLS).mkdir(parents=True, exist_ok=True)
-            lock = (path / _LOCK).open("a")
         except OSError as error:
             raise UsageError(f"{path}: cannot be written to ({error.strerror}); choose another --out") from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with the process
-            except OSError:
-                raise UsageError(
-                    f"{path}: another run works in it; wait for its end, stop it, or choose another --out"
-                ) from None
+        with locked_folder(
+            path,
+            busy="another run works in it; wait for its end, stop it, or choose another --out",
+            unwritable="choose another --out",
+        ):
             remove_partials(path)
             remove_partials(path / _CELLS)
             folder = CellFolder(path, whole)
@@ -162,7 +158,7 @@ def _check_is_ours(path: Path, kind: str) -> None:
         raise UsageError(f"{path}: is a file, expected a folder, new or of this {kind}; choose another --out")
     file = _file_of(kind)
     if path.is_dir() and not (path / file).exists():
-        left = {item.name for item in path.iterdir() if not is_partial(item.name)} - {_CELLS, _LOCK}
+        left = {item.name for item in path.iterdir() if not is_partial(item.name)} - {_CELLS, LOCK_FILE}
         if left:
             raise UsageError(f"{path}: exists already and is no {kind}'s folder; choose another --out")
 
