@@ -13,6 +13,7 @@ LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
+STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
@@ -46,13 +47,18 @@ setup(
         Extension(
             "cartpole_robot.simulation._native",
             sources=[
-                *(f"{ENGINE}/{name}.c" for name in (*ENGINE_CORE, "cart_object", "board_object", "extension")),
+                *(
+                    f"{ENGINE}/{name}.c"
+                    for name in (*ENGINE_CORE, "params_reader", "cart_object", "board_object", "extension")
+                ),
                 f"{FIRMWARE}/estimator.c",
             ],
             depends=[
                 *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "objects")),
                 *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api")),
             ],
+            define_macros=[STABLE_ABI],
+            py_limited_api=True,
             # Not -I: the firmware has a limits.h of its own.
             extra_compile_args=[*COMPILE, "-iquote", FIRMWARE],
         ),

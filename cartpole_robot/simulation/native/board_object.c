@@ -145,7 +145,7 @@ static int deliver(const board_cart_object *self, PyObject *board, PyObject *wai
             Py_DECREF(first);
             return PyErr_Occurred() != NULL ? -1 : 0;
         }
-        self->api->feed(board, (const uint8_t *)PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
+        self->api->feed(board, (const uint8_t *)PyBytes_AsString(bytes), PyBytes_Size(bytes));
         Py_DECREF(first);
         PyObject *gone = PyObject_CallMethod(waiting, "popleft", NULL);
         if (gone == NULL)
@@ -166,7 +166,7 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
         read_drive(drive, &self->drive) < 0)
         return NULL;
     if (!PyObject_TypeCheck(board, self->api->type))
-        return PyErr_Format(PyExc_TypeError, "expected a Firmware, got %s", Py_TYPE(board)->tp_name);
+        return PyErr_Format(PyExc_TypeError, "expected a Firmware, got %R", board);
     self->time_ms = time_ms;
     for (const int64_t end_ms = time_ms + most_ms; self->time_ms < end_ms;) {
         int64_t cart_counts, pole_counts;
@@ -223,14 +223,23 @@ static PyGetSetDef board_cart_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject board_cart_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "cartpole_robot.simulation._native.BoardCart",
-    .tp_doc = "BoardCart(cart, pulse_period): the CartParams `cart` in front of a board.",
-    .tp_basicsize = sizeof(board_cart_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = board_cart_init,
-    .tp_methods = board_cart_methods,
-    .tp_getset = board_cart_properties,
+static PyType_Slot board_cart_slots[] = {
+    {Py_tp_doc, "BoardCart(cart, pulse_period): the CartParams `cart` in front of a board."},
+    {Py_tp_init, board_cart_init},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, board_cart_methods},
+    {Py_tp_getset, board_cart_properties},
+    {0, NULL},
 };
+
+static PyType_Spec board_cart_spec = {
+    .name = "cartpole_robot.simulation._native.BoardCart",
+    .basicsize = sizeof(board_cart_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = board_cart_slots,
+};
+
+int add_board_cart(PyObject *module)
+{
+    return add_type(module, &board_cart_spec);
+}

@@ -89,6 +89,7 @@ bool cart_period(cart_t *cart, double duty, const uniform_t *random, cart_readin
 {
     if (!(duty >= -1.0 && duty <= 1.0))
         duty = copysign(1.0, duty);
-    delay_duties(&cart->delay, duty, random, cart->duties);
-    return cart_run(cart, cart->duties, cart->params.delay.steps, reading);
+    double duties[CART_MOST_STEPS];
+    delay_duties(&cart->delay, duty, random, duties);
+    return cart_run(cart, duties, cart->params.delay.steps, reading);
 }

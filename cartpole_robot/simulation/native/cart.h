@@ -38,7 +38,6 @@ typedef struct {
     motor_t motor;
     delay_t delay;
     estimator_t cart_estimator, pole_estimator;
-    double duties[CART_MOST_STEPS];
 } cart_t;
 
 /* The encoders' counts at a state, rounded to the nearest; false where there are none. */

@@ -4,6 +4,31 @@
 
 #include "objects.h"
 
+int add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromSpec(spec);
+    if (type == NULL)
+        return -1;
+    const int outcome = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return outcome;
+}
+
+void hold(PyObject **place, PyObject *object)
+{
+    PyObject *before = *place;
+    *place = Py_NewRef(object);
+    Py_XDECREF(before);
+}
+
+void free_object(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    const freefunc release = PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_native",
@@ -13,11 +38,8 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__native(void)
 {
-    if (prepare_native_cart() < 0)
-        return NULL;
     PyObject *made = PyModule_Create(&module);
-    if (made != NULL && (PyModule_AddObjectRef(made, "NativeCart", (PyObject *)&native_cart_type) < 0 ||
-                         PyModule_AddType(made, &board_cart_type) < 0))
+    if (made != NULL && (add_native_cart(made) < 0 || add_board_cart(made) < 0))
         Py_CLEAR(made);
     return made;
 }

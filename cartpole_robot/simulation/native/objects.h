@@ -1,4 +1,4 @@
-/* What the files of the extension share. */
+/* What the files of the extension share. They use the stable ABI of Python 3.11 alone. */
 #ifndef OBJECTS_H
 #define OBJECTS_H
 
@@ -6,12 +6,23 @@
 
 #include "cart.h"
 
-extern PyTypeObject board_cart_type;
-extern PyTypeObject native_cart_type;
+/* Each adds one type to the module; -1 with an exception. */
+int add_board_cart(PyObject *module);
+int add_native_cart(PyObject *module);
 
-int prepare_native_cart(void); /* -1 with an exception */
+int add_type(PyObject *module, PyType_Spec *spec);
+
+/* Lets `*place` hold a reference to `object` in place of what it held. */
+void hold(PyObject **place, PyObject *object);
+
+/* The last act of every `dealloc`: memory back, and the object's reference to its type. */
+void free_object(PyObject *object);
 
 /* The parameters of a `CartParams`; -1 with an exception, a ValueError for a cart that this engine cannot represent. */
 int read_cart(PyObject *cart, cart_params_t *params);
+int read_period(PyObject *cart, uint32_t *period_us);
+
+/* The uniform numbers of a NumPy bit generator, which must outlive them; -1 with an exception. */
+int read_uniform(PyObject *bit_generator, uniform_t *uniform);
 
 #endif
