@@ -1,7 +1,7 @@
 # make demo   set up, train, export, evaluate, animate
 # make test   set up, lint, type-check, check the architecture, test
 # make smoke  set up, test the main path in a minute
-# Everything is installed into .venv next to this file. PYTHON=... chooses another Python 3.11.
+# Everything is installed into .venv next to this file. PYTHON=... chooses one of CPython 3.11 to 3.14.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,30 +20,22 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-PYTHON ?= $(shell for name in python3.11 python3 python; do \
-	if command -v $$name >/dev/null 2>&1 && \
-	   $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
-	then echo $$name; break; fi; done)
-
-.PHONY: help setup demo test check pytest smoke packages seeds reliability benchmarks deployment campaign mutants pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign mutants pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
 
 setup: $(STAMP) ## create .venv and install into it
 
-$(STAMP): pyproject.toml setup.py constraints.txt $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/simulation/native cartpole_robot/training/dqn/native -name '*.[ch]')
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "No Python 3.11 found. PyBullet has wheels for CPython up to 3.11 only; install python3.11 with its" >&2; \
-		echo "headers and venv (Debian: python3.11 python3.11-dev python3.11-venv), or run make PYTHON=/path/to/python3.11" >&2; \
-		exit 2; \
-	fi
-	@$(PYTHON) -c 'import sysconfig, pathlib, sys; h = pathlib.Path(sysconfig.get_path("include"), "Python.h"); sys.exit(None if h.exists() else f"{h} is missing: install the headers of Python 3.11 (Debian: python3.11-dev)")'
-	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "No C compiler found; install gcc." >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[all]'
+$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard install/*.py install/system.sh) $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/simulation/native cartpole_robot/training/dqn/native -name '*.[ch]')
+	@python=$$(sh install/system.sh python $(PYTHON)) && $$python install $(VENV)
 	@touch $@
+
+pybullet: $(STAMP) ## build PyBullet, once a C++ compiler is there
+	@$(BIN)/python install pybullet
+
+fresh: ## as root: demo and test in empty Debian systems (an hour)
+	@sh install/fresh.sh $(SYSTEMS)
 
 demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
 	$(BIN)/cartpole-robot demo

@@ -20,7 +20,7 @@ from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.drawing.cart_pole import CartPoleWindow, draw_cart_pole
+from cartpole_robot.drawing.cart_pole import CartPoleWindow, check_window, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
@@ -67,6 +67,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
+        if render_mode == "human":
+            check_window()
         self._rig = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else rig
         self.cart = self._rig.cart
         period_s = self.cart.timing.control_period_s

@@ -8,7 +8,9 @@ import time
 from PIL import Image, ImageDraw
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.engine import Engine, is_installed, pybullet_is_missing
 
 WIDTH_PX = 640
 HEIGHT_PX = 360
@@ -72,6 +74,12 @@ def _arrow(pen: ImageDraw.ImageDraw, tail: Point, reach: float, thickness: int) 
     pen.polygon(
         [(x + reach, y), (x + reach - head, y - abs(head) / 1.6), (x + reach - head, y + abs(head) / 1.6)], fill=_PUSH
     )
+
+
+def check_window() -> None:
+    """Raise `UsageError` without PyBullet, whose window it is."""
+    if not is_installed(Engine.PYBULLET):
+        raise UsageError(f'render_mode "human" is PyBullet\'s window: {pybullet_is_missing()}, or use "rgb_array"')
 
 
 class CartPoleWindow:

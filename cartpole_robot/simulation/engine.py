@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
+import platform
+import sys
 from importlib import util
 from typing import Any
 
 from cartpole_robot.errors import RigError, UsageError
+
+_BUILD = "set CFLAGS=-Wno-incompatible-pointer-types and have a C++ compiler, or run make pybullet in a checkout"
 
 
 class Engine(enum.StrEnum):
@@ -33,11 +37,18 @@ def check_is_installed(engine: Engine) -> None:
     """Raise `UsageError` naming what is missing if the engine cannot run here."""
     if not is_installed(engine):
         missing = {
-            Engine.PYBULLET: "the package pybullet is not installed; install it, or choose the engine native",
+            Engine.PYBULLET: f"{pybullet_is_missing()}, or choose the engine native",
             Engine.NATIVE: "the compiled part cartpole_robot.simulation._native is missing; install the package with a "
             "C compiler at hand, or choose the engine pybullet",
         }
         raise UsageError(f"engine {engine}: {missing[engine]}")
+
+
+def pybullet_is_missing() -> str:
+    """What is missing and how to install it: in a checkout with make, which knows what the build needs."""
+    has_wheel = sys.version_info < (3, 12) and sys.platform == "linux" and platform.machine() == "x86_64"
+    build = "" if has_wheel else f", which builds it on Python {sys.version_info[0]}.{sys.version_info[1]}: {_BUILD}"
+    return f"the package pybullet is not installed; install it with pip install pybullet{build}"
 
 
 def reference_engine() -> Engine:

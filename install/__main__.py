@@ -1,0 +1,108 @@
+"""Creates .venv and installs the package with all its extras into it, as far as this Python allows.
+
+python install VENV              the Python that runs this becomes the one of VENV
+VENV/bin/python install pybullet build PyBullet for it, where the first run could not
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from pybullet_wheel import BuildError, build, cached_wheel, say
+from requirements import CONSTRAINED, PIP, ROOT, WHEELS, requirements, unavailable
+
+SHOWN_LINES = 4  # of pip's own error
+
+
+def install(folder: Path) -> int:
+    """Install into `folder`; the exit code."""
+    python = folder.absolute() / "bin" / "python"
+    is_of_this_python = _output(python, "import sys; print(sys.version)") == sys.version
+    venv.create(folder, with_pip=True, clear=not is_of_this_python, symlinks=True)
+    if not _pip(python, "install", "setuptools", "wheel"):
+        return 2
+    asked = requirements()
+    say(f"Installing {len(asked)} packages and what they need into {folder}; PyTorch can be several GB to download.")
+    left_out: list[str] = []
+    if not _pip(python, "install", *WHEELS, *asked, is_quiet=True):
+        left_out = unavailable(python, list(asked))
+        if not left_out or any(asked[each] == "" for each in left_out):
+            _pip(python, "install", *WHEELS, *asked)  # once more for its words: no network, a full disk
+            return 2
+    kept = [each for each in asked if each not in left_out]
+    if not _pip(python, "install", "--no-build-isolation", *kept, "--editable", str(ROOT)):
+        return 2
+    version = "{}.{}".format(*sys.version_info[:2])
+    for each in left_out:
+        say(f"{each} has no wheel for CPython {version} on this computer: left out, with what needs it ({asked[each]})")
+    install_pybullet(python)
+    return 0
+
+
+def install_pybullet(python: Path) -> int:
+    """Install PyBullet where it is missing; exit code 1 where it cannot be."""
+    if _can_import(python, "pybullet"):
+        return 0
+    requirement = next(each for each in requirements() if each.startswith("pybullet")).partition(";")[0]
+    version = "{}.{}".format(*sys.version_info[:2])
+    try:
+        wheel = cached_wheel()
+        if wheel is None:
+            say(
+                f"PyBullet has no wheel for CPython {version} on this computer. It is built from source once, "
+                "which takes 3 to 5 minutes on two cores and up to half an hour on a slow or busy computer."
+            )
+            wheel = build(python, requirement)
+        else:
+            say(f"PyBullet from the cache: {wheel}")
+        if not _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel)) or not _can_import(
+            python, "pybullet"
+        ):
+            raise BuildError(f"{wheel} does not work here; delete it and run make pybullet")
+    except BuildError as error:
+        say(f"PyBullet is left out: {error}. Everything but its window and the check against it runs without it.")
+        return 1
+    return 0
+
+
+def _can_import(python: Path, module: str) -> bool:
+    return _output(python, f"import {module}") is not None
+
+
+def _output(python: Path, code: str) -> str | None:
+    """What `code` prints, None if it fails or there is no such Python."""
+    try:
+        done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _pip(python: Path, verb: str, *words: str, is_quiet: bool = False) -> bool:
+    """Whether pip could do it; unless `is_quiet`, the end of what it said otherwise."""
+    done = subprocess.run(
+        [str(python), *PIP, verb, "--quiet", *CONSTRAINED, *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 and not is_quiet:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        say("\n".join(["pip could not install:", *lines[-SHOWN_LINES:]]))
+    return done.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    """The exit code; see the module's docstring."""
+    if len(words) != 1:
+        print((__doc__ or "").partition("\n\n")[2], file=sys.stderr)
+        return 2
+    try:
+        return install_pybullet(Path(sys.executable)) if words[0] == "pybullet" else install(Path(words[0]))
+    except KeyboardInterrupt:
+        say("stopped; run make again to continue")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""PyBullet for a Python that it has no wheel for: built once from source, then kept in the user's cache."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from requirements import CONSTRAINED, PIP
+
+ROOM_MB = 1500  # of temporary files, while it is built
+# NumPy's array accessors do not take PyBullet's pointer types, which GCC 14 calls an error.
+CFLAGS = "-g0 -Wno-incompatible-pointer-types"
+_TELL_EVERY_S = 30.0
+
+
+class BuildError(Exception):
+    """PyBullet cannot be built; the message says why in one line."""
+
+
+def cache_folder() -> Path:
+    """Where wheels are kept, one folder for each C library, as a wheel runs on the one it was built with."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "cartpole_robot" / "wheels" / "-".join(filter(None, platform.libc_ver())).replace("/", "_")
+
+
+def cached_wheel() -> Path | None:
+    """The wheel for this Python, if it has been built before."""
+    version, machine = "cp{}{}".format(*sys.version_info[:2]), platform.machine()
+    found = sorted(cache_folder().glob(f"pybullet-*-{version}-{version}-*_{machine}.whl"))
+    return found[-1] if found else None
+
+
+def build(python: Path, requirement: str) -> Path:
+    """Build the wheel with `python`, which has NumPy and setuptools. Raises `BuildError`."""
+    if shutil.which(os.environ.get("CXX", "c++")) is None and shutil.which("g++") is None:
+        raise BuildError(f"there is no C++ compiler; install it: {_system_command('c++')}, then run make pybullet")
+    cache = cache_folder()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="pybullet-", dir=cache) as temporary:
+            free_mb = shutil.disk_usage(temporary).free // 1_000_000
+            if free_mb < ROOM_MB:
+                raise BuildError(f"{cache} has {free_mb} MB free, {ROOM_MB} MB are needed")
+            made = _built_in(Path(temporary), python, requirement, cache / "pybullet-build.log")
+            return made.replace(cache / made.name)
+    except OSError as error:
+        raise BuildError(str(error)) from None
+
+
+def _built_in(folder: Path, python: Path, requirement: str, log: Path) -> Path:
+    begin = time.monotonic()
+    words = [str(python), *PIP, "wheel", "--no-deps", "--no-build-isolation", *CONSTRAINED]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*words, "--no-binary", "pybullet", "--wheel-dir", str(folder), requirement],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {CFLAGS}".strip(), "TMPDIR": str(folder)},
+            start_new_session=True,  # so that Ctrl-C reaches the compilers through `_stop` alone
+        )
+        try:
+            _wait(process, folder, begin)
+        finally:
+            _stop(process)
+    made = list(folder.glob("pybullet-*.whl"))
+    if process.returncode != 0 or not made:
+        raise BuildError(f"the build failed ({_reason(log)}); all of its output is in {log}")
+    log.unlink()
+    size_mb = made[0].stat().st_size / 1e6
+    say(f"PyBullet was built in {_minutes(time.monotonic() - begin)}: {made[0].name}, {size_mb:.0f} MB")
+    return made[0]
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, begin: float) -> None:
+    """Until it ends, with a line on a terminal that tells how far it is, else one every half minute."""
+    is_terminal = sys.stderr.isatty()
+    told_s = 0.0
+    while process.poll() is None:
+        time.sleep(0.5)
+        elapsed_s = time.monotonic() - begin
+        if elapsed_s - told_s < (1.0 if is_terminal else _TELL_EVERY_S):
+            continue
+        told_s = elapsed_s
+        compiled = sum(1 for _ in folder.rglob("*.o"))
+        text = f"building PyBullet: {compiled} files compiled, {_minutes(elapsed_s)}"
+        print(f"\r{text}" if is_terminal else text, end="" if is_terminal else "\n", file=sys.stderr, flush=True)
+    if is_terminal:
+        print(file=sys.stderr)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _reason(log: Path) -> str:
+    """The first error that a compiler printed, else the last line."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line.lower()]
+    return (errors or lines[-1:] or ["no output"])[0][:200]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def _system_command(part: str) -> str:
+    done = subprocess.run(
+        ["sh", str(Path(__file__).parent / "system.sh"), "command", part], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or part
+
+
+def say(text: str) -> None:
+    """Print a line at once, in order with what pip prints."""
+    print(text, file=sys.stderr, flush=True)
