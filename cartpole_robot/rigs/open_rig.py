@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rig import Rig
-from cartpole_robot.simulation.engine import Engine, reference_engine
+from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -54,7 +54,7 @@ def open_rig(
     if rig == "sim":
         from cartpole_robot.rigs.sim import simulated_rig
 
-        return simulated_rig(cart, randomization, engine=engine or reference_engine())
+        return simulated_rig(cart, randomization, engine=engine)
     if engine is not None:
         raise UsageError(f"rig {rig!r} has no choice of engine; leave it out, or use the rig sim")
     if rig == "virtual":

@@ -6,19 +6,20 @@ from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rig import Rig
-from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.simulation.engine import Engine, reference_engine
 
 
-def simulated_rig(
-    cart: CartParams, randomization: Randomization | None = None, *, engine: Engine = Engine.PYBULLET
-) -> Rig:
-    """The rig for `cart`: with its encoders, or ideal if it has none. Raises `UsageError`."""
+def simulated_rig(cart: CartParams, randomization: Randomization | None = None, *, engine: Engine | None = None) -> Rig:
+    """The rig for `cart`: with its encoders, or ideal if it has none; `engine` None is PyBullet where it is installed.
+
+    Raises `UsageError`.
+    """
     if cart.encoders is None:
         try:
             check_is_ideal(cart)
         except ValueError as error:
             raise UsageError(f"cart {cart.name!r}: {error}") from None
-    if engine is Engine.NATIVE:
+    if (engine or reference_engine()) is Engine.NATIVE:
         from cartpole_robot.rigs.native_rig import NativeSimRig
 
         return NativeSimRig(cart, randomization)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 import tempfile
@@ -48,31 +49,45 @@ def _engine_chatter_muted() -> Iterator[None]:
         os.close(nowhere)
 
 
-with _engine_chatter_muted():
-    import pybullet
+@functools.cache
+def _pybullet() -> Any:
+    """The engine; its first import prints a build date."""
+    with _engine_chatter_muted():
+        import pybullet
+    return pybullet
 
 
 _UNLIMITED = 1e9
 
 
-def _check_display() -> None:
-    """Raise `RigError` if no window can be opened: the engine would exit the process."""
-    if not sys.platform.startswith("linux"):
-        return
+@contextlib.contextmanager
+def _display() -> Iterator[None]:
+    """Inside, an X server answers; raises `RigError` if none does: the engine would exit the process.
+
+    The connection that finds out stays open: a server without any client restarts, and refuses the engine meanwhile.
+    """
     name = os.environ.get("DISPLAY", "")
-    reason = "DISPLAY is not set"
-    if name:
-        try:
-            x11 = ctypes.CDLL("libX11.so.6")
-        except OSError:
-            return
+    try:
+        x11 = ctypes.CDLL("libX11.so.6") if sys.platform.startswith("linux") and name else None
+    except OSError:
+        x11 = None
+    if x11 is not None:
         x11.XOpenDisplay.restype = ctypes.c_void_p
         display = x11.XOpenDisplay(None)
-        if display:
+        if display is None:
+            raise _no_display(f"no display answers at DISPLAY={name}")
+        try:
+            yield
+        finally:
             x11.XCloseDisplay(ctypes.c_void_p(display))
-            return
-        reason = f"no display answers at DISPLAY={name}"
-    raise RigError(
+        return
+    if sys.platform.startswith("linux") and not name:
+        raise _no_display("DISPLAY is not set")
+    yield
+
+
+def _no_display(reason: str) -> RigError:
+    return RigError(
         f'PyBullet\'s window needs a display and {reason}; use render_mode="rgb_array", or run under xvfb-run'
     )
 
@@ -114,46 +129,51 @@ class Plant:
     ) -> None:
         """Load the URDF with the numbers of `body`, without friction and end stops unless they are given.
 
-        Raises `RigError` for a window without a display.
+        Raises `RigError` for a window without a display, ModuleNotFoundError without PyBullet.
         """
-        if window:
-            _check_display()
-        with _engine_chatter_muted():
+        self._bullet = _pybullet()
+        with _display() if window else contextlib.nullcontext(), _engine_chatter_muted():
             options = "--width=960 --height=540" if window else ""
-            self._client: int = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT, options=options)
+            self._client: int = self._bullet.connect(
+                self._bullet.GUI if window else self._bullet.DIRECT, options=options
+            )
             if self._client < 0:
                 raise RigError("PyBullet opened no physics client; close other environments and try again")
             self._body_id = self._load(body)
         joints = {
-            pybullet.getJointInfo(self._body_id, index, self._client)[1].decode(): index
-            for index in range(pybullet.getNumJoints(self._body_id, physicsClientId=self._client))
+            self._bullet.getJointInfo(self._body_id, index, self._client)[1].decode(): index
+            for index in range(self._bullet.getNumJoints(self._body_id, physicsClientId=self._client))
         }
         self._cart, self._pole = joints[CART_JOINT], joints[POLE_JOINT]
         self._joints = [self._cart, self._pole]
         # Before any joint motor: the engine converts a motor's force to an impulse with the step set at that moment.
         # One solver iteration is exact: the articulated body has no contact and no active constraint to iterate on.
-        pybullet.setPhysicsEngineParameter(
+        self._bullet.setPhysicsEngineParameter(
             fixedTimeStep=physics_step_s, numSolverIterations=1, numSubSteps=0, physicsClientId=self._client
         )
         self._set_friction(friction or Friction())
         if end_stop_m is not None:
-            pybullet.changeDynamics(
+            self._bullet.changeDynamics(
                 self._body_id,
                 self._cart,
                 jointLowerLimit=-end_stop_m,
                 jointUpperLimit=end_stop_m,
                 physicsClientId=self._client,
             )
-        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
+        self._bullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
         self._loaded = body
         self._is_open = True
         self.advance = self._stepper()
 
     def _stepper(self) -> Callable[[float, int], Any]:
         """The method `advance`, with everything it needs bound once: the lookups would cost a tenth of a step."""
-        set_motor, step, joint_states = pybullet.setJointMotorControl2, pybullet.stepSimulation, pybullet.getJointStates
+        set_motor, step, joint_states = (
+            self._bullet.setJointMotorControl2,
+            self._bullet.stepSimulation,
+            self._bullet.getJointStates,
+        )
         body_id, cart, joints, client = self._body_id, self._cart, self._joints, self._client
-        torque_control = pybullet.TORQUE_CONTROL
+        torque_control = self._bullet.TORQUE_CONTROL
 
         def advance(force_n: float, steps: int) -> Any:
             for _ in range(steps):
@@ -168,8 +188,8 @@ class Plant:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "cartpole.urdf")
             path.write_text(urdf_for(body), encoding="utf-8")
-            flags = pybullet.URDF_USE_INERTIA_FROM_FILE
-            return int(pybullet.loadURDF(str(path), useFixedBase=1, flags=flags, physicsClientId=self._client))
+            flags = self._bullet.URDF_USE_INERTIA_FROM_FILE
+            return int(self._bullet.loadURDF(str(path), useFixedBase=1, flags=flags, physicsClientId=self._client))
 
     def _set_friction(self, friction: Friction) -> None:
         """Set dry friction as a joint motor with target speed 0, viscous friction as joint damping.
@@ -186,10 +206,10 @@ class Plant:
             self._set_dry_friction(joint, dry)
             # The engine would hold every joint to 100 m/s or rad/s. A call of its own: with this in it, the other
             # silently ignores jointDamping.
-            pybullet.changeDynamics(self._body_id, joint, maxJointVelocity=_UNLIMITED, physicsClientId=self._client)
+            self._bullet.changeDynamics(self._body_id, joint, maxJointVelocity=_UNLIMITED, physicsClientId=self._client)
             # All in one call: linearDamping given alone is silently ignored (bullet3 issue 3314). Without it every link
             # is damped by 0.04.
-            pybullet.changeDynamics(
+            self._bullet.changeDynamics(
                 self._body_id,
                 joint,
                 linearDamping=0.0,
@@ -204,23 +224,23 @@ class Plant:
         The URDF is not loaded again (bullet3 issue 3285). Raises ValueError as `equivalent_body` does.
         """
         same = equivalent_body(body, self._loaded)
-        pybullet.changeDynamics(self._body_id, self._cart, mass=same.cart_mass_kg, physicsClientId=self._client)
-        pybullet.changeDynamics(
+        self._bullet.changeDynamics(self._body_id, self._cart, mass=same.cart_mass_kg, physicsClientId=self._client)
+        self._bullet.changeDynamics(
             self._body_id,
             self._pole,
             mass=same.pole_mass_kg,
             localInertiaDiagonal=[same.pole_inertia_kg_m2, same.pole_inertia_kg_m2, 0.0],
             physicsClientId=self._client,
         )
-        pybullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
+        self._bullet.setGravity(0.0, 0.0, -body.gravity_m_s2, physicsClientId=self._client)
         self._set_friction(friction)
 
     def _set_dry_friction(self, joint: int, largest: float) -> None:
         # Even without friction: every joint starts with a motor of its own that holds it at speed 0.
-        pybullet.setJointMotorControl2(
+        self._bullet.setJointMotorControl2(
             self._body_id,
             joint,
-            pybullet.VELOCITY_CONTROL,
+            self._bullet.VELOCITY_CONTROL,
             targetVelocity=0.0,
             force=largest,
             physicsClientId=self._client,
@@ -236,8 +256,8 @@ class Plant:
     def place(self, state: State) -> None:
         """Put the cart and the pole where `state` says, moving as it says."""
         x, v, angle, rate = state
-        pybullet.resetJointState(self._body_id, self._cart, x, v, physicsClientId=self._client)
-        pybullet.resetJointState(self._body_id, self._pole, angle, rate, physicsClientId=self._client)
+        self._bullet.resetJointState(self._body_id, self._cart, x, v, physicsClientId=self._client)
+        self._bullet.resetJointState(self._body_id, self._pole, angle, rate, physicsClientId=self._client)
 
     def state(self) -> State:
         """The exact state, in float64."""
@@ -247,9 +267,9 @@ class Plant:
     def readback(self) -> PlantReadback:
         """The numbers that the engine reports."""
         cart, pole = (
-            pybullet.getDynamicsInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
+            self._bullet.getDynamicsInfo(self._body_id, joint, physicsClientId=self._client) for joint in self._joints
         )
-        engine = pybullet.getPhysicsEngineParameters(physicsClientId=self._client)
+        engine = self._bullet.getPhysicsEngineParameters(physicsClientId=self._client)
         return PlantReadback(
             cart_mass_kg=cart[0],
             pole_mass_kg=pole[0],
@@ -267,12 +287,12 @@ class Plant:
 
     def look_at_track(self, distance_m: float) -> None:
         """Point the window's camera squarely at the track, from `distance_m`."""
-        pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=self._client)
-        pybullet.resetDebugVisualizerCamera(distance_m, 0.0, -12.0, [0.0, 0.0, 0.15], physicsClientId=self._client)
+        self._bullet.configureDebugVisualizer(self._bullet.COV_ENABLE_GUI, 0, physicsClientId=self._client)
+        self._bullet.resetDebugVisualizerCamera(distance_m, 0.0, -12.0, [0.0, 0.0, 0.15], physicsClientId=self._client)
 
     def is_connected(self) -> bool:
         """Whether the engine still answers (the user may close its window)."""
-        return self._is_open and bool(pybullet.isConnected(self._client))
+        return self._is_open and bool(self._bullet.isConnected(self._client))
 
     def close(self) -> None:
         """Release the physics client. May be called twice."""
@@ -282,6 +302,6 @@ class Plant:
             self.advance = refuse_closed
             for name in ("place", "change", "hold_or_release"):
                 setattr(self, name, refuse_closed)
-            if pybullet.isConnected(self._client):
+            if self._bullet.isConnected(self._client):
                 with _engine_chatter_muted():
-                    pybullet.disconnect(self._client)
+                    self._bullet.disconnect(self._client)
