@@ -41,7 +41,7 @@ def environments(count: int) -> dict[str, Any]:
         made[cart] = _begun(gymnasium.make_vec(MAKE_ID, num_envs=count, cart=cart)), two
     four = with_actions(load_cart(REFERENCE), (-0.4, -0.2, 0.2, 0.4), given="the benchmark")
     drawn = gymnasium.make_vec(MAKE_ID, num_envs=count, cart=four, randomization=REFERENCE)
-    made[f"{REFERENCE}, a new cart each episode"] = _begun(drawn), two
+    made[f"{REFERENCE}, a new cart each episode"] = _begun(drawn), [1 + actions for actions in two]  # -0.2 and 0.2
     for name in ("SameStep", "as Stable-Baselines3's VecEnv"):
         env = gymnasium.make_vec(MAKE_ID, num_envs=count, cart=REFERENCE, autoreset_mode="SameStep")
         made[f"{REFERENCE}, {name}"] = _begun(env) if name == "SameStep" else _begun(CartPoleVecEnv(env)), two

@@ -232,7 +232,11 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
                 return
             states = np.empty((len(numbers), 4))
             for row, (number, rng) in enumerate(zip(numbers.tolist(), generators, strict=True)):
-                states[row] = start_state(self.cart, options, rng)
+                states[row] = (
+                    rng.uniform(-self._spread, self._spread)  # `task.start_state` in short
+                    if options is None
+                    else start_state(self.cart, options, rng)
+                )
                 if self._ranges is not None:
                     self._carts[number] = drawn = self._ranges.draw(rng)
                     self._fleet.change(number, drawn)
