@@ -7,10 +7,10 @@
 #include "plant_step.h"
 #include "trig.h"
 
-#define BLOCK 64      /* carts: what the loops over them touch stays in the processor's nearest cache */
+#define BLOCK 64     /* carts: what the loops over them touch stays in the processor's nearest cache */
 #define CACHE_LINE 64
-#define SENT 64       /* commands of a cart that are remembered: a power of two, enough for `delay_fits` */
-#define EXACT 1.0e12  /* counts: up to here the estimator's sums of them are exact in a float64 */
+#define SENT 64      /* commands of a cart that are remembered: a power of two, enough for `delay_fits` */
+#define EXACT 1.0e12 /* counts: up to here the estimator's sums of them are exact in a float64 */
 
 /* The loops once for each width of vector, chosen when the extension is loaded; all compute the same bits. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -49,7 +49,7 @@ typedef struct {
     double first_duty[BLOCK], last_duty[BLOCK]; /* of the period's physics steps */
     uint8_t mixed[BLOCK];                       /* the carts whose duty changes inside the period */
     int mixed_count;
-    bool is_needed; /* some cart moves with the others */
+    bool is_needed;                             /* some cart of the block moves in the loops */
 } work_t;
 
 typedef struct {
@@ -260,7 +260,8 @@ static inline double nearest_count(double position, double counts_per_unit)
 }
 
 /* One physics step of every cart of a block. With `is_counted` the counts are taken into the estimators with that weight. */
-static ALWAYS_INLINE void advance(const block_t *restrict block, work_t *restrict work, double step_s, bool is_counted, double weight)
+static ALWAYS_INLINE void advance(const block_t *restrict block, work_t *restrict work, double step_s, bool is_counted,
+                                  double weight)
 {
     states_t *states = &work->states;
     for (int k = 0; k < BLOCK; k++) {

@@ -19,7 +19,8 @@ typedef struct {
 } fleet_object;
 
 /* The memory of an array of `count` items of one of the `formats`; -1 with an exception. */
-static int view(PyObject *array, const char *name, const char *formats, size_t item, size_t count, int flags, Py_buffer *buffer)
+static int view(PyObject *array, const char *name, const char *formats, size_t item, size_t count, int flags,
+                Py_buffer *buffer)
 {
     if (PyObject_GetBuffer(array, buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags) < 0)
         return -1;
@@ -27,8 +28,8 @@ static int view(PyObject *array, const char *name, const char *formats, size_t i
     if (format != NULL && format[0] != '\0' && format[1] == '\0' && strchr(formats, format[0]) != NULL &&
         (size_t)buffer->itemsize == item && (size_t)buffer->len == item * count)
         return 0;
-    PyErr_Format(PyExc_ValueError, "%s has format %s and %zd bytes, expected %c and %zu", name, format != NULL ? format : "B", buffer->len,
-                 formats[0], item * count);
+    PyErr_Format(PyExc_ValueError, "%s has format %s and %zd bytes, expected %c and %zu", name,
+                 format != NULL ? format : "B", buffer->len, formats[0], item * count);
     PyBuffer_Release(buffer);
     return -1;
 }
@@ -123,7 +124,8 @@ static PyObject *fleet_object_change(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "LO", &number, &cart) || !is_cart(self, number) || read_cart(cart, &params) < 0)
         return NULL;
     if (!fleet_change(self->fleet, (size_t)number, &params))
-        return PyErr_Format(PyExc_ValueError, "the cart does not fit the fleet: it has another control period or no memory is left");
+        return PyErr_Format(PyExc_ValueError, "the cart does not fit the fleet: it has another number of physics steps in a "
+                                              "control period, or encoders where the others have none");
     Py_CLEAR(self->random[number]); /* to be placed */
     Py_RETURN_NONE;
 }

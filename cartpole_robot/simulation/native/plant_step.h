@@ -16,9 +16,9 @@ static inline double plant_limited(double value, double most)
     return value < -most ? -most : value > most ? most : value;
 }
 
-/* A step under `force_n`, with the sine and cosine of the state's angle; without `has_end` the cart must not be past its track's end. */
-static inline void plant_step_at(const plant_t *plant, plant_state_t *state, double force_n, double sine, double cosine_of_angle,
-                                 bool has_end)
+/* A step under `force_n`, with the sine and cosine of the state's angle; without `has_end` for a cart before its track's end. */
+static inline void plant_step_at(const plant_t *plant, plant_state_t *state, double force_n, double sine,
+                                 double cosine_of_angle, bool has_end)
 {
     const double step_s = plant->step_s;
     const double cosine = plant->coupling_kg_m * cosine_of_angle;
