@@ -128,6 +128,19 @@ def test_a_seeded_environment_is_the_one_that_make_gives() -> None:
         assert (found[1][3], found[2][3], found[3][3]) == expected[1:]
 
 
+def test_starts_drawn_by_numpy_are_those_drawn_in_c() -> None:
+    """NumPy draws where its uniform numbers are rounded otherwise than C's, as on some processors."""
+    env, twin = (gymnasium.make_vec(MAKE_ID, num_envs=3, cart="diy_arduino") for _ in range(2))
+    assert env.unwrapped._c_draws_alike
+    env.unwrapped._c_draws_alike = False
+    rng = np.random.default_rng(0)
+    for each in (env, twin):
+        each.reset(seed=0)
+    for _ in range(150):
+        actions = rng.integers(2, size=3)
+        assert_same(env.step(actions)[0], twin.step(actions)[0])
+
+
 def test_reset_draws_again_without_a_seed_and_seeds_draw_apart() -> None:
     env = gymnasium.make_vec(MAKE_ID, num_envs=3)
     first = env.reset(seed=1)[0]

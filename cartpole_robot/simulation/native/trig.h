@@ -2,7 +2,8 @@
  *
  * The C library's differ in the last bit from one library and version to the next, and a compiler cannot compute them for several
  * carts at a time. These give the same bits everywhere, alone and in a loop over carts. The polynomials and the parts of pi / 2 are
- * those of FreeBSD's msun (k_sin.c, k_cos.c, e_rem_pio2.c; Sun Microsystems 1993). The error is below 1 ulp up to an eighth turn and 2.5 ulp beyond. */
+ * those of FreeBSD's msun (k_sin.c, k_cos.c, e_rem_pio2.c; Sun Microsystems 1993). The error is below 1 ulp up to an eighth turn and
+ * 2.5 ulp beyond. */
 #ifndef TRIG_H
 #define TRIG_H
 
