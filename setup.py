@@ -11,7 +11,8 @@ EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart")
+ENGINE_CORE = ("plant", "motor", "delay", "cart", "fleet")
+ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
@@ -47,20 +48,17 @@ setup(
         Extension(
             "cartpole_robot.simulation._native",
             sources=[
-                *(
-                    f"{ENGINE}/{name}.c"
-                    for name in (*ENGINE_CORE, "params_reader", "cart_object", "board_object", "extension")
-                ),
+                *(f"{ENGINE}/{name}.c" for name in (*ENGINE_CORE, *ENGINE_OBJECTS)),
                 f"{FIRMWARE}/estimator.c",
             ],
             depends=[
-                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "objects")),
+                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "objects")),
                 *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api")),
             ],
             define_macros=[STABLE_ABI],
             py_limited_api=True,
-            # Not -I: the firmware has a limits.h of its own.
-            extra_compile_args=[*COMPILE, "-iquote", FIRMWARE],
+            # Not -I: the firmware has a limits.h of its own. The last two change no value; they let it vectorise.
+            extra_compile_args=[*COMPILE, "-iquote", FIRMWARE, "-fno-math-errno", "-fno-trapping-math"],
         ),
         Extension(
             "cartpole_robot.training.dqn._update",

@@ -103,25 +103,11 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._needs_reset = True  # until the rig has started: a failed reset leaves nothing to step
         super().reset(seed=seed)
         self._requested_duty = 0.0
-        self._measurement = self._rig.reset(self._start_state(options), self.np_random)
+        self._measurement = self._rig.reset(start_state(self.cart, options, self.np_random), self.np_random)
         self._needs_reset = False
         if self.render_mode == "human":
             self.render()
         return task.observation(self._measurement), {"requested_duty": 0.0, "applied_duty": 0.0}
-
-    def _start_state(self, options: dict[str, Any] | None) -> State:
-        if options is not None and "state" in options:
-            numbers = np.asarray(options["state"], dtype=np.float64)
-            if numbers.shape != (4,) or not np.isfinite(numbers).all():
-                raise UsageError(f"reset option state = {options['state']!r}, expected four finite numbers")
-            return State(*numbers.tolist())
-        if options:
-            unknown = [key for key in options if key not in ("low", "high")]
-            if unknown:
-                raise UsageError(f"reset option {unknown[0]!r} is not known; expected state, or low and high")
-            low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
-            return State(*self.np_random.uniform(low, high, size=4).tolist())
-        return task.start_state(self.cart.start, self.np_random)
 
     def step(self, action: SupportsIndex) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One control period with that action's duty.
@@ -199,19 +185,42 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._rig.close()
 
 
+def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random.Generator) -> State:
+    """Where an episode of `cart` begins under those options of `reset`, drawn from `rng`. Raises `UsageError`."""
+    if options is not None and "state" in options:
+        numbers = np.asarray(options["state"], dtype=np.float64)
+        if numbers.shape != (4,) or not np.isfinite(numbers).all():
+            raise UsageError(f"reset option state = {options['state']!r}, expected four finite numbers")
+        return State(*numbers.tolist())
+    if options:
+        unknown = [key for key in options if key not in ("low", "high")]
+        if unknown:
+            raise UsageError(f"reset option {unknown[0]!r} is not known; expected state, or low and high")
+        low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
+        return State(*rng.uniform(low, high, size=4).tolist())
+    return task.start_state(cart.start, rng)
+
+
+def loaded_ranges(randomization: str | Path | Randomization | None, cart: CartParams) -> Randomization | None:
+    """The ranges of that name or file around `cart`, or those given. Raises `UsageError`."""
+    if not isinstance(randomization, str | Path):
+        return randomization
+    from cartpole_robot.cart.randomization import load_randomization
+
+    return load_randomization(Path(randomization), cart)
+
+
 def _opened(
     rig: str, cart: CartParams, randomization: str | Path | Randomization | None, engine: str | Engine | None
 ) -> Rig:
-    if isinstance(randomization, str | Path):
-        from cartpole_robot.cart.randomization import load_randomization
-
-        randomization = load_randomization(Path(randomization), cart)
-    return open_rig(rig, cart, randomization, engine=None if engine is None else engine_named(engine))
+    ranges = loaded_ranges(randomization, cart)
+    return open_rig(rig, cart, ranges, engine=None if engine is None else engine_named(engine))
 
 
 gymnasium.register(
     id=ENV_ID,
     entry_point=f"{__name__}:CartPoleEnv",
+    vector_entry_point="cartpole_robot.vector_env:CartPoleVectorEnv",
     max_episode_steps=MAX_EPISODE_STEPS,
     reward_threshold=task.SUCCESS_STEPS,
 )

@@ -1,8 +1,10 @@
 """The simulated cart in C: what the extension offers."""
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
@@ -19,6 +21,60 @@ class NativeCart:
     def place(self, state: State, random: np.random.BitGenerator, /) -> Measurement: ...
     def step(self, duty: float, /) -> Measurement: ...
     def state(self) -> tuple[float, float, float, float]: ...
+
+class Fleet:
+    """Carts that take their control periods together, each moving bit for bit as a `NativeCart`.
+
+    `duties` are those of the actions, `limits` the position in m and the angle in rad at which an episode terminates;
+    it is truncated after `most_steps`. Arrays are C-contiguous with one entry a cart in the last axis, observations of
+    shape (count, 4) float32. Raises ValueError as `NativeCart`, and for arrays of another type or size.
+    """
+
+    def __init__(
+        self, cart: CartParams, count: int, duties: NDArray[np.float64], limits: tuple[float, float], most_steps: int
+    ) -> None: ...
+    def change(self, number: int, cart: CartParams, /) -> None: ...
+    def place(
+        self,
+        numbers: NDArray[np.int64],
+        states: NDArray[np.float64],
+        bit_generators: Sequence[np.random.BitGenerator],
+        observations: NDArray[np.float32],
+        /,
+    ) -> None:
+        """Begin episodes of `numbers`, shape (n,), at `states`, shape (n, 4); write their rows of `observations`.
+
+        ArithmeticError at a state that has no finite measurement: that cart and those after it are not placed.
+        """
+
+    def draw(
+        self,
+        numbers: NDArray[np.int64],
+        spread: NDArray[np.float64],
+        bit_generators: Sequence[np.random.BitGenerator],
+        observations: NDArray[np.float32],
+        /,
+    ) -> None:
+        """As `place`, with each start drawn uniformly within plus or minus `spread`, shape (4,), by its generator."""
+
+    def step(
+        self,
+        actions: NDArray[np.int64],
+        resting: NDArray[np.bool_],
+        observations: NDArray[np.float32],
+        flags: NDArray[np.bool_],
+        figures: NDArray[np.float64],
+        /,
+    ) -> int:
+        """One control period of the carts that do not rest; how many had no finite answer.
+
+        Writes observations; flags: terminated, truncated, faulty; figures: reward, requested and applied duty, motor
+        power in W. A resting cart keeps its observation, all else is 0. ValueError for an action that is not in the
+        table, and then nothing has moved.
+        """
+
+    def state(self, number: int, /) -> tuple[float, float, float, float]: ...
+    def measured(self, number: int, /) -> tuple[float, float, float, float]: ...
 
 class BoardCart:
     """One cart in front of a board; ValueError as `NativeCart`, OverflowError when the physics has no finite answer."""

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge._host import PULSE_PERIOD
 
 if TYPE_CHECKING:
-    from cartpole_robot.simulation._native import BoardCart, NativeCart
+    from cartpole_robot.simulation._native import BoardCart, Fleet, NativeCart
 
 
 def native_cart(cart: CartParams, measurement: Measurement) -> NativeCart:
     """`cart` in C; its readings go into `measurement`. Raises `UsageError` for a cart that C cannot represent."""
     made: NativeCart = _made("NativeCart", cart, measurement)
+    return made
+
+
+def native_fleet(
+    cart: CartParams, count: int, duties: tuple[float, ...], limits: tuple[float, float], most_steps: int
+) -> Fleet:
+    """`count` carts in C, with the task's actions and limits of position and angle. Raises `UsageError` as above."""
+    made: Fleet = _made("Fleet", cart, count, np.array(duties), limits, most_steps)
     return made
 
 

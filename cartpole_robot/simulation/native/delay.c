@@ -27,6 +27,31 @@ static double effect_of(const delay_params_t *params, double arrival)
     return period * fmax(1.0, ceil(arrival / period - 1e-9));
 }
 
+bool delay_moment(const delay_params_t *params, delay_moment_t *moment)
+{
+    *moment = (delay_moment_t){0, 0.0};
+    if (params->apply == DELAY_AT_ONCE)
+        return true;
+    if (params->jitter_s != 0.0 || params->drop_probability != 0.0)
+        return false;
+    moment->steps = effect_of(params, params->latency_s / params->step_s);
+    for (; moment->steps >= params->steps; moment->periods++)
+        moment->steps -= params->steps;
+    return true;
+}
+
+void delay_certain_duties(const delay_params_t *params, delay_moment_t moment, double before, double after, double *duties)
+{
+    for (int k = 0; k < params->steps; k++) {
+        if (moment.steps <= k)
+            duties[k] = after;
+        else if (moment.steps < k + 1.0)
+            duties[k] = (moment.steps - k) * before + (k + 1.0 - moment.steps) * after;
+        else
+            duties[k] = before;
+    }
+}
+
 static void send(delay_t *delay, double duty, const uniform_t *random)
 {
     const delay_params_t *params = &delay->params;

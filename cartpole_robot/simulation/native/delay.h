@@ -47,6 +47,19 @@ typedef struct {
 /* Whether a cart with this delay never has more commands on their way than fit. */
 bool delay_fits(const delay_params_t *params);
 
+/* When a command of a delay without jitter or losses takes effect: `periods` control periods and `steps` physics steps after its
+ * measurement, the steps fewer than a period has. */
+typedef struct {
+    int periods;
+    double steps;
+} delay_moment_t;
+
+/* Returns false for a delay with jitter or losses, which has no such moment. */
+bool delay_moment(const delay_params_t *params, delay_moment_t *moment);
+
+/* Fills `duties` as `delay_duties` does, with the command that takes effect in this period and the one that is in force before. */
+void delay_certain_duties(const delay_params_t *params, delay_moment_t moment, double before, double after, double *duties);
+
 /* An episode begins: nothing is on its way, duty 0 is in force. */
 void delay_reset(delay_t *delay, const delay_params_t *params);
 

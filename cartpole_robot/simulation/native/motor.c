@@ -26,24 +26,27 @@ double motor_level(const motor_params_t *params, double duty)
     return copysign(drive, duty);
 }
 
-double motor_force(motor_t *motor, double duty, double speed_m_s, bool is_open)
+motor_drive_t motor_drive(const motor_t *motor, double duty, bool is_open)
 {
     const motor_params_t *params = &motor->params;
     const double dead_zone = params->dead_zone_duty;
-    double target_n;
+    motor_drive_t drive = {.keep = motor->keep, .damping_n_s_m = params->damping_n_s_m, .mean = motor->mean};
     if (duty > dead_zone || duty < -dead_zone) {
         if (params->saturation > 0.0)
-            target_n = params->stall_force_n * motor_level(params, duty);
+            drive.target_n = params->stall_force_n * motor_level(params, duty);
         else
-            target_n = params->slope_n * (duty > 0.0 ? duty - dead_zone : duty + dead_zone);
+            drive.target_n = params->slope_n * (duty > 0.0 ? duty - dead_zone : duty + dead_zone);
     } else if (!params->brakes_at_zero || is_open) {
-        motor->drive_n = 0.0; /* an open bridge carries no current, whatever the winding held */
-        return -params->viscous_n_s_m * speed_m_s * motor->mean_coasting;
-    } else {
-        target_n = 0.0;
+        /* An open bridge carries no current, whatever the winding held: only viscous friction acts. */
+        drive = (motor_drive_t){.damping_n_s_m = params->viscous_n_s_m, .mean = motor->mean_coasting};
     }
-    motor->drive_n = target_n + motor->keep * (motor->drive_n - target_n);
-    return (motor->drive_n - params->damping_n_s_m * speed_m_s) * motor->mean;
+    return drive;
+}
+
+double motor_force(motor_t *motor, double duty, double speed_m_s, bool is_open)
+{
+    const motor_drive_t drive = motor_drive(motor, duty, is_open);
+    return motor_push(&drive, &motor->drive_n, speed_m_s);
 }
 
 double motor_power_w(const motor_params_t *params, double back_emf_n_s_m, double duty, double speed_m_s)

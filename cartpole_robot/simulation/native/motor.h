@@ -34,6 +34,22 @@ motor_t motor_of(const motor_params_t *params);
 /* The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, 1 either way at full duty. */
 double motor_level(const motor_params_t *params, double duty);
 
+/* What a duty makes of the motor for as long as it is constant. */
+typedef struct {
+    double target_n; /* of the lag */
+    double keep, damping_n_s_m, mean;
+} motor_drive_t;
+
+/* With `is_open` the bridge carries no current. */
+motor_drive_t motor_drive(const motor_t *motor, double duty, bool is_open);
+
+/* The mean force in N over the next step at that speed; `drive_n` is the state of the lag. */
+static inline double motor_push(const motor_drive_t *drive, double *drive_n, double speed_m_s)
+{
+    *drive_n = drive->target_n + drive->keep * (*drive_n - drive->target_n);
+    return (*drive_n - drive->damping_n_s_m * speed_m_s) * drive->mean;
+}
+
 /* The mean force in N over the next step, at that duty and cart speed; with `is_open` the bridge carries no current. */
 double motor_force(motor_t *motor, double duty, double speed_m_s, bool is_open);
 

@@ -9,6 +9,7 @@
 /* Each adds one type to the module; -1 with an exception. */
 int add_board_cart(PyObject *module);
 int add_native_cart(PyObject *module);
+int add_fleet(PyObject *module);
 
 int add_type(PyObject *module, PyType_Spec *spec);
 
