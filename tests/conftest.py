@@ -18,6 +18,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.policy.network import Network
+from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
 from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
@@ -55,6 +56,13 @@ def need(is_there: bool, what: str) -> None:
     """Skip the test without the tool; fail it in continuous integration."""
     if not is_there:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("pybullet") is not None and not is_installed(Engine.PYBULLET):
+        if HAS_PYBULLET_WHEEL:
+            need(False, "pybullet")
+        pytest.skip("pybullet is not installed, and has no wheel for this Python")
 
 
 def need_compiler() -> None:

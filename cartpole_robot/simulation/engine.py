@@ -10,6 +10,9 @@ from typing import Any
 
 from cartpole_robot.errors import RigError, UsageError
 
+HAS_PYBULLET_WHEEL = sys.version_info < (3, 12) and sys.platform == "linux" and platform.machine() == "x86_64"
+"""Whether `pip install pybullet` finds a wheel here; pyproject.toml has the same condition."""
+
 _BUILD = "set CFLAGS=-Wno-incompatible-pointer-types and have a C++ compiler, or run make pybullet in a checkout"
 
 
@@ -46,8 +49,11 @@ def check_is_installed(engine: Engine) -> None:
 
 def pybullet_is_missing() -> str:
     """What is missing and how to install it: in a checkout with make, which knows what the build needs."""
-    has_wheel = sys.version_info < (3, 12) and sys.platform == "linux" and platform.machine() == "x86_64"
-    build = "" if has_wheel else f", which builds it on Python {sys.version_info[0]}.{sys.version_info[1]}: {_BUILD}"
+    build = (
+        ""
+        if HAS_PYBULLET_WHEEL
+        else f", which builds it on Python {sys.version_info[0]}.{sys.version_info[1]}: {_BUILD}"
+    )
     return f"the package pybullet is not installed; install it with pip install pybullet{build}"
 
 

@@ -15,6 +15,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import ENV_ID, CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
 from cartpole_robot.signals import Measurement, State
 
@@ -224,7 +225,7 @@ def test_what_a_caller_does_to_an_observation_stays_with_the_caller(gym_cart: Ca
     assert env.step(1)[0].tolist() == kept.tolist()
 
 
-class FailingRig(IdealSimRig):
+class FailingRig(NativeSimRig):
     """A simulated cart whose link is lost at the third step."""
 
     def __init__(self, cart: CartParams) -> None:
@@ -261,6 +262,7 @@ def test_lost_rig_truncates_with_the_cause_and_invents_no_measurement(gym_cart: 
     env.step(1)
 
 
+@pytest.mark.pybullet
 def test_diverged_physics_is_an_error_and_no_measurement(gym_cart: CartParams) -> None:
     rig = IdealSimRig(gym_cart)
     with pytest.raises(RigError, match="diverged"):

@@ -11,6 +11,8 @@ from tests.conftest import need
 
 CODE = """
 import gymnasium
+
+pytestmark = pytest.mark.pybullet
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", render_mode="human")
 env.reset(seed=0)
 for step in range(10):

@@ -379,6 +379,7 @@ def test_virtual_rig_behaves_as_the_simulated_one() -> None:
         assert getattr(virtual, name) == pytest.approx(getattr(simulated, name), rel=0.05), name
 
 
+@pytest.mark.pybullet
 def test_virtual_rig_counts_as_the_simulated_one_from_the_same_start() -> None:
     """A hundred ticks, count by count, under duties that a bridge with 800 steps can make."""
     cart = load_cart("diy_arduino")

@@ -158,6 +158,7 @@ def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.pybullet
 def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compared with a board that cannot run ahead: the same bytes and a bit-identical plant."""
     found = []

@@ -29,6 +29,7 @@ from cartpole_robot.simulation.engine import Engine
 MOTOR_CARTS = [name for name in cart_names() if load_cart(name).encoders is not None]
 
 
+@pytest.mark.pybullet
 def test_both_engines_move_shipped_and_randomised_carts_alike() -> None:
     found = list(all_windows(carts=200, windows=10, seed=1))
     assert len(found) == 10 * (200 + len(cart_names()))
@@ -54,6 +55,7 @@ def signals(measured: Measurement) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("delay", list(delays()), ids=str)
+@pytest.mark.pybullet
 def test_same_seed_gives_the_same_delays_and_losses(delay: Delay) -> None:
     cart = dataclasses.replace(load_cart("diy_arduino"), delay=delay)
     rigs = [simulated_rig(cart, engine=engine) for engine in Engine]
@@ -67,6 +69,7 @@ def test_same_seed_gives_the_same_delays_and_losses(delay: Delay) -> None:
 
 
 @pytest.mark.parametrize(("cart", "is_randomised"), [*((name, False) for name in cart_names()), ("diy_arduino", True)])
+@pytest.mark.pybullet
 def test_same_seed_gives_the_same_episode(cart: str, is_randomised: bool) -> None:
     params = load_cart(cart)
     if is_randomised:
@@ -88,6 +91,7 @@ def test_same_seed_gives_the_same_episode(cart: str, is_randomised: bool) -> Non
         env.close()
 
 
+@pytest.mark.pybullet
 def test_engine_is_chosen_by_name_and_an_unknown_one_is_refused() -> None:
     for engine in ("native", "pybullet"):
         gymnasium.make(MAKE_ID, engine=engine).close()
@@ -97,6 +101,7 @@ def test_engine_is_chosen_by_name_and_an_unknown_one_is_refused() -> None:
         gymnasium.make(MAKE_ID, rig="virtual", cart="diy_arduino", engine="native")
 
 
+@pytest.mark.pybullet
 def test_cart_that_the_native_engine_cannot_represent_runs_on_pybullet() -> None:
     late = dataclasses.replace(load_cart("diy_arduino"), delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=1.3))
     with pytest.raises(UsageError, match=r"more than 64 commands on their way.*choose the engine pybullet"):
@@ -109,16 +114,19 @@ def test_cart_that_the_native_engine_cannot_represent_runs_on_pybullet() -> None
 
 
 @pytest.mark.parametrize("cart", cart_names())
+@pytest.mark.pybullet
 def test_shipped_carts_pass_the_check(cart: str) -> None:
     assert chosen_engine(load_cart(cart)) == EngineChoice(Engine.NATIVE)
     assert chosen_engine(load_cart(cart), Engine.PYBULLET) == EngineChoice(Engine.PYBULLET)
 
 
 @pytest.mark.parametrize("number", range(12))
+@pytest.mark.pybullet
 def test_randomised_carts_pass_the_check(number: int) -> None:
     assert refusal(randomised(number, 5)) is None
 
 
+@pytest.mark.pybullet
 def test_engine_that_moves_the_cart_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def heavier(cart: CartParams, *_: object, engine: Engine) -> object:
         body = dataclasses.replace(cart.pole_cart, cart_mass_kg=cart.pole_cart.cart_mass_kg * (1.0 + 1e-6))
@@ -142,6 +150,7 @@ def test_missing_engines_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.pybullet
 def test_closed_simulation_refuses_every_call(engine: Engine) -> None:
     rig = simulated_rig(load_cart("diy_arduino"), engine=engine)
     rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
@@ -177,6 +186,7 @@ def test_simulation_that_diverges_is_a_rig_error(name: str) -> None:
         rig.step(0.0)
 
 
+@pytest.mark.pybullet
 def test_bit_generator_lives_as_long_as_the_episode() -> None:
     """The engine draws from the generator's own memory."""
     cart = dataclasses.replace(

@@ -15,6 +15,8 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.plant import Plant
 
+pytestmark = pytest.mark.pybullet
+
 
 def test_each_of_1000_random_steps_equals_gymnasiums() -> None:
     assert single_step_error(1000, seed=0).max() <= 1e-9

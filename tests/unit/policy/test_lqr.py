@@ -54,6 +54,7 @@ def test_regulator_blind_to_a_long_delay_falls_where_the_informed_one_stands() -
     assert survived(late, LqrController(design_lqr(prompt), late.motor.dead_zone_duty)) < 400.0
 
 
+@pytest.mark.pybullet
 def test_linear_model_is_the_plants_slope_at_upright() -> None:
     """Small steps of the simulated plant, forwards and backwards, against A and B; dry friction and lag left out."""
     cart = load_cart("sensorsini")
@@ -104,6 +105,7 @@ def test_cart_that_no_duty_moves_has_no_regulator(gym_cart: CartParams, monkeypa
         design_lqr(gym_cart)
 
 
+@pytest.mark.pybullet
 def test_simulated_cart_needs_no_policy_and_no_task() -> None:
     cart = load_cart("quanser_ip02")
     assert cart.encoders is not None

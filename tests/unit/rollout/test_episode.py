@@ -8,7 +8,7 @@ import pytest
 
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
-from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
+from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.signals import Measurement, State
 
@@ -76,7 +76,7 @@ def test_duty_is_the_action_where_an_environment_reports_none() -> None:
     assert set(duties) == {-1, 1}
 
 
-class LostRig(IdealSimRig):
+class LostRig(NativeSimRig):
     """A simulated cart whose link is lost at the third step."""
 
     def step(self, duty: float) -> Measurement:

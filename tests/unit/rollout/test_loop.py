@@ -16,7 +16,7 @@ from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
-from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
+from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rollout.loop import Rollout, StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
@@ -33,7 +33,7 @@ class Still:
         return 0.0
 
 
-class NotingRig(IdealSimRig):
+class NotingRig(NativeSimRig):
     """A cart that stays upright and notes what is asked of it; it fails in the numbered call of `fails`."""
 
     def __init__(self, fails: tuple[str, int] = ("", 0), error: BaseException | None = None) -> None:

@@ -25,6 +25,7 @@ TIMING = Timing(physics_step_s=0.001, control_period_s=0.02)
 
 @pytest.mark.parametrize("name", CARTS_WITH_A_MOTOR)
 @pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.pybullet
 def test_cart_keeps_its_closed_forms_within_one_per_cent(name: str, figure: str) -> None:
     found, expected = FIGURES[figure][1](load_cart(name))
     assert found == pytest.approx(expected, rel=0.01)
@@ -54,6 +55,7 @@ def lagrange_step(cart: CartParams, state: State, force_n: float, step_s: float)
     return x + step_s * v, v, angle + step_s * rate, rate
 
 
+@pytest.mark.pybullet
 def test_friction_in_the_engine_is_coulombs_and_stokes_to_rounding(gym_cart: CartParams) -> None:
     """Three seconds of pushes that stop, hold and release the cart, against the friction solved by hand."""
     friction = Friction(cart_viscous_n_s_m=5.0, cart_coulomb_n=0.5, cart_static_n=0.5, pole_viscous_n_m_s=0.002)
@@ -75,6 +77,7 @@ def test_friction_in_the_engine_is_coulombs_and_stokes_to_rounding(gym_cart: Car
     plant.close()
 
 
+@pytest.mark.pybullet
 def test_resting_cart_holds_up_to_static_friction_and_slides_at_coulombs(gym_cart: CartParams) -> None:
     cart = load_cart("diy_arduino")
     held = dataclasses.replace(cart, friction=dataclasses.replace(cart.friction, cart_coulomb_n=1.0, cart_static_n=2.0))
@@ -94,6 +97,7 @@ def test_resting_cart_holds_up_to_static_friction_and_slides_at_coulombs(gym_car
         rig.close()
 
 
+@pytest.mark.pybullet
 def test_end_stop_stops_the_cart() -> None:
     cart = load_cart("quanser_ip02")
     assert cart.encoders is not None
@@ -175,6 +179,7 @@ def sent(delay: Delay, requests: list[float], *, seed: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.pybullet
 def test_steps_taken_ahead_are_the_steps_taken_after_asking(seed: int) -> None:
     """However often it stops, with state reads in between, and with equal or changed drives."""
     rng = random.Random(seed)
@@ -267,6 +272,7 @@ def test_lost_command_leaves_the_one_before_in_force() -> None:
     assert duties == sorted(duties)
 
 
+@pytest.mark.pybullet
 def test_rig_measures_counts_and_a_lagging_speed() -> None:
     cart = load_cart("quanser_ip02")
     assert cart.encoders is not None
@@ -283,6 +289,7 @@ def test_rig_measures_counts_and_a_lagging_speed() -> None:
     rig.close()
 
 
+@pytest.mark.pybullet
 def test_command_works_one_period_after_it_was_sent() -> None:
     cart = load_cart("quanser_ip02")
     assert cart.encoders is not None
@@ -295,6 +302,7 @@ def test_command_works_one_period_after_it_was_sent() -> None:
     rig.close()
 
 
+@pytest.mark.pybullet
 def test_cart_with_ideal_parts_is_the_gym_cart(gym_cart: CartParams) -> None:
     """Motor without losses, fine encoders, no delay, 1 ms physics: the gym cart, but for its coarser step."""
     encoders = Encoders(cart_counts_per_m=1e7, pole_counts_per_turn=60_000_000)
