@@ -11,7 +11,7 @@ EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart")
+ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
@@ -38,7 +38,10 @@ setup(
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
-                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("objects", "board_api", "policy_image")),
+                *(
+                    f"{FIRMWARE}/boards/host/{name}.h"
+                    for name in ("objects", "board_api", "policy_api", "policy_image")
+                ),
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
@@ -55,7 +58,7 @@ setup(
             ],
             depends=[
                 *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "objects")),
-                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api")),
+                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api", "boards/host/policy_api")),
             ],
             define_macros=[STABLE_ABI],
             py_limited_api=True,
