@@ -92,6 +92,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.engine_equality
 	$(BIN)/python -m benchmarks.engine_speed
 	$(BIN)/python -m benchmarks.vector_env
+	$(BIN)/python -m benchmarks.evaluation_speed
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.learner_throughput

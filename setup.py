@@ -11,7 +11,7 @@ EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart", "fleet")
+ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet")
 ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
@@ -39,7 +39,10 @@ setup(
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
-                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("objects", "board_api", "policy_image")),
+                *(
+                    f"{FIRMWARE}/boards/host/{name}.h"
+                    for name in ("objects", "board_api", "policy_api", "policy_image")
+                ),
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
@@ -53,7 +56,7 @@ setup(
             ],
             depends=[
                 *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "objects")),
-                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api")),
+                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api", "boards/host/policy_api")),
             ],
             define_macros=[STABLE_ABI],
             py_limited_api=True,

@@ -87,6 +87,11 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._needs_reset = True
 
     @property
+    def rig(self) -> Rig:
+        """What it steps."""
+        return self._rig
+
+    @property
     def episode_cart(self) -> CartParams:
         """The cart of this episode: `cart`, or what the randomisation drew."""
         return self._rig.episode_cart

@@ -68,9 +68,11 @@ def rig(verb: Parser, *, default: str, names: Sequence[str] = RIG_NAMES, more: s
     verb.add_argument("--rig", default=default, help=text, **checks)
 
 
-def engine(verb: Parser, *, otherwise: str = "native, checked against pybullet on this cart") -> None:
+def engine(
+    verb: Parser, *, what: str = "the rig sim", otherwise: str = "native, checked against pybullet on this cart"
+) -> None:
     """`--engine`; None means the engine that `otherwise` describes."""
-    text = f"what simulates the rig sim (default: {otherwise})"
+    text = f"what simulates {what} (default: {otherwise})"
     verb.add_argument("--engine", choices=values(Engine), help=text)
 
 

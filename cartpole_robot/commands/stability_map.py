@@ -10,6 +10,7 @@ from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, report_unfinished
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.rigs.open_rig import PLANT_RIGS
+from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.stability.run import MapResult
@@ -52,6 +53,9 @@ def add_stability_map(verb: Parser) -> None:
         names=PLANT_RIGS,
         more="; virtual includes the firmware, which may refuse a cart or stop it",
     )
+    options.engine(
+        verb, what="the carts of either rig", otherwise="native, checked against pybullet on the map's own cart"
+    )
     options.backend(verb)
     options.workers(verb)
     options.json(verb)
@@ -76,13 +80,14 @@ def _stability_map(arguments: argparse.Namespace) -> int:
                 max_steps=arguments.steps,
                 first_seed=VERDICT_SEED if arguments.first_seed is None else arguments.first_seed,
                 backend=arguments.backend,
+                engine=arguments.engine and Engine(arguments.engine),
             ),
         )
     )
     again = command_text(
         ["stability-map", *arguments.policies, "--out", folder],
         arguments,
-        ["cart", "grid", "episodes", "steps", "first_seed", "rig", "backend", "workers"],
+        ["cart", "grid", "episodes", "steps", "first_seed", "rig", "engine", "backend", "workers"],
     )
     try:
         with stopped_by_signals():
@@ -103,7 +108,7 @@ def _print(arguments: argparse.Namespace, result: MapResult) -> None:
     files = [str(path) for path in result.files]
     record = {
         "cart": whole.cart.name,
-        **{name: whole.record[name] for name in ("rig", "episodes", "steps", "first_seed", "backend")},
+        **{name: whole.record[name] for name in ("rig", "engine", "episodes", "steps", "first_seed", "backend")},
         "folder": str(result.folder),
         "is_whole": result.is_whole,
         "findings": [finding.as_dict() for finding in findings],

@@ -11,6 +11,7 @@ from cartpole_robot.commands.numbers import count
 from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, report_unfinished
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.experiments.study.run import StudyResult
@@ -36,6 +37,7 @@ def add_study(study: Parser) -> None:
         metavar="N",
         help="seeds per value (default: the study's number); missing ones are added to the folder",
     )
+    options.engine(study, what="the carts", otherwise="native, checked against pybullet on each cart")
     options.workers(study)
     study.add_argument(
         "--ray", metavar="ADDRESS", help="use the Ray cluster whose head is at HOST:PORT, or local to start one here"
@@ -50,14 +52,14 @@ def _study(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.folder}: a folder stands only after show; name a new one with --out")
     from cartpole_robot.experiments.study.study_file import load_study
 
-    study = load_study(arguments.study, seeds=arguments.seeds)
+    study = load_study(arguments.study, seeds=arguments.seeds, engine=arguments.engine and Engine(arguments.engine))
     folder = arguments.out or Path("runs", f"study-{study.name}")
     from cartpole_robot.experiments.study.run import StudyRequest, run_study
     from cartpole_robot.terminal.interrupts import stopped_by_signals
     from cartpole_robot.terminal.progress import say
 
     request = StudyRequest(study=study, folder=folder, workers=arguments.workers, ray=arguments.ray)
-    again = command_text(["study", arguments.study, "--out", folder], arguments, ["seeds", "workers", "ray"])
+    again = command_text(["study", arguments.study, "--out", folder], arguments, ["seeds", "engine", "workers", "ray"])
     try:
         with stopped_by_signals():
             result = run_study(request, say)
@@ -73,7 +75,7 @@ def _study(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.folder is None:
         raise UsageError("study show: no folder given; name one, such as runs/study-replay-memory")
-    given = [name for name in ("out", "seeds", "workers", "ray") if getattr(arguments, name) is not None]
+    given = [name for name in ("out", "seeds", "engine", "workers", "ray") if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"study show only reads; leave out --{given[0]}")
     from cartpole_robot.experiments.study.run import shown_study
@@ -94,6 +96,7 @@ def _print(arguments: argparse.Namespace, result: StudyResult) -> None:
     record = {
         "study": result.study.name,
         "title": result.study.title,
+        "engines": result.study.record.get("engines"),
         "folder": str(result.folder),
         "is_whole": result.is_whole,
         "groups": [group.as_dict() for group in groups],

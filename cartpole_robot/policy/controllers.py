@@ -32,16 +32,18 @@ class Controller(Protocol):
 class PolicyController:
     """A policy over an action table; implements `Controller`."""
 
+    history_length = 1
+
     def __init__(self, act: ActionFunction, duties: tuple[float, ...]) -> None:
-        self._act = act
-        self._duties = duties
+        self.act = act
+        self.action_duties = duties
 
     def reset(self) -> None:
         """Do nothing: without history a policy has no memory."""
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The chosen action's entry in the action table."""
-        return self._duties[self._act(observation)]
+        return self.action_duties[self.act(observation)]
 
     def sent(self, duty: float) -> None:
         """Record that `duty` was sent in place of the newest answer."""
@@ -56,6 +58,7 @@ class HistoryController(PolicyController):
     def __init__(self, act: ActionFunction, duties: tuple[float, ...], history_length: int) -> None:
         """`act` takes the inputs of that history length."""
         super().__init__(act, duties)
+        self.history_length = history_length
         self._history = History(history_length)
 
     def reset(self) -> None:
@@ -64,7 +67,7 @@ class HistoryController(PolicyController):
     def duty(self, observation: NDArray[Any]) -> float:
         """The chosen action's entry in the action table, remembered as the duty of this step."""
         history = self._history
-        duty = history.duty = self._duties[self._act(history.observe(observation))]
+        duty = history.duty = self.action_duties[self.act(history.observe(observation))]
         return duty
 
     def sent(self, duty: float) -> None:

@@ -11,12 +11,15 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.constants import MAX_HIDDEN, MAX_INPUTS, MAX_OUTPUTS
+
+if TYPE_CHECKING:
+    from firmware_bridge._host import FloatPolicy, Int16Policy
 
 _host: Any
 try:
@@ -118,6 +121,15 @@ class Int16Network:
 def has_extension() -> bool:
     """Whether the compiled C is there; without it NumPy stands in."""
     return _host is not None
+
+
+def compiled_policy(act: object) -> FloatPolicy | Int16Policy | None:
+    """The policy in C whose method `act` is; None for any other function."""
+    owner: Any = getattr(act, "__self__", None)
+    if _host is None or type(owner) not in (_host.FloatPolicy, _host.Int16Policy) or act != owner.act:
+        return None
+    found: FloatPolicy | Int16Policy = owner
+    return found
 
 
 def float_action_function(network: Network, *, use_numpy: bool = False) -> ActionFunction:

@@ -11,7 +11,7 @@ from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import refuse_closed
 from cartpole_robot.simulation.estimator import check_tick
-from cartpole_robot.simulation.native_cart import native_cart
+from cartpole_robot.simulation.native_cart import EpisodeSums, Survived, TabledPolicy, native_cart
 
 
 class NativeSimRig(LockstepRig):
@@ -26,7 +26,8 @@ class NativeSimRig(LockstepRig):
         if cart.encoders is not None:
             check_tick(cart.timing.physics_step_s)
         self._native = native_cart(cart, self._measurement)
-        self._native_step, self._place = self._native.step, self._native.place
+        self._native_step, self._place, self._episode = self._native.step, self._native.place, self._native.episode
+        self._ends = (cart.limits.cart_position_m, cart.limits.pole_angle_rad)
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The measurement at `start`; randomised parameters, then delays and losses are drawn from `rng`."""
@@ -46,14 +47,27 @@ class NativeSimRig(LockstepRig):
         except ArithmeticError as error:
             raise _diverged(error) from None
 
+    def episode(self, policy: TabledPolicy, most_steps: int, sums: EpisodeSums) -> Survived:
+        """Steps from the newest measurement to a fall or fault, `most_steps` at most: `step` in a loop in C.
+
+        Signal handlers and other threads run after every few thousand steps. Raises ValueError for a policy that does
+        not take the inputs of its history, or has more actions than duties.
+        """
+        steps, is_terminated, fault, found = self._episode(*policy, self._ends, most_steps, sums)
+        return Survived(steps, is_terminated, fault and _remedied(fault), EpisodeSums(*found))
+
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return State(*self._native.state())
 
     def close(self) -> None:
         """Refuse every further step. May be called twice."""
-        self._native_step = self._place = refuse_closed
+        self._native_step = self._place = self._episode = refuse_closed
 
 
 def _diverged(error: ArithmeticError) -> RigError:
-    return RigError(f"{error}; use a shorter physics step")
+    return RigError(_remedied(error))
+
+
+def _remedied(fault: object) -> str:
+    return f"{fault}; use a shorter physics step"

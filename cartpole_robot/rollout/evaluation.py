@@ -16,7 +16,9 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS, StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.episode import episode
+from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
 # checkpoint is chosen on seeds from SELECTION_SEED, the verdict falls on seeds from VERDICT_SEED: no start serves
@@ -91,14 +93,64 @@ def evaluate(
     `take_step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
     `on_reset` is called at the beginning of each episode, for an `act` that has a memory, `on_episode` at its end.
     """
+    in_c = episodes_in_c(act, env, take_step=take_step, on_reset=on_reset)
+    run = (in_c or _EpisodesInPython(act, env, take_step)).run
     steps: list[int] = []
     faults: list[str] = []
-    squares_m2 = squares_rad2 = 0.0
-    reversals, power = 0, 0.0
+    sums = EpisodeSums()
     for number in range(episodes):
+        survived = run(seed=first_seed + number, max_steps=max_steps, sums=sums, on_reset=on_reset)
+        steps.append(survived.steps)
+        sums = survived.sums
+        if survived.fault is not None:
+            faults.append(f"episode {number}: {survived.fault}")
+        if on_episode is not None:
+            on_episode()
+    total = max(1, sum(steps))
+    return Evaluation(
+        first_seed=first_seed,
+        max_steps=max_steps,
+        steps=tuple(steps),
+        rms_position_m=math.sqrt(sums.square_m2 / total),
+        rms_angle_rad=math.sqrt(sums.square_rad2 / total),
+        reversals_per_step=sums.reversals / total,
+        mean_power_w=sums.power_w / total,
+        control_period_s=_control_period_s(env),
+        faults=tuple(faults),
+    )
+
+
+class _EpisodesInPython:
+    """Episodes step by step: any policy, any environment."""
+
+    def __init__(
+        self, act: Callable[..., Any], env: gymnasium.Env[Any, Any], take_step: Callable[[Any], Any] | None = None
+    ) -> None:
+        self._act = act
+        self._env = env
+        self._take_step = take_step
+
+    def run(
+        self,
+        *,
+        seed: int,
+        max_steps: int,
+        options: dict[str, Any] | None = None,
+        sums: EpisodeSums = EpisodeSums(),  # noqa: B008 - immutable
+        on_reset: Callable[[], object] | None = None,
+    ) -> Survived:
+        """As `NativeEpisodes.run`."""
+        squares_m2, squares_rad2, power_w, reversals = sums
         side = survived = 0
+        is_terminated, fault = False, None
         for taken in episode(
-            env, act, seed=first_seed + number, max_steps=max_steps, take_step=take_step, on_reset=on_reset
+            self._env,
+            self._act,
+            seed=seed,
+            max_steps=max_steps,
+            options=options,
+            take_step=self._take_step,
+            on_reset=on_reset,
         ):
             survived = taken.number
             position_m, _, angle_rad, *_ = taken.observation.tolist()
@@ -109,24 +161,11 @@ def evaluate(
                 reversals += 1
             if duty:
                 side = 1 if duty > 0 else -1
-            power += taken.info.get("motor_power_w", math.nan)
-            if (taken.is_terminated or taken.is_truncated) and "fault" in taken.info:
-                faults.append(f"episode {number}: {taken.info['fault']}")
-        steps.append(survived)
-        if on_episode is not None:
-            on_episode()
-    total = max(1, sum(steps))
-    return Evaluation(
-        first_seed=first_seed,
-        max_steps=max_steps,
-        steps=tuple(steps),
-        rms_position_m=math.sqrt(squares_m2 / total),
-        rms_angle_rad=math.sqrt(squares_rad2 / total),
-        reversals_per_step=reversals / total,
-        mean_power_w=power / total,
-        control_period_s=_control_period_s(env),
-        faults=tuple(faults),
-    )
+            power_w += taken.info.get("motor_power_w", math.nan)
+            is_terminated = taken.is_terminated
+            if taken.is_terminated or taken.is_truncated:
+                fault = taken.info.get("fault")
+        return Survived(survived, is_terminated, fault, EpisodeSums(squares_m2, squares_rad2, power_w, reversals))
 
 
 class Trials:
@@ -151,10 +190,11 @@ class Trials:
 
     def survived(self, act: ActionFunction) -> int:
         """How many trials, one after another, the policy survives before its first fall or fault."""
+        run = (episodes_in_c(act, self._env) or _EpisodesInPython(act, self._env)).run
         for number, (options, steps) in enumerate(self._trials):
-            for step in episode(self._env, act, seed=self._first_seed + number, max_steps=steps, options=options):
-                if step.is_terminated or "fault" in step.info:
-                    return number
+            ended = run(seed=self._first_seed + number, max_steps=steps, options=options)
+            if ended.is_terminated or ended.fault is not None:
+                return number
         return len(self._trials)
 
 

@@ -18,8 +18,9 @@ class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], 
         """`env` observes a cart-pole; `action_duties` is the duty in [-1, 1] of each of its actions."""
         gymnasium.utils.RecordConstructorArgs.__init__(self, history_length=history_length, action_duties=action_duties)
         gymnasium.Wrapper.__init__(self, env)
+        self.history_length = history_length
+        self.action_duties = action_duties
         self._history = History(history_length)
-        self._duties = action_duties
         observed = env.observation_space
         assert isinstance(observed, gymnasium.spaces.Box)
         duty = np.ones(1, np.float32)
@@ -39,7 +40,7 @@ class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """The step, its observation extended by the history; a new array each step."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._history.duty = self._duties[action]
+        self._history.duty = self.action_duties[action]
         return self._history.observe(observation).copy(), reward, terminated, truncated, info
 
 

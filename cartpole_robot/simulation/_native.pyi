@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
-from firmware_bridge._host import Firmware
+from firmware_bridge._host import Firmware, FloatPolicy, Int16Policy
+
+_Sums = tuple[float, float, float, int]
 
 class NativeCart:
     """One cart; each reading is written into `measurement`, which every method that measures returns.
@@ -20,6 +22,16 @@ class NativeCart:
     def change(self, cart: CartParams) -> None: ...
     def place(self, state: State, random: np.random.BitGenerator, /) -> Measurement: ...
     def step(self, duty: float, /) -> Measurement: ...
+    def episode(
+        self,
+        policy: FloatPolicy | Int16Policy,
+        duties: tuple[float, ...],
+        history_length: int,
+        limits: tuple[float, float],
+        most_steps: int,
+        sums: _Sums,
+        /,
+    ) -> tuple[int, bool, str | None, _Sums]: ...
     def state(self) -> tuple[float, float, float, float]: ...
 
 class Fleet:

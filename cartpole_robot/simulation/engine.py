@@ -49,11 +49,8 @@ def check_is_installed(engine: Engine) -> None:
 
 def pybullet_is_missing() -> str:
     """What is missing and how to install it: in a checkout with make, which knows what the build needs."""
-    build = (
-        ""
-        if HAS_PYBULLET_WHEEL
-        else f", which builds it on Python {sys.version_info[0]}.{sys.version_info[1]}: {_BUILD}"
-    )
+    version = "{}.{}".format(*sys.version_info)
+    build = "" if HAS_PYBULLET_WHEEL else f", which builds it on Python {version}: {_BUILD}"
     return f"the package pybullet is not installed; install it with pip install pybullet{build}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,33 @@ from firmware_bridge._host import PULSE_PERIOD
 
 if TYPE_CHECKING:
     from cartpole_robot.simulation._native import BoardCart, Fleet, NativeCart
+    from firmware_bridge._host import FloatPolicy, Int16Policy
+
+
+class TabledPolicy(NamedTuple):
+    """A policy in C as the native engine runs it: the inputs of which history it takes, and the duty of each action."""
+
+    policy: FloatPolicy | Int16Policy
+    duties: tuple[float, ...]
+    history_length: int = 1
+
+
+class EpisodeSums(NamedTuple):
+    """Sums over steps: squared position and angle before each, the motor's power, and the reversals of the push."""
+
+    square_m2: float = 0.0
+    square_rad2: float = 0.0
+    power_w: float = 0.0
+    reversals: int = 0
+
+
+class Survived(NamedTuple):
+    """How an episode ended: its steps, whether with a fall, the rig's fault, and the sums with its steps added."""
+
+    steps: int
+    is_terminated: bool
+    fault: str | None
+    sums: EpisodeSums
 
 
 def native_cart(cart: CartParams, measurement: Measurement) -> NativeCart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -20,6 +21,7 @@ from cartpole_robot.errors import RunError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
@@ -29,6 +31,7 @@ from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
 
 VERDICT_EPISODES = 100
+REPEATED_EPISODES = 20  # of a training's verdict, on PyBullet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +56,14 @@ class Learned:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The verdicts on the last network of a training and on the selected one."""
+    """The verdicts on the last network of a training and on the selected one.
+
+    `selected_on_pybullet` repeats the first episodes of the latter; None if PyBullet simulated both, or is missing.
+    """
 
     last: Evaluation
     selected: Evaluation
+    selected_on_pybullet: Evaluation | None = None
 
 
 def learn(
@@ -97,23 +104,38 @@ def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[
     return Judged(last=found, selected=verdict(float_action_function(selected), env, on_episode))
 
 
-def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int) -> tuple[Learned, Judged]:
+def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int, engine: Engine) -> tuple[Learned, Judged]:
     """Train in simulation on one thread and judge; networks and verdicts are those of `cartpole-robot train`.
 
-    Writes no files and shows no progress bar. Raises `RunError` if the training diverges.
+    From the native engine as many episodes of the verdict are repeated on PyBullet as take `REPEATED_EPISODES` on a
+    cart with one physics step in a control period: more would take as long as the training. Writes no files and shows
+    no progress bar. Raises `RunError` if the training diverges, `UsageError` for an engine that is not installed here
+    or moves this cart otherwise than PyBullet.
     """
     torch.set_num_threads(1)
-    engine = chosen_engine(cart).engine
+    _check_engine(cart, engine)
+    past = config.history_length
     with ExitStack() as stack:
         env = stack.enter_context(closing(training_env(cart, "sim", config, engine=engine)))
         state = TrainingState(new_learner(config, cart, env, seed=seed, tensorboard=None), LearningLog())
-        past = config.history_length
         judging = stack.enter_context(
             closing(balancing_env(cart, "sim", TRIAL_STEPS, history_length=past, engine=engine))
         )
         learned = learn(state, config, judging, name=config.name)
         assert learned is not None  # no callback stops it
-        return learned, judge(learned, judging)
+        judged = judge(learned, judging)
+    if engine is Engine.NATIVE:
+        act = float_action_function(learned.selected.network)
+        episodes = max(1, REPEATED_EPISODES // cart.timing.physics_steps_per_period)
+        again = verdict_on_pybullet(act, cart, history_length=past, episodes=episodes)
+        judged = dataclasses.replace(judged, selected_on_pybullet=again)
+    return learned, judged
+
+
+@functools.cache
+def _check_engine(cart: CartParams, engine: Engine) -> None:
+    """Once in a process; raises `UsageError` as `chosen_engine` does."""
+    chosen_engine(cart, engine)
 
 
 def run_learner(
@@ -172,3 +194,15 @@ def verdict(
         max_steps=MAX_EPISODE_STEPS,
         on_episode=on_episode,
     )
+
+
+def verdict_on_pybullet(
+    act: ActionFunction, cart: CartParams, *, history_length: int, episodes: int
+) -> Evaluation | None:
+    """The first episodes of the verdict, simulated by PyBullet; None if it is not installed."""
+    if not is_installed(Engine.PYBULLET):
+        return None
+    steps = MAX_EPISODE_STEPS
+    env = balancing_env(cart, "sim", steps, history_length=history_length, engine=Engine.PYBULLET)
+    with closing(env):
+        return evaluate(act, env, episodes=episodes, first_seed=VERDICT_SEED, max_steps=steps)

@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium
 import torch
 
-from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, locked_run, new_run_folder, write_json
@@ -18,12 +17,11 @@ from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import (
     CALIBRATION_SEED,
     LONG_RUN_SEED,
-    VERDICT_SEED,
     Evaluation,
     evaluate,
     visited_observations,
 )
-from cartpole_robot.simulation.engine import Engine, is_installed
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
@@ -33,14 +31,21 @@ from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.export import finish
 from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, job_from_folder
-from cartpole_robot.training.learning import VERDICT_EPISODES, Learned, judge, learn, verdict
+from cartpole_robot.training.learning import (
+    REPEATED_EPISODES,
+    VERDICT_EPISODES,
+    Learned,
+    judge,
+    learn,
+    verdict,
+    verdict_on_pybullet,
+)
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.summary import LongRun, TrainingOutcome, TrainingSummary
 
 LONG_RUN_STEPS = 15_000
 PARITY_STATES = 10_000
-REPEATED_EPISODES = 20  # of the verdict, on PyBullet
 
 
 def start_training(job: TrainingJob) -> TrainingOutcome:
@@ -149,9 +154,6 @@ def _finish(
 
 def _on_pybullet(job: TrainingJob, act: ActionFunction) -> Evaluation | None:
     """The first episodes of the verdict on PyBullet; None if it is not installed or simulated them already."""
-    if job.engine is not Engine.NATIVE or not is_installed(Engine.PYBULLET):
+    if job.engine is not Engine.NATIVE:
         return None
-    past, steps = job.config.history_length, MAX_EPISODE_STEPS
-    env = balancing_env(job.cart, job.rig, steps, history_length=past, engine=Engine.PYBULLET)
-    with closing(env):
-        return evaluate(act, env, episodes=REPEATED_EPISODES, first_seed=VERDICT_SEED, max_steps=steps)
+    return verdict_on_pybullet(act, job.cart, history_length=job.config.history_length, episodes=REPEATED_EPISODES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from contextlib import closing
 from typing import Any
@@ -15,11 +14,11 @@ from cartpole_robot.experiments.cells.crew import Failed, Finished
 from cartpole_robot.experiments.stability.stability_map import LQR_TRUE, Conditions, MapTask, controller_of
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.rig import Rig
-from cartpole_robot.rigs.engine_choice import chosen_engine, is_represented
+from cartpole_robot.rigs.engine_choice import is_represented
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.evaluation import Evaluation, evaluate
-from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.simulation.engine import Engine, check_is_installed
 
 
 def run_cell(task: MapTask) -> Finished | Failed:
@@ -40,8 +39,9 @@ def _judged(task: MapTask) -> dict[str, Any]:
     if chosen.record["policy_hash"] != task.policy_hash:
         raise UsageError(f"{task.policy}: is another policy than when this map was begun; put the old one back")
     done: list[Evaluation] = []
+    engine = _engine(conditions, plant)
     try:
-        with closing(CartPoleEnv(_rig(conditions, cart, plant))) as env:
+        with closing(CartPoleEnv(_rig(conditions.rig, cart, plant, engine))) as env:
             for episode in range(conditions.episodes):
                 found = evaluate(
                     chosen.controller.duty,
@@ -54,27 +54,26 @@ def _judged(task: MapTask) -> dict[str, Any]:
                 )
                 done.append(found)
     except RigError as error:
-        return _record(done, refused=str(error))
-    return _record(done, refused=None)
+        return _record(done, refused=str(error), engine=engine)
+    return _record(done, refused=None, engine=engine)
 
 
-@functools.cache
-def _checked_engine(cart: CartParams) -> Engine:
-    """The engine for the cart's map; compared with PyBullet once in a process, not for each point."""
-    engine = chosen_engine(cart).engine
-    assert engine is not None
-    return engine
+def _engine(conditions: Conditions, plant: CartParams) -> Engine:
+    """The map's engine, or PyBullet for a point's cart that the native one cannot represent. Raises `UsageError`."""
+    if conditions.engine is Engine.NATIVE and is_represented(plant):
+        return Engine.NATIVE
+    check_is_installed(Engine.PYBULLET)
+    return Engine.PYBULLET
 
 
-def _rig(conditions: Conditions, cart: CartParams, plant: CartParams) -> Rig:
+def _rig(rig: str, cart: CartParams, plant: CartParams, engine: Engine) -> Rig:
     """The rig with the physics of `plant` and the limits, actions and encoders of `cart`."""
-    engine = _checked_engine(cart) if is_represented(plant) else Engine.PYBULLET
-    if conditions.rig == "sim":
+    if rig == "sim":
         return simulated_rig(plant, engine=engine)
     return VirtualRig(cart, plant=plant, engine=engine)
 
 
-def _record(done: list[Evaluation], *, refused: str | None) -> dict[str, Any]:
+def _record(done: list[Evaluation], *, refused: str | None, engine: Engine | None = None) -> dict[str, Any]:
     steps = [one.steps[0] for one in done]
     total = max(1, sum(steps))
 
@@ -87,4 +86,5 @@ def _record(done: list[Evaluation], *, refused: str | None) -> dict[str, Any]:
         "rms_angle_rad": rms([one.rms_angle_rad for one in done]),
         "faults": [fault.partition(": ")[2] for one in done for fault in one.faults],
         "refused": refused,
+        "engine": engine,
     }

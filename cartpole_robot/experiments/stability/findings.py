@@ -254,7 +254,7 @@ def rows_of(whole: StabilityMap, records: Records) -> list[dict[str, Any]]:
                     "faults": outcome.faults,
                     "why": outcome.why,
                     "key": cell.key if cell is not None else None,
-                    **{name: record.get(name) for name in ("wall_s", "cpu_s", "host", "version", "commit")},
+                    **{name: record.get(name) for name in ("engine", "wall_s", "cpu_s", "host", "version", "commit")},
                 }
             )
     return rows
@@ -264,8 +264,8 @@ def map_text(whole: StabilityMap, findings: list[Finding], records: Records) -> 
     """A table for a person: for each map and policy the share of points survived, and the margin along each axis."""
     conditions = whole.conditions
     lines = [
-        f"{whole.name}, rig {conditions.rig}: {conditions.episodes} episodes per point, seeds from "
-        f"{conditions.first_seed}, up to {conditions.max_steps} steps"
+        f"{whole.name}, rig {conditions.rig}, engine {conditions.engine}: {conditions.episodes} episodes per point, "
+        f"seeds from {conditions.first_seed}, up to {conditions.max_steps} steps"
     ]
     for grid in whole.grids:
         own = [finding for finding in findings if finding.grid is grid]

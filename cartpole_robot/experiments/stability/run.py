@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from cartpole_robot.experiments.stability.figure import FIGURE_FILE, draw_map
 from cartpole_robot.experiments.stability.findings import Finding, findings_of, rows_of
 from cartpole_robot.experiments.stability.grid import load_grids
 from cartpole_robot.experiments.stability.stability_map import Conditions, StabilityMap, entered, planned_map, task_of
+from cartpole_robot.rigs.engine_choice import chosen_engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,10 @@ class MapResult:
 def plan(request: MapRequest) -> tuple[StabilityMap, Path]:
     """The requested map and its folder; runs and writes nothing. Raises `UsageError`."""
     cart, entrants = entered(list(map(str, request.policies)), request.cart, request.conditions)
-    whole = planned_map(cart, entrants, load_grids(request.grid, cart), request.conditions)
-    return whole, request.folder or Path("runs", f"stability-{cart.name}")
+    grids = load_grids(request.grid, cart)
+    engine, note = chosen_engine(cart, request.conditions.engine)
+    whole = planned_map(cart, entrants, grids, dataclasses.replace(request.conditions, engine=engine))
+    return dataclasses.replace(whole, engine_note=note), request.folder or Path("runs", f"stability-{cart.name}")
 
 
 def stability_map(request: MapRequest, say: Callable[[str], object] = print) -> MapResult:
@@ -79,6 +83,8 @@ def stability_map(request: MapRequest, say: Callable[[str], object] = print) -> 
 def run_map(whole: StabilityMap, path: Path, say: Callable[[str], object], *, workers: int | None = None) -> MapResult:
     """As `stability_map`, for a map that `plan` has made."""
     with CellFolder.opened(path, whole) as folder:
+        if whole.engine_note is not None:
+            say(whole.engine_note)
         for entrant in whole.entrants:
             if entrant.note is not None:
                 say(f"{entrant.policy}: {entrant.note}")

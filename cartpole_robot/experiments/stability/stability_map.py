@@ -20,6 +20,7 @@ from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
 from cartpole_robot.rigs.open_rig import PLANT_RIGS
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
+from cartpole_robot.simulation.engine import Engine
 
 LQR_TRUE = "lqr-true"
 KIND = "stability map"
@@ -30,7 +31,8 @@ class Conditions:
     """How every cell is judged: `episodes` seeded `first_seed`, `first_seed` + 1, ..., of at most `max_steps` steps.
 
     `rig` is "virtual", where the firmware drives and guards the cart, or "sim", where nothing but a fall ends an
-    episode; `backend` computes a policy's actions.
+    episode; `backend` computes a policy's actions. `engine` simulates the carts; None, which no map keeps, stands for
+    the choice of `rigs.engine_choice` for the map's own cart.
     """
 
     rig: str = "virtual"
@@ -38,6 +40,7 @@ class Conditions:
     max_steps: int = MAX_EPISODE_STEPS
     first_seed: int = VERDICT_SEED
     backend: str = "c"
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         for name in ("episodes", "max_steps"):
@@ -100,13 +103,17 @@ class MapTask:
 
 @dataclass(frozen=True, kw_only=True)
 class StabilityMap:
-    """A stability map: policies are configured for `cart`; `cells` are in the order in which they run."""
+    """A stability map: policies are configured for `cart`; `cells` are in the order in which they run.
+
+    `engine_note` is what a user should know about the choice of the engine.
+    """
 
     cart: CartParams
     entrants: tuple[Entrant, ...]
     grids: tuple[Grid, ...]
     conditions: Conditions
     cells: tuple[Cell, ...]
+    engine_note: str | None = None
 
     @property
     def kind(self) -> str:
@@ -130,6 +137,7 @@ class StabilityMap:
         return {
             "cart": cart,
             "rig": conditions.rig,
+            "engine": conditions.engine,
             "episodes": conditions.episodes,
             "steps": conditions.max_steps,
             "first_seed": conditions.first_seed,

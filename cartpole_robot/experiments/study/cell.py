@@ -24,17 +24,20 @@ def _learned(task: CellTask) -> dict[str, Any]:
     config = record_from_table(TrainingConfig, task.config, where=task.label)
     cart = record_from_table(CartParams, task.cart, where=task.label)
     try:
-        learned, judged = learn_unrecorded(config, cart, seed=task.seed)
+        learned, judged = learn_unrecorded(config, cart, seed=task.seed, engine=task.engine)
     except RunError as error:
         return {"seed": task.seed, "error": str(error)}
-    state, first = learned.state, learned.first_verified
+    state, first, again = learned.state, learned.first_verified, judged.selected_on_pybullet
     return {
         "seed": task.seed,
+        "engine": task.engine,
         "steps": state.model.num_timesteps,
         "episodes": len(state.log.episodes),
         "training_s": round(state.elapsed_s, 3),
         "last_mean_steps": judged.last.mean_steps,
         "selected_mean_steps": judged.selected.mean_steps,
+        "on_pybullet_episodes": again and len(again.steps),
+        "on_pybullet_mean_steps": again and again.mean_steps,
         "selected_at_step": learned.selected.row.step,
         "first_500_step": first and first.step,
         "first_500_s": first and first.after_s and round(first.after_s, 3),

@@ -89,7 +89,10 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
     """A finished cell as a flat row: its place in the grid and its results, None if it has none."""
-    names = ("last_mean_steps", "selected_mean_steps", "selected_at_step", "steps", "episodes", "first_500_step")
+    names = (
+        *("last_mean_steps", "selected_mean_steps", "on_pybullet_episodes", "on_pybullet_mean_steps"),
+        *("selected_at_step", "steps", "episodes", "first_500_step"),
+    )
     return {
         "key": cell.key,
         "preset": cell.preset,
@@ -99,7 +102,7 @@ def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
         **{f"trained_{name}" if name in cell.point else name: record.get(name) for name in names},
         **{
             name: record.get(name)
-            for name in ("first_500_s", "training_s", "wall_s", "cpu_s", "host", "version", "commit", "error")
+            for name in ("engine", "first_500_s", "training_s", "wall_s", "cpu_s", "host", "version", "commit", "error")
         },
     }
 

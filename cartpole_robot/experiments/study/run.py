@@ -57,6 +57,8 @@ def run_study(request: StudyRequest, say: Callable[[str], object]) -> StudyResul
     if request.ray is not None:
         check_answers(request.ray)
     with CellFolder.opened(request.folder, request.study) as folder:
+        for note in request.study.engine_notes:
+            say(note)
         records, failures = finish_cells(
             folder,
             request.study.cells,

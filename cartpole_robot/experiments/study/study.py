@@ -13,6 +13,7 @@ from typing import Any
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.config import TrainingConfig
 
 Value = int | float | str | bool
@@ -51,6 +52,7 @@ class CellTask:
     config: dict[str, Any]
     cart: dict[str, Any]
     seed: int
+    engine: Engine
     package_version: str
 
 
@@ -58,8 +60,9 @@ class CellTask:
 class Study:
     """A study: its cells in the order in which they run, and the exact trainings behind them.
 
-    `configs` has each preset's configuration with the study's steps and episodes, before the grid. It is empty for a
-    study read from its folder, which has only `record`.
+    `configs` has each preset's configuration with the study's steps and episodes, before the grid; `engines` has what
+    simulates each cart, `engine_notes` what a user should know about the choice. They are empty for a study read from
+    its folder, which has only `record`.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Study:
     record: Mapping[str, Any]
     configs: Mapping[str, TrainingConfig] = dataclasses.field(default_factory=dict)
     carts: Mapping[str, CartParams] = dataclasses.field(default_factory=dict)
+    engines: Mapping[str, Engine] = dataclasses.field(default_factory=dict)
+    engine_notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -125,11 +130,12 @@ def cell_config(base: TrainingConfig, point: Mapping[str, Any], *, where: str) -
     return record_from_table(TrainingConfig, {**dataclasses.asdict(base), **point}, where=f"{where}: [grid]")
 
 
-def cell_key(config: TrainingConfig, cart: CartParams, seed: int) -> str:
+def cell_key(config: TrainingConfig, cart: CartParams, seed: int, engine: Engine) -> str:
     """A hash of all that a training's result depends on, except the code; without names and descriptions."""
     values = dataclasses.asdict(config)
     del values["name"], values["description"]
-    text = json.dumps({"config": values, "cart": cart.fingerprint(), "seed": seed}, sort_keys=True)
+    inputs = {"config": values, "cart": cart.fingerprint(), "seed": seed, "engine": engine}
+    text = json.dumps(inputs, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -142,6 +148,7 @@ def task_of(study: Study, cell: Cell, package_version: str) -> CellTask:
         config=dataclasses.asdict(config),
         cart=study.carts[cell.cart].as_dict(),
         seed=cell.seed,
+        engine=study.engines[cell.cart],
         package_version=package_version,
     )
 

@@ -17,7 +17,9 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.experiments.study.study import Cell, Scale, Study, Value, cell_config, cell_key, point_text
 from cartpole_robot.files.records import check_keys, read_toml, record_from_table, require
+from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.config import TrainingConfig, load_preset
 
 STUDY_FORMAT = 1
@@ -63,22 +65,22 @@ def study_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem.replace("_", "-") for item in files if item.name.endswith(".toml")))
 
 
-def load_study(name: str | Path, *, seeds: int | None = None) -> Study:
+def load_study(name: str | Path, *, seeds: int | None = None, engine: Engine | None = None) -> Study:
     """Load a study by name or from a .toml file; `seeds` replaces its number of seeds.
 
-    Raises `UsageError` naming file, key and value.
+    `engine` None is the choice of `rigs.engine_choice` for each cart. Raises `UsageError` naming file, key and value.
     """
     path = Path(name)
     if path.suffix == ".toml":
-        return _parsed(path, path.stem, seeds)
+        return _parsed(path, path.stem, seeds, engine)
     if str(name) not in study_names():
         raise UsageError(f"study {str(name)!r} is not known; expected {', '.join(study_names())}, or a .toml file")
     entry = resources.files(_PRESETS).joinpath(f"{str(name).replace('-', '_')}.toml")
     with resources.as_file(entry) as file:
-        return _parsed(file, str(name), seeds)
+        return _parsed(file, str(name), seeds, engine)
 
 
-def _parsed(path: Path, name: str, seeds: int | None) -> Study:
+def _parsed(path: Path, name: str, seeds: int | None, engine: Engine | None) -> Study:
     table = read_toml(path, purpose="study file")
     where = str(path)
     check_keys(table, [*(field.name for field in dataclasses.fields(StudyFile)), "grid"], where=where)
@@ -87,6 +89,8 @@ def _parsed(path: Path, name: str, seeds: int | None) -> Study:
     grid = _grid(table.get("grid"), file, where)
     configs = {preset: _base(preset, file, path) for preset in file.presets}
     carts = {cart: _cart(cart, path) for cart in file.carts}
+    choices = {cart: chosen_engine(params, engine) for cart, params in carts.items()}
+    engines = {cart: choice.engine for cart, choice in choices.items() if choice.engine is not None}
     cells = []
     for preset, cart, seed, values in itertools.product(
         file.presets,
@@ -96,13 +100,15 @@ def _parsed(path: Path, name: str, seeds: int | None) -> Study:
     ):
         config = cell_config(configs[preset], dict(zip(grid, values, strict=True)), where=where)
         point = {field: getattr(config, field) for field in grid}  # 1 as 1.0 where the field is a number
-        cells.append(Cell(key=cell_key(config, carts[cart], seed), preset=preset, cart=cart, point=point, seed=seed))
+        key = cell_key(config, carts[cart], seed, engines[cart])
+        cells.append(Cell(key=key, preset=preset, cart=cart, point=point, seed=seed))
     _check_points(cells, where)
     if file.scale is not Scale.CATEGORIES:
         _check_scale(grid, file.scale, where)
     record = {
         "title": file.title,
         "scale": file.scale.value,
+        "engines": engines,
         "grid": grid,
         "seeds": [file.first_seed, file.first_seed + file.seeds - 1],
         "configurations": {preset: dataclasses.asdict(config) for preset, config in configs.items()},
@@ -118,6 +124,8 @@ def _parsed(path: Path, name: str, seeds: int | None) -> Study:
         record=record,
         configs=configs,
         carts=carts,
+        engines=engines,
+        engine_notes=tuple(f"{cart}: {choice.note}" for cart, choice in choices.items() if choice.note is not None),
     )
 
 

@@ -2,7 +2,11 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "boards/host/policy_api.h"
+#include "episode.h"
 #include "objects.h"
+
+#define BETWEEN_CHECKS 4096 /* steps of an episode, between which other threads and signal handlers run */
 
 enum {
     TICK,
@@ -41,8 +45,19 @@ typedef struct {
     uint32_t period_us;
     int64_t tick;
     bool is_placed;
+    bool is_busy; /* with an episode */
     cart_t cart;
+    cart_reading_t reading; /* the newest, since it was placed */
 } native_cart_object;
+
+/* An episode lets signal handlers and other threads run: what they call must not touch its cart. */
+static int refuse_busy(const native_cart_object *self)
+{
+    if (!self->is_busy)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "an episode runs on this cart; wait for its end");
+    return -1;
+}
 
 static int native_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -50,7 +65,7 @@ static int native_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
     native_cart_object *self = (native_cart_object *)object;
     PyObject *cart, *measurement;
     cart_params_t params;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &cart, &measurement))
+    if (refuse_busy(self) < 0 || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &cart, &measurement))
         return -1;
     if (read_cart(cart, &params) < 0 || read_period(cart, &self->period_us) < 0)
         return -1;
@@ -93,9 +108,10 @@ static int set(native_cart_object *self, int field, PyObject *value)
     return outcome;
 }
 
-/* The measurement with a reading written into it, a new reference; NULL with an exception. */
-static PyObject *written(native_cart_object *self, const cart_reading_t *reading)
+/* The measurement with the reading written into it, a new reference; NULL with an exception. */
+static PyObject *written(native_cart_object *self)
 {
+    const cart_reading_t *reading = &self->reading;
     const bool has_encoders = self->cart.params.has_encoders;
     if (set(self, TICK, PyLong_FromLongLong(self->tick)) < 0 ||
         set(self, MCU_TIME, PyLong_FromUnsignedLong((uint32_t)((uint64_t)self->tick * self->period_us))) < 0 ||
@@ -113,21 +129,37 @@ static PyObject *written(native_cart_object *self, const cart_reading_t *reading
     return Py_NewRef(self->measurement);
 }
 
-static PyObject *diverged(const native_cart_object *self)
+static PyObject *divergence(const native_cart_object *self)
 {
     const plant_state_t *at = &self->cart.state;
     PyObject *state = Py_BuildValue("(dddd)", at->position_m, at->speed_m_s, at->angle_rad, at->rate_rad_s);
-    if (state != NULL)
-        PyErr_Format(PyExc_ArithmeticError, "the simulation diverged at %R", state);
+    PyObject *text = state != NULL ? PyUnicode_FromFormat("the simulation diverged at %R", state) : NULL;
     Py_XDECREF(state);
+    return text;
+}
+
+static PyObject *diverged(const native_cart_object *self)
+{
+    PyObject *text = divergence(self);
+    if (text != NULL)
+        PyErr_SetObject(PyExc_ArithmeticError, text);
+    Py_XDECREF(text);
     return NULL;
+}
+
+static int refuse_unplaced(const native_cart_object *self)
+{
+    if (self->is_placed)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "the cart has not been placed yet");
+    return -1;
 }
 
 static PyObject *native_cart_change(PyObject *object, PyObject *cart)
 {
     native_cart_object *self = (native_cart_object *)object;
     cart_params_t params;
-    if (read_cart(cart, &params) < 0)
+    if (read_cart(cart, &params) < 0 || refuse_busy(self) < 0)
         return NULL;
     const plant_state_t state = self->cart.state;
     cart_begin(&self->cart, &params);
@@ -141,20 +173,21 @@ static PyObject *native_cart_place(PyObject *object, PyObject *args)
     native_cart_object *self = (native_cart_object *)object;
     plant_state_t state;
     PyObject *random;
-    cart_reading_t reading;
     if (!PyArg_ParseTuple(args, "(dddd)O", &state.position_m, &state.speed_m_s, &state.angle_rad, &state.rate_rad_s,
                           &random))
         return NULL;
     uniform_t uniform;
-    if (read_uniform(random, &uniform) < 0)
+    if (read_uniform(random, &uniform) < 0 || refuse_busy(self) < 0)
         return NULL;
     hold(&self->random, random);
     self->uniform = uniform;
     self->tick = 0;
+    cart_reading_t reading;
     if (!cart_place(&self->cart, &state, &reading))
         return diverged(self);
+    self->reading = reading;
     self->is_placed = true;
-    return written(self, &reading);
+    return written(self);
 }
 
 static PyObject *native_cart_step(PyObject *object, PyObject *duty)
@@ -163,13 +196,98 @@ static PyObject *native_cart_step(PyObject *object, PyObject *duty)
     const double requested = PyFloat_AsDouble(duty);
     if (requested == -1.0 && PyErr_Occurred() != NULL)
         return NULL;
-    if (!self->is_placed)
-        return PyErr_Format(PyExc_RuntimeError, "the cart has not been placed yet");
+    if (refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
+        return NULL;
     cart_reading_t reading;
     self->tick++;
     if (!cart_period(&self->cart, requested, &self->uniform, &reading))
         return diverged(self);
-    return written(self, &reading);
+    self->reading = reading;
+    return written(self);
+}
+
+/* What the policy object computes, with the numbers it expects of the cart; -1 with an exception for one that does not fit. */
+static int read_policy(PyObject *policy, PyObject *duties, episode_rules_t *rules)
+{
+    const policy_api_t *api = PyCapsule_Import(POLICY_API_NAME, 0);
+    policy_view_t view;
+    if (api == NULL)
+        return -1;
+    if (api->version != POLICY_API_VERSION) {
+        PyErr_Format(PyExc_ImportError, "firmware_bridge._host has policy interface %d, expected %d; install both again",
+                     api->version, POLICY_API_VERSION);
+        return -1;
+    }
+    if (!api->view(policy, &view)) {
+        PyErr_Format(PyExc_TypeError, "expected a FloatPolicy or Int16Policy with weights, got %R", policy);
+        return -1;
+    }
+    if (rules->history_length < 1 || rules->history_length > EPISODE_MOST_HISTORY ||
+        view.inputs != episode_inputs(rules->history_length)) {
+        PyErr_Format(PyExc_ValueError, "a policy of %d inputs, which is none of history length %d", view.inputs,
+                     rules->history_length);
+        return -1;
+    }
+    const Py_ssize_t count = PyTuple_Size(duties);
+    if (count < view.outputs || count > EPISODE_MOST_ACTIONS) {
+        if (PyErr_Occurred() == NULL)
+            PyErr_Format(PyExc_ValueError, "%zd duties, expected %d to %d: as many as the policy has actions", count,
+                         view.outputs, EPISODE_MOST_ACTIONS);
+        return -1;
+    }
+    for (Py_ssize_t k = 0; k < count; k++)
+        rules->duties[k] = PyFloat_AsDouble(PyTuple_GetItem(duties, k));
+    rules->act = view.act;
+    rules->policy = view.policy;
+    return PyErr_Occurred() != NULL ? -1 : 0;
+}
+
+/* Runs the episode to its end, letting signal handlers and other threads run now and then; -1 with an exception of a handler. */
+static int run(native_cart_object *self, const episode_rules_t *rules, int64_t most_steps, episode_t *episode,
+               episode_sums_t *sums)
+{
+    episode_begin(episode, &self->reading);
+    for (;;) {
+        const int64_t until = most_steps - episode->steps > BETWEEN_CHECKS ? episode->steps + BETWEEN_CHECKS : most_steps;
+        const int64_t before = episode->steps;
+        episode_run(episode, rules, until, &self->cart, &self->uniform, &self->reading, sums);
+        self->tick += episode->steps - before - (episode->end == EPISODE_DIVERGED);
+        if (episode->end != EPISODE_RUNS || episode->steps >= most_steps)
+            return 0;
+        PyEval_RestoreThread(PyEval_SaveThread());
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+    }
+}
+
+/* episode(policy, duties, history_length, (position limit, angle limit), most_steps, (m^2, rad^2, W, reversals)) */
+static PyObject *native_cart_episode(PyObject *object, PyObject *args)
+{
+    native_cart_object *self = (native_cart_object *)object;
+    PyObject *policy, *duties;
+    long long most_steps, reversals;
+    episode_rules_t rules = {0};
+    episode_sums_t sums;
+    episode_t episode;
+    if (!PyArg_ParseTuple(args, "OOi(dd)L(dddL)", &policy, &duties, &rules.history_length, &rules.position_limit_m,
+                          &rules.angle_limit_rad, &most_steps, &sums.square_m2, &sums.square_rad2, &sums.power_w,
+                          &reversals) ||
+        read_policy(policy, duties, &rules) < 0 || refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
+        return NULL;
+    sums.reversals = reversals;
+    self->is_busy = true; /* `args` holds the policy */
+    const int outcome = run(self, &rules, most_steps, &episode, &sums);
+    self->is_busy = false;
+    PyObject *measurement = outcome == 0 ? written(self) : NULL;
+    if (measurement == NULL)
+        return NULL;
+    Py_DECREF(measurement);
+    PyObject *fault = episode.end == EPISODE_DIVERGED ? divergence(self) : Py_NewRef(Py_None);
+    if (fault == NULL)
+        return NULL;
+    PyObject *is_terminated = episode.end == EPISODE_TERMINATED ? Py_True : Py_False;
+    return Py_BuildValue("(LON(dddL))", (long long)episode.steps, is_terminated, fault, sums.square_m2, sums.square_rad2,
+                         sums.power_w, (long long)sums.reversals);
 }
 
 static PyObject *native_cart_state(PyObject *object, PyObject *unused)
@@ -184,6 +302,9 @@ static PyMethodDef native_cart_methods[] = {
     {"place", native_cart_place, METH_VARARGS,
      "place(state, bit_generator): begin an episode there, with the random numbers of that NumPy bit generator; the measurement."},
     {"step", native_cart_step, METH_O, "step(duty): the measurement one control period later."},
+    {"episode", native_cart_episode, METH_VARARGS,
+     "episode(policy, duties, history_length, limits, most_steps, sums): the policy acts from the newest reading until a fall, at "
+     "most `most_steps`; (steps, is_terminated, fault or None, sums), the sums with those of this episode added."},
     {"state", native_cart_state, METH_NOARGS, "The true state: position, speed, angle, angular speed."},
     {NULL, NULL, 0, NULL},
 };

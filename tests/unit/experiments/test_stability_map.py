@@ -30,7 +30,9 @@ from cartpole_robot.experiments.stability.run import MapRequest, plan, stability
 from cartpole_robot.experiments.stability.stability_map import Conditions, StabilityMap, cell_key, task_of
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import Chosen
+from cartpole_robot.rigs import engine_choice
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
+from cartpole_robot.simulation.engine import Engine
 from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
 from tests.policy_on_board import regulating_policy
 
@@ -224,6 +226,7 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
         (["lqr", *words, "--episodes", "3"], "its episodes differ"),
         (["lqr", *words, "--first-seed", "1"], "its first_seed differ"),
         (["lqr", *words, "--rig", "sim"], "its rig differ"),
+        (["lqr", *words, "--engine", "pybullet"], 'its engine differ ("native" there, "pybullet" here)'),
         (["lqr", *words, "--grid", str(changed)], "its maps differ"),
         ([str(policy), *words], "its policies differ"),
     ):
@@ -370,12 +373,53 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
         cell_key(lqr, diy, conditions),
         *(
             cell_key(lqr, plant, dataclasses.replace(conditions, **change))
-            for change in ({"rig": "sim"}, {"episodes": 5}, {"max_steps": 5}, {"first_seed": 5}, {"backend": "int16"})
+            for change in (
+                *({"rig": "sim"}, {"episodes": 5}, {"max_steps": 5}, {"first_seed": 5}),
+                *({"backend": "int16"}, {"engine": Engine.PYBULLET}),
+            )
         ),
     ]
     assert len(set(keys)) == len(keys)
     renamed = dataclasses.replace(plant, name="mine", description="other words")
     assert cell_key(dataclasses.replace(lqr, label="mine"), renamed, conditions) == keys[0]
+
+
+@pytest.mark.parametrize("rig", ["virtual", "sim"])
+def test_map_on_either_engine_survives_alike(tmp_path: Path, policy: Path, rig: str) -> None:
+    found = []
+    for engine in (None, Engine.NATIVE, Engine.PYBULLET):
+        conditions = Conditions(rig=rig, episodes=2, max_steps=200, engine=engine)
+        request = MapRequest(policies=[policy], grid=written(tmp_path), conditions=conditions)
+        whole = plan(request)[0]
+        assert whole.conditions.engine is (engine or Engine.NATIVE)
+        cell = next(cell for cell in whole.cells if (cell.point.x, cell.point.y) == (1, 2))
+        result = run_cell(task_of(whole, cell, __version__))
+        assert isinstance(result, Finished)
+        assert result.record["engine"] == whole.conditions.engine
+        found.append([*result.record["steps"], result.record["rms_angle_rad"]])
+    assert found[0] == found[1]
+    assert found[1] == pytest.approx(found[2], rel=0.05)
+    assert found[1][:2] == [200, 200]
+
+
+def test_point_that_the_native_engine_cannot_represent_is_simulated_by_pybullet(tmp_path: Path) -> None:
+    grid = written(tmp_path, SMALL.replace("[0.0, 0.03, 0.09]", "[0.0, 1.4]"))
+    conditions = Conditions(rig="sim", episodes=1, max_steps=5)
+    whole = plan(MapRequest(policies=["lqr"], cart="diy_arduino", grid=grid, conditions=conditions))[0]
+    for x, engine in ((0, "native"), (1, "pybullet")):
+        cell = next(cell for cell in whole.cells if (cell.point.x, cell.point.y) == (x, 2))
+        result = run_cell(task_of(whole, cell, __version__))
+        assert isinstance(result, Finished)
+        assert result.record["engine"] == engine
+
+
+def test_choice_of_the_engine_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_choice, "refusal", lambda cart: "the native engine is 1.0e-03 off PyBullet")
+    whole = plan(MapRequest(policies=["lqr"], cart="diy_arduino", grid=written(tmp_path)))[0]
+    assert whole.conditions.engine is Engine.PYBULLET
+    assert "PyBullet simulates this cart: the native engine is 1.0e-03 off PyBullet" in str(whole.engine_note)
+    with pytest.raises(UsageError, match="leave out --engine native"):
+        plan(MapRequest(policies=["lqr"], cart="diy_arduino", conditions=Conditions(engine=Engine.NATIVE)))
 
 
 # --- stopped and resumed ---------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from cartpole_robot.experiments.study.study import CellTask, Study, cell_key, ta
 from cartpole_robot.experiments.study.study_file import load_study, study_names
 from cartpole_robot.experiments.study.tables import write_tables
 from cartpole_robot.policy.bundle import load_policy
+from cartpole_robot.rigs import engine_choice
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
@@ -182,17 +183,19 @@ def test_an_unknown_study_and_a_folder_in_the_wrong_place_are_refused(
 
 def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: CartParams) -> None:
     config = load_preset("recommended")
-    key = cell_key(config, gym_cart, 0)
+    native = Engine.NATIVE
+    key = cell_key(config, gym_cart, 0, native)
     renamed = dataclasses.replace(config, name="mine", description="other words")
-    assert cell_key(renamed, dataclasses.replace(gym_cart, name="mine"), 0) == key
+    assert cell_key(renamed, dataclasses.replace(gym_cart, name="mine"), 0, native) == key
     others = [
-        cell_key(config, gym_cart, 1),
-        cell_key(dataclasses.replace(config, gamma=0.98), gym_cart, 0),
-        cell_key(dataclasses.replace(config, steps=config.steps + 1), gym_cart, 0),
-        cell_key(config, dataclasses.replace(gym_cart, timing=dataclasses.replace(gym_cart.timing)), 0),
+        cell_key(config, gym_cart, 1, native),
+        cell_key(dataclasses.replace(config, gamma=0.98), gym_cart, 0, native),
+        cell_key(dataclasses.replace(config, steps=config.steps + 1), gym_cart, 0, native),
+        cell_key(config, gym_cart, 0, Engine.PYBULLET),
+        cell_key(config, dataclasses.replace(gym_cart, timing=dataclasses.replace(gym_cart.timing)), 0, native),
     ]
     assert others.pop() == key
-    assert len({key, *others}) == 4
+    assert len({key, *others}) == 5
 
 
 # --- a cell ----------------------------------------------------------------------------------------------------------
@@ -200,7 +203,8 @@ def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: Car
 
 def test_a_key_depends_on_the_history(gym_cart: CartParams) -> None:
     fixed = load_preset("recommended")
-    assert cell_key(dataclasses.replace(fixed, history_length=2), gym_cart, 0) != cell_key(fixed, gym_cart, 0)
+    past = dataclasses.replace(fixed, history_length=2)
+    assert cell_key(past, gym_cart, 0, Engine.NATIVE) != cell_key(fixed, gym_cart, 0, Engine.NATIVE)
 
 
 @pytest.mark.parametrize(("history_length", "steps"), [(1, 450), (3, 450), (1, 1000)])
@@ -237,6 +241,10 @@ def test_a_cell_learns_and_is_judged_as_train_does(
     assert record["evaluations"] == [[row.step, row.mean_steps, row.rms_position_m] for row in log.evaluations]
     assert record["last_mean_steps"] == summary.last_model.mean_steps
     assert record["selected_mean_steps"] == summary.exported.mean_steps
+    assert summary.on_pybullet is not None
+    assert record["on_pybullet_episodes"] == 20
+    assert record["on_pybullet_mean_steps"] == summary.on_pybullet.mean_steps
+    assert record["engine"] == "native"
     assert record["steps"] == summary.steps
 
 
@@ -257,6 +265,43 @@ def test_another_version_is_not_mixed_in_and_a_divergence_is_a_result(
     assert "diverged" in result.record["error"]
     group = groups_of(small, {small.cells[0].key: result.record})[0]
     assert (group.seeds, group.successes, group.last_steps) == (1, 0, (0.0,))
+
+
+def test_engine_is_that_of_the_study_and_part_of_what_its_folder_holds(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (small.engines, small.record["engines"]) == ({"gym": Engine.NATIVE}, {"gym": "native"})
+    slow = load_study(tmp_path / "small.toml", engine=Engine.PYBULLET)
+    assert slow.record["engines"] == {"gym": "pybullet"}
+    assert not set(slow.keys) & set(small.keys)
+    result = run_cell(task_of(slow, slow.cells[0], __version__))
+    assert isinstance(result, Finished)
+    assert (result.record["engine"], result.record["on_pybullet_episodes"]) == ("pybullet", None)
+    with CellFolder.opened(tmp_path / "out", small):
+        pass
+    words = ["study", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--engine", "pybullet"]) == 2
+    assert 'its engines differ ({"gym": "native"} there, {"gym": "pybullet"} here)' in capsys.readouterr().err
+    assert not cells_in(tmp_path / "out")
+
+
+def test_cell_of_a_motor_cart_repeats_its_verdict_on_pybullet_in_part(tmp_path: Path) -> None:
+    text = SMALL.replace("seeds = 6", 'seeds = 1\ncarts = ["diy_arduino"]')
+    study = load_study(written(tmp_path, text))
+    result = run_cell(task_of(study, study.cells[0], __version__))
+    assert isinstance(result, Finished)
+    assert result.record["on_pybullet_episodes"] == 1
+    assert 1 <= result.record["on_pybullet_mean_steps"] <= 500
+
+
+def test_engine_that_a_worker_lacks_or_that_moves_its_cart_otherwise_is_a_failure(
+    small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning._check_engine.cache_clear()
+    monkeypatch.setattr(engine_choice, "refusal", lambda cart: "the native engine is 1.0e-03 off PyBullet")
+    result = run_cell(task_of(small, small.cells[0], __version__))
+    assert isinstance(result, Failed)
+    assert "1.0e-03 off PyBullet; leave out --engine native" in result.why
 
 
 # --- stopped and resumed ---------------------------------------------------------------------------------------------

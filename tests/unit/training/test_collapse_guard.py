@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from stable_baselines3 import DQN
@@ -155,6 +156,21 @@ def test_drifting_values_restore_the_last_sound_network(gym_cart: CartParams) ->
     assert "the values drift" in said[-1]
     assert "returns lie in -1 to 0" in said[-1]
     assert guard_record(state.log.guard, asked, 760).drifts == 1
+
+
+def test_mean_value_of_a_large_memory_is_that_of_an_even_share(gym_cart: CartParams) -> None:
+    model = state_of(gym_cart, config(replay_memory=12_000)).model
+    memory = model.replay_buffer
+    assert memory is not None
+    rng = np.random.default_rng(0)
+    memory.observations[:] = rng.normal(size=memory.observations.shape)
+    with torch.no_grad():
+        values = model.q_net(torch.from_numpy(memory.observations[:, 0])).amax(dim=1)
+    memory.pos = 4000
+    assert mean_value(model, memory) == pytest.approx(float(values[:4000].mean()))
+    memory.full = True
+    assert mean_value(model, memory) == pytest.approx(float(values[::3].mean()))
+    assert mean_value(model, memory) == pytest.approx(float(values.mean()), abs=0.1 * float(values.std()))
 
 
 def test_drift_restores_weights_target_and_optimizer(gym_cart: CartParams) -> None:

@@ -12,6 +12,7 @@
 #include "../../policy.h"
 #include "../../pulses.h"
 #include "objects.h"
+#include "policy_api.h"
 
 typedef struct {
     PyObject_HEAD
@@ -323,6 +324,39 @@ static PyTypeObject int16_policy_type = {
     .tp_methods = int16_policy_methods,
 };
 
+/* ---- POLICY_API ---- */
+
+static uint8_t float_action(const void *policy, const float *inputs)
+{
+    float values[POLICY_MAX_OUTPUTS];
+    return policy_float_act(policy, inputs, values);
+}
+
+static uint8_t int16_action(const void *object, const float *inputs)
+{
+    const int16_policy_object *self = object;
+    int16_t quantized[POLICY_MAX_INPUTS];
+    int32_t values[POLICY_MAX_OUTPUTS];
+    policy_quantize(self->policy.inputs, self->input_gain, inputs, quantized);
+    return policy_int16_act(&self->policy, quantized, values);
+}
+
+static bool view_policy(PyObject *object, policy_view_t *view)
+{
+    if (Py_TYPE(object) == &float_policy_type) {
+        const policy_float_t *policy = &((const float_policy_object *)object)->policy;
+        *view = (policy_view_t){policy->inputs, policy->outputs, float_action, policy};
+    } else if (Py_TYPE(object) == &int16_policy_type) {
+        const policy_int16_t *policy = &((const int16_policy_object *)object)->policy;
+        *view = (policy_view_t){policy->inputs, policy->outputs, int16_action, object};
+    } else {
+        return false;
+    }
+    return view->inputs != 0;
+}
+
+static policy_api_t policy_api = {.version = POLICY_API_VERSION, .view = view_policy};
+
 static PyMethodDef functions[] = {
     {"pulses_of", duty_pulses, METH_O, "pulses_of(duty_q15): cycles of PULSE_PERIOD that the bridge drives, with the duty's sign (pulses.h)."},
     {"encode_frame", encode_frame, METH_O, "encode_frame(message): the frame that carries it (framing.c)."},
@@ -345,6 +379,14 @@ static int add_board_api(PyObject *to)
     return outcome;
 }
 
+static int add_policy_api(PyObject *to)
+{
+    PyObject *capsule = PyCapsule_New(&policy_api, POLICY_API_NAME, NULL);
+    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "POLICY_API", capsule) : -1;
+    Py_XDECREF(capsule);
+    return outcome;
+}
+
 PyMODINIT_FUNC PyInit__host(void)
 {
     PyObject *self = PyModule_Create(&module);
@@ -354,7 +396,8 @@ PyMODINIT_FUNC PyInit__host(void)
         PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
         PyModule_AddType(self, &frame_decoder_type) < 0 || PyModule_AddType(self, &mailbox_type) < 0 ||
         PyModule_AddType(self, &policy_image_type) < 0 ||
-        add_board_api(self) < 0 || PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
+        add_board_api(self) < 0 || add_policy_api(self) < 0 ||
+        PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
         PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||

@@ -1,0 +1,67 @@
+#include "episode.h"
+
+#include <math.h>
+#include <string.h>
+
+int episode_inputs(int history_length)
+{
+    return EPISODE_STEP_INPUTS * history_length - 1;
+}
+
+/* A reading as the task observes it. */
+static void observe(const cart_reading_t *reading, float *observation)
+{
+    observation[0] = (float)reading->position_m;
+    observation[1] = (float)reading->speed_m_s;
+    observation[2] = (float)reading->angle_rad;
+    observation[3] = (float)reading->rate_rad_s;
+}
+
+void episode_begin(episode_t *episode, const cart_reading_t *first)
+{
+    *episode = (episode_t){.end = EPISODE_RUNS};
+    for (int step = 0; step < EPISODE_MOST_HISTORY; step++)
+        observe(first, &episode->inputs[EPISODE_STEP_INPUTS * step]);
+}
+
+/* The inputs of the next step, after a step with that duty. */
+static void remember(float *inputs, int history_length, double duty, const cart_reading_t *reading)
+{
+    const size_t earlier = (size_t)(EPISODE_STEP_INPUTS * (history_length - 1));
+    memmove(&inputs[EPISODE_STEP_INPUTS], inputs, earlier * sizeof(float));
+    inputs[EPISODE_SIGNALS] = (float)duty;
+    observe(reading, inputs);
+}
+
+static void count(episode_t *episode, double duty, episode_sums_t *sums)
+{
+    const double position_m = (double)episode->inputs[0], angle_rad = (double)episode->inputs[2];
+    sums->square_m2 += position_m * position_m;
+    sums->square_rad2 += angle_rad * angle_rad;
+    if (duty * episode->side < 0.0)
+        sums->reversals++;
+    if (duty != 0.0)
+        episode->side = duty > 0.0 ? 1 : -1;
+    episode->steps++;
+}
+
+void episode_run(episode_t *episode, const episode_rules_t *rules, int64_t until, cart_t *cart, const uniform_t *random,
+                 cart_reading_t *reading, episode_sums_t *sums)
+{
+    while (episode->end == EPISODE_RUNS && episode->steps < until) {
+        const double duty = rules->duties[rules->act(rules->policy, episode->inputs)];
+        cart_reading_t found;
+        const bool is_finite = cart_period(cart, duty, random, &found);
+        count(episode, duty, sums);
+        if (!is_finite) {
+            sums->power_w = NAN;
+            episode->end = EPISODE_DIVERGED;
+            return;
+        }
+        *reading = found;
+        sums->power_w += found.motor_power_w;
+        if (fabs(found.position_m) > rules->position_limit_m || fabs(found.angle_rad) > rules->angle_limit_rad)
+            episode->end = EPISODE_TERMINATED;
+        remember(episode->inputs, rules->history_length, duty, &found);
+    }
+}
