@@ -282,7 +282,6 @@ def test_arrays_are_the_callers_own() -> None:
         ({"autoreset_mode": "Sometimes"}, "autoreset_mode 'Sometimes' is not known; expected one of 'NextStep'"),
         ({"randomization": "nothing"}, "ranges 'nothing' are not known"),
     ],
-    ids=str,
 )
 def test_what_it_cannot_do_is_named(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
