@@ -54,7 +54,7 @@ static void mailbox_dealloc(PyObject *object)
     if (self->mailbox != NULL)
         munmap(self->mailbox, MAILBOX_BYTES);
     Py_XDECREF(self->is_alive);
-    Py_TYPE(object)->tp_free(object);
+    free_object(object);
 }
 
 /* Until the chip has driven its bridge; -1 with an exception where nobody does. */
@@ -283,16 +283,24 @@ static PyGetSetDef mailbox_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject mailbox_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.ChipMailbox",
-    .tp_doc = "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory; "
-              "is_alive(waited_ms) is called while nothing answers, and ends the wait by what it raises.",
-    .tp_basicsize = sizeof(mailbox_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = mailbox_init,
-    .tp_dealloc = mailbox_dealloc,
-    .tp_methods = mailbox_methods,
-    .tp_getset = mailbox_properties,
+static PyType_Slot mailbox_slots[] = {
+    {Py_tp_doc, "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory; "
+     "is_alive(waited_ms) is called while nothing answers, and ends the wait by what it raises."},
+    {Py_tp_init, mailbox_init},
+    {Py_tp_dealloc, mailbox_dealloc},
+    {Py_tp_methods, mailbox_methods},
+    {Py_tp_getset, mailbox_properties},
+    {0, NULL},
 };
+
+static PyType_Spec mailbox_spec = {
+    .name = "firmware_bridge._host.ChipMailbox",
+    .basicsize = sizeof(mailbox_object),
+    .flags = TYPE_FLAGS,
+    .slots = mailbox_slots,
+};
+
+int add_mailbox(PyObject *module)
+{
+    return add_type(module, &mailbox_spec);
+}

@@ -235,7 +235,7 @@ static PyType_Slot board_cart_slots[] = {
 static PyType_Spec board_cart_spec = {
     .name = "cartpole_robot.simulation._native.BoardCart",
     .basicsize = sizeof(board_cart_object),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = TYPE_FLAGS,
     .slots = board_cart_slots,
 };
 
