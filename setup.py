@@ -1,6 +1,7 @@
 """The packages and the C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
@@ -28,12 +29,16 @@ def protocol_hash() -> int:
     return protocol.Protocol((Path(__file__).parent / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
 
 
+if sys.platform == "win32":
+    sys.exit("cartpole-robot does not run on Windows: install it in the Windows Subsystem for Linux (wsl --install)")
+
 # Builds of before the stable ABI, which Python would prefer to today's.
 for folder in ("firmware_bridge", "cartpole_robot/simulation", "cartpole_robot/training/dqn"):
     for stale in Path(__file__).parent.glob(f"{folder}/_*.cpython-*.so"):
         stale.unlink()
 
 setup(
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # Folders of data are packages too, so they are installed; pyproject.toml names the URDF's folder.
     packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],
     ext_modules=[
