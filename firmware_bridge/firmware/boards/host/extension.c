@@ -381,18 +381,11 @@ static PyModuleDef module = {
     .m_methods = functions,
 };
 
-static int add_board_api(PyObject *to)
+/* Under the last part of `name`, as PyCapsule_Import wants it. */
+static int add_api(PyObject *to, void *api, const char *name)
 {
-    PyObject *capsule = PyCapsule_New(&board_api, BOARD_API_NAME, NULL);
-    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "BOARD_API", capsule) : -1;
-    Py_XDECREF(capsule);
-    return outcome;
-}
-
-static int add_policy_api(PyObject *to)
-{
-    PyObject *capsule = PyCapsule_New(&policy_api, POLICY_API_NAME, NULL);
-    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "POLICY_API", capsule) : -1;
+    PyObject *capsule = PyCapsule_New(api, name, NULL);
+    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, strrchr(name, '.') + 1, capsule) : -1;
     Py_XDECREF(capsule);
     return outcome;
 }
@@ -405,8 +398,10 @@ PyMODINIT_FUNC PyInit__host(void)
     float_policy_type = make_type(self, &float_policy_spec);
     int16_policy_type = float_policy_type != NULL ? make_type(self, &int16_policy_spec) : NULL;
     if (int16_policy_type == NULL || add_cart_estimator(self) < 0 || add_policy_image(self) < 0 ||
-        add_firmware(self) < 0 || add_frame_decoder(self) < 0 || add_mailbox(self) < 0 || add_board_api(self) < 0 ||
-        add_policy_api(self) < 0 || PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
+        add_firmware(self) < 0 || add_frame_decoder(self) < 0 || add_mailbox(self) < 0 ||
+        add_api(self, &board_api, BOARD_API_NAME) < 0 ||
+        add_api(self, &chip_api, CHIP_API_NAME) < 0 || add_api(self, &policy_api, POLICY_API_NAME) < 0 ||
+        PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
         PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||

@@ -141,11 +141,12 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     return PyLong_FromLong(pulses);
 }
 
-static void feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
+static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
 {
     firmware_object *self = (firmware_object *)object;
     for (Py_ssize_t i = 0; i < length; i++)
         app_receive(&self->app, bytes[i], self->time_us);
+    return 0;
 }
 
 static bool has_sent(PyObject *object)
@@ -161,7 +162,7 @@ static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
     Py_buffer view;
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    feed(object, view.buf, view.len);
+    (void)feed(object, view.buf, view.len);
     PyBuffer_Release(&view);
     Py_RETURN_NONE;
 }

@@ -8,7 +8,7 @@
 #include "heap_types.h"
 #include "policy_image.h"
 
-extern board_api_t board_api;
+extern board_api_t board_api, chip_api;
 extern PyTypeObject *policy_image_type;
 
 /* Each adds its types to the module; -1 with an exception. */
