@@ -20,7 +20,7 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign mutants pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign wheels mutants pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -93,6 +93,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.engine_speed
 	$(BIN)/python -m benchmarks.vector_env
 	$(BIN)/python -m benchmarks.evaluation_speed
+	$(BIN)/python -m benchmarks.chip_speed
 	$(BIN)/python -m benchmarks.closed_forms
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.learner_throughput
@@ -106,6 +107,9 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 	$(BIN)/python -m benchmarks.deployment_loop runs/campaign-policy
 	$(BIN)/python -m benchmarks.learning_on_cart
 
+wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments
+	$(BIN)/python -m tests.wheels
+
 mutants: $(STAMP) ## every mutant of the safety core, a million frames against the firmware
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
@@ -114,5 +118,5 @@ pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m benchmarks.readme_pictures
 
 clean: ## remove .venv, build output and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find firmware_bridge cartpole_robot -name '*.so' -delete

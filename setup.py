@@ -1,6 +1,7 @@
 """The packages and the C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
@@ -14,7 +15,9 @@ ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet")
 ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
+HOST_HEADERS = ("objects", "board_api", "heap_types", "policy_api", "policy_image")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
+FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
@@ -26,7 +29,16 @@ def protocol_hash() -> int:
     return protocol.Protocol((Path(__file__).parent / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
 
 
+if sys.platform == "win32":
+    sys.exit("cartpole-robot does not run on Windows: install it in the Windows Subsystem for Linux (wsl --install)")
+
+# Builds of before the stable ABI, which Python would prefer to today's.
+for folder in ("firmware_bridge", "cartpole_robot/simulation", "cartpole_robot/training/dqn"):
+    for stale in Path(__file__).parent.glob(f"{folder}/_*.cpython-*.so"):
+        stale.unlink()
+
 setup(
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # Folders of data are packages too, so they are installed; pyproject.toml names the URDF's folder.
     packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],
     ext_modules=[
@@ -39,13 +51,11 @@ setup(
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
-                *(
-                    f"{FIRMWARE}/boards/host/{name}.h"
-                    for name in ("objects", "board_api", "policy_api", "policy_image")
-                ),
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in HOST_HEADERS),
                 f"{EMULATOR}/mailbox.h",
             ],
-            define_macros=[("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
+            define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
+            py_limited_api=True,
             extra_compile_args=COMPILE,
         ),
         Extension(
@@ -56,19 +66,22 @@ setup(
             ],
             depends=[
                 *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "objects")),
-                *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api", "boards/host/policy_api")),
+                f"{FIRMWARE}/estimator.h",
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("board_api", "heap_types", "policy_api")),
             ],
             define_macros=[STABLE_ABI],
             py_limited_api=True,
-            # Not -I: the firmware has a limits.h of its own. The last two change no value; they let it vectorise.
-            extra_compile_args=[*COMPILE, "-iquote", FIRMWARE, "-fno-math-errno", "-fno-trapping-math"],
+            # The last two change no value; they let it vectorise.
+            extra_compile_args=[*COMPILE, *FIRMWARE_HEADERS, "-fno-math-errno", "-fno-trapping-math"],
         ),
         Extension(
             "cartpole_robot.training.dqn._update",
             sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object")],
-            depends=[f"{LEARNER}/update.h"],
+            depends=[f"{LEARNER}/update.h", f"{FIRMWARE}/boards/host/heap_types.h"],
+            define_macros=[STABLE_ABI],
+            py_limited_api=True,
             # Neither changes a value; without them the compiler does not vectorise square roots and selections.
-            extra_compile_args=[*COMPILE, "-fno-math-errno", "-fno-trapping-math"],
+            extra_compile_args=[*COMPILE, *FIRMWARE_HEADERS, "-fno-math-errno", "-fno-trapping-math"],
             optional=True,  # without it the learner updates in PyTorch
         ),
     ],

@@ -115,12 +115,14 @@ class EmulatedChip:
     """One ATmega328P with a firmware, switched on; a millisecond passes with each `tick`.
 
     `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
-    `hang`, `skew` and `figures`, and `tick` in two halves, those of `ChipMailbox`. `tick` raises `LinkError` when the
+    `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the
     emulator has ended or does not answer, which ends it. It ignores Ctrl-C. A context manager.
     """
 
     def __init__(self, elf: Path | None = None) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`."""
+        if not hasattr(os, "memfd_create"):
+            raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
         image = current_image() if elf is None else elf
         check_image(image)
         program = emulator_program()
@@ -145,8 +147,7 @@ class EmulatedChip:
             self._process.kill()
             self.close()
             raise BridgeError(f"{image}: {reply or 'the emulator did not start'}")
-        self.tick, self.begin_tick, self.end_tick = mailbox.tick, mailbox.begin_tick, mailbox.end_tick
-        self.feed, self.take, self.has_sent = mailbox.feed, mailbox.take, mailbox.has_sent
+        self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
         self.figures = mailbox.figures
 

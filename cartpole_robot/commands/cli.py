@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import platform
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ from cartpole_robot.errors import RunError, UsageError
 from firmware_bridge.errors import BridgeError
 
 _PROGRAM = "cartpole-robot"
+_COMPILED = ("firmware_bridge._host", "cartpole_robot.simulation._native", "cartpole_robot.training.dqn._update")
 _GROUPS = {
     "learn": (
         Verb("demo", "run every stage once: train, export, drive, record, compare", add_demo),
@@ -70,9 +72,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return USAGE
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        part = _compiled_part(error)
+        if part is not None:
+            print(
+                f"{_PROGRAM}: the compiled part {part} does not load on this machine, {platform.machine()} with "
+                f"{sys.implementation.name} {platform.python_version()} ({error.msg}); install the package again here, "
+                "with a C compiler at hand",
+                file=sys.stderr,
+            )
+            return USAGE
         package = (error.name or "").partition(".")[0]
-        if package in ("cartpole_robot", "firmware_bridge"):
+        if not isinstance(error, ModuleNotFoundError) or package in ("cartpole_robot", "firmware_bridge"):
             raise
         print(
             f"{_PROGRAM}: the package {package} is not installed; "
@@ -98,6 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{_PROGRAM}: stopped", file=sys.stderr)
         return FAILED
+
+
+def _compiled_part(error: ImportError) -> str | None:
+    """The extension that could not be imported; the dynamic loader's errors have the last part of its name only."""
+    return next((part for part in _COMPILED if f".{part}".endswith(f".{error.name}")), None)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:

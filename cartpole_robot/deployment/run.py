@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -111,6 +112,8 @@ def deploy(request: DeployRequest) -> Deployment:
 
     Raises `UsageError`, and `RigError` if it could not begin.
     """
+    if sys.platform != "linux":
+        raise UsageError("deploy runs on Linux only, whose scheduler and clocks it uses to keep a cart's real time")
     chosen = choose_controller(request.policy, request.cart, request.backend)
     path = request.record or _free_place()
     if (request.has_fallback or request.is_shadow) and (chosen.bundle is None or chosen.bundle.lqr is None):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-
-from PIL import Image, ImageDraw
+from typing import TYPE_CHECKING
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine, is_installed, pybullet_is_missing
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
 
 WIDTH_PX = 640
 HEIGHT_PX = 360
@@ -26,6 +28,8 @@ def draw_cart_pole(cart: CartParams, state: State, *, duty: float = 0.0, caption
 
     The view shows 1.25 times the range in which an episode lives; the pole is never drawn higher than fits.
     """
+    from PIL import Image, ImageDraw  # here: an environment that draws nothing does without Pillow
+
     width, height = WIDTH_PX * _OVERSAMPLING, HEIGHT_PX * _OVERSAMPLING
     length_m = 2.0 * cart.pole_cart.pole_half_length_m
     limit_m = cart.limits.cart_position_m

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
-from firmware_bridge._host import Firmware, FloatPolicy, Int16Policy
+from firmware_bridge._host import ChipMailbox, Firmware, FloatPolicy, Int16Policy
 
 _Sums = tuple[float, float, float, int]
 
@@ -103,7 +103,7 @@ class BoardCart:
     def step(self, drive: float | None) -> tuple[int, int]: ...
     def run(
         self,
-        board: Firmware,
+        board: Firmware | ChipMailbox,
         waiting: deque[tuple[int, bytes]],
         most_ms: int,
         time_ms: int,

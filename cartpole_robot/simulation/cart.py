@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from math import floor
-from typing import Any, NamedTuple
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Encoders, Friction
@@ -17,16 +15,6 @@ from cartpole_robot.simulation.plant import Plant
 STANDING_M_S = 1e-9  # dry friction stops a cart exactly, to floating-point rounding
 
 OnCounts = Callable[[int, int], object]
-
-
-class _Guess(NamedTuple):
-    """A step that the plant took before its drive was known: the result, and how to undo it."""
-
-    drive: float | None
-    cart: tuple[float, float]
-    pole: tuple[float, float]
-    before: State
-    held_n: float
 
 
 class SimulatedCart:
@@ -46,11 +34,10 @@ class SimulatedCart:
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._speed_m_s = 0.0
-        self._guess: _Guess | None = None
 
     def _take(self, cart: CartParams) -> None:
         self._cart = cart
-        self._force, self._held_n, self._hold = rewindable_force(cart)
+        self._force, _, self._hold = rewindable_force(cart)
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
 
     def change(self, cart: CartParams) -> None:
@@ -58,13 +45,11 @@ class SimulatedCart:
 
         Raises ValueError as `plant.equivalent_body` does.
         """
-        self._take_back()
         self._plant.change(cart.pole_cart, in_engine(cart.friction))
         self._take(cart)
 
     def place(self, state: State) -> tuple[int, int]:
         """Put cart and pole at `state`, motor without current; returns (cart counts, pole counts) there."""
-        self._guess = None
         self._plant.place(state)
         self._hold(0.0)
         self._speed_m_s = state.cart_speed_m_s
@@ -81,7 +66,6 @@ class SimulatedCart:
         one control period. Raises ValueError or OverflowError when the physics has no finite answer, which no count
         can show.
         """
-        self._take_back()
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -105,7 +89,6 @@ class SimulatedCart:
         with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end. Other errors
         are those of `run`.
         """
-        self._take_back()
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -125,69 +108,8 @@ class SimulatedCart:
             self._speed_m_s = speed
         return steps
 
-    def run_ahead(
-        self,
-        begin: Callable[[int, int], None],
-        end: Callable[[], float | None],
-        drive: float | None,
-        most_steps: int,
-    ) -> int:
-        """As `run_under`, with a tick in two halves; between them it takes the next step, guessing the same drive.
-
-        `begin` is called after each step with (cart counts, pole counts); `end` returns the drive of the next, or
-        raises StopIteration. A wrong guess is undone exactly, so that the results are those of `run_under`.
-        """
-        advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
-        per_m, per_rad = self._counts_per_m, self._counts_per_rad
-        has_stiction = self._has_stiction
-        speed = self._speed_m_s
-
-        def step(drive: float | None) -> Any:
-            if has_stiction:
-                hold_or_release(-STANDING_M_S < speed < STANDING_M_S)
-            return advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
-
-        steps = 1
-        guess = self._guess
-        if guess is not None and guess.drive == drive:
-            cart, pole = guess.cart, guess.pole
-            self._guess = None
-        else:
-            self._take_back()
-            cart, pole = step(drive)
-        while True:
-            speed = self._speed_m_s = cart[1]
-            begin(floor(cart[0] * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
-            if steps == most_steps:
-                with contextlib.suppress(StopIteration):
-                    end()
-                return steps
-            held_n = self._held_n()
-            next_cart, next_pole = step(drive)
-            self._guess = _Guess(drive, next_cart, next_pole, State(cart[0], speed, pole[0], pole[1]), held_n)
-            try:
-                next_drive = end()
-            except StopIteration:
-                return steps  # the next call may find the guess right
-            if next_drive == drive:
-                cart, pole = next_cart, next_pole
-                self._guess = None
-            else:
-                drive = next_drive
-                self._take_back()
-                cart, pole = step(drive)
-            steps += 1
-
-    def _take_back(self) -> None:
-        """Undo the guessed step, if there is one."""
-        if self._guess is not None:
-            self._plant.place(self._guess.before)
-            self._hold(self._guess.held_n)
-            self._guess = None
-
     def state(self) -> State:
         """The true state, which no encoder shows."""
-        self._take_back()
         return self._plant.state()
 
     def counts(self) -> tuple[int, int]:

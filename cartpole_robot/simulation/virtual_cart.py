@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from math import floor
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.line import Line
 from cartpole_robot.simulation.native_cart import NativeBoardCart
-from firmware_bridge._host import PULSE_PERIOD, Firmware
+from firmware_bridge._host import PULSE_PERIOD, ChipMailbox, Firmware
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
 
@@ -57,17 +57,6 @@ class Board(Protocol):
 
     def restart(self, cause: int, /) -> None:
         """Reset for that `enum reset_cause`."""
-
-
-@runtime_checkable
-class ParallelBoard(Board, Protocol):
-    """A board that runs in parallel with its caller: `tick` in two halves."""
-
-    def begin_tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> None:
-        """Begin one millisecond."""
-
-    def end_tick(self) -> int | None:
-        """Wait for what `tick` returns."""
 
 
 class VirtualCart:
@@ -125,10 +114,10 @@ class VirtualCart:
 
     def _put_on(self, board: Board) -> None:
         self._board = board
-        self._parallel = board if isinstance(board, ParallelBoard) else None
-        self._native: tuple[BoardCart, Firmware] | None = None
-        if isinstance(self._simulated, NativeBoardCart) and isinstance(board, Firmware):
-            self._native = self._simulated.body, board
+        self._native: tuple[BoardCart, Firmware | ChipMailbox] | None = None
+        in_c = getattr(board, "mailbox", board)  # of an emulated chip
+        if isinstance(self._simulated, NativeBoardCart) and isinstance(in_c, Firmware | ChipMailbox):
+            self._native = self._simulated.body, in_c
 
     def reset(self, rng: np.random.Generator) -> None:
         """Draw losses and jitter of the host's commands from `rng` from now on."""
@@ -194,33 +183,18 @@ class VirtualCart:
         board = self._board
         has_sent, take, surroundings, driven = board.has_sent, self._take, self._surroundings, self._driven
 
-        def answered(pulses: int | None) -> float | None:
+        def tick(cart_counts: int, pole_counts: int) -> float | None:
             nonlocal sent
-            drive = driven(pulses)
+            drive = driven(board.tick(*surroundings(cart_counts, pole_counts)))
             if has_sent():
                 sent = take()
                 raise StopIteration
             return drive
 
-        def tick(cart_counts: int, pole_counts: int) -> float | None:
-            return answered(board.tick(*surroundings(cart_counts, pole_counts)))
-
-        def begin(cart_counts: int, pole_counts: int) -> None:
-            parallel.begin_tick(*surroundings(cart_counts, pole_counts))
-
-        def end() -> float | None:
-            return answered(parallel.end_tick())
-
-        if isinstance(self._simulated, NativeBoardCart):
-            self._simulated.run_under(tick, self._at_motor(), most_ms)
-        elif most_ms > 1 and self._parallel is not None:
-            parallel = self._parallel
-            self._simulated.run_ahead(begin, end, self._at_motor(), most_ms)
-        else:
-            self._simulated.run_under(tick, self._at_motor(), most_ms)
+        self._simulated.run_under(tick, self._at_motor(), most_ms)
         return sent
 
-    def _run_native(self, body: BoardCart, board: Firmware, most_ms: int) -> bytes:
+    def _run_native(self, body: BoardCart, board: Firmware | ChipMailbox, most_ms: int) -> bytes:
         """The hot path in one call."""
         pressed = _ESTOP if self.is_estop_pressed else 0
         surroundings = (

@@ -287,8 +287,9 @@ int main(int argc, char **argv)
     chip.resets = 0;
     fprintf(answers, "ready\n");
     fflush(answers);
+    unsigned naps = 0;
     for (uint32_t number = 1;; number++) {
-        while (!mailbox_look(&mailbox->asked, number) &&
+        while (!mailbox_look(&mailbox->asked, number, &naps) &&
                !mailbox_sleep(&mailbox->asked, number, &mailbox->is_chip_asleep, LOOK_AT_STDIN_MS))
             if (is_stdin_over())
                 return 0;

@@ -3,7 +3,8 @@
  * The world writes `world_t`, then raises `asked`; the chip runs on from there, and as soon as the safety tick of that
  * millisecond has driven the bridge it writes `chip_t` and raises `answered`: both then work side by side until the
  * millisecond is over. Each side first looks for a moment, then sleeps on the other's number (a futex), with its own flag
- * up, so that neither costs a core when nobody is in a hurry.
+ * up, so that neither costs a core when nobody is in a hurry. Where looking did not help, because both sides share a core, a
+ * side sleeps at once for the next waits: looking would only keep the other from its work.
  */
 #ifndef MAILBOX_H
 #define MAILBOX_H
@@ -16,7 +17,8 @@
 #define MAILBOX_VERSION 2u
 #define MAILBOX_BYTES 8192
 #define MAILBOX_LINE_BYTES 2048 /* the serial line carries 50 bytes in a millisecond */
-#define MAILBOX_LOOKS 4000      /* some 50 us */
+#define MAILBOX_LOOK_NS 100000 /* a millisecond of the chip takes some 20 us */
+#define MAILBOX_NAPS 63         /* waits without a look after one that did not help */
 
 enum world_order { ORDER_NONE = 0, ORDER_RESET = 1, ORDER_HANG_PROGRAM = 2, ORDER_LOSE_TICK = 3 };
 
@@ -69,8 +71,8 @@ _Static_assert(sizeof(mailbox_t) <= MAILBOX_BYTES, "the mailbox fits its memory"
 /* Raises `number` to `value` and wakes whoever sleeps on it. */
 void mailbox_raise(_Atomic uint32_t *number, uint32_t value, _Atomic uint32_t *is_other_asleep);
 
-/* Whether `number` reaches `value` while it is looked at, for a moment. */
-bool mailbox_look(_Atomic uint32_t *number, uint32_t value);
+/* Whether `number` reaches `value` while it is looked at, for a moment; `naps` is how many waits will do without. */
+bool mailbox_look(_Atomic uint32_t *number, uint32_t value, unsigned *naps);
 
 /* Whether `number` has reached `value`: sleeps until it does, `most_ms` at the longest. */
 bool mailbox_sleep(_Atomic uint32_t *number, uint32_t value, _Atomic uint32_t *is_asleep, int most_ms);

@@ -22,6 +22,7 @@ typedef struct {
     uint8_t kept[MAILBOX_LINE_BYTES]; /* bytes that the chip has sent */
     Py_ssize_t kept_length;
     uint8_t last_taken;  /* of them */
+    unsigned naps;       /* see mailbox_look() */
 } mailbox_object;
 
 static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -54,14 +55,14 @@ static void mailbox_dealloc(PyObject *object)
     if (self->mailbox != NULL)
         munmap(self->mailbox, MAILBOX_BYTES);
     Py_XDECREF(self->is_alive);
-    Py_TYPE(object)->tp_free(object);
+    free_object(object);
 }
 
 /* Until the chip has driven its bridge; -1 with an exception where nobody does. */
 static int wait_for_answer(mailbox_object *self)
 {
     mailbox_t *mailbox = self->mailbox;
-    if (mailbox_look(&mailbox->answered, self->number))
+    if (mailbox_look(&mailbox->answered, self->number, &self->naps))
         return 0;
     for (int waited_ms = PATIENCE_MS;; waited_ms += PATIENCE_MS) {
         bool has_come;
@@ -93,75 +94,72 @@ static int finish(mailbox_object *self)
     return 0;
 }
 
-static PyObject *mailbox_begin_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
+/* As `board_api_t.tick`. */
+static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
 {
     mailbox_object *self = (mailbox_object *)object;
-    long numbers[4];
-    if (given != 4)
-        return PyErr_Format(PyExc_TypeError,
-                            "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
     if (self->is_begun && finish(self) < 0) /* one that was interrupted, or whose chip is gone */
-        return NULL;
-    for (int k = 0; k < 4; k++) {
-        numbers[k] = PyLong_AsLong(arguments[k]);
-        if (numbers[k] == -1 && PyErr_Occurred() != NULL)
-            return NULL;
-    }
+        return -1;
     mailbox_t *mailbox = self->mailbox;
     world_t *next = &self->next;
-    next->cart_counts = (int32_t)(uint32_t)numbers[0];
-    next->pole_counts = (int32_t)(uint32_t)numbers[1];
-    next->contacts = (uint8_t)numbers[2];
-    next->supply_mv = (uint16_t)numbers[3];
+    next->cart_counts = cart;
+    next->pole_counts = pole;
+    next->contacts = (uint8_t)inputs;
+    next->supply_mv = (uint16_t)supply_mv;
     memcpy(&mailbox->world, next, offsetof(world_t, line) + next->line_length);
     next->line_length = 0;
     next->order = ORDER_NONE;
     self->number++;
     self->is_begun = true;
     mailbox_raise(&mailbox->asked, self->number, &mailbox->is_chip_asleep);
-    Py_RETURN_NONE;
-}
-
-static PyObject *mailbox_end_tick(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    mailbox_object *self = (mailbox_object *)object;
-    if (!self->is_begun)
-        return PyErr_Format(PyExc_RuntimeError, "no millisecond has begun");
     if (finish(self) < 0)
-        return NULL;
-    const chip_t *chip = &self->mailbox->chip;
-    if (chip->is_open)
-        Py_RETURN_NONE;
-    return PyLong_FromLong(chip->pulses);
+        return -1;
+    *pulses = mailbox->chip.pulses;
+    return !mailbox->chip.is_open;
 }
 
 static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
-    PyObject *begun = mailbox_begin_tick(object, arguments, given);
-    if (begun == NULL)
+    long numbers[4];
+    int32_t pulses;
+    if (given != 4)
+        return PyErr_Format(PyExc_TypeError,
+                            "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
+    for (int k = 0; k < 4; k++) {
+        numbers[k] = PyLong_AsLong(arguments[k]);
+        if (numbers[k] == -1 && PyErr_Occurred() != NULL)
+            return NULL;
+    }
+    const int is_driven = tick(object, (int32_t)(uint32_t)numbers[0], (int32_t)(uint32_t)numbers[1],
+                               (unsigned)numbers[2], (unsigned)numbers[3], &pulses);
+    if (is_driven < 0)
         return NULL;
-    Py_DECREF(begun);
-    return mailbox_end_tick(object, NULL);
+    if (is_driven == 0)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(pulses);
+}
+
+static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
+{
+    world_t *next = &((mailbox_object *)object)->next;
+    if (length > MAILBOX_LINE_BYTES - next->line_length) {
+        PyErr_Format(PyExc_OverflowError, "%zd bytes at once, and the line holds %d", length,
+                     MAILBOX_LINE_BYTES - next->line_length);
+        return -1;
+    }
+    memcpy(next->line + next->line_length, bytes, (size_t)length);
+    next->line_length = (uint16_t)(next->line_length + length);
+    return 0;
 }
 
 static PyObject *mailbox_feed(PyObject *object, PyObject *bytes)
 {
-    world_t *next = &((mailbox_object *)object)->next;
     Py_buffer view;
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    const Py_ssize_t length = view.len;
-    const bool fits = length <= MAILBOX_LINE_BYTES - next->line_length;
-    if (fits) {
-        memcpy(next->line + next->line_length, view.buf, (size_t)length);
-        next->line_length = (uint16_t)(next->line_length + length);
-    }
+    const int outcome = feed(object, view.buf, view.len);
     PyBuffer_Release(&view);
-    if (!fits)
-        return PyErr_Format(PyExc_OverflowError, "%zd bytes at once, and the line holds %d", length,
-                            MAILBOX_LINE_BYTES - next->line_length);
-    Py_RETURN_NONE;
+    return outcome < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *mailbox_take(PyObject *object, PyObject *unused)
@@ -175,17 +173,22 @@ static PyObject *mailbox_take(PyObject *object, PyObject *unused)
     return PyBytes_FromStringAndSize((const char *)self->kept, length);
 }
 
-static PyObject *mailbox_has_sent(PyObject *object, PyObject *unused)
+static bool has_sent(PyObject *object)
 {
-    (void)unused;
     const mailbox_object *self = (const mailbox_object *)object;
     uint8_t before = self->last_taken; /* a frame begins with a 0 too: the end is one that follows something */
     for (Py_ssize_t k = 0; k < self->kept_length; k++) {
         if (self->kept[k] == 0 && before != 0)
-            Py_RETURN_TRUE;
+            return true;
         before = self->kept[k];
     }
-    Py_RETURN_FALSE;
+    return false;
+}
+
+static PyObject *mailbox_has_sent(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(has_sent(object));
 }
 
 static PyObject *mailbox_restart(PyObject *object, PyObject *cause)
@@ -252,9 +255,6 @@ static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
 static PyMethodDef mailbox_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))mailbox_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond, as Firmware.tick."},
-    {"begin_tick", (PyCFunction)(void (*)(void))mailbox_begin_tick, METH_FASTCALL,
-     "begin_tick(cart_counts, pole_counts, inputs, supply_mv): the first half of tick, for whoever has something else to do."},
-    {"end_tick", mailbox_end_tick, METH_NOARGS, "The second half: waits for what tick returns."},
     {"feed", mailbox_feed, METH_O, "feed(bytes): what the host sends, from the next millisecond on."},
     {"take", mailbox_take, METH_NOARGS, "The bytes that have left the chip since the last call."},
     {"has_sent", mailbox_has_sent, METH_NOARGS, "Whether take() would give the end of a frame."},
@@ -283,16 +283,27 @@ static PyGetSetDef mailbox_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject mailbox_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.ChipMailbox",
-    .tp_doc = "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory; "
-              "is_alive(waited_ms) is called while nothing answers, and ends the wait by what it raises.",
-    .tp_basicsize = sizeof(mailbox_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = mailbox_init,
-    .tp_dealloc = mailbox_dealloc,
-    .tp_methods = mailbox_methods,
-    .tp_getset = mailbox_properties,
+static PyType_Slot mailbox_slots[] = {
+    {Py_tp_doc, "ChipMailbox(file, is_alive): the world's end of an emulated chip's mailbox, in that file's memory; "
+     "is_alive(waited_ms) is called while nothing answers, and ends the wait by what it raises."},
+    {Py_tp_init, mailbox_init},
+    {Py_tp_dealloc, mailbox_dealloc},
+    {Py_tp_methods, mailbox_methods},
+    {Py_tp_getset, mailbox_properties},
+    {0, NULL},
 };
+
+static PyType_Spec mailbox_spec = {
+    .name = "firmware_bridge._host.ChipMailbox",
+    .basicsize = sizeof(mailbox_object),
+    .flags = TYPE_FLAGS,
+    .slots = mailbox_slots,
+};
+
+board_api_t chip_api = {.version = BOARD_API_VERSION, .tick = tick, .feed = feed, .has_sent = has_sent};
+
+int add_mailbox(PyObject *module)
+{
+    chip_api.type = make_type(module, &mailbox_spec);
+    return chip_api.type != NULL ? 0 : -1;
+}

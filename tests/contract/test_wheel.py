@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from cartpole_robot.cart.cart_file import load_cart
+from tests.policy_on_board import regulating_policy
+from tests.wheels import build, check_damaged, tag
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,16 +35,22 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    source = folder / "source"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run([*words, "--wheel-dir", str(folder), str(source)], check=True)
-    return next(folder.glob("*.whl"))
+    return build(tmp_path_factory.mktemp("wheel"))[1]
+
+
+def test_one_wheel_from_the_sdist_serves_every_python(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    modules = {
+        name for name in tracked if name.startswith(("cartpole_robot/", "firmware_bridge/")) and name.endswith(".py")
+    }
+    assert modules <= names
+    assert tag(wheel).startswith("cp311-abi3-")
+    assert {name for name in names if name.endswith(".so")} == {
+        "cartpole_robot/simulation/_native.abi3.so",
+        "cartpole_robot/training/dqn/_update.abi3.so",
+        "firmware_bridge/_host.abi3.so",
+    }
 
 
 def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
@@ -72,8 +81,6 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/experiments/study/presets/replay_memory.toml",
         "cartpole_robot/training/dqn/_update.pyi",
     } <= names
-    assert any(name.startswith("firmware_bridge/_host.") and name.endswith(".so") for name in names)
-    assert any(name.startswith("cartpole_robot/training/dqn/_update.") and name.endswith(".so") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "urdf/")) for name in names)
 
 
@@ -96,3 +103,6 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     assert without_train.returncode == 2
     assert "pip install 'cartpole-robot[train]'" in without_train.stderr
     assert "Traceback" not in without_train.stderr
+    policy = tmp_path / "policy.npz"
+    regulating_policy(load_cart("diy_arduino")).save(policy)
+    check_damaged(tmp_path / "venv", policy, tmp_path)

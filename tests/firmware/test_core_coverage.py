@@ -84,7 +84,16 @@ def test_core_compiles_without_a_warning(tmp_path: Path, source: str, optimized:
 def test_host_board_compiles_without_a_warning(tmp_path: Path, source: str) -> None:
     """The firmware's folder is no include path here: its limits.h would hide the system's from Python.h."""
     headers = sysconfig.get_path("include")
-    words = ["gcc", *STRICT, "-O2", "-fPIC", f"-DPROTOCOL_HASH=0x{PROTOCOL.hash:08x}u", f"-isystem{headers}", "-c"]
+    words = [
+        "gcc",
+        *STRICT,
+        "-O2",
+        "-fPIC",
+        "-DPy_LIMITED_API=0x030B0000",
+        f"-DPROTOCOL_HASH=0x{PROTOCOL.hash:08x}u",
+        f"-isystem{headers}",
+        "-c",
+    ]
     words += [str(FIRMWARE / "boards/host" / source), "-o", str(tmp_path / "object.o")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

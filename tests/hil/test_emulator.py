@@ -1,4 +1,4 @@
-"""The emulated chip: each missing or wrong part gives a one-line error, and running ahead changes nothing."""
+"""The emulated chip: each missing or wrong part gives a one-line error, and ticking it in C changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import stat
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +20,6 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rollout.loop import start_rollout
-from cartpole_robot.simulation.cart import SimulatedCart
-from cartpole_robot.simulation.engine import Engine
 from firmware_bridge import build, emulator
 from firmware_bridge.emulator import EmulatedChip, check_image, current_image
 from firmware_bridge.errors import BridgeError, LinkError
@@ -158,32 +155,19 @@ def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.pybullet
-def test_guessed_steps_change_nothing(chip_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compared with a board that cannot run ahead: the same bytes and a bit-identical plant."""
+def test_ticks_without_python_in_between_change_nothing(chip_tools: None) -> None:
+    """Compared with a board that Python ticks: the same bytes and a bit-identical plant."""
     found = []
-    guesses = 0
-    run_ahead = SimulatedCart.run_ahead
-
-    def counted(*arguments: Any) -> int:
-        nonlocal guesses
-        guesses += 1
-        return run_ahead(*arguments)
-
-    monkeypatch.setattr(SimulatedCart, "run_ahead", counted)
-    for is_guessing in (True, False):
-        rig = AvrRig(quickly_homing(load_cart("diy_arduino")), engine=Engine.PYBULLET)
-        if not is_guessing:
+    for is_in_c in (True, False):
+        rig = AvrRig(quickly_homing(load_cart("diy_arduino")))
+        if not is_in_c:
             rig.virtual_cart.board = RecordedBoard(rig.chip)
-        guesses = 0
         measured = start_rollout(rig, 4)
         controller = regulator_of(rig.cart)
         states = []
-        for step in range(150):
+        for _ in range(150):
             measured = rig.step(controller.duty(np.array(measured.state())))
-            if step % 3 == 0:  # reading the state discards the guess; otherwise it is used
-                states.append(rig.true_state())
+            states.append(rig.true_state())
         found.append((states, rig.telemetry_sha256))
         rig.close()
-        assert guesses > 150 if is_guessing else guesses == 0, guesses
     assert found[0] == found[1]

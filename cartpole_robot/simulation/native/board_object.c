@@ -1,6 +1,6 @@
 /* BoardCart: a cart whose bridge a board drives, a millisecond at a time: physics, then the board's tick.
  *
- * With a board that is firmware_bridge's `Firmware`, `run` takes as many milliseconds in one call as pass before the host receives
+ * With firmware_bridge's `Firmware` or `ChipMailbox` for a board, `run` takes as many milliseconds in one call as pass before the host receives
  * something. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -21,7 +21,7 @@ typedef struct {
     int64_t time_ms;
     double drive; /* the duty at the bridge; NAN with the bridge open */
     double pulse; /* the duty of one pulse cycle */
-    const board_api_t *api;
+    const board_api_t *apis[2]; /* of a Firmware, of a ChipMailbox */
 } board_cart_object;
 
 static int board_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -37,13 +37,15 @@ static int board_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "a cart without encoders has no board");
         return -1;
     }
-    self->api = PyCapsule_Import(BOARD_API_NAME, 0);
-    if (self->api == NULL)
-        return -1;
-    if (self->api->version != BOARD_API_VERSION) {
-        PyErr_Format(PyExc_ImportError, "firmware_bridge._host has board interface %d, expected %d; install both again",
-                     self->api->version, BOARD_API_VERSION);
-        return -1;
+    for (int k = 0; k < 2; k++) {
+        self->apis[k] = PyCapsule_Import(k == 0 ? BOARD_API_NAME : CHIP_API_NAME, 0);
+        if (self->apis[k] == NULL)
+            return -1;
+        if (self->apis[k]->version != BOARD_API_VERSION) {
+            PyErr_Format(PyExc_ImportError, "firmware_bridge._host has board interface %d, expected %d; install both again",
+                         self->apis[k]->version, BOARD_API_VERSION);
+            return -1;
+        }
     }
     self->motor = motor_of(&self->params.motor);
     self->state = (plant_state_t){0};
@@ -130,7 +132,7 @@ static PyObject *board_cart_step(PyObject *object, PyObject *drive)
 }
 
 /* Feeds the board what the line brings until `now_ms`; `waiting` is a deque of (due ms, bytes). */
-static int deliver(const board_cart_object *self, PyObject *board, PyObject *waiting, int64_t now_ms)
+static int deliver(const board_api_t *api, PyObject *board, PyObject *waiting, int64_t now_ms)
 {
     for (;;) {
         const Py_ssize_t length = PyObject_Length(waiting);
@@ -145,8 +147,10 @@ static int deliver(const board_cart_object *self, PyObject *board, PyObject *wai
             Py_DECREF(first);
             return PyErr_Occurred() != NULL ? -1 : 0;
         }
-        self->api->feed(board, (const uint8_t *)PyBytes_AsString(bytes), PyBytes_Size(bytes));
+        const int outcome = api->feed(board, (const uint8_t *)PyBytes_AsString(bytes), PyBytes_Size(bytes));
         Py_DECREF(first);
+        if (outcome < 0)
+            return -1;
         PyObject *gone = PyObject_CallMethod(waiting, "popleft", NULL);
         if (gone == NULL)
             return -1;
@@ -165,26 +169,27 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
                           &set, &cleared, &left, &right, &cart_zero, &pole_zero) ||
         read_drive(drive, &self->drive) < 0)
         return NULL;
-    if (!PyObject_TypeCheck(board, self->api->type))
-        return PyErr_Format(PyExc_TypeError, "expected a Firmware, got %R", board);
+    const board_api_t *api = self->apis[PyObject_TypeCheck(board, self->apis[1]->type)];
+    if (!PyObject_TypeCheck(board, api->type))
+        return PyErr_Format(PyExc_TypeError, "expected a Firmware or a ChipMailbox, got %R", board);
     self->time_ms = time_ms;
     for (const int64_t end_ms = time_ms + most_ms; self->time_ms < end_ms;) {
         int64_t cart_counts, pole_counts;
         int32_t pulses;
         step(self, supply_mv == nominal_mv ? self->drive : self->drive * supply_mv / nominal_mv);
         self->time_ms++;
-        if (count(self, &cart_counts, &pole_counts) < 0 || deliver(self, board, waiting, self->time_ms) < 0)
+        if (count(self, &cart_counts, &pole_counts) < 0 || deliver(api, board, waiting, self->time_ms) < 0)
             return NULL;
         unsigned inputs = 0;
         if (!(left < cart_counts && cart_counts < right))
             inputs = cart_counts < 0 ? LEFT_SWITCH : RIGHT_SWITCH;
         inputs = (inputs | set) & ~cleared;
-        const int is_driven = self->api->tick(board, (int32_t)(uint32_t)(cart_counts - cart_zero),
-                                              (int32_t)(uint32_t)(pole_counts - pole_zero), inputs, supply_mv, &pulses);
+        const int is_driven = api->tick(board, (int32_t)(uint32_t)(cart_counts - cart_zero),
+                                        (int32_t)(uint32_t)(pole_counts - pole_zero), inputs, supply_mv, &pulses);
         if (is_driven < 0)
             return NULL;
         self->drive = is_driven ? pulses * self->pulse : NAN;
-        if (self->api->has_sent(board))
+        if (api->has_sent(board))
             break;
     }
     Py_RETURN_NONE;
@@ -235,7 +240,7 @@ static PyType_Slot board_cart_slots[] = {
 static PyType_Spec board_cart_spec = {
     .name = "cartpole_robot.simulation._native.BoardCart",
     .basicsize = sizeof(board_cart_object),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = TYPE_FLAGS,
     .slots = board_cart_slots,
 };
 

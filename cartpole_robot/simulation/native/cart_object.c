@@ -322,7 +322,7 @@ static PyType_Slot native_cart_slots[] = {
 static PyType_Spec native_cart_spec = {
     .name = "cartpole_robot.simulation._native.NativeCart",
     .basicsize = sizeof(native_cart_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = TYPE_FLAGS | Py_TPFLAGS_HAVE_GC,
     .slots = native_cart_slots,
 };
 

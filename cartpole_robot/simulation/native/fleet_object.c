@@ -319,7 +319,7 @@ static PyType_Slot fleet_slots[] = {
 static PyType_Spec fleet_spec = {
     .name = "cartpole_robot.simulation._native.Fleet",
     .basicsize = sizeof(fleet_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = TYPE_FLAGS | Py_TPFLAGS_HAVE_GC,
     .slots = fleet_slots,
 };
 

@@ -4,20 +4,13 @@
 
 #include <Python.h>
 
+#include "boards/host/heap_types.h"
 #include "cart.h"
 
 /* Each adds one type to the module; -1 with an exception. */
 int add_board_cart(PyObject *module);
 int add_native_cart(PyObject *module);
 int add_fleet(PyObject *module);
-
-int add_type(PyObject *module, PyType_Spec *spec);
-
-/* Lets `*place` hold a reference to `object` in place of what it held. */
-void hold(PyObject **place, PyObject *object);
-
-/* The last act of every `dealloc`: memory back, and the object's reference to its type. */
-void free_object(PyObject *object);
 
 /* The parameters of a `CartParams`; -1 with an exception, a ValueError for a cart that this engine cannot represent. */
 int read_cart(PyObject *cart, cart_params_t *params);

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-import random
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Encoders, Friction, Motor, Timing
 from cartpole_robot.rigs.pybullet_rigs import IdealSimRig, SimRig
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
 from cartpole_robot.simulation.motor import driving_force, electrical_power
 from cartpole_robot.simulation.plant import Plant
@@ -176,56 +173,6 @@ def sent(delay: Delay, requests: list[float], *, seed: int = 0) -> list[float]:
     queue = CommandDelay(delay, TIMING)
     queue.reset(np.random.default_rng(seed))
     return [duty for request in requests for duty in queue.duties(request)]
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.pybullet
-def test_steps_taken_ahead_are_the_steps_taken_after_asking(seed: int) -> None:
-    """However often it stops, with state reads in between, and with equal or changed drives."""
-    rng = random.Random(seed)
-    cart = load_cart("quanser_ip02")
-    assert cart.encoders is not None
-    drives: list[float | None] = []
-    while len(drives) < 600:
-        drives += [rng.choice((0.3, -0.3, 0.0, None))] * rng.randrange(1, 30)
-    stops = set(rng.sample(range(600), 60))
-    looks = set(rng.sample(sorted(stops), 30))
-
-    def run(is_ahead: bool) -> list[object]:
-        simulated = SimulatedCart(cart, cart.encoders)
-        simulated.place(State(0.0, 0.1, 0.05, 0.0))
-        found: list[object] = []
-        numbers = itertools.count()
-        next_drive: float | None = 0.0
-
-        def begin(cart_counts: int, pole_counts: int) -> None:
-            found.append((cart_counts, pole_counts))
-
-        def end() -> float | None:
-            nonlocal next_drive
-            number = next(numbers)
-            next_drive = drives[number]
-            if number in stops:
-                raise StopIteration
-            return next_drive
-
-        def tick(cart_counts: int, pole_counts: int) -> float | None:
-            begin(cart_counts, pole_counts)
-            return end()
-
-        while len(found) < 600:
-            most = 600 - len(found)
-            if is_ahead:
-                simulated.run_ahead(begin, end, next_drive, most)
-            else:
-                simulated.run_under(tick, next_drive, most)
-            if len(found) - 1 in looks:
-                found[-1] = (found[-1], simulated.state())
-        found.append(simulated.state())
-        simulated.close()
-        return found
-
-    assert run(True) == run(False), f"seed {seed}"
 
 
 def test_command_at_once_next_tick_and_two_ticks_late() -> None:

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "boards/host/heap_types.h"
 #include "update.h"
 
 enum { MEMORY_ARRAYS = 6, BUFFERS = 5 * UPDATE_TENSORS + 1 + MEMORY_ARRAYS };
@@ -19,7 +20,7 @@ typedef struct {
 } update_object;
 
 /* The data of a contiguous array of `count` numbers, held by `self`; NULL with an exception for another format or size. */
-static void *hold(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
+static void *hold_array(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
 {
     Py_buffer *view = &self->buffers[self->held];
     if (PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE) < 0)
@@ -39,12 +40,12 @@ static void *hold(update_object *self, PyObject *array, const char *name, bool i
 static int hold_tensors(update_object *self, PyObject *tuple, const char *name, float *tensors[UPDATE_TENSORS],
                         const Py_ssize_t counts[UPDATE_TENSORS])
 {
-    if (PyTuple_GET_SIZE(tuple) != UPDATE_TENSORS) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %d arrays, got %zd", name, UPDATE_TENSORS, PyTuple_GET_SIZE(tuple));
+    if (PyTuple_Size(tuple) != UPDATE_TENSORS) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %d arrays, got %zd", name, UPDATE_TENSORS, PyTuple_Size(tuple));
         return -1;
     }
     for (int k = 0; k < UPDATE_TENSORS; k++) {
-        tensors[k] = hold(self, PyTuple_GET_ITEM(tuple, k), name, false, counts[k]);
+        tensors[k] = hold_array(self, PyTuple_GetItem(tuple, k), name, false, counts[k]);
         if (tensors[k] == NULL)
             return -1;
     }
@@ -55,14 +56,14 @@ static int hold_memory(update_object *self, PyObject *tuple, Py_ssize_t capacity
 {
     static const char *const names[MEMORY_ARRAYS] = {"observations", "next_observations", "actions",
                                                      "rewards",      "dones",             "timeouts"};
-    if (PyTuple_GET_SIZE(tuple) != MEMORY_ARRAYS) {
-        PyErr_Format(PyExc_ValueError, "memory: expected %d arrays, got %zd", MEMORY_ARRAYS, PyTuple_GET_SIZE(tuple));
+    if (PyTuple_Size(tuple) != MEMORY_ARRAYS) {
+        PyErr_Format(PyExc_ValueError, "memory: expected %d arrays, got %zd", MEMORY_ARRAYS, PyTuple_Size(tuple));
         return -1;
     }
     void *found[MEMORY_ARRAYS];
     for (int k = 0; k < MEMORY_ARRAYS; k++) {
         const Py_ssize_t count = k < 2 ? capacity * self->shape.inputs : capacity;
-        found[k] = hold(self, PyTuple_GET_ITEM(tuple, k), names[k], k == 2, count);
+        found[k] = hold_array(self, PyTuple_GetItem(tuple, k), names[k], k == 2, count);
         if (found[k] == NULL)
             return -1;
     }
@@ -93,7 +94,7 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
         return -1;
     if (inputs < 1 || hidden < 1 || outputs < 1 || capacity < 1 || inputs > MOST_UNITS || hidden > MOST_UNITS ||
         outputs > MOST_UNITS || hidden > MOST_UNITS / inputs || hidden > MOST_UNITS / outputs ||
-        capacity > PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(float) / inputs) {
+        capacity > PTRDIFF_MAX / (Py_ssize_t)sizeof(float) / inputs) {
         PyErr_Format(PyExc_ValueError, "a network %zd -> %zd -> %zd on %zd steps, expected 1 to %d weights a layer", inputs,
                      hidden, outputs, capacity, MOST_UNITS);
         return -1;
@@ -110,7 +111,7 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
         hold_tensors(self, second, "second", self->tensors.second, counts) < 0 ||
         hold_tensors(self, steps, "steps", self->tensors.step, ones) < 0 || hold_memory(self, memory, capacity) < 0)
         return -1;
-    self->tensors.gain = hold(self, gain, "gain", false, inputs);
+    self->tensors.gain = hold_array(self, gain, "gain", false, inputs);
     if (self->tensors.gain == NULL)
         return -1;
     const int64_t floats = update_work_floats((int32_t)inputs, (int32_t)hidden, (int32_t)outputs);
@@ -129,7 +130,7 @@ static void update_dealloc(PyObject *object)
     for (int k = 0; k < self->held; k++)
         PyBuffer_Release(&self->buffers[k]);
     PyMem_Free(self->shape.work);
-    Py_TYPE(object)->tp_free(object);
+    free_object(object);
 }
 
 static int refuse_unready(const update_object *self)
@@ -225,16 +226,19 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyTypeObject update_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "cartpole_robot.training._update.Update",
-    .tp_doc = "A DQN's update, in place on the given arrays (update.h).",
-    .tp_basicsize = sizeof(update_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = update_init,
-    .tp_dealloc = update_dealloc,
-    .tp_methods = methods,
+static PyType_Slot update_slots[] = {
+    {Py_tp_doc, "A DQN's update, in place on the given arrays (update.h)."},
+    {Py_tp_init, update_init},
+    {Py_tp_dealloc, update_dealloc},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec update_spec = {
+    .name = "cartpole_robot.training.dqn._update.Update",
+    .basicsize = sizeof(update_object),
+    .flags = TYPE_FLAGS,
+    .slots = update_slots,
 };
 
 static PyModuleDef module = {
@@ -247,7 +251,7 @@ static PyModuleDef module = {
 PyMODINIT_FUNC PyInit__update(void)
 {
     PyObject *self = PyModule_Create(&module);
-    if (self != NULL && PyModule_AddType(self, &update_type) < 0)
+    if (self != NULL && add_type(self, &update_spec) < 0)
         Py_CLEAR(self);
     return self;
 }

@@ -1,6 +1,7 @@
-/* The firmware on its simulated board, for another C extension that ticks it without Python in between.
+/* A board with the firmware, for another C extension that ticks it without Python in between.
  *
- * `firmware_bridge._host.BOARD_API` is a capsule of that name with a `board_api_t` in it. */
+ * `firmware_bridge._host` has a capsule with a `board_api_t` for each kind: `BOARD_API` for Firmware, the C built for this
+ * machine, `CHIP_API` for ChipMailbox, the emulated chip. */
 #ifndef BOARD_API_H
 #define BOARD_API_H
 
@@ -9,7 +10,8 @@
 #include <stdint.h>
 
 #define BOARD_API_NAME "firmware_bridge._host.BOARD_API"
-#define BOARD_API_VERSION 1
+#define CHIP_API_NAME "firmware_bridge._host.CHIP_API"
+#define BOARD_API_VERSION 2
 
 typedef struct {
     int version;
@@ -17,7 +19,7 @@ typedef struct {
     /* One millisecond. Returns 1 if the bridge drives `pulses` of PULSE_PERIOD (0: shorted), 0 if it is open, -1 with an exception. */
     int (*tick)(PyObject *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv,
                 int32_t *pulses);
-    void (*feed)(PyObject *board, const uint8_t *bytes, Py_ssize_t length);
+    int (*feed)(PyObject *board, const uint8_t *bytes, Py_ssize_t length); /* -1 with an exception */
     bool (*has_sent)(PyObject *board);
 } board_api_t;
 

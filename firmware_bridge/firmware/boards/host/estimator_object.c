@@ -34,7 +34,7 @@ static PyObject *cart_estimator_new(PyTypeObject *type, PyObject *args, PyObject
     static char *names[] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names))
         return NULL;
-    cart_estimator_object *self = (cart_estimator_object *)type->tp_alloc(type, 0);
+    cart_estimator_object *self = (cart_estimator_object *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
     estimator_reset(&self->cart, 0);
@@ -80,12 +80,22 @@ static PyMethodDef cart_estimator_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyTypeObject cart_estimator_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.CartEstimator",
-    .tp_doc = "The firmware's speed estimator (estimator.c) for cart and pole.",
-    .tp_basicsize = sizeof(cart_estimator_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = cart_estimator_new,
-    .tp_methods = cart_estimator_methods,
+static PyType_Slot cart_estimator_slots[] = {
+    {Py_tp_doc, "The firmware's speed estimator (estimator.c) for cart and pole."},
+    {Py_tp_new, cart_estimator_new},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, cart_estimator_methods},
+    {0, NULL},
 };
+
+static PyType_Spec cart_estimator_spec = {
+    .name = "firmware_bridge._host.CartEstimator",
+    .basicsize = sizeof(cart_estimator_object),
+    .flags = TYPE_FLAGS,
+    .slots = cart_estimator_slots,
+};
+
+int add_cart_estimator(PyObject *module)
+{
+    return add_type(module, &cart_estimator_spec);
+}

@@ -183,7 +183,7 @@ static PyObject *float_policy_values(PyObject *object, PyObject *source)
         if (number == NULL)
             Py_CLEAR(result);
         else
-            PyTuple_SET_ITEM(result, k, number);
+            PyTuple_SetItem(result, k, number);
     }
     return result;
 }
@@ -194,15 +194,19 @@ static PyMethodDef float_policy_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyTypeObject float_policy_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.FloatPolicy",
-    .tp_doc = "The float form of a policy (policy.c).",
-    .tp_basicsize = sizeof(float_policy_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = float_policy_init,
-    .tp_methods = float_policy_methods,
+static PyType_Slot float_policy_slots[] = {
+    {Py_tp_doc, "The float form of a policy (policy.c)."},
+    {Py_tp_init, float_policy_init},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, float_policy_methods},
+    {0, NULL},
+};
+
+static PyType_Spec float_policy_spec = {
+    .name = "firmware_bridge._host.FloatPolicy",
+    .basicsize = sizeof(float_policy_object),
+    .flags = TYPE_FLAGS,
+    .slots = float_policy_slots,
 };
 
 /* ---- Int16Policy ---- */
@@ -274,7 +278,7 @@ static PyObject *integer_tuple(const int32_t *numbers, uint16_t count)
         if (number == NULL)
             Py_CLEAR(result);
         else
-            PyTuple_SET_ITEM(result, k, number);
+            PyTuple_SetItem(result, k, number);
     }
     return result;
 }
@@ -313,18 +317,24 @@ static PyMethodDef int16_policy_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyTypeObject int16_policy_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.Int16Policy",
-    .tp_doc = "The int16 form of a policy (policy.c), bit for bit what the microcontroller computes.",
-    .tp_basicsize = sizeof(int16_policy_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = int16_policy_init,
-    .tp_methods = int16_policy_methods,
+static PyType_Slot int16_policy_slots[] = {
+    {Py_tp_doc, "The int16 form of a policy (policy.c), bit for bit what the microcontroller computes."},
+    {Py_tp_init, int16_policy_init},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, int16_policy_methods},
+    {0, NULL},
+};
+
+static PyType_Spec int16_policy_spec = {
+    .name = "firmware_bridge._host.Int16Policy",
+    .basicsize = sizeof(int16_policy_object),
+    .flags = TYPE_FLAGS,
+    .slots = int16_policy_slots,
 };
 
 /* ---- POLICY_API ---- */
+
+static PyTypeObject *float_policy_type, *int16_policy_type;
 
 static uint8_t float_action(const void *policy, const float *inputs)
 {
@@ -343,10 +353,10 @@ static uint8_t int16_action(const void *object, const float *inputs)
 
 static bool view_policy(PyObject *object, policy_view_t *view)
 {
-    if (Py_TYPE(object) == &float_policy_type) {
+    if (Py_TYPE(object) == float_policy_type) {
         const policy_float_t *policy = &((const float_policy_object *)object)->policy;
         *view = (policy_view_t){policy->inputs, policy->outputs, float_action, policy};
-    } else if (Py_TYPE(object) == &int16_policy_type) {
+    } else if (Py_TYPE(object) == int16_policy_type) {
         const policy_int16_t *policy = &((const int16_policy_object *)object)->policy;
         *view = (policy_view_t){policy->inputs, policy->outputs, int16_action, object};
     } else {
@@ -371,18 +381,11 @@ static PyModuleDef module = {
     .m_methods = functions,
 };
 
-static int add_board_api(PyObject *to)
+/* Under the last part of `name`, as PyCapsule_Import wants it. */
+static int add_api(PyObject *to, void *api, const char *name)
 {
-    PyObject *capsule = PyCapsule_New((void *)(uintptr_t)&board_api, BOARD_API_NAME, NULL);
-    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "BOARD_API", capsule) : -1;
-    Py_XDECREF(capsule);
-    return outcome;
-}
-
-static int add_policy_api(PyObject *to)
-{
-    PyObject *capsule = PyCapsule_New(&policy_api, POLICY_API_NAME, NULL);
-    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, "POLICY_API", capsule) : -1;
+    PyObject *capsule = PyCapsule_New(api, name, NULL);
+    const int outcome = capsule != NULL ? PyModule_AddObjectRef(to, strrchr(name, '.') + 1, capsule) : -1;
     Py_XDECREF(capsule);
     return outcome;
 }
@@ -392,11 +395,12 @@ PyMODINIT_FUNC PyInit__host(void)
     PyObject *self = PyModule_Create(&module);
     if (self == NULL)
         return NULL;
-    if (PyModule_AddType(self, &float_policy_type) < 0 || PyModule_AddType(self, &int16_policy_type) < 0 ||
-        PyModule_AddType(self, &cart_estimator_type) < 0 || PyModule_AddType(self, &firmware_type) < 0 ||
-        PyModule_AddType(self, &frame_decoder_type) < 0 || PyModule_AddType(self, &mailbox_type) < 0 ||
-        PyModule_AddType(self, &policy_image_type) < 0 ||
-        add_board_api(self) < 0 || add_policy_api(self) < 0 ||
+    float_policy_type = make_type(self, &float_policy_spec);
+    int16_policy_type = float_policy_type != NULL ? make_type(self, &int16_policy_spec) : NULL;
+    if (int16_policy_type == NULL || add_cart_estimator(self) < 0 || add_policy_image(self) < 0 ||
+        add_firmware(self) < 0 || add_frame_decoder(self) < 0 || add_mailbox(self) < 0 ||
+        add_api(self, &board_api, BOARD_API_NAME) < 0 ||
+        add_api(self, &chip_api, CHIP_API_NAME) < 0 || add_api(self, &policy_api, POLICY_API_NAME) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||

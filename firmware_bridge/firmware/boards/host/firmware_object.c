@@ -41,13 +41,13 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *policy = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HkO", names, &session, &time_us, &policy))
         return -1;
-    if (policy != Py_None && !PyObject_TypeCheck(policy, &policy_image_type)) {
-        PyErr_Format(PyExc_TypeError, "policy: expected a PolicyImage, got %s", Py_TYPE(policy)->tp_name);
+    if (policy != Py_None && !PyObject_TypeCheck(policy, policy_image_type)) {
+        PyErr_Format(PyExc_TypeError, "policy: expected a PolicyImage, got %R", policy);
         return -1;
     }
-    PyObject *before = self->policy;
-    self->policy = policy != Py_None ? Py_NewRef(policy) : NULL;
-    Py_XDECREF(before);
+    Py_CLEAR(self->policy);
+    if (policy != Py_None)
+        hold(&self->policy, policy);
     self->session = session;
     self->time_us = (uint32_t)time_us;
     self->cart = self->pole = (quadrature_t){0};
@@ -58,7 +58,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
 static void firmware_dealloc(PyObject *object)
 {
     Py_XDECREF(((firmware_object *)object)->policy);
-    Py_TYPE(object)->tp_free(object);
+    free_object(object);
 }
 
 /* Edge by edge to where the encoder stands; -1 with an exception when that is impossibly far. */
@@ -141,11 +141,12 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
     return PyLong_FromLong(pulses);
 }
 
-static void feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
+static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
 {
     firmware_object *self = (firmware_object *)object;
     for (Py_ssize_t i = 0; i < length; i++)
         app_receive(&self->app, bytes[i], self->time_us);
+    return 0;
 }
 
 static bool has_sent(PyObject *object)
@@ -154,15 +155,14 @@ static bool has_sent(PyObject *object)
     return app->send_head != app->send_tail;
 }
 
-const board_api_t board_api = {
-    .version = BOARD_API_VERSION, .type = &firmware_type, .tick = tick, .feed = feed, .has_sent = has_sent};
+board_api_t board_api = {.version = BOARD_API_VERSION, .tick = tick, .feed = feed, .has_sent = has_sent};
 
 static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
 {
     Py_buffer view;
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    feed(object, view.buf, view.len);
+    (void)feed(object, view.buf, view.len);
     PyBuffer_Release(&view);
     Py_RETURN_NONE;
 }
@@ -257,18 +257,27 @@ static PyGetSetDef firmware_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject firmware_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.Firmware",
-    .tp_doc = "Firmware(session=1, time_us=0, policy=None): the firmware on a simulated board, with a PolicyImage in it.",
-    .tp_basicsize = sizeof(firmware_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = firmware_init,
-    .tp_dealloc = firmware_dealloc,
-    .tp_methods = firmware_methods,
-    .tp_getset = firmware_properties,
+static PyType_Slot firmware_slots[] = {
+    {Py_tp_doc, "Firmware(session=1, time_us=0, policy=None): the firmware on a simulated board, with a PolicyImage in it."},
+    {Py_tp_init, firmware_init},
+    {Py_tp_dealloc, firmware_dealloc},
+    {Py_tp_methods, firmware_methods},
+    {Py_tp_getset, firmware_properties},
+    {0, NULL},
 };
+
+static PyType_Spec firmware_spec = {
+    .name = "firmware_bridge._host.Firmware",
+    .basicsize = sizeof(firmware_object),
+    .flags = TYPE_FLAGS,
+    .slots = firmware_slots,
+};
+
+int add_firmware(PyObject *module)
+{
+    board_api.type = make_type(module, &firmware_spec);
+    return board_api.type != NULL ? 0 : -1;
+}
 
 /* ---- framing, for the host's end of the line ---- */
 
@@ -340,13 +349,22 @@ static PyGetSetDef frame_decoder_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject frame_decoder_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.FrameDecoder",
-    .tp_doc = "The firmware's frame decoder (framing.c), for the host's end.",
-    .tp_basicsize = sizeof(frame_decoder_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_methods = frame_decoder_methods,
-    .tp_getset = frame_decoder_properties,
+static PyType_Slot frame_decoder_slots[] = {
+    {Py_tp_doc, "The firmware's frame decoder (framing.c), for the host's end."},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, frame_decoder_methods},
+    {Py_tp_getset, frame_decoder_properties},
+    {0, NULL},
 };
+
+static PyType_Spec frame_decoder_spec = {
+    .name = "firmware_bridge._host.FrameDecoder",
+    .basicsize = sizeof(frame_decoder_object),
+    .flags = TYPE_FLAGS,
+    .slots = frame_decoder_slots,
+};
+
+int add_frame_decoder(PyObject *module)
+{
+    return add_type(module, &frame_decoder_spec);
+}

@@ -1,18 +1,22 @@
-/* The Python types that extension.c puts into its module. */
+/* What the files of the extension share. They use the stable ABI of Python 3.11 alone. */
 #ifndef OBJECTS_H
 #define OBJECTS_H
 
 #include <Python.h>
 
 #include "board_api.h"
+#include "heap_types.h"
 #include "policy_image.h"
 
-extern const board_api_t board_api;
-extern PyTypeObject cart_estimator_type;
-extern PyTypeObject firmware_type;
-extern PyTypeObject frame_decoder_type;
-extern PyTypeObject mailbox_type;
-extern PyTypeObject policy_image_type;
+extern board_api_t board_api, chip_api;
+extern PyTypeObject *policy_image_type;
+
+/* Each adds its types to the module; -1 with an exception. */
+int add_cart_estimator(PyObject *module);
+int add_firmware(PyObject *module); /* after the policy image */
+int add_frame_decoder(PyObject *module);
+int add_mailbox(PyObject *module);
+int add_policy_image(PyObject *module);
 
 typedef struct {
     PyObject_HEAD

@@ -4,6 +4,8 @@
 
 #include "objects.h"
 
+PyTypeObject *policy_image_type;
+
 static int policy_image_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"image", NULL};
@@ -106,14 +108,24 @@ static PyGetSetDef policy_image_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyTypeObject policy_image_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "firmware_bridge._host.PolicyImage",
-    .tp_doc = "PolicyImage(image): the policy that a firmware carries (policy_image.h), and what it decides.",
-    .tp_basicsize = sizeof(policy_image_object),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = policy_image_init,
-    .tp_methods = policy_image_methods,
-    .tp_getset = policy_image_properties,
+static PyType_Slot policy_image_slots[] = {
+    {Py_tp_doc, "PolicyImage(image): the policy that a firmware carries (policy_image.h), and what it decides."},
+    {Py_tp_init, policy_image_init},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_methods, policy_image_methods},
+    {Py_tp_getset, policy_image_properties},
+    {0, NULL},
 };
+
+static PyType_Spec policy_image_spec = {
+    .name = "firmware_bridge._host.PolicyImage",
+    .basicsize = sizeof(policy_image_object),
+    .flags = TYPE_FLAGS,
+    .slots = policy_image_slots,
+};
+
+int add_policy_image(PyObject *module)
+{
+    policy_image_type = make_type(module, &policy_image_spec);
+    return policy_image_type != NULL ? 0 : -1;
+}
