@@ -11,8 +11,8 @@ EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet")
-ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "board_object", "extension")
+ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
+ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "window_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]

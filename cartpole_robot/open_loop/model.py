@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MOST_SATURATION, Apply, Delay
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,12 @@ class Model:
     angle_zero_rad: float = 0.0
     angle_sign: int = 1
     position_sign: int = 1
+
+    def shown(self, true: Floats) -> Floats:
+        """The readings that a recording shows of true positions (m) and angles (rad), shape (entries, 2)."""
+        signs = (self.position_sign, self.angle_sign)
+        found: Floats = true * signs + (0.0, self.angle_zero_rad)
+        return found
 
 
 def model_of(cart: CartParams) -> Model:

@@ -10,6 +10,7 @@
 int add_board_cart(PyObject *module);
 int add_native_cart(PyObject *module);
 int add_fleet(PyObject *module);
+int add_windows(PyObject *module);
 
 int add_type(PyObject *module, PyType_Spec *spec);
 
