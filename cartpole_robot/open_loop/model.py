@@ -32,8 +32,16 @@ class Model:
 
     def shown(self, true: Floats) -> Floats:
         """The readings that a recording shows of true positions (m) and angles (rad), shape (entries, 2)."""
-        signs = (self.position_sign, self.angle_sign)
-        found: Floats = true * signs + (0.0, self.angle_zero_rad)
+        signs = np.array([self.position_sign, self.angle_sign])
+        zeros = np.array([0.0, self.angle_zero_rad])
+        found: Floats = true * signs + zeros
+        return found
+
+    def true(self, readings: Floats) -> Floats:
+        """The true positions and angles of readings; `shown` reversed."""
+        signs = np.array([self.position_sign, self.angle_sign])
+        zeros = np.array([0.0, self.angle_zero_rad])
+        found: Floats = (readings - zeros) * signs
         return found
 
 

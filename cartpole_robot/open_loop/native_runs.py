@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ Floats = NDArray[np.float64]
 class NativePredictor:
     """Runs models through windows on the native engine; implements `windows.Predictor`."""
 
-    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], threads: int = 1) -> None:
-        """`threads` share the tries of one call."""
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window]) -> None:
         from cartpole_robot.simulation._native import Windows
 
         begins = np.cumsum([0, *map(len, all_series)]).tolist()
@@ -31,8 +29,6 @@ class NativePredictor:
             ],
         )
         self._shape = (len(windows), sum(window.end - window.first for window in windows))
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def run(self, tries: Sequence[Try]) -> list[Runs]:
         """As `windows.Predictor.run`."""
@@ -41,24 +37,14 @@ class NativePredictor:
         delays_s = np.array([model.delay_s for model, _ in tries], float)
         starts = np.stack([starts for _, starts in tries])
         readings, ends = np.empty((len(tries), entries, 2)), np.empty((len(tries), windows, START_SIGNALS))
-
-        def run_part(first: int, end: int) -> None:
-            part = slice(first, end)
-            self._windows.run(carts[part], delays_s[part], starts[part], readings[part], ends[part])
-
-        if self._pool is None or len(tries) == 1:
-            run_part(0, len(tries))
-        else:
-            edges = np.linspace(0, len(tries), min(self._threads, len(tries)) + 1).round().astype(int).tolist()
-            list(self._pool.map(run_part, edges[:-1], edges[1:]))
+        self._windows.run(carts, delays_s, starts, readings, ends)
         return [
             Runs(readings=model.shown(found), ends=end)
             for (model, _), found, end in zip(tries, readings, ends, strict=True)
         ]
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        """Do nothing: nothing is held."""
 
 
 def _duties(series: Series) -> Floats:

@@ -16,10 +16,10 @@ def predictor_on(
 ) -> Predictor:
     """A predictor for models of `cart`, of its physics step.
 
-    `workers` are threads of the native engine, processes with a PyBullet each; with one or none, this one runs.
+    `workers` are processes with a PyBullet each; with one or none, and on the native engine, this one runs.
     """
     if engine is Engine.NATIVE:
-        return NativePredictor(all_series, windows, workers)
+        return NativePredictor(all_series, windows)
     from cartpole_robot.open_loop.plant_pool import PlantPool
     from cartpole_robot.open_loop.plant_runs import PlantPredictor
 

@@ -15,7 +15,7 @@ from cartpole_robot.open_loop.windows import Window
 from cartpole_robot.simulation.engine import Engine, is_installed
 
 Floats = NDArray[np.float64]
-_MOST_STEPS = 40_000  # of PyBullet, which takes less than half a second for them
+_MOST_STEPS = 25_000  # of PyBullet, which takes a quarter of a second for them
 _ROUNDING = 1e-6  # m and rad after a window: rounding stays below, amplified while a pole falls
 
 
@@ -50,7 +50,7 @@ def repeated_on_pybullet(
     starts: Floats,
     found: Sequence[Floats],
 ) -> Repeated | None:
-    """The runs that `engine` has `found` for `windows`, as many of them, evenly spread, as take half a second.
+    """The runs that `engine` has `found` for `windows`, as many of them, evenly spread, as take a quarter of a second.
 
     None where PyBullet ran them already, is not installed, or where there is nothing to repeat.
     """

@@ -106,28 +106,18 @@ def by_window(windows: Sequence[Window], of_all: Floats) -> list[Floats]:
     return np.split(of_all, np.cumsum([window.end - window.first for window in windows])[:-1]) if windows else []
 
 
-def level_and_slope(times_s: Floats, values: Floats) -> tuple[float, float]:
-    """Value and slope at time 0 of the parabola fitted to `values`, or of the line through two of them."""
-    level, slope = np.polynomial.polynomial.polyfit(times_s, values, min(2, len(times_s) - 1))[:2]
-    return float(level), float(slope)
-
-
 def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], model: Model, *, points: int = 5) -> Floats:
     """Start states, shape (windows, 4), from a parabola fitted to `points` readings around each window's start."""
     found = np.zeros((len(windows), START_SIGNALS))
+    stretches = [series.stretches() for series in all_series]
     for row, window in zip(found, windows, strict=True):
         series = all_series[window.series]
-        low, high = next((b, e) for b, e in series.stretches() if b <= window.first < e)
+        low, high = next((b, e) for b, e in stretches[window.series] if b <= window.first < e)
         half = points // 2
         begin = min(max(low, window.first - half), max(low, high - points))
         part = slice(begin, min(high, begin + points))
         times_s = series.time_s[part] - series.time_s[window.first]
-        for k, signal in ((0, series.position_m), (2, series.angle_rad)):
-            values = signal[part]
-            row[k], row[k + 1] = level_and_slope(times_s, true_values(values, k, model))
+        readings = np.column_stack([series.position_m[part], series.angle_rad[part]])
+        powers = np.vander(times_s, min(3, len(times_s)), increasing=True)  # a line through two readings
+        row.reshape(2, 2)[:] = np.linalg.lstsq(powers, model.true(readings), rcond=None)[0][:2].T
     return found
-
-
-def true_values(values: Floats, signal: int, model: Model) -> Floats:
-    """True positions (`signal` 0) or angles (2) from readings, by `model`."""
-    return model.angle_sign * (values - model.angle_zero_rad) if signal == 2 else model.position_sign * values
