@@ -55,7 +55,7 @@ setup(
                 f"{FIRMWARE}/estimator.c",
             ],
             depends=[
-                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "objects")),
+                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "width", "objects")),
                 *(f"{FIRMWARE}/{name}.h" for name in ("estimator", "boards/host/board_api", "boards/host/policy_api")),
             ],
             define_macros=[STABLE_ABI],

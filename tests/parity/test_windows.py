@@ -105,6 +105,7 @@ def with_motor(cart: CartParams, **changes: object) -> CartParams:
     return dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, **changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.pybullet
 @pytest.mark.parametrize("changes", [{}, {"lag_s": 0.02}, {"brakes_at_zero": False}, {"saturation": 0.15}], ids=str)
 def test_every_term_does_in_c_what_it_does_on_pybullet(changes: dict[str, object]) -> None:
     cart = freed(model_of(with_motor(load_cart(CART), **changes))).cart
@@ -115,6 +116,7 @@ def test_every_term_does_in_c_what_it_does_on_pybullet(changes: dict[str, object
     assert_same(*both(all_series, windows, tries))
 
 
+@pytest.mark.pybullet
 @pytest.mark.parametrize("number", range(12))
 def test_random_carts_with_random_delays_run_alike(number: int) -> None:
     cart = randomised(number, 7)
@@ -128,6 +130,7 @@ def test_random_carts_with_random_delays_run_alike(number: int) -> None:
     assert_same(*both(all_series, windows, [(Model(cart=cart, delay_s=float(each)), starts) for each in delays_s]))
 
 
+@pytest.mark.pybullet
 @pytest.mark.parametrize("name", cart_names())
 def test_shipped_carts_run_alike(name: str) -> None:
     model = model_of(load_cart(name))
@@ -162,6 +165,7 @@ def test_a_batch_is_its_single_runs() -> None:
     np.testing.assert_array_equal(np.concatenate(alone), together.readings)
 
 
+@pytest.mark.pybullet
 def test_processes_with_pybullet_run_as_one_does() -> None:
     model = model_of(load_cart(CART))
     all_series = [random_series(model.cart, 1)]
@@ -249,6 +253,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 REQUEST = IdentifyRequest(terms=("motor_gain",), window_s=0.5)
 
 
+@pytest.mark.pybullet
 def test_identification_is_the_same_on_both_engines(recording: Path) -> None:
     series = [series_of(read_recording(recording))]
     found = {
@@ -269,6 +274,7 @@ def heavier_on_native(cart: CartParams, *_: object, engine: Engine) -> object:
     return simulated_rig(dataclasses.replace(cart, pole_cart=body) if engine is Engine.NATIVE else cart, engine=engine)
 
 
+@pytest.mark.pybullet
 def test_engine_that_moves_this_cart_otherwise_is_not_used(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "simulated_rig", heavier_on_native)
     found = identify([series_of(read_recording(recording))], load_cart(CART), REQUEST)
@@ -285,6 +291,7 @@ class Stronger(PlantPredictor):
         return super().run([(gain.write(model, 1.02 * gain.read(model)), starts) for model, starts in tries])
 
 
+@pytest.mark.pybullet
 def test_result_that_pybullet_does_not_repeat_is_searched_on_pybullet(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +306,7 @@ def test_result_that_pybullet_does_not_repeat_is_searched_on_pybullet(
     assert gain == pytest.approx(1.15 / 1.02 * load_cart(CART).motor.stall_force_n, rel=0.005)
 
 
+@pytest.mark.pybullet
 def test_prediction_that_pybullet_does_not_repeat_is_reported(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cartpole_robot.open_loop import plant_runs
 
@@ -311,6 +319,7 @@ def test_prediction_that_pybullet_does_not_repeat_is_reported(recording: Path, m
     assert any("the engines differ: PyBullet repeats" in note for note in found.notes)
 
 
+@pytest.mark.pybullet
 def test_long_recordings_are_repeated_in_part(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeated_module.spread, "__defaults__", (1100,))
     found = identify([series_of(read_recording(recording))], load_cart(CART), REQUEST)
@@ -324,6 +333,7 @@ def words_of(verb: str, recording: Path, out: Path) -> list[str]:
     return [verb, CART, str(recording), "--no-attribution", "--json"]
 
 
+@pytest.mark.pybullet
 @pytest.mark.parametrize(
     ("verb", "engine"),
     [("identify", Engine.NATIVE), ("compare", Engine.NATIVE), ("compare", Engine.PYBULLET)],

@@ -29,9 +29,10 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.simulation.native_cart import NativeBoardCart
 from firmware_bridge._host import PULSE_PERIOD
 
-PERIOD_S = 0.02
+PERIOD_S, STEP_S, STEPS = 0.02, 0.001, 20
 HIDDEN = {"motor_gain": 1.2, "damping": 0.85, "coulomb": 1.3, "dead_zone": 1.5, "pole_length": 1.1}
 
 
@@ -52,8 +53,9 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardes
     count = round(seconds / PERIOD_S)
     time_s = PERIOD_S * np.arange(count)
     duty = np.zeros(count)
-    loop = OpenLoop(freed(model).cart)
+    loop = NativeBoardCart(freed(model).cart)
     state = State(0.0, 0.0, math.pi, 0.0)
+    loop.place(state)
     states = []
     push = 0.0
     for k in range(count):
@@ -62,9 +64,9 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardes
         duty[k] = np.clip(push - state.cart_position_m, -hardest, hardest)
         states.append(state)
         past = slice(max(0, k - 5), k + 1)
-        duties = step_duties(time_s[k], time_s[past], duty[past], model.delay_s, loop.step_s, 20)
-        state = State(*loop.run(state, duties)[-1].tolist())
-    loop.close()
+        for one in step_duties(time_s[k], time_s[past], duty[past], model.delay_s, STEP_S, STEPS):
+            loop.body.step(one)
+        state = loop.state()
     encoders = model.cart.encoders
     assert encoders is not None
     seen = np.array(states)
@@ -94,6 +96,7 @@ def series(hidden: Model) -> Series:
 # ---- the plant without encoders ----
 
 
+@pytest.mark.pybullet
 def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     assert cart.encoders is not None
     rng = np.random.default_rng(0)
@@ -111,6 +114,7 @@ def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     loop.close()
 
 
+@pytest.mark.pybullet
 @pytest.mark.parametrize("half_m", [0.05, 0.15, 0.6])
 def test_plant_becomes_any_other_cart(cart: CartParams, half_m: float) -> None:
     model = TERMS["pole_length"].write(model_of(cart), half_m)
@@ -142,6 +146,7 @@ def test_step_duties_from_the_middle_of_a_recording() -> None:
     assert step_duties(0.0, times_s[:0], requested[:0], 0.0137, 0.001, 5) == [0.0] * 5
 
 
+@pytest.mark.pybullet
 def test_open_bridge_coasts(cart: CartParams) -> None:
     loop = OpenLoop(cart)
     coasting = loop.run(State(0.0, 0.5, math.pi, 0.0), [math.nan] * 50)
@@ -194,10 +199,14 @@ def test_terms_of_a_hidden_cart_are_found(
 
 
 def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: CartParams) -> None:
-    hanging = State(0.0, 0.0, math.pi - 0.6, 0.0)
-    loop = OpenLoop(freed(hidden).cart)
-    ran = loop.run(hanging, [0.0] * 5000)[::20]
-    loop.close()
+    loop = NativeBoardCart(freed(hidden).cart)
+    loop.place(State(0.0, 0.0, math.pi - 0.6, 0.0))
+    states = []
+    for _ in range(250):
+        states.append(loop.state())
+        for _ in range(STEPS):
+            loop.body.step(0.0)
+    ran = np.array(states)
     series = Series(
         name="swing",
         cart=cart,
@@ -249,6 +258,7 @@ def test_terms_are_those_that_the_recordings_can_show(series: Series, cart: Cart
     assert "cart_mass" not in default_terms([standing], cart)
 
 
+@pytest.mark.pybullet
 def test_model_runs_into_the_end_of_the_track_unless_the_cart_was_read_beyond(cart: CartParams) -> None:
     end_m = cart.limits.end_stop_m
     assert end_m is not None
