@@ -12,8 +12,8 @@ EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet")
-ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "board_object", "extension")
+ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
+ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "window_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
 HOST_HEADERS = ("objects", "board_api", "heap_types", "policy_api", "policy_image")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
@@ -65,7 +65,7 @@ setup(
                 f"{FIRMWARE}/estimator.c",
             ],
             depends=[
-                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "objects")),
+                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "width", "objects")),
                 f"{FIRMWARE}/estimator.h",
                 *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("board_api", "heap_types", "policy_api")),
             ],

@@ -25,6 +25,7 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.open_loop.model import TERMS, freed, identified_delay, model_of
 from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"
@@ -80,7 +81,7 @@ def main() -> None:
     ):
         for term in arguments.terms:
             for size in FAULTS[term]:
-                found = attribute(recorded(term, size, arguments.duration_s, Path(folder)), model)
+                found = attribute(recorded(term, size, arguments.duration_s, Path(folder)), model, Engine.NATIVE)
                 assert found is not None
                 results.append((term, size, found))
                 bar.update()

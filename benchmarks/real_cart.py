@@ -41,10 +41,11 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
-from cartpole_robot.open_loop.error import OpenLoopError, errors_from, observed_starts, windows_with_past
+from cartpole_robot.open_loop.error import OpenLoopError, errors_of, observed_starts, predicted, windows_with_past
 from cartpole_robot.open_loop.model import TERMS, Model, identified_delay, model_of
 from cartpole_robot.open_loop.series import Series, series_of
 from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.terminal.progress import progress_bar
 
 MAPS = Path(__file__).resolve().parent.parent / "docs" / "maps"
@@ -103,11 +104,12 @@ def published(found: Model) -> Model:
 def errors_on(run: Run, found: Model) -> dict[str, OpenLoopError]:
     """The errors of both models, from the same states."""
     windows = windows_with_past([run.series], HORIZON_S, HORIZON_S / 5.0)
-    starts = observed_starts([run.series], windows, found)
-    return {
-        "identified": errors_from([run.series], found, windows, starts)[0],
-        "published": errors_from([run.commanded], published(found), windows, starts)[0],
-    }
+    starts = observed_starts([run.series], windows, found, Engine.NATIVE)
+    errors = {}
+    for name, series, model in (("identified", run.series, found), ("published", run.commanded, published(found))):
+        runs = predicted([series], model, windows, starts, Engine.NATIVE)
+        errors[name] = errors_of([series], windows, runs)[0]
+    return errors
 
 
 def learned(runs: Mapping[str, Run]) -> Identification:

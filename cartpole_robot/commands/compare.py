@@ -12,6 +12,7 @@ from cartpole_robot.commands.numbers import positive
 from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.compare.comparison import Comparison
@@ -48,6 +49,7 @@ def add_compare(compare: Parser) -> None:
     compare.add_argument(
         "--no-attribution", action="store_true", help="skip the search for the term to blame (the longest part)"
     )
+    options.engine(compare, what="the replay")
     options.json(compare)
 
 
@@ -71,6 +73,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         policy=arguments.policy,
         tube=Tube(position_m=1e-3 * arguments.tube_mm, angle_rad=arguments.tube_rad),
         attributes=not arguments.no_attribution,
+        engine=arguments.engine and Engine(arguments.engine),
     )
     with progress_bar(100, "comparing", "%", quiet=arguments.json) as bar:
         found = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))

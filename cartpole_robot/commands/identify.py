@@ -12,6 +12,7 @@ from cartpole_robot.commands.numbers import positive, share
 from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.identify.identification import Identification
@@ -42,6 +43,7 @@ def add_identify(identify: Parser) -> None:
         "--held-out", type=share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
     )
     identify.add_argument("--mixed-periods", action="store_true", help="allow recordings of different control periods")
+    options.engine(identify, what="the model")
     options.json(identify)
 
 
@@ -62,6 +64,7 @@ def _identify(arguments: argparse.Namespace) -> int:
         window_s=arguments.window_s,
         held_out=arguments.held_out,
         may_mix_periods=arguments.mixed_periods,
+        engine=arguments.engine and Engine(arguments.engine),
     )
     all_series = [series_of(recording) for recording in recordings]
     with progress_bar(100, "identifying", "%", quiet=arguments.json) as bar:
@@ -88,4 +91,5 @@ def _text(found: Identification) -> str:
             f"  held out of {after.series}, half a second ahead: {1000 * before.position_m:.1f} mm and "
             f"{before.angle_rad:.4f} rad before, {1000 * after.position_m:.1f} mm and {after.angle_rad:.4f} rad now"
         )
+    lines.append(f"  engine: {found.engine}{'' if found.repeated is None else f'; {found.repeated.text()}'}")
     return "\n".join([*lines, *(f"  note: {note}" for note in found.notes)])

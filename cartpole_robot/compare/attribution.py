@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.identify.fit import Fit
 from cartpole_robot.identify.search import Search
 from cartpole_robot.open_loop.error import farthest_m
 from cartpole_robot.open_loop.model import TERMS, Model, Term, freed, with_room
+from cartpole_robot.open_loop.predictor import predictor_on
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting, step_back
 from cartpole_robot.open_loop.windows import Window, guessed_starts, thinned, windows_of
+from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.workers import WorkerPool
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,7 @@ class Attribution:
 def attribute(
     series: Series,
     model: Model,
+    engine: Engine,
     *,
     terms: Sequence[str] = BLAMED,
     workers: int = 2,
@@ -85,7 +87,7 @@ def attribute(
     windows = thinned(windows_of([series], WINDOW_S), MOST_WINDOWS)
     if not windows:
         return None
-    arguments = ([series], windows, with_room(freed(model), farthest_m([series])))
+    arguments = ([series], windows, with_room(freed(model), farthest_m([series])), engine)
     if workers:
         with WorkerPool(workers, _begin_worker, *arguments) as pool:
             futures = {pool.submit(_blame_here, name): name for name in terms}
@@ -107,13 +109,12 @@ def attribute(
 
 
 class _Judge:
-    """Tries values of the terms in one plant."""
+    """Tries values of the terms."""
 
-    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], model: Model) -> None:
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], model: Model, engine: Engine) -> None:
         self._all_series, self._windows, self._model = all_series, windows, model
-        terms = [TERMS[name] for name in BLAMED if name in TERMS]
-        self._fit = Fit(all_series, windows, model, terms, workers=0)
-        self._shooting = Shooting(all_series, windows, self._fit.predictions())
+        self._predictor = predictor_on(engine, all_series, windows, model.cart)
+        self._shooting = Shooting(all_series, windows, self._predictor)
         self._starts, self._slopes, residual = self._begun(model)
         self._error = float(np.sum(residual**2))
         rms = np.sqrt(np.mean(residual**2, axis=0)) * self._shooting.noise
@@ -211,15 +212,15 @@ class _Judge:
         )
 
     def close(self) -> None:
-        self._fit.close()
+        self._predictor.close()
 
 
 _judge: _Judge | None = None  # of a worker process
 
 
-def _begin_worker(all_series: Sequence[Series], windows: Sequence[Window], model: Model) -> None:
+def _begin_worker(all_series: Sequence[Series], windows: Sequence[Window], model: Model, engine: Engine) -> None:
     global _judge
-    _judge = _Judge(all_series, windows, model)
+    _judge = _Judge(all_series, windows, model, engine)
 
 
 def _blame_here(name: str) -> Blame:

@@ -25,6 +25,8 @@ from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, se
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
+from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -39,7 +41,8 @@ class CompareRequest:
 
     `simulated` is a recording, or the name or file of a cart; then there is no closed loop to compare. The recorded
     commands are replayed in a simulation of `cart` (None: that of `simulated`). `policy` is asked again about both
-    rollouts (None: the one that the recording names, if it still exists).
+    rollouts (None: the one that the recording names, if it still exists). `engine` None: the choice of
+    `rigs.engine_choice` for the cart.
     """
 
     simulated: str
@@ -48,6 +51,7 @@ class CompareRequest:
     policy: Path | None = None
     tube: Tube = dataclasses.field(default_factory=Tube)
     attributes: bool = True
+    engine: Engine | None = None
     workers: int = 2
 
 
@@ -65,6 +69,7 @@ class Comparison:
 
     cart: CartParams
     model: Model
+    engine: Engine
     simulated: Recording | None
     recorded: Recording
     open_loop: OpenLoopComparison
@@ -89,7 +94,7 @@ class Comparison:
         """For JSON: SI units, None for unknown values."""
         open_loop = self.open_loop
         report = {
-            "simulation": {"cart": self.cart.name, "recording": _facts(self.simulated)},
+            "simulation": {"cart": self.cart.name, "engine": self.engine, "recording": _facts(self.simulated)},
             "recording": _facts(self.recorded),
             "open_loop": {
                 "horizons": [
@@ -102,6 +107,7 @@ class Comparison:
                     for h in open_loop.horizons
                 ],
                 "fidelity": None if open_loop.fidelity is None else dataclasses.asdict(open_loop.fidelity),
+                "repeated_on_pybullet": None if open_loop.repeated is None else open_loop.repeated.as_dict(),
                 "later_s": None if open_loop.later_s is None else open_loop.later_s.as_dict(),
                 "growth": {
                     "time_s": open_loop.growth_s.tolist(),
@@ -136,16 +142,19 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     check_moved(series)
     _check(recorded, series, simulated)
     model = model_of(cart)
+    engine, engine_note = chosen_engine(cart, request.engine)
+    assert engine is not None
     split = _OPEN_LOOP_SHARE if request.attributes else 1.0
-    open_loop = compare_open_loop(series, model, tube=request.tube, progress=_part(progress, 0.0, split))
+    open_loop = compare_open_loop(series, model, engine, tube=request.tube, progress=_part(progress, 0.0, split))
     blamed = None
     if request.attributes:
-        blamed = attribute(series, model, workers=request.workers, progress=_part(progress, split, 1.0))
+        blamed = attribute(series, model, engine, workers=request.workers, progress=_part(progress, split, 1.0))
     policy, note = _policy(request, recorded)
-    notes = [*([] if note is None else [note]), *_notes(recorded, simulated, cart, open_loop)]
+    notes = [*filter(None, (engine_note, note)), *_notes(recorded, simulated, cart, open_loop)]
     return Comparison(
         cart=cart,
         model=model,
+        engine=engine,
         simulated=simulated,
         recorded=recorded,
         open_loop=open_loop,
@@ -214,6 +223,8 @@ def _notes(
             f"{recorded.path.name} has a control period of {periods_s[0]:g} s, the simulation one of {periods_s[1]:g} "
             "s: the commands are replayed at their recorded times, with the simulation's own delay"
         )
+    if open_loop.repeated is not None and not open_loop.repeated.is_same:
+        notes.append(f"the engines differ: {open_loop.repeated.text()}; run again with --engine pybullet")
     if open_loop.is_thinned:
         notes.append("the recording is long: its windows were thinned evenly")
     if all(h.windows == 0 for h in open_loop.horizons):

@@ -16,8 +16,10 @@ from scipy.interpolate import CubicSpline
 from cartpole_robot.compare.quantities import SIGNALS, Interval, over_windows, root_mean
 from cartpole_robot.open_loop.error import observed_starts, predicted, windows_with_past
 from cartpole_robot.open_loop.model import Model
+from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
 from cartpole_robot.open_loop.series import Series
-from cartpole_robot.open_loop.windows import Window, measured, thinned
+from cartpole_robot.open_loop.windows import START_SIGNALS, Window, measured, thinned
+from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -86,7 +88,8 @@ class OpenLoopComparison:
     `growth_s` are times since the start of a run, `growth` the RMS error over all runs there, (times, 2): m, rad.
     `later_s` is by how much later than the simulated cart the recorded one responds to its commands: the shift at which
     their speeds correlate best, to the millisecond; None where nothing moves, or no such shift is found.
-    `runs` are runs end to end through the recording, for display.
+    `runs` are runs end to end through the recording, for display. `repeated` is what PyBullet makes of the runs of all
+    horizons where another engine ran them.
     """
 
     horizons: tuple[HorizonError, ...]
@@ -96,11 +99,13 @@ class OpenLoopComparison:
     later_s: Interval | None
     runs: tuple[FreeRun, ...]
     is_thinned: bool
+    repeated: Repeated | None
 
 
 def compare_open_loop(
     series: Series,
     model: Model,
+    engine: Engine,
     *,
     tube: Tube | None = None,
     horizons_s: Sequence[float] = HORIZONS_S,
@@ -113,7 +118,12 @@ def compare_open_loop(
     free = windows_with_past([series], longest_s, max(horizons_s) / 2.0) if longest_s else []
     free = thinned(free, _MOST_STARTS)
     everything = [*(w for windows in asked.values() for w in windows), *free]
-    every_run = _run([series], model, everything, progress)
+    starts = _starts([series], model, everything, engine, progress)
+    found = predicted([series], model, everything, starts, engine)
+    every_run = [
+        FreeRun(time_s=series.time_s[w.first : w.end], simulated=simulated, recorded=recorded)
+        for w, simulated, recorded in zip(everything, found, measured([series], everything), strict=True)
+    ]
     at = 0
     errors = []
     shown: tuple[FreeRun, ...] = ()
@@ -123,6 +133,8 @@ def compare_open_loop(
         errors.append(_horizon_error(horizon_s, mine))
         if windows:  # the longest that there is
             shown = tuple(mine)
+    if progress is not None:
+        progress(1.0)
     growth_s, growth = _growth(series, every_run[at:])
     return OpenLoopComparison(
         horizons=tuple(errors),
@@ -132,6 +144,7 @@ def compare_open_loop(
         later_s=_later(shown) if np.nansum(np.abs(series.duty)) > 0.0 else None,
         runs=shown,
         is_thinned=any(len(windows) == _MOST_STARTS for windows in asked.values()),
+        repeated=repeated_on_pybullet(engine, [series], model, everything[:at], starts[:at], found[:at]),
     )
 
 
@@ -143,27 +156,23 @@ def _longest(series: Series, least_s: float) -> float:
     return 0.0
 
 
-def _run(
-    all_series: Sequence[Series], model: Model, windows: Sequence[Window], progress: Progress | None
-) -> list[FreeRun]:
-    """Each window's run; windows with the same beginning share their start state."""
+def _starts(
+    all_series: Sequence[Series],
+    model: Model,
+    windows: Sequence[Window],
+    engine: Engine,
+    progress: Progress | None,
+) -> Floats:
+    """Each window's start state; windows with the same beginning share it."""
     firsts = sorted({w.first: w for w in windows}.items())
     starts: dict[int, Floats] = {}
     for begin in range(0, len(firsts), _CHUNK):
         part = firsts[begin : begin + _CHUNK]
-        observed = observed_starts(all_series, [window for _, window in part], model)
+        observed = observed_starts(all_series, [window for _, window in part], model, engine)
         starts.update(zip((first for first, _ in part), observed, strict=True))
         if progress is not None:
             progress(0.9 * (begin + len(part)) / len(firsts))
-    if not windows:
-        return []
-    found = predicted(all_series, model, windows, np.array([starts[w.first] for w in windows]))
-    if progress is not None:
-        progress(1.0)
-    return [
-        FreeRun(time_s=all_series[w.series].time_s[w.first : w.end], simulated=simulated, recorded=recorded)
-        for w, simulated, recorded in zip(windows, found, measured(all_series, windows), strict=True)
-    ]
+    return np.array([starts[w.first] for w in windows]).reshape(-1, START_SIGNALS)
 
 
 def _horizon_error(horizon_s: float, runs: Sequence[FreeRun]) -> HorizonError:

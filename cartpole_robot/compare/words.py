@@ -67,6 +67,8 @@ def horizon_table(comparison: Comparison) -> str:
             f"  {f'every {horizon.horizon_s:g} s, {horizon.windows} times':<25}"
             + "".join(f" {cell:>{width - 1}}" for cell, width in zip(cells, widths, strict=True))
         )
+    repeated = comparison.open_loop.repeated
+    lines.append(f"  engine: {comparison.engine}{'' if repeated is None else f'; {repeated.text()}'}")
     return "\n".join(lines)
 
 

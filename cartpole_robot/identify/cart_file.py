@@ -87,7 +87,7 @@ def _source(estimate: Estimate, found: Identification) -> str:
     low, high = estimate.low, estimate.high
     if estimate.term.name == "delay" and found.nominal.cart.firmware is not None:
         low = max(0.0, low - TICK_S)
-    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}"
+    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}, engine {found.engine}"
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:

@@ -2,27 +2,28 @@
 
 The residual is predicted minus measured over a whole window (output error), each signal in units of its own noise.
 Short windows come first: in them a wrong model diverges less, and the search is less often caught where dry friction
-holds the cart. Their result is where the search in the whole windows begins. The search runs on the plant's NumPy twin;
-the plant itself, run through all windows, decides at the end.
+holds the cart. Their result is where the search in the whole windows begins. At the end PyBullet, where it is
+installed, repeats some windows of a search on the native engine; where it differs, the search continues on PyBullet.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
-from cartpole_robot.cart.params import CartParams
 from cartpole_robot.identify.search import WIDE_DIFFERENCE_STEP, Iterate, Search
-from cartpole_robot.open_loop.model import TERMS, Model, Term, freed
+from cartpole_robot.open_loop.model import Model, Term, freed
+from cartpole_robot.open_loop.predictor import predictor_on
+from cartpole_robot.open_loop.repeated import spread
 from cartpole_robot.open_loop.series import Series
-from cartpole_robot.open_loop.shooting import Predict, Shooting
-from cartpole_robot.open_loop.twin import Twin, twin_knows
+from cartpole_robot.open_loop.shooting import Shooting
 from cartpole_robot.open_loop.windows import Predictor, Window, guessed_starts, pieces_of
-from cartpole_robot.simulation.workers import WorkerPool
+from cartpole_robot.simulation.engine import Engine, is_installed
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
@@ -33,12 +34,10 @@ _MULTISTART_STEPS = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighting the signals again, in the whole windows
 _ROUNDS_IN_PIECES = 2
-_PLANT_STEPS = 5  # at most, where plant and twin do not agree at the result
-_TRIED = 1e-2  # of a term's size: how far from the start plant and twin are compared
-_BEFORE_THE_END = 0.9  # of the track: at its ends the twin does not match the plant to floating-point rounding
+_STEPS_ON_PYBULLET = 5  # at most, where PyBullet differs at the result
+_CHECKED_STEPS = 5_000  # of PyBullet, at the result
 _SAME_COST = 1e-3  # of the sum of squares
 _BLOCK_S = 0.5  # residuals farther apart than this are hardly correlated
-_SHORTEST = 0.6  # of the pole's length
 _STANDARD_95 = 0.975
 
 
@@ -57,27 +56,15 @@ class Fitted:
     """The model that fits the recordings.
 
     `noise` is the residuals' root mean square for position (m) and angle (rad); `starts` the windows' start states.
+    `engine` is the one whose residuals they are.
     """
 
     model: Model
     estimates: tuple[Estimate, ...]
     noise: tuple[float, float]
     starts: Floats
-    simulations: int
+    engine: Engine
     correlation: Floats
-
-
-_predictor: Predictor | None = None  # of a worker process
-
-
-def _begin_worker(all_series: Sequence[Series], windows: Sequence[Window], loaded: CartParams) -> None:
-    global _predictor
-    _predictor = Predictor(all_series, windows, loaded)
-
-
-def _predict(model: Model, starts: Floats) -> Floats:
-    assert _predictor is not None
-    return np.concatenate(_predictor.predict(model, starts))
 
 
 class Fit:
@@ -89,36 +76,15 @@ class Fit:
         windows: Sequence[Window],
         begin: Model,
         terms: Sequence[Term],
+        engine: Engine,
         workers: int = 2,
     ) -> None:
-        """The search begins at `begin`. `workers` run a plant without a twin; with 0 this process runs it."""
+        """The search begins at `begin`; `workers` are those of `predictor_on`."""
         self._series, self._windows = list(all_series), list(windows)
         self._terms = list(terms)
         self._begin = freed(begin)
-        self._workers = workers
-        self._plant = Predictor(all_series, windows, _shortest(self._begin))
-        self._pool: WorkerPool | None = None
-        self.simulations = 0
-        self.has_twin = self._is_plant_like_twin()
-
-    def _is_plant_like_twin(self) -> bool:
-        """Whether plant and twin agree for this cart and for a change of each term."""
-        end_m = self._begin.cart.limits.end_stop_m
-        free = [w for w in self._windows if end_m is None or self._farthest_m(w) < _BEFORE_THE_END * end_m]
-        if not free:
-            return False
-        begin = self._begin
-        moved = (
-            term.write(begin, min(term.high, term.read(begin) + _TRIED * term.size(begin))) for term in self._terms
-        )
-        return twin_knows(self._series, free, [begin, *moved], _shortest(begin))
-
-    def _farthest_m(self, window: Window) -> float:
-        return float(np.max(np.abs(self._series[window.series].position_m[window.first : window.end])))
-
-    @property
-    def _step_s(self) -> float:
-        return self._begin.cart.timing.physics_step_s
+        self._engine, self._workers = engine, workers
+        self._predictor: Predictor | None = None
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where the plant cannot represent the search's result."""
@@ -133,7 +99,7 @@ class Fit:
             starts = guessed_starts(self._series, windows, model)
             for row, window in zip(starts, windows, strict=True):
                 row[:] = known.get((window.series, window.first), row)
-            shooting = Shooting(self._series, windows, self._predictions_of(windows))
+            shooting = self._shooting(windows)
             if noise is not None:
                 shooting.noise = noise
             search = Search(shooting, self._terms, self._begin)
@@ -143,64 +109,43 @@ class Fit:
                 meter.end_round()
                 noise = shooting.noise = search.noise(point.residuals * shooting.noise)
                 point = search.iterate(point.model, point.starts)
-            for _ in range(_MULTISTARTS if windows is self._windows and self.has_twin else 0):
+            for _ in range(_MULTISTARTS if windows is self._windows and self._engine is Engine.NATIVE else 0):
                 before, point = point, search.multistart(point, _MULTISTART_STEPS, meter.step)
                 if before.cost - point.cost < _MULTISTART_TOLERANCE * before.cost:
                     break
             model = point.model
             known = {(w.series, w.first): start for w, start in zip(windows, point.starts, strict=True)}
-        fitted = self._fitted(*self._of_plant(shooting, search, point))
+        if not self._is_same_on_pybullet(point, shooting.noise):
+            self._engine = Engine.PYBULLET
+            shooting, noise = self._shooting(self._windows), shooting.noise
+            shooting.noise = noise
+            search = Search(shooting, self._terms, self._begin)
+            (point,) = search.minimize([search.iterate(point.model, point.starts)], _STEPS_ON_PYBULLET, lambda: None)
+        fitted = self._fitted(shooting, search, point)
         if progress is not None:
             progress(1.0)
         return fitted
 
-    def _of_plant(self, shooting: Shooting, search: Search, point: Iterate) -> tuple[Shooting, Search, Iterate]:
-        """The point with the plant's residuals; where they differ from the twin's, after a search with the plant."""
-        if not self.has_twin:
-            return shooting, search, point
-        here = Shooting(self._series, self._windows, self._plant_predictions)
-        here.noise = shooting.noise
-        seen = search.with_residuals(point, here.residual(point.model, point.starts))
-        if abs(seen.cost - point.cost) < _SAME_COST * point.cost:
-            return shooting, search, seen
-        self.has_twin = False
-        shooting = Shooting(self._series, self._windows, self._predictions_of(self._windows))
-        shooting.noise = here.noise
-        search = Search(shooting, self._terms, self._begin)
-        (seen,) = search.minimize([seen], _PLANT_STEPS, lambda: None)
-        return shooting, search, seen
+    def _is_same_on_pybullet(self, point: Iterate, noise: Floats) -> bool:
+        """Whether PyBullet, where it is installed and another, has the same cost in some of the windows."""
+        if self._engine is Engine.PYBULLET or not is_installed(Engine.PYBULLET):
+            return True
+        chosen = spread(self._series, self._windows, point.model.cart.timing.physics_step_s, _CHECKED_STEPS)
+        costs = []
+        for engine in Engine:
+            windows = [self._windows[k] for k in chosen]
+            with contextlib.closing(predictor_on(engine, self._series, windows, point.model.cart)) as predictor:
+                shooting = Shooting(self._series, windows, predictor)
+                shooting.noise = noise
+                search = Search(shooting, self._terms, self._begin)
+                costs.append(search.iterate(point.model, point.starts[chosen]).cost)
+        return abs(costs[1] - costs[0]) < _SAME_COST * costs[0]
 
-    def predictions(self) -> Predict:
-        """The prediction that the search uses, over all windows of the fit."""
-        return self._predictions_of(self._windows)
-
-    def _predictions_of(self, windows: Sequence[Window]) -> Predict:
-        """The twin's, or without one the plant's, by worker processes."""
-        if self.has_twin:
-            twin = Twin(self._series, windows, self._step_s)
-
-            def predict(tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
-                self.simulations += len(tries)
-                return twin.predictions(tries)
-
-            return predict
-        self._end_pool()
-        if not self._workers:
-            self._plant.close()
-            self._plant = Predictor(self._series, windows, _shortest(self._begin))
-            return self._plant_predictions
-        loaded = _shortest(self._begin)
-        self._pool = WorkerPool(self._workers, _begin_worker, self._series, list(windows), loaded)
-        return self._pool_predictions
-
-    def _plant_predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
-        self.simulations += len(tries)
-        return [np.concatenate(self._plant.predict(model, starts)) for model, starts in tries]
-
-    def _pool_predictions(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
-        assert self._pool is not None
-        self.simulations += len(tries)
-        return list(self._pool.map(_predict, [m for m, _ in tries], [s for _, s in tries]))
+    def _shooting(self, windows: Sequence[Window]) -> Shooting:
+        """The residuals over `windows`, on the engine of this fit; those before are no longer computed."""
+        self.close()
+        self._predictor = predictor_on(self._engine, self._series, windows, self._begin.cart, self._workers)
+        return Shooting(self._series, windows, self._predictor)
 
     def _fitted(self, shooting: Shooting, search: Search, point: Iterate) -> Fitted:
         """The intervals are by residuals summed over blocks (they correlate), never narrower than by single ones."""
@@ -215,7 +160,7 @@ class Fit:
         groups = len(sums)
         grouped = inverse_hessian @ (sums.T @ sums) @ inverse_hessian * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
-        reach = np.sqrt(variance) * search.sizes * float(student.ppf(_STANDARD_95, max(2, groups - 1)))
+        reach = np.sqrt(variance) * search.sizes * float(stdtrit(max(2, groups - 1), _STANDARD_95))
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
             value = term.read(point.model)
@@ -228,7 +173,7 @@ class Fit:
             estimates=tuple(estimates),
             noise=tuple((shooting.noise * np.sqrt(np.mean(point.residuals**2, axis=0))).tolist()),
             starts=point.starts,
-            simulations=self.simulations,
+            engine=self._engine,
             correlation=single / np.outer(spread, spread),
         )
 
@@ -242,15 +187,10 @@ class Fit:
             sums += [part.sum(axis=0) for part in np.array_split(mine[: 2 * entries], blocks)]
         return np.array(sums)
 
-    def _end_pool(self) -> None:
-        if self._pool is not None:
-            self._pool.end()
-            self._pool = None
-
     def close(self) -> None:
         """End the workers. May be called twice."""
-        self._end_pool()
-        self._plant.close()
+        if self._predictor is not None:
+            self._predictor.close()
 
     def __enter__(self) -> Fit:
         return self
@@ -273,9 +213,3 @@ class _ProgressMeter:
 
     def end_round(self) -> None:
         self._round, self._step = self._round + 1, 0
-
-
-def _shortest(model: Model) -> CartParams:
-    """The cart with a much shorter pole than the model's, from which the plant can emulate every longer one."""
-    length = TERMS["pole_length"]
-    return length.write(model, _SHORTEST * length.read(model)).cart

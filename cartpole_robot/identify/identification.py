@@ -13,10 +13,20 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
-from cartpole_robot.open_loop.error import OpenLoopError, farthest_m, observed_errors
+from cartpole_robot.open_loop.error import (
+    OpenLoopError,
+    errors_of,
+    farthest_m,
+    observed_starts,
+    predicted,
+    windows_with_past,
+)
 from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
+from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
 from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
 from cartpole_robot.open_loop.windows import Window, windows_of
+from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.simulation.engine import Engine
 
 _MOTOR = ("delay", "motor_gain")
 _REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
@@ -41,19 +51,24 @@ class IdentifyRequest:
     """What to identify: `terms` by name (None: `default_terms`), from windows of `window_s`.
 
     `window_s` None: 2 s where the pole hangs all the time, 0.5 s where it stands and every error grows. `held_out` is
-    the share of each series, at its end, that is kept for validation.
+    the share of each series, at its end, that is kept for validation. `engine` None: the choice of
+    `rigs.engine_choice` for the cart.
     """
 
     terms: tuple[str, ...] | None = None
     window_s: float | None = None
     held_out: float = 0.3
     may_mix_periods: bool = False
+    engine: Engine | None = None
     workers: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """The result; `before` and `after` are the nominal and the identified model's errors on the held-out data."""
+    """The result; `before` and `after` are the nominal and the identified model's errors on the held-out data.
+
+    `engine` is the one that ran the model, and `repeated` what PyBullet makes of `after` where it is another.
+    """
 
     nominal: Model
     model: Model
@@ -61,6 +76,8 @@ class Identification:
     noise: tuple[float, float]
     before: tuple[OpenLoopError, ...]
     after: tuple[OpenLoopError, ...]
+    engine: Engine
+    repeated: Repeated | None
     notes: tuple[str, ...]
     recordings: tuple[str, ...]
 
@@ -83,6 +100,8 @@ class Identification:
             "held_out": [
                 {"before": _plain(b), "after": _plain(a)} for b, a in zip(self.before, self.after, strict=True)
             ],
+            "engine": self.engine,
+            "repeated_on_pybullet": None if self.repeated is None else self.repeated.as_dict(),
             "notes": list(self.notes),
         }
 
@@ -114,23 +133,40 @@ def identify(
             f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
-    with Fit(known, windows, begin, [TERMS[name] for name in names], request.workers) as fit:
+    chosen, engine_note = chosen_engine(cart, request.engine)
+    assert chosen is not None
+    with Fit(known, windows, begin, [TERMS[name] for name in names], chosen, request.workers) as fit:
         try:
             fitted = fit.run(progress=progress)
         except ValueError as error:
             raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
+    engine = fitted.engine
     kept = [series for series in held_out if len(series) > 0]
-    before, after = observed_errors(kept, [nominal, fitted.model], _HELD_OUT_HORIZON_S, fitted.model)
+    tested = windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0)
+    starts = observed_starts(kept, tested, fitted.model, engine)
+    before, after = (predicted(kept, model, tested, starts, engine) for model in (nominal, fitted.model))
+    repeated = repeated_on_pybullet(engine, kept, fitted.model, tested, starts, after)
     return Identification(
         nominal=nominal,
         model=fitted.model,
         estimates=fitted.estimates,
         noise=fitted.noise,
-        before=tuple(before),
-        after=tuple(after),
-        notes=tuple(_notes(cart, names, fitted.estimates)),
+        before=tuple(errors_of(kept, tested, before)),
+        after=tuple(errors_of(kept, tested, after)),
+        engine=engine,
+        repeated=repeated,
+        notes=(*_engine_notes(chosen, engine_note, engine, repeated), *_notes(cart, names, fitted.estimates)),
         recordings=tuple(series.name for series in all_series),
     )
+
+
+def _engine_notes(chosen: Engine, note: str | None, engine: Engine, repeated: Repeated | None) -> list[str]:
+    notes = [] if note is None else [note]
+    if engine is not chosen:
+        notes.append("the native engine's result has another error on PyBullet: PyBullet continued the search")
+    if repeated is not None and not repeated.is_same:
+        notes.append(f"the engines differ: {repeated.text()}; run again with --engine pybullet")
+    return notes
 
 
 def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, ...]:

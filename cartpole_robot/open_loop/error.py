@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.open_loop.model import Model, freed, with_room
+from cartpole_robot.open_loop.predictor import predictor_on
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.shooting import Shooting
-from cartpole_robot.open_loop.twin import quick_predictions
-from cartpole_robot.open_loop.windows import START_SIGNALS, Predictor, Window, guessed_starts, measured
+from cartpole_robot.open_loop.windows import START_SIGNALS, Window, by_window, guessed_starts, measured
+from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 PAST_S = 0.3  # how far an observer looks back
@@ -32,11 +33,11 @@ class OpenLoopError:
     angle_rad: float
 
 
-def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model) -> Floats:
+def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], observer: Model, engine: Engine) -> Floats:
     """True start states, shape (windows, 4), estimated from the readings up to each window's first entry.
 
-    `observer` (its twin, where there is one) runs through the `PAST_S` before the window, from the state that fits
-    these readings best; the state it reaches is the start. It knows the commands, but nothing that comes after.
+    `observer` runs through the `PAST_S` before the window, from the state that fits these readings best; the state it
+    reaches is the start. It knows the commands, but nothing that comes after.
     """
     if not windows:
         return np.zeros((0, START_SIGNALS))
@@ -49,14 +50,14 @@ def observed_starts(all_series: Sequence[Series], windows: Sequence[Window], obs
         for window in windows
     ]
     observer = with_room(freed(observer), farthest_m(all_series))
-    with contextlib.closing(Predictor(all_series, past, observer.cart)) as predictor:
+    with contextlib.closing(predictor_on(engine, all_series, past, observer.cart)) as predictor:
         starts = guessed_starts(all_series, past, observer)
-        shooting = Shooting(all_series, past, quick_predictions(all_series, past, predictor, observer))
+        shooting = Shooting(all_series, past, predictor)
         for _ in range(_OBSERVATIONS):
             slopes = shooting.slopes_by_starts(observer, shooting.residual(observer, starts), starts)
             _, starts = shooting.correct_starts(observer, starts, slopes)
-        predictor.predict(observer, starts)
-        return predictor.ends
+        (runs,) = predictor.run([(observer, starts)])
+        return runs.ends
 
 
 def farthest_m(all_series: Sequence[Series]) -> float:
@@ -81,22 +82,19 @@ def _entries_before(series: Series) -> int:
 
 
 def observed_errors(
-    all_series: Sequence[Series], models: Sequence[Model], length_s: float, observer: Model
+    all_series: Sequence[Series], models: Sequence[Model], length_s: float, observer: Model, engine: Engine
 ) -> list[list[OpenLoopError]]:
     """The errors of each of `models` for each series, with a start every fifth of `length_s`.
 
     All models start from the same states, which `observer` estimates.
     """
     windows = windows_with_past(all_series, length_s, length_s / 5.0)
-    starts = observed_starts(all_series, windows, observer)
-    return [errors_from(all_series, model, windows, starts) for model in models]
+    starts = observed_starts(all_series, windows, observer, engine)
+    return [errors_of(all_series, windows, predicted(all_series, model, windows, starts, engine)) for model in models]
 
 
-def errors_from(
-    all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats
-) -> list[OpenLoopError]:
-    """The errors of `model` for each series over its `windows`, from `starts`, shape (windows, 4)."""
-    found = predicted(all_series, model, windows, starts)
+def errors_of(all_series: Sequence[Series], windows: Sequence[Window], found: Sequence[Floats]) -> list[OpenLoopError]:
+    """The errors for each series of what a model was `found` to predict for its `windows`: see `predicted`."""
     squares: list[list[Floats]] = [[] for _ in all_series]
     for window, mine, read in zip(windows, found, measured(all_series, windows), strict=True):
         squares[window.series].append((mine - read)[1:] ** 2)
@@ -106,14 +104,19 @@ def errors_from(
     ]
 
 
-def predicted(all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats) -> list[Floats]:
-    """What `model` predicts for each window from `starts`, shape (windows, 4), as `Predictor.predict` returns it.
+def predicted(
+    all_series: Sequence[Series], model: Model, windows: Sequence[Window], starts: Floats, engine: Engine
+) -> list[Floats]:
+    """The readings that `model` predicts for each window from `starts`, shape (windows, 4): (entries, 2) each.
 
     The track reaches at least as far as any measured position.
     """
+    if not windows:
+        return []
     model = with_room(freed(model), farthest_m(all_series))
-    with contextlib.closing(Predictor(all_series, windows, model.cart)) as predictor:
-        return predictor.predict(model, starts)
+    with contextlib.closing(predictor_on(engine, all_series, windows, model.cart)) as predictor:
+        (runs,) = predictor.run([(model, starts)])
+    return by_window(windows, runs.readings)
 
 
 def _root_means(squares: list[Floats]) -> dict[str, float]:

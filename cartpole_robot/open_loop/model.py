@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MOST_SATURATION, Apply, Delay
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,20 @@ class Model:
     angle_zero_rad: float = 0.0
     angle_sign: int = 1
     position_sign: int = 1
+
+    def shown(self, true: Floats) -> Floats:
+        """The readings that a recording shows of true positions (m) and angles (rad), shape (entries, 2)."""
+        signs = np.array([self.position_sign, self.angle_sign])
+        zeros = np.array([0.0, self.angle_zero_rad])
+        found: Floats = true * signs + zeros
+        return found
+
+    def true(self, readings: Floats) -> Floats:
+        """The true positions and angles of readings; `shown` reversed."""
+        signs = np.array([self.position_sign, self.angle_sign])
+        zeros = np.array([0.0, self.angle_zero_rad])
+        found: Floats = (readings - zeros) * signs
+        return found
 
 
 def model_of(cart: CartParams) -> Model:

@@ -1,11 +1,12 @@
-"""The plant run from a state under recorded duties: where would the cart have gone?
+"""PyBullet's plant run from a state under recorded duties: where would the cart have gone?
 
 No encoders, no firmware, no clock of its own: the plant, motor and friction of every simulated rig, and their true
-positions and angles.
+positions and angles. This is the reference that the native engine's windows are compared with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,61 +14,62 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import equivalent_body
+from cartpole_robot.open_loop.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.series import Series
+from cartpole_robot.open_loop.windows import START_SIGNALS, Runs, Try, Window
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import STANDING_M_S, in_engine
 from cartpole_robot.simulation.motor import rewindable_force
 from cartpole_robot.simulation.plant import Plant
 
-Samples = NDArray[np.float64]
+Floats = NDArray[np.float64]
+_SHORTER = 0.6  # of the pole's length: what is loaded, for the engine can emulate longer poles only
 
 
 class OpenLoop:
-    """One plant that runs repeatedly, from any state and with any parameters.
+    """One plant that runs repeatedly, from any state and with any parameters."""
 
-    `loaded` is the cart with the shortest pole of all that will run: the engine can emulate a longer one, see
-    `cart.parts.equivalent_body`.
-    """
+    def __init__(self, cart: CartParams) -> None:
+        """Load the plant."""
+        self._load(cart)
+        self._become(cart)
 
-    def __init__(self, cart: CartParams, *, loaded: CartParams | None = None) -> None:
-        """Load the plant. Its end stops are those of `loaded`; `change` does not move them."""
-        self._cart = cart
-        self._loaded = loaded or cart
+    def _load(self, cart: CartParams) -> None:
+        self._loaded = cart
         self._plant = Plant(
-            self._loaded.pole_cart,
+            cart.pole_cart,
             cart.timing.physics_step_s,
-            friction=in_engine(self._loaded.friction),
-            end_stop_m=self._loaded.limits.end_stop_m,
+            friction=in_engine(cart.friction),
+            end_stop_m=_end_stop_m(cart),
         )
-        self.change(cart)
-
-    @property
-    def cart(self) -> CartParams:
-        return self._cart
 
     @property
     def step_s(self) -> float:
         """The physics step."""
-        return self._cart.timing.physics_step_s
+        return self._loaded.timing.physics_step_s
 
     def change(self, cart: CartParams) -> None:
-        """Continue as `cart`, of the same physics step. Raises ValueError as `cart.parts.equivalent_body` does."""
-        equivalent_body(cart.pole_cart, self._loaded.pole_cart)
+        """Continue as `cart`, of the same physics step."""
+        if _end_stop_m(cart) != _end_stop_m(self._loaded) or not _is_emulated(cart, self._loaded):
+            self._plant.close()
+            self._load(_with_shorter_pole(cart))
+        self._become(cart)
+
+    def _become(self, cart: CartParams) -> None:
         self._plant.change(cart.pole_cart, in_engine(cart.friction))
-        self._cart = cart
         self._force, _, self._hold = rewindable_force(cart)
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
 
-    def run(self, start: State, duties: Sequence[float], *, held_n: float = 0.0) -> Samples:
+    def run(self, start: State, duties: Sequence[float]) -> Floats:
         """Shape (len(duties) + 1, 4): position m, speed m/s, angle rad (unwrapped), angular speed rad/s.
 
-        The first row is `start`; each further one is a physics step later, under the duty of that step, NaN for an
-        open bridge. `held_n` is the force that a motor with a lag still exerts at the start. Values beyond the range
-        of any cart are returned as computed.
+        The first row is `start`, the motor without current; each further one is a physics step later, under the duty of
+        that step, NaN for an open bridge. Values beyond the range of any cart are returned as computed.
         """
         plant = self._plant
         plant.place(start)
         plant.hold_or_release(False)
-        self._hold(held_n)
+        self._hold(0.0)
         advance, force, hold_or_release = plant.advance, self._force, plant.hold_or_release
         has_stiction = self._has_stiction
         speed = start.cart_speed_m_s
@@ -88,8 +90,67 @@ class OpenLoop:
         self._plant.close()
 
 
+def _end_stop_m(cart: CartParams) -> float | None:
+    return None if cart.encoders is None else cart.limits.end_stop_m  # an ideal cart's track has no end
+
+
+def _is_emulated(cart: CartParams, loaded: CartParams) -> bool:
+    try:
+        equivalent_body(cart.pole_cart, loaded.pole_cart)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_shorter_pole(cart: CartParams) -> CartParams:
+    length = TERMS["pole_length"]
+    model = model_of(cart)
+    return length.write(model, _SHORTER * length.read(model)).cart
+
+
+class PlantPredictor:
+    """Runs models through windows on PyBullet; implements `windows.Predictor`."""
+
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], cart: CartParams) -> None:
+        """`cart` has the physics step of every model that will run."""
+        self._series, self._windows = list(all_series), list(windows)
+        self._loop = OpenLoop(cart)
+
+    def run(self, tries: Sequence[Try]) -> list[Runs]:
+        """As `windows.Predictor.run`."""
+        return [self._run(model, starts) for model, starts in tries]
+
+    def _run(self, model: Model, starts: Floats) -> Runs:
+        self._loop.change(model.cart)
+        step_s = self._loop.step_s
+        readings: list[Floats] = []
+        ends = np.zeros((len(self._windows), START_SIGNALS))
+        for number, (window, start) in enumerate(zip(self._windows, starts, strict=True)):
+            series = self._series[window.series]
+            places = (series.time_s[window.first : window.end] - series.time_s[window.first]) / step_s
+            ran = self._loop.run(State(*start.tolist()), _duties_in(series, window, places, model.delay_s, step_s))
+            steps = np.arange(len(ran))
+            ends[number] = [np.interp(places[-1], steps, signal) for signal in ran.T]
+            readings.append(np.column_stack([np.interp(places, steps, ran[:, 0]), np.interp(places, steps, ran[:, 2])]))
+        return Runs(readings=model.shown(np.concatenate(readings)), ends=ends)
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+def _duties_in(series: Series, window: Window, places: Floats, delay_s: float, step_s: float) -> list[float]:
+    """The duty of each physics step from the window's start to its last entry, NaN with the bridge open."""
+    steps = math.ceil(places[-1] - 1e-6)
+    if series.is_coasting is not None and series.is_coasting[window.first]:
+        return [math.nan] * steps
+    back = max(0, window.first - 2 - int(delay_s / series.period_s))
+    asked = slice(back, window.end)
+    times_s = series.time_s[asked] - series.time_s[window.first]
+    return step_duties(0.0, times_s, np.nan_to_num(series.duty[asked]), delay_s, step_s, steps)
+
+
 def step_duties(
-    begin_s: float, times_s: NDArray[np.float64], duties: NDArray[np.float64], delay_s: float, step_s: float, steps: int
+    begin_s: float, times_s: Floats, duties: Floats, delay_s: float, step_s: float, steps: int
 ) -> list[float]:
     """The mean duty of each of `steps` physics steps from `begin_s` on.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.open_loop.model import Model
 from cartpole_robot.open_loop.series import Series
-from cartpole_robot.open_loop.windows import START_SIGNALS, Window, measured
+from cartpole_robot.open_loop.windows import START_SIGNALS, Predictor, Try, Window, measured
 
 Floats = NDArray[np.float64]
-Predict = Callable[[Sequence[tuple[Model, Floats]]], list[Floats]]
-"""From models and start states (windows, 4) to predicted readings, all windows' entries in one array (entries, 2)."""
 
 START_STEPS = np.array([1e-4, 1e-3, 1e-3, 1e-2])  # m, m/s, rad, rad/s: the differences that derivatives are taken over
 START_REACH = np.array([2e-3, 0.1, 0.02, 0.5])  # of one correction, where the residuals leave it free
@@ -26,19 +24,22 @@ _FAR = 1e3  # times the noise: a prediction farther off is as wrong as can be
 class Shooting:
     """Multiple shooting over `windows`; `noise` (m, rad) is the unit of the residuals and may be set."""
 
-    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], predict: Predict) -> None:
+    def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], predictor: Predictor) -> None:
+        """`predictor` is for the same windows."""
         self.noise = np.array([1e-3, 5e-3])
-        self._predict = predict
+        self._predictor = predictor
         self._read = np.concatenate(measured(all_series, windows))
         ends = np.cumsum([window.end - window.first for window in windows])
         self.parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def residuals(self, tries: Sequence[tuple[Model, Floats]]) -> list[Floats]:
+    def residuals(self, tries: Sequence[Try]) -> list[Floats]:
         """Predicted minus measured for each of `tries`, in units of the noise, shape (entries, 2); always finite."""
-        return [
-            np.clip(np.nan_to_num((found - self._read) / self.noise, nan=_FAR, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
-            for found in self._predict(tries)
-        ]
+        found = np.stack([runs.readings for runs in self._predictor.run(tries)])
+        found -= self._read
+        found /= self.noise
+        if not np.isfinite(np.sum(found)):
+            np.nan_to_num(found, copy=False, nan=_FAR, posinf=_FAR, neginf=-_FAR)
+        return list(np.clip(found, -_FAR, _FAR, out=found))
 
     def residual(self, model: Model, starts: Floats) -> Floats:
         return self.residuals([(model, starts)])[0]

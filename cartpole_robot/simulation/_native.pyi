@@ -12,6 +12,8 @@ from firmware_bridge._host import ChipMailbox, Firmware, FloatPolicy, Int16Polic
 
 _Sums = tuple[float, float, float, int]
 
+Floats = NDArray[np.float64]
+
 class NativeCart:
     """One cart; each reading is written into `measurement`, which every method that measures returns.
 
@@ -110,3 +112,21 @@ class BoardCart:
         drive: float | None,
         surroundings: tuple[int, int, int, int, int, int, int, int],
     ) -> None: ...
+
+class Windows:
+    """Windows of recordings, each a run from a start state under the recorded duties.
+
+    `times_s` and `duties` have the entries of all series, one after the other, duty NaN with the bridge open. Each of
+    `windows` is the first entry of its series, one past its last, the window's first and one past its last. Raises
+    ValueError for other shapes, and for a cart that this engine cannot represent.
+    """
+
+    def __init__(self, times_s: Floats, duties: Floats, windows: Sequence[tuple[int, int, int, int]]) -> None: ...
+    def run(
+        self, carts: Sequence[CartParams], delays_s: Floats, starts: Floats, readings: Floats, ends: Floats, /
+    ) -> None:
+        """Run every window under each of n `carts`, which have one physics step; other threads run meanwhile.
+
+        `delays_s` is (n,), `starts` (n, windows, 4). Written: `readings` (n, entries of all windows, 2), position m and
+        angle rad, and `ends` (n, windows, 4), the states at the windows' last entries.
+        """

@@ -14,7 +14,8 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__native(void)
 {
     PyObject *made = PyModule_Create(&module);
-    if (made != NULL && (add_native_cart(made) < 0 || add_board_cart(made) < 0 || add_fleet(made) < 0))
+    if (made != NULL && (add_native_cart(made) < 0 || add_board_cart(made) < 0 || add_fleet(made) < 0 ||
+                         add_windows(made) < 0))
         Py_CLEAR(made);
     return made;
 }

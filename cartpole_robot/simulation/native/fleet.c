@@ -6,18 +6,13 @@
 
 #include "plant_step.h"
 #include "trig.h"
+#include "width.h"
 
 #define BLOCK 64     /* carts: what the loops over them touch stays in the processor's nearest cache */
 #define CACHE_LINE 64
 #define SENT 64      /* commands of a cart that are remembered: a power of two, enough for `delay_fits` */
 #define EXACT 1.0e12 /* counts: up to here the estimator's sums of them are exact in a float64 */
 
-/* The loops once for each width of vector, chosen when the extension is loaded; all compute the same bits. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define ANY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define ANY_WIDTH
-#endif
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #else

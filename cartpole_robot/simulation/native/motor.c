@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#define SATURATION_POWER 5.0
-
 motor_t motor_of(const motor_params_t *params)
 {
     const double step_s = params->step_s, mass_kg = params->cart_mass_kg;
@@ -21,8 +19,10 @@ double motor_level(const motor_params_t *params, double duty)
     if (past <= 0.0)
         return 0.0;
     double drive = past / (1.0 - params->dead_zone_duty);
-    if (params->saturation > 0.0)
-        drive = (drive - params->saturation * pow(drive, SATURATION_POWER)) / (1.0 - params->saturation);
+    if (params->saturation > 0.0) {
+        const double square = drive * drive;
+        drive = (drive - params->saturation * square * square * drive) / (1.0 - params->saturation);
+    }
     return copysign(drive, duty);
 }
 

@@ -11,6 +11,7 @@
 int add_board_cart(PyObject *module);
 int add_native_cart(PyObject *module);
 int add_fleet(PyObject *module);
+int add_windows(PyObject *module);
 
 /* The parameters of a `CartParams`; -1 with an exception, a ValueError for a cart that this engine cannot represent. */
 int read_cart(PyObject *cart, cart_params_t *params);

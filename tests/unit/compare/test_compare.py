@@ -29,6 +29,7 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import Measurement
+from cartpole_robot.simulation.engine import Engine
 from tests.conftest import make_network
 from tests.policy_on_board import regulating_policy
 
@@ -109,7 +110,7 @@ def comparison(simulated: Recording, late: Recording) -> Comparison:
 
 
 def test_a_simulation_of_the_same_cart_is_off_by_its_counts_only(excited: Recording, model: Model) -> None:
-    found = compare_open_loop(series_of(excited), model)
+    found = compare_open_loop(series_of(excited), model, Engine.NATIVE)
     encoders = model.cart.encoders
     assert encoders is not None
     assert [h.horizon_s for h in found.horizons] == [0.1, 0.2, 0.5, 1.0]
@@ -120,7 +121,7 @@ def test_a_simulation_of_the_same_cart_is_off_by_its_counts_only(excited: Record
 
 
 def test_errors_grow_with_the_horizon_and_lie_inside_their_intervals(late: Recording, model: Model) -> None:
-    found = compare_open_loop(series_of(late), model)
+    found = compare_open_loop(series_of(late), model, Engine.NATIVE)
     angles = [h.rmse[2] for h in found.horizons]
     assert [a.value for a in angles] == sorted(a.value for a in angles)
     assert all(a.low <= a.value <= a.high and a.low < a.high for a in angles)
@@ -130,32 +131,36 @@ def test_errors_grow_with_the_horizon_and_lie_inside_their_intervals(late: Recor
 def test_cross_correlation_finds_how_much_later_the_cart_responds(
     late: Recording, excited: Recording, model: Model
 ) -> None:
-    found = compare_open_loop(series_of(late), model).later_s
+    found = compare_open_loop(series_of(late), model, Engine.NATIVE).later_s
     assert found is not None
     assert found.value == pytest.approx(LATE_S - 0.02, abs=0.002)
     assert found.low <= found.value <= found.high
-    same = compare_open_loop(series_of(excited), model).later_s
+    same = compare_open_loop(series_of(excited), model, Engine.NATIVE).later_s
     assert same is not None
     assert abs(same.value) <= 0.001
 
 
 def test_a_run_never_knows_what_comes_after_its_start(late: Recording, model: Model) -> None:
     whole = series_of(late)
-    before = compare_open_loop(part_of(whole, 0, 100), model, horizons_s=(0.2,)).runs
+    before = compare_open_loop(part_of(whole, 0, 100), model, Engine.NATIVE, horizons_s=(0.2,)).runs
     spoiled = dataclasses.replace(whole, position_m=whole.position_m.copy(), angle_rad=whole.angle_rad.copy())
     last = round(before[-1].time_s[0] / whole.period_s)
     spoiled.position_m[last + 1 :] += 0.3
     spoiled.angle_rad[last + 1 :] += 0.01
-    after = compare_open_loop(part_of(spoiled, 0, 100), model, horizons_s=(0.2,)).runs
+    after = compare_open_loop(part_of(spoiled, 0, 100), model, Engine.NATIVE, horizons_s=(0.2,)).runs
     assert after[-1].time_s[0] == before[-1].time_s[0]
     assert after[-1].simulated.tolist() == before[-1].simulated.tolist()
     assert after[-1].recorded.tolist() != before[-1].recorded.tolist()
 
 
 def test_fidelity_is_the_time_in_the_tube(late: Recording, excited: Recording, model: Model) -> None:
-    narrow = compare_open_loop(series_of(late), model, tube=Tube(position_m=0.005, angle_rad=0.02)).fidelity
-    wide = compare_open_loop(series_of(late), model, tube=Tube(position_m=0.05, angle_rad=0.5)).fidelity
-    endless = compare_open_loop(series_of(excited), model, tube=Tube(position_m=9.0, angle_rad=99.0)).fidelity
+    narrow = compare_open_loop(
+        series_of(late), model, Engine.NATIVE, tube=Tube(position_m=0.005, angle_rad=0.02)
+    ).fidelity
+    wide = compare_open_loop(series_of(late), model, Engine.NATIVE, tube=Tube(position_m=0.05, angle_rad=0.5)).fidelity
+    endless = compare_open_loop(
+        series_of(excited), model, Engine.NATIVE, tube=Tube(position_m=9.0, angle_rad=99.0)
+    ).fidelity
     assert narrow is not None
     assert wide is not None
     assert endless is not None
@@ -166,7 +171,7 @@ def test_fidelity_is_the_time_in_the_tube(late: Recording, excited: Recording, m
 
 
 def test_a_horizon_longer_than_the_recording_has_no_windows(late: Recording, model: Model) -> None:
-    found = compare_open_loop(part_of(series_of(late), 0, 30), model)
+    found = compare_open_loop(part_of(series_of(late), 0, 30), model, Engine.NATIVE)
     assert [h.windows > 0 for h in found.horizons] == [True, True, False, False]
     assert math.isnan(found.horizons[3].rmse[0].value)
     assert found.fidelity is not None
@@ -267,7 +272,7 @@ def test_a_reversed_encoder_is_called_reversed(
 ) -> None:
     series = part_of(series_of(excited), 0, 100)
     changed = dataclasses.replace(series, **change(series))  # type: ignore[arg-type]
-    found = attribute(changed, model, terms=("motor_gain", ENCODER_SIGN), workers=0)
+    found = attribute(changed, model, Engine.NATIVE, terms=("motor_gain", ENCODER_SIGN), workers=0)
     assert found is not None
     assert (found.blames[0].term, found.blames[0].best) == (ENCODER_SIGN, signs)
     assert found.blames[0].explained > 0.95
@@ -276,7 +281,12 @@ def test_a_reversed_encoder_is_called_reversed(
 def test_a_simulation_without_a_gap_blames_no_term(excited: Recording, model: Model) -> None:
     shares: list[float] = []
     found = attribute(
-        part_of(series_of(excited), 0, 150), model, terms=("motor_gain", "delay"), workers=1, progress=shares.append
+        part_of(series_of(excited), 0, 150),
+        model,
+        Engine.NATIVE,
+        terms=("motor_gain", "delay"),
+        workers=1,
+        progress=shares.append,
     )
     assert found is not None
     assert shares == [0.5, 1.0]
@@ -288,7 +298,7 @@ def test_a_simulation_without_a_gap_blames_no_term(excited: Recording, model: Mo
 
 
 def test_too_short_a_recording_has_no_attribution(excited: Recording, model: Model) -> None:
-    assert attribute(part_of(series_of(excited), 0, 10), model) is None
+    assert attribute(part_of(series_of(excited), 0, 10), model, Engine.NATIVE) is None
 
 
 # ---- all of it ----

@@ -13,14 +13,12 @@ from cartpole_robot.cart.parts import Apply
 from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
-from cartpole_robot.identify.fit import _shortest
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, default_terms, identify, part_of
 from cartpole_robot.open_loop.error import observed_errors, observed_starts, windows_with_past
 from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of, with_room
 from cartpole_robot.open_loop.plant_runs import OpenLoop, step_duties
 from cartpole_robot.open_loop.series import Series, series_of
-from cartpole_robot.open_loop.twin import Twin, agrees
-from cartpole_robot.open_loop.windows import Predictor, Window, guessed_starts, pieces_of, windows_of
+from cartpole_robot.open_loop.windows import Window, pieces_of, windows_of
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata
@@ -30,9 +28,11 @@ from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.cart import SimulatedCart
 from cartpole_robot.simulation.delay import CommandDelay
+from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.simulation.native_cart import NativeBoardCart
 from firmware_bridge._host import PULSE_PERIOD
 
-PERIOD_S = 0.02
+PERIOD_S, STEP_S, STEPS = 0.02, 0.001, 20
 HIDDEN = {"motor_gain": 1.2, "damping": 0.85, "coulomb": 1.3, "dead_zone": 1.5, "pole_length": 1.1}
 
 
@@ -53,8 +53,9 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardes
     count = round(seconds / PERIOD_S)
     time_s = PERIOD_S * np.arange(count)
     duty = np.zeros(count)
-    loop = OpenLoop(freed(model).cart)
+    loop = NativeBoardCart(freed(model).cart)
     state = State(0.0, 0.0, math.pi, 0.0)
+    loop.place(state)
     states = []
     push = 0.0
     for k in range(count):
@@ -63,9 +64,9 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardes
         duty[k] = np.clip(push - state.cart_position_m, -hardest, hardest)
         states.append(state)
         past = slice(max(0, k - 5), k + 1)
-        duties = step_duties(time_s[k], time_s[past], duty[past], model.delay_s, loop.step_s, 20)
-        state = State(*loop.run(state, duties)[-1].tolist())
-    loop.close()
+        for one in step_duties(time_s[k], time_s[past], duty[past], model.delay_s, STEP_S, STEPS):
+            loop.body.step(one)
+        state = loop.state()
     encoders = model.cart.encoders
     assert encoders is not None
     seen = np.array(states)
@@ -95,6 +96,7 @@ def series(hidden: Model) -> Series:
 # ---- the plant without encoders ----
 
 
+@pytest.mark.pybullet
 def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     assert cart.encoders is not None
     rng = np.random.default_rng(0)
@@ -112,14 +114,18 @@ def test_open_loop_is_the_simulated_cart(cart: CartParams) -> None:
     loop.close()
 
 
-def test_another_pole_is_emulated_exactly(cart: CartParams) -> None:
-    model = model_of(cart)
-    shorter = TERMS["pole_length"].write(model, 0.15).cart
-    duties = [0.2] * 300
-    start = State(0.0, 0.0, 0.3, 0.0)
-    real, pretended = OpenLoop(cart), OpenLoop(shorter, loaded=shorter)
-    pretended.change(cart)
-    np.testing.assert_allclose(real.run(start, duties), pretended.run(start, duties), rtol=0, atol=1e-9)
+@pytest.mark.pybullet
+@pytest.mark.parametrize("half_m", [0.05, 0.15, 0.6])
+def test_plant_becomes_any_other_cart(cart: CartParams, half_m: float) -> None:
+    model = TERMS["pole_length"].write(model_of(cart), half_m)
+    other = dataclasses.replace(model.cart, limits=dataclasses.replace(model.cart.limits, end_stop_m=0.475))
+    start, duties = State(0.0, 0.0, 0.3, 0.0), [0.2] * 300
+    real, changed = OpenLoop(other), OpenLoop(cart)
+    before = changed.run(start, duties)
+    changed.change(other)
+    np.testing.assert_allclose(changed.run(start, duties), real.run(start, duties), rtol=0, atol=1e-9)
+    changed.change(cart)
+    np.testing.assert_allclose(changed.run(start, duties), before, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("latency_s", [0.0005, 0.004, 0.0125, 0.0333, 0.06])
@@ -140,32 +146,13 @@ def test_step_duties_from_the_middle_of_a_recording() -> None:
     assert step_duties(0.0, times_s[:0], requested[:0], 0.0137, 0.001, 5) == [0.0] * 5
 
 
+@pytest.mark.pybullet
 def test_open_bridge_coasts(cart: CartParams) -> None:
     loop = OpenLoop(cart)
     coasting = loop.run(State(0.0, 0.5, math.pi, 0.0), [math.nan] * 50)
     braking = loop.run(State(0.0, 0.5, math.pi, 0.0), [0.0] * 50)
     loop.close()
     assert coasting[-1, 0] > 1.2 * braking[-1, 0]
-
-
-@pytest.mark.parametrize("changes", [{}, {"lag_s": 0.02}, {"brakes_at_zero": False}])
-def test_twin_is_the_plant(cart: CartParams, series: Series, changes: dict[str, Any]) -> None:
-    model = freed(model_of(dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, **changes))))
-    model = dataclasses.replace(model, delay_s=0.0237, angle_zero_rad=0.02)
-    off = dataclasses.replace(series, is_coasting=np.ones(len(series), bool))
-    windows = [
-        Window(series=0, first=5, end=31),
-        Window(series=1, first=200, end=301),
-        Window(series=0, first=90, end=99),
-    ]
-    starts = guessed_starts([series, off], windows, model)
-    tries = [(term.write(model, term.read(model) + 0.05 * term.size(model)), starts) for term in TERMS.values()]
-    predictor = Predictor([series, off], windows, _shortest(model))
-    twin = Twin([series, off], windows, 0.001)
-    assert agrees(predictor, twin, tries)
-    spoiled = [(TERMS["coulomb"].write(model, 1.05), starts)]
-    assert not np.allclose(twin.predictions(spoiled)[0], np.concatenate(predictor.predict(model, starts)), atol=1e-6)
-    predictor.close()
 
 
 def test_pieces_cover_their_windows() -> None:
@@ -212,10 +199,14 @@ def test_terms_of_a_hidden_cart_are_found(
 
 
 def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: CartParams) -> None:
-    hanging = State(0.0, 0.0, math.pi - 0.6, 0.0)
-    loop = OpenLoop(freed(hidden).cart)
-    ran = loop.run(hanging, [0.0] * 5000)[::20]
-    loop.close()
+    loop = NativeBoardCart(freed(hidden).cart)
+    loop.place(State(0.0, 0.0, math.pi - 0.6, 0.0))
+    states = []
+    for _ in range(250):
+        states.append(loop.state())
+        for _ in range(STEPS):
+            loop.body.step(0.0)
+    ran = np.array(states)
     series = Series(
         name="swing",
         cart=cart,
@@ -267,6 +258,7 @@ def test_terms_are_those_that_the_recordings_can_show(series: Series, cart: Cart
     assert "cart_mass" not in default_terms([standing], cart)
 
 
+@pytest.mark.pybullet
 def test_model_runs_into_the_end_of_the_track_unless_the_cart_was_read_beyond(cart: CartParams) -> None:
     end_m = cart.limits.end_stop_m
     assert end_m is not None
@@ -282,15 +274,15 @@ def test_start_states_come_from_before_the_start(series: Series, hidden: Model) 
     series = part_of(series, 0, 200)
     windows = windows_with_past([series], 0.5, 0.5)
     assert min(window.first for window in windows) * PERIOD_S >= 0.3
-    starts = observed_starts([series], windows, hidden)
+    starts = observed_starts([series], windows, hidden, Engine.NATIVE)
     behind = windows[3].first + 1
     blind = dataclasses.replace(
         series,
         position_m=np.where(np.arange(len(series)) < behind, series.position_m, 0.1),
         angle_rad=np.where(np.arange(len(series)) < behind, series.angle_rad, 2.5),
     )
-    assert observed_starts([blind], windows, hidden)[3].tolist() == starts[3].tolist()
-    (errors,) = observed_errors([series], [hidden], 0.5, hidden)
+    assert observed_starts([blind], windows, hidden, Engine.NATIVE)[3].tolist() == starts[3].tolist()
+    (errors,) = observed_errors([series], [hidden], 0.5, hidden, Engine.NATIVE)
     assert errors[0].position_m < 1e-3
     assert errors[0].angle_rad < 0.01
 
