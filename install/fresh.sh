@@ -20,7 +20,10 @@ base_of() { # SUITE; prints the folder of the fetched suite
     if [ ! -e "$FOLDER/$1.base/complete" ]; then
         rm -rf "$FOLDER/$1.base"
         mkdir -p "$FOLDER"
-        debootstrap --variant=minbase --include=$PACKAGES "$1" "$FOLDER/$1.base" "$MIRROR" >"$FOLDER/$1.debootstrap.log" ||
+        script=/usr/share/debootstrap/scripts/$1 # an older debootstrap does not know a newer suite's name
+        [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+        debootstrap --variant=minbase --include=$PACKAGES "$1" "$FOLDER/$1.base" "$MIRROR" "$script" \
+            >"$FOLDER/$1.debootstrap.log" ||
             { tail -3 "$FOLDER/$1.debootstrap.log" >&2; return 1; }
         touch "$FOLDER/$1.base/complete"
     fi
@@ -63,6 +66,7 @@ try() { # SYSTEM
     timed test "$FOLDER/$1.test.log" inside "$root" make -C /root/cartpole_robot test || outcome=1
     grep -E '^(PyBullet|[a-zA-Z].* is left out)' "$FOLDER/$1.demo.log" | sed 's/^/  /' || true
     grep -hE '^[0-9]+ (passed|failed)|[0-9]+ (passed|failed).* in ' "$FOLDER/$1.test.log" | sed 's/^/  /' || true
+    [ $outcome != 0 ] || rm -rf "$root" # a system that failed stays, to look into
     return $outcome
 }
 
