@@ -47,14 +47,9 @@ def install_pybullet(python: Path) -> int:
     if _can_import(python, "pybullet"):
         return 0
     requirement = next(each for each in requirements() if each.startswith("pybullet")).partition(";")[0]
-    version = "{}.{}".format(*sys.version_info[:2])
     try:
         wheel = cached_wheel()
         if wheel is None:
-            say(
-                f"PyBullet has no wheel for CPython {version} on this computer. It is built from source once, "
-                "which takes 3 to 5 minutes on two cores and up to half an hour on a slow or busy computer."
-            )
             wheel = build(python, requirement)
         else:
             say(f"PyBullet from the cache: {wheel}")

@@ -41,6 +41,13 @@ def build(python: Path, requirement: str) -> Path:
     """Build the wheel with `python`, which has NumPy and setuptools. Raises `BuildError`."""
     if shutil.which(os.environ.get("CXX", "c++")) is None and shutil.which("g++") is None:
         raise BuildError(f"there is no C++ compiler; install it: {_system_command('c++')}, then run make pybullet")
+    version = "{}.{}".format(*sys.version_info)
+    say(
+        f"PyBullet has no wheel for CPython {version} on this computer. It is built from source once, which takes "
+        "3 to 5 minutes on two cores and up to half an hour on a slow or busy computer."
+    )
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C, so that no compiler outlives this process
+        signal.signal(number, signal.default_int_handler)
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -220,7 +220,10 @@ def test_wheel_that_was_built_is_kept_and_found_again(tmp_path: Path, programs: 
     assert f"PyBullet was built in 0:00 min: {name}" in done.stderr
 
 
-def test_interrupted_build_ends_its_compilers_and_leaves_nothing(tmp_path: Path, programs: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_build_ends_its_compilers_and_leaves_nothing(
+    tmp_path: Path, programs: Path, number: signal.Signals
+) -> None:
     marker = tmp_path / "compiling"
     script(tmp_path / "pip", f"echo $$ > {marker}; exec sleep 60")
     script(programs / "c++", "exit 0")
@@ -236,7 +239,7 @@ def test_interrupted_build_ends_its_compilers_and_leaves_nothing(tmp_path: Path,
         while not (marker.exists() and marker.read_text().strip()) and time.monotonic() < deadline:
             time.sleep(0.05)
         compiler = int(marker.read_text())
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.wait(timeout=20.0)
     with pytest.raises(ProcessLookupError):
         os.kill(compiler, 0)
