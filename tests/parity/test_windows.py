@@ -19,6 +19,8 @@ from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.commands.cli import main
+from cartpole_robot.compare.comparison import CompareRequest, compare
+from cartpole_robot.errors import UsageError
 from cartpole_robot.identify import fit as fit_module
 from cartpole_robot.identify.identification import IdentifyRequest, identify
 from cartpole_robot.open_loop import repeated as repeated_module
@@ -277,10 +279,16 @@ def heavier_on_native(cart: CartParams, *_: object, engine: Engine) -> object:
 @pytest.mark.pybullet
 def test_engine_that_moves_this_cart_otherwise_is_not_used(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "simulated_rig", heavier_on_native)
-    found = identify([series_of(read_recording(recording))], load_cart(CART), REQUEST)
+    found = compare(CompareRequest(simulated=CART, recorded=recording, attributes=False))
     assert found.engine is Engine.PYBULLET
     assert "off PyBullet after 0.5 s" in found.notes[0]
-    assert found.as_dict()["engine"] == "pybullet"
+    assert found.as_dict()["simulation"]["engine"] == "pybullet"
+    with pytest.raises(UsageError, match=r"off PyBullet after 0.5 s.*leave out --engine native"):
+        identify(
+            [series_of(read_recording(recording))],
+            load_cart(CART),
+            dataclasses.replace(REQUEST, engine=Engine.NATIVE),
+        )
 
 
 class Stronger(PlantPredictor):
