@@ -178,30 +178,22 @@ def _check_rig_and_seed(arguments: argparse.Namespace) -> None:
 
 
 def _job(arguments: argparse.Namespace, config: TrainingConfig, cart: CartParams, **more: Any) -> TrainingJob:
+    from cartpole_robot.rigs.engine_choice import rig_engine
     from cartpole_robot.training.job import TrainingJob
 
+    choice = rig_engine(arguments.rig, cart, arguments.engine and Engine(arguments.engine))
     seed = arguments.seed or 0
     return TrainingJob(
         config=config,
         cart=cart,
         rig=arguments.rig,
-        engine=_engine(arguments, cart),
+        engine=choice.engine,
+        engine_note=choice.note,
         seed=seed,
         folder=arguments.out or Path("runs", f"{config.name}-{cart.name}-seed{seed}"),
         tensorboard=arguments.tensorboard,
         **more,
     )
-
-
-def _engine(arguments: argparse.Namespace, cart: CartParams) -> Engine | None:
-    """The engine of the rig sim, None on others; prints what a user should know about the choice."""
-    from cartpole_robot.rigs.engine_choice import rig_engine
-    from cartpole_robot.terminal.progress import say
-
-    choice = rig_engine(arguments.rig, cart, arguments.engine and Engine(arguments.engine))
-    if choice.note is not None:
-        say(choice.note)
-    return choice.engine
 
 
 def _export(arguments: argparse.Namespace) -> int:

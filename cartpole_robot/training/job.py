@@ -32,7 +32,8 @@ class TrainingJob:
 
     With a `randomization` every episode of training and selection draws a cart from it; the verdicts use `cart` itself,
     and one more uses drawn carts. With an `init` that policy continues to learn, on the cart at the rig. `engine` is
-    that of the rig sim, None on other rigs. `versions` and `commit` are those of the code that began the training.
+    that of the rig sim, None on other rigs; `engine_note` is what a user should know about that choice as the training
+    begins, and is not recorded. `versions` and `commit` are those of the code that began the training.
     """
 
     config: TrainingConfig
@@ -44,6 +45,7 @@ class TrainingJob:
     randomization: Randomization | None = None
     init: InitialPolicy | None = None
     engine: Engine | None = None
+    engine_note: str | None = None
     versions: Mapping[str, str] = field(default_factory=provenance.versions)
     commit: str | None = field(default_factory=provenance.commit)
 

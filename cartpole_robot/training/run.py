@@ -53,6 +53,8 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
     check_seed(job.seed)
     new_run_folder(job.folder, job.as_dict())
     with locked_run(job.folder):
+        if job.engine_note is not None:
+            say(job.engine_note)
         return _train(job)
 
 

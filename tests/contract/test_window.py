@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import need
+
+pytestmark = pytest.mark.pybullet
 
 CODE = """
 import gymnasium
-
-pytestmark = pytest.mark.pybullet
 env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", render_mode="human")
 env.reset(seed=0)
 for step in range(10):

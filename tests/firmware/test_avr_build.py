@@ -130,8 +130,8 @@ def test_image_carries_the_hash_that_python_reads(image: build.FirmwareImage) ->
 
 def test_hex_file_holds_what_the_elf_file_holds(image: build.FirmwareImage, tmp_path: Path) -> None:
     for source, target in ((image.elf, "elf.bin"), (image.hex, "hex.bin")):
-        words = ["avr-objcopy", "-O", "binary", "-R", ".eeprom", str(source), str(tmp_path / target)]
-        subprocess.run(words if source == image.elf else [words[0], "-I", "ihex", *words[1:]], check=True)
+        options = ["-R", ".eeprom"] if source == image.elf else ["-I", "ihex"]
+        subprocess.run(["avr-objcopy", *options, "-O", "binary", str(source), str(tmp_path / target)], check=True)
     content = (tmp_path / "hex.bin").read_bytes()
     assert content == (tmp_path / "elf.bin").read_bytes()
     assert len(content) == image.flash_bytes

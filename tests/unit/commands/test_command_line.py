@@ -169,9 +169,8 @@ def test_other_cart_of_the_same_interface_is_noted(
     path = tmp_path / "heavy.toml"
     path.write_text(text.replace("gravity_m_s2 = 9.8", "gravity_m_s2 = 9.8\ncart_mass_kg = 1.5"))
     done = command_line("evaluate", trained_run, "--cart", path, "--episodes", 2, "--json")
-    assert (
-        json.loads(done.stdout)["note"] == "the policy was trained on other parameters than those of the cart 'heavy'"
-    )
+    note = "the policy was trained on other parameters than those of the cart 'heavy'"
+    assert json.loads(done.stdout)["note"].startswith(note)
 
 
 def test_finished_run_is_not_resumed(command_line: CommandLine, trained_run: Path) -> None:
@@ -361,9 +360,9 @@ def test_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture
     ("words", "part"),
     [
         (("--help",), "run on a cart:"),
-        (("train", "--learner", "x"), "'lean', 'stock'"),
-        (("evaluate", "lqr", "--backend", "x"), "'c', 'int16', 'numpy'"),
-        (("deploy", "lqr", "--late", "x"), "'hold', 'brake', 'disarm'"),
+        (("train", "--learner", "x"), "lean, stock"),
+        (("evaluate", "lqr", "--backend", "x"), "c, int16, numpy"),
+        (("deploy", "lqr", "--late", "x"), "hold, brake, disarm"),
         (("deploy", "lqr", "--rig", "moon"), "rig 'moon' is not known"),
         (("stability-map", "lqr", "--steps", "0"), "at least 1, got 0"),
     ],
@@ -376,7 +375,8 @@ def test_arguments_are_read_before_anything_heavy_is_imported(words: tuple[str, 
         f"main({list(words)!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert part in done.stdout + done.stderr
+    printed = done.stdout + done.stderr
+    assert part in printed or part in printed.replace("', '", ", ")  # Python 3.13 lists choices without quotes
     assert done.returncode == (0 if words == ("--help",) else 2)
 
 

@@ -32,7 +32,7 @@ from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.rigs import engine_choice
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
-from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.simulation.engine import Engine, is_installed
 from tests.cell_folders import cells_in, children, driver, is_alive, wait_for
 from tests.policy_on_board import regulating_policy
 
@@ -221,12 +221,14 @@ def test_the_folder_of_another_map_is_left_alone_and_policies_may_be_added(
     before, kept = cells_in(out), (out / "stability_map.json").read_bytes()
     assert len(before) == 2
     changed = written(tmp_path, small.replace("0.03", "0.04"), "other.toml")
+    other_engine = ["lqr", *words, "--engine", "pybullet"]
+    differs = 'its engine differ ("native" there, "pybullet" here)'
     for other, message in (
         (["lqr", *words, "--steps", "41"], "its steps differ (40 there, 41 here)"),
         (["lqr", *words, "--episodes", "3"], "its episodes differ"),
         (["lqr", *words, "--first-seed", "1"], "its first_seed differ"),
         (["lqr", *words, "--rig", "sim"], "its rig differ"),
-        (["lqr", *words, "--engine", "pybullet"], 'its engine differ ("native" there, "pybullet" here)'),
+        *([(other_engine, differs)] if is_installed(Engine.PYBULLET) else []),
         (["lqr", *words, "--grid", str(changed)], "its maps differ"),
         ([str(policy), *words], "its policies differ"),
     ):
@@ -385,6 +387,7 @@ def test_a_key_names_all_that_a_result_depends_on(tmp_path: Path, diy: CartParam
 
 
 @pytest.mark.parametrize("rig", ["virtual", "sim"])
+@pytest.mark.pybullet
 def test_map_on_either_engine_survives_alike(tmp_path: Path, policy: Path, rig: str) -> None:
     found = []
     for engine in (None, Engine.NATIVE, Engine.PYBULLET):
@@ -402,6 +405,7 @@ def test_map_on_either_engine_survives_alike(tmp_path: Path, policy: Path, rig: 
     assert found[1][:2] == [200, 200]
 
 
+@pytest.mark.pybullet
 def test_point_that_the_native_engine_cannot_represent_is_simulated_by_pybullet(tmp_path: Path) -> None:
     grid = written(tmp_path, SMALL.replace("[0.0, 0.03, 0.09]", "[0.0, 1.4]"))
     conditions = Conditions(rig="sim", episodes=1, max_steps=5)
@@ -413,6 +417,7 @@ def test_point_that_the_native_engine_cannot_represent_is_simulated_by_pybullet(
         assert result.record["engine"] == engine
 
 
+@pytest.mark.pybullet
 def test_choice_of_the_engine_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "refusal", lambda cart: "the native engine is 1.0e-03 off PyBullet")
     whole = plan(MapRequest(policies=["lqr"], cart="diy_arduino", grid=written(tmp_path)))[0]
@@ -580,7 +585,8 @@ y = { axis = "motor.stall_force_n", factors = [1.0, 2.0] }
         ),
         said.append,
     )
-    assert (result.is_whole, result.failures, said) == (True, (), [])
+    assert (result.is_whole, result.failures) == (True, ())
+    assert len(said) == (0 if is_installed(Engine.PYBULLET) else 1)
     assert [path.name for path in result.files] == ["results.parquet", "figure.png"]
     assert result.findings[0].share == 1.0
     with pytest.raises(UsageError, match="needs a policy"):

@@ -32,6 +32,7 @@ from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rollout.loop import StepLog, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import NO_COUNT, Measurement
+from cartpole_robot.simulation.engine import reference_engine
 
 Completed = subprocess.CompletedProcess[str]
 CART = load_cart("diy_arduino")
@@ -508,7 +509,7 @@ def test_summary_counts_as_an_evaluation_does(tmp_path: Path, command_line: Call
     done = command_line("record", "lqr", "--cart", "quanser_ip02", "--seed", 2_000_000, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
-    words = ("lqr", "--cart", "quanser_ip02", "--episodes", 1, "--engine", "pybullet", "--json")
+    words = ("lqr", "--cart", "quanser_ip02", "--episodes", 1, "--engine", reference_engine(), "--json")
     judged = json.loads(command_line("evaluate", *words).stdout)
     assert shown == {**recording_summary(read_recording(out)), "file": str(out)}
     for key in ("rms_position_m", "rms_angle_rad"):
