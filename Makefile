@@ -28,14 +28,14 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv and install into it
 
 $(STAMP): pyproject.toml setup.py constraints.txt $(wildcard install/*.py install/system.sh) $(shell find firmware_bridge/firmware firmware_bridge/simavr cartpole_robot/simulation/native cartpole_robot/training/dqn/native -name '*.[ch]')
-	@python=$$(sh install/system.sh python $(PYTHON)) && $$python install $(VENV)
+	@python=$$(sh install/system.sh python "$(PYTHON)" $(BIN)/python) && "$$python" install $(VENV)
 	@touch $@
 
 pybullet: $(STAMP) ## build PyBullet, once a C++ compiler is there
 	@$(BIN)/python install pybullet
 
 fresh: ## as root: demo and test in empty Debian systems (an hour)
-	@sh install/fresh.sh $(SYSTEMS)
+	@bash install/fresh.sh $(SYSTEMS)
 
 demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
 	$(BIN)/cartpole-robot demo

@@ -29,7 +29,7 @@ from cartpole_robot.rigs.open_rig import check_rig_name
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine, engine_named, refuse_closed
-from cartpole_robot.simulation.native_cart import native_fleet
+from cartpole_robot.simulation.native_cart import NotRepresentedError, native_fleet
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -71,7 +71,10 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         _check_is_native(rig, engine)
         if render_mode not in (None, "rgb_array"):
             raise UsageError(f"render_mode {render_mode!r} is not known; expected 'rgb_array', or None")
-        simulated_rig(self.cart, self._ranges, engine=Engine.NATIVE).close()  # it checks the cart
+        try:
+            simulated_rig(self.cart, self._ranges, engine=Engine.NATIVE).close()  # it checks the cart
+        except NotRepresentedError as error:
+            raise UsageError(f"cart {self.cart.name!r}: {error.reason}; {_INSTEAD}") from None
         self.render_mode = render_mode
         self._mode = _mode_named(autoreset_mode)
         self.metadata = {
@@ -209,6 +212,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         return found
 
     def _seeds_of(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if not (seed is None or isinstance(seed, int | np.integer | Sequence | np.ndarray)):
+            raise UsageError(f"seed = {seed!r}, expected a whole number, one for each environment, or None")
         if seed is None:
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):

@@ -6,6 +6,8 @@ VENV/bin/python install pybullet build PyBullet for it, where the first run coul
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import subprocess
 import sys
 import venv
@@ -20,8 +22,16 @@ SHOWN_LINES = 4  # of pip's own error
 def install(folder: Path) -> int:
     """Install into `folder`; the exit code."""
     python = folder.absolute() / "bin" / "python"
-    is_of_this_python = _output(python, "import sys; print(sys.version)") == sys.version
-    venv.create(folder, with_pip=True, clear=not is_of_this_python, symlinks=True)
+    found = _output(python, "import sys; print(sys.version)")
+    if found is not None and found != sys.version:
+        say(f"{folder} is of Python {found.split()[0]}; it becomes one of {sys.version.split()[0]}, empty at first.")
+    try:
+        venv.create(folder, with_pip=True, clear=found != sys.version, symlinks=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = str(getattr(error, "output", None) or error).strip().splitlines()[-1]
+        free_mb = shutil.disk_usage(folder.absolute().parent).free // 1_000_000
+        say(f"{folder} cannot be made: {reason} ({free_mb} MB free)")
+        return 2
     if not _pip(python, "install", "setuptools", "wheel"):
         return 2
     asked = requirements()
@@ -49,18 +59,23 @@ def install_pybullet(python: Path) -> int:
     requirement = next(each for each in requirements() if each.startswith("pybullet")).partition(";")[0]
     try:
         wheel = cached_wheel()
-        if wheel is None:
-            wheel = build(python, requirement)
-        else:
+        if wheel is not None:
             say(f"PyBullet from the cache: {wheel}")
-        if not _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel)) or not _can_import(
-            python, "pybullet"
-        ):
-            raise BuildError(f"{wheel} does not work here; delete it and run make pybullet")
+            if _installed(python, wheel):
+                return 0
+            say("It does not work here.")
+        wheel = build(python, requirement)
+        if not _installed(python, wheel):
+            raise BuildError(f"{wheel} does not work here")
     except BuildError as error:
         say(f"PyBullet is left out: {error}. Everything but its window and the check against it runs without it.")
         return 1
     return 0
+
+
+def _installed(python: Path, wheel: Path) -> bool:
+    """Whether PyBullet can be imported from `wheel`, once that is installed."""
+    return _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel)) and _can_import(python, "pybullet")
 
 
 def _can_import(python: Path, module: str) -> bool:
@@ -93,7 +108,11 @@ def main(words: list[str]) -> int:
         print((__doc__ or "").partition("\n\n")[2], file=sys.stderr)
         return 2
     try:
-        return install_pybullet(Path(sys.executable)) if words[0] == "pybullet" else install(Path(words[0]))
+        if words[0] == "pybullet":
+            return install_pybullet(Path(sys.executable))
+        with (ROOT / "pyproject.toml").open("rb") as lock:  # one installation at a time
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return install(Path(words[0]))
     except KeyboardInterrupt:
         say("stopped; run make again to continue")
         return 130

@@ -64,7 +64,7 @@ try() { # SYSTEM
     outcome=0
     timed demo "$FOLDER/$1.demo.log" inside "$root" make -C /root/cartpole_robot demo || outcome=1
     timed test "$FOLDER/$1.test.log" inside "$root" make -C /root/cartpole_robot test || outcome=1
-    grep -E '^(PyBullet|[a-zA-Z].* is left out)' "$FOLDER/$1.demo.log" | sed 's/^/  /' || true
+    grep -E '^(PyBullet |.*: left out, with )' "$FOLDER/$1.demo.log" | sed 's/^/  /' || true
     grep -hE '^[0-9]+ (passed|failed)|[0-9]+ (passed|failed).* in ' "$FOLDER/$1.test.log" | sed 's/^/  /' || true
     [ $outcome != 0 ] || rm -rf "$root" # a system that failed stays, to look into
     return $outcome

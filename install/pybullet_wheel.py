@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ ROOM_MB = 1500  # of temporary files, while it is built
 # NumPy's array accessors do not take PyBullet's pointer types, which GCC 14 calls an error.
 CFLAGS = "-g0 -Wno-incompatible-pointer-types"
 _TELL_EVERY_S = 30.0
+_PIPS_OWN = ("subprocess-exited-with-error", "Failed building wheel", "Failed to build")  # they name no cause
 
 
 class BuildError(Exception):
@@ -31,9 +33,11 @@ def cache_folder() -> Path:
 
 
 def cached_wheel() -> Path | None:
-    """The wheel for this Python, if it has been built before."""
-    version, machine = "cp{}{}".format(*sys.version_info[:2]), platform.machine()
-    found = sorted(cache_folder().glob(f"pybullet-*-{version}-{version}-*_{machine}.whl"))
+    """The wheel for this Python, of the version in constraints.txt, if it has been built before."""
+    python, machine = "cp{}{}".format(*sys.version_info[:2]), platform.machine()
+    pinned = re.search(r"(?m)^pybullet==(\S+)", Path(CONSTRAINED[1]).read_text(encoding="utf-8"))
+    version = pinned.group(1) if pinned else "*"
+    found = sorted(cache_folder().glob(f"pybullet-{version}-{python}-{python}-*_{machine}.whl"))
     return found[-1] if found else None
 
 
@@ -47,7 +51,8 @@ def build(python: Path, requirement: str) -> Path:
         "3 to 5 minutes on two cores and up to half an hour on a slow or busy computer."
     )
     for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C, so that no compiler outlives this process
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, signal.default_int_handler)
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -55,13 +60,14 @@ def build(python: Path, requirement: str) -> Path:
             free_mb = shutil.disk_usage(temporary).free // 1_000_000
             if free_mb < ROOM_MB:
                 raise BuildError(f"{cache} has {free_mb} MB free, {ROOM_MB} MB are needed")
-            made = _built_in(Path(temporary), python, requirement, cache / "pybullet-build.log")
+            made = _built_in(Path(temporary), python, requirement)
             return made.replace(cache / made.name)
     except OSError as error:
         raise BuildError(str(error)) from None
 
 
-def _built_in(folder: Path, python: Path, requirement: str, log: Path) -> Path:
+def _built_in(folder: Path, python: Path, requirement: str) -> Path:
+    log = folder / "pybullet-build-cp{}{}.log".format(*sys.version_info)
     begin = time.monotonic()
     words = [str(python), *PIP, "wheel", "--no-deps", "--no-build-isolation", *CONSTRAINED]
     with log.open("wb") as output:
@@ -78,8 +84,8 @@ def _built_in(folder: Path, python: Path, requirement: str, log: Path) -> Path:
             _stop(process)
     made = list(folder.glob("pybullet-*.whl"))
     if process.returncode != 0 or not made:
-        raise BuildError(f"the build failed ({_reason(log)}); all of its output is in {log}")
-    log.unlink()
+        kept = log.replace(folder.parent / log.name)
+        raise BuildError(f"the build failed ({_reason(kept)}); all of its output is in {kept}")
     size_mb = made[0].stat().st_size / 1e6
     say(f"PyBullet was built in {_minutes(time.monotonic() - begin)}: {made[0].name}, {size_mb:.0f} MB")
     return made[0]
@@ -104,13 +110,17 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, begin: float) -> None:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
+        say("stopping ...")
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
 def _reason(log: Path) -> str:
-    """The first error that a compiler printed, else the last line."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    """That there is no network, or the first error that a compiler printed, else the last line."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if "NewConnectionError" in text or "NameResolutionError" in text:
+        return "the package index does not answer"
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not any(word in line for word in _PIPS_OWN)]
     errors = [line for line in lines if "error:" in line.lower()]
     return (errors or lines[-1:] or ["no output"])[0][:200]
 

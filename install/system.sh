@@ -1,7 +1,9 @@
 #!/bin/sh
 # What must be on this computer before anything can be installed, and what its packages are called here.
 #
-#   system.sh python [PYTHON]   print the Python to use, or say in one line what is missing
+#   system.sh python [PYTHON [PREFERRED]]
+#                               print the Python to use, or say in one line what is missing; without PYTHON it is
+#                               PREFERRED where that will do, as an environment that is there already
 #   system.sh command PART...   print the command that installs these parts: python, headers, cc, c++
 set -eu
 
@@ -95,9 +97,9 @@ choose_python() {
     chosen=${1:-}
     if [ -z "$chosen" ]; then
         found=
-        for name in python3.11 python3 python3.13 python3.12 python3.14 python; do
-            command -v $name >/dev/null 2>&1 || continue
-            fault=$(fault_of $name)
+        for name in "${2:-}" python3.11 python3 python3.13 python3.12 python3.14 python; do
+            command -v "$name" >/dev/null 2>&1 || continue
+            fault=$(fault_of "$name")
             if [ -z "$fault" ]; then chosen=$name && break; fi
             found="$found, $fault"
         done
@@ -129,5 +131,5 @@ verb=${1:-}
 case $verb in
 python) choose_python "$@" ;;
 command) command_for "$@" ;;
-*) sed -n 's/^# \{0,1\}//p' "$0" | sed -n 2,5p && exit 2 ;;
+*) sed -n 's/^# \{0,1\}//p' "$0" | sed -n 2,7p && exit 2 ;;
 esac

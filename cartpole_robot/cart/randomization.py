@@ -72,6 +72,10 @@ class Randomization:
         """A cart drawn from the ranges; one number of `rng` for each, in the file's order."""
         return self._cart_at(rng.random(len(self.ranges)).tolist())
 
+    def upper_corner(self) -> CartParams:
+        """The cart with every number at the upper end of its range, and thus the longest delay."""
+        return self._cart_at([1.0] * len(self.ranges))
+
     def shortest_pole(self) -> CartParams:
         """The cart with the shortest pole of the ranges, otherwise unchanged."""
         key = "pole_cart.pole_half_length_m"

@@ -181,7 +181,7 @@ def _job(arguments: argparse.Namespace, config: TrainingConfig, cart: CartParams
     from cartpole_robot.rigs.engine_choice import rig_engine
     from cartpole_robot.training.job import TrainingJob
 
-    choice = rig_engine(arguments.rig, cart, arguments.engine and Engine(arguments.engine))
+    choice = rig_engine(arguments.rig, cart, arguments.engine and Engine(arguments.engine), more.get("randomization"))
     seed = arguments.seed or 0
     return TrainingJob(
         config=config,

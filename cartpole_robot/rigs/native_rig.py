@@ -21,10 +21,12 @@ class NativeSimRig(LockstepRig):
     """
 
     def __init__(self, cart: CartParams, randomization: Randomization | None = None) -> None:
-        """Raises `UsageError` for a cart that the native engine cannot represent."""
+        """Raises `NotRepresentedError` for a cart, or a delay drawn for it, that the native engine cannot represent."""
         super().__init__(cart, randomization)
         if cart.encoders is not None:
             check_tick(cart.timing.physics_step_s)
+        if randomization is not None:
+            native_cart(randomization.upper_corner(), self._measurement)
         self._native = native_cart(cart, self._measurement)
         self._native_step, self._place, self._episode = self._native.step, self._native.place, self._native.episode
         self._ends = (cart.limits.cart_position_m, cart.limits.pole_angle_rad)

@@ -56,7 +56,7 @@ def open_rig(
 
         return simulated_rig(cart, randomization, engine=engine)
     if engine is not None:
-        raise UsageError(f"rig {rig!r} has no choice of engine; leave it out, or use the rig sim")
+        raise UsageError(f"rig {rig!r} has no choice of engine; leave out the engine, or use the rig sim")
     if rig == "virtual":
         from cartpole_robot.rigs.virtual import VirtualRig
 

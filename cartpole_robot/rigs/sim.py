@@ -6,7 +6,7 @@ from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rig import Rig
-from cartpole_robot.simulation.engine import Engine, reference_engine
+from cartpole_robot.simulation.engine import Engine, check_is_installed, reference_engine
 
 
 def simulated_rig(cart: CartParams, randomization: Randomization | None = None, *, engine: Engine | None = None) -> Rig:
@@ -23,6 +23,7 @@ def simulated_rig(cart: CartParams, randomization: Randomization | None = None, 
         from cartpole_robot.rigs.native_rig import NativeSimRig
 
         return NativeSimRig(cart, randomization)
+    check_is_installed(Engine.PYBULLET)
     from cartpole_robot.rigs.pybullet_rigs import IdealSimRig, SimRig
 
     if cart.encoders is not None:

@@ -46,10 +46,11 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     if request.env_id not in (None, ENV_ID, MAKE_ID):
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
-    choice = rig_engine(request.rig, chosen.cart, request.engine)
-    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "engine": choice.engine}
+    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart}
     if request.randomization is not None:
         options["randomization"] = load_randomization(request.randomization, chosen.cart)
+    choice = rig_engine(request.rig, chosen.cart, request.engine, options.get("randomization"))
+    options["engine"] = choice.engine
     env = _made(ENV_ID, request.max_steps, options)
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
@@ -137,6 +138,8 @@ def judgement_text(record: Mapping[str, Any]) -> str:
 def _made(env_id: str, max_steps: int, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         return gymnasium.make(env_id, max_episode_steps=max_steps, disable_env_checker=True, **options)
+    except UsageError:
+        raise
     except gymnasium.error.DependencyNotInstalled as error:
         raise UsageError(f"environment {env_id!r}: {error}; install that package") from None
     except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:

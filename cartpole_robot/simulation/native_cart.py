@@ -43,8 +43,16 @@ class Survived(NamedTuple):
     sums: EpisodeSums
 
 
+class NotRepresentedError(UsageError):
+    """A cart that C cannot represent; `reason` says why."""
+
+    def __init__(self, cart: CartParams, reason: str) -> None:
+        self.reason = f"the native engine cannot represent it: {reason}"
+        super().__init__(f"cart {cart.name!r}: {self.reason}; use the engine pybullet")
+
+
 def native_cart(cart: CartParams, measurement: Measurement) -> NativeCart:
-    """`cart` in C; its readings go into `measurement`. Raises `UsageError` for a cart that C cannot represent."""
+    """`cart` in C; its readings go into `measurement`. Raises `NotRepresentedError`."""
     made: NativeCart = _made("NativeCart", cart, measurement)
     return made
 
@@ -52,7 +60,7 @@ def native_cart(cart: CartParams, measurement: Measurement) -> NativeCart:
 def native_fleet(
     cart: CartParams, count: int, duties: tuple[float, ...], limits: tuple[float, float], most_steps: int
 ) -> Fleet:
-    """`count` carts in C, with the task's actions and limits of position and angle. Raises `UsageError` as above."""
+    """`count` carts in C, with the task's actions and limits of position and angle. Raises `NotRepresentedError`."""
     made: Fleet = _made("Fleet", cart, count, np.array(duties), limits, most_steps)
     return made
 
@@ -64,7 +72,7 @@ class NativeBoardCart:
     """
 
     def __init__(self, cart: CartParams) -> None:
-        """Raises `UsageError` for a cart that C cannot represent."""
+        """Raises `UsageError` without the compiled part."""
         self.body: BoardCart = _made("BoardCart", cart, PULSE_PERIOD)
         self.place, self.counts, self.change = self.body.place, self.body.counts, self.body.change
 
@@ -98,4 +106,4 @@ def _made(name: str, cart: CartParams, *arguments: object) -> Any:
     try:
         return getattr(_native, name)(cart, *arguments)
     except ValueError as error:
-        raise UsageError(f"cart {cart.name!r}: {error}; choose the engine pybullet") from None
+        raise NotRepresentedError(cart, str(error)) from None

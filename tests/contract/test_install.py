@@ -244,3 +244,31 @@ def test_interrupted_build_ends_its_compilers_and_leaves_nothing(
     with pytest.raises(ProcessLookupError):
         os.kill(compiler, 0)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.name.startswith("pybullet-") and path.is_dir()]
+
+
+def test_fresh_systems_are_for_root_alone(programs: Path) -> None:
+    (programs / "id").unlink()
+    script(programs / "id", "echo 1000")
+    for name in ("bash", "dirname", "find", "make"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    done = subprocess.run(
+        ["make", "--silent", "fresh"],
+        cwd=ROOT,
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        timeout=30.0,
+        check=False,
+    )
+    assert "only root may" in done.stderr
+
+
+def test_environment_that_is_there_already_chooses_the_python(programs: Path, tmp_path: Path) -> None:
+    there = tmp_path / "a b" / "python"
+    there.parent.mkdir()
+    there.symlink_to(sys.executable)
+    (programs / "python3").symlink_to(sys.executable)
+    script(programs / "gcc", "exit 0")
+    assert system(programs, "python", "", str(there)).stdout.strip() == str(there)
+    assert system(programs, "python", str(there)).stdout.strip() == str(there)
+    assert system(programs, "python", "", str(tmp_path / "none")).stdout.strip() == "python3"

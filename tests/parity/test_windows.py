@@ -220,8 +220,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="carts of different physics steps"):
         windows.run([cart, slower], *two)
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=1.3))
-    with pytest.raises(ValueError, match="more than 64 commands"):
-        windows.run([late], *fit)
+    windows.run([late], *fit)  # a window has the delay of its try, not the cart's
 
 
 # ---- identify and compare ----
@@ -281,9 +280,9 @@ def test_engine_that_moves_this_cart_otherwise_is_not_used(recording: Path, monk
     monkeypatch.setattr(engine_choice, "simulated_rig", heavier_on_native)
     found = compare(CompareRequest(simulated=CART, recorded=recording, attributes=False))
     assert found.engine is Engine.PYBULLET
-    assert "off PyBullet after 0.5 s" in found.notes[0]
+    assert "off PyBullet" in found.notes[0]
     assert found.as_dict()["simulation"]["engine"] == "pybullet"
-    with pytest.raises(UsageError, match=r"off PyBullet after 0.5 s.*leave out --engine native"):
+    with pytest.raises(UsageError, match=r"off PyBullet.*leave out --engine native"):
         identify(
             [series_of(read_recording(recording))],
             load_cart(CART),

@@ -143,7 +143,9 @@ static int deliver(const board_api_t *api, PyObject *board, PyObject *waiting, i
             return -1;
         long long due_ms;
         PyObject *bytes;
-        if (!PyArg_ParseTuple(first, "LS", &due_ms, &bytes) || due_ms > now_ms) {
+        if (!PyTuple_Check(first))
+            PyErr_Format(PyExc_TypeError, "expected a tuple of due time and bytes, got %R", first);
+        if (PyErr_Occurred() != NULL || !PyArg_ParseTuple(first, "LS", &due_ms, &bytes) || due_ms > now_ms) {
             Py_DECREF(first);
             return PyErr_Occurred() != NULL ? -1 : 0;
         }
@@ -169,9 +171,13 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
                           &set, &cleared, &left, &right, &cart_zero, &pole_zero) ||
         read_drive(drive, &self->drive) < 0)
         return NULL;
+    if (self->apis[1] == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the cart has no parameters");
     const board_api_t *api = self->apis[PyObject_TypeCheck(board, self->apis[1]->type)];
     if (!PyObject_TypeCheck(board, api->type))
         return PyErr_Format(PyExc_TypeError, "expected a Firmware or a ChipMailbox, got %R", board);
+    if (time_ms < 0 || most_ms < 0 || most_ms > INT64_MAX - time_ms)
+        return PyErr_Format(PyExc_ValueError, "%lld ms from %lld ms on, expected neither negative nor endless", most_ms, time_ms);
     self->time_ms = time_ms;
     for (const int64_t end_ms = time_ms + most_ms; self->time_ms < end_ms;) {
         int64_t cart_counts, pole_counts;

@@ -67,7 +67,7 @@ static int native_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
     cart_params_t params;
     if (refuse_busy(self) < 0 || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO", names, &cart, &measurement))
         return -1;
-    if (read_cart(cart, &params) < 0 || read_period(cart, &self->period_us) < 0)
+    if (read_whole_cart(cart, &params) < 0 || read_period(cart, &self->period_us) < 0)
         return -1;
     hold(&self->measurement, measurement);
     Py_CLEAR(self->random);
@@ -159,7 +159,7 @@ static PyObject *native_cart_change(PyObject *object, PyObject *cart)
 {
     native_cart_object *self = (native_cart_object *)object;
     cart_params_t params;
-    if (read_cart(cart, &params) < 0 || refuse_busy(self) < 0)
+    if (read_whole_cart(cart, &params) < 0 || refuse_busy(self) < 0)
         return NULL;
     const plant_state_t state = self->cart.state;
     cart_begin(&self->cart, &params);
@@ -177,6 +177,8 @@ static PyObject *native_cart_place(PyObject *object, PyObject *args)
                           &random))
         return NULL;
     uniform_t uniform;
+    if (self->measurement == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the cart has no parameters");
     if (read_uniform(random, &uniform) < 0 || refuse_busy(self) < 0)
         return NULL;
     hold(&self->random, random);

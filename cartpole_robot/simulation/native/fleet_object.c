@@ -54,7 +54,7 @@ static int fleet_init(PyObject *object, PyObject *args, PyObject *kwargs)
                                      &task.angle_limit_rad, &most_steps))
         return -1;
     const Py_ssize_t actions = PyObject_Size(duties);
-    if (actions < 0 || read_cart(cart, &params) < 0)
+    if (actions < 0 || read_whole_cart(cart, &params) < 0)
         return -1;
     if (self->fleet != NULL || count < 1) {
         PyErr_SetString(PyExc_ValueError, "a fleet is made once, with at least one cart");
@@ -121,7 +121,7 @@ static PyObject *fleet_object_change(PyObject *object, PyObject *args)
     long long number;
     PyObject *cart;
     cart_params_t params;
-    if (!PyArg_ParseTuple(args, "LO", &number, &cart) || !is_cart(self, number) || read_cart(cart, &params) < 0)
+    if (!PyArg_ParseTuple(args, "LO", &number, &cart) || !is_cart(self, number) || read_whole_cart(cart, &params) < 0)
         return NULL;
     if (!fleet_change(self->fleet, (size_t)number, &params))
         return PyErr_Format(PyExc_ValueError, "the cart does not fit the fleet: it has another number of physics steps in a "
@@ -245,6 +245,8 @@ static PyObject *fleet_object_step(PyObject *object, PyObject *args)
     PyObject *arrays[ARRAYS];
     Py_buffer buffers[ARRAYS];
     const size_t count = held(self);
+    if (self->fleet == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "the fleet has no carts");
     if (!PyArg_ParseTuple(args, "OOOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &arrays[4]))
         return NULL;
     for (int k = 0; k < ARRAYS; k++)

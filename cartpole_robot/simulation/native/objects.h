@@ -13,8 +13,10 @@ int add_native_cart(PyObject *module);
 int add_fleet(PyObject *module);
 int add_windows(PyObject *module);
 
-/* The parameters of a `CartParams`; -1 with an exception, a ValueError for a cart that this engine cannot represent. */
+/* The parameters of a `CartParams`; -1 with an exception, a ValueError for a rule of the delay that is not known. The second is for
+ * those who simulate the delay too: a ValueError for one that this engine cannot represent. */
 int read_cart(PyObject *cart, cart_params_t *params);
+int read_whole_cart(PyObject *cart, cart_params_t *params);
 int read_period(PyObject *cart, uint32_t *period_us);
 
 /* The uniform numbers of a NumPy bit generator, which must outlive them; -1 with an exception. */

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -106,16 +107,26 @@ int read_cart(PyObject *cart, cart_params_t *params)
     found = attribute(cart, "motor", "brakes_at_zero");
     if (found == NULL)
         return -1;
-    params->motor.brakes_at_zero = found == Py_True;
+    const int brakes = PyObject_IsTrue(found);
     Py_DECREF(found);
+    if (brakes < 0)
+        return -1;
+    params->motor.brakes_at_zero = brakes;
     if (!params->has_encoders)
         params->plant.end_stop_m = INFINITY; /* an ideal cart's track has no end */
-    if (steps > CART_MOST_STEPS) {
+    params->delay.steps = steps < INT_MAX ? (int)steps : INT_MAX;
+    return 0;
+}
+
+int read_whole_cart(PyObject *cart, cart_params_t *params)
+{
+    if (read_cart(cart, params) < 0)
+        return -1;
+    if (params->delay.steps > CART_MOST_STEPS) {
         PyErr_Format(PyExc_ValueError, "%d physics steps in a control period, the native engine takes at most %d",
-                     (int)steps, CART_MOST_STEPS);
+                     params->delay.steps, CART_MOST_STEPS);
         return -1;
     }
-    params->delay.steps = (int)steps;
     if (!delay_fits(&params->delay)) {
         PyErr_Format(PyExc_ValueError, "more than %d commands on their way at a time, the native engine takes no more",
                      DELAY_MOST);

@@ -24,11 +24,13 @@ static int read_array(PyObject *array, const char *name, Py_ssize_t size, int fl
 {
     if (PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags) < 0)
         return -1;
-    const Py_ssize_t found = view->len / view->itemsize;
-    if (strcmp(view->format, "d") == 0 && (size == ANY_SIZE || size == found))
+    const bool is_float64 = view->format != NULL && strcmp(view->format, "d") == 0;
+    const Py_ssize_t found = is_float64 ? view->len / (Py_ssize_t)sizeof(double) : 0;
+    if (is_float64 && (size == ANY_SIZE || size == found))
         return 0;
-    if (strcmp(view->format, "d") != 0)
-        PyErr_Format(PyExc_ValueError, "%s: expected an array of float64, got values of format %s", name, view->format);
+    if (!is_float64)
+        PyErr_Format(PyExc_ValueError, "%s: expected an array of float64, got values of format %s", name,
+                     view->format != NULL ? view->format : "B");
     else
         PyErr_Format(PyExc_ValueError, "%s: expected %zd values, got %zd", name, size, found);
     PyBuffer_Release(view);
@@ -49,6 +51,10 @@ static int add_window(windows_object *self, PyObject *edges)
 {
     const int64_t values = self->times_s.len / (Py_ssize_t)sizeof(double);
     long long begin, finish, first, end;
+    if (!PyTuple_Check(edges)) {
+        PyErr_Format(PyExc_TypeError, "window %zd: expected a tuple of four numbers, got %R", self->count, edges);
+        return -1;
+    }
     if (!PyArg_ParseTuple(edges, "LLLL", &begin, &finish, &first, &end))
         return -1;
     if (!(0 <= begin && begin <= first && first + 2 <= end && end <= finish && finish <= values)) {
@@ -56,6 +62,10 @@ static int add_window(windows_object *self, PyObject *edges)
         return -1;
     }
     const double *times_s = self->times_s.buf, *duties = self->duties.buf;
+    if (!(times_s[end - 1] > times_s[first])) {
+        PyErr_Format(PyExc_ValueError, "window %zd: its last time is not after its first", self->count);
+        return -1;
+    }
     self->windows[self->count++] =
         (window_t){.series = {times_s + begin, duties + begin, finish - begin}, .first = first - begin, .end = end - begin};
     self->entries += (Py_ssize_t)(end - first);
