@@ -203,3 +203,88 @@ def test_bit_generator_lives_as_long_as_the_episode() -> None:
 
 def test_stepwise_carts_have_one_physics_step_per_period() -> None:
     assert stepwise(load_cart("diy_arduino")).timing.physics_steps_per_period == 1
+
+
+@pytest.mark.pybullet
+def test_delay_that_may_be_drawn_too_long_is_simulated_by_pybullet(tmp_path: Path) -> None:
+    cart = load_cart("diy_arduino")
+    ranges = tmp_path / "late.toml"
+    ranges.write_text("format = 1\n[delay]\nlatency_s = { between = [0.005, 5.0] }\n")
+    randomization = load_randomization(ranges, cart)
+    choice = chosen_engine(cart, None, randomization)
+    assert choice.engine is Engine.PYBULLET
+    assert str(choice.note).startswith(
+        "PyBullet simulates this cart: the native engine cannot represent it: more than 64"
+    )
+    assert chosen_engine(cart).engine is Engine.NATIVE
+    with pytest.raises(UsageError, match=r"more than 64 commands on their way.*leave out --engine native"):
+        chosen_engine(cart, Engine.NATIVE, randomization)
+    for make, way_out in (
+        (gymnasium.make, "use the engine pybullet"),
+        (gymnasium.make_vec, 'vectorization_mode="sync"'),
+    ):
+        with pytest.raises(UsageError, match=f"more than 64 commands on their way.*{way_out}"):
+            make(MAKE_ID, cart=cart, randomization=randomization, engine="native")
+
+
+@pytest.mark.pybullet
+def test_check_that_diverges_leaves_the_cart_to_pybullet() -> None:
+    cart = load_cart("diy_arduino")
+    stiff = dataclasses.replace(cart, friction=dataclasses.replace(cart.friction, pole_viscous_n_m_s=1000.0))
+    choice = chosen_engine(stiff)
+    assert choice.engine is Engine.PYBULLET
+    assert "the physics diverges, so there is nothing to compare" in str(choice.note)
+
+
+@pytest.mark.pybullet
+def test_check_moves_a_cart_of_a_long_control_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    cart = load_cart("diy_arduino")
+    slow = dataclasses.replace(cart, timing=dataclasses.replace(cart.timing, control_period_s=1.5))
+    other = dataclasses.replace(slow, pole_cart=dataclasses.replace(slow.pole_cart, gravity_m_s2=9.9))
+
+    def mistaken(cart: CartParams, randomization: object = None, *, engine: Engine) -> Rig:
+        return simulated_rig(other if engine is Engine.NATIVE else cart, engine=engine)
+
+    monkeypatch.setattr(engine_choice, "simulated_rig", mistaken)
+    assert "off PyBullet" in str(refusal(slow))
+
+
+def test_any_truth_value_brakes() -> None:
+    cart = load_cart("diy_arduino")
+    found = []
+    for brakes in (True, np.bool_(True), False):
+        motor = dataclasses.replace(cart.motor, brakes_at_zero=brakes)  # type: ignore[arg-type]
+        rig = simulated_rig(dataclasses.replace(cart, motor=motor), engine=Engine.NATIVE)
+        rig.reset(State(0.0, 0.3, 0.0, 0.0), np.random.default_rng(0))
+        found.append(rig.step(0.0).cart_position_m)
+    assert found[0] == found[1] != found[2]
+
+
+def test_objects_that_were_never_made_refuse() -> None:
+    from collections import deque
+
+    from cartpole_robot.simulation import _native
+    from firmware_bridge._host import Firmware
+
+    empty = [np.empty(0, kind) for kind in (np.int64, np.bool_, np.float32, np.bool_, np.float64)]
+    cart = _native.NativeCart.__new__(_native.NativeCart)
+    with pytest.raises(RuntimeError, match="no parameters"):
+        cart.place(State(0.0, 0.0, 0.0, 0.0), np.random.PCG64(1))
+    with pytest.raises(RuntimeError, match="no carts"):
+        _native.Fleet.__new__(_native.Fleet).step(*empty)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="no parameters"):
+        _native.BoardCart.__new__(_native.BoardCart).run(Firmware(), deque(), 5, 0, None, (0,) * 8)  # type: ignore[arg-type]
+
+
+def test_windows_refuse_what_is_no_window() -> None:
+    from cartpole_robot.simulation import _native
+
+    times = np.arange(5.0)
+    for arrays, windows, error, message in (
+        ((np.zeros(3, "V0"), np.zeros(3)), [], ValueError, "expected an array of float64"),
+        ((times, times), ["abcd"], TypeError, "expected a tuple of four numbers"),
+        ((np.zeros(5), times), [(0, 5, 0, 5)], ValueError, "its last time is not after its first"),
+        ((np.full(5, np.nan), times), [(0, 5, 0, 5)], ValueError, "its last time is not after its first"),
+    ):
+        with pytest.raises(error, match=message):
+            _native.Windows(*arrays, windows)  # type: ignore[arg-type]
