@@ -220,6 +220,12 @@ def test_wheel_that_was_built_is_kept_and_found_again(tmp_path: Path, programs: 
     assert f"PyBullet was built in 0:00 min: {name}" in done.stderr
 
 
+def obey_signals() -> None:
+    """As in a terminal: tests may run in the background, where some are ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_build_ends_its_compilers_and_leaves_nothing(
     tmp_path: Path, programs: Path, number: signal.Signals
@@ -233,7 +239,7 @@ def test_interrupted_build_ends_its_compilers_and_leaves_nothing(
         [sys.executable, "-c", code],
         env={"PATH": str(programs), "XDG_CACHE_HOME": str(tmp_path / "cache")},
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=obey_signals,
     ) as process:
         deadline = time.monotonic() + 20.0
         while not (marker.exists() and marker.read_text().strip()) and time.monotonic() < deadline:

@@ -419,7 +419,7 @@ def test_point_that_the_native_engine_cannot_represent_is_simulated_by_pybullet(
 
 @pytest.mark.pybullet
 def test_choice_of_the_engine_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_choice, "refusal", lambda cart: "the native engine is 1.0e-03 off PyBullet")
+    monkeypatch.setattr(engine_choice, "refusal", lambda *_: "the native engine is 1.0e-03 off PyBullet")
     whole = plan(MapRequest(policies=["lqr"], cart="diy_arduino", grid=written(tmp_path)))[0]
     assert whole.conditions.engine is Engine.PYBULLET
     assert "PyBullet simulates this cart: the native engine is 1.0e-03 off PyBullet" in str(whole.engine_note)

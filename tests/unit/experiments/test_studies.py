@@ -302,7 +302,7 @@ def test_engine_that_a_worker_lacks_or_that_moves_its_cart_otherwise_is_a_failur
     small: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learning._check_engine.cache_clear()
-    monkeypatch.setattr(engine_choice, "refusal", lambda cart: "the native engine is 1.0e-03 off PyBullet")
+    monkeypatch.setattr(engine_choice, "refusal", lambda *_: "the native engine is 1.0e-03 off PyBullet")
     result = run_cell(task_of(small, small.cells[0], __version__))
     assert isinstance(result, Failed)
     assert "1.0e-03 off PyBullet; leave out --engine native" in result.why
