@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from requirements import CONSTRAINED, PIP
@@ -50,9 +52,6 @@ def build(python: Path, requirement: str) -> Path:
         f"PyBullet has no wheel for CPython {version} on this computer. It is built from source once, which takes "
         "3 to 5 minutes on two cores and up to half an hour on a slow or busy computer."
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C, so that no compiler outlives this process
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, signal.default_int_handler)
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -60,13 +59,29 @@ def build(python: Path, requirement: str) -> Path:
             free_mb = shutil.disk_usage(temporary).free // 1_000_000
             if free_mb < ROOM_MB:
                 raise BuildError(f"{cache} has {free_mb} MB free, {ROOM_MB} MB are needed")
-            made = _built_in(Path(temporary), python, requirement)
+            with _noted_signals() as signals:
+                made = _built_in(Path(temporary), python, requirement, signals)
             return made.replace(cache / made.name)
     except OSError as error:
         raise BuildError(str(error)) from None
 
 
-def _built_in(folder: Path, python: Path, requirement: str) -> Path:
+@contextlib.contextmanager
+def _noted_signals() -> Iterator[list[int]]:
+    """Inside, signals that would end this process are only added to the list: no compiler may outlive it."""
+    noted: list[int] = []
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            before[number] = signal.signal(number, lambda number, _: noted.append(number))
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _built_in(folder: Path, python: Path, requirement: str, signals: list[int]) -> Path:
     log = folder / "pybullet-build-cp{}{}.log".format(*sys.version_info)
     begin = time.monotonic()
     words = [str(python), *PIP, "wheel", "--no-deps", "--no-build-isolation", *CONSTRAINED]
@@ -79,7 +94,7 @@ def _built_in(folder: Path, python: Path, requirement: str) -> Path:
             start_new_session=True,  # so that Ctrl-C reaches the compilers through `_stop` alone
         )
         try:
-            _wait(process, folder, begin)
+            _wait(process, folder, begin, signals)
         finally:
             _stop(process)
     made = list(folder.glob("pybullet-*.whl"))
@@ -91,17 +106,22 @@ def _built_in(folder: Path, python: Path, requirement: str) -> Path:
     return made[0]
 
 
-def _wait(process: subprocess.Popen[bytes], folder: Path, begin: float) -> None:
-    """Until it ends, with a line on a terminal that tells how far it is, else one every half minute."""
+def _wait(process: subprocess.Popen[bytes], folder: Path, begin: float, signals: list[int]) -> None:
+    """Until it ends, with a line on a terminal that tells how far it is, else one every half minute.
+
+    Raises KeyboardInterrupt once there is one of `signals`.
+    """
     is_terminal = sys.stderr.isatty()
     told_s = 0.0
     while process.poll() is None:
-        time.sleep(0.5)
+        time.sleep(0.2)
+        if signals:
+            raise KeyboardInterrupt
         elapsed_s = time.monotonic() - begin
         if elapsed_s - told_s < (1.0 if is_terminal else _TELL_EVERY_S):
             continue
         told_s = elapsed_s
-        compiled = sum(1 for _ in folder.rglob("*.o"))
+        compiled = sum(name.endswith(".o") for _, _, names in os.walk(folder) for name in names)
         text = f"building PyBullet: {compiled} files compiled, {_minutes(elapsed_s)}"
         print(f"\r{text}" if is_terminal else text, end="" if is_terminal else "\n", file=sys.stderr, flush=True)
     if is_terminal:
