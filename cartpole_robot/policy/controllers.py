@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,14 @@ class Chosen:
     note: str | None = None
 
 
+def _homing_alike(cart: CartParams, other: CartParams) -> CartParams:
+    """`cart` with the homing of `other`: how a cart finds its zeros is nothing to a policy."""
+    if cart.firmware is None or other.firmware is None:
+        return cart
+    homing = {name: getattr(other.firmware, name) for name in ("homing_speed_m_s", "homing_duty")}
+    return dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, **homing))
+
+
 def choose_controller(policy: Path, cart: str | CartParams | None, backend: str) -> Chosen:
     """The controller for `policy`: a bundle, a run folder that has one, or "lqr".
 
@@ -119,7 +128,7 @@ def choose_controller(policy: Path, cart: str | CartParams | None, backend: str)
     assert chosen is not None  # for the type checker: one of the two is there
     bundle.check_fits(chosen, name=str(path))
     note = None
-    if trained_on is not None and chosen.fingerprint() != trained_on.fingerprint():
+    if trained_on is not None and _homing_alike(chosen, trained_on).fingerprint() != trained_on.fingerprint():
         note = f"the policy was trained on other parameters than those of the cart {chosen.name!r}"
     return Chosen(
         controller=policy_controller(bundle, Backend(backend)),
