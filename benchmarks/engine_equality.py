@@ -145,8 +145,8 @@ def compared(cart: CartParams, windows: int, seed: int) -> Iterator[Window]:
             for duty in duties:
                 states = []
                 for rig in (reference, native):
-                    measured = rig.step(duty)
-                    states.append(rig.true_state() if hasattr(rig, "true_state") else measured.state())
+                    rig.step(duty)
+                    states.append(rig.true_state())
                 at_end = max(abs(one - other) for one, other in zip(*states, strict=True))
                 largest = max(largest, at_end)
                 stands = [abs(state.cart_speed_m_s) < STANDING_M_S for state in states]

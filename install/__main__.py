@@ -40,7 +40,7 @@ def install(folder: Path) -> int:
     if not _pip(python, "install", *WHEELS, *asked, is_quiet=True):
         left_out = unavailable(python, list(asked))
         if not left_out or any(asked[each] == "" for each in left_out):
-            _pip(python, "install", *WHEELS, *asked)  # once more for its words: no network, a full disk
+            _pip(python, "install", *WHEELS, *asked)  # again, to show its error: no network, a full disk
             return 2
     kept = [each for each in asked if each not in left_out]
     if not _pip(python, "install", "--no-build-isolation", *kept, "--editable", str(ROOT)):

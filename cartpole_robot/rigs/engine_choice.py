@@ -11,7 +11,7 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, check_is_installed, is_installed
@@ -107,7 +107,7 @@ def _starts(cart: CartParams) -> dict[str, State]:
     }
 
 
-def _difference(reference: Rig, native: Rig, start: State) -> float:
+def _difference(reference: LockstepRig, native: LockstepRig, start: State) -> float:
     """The largest difference of any signal at the end of a window of random duties; NaN if one diverges."""
     steps = max(1, round(_WINDOW_S / reference.cart.timing.control_period_s))
     duties = np.random.default_rng(_SEED).uniform(-1.0, 1.0, steps)
@@ -119,14 +119,9 @@ def _difference(reference: Rig, native: Rig, start: State) -> float:
                 measured = rig.step(duty)
         except RigError:
             return math.nan
-        ends.append((*_true_state(rig, measured), *_signals(measured)))
+        ends.append((*rig.true_state(), *_signals(measured)))
     one, other = map(np.array, ends)
     return float(np.max(np.abs(one - other)))
-
-
-def _true_state(rig: Rig, measured: Measurement) -> State:
-    found: State = rig.true_state() if hasattr(rig, "true_state") else measured.state()
-    return found
 
 
 def _signals(measured: Measurement) -> tuple[float, ...]:

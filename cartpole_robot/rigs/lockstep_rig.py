@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
-from cartpole_robot.signals import Measurement
+from cartpole_robot.signals import Measurement, State
 
 
 class LockstepRig(ABC):
@@ -28,6 +30,18 @@ class LockstepRig(ABC):
     def episode_cart(self) -> CartParams:
         """The cart of this episode: `cart`, or what the randomisation drew."""
         return self._episode_cart
+
+    @abstractmethod
+    def reset(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The measurement at `start`; what is random is drawn from `rng`."""
+
+    @abstractmethod
+    def true_state(self) -> State:
+        """The state of the plant, which no encoder shows."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held. May be called twice."""
 
     @abstractmethod
     def step(self, duty: float) -> Measurement:

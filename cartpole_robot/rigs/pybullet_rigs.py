@@ -62,6 +62,10 @@ class IdealSimRig(LockstepRig):
         measurement.applied_duty = duty
         return measurement
 
+    def true_state(self) -> State:
+        """The state of the plant, which an ideal cart measures exactly."""
+        return self._measurement.state()
+
     def close(self) -> None:
         """Release the physics client. May be called twice."""
         self._plant.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import UsageError
-from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.simulation.engine import Engine, check_is_installed, reference_engine
 
 
-def simulated_rig(cart: CartParams, randomization: Randomization | None = None, *, engine: Engine | None = None) -> Rig:
+def simulated_rig(
+    cart: CartParams, randomization: Randomization | None = None, *, engine: Engine | None = None
+) -> LockstepRig:
     """The rig for `cart`: with its encoders, or ideal if it has none; `engine` None is PyBullet where it is installed.
 
     Raises `UsageError`.

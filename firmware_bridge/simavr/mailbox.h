@@ -3,7 +3,7 @@
  * The world writes `world_t`, then raises `asked`; the chip runs on from there, and as soon as the safety tick of that
  * millisecond has driven the bridge it writes `chip_t` and raises `answered`: both then work side by side until the
  * millisecond is over. Each side first looks for a moment, then sleeps on the other's number (a futex), with its own flag
- * up, so that neither costs a core when nobody is in a hurry. Where looking did not help, because both sides share a core, a
+ * up, so that neither side keeps a core busy while it waits. Where looking did not help, because both sides share a core, a
  * side sleeps at once for the next waits: looking would only keep the other from its work.
  */
 #ifndef MAILBOX_H

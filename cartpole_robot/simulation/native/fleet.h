@@ -20,7 +20,7 @@ typedef struct fleet fleet_t;
 /* The task, the same for all carts. */
 typedef struct {
     double position_limit_m, angle_limit_rad; /* an episode terminates past either */
-    int64_t most_steps;                       /* an episode is truncated after so many */
+    int64_t most_steps;                       /* an episode is truncated after this many steps */
     const double *duties;                     /* of the actions */
     int64_t actions;
 } fleet_task_t;

@@ -4,7 +4,7 @@
 
 #include <Python.h>
 
-/* As those of a static type: nobody replaces a method. */
+/* Immutable, like a static type: its methods cannot be replaced. */
 #define TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
 
 /* Makes a type and adds it to the module; NULL with an exception. The caller holds the reference. */
