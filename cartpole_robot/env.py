@@ -7,6 +7,7 @@ works in a fresh interpreter; once this module is imported the plain id does too
 
 from __future__ import annotations
 
+import functools
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -25,7 +26,7 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.engine import Engine, engine_named
+from cartpole_robot.simulation.engine import Engine, engine_named, reference_note
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -61,8 +62,9 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
         With `randomization` (a name or a file) each episode draws its own cart, which is `episode_cart`. `engine`
-        ("pybullet" or "native") simulates the rig sim; None is PyBullet where it is installed. A `Rig` object brings
-        its own cart, and `cart`, `randomization` and `engine` are ignored. Raises `UsageError`.
+        ("pybullet" or "native") simulates the rig sim; None is PyBullet, or without it the native engine and a
+        warning. A `Rig` object brings its own cart, and `cart`, `randomization` and `engine` are ignored. Raises
+        `UsageError`.
         """
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
@@ -219,7 +221,16 @@ def _opened(
     rig: str, cart: CartParams, randomization: str | Path | Randomization | None, engine: str | Engine | None
 ) -> Rig:
     ranges = loaded_ranges(randomization, cart)
+    if rig == "sim" and engine is None:
+        _warn_of_engine()
     return open_rig(rig, cart, ranges, engine=None if engine is None else engine_named(engine))
+
+
+@functools.cache
+def _warn_of_engine() -> None:
+    note = reference_note()
+    if note is not None:
+        gymnasium.logger.warn(note)
 
 
 gymnasium.register(

@@ -43,6 +43,7 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
         "policy": metadata.controller.policy,
         "policy_hash": metadata.controller.policy_hash,
         "rig": metadata.rig,
+        "engine": metadata.engine,
         "cart": recording.cart.name,
         "is_cart_drawn": metadata.randomization is not None,
         "note": metadata.note,
@@ -71,9 +72,10 @@ def recording_text(summary: Mapping[str, Any]) -> str:
     end = _ENDS.get(str(summary["end"]), "cut off: its writer was killed or the disk was full")
     policy_hash = summary["policy_hash"]
     drawn = " (parameters drawn)" if summary["is_cart_drawn"] else ""
+    rig = f"rig {summary['rig']}" + (f" (engine {summary['engine']})" if summary["engine"] else "")
     rows = [
         ("policy", f"{summary['policy']}" + (f" ({policy_hash[:12]})" if policy_hash else "")),
-        ("on", f"rig {summary['rig']}, cart {summary['cart']}{drawn}, seed {summary['seed']}"),
+        ("on", f"{rig}, cart {summary['cart']}{drawn}, seed {summary['seed']}"),
         ("length", f"{summary['steps']} steps, {summary['duration_s']:.2f} s of the cart's time"),
         ("ended", end + (f": {summary['reason']}" if summary["reason"] else "")),
         ("RMS position", _shown(summary["rms_position_m"], 1000.0, "mm", 1)),

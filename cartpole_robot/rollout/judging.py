@@ -122,7 +122,7 @@ def judgement_text(record: Mapping[str, Any]) -> str:
     if record["reversals_per_s"] is not None:
         reversals += f", {record['reversals_per_s']:.1f} a second"
     power_w = record["mean_power_w"]
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("steps survived", f"{record['mean_steps']:.1f} mean, {record['min_steps']} least"),
         ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_steps']} steps"),
         ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm"),
@@ -131,6 +131,8 @@ def judgement_text(record: Mapping[str, Any]) -> str:
         ("motor power", "unknown" if power_w is None else f"{power_w:.2f} W mean"),
     )
     head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
+    if record.get("engine"):
+        rows = (("engine", str(record["engine"])), *rows)
     notes = [f"  {'note':<16} {record['note']}"] if record.get("note") else []
     return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *notes, *record["faults"]])
 

@@ -24,9 +24,9 @@ from cartpole_robot.rollout.excitation import Excitation
 from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
-from cartpole_robot.simulation.engine import Engine, reference_engine
+from cartpole_robot.simulation.engine import Engine, reference_engine, reference_note
 from cartpole_robot.terminal.interrupts import stopped_by_signals
-from cartpole_robot.terminal.progress import progress_bar
+from cartpole_robot.terminal.progress import progress_bar, say
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -70,6 +70,8 @@ def record_rollout(request: RolloutRequest) -> Recording:
         controller = Excitation(controller, chosen.cart, request.seed, tip_s)
     steps = max(1, round(request.duration_s / chosen.cart.timing.control_period_s))
     randomization = _randomization(request, chosen)
+    if request.rig == "sim" and request.engine is None and (note := reference_note()) is not None:
+        say(note)
     rig = open_rig(request.rig, chosen.cart, randomization, engine=request.engine)
     swinging = rig if isinstance(rig, IdleMeasuringRig) else None
     max_steps = steps

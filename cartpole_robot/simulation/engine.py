@@ -59,6 +59,13 @@ def reference_engine() -> Engine:
     return Engine.PYBULLET if is_installed(Engine.PYBULLET) else Engine.NATIVE
 
 
+def reference_note() -> str | None:
+    """What to say where the native engine takes PyBullet's place; None where PyBullet is installed."""
+    if is_installed(Engine.PYBULLET):
+        return None
+    return f"the native engine simulates in PyBullet's place: {pybullet_is_missing()}"
+
+
 def refuse_closed(*_: object) -> Any:
     """Raise `RigError`: what every method of a closed simulation does."""
     raise RigError("this simulation is closed; make a new environment")

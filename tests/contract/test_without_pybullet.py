@@ -47,12 +47,14 @@ def test_environment_and_vector_of_environments_are_native(python: Run, cart: st
         "import gymnasium\n"
         f"kwargs = dict(cart={cart!r})\n"
         "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', **kwargs)\n"
+        "again = gymnasium.make('cartpole_robot/CartPole-v0', **kwargs)\n"
         "print(type(env.unwrapped.rig).__name__, env.reset(seed=3)[0].tolist())\n"
         "many = gymnasium.make_vec('cartpole_robot/CartPole-v0', num_envs=2, **kwargs)\n"
         "print(many.reset(seed=3)[0][0].tolist())\n"
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"the native engine simulates in PyBullet's place: {MISSING}") == 1
     first, second = done.stdout.splitlines()
     assert first == f"NativeSimRig {second}"
 
@@ -75,6 +77,8 @@ def test_verbs_run_and_say_so_once(python: Run, tmp_path: Path) -> None:
     assert (found["engine"], found["note"]) == ("native", NOTE)
     done = python("-m", "cartpole_robot", "record", tmp_path / "run", "--out", tmp_path / "a.parquet")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count(MISSING) == 1
+    assert "rig sim (engine native)" in done.stdout
 
 
 @pytest.mark.parametrize(
