@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Observations = NDArray[np.float32]
 StepResult = tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 _NO_LIMIT = 2**62  # steps
+_MOST_CARTS = 1_000_000  # at about a kilobyte each
 _INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig and engine'
 
 
@@ -65,7 +66,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         `max_episode_steps` None or -1 means no limit. `autoreset_mode` is Gymnasium's, or its value ("NextStep",
         "SameStep", "Disabled"). Raises `UsageError`, also for a rig or an engine that steps one cart at a time.
         """
-        self.num_envs = _at_least_one(num_envs, "num_envs")
+        self.num_envs = _counted(num_envs, "num_envs", _MOST_CARTS)
         self.cart = load_cart(cart)
         self._ranges = loaded_ranges(randomization, self.cart)
         _check_is_native(rig, engine)
@@ -88,7 +89,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         self.single_action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         is_endless = max_episode_steps in (None, -1)
-        most_steps = _NO_LIMIT if is_endless else _at_least_one(max_episode_steps, "max_episode_steps")
+        most_steps = _NO_LIMIT if is_endless else _counted(max_episode_steps, "max_episode_steps", _NO_LIMIT)
         limits = (self.cart.limits.cart_position_m, self.cart.limits.pole_angle_rad)
         self._fleet = native_fleet(self.cart, self.num_envs, self.cart.action_duties, limits, most_steps)
         self._has_motor = self.cart.encoders is not None
@@ -212,7 +213,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         return found
 
     def _seeds_of(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if not (seed is None or isinstance(seed, int | np.integer | Sequence | np.ndarray)):
+        if isinstance(seed, bool) or not (seed is None or isinstance(seed, int | np.integer | Sequence | np.ndarray)):
             raise UsageError(f"seed = {seed!r}, expected a whole number, one for each environment, or None")
         if seed is None:
             return [None] * self.num_envs
@@ -303,13 +304,13 @@ def _masked(values: dict[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {**values, **{f"_{key}": mask.copy() for key in values}}
 
 
-def _at_least_one(value: object, name: str) -> int:
+def _counted(value: object, name: str, most: int) -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = 0
-    if number < 1:
-        raise UsageError(f"{name} = {value!r}, expected a whole number of at least 1")
+    if isinstance(value, bool) or not 1 <= number <= most:
+        raise UsageError(f"{name} = {value!r}, expected a whole number from 1 to {most}")
     return number
 
 
