@@ -18,7 +18,7 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
 from cartpole_robot.signals import Measurement, State
-from cartpole_robot.simulation.engine import reference_note
+from cartpole_robot.simulation.engine import reference_engine, reference_note
 
 
 def rollout(env: gymnasium.Env, seed: int, steps: int = 60) -> list[list[float]]:
@@ -59,7 +59,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_both_checkers_pass_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = gymnasium.make(ENV_ID, rig="sim", cart="gym", render_mode="rgb_array")
+        env = gymnasium.make(ENV_ID, rig="sim", cart="gym", render_mode="rgb_array", engine=reference_engine())
         gymnasium_check(env.unwrapped, skip_render_check=True)  # test_window checks both render modes
         sb3_check(env)
         env.close()
