@@ -43,25 +43,56 @@ class TimeBase(enum.StrEnum):
 class TimeColumns:
     """The clocks: `device` paces the rows, `host` runs along; one is enough. `base` is the one that defines the second.
 
-    `wraps_after` is where the device's counter restarts at 0, in its unit (2^32 for a uint32).
+    `wraps_after` is where the device's counter restarts at 0, in its unit (2^32 for a uint32). `row_counter` is a
+    column that numbers the rows, and restarts after `counter_wraps_after`; it paces them in place of a time. Without a
+    device's clock, `period_s` is the time from one row to the next. A column may also hold ISO 8601 dates or times of
+    day; then its unit does not count.
     """
 
     device: str | None = None
     host: str | None = None
+    row_counter: str | None = None
+    counter_wraps_after: float | None = None
+    period_s: float | None = None
     unit: TimeUnit = TimeUnit.SECONDS
     host_unit: TimeUnit | None = None
     base: TimeBase | None = None
     wraps_after: float | None = None
 
     def __post_init__(self) -> None:
-        require(self.device is not None or self.host is not None, "no clock; name its column in device or in host")
-        for name in ("device", "host"):
-            require(
-                self.base != name or getattr(self, name) is not None,
-                f"base = {name!r}, and no column is named in {name}; add it, or choose the other base",
-            )
-        if self.wraps_after is not None:
-            require_positive(self, "wraps_after")
+        require(
+            not (self.device is None and self.host is None and self.period_s is None),
+            "no clock; name its column in device or in host, or give the time between rows as period_s",
+        )
+        require(
+            self.device is None or self.period_s is None,
+            "device and period_s both say how far apart the rows are; leave one of them out",
+        )
+        require(
+            self.base is not TimeBase.HOST or self.host is not None,
+            "base = 'host', and no column is named in host; add it, or choose the other base",
+        )
+        require(
+            self.base is not TimeBase.DEVICE or self.paces_without_host,
+            "base = 'device', and no column is named in device; add it, or choose the other base",
+        )
+        require(
+            self.counter_wraps_after is None or self.row_counter is not None,
+            "counter_wraps_after without row_counter; name the column that counts rows",
+        )
+        for name in ("wraps_after", "counter_wraps_after", "period_s"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+
+    @property
+    def paces_without_host(self) -> bool:
+        """Whether the period is known without the host's clock."""
+        return self.device is not None or self.period_s is not None
+
+    @property
+    def pacing(self) -> str:
+        """The column that paces the rows; "period_s" where none does."""
+        return self.row_counter or self.device or (self.host if self.period_s is None else None) or "period_s"
 
 
 class LengthUnit(enum.StrEnum):
@@ -70,20 +101,26 @@ class LengthUnit(enum.StrEnum):
     METRES = "m"
     CENTIMETRES = "cm"
     MILLIMETRES = "mm"
+    INCHES = "in"
     COUNTS = "counts"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PositionColumn:
-    """The cart's position. `sign` chooses which way is right; `offset` is the reading in the middle of the track."""
+    """The cart's position. `sign` chooses which way is right; `offset` is the reading in the middle of the track.
 
-    column: str
+    `constant` replaces the column where the cart was held.
+    """
+
     unit: LengthUnit
+    column: str | None = None
+    constant: float | None = None
     counts_per_m: float | None = None
     sign: int = 1
     offset: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_column_or_constant(self.column, self.constant)
         _require_sign(self.sign)
         _require_finite("offset", self.offset)
         _require_counts(self.unit is LengthUnit.COUNTS, "counts_per_m", self.counts_per_m)
@@ -92,6 +129,7 @@ class PositionColumn:
     def per_m(self) -> float:
         """How much the column changes per metre."""
         fixed = {LengthUnit.METRES: 1.0, LengthUnit.CENTIMETRES: 100.0, LengthUnit.MILLIMETRES: 1000.0}
+        fixed[LengthUnit.INCHES] = 1.0 / 0.0254
         return fixed[self.unit] if self.counts_per_m is None else self.counts_per_m
 
 
@@ -100,6 +138,7 @@ class AngleUnit(enum.StrEnum):
 
     RADIANS = "rad"
     DEGREES = "deg"
+    TURNS = "turns"
     COUNTS = "counts"
 
 
@@ -115,11 +154,13 @@ class AngleColumn:
     """The pole's angle. Without a `sign` the motion determines it. `wraps`: it restarts after a full turn.
 
     A potentiometer has no reading in its gap: rows whose reading is not from `lowest` to `highest` are left out.
+    `constant` replaces the column where the pole was held, or taken off.
     """
 
-    column: str
     unit: AngleUnit
     zero: AngleZero
+    column: str | None = None
+    constant: float | None = None
     counts_per_turn: float | None = None
     sign: int | None = None
     offset: float = 0.0
@@ -128,6 +169,7 @@ class AngleColumn:
     highest: float | None = None
 
     def __post_init__(self) -> None:
+        _require_column_or_constant(self.column, self.constant)
         _require_sign(self.sign)
         _require_finite("offset", self.offset)
         lowest, highest = self.readable
@@ -150,7 +192,8 @@ class AngleColumn:
         """How much the column changes per radian."""
         if self.counts_per_turn is not None:
             return self.counts_per_turn / (2.0 * math.pi)
-        return 180.0 / math.pi if self.unit is AngleUnit.DEGREES else 1.0
+        fixed = {AngleUnit.DEGREES: 180.0 / math.pi, AngleUnit.TURNS: 0.5 / math.pi}
+        return fixed.get(self.unit, 1.0)
 
 
 class Beyond(enum.StrEnum):
@@ -162,8 +205,10 @@ class Beyond(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DutyColumn:
-    """The command. `full_scale` is the reading at duty 1; `rows_late` is by how many rows it was logged late.
+    """The command. The column reads `offset` at duty 0 and `full_scale` more at duty 1, and lags by `rows_late` rows.
 
+    `direction` is the column of a command that has its size in `column`: the duty is positive where it reads
+    `direction_positive`, and negative elsewhere.
     `constant` replaces the column where the motor was off (0). Wherever the column `off_where_zero` reads 0 the motor
     was off, whatever the command reads. `applied` is the column of the duty that was in force until the row, in the
     same unit; without it, the command of the previous row is taken.
@@ -173,17 +218,24 @@ class DutyColumn:
     constant: float | None = None
     applied: str | None = None
     off_where_zero: str | None = None
+    offset: float = 0.0
     full_scale: float = 1.0
+    direction: str | None = None
+    direction_positive: float = 1.0
     sign: int | None = None
     rows_late: int = 0
     beyond: Beyond = Beyond.REFUSE
 
     def __post_init__(self) -> None:
-        require(
-            (self.column is None) != (self.constant is None), "expected either column or constant; give one of them"
-        )
+        _require_column_or_constant(self.column, self.constant)
         _require_sign(self.sign)
+        _require_finite("offset", self.offset)
+        _require_finite("direction_positive", self.direction_positive)
         require_positive(self, "full_scale")
+        require(
+            self.direction is None or (self.column is not None and self.applied is None),
+            "direction needs a column, and no applied; take one of them out",
+        )
         require(
             0 <= self.rows_late <= _MOST_ROWS_LATE,
             f"rows_late = {self.rows_late}, expected 0 to {_MOST_ROWS_LATE}; correct it",
@@ -192,10 +244,13 @@ class DutyColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedColumns:
-    """Speeds as the device measured them, each in the unit of its position per second, with its sign."""
+    """Speeds as the device measured them, each in the unit of its position per second, with its sign.
 
-    cart: str
-    pole: str
+    One that is not named is the slope of its position.
+    """
+
+    cart: str | None = None
+    pole: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,25 +282,32 @@ class OwnColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMap:
-    """A whole column map; `cart` is the name or file of the cart that was recorded."""
+    """A whole column map; `cart` is the name or file of the cart that was recorded.
+
+    `columns` names the columns of a file without a header. `decimal` is "." or ","; without it the cells show which.
+    """
 
     time: TimeColumns
     position: PositionColumn
     angle: AngleColumn
     duty: DutyColumn
-    speeds: SpeedColumns | None = None
+    speeds: SpeedColumns = SpeedColumns()
     counts: CountColumns = CountColumns()
     latency: LatencyColumn | None = None
     as_is: OwnColumns = OwnColumns()
     description: str = ""
     cart: str | None = None
     separator: str = ","
+    decimal: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(
             len(self.separator) == 1,
             f'separator = {self.separator!r}, expected one character, such as ";" or "\\t"; correct it',
         )
+        require(self.decimal in (None, ".", ","), f'decimal = {self.decimal!r}, expected "." or ","; correct it')
+        require(len(set(self.columns)) == len(self.columns), "columns has a name twice; rename all but one")
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as nested plain values, defaults included."""
@@ -263,6 +325,11 @@ def load_map(path: Path) -> ColumnMap:
 
 def _require_sign(sign: int | None) -> None:
     require(sign in (None, 1, -1), f"sign = {sign}, expected 1 or -1; correct it")
+
+
+def _require_column_or_constant(column: str | None, constant: float | None) -> None:
+    require((column is None) != (constant is None), "expected either column or constant; give one of them")
+    require(constant is None or math.isfinite(constant), f"constant = {constant}, expected a finite number; correct it")
 
 
 def _require_finite(name: str, value: float) -> None:

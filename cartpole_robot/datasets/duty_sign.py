@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.smoothing import smoothed
-from cartpole_robot.datasets.trimmed_fit import plain_fit
+from cartpole_robot.datasets.trimmed_fit import few_rows, plain_fit
 
 CLEAR_RATIO = 1.25
 _FEWEST_ROWS = 50
@@ -63,6 +63,11 @@ def judge_duty(
         return DutyVerdict(sign=None, why="the duty is always 0 and has no sign", is_needed=False)
     _, speed, acceleration = smoothed(position_m, clock)
     angle, pole_speed, _ = smoothed(angle_rad, clock)
+    moves = np.isfinite(speed) & np.isfinite(angle) & (np.abs(speed) >= _STILL_M_S)
+    if moves.sum() < _FEWEST_ROWS:  # static friction holds a cart at rest whatever the duty
+        return DutyVerdict(sign=None, why=f"the cart moves in fewer than {_FEWEST_ROWS} rows")
+    chosen = few_rows(moves)
+    speed, acceleration, angle, pole_speed = (values[chosen] for values in (speed, acceleration, angle, pole_speed))
     others = np.column_stack(
         [
             speed,
@@ -72,12 +77,11 @@ def judge_duty(
             np.ones(len(speed)),
         ]
     )
-    others[np.abs(speed) < _STILL_M_S] = np.nan  # not used: static friction holds the cart whatever the duty
     longest = max(1, round(_LONGEST_DELAY_S / clock.period_s))
     fits = []
     for delay in range(longest + 1):
-        late = np.concatenate([np.full(delay, np.nan), duty[: len(duty) - delay]])
-        used = np.isfinite(late) & np.isfinite(others).all(axis=1)
+        late = np.where(chosen >= delay, duty[np.maximum(chosen - delay, 0)], np.nan)
+        used = np.isfinite(late)
         if used.sum() < _FEWEST_ROWS:
             return DutyVerdict(sign=None, why=f"the cart moves in fewer than {_FEWEST_ROWS} rows")
         fits.append((delay, plain_fit(np.column_stack([late, others]), acceleration, used)))
@@ -88,7 +92,7 @@ def judge_duty(
     return DutyVerdict(
         sign=(1 if push > 0.0 else -1) if is_clear else None,
         why="the motion shows it" if is_clear else "the duty explains too little of the cart's acceleration",
-        rows=int(best.is_used.sum()),
+        rows=round(int(moves.sum()) * float(np.mean(best.is_used))),
         residual_with_m_s2=best.rms,
         residual_without_m_s2=without.rms,
         push_m_s2=push,

@@ -1,4 +1,4 @@
-"""Import: turns a foreign CSV and its column map into a recording."""
+"""Import: turns a foreign CSV and its column map into a recording, or several where its clock falls into parts."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ IMPORT_RIG = "import"
 class ImportRequest:
     """Which CSV to read with which map into which recording; a cart and signs given here override the map's.
 
+    Where the file falls into parts, the first becomes `out`, the others its name with _2, _3 and so on.
+
     `confirm` asks the user about a sign that only the motion shows; None where no user can answer.
     """
 
@@ -58,9 +60,9 @@ class ImportRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """The recording, and what the import found."""
+    """The recordings, one for each part of the file, and what the import found."""
 
-    recording: Recording
+    recordings: tuple[Recording, ...]
     reading: Reading
     angle: AngleVerdict
     duty: DutyVerdict
@@ -76,14 +78,26 @@ def import_recording(request: ImportRequest) -> Imported:
     column_map = load_map(request.column_map)
     cart = _cart(request, column_map)
     names, may_be_empty = _columns(column_map)
-    table = read_csv(request.source, names, may_be_empty=may_be_empty, separator=column_map.separator)
-    table, unread = _readable(table, column_map)
+    table = read_csv(
+        request.source,
+        names,
+        may_be_empty=may_be_empty,
+        times=frozenset(name for name in (column_map.time.device, column_map.time.host) if name is not None),
+        separator=column_map.separator,
+        decimal=column_map.decimal,
+        header=column_map.columns,
+    )
     clock = read_clock(table, column_map.time)
+    is_out = _unread(table, column_map)
+    table, clock = table.rows(~is_out), clock.rows(~is_out)
+    settlement = Settlement(where=str(request.source), confirm=request.confirm)
+    is_short = _short_parts(table, clock, settlement)
+    table, clock = table.rows(~is_short), clock.rows(~is_short)
+    paths = _paths(request.out, len(clock.parts()))
     raw = read_signals(table, column_map, cart)
     angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
     duty = judge_duty(raw.duty, raw.position_m, raw.angle_rad(1), clock)
-    settlement = Settlement(where=str(request.source), confirm=request.confirm)
-    settlement.check_zero(column_map.angle.zero, angle)
+    settlement.check_zero(column_map.angle, angle)
     settlement.check_lengths(angle)
     reading = Reading(
         table=table,
@@ -92,9 +106,11 @@ def import_recording(request: ImportRequest) -> Imported:
         raw=raw,
         cart=_timed_cart(cart, clock, request.source),
         angle_sign=settlement.sign("angle", column_map.angle.sign, request.angle_sign, angle),
-        duty_sign=settlement.sign("duty", column_map.duty.sign, request.duty_sign, duty) if duty.is_needed else 1,
+        duty_sign=settlement.sign("duty", column_map.duty.sign, request.duty_sign, duty),
     )
-    rows = recording_rows(reading)
+    settlement.check_sides(column_map.duty, reading.duty_sign * raw.duty)
+    settlement.tell_parts(clock, paths)
+    speeds = column_map.speeds
     found = ImportFindings(
         clock=clock.as_dict(),
         angle_sign=reading.angle_sign,
@@ -102,17 +118,46 @@ def import_recording(request: ImportRequest) -> Imported:
         duty_sign=reading.duty_sign,
         duty=duty.as_dict(),
         clipped_rows=raw.clipped_rows,
-        unread_rows=unread,
-        speeds="as recorded" if column_map.speeds is not None else "slope of the positions over 0.12 s around each row",
+        unread_rows=int(is_out.sum()),
+        speeds="as recorded" if speeds.cart and speeds.pole else "slope of the positions over 0.12 s around each row",
         warnings=tuple(settlement.warnings),
+        shape=table.notes,
+        parts=len(paths),
     )
     return Imported(
-        recording=_written(request.out, _metadata(request, reading, found), rows),
+        recordings=_all_written(request, paths, reading, found),
         reading=reading,
         angle=angle,
         duty=duty,
         warnings=found.warnings,
     )
+
+
+def _paths(out: Path, parts: int) -> list[Path]:
+    """Where the recordings of the parts go. Raises `UsageError` where a file is there already."""
+    paths = [out, *(out.with_name(f"{out.stem}_{number}{out.suffix}") for number in range(2, parts + 1))]
+    for path in paths:
+        check_is_free(path)
+    return paths
+
+
+def _all_written(
+    request: ImportRequest, paths: list[Path], reading: Reading, found: ImportFindings
+) -> tuple[Recording, ...]:
+    """Write a recording for each part; on failure nothing of them remains."""
+    written: list[Recording] = []
+    try:
+        for number, (path, part) in enumerate(zip(paths, reading.clock.parts(), strict=True), start=1):
+            piece = reading.part(part.rows)
+            its = dataclasses.replace(
+                found, part=number, clock={**piece.clock.as_dict(), "parts": found.clock["parts"]}
+            )
+            written.append(_written(path, _metadata(request, piece, its), recording_rows(piece)))
+    except BaseException:
+        for recording in written:
+            recording.path.unlink(missing_ok=True)
+        raise
+    return tuple(written)
 
 
 def _cart(request: ImportRequest, column_map: ColumnMap) -> CartParams:
@@ -125,27 +170,48 @@ def _cart(request: ImportRequest, column_map: ColumnMap) -> CartParams:
     return load_cart(name)
 
 
-def _readable(table: CsvTable, column_map: ColumnMap) -> tuple[CsvTable, int]:
-    """The table without the rows that have no angle, and their number. Raises `UsageError` where too few remain."""
+def _unread(table: CsvTable, column_map: ColumnMap) -> NDArray[np.bool_]:
+    """Which rows have no angle, (rows,). Raises `UsageError` where too few remain."""
+    column = column_map.angle.column
+    if column is None:
+        return np.zeros(len(table), bool)
     lowest, highest = column_map.angle.readable
-    readings = table.columns[column_map.angle.column]
-    is_out = (readings < lowest) | (readings > highest)
-    unread = int(is_out.sum())
-    if len(table) - unread < FEWEST_ROWS:
+    readings = table.columns[column]
+    is_out: NDArray[np.bool_] = (readings < lowest) | (readings > highest)
+    if len(table) - is_out.sum() < FEWEST_ROWS:
         raise UsageError(
-            f"{table.path}: column {column_map.angle.column!r}: reads from {readings.min():g} to {readings.max():g}, "
-            f"and {unread} of {len(table)} rows are not from lowest = {lowest:g} to highest = {highest:g}; "
+            f"{table.path}: column {column!r}: reads from {readings.min():g} to {readings.max():g}, "
+            f"and {is_out.sum()} of {len(table)} rows are not from lowest = {lowest:g} to highest = {highest:g}; "
             "correct [angle]"
         )
-    return (table.without(is_out) if unread else table), unread
+    return is_out
+
+
+def _short_parts(table: CsvTable, clock: RowClock, settlement: Settlement) -> NDArray[np.bool_]:
+    """Which rows are in parts that are too short for a recording, (rows,). Raises `UsageError` where all are."""
+    is_short = np.zeros(len(table), bool)
+    for part in clock.parts():
+        rows = part.rows.stop - part.rows.start
+        if rows < FEWEST_ROWS:
+            is_short[part.rows] = True
+            settlement.warnings.append(
+                f"lines {part.first_line} to {part.last_line} are left out: {part.why} there, and {rows} rows are too "
+                f"few for a recording ({FEWEST_ROWS})"
+            )
+    if is_short.all():
+        raise UsageError(
+            f"{table.path}: falls into {len(clock.parts())} parts of fewer than {FEWEST_ROWS} rows, the second from "
+            f"line {clock.parts()[1].first_line} ({clock.parts()[1].why}); name a steadier clock in [time]"
+        )
+    return is_short
 
 
 def _columns(column_map: ColumnMap) -> tuple[set[str], frozenset[str]]:
     """All columns a map names, and those of them in which a cell may be empty."""
-    needed = {column_map.time.device, column_map.time.host, column_map.position.column, column_map.angle.column}
-    if column_map.speeds is not None:
-        needed |= {column_map.speeds.cart, column_map.speeds.pole}
-    needed.add(column_map.duty.off_where_zero)
+    time = column_map.time
+    needed = {time.device, time.host, time.row_counter, column_map.position.column, column_map.angle.column}
+    needed |= {column_map.speeds.cart, column_map.speeds.pole}
+    needed |= {column_map.duty.off_where_zero, column_map.duty.direction}
     loose = {column_map.duty.column, column_map.duty.applied, column_map.counts.cart, column_map.counts.pole}
     loose |= set(dataclasses.asdict(column_map.as_is).values())
     if column_map.latency is not None:
@@ -175,7 +241,7 @@ def _metadata(request: ImportRequest, reading: Reading, found: ImportFindings) -
         cart=reading.cart,
         rig=IMPORT_RIG,
         controller=ControllerRecord(policy=name),
-        duration_s=float(clock.ticks[-1]) * clock.period_s,
+        duration_s=float(clock.ticks[-1] - clock.ticks[0]) * clock.period_s,
         imported_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=provenance.versions(),
         commit=provenance.commit(),

@@ -13,20 +13,24 @@ _GAPS_LISTED = 3
 
 
 def import_record(imported: Imported) -> dict[str, Any]:
-    """The figures of the recording, and under "import" what the import found: plain JSON values."""
-    return {**recording_summary(imported.recording), "import": dataclasses.asdict(_origin(imported))}
+    """The figures of the first recording, under "import" what the import found, and the figures of further ones."""
+    first, *others = (recording_summary(recording) for recording in imported.recordings)
+    return {**first, "import": dataclasses.asdict(_origin(imported)), "further_recordings": others}
 
 
 def import_text(imported: Imported) -> str:
     """The same as text for a person, without the warnings."""
-    rows = imported.recording.rows
-    clock, source = imported.reading.clock, _origin(imported).source
+    clock, raw, source = imported.reading.clock, imported.reading.raw, _origin(imported).source
+    rows = [recording.rows for recording in imported.recordings]
+    length_s = sum(int(part["tick"][-1]) for part in rows) * clock.period_s
     lines = [
-        ("source", f"{source.file}, {len(rows)} rows, SHA-256 {source.sha256[:12]}"),
-        ("cart", f"{imported.recording.cart.name}, {int(rows['tick'][-1]) * clock.period_s:.2f} s of its time"),
+        ("source", f"{source.file}, {sum(len(part) for part in rows)} rows, SHA-256 {source.sha256[:12]}"),
+        *(("shape", note) for note in _origin(imported).found.shape),
+        ("cart", f"{imported.recordings[0].cart.name}, {length_s:.2f} s of its time"),
         ("period", _period(imported)),
         ("gaps", _gaps(imported)),
-        ("position", f"{rows['cart_position_m'].min():.4f} to {rows['cart_position_m'].max():.4f} m"),
+        *([("off tick", _off(imported))] if clock.off_rows() else []),
+        ("position", f"{raw.position_m.min():.4f} to {raw.position_m.max():.4f} m"),
         ("angle sign", f"{imported.reading.angle_sign}: {imported.angle.evidence()}"),
         ("duty sign", f"{imported.reading.duty_sign}: {imported.duty.evidence()}"),
     ]
@@ -44,11 +48,12 @@ def import_text(imported: Imported) -> str:
         lines.append(("unread", f"{unread} rows without an angle, beyond [angle] lowest or highest; left out"))
     if imported.reading.raw.clipped_rows:
         lines.append(("clipped", f"{imported.reading.raw.clipped_rows} commands past full drive"))
-    return "\n".join([str(imported.recording.path), *(f"  {name:<14} {text}" for name, text in lines)])
+    paths = [str(recording.path) for recording in imported.recordings]
+    return "\n".join([*paths, *(f"  {name:<14} {text}" for name, text in lines)])
 
 
 def _origin(imported: Imported) -> ImportRecord:
-    origin = imported.recording.metadata.imported
+    origin = imported.recordings[0].metadata.imported
     assert origin is not None  # for the type checker: an import writes it
     return origin
 
@@ -62,6 +67,13 @@ def _period(imported: Imported) -> str:
             f"counts {clock.host_s_per_device_s:.5f} s per second of it)"
         )
     return f"{text}, rows up to {clock.worst_jitter_s * 1000.0:.3g} ms off their tick"
+
+
+def _off(imported: Imported) -> str:
+    off = imported.reading.clock.off_rows()
+    places = ", ".join(f"line {row.line} by {row.off_s * 1000.0:+.3g} ms" for row in off[:_GAPS_LISTED])
+    more = f" and {len(off) - _GAPS_LISTED} more" if len(off) > _GAPS_LISTED else ""
+    return f"{len(off)} {'row' if len(off) == 1 else 'rows'}: {places}{more}; put on their tick"
 
 
 def _gaps(imported: Imported) -> str:

@@ -35,13 +35,19 @@ class Reading:
     angle_sign: int
     duty_sign: int
 
+    def part(self, rows: slice) -> Reading:
+        """The reading of a part of the rows: one recording."""
+        return dataclasses.replace(
+            self, table=self.table.rows(rows), clock=self.clock.rows(rows), raw=self.raw.rows(rows)
+        )
+
 
 def recording_rows(reading: Reading) -> Columns:
     """The columns of a recording, by name, each of shape (rows,). Raises `UsageError` for counts that are not whole."""
     clock, rows = reading.clock, len(reading.table)
     counts = reading.column_map.counts
     columns: Columns = {
-        "tick": clock.ticks,
+        "tick": clock.ticks - clock.ticks[0],
         "mcu_time_us": _mcu_time_us(clock, has_device=reading.column_map.time.device is not None),
         "host_time_s": clock.host_time_s,
         "cart_counts": _counts(reading.table, counts.cart),
@@ -61,11 +67,15 @@ def _motion(reading: Reading) -> Columns:
     """Positions and speeds; speeds that were not recorded are the slopes of the positions."""
     raw, column_map, table = reading.raw, reading.column_map, reading.table
     angle_rad = raw.angle_rad(reading.angle_sign)
-    if column_map.speeds is None:
-        cart_speed, pole_speed = slopes(raw.position_m, reading.clock), slopes(angle_rad, reading.clock)
+    speeds = column_map.speeds
+    if speeds.cart is None:
+        cart_speed = slopes(raw.position_m, reading.clock)
     else:
-        cart_speed = column_map.position.sign * table.columns[column_map.speeds.cart] / column_map.position.per_m
-        pole_speed = reading.angle_sign * table.columns[column_map.speeds.pole] / column_map.angle.per_rad
+        cart_speed = column_map.position.sign * table.columns[speeds.cart] / column_map.position.per_m
+    if speeds.pole is None:
+        pole_speed = slopes(angle_rad, reading.clock)
+    else:
+        pole_speed = reading.angle_sign * table.columns[speeds.pole] / column_map.angle.per_rad
     return {
         "cart_position_m": raw.position_m,
         "cart_speed_m_s": cart_speed,
@@ -112,12 +122,12 @@ def _others(reading: Reading, columns: Columns) -> Columns:
 
 def _mcu_time_us(clock: RowClock, *, has_device: bool) -> NDArray[np.int64]:
     """The pacing clock in microseconds: as in the file, or scaled and from 0 where the host defines the second."""
-    time_s = clock.device_time_s
+    time_us = clock.time_us
     if clock.host_s_per_device_s is not None and clock.base is TimeBase.HOST:
-        time_s = (time_s - time_s[0]) * clock.host_s_per_device_s
+        time_us = np.round((time_us - time_us[0]) * clock.host_s_per_device_s).astype(np.int64)
     elif not has_device:
-        time_s = time_s - time_s[0]
-    return np.round(time_s * 1e6).astype(np.int64) & TIME_MASK
+        time_us = time_us - time_us[0]
+    return time_us & TIME_MASK
 
 
 def _counts(table: CsvTable, column: str | None) -> NDArray[np.int64]:

@@ -1,4 +1,9 @@
-"""Rows on control ticks: the period of a recording, its gaps, and how two clocks agree."""
+"""Rows on control ticks: the period of a recording, its gaps, where it falls into parts, and how two clocks agree.
+
+One period is fitted to all rows; times are whole microseconds. A row that is off the line of its neighbours keeps its
+tick and is reported. Where the rows pause, a clock restarts, or two clocks part for good, a new part begins: a
+recording of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through
 from cartpole_robot.datasets.column_map import TimeBase, TimeColumns
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.row_pace import OFF_TICK, Pace, paced_rows, seconds_of, whole_us
 from cartpole_robot.errors import UsageError
 
-_OFF_BEAT = 0.2  # of a period: a row further than this from its tick is off the beat
-_MOST_OFF_BEAT = 0.05  # of all rows; a host's clock has a few late ones
-_MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
+_HOST_PARTS = 1.0  # periods: a host's clock that moves by more against the pacing one, and stays, begins a new part
 _OTHER_CLOCK = 0.1  # two clocks that differ by more do not show the same time
-_LONGEST_PERIOD_S = 1.0
-_SHORTEST_PERIOD_S = 1e-4
+_MOST_PARTS = 100
+_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,137 +35,156 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OffRow:
+    """A row whose time is `off_s` after its tick."""
+
+    line: int
+    off_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows of one recording, on the lines `first_line` to `last_line`; `why` says why it begins there."""
+
+    rows: slice
+    first_line: int
+    last_line: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowClock:
     """When each row was measured.
 
-    `ticks` (rows,) count control periods from the first row, `device_time_s` (rows,) is the pacing clock as in the
-    file, `host_time_s` (rows,) the other clock, or the same again. A period is `nominal_period_s` by the pacing clock;
-    its true length is `period_s`, in whole microseconds: `host_s_per_device_s` times as long where the host's clock
-    defines the second. `worst_jitter_s` is the largest distance of a row from its tick.
+    `ticks` (rows,) count control periods and grow within each part; `part` (rows,) numbers the parts, and
+    `reasons` say why each begins. `time_us` (rows,) is the pacing clock, rows that are off their tick being put on it,
+    and `host_time_s` (rows,) the other clock as in the file, or the same. A period is `nominal_period_s` by the pacing
+    clock; its true length is `period_s`, in whole microseconds: `host_s_per_device_s` times as long where the host's
+    clock defines the second. `off_s` (rows,) is how far each row is from its tick.
     """
 
-    ticks: NDArray[np.int64]
-    device_time_s: NDArray[np.float64]
+    lines: Ints
+    ticks: Ints
+    part: Ints
+    reasons: tuple[str, ...]
+    time_us: Ints
     host_time_s: NDArray[np.float64]
+    off_s: NDArray[np.float64]
     nominal_period_s: float
     period_s: float
     base: TimeBase
     host_s_per_device_s: float | None
-    worst_jitter_s: float
-    gaps: tuple[Gap, ...]
 
     def as_dict(self) -> dict[str, object]:
         """What was found, without the times of the rows: plain JSON values."""
+        off = self.off_rows()
         return {
             "nominal_period_s": self.nominal_period_s,
             "period_s": self.period_s,
             "base": self.base.value,
             "host_s_per_device_s": self.host_s_per_device_s,
             "worst_jitter_s": self.worst_jitter_s,
+            "rows_off_their_tick": len(off),
+            "off_their_tick": [dataclasses.asdict(row) for row in off[:_LISTED]],
             "gaps": [dataclasses.asdict(gap) for gap in self.gaps],
+            "parts": [{"first_line": p.first_line, "last_line": p.last_line, "why": p.why} for p in self.parts()],
         }
 
+    @property
+    def worst_jitter_s(self) -> float:
+        """The largest distance of a row from its tick."""
+        return float(np.abs(self.off_s).max(initial=0.0))
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The places within parts where rows are missing."""
+        steps = np.where(np.diff(self.part) == 0, np.diff(self.ticks), 1)
+        return tuple(
+            Gap(line=int(self.lines[row + 1]), missing=int(steps[row]) - 1) for row in np.nonzero(steps > 1)[0]
+        )
+
+    def off_rows(self) -> list[OffRow]:
+        """The rows that are off their tick, in their order."""
+        is_off = np.abs(self.off_s) > OFF_TICK * self.nominal_period_s
+        return [
+            OffRow(line=int(self.lines[row]), off_s=float(self.off_s[row])) for row in np.nonzero(is_off)[0].tolist()
+        ]
+
+    def parts(self) -> list[Part]:
+        """The parts, in their order."""
+        ends = [0, *(np.nonzero(np.diff(self.part))[0] + 1).tolist(), len(self.part)]
+        return [
+            Part(
+                rows=slice(first, end),
+                first_line=int(self.lines[first]),
+                last_line=int(self.lines[end - 1]),
+                why=self.reasons[int(self.part[first])],
+            )
+            for first, end in itertools.pairwise(ends)
+        ]
+
     def pieces(self) -> list[slice]:
-        """The rows between gaps."""
-        breaks = [0, *(np.nonzero(np.diff(self.ticks) > 1)[0] + 1).tolist(), len(self.ticks)]
-        return [slice(first, last) for first, last in itertools.pairwise(breaks)]
+        """The rows between gaps, each within one part."""
+        is_break = (np.diff(self.ticks) > 1) | (np.diff(self.part) != 0)
+        ends = [0, *(np.nonzero(is_break)[0] + 1).tolist(), len(self.ticks)]
+        return [slice(first, last) for first, last in itertools.pairwise(ends)]
+
+    def rows(self, which: NDArray[np.bool_] | slice) -> RowClock:
+        """The clock of the rows `which` alone."""
+        each = ("lines", "ticks", "part", "time_us", "host_time_s", "off_s")
+        return dataclasses.replace(self, **{name: getattr(self, name)[which] for name in each})
 
 
 def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
-    """The clock of the rows. Raises `UsageError` for time that stops or goes backwards, and for a changing period."""
-    pacing = time.device or time.host or ""
-    unit = time.unit if time.device is not None else (time.host_unit or time.unit)
-    readings = table.columns[pacing]
-    if time.wraps_after is not None:
-        readings = np.unwrap(readings, period=time.wraps_after)
-    device_time_s = readings * unit.seconds
-    period_s, ticks = _ticks(table, pacing, device_time_s)
-    fit = np.polynomial.Polynomial.fit(ticks, device_time_s, 1).convert()
-    period_s = float(fit.coef[1])
-    jitter_s = np.abs(device_time_s - fit(ticks))
-    worst = int(jitter_s.argmax())
-    if jitter_s[worst] > 0.5 * period_s:
-        raise table.refusal(
-            worst,
-            pacing,
-            f"is {jitter_s[worst]:.4g} s off its tick, and the period is {period_s:.4g} s: it changes in the "
-            "course of the file; name a steadier clock, or import the parts one by one",
-        )
-    host_time_s = device_time_s
-    ratio = None
-    if time.host is not None and time.device is not None:
-        host_time_s = table.columns[time.host] * (time.host_unit or time.unit).seconds
-        _check_host(table, time.host, host_time_s)
-        ratio = float(np.polyfit(device_time_s - device_time_s[0], host_time_s - host_time_s[0], 1)[0])
-    base = time.base or (TimeBase.HOST if time.device is None else TimeBase.DEVICE)
-    if base is TimeBase.HOST and ratio is not None and abs(ratio - 1.0) > _OTHER_CLOCK:
+    """The clock of the rows. Raises `UsageError` for rows out of order, a changing period, and clocks that disagree."""
+    pace = paced_rows(table, time)
+    pacing_s: Floats = pace.time_us.astype(np.float64) * 1e-6
+    host_s, ratio = None, None
+    if time.host is not None:
+        host_s = seconds_of(table, time.host, time.host_unit or time.unit)
+        if time.paces_without_host:
+            ratio = _followed(table, time.host, pace, whole_us(host_s))
+    elif time.device is not None:
+        pacing_s = seconds_of(table, time.device, time.unit, time.wraps_after)
+    base = time.base or (TimeBase.DEVICE if time.paces_without_host else TimeBase.HOST)
+    is_scaled = base is TimeBase.HOST and ratio is not None
+    if is_scaled and ratio is not None and abs(ratio - 1.0) > _OTHER_CLOCK:
         raise UsageError(
-            f"{table.path}: columns {pacing!r} and {time.host!r}: the host's clock counts {ratio:.4g} s per second of "
-            f"the device's, expected 1 within {_OTHER_CLOCK:g}; correct unit or host_unit in [time], or choose the "
-            "other base"
+            f"{table.path}: columns {time.device or time.row_counter or 'period_s'!r} and {time.host!r}: the host's "
+            f"clock counts {ratio:.4g} s per second of the device's, expected 1 within {_OTHER_CLOCK:g}; correct unit "
+            "or host_unit in [time], or choose the other base"
         )
-    true_period_s = period_s * (ratio if base is TimeBase.HOST and ratio is not None else 1.0)
+    part = pace.part()
+    if part[-1] >= _MOST_PARTS:
+        raise table.refusal(
+            min(pace.breaks),
+            time.pacing,
+            f"{pace.breaks[min(pace.breaks)]}, and the rows fall into {part[-1] + 1} parts, expected at most "
+            f"{_MOST_PARTS}; name a steadier clock, a row_counter, or give wraps_after where a counter restarts",
+        )
     return RowClock(
-        ticks=ticks,
-        device_time_s=device_time_s,
-        host_time_s=host_time_s,
-        nominal_period_s=period_s,
-        period_s=round(true_period_s * 1e6) / 1e6,
+        lines=table.lines,
+        ticks=pace.ticks,
+        part=part,
+        reasons=("the file begins", *(pace.breaks[row] for row in sorted(pace.breaks))),
+        time_us=pace.time_us,
+        host_time_s=pacing_s if host_s is None else host_s,
+        off_s=pace.off_us * 1e-6,
+        nominal_period_s=pace.period_us * 1e-6,
+        period_s=round(pace.period_us * (ratio if is_scaled and ratio is not None else 1.0)) / 1e6,
         base=base,
         host_s_per_device_s=ratio,
-        worst_jitter_s=float(jitter_s[worst]),
-        gaps=tuple(
-            Gap(line=int(table.lines[row + 1]), missing=int(step) - 1)
-            for row, step in enumerate(np.diff(ticks))
-            if step > 1
-        ),
     )
 
 
-def _ticks(table: CsvTable, column: str, time_s: NDArray[np.float64]) -> tuple[float, NDArray[np.int64]]:
-    """The period, roughly, and on which tick each row is."""
-    steps_s = np.diff(time_s)
-    for row in np.nonzero(steps_s <= 0.0)[0][:1].tolist():
-        fault = "two rows at once" if steps_s[row] == 0.0 else "time goes backwards"
-        raise table.refusal(
-            row + 1,
-            column,
-            f"{fault}, {time_s[row]:.10g} s and then {time_s[row + 1]:.10g} s, expected a growing time; remove one "
-            "row, or give wraps_after in [time] where the counter restarts",
-        )
-    period_s = float(np.median(steps_s))
-    if not _SHORTEST_PERIOD_S <= period_s <= _LONGEST_PERIOD_S:
-        raise UsageError(
-            f"{table.path}: column {column!r}: the rows are {period_s:.4g} s apart, expected {_SHORTEST_PERIOD_S:g} to "
-            f"{_LONGEST_PERIOD_S:g} s; correct the unit in [time]"
-        )
-    periods = steps_s / period_s
-    whole = np.round(periods)
-    off = np.nonzero(np.abs(periods - whole) > _OFF_BEAT)[0]
-    torn = np.nonzero(whole > 1)[0]
-    for rows, share in ((off, _MOST_OFF_BEAT), (torn, _MOST_GAPS)):
-        if len(rows) > share * len(steps_s):
-            raise table.refusal(
-                int(rows[0]) + 1,
-                column,
-                f"comes after {steps_s[rows[0]]:.4g} s, most rows after {period_s:.4g} s; {len(rows)} of "
-                f"{len(steps_s)} rows deviate, expected one period; import the parts one by one, or resample the file",
-            )
-    for row in np.nonzero(whole < 1)[0][:1].tolist():
-        raise table.refusal(
-            row + 1,
-            column,
-            f"comes {steps_s[row]:.4g} s after the row before, and the period is {period_s:.4g} s: two rows on one "
-            "tick; remove one of them, or name a steadier clock",
-        )
-    return period_s, np.concatenate([[0], np.cumsum(whole)]).astype(np.int64)
-
-
-def _check_host(table: CsvTable, column: str, time_s: NDArray[np.float64]) -> None:
-    for row in np.nonzero(np.diff(time_s) < 0.0)[0][:1].tolist():
-        raise table.refusal(
-            row + 1,
-            column,
-            f"time goes backwards, {time_s[row]:.10g} s and then {time_s[row + 1]:.10g} s; correct it, or leave the "
-            "host's clock out of the map",
-        )
+def _followed(table: CsvTable, column: str, pace: Pace, host_us: Ints) -> float:
+    """Seconds of the host's clock per second of the pacing clock; where the two part for good, a part begins."""
+    for row in pace.backward_rows(table, column, host_us, "correct it, or leave the host's clock out of the map"):
+        pace.begin(row, f"column {column!r} goes back by {(host_us[row - 1] - host_us[row]) * 1e-6:.4g} s")
+    x, y = pace.ticks.astype(np.float64) * pace.period_us, host_us.astype(np.float64)
+    line = line_through(x, y, pace.part())
+    steps = level_steps(line.rest, _HOST_PARTS * pace.period_us, pace.part())
+    for row in steps:
+        apart_s = (host_us[row] - host_us[row - 1] - line.slope * (x[row] - x[row - 1])) * 1e-6
+        pace.begin(row, f"the clocks part: {column!r} moves by {apart_s:.4g} s against the other")
+    return line_through(x, y, pace.part()).slope if steps else line.slope

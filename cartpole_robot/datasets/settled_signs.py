@@ -1,13 +1,19 @@
-"""Signs and units of an import, settled between what the user states and what the motion shows."""
+"""Signs, zero and units of an import, settled between what the user states and what the motion shows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot.datasets.angle_sign import AngleVerdict
-from cartpole_robot.datasets.column_map import AngleZero
+from cartpole_robot.datasets.column_map import AngleColumn, AngleZero, DutyColumn
 from cartpole_robot.datasets.duty_sign import DutyVerdict
+from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.errors import UsageError
 
 Confirm = Callable[[str], bool]
@@ -15,6 +21,8 @@ Confirm = Callable[[str], bool]
 _OTHER_UNIT = 3.0  # two lengths that differ by this factor have different units
 _OTHER_POLE = 1.3  # by this factor: a warning
 _WELL_EXPLAINED = 0.7
+_LEAST_DUTY = 0.02  # of one side: less does not count as driving
+_LISTED = 3
 
 
 @dataclass(kw_only=True)
@@ -30,10 +38,19 @@ class Settlement:
     ) -> int:
         """The sign to read `signal` ("angle", "duty") with; the command line overrides the map.
 
-        Raises `UsageError` where no source gives it, or the motion contradicts the map.
+        Raises `UsageError` where no source gives it, the motion contradicts the map, or the column is no angle at all.
         """
+        if not verdict.is_needed:
+            return 1
         found, evidence, option = verdict.sign, verdict.evidence(), f"--{signal}-sign"
         stated = in_map if on_command_line is None else on_command_line
+        is_other_motion = isinstance(verdict, AngleVerdict) and verdict.is_other_motion
+        if in_map is not None and on_command_line is None and is_other_motion:
+            raise UsageError(
+                f"{self.where}: the column of [angle] moves, and not as the angle of a free pole ({verdict.why}): a "
+                "cosine, another column, a pole moved by hand? correct column or unit in [angle], or insist with "
+                f"{option} {in_map}"
+            )
         if stated is not None and found is None:
             self.warnings.append(f"{signal} sign: the motion does not show it ({verdict.why}); using {stated} as given")
             return stated
@@ -58,14 +75,47 @@ class Settlement:
             raise UsageError(f"{self.where}: the {signal} sign was not confirmed; give it with {option}")
         return found
 
-    def check_zero(self, zero: AngleZero, verdict: AngleVerdict) -> None:
-        """Raises `UsageError` where the sign of the gravity term contradicts the map's zero."""
+    def check_zero(self, angle: AngleColumn, verdict: AngleVerdict) -> None:
+        """Warn of a zero that the motion puts elsewhere, however well it is explained.
+
+        Raises `UsageError` where the sign of the gravity term contradicts the map's zero.
+        """
         if verdict.is_zero_right is False:
-            other = AngleZero.HANGING if zero is AngleZero.UPRIGHT else AngleZero.UPRIGHT
+            other = AngleZero.HANGING if angle.zero is AngleZero.UPRIGHT else AngleZero.UPRIGHT
             raise UsageError(
-                f"{self.where}: the map says the angle's zero is {zero.value}, and gravity pulls the pole as if it "
-                f"were {other.value} (a fit that explains {100.0 * _explained(verdict):.0f} % of its motion); correct "
-                "zero in [angle], or offset by half a turn"
+                f"{self.where}: the map says the angle's zero is {angle.zero.value}, and gravity pulls the pole as "
+                f"if it were {other.value} (a fit that explains {100.0 * _explained(verdict):.0f} % of its motion); "
+                "correct zero in [angle], or offset by half a turn"
+            )
+        if verdict.zero_shift_rad is not None:
+            shift_rad = verdict.zero_shift_rad
+            offset = f"{angle.offset - shift_rad * angle.per_rad:.4g}"
+            self.warnings.append(
+                f"the angle's zero is off by {abs(math.degrees(shift_rad)):.1f} degrees: the pole moves as if it were "
+                f"{angle.zero.value} where {angle.column!r} reads {offset}, and the "
+                f"map says {angle.offset:g}; set offset = {offset} in [angle]"
+            )
+
+    def check_sides(self, command: DutyColumn, duty: NDArray[np.float64]) -> None:
+        """Warn of a command that drives the cart to one side only; `duty` has shape (rows,)."""
+        low, high = float(np.nanmin(duty, initial=0.0)), float(np.nanmax(duty, initial=0.0))
+        if command.column is not None and max(high, -low) >= _LEAST_DUTY and min(high, -low) < _LEAST_DUTY:
+            self.warnings.append(
+                f"the duty never changes sign, it goes from {np.nanmin(duty):.3g} to {np.nanmax(duty):.3g}; if the "
+                "motor is off at another reading than 0 give that as offset in [duty], if a column says which way it "
+                "drives give that as direction"
+            )
+
+    def tell_parts(self, clock: RowClock, paths: list[Path]) -> None:
+        """Warn where the file becomes several recordings."""
+        parts = clock.parts()
+        if len(parts) > 1:
+            begins = [
+                f"{path.name} from line {part.first_line} ({part.why})" for path, part in zip(paths, parts, strict=True)
+            ]
+            more = f", and {len(parts) - 1 - _LISTED} more" if len(parts) - 1 > _LISTED else ""
+            self.warnings.append(
+                f"the file becomes {len(parts)} recordings: {paths[0].name}, {', '.join(begins[1 : 1 + _LISTED])}{more}"
             )
 
     def check_lengths(self, verdict: AngleVerdict) -> None:
@@ -79,10 +129,15 @@ class Settlement:
         lengths = f"its effective length is {gravity_m:.4g} m by its swing, the cart file says {cart_m:.4g} m"
         if _factor(gravity_m, cart_m) > _OTHER_UNIT:
             raise UsageError(f"{self.where}: the pole: {lengths}; correct the unit in [time], or name the right --cart")
-        if _factor(gravity_m, cart_m) > _OTHER_POLE:
-            self.warnings.append(f"another pole? {lengths}; --cart names the cart")
-        push_m = verdict.acceleration_length_m
-        if push_m is not None and verdict.sign is not None and _factor(gravity_m, push_m) > _OTHER_UNIT:
+        push_m = verdict.acceleration_length_m if verdict.sign is not None else None
+        # while a pole balances its lean is what the cart's acceleration is: neither figure alone shows another pole
+        if all(_factor(found_m, cart_m) > _OTHER_POLE for found_m in (gravity_m, push_m or gravity_m)):
+            push = "" if push_m is None else f" and {push_m:.4g} m by the cart's acceleration"
+            self.warnings.append(
+                f"another pole? its effective length is {gravity_m:.4g} m by its swing{push}, the cart file says "
+                f"{cart_m:.4g} m; --cart names the cart"
+            )
+        if push_m is not None and _factor(gravity_m, push_m) > _OTHER_UNIT:
             raise UsageError(
                 f"{self.where}: the pole: its effective length is {gravity_m:.4g} m by its swing and {push_m:.4g} m "
                 "by the cart's acceleration; correct the unit of the position or of the angle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -9,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.datasets.column_map import AngleUnit, AngleZero, Beyond, ColumnMap
+from cartpole_robot.datasets.column_map import (
+    AngleColumn,
+    AngleUnit,
+    AngleZero,
+    Beyond,
+    ColumnMap,
+    DutyColumn,
+    PositionColumn,
+)
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.errors import UsageError
 
@@ -43,6 +52,12 @@ class RawSignals:
         """The continuous angle from upright with that sign."""
         return sign * self.continuous_angle_rad + self.zero_rad
 
+    def rows(self, which: NDArray[np.bool_] | slice) -> RawSignals:
+        """The signals of the rows `which` alone."""
+        each = ("position_m", "read_angle_rad", "continuous_angle_rad", "duty")
+        applied = None if self.applied_duty is None else self.applied_duty[which]
+        return dataclasses.replace(self, applied_duty=applied, **{name: getattr(self, name)[which] for name in each})
+
     def direction_rad(self, sign: int) -> Numbers:
         """The angle from upright in [-pi, pi) with that sign; a reading that is there already stays bit-identical."""
         angle_rad = sign * self.read_angle_rad + self.zero_rad
@@ -53,13 +68,14 @@ class RawSignals:
 def read_signals(table: CsvTable, column_map: ColumnMap, cart: CartParams) -> RawSignals:
     """The signals of `table` in our units. Raises `UsageError` for numbers that cannot be in the map's unit."""
     position, angle = column_map.position, column_map.angle
-    position_m = position.sign * (table.columns[position.column] - position.offset) / position.per_m
+    position_m = position.sign * (_readings(table, position) - position.offset) / position.per_m
     _check_position(table, column_map, cart, position_m)
-    read_angle_rad = (table.columns[angle.column] - angle.offset) / angle.per_rad
+    read_angle_rad = (_readings(table, angle) - angle.offset) / angle.per_rad
     duty, clipped = _duty(table, column_map)
     applied = None
     if column_map.duty.applied is not None:
-        applied = np.clip(table.columns[column_map.duty.applied] / column_map.duty.full_scale, -1.0, 1.0)
+        readings = table.columns[column_map.duty.applied]
+        applied = np.clip((readings - column_map.duty.offset) / column_map.duty.full_scale, -1.0, 1.0)
     signals = RawSignals(
         position_m=position_m,
         read_angle_rad=read_angle_rad,
@@ -73,14 +89,22 @@ def read_signals(table: CsvTable, column_map: ColumnMap, cart: CartParams) -> Ra
     return signals
 
 
+def _readings(table: CsvTable, source: PositionColumn | AngleColumn | DutyColumn) -> Numbers:
+    """The column of `source`, or its constant in each row."""
+    if source.column is None:
+        return np.full(len(table), source.constant, np.float64)
+    return table.columns[source.column]
+
+
 def _check_position(table: CsvTable, column_map: ColumnMap, cart: CartParams, position_m: Numbers) -> None:
     position = column_map.position
+    column = position.column or "constant"
     end_m = cart.limits.end_stop_m or cart.limits.cart_position_m
     for row in np.nonzero(np.abs(position_m) > _TRACKS * end_m)[0][:1].tolist():
         raise table.refusal(
             row,
-            position.column,
-            f"{table.columns[position.column][row]:g} is a cart {position_m[row]:.4g} m from the middle, and "
+            column,
+            f"{_readings(table, position)[row]:g} is a cart {position_m[row]:.4g} m from the middle, and "
             f"the track of {cart.name} ends {end_m:g} m from it; correct unit ({position.unit.value}) or offset "
             f"({position.offset:g}) in [position], or name the cart with --cart",
         )
@@ -89,6 +113,8 @@ def _check_position(table: CsvTable, column_map: ColumnMap, cart: CartParams, po
 def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> Numbers:
     """The angle without its wraps, if the column has some."""
     column, unit = column_map.angle.column, column_map.angle.unit
+    if column is None:
+        return angle_rad
     advice = "is its unit deg?" if unit is AngleUnit.RADIANS else "correct unit or counts_per_turn in [angle]"
     turns = float(np.ptp(angle_rad)) / (2.0 * math.pi)
     if column_map.angle.wraps and turns > _MOST_TURNS:
@@ -113,23 +139,34 @@ def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> N
 def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
     """The requested duty, and how many were clipped."""
     command = column_map.duty
-    if command.column is None:
-        duty = np.full(len(table), command.constant, np.float64) / command.full_scale
-    else:
-        duty = table.columns[command.column] / command.full_scale
-        if command.off_where_zero is not None:
-            duty = np.where(table.columns[command.off_where_zero] == 0.0, 0.0, duty)
-        for row in np.nonzero(np.isnan(duty[:-1]))[0][:1].tolist():
-            raise table.refusal(row, command.column, "is empty, expected a number; fix it, or remove that line")
+    name = command.column or "constant"
+    readings = _readings(table, command)
+    duty = (readings - command.offset) / command.full_scale
+    if command.direction is not None:
+        for row in np.nonzero(duty < 0.0)[0][:1].tolist():
+            raise table.refusal(
+                row, name, f"{readings[row]:g} is below the offset, expected the command's size; take direction out"
+            )
+        duty = np.where(table.columns[command.direction] == command.direction_positive, duty, -duty)
+    if command.off_where_zero is not None:
+        duty = np.where(table.columns[command.off_where_zero] == 0.0, 0.0, duty)
+    for row in np.nonzero(np.isnan(duty[:-1]))[0][:1].tolist():
+        raise table.refusal(row, name, "is empty, expected a number; fix it, or remove that line")
     beyond = np.nonzero(np.abs(duty) > 1.0 + 1e-9)[0]
     if len(beyond) and command.beyond is Beyond.REFUSE:
         largest = float(np.nanmax(np.abs(duty))) * command.full_scale
+        low, high = float(np.nanmin(readings)), float(np.nanmax(readings))
+        middle = (
+            ""
+            if low < command.offset or command.direction
+            else (f" (it reads from {low:g} to {high:g}: if the motor is off in the middle, give that as offset)")
+        )
         raise table.refusal(
             int(beyond[0]),
-            command.column or "constant",
+            name,
             f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g}, as "
             f"are {len(beyond)} rows; expected at most that: raise full_scale in [duty] (the largest command is "
-            f'{largest:g}), or set beyond = "clip" where the motor saturates there',
+            f'{largest:g}), or set beyond = "clip" where the motor saturates there{middle}',
         )
     duty = np.clip(duty, -1.0, 1.0)
     if command.rows_late:
@@ -140,10 +177,12 @@ def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
 def _check_moves(table: CsvTable, column_map: ColumnMap, cart: CartParams, signals: RawSignals) -> None:
     """Raises `UsageError` where the motor was driven and the cart did not move, or where nothing moved at all."""
     position = column_map.position
+    if position.column is None and column_map.angle.column is None:
+        raise UsageError(f"{table.path}: [position] and [angle] are constant, expected a column in one; name it")
     travel_m = float(np.ptp(signals.position_m))
     least_m = _LEAST_TRAVEL * cart.limits.cart_position_m
     strongest = float(np.nanmax(np.abs(signals.duty), initial=0.0))
-    if travel_m < least_m and strongest > max(_LEAST_DUTY, cart.motor.dead_zone_duty):
+    if position.column is not None and travel_m < least_m and strongest > max(_LEAST_DUTY, cart.motor.dead_zone_duty):
         raise UsageError(
             f"{table.path}: column {position.column!r}: the cart moves by {travel_m * 1000.0:.3g} mm in "
             f"all while the duty goes up to {strongest:.3g}, expected some motion; correct column or unit "
@@ -151,6 +190,6 @@ def _check_moves(table: CsvTable, column_map: ColumnMap, cart: CartParams, signa
         )
     if travel_m < least_m and float(np.ptp(signals.continuous_angle_rad)) < 0.02:
         raise UsageError(
-            f"{table.path}: columns {position.column!r} and {column_map.angle.column!r}: neither cart nor pole "
-            "moves, expected a recording of motion; correct the columns or their units"
+            f"{table.path}: columns {position.column or 'constant'!r} and {column_map.angle.column or 'constant'!r}: "
+            "neither cart nor pole moves, expected a recording of motion; correct the columns or their units"
         )

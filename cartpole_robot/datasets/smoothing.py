@@ -19,7 +19,7 @@ def smoothed(values: Numbers, clock: RowClock) -> tuple[Numbers, Numbers, Number
 
     Each has shape (rows,). No window spans a gap; rows too near to a gap or an end are NaN.
     """
-    window = _window_rows(clock)
+    window = window_rows(clock)
     found = tuple(np.full(len(values), np.nan) for _ in range(3))
     for piece in clock.pieces():
         if piece.stop - piece.start < window:
@@ -39,7 +39,7 @@ def slopes(values: Numbers, clock: RowClock) -> Numbers:
     found = np.full(len(values), np.nan)
     for piece in clock.pieces():
         rows = piece.stop - piece.start
-        window = min(_window_rows(clock), rows - 1 + rows % 2)
+        window = min(window_rows(clock), rows - 1 + rows % 2)
         if window > _DEGREE:
             found[piece] = savgol_filter(values[piece], window, _DEGREE, deriv=1, delta=clock.period_s)
         elif rows > 1:
@@ -47,5 +47,6 @@ def slopes(values: Numbers, clock: RowClock) -> Numbers:
     return found
 
 
-def _window_rows(clock: RowClock) -> int:
+def window_rows(clock: RowClock) -> int:
+    """The rows of a smoothing window, an odd number."""
     return max(_DEGREE + 2, 2 * round(_WINDOW_S / clock.period_s / 2.0) + 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 _SPREADS = 6.0  # robust standard deviations: a row further from the fit is not part of the motion
 _ROUNDS = 20
 _FEWEST = 0.5  # of the rows always stay
+_ENOUGH = 100_000  # rows; more show no more
 
 
 class Fit(NamedTuple):
@@ -18,6 +19,12 @@ class Fit(NamedTuple):
     coefficients: NDArray[np.float64]
     rms: float
     is_used: NDArray[np.bool_]
+
+
+def few_rows(is_known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The rows that `is_known`, evenly thinned out where a long recording has more than a fit needs."""
+    rows = np.nonzero(is_known)[0]
+    return rows[:: 1 + (len(rows) - 1) // _ENOUGH]
 
 
 def trimmed_fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> Fit:

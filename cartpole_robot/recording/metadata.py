@@ -67,7 +67,10 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportFindings:
-    """What an import found in its file; `clock`, `angle` and `duty` are the evidence, as plain JSON values."""
+    """What an import found in its file; `clock`, `angle` and `duty` are the evidence, as plain JSON values.
+
+    `shape` is what was special about the file. The recording is the `part` of `parts` that the file fell into.
+    """
 
     clock: Mapping[str, Any]
     angle_sign: int
@@ -78,6 +81,9 @@ class ImportFindings:
     unread_rows: int
     speeds: str
     warnings: tuple[str, ...]
+    shape: tuple[str, ...] = ()
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

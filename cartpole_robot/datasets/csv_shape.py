@@ -1,0 +1,271 @@
+"""The shape of a foreign CSV: encoding, separator, comments, header, units, decimal sign, found in its first rows."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartpole_robot.datasets.time_text import time_us_of
+from cartpole_robot.errors import UsageError
+
+_COMMENTS = ("#", "%")
+_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)  # as Excel writes it
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_HEADER_ROWS = 100  # within which the header must be
+_LOOKED_AT = 50  # rows below the header that show the decimal sign
+_BLOCK = 1 << 20
+_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks
+
+Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvShape:
+    """How to read a file: its columns, and on which line its rows begin.
+
+    `names` has one name per cell, `places` where the requested columns are. Columns in `text_times` hold dates or times
+    of day. `lines` is the length of the file; `notes` are for the report.
+    """
+
+    encoding: str
+    separator: str
+    decimal: str
+    names: tuple[str, ...]
+    places: dict[str, int]
+    first_line: int
+    text_times: frozenset[str]
+    lines: int
+    sha256: str
+    notes: tuple[str, ...]
+
+
+def rows_of(path: Path, shape: CsvShape) -> Iterator[Row]:
+    """Line number and cells of each row, without comments and blank lines."""
+    width = len(shape.names)
+    for line, row in _rows(path, shape.encoding, shape.separator):
+        if line < shape.first_line or _is_comment(row):
+            continue
+        if len(row) == width + 1 and not row[-1].strip():  # each line ends with a separator
+            row.pop()
+        yield line, row
+
+
+def find_shape(
+    path: Path,
+    wanted: set[str],
+    *,
+    times: frozenset[str] = frozenset(),
+    separator: str = ",",
+    decimal: str | None = None,
+    header: Sequence[str] = (),
+) -> CsvShape:
+    """The shape of the file at `path`, in which the columns `wanted` must be. Raises `UsageError` where one is not."""
+    encoding, lines, sha256 = _scanned(path)
+    notes = []
+    stated = _stated_separator(path, encoding)
+    if stated is not None:
+        separator = stated
+    rows = list(itertools.islice(_rows(path, encoding, separator), _HEADER_ROWS + _LOOKED_AT))
+    if stated is not None:
+        rows = rows[1:]
+    table = [row for row in rows if not _is_comment(row[1])]
+    if not table or not any(table[0][1]):
+        raise UsageError(f"{path}: is empty, expected a header with the names of the columns; choose another file")
+    if header:
+        names, first = tuple(header), int(_stripped(table[0][1]) == list(header))
+    else:
+        names, first, note = _header(path, rows, table, wanted, separator)
+        notes += note
+    data = table[first:]
+    if data and _is_units(data[0][1], [names.index(name) for name in wanted if name in names]):
+        notes.append(f"line {data[0][0]} is a row of units ({', '.join(_stripped(data[0][1]))[:60]})")
+        data = data[1:]
+    data = data[:_LOOKED_AT]
+    if data:
+        _check_width(path, names, data[0], separator, is_given=bool(header))
+    places = {name: _place(name, names, path, table[0][0], separator) for name in sorted(wanted)}
+    cells = {name: [row[place].strip() for _, row in data if len(row) > place] for name, place in places.items()}
+    text_times = frozenset(name for name in times if cells[name] and _is_time(cells[name][0]))
+    if decimal is None:
+        numbers = [cell for name, column in cells.items() if name not in text_times for cell in column]
+        decimal = "," if _has_decimal_commas(numbers) else "."
+        notes += ['decimal commas (decimal = ",")'] if decimal == "," else []
+    return CsvShape(
+        encoding=encoding,
+        separator=separator,
+        decimal=decimal,
+        names=names,
+        places=places,
+        first_line=data[0][0] if data else lines + 2,
+        text_times=text_times,
+        lines=lines,
+        sha256=sha256,
+        notes=tuple(notes),
+    )
+
+
+def _scanned(path: Path) -> tuple[str, int, str]:
+    """Encoding, number of lines and SHA-256 of a text file. Raises `UsageError` for what is none."""
+    digest, lines, has_nul, encoding = hashlib.sha256(), 0, False, "utf-8-sig"
+    try:
+        with path.open("rb") as file:
+            encoding = _WIDE.get(file.read(2), encoding)
+            file.seek(0)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                lines += block.count(b"\n")
+                has_nul = has_nul or b"\0" in block
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a folder, expected a CSV file; name the file in it") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if has_nul and encoding == "utf-8-sig":
+        raise UsageError(f"{path}: holds binary data, expected CSV; choose another file")
+    return encoding, lines, digest.hexdigest()
+
+
+def _rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
+    """Line number and cells of each row that is not blank."""
+    with path.open(encoding=encoding, newline="") as file:
+        text: Iterable[str] = file if separator != " " else (line.strip() for line in file)
+        reader = csv.reader(text, delimiter=separator, skipinitialspace=separator == " ")
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UsageError(
+                    f"{path}: line {reader.line_num} is not valid CSV ({error}); fix or remove that line"
+                ) from None
+            except UnicodeError:
+                raise UsageError(
+                    f"{path}: line {_line_that_is_no_text(path, encoding)} is not UTF-8 text, expected CSV; export the "
+                    "file again"
+                ) from None
+            if any(row) and any(cell.strip() for cell in row):
+                yield reader.line_num, row
+
+
+def _line_that_is_no_text(path: Path, encoding: str) -> int:
+    if encoding != "utf-8-sig":
+        return 1
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _stated_separator(path: Path, encoding: str) -> str | None:
+    """The separator that the first line states as "sep=;", if it does."""
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            stated = _SEPARATOR_LINE.fullmatch(file.readline(16).rstrip("\r\n"))
+    except UnicodeError:
+        return None  # the rows report it, with its line
+    return None if stated is None else stated[1]
+
+
+def _header(
+    path: Path, rows: list[Row], table: list[Row], wanted: set[str], separator: str
+) -> tuple[tuple[str, ...], int, list[str]]:
+    """The names of the columns, how many rows of `table` are not data, and notes."""
+    for number, (_, row) in enumerate(table[:_HEADER_ROWS]):
+        if wanted <= set(_stripped(row)):
+            skipped = [f"{number} lines before the header skipped"] if number else []
+            return tuple(_stripped(row)), number + 1, skipped
+    for line, row in rows:
+        if _is_comment(row):
+            for names in _names_in_comment(row, separator):
+                if wanted <= set(names):
+                    first = next((k for k, (found, _) in enumerate(table) if found > line), len(table))
+                    return tuple(names), first, [f"the header is the comment in line {line}"]
+    line, cells = table[0]
+    if all(_is_number(cell) or _is_time(cell) for cell in _stripped(cells)):
+        raise UsageError(
+            f"{path}: line {line} holds numbers, expected a header with the names of the columns; "
+            + (
+                f'the file has none: add columns = ["...", ...] to the map, a name for each of its {len(cells)} columns'
+                if len(cells) > 1
+                else f"is separator = {separator!r} right?"
+            )
+        )
+    return tuple(_stripped(cells)), 1, []
+
+
+def _names_in_comment(row: list[str], separator: str) -> Iterator[list[str]]:
+    """What the names would be, were this comment a header: with the file's separator, or with spaces."""
+    text = separator.join(row).lstrip().lstrip("".join(_COMMENTS))
+    yield _stripped(text.split() if separator == " " else text.split(separator))
+    yield text.split()
+
+
+def _place(name: str, names: Sequence[str], path: Path, line: int, separator: str) -> int:
+    """The index of the column's cell in a row. Raises `UsageError` where there is none, or more than one."""
+    if names.count(name) == 1:
+        return names.index(name)
+    if name in names:
+        raise UsageError(f"{path}: line {line} has {names.count(name)} columns {name!r}; rename all but one")
+    if len(names) == 1:
+        hint = f"the header is one cell, {names[0][:60]!r}: is separator = {separator!r} right?"
+    else:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        hint = (
+            f"the nearest name there is {near[0]!r}; correct the map (a file without times: period_s in [time] is "
+            "the time between rows)"
+        )
+    raise UsageError(f"{path}: line {line} has no column {name!r}; {hint}")
+
+
+def _check_width(path: Path, names: Sequence[str], first: Row, separator: str, *, is_given: bool) -> None:
+    """Raises `UsageError` where already the first row does not fit the header."""
+    line, row = first
+    if len(row) == len(names) or (len(row) == len(names) + 1 and not row[-1].strip()):
+        return
+    where = "columns in the map" if is_given else "the header"
+    if len(row) == 2 * len(names) and separator == ",":
+        advice = "decimal commas? then the cells need another separator; export the file again"
+    else:
+        advice = f"is separator = {separator!r} right? or the line was cut off: remove it, or export the file again"
+    raise UsageError(f"{path}: line {line} has {len(row)} cells, expected {len(names)} as in {where}; {advice}")
+
+
+def _is_units(row: list[str], places: list[int]) -> bool:
+    """Whether none of those cells is a number or a time, and some cell holds text."""
+    cells = [row[place].strip() for place in places if place < len(row)]
+    return any(cells) and not any(_is_number(cell.replace(",", ".")) or _is_time(cell) for cell in cells)
+
+
+def _has_decimal_commas(cells: list[str]) -> bool:
+    return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any("." in cell for cell in cells)
+
+
+def _is_comment(row: list[str]) -> bool:
+    return row[0].lstrip().startswith(_COMMENTS)
+
+
+def _is_time(cell: str) -> bool:
+    return time_us_of(cell) is not None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not math.isnan(float(cell))
+    except ValueError:
+        return False
+
+
+def _stripped(row: list[str]) -> list[str]:
+    return [cell.strip() for cell in row]
