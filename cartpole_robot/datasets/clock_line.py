@@ -118,12 +118,19 @@ def _without_medians(values: Floats, firsts: Ints, sizes: Ints) -> Floats:
     return found
 
 
-def level_steps(level: Floats, least: float, part: Ints | None = None) -> list[int]:
-    """The rows at which `level` (rows,) changes by more than `least` and stays; a row that returns is none.
+class Step(NamedTuple):
+    """At `row` a level changes by `size`."""
+
+    row: int
+    size: float
+
+
+def level_steps(level: Floats, least: float, part: Ints | None = None) -> list[Step]:
+    """The steps by more than `least` at which `level` (rows,) stays; a row that returns is none.
 
     No step is sought between two parts, or among the last few rows of one.
     """
-    found: list[int] = []
+    found: list[Step] = []
     ends = [0, len(level)]
     if part is not None:
         ends = [0, *(np.nonzero(np.diff(part))[0] + 1).tolist(), len(level)]
@@ -132,12 +139,14 @@ def level_steps(level: Floats, least: float, part: Ints | None = None) -> list[i
     for row in jumps.tolist():
         after_part = int(np.searchsorted(bounds, row, side="right"))
         first, end = int(bounds[after_part - 1]), int(bounds[after_part])
-        first = max(first, found[-1] if found else 0, row - _LEVEL_ROWS)
+        first = max(first, row - _LEVEL_ROWS)
+        if found and row - found[-1].row > _LEVEL_ROWS // 2:  # the level since the last step, if it shows
+            first = max(first, found[-1].row)
         end = min(end, row + _LEVEL_ROWS)
         if min(row - first, end - row) < _FEWEST_LEVEL_ROWS:
             continue
         step = float(np.median(level[row:end]) - np.median(level[first:row]))
         # the largest of several jumps near a step is where it happens
         if abs(step) > least and abs(level[row] - level[row - 1]) > 0.5 * abs(step):
-            found.append(row)
+            found.append(Step(row, step))
     return found

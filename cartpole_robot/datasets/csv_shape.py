@@ -21,6 +21,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _HEADER_ROWS = 100  # within which the header must be
 _LOOKED_AT = 50  # rows below the header that show the decimal sign
 _BLOCK = 1 << 20
+_CHUNK_ROWS = 4096
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks
 
 Row = tuple[int, list[str]]
@@ -46,15 +47,24 @@ class CsvShape:
     notes: tuple[str, ...]
 
 
-def rows_of(path: Path, shape: CsvShape) -> Iterator[Row]:
-    """Line number and cells of each row, without comments and blank lines."""
+def chunks_of(path: Path, shape: CsvShape) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """Line numbers and cells of the rows, some thousand at a time, without comments and blank lines."""
     width = len(shape.names)
-    for line, row in _rows(path, shape.encoding, shape.separator):
-        if line < shape.first_line or _is_comment(row):
+    for lines, rows in _chunks(path, shape.encoding, shape.separator):
+        firsts = "".join(row[0] if row and row[0] else "#" for row in rows)
+        is_plain = lines[0] >= shape.first_line and not any(mark in firsts for mark in _COMMENTS)
+        if is_plain and all(len(row) == width for row in rows):
+            yield lines, rows
             continue
-        if len(row) == width + 1 and not row[-1].strip():  # each line ends with a separator
-            row.pop()
-        yield line, row
+        kept = [
+            (line, row)
+            for line, row in zip(lines, rows, strict=True)
+            if line >= shape.first_line and not _is_blank(row) and not _is_comment(row)
+        ]
+        for _, row in kept:
+            if len(row) == width + 1 and not row[-1].strip():  # each line ends with a separator
+                row.pop()
+        yield [line for line, _ in kept], [row for _, row in kept]
 
 
 def find_shape(
@@ -133,16 +143,15 @@ def _scanned(path: Path) -> tuple[str, int, str]:
     return encoding, lines, digest.hexdigest()
 
 
-def _rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
-    """Line number and cells of each row that is not blank."""
+def _chunks(path: Path, encoding: str, separator: str) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """Line numbers and cells of all rows, some thousand at a time; a blank line has no cells."""
     with path.open(encoding=encoding, newline="") as file:
         text: Iterable[str] = file if separator != " " else (line.strip() for line in file)
         reader = csv.reader(text, delimiter=separator, skipinitialspace=separator == " ")
         while True:
+            before = reader.line_num
             try:
-                row = next(reader)
-            except StopIteration:
-                return
+                rows = list(itertools.islice(reader, _CHUNK_ROWS))
             except csv.Error as error:
                 raise UsageError(
                     f"{path}: line {reader.line_num} is not valid CSV ({error}); fix or remove that line"
@@ -152,8 +161,25 @@ def _rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
                     f"{path}: line {_line_that_is_no_text(path, encoding)} is not UTF-8 text, expected CSV; export the "
                     "file again"
                 ) from None
-            if any(row) and any(cell.strip() for cell in row):
-                yield reader.line_num, row
+            if not rows:
+                return
+            yield _line_numbers(rows, before, reader.line_num), rows
+
+
+def _line_numbers(rows: list[list[str]], before: int, last: int) -> list[int]:
+    """On which line each row ends; a quoted cell may span several."""
+    if last - before == len(rows):
+        return list(range(before + 1, last + 1))
+    spans = (1 + sum(cell.count("\n") for cell in row) for row in rows)
+    return [before + lines for lines in itertools.accumulate(spans)]
+
+
+def _rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
+    """Line number and cells of each row that is not blank."""
+    for lines, rows in _chunks(path, encoding, separator):
+        for line, row in zip(lines, rows, strict=True):
+            if not _is_blank(row):
+                yield line, row
 
 
 def _line_that_is_no_text(path: Path, encoding: str) -> int:
@@ -250,6 +276,10 @@ def _is_units(row: list[str], places: list[int]) -> bool:
 
 def _has_decimal_commas(cells: list[str]) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any("." in cell for cell in cells)
+
+
+def _is_blank(row: list[str]) -> bool:
+    return not any(cell.strip() for cell in row)
 
 
 def _is_comment(row: list[str]) -> bool:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.datasets.csv_shape import CsvShape, find_shape, rows_of
+from cartpole_robot.datasets.csv_shape import CsvShape, chunks_of, find_shape
 from cartpole_robot.datasets.time_text import time_us_of
 from cartpole_robot.errors import UsageError
 from cartpole_robot.terminal.progress import progress_bar
 
 FEWEST_ROWS = 10  # fewer show no motion
-_CHUNK_ROWS = 4096
 _A_FEW = 0.1  # of the rows: more cells that are no numbers are not damage, but another kind of column
 
 
@@ -70,16 +69,16 @@ def read_csv(
     width = len(shape.names)
     lines = array("q")
     with progress_bar(shape.lines, "reading", " lines", quiet=True) as bar:
-        for chunk in _chunks(rows_of(path, shape)):
-            for line, row in chunk:
-                if len(row) != width:
-                    raise UsageError(
-                        f"{path}: line {line} has {len(row)} cells, expected {width} as in the header; the file was "
-                        "cut off or damaged there: remove that line, or export the file again"
-                    )
-            lines.extend(line for line, _ in chunk)
-            reader.add(chunk)
-            bar.update(len(chunk))
+        for chunk_lines, rows in chunks_of(path, shape):
+            if set(map(len, rows)) - {width}:
+                line, row = next((line, row) for line, row in zip(chunk_lines, rows, strict=True) if len(row) != width)
+                raise UsageError(
+                    f"{path}: line {line} has {len(row)} cells, expected {width} as in the header; the file was cut "
+                    "off or damaged there: remove that line, or export the file again"
+                )
+            lines.extend(chunk_lines)
+            reader.add(chunk_lines, rows)
+            bar.update(len(rows))
     if len(lines) < FEWEST_ROWS:
         raise UsageError(f"{path}: has {len(lines)} rows, expected at least {FEWEST_ROWS}; record for longer")
     return CsvTable(
@@ -92,17 +91,6 @@ def read_csv(
     )
 
 
-def _chunks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[list[tuple[int, list[str]]]]:
-    chunk = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == _CHUNK_ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 class _Cells:
     """Collects the columns of one file, chunk by chunk."""
 
@@ -112,43 +100,41 @@ class _Cells:
         self._shape = shape
         self._may_be_empty = may_be_empty
 
-    def add(self, chunk: list[tuple[int, list[str]]]) -> None:
+    def add(self, lines: list[int], rows: list[list[str]]) -> None:
         """Append the cells of these rows. Raises `UsageError` for the first cell that is no finite number."""
         for name, place in self._shape.places.items():
-            texts = [row[place].strip() for _, row in chunk]
-            self.columns[name].frombytes(self._numbers(name, texts, chunk).tobytes())
+            texts = [row[place] for row in rows]
+            self.columns[name].frombytes(self._numbers(name, texts, lines).tobytes())
 
-    def _numbers(self, name: str, texts: list[str], chunk: list[tuple[int, list[str]]]) -> NDArray[np.float64]:
+    def _numbers(self, name: str, texts: list[str], lines: list[int]) -> NDArray[np.float64]:
         if name in self._shape.text_times:
-            moments = [time_us_of(text) for text in texts]
+            moments = [time_us_of(text.strip()) for text in texts]
             numbers = np.array([math.nan if moment is None else moment * 1e-6 for moment in moments])
         else:
             if self._shape.decimal == ",":
                 texts = [text.replace(",", ".") for text in texts]
             try:
                 numbers = np.array(texts, dtype=object).astype(np.float64)
-            except (ValueError, OverflowError):
+            except ValueError:
                 numbers = np.array([_number(text) for text in texts])
         is_bad = ~np.isfinite(numbers)
-        if name in self._may_be_empty:
-            is_bad &= np.array([bool(text) for text in texts])
+        if name in self._may_be_empty and is_bad.any():
+            is_bad &= np.array([bool(text.strip()) for text in texts])
         if is_bad.any():
-            raise self._refusal(name, chunk, is_bad)
+            raise self._refusal(name, texts, lines, is_bad)
         return numbers
 
-    def _refusal(self, name: str, chunk: list[tuple[int, list[str]]], is_bad: NDArray[np.bool_]) -> UsageError:
-        first = int(np.argmax(is_bad))
-        line, row = chunk[first]
-        cell = row[self._shape.places[name]].strip()
-        what = f"{self._path}: line {line}, column {name!r}: {cell[:60]!r}, expected a finite number"
-        bad = int(is_bad.sum())
-        if bad <= max(1.0, _A_FEW * len(chunk)):
+    def _refusal(self, name: str, texts: list[str], lines: list[int], is_bad: NDArray[np.bool_]) -> UsageError:
+        first, bad = int(np.argmax(is_bad)), int(is_bad.sum())
+        cell = texts[first].strip()
+        what = f"{self._path}: line {lines[first]}, column {name!r}: {cell[:60]!r}, expected a finite number"
+        if bad <= max(1.0, _A_FEW * len(lines)):
             return UsageError(f"{what}; fix it, or remove that line (it becomes a gap in the report)")
-        affected = f"{what}, as in {bad} of {len(chunk)} rows"
+        affected = f"{what}, as in {bad} of {len(lines)} rows"
         if time_us_of(cell) is not None:
             return UsageError(f"{affected}; that is a date or a time of day: name the column in [time]")
-        if _number(cell.replace(",", ".")) == _number(cell.replace(",", ".")) and self._shape.decimal != ",":
-            return UsageError(f'{affected}; the file has decimal commas: add decimal = "," to the map')
+        if "," in cell and math.isfinite(_number(cell.replace(",", "."))):
+            return UsageError(f'{affected}; decimal commas? then add decimal = "," to the map')
         return UsageError(f"{affected}; the column does not hold numbers: name another in the map")
 
 

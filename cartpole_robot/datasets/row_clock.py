@@ -184,7 +184,6 @@ def _followed(table: CsvTable, column: str, pace: Pace, host_us: Ints) -> float:
     x, y = pace.ticks.astype(np.float64) * pace.period_us, host_us.astype(np.float64)
     line = line_through(x, y, pace.part())
     steps = level_steps(line.rest, _HOST_PARTS * pace.period_us, pace.part())
-    for row in steps:
-        apart_s = (host_us[row] - host_us[row - 1] - line.slope * (x[row] - x[row - 1])) * 1e-6
-        pace.begin(row, f"the clocks part: {column!r} moves by {apart_s:.4g} s against the other")
+    for step in steps:
+        pace.begin(step.row, f"the clocks part: {column!r} moves by {step.size * 1e-6:.4g} s against the other")
     return line_through(x, y, pace.part()).slope if steps else line.slope

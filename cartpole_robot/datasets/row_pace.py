@@ -119,7 +119,11 @@ def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
     pace = Pace(ticks=counts, time_us=counts, period_us=1.0, off_us=np.zeros(len(table)))
     advice = "remove one row, or give counter_wraps_after in [time] where the counter restarts"
     for row in pace.backward_rows(table, column, counts, advice):
-        pace.begin(row, f"the row counter goes back from {counts[row - 1]} to {counts[row]}")
+        pace.begin(
+            row,
+            f"the row counter goes back from {counts[row - 1]} to {counts[row]}; if it restarts there, give "
+            "counter_wraps_after in [time]",
+        )
     for row in np.nonzero(np.diff(counts) == 0)[0][:1].tolist():
         raise table.refusal(row + 1, column, f"counts {counts[row]} twice, expected a growing number; {advice}")
     ticks = counts.copy()
@@ -136,9 +140,10 @@ def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
         times_us = whole_us(seconds_of(table, timing, unit, time.wraps_after))
         line = line_through(x, times_us.astype(np.float64), pace.part())
         _check_period(table, timing, line.slope)
-        for row in level_steps(line.rest, line.slope, pace.part()):
-            moved_s = (line.rest[row] - line.rest[row - 1]) * 1e-6
-            pace.begin(row, f"the clocks part: {timing!r} moves by {moved_s:.4g} s against the row counter")
+        for step in level_steps(line.rest, line.slope, pace.part()):
+            pace.begin(
+                step.row, f"the clocks part: {timing!r} moves by {step.size * 1e-6:.4g} s against the row counter"
+            )
         line = line_through(x, times_us.astype(np.float64), pace.part())
         pace.period_us, pace.off_us = line.slope, line.rest
     for row in (np.nonzero(np.diff(pace.ticks) * pace.period_us > _PAUSE_US)[0] + 1).tolist():
@@ -170,7 +175,11 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
     for row in (np.nonzero(steps_us > _PAUSE_US)[0] + 1).tolist():
         pace.begin(row, _pause(steps_us[row - 1]))
     for row in pace.backward_rows(table, column, time_us, advice):
-        pace.begin(row, f"{column!r} goes back from {time_us[row - 1] * 1e-6:.10g} to {time_us[row] * 1e-6:.10g} s")
+        pace.begin(
+            row,
+            f"{column!r} goes back from {time_us[row - 1] * 1e-6:.10g} to {time_us[row] * 1e-6:.10g} s; if its counter "
+            "restarts there, give wraps_after in [time]",
+        )
     nearest = np.zeros(len(table), np.int64)
     pieces = pace.pieces()
     for first, end in pieces:
@@ -181,9 +190,9 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
         _check_single(table, column, time_us, first, nearest[first:end])
         apart_us = time_us[first:end] - pace.ticks[first:end] * pace.period_us
         for step in level_steps(apart_us, _NEW_LINE * pace.period_us)[:1]:
-            moved_s = float(apart_us[step] - apart_us[step - 1]) * 1e-6
-            pace.begin(first + step, f"{column!r} moves by {moved_s:.4g} s against its line")
-            for piece in ((first, first + step), (first + step, end)):
+            row = first + step.row
+            pace.begin(row, f"{column!r} moves by {step.size * 1e-6:.4g} s against its line")
+            for piece in ((first, row), (row, end)):
                 nearest[slice(*piece)] = _place(pace, time_us, *piece)
                 pieces.append(piece)
     for first, end in pace.pieces()[1:]:
@@ -229,8 +238,8 @@ def _check_period(table: CsvTable, column: str, period_us: float) -> None:
 def _check_single(table: CsvTable, column: str, time_us: Ints, first: int, nearest: Ints) -> None:
     """Raises `UsageError` where there is a row too many: all rows after it come a period early."""
     surplus = (nearest - np.arange(len(nearest))).astype(np.float64)
-    for row in level_steps(surplus, 0.5):
-        if surplus[row] >= surplus[row - 1]:
+    for row, size in level_steps(surplus, 0.5):
+        if size > 0.0 or surplus[row] >= surplus[row - 1]:
             continue
         this, before = time_us[first + row] * 1e-6, time_us[first + row - 1] * 1e-6
         fault = "two rows at once" if this == before else "two rows on one tick"
