@@ -210,7 +210,7 @@ def _header(
     """The names of the columns, how many rows of `table` are not data, and notes."""
     for number, (_, row) in enumerate(table[:_HEADER_ROWS]):
         if wanted <= set(_stripped(row)):
-            skipped = [f"{number} lines before the header skipped"] if number else []
+            skipped = [f"{number} {'line' if number == 1 else 'lines'} before the header skipped"] if number else []
             return tuple(_stripped(row)), number + 1, skipped
     for line, row in rows:
         if _is_comment(row):
