@@ -25,11 +25,12 @@ class TimeUnit(enum.StrEnum):
     SECONDS = "s"
     MILLISECONDS = "ms"
     MICROSECONDS = "us"
+    NANOSECONDS = "ns"
 
     @property
     def seconds(self) -> float:
         """Seconds in one unit."""
-        return {TimeUnit.SECONDS: 1.0, TimeUnit.MILLISECONDS: 1e-3, TimeUnit.MICROSECONDS: 1e-6}[self]
+        return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[self.value]
 
 
 class TimeBase(enum.StrEnum):

@@ -18,6 +18,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.terminal.progress import progress_bar
 
 FEWEST_ROWS = 10  # fewer show no motion
+_LARGEST = 1e100  # no reading is larger, and the square of a larger one would overflow
 _A_FEW = 0.1  # of the rows: more cells that are no numbers are not damage, but another kind of column
 
 
@@ -117,8 +118,8 @@ class _Cells:
                 numbers = np.array(texts, dtype=object).astype(np.float64)
             except ValueError:
                 numbers = np.array([_number(text) for text in texts])
-        is_bad = ~np.isfinite(numbers)
-        if name in self._may_be_empty and is_bad.any():
+        is_bad = ~(np.abs(numbers) <= _LARGEST)
+        if is_bad.any() and name in self._may_be_empty:
             is_bad &= np.array([bool(text.strip()) for text in texts])
         if is_bad.any():
             raise self._refusal(name, texts, lines, is_bad)

@@ -24,6 +24,8 @@ _SHORTEST_PERIOD_S = 1e-4
 _PAUSE_US = 10_000_000  # no run has a gap as long
 _LEVEL_ROWS = 25  # before and after a row at which the time goes back
 _DAY_S = 86_400.0
+_LATEST_S = 1e11  # the year 5138: a later time has another unit
+_LARGEST_COUNT = 1e15
 
 
 @dataclass(kw_only=True)
@@ -76,12 +78,21 @@ def paced_rows(table: CsvTable, time: TimeColumns) -> Pace:
 
 
 def seconds_of(table: CsvTable, column: str, unit: TimeUnit, wraps_after: float | None = None) -> Floats:
-    """A column of times in seconds, unwrapped."""
+    """A column of times in seconds, unwrapped. Raises `UsageError` for a time that no clock shows."""
     readings = table.columns[column]
     if column in table.text_times:
         is_time_of_day = float(readings.max()) < _DAY_S
         return np.unwrap(readings, period=_DAY_S) if is_time_of_day else readings
+    _check_size(table, column, _LATEST_S / unit.seconds)
     return (readings if wraps_after is None else np.unwrap(readings, period=wraps_after)) * unit.seconds
+
+
+def _check_size(table: CsvTable, column: str, largest: float) -> None:
+    readings = table.columns[column]
+    for row in np.nonzero(np.abs(readings) > largest)[0][:1].tolist():
+        raise table.refusal(
+            row, column, f"{readings[row]:g}, expected at most {largest:g}; correct the column or its unit in [time]"
+        )
 
 
 def whole_us(time_s: Floats) -> Ints:
@@ -104,6 +115,7 @@ def _on_grid(pace: Pace) -> Ints:
 def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
     """Ticks as counted; the period is fixed, or that of the times."""
     column = time.row_counter or ""
+    _check_size(table, column, _LARGEST_COUNT)
     readings = table.columns[column]
     for row in np.nonzero(readings != np.round(readings))[0][:1].tolist():
         raise table.refusal(row, column, f"{readings[row]:g}, expected a whole number; correct row_counter in [time]")

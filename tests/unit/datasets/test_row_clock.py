@@ -166,11 +166,19 @@ def test_fixed_period_is_the_clock_of_a_file_without_times() -> None:
     assert (clock.period_s, clock.time_us[-1]) == (0.005, 999 * 5000)
 
 
+def test_nanoseconds_of_the_epoch() -> None:
+    clock = clock_of(1.77e18 + REGULAR * 1e9, unit=TimeUnit.NANOSECONDS)
+    assert clock.ticks.tolist() == list(range(1000))
+    assert clock.period_s == PERIOD_S
+
+
 @pytest.mark.parametrize(
     ("times", "others", "time", "parts"),
     [
         (np.insert(REGULAR, 300, REGULAR[299]), {}, {}, ("line 302", "two rows at once", "one row too many")),
         (np.insert(REGULAR, 300, 5.985), {}, {}, ("line 302", "two rows on one tick", "one row too many")),
+        (REGULAR * 1e15, {}, {}, ("line 3, column 't'", "expected at most 1e+11", "unit in [time]")),
+        (REGULAR, {"n": 1e17 + REGULAR}, {"row_counter": "n"}, ("line 2, column 'n'", "expected at most 1e+15")),
         (np.arange(1000), {}, {}, ("grows by 1 from row to row", "row_counter in [time] and give period_s")),
         (np.floor(REGULAR), {}, {}, ("too coarse for a clock", "row_counter", "period_s")),
         (
