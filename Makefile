@@ -99,6 +99,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.learner_throughput
 	$(BIN)/python -m benchmarks.training_against_zoo
 	$(BIN)/python -m benchmarks.study_scaling
+	$(BIN)/python -m benchmarks.long_recording
 
 deployment: $(STAMP) ## inference and the real-time loop against other packages, and learning on a changed cart
 	@if [ ! -e runs/campaign-policy/policy.npz ]; then \

@@ -16,10 +16,14 @@ _FORMATS = ("csv", "minari", "video")
 
 def add_import(read: Parser) -> None:
     """Declare the arguments of `import`."""
-    details(read, "A map says what its columns mean.")
+    details(
+        read,
+        "A map says what its columns mean. Where the rows pause or a clock jumps, the file becomes several "
+        "recordings: the second gets _2 at the end of its name, and so on.",
+    )
     examples(read, "swing.csv --map docs/maps/sensorsini_50hz.toml --out rollouts/swing.parquet")
     read.set_defaults(run=_import, extra="sim")
-    read.add_argument("source", type=Path, metavar="FILE.csv", help="one row per control period, with a header")
+    read.add_argument("source", type=Path, metavar="FILE.csv", help="one row per control period")
     read.add_argument(
         "--map", type=Path, required=True, metavar="MAP.toml", help="what the columns mean; docs/maps has examples"
     )

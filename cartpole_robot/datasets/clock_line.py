@@ -20,6 +20,7 @@ Bools = NDArray[np.bool_]
 _LOCAL_ROWS = 51  # whose common phase is the line near a row
 _LEVEL_ROWS = 25  # on each side of a step show whether it persists
 _FEWEST_LEVEL_ROWS = 3
+_AT_ONCE = 50_000  # windows
 _UNSURE = 0.2  # of a period: rows that scatter more do not refine it
 _ROUNDS = 5
 _SPREADS = 6.0  # robust standard deviations: rows further from a line do not shape it
@@ -118,6 +119,23 @@ def _without_medians(values: Floats, firsts: Ints, sizes: Ints) -> Floats:
     return found
 
 
+def _perhaps(level: Floats, jumps: Ints, bounds: Ints, least: float) -> Ints:
+    """Those of the rows `jumps` at which a whole window's level changes, and all that are near a bound."""
+    after = np.searchsorted(bounds, jumps, side="right")
+    is_near = (jumps - bounds[after - 1] < _LEVEL_ROWS) | (bounds[after] - jumps < _LEVEL_ROWS)
+    inner = jumps[~is_near]
+    if not len(inner):
+        return jumps
+    windows = np.lib.stride_tricks.sliding_window_view(level, _LEVEL_ROWS)
+    is_step = np.concatenate(
+        [
+            np.abs(np.median(windows[rows], axis=1) - np.median(windows[rows - _LEVEL_ROWS], axis=1)) > least
+            for rows in np.array_split(inner, 1 + len(inner) // _AT_ONCE)
+        ]
+    )
+    return np.sort(np.concatenate([jumps[is_near], inner[is_step]]))
+
+
 class Step(NamedTuple):
     """At `row` a level changes by `size`."""
 
@@ -134,9 +152,9 @@ def level_steps(level: Floats, least: float, part: Ints | None = None) -> list[S
     ends = [0, len(level)]
     if part is not None:
         ends = [0, *(np.nonzero(np.diff(part))[0] + 1).tolist(), len(level)]
-    jumps = np.nonzero(np.abs(np.diff(level)) > 0.5 * least)[0] + 1
     bounds = np.array(ends)
-    for row in jumps.tolist():
+    jumps = np.nonzero(np.abs(np.diff(level)) > 0.5 * least)[0] + 1
+    for row in _perhaps(level, jumps, bounds, least).tolist():
         after_part = int(np.searchsorted(bounds, row, side="right"))
         first, end = int(bounds[after_part - 1]), int(bounds[after_part])
         first = max(first, row - _LEVEL_ROWS)

@@ -16,6 +16,7 @@ from typing import Any
 from cartpole_robot.files.records import read_toml, record_from_table, require, require_positive
 
 MAP_FORMAT = 1
+PERIODS_S = (1e-4, 1.0)  # the shortest and the longest time between rows
 _MOST_ROWS_LATE = 50
 
 
@@ -81,7 +82,11 @@ class TimeColumns:
             self.counter_wraps_after is None or self.row_counter is not None,
             "counter_wraps_after without row_counter; name the column that counts rows",
         )
-        for name in ("wraps_after", "counter_wraps_after", "period_s"):
+        require(
+            self.period_s is None or PERIODS_S[0] <= self.period_s <= PERIODS_S[1],
+            f"period_s = {self.period_s}, expected {PERIODS_S[0]:g} to {PERIODS_S[1]:g} s; correct it",
+        )
+        for name in ("wraps_after", "counter_wraps_after"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
 

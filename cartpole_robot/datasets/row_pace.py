@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through, period_of, place
-from cartpole_robot.datasets.column_map import TimeColumns, TimeUnit
+from cartpole_robot.datasets.column_map import PERIODS_S, TimeColumns, TimeUnit
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.errors import UsageError
 
@@ -19,8 +19,6 @@ _MOST_WITHOUT_LINE = 0.05  # of all rows; a host's clock has a few late ones
 _NEW_LINE = 0.35  # of a period: a clock that moves by more against its line, and stays, begins a new part
 _MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
 _OFF_BEAT = 0.2  # of a period: for the message
-_LONGEST_PERIOD_S = 1.0
-_SHORTEST_PERIOD_S = 1e-4
 _PAUSE_US = 10_000_000  # no run has a gap as long
 _LEVEL_ROWS = 25  # before and after a row at which the time goes back
 _DAY_S = 86_400.0
@@ -240,10 +238,10 @@ def _backward_rows(table: CsvTable, column: str, time_us: Ints, period_us: float
 
 
 def _check_period(table: CsvTable, column: str, period_us: float) -> None:
-    if not _SHORTEST_PERIOD_S <= period_us * 1e-6 <= _LONGEST_PERIOD_S:
+    if not PERIODS_S[0] <= period_us * 1e-6 <= PERIODS_S[1]:
         raise UsageError(
             f"{table.path}: column {column!r}: the rows are {period_us * 1e-6:.4g} s apart, expected "
-            f"{_SHORTEST_PERIOD_S:g} to {_LONGEST_PERIOD_S:g} s; correct the unit in [time]"
+            f"{PERIODS_S[0]:g} to {PERIODS_S[1]:g} s; correct the unit in [time]"
         )
 
 

@@ -89,7 +89,7 @@ class Settlement:
             )
         if verdict.zero_shift_rad is not None:
             shift_rad = verdict.zero_shift_rad
-            offset = f"{angle.offset - shift_rad * angle.per_rad:.4g}"
+            offset = f"{angle.offset - shift_rad * angle.per_rad:.6g}"
             self.warnings.append(
                 f"the angle's zero is off by {abs(math.degrees(shift_rad)):.1f} degrees: the pole moves as if it were "
                 f"{angle.zero.value} where {angle.column!r} reads {offset}, and the "

@@ -253,3 +253,17 @@ def test_lines_are_counted_through_quoted_cells_and_blank_lines(tmp_path: Path) 
     path.write_text("\n".join(["t,remark", *rows]))
     with pytest.raises(UsageError, match="line 18, column 't': 'no number'"):
         read_csv(path, {"t"})
+
+
+def test_long_file_is_read_in_chunks_and_its_lines_are_counted_through(tmp_path: Path) -> None:
+    rows = [f"{k},{k / 2}" for k in range(20_000)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["t,x", *rows[:9000], "# a remark", "", *rows[9000:]]))
+    table = read_csv(path, {"t", "x"})
+    assert (table.columns["t"] == np.arange(20_000)).all()
+    assert (table.columns["x"] == np.arange(20_000) / 2).all()
+    assert table.lines[[0, 8999, 9000, -1]].tolist() == [2, 9001, 9004, 20_003]
+    rows[17_000] = "17000,oops"
+    path.write_text("\n".join(["t,x", *rows]))
+    with pytest.raises(UsageError, match="line 17002, column 'x': 'oops', expected a finite number; fix it, or remove"):
+        read_csv(path, {"t", "x"})
