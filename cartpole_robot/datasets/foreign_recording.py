@@ -90,7 +90,7 @@ def import_recording(request: ImportRequest) -> Imported:
     clock = read_clock(table, column_map.time)
     is_out = _unread(table, column_map)
     table, clock = table.rows(~is_out), clock.rows(~is_out)
-    settlement = Settlement(where=str(request.source), confirm=request.confirm)
+    settlement = Settlement(where=str(request.source), confirm=request.confirm, warnings=list(clock.notes))
     is_short = _short_parts(table, clock, settlement)
     table, clock = table.rows(~is_short), clock.rows(~is_short)
     paths = _paths(request.out, len(clock.parts()))

@@ -60,7 +60,7 @@ class RowClock:
     `reasons` say why each begins. `time_us` (rows,) is the pacing clock, rows that are off their tick being put on it,
     and `host_time_s` (rows,) the other clock as in the file, or the same. A period is `nominal_period_s` by the pacing
     clock; its true length is `period_s`, in whole microseconds: `host_s_per_device_s` times as long where the host's
-    clock defines the second. `off_s` (rows,) is how far each row is from its tick.
+    clock defines the second. `off_s` (rows,) is how far each row is from its tick. `notes` are warnings.
     """
 
     lines: Ints
@@ -74,6 +74,7 @@ class RowClock:
     period_s: float
     base: TimeBase
     host_s_per_device_s: float | None
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """What was found, without the times of the rows: plain JSON values."""
@@ -139,14 +140,20 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
     """The clock of the rows. Raises `UsageError` for rows out of order, a changing period, and clocks that disagree."""
     pace = paced_rows(table, time)
     pacing_s: Floats = pace.time_us.astype(np.float64) * 1e-6
+    base = time.base or (TimeBase.DEVICE if time.paces_without_host else TimeBase.HOST)
     host_s, ratio = None, None
+    notes: tuple[str, ...] = ()
     if time.host is not None:
         host_s = seconds_of(table, time.host, time.host_unit or time.unit)
         if time.paces_without_host:
-            ratio = _followed(table, time.host, pace, whole_us(host_s))
+            ratio, apart = _followed(table, time.host, pace, whole_us(host_s))
+            if base is TimeBase.HOST:
+                for row, why in apart.items():
+                    pace.begin(row, why)
+            elif abs(ratio - 1.0) <= _OTHER_CLOCK:  # a simulation's host shows no time of its cart
+                notes = _notes(table, apart)
     elif time.device is not None:
         pacing_s = seconds_of(table, time.device, time.unit, time.wraps_after)
-    base = time.base or (TimeBase.DEVICE if time.paces_without_host else TimeBase.HOST)
     is_scaled = base is TimeBase.HOST and ratio is not None
     if is_scaled and ratio is not None and abs(ratio - 1.0) > _OTHER_CLOCK:
         raise UsageError(
@@ -174,16 +181,32 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
         period_s=round(pace.period_us * (ratio if is_scaled and ratio is not None else 1.0)) / 1e6,
         base=base,
         host_s_per_device_s=ratio,
+        notes=notes,
     )
 
 
-def _followed(table: CsvTable, column: str, pace: Pace, host_us: Ints) -> float:
-    """Seconds of the host's clock per second of the pacing clock; where the two part for good, a part begins."""
+def _notes(table: CsvTable, apart: dict[int, str]) -> tuple[str, ...]:
+    """A warning that the clocks part where the device's defines the second: its rows stay together."""
+    rows = sorted(apart)
+    if not rows:
+        return ()
+    more = f", and at {len(rows) - 1} more {'place' if len(rows) == 2 else 'places'}" if len(rows) > 1 else ""
+    return (
+        f"line {table.lines[rows[0]]}: {apart[rows[0]]}{more}; the device's clock defines the second, so the rows stay "
+        'together: if the device stood still there, base = "host" in [time] begins a new recording',
+    )
+
+
+def _followed(table: CsvTable, column: str, pace: Pace, host_us: Ints) -> tuple[float, dict[int, str]]:
+    """Seconds of the host's clock per second of the pacing clock, and the rows from which the two part for good."""
+    breaks: dict[int, str] = {}
+    part = pace.part()
     for row in pace.backward_rows(table, column, host_us, "correct it, or leave the host's clock out of the map"):
-        pace.begin(row, f"column {column!r} goes back by {(host_us[row - 1] - host_us[row]) * 1e-6:.4g} s")
+        breaks[row] = f"column {column!r} goes back by {(host_us[row - 1] - host_us[row]) * 1e-6:.4g} s"
+        part[row:] += 1
     x, y = pace.ticks.astype(np.float64) * pace.period_us, host_us.astype(np.float64)
-    line = line_through(x, y, pace.part())
-    steps = level_steps(line.rest, _HOST_PARTS * pace.period_us, pace.part())
-    for step in steps:
-        pace.begin(step.row, f"the clocks part: {column!r} moves by {step.size * 1e-6:.4g} s against the other")
-    return line_through(x, y, pace.part()).slope if steps else line.slope
+    line = line_through(x, y, part)
+    for step in level_steps(line.rest, _HOST_PARTS * pace.period_us, part):
+        breaks[step.row] = f"the clocks part: {column!r} moves by {step.size * 1e-6:.4g} s against the other"
+        part[step.row :] += 1
+    return line_through(x, y, part).slope, breaks

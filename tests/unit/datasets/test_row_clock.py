@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.datasets.column_map import TimeColumns, TimeUnit
+from cartpole_robot.datasets.column_map import TimeBase, TimeColumns, TimeUnit
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
 from cartpole_robot.errors import UsageError
@@ -130,17 +130,31 @@ def test_short_gap_stays_in_one_part() -> None:
 def test_new_part_begins_where_the_two_clocks_part(jump_s: float, reason: str) -> None:
     host = 100.0 + 1.014 * REGULAR + np.random.default_rng(1).exponential(0.001, 1000)
     host[800:] += jump_s
-    clock = clock_of(REGULAR, {"h": host}, host="h")
+    clock = clock_of(REGULAR, {"h": host}, host="h", base=TimeBase.HOST)
     _, part = clock.parts()
     assert part.first_line == 802
     assert reason in part.why
     assert clock.host_s_per_device_s == pytest.approx(1.014, abs=1e-4)
+    clock = clock_of(REGULAR, {"h": host}, host="h")  # the device's clock defines the second and does not jump
+    (note,) = clock.notes
+    assert len(clock.parts()) == 1
+    assert note.startswith("line 802: ")
+    assert reason in note
+    assert 'base = "host"' in note
+    assert clock.host_s_per_device_s == pytest.approx(1.014, abs=1e-4)
+
+
+def test_host_of_a_simulation_begins_no_part_where_the_machine_stalls() -> None:
+    host = 5.0 + 1e-5 * np.arange(1000)
+    host[400:] += 0.3
+    clock = clock_of(REGULAR, {"h": host}, host="h")
+    assert (len(clock.parts()), clock.notes) == (1, ())
 
 
 def test_host_that_is_late_for_a_while_is_no_new_part() -> None:
     host = 100.0 + 1.014 * REGULAR + np.random.default_rng(1).exponential(0.001, 1000)
     host[400:412] = host[412]
-    clock = clock_of(REGULAR, {"h": host}, host="h")
+    clock = clock_of(REGULAR, {"h": host}, host="h", base=TimeBase.HOST)
     assert len(clock.parts()) == 1
     assert clock.host_s_per_device_s == pytest.approx(1.014, abs=1e-4)
 
