@@ -43,10 +43,13 @@ class Rig(Protocol):
         """`command`, then `measure`."""
 
     def disarm(self) -> None:
-        """Motor off until the next `reset`, and known to be so; the episode is over. Raises `RigError`.
+        """Motor off until the next `reset`, and confirmed by the cart; the episode is over. Raises `RigError` if not.
 
         Between episodes the rig needs no commands: work that takes longer than a control period belongs there.
         """
 
     def close(self) -> None:
-        """Motor off, everything released. May be called twice."""
+        """Motor off, everything released. May be called twice.
+
+        Raises `RigError`, everything released, for a motor that may still run, unless another error reported it.
+        """

@@ -11,6 +11,13 @@ class LinkError(BridgeError):
     """No cart answers, or it no longer does."""
 
 
+class NotDisarmedError(LinkError):
+    """The motor may still run: the cart did not confirm DISARM. The message ends with what came instead."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"the cart did not confirm DISARM; switch it off ({found})")
+
+
 class RefusedError(BridgeError):
     """The cart refused a request; `code` is the name of its `ack_code`."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from firmware_bridge._host import FrameDecoder, encode_frame
-from firmware_bridge.errors import LinkError, RefusedError
+from firmware_bridge.answers import TickCheck, absurd, answer_checks
+from firmware_bridge.errors import LinkError, NotDisarmedError, RefusedError
 from firmware_bridge.messages import (
     AckMessage,
     CfgMessage,
@@ -35,7 +37,9 @@ _REPEAT_S = 0.05
 _REPEATS = 10
 _CLOCK_SAMPLES = 32
 _SKEW_BASE_S = 2.0  # over less, a fraction of a millisecond of jitter would pass for skew
-_STATE, _STATE_BYTES = StateMessage.TYPE, StateMessage.LAYOUT.size
+_DISARM_S = 0.5  # from its acknowledgement to a STATE without a duty: several control periods
+_HELLO_S = 0.5
+_DRIVING = ("ARMED", "HOMING")  # in every other state the motor is off
 
 Answer = TypeVar("Answer", bound=Message)
 Request = CfgMessage | ModeMessage  # each with session and seq
@@ -93,7 +97,12 @@ class Link:
         self._seq = 0
         self.received_s = 0.0
         self._traces = traces
-        self._last_tick: int | None = None
+        self._read_s = 0.0
+        self._heard = 0  # bytes, since the session was asked for
+        self._one = self.protocol.constants["PROTOCOL_DUTY_ONE"]
+        self._ticks = TickCheck()
+        self._checks = answer_checks(self.protocol)
+        self._driving = {int(self.protocol.enums["cart_state"][name]) for name in _DRIVING}
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
         self.clock_fit: ClockFit | None = None
@@ -112,22 +121,19 @@ class Link:
         Raises `LinkError` if nothing answers in time, or what answers is not a cart of this protocol.
         """
         deadline_s = self.clock() + timeout_s
-        heard = 0
+        self._heard = 0
         self.session = None
         self.transport.write(b"\0")  # ends whatever half a frame the line holds
         while self.clock() < deadline_s:
             self._nonce = (self._nonce + 1) & 0xFFFF
             self._write(HelloMessage(nonce=self._nonce, protocol_hash=self.protocol.hash))
-            wait_s = min(deadline_s, self.clock() + _HELLO_EVERY_S)
-            while self.clock() < wait_s:
-                data = self.transport.read(wait_s)
-                heard += len(data)
-                self._take(data)
-                hello = self._answers.pop((HelloAckMessage, self._nonce), None)
-                if isinstance(hello, HelloAckMessage):
-                    return self._begin(hello)
-        if heard:
-            raise LinkError(f"something sends bytes ({heard} so far), but no cart of this protocol; check the port")
+            hello = self._answer(HelloAckMessage, self._nonce, min(_HELLO_EVERY_S, deadline_s - self.clock()))
+            if hello is not None:
+                return self._begin(hello)
+        if self._heard:
+            raise LinkError(
+                f"something sends bytes ({self._heard} so far), but no cart of this protocol; check the port"
+            )
         raise LinkError(f"nothing answered in {timeout_s:g} s; check port, power and that the firmware is flashed")
 
     def _begin(self, hello: HelloAckMessage) -> HelloAckMessage:
@@ -136,13 +142,18 @@ class Link:
                 f"cart speaks {hello.protocol_hash & 0xFFFF:04x}, host {self.protocol.hash & 0xFFFF:04x}: reflash "
                 "(cartpole-robot firmware flash)"
             )
+        if hello.state in self._driving:
+            raise LinkError(
+                f"the cart is {self._state_name(hello.state)} after HELLO, which disarms it; switch it off, and flash "
+                "it again (cartpole-robot firmware flash)"
+            )
         if self.hello is None or hello.session != self.hello.session:  # its clock restarted too
             self._clock = _ClockSamples()
             self._clock_base_us = self.clock_fit = None
         self.session = hello.session
         self.hello = hello
         self._states.clear()
-        self._last_tick = None
+        self._ticks.restart(self.clock())
         return hello
 
     def configure(self, limits: CfgMessage) -> int:
@@ -150,7 +161,9 @@ class Link:
 
         Session and seq of `limits` are the link's to fill in.
         """
-        return self._request(limits).limits_crc
+        answer = self._request(limits)
+        self._ticks.restart(self.clock(), limits.control_period_ms)
+        return answer.limits_crc
 
     def mode(self, name: str, options: int = 0) -> AckMessage:
         """The cart's acknowledgement of DISARM, ARM (with an `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.
@@ -158,6 +171,56 @@ class Link:
         Raises `RefusedError` with the cart's reason, and `LinkError`.
         """
         return self._request(self._mode_message(name, options))
+
+    def disarm(self) -> None:
+        """Motor off: acknowledged, and seen in a STATE that came after.
+
+        A cart that has restarted meanwhile confirms it with its HELLO_ACK, and needs a new session then. What makes no
+        sense is ignored here: nothing the cart sends keeps it from being asked. Raises `NotDisarmedError`, which says
+        what came instead.
+        """
+        request = self._numbered(self._mode_message("DISARM", 0))
+        self._answers.pop((AckMessage, request.seq), None)
+        try:
+            answer = self._repeated(request, is_strict=False)
+            if answer is None:
+                raise NotDisarmedError(f"no answer, {_REPEATS} times asked")
+            code = self.protocol.enums["ack_code"](answer.code).name
+            if code == "BAD_SESSION":
+                self._disarm_stranger()
+            elif code != "DONE":
+                raise NotDisarmedError(f"it answered {code}")
+            else:
+                self._see_motor_off()
+        except NotDisarmedError:
+            raise
+        except LinkError as error:
+            raise NotDisarmedError(str(error)) from None
+
+    def _disarm_stranger(self) -> None:
+        """HELLO disarms a cart of any session; afterwards there is none."""
+        try:
+            self.open(_HELLO_S)
+        finally:
+            self.session = None
+
+    def _see_motor_off(self) -> None:
+        self._states.clear()
+        deadline_s = self.clock() + _DISARM_S
+        seen = "no STATE came after its acknowledgement"
+        is_more = True
+        while is_more:
+            is_more = self._listen(deadline_s, is_strict=False)
+            while self._states:
+                state = self._states.popleft()
+                if state.state not in self._driving and state.applied_q15 == 0:
+                    return
+                duty = state.applied_q15 / self._one
+                seen = f"it acknowledged, and is {self._state_name(state.state)} at duty {duty:.2f}"
+        raise NotDisarmedError(seen)
+
+    def _state_name(self, state: int) -> str:
+        return self.protocol.enums["cart_state"](state).name
 
     def post_mode(self, name: str) -> None:
         """Ask for a mode without waiting for the answer."""
@@ -186,12 +249,11 @@ class Link:
 
     def state(self, deadline_s: float) -> StateMessage | None:
         """The next STATE, None when none has come by `deadline_s` on the transport's clock. Raises `LinkError`."""
+        is_more = True
         while not self._states:
-            data = self.transport.read(deadline_s)
-            if not data:
+            if not is_more:
                 return None
-            self.received_s = self.clock()
-            self._take(data)
+            is_more = self._listen(deadline_s)
         return self._states.popleft()
 
     def newest_state(self, deadline_s: float) -> StateMessage | None:
@@ -265,13 +327,20 @@ class Link:
         """Repeat the request until it is acknowledged; seq stays the same, so that the cart acts once."""
         request = self._numbered(request)
         self._answers.pop((AckMessage, request.seq), None)
+        answer = self._repeated(request)
+        if answer is None:
+            raise LinkError(f"the cart does not acknowledge {request.NAME} ({_REPEATS} times asked); is it powered?")
+        return self._checked(request, answer)
+
+    def _repeated(self, request: Request, *, is_strict: bool = True) -> AckMessage | None:
+        """The acknowledgement of a numbered request, repeated until it comes; None if it never does."""
         for attempt in range(_REPEATS):
             self.counters.requests_repeated += attempt > 0
             self._write(request)
-            answer = self._answer(AckMessage, request.seq, _REPEAT_S)
+            answer = self._answer(AckMessage, request.seq, _REPEAT_S, is_strict=is_strict)
             if answer is not None:
-                return self._checked(request, answer)
-        raise LinkError(f"the cart does not acknowledge {request.NAME} ({_REPEATS} times asked); is it powered?")
+                return answer
+        return None
 
     def _checked(self, request: Request, answer: AckMessage) -> AckMessage:
         code = self.protocol.enums["ack_code"](answer.code).name
@@ -290,51 +359,77 @@ class Link:
             detail = f": the policy in the image is for {answer.detail} ms"
         raise RefusedError(f"the cart refuses {what}: {code}{detail}", code)
 
-    def _answer(self, kind: type[Answer], number: int, timeout_s: float) -> Answer | None:
+    def _answer(self, kind: type[Answer], number: int, timeout_s: float, *, is_strict: bool = True) -> Answer | None:
         """The answer to the request of that number, as `_number_of` has it; None when it does not come in time."""
         deadline_s = self.clock() + timeout_s
+        is_more = True
         while True:
             answer = self._answers.pop((kind, number), None)
             if isinstance(answer, kind):
                 return answer
-            data = self.transport.read(deadline_s)
-            if not data:
+            if not is_more:
                 return None
-            self._take(data)
+            is_more = self._listen(deadline_s, is_strict=is_strict)
 
     def _write(self, message: Message) -> None:
         self.transport.write(encode_frame(message.pack()))
 
-    def _take(self, data: bytes) -> None:
+    def _listen(self, deadline_s: float, *, is_strict: bool = True) -> bool:
+        """Take what arrives next; whether there is time for more before `deadline_s`.
+
+        The only place that reads: a cart that sends without a pause does not keep the host past a deadline. Raises
+        `LinkError` for a line that is gone, and where `is_strict` for messages that make no sense.
+        """
+        begun_s = self.clock()
+        data = self.transport.read(deadline_s)
+        if not data:
+            return False
+        self._read_s = self.clock()
+        self._heard += len(data)
+        self._take(data, is_strict=is_strict)
+        return begun_s < deadline_s  # after a read past the deadline there is none
+
+    def _take(self, data: bytes, *, is_strict: bool) -> None:
+        """Take every message in `data`; then, where `is_strict`, raise `LinkError` for the first that is nonsense."""
+        problem: LinkError | None = None
         for message in self._decoder.feed(data):
-            if message[0] == _STATE and len(message) == _STATE_BYTES:
-                self._take_state(StateMessage.unpack(message))
-            elif message[0] == TraceMessage.TYPE and self._traces is not None:
-                self._traces.append(message)
-            else:
-                self._take_other(message)
+            try:
+                self._take_message(message, is_strict=is_strict)
+            except LinkError as error:
+                problem = problem or error
         self.counters.frame_errors = self._decoder.errors
+        if problem is not None and is_strict:
+            raise problem
 
-    def _take_state(self, state: StateMessage) -> None:
-        if state.session != self.session:
-            self.counters.foreign_session += 1
-            if self.session is not None:
-                raise LinkError(
-                    f"the cart has restarted (session {state.session}, was {self.session}): "
-                    "its zeros are lost, home it again"
-                )
-            return
-        if self._last_tick is not None and state.tick != self._last_tick + 1:
-            self.counters.states_missed += max(0, state.tick - self._last_tick - 1)
-        self._last_tick = state.tick
-        self._states.append(state)
-
-    def _take_other(self, data: bytes) -> None:
+    def _take_message(self, data: bytes, *, is_strict: bool) -> None:
         try:
             message = self.protocol.unpack(data)
         except ValueError:
             self.counters.unknown_messages += 1
             return
+        if isinstance(message, StateMessage) and message.session != self.session:
+            self.counters.foreign_session += 1
+            if self.session is None:
+                return
+            raise LinkError(
+                f"the cart has restarted (session {message.session}, was {self.session}): "
+                "its zeros are lost, home it again"
+            )
+        wrong = self._checks[message.TYPE](message)
+        if wrong is not None:
+            raise absurd(wrong)
+        if isinstance(message, StateMessage):
+            with contextlib.nullcontext() if is_strict else contextlib.suppress(LinkError):
+                self.counters.states_missed += self._ticks.take(message, self._read_s)
+            self.received_s = self._read_s
+            self._states.append(message)
+        elif isinstance(message, TraceMessage):
+            if self._traces is not None:
+                self._traces.append(data)
+        else:
+            self._take_other(message)
+
+    def _take_other(self, message: Message) -> None:
         number = _number_of(message)
         if isinstance(message, EventMessage):
             self.events.append(message)

@@ -43,6 +43,7 @@ OBSERVED_S = 1.0  # after the kill
 REST_M_S = 0.01
 STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
 _TRIES, _DRIVES_WITHIN_S = 8, 60.0
+_STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 _ENDS_WITHIN_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
@@ -133,6 +134,8 @@ def _start_some(
     process.start()
     theirs.close()
     try:
+        if not ours.poll(_STARTS_WITHIN_S):
+            raise RigError(f"the cart did not start within {_STARTS_WITHIN_S:g} s; is the machine overloaded?")
         port = ours.recv()
         return [_one_start(ours, cart, port, random.Random(f"{seed} {number}")) for number in numbers]
     except (EOFError, OSError):
@@ -207,11 +210,11 @@ def _one_start(connection: Connection, cart: CartParams, port: str, rng: random.
     place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
     for _ in range(_TRIES):
         connection.send(place_m)
-        connection.recv()
+        _answered(connection)
         run = _drive_and_kill(cart, port, duty, run_s)
         time.sleep(OBSERVED_S if run is not None else 0.0)
         connection.send(0.0)
-        moments: list[Moment] = connection.recv()
+        moments = _answered(connection)
         if run is None:
             continue
         outcome = outcome_of(moments, driving_s=run[0], killed_s=run[1])
@@ -222,6 +225,14 @@ def _one_start(connection: Connection, cart: CartParams, port: str, rng: random.
         f"no host was killed while it drove, {_TRIES} times tried; is the machine overloaded, or does the firmware "
         "stop the motor at once?"
     )
+
+
+def _answered(connection: Connection) -> list[Moment]:
+    """The cart's answer to a place. Raises `RigError` where none comes."""
+    if not connection.poll(_ENDS_WITHIN_S):
+        raise RigError(f"the cart's process did not answer within {_ENDS_WITHIN_S:g} s; is the machine overloaded?")
+    moments: list[Moment] = connection.recv()
+    return moments
 
 
 def _drive_and_kill(cart: CartParams, port: str, duty: float, run_s: float) -> tuple[float, float] | None:

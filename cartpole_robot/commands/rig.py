@@ -13,6 +13,7 @@ from cartpole_robot.commands.output import DONE, FAILED, print_result
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
+from cartpole_robot.terminal.interrupts import stopped_by_signals
 
 
 def add_ports(ports: Parser) -> None:
@@ -84,7 +85,8 @@ def _check(arguments: argparse.Namespace) -> int:
         has_person=sys.stdin.isatty() and not arguments.no_hand,
         on_step=show,
     )
-    is_fine = check.run()
+    with stopped_by_signals():
+        is_fine = check.run()
     verdict = "the rig is fit to be driven" if is_fine else "the rig is not fit to be driven"
     print_result(arguments, [dataclasses.asdict(step) for step in check.steps], verdict)
     return DONE if is_fine else FAILED
@@ -96,7 +98,8 @@ def _jog(arguments: argparse.Namespace) -> int:
 
     if not arguments.arm:
         raise UsageError("jog moves the cart; keep clear of it and add --arm")
-    jog(load_cart(arguments.cart), arguments.port)
+    with stopped_by_signals():
+        jog(load_cart(arguments.cart), arguments.port)
     return DONE
 
 

@@ -49,8 +49,9 @@ SAMPLE = np.dtype(
 class BlackBox:
     """The end of a run: `samples` of dtype `SAMPLE`, and the fault that ended it.
 
-    `fault` is a name of `enum fault`, "RESET <cause>" if the cart restarted, or "LINK" if it fell silent; `message` is
-    the rig's line about it. The first sample is `since_armed_ms` after the first armed one.
+    `fault` is a name of `enum fault`, "RESET <cause>" if the cart restarted, "LINK" if it fell silent or sent nonsense,
+    "IMPLAUSIBLE" if no such cart can measure what it sent; `message` is the rig's line about it. The first sample is
+    `since_armed_ms` after the first armed one.
     """
 
     samples: NDArray[np.void]

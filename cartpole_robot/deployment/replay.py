@@ -13,10 +13,12 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply
 from cartpole_robot.deployment.black_box import BlackBox, samples_of
 from cartpole_robot.errors import UsageError
+from cartpole_robot.rigs.firmware_rig import IMPLAUSIBLE
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
+from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.messages import CmdMessage, EventMessage, HelloAckMessage, HelloMessage, ModeMessage, TraceMessage
 from firmware_bridge.protocol import Protocol, read_protocol
 
@@ -47,7 +49,8 @@ class Replayed:
     @property
     def is_same(self) -> bool:
         """Whether the fault is the same; a cart without a link must stop by COMMAND_TIMEOUT."""
-        return self.fault == ("COMMAND_TIMEOUT" if self.kept_fault == _LINK_LOST else self.kept_fault)
+        is_hosts = self.kept_fault in (_LINK_LOST, IMPLAUSIBLE)  # the host stopped, and the firmware had no fault
+        return self.fault == ("COMMAND_TIMEOUT" if is_hosts else self.kept_fault)
 
     def as_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "is_same": self.is_same}
@@ -267,7 +270,9 @@ class _Player:
         last = self._box.samples[-1]
         cart_zero, pole_zero = self._zeros
         if self._box.fault.startswith(_RESET) and self._fault is None:
-            cause = self._protocol.enums["reset_cause"][self._box.fault.removeprefix(_RESET)]
+            kept = self._box.fault.removeprefix(_RESET)  # UNKNOWN where a boot loader cleared it
+            causes = self._protocol.enums["reset_cause"].__members__
+            cause = causes.get(kept, 0)
             at_us = self._board.time_us
             self._board.restart(int(cause))
             hello = HelloMessage(nonce=1, protocol_hash=self._protocol.hash)
@@ -279,7 +284,7 @@ class _Player:
                     if message[0] == HelloAckMessage.TYPE:
                         answer = HelloAckMessage.unpack(message)
                         if answer.session != self._session:
-                            name = self._protocol.enums["reset_cause"](answer.reset_cause).name
+                            name = reset_cause_name(self._protocol, answer.reset_cause)
                             self._fault = (f"{_RESET}{name}", at_us)
             return
         for _ in range(_OBSERVED_MS):

@@ -19,7 +19,7 @@ from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
-from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import unused_folder, write_json
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
@@ -30,10 +30,11 @@ from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
-from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.terminal.interrupts import stopped_by_signals
+from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import read_protocol
 
@@ -173,8 +174,7 @@ class _Run:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
                     rollout = run_rollout(rig, self._pilot, first, max_steps=max_steps, log=log)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
-                    with contextlib.suppress(RigError):
-                        rig.disarm()
+                    rollout = disarmed(rig, rollout)
                 resident_mb = _resident_mb()
         except BaseException:
             recorder.discard()
@@ -225,12 +225,12 @@ class _Run:
         """Control ticks without a new command: by the cart's own count, else by the command ages in the STATEs."""
         if self._rig.link.session == self._begin_session:
             with contextlib.suppress(BridgeError):
-                return self._rig.link.health(0.1).late_commands - before
+                return max(0, self._rig.link.health(0.1).late_commands - before)
         ages = times.columns()["command_age"]
         return int((ages > self._period_s + 0.5e-3).sum())
 
     def _fault(self) -> str:
-        """The name of what ended the run: the firmware's fault, a reset with its cause, or LINK."""
+        """The name of what ended the run: the firmware's fault, IMPLAUSIBLE, a reset with its cause, or LINK."""
         if self._rig.fault is not None:
             return self._rig.fault
         link = self._rig.link
@@ -239,7 +239,7 @@ class _Run:
         except BridgeError:
             return "LINK"
         if hello.session != self._begin_session:
-            return f"RESET {link.protocol.enums['reset_cause'](hello.reset_cause).name}"
+            return f"RESET {reset_cause_name(link.protocol, hello.reset_cause)}"
         return str(link.protocol.enums["fault"](hello.fault).name) if hello.fault else "LINK"
 
     def _save_box(self, fault: str, message: str | None) -> Path | None:

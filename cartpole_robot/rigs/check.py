@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import HOMING_S
+from cartpole_robot.terminal.interrupts import signals_held
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import Link
@@ -58,10 +58,20 @@ class RigCheck:
         except BridgeError as error:
             self._say("link", False, str(error))
         finally:
-            with contextlib.suppress(BridgeError):
-                link.mode("DISARM")
-            link.close()
+            self._stand_down(link)
         return all(step.is_fine is not False for step in self.steps)
+
+    def _stand_down(self, link: Link) -> None:
+        """Motor off, line released; a cart that does not confirm it is not fit to be driven."""
+        try:
+            if link.session is None:
+                return
+            with signals_held():
+                link.disarm()
+        except BridgeError as error:
+            self._say("motor off", False, str(error))
+        finally:
+            link.close()
 
     def _look(self, link: Link) -> None:
         hello = link.open()

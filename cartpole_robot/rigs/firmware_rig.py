@@ -14,12 +14,14 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.plausibility import MotionCheck
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power
 from cartpole_robot.task import is_terminated
+from cartpole_robot.terminal.interrupts import signals_held
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.constants import HOMING_MOST_S, NO_COMMAND_MS, SPEED_PER_COUNT
-from firmware_bridge.errors import BridgeError, RefusedError
+from firmware_bridge.errors import BridgeError, LinkError, RefusedError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import Link
 from firmware_bridge.messages import StateMessage
@@ -27,6 +29,7 @@ from firmware_bridge.messages import StateMessage
 HOMING_S = HOMING_MOST_S + 20.0  # the firmware gives up first
 RAISE_S = 60.0
 SILENCE_S = 0.5  # several control periods: one STATE may be lost
+IMPLAUSIBLE = "IMPLAUSIBLE"  # in place of a firmware's fault: measurements that no such cart can give
 _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
 
 
@@ -94,6 +97,8 @@ class FirmwareRig:
         self._states = link.protocol.enums["cart_state"]
         self._inputs = link.protocol.enums["input_flag"]
         self._armed = int(self._states["ARMED"])
+        self._homing = int(self._states["HOMING"])
+        self._motion = MotionCheck(cart, self._limits)
         self._m_per_count = 1.0 / encoders.cart_counts_per_m
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
         self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
@@ -109,11 +114,13 @@ class FirmwareRig:
         self._first_tick = 0
         self._is_running = False
         self._is_closed = False
-        self.fault: str | None = None  # the firmware's, by name, that ended the episode
+        self._is_off = True  # the cart has confirmed it, and has not been asked to move since
+        self._was_reported = False  # that it has not confirmed it
+        self.fault: str | None = None  # the firmware's, by name, or IMPLAUSIBLE, that ended the episode
         try:
             self._open_session()
         except BridgeError as error:
-            link.close()
+            self.close()
             raise RigError(str(error)) from None
 
     @property
@@ -163,7 +170,7 @@ class FirmwareRig:
     def make_ready(self) -> None:
         """Disarm the cart, clear its fault, home it, and centre it unless the hand brings it. Raises `RigError`."""
         self._check_is_open()
-        self._is_running = False
+        self._is_running = self._was_reported = False
         self.fault = None
         try:
             self._home()
@@ -181,6 +188,8 @@ class FirmwareRig:
         self._hand.let_go()
         self._first_tick = state.tick
         self._is_running = True
+        self._motion.begin()
+        self._check_motion(state)
         return self._measure(state)
 
     def hold(self, start: State) -> Measurement:
@@ -188,8 +197,10 @@ class FirmwareRig:
         self.make_ready()
         try:
             self._hand.raise_pole(start)
+            deadline_s = self._link.clock() + RAISE_S
             state = self._next_state()
             while not self._may_arm(state):
+                self._check_raised(state, deadline_s)
                 state = self._next_state()
         except BridgeError as error:
             self._fail(error)
@@ -207,9 +218,27 @@ class FirmwareRig:
             self._fail(error)
 
     def _fail(self, error: BridgeError) -> NoReturn:
+        """Motor off, then raise `RigError`, which also reports a motor that may still run."""
+        problem = self._stand_down()
+        raise RigError(str(error) if problem is None else f"{error}; {problem}") from None
+
+    def _stand_down(self) -> str | None:
+        """Motor off; returns None once the cart has confirmed it, else what to tell the operator."""
         self._is_running = False
-        self._disarm()
-        raise RigError(str(error)) from None
+        with signals_held():  # a second Ctrl-C does not cut it short: it takes about a second at most
+            try:
+                self._link.disarm()
+            except BridgeError as error:
+                self._was_reported = True
+                return str(error)
+            self._is_off = True
+        return None
+
+    def _check_motion(self, state: StateMessage) -> None:
+        problem = self._motion.problem(state)
+        if problem is not None:
+            self.fault = IMPLAUSIBLE
+            self._fail(LinkError(f"implausible measurement: {problem}"))
 
     def step(self, duty: float) -> Measurement:
         """The measurement one control period later. Raises `RigError` with the firmware's fault or the link's."""
@@ -225,28 +254,29 @@ class FirmwareRig:
         except BridgeError as error:
             self._fail(error)
         if state.state != self._armed:
+            if state.state == self._homing:
+                self._fail(LinkError(self._fault_message(state)))
             self._is_running = False
+            self._is_off = True
             self.fault = self._fault_of(state)
             raise RigError(self._fault_message(state))
+        self._check_motion(state)
         measurement = self._measure(state)
         if is_terminated(measurement, self._cart.limits):
             # The episode is over, even if the caller does not check: stop driving.
             self._is_running = False
-            self._link.post_mode("DISARM")
+            try:
+                self._link.post_mode("DISARM")
+            except BridgeError as error:
+                self._fail(error)
         return measurement
 
     def disarm(self) -> None:
         """Motor off until the next `reset`: acknowledged, and seen in a STATE that came after. Raises `RigError`."""
         self._check_is_open()
-        self._is_running = False
-        try:
-            self._link.mode("DISARM")
-            self._link.forget_states()
-            state = self._next_state()
-        except BridgeError as error:
-            raise RigError(str(error)) from None
-        if state.state == self._armed:
-            raise RigError("the cart is ARMED after it acknowledged DISARM; switch it off")
+        problem = self._stand_down()
+        if problem is not None:
+            raise RigError(problem)
 
     def watch(self) -> Measurement:
         """The next measurement of a cart that `disarm` left to itself. Raises `RigError`."""
@@ -255,16 +285,33 @@ class FirmwareRig:
         try:
             state = self._next_state()
         except BridgeError as error:
-            raise RigError(str(error)) from None
+            self._fail(error)
+        if state.state in (self._armed, self._homing):
+            self._fail(LinkError(f"the cart is {self._states(state.state).name} after DISARM"))
+        self._check_motion(state)
         return self._measure(state)
 
     def close(self) -> None:
-        """Motor off, line released. May be called twice."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._is_running = False
-            self._disarm()
+        """Motor off, line released. May be called twice.
+
+        Raises `RigError`, the line released, if the cart has not confirmed that its motor is off and no error has
+        reported that yet.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        was_reported, problem = self._was_reported, None
+        try:
+            if self._is_off:
+                self._is_running = False
+                with contextlib.suppress(BridgeError):  # it is off; this only says goodbye
+                    self._link.post_mode("DISARM")
+            else:
+                problem = self._stand_down()
+        finally:
             self._link.close()
+        if problem is not None and not was_reported:
+            raise RigError(problem)
 
     def _check_is_open(self) -> None:
         if self._is_closed:
@@ -292,16 +339,20 @@ class FirmwareRig:
             self._open_session()  # the cart has restarted: it is not homed, and homes again
         link.forget_states()
         state = self._next_state()  # what the cart sees now, not at the end of the last episode
+        if state.state in (self._armed, self._homing):
+            raise LinkError(f"the cart is {self._states(state.state).name} after DISARM")
         if state.state == self._states["FAULT"]:
             link.mode("CLEAR")
             link.forget_states()
             state = self._next_state()
         if state.state != self._states["READY"]:
             self._hand.let_hang()
+            self._is_off = False
             link.mode("HOME")
             state = self._wait_ready(HOMING_S)
         middle = self._cart.start.cart_position_m / self._m_per_count
         if not self._hand.brings_cart and abs(state.cart_counts) > middle:
+            self._is_off = False
             link.mode("CENTRE")
             self._wait_ready(HOMING_S)
 
@@ -311,6 +362,7 @@ class FirmwareRig:
         while self._link.clock() < deadline_s:
             state = self._next_state()
             if state.state == self._states["READY"]:
+                self._is_off = True
                 return state
             if state.state != self._states["HOMING"]:
                 raise RefusedError(self._fault_message(state), "FAULT")
@@ -326,6 +378,7 @@ class FirmwareRig:
             if state.state == self._states["FAULT"]:
                 raise RefusedError(self._fault_message(state), "FAULT")
             if self._may_arm(state):
+                self._is_off = False
                 try:
                     self._link.mode("ARM", self._options.arm)
                 except RefusedError as error:
@@ -334,13 +387,16 @@ class FirmwareRig:
                 else:
                     self._link.forget_states()
                     return state.time_us
-            if self._link.clock() > deadline_s:
-                angle_rad = state.pole_counts * self._rad_per_count
-                raise RefusedError(
-                    f"the pole was not held upright and still within {RAISE_S:g} s: it stands at {angle_rad:.2f} rad, "
-                    f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
-                    "POLE_NOT_UPRIGHT",
-                )
+            self._check_raised(state, deadline_s)
+
+    def _check_raised(self, state: StateMessage, deadline_s: float) -> None:
+        if self._link.clock() > deadline_s:
+            angle_rad = state.pole_counts * self._rad_per_count
+            raise RefusedError(
+                f"the pole was not held upright and still within {RAISE_S:g} s: it stands at {angle_rad:.2f} rad, "
+                f"expected at most {self._cart.limits.arming_angle_rad:g}; the motor stays off",
+                "POLE_NOT_UPRIGHT",
+            )
 
     def _may_arm(self, state: StateMessage) -> bool:
         return bool(
@@ -393,8 +449,3 @@ class FirmwareRig:
             return f"the cart is {self._states(state.state).name}, expected ARMED; reset the environment"
         place_mm = state.cart_counts * self._m_per_count * 1000.0
         return f"{fault} at {place_mm:.0f} mm: {FAULTS[fault]}"
-
-    def _disarm(self) -> None:
-        """Motor off if the cart still listens; otherwise the firmware's timeout has stopped it."""
-        with contextlib.suppress(BridgeError):
-            self._link.mode("DISARM")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import sys
@@ -16,12 +15,14 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.cfg_message import cfg_message
-from firmware_bridge.errors import BridgeError, RefusedError
+from cartpole_robot.terminal.interrupts import signals_held
+from firmware_bridge.errors import BridgeError, LinkError, RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
 
 _LEFT_KEYS, _RIGHT_KEYS, _END_KEYS = ("\x1b[D", "a", "h"), ("\x1b[C", "d", "l"), ("q", "\x1b", "\x03", "\x04")
 _DRAW_S = 0.1
+_SILENCE_S = 1.0
 
 
 def jog(cart: CartParams, port: str) -> None:
@@ -40,17 +41,34 @@ def jog(cart: CartParams, port: str) -> None:
         with _raw_terminal():
             _loop(link, cart)
     except BridgeError as error:
-        raise RigError(str(error)) from None
+        raise RigError("; ".join(filter(None, (str(error), _stand_down(link))))) from None
+    except BaseException:
+        problem = _stand_down(link)
+        if problem is not None:
+            raise RigError(problem) from None
+        raise
+    problem = _stand_down(link)
+    if problem is not None:
+        raise RigError(problem)
+
+
+def _stand_down(link: Link) -> str | None:
+    """Motor off, line released; what keeps the first from being known, or None."""
+    print(file=sys.stderr)
+    try:
+        if link.session is not None:
+            with signals_held():
+                link.disarm()
+    except BridgeError as error:
+        return str(error)
     finally:
-        print(file=sys.stderr)
-        with contextlib.suppress(BridgeError):  # the firmware stops by itself a quarter of a second after the last key
-            link.mode("DISARM")
         link.close()
+    return None
 
 
 def _loop(link: Link, cart: CartParams) -> None:
     encoders, _ = encoders_and_settings(cart)
-    drawn_s = 0.0
+    drawn_s, heard_s = 0.0, time.monotonic()
     note = ""
     while True:
         key = _key()
@@ -64,6 +82,10 @@ def _loop(link: Link, cart: CartParams) -> None:
                 note = str(error)
         state = link.newest_state(link.clock() + 0.2)
         now_s = time.monotonic()
+        if state is not None:
+            heard_s = now_s
+        elif now_s - heard_s > _SILENCE_S:
+            raise LinkError(f"no measurement for {_SILENCE_S:g} s: the link is lost; check cable and power")
         if state is not None and now_s - drawn_s > _DRAW_S:
             drawn_s = now_s
             name = link.protocol.enums["cart_state"](state.state).name

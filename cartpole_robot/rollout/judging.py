@@ -19,6 +19,7 @@ from cartpole_robot.rigs.engine_choice import rig_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
 
@@ -101,16 +102,17 @@ def _evaluated(
     """The requested evaluation, with a progress bar; closes `env`."""
     bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
     try:
-        return evaluate(
-            act,
-            env,
-            episodes=request.episodes,
-            first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
-            max_steps=request.max_steps,
-            take_step=take_step,
-            on_reset=on_reset,
-            on_episode=bar.update,
-        )
+        with stopped_by_signals():
+            return evaluate(
+                act,
+                env,
+                episodes=request.episodes,
+                first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+                max_steps=request.max_steps,
+                take_step=take_step,
+                on_reset=on_reset,
+                on_episode=bar.update,
+            )
     finally:
         bar.close()
         env.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from array import array
@@ -110,6 +111,20 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
         return Rollout(steps=steps, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:
         return Rollout(steps=steps, end=RolloutEnd.STOPPED)
+
+
+def disarmed(rig: Rig, rollout: Rollout) -> Rollout:
+    """`rollout` once the motor is off; where the cart does not confirm it, that is how the rollout ended."""
+    try:
+        rig.disarm()
+    except RigError as error:
+        problem = str(error)
+        if rollout.reason is None:
+            reason = problem
+        else:  # the error that ended the rollout may have reported it already
+            reason = rollout.reason if problem in rollout.reason else f"{rollout.reason}; {problem}"
+        return dataclasses.replace(rollout, end=RolloutEnd.FAULT, reason=reason)
+    return rollout
 
 
 def rollout_metadata(chosen: Chosen, *, rig: str, seed: int, duration_s: float) -> RecordingMetadata:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
@@ -19,9 +18,10 @@ from cartpole_robot.recording.metadata import Outcome, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
+from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.excitation import Excitation
-from cartpole_robot.rollout.loop import Rollout, StepLog, rollout_metadata, run_rollout, start_rollout
+from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.engine import Engine, reference_engine, reference_note
@@ -86,13 +86,15 @@ def record_rollout(request: RolloutRequest) -> Recording:
             is_excited=request.excites,
             randomization=None if randomization is None else randomization.as_dict(),
         )
-        first = start_rollout(rig, request.seed)
+        with stopped_by_signals():
+            first = start_rollout(rig, request.seed)
         with Recorder(request.out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
             with stopped_by_signals():
                 log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-                rollout = run_rollout(rig, SinglePilot(controller), first, max_steps=max_steps, log=log)
-                if swinging is not None and request.swing_s > 0.0:
-                    _record_swing(swinging, recorder, rollout, steps - rollout.steps, bar.update)
+                driven = run_rollout(rig, SinglePilot(controller), first, max_steps=max_steps, log=log)
+                rollout = disarmed(rig, driven)
+                if rollout is driven and swinging is not None and request.swing_s > 0.0:
+                    rollout = _record_swing(swinging, recorder, driven, steps - driven.steps, bar.update)
             rig.close()
             file = recorder.close(Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason))
     finally:
@@ -109,11 +111,8 @@ def record_rollout(request: RolloutRequest) -> Recording:
 
 
 @runtime_checkable
-class IdleMeasuringRig(Protocol):
+class IdleMeasuringRig(Rig, Protocol):
     """A rig that continues to measure while its motor is off."""
-
-    def disarm(self) -> None:
-        """Motor off. Raises `RigError`."""
 
     def watch(self) -> Measurement:
         """The next measurement. Raises `RigError`."""
@@ -121,17 +120,26 @@ class IdleMeasuringRig(Protocol):
 
 def _record_swing(
     rig: IdleMeasuringRig, recorder: Recorder, driven: Rollout, rows: int, on_row: Callable[[], object]
-) -> None:
-    """Record `rows` rows of the falling pole, however the driving ended, unless the user or a full disk stopped it."""
+) -> Rollout:
+    """Record `rows` rows of the falling pole, however the driving ended, unless the user or a full disk stopped it.
+
+    Returns `driven`, with the fault where the rig failed meanwhile.
+    """
     if driven.end in (RolloutEnd.STOPPED, RolloutEnd.DISK):
-        return
-    with contextlib.suppress(RigError, KeyboardInterrupt):
-        rig.disarm()
+        return driven
+    try:
         for _ in range(rows):
             recorder.append(rig.watch(), time.monotonic(), math.nan, 0.0, Flag.MOTOR_OFF)
             if recorder.failure is not None:
-                return
+                break
             on_row()
+    except RigError as error:
+        if driven.end is RolloutEnd.FAULT:
+            return driven
+        return dataclasses.replace(driven, end=RolloutEnd.FAULT, reason=str(error))
+    except KeyboardInterrupt:
+        return dataclasses.replace(driven, end=RolloutEnd.STOPPED)
+    return driven
 
 
 def _randomization(request: RolloutRequest, chosen: Chosen) -> Randomization | None:

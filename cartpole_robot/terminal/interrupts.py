@@ -38,6 +38,26 @@ class StopWish:
 
 
 @contextmanager
+def signals_held() -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM wait: the first of them takes effect at the end. Nothing changes in other threads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before: dict[int, Any] = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
+@contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Inside, SIGINT and SIGTERM raise KeyboardInterrupt in the main thread; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():

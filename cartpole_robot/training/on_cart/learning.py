@@ -89,8 +89,12 @@ class CartLearning:
     def run(self) -> bool:
         """Learn; True at the end, False if a signal stopped it. Disarms the cart and writes a checkpoint.
 
-        Raises `RunError` after `MAX_FAULTS` consecutive rig faults or `MAX_FALSE_STARTS` false starts.
+        Raises `RunError` after `MAX_FAULTS` consecutive rig faults or `MAX_FALSE_STARTS` false starts, and for a cart
+        that does not confirm that it is disarmed.
         """
+        problem: str | None = None
+        failure: RunError | None = None
+        is_over = False
         try:
             while not self._is_over():
                 self._stop.check()
@@ -98,12 +102,18 @@ class CartLearning:
                     self._evaluate()
                 else:
                     self._learn_an_episode()
+            is_over = True
         except (Stopped, KeyboardInterrupt):
-            return False
+            pass
+        except RunError as error:
+            failure = error
         finally:
-            self._stand_down()
+            problem = self._stand_down()
             self.save()
-        return True
+        if failure is not None:
+            raise failure if problem is None or problem in str(failure) else RunError(f"{failure}; {problem}")
+        self._check_disarmed(problem)
+        return is_over
 
     def save(self) -> Path:
         """Write a checkpoint and delete all but the newest few; returns its folder."""
@@ -127,15 +137,16 @@ class CartLearning:
         try:
             fault = self._act_out(epsilon, transitions)
         finally:  # a stopped episode is kept, too
-            is_disarmed = self._stand_down()
+            problem = self._stand_down()
             self._remember(transitions, epsilon)
         self._on_episode(len(transitions))
+        self._check_disarmed(problem)
         if fault is not None:
             self._note_fault(fault, len(transitions))
         else:
             self._faults_in_a_row = self._false_starts = 0
             self._evaluate_if_promising(len(transitions))
-        if is_disarmed and not self._is_over():
+        if not self._is_over():
             self._update(len(transitions))
         self.save()
 
@@ -173,13 +184,21 @@ class CartLearning:
         finally:
             self._stop.at_once = False
 
-    def _stand_down(self) -> bool:
-        """Disarm; whether the cart confirmed it."""
+    def _stand_down(self) -> str | None:
+        """Disarm; returns None once the cart has confirmed it, else what the rig reports."""
         try:
             self._cart_env.disarm()
-        except RigError:  # the firmware's timeout has stopped the motor; the next reset reports the cause
-            return False
-        return True
+        except RigError as error:
+            return str(error)
+        return None
+
+    def _check_disarmed(self, problem: str | None) -> None:
+        """Raise `RunError` for the `problem` of `_stand_down`: nobody may work next to a cart that may move."""
+        if problem is not None:
+            raise RunError(
+                f"{problem}; checkpoints are in {self._checkpoints}: fix the rig and use "
+                f"--resume {self._checkpoints.parent}"
+            )
 
     def _remember(self, transitions: list[Transition], epsilon: float) -> None:
         """Store an episode in the replay memory; one that did not end in a fall is stored as truncated."""
@@ -261,10 +280,11 @@ class CartLearning:
         self._judge(results, survived)
 
     def _evaluated(self, observed: ObservedEpisodes, seed: int) -> Evaluation:
+        problem: str | None = None
         try:
             self._progress.evaluation_episodes += 1
             with no_garbage_collection():
-                return evaluate(
+                evaluation = evaluate(
                     observed.act,
                     self._env,
                     episodes=1,
@@ -276,7 +296,9 @@ class CartLearning:
             self._progress.evaluation_episodes -= 1  # it did not begin
             raise
         finally:
-            self._stand_down()
+            problem = self._stand_down()
+        self._check_disarmed(problem)
+        return evaluation
 
     def _judge(self, results: list[Evaluation], survived: int) -> None:
         if not results:
