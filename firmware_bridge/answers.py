@@ -134,7 +134,7 @@ class TickCheck:
         if ticks == 0:
             raise absurd(f"tick {state.tick} twice")
         if ticks >= _HALF:
-            raise absurd(f"tick {state.tick} after tick {before}: its ticks run backwards")
+            raise absurd(f"tick {state.tick} after tick {before}: its ticks run backwards or jump")
         least_us = max(1, ticks * self._period_us - TICK_US)
         if not least_us <= passed_us < _HALF:
             how = "stands still" if passed_us == 0 else "runs backwards" if passed_us >= _HALF else "runs too slowly"
