@@ -323,12 +323,20 @@ def acks(stage: str, code: str | int, detail: int = 0) -> type[Device]:
     return Acking
 
 
-def floods_with(make: Callable[[Device], bytes], *, when_armed: bool = True) -> type[Device]:
-    """Sends without a pause."""
+def floods_with(
+    make: Callable[[Device], bytes], *, when_armed: bool = True, stage: str = "", is_alone: bool = False
+) -> type[Device]:
+    """Sends without a pause once armed, or from the start, or from that request on; `is_alone`: and nothing else."""
 
     class Flooding(Device):
+        has_begun = False
+
         def babble(self) -> bytes:
-            return make(self) if not when_armed or self.armed_for_s > 0.1 else b""
+            self.has_begun |= self.stage == stage if stage else not when_armed or self.armed_for_s > 0.1
+            return make(self) if self.has_begun else b""
+
+        def line(self, frame: bytes) -> bytes:
+            return b"" if is_alone and self.has_begun else frame
 
     return Flooding
 
@@ -528,7 +536,7 @@ def garbage(device: Device) -> bytes:
 
 
 def many(make: Callable[[Device], Message]) -> Callable[[Device], bytes]:
-    return lambda device: encode_frame(make(device).pack()) * 40
+    return lambda device: encode_frame(make(device).pack()) * 200
 
 
 def racing(device: Device) -> bytes:
@@ -576,6 +584,13 @@ BEHAVIOURS: dict[str, type[Device]] = {
     "flood of one STATE": floods_with(many(lambda device: device.state_message())),
     "flood of PONG": floods_with(many(lambda _: PongMessage(host_us=1, time_us=1))),
     "flood of ACK": floods_with(many(lambda _: AckMessage(seq=250, code=0, detail=0, limits_crc=0))),
+    "flood of PONG and nothing else": floods_with(many(lambda _: PongMessage(host_us=1, time_us=1)), is_alone=True),
+    **{
+        f"flood of PONG and nothing else from {stage}": floods_with(
+            many(lambda _: PongMessage(host_us=1, time_us=1)), stage=stage, is_alone=True
+        )
+        for stage in ("DISARM", "HOME", "JOG_RIGHT")
+    },
     "flood of EVENT from the start": floods_with(many(lambda _: filled(EventMessage)), when_armed=False),
     "flood of HELLO from the start": floods_with(
         many(lambda _: HelloMessage(nonce=1, protocol_hash=2)), when_armed=False

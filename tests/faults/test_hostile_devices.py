@@ -51,6 +51,10 @@ CASES: dict[str, str | None] = {
     "deploy: flood of one STATE": f"the run ended: {NONSENSE}tick .* twice",
     "deploy: flood of PONG": EITHER,
     "deploy: flood of PONG, Ctrl-C": "",
+    "deploy: flood of PONG and nothing else": f"the run ended: {SILENCE}.*; {NOT_OFF}no answer",
+    "deploy: flood of PONG and nothing else, Ctrl-C": f"the run ended: .*{NOT_OFF}no answer",
+    "deploy: flood of PONG and nothing else from DISARM": f"{NOT_OFF}no answer",
+    "deploy: flood of PONG and nothing else from HOME": f"{NOT_OFF}no answer",
     "deploy: flood of ACK": EITHER,
     "deploy: flood of EVENT from the start": EITHER,
     "deploy: flood of HELLO from the start": EITHER,
@@ -130,6 +134,7 @@ CASES: dict[str, str | None] = {
     "record: silent from CMD": f"the rollout ended early: {SILENCE}.*; {NOT_OFF}",
     "record: silent from HOME": NOT_OFF,
     "record: flood of PONG, Ctrl-C": "",
+    "record: flood of PONG and nothing else, Ctrl-C": f"{NOT_OFF}no answer",
     "record: tick backwards": f"{NONSENSE}tick .*: its ticks run backwards",
     "record: cart counts flip by 1500": IMPLAUSIBLE,
     "record: port gone at CMD": f"{GONE}; {NOT_OFF}",
@@ -146,6 +151,7 @@ CASES: dict[str, str | None] = {
     "check-rig: silent while it homes": f"no measurement for 1 s.*{NOT_OFF}no answer",
     "check-rig: silent from HEALTH_REQUEST": NOT_OFF,
     "check-rig: flood of garbage from the start": EITHER,
+    "check-rig: flood of PONG and nothing else from HOME": f"NO  motor off .*{NOT_OFF}no answer",
     "check-rig: STATEs of another session": None,
     "check-rig: ACK of unknown code": f"NO  link .*{NONSENSE}ACK with code 99",
     "check-rig: HOME refused": "the cart refuses HOME: NOT_NOW",
@@ -155,6 +161,7 @@ CASES: dict[str, str | None] = {
     "jog: DISARM confirmed, stays HOMING": NOT_OFF,
     "jog: DISARM refused": NOT_OFF,
     "jog: flood of PONG": EITHER,
+    "jog: flood of PONG and nothing else from JOG_RIGHT": f"does not acknowledge MODE .*; {NOT_OFF}",
 }
 
 

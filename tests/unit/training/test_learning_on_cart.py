@@ -35,6 +35,7 @@ from cartpole_robot.training.on_cart.run import begin_on_cart, start_on_cart
 from cartpole_robot.training.reexport import export_run
 from cartpole_robot.training.run import resume_training
 from cartpole_robot.training.summary import CartSummary
+from firmware_bridge.errors import NotDisarmedError
 from tests.conftest import Completed, quick_cart
 
 pytestmark = pytest.mark.realtime  # run these alone
@@ -298,6 +299,30 @@ def test_ten_faults_in_a_row_in_mid_episode_end_it(
     with pytest.raises(RunError, match="10 episodes in a row ended with a rig fault, the last: COMMAND_TIMEOUT"):
         made.learning.run()
     assert made.learning.episodes == 10, "all of them count"
+
+
+def test_cart_that_does_not_confirm_disarm_ends_it_with_a_checkpoint(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(episodes=50, learning_starts=0, **NO_EVALUATION)
+    disarm, calls = made.rig.link.disarm, 0
+
+    def not_heard() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise NotDisarmedError("no answer, 10 times asked")
+        disarm()
+
+    monkeypatch.setattr(made.rig.link, "disarm", not_heard)
+    with pytest.raises(RunError, match=r"the cart did not confirm DISARM; switch it off .*--resume"):
+        made.learning.run()
+    assert len(made.episodes) == 2
+    assert made.progress.updates > 0, "after the first"
+    assert latest_checkpoint(tmp_path / "checkpoints") is not None
+    memory = made.state.model.replay_buffer
+    assert memory is not None
+    assert memory.size() == sum(made.episodes), "the steps of the last episode are kept"
 
 
 def test_stop_in_mid_episode_disarms_keeps_the_steps_and_resumes(

@@ -1,0 +1,297 @@
+"""The link against lines that never pause, carts that talk nonsense, and carts that do not disarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.rigs.cfg_message import cfg_message
+from firmware_bridge._host import FrameDecoder, encode_frame
+from firmware_bridge.answers import TickCheck, answer_checks, reset_cause_name
+from firmware_bridge.errors import LinkError, NotDisarmedError
+from firmware_bridge.link import Link
+from firmware_bridge.messages import AckMessage, HelloAckMessage, HelloMessage, ModeMessage, PongMessage, StateMessage
+from firmware_bridge.protocol import Message, read_protocol
+
+PROTOCOL = read_protocol()
+STATE = StateMessage(7, 0, 0, 0, 0, 0, 0, 0, 12000, 0, 1, 0, 0)
+ARMED, READY, HOMING = 4, 3, 2
+
+
+def frames(*messages: Message) -> bytes:
+    return b"".join(encode_frame(message.pack()) for message in messages)
+
+
+class ScriptedLine:
+    """A line whose clock moves a millisecond with each read; `on_message` answers, `noise` is read at any time."""
+
+    def __init__(self, on_message: Callable[[Message], bytes], noise: Callable[[], bytes] = lambda: b"") -> None:
+        self.sent: list[Message] = []
+        self._now_s = 0.0
+        self._on_message, self._noise = on_message, noise
+        self._decoder = FrameDecoder()
+        self._waiting = b""
+
+    def write(self, data: bytes) -> None:
+        for raw in self._decoder.feed(data):
+            message = PROTOCOL.unpack(raw)
+            self.sent.append(message)
+            self._waiting += self._on_message(message)
+
+    def read(self, deadline_s: float) -> bytes:
+        assert self._now_s < 60.0, "it never ends"
+        self._now_s += 0.001
+        data, self._waiting = self._waiting + self._noise(), b""
+        if not data:
+            self._now_s = max(self._now_s, deadline_s)
+        return data
+
+    def clock(self) -> float:
+        return self._now_s
+
+    def expect(self, due_s: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def hello_ack(message: HelloMessage, **changes: int) -> bytes:
+    values = dict.fromkeys(HelloAckMessage.FIELDS, 0)
+    values.update(nonce=message.nonce, protocol_hash=PROTOCOL.hash, session=7, version=1, state=1)
+    values.update(changes)
+    return frames(HelloAckMessage(**values))
+
+
+def opened(on_message: Callable[[Message], bytes], noise: Callable[[], bytes] = lambda: b"") -> tuple[Link, Any]:
+    """A link with a session over a line, and the line."""
+
+    def answer(message: Message) -> bytes:
+        return hello_ack(message) if isinstance(message, HelloMessage) else on_message(message)
+
+    line = ScriptedLine(answer, noise)
+    link = Link(line)
+    link.open()
+    return link, line
+
+
+REQUESTS: dict[str, Callable[[Link], object]] = {
+    "mode": lambda link: link.mode("HOME"),
+    "configure": lambda link: link.configure(cfg_message(load_cart("diy_arduino"))),
+    "ping": lambda link: link.ping(),
+    "health": lambda link: link.health(),
+    "policy": lambda link: link.policy(),
+    "disarm": lambda link: link.disarm(),
+}
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize(
+    "noise",
+    [frames(PongMessage(1, 1)), frames(AckMessage(250, 0, 0, 0)), bytes(range(256))],
+    ids=["PONG", "ACK", "garbage"],
+)
+def test_line_that_never_pauses_does_not_keep_a_request_past_its_deadline(request_name: str, noise: bytes) -> None:
+    link, line = opened(lambda _: b"", lambda: noise)
+    with pytest.raises(LinkError):
+        REQUESTS[request_name](link)
+    assert line.clock() < 6.0
+
+
+def test_line_that_never_pauses_does_not_keep_the_wait_for_a_state_past_its_deadline() -> None:
+    link, line = opened(lambda _: b"", lambda: frames(PongMessage(1, 1)))
+    begun_s = line.clock()
+    assert link.state(begun_s + 0.5) is None
+    assert link.newest_state(begun_s + 1.0) is None
+    assert line.clock() - begun_s < 1.1
+
+
+def test_line_that_never_pauses_does_not_keep_the_handshake_past_its_deadline() -> None:
+    line = ScriptedLine(lambda _: b"", lambda: frames(PongMessage(1, 1)))
+    with pytest.raises(LinkError, match="something sends bytes"):
+        Link(line).open(0.6)
+    assert line.clock() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "bad"),
+    [
+        ("STATE", "state", 6),
+        ("STATE", "fault", 24),
+        ("STATE", "inputs", 128),
+        ("STATE", "applied_q15", -32768),
+        ("STATE", "cart_counts", 2**30 + 1),
+        ("STATE", "pole_counts", -(2**30) - 1),
+        ("HELLO_ACK", "state", 6),
+        ("HELLO_ACK", "fault", 24),
+        ("HELLO_ACK", "reset_cause", 16),
+        ("HELLO_ACK", "version", 2),
+        ("EVENT", "state", 6),
+        ("EVENT", "fault", 24),
+        ("ACK", "code", 14),
+        ("POLICY", "self_test", 4),
+        ("TRACE", "count", 9),
+        ("TRACE", "cart_counts", 2**30 + 1),
+    ],
+)
+def test_number_that_the_protocol_does_not_declare_is_named(name: str, field: str, bad: int) -> None:
+    kind = PROTOCOL.messages[name]
+    values = {each: type_() for each, type_ in kind.FIELDS.items()}
+    if name == "HELLO_ACK":
+        values |= {"protocol_hash": PROTOCOL.hash, "version": 1}
+    check = answer_checks(PROTOCOL)[kind.TYPE]
+    assert check(kind(**values)) is None
+    found = check(kind(**{**values, field: bad}))
+    assert found is not None
+    assert found.startswith(f"{name} with {field} {bad}, expected ")
+
+
+def test_every_field_named_like_an_enum_is_checked() -> None:
+    """A new message with a state, a fault or a code needs a check too."""
+    checks = answer_checks(PROTOCOL)
+    named = {"state", "fault", "code", "self_test"}
+    for kind in PROTOCOL.messages.values():
+        for field in named & set(kind.FIELDS):
+            values = {each: type_() for each, type_ in kind.FIELDS.items()}
+            if kind is HelloAckMessage:
+                values |= {"protocol_hash": PROTOCOL.hash, "version": 1}
+            assert checks[kind.TYPE](kind(**{**values, field: 255})) is not None, (kind.NAME, field)
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "is_good"), [(3, 19, True), (3, 20, False), (9, 23, True), (9, 24, False), (12, 4, False)]
+)
+def test_detail_of_an_acknowledgement_is_checked(code: int, detail: int, is_good: bool) -> None:
+    assert (answer_checks(PROTOCOL)[AckMessage.TYPE](AckMessage(1, code, detail, 0)) is None) == is_good
+
+
+def test_nonsense_does_not_hide_what_came_with_it() -> None:
+    """The first message of a read that makes no sense is reported after all of them were taken."""
+    sent: list[bytes] = []
+    link, _ = opened(lambda _: b"", lambda: sent.pop() if sent else b"")
+    sent.append(frames(STATE._replace(state=99), STATE._replace(tick=1, time_us=20_000)))
+    with pytest.raises(LinkError, match="the cart sends nonsense, STATE with state 99, expected 0 to 5"):
+        link.state(1.0)
+    found = link.state(1.0)
+    assert found is not None
+    assert found.tick == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "name"), [(1, "POWER_ON"), (5, "POWER_ON"), (15, "POWER_ON"), (4, "BROWN_OUT"), (8, "WATCHDOG")]
+)
+def test_cause_of_a_reset_is_named_whatever_flags_came_with_it(cause: int, name: str) -> None:
+    assert reset_cause_name(PROTOCOL, cause) == name
+
+
+def test_cause_that_a_boot_loader_cleared_is_unknown() -> None:
+    assert reset_cause_name(PROTOCOL, 0) == "UNKNOWN"
+
+
+# ---- the cart's clock ----
+
+
+def checked(*states: tuple[int, int, float], period_ms: int = 20) -> int:
+    """STATEs missed between these: tick, microseconds, host seconds."""
+    ticks = TickCheck()
+    ticks.restart(0.0, period_ms)
+    return sum(ticks.take(STATE._replace(tick=tick, time_us=time_us), at_s) for tick, time_us, at_s in states)
+
+
+def test_lost_states_are_counted_over_both_wraps() -> None:
+    last = 2**32 - 1
+    assert checked((last - 1, last - 29_999, 0.1), (last, last - 9_999, 0.12), (0, 10_000, 0.14)) == 0
+    assert checked((5, 100_000, 0.1), (9, 180_000, 0.2)) == 3
+
+
+def test_host_that_read_nothing_for_a_minute_finds_nothing_wrong() -> None:
+    """The line holds the first second of it, and loses the rest."""
+    old = [(k, 20_000 * k, 60.0) for k in range(50)]
+    assert checked(*old, (3000, 60_000_000, 60.01)) == 2950
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (((5, 100_000, 0.1), (5, 120_000, 0.12)), "tick 5 twice"),
+        (((5, 100_000, 0.1), (4, 120_000, 0.12)), "ticks run backwards"),
+        (((5, 100_000, 0.1), (5 + 2**31, 120_000, 0.12)), "ticks run backwards or jump"),
+        (((5, 100_000, 0.1), (5 + 2**30, 120_000, 0.12)), "its clock runs too slowly"),
+        (((5, 100_000, 0.1), (6, 100_000, 0.12)), "its clock stands still"),
+        (((5, 100_000, 0.1), (6, 99_999, 0.12)), "its clock runs backwards"),
+        (((5, 100_000, 0.1), (6, 118_000, 0.12)), "its clock runs too slowly"),
+        (((5, 100_000, 0.1), (105, 2_100_000, 0.12)), "its clock jumps or runs too fast"),
+        (((5, 100_000, 0.1), (6, 2_100_000, 0.12)), "its clock jumps or runs too fast"),
+    ],
+)
+def test_clock_that_no_cart_has_is_named(states: tuple[tuple[int, int, float], ...], message: str) -> None:
+    with pytest.raises(LinkError, match=message):
+        checked(*states)
+
+
+def test_clock_may_differ_from_the_hosts_by_a_resonators_error_for_hours() -> None:
+    for share in (0.97, 1.03):
+        assert checked(*((k, 20_000 * k, 0.02 * k * share) for k in range(0, 1_000_000, 1000))) > 0
+
+
+# ---- disarming ----
+
+
+def disarming(states: Callable[[int], StateMessage], code: int = 0) -> Link:
+    """A link to a cart that acknowledges DISARM with `code`; its k-th STATE after that is `states(k)`."""
+    number = 0
+
+    def noise() -> bytes:
+        nonlocal number
+        number += 1
+        return frames(states(number))
+
+    def answer(message: Message) -> bytes:
+        return frames(AckMessage(message.seq, code, 0, 0)) if isinstance(message, ModeMessage) else b""
+
+    return opened(answer, noise)[0]
+
+
+def test_disarm_waits_for_a_state_with_the_motor_off() -> None:
+    driven = STATE._replace(state=ARMED, applied_q15=5000)
+    disarming(
+        lambda k: (driven if k < 20 else STATE._replace(state=READY))._replace(tick=k, time_us=20_000 * k)
+    ).disarm()
+
+
+@pytest.mark.parametrize(
+    ("state", "duty", "message"),
+    [
+        (ARMED, 0, "is ARMED at duty 0.00"),
+        (HOMING, 0, "is HOMING at duty 0.00"),
+        (READY, 16384, "is READY at duty 0.50"),
+    ],
+)
+def test_disarm_that_was_acknowledged_and_had_no_effect_is_an_error(state: int, duty: int, message: str) -> None:
+    link = disarming(lambda k: STATE._replace(state=state, applied_q15=duty, tick=k, time_us=20_000 * k))
+    with pytest.raises(NotDisarmedError) as failure:
+        link.disarm()
+    assert str(failure.value) == f"the cart did not confirm DISARM; switch it off (it acknowledged, and {message})"
+
+
+def test_nonsense_does_not_keep_the_cart_from_being_disarmed() -> None:
+    """Every other STATE is of an unknown state, and the ticks stand still."""
+    disarming(lambda k: STATE._replace(state=99 if k % 2 else READY, tick=1)).disarm()
+
+
+def test_cart_that_has_restarted_confirms_with_its_hello() -> None:
+    link = disarming(lambda k: STATE._replace(session=9, tick=k), code=1)
+    link.disarm()
+    assert link.session is None
+
+
+def test_refused_disarm_is_an_error() -> None:
+    with pytest.raises(NotDisarmedError, match="it answered NOT_NOW"):
+        disarming(lambda k: STATE._replace(state=READY, tick=k), code=2).disarm()
+
+
+def test_cart_that_is_armed_after_hello_is_an_error() -> None:
+    line = ScriptedLine(lambda one: hello_ack(one, state=ARMED) if isinstance(one, HelloMessage) else b"")
+    with pytest.raises(LinkError, match="the cart is ARMED after HELLO, which disarms it; switch it off"):
+        Link(line).open()
