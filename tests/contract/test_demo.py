@@ -39,15 +39,18 @@ def falling_policy() -> PolicyBundle:
     return bundle_of(wrong, cart, visited, {}, history_length=1)
 
 
-def stopping(times: int, cart_file: Path) -> Callable[[Path], int]:
-    """As `deploy_to_virtual` for three seconds; the first `times` hosts are stopped for half a second on the way."""
+def stopping(times: int, cart_file: Path, port: str) -> Callable[[Path], int]:
+    """As `deploy_to_virtual` for three seconds, on a virtual cart that homes once for all tests.
+
+    The first `times` hosts are stopped for half a second on the way.
+    """
     left = times
 
     def deploy(folder: Path) -> int:
         nonlocal left
         recording = folder / "virtual.parquet"
-        words = ["deploy", folder, "--rig", "virtual", "--no-view", "--duration-s", 3, "--record", recording]
-        words += ["--cart", cart_file]
+        words = ["deploy", folder, "--rig", f"serial:{port}", "--arm", "--no-view", "--duration-s", 3]
+        words += ["--cart", cart_file, "--record", recording]
         with subprocess.Popen([sys.executable, "-m", "cartpole_robot", *map(str, words)]) as process:
             journal = journal_of(recording)
             while left and process.poll() is None:
@@ -64,9 +67,9 @@ def stopping(times: int, cart_file: Path) -> Callable[[Path], int]:
 
 
 def test_late_machine_is_tried_again(
-    folder: Path, quick_cart_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, quick_cart_file: Path, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(1, quick_cart_file))
+    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(1, quick_cart_file, port))
     assert demo._drives(folder)
     printed = capsys.readouterr().out
     assert "This machine is too busy for real time: COMMAND_TIMEOUT after " in printed
@@ -76,10 +79,10 @@ def test_late_machine_is_tried_again(
 
 
 def test_machine_that_stays_late_is_no_failure(
-    folder: Path, quick_cart_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, quick_cart_file: Path, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "ATTEMPTS", 1)
-    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(1, quick_cart_file))
+    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(1, quick_cart_file, port))
     assert demo._drives(folder)
     printed = capsys.readouterr().out
     assert printed.count("This machine is too busy for real time") == 1
@@ -89,10 +92,10 @@ def test_machine_that_stays_late_is_no_failure(
 
 
 def test_policy_that_falls_is_a_failure_at_once(
-    folder: Path, quick_cart_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, quick_cart_file: Path, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "policy.npz").unlink()
     falling_policy().save(folder / "policy.npz")
-    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(0, quick_cart_file))
+    monkeypatch.setattr(demo, "deploy_to_virtual", stopping(0, quick_cart_file, port))
     assert not demo._drives(folder)
     assert "Trying again" not in capsys.readouterr().out

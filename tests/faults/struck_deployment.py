@@ -1,8 +1,10 @@
 """Deployments on a virtual cart that is harmed while it balances, and the replay of each black box.
 
-    python -m tests.faults.struck_deployment virtual|avr POLICY FOLDER FAULT...
+    python -m tests.faults.struck_deployment POLICY FOLDER RIG:FAULT,FAULT,... ...
 
-prints one JSON object, by fault. The cart stands behind a pseudo-terminal in a process of its own, as a real one would.
+prints one JSON object, by fault. Each group of faults has a cart, and all groups run at the same time, in processes
+that are forked once everything is imported. The cart stands behind a pseudo-terminal in a process of its own, as a real
+one would.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.black_box import load_black_box
 from cartpole_robot.deployment.replay import replay
 from cartpole_robot.deployment.run import DeployRequest, deploy
+from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.simulation.line import Line, LineFaults
@@ -105,8 +109,9 @@ STRIKES: dict[str, Callable[[VirtualCart], None]] = {
 }
 
 
-def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
+def _serve(connection: Connection, others: Connection, cart: CartParams, rig: str) -> None:
     """The cart's process: each fault received strikes once, in the next run, after everything is repaired."""
+    others.close()  # or it would never see the other end closed
     with open_board(rig) as board, PtyCart(cart, board=board) as pty_cart:
         assert pty_cart.person is not None
         person, whole, fault, armed_ms = pty_cart.person, pty_cart.cart.board, None, 0
@@ -142,8 +147,9 @@ def _serve(connection: Connection, cart: CartParams, rig: str) -> None:
 def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str, Any]:
     """For each fault, the result and files of the deployment, and the outcome of its replay."""
     cart = quickly_homing(load_cart("diy_arduino"))
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, cart, rig), daemon=True)
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=_serve, args=(theirs, ours, cart, rig), daemon=True)
     process.start()
     theirs.close()
     port = ours.recv()
@@ -171,5 +177,22 @@ def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str,
     return outcomes
 
 
+def struck_in_turn(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str, Any]:
+    """As `struck`, on one virtual cart or on a new chip for each fault."""
+    if rig == "virtual":
+        return struck(rig, policy, folder, faults)
+    return {name: found for each in faults for name, found in struck(rig, policy, folder, [each]).items()}
+
+
+def main(policy: Path, folder: Path, groups: list[str]) -> None:
+    design_lqr(load_cart("diy_arduino"))  # loads SciPy
+    with ProcessPoolExecutor(len(groups), mp_context=multiprocessing.get_context("fork")) as pool:
+        runs = []
+        for number, group in enumerate(groups):
+            rig, _, faults = group.partition(":")
+            runs.append(pool.submit(struck_in_turn, rig, policy, folder / str(number), faults.split(",")))
+        print(json.dumps({fault: found for run in runs for fault, found in run.result().items()}))
+
+
 if __name__ == "__main__":
-    print(json.dumps(struck(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
