@@ -29,6 +29,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.black_box import load_black_box
 from cartpole_robot.deployment.replay import replay
 from cartpole_robot.deployment.run import DeployRequest, deploy
+from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.rigs.pty_cart import PtyCart
@@ -147,6 +148,9 @@ def _serve(connection: Connection, others: Connection, cart: CartParams, rig: st
 def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str, Any]:
     """For each fault, the result and files of the deployment, and the outcome of its replay."""
     cart = quickly_homing(load_cart("diy_arduino"))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{faults[0]}.toml"
+    write_cart(file, cart)
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
     process = fork.Process(target=_serve, args=(theirs, ours, cart, rig), daemon=True)
@@ -160,7 +164,7 @@ def struck(rig: str, policy: Path, folder: Path, faults: list[str]) -> dict[str,
         time.sleep(HANG_S)  # a pole that still swings fails the homing
         request = DeployRequest(
             policy=policy,
-            cart="diy_arduino",
+            cart=str(file) if rig == "virtual" else "diy_arduino",
             rig=f"serial:{port}",
             duration_s=20.0,
             record=folder / f"{fault}.parquet",

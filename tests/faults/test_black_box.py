@@ -48,20 +48,18 @@ EXPECTED = [
 
 @pytest.fixture(scope="module")
 def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """All faults, on ten carts at the same time: they run in real time and mostly wait.
+    """All faults, on seven carts at the same time: they run in real time and mostly wait.
 
-    Of two faults on one virtual cart the first leaves its zeros good, so that it homes once. Each fault of a chip has a
-    new one: a wire stays cut.
+    The faults of a virtual cart are ordered: those that leave its zeros good come first, so that it homes less often.
+    Each fault of a chip has a new one: a wire stays cut.
     """
     folder = tmp_path_factory.mktemp("boxes")
     policy = folder / "policy.npz"
     regulating_policy(load_cart("diy_arduino")).save(policy)
     virtual = [each[0] for each in EXPECTED if each[1] == "virtual"]
     chip = [each[0] for each in EXPECTED if each[1] == "avr"]
-    half = len(virtual) // 2
     groups = [
-        *(f"virtual:{','.join(pair)}" for pair in zip(virtual[:half], virtual[half:], strict=False)),
-        *(f"virtual:{fault}" for fault in virtual[2 * half :]),
+        *(f"virtual:{','.join(virtual[first::4])}" for first in range(4)),
         *(f"avr:{','.join(chip[k : k + 2])}" for k in range(0, len(chip), 2)),
     ]
     words = ["-m", "tests.faults.struck_deployment", str(policy), str(folder), *groups]
