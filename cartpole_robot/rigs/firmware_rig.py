@@ -257,7 +257,7 @@ class FirmwareRig:
             if state.state == self._homing:
                 self._fail(LinkError(self._fault_message(state)))
             self._is_running = False
-            self._is_off = True
+            self._is_off = state.applied_q15 == 0
             self.fault = self._fault_of(state)
             raise RigError(self._fault_message(state))
         self._check_motion(state)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,34 @@ def port() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def deployed(
+def driven(
     policy: Path,
+    port: str,
     quick_cart_file: Path,
     tmp_path_factory: pytest.TempPathFactory,
     command_line: Callable[..., Completed],
-) -> dict[str, Any]:
+) -> dict[str, tuple[Path, Completed]]:
+    """By option, the recording and output of the deployments whose cart homes first, two at the same time."""
     folder = tmp_path_factory.mktemp("deployed")
-    done = command_line(
-        "deploy", policy, "--cart", quick_cart_file, "--duration-s", 3, "--record", folder / "r.parquet", "--json"
-    )
+    options: dict[str, tuple[object, ...]] = {
+        "--json": ("--duration-s", 3),
+        "--on-board": ("--duration-s", 2),
+        "--shadow": ("--duration-s", 2, "--rig", f"serial:{port}", "--arm"),
+    }
+
+    def run(option: str) -> tuple[Path, Completed]:
+        record = folder / option.strip("-") / "r.parquet"
+        record.parent.mkdir()
+        words = ("deploy", policy, "--cart", quick_cart_file, "--record", record, option, *options[option])
+        return record, command_line(*words)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(options, pool.map(run, options), strict=True))
+
+
+@pytest.fixture(scope="module")
+def deployed(driven: dict[str, tuple[Path, Completed]]) -> dict[str, Any]:
+    _, done = driven["--json"]
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -96,24 +115,19 @@ def test_who_drives_is_recorded(
     tmp_path: Path,
     command_line: Callable[..., Completed],
     port: str,
+    driven: dict[str, tuple[Path, Completed]],
     more: tuple[str, ...],
     flag: int | None,
     has_shadow: bool,
 ) -> None:
-    words: tuple[object, ...] = (
-        "--cart",
-        quick_cart_file,
-        "--duration-s",
-        2,
-        "--record",
-        tmp_path / "r.parquet",
-        *more,
-    )
-    if "--on-board" not in more:
-        words = (*words, "--rig", f"serial:{port}", "--arm")
-    done = command_line("deploy", policy, *words)
+    if more[0] in driven:
+        record, done = driven[more[0]]
+    else:
+        record = tmp_path / "r.parquet"
+        rig = ("--rig", f"serial:{port}", "--arm", "--duration-s", 2)
+        done = command_line("deploy", policy, "--cart", quick_cart_file, "--record", record, *rig, *more)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = read_recording(tmp_path / "r.parquet").rows
+    rows = read_recording(record).rows
     if flag is not None:
         assert set(rows["flags"][:-1]) == {flag}
     assert (rows["shadow_duty"][:-1] == rows["shadow_duty"][:-1]).all() == has_shadow
