@@ -34,7 +34,30 @@ def absurd(found: str) -> LinkError:
 
 def answer_checks(protocol: Protocol) -> dict[int, Check]:
     """By type byte, the check of a message: what is wrong with it, in words, or None."""
-    return {kind.TYPE: _check_of(kind, protocol) for kind in protocol.messages.values()}
+    checks = {kind.TYPE: _check_of(kind, protocol) for kind in protocol.messages.values()}
+    checks[StateMessage.TYPE] = _quick(checks[StateMessage.TYPE], protocol)
+    return checks
+
+
+def _quick(check: Check, protocol: Protocol) -> Check:
+    """`check` of STATE, which comes each control tick, asked only for those that fail the comparison of all fields."""
+    states, faults = int(max(protocol.enums["cart_state"])), int(max(protocol.enums["fault"]))
+    inputs, one = sum(protocol.enums["input_flag"]), protocol.constants["PROTOCOL_DUTY_ONE"]
+
+    def quick(message: Message) -> str | None:
+        _, _, _, cart, pole, _, _, applied, _, _, state, fault, flags = message
+        if (
+            state <= states
+            and fault <= faults
+            and flags <= inputs
+            and applied >= -one
+            and -_COUNTS_MOST <= cart <= _COUNTS_MOST
+            and -_COUNTS_MOST <= pole <= _COUNTS_MOST
+        ):
+            return None
+        return check(message)
+
+    return quick
 
 
 def _check_of(kind: type[Message], protocol: Protocol) -> Check:

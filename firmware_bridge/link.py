@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -419,8 +418,11 @@ class Link:
         if wrong is not None:
             raise absurd(wrong)
         if isinstance(message, StateMessage):
-            with contextlib.nullcontext() if is_strict else contextlib.suppress(LinkError):
+            try:
                 self.counters.states_missed += self._ticks.take(message, self._read_s)
+            except LinkError:
+                if is_strict:
+                    raise
             self.received_s = self._read_s
             self._states.append(message)
         elif isinstance(message, TraceMessage):

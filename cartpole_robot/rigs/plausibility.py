@@ -49,6 +49,27 @@ class MotionCheck:
 
     def problem(self, state: StateMessage) -> str | None:
         """Why no cart with these parameters can be in `state` after the one before, with what to do; None if it can."""
+        cart, pole, before = state.cart_counts, state.pole_counts, self._before
+        if before is not None and self._speeds is not None:  # nearly always all is well, and this shows it
+            step_s = ((state.time_us - before.time_us) & 0xFFFF_FFFF) * 1e-6
+            cart_s, pole_s = (cart - before.cart_counts) / step_s, (pole - before.pole_counts) / step_s
+            (most_cart, most_pole), (cart_before, pole_before) = self._most, self._speeds
+            (most_cart_units, most_pole_units), half = self._most_reported, self._turn // 2
+            if (
+                -self._reach <= cart <= self._reach
+                and -half <= pole <= half
+                and -most_cart_units <= state.cart_speed <= most_cart_units
+                and -most_pole_units <= state.pole_speed <= most_pole_units
+                and -most_cart <= cart_s <= most_cart
+                and -most_pole <= pole_s <= most_pole
+                and -most_cart <= cart_s - cart_before <= most_cart
+                and -most_pole <= pole_s - pole_before <= most_pole
+            ):
+                self._before, self._speeds = state, (cart_s, pole_s)
+                return None
+        return self._problem(state)
+
+    def _problem(self, state: StateMessage) -> str | None:
         if abs(state.cart_counts) > self._reach:
             return f"the cart's encoder reads {state.cart_counts} counts, at most {self._reach} are possible; {_ADVICE}"
         if abs(state.pole_counts) > self._turn // 2 + 1:
