@@ -689,5 +689,5 @@ BEHAVIOURS: dict[str, type[Device]] = {
     "ACK of CFG after 2 s": late("CFG", 2.0),
     "ACK of ARM after 2 s": late("ARM", 2.0),
     "PONG after 0.03 s": late("PING", 0.03),
-    "PONG after 0.6 s": late("PING", 0.6),
+    "PONG after 3 s": late("PING", 3.0),
 }
