@@ -114,9 +114,10 @@ def check_image(elf: Path) -> None:
 class EmulatedChip:
     """One ATmega328P with a firmware, switched on; a millisecond passes with each `tick`.
 
-    `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`; `wire`,
-    `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the
-    emulator has ended or does not answer, which ends it. It ignores Ctrl-C. A context manager.
+    `tick`, `feed`, `take`, `has_sent`, `restart` and `time_us` are those of `firmware_bridge._host.Firmware`;
+    `wire`, `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the
+    emulator has ended or does not answer, which ends it. It ignores Ctrl-C. A context manager; the emulator also ends
+    with an object that is dropped without `close`.
     """
 
     def __init__(self, elf: Path | None = None) -> None:
@@ -142,6 +143,7 @@ class EmulatedChip:
             raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
         finally:
             os.close(memory)
+        self._abandoned = weakref.finalize(self, _kill, self._process, os.getpid())
         reply = self._next_line()
         if reply != "ready":
             self._process.kill()
@@ -185,22 +187,32 @@ class EmulatedChip:
 
     def close(self) -> None:
         """Switch it off; the emulator ends. May be called twice."""
-        process = self._process
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        try:
-            process.wait(timeout=_START_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _close_pipes(self._process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_START_LIMIT_S)
+        self._abandoned()
 
     def __enter__(self) -> EmulatedChip:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    """Close them, upon which the emulator ends."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
+    """End the emulator at once; does nothing in a fork of the process `owner` that started it."""
+    if os.getpid() == owner:
+        _close_pipes(process)
+        process.kill()
+        process.wait()
 
 
 def _weakly(chip: EmulatedChip) -> Callable[[int], None]:

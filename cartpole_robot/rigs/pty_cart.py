@@ -8,6 +8,7 @@ import os
 import select
 import time
 import tty
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class PtyCart:
         """
         self.cart = VirtualCart(cart, board=board)
         self._master, self._slave = os.openpty()
+        self._release = weakref.finalize(self, _close_files, self._master, self._slave)
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
@@ -93,8 +95,7 @@ class PtyCart:
     def close(self) -> None:
         """Remove the port. May be called twice."""
         if self._master >= 0:
-            os.close(self._master)
-            os.close(self._slave)
+            self._release()
             self._master = -1
             if self._link is not None:
                 self._link.unlink(missing_ok=True)
@@ -105,6 +106,11 @@ class PtyCart:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close_files(*numbers: int) -> None:
+    for number in numbers:
+        os.close(number)
 
 
 class SimulatedPerson:

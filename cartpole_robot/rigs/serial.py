@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import weakref
 
 import numpy as np
 
@@ -41,7 +44,10 @@ class PersonHand:
 
 
 class SerialRig(FirmwareRig):
-    """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it."""
+    """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it.
+
+    A rig that is dropped without `close` asks the cart to disarm and releases the port.
+    """
 
     def __init__(self, cart: CartParams, port: str, options: FirmwareOptions = NO_OPTIONS) -> None:
         """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
@@ -50,6 +56,12 @@ class SerialRig(FirmwareRig):
         except BridgeError as error:
             raise RigError(str(error)) from None
         super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
+        self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
+
+    def close(self) -> None:
+        """Motor off, port released. May be called twice."""
+        super().close()
+        self._abandoned.detach()
 
     def arrival_s(self) -> float:
         """When the newest measurement arrived, on the monotonic clock."""
@@ -63,3 +75,11 @@ class SerialRig(FirmwareRig):
         except BridgeError as error:
             raise RigError(str(error)) from None
         return super().reset(start, rng)
+
+
+def _abandon(link: Link, owner: int) -> None:
+    """Ask the cart to disarm, without waiting for its answer; does nothing in a fork of the process `owner`."""
+    if os.getpid() == owner:
+        with contextlib.suppress(BridgeError):
+            link.post_mode("DISARM")
+        link.close()

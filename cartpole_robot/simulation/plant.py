@@ -13,6 +13,7 @@ import functools
 import os
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,13 @@ def _no_display(reason: str) -> RigError:
     )
 
 
+def _disconnect(bullet: Any, client: int, *, is_window: bool) -> None:
+    """Release a physics client; one whose window the user closed is gone already."""
+    if bullet.isConnected(client):
+        with _engine_chatter_muted() if is_window else contextlib.nullcontext():
+            bullet.disconnect(client)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlantReadback:
     """What the engine reports that it simulates, to check against the parameters.
@@ -110,6 +118,8 @@ class PlantReadback:
 
 class Plant:
     """One cart-pole in a physics client of its own; with `window=True` in PyBullet's window.
+
+    The client (28 MB) and its window are released with the object, if `close` has not done so before.
 
     `advance(force_n, steps)` takes that many physics steps with the force on the cart, positive toward +x, and
     returns PyBullet's own joint states ((x, v, ...), (angle, angular speed, ...)), cart first; with 0 steps it only
@@ -139,6 +149,8 @@ class Plant:
             )
             if self._client < 0:
                 raise RigError("PyBullet opened no physics client; close other environments and try again")
+            self._release = weakref.finalize(self, _disconnect, self._bullet, self._client, is_window=window)
+            self._release.atexit = False  # the process takes it all with it
             self._body_id = self._load(body)
         joints = {
             self._bullet.getJointInfo(self._body_id, index, self._client)[1].decode(): index
@@ -302,6 +314,4 @@ class Plant:
             self.advance = refuse_closed
             for name in ("place", "change", "hold_or_release"):
                 setattr(self, name, refuse_closed)
-            if self._bullet.isConnected(self._client):
-                with _engine_chatter_muted():
-                    self._bullet.disconnect(self._client)
+            self._release()
