@@ -1,6 +1,6 @@
 """`CartPoleEnv`: the one Gymnasium environment, for every rig.
 
-    gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
+    gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1", rig="sim", cart="gym")
 
 works in a fresh interpreter; once this module is imported the plain id does too.
 """
@@ -24,14 +24,14 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, check_window, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
-from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.rigs.open_rig import RIG_NAMES, open_rig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, engine_named, reference_note
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
 
-ENV_ID = "cartpole_robot/CartPole-v0"
+ENV_ID = "cartpole_robot/CartPole-v1"
 MAKE_ID = f"{__name__}:{ENV_ID}"
 
 Observation = NDArray[np.float32]
@@ -43,7 +43,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
     +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a step. An episode terminates at
     the cart's limits; the 500 steps are the registration's TimeLimit. `info` has the duty that was requested and
-    the one applied, and for a cart with a motor its power in W (NaN if unknown).
+    the one applied, and for a cart with a motor its power in W (NaN if unknown). The spaces of the cart "gym" equal
+    those of Gymnasium's CartPole-v1.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own declaration
@@ -71,7 +72,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
         if render_mode == "human":
             check_window()
-        self._rig = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else rig
+        self._rig = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else checked_rig(rig)
         self.cart = self._rig.cart
         period_s = self.cart.timing.control_period_s
         self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
@@ -208,12 +209,23 @@ def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random
     return task.start_state(cart.start, rng)
 
 
+def checked_rig(rig: Rig) -> Rig:
+    """`rig`, which the caller made. Raises `UsageError` for what is no rig."""
+    if isinstance(rig, type) or not isinstance(getattr(rig, "cart", None), CartParams):
+        raise UsageError(f"rig = {rig!r}, expected one of {', '.join(RIG_NAMES)}, or an object with a rig's methods")
+    return rig
+
+
 def loaded_ranges(randomization: str | Path | Randomization | None, cart: CartParams) -> Randomization | None:
     """The ranges of that name or file around `cart`, or those given. Raises `UsageError`."""
-    if not isinstance(randomization, str | Path):
-        return randomization
-    from cartpole_robot.cart.randomization import load_randomization
+    if randomization is None:
+        return None
+    from cartpole_robot.cart.randomization import Randomization, load_randomization
 
+    if isinstance(randomization, Randomization):
+        return randomization
+    if not isinstance(randomization, str | Path):
+        raise UsageError(f"randomization = {randomization!r}, expected a name, a .toml file, or a Randomization")
     return load_randomization(Path(randomization), cart)
 
 

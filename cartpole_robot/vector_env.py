@@ -1,6 +1,6 @@
 """`CartPoleVectorEnv`: many simulated carts in one Gymnasium vector environment, stepped by one call of C.
 
-gymnasium.make_vec("cartpole_robot.env:cartpole_robot/CartPole-v0", num_envs=1024, cart="diy_arduino")
+gymnasium.make_vec("cartpole_robot.env:cartpole_robot/CartPole-v1", num_envs=1024, cart="diy_arduino")
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
-from cartpole_robot.env import loaded_ranges, start_state
+from cartpole_robot.env import checked_rig, loaded_ranges, start_state
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.open_rig import check_rig_name
@@ -332,6 +332,8 @@ def _mode_named(mode: str | AutoresetMode) -> AutoresetMode:
 def _check_is_native(rig: str | Rig, engine: str | Engine | None) -> None:
     if isinstance(rig, str):
         check_rig_name(rig)
+    else:
+        checked_rig(rig)
     if rig != "sim":
         shown = repr(rig) if isinstance(rig, str) else type(rig).__name__
         raise UsageError(f"rig {shown} is stepped one at a time, the vector environment is the rig sim; {_INSTEAD}")

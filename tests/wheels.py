@@ -58,7 +58,7 @@ import sys, gymnasium
 from cartpole_robot.policy.bundle import load_policy
 act = load_policy(sys.argv[1]).action_function()
 for options in ({"rig": "sim", "engine": "native"}, {"rig": "virtual"}):
-    env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", cart="diy_arduino", **options)
+    env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1", cart="diy_arduino", **options)
     observation, _ = env.reset(seed=0)
     for steps in range(200):
         observation, _, has_fallen, _, _ = env.step(act(observation))

@@ -32,6 +32,8 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
     """
     if isinstance(cart, CartParams):
         return cart
+    if not isinstance(cart, str | Path):
+        raise UsageError(f"cart = {cart!r}, expected a cart's name, a .toml file, or CartParams")
     path = Path(cart)
     if isinstance(cart, str) and path.suffix != ".toml" and path.name == cart:
         if cart not in cart_names():

@@ -1,7 +1,7 @@
 """The vector environment as Stable-Baselines3 expects it.
 
 envs = gymnasium.make_vec(
-    "cartpole_robot.env:cartpole_robot/CartPole-v0", num_envs=64, cart="diy_arduino", autoreset_mode="SameStep"
+    "cartpole_robot.env:cartpole_robot/CartPole-v1", num_envs=64, cart="diy_arduino", autoreset_mode="SameStep"
 )
 model = PPO("MlpPolicy", VecMonitor(CartPoleVecEnv(envs)))
 """

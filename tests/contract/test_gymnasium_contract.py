@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +14,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.env import ENV_ID, CartPoleEnv
+from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rigs.pybullet_rigs import IdealSimRig
@@ -35,7 +36,7 @@ def rollout(env: gymnasium.Env, seed: int, steps: int = 60) -> list[list[float]]
 def test_make_by_module_works_in_a_fresh_interpreter(tmp_path: Path) -> None:
     code = (
         "import gymnasium, json\n"
-        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', rig='sim', cart='gym')\n"
+        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v1', rig='sim', cart='gym')\n"
         "env.reset(seed=0)\n"
         "print(json.dumps(env.step(1)[0].tolist()))\n"
     )
@@ -56,13 +57,21 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_both_checkers_pass_without_a_warning() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        env = gymnasium.make(ENV_ID, rig="sim", cart="gym", render_mode="rgb_array", engine=reference_engine())
+def checkers_warnings(env: gymnasium.Env) -> list[str]:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
         gymnasium_check(env.unwrapped, skip_render_check=True)  # test_window checks both render modes
         sb3_check(env)
-        env.close()
+    return [str(one.message) for one in found]
+
+
+def test_both_checkers_pass_with_the_warnings_of_cartpole_v1_alone() -> None:
+    """Two: the speeds are unbounded, as they are there."""
+    found = checkers_warnings(
+        gymnasium.make(ENV_ID, rig="sim", cart="gym", render_mode="rgb_array", engine=reference_engine())
+    )
+    assert found == checkers_warnings(gymnasium.make("CartPole-v1"))
+    assert [word in text for word, text in zip(("-infinity", "infinity"), found, strict=True)] == [True, True]
 
 
 def test_same_seed_gives_the_same_rollout_and_another_seed_another() -> None:
@@ -163,6 +172,14 @@ def test_unknown_rig_cart_and_render_mode_are_named() -> None:
         CartPoleEnv(cart="jim")
     with pytest.raises(UsageError, match="render_mode 'ansi' is not known; expected one of human, rgb_array"):
         CartPoleEnv(render_mode="ansi")
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+@pytest.mark.parametrize("name", ["rig", "cart", "randomization", "engine"])
+@pytest.mark.parametrize("value", [3, b"sim", ["gym"], {}, CartPoleEnv])
+def test_arguments_of_another_type_are_named(make: Any, name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{name} .*(expected|is not known)"):
+        make(MAKE_ID, **{name: value})
 
 
 def test_picture_shows_the_cart_where_it_is() -> None:

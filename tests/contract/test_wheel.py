@@ -20,7 +20,7 @@ import gymnasium, json
 from importlib import resources
 from cartpole_robot.cart.cart_file import cart_names
 from cartpole_robot.policy.network import has_extension
-env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", rig="sim", cart="gym")
+env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1", rig="sim", cart="gym")
 env.reset(seed=0)
 steps = 0
 while not env.step(1)[2]:

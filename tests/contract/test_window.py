@@ -15,11 +15,11 @@ pytestmark = pytest.mark.pybullet
 
 CODE = """
 import gymnasium
-env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0", render_mode="human")
+env = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1", render_mode="human")
 env.reset(seed=0)
 for step in range(10):
     env.step(step % 2)
-twin = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v0")
+twin = gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1")
 twin.reset(seed=0)
 for step in range(10):
     seen = twin.step(step % 2)[0]
@@ -71,11 +71,26 @@ def test_window_shows_the_episode_and_changes_nothing() -> None:
     assert "window closed" in done.stdout
 
 
+def test_dropped_environment_closes_its_window() -> None:
+    done = on_virtual_display(
+        "import gymnasium, pybullet\n"
+        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v1', render_mode='human')\n"
+        "env.reset(seed=0)\n"
+        "number = env.unwrapped._window._plant._client\n"
+        "assert pybullet.isConnected(number)\n"
+        "del env\n"
+        "print('open' if pybullet.isConnected(number) else 'window closed')\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "window closed" in done.stdout
+
+
 def test_gymnasiums_checker_passes_with_both_render_modes() -> None:
     done = on_virtual_display(
-        "import gymnasium\n"
+        "import gymnasium, warnings\n"
         "from gymnasium.utils.env_checker import check_env\n"
-        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', render_mode='rgb_array')\n"
+        "warnings.filterwarnings('ignore', '.*infinity')\n"
+        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v1', render_mode='rgb_array')\n"
         "check_env(env.unwrapped)\n"
         "print('checked')\n"
     )

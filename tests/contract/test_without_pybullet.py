@@ -46,10 +46,10 @@ def test_environment_and_vector_of_environments_are_native(python: Run, cart: st
     code = (
         "import gymnasium\n"
         f"kwargs = dict(cart={cart!r})\n"
-        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', **kwargs)\n"
-        "again = gymnasium.make('cartpole_robot/CartPole-v0', **kwargs)\n"
+        "env = gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v1', **kwargs)\n"
+        "again = gymnasium.make('cartpole_robot/CartPole-v1', **kwargs)\n"
         "print(type(env.unwrapped.rig).__name__, env.reset(seed=3)[0].tolist())\n"
-        "many = gymnasium.make_vec('cartpole_robot/CartPole-v0', num_envs=2, **kwargs)\n"
+        "many = gymnasium.make_vec('cartpole_robot/CartPole-v1', num_envs=2, **kwargs)\n"
         "print(many.reset(seed=3)[0][0].tolist())\n"
     )
     done = python("-c", code)
@@ -96,7 +96,7 @@ def test_window_is_refused_before_anything_moves(python: Run) -> None:
     done = python(
         "-c",
         "import gymnasium\n"
-        "gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v0', rig='virtual', cart='diy_arduino',"
+        "gymnasium.make('cartpole_robot.env:cartpole_robot/CartPole-v1', rig='virtual', cart='diy_arduino',"
         " render_mode='human')",
     )
     assert done.returncode == 1

@@ -232,9 +232,10 @@ def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any
     Raises one of `MODEL_FILE_ERRORS` for a file that is missing, truncated or not SB3's.
     """
     kind = LeanDQN if config.learner is Learner.LEAN else DQN
-    return kind.load(
-        path, env=env, device="cpu", custom_objects={"replay_buffer_class": None, "replay_buffer_kwargs": {}}
-    )
+    stored: dict[str, Any] = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
+    if env is not None:  # CartPole-v0 had finite bounds for the speeds; no network depends on them
+        stored["observation_space"] = env.observation_space
+    return kind.load(path, env=env, device="cpu", custom_objects=stored)
 
 
 def follow_target(model: DQN) -> None:

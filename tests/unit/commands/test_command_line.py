@@ -198,7 +198,7 @@ def test_long_episode_in_gymnasiums_own_environment(command_line: CommandLine, t
         ("nowhere:Nothing-v0", ("'nowhere:Nothing-v0' cannot be made",)),
         (":CartPole-v1", ("':CartPole-v1' cannot be made",)),
         ("a:b:CartPole-v1", ("'a:b:CartPole-v1' cannot be made",)),
-        ("nowhere:cartpole_robot/CartPole-v0", ("cannot be made",)),
+        ("nowhere:cartpole_robot/CartPole-v1", ("cannot be made",)),
     ],
 )
 def test_environment_that_does_not_fit_is_named(

@@ -121,6 +121,16 @@ def test_learning_rate_falls_linearly_to_its_end_also_after_a_resume(
     assert resumed.policy.optimizer.param_groups[0]["lr"] == pytest.approx(2.0e-4, rel=0.05)
 
 
+def test_model_of_cartpole_v0_resumes(gym_cart: CartParams, tmp_path: Path) -> None:
+    model = learner(gym_cart)
+    bound = np.array([4.8, 5.2, 0.42, 6.4], np.float32)  # the speeds had bounds
+    model.observation_space = gymnasium.spaces.Box(-bound, bound)
+    model.save(tmp_path / "model.zip")
+    config = load_preset("recommended")
+    env = training_env(gym_cart, "sim", config)
+    assert load_learner(tmp_path / "model.zip", config, env).observation_space == env.observation_space
+
+
 def test_training_updates_in_c_and_does_not_load_pytorchs_compiler(gym_cart: CartParams) -> None:
     """The extension exists, the presets' learners fit it, and none of them imports torch._dynamo."""
     assert _update is not None, "build the extension: pip install -e ."
