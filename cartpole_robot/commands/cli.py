@@ -17,6 +17,7 @@ from cartpole_robot.commands.compare import add_compare
 from cartpole_robot.commands.datasets import add_convert, add_import
 from cartpole_robot.commands.deploy import add_deploy, add_replay
 from cartpole_robot.commands.evaluate import add_evaluate
+from cartpole_robot.commands.extras import extras_for
 from cartpole_robot.commands.firmware import add_firmware
 from cartpole_robot.commands.identify import add_identify
 from cartpole_robot.commands.output import DONE, FAILED, USAGE
@@ -27,6 +28,8 @@ from cartpole_robot.commands.study import add_study
 from cartpole_robot.commands.train import add_demo, add_export, add_train
 from cartpole_robot.commands.verbs import Verb, add_verbs
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.terminal.interrupts import sigterm_stops
+from cartpole_robot.terminal.streams import print_everything
 from firmware_bridge.errors import BridgeError
 
 _PROGRAM = "cartpole-robot"
@@ -66,9 +69,11 @@ _GROUPS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns 0 when it is done, 1 when the run failed or was stopped, 2 for a mistake in its use."""
+    print_everything()
     arguments = _parsed(sys.argv[1:] if argv is None else argv)
     try:
-        return int(arguments.run(arguments))
+        with sigterm_stops():
+            return int(arguments.run(arguments))
     except UsageError as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return USAGE
@@ -87,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(
             f"{_PROGRAM}: the package {package} is not installed; "
-            f"install this one with its extra: pip install 'cartpole-robot[{arguments.extra}]'",
+            f"install this one with its extra: pip install 'cartpole-robot[{extras_for(package, arguments.extra)}]'",
             file=sys.stderr,
         )
         return USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,10 @@ def _deploy(arguments: argparse.Namespace) -> int:
             is_viewed=not arguments.no_view and not arguments.json,
         )
     )
-    picture = _draw(done.times, done.recording)
-    print_result(arguments, {**done.as_dict(), "picture": picture}, _text(done, picture))
+    picture = _draw(done.times, done.latency_file)
+    files = {"report": done.latency_file, "picture": picture}
+    written = {name: None if path is None else str(path) for name, path in files.items()}
+    print_result(arguments, {**done.as_dict(), **written}, _text(done, written))
     end, reason = done.rollout.end, done.rollout.reason
     if end is RolloutEnd.DURATION:
         return DONE
@@ -103,32 +106,30 @@ def _deploy(arguments: argparse.Namespace) -> int:
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
 
 
-def _text(done: Deployment, picture: str | None) -> str:
-    from cartpole_robot.deployment.run import latency_of
-
+def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
     lines = [] if done.note is None else [f"  note: {done.note}"]
     lines.append(done.report.text())
     if done.handovers:
         lines.append(f"  {done.handovers} handovers between policy and regulator")
-    files = {"recording": done.recording, "report": latency_of(done.recording), "picture": picture}
-    lines.append(rows_text(files, 10))
+    files = {"recording": done.recording, **written}
+    lines.append(rows_text({name: path for name, path in files.items() if path is not None}, 10))
     if done.black_box is not None:
         lines.append(f"  black box  {done.black_box}\n  look again: cartpole-robot replay {done.black_box}")
     return "\n".join(lines)
 
 
-def _draw(times: StepTimes, recording: Path) -> str | None:
+def _draw(times: StepTimes, latency_file: Path | None) -> Path | None:
     """The histograms' file; None if matplotlib is not installed or there is nothing to draw."""
     from cartpole_robot.deployment.latency_report import draw_latency
 
-    path = recording.with_name(f"{recording.stem}.latency.png")
-    if times.steps == 0:
+    if times.steps == 0 or latency_file is None:
         return None
+    path = latency_file.with_suffix(".png")
     try:
         draw_latency(times, path, f"{times.steps} steps")
     except (ImportError, OSError):
         return None
-    return str(path)
+    return path
 
 
 def _replay(arguments: argparse.Namespace) -> int:

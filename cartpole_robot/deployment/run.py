@@ -83,11 +83,15 @@ class DeployRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """How the deployment ended, its latencies, and the paths of its files; `black_box` is None without a fault."""
+    """How the deployment ended, its latencies, and the files it wrote.
+
+    `black_box` is None without a fault, `latency_file` where the disk was full.
+    """
 
     rollout: Rollout
     report: LatencyReport
     recording: Path
+    latency_file: Path | None
     black_box: Path | None
     fault: str | None
     handovers: int
@@ -204,14 +208,17 @@ class _Run:
             rollout=rollout,
             report=report,
             recording=recording,
+            latency_file=latency_of(self._path),
             black_box=box,
             fault=fault,
             handovers=handovers,
             times=times,
             note=self._chosen.note,
         )
-        with contextlib.suppress(OSError):  # the disk is full: the run is reported nevertheless
+        try:
             write_json(latency_of(self._path), deployment.as_dict())
+        except OSError:  # the disk is full: the run is reported nevertheless
+            return dataclasses.replace(deployment, latency_file=None)
         return deployment
 
     def _who(self) -> str:

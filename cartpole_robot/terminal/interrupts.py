@@ -73,3 +73,27 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def sigterm_stops() -> Iterator[None]:
+    """Inside, the first SIGTERM raises KeyboardInterrupt in the main thread, and further ones do nothing.
+
+    So files and processes are cleaned up, even where a supervisor sends the signal to the process and to its group. A
+    caller's own handler, or its wish to ignore the signal, is left alone.
+    """
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if is_ours:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

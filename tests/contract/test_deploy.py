@@ -282,3 +282,20 @@ def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_c
     assert "the run ended: " in done.stderr
     assert "Traceback" not in done.stderr
     assert len(read_recording(record).rows) > 20
+
+
+def test_files_that_it_names_exist_where_pyarrow_and_matplotlib_are_missing(
+    quick_cart_file: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('pyarrow', 'matplotlib')))\n"
+        "from cartpole_robot.commands.cli import main\n"
+        f"words = ['deploy', 'lqr', '--cart', {str(quick_cart_file)!r}, '--duration-s', '1', '--no-view']\n"
+        "sys.exit(main([*words, '--record', 'run.parquet', *sys.argv[1:]]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    named = re.findall(r"^  (?:recording|report|picture) +(\S+)$", done.stdout, re.MULTILINE)
+    assert named == ["run.parquet.journal", "run.latency.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(named)

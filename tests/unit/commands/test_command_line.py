@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.commands.cli import main
+from cartpole_robot.commands.extras import extras_for
 from cartpole_robot.commands.output import command_text
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, SELECTION_SEED, VERDICT_SEED
@@ -348,6 +350,38 @@ def test_help_of_every_verb_fits_the_terminal(
         assert verb == "firmware" or f"example: cartpole-robot {verb}" in text
 
 
+ASCII = {"PYTHONIOENCODING": "ascii"}
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+LATIN = {"PYTHONIOENCODING": "iso-8859-1"}
+
+
+PRINTING = r"""
+import contextlib
+from cartpole_robot.commands import cli
+from cartpole_robot.terminal.progress import progress_bar, say
+verbs = [verb.name for group in cli._GROUPS.values() for verb in group]
+for words in [["--help"], *([verb, "--help"] for verb in verbs)]:
+    with contextlib.suppress(SystemExit):
+        cli.main(words)
+for words in ("carts", "carts --json", "carts show gym", "carts show gym --json", "evaluate lqr --cart gym --json"):
+    assert cli.main(words.split()) == 0
+assert cli.main(["evaluate", "lqr", "--cart", "\u4e2d\u00b2\udc80"]) == 2
+say("\u2192 \u00b1")
+with progress_bar(2, "kg m\u00b2", "step") as bar:
+    bar.update(2)
+"""
+
+
+@pytest.mark.parametrize("environment", [ASCII, C_LOCALE, LATIN], ids=["ascii", "C", "latin"])
+def test_every_text_can_be_printed_in_every_encoding(environment: dict[str, str], tmp_path: Path) -> None:
+    words = [sys.executable, "-c", PRINTING]
+    environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr.decode("latin-1")
+    assert (b"kg m\xb2" if environment.get("PYTHONIOENCODING") == "iso-8859-1" else b"kg m^2") in done.stdout
+    assert b"cart '\\u4e2d" in done.stderr
+
+
 def test_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     for words, hint in ((["trian"], "did you mean train?"), (["fly"], "cartpole-robot --help lists them")):
         with pytest.raises(SystemExit) as ended:
@@ -390,6 +424,7 @@ def test_arguments_are_read_before_anything_heavy_is_imported(words: tuple[str, 
         (("compare", "gym", "none.parquet"), "scipy", "sim,report"),
         (("stability-map", "lqr"), "pyarrow", "sim,report"),
         (("study", "gamma"), "matplotlib", "sweep"),
+        (("compare", "gym", "none.parquet"), "tqdm", "sim,report"),
     ],
 )
 def test_missing_package_is_named_with_the_extra_that_has_it(
@@ -403,6 +438,25 @@ def test_missing_package_is_named_with_the_extra_that_has_it(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert_refused(done, f"the package {package} is not installed", f"pip install 'cartpole-robot[{extra}]'")
     assert package in packages_of(extra)
+
+
+@pytest.mark.parametrize(
+    ("package", "declared", "expected"),
+    [
+        ("scipy", "sim", "sim"),
+        ("scipy", "report", "report,sim"),
+        ("matplotlib", "sim", "sim,report"),
+        ("stable_baselines3", "sim", "sim,train"),
+        ("PIL", "datasets", "datasets"),
+        ("imageio_ffmpeg", "sim", "sim,datasets"),
+        ("ray", "sim,report", "sim,report,sweep"),
+        ("nobody_knows_it", "sim", "sim"),
+    ],
+)
+def test_extra_that_brings_a_package_is_added_where_the_declared_ones_do_not(
+    package: str, declared: str, expected: str
+) -> None:
+    assert extras_for(package, declared) == expected
 
 
 def packages_of(extras: str) -> set[str]:
