@@ -75,9 +75,17 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come.
+
+    A class of its own: after a KeyboardInterrupt that came while Python ran the text of a module's `exec`, an
+    interpreter ends with SIGINT, even if the exception was caught.
+    """
+
+
 @contextmanager
 def sigterm_stops() -> Iterator[None]:
-    """Inside, the first SIGTERM raises KeyboardInterrupt in the main thread, and further ones do nothing.
+    """Inside, the first SIGTERM raises `Terminated` in the main thread, and further ones do nothing.
 
     So files and processes are cleaned up, even where a supervisor sends the signal to the process and to its group. A
     caller's own handler, or its wish to ignore the signal, is left alone.
@@ -88,7 +96,7 @@ def sigterm_stops() -> Iterator[None]:
 
     def stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise Terminated
 
     if is_ours:
         signal.signal(signal.SIGTERM, stop)

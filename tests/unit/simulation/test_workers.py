@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,28 +22,84 @@ import os
 import sys
 from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
 
-print("script", __name__, os.path.basename(__file__))
+before = {name: globals().get(name) for name in ("__file__", "__spec__")}
+print("script", __name__)
 with WorkerPool(2) as pool:
     print(sum(pool.map(abs, range(-9, 1))))
 process = MainlessProcess(target=print, args=("process",))
 process.start()
 process.join()
-print("end", os.path.basename(sys.modules["__main__"].__file__), process.exitcode)
+print("end", before == {name: globals().get(name) for name in before}, process.exitcode)
+"""
+NOTEBOOK = """
+import sys, types
+cell = open("unguarded.py").read()
+sys.modules["__main__"] = kernel = types.ModuleType("__main__")  # as IPython's: it has no file and no spec
+exec(compile(cell, "<cell>", "exec"), vars(kernel))
+"""
+FORMS = {
+    "file": ["unguarded.py"],
+    "module": ["-m", "unguarded"],
+    "command": ["-c", SCRIPT],
+    "stdin": ["-"],
+    "notebook": ["-c", NOTEBOOK],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_script_without_a_main_guard_runs_once(tmp_path: Path, form: str) -> None:
+    (tmp_path / "unguarded.py").write_text(SCRIPT)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    words = [sys.executable, *FORMS[form]]
+    done = subprocess.run(words, cwd=tmp_path, env=env, input=SCRIPT, capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["script __main__", "45", "process", "end True 0"]
+
+
+WHOLE = """
+import matplotlib
+import numpy as np
+from pathlib import Path
+
+print("begin", np.arange(3).sum())
+
+from cartpole_robot.experiments.stability.run import MapRequest, stability_map
+
+cells = stability_map(
+    MapRequest(policies=["lqr"], cart="diy_arduino", grid=Path("grid.toml"), folder=Path("map"), workers=2)
+)
+print(len(cells.records), "cells")
+"""
+GRID = """
+format = 1
+[[map]]
+title = "gain"
+x = { axis = "motor.stall_force_n", factors = [1.0, 1.1] }
+y = { axis = "delay.latency_s", values = [0.0, 0.01] }
 """
 
 
-@pytest.mark.parametrize("words", [["unguarded.py"], ["-m", "unguarded"]])
-def test_script_without_a_main_guard_runs_once(tmp_path: Path, words: list[str]) -> None:
-    (tmp_path / "unguarded.py").write_text(SCRIPT)
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == [
-        "script __main__ unguarded.py",
-        "45",
-        "process",
-        "end unguarded.py 0",
-    ]
+def test_stability_map_runs_from_an_unguarded_script(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(WHOLE)
+    (tmp_path / "grid.toml").write_text(GRID)
+    words = [sys.executable, "script.py"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["begin 3", "4 cells"]
+    assert "Traceback" not in done.stderr
+
+
+def test_every_process_of_the_package_starts_without_the_callers_script() -> None:
+    """A fork runs nothing of it either; every other way to start a process imports `__main__`."""
+    others = {
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / "cartpole_robot").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"ProcessPoolExecutor\(|SpawnProcess\(|\.Process\(|\.Pool\(|get_context\(|forkserver", line)
+    }
+    allowed = ("cartpole_robot/simulation/workers.py: class", "cartpole_robot/campaign/killed_host.py: host = ")
+    assert [line for line in others if not line.startswith(allowed)] == []
 
 
 def test_workers_have_one_thread_and_are_deaf_to_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,78 @@
+"""SIGTERM during a long command: it stops in one line with exit code 1, and leaves no file and no process behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS = {
+    "evaluate": "evaluate lqr --cart diy_arduino --episodes 1000000",
+    "compare": "compare diy_arduino {recording} --engine pybullet --out report.html",
+    "identify": "identify {recording} --cart diy_arduino --engine pybullet --out identified.toml",
+}
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
+    path = tmp_path_factory.mktemp("recording") / "long.parquet"
+    done = command_line("record", "lqr", "--cart", "diy_arduino", "--duration-s", 60, "--out", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def has_handler(process_id: int, number: int) -> bool:
+    status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def descendants(process_id: int) -> list[int]:
+    try:
+        words = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return []
+    return [found for word in words for found in (int(word), *descendants(int(word)))]
+
+
+@pytest.mark.pybullet
+@pytest.mark.parametrize("pause_s", [0.2, 3.0], ids=["importing", "at work"])
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_sigterm_stops_it_cleanly(verb: str, pause_s: float, recording: Path, tmp_path: Path) -> None:
+    words = COMMANDS[verb].format(recording=recording).split()
+    with subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for _ in range(600):
+            if has_handler(process.pid, signal.SIGTERM):
+                break
+            time.sleep(0.1)
+        time.sleep(pause_s)
+        workers = descendants(process.pid)
+        assert process.poll() is None, "it was to take longer"
+        for _ in range(2):  # as `timeout` does: to the process, and to its group
+            process.send_signal(signal.SIGTERM)
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert errors.splitlines()[-1] == "cartpole-robot: stopped"
+    assert "Traceback" not in errors
+    assert printed == ""
+    assert list(tmp_path.iterdir()) == []
+    deadline_s = time.monotonic() + 20.0
+    while (left := [one for one in workers if Path(f"/proc/{one}").exists()]) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert left == []
