@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import positive, share
 from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, details, examples
-from cartpole_robot.errors import UsageError
 from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
@@ -48,15 +46,15 @@ def add_identify(identify: Parser) -> None:
 
 
 def _identify(arguments: argparse.Namespace) -> int:
-    if os.path.lexists(arguments.out):
-        raise UsageError(f"{arguments.out}: exists already, and no cart file is overwritten; choose another --out")
     from cartpole_robot.cart.cart_file import load_cart
+    from cartpole_robot.files.new_file import check_is_new
     from cartpole_robot.identify.cart_file import identified_cart, write_cart
     from cartpole_robot.identify.identification import IdentifyRequest, identify
     from cartpole_robot.open_loop.series import series_of
     from cartpole_robot.recording.reader import read_recording
     from cartpole_robot.terminal.progress import progress_bar
 
+    check_is_new(arguments.out)
     recordings = [read_recording(path) for path in arguments.recordings]
     cart = load_cart(arguments.cart) if arguments.cart is not None else recordings[0].cart
     request = IdentifyRequest(

@@ -103,10 +103,13 @@ def _record_rollout(arguments: argparse.Namespace, **request: Any) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.files.new_file import check_is_new
     from cartpole_robot.recording.plot import draw_recording
     from cartpole_robot.recording.reader import read_recording
     from cartpole_robot.recording.summary import recording_summary, recording_text
 
+    if arguments.out is not None:
+        check_is_new(arguments.out)
     recording = read_recording(arguments.recording)
     summary = recording_summary(recording)
     picture = arguments.out or recording.path.with_name(f"{recording.path.name}.png")

@@ -20,6 +20,7 @@ from cartpole_robot.deployment.live_view import LiveView
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, OnBoardPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.files.run_folder import unused_folder, write_json
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
@@ -125,10 +126,9 @@ def deploy(request: DeployRequest) -> Deployment:
         raise UsageError(
             f"{chosen.record['policy']}: has no regulator, its cart has none; leave out --fallback and --shadow"
         )
-    check_is_free(path)
+    check_is_free(path, option="--record")
     for companion in (_box_of(path), latency_of(path)):
-        if companion.exists():
-            raise UsageError(f"{companion}: exists already, and nothing is overwritten; choose another --record")
+        check_is_new(companion, option="--record")
     known = dataclasses.replace(
         rollout_metadata(chosen, rig=request.rig, seed=request.seed, duration_s=request.duration_s),
         deployed=DeploymentRecord(

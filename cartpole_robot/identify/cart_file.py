@@ -11,8 +11,8 @@ from typing import Any
 from cartpole_robot.cart.cart_file import CART_FILE_FORMAT
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay
-from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.errors import RunError
+from cartpole_robot.files.new_file import new_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
 from cartpole_robot.open_loop.model import Model, identified_delay
@@ -131,11 +131,6 @@ def _line(name: str, value: Any, source: str) -> str:
 
 
 def write_cart(path: Path, cart: CartParams) -> None:
-    """Write `cart_as_toml` to a new file, completely or not at all. Raises `UsageError` where `path` exists."""
-    try:
-        with atomic_file(path) as file:
-            file.write(cart_as_toml(cart).encode())
-    except FileExistsError:
-        raise UsageError(f"{path}: exists already, and no cart file is overwritten; choose another --out") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+    """Write `cart_as_toml` to a new file, completely or not at all. Raises as `new_file` does."""
+    with new_file(path) as partial:
+        partial.write_text(cart_as_toml(cart), encoding="utf-8")

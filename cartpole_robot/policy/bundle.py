@@ -24,6 +24,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
+from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
@@ -185,7 +186,7 @@ class PolicyBundle:
             with atomic_file(path, may_replace=True) as file:
                 np.savez(file, allow_pickle=False, **arrays)
         except OSError as error:
-            raise UsageError(f"{path}: the policy cannot be written ({error.strerror}); choose another place") from None
+            raise UsageError(not_written(path, error, option="folder")) from None
 
 
 def load_policy(path: Path) -> PolicyBundle:

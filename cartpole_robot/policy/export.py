@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.new_file import not_written
 from cartpole_robot.policy.bundle import Golden, Interface, PolicyBundle
 from cartpole_robot.policy.c_header import c_header
 from cartpole_robot.policy.history import input_layout
@@ -84,9 +85,7 @@ def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
             with atomic_file(path, may_replace=True) as file:
                 file.write(content)
     except OSError as error:
-        raise UsageError(
-            f"{folder}: the policy cannot be written here ({error.strerror}); choose another folder"
-        ) from None
+        raise UsageError(not_written(folder, error)) from None
     return files
 
 

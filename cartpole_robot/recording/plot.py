@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.new_file import check_is_new, not_written
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.summary import recording_summary
 
@@ -56,11 +57,10 @@ def draw_recording(recording: Recording, path: Path, *, may_replace: bool = Fals
         with atomic_file(path, may_replace=may_replace) as file:
             figure.savefig(file, dpi=130, format="png")
     except FileExistsError:
-        raise UsageError(f"{path}: exists already; choose another --out") from None
+        check_is_new(path)
+        raise
     except OSError as error:
-        raise UsageError(
-            f"{path}: the picture cannot be written ({error.strerror}); choose another place with --out"
-        ) from None
+        raise UsageError(not_written(path, error)) from None
 
 
 def _signal(panel: Axes, time_s: NDArray[Any], rows: Any, names: tuple[str, str], labels: tuple[str, str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.files.new_file import check_is_new, not_written
 from cartpole_robot.recording.journal import CHECKSUM, ROW, ROW_BYTES, journal_header, journal_of, journal_outcome
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.recording.reader import seal_journal
@@ -195,16 +196,12 @@ def _new_journal(path: Path) -> int:
     journal = journal_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{path.parent}: this folder cannot be created ({error.strerror}); choose another place"
-        ) from None
-    try:
         descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
-        raise UsageError(f"{journal}: exists already, and no recording is overwritten; choose another file") from None
+        check_is_new(journal)
+        raise
     except OSError as error:
-        raise UsageError(f"{path}: the recording cannot be created ({error.strerror}); choose another place") from None
+        raise UsageError(not_written(path, error)) from None
     with contextlib.suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.new_file import check_is_new, not_written
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.journal import JOURNAL_SUFFIX, journal_of, whole_journal
 from cartpole_robot.recording.parquet import has_pyarrow, write_parquet
@@ -28,22 +28,18 @@ def write_recording(recording: Recording) -> Recording:
             with atomic_file(path) as file:
                 file.write(whole_journal(recording))
     except FileExistsError:
-        raise _exists(path) from None
+        check_is_new(path)
+        raise
     except OSError as error:
-        raise RunError(f"{path}: {error.strerror or error}; free space or choose another place") from None
+        raise RunError(not_written(path, error)) from None
     return dataclasses.replace(recording, path=path)
 
 
-def check_is_free(path: Path) -> None:
+def check_is_free(path: Path, *, option: str = "--out") -> None:
     """Raises `UsageError` unless a recording can be written to `path` without overwriting anything."""
     if not path.name or path.name.endswith(JOURNAL_SUFFIX):
         raise UsageError(
             f"{path}: is not a name for a recording (journals end in {JOURNAL_SUFFIX}); choose another file"
         )
     for found in (path, journal_of(path)):
-        if os.path.lexists(found):
-            raise _exists(found)
-
-
-def _exists(path: Path) -> UsageError:
-    return UsageError(f"{path}: exists already, and no recording is overwritten; choose another file")
+        check_is_new(found, option=option)

@@ -197,7 +197,10 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
     for words, message in (
         ((policy, "--rig", "serial:/dev/ttyNONE"), "moves a real cart; keep clear of it and add --arm"),
         ((policy, "--cart", slow), "control_period_s is 0.02, the cart 'slow' has 0.01"),
-        ((policy, "--cart", "diy_arduino", "--record", tmp_path / "there.parquet"), "no recording is overwritten"),
+        (
+            (policy, "--cart", "diy_arduino", "--record", tmp_path / "there.parquet"),
+            "choose another --record",
+        ),
         ((policy, "--cart", "diy_arduino", "--rig", "sim"), "use --rig virtual, avr or serial:PORT"),
         ((tmp_path / "none.npz",), "no such policy"),
     ):

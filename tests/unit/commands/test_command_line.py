@@ -470,6 +470,46 @@ def packages_of(extras: str) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("compare gym none.parquet --out {out}.html", "--out"),
+        ("compare gym none.parquet --png {out}.png", "--png"),
+        ("identify none.parquet --out {out}.toml", "--out"),
+        ("import none.csv --map none.toml --out {out}.parquet", "--out"),
+        ("record lqr --cart diy_arduino --out {out}.parquet", "--out"),
+        ("excite --cart diy_arduino --out {out}.parquet", "--out"),
+        ("deploy lqr --cart diy_arduino --record {out}.parquet", "--record"),
+        ("convert {recording} --to csv --out {out}.csv", "--out"),
+        ("convert {recording} --to video --out {out}.gif", "--out"),
+        ("convert {recording} --to minari --out {out}", "--out"),
+        ("show {recording} --out {out}.png", "--out"),
+    ],
+)
+def test_output_that_cannot_be_written_is_named_alike_and_before_the_work(
+    command_line: CommandLine, short_recording: Path, tmp_path: Path, words: str, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    before = short_recording.read_bytes()
+    for place in (tmp_path / "file" / "out", tmp_path / ("x" * 300)):
+        done = command_line(*words.format(out=place, recording=short_recording).split(), cwd=tmp_path)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        reason = "File name too long" if place.parent == tmp_path else f"{place.parent} is not a folder"
+        expected = rf"cartpole-robot: {re.escape(str(place))}.* cannot be written \({re.escape(reason)}\); "
+        assert re.fullmatch(rf"{expected}choose another {option}", line)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    assert short_recording.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def short_recording(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("short") / "short.parquet"
+    done = command_line("record", "lqr", "--cart", "diy_arduino", "--duration-s", "1", "--out", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
 def test_command_to_continue_reads_back_as_the_same_arguments() -> None:
     arguments = argparse.Namespace(seed=0, cart=None, only=["a b", "c"], none=[], short=True, arm=False, first_seed=7)
     names = ("seed", "cart", "only", "none", "short", "arm", "first_seed")
