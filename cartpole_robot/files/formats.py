@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 
 
@@ -22,9 +23,11 @@ def other_format(
     """The error for a file of another format; its `header`, which may hold anything, says who wrote it."""
     versions, commit = header.get("versions"), header.get("commit")
     version = versions.get("cartpole-robot") if isinstance(versions, Mapping) else None
-    writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
-    if commit:
-        writer += f" (commit {commit})"
+    if version == __version__:  # another commit of it: the number would name what is installed
+        writer = f"the commit {commit} of cartpole-robot" if commit else "the commit of cartpole-robot that wrote it"
+    else:
+        writer = f"cartpole-robot {version}" if version else "the version of cartpole-robot that wrote it"
+        writer += f" (commit {commit})" if commit else ""
     number = _printable(found)
     return UsageError(
         f"{path}: has {kind} format {number}, this version reads {expected}; {remedy}, or open it with "

@@ -26,13 +26,15 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
     With an `expected_format` the file must have the key `format` with that number; the tables do not include it.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise UsageError(f"{path}: no such {purpose}; check the path") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a {purpose}; name the file in it") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not text, expected a {purpose} in TOML; choose another file") from None
+        raise UsageError(
+            f"{path}: is not text in UTF-8, expected a {purpose} in TOML; save it as UTF-8, or choose another file"
+        ) from None
     except OSError as error:
         raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
     except (RecursionError, MemoryError):

@@ -49,7 +49,7 @@ def read_run(path: Path) -> dict[str, Any]:
 def read_json(path: Path, message: str) -> dict[str, Any]:
     """A JSON object from a file; raises `UsageError(message)` when it is not one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         raise UsageError(message) from None
     if not isinstance(found, dict):

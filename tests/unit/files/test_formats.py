@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.formats import check_format
 
@@ -49,6 +51,20 @@ def test_folder_of_the_format_before_is_refused_in_one_line_and_left_as_it_is(
     assert line.endswith(", or open it with cartpole-robot 0.0.9 (commit abc123)")
     assert (folder / file).read_text() == text
     assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "writer"),
+    [
+        ({"versions": {"cartpole-robot": __version__}, "commit": "abc123"}, "the commit abc123 of cartpole-robot"),
+        ({"versions": {"cartpole-robot": __version__}}, "the commit of cartpole-robot that wrote it"),
+        ({"versions": {"cartpole-robot": "0.0.9"}}, "cartpole-robot 0.0.9"),
+        ({}, "the version of cartpole-robot that wrote it"),
+    ],
+)
+def test_writer_is_not_named_by_the_version_that_refuses_its_file(header: dict[str, object], writer: str) -> None:
+    with pytest.raises(UsageError, match=f"or open it with {re.escape(writer)}$"):
+        check_format(Path("x"), "run", {"format": 1, **header}, expected=2, remedy="train again")
 
 
 @pytest.mark.parametrize("found", [1, 3, "2", True, None, [2], "\x1b[31m2"])

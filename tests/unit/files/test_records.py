@@ -124,6 +124,24 @@ def test_format_is_not_among_the_tables(tmp_path: Path) -> None:
     assert read_toml(path, purpose="wagon file", expected_format=1) == {"axle": {}}
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_toml_may_come_from_an_editor_on_windows(tmp_path: Path, mark: str, line_end: str) -> None:
+    text = line_end.join(["# a wagon", "format = 1", 'name = "Wägelchen"', "[axle]", ""])
+    path = tmp_path / "wagon.toml"
+    path.write_bytes(f"{mark}{text}".encode())
+    assert read_toml(path, purpose="wagon file", expected_format=1) == {"name": "Wägelchen", "axle": {}}
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(UsageError, match="is not text in UTF-8, expected a wagon file in TOML; save it as UTF-8"):
+        read_toml(path, purpose="wagon file")
+
+
+def test_every_toml_file_is_read_in_one_place() -> None:
+    package = Path(__file__).parent.parent.parent.parent / "cartpole_robot"
+    readers = [path.name for path in package.rglob("*.py") if "tomllib" in path.read_text(encoding="utf-8")]
+    assert readers == ["records.py"]
+
+
 def test_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("a = 1" + "0" * 5000, encoding="utf-8")
