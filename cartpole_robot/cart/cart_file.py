@@ -7,12 +7,15 @@ its own is written `{ value = 0.57, source = "maker's manual, page 4" }`. "assum
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.params import SECTIONS, CartParams
+from cartpole_robot.cart.physical import check_body
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
+from cartpole_robot.cart.urdf_file import check_urdf, read_urdf_file
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_from_table
 
@@ -58,7 +61,7 @@ def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str) -> 
 
 def _parsed(path: Path) -> CartParams:
     tables = read_toml(path, purpose="cart file", expected_format=CART_FILE_FORMAT)
-    check_keys(tables, ["description", "source", "actions", *SECTIONS], where=str(path))
+    check_keys(tables, ["description", "source", "urdf", "actions", *SECTIONS], where=str(path))
     sources: dict[str, str] = {}
     plain = {
         name: _plain_numbers(tables[name], name, sources, str(tables.get("source", "")), path)
@@ -67,16 +70,42 @@ def _parsed(path: Path) -> CartParams:
     }
     if "actions" not in plain:
         raise UsageError(f"{path}: the section [actions] is missing; add it (cart/known/gym.toml shows one)")
-    if "pole_cart" in plain:
+    plain.setdefault("friction", {})
+    if "urdf" in tables:
+        _take_urdf(path, tables["urdf"], plain, sources)
+    elif "pole_cart" in plain:
         _fill_from_urdf(plain["pole_cart"], sources)
     duties = _action_duties(plain.pop("actions"), plain.get("motor", {}).get("stall_force_n"), f"{path}: [actions]")
-    plain.setdefault("friction", {})
     for name in plain:
         for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
     description = str(tables.get("description", ""))
     table = {"name": path.stem, "description": description, "action_duties": duties, "sources": sources, **plain}
-    return record_from_table(CartParams, table, where=str(path))
+    cart = record_from_table(CartParams, table, where=str(path))
+    check_body(cart.pole_cart, where=f"{path}: [pole_cart]")
+    return cart
+
+
+def _take_urdf(path: Path, name: Any, plain: dict[str, dict[str, Any]], sources: dict[str, str]) -> None:
+    """Fill in masses, pole, track and joint friction from the URDF `name` next to `path`, their only source."""
+    if not isinstance(name, str) or not name:
+        raise UsageError(f'{path}: urdf = {name!r}, expected the path of a URDF; write urdf = "cart.urdf"')
+    body = read_urdf_file(path.parent / name)
+    check_urdf(body)
+    track = {} if body.end_stop_m is None else {"end_stop_m": body.end_stop_m}
+    found: dict[str, Mapping[str, float]] = {"pole_cart": body.numbers(), "friction": body.friction, "limits": track}
+    for section, numbers in found.items():
+        for key, number in numbers.items():
+            if key in plain.get(section, {}):
+                raise UsageError(
+                    f"{path}: [{section}] {key} is also in {body.path}, and a number has one source; remove it from one"
+                )
+            plain.setdefault(section, {})[key] = number
+            sources[f"{section}.{key}"] = body.sources()[f"{section}.{key}"]
+    friction = plain["friction"]
+    if "cart_coulomb_n" in body.friction and "cart_static_n" not in friction:
+        friction["cart_static_n"] = friction["cart_coulomb_n"]
+        sources["friction.cart_static_n"] = f"{sources['friction.cart_coulomb_n']}, as cart_coulomb_n"
 
 
 def _plain_numbers(table: Any, section: str, sources: dict[str, str], file_source: str, path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import numpy as np
 
 from cartpole_robot.cart.params import SECTIONS, CartParams, check_is_ideal
 from cartpole_robot.cart.parts import equivalent_body
+from cartpole_robot.cart.physical import check_body
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import LARGEST, check_keys, read_toml
 
@@ -108,6 +109,8 @@ class Randomization:
             try:
                 cart = self._cart_at(shares)
                 equivalent_body(cart.pole_cart, self.shortest_pole().pole_cart)
+                if _INERTIA in self.ranges:
+                    check_body(cart.pole_cart, where="pole_cart")
                 if cart.encoders is None:
                     check_is_ideal(cart)
             except (ValueError, ArithmeticError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, print_result
@@ -21,7 +22,7 @@ def add_carts(carts: Parser) -> None:
     )
     examples(show, "diy_arduino")
     show.set_defaults(run=_show)
-    show.add_argument("name", metavar="NAME|FILE", help="a cart's name, or a .toml file")
+    show.add_argument("name", metavar="NAME|FILE", help="a cart's name, a .toml file, or a .urdf file")
     options.json(show)
 
 
@@ -35,9 +36,22 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    if arguments.name.endswith(".urdf"):
+        return _show_urdf(arguments)
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.cart.listing import show_text
 
     cart = load_cart(arguments.name)
     print_result(arguments, {**cart.as_dict(), "sources": dict(cart.sources)}, show_text(cart))
+    return DONE
+
+
+def _show_urdf(arguments: argparse.Namespace) -> int:
+    """Print the numbers first: an error about one is read next to the others."""
+    from cartpole_robot.cart.urdf_file import check_urdf, read_urdf_file, urdf_text
+
+    body = read_urdf_file(Path(arguments.name))
+    record = {**body.numbers(), "pole_zero_rad": body.pole_zero_rad, "end_stop_m": body.end_stop_m, **body.friction}
+    print_result(arguments, {**record, "fault": body.fault()}, urdf_text(body))
+    check_urdf(body)
     return DONE
