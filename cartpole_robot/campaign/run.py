@@ -36,6 +36,7 @@ from cartpole_robot.campaign.report import (
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import read_json, write_json
 from cartpole_robot.policy.backend import LQR
@@ -102,7 +103,7 @@ class _Kept:
             try:
                 self.folder.mkdir(parents=True)
             except OSError as error:
-                raise UsageError(f"{self.folder}: cannot be made ({error.strerror}); choose another --out") from None
+                raise UsageError(not_written(self.folder, error)) from None
 
     def _continue(self) -> None:
         where = str(self.folder / CAMPAIGN_FILE)

@@ -22,6 +22,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import other_format
+from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.records import record_from_table
 from firmware_bridge.constants import TICK_US
 from firmware_bridge.messages import TraceMessage
@@ -77,9 +78,9 @@ class BlackBox:
                     file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), samples=self.samples
                 )
         except FileExistsError:
-            raise UsageError(f"{path}: exists already, and no black box is overwritten; choose another file") from None
+            raise UsageError(f"{path}: exists already, and nothing is overwritten; choose another --record") from None
         except OSError as error:
-            raise UsageError(f"{path}: the black box cannot be written ({error.strerror})") from None
+            raise UsageError(not_written(path, error, option="--record")) from None
 
 
 def load_black_box(path: Path) -> BlackBox:

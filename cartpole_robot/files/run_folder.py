@@ -14,6 +14,7 @@ from typing import Any
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
+from cartpole_robot.files.new_file import not_written
 
 RUN_FORMAT = 2
 LOCK_FILE = "lock"
@@ -28,7 +29,7 @@ def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
     except FileExistsError:
         raise UsageError(f"{path}: exists already; choose another --out, or continue with --resume {path}") from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be made ({error.strerror}); choose another --out") from None
+        raise UsageError(not_written(path, error)) from None
     write_json(path / RUN_FILE, {"format": RUN_FORMAT, **record})
     return path
 
@@ -81,7 +82,7 @@ def locked_folder(folder: Path, *, busy: str, unwritable: str) -> Iterator[None]
     try:
         lock = (folder / LOCK_FILE).open("a")
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written to ({error.strerror}); {unwritable}") from None
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); {unwritable}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with the process

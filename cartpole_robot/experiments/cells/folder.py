@@ -13,6 +13,7 @@ from cartpole_robot import __version__
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file, is_partial, remove_partials
 from cartpole_robot.files.formats import check_format
+from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.provenance import commit, machine, versions
 from cartpole_robot.files.run_folder import LOCK_FILE, locked_folder, read_json, write_json
 
@@ -63,7 +64,7 @@ class CellFolder:
         try:
             (path / _CELLS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be written to ({error.strerror}); choose another --out") from None
+            raise UsageError(not_written(path, error)) from None
         with locked_folder(
             path,
             busy="another run works in it; wait for its end, stop it, or choose another --out",

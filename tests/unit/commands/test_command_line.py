@@ -112,7 +112,7 @@ def test_run_folder_that_exists_is_left_as_it_is(command_line: CommandLine, tmp_
 
 def test_run_folder_that_cannot_be_made_is_named(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert_refused(command_line("train", "--out", tmp_path / "file" / "run"), "cannot be made")
+    assert_refused(command_line("train", "--out", tmp_path / "file" / "run"), "cannot be written (")
 
 
 def test_training_selection_and_verdict_share_no_start(trained_run: Path) -> None:
