@@ -14,6 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 from cartpole_robot.env import MAKE_ID
+from cartpole_robot.simulation.engine import reference_engine
 from cartpole_robot.training.vec_env import CartPoleVecEnv
 
 OURS = {"id": MAKE_ID, "engine": "native"}
@@ -79,12 +80,13 @@ def test_trainings_own_file_balances_in_cartpole_v1(trained_run: Path) -> None:
 
 def test_spaces_equal_cartpole_v1s_and_only_limits_differ_for_other_carts() -> None:
     theirs = gymnasium.make("CartPole-v1")
-    for env in (gymnasium.make(MAKE_ID), gymnasium.make(MAKE_ID, engine="native")):
+    for engine in (reference_engine(), "native"):
+        env = gymnasium.make(MAKE_ID, engine=engine)
         assert env.observation_space == theirs.observation_space
         assert env.action_space == theirs.action_space
     many = gymnasium.make_vec(MAKE_ID, num_envs=3, autoreset_mode="SameStep")
     assert CartPoleVecEnv(many).observation_space == theirs.observation_space
-    bound = gymnasium.make(MAKE_ID, cart="diy_arduino").observation_space.high  # type: ignore[attr-defined]
+    bound = gymnasium.make(MAKE_ID, cart="diy_arduino", engine="native").observation_space.high  # type: ignore[attr-defined]
     assert np.isinf(bound).tolist() == [False, True, False, True]
 
 
