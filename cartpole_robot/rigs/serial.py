@@ -59,9 +59,11 @@ class SerialRig(FirmwareRig):
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
 
     def close(self) -> None:
-        """Motor off, port released. May be called twice."""
-        super().close()
-        self._abandoned.detach()
+        """Motor off, port released. May be called twice. Raises `RigError` as `FirmwareRig.close` does."""
+        try:
+            super().close()
+        finally:
+            self._abandoned.detach()
 
     def arrival_s(self) -> float:
         """When the newest measurement arrived, on the monotonic clock."""
