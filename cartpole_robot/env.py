@@ -52,6 +52,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         "render_fps": 50,
     }
 
+    _observation_bound = staticmethod(task.observation_bound)
+
     def __init__(
         self,
         rig: str | Rig = "sim",
@@ -77,7 +79,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         period_s = self.cart.timing.control_period_s
         self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
         self.render_mode = render_mode
-        bound = task.observation_bound(self.cart)
+        bound = self._observation_bound(self.cart)
         self.observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
         self.action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
         self._duties = self.cart.action_duties
@@ -193,6 +195,12 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._rig.close()
 
 
+class CartPoleEnvV0(CartPoleEnv):
+    """The environment with version 0's observation space, in which the speeds have bounds; nothing else differs."""
+
+    _observation_bound = staticmethod(task.observation_bound_v0)
+
+
 def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random.Generator) -> State:
     """Where an episode of `cart` begins under those options of `reset`, drawn from `rng`. Raises `UsageError`."""
     if options is not None and "state" in options:
@@ -245,10 +253,11 @@ def _warn_of_engine() -> None:
         gymnasium.logger.warn(note)
 
 
-gymnasium.register(
-    id=ENV_ID,
-    entry_point=f"{__name__}:CartPoleEnv",
-    vector_entry_point="cartpole_robot.vector_env:CartPoleVectorEnv",
-    max_episode_steps=MAX_EPISODE_STEPS,
-    reward_threshold=task.SUCCESS_STEPS,
-)
+for _id, _suffix in ((ENV_ID, ""), (ENV_ID.replace("-v1", "-v0"), "V0")):
+    gymnasium.register(
+        id=_id,
+        entry_point=f"{__name__}:CartPoleEnv{_suffix}",
+        vector_entry_point=f"cartpole_robot.vector_env:CartPoleVectorEnv{_suffix}",
+        max_episode_steps=MAX_EPISODE_STEPS,
+        reward_threshold=task.SUCCESS_STEPS,
+    )

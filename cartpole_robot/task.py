@@ -57,3 +57,19 @@ def observation_bound(cart: CartParams) -> NDArray[np.float32]:
     limits = cart.limits
     bound = (2.0 * limits.cart_position_m, math.inf, 2.0 * limits.pole_angle_rad, math.inf)
     return np.array(bound, dtype=np.float32)
+
+
+def observation_bound_v0(cart: CartParams) -> NDArray[np.float32]:
+    """The bounds of the environment's version 0, shape (4,), float32: all finite.
+
+    A speed is at most what full drive and gravity together give over the whole range between the limits, times 2: the
+    cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise, from the edge of the start spread.
+    """
+    body, limits = cart.pole_cart, cart.limits
+    force_n = cart.motor.stall_force_n + body.pole_mass_kg * body.gravity_m_s2
+    cart_acceleration = force_n / body.cart_mass_kg
+    pole_acceleration = body.coupling_kg_m * (body.gravity_m_s2 + cart_acceleration) / body.hinge_inertia_kg_m2
+    bound = observation_bound(cart)
+    bound[1] = 2.0 * (cart.start.cart_speed_m_s + math.sqrt(4.0 * cart_acceleration * limits.cart_position_m))
+    bound[3] = 2.0 * (cart.start.pole_speed_rad_s + math.sqrt(4.0 * pole_acceleration * limits.pole_angle_rad))
+    return bound

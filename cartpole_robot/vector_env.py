@@ -50,6 +50,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
     caller's own. An environment whose physics has no finite answer is truncated alone, the cause in `info["fault"]`.
     """
 
+    _observation_bound = staticmethod(task.observation_bound)
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -83,7 +85,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
             "render_fps": max(1, round(1.0 / self.cart.timing.control_period_s)),
             "autoreset_mode": self._mode,
         }
-        bound = task.observation_bound(self.cart)
+        bound = self._observation_bound(self.cart)
         self.single_observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.single_action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
@@ -297,6 +299,12 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
             at = self._fleet.state(number)
             causes[number] = f"the simulation diverged at {at}; use a shorter physics step"
         return causes
+
+
+class CartPoleVectorEnvV0(CartPoleVectorEnv):
+    """As `CartPoleEnvV0`."""
+
+    _observation_bound = staticmethod(task.observation_bound_v0)
 
 
 def _masked(values: dict[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -90,11 +90,12 @@ def test_spaces_equal_cartpole_v1s_and_only_limits_differ_for_other_carts() -> N
     assert np.isinf(bound).tolist() == [False, True, False, True]
 
 
-def test_old_id_names_the_new_one() -> None:
+def test_version_0_has_bounds_for_the_speeds_and_names_version_1() -> None:
     old = MAKE_ID.replace("-v1", "-v0")
-    for make in (gymnasium.make, gymnasium.make_vec):
-        with (
-            pytest.warns(DeprecationWarning, match="out of date"),
-            pytest.raises(gymnasium.error.DeprecatedEnv, match=r"Please use `cartpole_robot/CartPole-v1` instead"),
-        ):
-            make(old)
+    with pytest.warns(DeprecationWarning, match="out of date.*version `v1`"):
+        one, new = gymnasium.make(old), gymnasium.make(MAKE_ID)
+    with pytest.warns(DeprecationWarning, match="out of date.*version `v1`"):
+        many = gymnasium.make_vec(old, num_envs=2, autoreset_mode="SameStep")
+    assert np.isfinite(one.observation_space.high).all()  # type: ignore[attr-defined]
+    assert one.observation_space == many.single_observation_space != new.observation_space
+    assert one.reset(seed=4)[0].tolist() == new.reset(seed=4)[0].tolist() == many.reset(seed=[4, 5])[0][0].tolist()
