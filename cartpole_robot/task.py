@@ -53,12 +53,12 @@ def observation_bound(cart: CartParams) -> NDArray[np.float32]:
     """The largest magnitude of each signal in an episode, shape (4,), float32; all finite.
 
     Position and angle are twice their limits, as in CartPole-v1, so that the observation that ends an episode is
-    inside. A speed is at most what full drive and gravity together give over the whole range between the limits,
-    times 2: the cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise, started at the edge
-    of the start spread.
+    inside. A speed is at most what full drive (to its stronger side) and gravity together give over the whole range
+    between the limits, times 2: the cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise,
+    started at the edge of the start spread.
     """
     body, limits = cart.pole_cart, cart.limits
-    force_n = cart.motor.stall_force_n + body.pole_mass_kg * body.gravity_m_s2
+    force_n = cart.motor.strongest_force_n + body.pole_mass_kg * body.gravity_m_s2
     cart_acceleration = force_n / body.cart_mass_kg
     pole_acceleration = body.coupling_kg_m * (body.gravity_m_s2 + cart_acceleration) / body.hinge_inertia_kg_m2
     cart_speed = cart.start.cart_speed_m_s + math.sqrt(4.0 * cart_acceleration * limits.cart_position_m)

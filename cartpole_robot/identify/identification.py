@@ -29,7 +29,16 @@ from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.simulation.engine import Engine
 
 _MOTOR = ("delay", "motor_gain")
-_REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
+_REST = (
+    "coulomb",
+    "dead_zone",
+    "gain_asymmetry",
+    "dead_zone_asymmetry",
+    "pole_viscous",
+    "pole_coulomb",
+    "pole_length",
+    "angle_zero",
+)
 _SWUNG = ("cart_mass",)
 _DRIVEN_HARD = ("saturation",)
 BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
@@ -43,7 +52,7 @@ _FEWEST_HARD = 0.02  # of the ticks
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
-_VAGUE = 0.5  # of the value: a wider interval says little
+_VAGUE = 0.5  # of the value, of a signed term its largest: a wider interval says little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +297,7 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
         f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
         "motion that needs it"
         for e in estimates
-        if e.term.name != "angle_zero" and e.high - e.low > _VAGUE * abs(e.value)
+        if e.term.name != "angle_zero"
+        and e.high - e.low > _VAGUE * (abs(e.value) if e.term.low >= 0.0 else e.term.high)
     )
     return notes

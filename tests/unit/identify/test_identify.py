@@ -247,6 +247,28 @@ def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is
     assert pushes[1] == pytest.approx(pushes[0], rel=1e-3)
 
 
+def test_motor_that_is_weaker_to_the_right_is_found(cart: CartParams) -> None:
+    hidden = changed(model_of(cart), {"motor_gain": 1.2, "dead_zone": 1.5})
+    for name, value in (("gain_asymmetry", -0.08), ("dead_zone_asymmetry", 0.3)):
+        hidden = TERMS[name].write(hidden, value)
+    series = shaken(hidden, 8.0, seed=4)
+    names = ("motor_gain", "coulomb", "dead_zone", "gain_asymmetry", "dead_zone_asymmetry")
+    assert set(names) <= set(default_terms([series], cart))
+    found = identify([series], cart, IdentifyRequest(terms=names, window_s=1.0, held_out=0.0))
+    by_name = {e.term.name: e.value for e in found.estimates}
+    assert by_name["gain_asymmetry"] == pytest.approx(-0.08, abs=0.002)
+    assert by_name["dead_zone_asymmetry"] == pytest.approx(0.3, abs=0.03)
+    assert by_name["motor_gain"] == pytest.approx(TERMS["motor_gain"].read(hidden), rel=0.01)
+    assert not any("right against left" in note for note in found.notes)
+    made = identified_cart(found, cart)
+    assert made.sources["motor.gain_asymmetry"].startswith("identified from shaken: 95 % within -0.08")
+    left, right = (made.motor.level(duty) * made.motor.stall_force_n for duty in made.action_duties)
+    assert right == pytest.approx(-left, rel=1e-3)
+    assert made.action_duties[1] > 1.1 * -made.action_duties[0]
+    without = identify([series], cart, IdentifyRequest(terms=names[:3], window_s=1.0, held_out=0.0))
+    assert without.noise[0] > 5.0 * found.noise[0]
+
+
 def test_terms_are_those_that_the_recordings_can_show(series: Series, cart: CartParams) -> None:
     coasting = dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, brakes_at_zero=False))
     assert "damping" in default_terms([series], cart)
