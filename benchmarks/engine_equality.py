@@ -98,7 +98,7 @@ def randomised(number: int, seed: int) -> CartParams:
     asymmetric = dataclasses.replace(
         drawn.motor,
         gain_asymmetry=rng.choice((0.0, 1.0)) * rng.uniform(-0.3, 0.3),
-        dead_zone_asymmetry=rng.choice((0.0, 1.0)) * rng.uniform(-1.0, 1.0),
+        dead_zone_asymmetry_duty=rng.choice((0.0, 1.0)) * rng.uniform(-1.0, 1.0) * drawn.motor.dead_zone_duty,
     )
     return stepwise(dataclasses.replace(drawn, motor=asymmetric))
 

@@ -86,9 +86,9 @@ class Motor:
     bridge that `brakes_at_zero` shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it
     coast. The forces are for `supply_voltage_v`. `stall_current_a` affects power figures only.
 
-    `stall_force_n` and `dead_zone_duty` are the means of both sides. To the right they are (1 + asymmetry) times that,
-    to the left (1 - asymmetry) times: level by `gain_asymmetry`, z by `dead_zone_asymmetry`. A motor that is weaker to
-    the right has a negative `gain_asymmetry`; with both at 0 it is the same to both sides.
+    `stall_force_n` and `dead_zone_duty` are the means of both sides. To the right, level has the factor
+    1 + gain_asymmetry and z is dead_zone_duty + dead_zone_asymmetry_duty; to the left, minus takes the place of plus. A
+    motor that is weaker to the right has a negative `gain_asymmetry`; with both at 0 it is the same to both sides.
     """
 
     stall_force_n: float
@@ -98,7 +98,7 @@ class Motor:
     dead_zone_duty: float = 0.0
     saturation: float = 0.0
     gain_asymmetry: float = 0.0
-    dead_zone_asymmetry: float = 0.0
+    dead_zone_asymmetry_duty: float = 0.0
     lag_s: float = 0.0
     brakes_at_zero: bool = True
 
@@ -115,14 +115,16 @@ class Motor:
             "(right - left) / (right + left) of the stall forces",
         )
         require(
-            abs(self.dead_zone_asymmetry) <= 1.0,
-            f"dead_zone_asymmetry = {self.dead_zone_asymmetry:g}, expected from -1 to 1, where one side has no dead "
-            "zone; give (right - left) / (right + left) of the dead zones",
+            abs(self.dead_zone_asymmetry_duty) <= min(self.dead_zone_duty, 0.5),
+            f"dead_zone_asymmetry_duty = {self.dead_zone_asymmetry_duty:g}, expected at most 0.5 and at most "
+            f"dead_zone_duty = {self.dead_zone_duty:g}, where one side has no dead zone; give (right - left) / 2 and "
+            "(right + left) / 2 of the dead zones",
         )
         require(
-            max(self.right_dead_zone_duty, self.left_dead_zone_duty) < 1.0,
-            f"dead_zone_duty = {self.dead_zone_duty:g} with dead_zone_asymmetry = {self.dead_zone_asymmetry:g} reaches "
-            "full duty on one side, expected less than 1; measure both sides again",
+            self.dead_zone_duty + abs(self.dead_zone_asymmetry_duty) < 1.0,
+            f"dead_zone_duty = {self.dead_zone_duty:g} with dead_zone_asymmetry_duty = "
+            f"{self.dead_zone_asymmetry_duty:g} reaches full duty on one side, expected less than 1; measure both "
+            "sides again",
         )
         require(
             self.saturation <= MOST_SATURATION,
@@ -150,12 +152,12 @@ class Motor:
     @property
     def right_dead_zone_duty(self) -> float:
         """The dead zone of positive duties."""
-        return self.dead_zone_duty * (1.0 + self.dead_zone_asymmetry)
+        return self.dead_zone_duty + self.dead_zone_asymmetry_duty
 
     @property
     def left_dead_zone_duty(self) -> float:
         """The dead zone of negative duties, as a positive duty."""
-        return self.dead_zone_duty * (1.0 - self.dead_zone_asymmetry)
+        return self.dead_zone_duty - self.dead_zone_asymmetry_duty
 
     @property
     def slope_n(self) -> float:

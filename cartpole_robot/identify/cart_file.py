@@ -29,7 +29,7 @@ _FIELDS = {
     "dead_zone": ("motor.dead_zone_duty",),
     "saturation": ("motor.saturation",),
     "gain_asymmetry": ("motor.gain_asymmetry",),
-    "dead_zone_asymmetry": ("motor.dead_zone_asymmetry",),
+    "dead_zone_asymmetry": ("motor.dead_zone_asymmetry_duty",),
     "cart_mass": ("pole_cart.cart_mass_kg",),
     "pole_viscous": ("friction.pole_viscous_n_m_s",),
     "pole_coulomb": ("friction.pole_coulomb_n_m",),

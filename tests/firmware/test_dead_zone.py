@@ -29,13 +29,13 @@ def compensating(asymmetry: float) -> CartParams:
     assert cart.firmware is not None
     return dataclasses.replace(
         cart,
-        motor=dataclasses.replace(cart.motor, dead_zone_duty=0.1, dead_zone_asymmetry=asymmetry),
+        motor=dataclasses.replace(cart.motor, dead_zone_duty=0.1, dead_zone_asymmetry_duty=asymmetry),
         firmware=dataclasses.replace(cart.firmware, compensates_dead_zone=True, moving_duty=0.45),
         action_duties=(-0.5, 0.5),
     )
 
 
-@pytest.mark.parametrize(("asymmetry", "left", "right"), [(0.0, 0.1, 0.1), (0.5, 0.05, 0.15), (-1.0, 0.2, 0.0)])
+@pytest.mark.parametrize(("asymmetry", "left", "right"), [(0.0, 0.1, 0.1), (0.05, 0.05, 0.15), (-0.1, 0.2, 0.0)])
 def test_each_side_is_compensated_by_its_own_dead_zone(asymmetry: float, left: float, right: float) -> None:
     cart = compensating(asymmetry)
     limits = cfg_message(cart)
@@ -51,7 +51,7 @@ def test_each_side_is_compensated_by_its_own_dead_zone(asymmetry: float, left: f
 
 
 def test_recording_is_read_with_the_compensation_of_each_side(tmp_path: Path) -> None:
-    cart, out = compensating(0.5), tmp_path / "run.parquet"
+    cart, out = compensating(0.05), tmp_path / "run.parquet"
     write_cart(tmp_path / "cart.toml", cart)
     record_rollout(
         RolloutRequest(
@@ -72,5 +72,5 @@ def test_recording_is_read_with_the_compensation_of_each_side(tmp_path: Path) ->
 
 
 def test_cart_without_compensation_gets_the_duty_as_it_is() -> None:
-    cart = dataclasses.replace(compensating(0.5), firmware=quick_cart().firmware)
+    cart = dataclasses.replace(compensating(0.05), firmware=quick_cart().firmware)
     assert (cfg_message(cart).dead_zone_left_q15, cfg_message(cart).dead_zone_right_q15) == (0, 0)

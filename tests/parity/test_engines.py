@@ -124,7 +124,7 @@ def test_shipped_carts_pass_the_check(cart: str) -> None:
 @pytest.mark.pybullet
 def test_both_engines_push_an_asymmetric_cart_alike_and_harder_to_the_stronger_side(saturation: float) -> None:
     cart = load_cart("diy_arduino")
-    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.15, dead_zone_asymmetry=0.5, saturation=saturation)
+    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.15, dead_zone_asymmetry_duty=0.015, saturation=saturation)
     ends = {}
     for engine in Engine:
         rig = simulated_rig(dataclasses.replace(cart, motor=motor), engine=engine)

@@ -115,8 +115,8 @@ def with_motor(cart: CartParams, **changes: object) -> CartParams:
         {"lag_s": 0.02},
         {"brakes_at_zero": False},
         {"saturation": 0.15},
-        {"gain_asymmetry": -0.1, "dead_zone_asymmetry": 0.4},
-        {"gain_asymmetry": 0.2, "dead_zone_asymmetry": -1.0, "saturation": 0.15},
+        {"gain_asymmetry": -0.1, "dead_zone_asymmetry_duty": 0.012},
+        {"gain_asymmetry": 0.2, "dead_zone_asymmetry_duty": -0.03, "saturation": 0.15},
     ],
     ids=str,
 )

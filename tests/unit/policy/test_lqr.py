@@ -90,7 +90,7 @@ def test_duties_stay_within_full_drive_and_out_of_the_dead_zone() -> None:
 
 def test_regulator_pushes_an_asymmetric_cart_equally_to_both_sides() -> None:
     cart = load_cart("diy_arduino")
-    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.2, dead_zone_asymmetry=0.6)
+    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.2, dead_zone_asymmetry_duty=0.018)
     other = dataclasses.replace(cart, motor=motor)
     controllers = [regulator_of(other) for _ in range(2)]
     duties = []

@@ -132,7 +132,11 @@ def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float
 @pytest.mark.parametrize("saturation", [0.0, 0.15])
 def test_asymmetric_motor_pushes_each_side_as_a_symmetric_one_of_that_force_and_dead_zone(saturation: float) -> None:
     motor = Motor(
-        stall_force_n=2.0, dead_zone_duty=0.1, saturation=saturation, gain_asymmetry=0.25, dead_zone_asymmetry=-0.5
+        stall_force_n=2.0,
+        dead_zone_duty=0.1,
+        saturation=saturation,
+        gain_asymmetry=0.25,
+        dead_zone_asymmetry_duty=-0.05,
     )
     right = Motor(stall_force_n=2.5, dead_zone_duty=0.05, saturation=saturation)
     left = Motor(stall_force_n=1.5, dead_zone_duty=0.15, saturation=saturation)
@@ -145,7 +149,7 @@ def test_asymmetric_motor_pushes_each_side_as_a_symmetric_one_of_that_force_and_
     assert (motor.right_slope_n, motor.left_slope_n) == (pytest.approx(right.slope_n), pytest.approx(left.slope_n))
 
 
-@pytest.mark.parametrize("asymmetry", [{}, {"gain_asymmetry": -0.1, "dead_zone_asymmetry": 0.05}], ids=str)
+@pytest.mark.parametrize("asymmetry", [{}, {"gain_asymmetry": -0.1, "dead_zone_asymmetry_duty": 0.005}], ids=str)
 def test_motor_that_saturates_pushes_as_its_level_says(gym_cart: CartParams, asymmetry: dict[str, float]) -> None:
     motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, dead_zone_duty=0.1, saturation=0.15, brakes_at_zero=False)
     motor = dataclasses.replace(motor, **asymmetry)
