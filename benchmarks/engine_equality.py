@@ -95,7 +95,12 @@ def randomised(number: int, seed: int) -> CartParams:
             pole_coulomb_n_m=rng.choice((0.0, 1.0)) * 0.01 * weight * rng.uniform(),
         ),
     )
-    return stepwise(drawn)
+    asymmetric = dataclasses.replace(
+        drawn.motor,
+        gain_asymmetry=rng.choice((0.0, 1.0)) * rng.uniform(-0.3, 0.3),
+        dead_zone_asymmetry_duty=rng.choice((0.0, 1.0)) * rng.uniform(-1.0, 1.0) * drawn.motor.dead_zone_duty,
+    )
+    return stepwise(dataclasses.replace(drawn, motor=asymmetric))
 
 
 def stepwise(cart: CartParams) -> CartParams:

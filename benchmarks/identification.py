@@ -1,14 +1,17 @@
 """Carts with hidden parameters, recorded by `excite`: what `identify` finds, and how often it is right.
 
-python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--workers 1] [--json]
+python -m benchmarks.identification [--carts 20] [--duration-s 30] [--first 0] [--jitter-ms 0] [--difference 0.15]
+    [--workers 1] [--json]
 
 Each cart is `diy_arduino` with motor gain, damping, Coulomb friction, pole length and the pole's viscous friction drawn
 at random (each up to 30 % off either way), a dead zone of 0.01 to 0.06 and commands that arrive 5 to 30 ms after their
-measurement. `excite` records it on the virtual rig with its own regulator, then its free swing; `identify` gets the
-recording and the unchanged cart file. Noise: both encoders give whole counts, and one reading in ten is another count
-off, up or down; `--jitter-ms` adds a random latency of up to that much to each command. The table has, for each term,
-the errors over all carts and how many of the 95 % intervals hold the truth. The delay is when a command takes effect:
-the firmware looks once a millisecond, so it is the latency rounded up. The latency is the new cart file's.
+measurement. To the right, gain and dead zone are each up to `--difference` more or less than to the left. `excite`
+records it on the virtual rig with its own regulator, then its free swing; `identify` gets the recording and the
+unchanged cart file. Noise: both encoders give whole counts, and one reading in ten is another count off, up or down;
+`--jitter-ms` adds a random latency of up to that much to each command. The table has, for each term, the errors over
+all carts and how many of the 95 % intervals hold the truth. The delay is when a command takes effect: the firmware
+looks once a millisecond, so it is the latency rounded up. The latency is the new cart file's. The errors of both
+asymmetries are in per cent of the gain and of the dead zone.
 """
 
 from __future__ import annotations
@@ -39,18 +42,26 @@ from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.constants import TICK_S
 
 DRAWN = ("motor_gain", "damping", "coulomb", "pole_length", "pole_viscous")
-REPORTED = ("delay", "latency", "motor_gain", "damping", "coulomb", "dead_zone", "pole_length", "pole_viscous")
+SIDES = {"gain_right": ("motor_gain", 1.0), "gain_left": ("motor_gain", -1.0)}  # stall forces, without an interval
+REPORTED = (
+    *("delay", "latency", "motor_gain", *SIDES, "gain_asymmetry", "damping", "coulomb", "dead_zone"),
+    *("dead_zone_asymmetry", "pole_length", "pole_viscous"),
+)
 SHARE_OFF = 0.1  # of the readings: one count off
 
 
-def hidden_model(number: int) -> Model:
+def hidden_model(number: int, difference: float) -> Model:
     """The cart of that number."""
     rng = np.random.default_rng(number)
     model = freed(model_of(load_cart("diy_arduino")))
     for name in DRAWN:
         model = TERMS[name].write(model, TERMS[name].read(model) * rng.uniform(0.7, 1.3))
     model = TERMS["dead_zone"].write(model, rng.uniform(0.01, 0.06))
-    return dataclasses.replace(model, delay_s=rng.uniform(0.005, 0.03))
+    delay_s = rng.uniform(0.005, 0.03)
+    gain, zone = ((ratio - 1.0) / (ratio + 1.0) for ratio in 1.0 + difference * rng.uniform(-1.0, 1.0, 2))
+    model = TERMS["gain_asymmetry"].write(model, float(gain))
+    model = TERMS["dead_zone_asymmetry"].write(model, float(zone) * TERMS["dead_zone"].read(model))
+    return dataclasses.replace(model, delay_s=delay_s)
 
 
 def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
@@ -62,7 +73,8 @@ def homed_as_hard(cart: CartParams, nominal: CartParams) -> FirmwareSettings:
     assert nominal.firmware is not None
     duty = nominal.firmware.homing_duty
     push_n = nominal.motor.level(duty) * nominal.motor.stall_force_n - nominal.friction.cart_coulomb_n
-    needed = cart.motor.duty_for((push_n + cart.friction.cart_coulomb_n) / cart.motor.stall_force_n)
+    level = (push_n + cart.friction.cart_coulomb_n) / cart.motor.stall_force_n
+    needed = max(cart.motor.duty_for(level), -cart.motor.duty_for(-level))
     return dataclasses.replace(nominal.firmware, homing_duty=max(duty, round(needed, 3)))
 
 
@@ -102,9 +114,9 @@ def made_noisy(recording: Path, noisy: Path, seed: int) -> None:
             )
 
 
-def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[str, Any]:
+def one(number: int, duration_s: float, jitter_s: float, difference: float, folder: Path) -> dict[str, Any]:
     """The result for one cart."""
-    model, nominal = hidden_model(number), load_cart("diy_arduino")
+    model, nominal = hidden_model(number, difference), load_cart("diy_arduino")
     delay = dataclasses.replace(identified_delay(model), jitter_s=jitter_s)
     cart = dataclasses.replace(
         model.cart,
@@ -137,7 +149,11 @@ def one(number: int, duration_s: float, jitter_s: float, folder: Path) -> dict[s
         "low_95": terms["delay"]["low_95"] - TICK_S - jitter_s,
         "high_95": terms["delay"]["high_95"],
     }
-    truths = {name: TERMS[name].read(model) for name in REPORTED if name not in ("latency", "delay")}
+    for side, (name, sign) in SIDES.items():
+        terms[side] = {"value": terms[name]["value"] * (1.0 + sign * terms["gain_asymmetry"]["value"])}
+    truths = {name: TERMS[name].read(model) for name in REPORTED if name in TERMS}
+    for side, (name, sign) in SIDES.items():
+        truths[side] = truths[name] * (1.0 + sign * truths["gain_asymmetry"])
     truths["latency"] = model.delay_s + 0.5 * jitter_s
     truths["delay"] = works_s(model.delay_s, jitter_s)
     return {
@@ -156,6 +172,7 @@ def main() -> None:
     parser.add_argument("--duration-s", type=float, default=30.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jitter-ms", type=float, default=0.0)
+    parser.add_argument("--difference", type=float, default=0.15, help="of right and left at most (default: 0.15)")
     parser.add_argument("--workers", type=int, default=1, help="carts at a time (default: 1)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -167,7 +184,7 @@ def main() -> None:
         progress_bar(arguments.carts, "carts", " carts") as bar,
         ThreadPoolExecutor(arguments.workers) as pool,
     ):
-        settings = (arguments.duration_s, 1e-3 * arguments.jitter_ms, Path(folder))
+        settings = (arguments.duration_s, 1e-3 * arguments.jitter_ms, arguments.difference, Path(folder))
         for number, run in [(number, pool.submit(one, number, *settings)) for number in numbers]:
             try:
                 results.append(run.result())
@@ -181,14 +198,17 @@ def main() -> None:
         print("  not among them:", *failed, sep="\n    ")
     if not results:
         return
-    print(f"  {'':<14} {'median error':>13} {'worst':>10}   intervals that hold the truth")
+    print(f"  {'':<20} {'median error':>13} {'worst':>10}   intervals that hold the truth")
     for name in REPORTED:
         rows = [result["terms"][name] for result in results]
         is_time = name in ("delay", "latency")
-        off = [abs(row["value"] - row["true"]) / (0.001 if is_time else 0.01 * row["true"]) for row in rows]
+        sizes = [result["terms"]["dead_zone" if name == "dead_zone_asymmetry" else name]["true"] for result in results]
+        units = [0.001 if is_time else 0.01 if name == "gain_asymmetry" else 0.01 * size for size in sizes]
+        off = [abs(row["value"] - row["true"]) / unit for row, unit in zip(rows, units, strict=True)]
         unit = "ms" if is_time else "%"
-        held = sum(row["low_95"] <= row["true"] <= row["high_95"] for row in rows)
-        print(f"  {name:<14} {np.median(off):>10.2f} {unit:<2} {max(off):>7.2f} {unit:<2}   {held} of {len(rows)}")
+        held = sum(row["low_95"] <= row["true"] <= row["high_95"] for row in rows if "low_95" in row)
+        holds = f"{held} of {len(rows)}" if "low_95" in rows[0] else "-"
+        print(f"  {name:<20} {np.median(off):>10.2f} {unit:<2} {max(off):>7.2f} {unit:<2}   {holds}")
     took = [result["took_s"] for result in results]
     loads = [result["load"] for result in results]
     print(f"  identify took {np.median(took):.0f} s, {max(took):.0f} s at the most")

@@ -2,7 +2,7 @@
 
 python -m benchmarks.planted_faults [--duration-s 20] [--json]
 
-Each cart is `diy_arduino` with one of nine terms changed, by a smaller and a larger amount. `excite` records it on the
+Each cart is `diy_arduino` with one of ten terms changed, by a smaller and a larger amount. `excite` records it on the
 virtual rig with its own regulator; the recording is compared with a simulation from `diy_arduino`'s file. The angle's
 zero and the encoders' signs are changed in the recording, as a careless import would: the firmware homes by itself and
 refuses to drive a cart whose encoder counts the wrong way.
@@ -35,6 +35,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "damping": (0.8, 1.4),
     "coulomb": (0.6, 2.0),
     "dead_zone": (2.0, 3.0),
+    "gain_asymmetry": (-0.05, 0.1),  # the value
     "pole_viscous": (10.0, 30.0),
     "pole_length": (0.9, 1.2),
     "angle_zero": (0.01, 0.03),  # rad
@@ -49,7 +50,7 @@ def recorded(term: str, size: float, duration_s: float, folder: Path) -> Series:
     model = freed(model_of(nominal))
     cart = nominal
     if term not in _OF_THE_READING:
-        model = TERMS[term].write(model, TERMS[term].read(model) * size)
+        model = TERMS[term].write(model, size if term == "gain_asymmetry" else TERMS[term].read(model) * size)
         delay = identified_delay(model) if term == "delay" else nominal.delay
         cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=nominal.action_duties, delay=delay)
     file, recording = folder / f"{term}{size}.toml", folder / f"{term}{size}.parquet"

@@ -1,6 +1,7 @@
 """A real cart recorded by others: what `identify` finds, and the error of its model on recordings outside the fit.
 
 python -m benchmarks.real_cart FOLDER [--out identified.toml] [--picture FILE.png] [--json]
+python -m benchmarks.real_cart FOLDER --steps [--json]
 
 FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit uses the first 70 % of the
 motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test uses the last 30 % of the steps, whose
@@ -13,6 +14,11 @@ smallest residual on that part and, fitted to its gentler windows, the smallest 
 saturates at all, and the cart's speed at a command of 1.5, were known from the whole recording, the test's part
 included, before powers above the third were tried: the test is blind to the numbers, not entirely to the model.
 
+With `--steps` the fit uses the first 70 % of the motor steps alone, without and with the terms by which the motor may
+differ between right and left, and the test their last 30 %. A second table has the speed at the end of each step as
+measured and in both models, to the right and to the left: a term for a side shows only where that side gets the same
+commands as the other.
+
 The picture is `compare` of the identified cart with swing-up 10; FILE_steps.png is the same with the steps' last 30 %.
 """
 
@@ -20,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
 import tempfile
@@ -33,6 +40,7 @@ import numpy as np
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.picture import draw_comparison
 from cartpole_robot.datasets.csv_table import read_csv
@@ -40,7 +48,7 @@ from cartpole_robot.datasets.foreign_recording import ImportRequest, import_reco
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
-from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify, part_of
+from cartpole_robot.identify.identification import Identification, IdentifyRequest, default_terms, identify, part_of
 from cartpole_robot.open_loop.error import OpenLoopError, errors_of, observed_starts, predicted, windows_with_past
 from cartpole_robot.open_loop.model import TERMS, Model, identified_delay, model_of
 from cartpole_robot.open_loop.series import Series, series_of
@@ -57,6 +65,10 @@ HORIZON_S = 0.5
 WINDOW_S = 0.5
 FULL_COMMAND = 1.5  # that the published model's duty 1 stands for
 PUBLISHED_N = 1.77 * FULL_COMMAND  # published for a command of 1
+ASYMMETRIES = ("gain_asymmetry", "dead_zone_asymmetry")
+HORIZONS_S = (0.5, 1.0, 2.0)  # of the test on the steps alone
+STEP_LEAST_ROWS = 20  # shorter ones have not reached their speed
+END_ROWS = 6  # of a step: the slope over them is its speed at the end
 
 
 def swing_ups(numbers: Sequence[int]) -> list[str]:
@@ -101,6 +113,13 @@ def published(found: Model) -> Model:
     return dataclasses.replace(model, delay_s=found.delay_s, angle_zero_rad=found.angle_zero_rad)
 
 
+def error_of(series: Series, model: Model, horizon_s: float) -> OpenLoopError:
+    """The model's error over that horizon, from the states that an observer estimates."""
+    windows = windows_with_past([series], horizon_s, horizon_s / 5.0)
+    starts = observed_starts([series], windows, model, Engine.NATIVE)
+    return errors_of([series], windows, predicted([series], model, windows, starts, Engine.NATIVE))[0]
+
+
 def errors_on(run: Run, found: Model) -> dict[str, OpenLoopError]:
     """The errors of both models, from the same states."""
     windows = windows_with_past([run.series], HORIZON_S, HORIZON_S / 5.0)
@@ -120,11 +139,99 @@ def learned(runs: Mapping[str, Run]) -> Identification:
         runs[SWING].part(0.0, SWING_SHARE).series,
         *(runs[name].series for name in FITTED),
     ]
-    request = IdentifyRequest(held_out=0.0, window_s=WINDOW_S, may_mix_periods=True)
-    with progress_bar(200, "identifying", "%") as bar:
-        rough = identify(few, load_cart(CART), request, progress=lambda share: bar.update(round(100 * share) - bar.n))
-        cart = dataclasses.replace(rough.model.cart, delay=identified_delay(rough.model))
-        return identify(known, cart, request, progress=lambda share: bar.update(round(100 + 100 * share) - bar.n))
+    return identified_from(identified_from(load_cart(CART), few).model, known)
+
+
+def identified_from(
+    begin: CartParams | Model, known: Sequence[Series], terms: tuple[str, ...] | None = None
+) -> Identification:
+    """Identified from `known`, the search begun at that cart or model."""
+    if isinstance(begin, Model):
+        begin = dataclasses.replace(begin.cart, delay=identified_delay(begin))
+    request = IdentifyRequest(terms=terms, held_out=0.0, window_s=WINDOW_S, may_mix_periods=True)
+    with progress_bar(100, "identifying", "%") as bar:
+        return identify(known, begin, request, progress=partial(_to_share, bar))
+
+
+def end_speeds(run: Run) -> dict[float, tuple[float, float]]:
+    """By the command that was held: the median speed (m/s) at the end of its steps, and the median duty."""
+    command = np.round(FULL_COMMAND * np.nan_to_num(run.commanded.duty), 2)
+    edges = [0, *(np.flatnonzero(np.diff(command)) + 1).tolist(), len(command)]
+    found: dict[float, list[tuple[float, float]]] = {}
+    for first, end in itertools.pairwise(edges):
+        if command[first] == 0.0 or end - first < STEP_LEAST_ROWS:
+            continue
+        last = slice(end - END_ROWS, end)
+        speed = np.polyfit(run.series.time_s[last], run.series.position_m[last], 1)[0]
+        found.setdefault(float(command[first]), []).append((float(speed), float(np.median(run.series.duty[last]))))
+    return {
+        key: (float(np.median(values, axis=0)[0]), float(np.median(values, axis=0)[1])) for key, values in found.items()
+    }
+
+
+def final_speed(model: Model, duty: float) -> float:
+    """The speed that the model's cart reaches at that duty."""
+    cart = model.cart
+    push_n = abs(cart.motor.level(duty)) * cart.motor.stall_force_n - cart.friction.cart_coulomb_n
+    return float(np.copysign(max(0.0, push_n) / cart.damping_n_s_m, duty))
+
+
+def measured_on_steps(source: Path) -> dict[str, Any]:
+    """The figures of the motor steps alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = imported(STEPS, source, Path(folder))
+    known, held_out = run.part(0.0, FITTED_SHARE), run.part(FITTED_SHARE, 1.0)
+    few = [run.part(0.5 * FITTED_SHARE, FITTED_SHARE).series]
+    shown = default_terms([known.series], load_cart(CART))
+    symmetric = tuple(name for name in shown if name not in ASYMMETRIES)
+    rough = identified_from(load_cart(CART), few, symmetric).model
+    models: dict[str, Model] = {}
+    fits = {}
+    for name, terms in (("without", symmetric), ("with", (*symmetric, *ASYMMETRIES))):
+        found = identified_from(models.get("without", rough), [known.series], terms)
+        models[name] = found.model
+        parts = {"fitted": known.series, "held_out": held_out.series}
+        fits[name] = {
+            "estimates": found.as_dict()["estimates"],
+            "errors": {
+                part: {str(h): dataclasses.asdict(error_of(series, found.model, h)) for h in HORIZONS_S}
+                for part, series in parts.items()
+            },
+        }
+    speeds = [
+        {"command": command, "measured": speed, **{name: final_speed(model, duty) for name, model in models.items()}}
+        for command, (speed, duty) in end_speeds(run).items()
+    ]
+    return {"shown_by_default": [name for name in ASYMMETRIES if name in shown], "fits": fits, "speeds": speeds}
+
+
+def text_of_steps(result: dict[str, Any]) -> str:
+    """The tables of the motor steps alone."""
+    lines = [f"  {'':<42} {'without':>28}   with the difference of right and left"]
+    rows: dict[str, dict[str, str]] = {}
+    for name, fit in result["fits"].items():
+        for e in fit["estimates"]:
+            cell = f"{e['value']:.4g} ({e['low_95']:.4g} to {e['high_95']:.4g})"
+            rows.setdefault(f"{e['label']}, {e['unit']}", {})[name] = cell
+    lines += [f"  {label:<42} {row.get('without', '-'):>28}   {row['with']}" for label, row in rows.items()]
+    for part, label in (("fitted", f"first {FITTED_SHARE:.0%}, fitted"), ("held_out", "the rest, never seen")):
+        for horizon in map(str, HORIZONS_S):
+            errors = [fit["errors"][part][horizon] for fit in result["fits"].values()]
+            cells = [f"{1e3 * error['position_m']:.2f} mm {error['angle_rad']:.4f} rad" for error in errors]
+            lines.append(f"  {f'{label}, open loop over {horizon} s':<42} {cells[0]:>28}   {cells[1]}")
+    shown = ", ".join(result["shown_by_default"]) or "neither"
+    lines += [f"  of the two terms, `identify` searches without being asked: {shown}", ""]
+    heads = [f"{side} {name}" for side in ("right", "left") for name in ("measured", "without", "with")]
+    lines.append(f"  {'command':>8} " + " ".join(f"{head:>14}" for head in heads) + "   end speeds in m/s")
+    by_command = {row["command"]: row for row in result["speeds"]}
+    for command in sorted({abs(command) for command in by_command}):
+        cells = [
+            f"{abs(row[name]):.3f}" if (row := by_command.get(side * command)) is not None else "-"
+            for side in (1.0, -1.0)
+            for name in ("measured", "without", "with")
+        ]
+        lines.append(f"  {command:>8.2f} " + " ".join(f"{cell:>14}" for cell in cells))
+    return "\n".join([*lines, f"  {machine_line()}"])
 
 
 def draw(source: Path, found: Identification, picture: Path) -> None:
@@ -204,11 +311,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, metavar="FILE.toml", help="cart file to write, a new one")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="picture to draw, a new one")
+    parser.add_argument("--steps", action="store_true", help="the motor steps alone, without and with left and right")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if not (arguments.folder / f"{STEPS}.csv").is_file():
         print(f"skipped: {arguments.folder} holds no {STEPS}.csv; name the folder of the real cart's recordings")
         return 0
+    if arguments.steps and (arguments.out or arguments.picture):
+        parser.error("--steps writes no file; leave out --out and --picture, or --steps")
     try:
         if arguments.out is not None:
             check_is_new(arguments.out)
@@ -217,6 +327,10 @@ def main() -> int:
             check_is_new(steps_picture(arguments.picture), option="--picture")
     except UsageError as error:
         parser.error(str(error))
+    if arguments.steps:
+        steps = measured_on_steps(arguments.folder)
+        print(json.dumps(steps, indent=2) if arguments.json else text_of_steps(steps))
+        return 0
     result = measured(arguments.folder, arguments.out, arguments.picture)
     print(json.dumps(result, indent=2) if arguments.json else text(result))
     return 0

@@ -62,11 +62,12 @@ def observation_bound(cart: CartParams) -> NDArray[np.float32]:
 def observation_bound_v0(cart: CartParams) -> NDArray[np.float32]:
     """The bounds of the environment's version 0, shape (4,), float32: all finite.
 
-    A speed is at most what full drive and gravity together give over the whole range between the limits, times 2: the
-    cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise, from the edge of the start spread.
+    A speed is at most what full drive (to its stronger side) and gravity together give over the whole range between
+    the limits, times 2: the cart from one end of its range to the other, v² = 2 a (2 x), the pole likewise, from the
+    edge of the start spread.
     """
     body, limits = cart.pole_cart, cart.limits
-    force_n = cart.motor.stall_force_n + body.pole_mass_kg * body.gravity_m_s2
+    force_n = cart.motor.strongest_force_n + body.pole_mass_kg * body.gravity_m_s2
     cart_acceleration = force_n / body.cart_mass_kg
     pole_acceleration = body.coupling_kg_m * (body.gravity_m_s2 + cart_acceleration) / body.hinge_inertia_kg_m2
     bound = observation_bound(cart)

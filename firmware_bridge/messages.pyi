@@ -67,7 +67,8 @@ class _Cfg(NamedTuple):
     homing_duty_q15: int
     moving_duty_q15: int
     still_travel_counts: int
-    dead_zone_q15: int
+    dead_zone_left_q15: int
+    dead_zone_right_q15: int
     continuous_duty_q15: int
     reversals_per_s: int
     supply_min_mv: int

@@ -153,7 +153,7 @@ class Bench:
         self.board = RecordedBoard(self.chip)
         self.cart.board = self.board
         limits = cfg_message(self.cart_params)
-        self._dead_zone_q15 = limits.dead_zone_q15
+        self._dead_zones_q15 = (limits.dead_zone_left_q15, limits.dead_zone_right_q15)
         delay = self.cart_params.delay
         # In force until the command timeout, from a control tick after its arrival; line and tick take a millisecond.
         self._in_force_ms = (
@@ -274,8 +274,9 @@ class Bench:
         """The bridge's pulses, of `PULSE_PERIOD`, for a duty sent as a 15-bit fraction."""
         one = self.link.protocol.constants["PROTOCOL_DUTY_ONE"]
         size = round(min(1.0, abs(duty)) * one)
-        if size and self._dead_zone_q15:  # as the firmware's app.c
-            size = min(one, self._dead_zone_q15 + size * (one - self._dead_zone_q15) // one)
+        dead_zone = self._dead_zones_q15[duty > 0.0]
+        if size and dead_zone:  # as the firmware's app.c
+            size = min(one, dead_zone + size * (one - dead_zone) // one)
         return pulses_of(size if duty > 0.0 else -size)
 
     def count_offsets(self) -> tuple[int, int]:

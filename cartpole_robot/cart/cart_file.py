@@ -75,7 +75,7 @@ def _parsed(path: Path) -> CartParams:
         _take_urdf(path, tables["urdf"], plain, sources)
     elif "pole_cart" in plain:
         _fill_from_urdf(plain["pole_cart"], sources)
-    duties = _action_duties(plain.pop("actions"), plain.get("motor", {}).get("stall_force_n"), f"{path}: [actions]")
+    duties = _action_duties(plain.pop("actions"), plain.get("motor", {}), f"{path}: [actions]")
     for name in plain:
         for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
@@ -146,16 +146,19 @@ def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:
         sources["pole_cart.pole_inertia_kg_m2"] = "uniform rod, m (2l)^2 / 12"
 
 
-def _action_duties(actions: dict[str, Any], stall_force_n: Any, where: str) -> tuple[float, ...]:
-    """The action table as duties, from `duty` or from `force_n` (the force on a cart at rest)."""
+def _action_duties(actions: dict[str, Any], motor: dict[str, Any], where: str) -> tuple[float, ...]:
+    """The action table as duties, from `duty` or from `force_n` (on a cart at rest, positive to the right)."""
     check_keys(actions, ["duty", "force_n"], where=where)
     if len(actions) != 1:
         raise UsageError(f"{where}: found {sorted(actions) or 'nothing'}, expected either duty or force_n; give one")
     ((key, numbers),) = actions.items()
     if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
         raise UsageError(f"{where} {key} = {numbers!r}, expected a list of numbers; write [-1.0, 1.0]")
-    full = stall_force_n if key == "force_n" and _is_number(stall_force_n) and stall_force_n > 0 else 1.0
-    return tuple(float(number) / full for number in numbers)
+    full_n, asymmetry = motor.get("stall_force_n", 1.0), motor.get("gain_asymmetry", 0.0)
+    if key == "duty" or not (_is_number(full_n) and full_n > 0 and _is_number(asymmetry) and abs(asymmetry) < 1.0):
+        return tuple(float(number) for number in numbers)
+    right_n, left_n = full_n * (1.0 + asymmetry), full_n * (1.0 - asymmetry)
+    return tuple(float(number) / (right_n if number > 0 else left_n) for number in numbers)
 
 
 def _is_number(value: Any) -> bool:

@@ -88,10 +88,10 @@ def show_text(cart: CartParams) -> str:
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
             source = cart.sources.get(f"{section}.{field.name}", "")
-            lines.append(f"  {field.name:<22}{_shown(value):>12} {unit_of(field.name):<12} {source}")
+            lines.append(f"  {field.name:<24}{_shown(value):>12} {unit_of(field.name):<12} {source}")
     duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
     source = cart.sources.get("actions.duty") or cart.sources.get("actions.force_n", "")
-    return "\n".join([*lines, "\n[actions]", f"  {'duty':<22}{duties:>12} {'':<12} {source}"])
+    return "\n".join([*lines, "\n[actions]", f"  {'duty':<24}{duties:>12} {'':<12} {source}"])
 
 
 def _shown(value: object) -> str:

@@ -93,10 +93,11 @@ class CartParams:
         motor, body = self.motor, self.pole_cart
         for duty in self.action_duties:
             require(
-                duty == 0.0 or abs(duty) > motor.dead_zone_duty,
-                f"the action table asks for duty {duty:g}, inside the dead zone of {motor.dead_zone_duty:g}; raise it",
+                duty == 0.0 or abs(duty) > motor.dead_zone_at(duty),
+                f"the action table asks for duty {duty:g}, inside the dead zone of {motor.dead_zone_at(duty):g}; "
+                "raise it",
             )
-        usable = motor.level(min(-min(self.action_duties), max(self.action_duties)))
+        usable = min(-motor.level(min(self.action_duties)), motor.level(max(self.action_duties)))
         force_n = usable * motor.stall_force_n - self.friction.cart_static_n
         needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
         require(
@@ -141,10 +142,10 @@ class CartParams:
 
     @property
     def terminal_speed_m_s(self) -> float:
-        """The speed at full drive on an endless track; infinite without damping."""
+        """The speed at full drive to the stronger side on an endless track; infinite without damping."""
         if self.damping_n_s_m == 0.0:
             return math.inf
-        return (self.motor.stall_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
+        return (self.motor.strongest_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
 
     @property
     def mean_delay_s(self) -> float:
@@ -169,7 +170,12 @@ def check_is_ideal(cart: CartParams) -> None:
 
     Such a cart is a force and a state known exactly: anything else would be ignored silently.
     """
-    motor = dataclasses.replace(cart.motor, back_emf_n_s_m=0.0, dead_zone_duty=0.0, lag_s=0.0, saturation=0.0)
+    motor = Motor(
+        stall_force_n=cart.motor.stall_force_n,
+        supply_voltage_v=cart.motor.supply_voltage_v,
+        stall_current_a=cart.motor.stall_current_a,
+        brakes_at_zero=cart.motor.brakes_at_zero,
+    )
     for section, ideal in (("friction", Friction()), ("motor", motor), ("delay", Delay(apply=Apply.AT_ONCE))):
         part = getattr(cart, section)
         for item in dataclasses.fields(part):

@@ -81,10 +81,14 @@ class Motor:
     """The motor: a DC motor on an H-bridge, described by forces at the cart.
 
     At duty d and speed v the force is stall_force_n * level(d) - back_emf_n_s_m * v, reached through a first-order
-    lag. Past the dead zone, e = (|d| - dead_zone_duty) / (1 - dead_zone_duty) drives it: level is e, or, where it
-    saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty in both cases. A bridge that `brakes_at_zero`
-    shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it coast. The forces are for
-    `supply_voltage_v`. `stall_current_a` affects power figures only.
+    lag. A positive duty pushes to the right, toward +x. Past the dead zone z, e = (|d| - z) / (1 - z) drives the motor:
+    level is e, or, where it saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty in both cases. A
+    bridge that `brakes_at_zero` shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it
+    coast. The forces are for `supply_voltage_v`. `stall_current_a` affects power figures only.
+
+    `stall_force_n` and `dead_zone_duty` are the means of both sides. To the right, level has the factor
+    1 + gain_asymmetry and z is dead_zone_duty + dead_zone_asymmetry_duty; to the left, minus takes the place of plus. A
+    motor that is weaker to the right has a negative `gain_asymmetry`; with both at 0 it is the same to both sides.
     """
 
     stall_force_n: float
@@ -93,6 +97,8 @@ class Motor:
     back_emf_n_s_m: float = 0.0
     dead_zone_duty: float = 0.0
     saturation: float = 0.0
+    gain_asymmetry: float = 0.0
+    dead_zone_asymmetry_duty: float = 0.0
     lag_s: float = 0.0
     brakes_at_zero: bool = True
 
@@ -104,6 +110,23 @@ class Motor:
             f"dead_zone_duty = {self.dead_zone_duty:g} reaches full duty, expected less than 1; measure it again",
         )
         require(
+            abs(self.gain_asymmetry) < 1.0,
+            f"gain_asymmetry = {self.gain_asymmetry:g}, expected between -1 and 1, where one side has no force; give "
+            "(right - left) / (right + left) of the stall forces",
+        )
+        require(
+            abs(self.dead_zone_asymmetry_duty) <= min(self.dead_zone_duty, 0.5),
+            f"dead_zone_asymmetry_duty = {self.dead_zone_asymmetry_duty:g}, expected at most 0.5 and at most "
+            f"dead_zone_duty = {self.dead_zone_duty:g}, where one side has no dead zone; give (right - left) / 2 and "
+            "(right + left) / 2 of the dead zones",
+        )
+        require(
+            self.dead_zone_duty + abs(self.dead_zone_asymmetry_duty) < 1.0,
+            f"dead_zone_duty = {self.dead_zone_duty:g} with dead_zone_asymmetry_duty = "
+            f"{self.dead_zone_asymmetry_duty:g} reaches full duty on one side, expected less than 1; measure both "
+            "sides again",
+        )
+        require(
             self.saturation <= MOST_SATURATION,
             f"saturation = {self.saturation:g}, expected at most {MOST_SATURATION:g}: more duty would give less force",
         )
@@ -112,28 +135,76 @@ class Motor:
                 require_positive(self, name)
 
     @property
+    def right_share(self) -> float:
+        """The stall force to the right, over the mean of both sides."""
+        return 1.0 + self.gain_asymmetry
+
+    @property
+    def left_share(self) -> float:
+        """The stall force to the left, over the mean of both sides."""
+        return 1.0 - self.gain_asymmetry
+
+    @property
+    def strongest_force_n(self) -> float:
+        """The stall force to the stronger side."""
+        return self.stall_force_n * max(self.right_share, self.left_share)
+
+    @property
+    def right_dead_zone_duty(self) -> float:
+        """The dead zone of positive duties."""
+        return self.dead_zone_duty + self.dead_zone_asymmetry_duty
+
+    @property
+    def left_dead_zone_duty(self) -> float:
+        """The dead zone of negative duties, as a positive duty."""
+        return self.dead_zone_duty - self.dead_zone_asymmetry_duty
+
+    @property
     def slope_n(self) -> float:
-        """The slope of the force over the duty, in N per unit of duty, at the end of the dead zone."""
+        """The slope of the force over the duty, in N per unit of duty, at the end of the mean dead zone."""
         return self.stall_force_n / self.reach_duty
 
     @property
+    def right_slope_n(self) -> float:
+        """`slope_n` of positive duties."""
+        return self.stall_force_n * self.right_share / self._reach(self.right_dead_zone_duty)
+
+    @property
+    def left_slope_n(self) -> float:
+        """`slope_n` of negative duties."""
+        return self.stall_force_n * self.left_share / self._reach(self.left_dead_zone_duty)
+
+    @property
     def reach_duty(self) -> float:
-        """The duty beyond the dead zone at which the force, with its slope there, would reach the stall force."""
-        return (1.0 - self.dead_zone_duty) * (1.0 - self.saturation)
+        """The duty beyond the mean dead zone at which the force, with its slope there, would reach the stall force."""
+        return self._reach(self.dead_zone_duty)
+
+    def _reach(self, dead_zone: float) -> float:
+        return (1.0 - dead_zone) * (1.0 - self.saturation)
+
+    def dead_zone_at(self, duty: float) -> float:
+        """The dead zone, a positive duty, on the side to which `duty` pushes."""
+        return self.right_dead_zone_duty if math.copysign(1.0, duty) > 0.0 else self.left_dead_zone_duty
+
+    def share_at(self, duty: float) -> float:
+        """The stall force to the side to which `duty` pushes, over the mean of both."""
+        return self.right_share if math.copysign(1.0, duty) > 0.0 else self.left_share
 
     def level(self, duty: float) -> float:
-        """The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, ±1 at full duty."""
-        past = abs(duty) - self.dead_zone_duty
+        """The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, ±1 at full duty, asymmetry apart."""
+        dead_zone = self.dead_zone_at(duty)
+        past = abs(duty) - dead_zone
         if past <= 0.0:
             return 0.0
-        drive = past / (1.0 - self.dead_zone_duty)
+        drive = past / (1.0 - dead_zone)
         if self.saturation > 0.0:
             drive = (drive - self.saturation * drive**SATURATION_POWER) / (1.0 - self.saturation)
-        return math.copysign(drive, duty)
+        return math.copysign(drive * self.share_at(duty), duty)
 
     def duty_for(self, level: float) -> float:
-        """The duty that gives `level`; beyond ±1 for a level beyond ±1."""
-        drive = abs(level)
+        """The duty that gives `level`; beyond ±1 for a level beyond that of full duty."""
+        drive = abs(level) / self.share_at(level)
+        dead_zone = self.dead_zone_at(level)
         if 0.0 < drive < 1.0 and self.saturation > 0.0:
             # Newton's method approaches from below, because the level is concave in the duty
             asked, drive = drive * (1.0 - self.saturation), 0.0
@@ -142,7 +213,7 @@ class Motor:
                 if missing <= _SAME_LEVEL:
                     break
                 drive += missing / (1.0 - SATURATION_POWER * self.saturation * drive ** (SATURATION_POWER - 1))
-        return math.copysign(self.dead_zone_duty + (1.0 - self.dead_zone_duty) * drive, level)
+        return math.copysign(dead_zone + (1.0 - dead_zone) * drive, level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +386,7 @@ class FirmwareSettings:
     without a command, when duties of `moving_duty` move nothing, when the cart travels `still_travel_m` and the pole
     encoder counts nothing, when the motor gets hotter than `continuous_duty` would ever make it, and outside the supply
     voltages. Homing moves at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
-    dead zone to every command; the `is_..._reversed` flags state how motor and encoders are wired.
+    dead zone on that side to every command; the `is_..._reversed` flags state how motor and encoders are wired.
     """
 
     switch_m: float

@@ -7,8 +7,8 @@
     latency_s = { between = [0.0, 0.03] }       # in the parameter's own unit
 
 Each number is drawn uniformly and independently. Dependent parameters follow: a pole of another mass or length keeps
-its shape (its inertia scales as m l²), and static friction keeps its ratio to Coulomb friction, unless the file gives
-them ranges of their own.
+its shape (its inertia scales as m l²), static friction keeps its ratio to Coulomb friction, and the dead zones of both
+sides keep theirs, unless the file gives them ranges of their own.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _MOST_CORNERS = 4096
 _POWER_ONLY = ("motor.supply_voltage_v", "motor.stall_current_a")
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
 _INERTIA = "pole_cart.pole_inertia_kg_m2"
+_DEAD_ZONE, _DEAD_ZONE_ASYMMETRY = "motor.dead_zone_duty", "motor.dead_zone_asymmetry_duty"
 _COULOMB, _STATIC = "friction.cart_coulomb_n", "friction.cart_static_n"
 
 
@@ -159,6 +160,9 @@ def _followers(cart: CartParams, values: Mapping[str, float]) -> dict[str, float
     if _STATIC not in values and _COULOMB in values:
         ratio = friction.cart_static_n / friction.cart_coulomb_n if friction.cart_coulomb_n else 1.0
         followers[_STATIC] = values[_COULOMB] * ratio
+    zone_duty, asymmetry_duty = cart.motor.dead_zone_duty, cart.motor.dead_zone_asymmetry_duty
+    if asymmetry_duty and _DEAD_ZONE in values and _DEAD_ZONE_ASYMMETRY not in values:
+        followers[_DEAD_ZONE_ASYMMETRY] = values[_DEAD_ZONE] * (asymmetry_duty / zone_duty)
     return followers
 
 

@@ -42,6 +42,8 @@ BLAMED = (
     "damping",
     "coulomb",
     "dead_zone",
+    "gain_asymmetry",
+    "dead_zone_asymmetry",
     "pole_viscous",
     "pole_length",
     "angle_zero",

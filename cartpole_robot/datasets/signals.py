@@ -182,7 +182,8 @@ def _check_moves(table: CsvTable, column_map: ColumnMap, cart: CartParams, signa
     travel_m = float(np.ptp(signals.position_m))
     least_m = _LEAST_TRAVEL * cart.limits.cart_position_m
     strongest = float(np.nanmax(np.abs(signals.duty), initial=0.0))
-    if position.column is not None and travel_m < least_m and strongest > max(_LEAST_DUTY, cart.motor.dead_zone_duty):
+    dead_zone = max(cart.motor.right_dead_zone_duty, cart.motor.left_dead_zone_duty)
+    if position.column is not None and travel_m < least_m and strongest > max(_LEAST_DUTY, dead_zone):
         raise UsageError(
             f"{table.path}: column {position.column!r}: the cart moves by {travel_m * 1000.0:.3g} mm in "
             f"all while the duty goes up to {strongest:.3g}, expected some motion; correct column or unit "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ _FIELDS = {
     "coulomb": ("friction.cart_coulomb_n", "friction.cart_static_n"),
     "dead_zone": ("motor.dead_zone_duty",),
     "saturation": ("motor.saturation",),
+    "gain_asymmetry": ("motor.gain_asymmetry",),
+    "dead_zone_asymmetry": ("motor.dead_zone_asymmetry_duty",),
     "cart_mass": ("pole_cart.cart_mass_kg",),
     "pole_viscous": ("friction.pole_viscous_n_m_s",),
     "pole_coulomb": ("friction.pole_coulomb_n_m",),
@@ -96,10 +99,10 @@ def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
     heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
     for duty in nominal.action_duties:
-        push_n = before.level(abs(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
+        push_n = abs(before.level(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
         force_n = heavier * push_n + model.cart.friction.cart_coulomb_n
-        size = now.duty_for(max(0.0, force_n) / now.stall_force_n)
-        duties.append(0.0 if duty == 0.0 else round(min(1.0, size), 4) * (1.0 if duty > 0.0 else -1.0))
+        size = abs(now.duty_for(math.copysign(max(0.0, force_n) / now.stall_force_n, duty)))
+        duties.append(0.0 if duty == 0.0 else math.copysign(round(min(1.0, size), 4), duty))
     return tuple(duties)
 
 

@@ -155,10 +155,12 @@ class Fit:
         columns = by_terms.reshape(-1, len(self._terms))
         free = max(1, point.residuals.size - len(self._terms) - point.starts.size)
         inverse_hessian = np.linalg.pinv(columns.T @ columns, rcond=1e-14)
-        single = inverse_hessian * float(np.sum(residuals**2)) / free
+        changes = search.value_changes(point.model)
+        single = changes @ inverse_hessian @ changes.T * float(np.sum(residuals**2)) / free
         sums = self._block_sums(by_terms * residuals[..., None])
         groups = len(sums)
-        grouped = inverse_hessian @ (sums.T @ sums) @ inverse_hessian * (groups / max(1, groups - len(self._terms)))
+        influence = changes @ inverse_hessian @ sums.T
+        grouped = influence @ influence.T * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
         reach = np.sqrt(variance) * search.sizes * float(stdtrit(max(2, groups - 1), _STANDARD_95))
         estimates = []

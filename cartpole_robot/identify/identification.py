@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
@@ -28,10 +29,14 @@ from cartpole_robot.open_loop.windows import Window, windows_of
 from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.simulation.engine import Engine
 
+Floats = NDArray[np.float64]
+
 _MOTOR = ("delay", "motor_gain")
 _REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
 _SWUNG = ("cart_mass",)
 _DRIVEN_HARD = ("saturation",)
+_DRIVEN_ALIKE = ("gain_asymmetry",)  # to both sides
+_AND_VARIED = ("dead_zone_asymmetry",)
 BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
 COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
@@ -40,10 +45,13 @@ _FEWEST_WINDOWS = 3
 _HANGING = 0.0  # cosine of the angle: never above the hinge
 _HARD = 0.5  # duty
 _FEWEST_HARD = 0.02  # of the ticks
+_FEWEST_TO_A_SIDE = 0.1  # of the ticks
+_BULK = (0.05, 0.95)  # quantiles: between them a side's duties
+_SAME_DUTIES = 0.3  # of the larger duty: the most by which the bulks of both sides differ
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
-_VAGUE = 0.5  # of the value: a wider interval says little
+_VAGUE = 0.5  # of the value, of a signed term its largest: a wider interval says little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +181,9 @@ def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, 
     """All terms that these recordings of `cart` can show.
 
     The cart's inertia, as distinct from the motor's force, shows in how little the pole moves the cart: where the pole
-    hangs or goes round, not where it stands. Saturation shows where the motor is driven hard.
+    hangs or goes round, not where it stands. Saturation shows where the motor is driven hard. A difference between
+    right and left shows where both sides get much the same duties, else it looks like saturation; that of the dead
+    zones where small and large duties are among them.
     """
     driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
     names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
@@ -182,7 +192,18 @@ def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, 
     hard = [float(np.mean(np.abs(np.nan_to_num(series.duty)) > _HARD)) for series in driven]
     if max(hard, default=0.0) > _FEWEST_HARD:
         names += _DRIVEN_HARD
-    return names
+    return names + _asymmetries(np.concatenate([[0.0], *(np.nan_to_num(series.duty) for series in driven)]))
+
+
+def _asymmetries(duty: Floats) -> tuple[str, ...]:
+    sides = [side[side > 0.0] for side in (duty, -duty)]
+    if min(map(len, sides)) < max(1.0, _FEWEST_TO_A_SIDE * len(duty)):
+        return ()
+    bulks = np.array([np.quantile(side, _BULK) for side in sides])
+    most = _SAME_DUTIES * bulks.max()
+    if np.ptp(bulks, axis=0).max() > most:
+        return ()
+    return _DRIVEN_ALIKE + (_AND_VARIED if np.ptp(bulks, axis=1).min() > most else ())
 
 
 def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
@@ -288,6 +309,7 @@ def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]
         f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
         "motion that needs it"
         for e in estimates
-        if e.term.name != "angle_zero" and e.high - e.low > _VAGUE * abs(e.value)
+        if e.term.name != "angle_zero"
+        and e.high - e.low > _VAGUE * (abs(e.value) if e.term.low >= 0.0 else e.term.high)
     )
     return notes

@@ -133,6 +133,18 @@ class Search:
         term = self._terms[number]
         return term.write(model, min(max(value * float(self.sizes[number]), term.low), term.high))
 
+    def value_changes(self, model: Model) -> Floats:
+        """The derivative of each term's value (row) by each step of the search (column), all scaled.
+
+        Not the identity: a step of the dead zone or of the saturation also changes the stall force.
+        """
+        values = self.values(model)
+        columns = []
+        for number, value in enumerate(values.tolist()):
+            step = _DIFFERENCE_STEP if value + _DIFFERENCE_STEP < self._high[number] else -_DIFFERENCE_STEP
+            columns.append((self.values(self._with_term(model, number, value + step)) - values) / step)
+        return np.stack(columns, axis=1)
+
     def iterate(self, model: Model, starts: Floats) -> Iterate:
         residuals = self._shooting.residual(model, starts)
         return Iterate(model=model, starts=starts, residuals=residuals, cost=self.cost(residuals))

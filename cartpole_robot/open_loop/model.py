@@ -111,6 +111,19 @@ def _with_same_slope(model: Model, **changes: float) -> Model:
     return _changed(model, "motor", **changes, stall_force_n=model.cart.motor.slope_n * bent.reach_duty)
 
 
+def _with_dead_zone(model: Model, value: float) -> Model:
+    """Another mean dead zone; the difference of both sides stays as far as neither falls below 0."""
+    asymmetry = model.cart.motor.dead_zone_asymmetry_duty
+    asymmetry = min(max(asymmetry, -value), value)
+    return _with_same_slope(model, dead_zone_duty=value, dead_zone_asymmetry_duty=asymmetry)
+
+
+def _with_dead_zone_asymmetry(model: Model, value: float) -> Model:
+    """Another difference of the dead zones; where one would fall below 0 it is 0, and the other has all of it."""
+    dead_zone = max(model.cart.motor.dead_zone_duty, abs(value))
+    return _changed(model, "motor", dead_zone_duty=dead_zone, dead_zone_asymmetry_duty=value)
+
+
 def _with_length(model: Model, value: float) -> Model:
     """A pole of the same mass and build, longer or shorter: its inertia scales with the square."""
     body = model.cart.pole_cart
@@ -176,7 +189,7 @@ TERMS = {
             label="dead zone",
             unit="duty",
             read=lambda model: model.cart.motor.dead_zone_duty,
-            write=lambda model, value: _with_same_slope(model, dead_zone_duty=value),
+            write=_with_dead_zone,
             size=lambda model: max(model.cart.motor.dead_zone_duty, 0.03),
             high=0.5,
         ),
@@ -188,6 +201,26 @@ TERMS = {
             write=lambda model, value: _with_same_slope(model, saturation=value),
             size=lambda model: 0.1,
             high=MOST_SATURATION,
+        ),
+        Term(
+            name="gain_asymmetry",
+            label="motor gain, right against left",
+            unit="of 1",
+            read=lambda model: model.cart.motor.gain_asymmetry,
+            write=lambda model, value: _changed(model, "motor", gain_asymmetry=value),
+            size=lambda model: 0.1,
+            low=-0.5,
+            high=0.5,
+        ),
+        Term(
+            name="dead_zone_asymmetry",
+            label="dead zone, right against left",
+            unit="duty",
+            read=lambda model: model.cart.motor.dead_zone_asymmetry_duty,
+            write=_with_dead_zone_asymmetry,
+            size=lambda model: max(model.cart.motor.dead_zone_duty, 0.03),
+            low=-0.25,
+            high=0.25,
         ),
         Term(
             name="cart_mass",

@@ -107,7 +107,7 @@ def _at_bridge(recording: Recording) -> Floats:
         return duty
     duty = duty.clip(-1.0, 1.0)
     if cart.firmware.compensates_dead_zone:
-        dead_zone = cart.motor.dead_zone_duty
+        dead_zone = np.where(duty > 0.0, cart.motor.right_dead_zone_duty, cart.motor.left_dead_zone_duty)
         duty = np.sign(duty) * (dead_zone + (1.0 - dead_zone) * np.abs(duty))
     asked = np.isfinite(duty)
     duty[asked] = [pulses_of(round(value * _ONE)) / PULSE_PERIOD for value in duty[asked].tolist()]

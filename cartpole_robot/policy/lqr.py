@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.parts import Motor
+
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lqr:
-    """Gains for duty = -(state_gain · observation + duty_gain · past duties), the most recent duty first.
+    """Gains for drive = -(state_gain · observation + duty_gain · past drives), the most recent drive first.
 
+    Drive counts duty from the end of the dead zone, in shares of what is left; to each side it pushes equally.
     Shapes: state_gain (4,), duty_gain (k,) with k the control periods a command takes to work.
     """
 
@@ -29,10 +32,10 @@ class LqrController:
     Implements `cartpole_robot.policy.controllers.Controller`.
     """
 
-    def __init__(self, lqr: Lqr, dead_zone_duty: float) -> None:
-        """The regulator with these gains, on a cart whose motor has this dead zone."""
+    def __init__(self, lqr: Lqr, motor: Motor) -> None:
+        """The regulator with these gains, on a cart with this motor: its dead zone and its asymmetry."""
         self._lqr = lqr
-        self._dead_zone = dead_zone_duty
+        self._sides = tuple((motor.dead_zone_at(side), motor.share_at(side)) for side in (-1.0, 1.0))
         self.reset()
 
     def reset(self) -> None:
@@ -41,9 +44,10 @@ class LqrController:
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty in [-1, 1] for an observation (4,), beyond the dead zone unless it is 0."""
         wanted = -float(self._lqr.state_gain @ observation) - float(self._lqr.duty_gain @ self._past)
-        wanted = min(1.0, max(-1.0, wanted))
+        dead_zone, share = self._sides[wanted > 0.0]
+        wanted = min(share, max(-share, wanted))
         self._push(wanted)
-        return math.copysign(self._dead_zone + (1.0 - self._dead_zone) * abs(wanted), wanted) if wanted else 0.0
+        return math.copysign(dead_zone + (1.0 - dead_zone) * (abs(wanted) / share), wanted) if wanted else 0.0
 
     def remember(self, duty: float) -> None:
         """Record that another controller sent `duty`, which is beyond the dead zone as `duty` returns it."""
@@ -55,7 +59,8 @@ class LqrController:
             self._past[0] = self._beyond(duty)
 
     def _beyond(self, duty: float) -> float:
-        return math.copysign(max(0.0, abs(duty) - self._dead_zone) / (1.0 - self._dead_zone), duty)
+        dead_zone, share = self._sides[duty > 0.0]
+        return math.copysign(share * max(0.0, abs(duty) - dead_zone) / (1.0 - dead_zone), duty)
 
     def _push(self, wanted: float) -> None:
         if len(self._past):

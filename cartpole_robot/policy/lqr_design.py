@@ -37,8 +37,8 @@ def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
         [[0.0, -cart.damping_n_s_m, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
     )
     acceleration = np.linalg.solve(mass, forces)
-    # The regulator counts duty from the dead zone's end, in shares of what is left; a motor that saturates comes to its
-    # force at full duty by a steeper slope.
+    # The regulator counts duty from the dead zone's end, in shares of what is left, and makes up for an asymmetry; a
+    # motor that saturates comes to its force at full duty by a steeper slope.
     steeper = (1.0 - motor.dead_zone_duty) / motor.reach_duty
     per_duty = np.linalg.solve(mass, np.array([motor.stall_force_n * steeper, 0.0]))
     a = np.zeros((4, 4))
@@ -108,4 +108,4 @@ def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
 
 def regulator_of(cart: CartParams) -> LqrController:
     """The regulator of `cart`, ready to run. Raises `UsageError` if none exists."""
-    return LqrController(design_lqr(cart), cart.motor.dead_zone_duty)
+    return LqrController(design_lqr(cart), cart.motor)

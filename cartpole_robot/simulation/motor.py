@@ -39,22 +39,22 @@ def rewindable_force(cart: CartParams) -> RewindableForce:
     a strong gear motor the latter is off by a per cent at 1 ms.
     """
     motor, step_s = cart.motor, cart.timing.physics_step_s
-    dead_zone, coasts = motor.dead_zone_duty, not motor.brakes_at_zero
+    right_zone, left_zone, coasts = motor.right_dead_zone_duty, motor.left_dead_zone_duty, not motor.brakes_at_zero
     viscous = cart.friction.cart_viscous_n_s_m
     damping = cart.damping_n_s_m
     mean, mean_coasting = (
         1.0 / (1.0 + 0.5 * coefficient * step_s / cart.pole_cart.cart_mass_kg) for coefficient in (damping, viscous)
     )
-    gain_n = motor.slope_n
+    right_n, left_n = motor.right_slope_n, motor.left_slope_n
     keep = math.exp(-step_s / motor.lag_s) if motor.lag_s > 0.0 else 0.0
     drive_n = 0.0
 
     def force(duty: float, speed_m_s: float, is_open: bool = False, /) -> float:
         nonlocal drive_n
-        if duty > dead_zone:
-            target_n = gain_n * (duty - dead_zone)
-        elif duty < -dead_zone:
-            target_n = gain_n * (duty + dead_zone)
+        if duty > right_zone:
+            target_n = right_n * (duty - right_zone)
+        elif duty < -left_zone:
+            target_n = left_n * (duty + left_zone)
         elif coasts or is_open:
             drive_n = 0.0  # an open bridge carries no current, whatever the winding held
             return -viscous * speed_m_s * mean_coasting
@@ -75,14 +75,14 @@ def rewindable_force(cart: CartParams) -> RewindableForce:
 
 def _saturated(force: Force, motor: Motor) -> Force:
     """`force` of a motor that saturates: the duty is bent before it, so that every other motor is as fast as before."""
-    full_n, slope_n = motor.stall_force_n, motor.slope_n
-    dead_zone, level = motor.dead_zone_duty, motor.level
+    full_n, right_n, left_n = motor.stall_force_n, motor.right_slope_n, motor.left_slope_n
+    right_zone, left_zone, level = motor.right_dead_zone_duty, motor.left_dead_zone_duty, motor.level
 
     def bent(duty: float, speed_m_s: float, is_open: bool = False, /) -> float:
-        if duty > dead_zone:
-            duty = dead_zone + full_n * level(duty) / slope_n
-        elif duty < -dead_zone:
-            duty = full_n * level(duty) / slope_n - dead_zone
+        if duty > right_zone:
+            duty = right_zone + full_n * level(duty) / right_n
+        elif duty < -left_zone:
+            duty = full_n * level(duty) / left_n - left_zone
         return force(duty, speed_m_s, is_open)
 
     return bent

@@ -433,9 +433,10 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     count_more(&app->missed_ticks, board->missed_ticks);
 }
 
-/* The dead zone is added beyond what was asked for, so that full drive stays full drive. */
-static int16_t compensated(int16_t duty_q15, int16_t dead_zone_q15)
+/* The dead zone of that side is added beyond what was asked for, so that full drive stays full drive. */
+static int16_t compensated(int16_t duty_q15, const cfg_message_t *limits)
 {
+    const int16_t dead_zone_q15 = duty_q15 < 0 ? limits->dead_zone_left_q15 : limits->dead_zone_right_q15;
     if (dead_zone_q15 == 0 || duty_q15 == 0)
         return duty_q15;
     const int32_t size = duty_q15 < 0 ? -(int32_t)duty_q15 : duty_q15;
@@ -449,7 +450,7 @@ static int16_t wanted(app_t *app)
 {
     safety_t *safety = &app->safety;
     if (safety->state == CART_ARMED)
-        return compensated(app->active.duty_q15, safety->limits.dead_zone_q15);
+        return compensated(app->active.duty_q15, &safety->limits);
     if (safety->state != CART_HOMING)
         return 0;
     const int16_t want = homing_tick(&app->homing, &app->inputs, &safety->limits);

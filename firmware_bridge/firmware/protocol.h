@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define PROTOCOL_BAUD 500000
 #define PROTOCOL_MAX_MESSAGE 64
 #define PROTOCOL_DUTY_ONE 32767 /* full drive */
@@ -213,7 +213,8 @@ typedef struct PACKED {
     int16_t homing_duty_q15; /* no more while homing */
     int16_t moving_duty_q15; /* from here on the cart must move */
     uint16_t still_travel_counts; /* the cart cannot travel further with a pole that stands still */
-    int16_t dead_zone_q15; /* compensated for in every command; 0: not at all */
+    int16_t dead_zone_left_q15;  /* compensated for in every command to the left; 0: not at all */
+    int16_t dead_zone_right_q15; /* the same to the right */
     int16_t continuous_duty_q15; /* what the motor bears for ever */
     uint16_t reversals_per_s;
     uint16_t supply_min_mv;
@@ -326,7 +327,7 @@ _Static_assert(sizeof(hello_message_t) == 7, "HELLO");
 _Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
 _Static_assert(sizeof(cmd_message_t) == 11, "CMD");
 _Static_assert(sizeof(state_message_t) == 36, "STATE");
-_Static_assert(sizeof(cfg_message_t) == 48, "CFG");
+_Static_assert(sizeof(cfg_message_t) == 50, "CFG");
 _Static_assert(sizeof(mode_message_t) == 6, "MODE");
 _Static_assert(sizeof(ack_message_t) == 6, "ACK");
 _Static_assert(sizeof(ping_message_t) == 5, "PING");

@@ -68,7 +68,8 @@ static void forget_commands(void)
 /* What the dead zone and the limits make of a duty. */
 static long limited(int16_t duty)
 {
-    const long zone = app.safety.limits.dead_zone_q15;
+    const cfg_message_t *limits = &app.safety.limits;
+    const long zone = duty > 0 ? limits->dead_zone_right_q15 : limits->dead_zone_left_q15;
     long size = labs((long)duty);
     if (size > 0 && zone > 0)
         size = zone + size * (32767 - zone) / 32767;
@@ -409,7 +410,8 @@ static cfg_message_t good_cfg(void)
         .homing_duty_q15 = HOMING_DUTY,
         .moving_duty_q15 = 32767,
         .still_travel_counts = 65535,
-        .dead_zone_q15 = zones[draw() % 5],
+        .dead_zone_left_q15 = zones[draw() % 5],
+        .dead_zone_right_q15 = zones[draw() % 5],
         .continuous_duty_q15 = 32767,
         .reversals_per_s = 500,
         .supply_min_mv = 9000,

@@ -28,11 +28,12 @@ TABLE: list[tuple[str, int, list[int], list[int]]] = [
     ("homing_duty_q15", 12, [1, 2, 16383, 16384], [0, 16385, 32767, -1, -16384, -32768]),
     ("moving_duty_q15", 13, [1, 2, 32766, 32767], [0, -1, -32768]),
     ("still_travel_counts", 14, [1, 2, 65534, 65535], [0]),
-    ("dead_zone_q15", 15, [0, 1, 16382, 16383], [16384, 32767, -1, -32768]),
-    ("continuous_duty_q15", 16, [1, 2, 32766, 32767], [0, -1, -32768]),
-    ("reversals_per_s", 17, [1, 2, 499, 500], [0, 501, 65535]),
-    ("supply_min_mv", 18, [4000, 4001, 14_999, 15_000], [0, 3999, 30_001, 65535]),
-    ("supply_max_mv", 19, [9000, 9001, 29_999, 30_000], [0, 8999, 30_001, 65535]),
+    ("dead_zone_left_q15", 15, [0, 1, 16382, 16383], [16384, 32767, -1, -32768]),
+    ("dead_zone_right_q15", 16, [0, 1, 16382, 16383], [16384, 32767, -1, -32768]),
+    ("continuous_duty_q15", 17, [1, 2, 32766, 32767], [0, -1, -32768]),
+    ("reversals_per_s", 18, [1, 2, 499, 500], [0, 501, 65535]),
+    ("supply_min_mv", 19, [4000, 4001, 14_999, 15_000], [0, 3999, 30_001, 65535]),
+    ("supply_max_mv", 20, [9000, 9001, 29_999, 30_000], [0, 8999, 30_001, 65535]),
 ]
 ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value in fits] + [
     (name, number, value, False) for name, number, _, unfit in TABLE for value in unfit
@@ -41,7 +42,7 @@ ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value
 
 def test_table_names_every_field_in_order() -> None:
     assert [row[0] for row in TABLE] == list(LIMITS)
-    assert [row[1] for row in TABLE] == list(range(20))
+    assert [row[1] for row in TABLE] == list(range(21))
 
 
 @pytest.mark.parametrize(("name", "number", "value", "fits"), ROWS)
@@ -93,11 +94,12 @@ def test_every_changed_field_takes_the_zeros(core: Core, name: str, number: int,
         # The supply's limits may meet, not cross.
         ({"supply_min_mv": 30_000, "supply_max_mv": 30_000}, 0xFF),
         ({"supply_min_mv": 4000, "supply_max_mv": 4000}, 0xFF),
-        ({"supply_min_mv": 15_001}, 19),
-        ({"supply_min_mv": 30_000, "supply_max_mv": 29_999}, 19),
+        ({"supply_min_mv": 15_001}, 20),
+        ({"supply_min_mv": 30_000, "supply_max_mv": 29_999}, 20),
         # The first wrong field is reported.
         ({"flags": 32, "supply_max_mv": 0}, 0),
-        ({"dead_zone_q15": -1, "reversals_per_s": 0}, 15),
+        ({"dead_zone_left_q15": -1, "reversals_per_s": 0}, 15),
+        ({"dead_zone_right_q15": -1, "reversals_per_s": 0}, 16),
     ],
 )
 def test_fields_that_bound_each_other(core: Core, changes: dict[str, int], detail: int) -> None:
@@ -112,7 +114,7 @@ def test_limits_crc_is_of_the_limits_alone(core: Core) -> None:
     assert core.limits_crc == expected
 
 
-@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4000, 24826), (4004, 25695), (4005, 9590)])
+@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4000, 23948), (4002, 19029), (4004, 21038)])
 def test_limits_crc_is_never_zero(core: Core, travel_limit_counts: int, supply_max_mv: int) -> None:
     """0 means no limits."""
     changes = {"travel_limit_counts": travel_limit_counts, "supply_max_mv": supply_max_mv}

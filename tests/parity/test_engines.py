@@ -120,6 +120,27 @@ def test_shipped_carts_pass_the_check(cart: str) -> None:
     assert chosen_engine(load_cart(cart), Engine.PYBULLET) == EngineChoice(Engine.PYBULLET)
 
 
+@pytest.mark.parametrize("saturation", [0.0, 0.15])
+@pytest.mark.pybullet
+def test_both_engines_push_an_asymmetric_cart_alike_and_harder_to_the_stronger_side(saturation: float) -> None:
+    cart = load_cart("diy_arduino")
+    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.15, dead_zone_asymmetry_duty=0.015, saturation=saturation)
+    ends = {}
+    for engine in Engine:
+        rig = simulated_rig(dataclasses.replace(cart, motor=motor), engine=engine)
+        for duty in (-0.9, -0.06, 0.06, 0.9):
+            rig.reset(State(0.0, 0.0, math.pi, 0.0), np.random.default_rng(0))
+            for _ in range(10):
+                measured = rig.step(duty)
+            ends[engine, duty] = (measured.state(), measured.motor_power_w)
+        rig.close()
+    for duty in (-0.9, -0.06, 0.06, 0.9):
+        (state, power_w), (native, native_w) = (ends[engine, duty] for engine in Engine)
+        np.testing.assert_allclose((*state, power_w), (*native, native_w), rtol=1e-9, atol=1e-12)
+    left, right = (ends[Engine.NATIVE, duty][0][0] for duty in (-0.9, 0.9))
+    assert 0.65 < -right / left < 0.9
+
+
 @pytest.mark.parametrize("number", range(12))
 @pytest.mark.pybullet
 def test_randomised_carts_pass_the_check(number: int) -> None:

@@ -108,7 +108,18 @@ def with_motor(cart: CartParams, **changes: object) -> CartParams:
 
 
 @pytest.mark.pybullet
-@pytest.mark.parametrize("changes", [{}, {"lag_s": 0.02}, {"brakes_at_zero": False}, {"saturation": 0.15}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"lag_s": 0.02},
+        {"brakes_at_zero": False},
+        {"saturation": 0.15},
+        {"gain_asymmetry": -0.1, "dead_zone_asymmetry_duty": 0.012},
+        {"gain_asymmetry": 0.2, "dead_zone_asymmetry_duty": -0.03, "saturation": 0.15},
+    ],
+    ids=str,
+)
 def test_every_term_does_in_c_what_it_does_on_pybullet(changes: dict[str, object]) -> None:
     cart = freed(model_of(with_motor(load_cart(CART), **changes))).cart
     model = Model(cart=cart, delay_s=0.0237, angle_zero_rad=0.02, angle_sign=-1, position_sign=-1)

@@ -13,29 +13,36 @@ motor_t motor_of(const motor_params_t *params)
     };
 }
 
+static const motor_side_t *side_of(const motor_params_t *params, double duty)
+{
+    return duty > 0.0 ? &params->right : &params->left;
+}
+
 double motor_level(const motor_params_t *params, double duty)
 {
-    const double past = fabs(duty) - params->dead_zone_duty;
+    const motor_side_t *side = side_of(params, duty);
+    const double past = fabs(duty) - side->dead_zone_duty;
     if (past <= 0.0)
         return 0.0;
-    double drive = past / (1.0 - params->dead_zone_duty);
+    double drive = past / (1.0 - side->dead_zone_duty);
     if (params->saturation > 0.0) {
         const double square = drive * drive;
         drive = (drive - params->saturation * square * square * drive) / (1.0 - params->saturation);
     }
-    return copysign(drive, duty);
+    return copysign(drive * side->share, duty);
 }
 
 motor_drive_t motor_drive(const motor_t *motor, double duty, bool is_open)
 {
     const motor_params_t *params = &motor->params;
-    const double dead_zone = params->dead_zone_duty;
+    const motor_side_t *side = side_of(params, duty);
+    const double past = fabs(duty) - side->dead_zone_duty;
     motor_drive_t drive = {.keep = motor->keep, .damping_n_s_m = params->damping_n_s_m, .mean = motor->mean};
-    if (duty > dead_zone || duty < -dead_zone) {
+    if (past > 0.0) {
         if (params->saturation > 0.0)
             drive.target_n = params->stall_force_n * motor_level(params, duty);
         else
-            drive.target_n = params->slope_n * (duty > 0.0 ? duty - dead_zone : duty + dead_zone);
+            drive.target_n = side->slope_n * copysign(past, duty);
     } else if (!params->brakes_at_zero || is_open) {
         /* An open bridge carries no current, whatever the winding held: only viscous friction acts. */
         drive = (motor_drive_t){.damping_n_s_m = params->viscous_n_s_m, .mean = motor->mean_coasting};

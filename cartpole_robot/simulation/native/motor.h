@@ -4,11 +4,17 @@
 
 #include <stdbool.h>
 
+/* The side to which a duty pushes: right for a positive one. */
+typedef struct {
+    double share;          /* of the stall force, which is the mean of both sides */
+    double slope_n;        /* of the force over the duty, at the end of the dead zone */
+    double dead_zone_duty; /* positive on both sides */
+} motor_side_t;
+
 /* What of a cart the motor needs, as its file's properties have it: see `Motor`, `Friction` and `CartParams` in Python. */
 typedef struct {
     double stall_force_n;
-    double slope_n;            /* of the force over the duty, at the end of the dead zone */
-    double dead_zone_duty;
+    motor_side_t right, left;
     double saturation;
     double lag_s;
     double damping_n_s_m;      /* back-EMF and viscous friction, while the bridge is not open */
@@ -31,7 +37,7 @@ typedef struct {
 
 motor_t motor_of(const motor_params_t *params);
 
-/* The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, 1 either way at full duty. */
+/* The share of the stall force at `duty` in [-1, 1]: 0 in the dead zone, the side's share at full duty. */
 double motor_level(const motor_params_t *params, double duty);
 
 /* What a duty makes of the motor for as long as it is constant. */

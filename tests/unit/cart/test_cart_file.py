@@ -32,6 +32,16 @@ def test_gym_cart_is_that_of_the_blog_and_of_gymnasium() -> None:
     assert cart.limits.pole_angle_rad == 12 * 2 * math.pi / 360
 
 
+def test_forces_of_actions_are_those_to_their_side(tmp_path: Path) -> None:
+    text = GYM.replace("stall_force_n = 10.0", "stall_force_n = 10.0\ngain_asymmetry = 0.25")
+    cart = load_cart(written(tmp_path, text.replace("[-10.0, 10.0]", "[-6.0, 10.0]")))
+    assert cart.action_duties == (-0.8, 0.8)
+    assert [cart.motor.level(duty) * cart.motor.stall_force_n for duty in cart.action_duties] == [
+        pytest.approx(-6.0),
+        pytest.approx(10.0),
+    ]
+
+
 def test_every_number_of_every_cart_names_its_source() -> None:
     for name in cart_names():
         cart = load_cart(name)

@@ -8,10 +8,11 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
-from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.parts import Apply, Delay, Encoders, Limits, PoleCart, StartSpread, Timing
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
+from cartpole_robot.task import observation_bound
 
 BODY = {
     "cart_mass_kg": 1.0,
@@ -151,6 +152,24 @@ def test_fingerprint_follows_the_numbers_and_not_the_name(gym_cart: CartParams) 
         ),
         ({"friction": {"cart_coulomb_n": 9.0, "cart_static_n": 9.9}}, r"the actions leave 0\.1 N beyond friction"),
         ({"motor": {"dead_zone_duty": 1.0}}, "dead_zone_duty = 1 reaches full duty, expected less than 1"),
+        (
+            {"motor": {"dead_zone_duty": 0.6, "dead_zone_asymmetry_duty": -0.4}},
+            r"dead_zone_duty = 0\.6 with dead_zone_asymmetry_duty = -0\.4 reaches full duty on one side",
+        ),
+        (
+            {"motor": {"dead_zone_duty": 0.03, "dead_zone_asymmetry_duty": 0.031}},
+            r"dead_zone_asymmetry_duty = 0\.031, expected at most 0\.5 and at most dead_zone_duty = 0\.03",
+        ),
+        (
+            {"motor": {"dead_zone_duty": 0.1, "dead_zone_asymmetry_duty": float("nan")}},
+            "asymmetry_duty = nan, expected",
+        ),
+        ({"motor": {"gain_asymmetry": -1.0}}, "gain_asymmetry = -1, expected between -1 and 1"),
+        ({"motor": {"gain_asymmetry": float("nan")}}, "gain_asymmetry = nan, expected between -1 and 1"),
+        (
+            {"limits": {"arming_angle_rad": 0.2}, "motor": {"gain_asymmetry": 0.8}},
+            r"the actions leave 2 N beyond friction, and a pole leaning by arming_angle_rad = 0\.2 needs 2\.19 N",
+        ),
         ({"friction": {"cart_coulomb_n": 2.0, "cart_static_n": 1.0}}, "cart_static_n = 1 is below cart_coulomb_n = 2"),
         ({"limits": {"end_stop_m": 2.0}}, r"end_stop_m = 2 is not past cart_position_m = 2\.4"),
         ({"limits": {"arming_angle_rad": 0.3}}, r"arming_angle_rad = 0\.3 is past pole_angle_rad"),
@@ -179,6 +198,32 @@ def test_action_inside_the_dead_zone_is_refused(gym_cart: CartParams) -> None:
     motor = dataclasses.replace(gym_cart.motor, dead_zone_duty=0.3)
     with pytest.raises(ValueError, match=r"asks for duty -0\.25, inside the dead zone of 0\.3; raise it"):
         dataclasses.replace(gym_cart, motor=motor, action_duties=(-0.25, 0.25))
+    motor = dataclasses.replace(gym_cart.motor, dead_zone_duty=0.3, dead_zone_asymmetry_duty=0.15)
+    dataclasses.replace(gym_cart, motor=motor, action_duties=(-0.3, 0.6))
+    with pytest.raises(ValueError, match=r"asks for duty 0\.44, inside the dead zone of 0\.45; raise it"):
+        dataclasses.replace(gym_cart, motor=motor, action_duties=(-0.3, 0.44))
+
+
+def test_asymmetric_motor_has_the_mean_of_its_sides_and_the_speed_of_the_stronger(gym_cart: CartParams) -> None:
+    motor = dataclasses.replace(
+        gym_cart.motor, back_emf_n_s_m=5.0, dead_zone_duty=0.1, gain_asymmetry=-0.2, dead_zone_asymmetry_duty=0.05
+    )
+    cart = dataclasses.replace(gym_cart, motor=motor)
+    assert (motor.level(1.0), motor.level(-1.0)) == (0.8, -1.2)
+    assert (motor.right_dead_zone_duty, motor.left_dead_zone_duty) == (pytest.approx(0.15), pytest.approx(0.05))
+    assert motor.level(0.15) == 0.0
+    assert motor.level(-0.15) < 0.0
+    assert cart.terminal_speed_m_s == pytest.approx(1.2 * 10.0 / 5.0)
+    symmetric = dataclasses.replace(motor, gain_asymmetry=0.0, dead_zone_asymmetry_duty=0.0)
+    assert observation_bound(cart)[1] > observation_bound(dataclasses.replace(cart, motor=symmetric))[1]
+
+
+def test_ideal_cart_has_no_asymmetry(gym_cart: CartParams) -> None:
+    cart = dataclasses.replace(gym_cart, motor=dataclasses.replace(gym_cart.motor, gain_asymmetry=-0.1))
+    with pytest.raises(
+        ValueError, match=r"motor\.gain_asymmetry = -0\.1, expected 0\.0 for a cart without \[encoders\]"
+    ):
+        check_is_ideal(cart)
 
 
 @pytest.mark.parametrize(

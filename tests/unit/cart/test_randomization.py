@@ -57,6 +57,7 @@ gravity_m_s2 = { factor = [0.9, 1.1] }
 stall_force_n = { factor = [0.7, 1.5] }
 back_emf_n_s_m = { factor = [0.5, 1.5] }
 dead_zone_duty = { between = [0.0, 0.1] }
+gain_asymmetry = { between = [-0.1, 0.1] }
 lag_s = { between = [0.0, 0.02] }
 [friction]
 cart_coulomb_n = { factor = [0.2, 1.5] }
@@ -160,6 +161,21 @@ def test_dependent_parameters_follow_the_drawn_ones(file: Path) -> None:
         assert body.pole_inertia_kg_m2 == pytest.approx(nominal.pole_inertia_kg_m2 * ratio**2)
         assert drawn.friction.cart_static_n / drawn.friction.cart_coulomb_n == pytest.approx(1.3)
         assert (drawn.action_duties, drawn.limits, drawn.timing) == (cart.action_duties, cart.limits, cart.timing)
+
+
+def test_dead_zones_of_both_sides_keep_their_ratio(tmp_path: Path) -> None:
+    cart = strong(load_cart("diy_arduino"))
+    cart = dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, dead_zone_asymmetry_duty=0.02))
+    path = tmp_path / "ranges.toml"
+    path.write_text("format = 1\n[motor]\ndead_zone_duty = { factor = [0.5, 1.5] }\n")
+    for seed in range(20):
+        motor = load_randomization(path, cart).draw(np.random.default_rng(seed)).motor
+        assert motor.right_dead_zone_duty / motor.left_dead_zone_duty == pytest.approx(5.0)
+    path.write_text("format = 1\n[motor]\ndead_zone_asymmetry_duty = { between = [-0.03, 0.04] }\n")
+    with pytest.raises(
+        UsageError, match=r"dead_zone_asymmetry_duty = 0\.04.*expected at most 0\.5 and at most dead_zone"
+    ):
+        load_randomization(path, cart)
 
 
 def test_environment_draws_a_cart_per_episode_from_the_seed_of_reset(file: Path) -> None:

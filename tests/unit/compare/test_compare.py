@@ -278,6 +278,20 @@ def test_a_reversed_encoder_is_called_reversed(
     assert found.blames[0].explained > 0.95
 
 
+def test_a_motor_that_is_weaker_to_one_side_is_called_so(
+    record: Record, folder: Path, cart: CartParams, model: Model
+) -> None:
+    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.08)
+    write_cart(folder / "weaker.toml", dataclasses.replace(cart, motor=motor))
+    series = series_of(record("weaker", cart=str(folder / "weaker.toml"), excites=True, rig="virtual"))
+    terms = ("motor_gain", "dead_zone", "gain_asymmetry", "dead_zone_asymmetry", "angle_zero")
+    found = attribute(part_of(series, 0, 200), model, Engine.NATIVE, terms=terms, workers=0)
+    assert found is not None
+    assert found.blames[0].term == "gain_asymmetry"
+    assert found.blames[0].explained > 0.95
+    assert found.blames[0].best == pytest.approx(-0.08, abs=0.002)
+
+
 def test_a_simulation_without_a_gap_blames_no_term(excited: Recording, model: Model) -> None:
     shares: list[float] = []
     found = attribute(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.parts import Motor
 from cartpole_robot.deployment.latency_report import figures_of
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.deployment.realtime import punctual
@@ -30,7 +31,8 @@ def constant(duty: float) -> PolicyController:
 
 
 def a_regulator(past: int = 1) -> LqrController:
-    return LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.full(past, 0.5)), 0.0)
+    lqr = Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.full(past, 0.5))
+    return LqrController(lqr, Motor(stall_force_n=1.0))
 
 
 def test_regulator_catches_outside_the_envelope_and_hands_back_after_half_a_second_of_calm() -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import math
@@ -14,10 +15,13 @@ from cartpole_robot.commands.cli import main
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.cart_file import cart_as_toml, identified_cart, write_cart
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, default_terms, identify, part_of
+from cartpole_robot.identify.search import Search
 from cartpole_robot.open_loop.error import observed_errors, observed_starts, windows_with_past
 from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of, with_room
 from cartpole_robot.open_loop.plant_runs import OpenLoop, step_duties
+from cartpole_robot.open_loop.predictor import predictor_on
 from cartpole_robot.open_loop.series import Series, series_of
+from cartpole_robot.open_loop.shooting import Shooting
 from cartpole_robot.open_loop.windows import Window, pieces_of, windows_of
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.format import Flag, Recording
@@ -245,6 +249,70 @@ def test_inertia_and_saturation_are_found_where_the_pole_swings_and_the_motor_is
         for c in (cart, made)
     ]
     assert pushes[1] == pytest.approx(pushes[0], rel=1e-3)
+
+
+def test_motor_that_is_weaker_to_the_right_is_found(cart: CartParams) -> None:
+    hidden = changed(model_of(cart), {"motor_gain": 1.2, "dead_zone": 1.5})
+    for name, value in (("gain_asymmetry", -0.08), ("dead_zone_asymmetry", 0.013)):
+        hidden = TERMS[name].write(hidden, value)
+    series = shaken(hidden, 8.0, seed=4)
+    names = ("motor_gain", "coulomb", "dead_zone", "gain_asymmetry", "dead_zone_asymmetry")
+    assert set(names) <= set(default_terms([series], cart))
+    found = identify([series], cart, IdentifyRequest(terms=names, window_s=1.0, held_out=0.0))
+    by_name = {e.term.name: e.value for e in found.estimates}
+    assert by_name["gain_asymmetry"] == pytest.approx(-0.08, abs=0.002)
+    assert by_name["dead_zone_asymmetry"] == pytest.approx(0.013, abs=0.0005)
+    assert by_name["motor_gain"] == pytest.approx(TERMS["motor_gain"].read(hidden), rel=0.01)
+    assert not any("right against left" in note for note in found.notes)
+    made = identified_cart(found, cart)
+    assert made.sources["motor.gain_asymmetry"].startswith("identified from shaken: 95 % within -0.08")
+    left, right = (made.motor.level(duty) * made.motor.stall_force_n for duty in made.action_duties)
+    assert right == pytest.approx(-left, rel=1e-3)
+    assert made.action_duties[1] > 1.1 * -made.action_duties[0]
+    without = identify([series], cart, IdentifyRequest(terms=names[:3], window_s=1.0, held_out=0.0))
+    assert without.noise[0] > 5.0 * found.noise[0]
+
+
+@pytest.mark.parametrize(
+    ("right", "left", "expected"),
+    [
+        ((0.02, 0.6), (0.02, 0.55), {"gain_asymmetry", "dead_zone_asymmetry"}),
+        ((0.2, 0.2), (0.2, 0.2), {"gain_asymmetry"}),  # a policy of two actions
+        ((0.37, 0.37), (0.15, 0.7), set()),  # steps to the left, each brought back at one duty
+        ((0.02, 0.6), (0.0, 0.0), set()),
+    ],
+)
+def test_asymmetry_is_a_term_where_both_sides_are_driven_alike(
+    series: Series, cart: CartParams, right: tuple[float, float], left: tuple[float, float], expected: set[str]
+) -> None:
+    share = np.random.default_rng(0).uniform(size=len(series))
+    sides = [low + share * (high - low) for low, high in (right, left)]
+    duty = np.where(np.arange(len(series)) % 2 == 0, sides[0], -sides[1])
+    duty[-1] = np.nan
+    found = default_terms([dataclasses.replace(series, duty=duty)], cart)
+    assert {name for name in found if name.endswith("asymmetry")} == expected
+
+
+def test_interval_of_the_stall_force_has_the_uncertainty_of_the_dead_zone_in_it(cart: CartParams) -> None:
+    """The search keeps the force's slope where it moves the dead zone, so the stall force moves too."""
+    model = freed(model_of(cart))
+    terms = [TERMS[name] for name in ("motor_gain", "dead_zone", "coulomb")]
+    series = shaken(model, 1.0, seed=5)
+    windows = windows_of([series], 0.5)
+    with contextlib.closing(predictor_on(Engine.NATIVE, [series], windows, model.cart)) as predictor:
+        changes = Search(Shooting([series], windows, predictor), terms, model).value_changes(model)
+    # of the stall force per dead zone, in units of their sizes
+    expected = -model.cart.motor.slope_n * 0.03 / model.cart.motor.stall_force_n
+    np.testing.assert_allclose(changes, [[1.0, expected, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], atol=1e-9)
+
+
+def test_terms_keep_the_dead_zones_of_both_sides_at_0_or_more(cart: CartParams) -> None:
+    model = TERMS["dead_zone_asymmetry"].write(model_of(cart), -0.02)
+    assert TERMS["dead_zone"].read(model) == cart.motor.dead_zone_duty
+    wider = TERMS["dead_zone_asymmetry"].write(model, 0.05).cart.motor
+    assert (wider.right_dead_zone_duty, wider.left_dead_zone_duty) == (0.1, 0.0)
+    smaller = TERMS["dead_zone"].write(model, 0.01).cart.motor
+    assert (smaller.right_dead_zone_duty, smaller.left_dead_zone_duty) == (0.0, 0.02)
 
 
 def test_terms_are_those_that_the_recordings_can_show(series: Series, cart: CartParams) -> None:

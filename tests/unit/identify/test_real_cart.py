@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.real_cart import CART, STEPS, errors_on, imported, published, swing_ups
+from benchmarks.real_cart import (
+    ASYMMETRIES,
+    CART,
+    FULL_COMMAND,
+    STEPS,
+    Run,
+    end_speeds,
+    errors_on,
+    final_speed,
+    imported,
+    published,
+    swing_ups,
+)
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.series import Series
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "real_cart_recordings"
@@ -37,6 +51,37 @@ def test_picture_that_is_there_is_refused_before_anything_is_fitted(tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+def test_steps_alone_write_no_file(tmp_path: Path) -> None:
+    (tmp_path / f"{STEPS}.csv").touch()
+    words = [sys.executable, "-m", "benchmarks.real_cart", str(tmp_path), "--steps", "--out", str(tmp_path / "a.toml")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--steps writes no file; leave out --out and --picture" in done.stderr
+
+
+def test_end_speeds_are_those_of_steps_that_are_long_enough_by_command() -> None:
+    command = np.repeat([0.0, 0.5, -1.0, 0.0, 0.5, -1.5, 0.0], [30, 40, 40, 30, 40, 10, 30])
+    time_s = 0.02 * np.arange(len(command))
+    speed = np.where(command > 0.0, 0.6, 0.7) * command
+    series = Series(
+        name="steps",
+        cart=load_cart(CART),
+        period_s=0.02,
+        time_s=time_s,
+        position_m=0.02 * np.concatenate([[0.0], np.cumsum(speed)[:-1]]),
+        angle_rad=np.full(len(command), np.pi),
+        duty=0.6 * command,
+        begins=(0,),
+    )
+    run = Run(series=series, commanded=dataclasses.replace(series, duty=command / FULL_COMMAND))
+    found = end_speeds(run)
+    assert set(found) == {0.5, -1.0}
+    assert found[0.5] == (pytest.approx(0.3), pytest.approx(0.3))
+    assert found[-1.0] == (pytest.approx(-0.7), pytest.approx(-0.6))
+    weaker = TERMS["gain_asymmetry"].write(model_of(load_cart(CART)), -0.1)
+    assert final_speed(weaker, 0.6) == pytest.approx(-0.9 / 1.1 * final_speed(weaker, -0.6))
+
+
 def test_published_parameters_keep_what_is_the_recordings() -> None:
     found = Model(cart=load_cart(CART), delay_s=0.005, angle_zero_rad=0.01)
     model = published(found)
@@ -53,6 +98,8 @@ def test_few_seconds_of_the_real_cart_tell_more_than_its_published_parameters(tm
     cart = load_cart(CART)
     names = default_terms([known], cart)
     assert {"cart_mass", "saturation", "back_emf", "viscous"} <= set(names)
+    assert not set(ASYMMETRIES) & set(names), "every step to the right has the same command"
+    assert set(ASYMMETRIES) <= set(default_terms([run.series], cart))
     terms = ("delay", "motor_gain", "back_emf", "coulomb", "cart_mass")
     found = identify([known], cart, IdentifyRequest(terms=terms, window_s=0.5, held_out=0.0))
     by_name = {e.term.name: e.value for e in found.estimates}

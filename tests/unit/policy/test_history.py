@@ -14,6 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.parts import Motor
 from cartpole_robot.deployment.firmware_image import on_board_fit
 from cartpole_robot.deployment.pilots import Envelope, FallbackPilot, ShadowPilot
 from cartpole_robot.errors import UsageError
@@ -30,6 +31,7 @@ from tests.conftest import make_network
 
 LENGTHS = (1, 2, 3, 6)
 CART = load_cart("diy_arduino")
+MOTOR = Motor(stall_force_n=1.0)
 
 
 def observations(count: int, seed: int = 0) -> np.ndarray:
@@ -169,7 +171,7 @@ def test_controller_remembers_what_it_asked_for_until_it_is_reset() -> None:
 
 def test_shadow_sees_the_duties_that_the_regulator_sent() -> None:
     controller, seen = spying(2, (-0.3, 0.3))
-    regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(0)), 0.0)
+    regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(0)), MOTOR)
     pilot = ShadowPilot(regulator, controller)
     rows = observations(4) * np.float32(0.1)
     sent = [pilot.duty(row) for row in rows]
@@ -179,7 +181,7 @@ def test_shadow_sees_the_duties_that_the_regulator_sent() -> None:
 
 def test_policy_that_is_handed_back_to_has_seen_what_the_regulator_did() -> None:
     controller, seen = spying(3, (-0.3, 0.3))
-    regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(1)), 0.0)
+    regulator = LqrController(Lqr(state_gain=np.array([1.0, 0.0, 0.0, 0.0]), duty_gain=np.zeros(1)), MOTOR)
     pilot = FallbackPilot(controller, regulator, Envelope(bound=np.full(4, 0.5, np.float32)), 0.1)
     rows = np.zeros((12, 4), np.float32)
     rows[:, 0] = 0.01 * np.arange(12)

@@ -51,7 +51,7 @@ def test_regulator_blind_to_a_long_delay_falls_where_the_informed_one_stands() -
     late = dataclasses.replace(cart, delay=Delay(apply=Apply.ON_ARRIVAL, latency_s=0.06))
     prompt = dataclasses.replace(cart, delay=Delay(apply=Apply.AT_ONCE))
     assert survived(late, regulator_of(late)) == 500.0
-    assert survived(late, LqrController(design_lqr(prompt), late.motor.dead_zone_duty)) < 400.0
+    assert survived(late, LqrController(design_lqr(prompt), late.motor)) < 400.0
 
 
 @pytest.mark.pybullet
@@ -86,6 +86,25 @@ def test_duties_stay_within_full_drive_and_out_of_the_dead_zone() -> None:
         duty = controller.duty(rng.normal(scale=(0.1, 0.3, 0.1, 1.0)))
         assert abs(duty) <= 1.0
         assert duty == 0.0 or abs(duty) > cart.motor.dead_zone_duty
+
+
+def test_regulator_pushes_an_asymmetric_cart_equally_to_both_sides() -> None:
+    cart = load_cart("diy_arduino")
+    motor = dataclasses.replace(cart.motor, gain_asymmetry=-0.2, dead_zone_asymmetry_duty=0.018)
+    other = dataclasses.replace(cart, motor=motor)
+    controllers = [regulator_of(other) for _ in range(2)]
+    duties = []
+    for angle_rad in (0.01, 0.02, -0.005, 0.03):
+        duties = [
+            controller.duty(np.array([0.0, 0.0, side * angle_rad, 0.0]))
+            for controller, side in zip(controllers, (1.0, -1.0), strict=True)
+        ]
+        assert motor.level(duties[0]) == pytest.approx(-motor.level(duties[1]), abs=1e-12)
+        assert abs(duties[0]) != abs(duties[1])
+    for side in (1.0, -1.0):
+        controllers[0].reset()
+        assert abs(controllers[0].duty(np.array([0.0, 0.0, side, 0.0]))) == pytest.approx(1.0)
+    assert survived(other, regulator_of(other)) == 500.0
 
 
 def test_reset_forgets_what_was_sent() -> None:

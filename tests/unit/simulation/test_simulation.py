@@ -129,8 +129,30 @@ def test_saturation_takes_from_the_slope_and_leaves_full_drive(saturation: float
         assert motor.duty_for(-level) == pytest.approx(-duty, abs=1e-12)
 
 
-def test_motor_that_saturates_pushes_as_its_level_says(gym_cart: CartParams) -> None:
+@pytest.mark.parametrize("saturation", [0.0, 0.15])
+def test_asymmetric_motor_pushes_each_side_as_a_symmetric_one_of_that_force_and_dead_zone(saturation: float) -> None:
+    motor = Motor(
+        stall_force_n=2.0,
+        dead_zone_duty=0.1,
+        saturation=saturation,
+        gain_asymmetry=0.25,
+        dead_zone_asymmetry_duty=-0.05,
+    )
+    right = Motor(stall_force_n=2.5, dead_zone_duty=0.05, saturation=saturation)
+    left = Motor(stall_force_n=1.5, dead_zone_duty=0.15, saturation=saturation)
+    for duty in (0.04, 0.06, 0.14, 0.16, 0.7, 1.0):
+        assert 2.0 * motor.level(duty) == pytest.approx(2.5 * right.level(duty))
+        assert 2.0 * motor.level(-duty) == pytest.approx(-1.5 * left.level(duty))
+        for side in (duty, -duty):
+            if motor.level(side) != 0.0:
+                assert motor.duty_for(motor.level(side)) == pytest.approx(side, abs=1e-12)
+    assert (motor.right_slope_n, motor.left_slope_n) == (pytest.approx(right.slope_n), pytest.approx(left.slope_n))
+
+
+@pytest.mark.parametrize("asymmetry", [{}, {"gain_asymmetry": -0.1, "dead_zone_asymmetry_duty": 0.005}], ids=str)
+def test_motor_that_saturates_pushes_as_its_level_says(gym_cart: CartParams, asymmetry: dict[str, float]) -> None:
     motor = Motor(stall_force_n=10.0, back_emf_n_s_m=3.0, dead_zone_duty=0.1, saturation=0.15, brakes_at_zero=False)
+    motor = dataclasses.replace(motor, **asymmetry)
     timing = Timing(physics_step_s=1e-6, control_period_s=1e-6)
     force = driving_force(dataclasses.replace(gym_cart, motor=motor, timing=timing))
     for duty in (-1.0, -0.7, -0.11, 0.2, 0.5, 1.0):
