@@ -254,7 +254,7 @@ def part_of(series: Series, first: int, end: int) -> Series:
     """Entries `first` to before `end`, as a separate series."""
     return dataclasses.replace(
         series,
-        time_s=series.time_s[first:end],
+        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
         position_m=series.position_m[first:end],
         angle_rad=series.angle_rad[first:end],
         duty=series.duty[first:end],

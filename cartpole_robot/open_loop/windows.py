@@ -116,7 +116,7 @@ def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], mode
         half = points // 2
         begin = min(max(low, window.first - half), max(low, high - points))
         part = slice(begin, min(high, begin + points))
-        times_s = series.time_s[part] - series.time_s[window.first]
+        times_s = series.seconds(part.start, part.stop, window.first)
         readings = np.column_stack([series.position_m[part], series.angle_rad[part]])
         powers = np.vander(times_s, min(3, len(times_s)), increasing=True)  # a line through two readings
         row.reshape(2, 2)[:] = np.linalg.lstsq(powers, model.true(readings), rcond=None)[0][:2].T
