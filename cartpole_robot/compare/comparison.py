@@ -25,7 +25,7 @@ from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, se
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
@@ -142,7 +142,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     check_moved(series)
     _check(recorded, series, simulated)
     model = model_of(cart)
-    engine, engine_note = chosen_engine(cart, request.engine)
+    engine, engine_note = open_loop_engine(cart, request.engine)
     assert engine is not None
     split = _OPEN_LOOP_SHARE if request.attributes else 1.0
     open_loop = compare_open_loop(series, model, engine, tube=request.tube, progress=_part(progress, 0.0, split))

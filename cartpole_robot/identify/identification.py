@@ -25,7 +25,7 @@ from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
 from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
 from cartpole_robot.open_loop.windows import Window, windows_of
-from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
 
 _MOTOR = ("delay", "motor_gain")
@@ -133,7 +133,7 @@ def identify(
             f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
-    chosen, engine_note = chosen_engine(cart, request.engine)
+    chosen, engine_note = open_loop_engine(cart, request.engine)
     assert chosen is not None
     with Fit(known, windows, begin, [TERMS[name] for name in names], chosen, request.workers) as fit:
         try:

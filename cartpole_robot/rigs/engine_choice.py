@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.params import CartParams, check_is_ideal
+from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
@@ -20,6 +22,7 @@ from cartpole_robot.simulation.native_cart import NotRepresentedError
 LARGEST_DIFFERENCE = 1e-9  # of any signal after a window; the rest is rounding, which a falling pole amplifies
 _WINDOW_S = 0.5
 _SEED = 20_000
+_FINE = Encoders(cart_counts_per_m=1e6, pole_counts_per_turn=1_000_000)
 
 
 class EngineChoice(NamedTuple):
@@ -65,6 +68,19 @@ def chosen_engine(
     if requested is Engine.NATIVE:
         raise UsageError(f"cart {cart.name!r}: {reason}; leave out --engine native")
     return EngineChoice(Engine.PYBULLET, f"PyBullet simulates this cart: {reason}")
+
+
+def open_loop_engine(cart: CartParams, requested: Engine | None = None) -> EngineChoice:
+    """As `chosen_engine`, for a model of `cart` that runs through recordings.
+
+    A cart without encoders need not be ideal there: a camera or a log shows it. It is checked with fine encoders.
+    """
+    if cart.encoders is None:
+        try:
+            check_is_ideal(cart)
+        except ValueError:
+            return chosen_engine(dataclasses.replace(cart, encoders=_FINE), requested)
+    return chosen_engine(cart, requested)
 
 
 def is_represented(cart: CartParams) -> bool:
