@@ -34,21 +34,62 @@ _MULTISTART_STEPS = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighting the signals again, in the whole windows
 _ROUNDS_IN_PIECES = 2
+_REFINING_STEPS = 15
+_AT_BOUND = 1e-3  # of the interval or the value: as near as this is at the bound
 _STEPS_ON_PYBULLET = 5  # at most, where PyBullet differs at the result
 _CHECKED_STEPS = 5_000  # of PyBullet, at the result
 _SAME_COST = 1e-3  # of the sum of squares
 _BLOCK_S = 0.5  # residuals farther apart than this are hardly correlated
+_PACE = 0.85  # of a search, what an iteration leaves to do
 _STANDARD_95 = 0.975
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A term's value, and the 95 % interval about it, in the term's unit."""
+class Quantity:
+    """What follows from a model's terms."""
 
-    term: Term
+    name: str
+    label: str
+    unit: str
+    read: Callable[[Model], float]
+    low: float = 0.0
+    high: float = float("inf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRecording:
+    """The value that one recording shows by itself, with its 95 % interval."""
+
+    recording: str
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The value of a term, or of what follows from terms, and the 95 % interval about it, in its unit.
+
+    Of several recordings, `by_recording` has the value of each one that shows it by itself, `tau` is the standard
+    deviation between recordings, and `is_disputed` tells that they differ by more than their noise.
+    """
+
+    term: Term | Quantity
+    value: float
+    low: float
+    high: float
+    by_recording: tuple[OneRecording, ...] = ()
+    tau: float | None = None
+    is_disputed: bool = False
+
+    @property
+    def bound(self) -> float | None:
+        """The bound of the search at which the value is; None inside."""
+        near = _AT_BOUND * min(self.term.high - self.term.low, max(abs(self.value), abs(self.high - self.low)))
+        for bound in (self.term.low, self.term.high):
+            if abs(self.value - bound) <= near:
+                return bound
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +97,8 @@ class Fitted:
     """The model that fits the recordings.
 
     `noise` is the residuals' root mean square for position (m) and angle (rad); `starts` the windows' start states.
-    `engine` is the one whose residuals they are.
+    `engine` is the one whose residuals they are; `covariance` is of the terms, in the order of `estimates`, and
+    `freedom` what Student's factor of their intervals has.
     """
 
     model: Model
@@ -65,6 +107,8 @@ class Fitted:
     starts: Floats
     engine: Engine
     correlation: Floats
+    covariance: Floats
+    freedom: int
 
 
 class Fit:
@@ -88,7 +132,7 @@ class Fit:
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where the plant cannot represent the search's result."""
-        meter = _ProgressMeter(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
+        meter = _ProgressMeter(progress, 3 * _ROUNDS_IN_PIECES + rounds)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
@@ -126,6 +170,15 @@ class Fit:
             progress(1.0)
         return fitted
 
+    def refine(self, noise: Sequence[float], *, most_iterations: int = _REFINING_STEPS) -> Fitted:
+        """The best model near the one that the search begins at, in the whole windows alone, weighted by `noise`."""
+        shooting = self._shooting(self._windows)
+        shooting.noise = np.array(noise)
+        search = Search(shooting, self._terms, self._begin)
+        point = search.iterate(self._begin, guessed_starts(self._series, self._windows, self._begin))
+        (point,) = search.minimize([point], most_iterations, lambda: None)
+        return self._fitted(shooting, search, point)
+
     def _is_same_on_pybullet(self, point: Iterate, noise: Floats) -> bool:
         """Whether PyBullet, where it is installed and another, has the same cost in some of the windows."""
         if self._engine is Engine.PYBULLET or not is_installed(Engine.PYBULLET):
@@ -160,7 +213,8 @@ class Fit:
         groups = len(sums)
         grouped = inverse_hessian @ (sums.T @ sums) @ inverse_hessian * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
-        reach = np.sqrt(variance) * search.sizes * float(stdtrit(max(2, groups - 1), _STANDARD_95))
+        freedom = max(2, groups - 1)
+        reach = np.sqrt(variance) * search.sizes * float(stdtrit(freedom, _STANDARD_95))
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
             value = term.read(point.model)
@@ -175,6 +229,8 @@ class Fit:
             starts=point.starts,
             engine=self._engine,
             correlation=single / np.outer(spread, spread),
+            covariance=single * np.outer(*(2 * [np.sqrt(variance) * search.sizes / spread])),
+            freedom=freedom,
         )
 
     def _block_sums(self, scores: Floats) -> Floats:
@@ -200,16 +256,16 @@ class Fit:
 
 
 class _ProgressMeter:
-    """Reports the share of the work that is done, as if every search took all its iterations."""
+    """Reports the share of the work that is done; each iteration is as much of what its search has left to do."""
 
-    def __init__(self, progress: Progress | None, rounds: int, most_iterations: int) -> None:
-        self._progress, self._rounds, self._most = progress, rounds + 1, most_iterations
+    def __init__(self, progress: Progress | None, rounds: int) -> None:
+        self._progress, self._rounds = progress, rounds + 1
         self._round = self._step = 0
 
     def step(self) -> None:
         self._step += 1
         if self._progress is not None:
-            self._progress((self._round + min(1.0, self._step / self._most)) / self._rounds)
+            self._progress((self._round + 1.0 - _PACE**self._step) / self._rounds)
 
     def end_round(self) -> None:
         self._round, self._step = self._round + 1, 0

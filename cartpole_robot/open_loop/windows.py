@@ -16,6 +16,7 @@ from cartpole_robot.open_loop.series import Series
 
 Floats = NDArray[np.float64]
 START_SIGNALS = 4
+_FEWEST_KEPT = 5  # windows of a series, where it has as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,19 @@ def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
 def thinned(windows: Sequence[Window], most: int) -> list[Window]:
     """At most `most` of `windows`, evenly spread, the first and the last among them."""
     return [windows[k] for k in np.linspace(0, len(windows) - 1, min(len(windows), most)).round().astype(int)]
+
+
+def bounded(windows: Sequence[Window], most: int, most_entries: int) -> list[Window]:
+    """`windows`, of each series as many, evenly spread, as leave at most about `most` and `most_entries` in all."""
+    entries = sum(window.end - window.first for window in windows)
+    share = min(1.0, most / max(1, len(windows)), most_entries / max(1, entries))
+    if share == 1.0:
+        return list(windows)
+    found: list[Window] = []
+    for _, of_one in itertools.groupby(windows, key=lambda window: window.series):
+        mine = list(of_one)
+        found += thinned(mine, max(_FEWEST_KEPT, math.ceil(share * len(mine))))
+    return found
 
 
 Try = tuple[Model, Floats]

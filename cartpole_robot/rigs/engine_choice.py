@@ -18,10 +18,12 @@ from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, check_is_installed, is_installed
 from cartpole_robot.simulation.native_cart import NotRepresentedError
+from firmware_bridge.constants import TICK_S
 
 LARGEST_DIFFERENCE = 1e-9  # of any signal after a window; the rest is rounding, which a falling pole amplifies
 _WINDOW_S = 0.5
 _SEED = 20_000
+_SAME_STEP_S = 1e-9
 _FINE = Encoders(cart_counts_per_m=1e6, pole_counts_per_turn=1_000_000)
 
 
@@ -73,13 +75,18 @@ def chosen_engine(
 def open_loop_engine(cart: CartParams, requested: Engine | None = None) -> EngineChoice:
     """As `chosen_engine`, for a model of `cart` that runs through recordings.
 
-    A cart without encoders need not be ideal there: a camera or a log shows it. It is checked with fine encoders.
+    There a cart without encoders need not be ideal, and its clock is that of the recording: it is checked with fine
+    encoders, and in steps of the firmware's tick.
     """
     if cart.encoders is None:
         try:
             check_is_ideal(cart)
         except ValueError:
-            return chosen_engine(dataclasses.replace(cart, encoders=_FINE), requested)
+            cart = dataclasses.replace(cart, encoders=_FINE)
+    if cart.encoders is not None and abs(cart.timing.physics_step_s - TICK_S) > _SAME_STEP_S:
+        period_s = TICK_S * max(1, round(cart.timing.control_period_s / TICK_S))
+        timing = dataclasses.replace(cart.timing, physics_step_s=TICK_S, control_period_s=period_s)
+        cart = dataclasses.replace(cart, timing=timing)
     return chosen_engine(cart, requested)
 
 
