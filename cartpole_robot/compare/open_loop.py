@@ -24,7 +24,8 @@ from cartpole_robot.simulation.engine import Engine
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 HORIZONS_S = (0.1, 0.2, 0.5, 1.0)
-_LONGEST_S = 2.0  # of a free run, within which it should leave the tube
+_FREE_S = (2.0, 1.0, 0.5, 0.2)  # lengths of a free run, within which it should leave the tube
+_FEWEST_STARTS = 8  # two for each quarter
 _MOST_STARTS = 400
 _SHIFTS_S = np.arange(-60, 61) * 1e-3
 _FEWEST_SHIFTED = 5  # entries of a run that remain when its ends are cut off
@@ -118,10 +119,8 @@ def compare_open_loop(
 ) -> OpenLoopComparison:
     """The errors of `model` on `series`. A horizon for which the recording is too short has no windows."""
     tube = tube or Tube()
-    longest_s = _longest(series, max(horizons_s))
     asked = {h: thinned(windows_with_past([series], h, h), _MOST_STARTS) for h in horizons_s}
-    free = windows_with_past([series], longest_s, max(horizons_s) / 2.0) if longest_s else []
-    free = thinned(free, _MOST_STARTS)
+    longest_s, free = _free_windows(series)
     everything = [*(w for windows in asked.values() for w in windows), *free]
     starts = _starts([series], model, everything, engine, progress)
     found = predicted([series], model, everything, starts, engine)
@@ -159,12 +158,19 @@ def compare_open_loop(
     )
 
 
-def _longest(series: Series, least_s: float) -> float:
-    """The length of free runs: 2 s, or what the longest stretch allows; 0 where there is none."""
-    for length_s in (_LONGEST_S, least_s, 0.5 * least_s, 0.2 * least_s):
-        if windows_with_past([series], length_s, length_s):
-            return length_s
-    return 0.0
+def _free_windows(series: Series) -> tuple[float, list[Window]]:
+    """The length of free runs, and the runs: the longest of which there are enough, else that with the most runs.
+
+    A recording with many gaps has few long stretches, and a quartile over one start is none.
+    """
+    found: tuple[float, list[Window]] = (0.0, [])
+    for length_s in _FREE_S:
+        windows = windows_with_past([series], length_s, length_s / 4.0)
+        if len(windows) > len(found[1]):
+            found = length_s, windows
+        if len(windows) >= _FEWEST_STARTS:
+            break
+    return found[0], thinned(found[1], _MOST_STARTS)
 
 
 def _starts(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from cartpole_robot.identify.across import combined
-from cartpole_robot.identify.fit import Estimate, Fit, Fitted, OneRecording, Progress, Quantity
+from cartpole_robot.identify.fit import Estimate, Fit, Fitted, OneRecording, Progress, Quantity, bound_at
 from cartpole_robot.open_loop.model import TERMS, Model, Term
 from cartpole_robot.open_loop.series import Series
 from cartpole_robot.open_loop.windows import Window
@@ -20,6 +20,7 @@ from cartpole_robot.simulation.engine import Engine
 Floats = NDArray[np.float64]
 _STANDARD_95 = 0.975
 _SURE = 0.05  # probability below which recordings disagree, shared among all that is compared
+_MATTERS = 0.01  # of the mean: a smaller spread is no disagreement, however sure
 _STEPS_ON_PYBULLET = 4
 _DIFFERENCE = 1e-3  # of a term's size
 
@@ -63,6 +64,11 @@ class _Shown:
     value: float
     error: float
     freedom: int
+
+    def is_normal(self, quantity: Term | Quantity) -> bool:
+        """Whether the error is that of a normal estimate: at a bound of the search it is not."""
+        low, high = self.interval(quantity)
+        return bool(np.isfinite(self.error)) and self.error > 0.0 and bound_at(quantity, self.value, high - low) is None
 
     def interval(self, quantity: Term | Quantity) -> tuple[float, float]:
         reach = self.error * float(stdtrit(self.freedom, _STANDARD_95))
@@ -135,20 +141,23 @@ def _slope(read: Callable[[Model], float], term: Term, model: Model) -> float:
 def _across(quantity: Term | Quantity, all_of_them: _Shown, each: Sequence[_Shown], sure: float) -> Estimate:
     low, high = all_of_them.interval(quantity)
     alone = Estimate(term=quantity, value=all_of_them.value, low=low, high=high)
-    known = [one for one in each if np.isfinite(one.error) and one.error > 0.0]
+    alone = dataclasses.replace(
+        alone,
+        by_recording=tuple(
+            OneRecording(recording=one.recording, value=one.value, low=ends[0], high=ends[1])
+            for one in each
+            for ends in [one.interval(quantity)]
+        ),
+    )
+    known = [one for one in each if one.is_normal(quantity)]
     if len(known) < 2:
         return alone
     values, errors = (np.array([getattr(one, name) for one in known]) for name in ("value", "error"))
     across = combined(values, errors, sum(one.freedom for one in known))
-    intervals = [one.interval(quantity) for one in known]
     return dataclasses.replace(
         alone,
         low=max(quantity.low, min(low, across.low)),
         high=min(quantity.high, max(high, across.high)),
-        by_recording=tuple(
-            OneRecording(recording=one.recording, value=one.value, low=ends[0], high=ends[1])
-            for one, ends in zip(known, intervals, strict=True)
-        ),
         tau=across.tau,
-        is_disputed=across.p < sure,
+        is_disputed=across.p < sure and across.tau > _MATTERS * abs(across.mean),
     )

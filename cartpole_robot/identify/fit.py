@@ -56,6 +56,12 @@ class Quantity:
     high: float = float("inf")
 
 
+def bound_at(quantity: Term | Quantity, value: float, width: float) -> float | None:
+    """The bound of the search at which `value`, with an interval of that width, is; None inside."""
+    near = _AT_BOUND * min(quantity.high - quantity.low, max(abs(value), width))
+    return next((bound for bound in (quantity.low, quantity.high) if abs(value - bound) <= near), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OneRecording:
     """The value that one recording shows by itself, with its 95 % interval."""
@@ -85,11 +91,7 @@ class Estimate:
     @property
     def bound(self) -> float | None:
         """The bound of the search at which the value is; None inside."""
-        near = _AT_BOUND * min(self.term.high - self.term.low, max(abs(self.value), abs(self.high - self.low)))
-        for bound in (self.term.low, self.term.high):
-            if abs(self.value - bound) <= near:
-                return bound
-        return None
+        return bound_at(self.term, self.value, self.high - self.low)
 
 
 @dataclass(frozen=True, kw_only=True)

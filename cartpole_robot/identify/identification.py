@@ -47,6 +47,8 @@ _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
 _MOST_WINDOWS = 400
 _MOST_ENTRIES = 100_000
+_SECTION_WINDOWS = 12  # at least
+_FEWEST_SECTIONS, _MOST_SECTIONS = 3, 5
 _MOST_TESTED = 400  # windows of the held-out data
 _FITTED_SHARE = 0.6  # of the work
 _REFINED_SHARE = 0.9
@@ -203,7 +205,7 @@ def _evidence(
     names: Sequence[str],
     cart: CartParams,
 ) -> list[Evidence]:
-    """Each recording with enough windows of its own, and the terms of `names` that it can show by itself."""
+    """Each recording, or section of one, with enough windows, and the terms of `names` that it can show by itself."""
     found = []
     for number, series in enumerate(all_series):
         mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
@@ -212,8 +214,27 @@ def _evidence(
         if not _is_driven(series):
             hidden = {name for name in names if not _is_of_the_pole(name)}
         shown = tuple(name for name in names if name not in hidden)
-        if len(own) >= _FEWEST_WINDOWS and shown:
-            found.append(Evidence(name=series.name, windows=own, terms=shown))
+        for name, section in _sections(series.name, own):
+            if len(section) >= _FEWEST_WINDOWS and shown:
+                found.append(Evidence(name=name, windows=section, terms=shown))
+    return found
+
+
+def _sections(name: str, windows: Sequence[Window]) -> list[tuple[str, tuple[Window, ...]]]:
+    """The windows of a recording with its name; of a long one in sections that follow each other, each with a name.
+
+    A section has its share of what was driven and of what was not. Where the model lacks something, the sections of one
+    recording differ as recordings do.
+    """
+    count = min(_MOST_SECTIONS, len(windows) // _SECTION_WINDOWS)
+    if count < _FEWEST_SECTIONS:
+        return [(name, tuple(windows))]
+    parts = [list(part) for _, part in itertools.groupby(windows, key=lambda window: window.series)]
+    found = []
+    for k in range(count):
+        ends = [(k * len(part) // count, (k + 1) * len(part) // count) for part in parts]
+        section = tuple(window for part, (a, b) in zip(parts, ends, strict=True) for window in part[a:b])
+        found.append((f"{name} {k + 1}/{count}", section))
     return found
 
 

@@ -66,9 +66,10 @@ def _bound_note(estimate: Estimate) -> str | None:
 
 
 def _disagreement(estimate: Estimate) -> str:
-    ordered = sorted(estimate.by_recording, key=lambda one: one.value)
+    lowest = min(estimate.by_recording, key=lambda one: one.high)
+    highest = max(estimate.by_recording, key=lambda one: one.low)
     return (
-        f"{estimate.term.label}: the recordings disagree, from {_one(ordered[0])} to {_one(ordered[-1])} "
+        f"{estimate.term.label}: the recordings, or sections of one, disagree: {_one(lowest)}, {_one(highest)} "
         f"{estimate.term.unit}; the interval holds that spread"
     )
 
