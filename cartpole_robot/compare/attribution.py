@@ -31,7 +31,9 @@ MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
 _MOST_CORRECTIONS = 6  # of the start states
 _STALLED = 0.98  # of the error before a correction: with more left, the next one gains nothing
+_FAR_GRID = (-20.0, -12.0, -6.0, -3.0, 3.0, 6.0, 12.0, 20.0)  # of an angle's zero, which an import may have far off
 ENCODER_SIGN = "encoder_sign"
+ANGLE_ZERO = "angle_zero"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ BLAMED = (
     "dead_zone",
     "pole_viscous",
     "pole_length",
-    "angle_zero",
+    ANGLE_ZERO,
     ENCODER_SIGN,
 )
 
@@ -187,7 +189,8 @@ class _Judge:
     def _best(self, term: Term, now: float) -> tuple[float, float]:
         """The best value and its squared error, by searches of this term alone from the best values of a grid."""
         size = term.size(self._model)
-        grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
+        shares = (*_GRID, *_FAR_GRID) if term.name == ANGLE_ZERO else _GRID
+        grid = sorted({min(max(now + share * size, term.low), term.high) for share in shares})
         models = [term.write(self._model, value) for value in grid]
         order = np.argsort(self._guessed_errors(models), kind="stable")[: self._effort.searches]
         search = Search(self._shooting, [term], self._model)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.compare.attribution import Attribution, attribute
+from cartpole_robot.compare.attribution import ANGLE_ZERO, Attribution, attribute
 from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement, closed_loop
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
@@ -258,7 +258,7 @@ def _notes(
 
 def _wrong_zero_rad(found: Attribution | None, cart: CartParams) -> float | None:
     """The angle zero that fits best where it is large and shows at all; a bad fit is no reason to trust the zero."""
-    zero = None if found is None else next((b for b in found.blames if b.term == "angle_zero"), None)
+    zero = None if found is None else next((b for b in found.blames if b.term == ANGLE_ZERO), None)
     if zero is None or isinstance(zero.best, str) or zero.explained < _ZERO_SHOWS:
         return None
     off_rad = min(abs(zero.best), abs(zero.best - model_of(cart).angle_zero_rad))

@@ -134,14 +134,15 @@ class Fit:
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where the plant cannot represent the search's result."""
-        meter = _ProgressMeter(progress, 3 * _ROUNDS_IN_PIECES + rounds)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
         stages = [
             pieces_of(self._windows, length) for length in (max(3, round(shortest / _PIECES)), shortest, 2 * shortest)
         ]
-        for windows in (*(stage for stage in stages if len(stage) > len(self._windows)), self._windows):
+        stages = [stage for stage in stages if len(stage) > len(self._windows)]
+        meter = _ProgressMeter(progress, len(stages) * _ROUNDS_IN_PIECES + rounds)
+        for windows in (*stages, self._windows):
             starts = guessed_starts(self._series, windows, model)
             for row, window in zip(starts, windows, strict=True):
                 row[:] = known.get((window.series, window.first), row)

@@ -103,7 +103,7 @@ def series_of(recording: Recording) -> Series:
             f"off, expected at least {_FEWEST_ROWS}; record a longer rollout"
         )
     gaps = np.flatnonzero(np.diff(time_us) > (1.0 + _LATE_SHARE) * cart.timing.control_period_us) + 1
-    begins = {0, *gaps.tolist(), *_jumps(angle_rad, period_s)}
+    begins = {0, *gaps.tolist(), *_jumps(angle_rad, period_s, gaps)}
     return Series(
         name=path.name,
         cart=cart,
@@ -132,9 +132,11 @@ def _at_bridge(recording: Recording) -> Floats:
     return duty
 
 
-def _jumps(angle_rad: Floats, period_s: float) -> list[int]:
+def _jumps(angle_rad: Floats, period_s: float, gaps: NDArray[np.intp]) -> list[int]:
     """Entries before which the angle does what no pole does: a potentiometer's gap, a false reading."""
     bend = np.abs(np.diff(angle_rad, 2))
+    for first_of_three in (gaps - 1, gaps - 2):  # a bend across a gap says nothing
+        bend[first_of_three[(first_of_three >= 0) & (first_of_three < len(bend))]] = 0.0
     wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
     return [int(k) for entry in wrong for k in (entry, entry + 1)]
 
