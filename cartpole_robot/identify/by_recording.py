@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ _STANDARD_95 = 0.975
 _SURE = 0.05  # probability below which recordings disagree, shared among all that is compared
 _MATTERS = 0.01  # of the mean: a smaller spread is no disagreement, however sure
 _STEPS_ON_PYBULLET = 4
+_HEAVIER = 0.15
+_FORCES = ("motor_gain", "back_emf", "viscous", "coulomb")
 _DIFFERENCE = 1e-3  # of a term's size
 
 RATIOS = (
@@ -45,6 +47,7 @@ RATIOS = (
     ),
 )
 """Per kg of cart and pole: what shows in the motion of the cart, whatever it weighs."""
+_RATIO_OF = {"motor_gain": "force_per_kg", "damping": "damping_per_kg", "coulomb": "coulomb_per_kg"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +112,47 @@ def estimates_across(
         for quantity in quantities
     ]
     count = len(fitted.estimates)
-    return tuple(found[:count]), tuple(found[count:])
+    estimates, known_ratios = found[:count], {one.term.name: one for one in found[count:]}
+    if fits:
+        pole_kg = fitted.model.cart.pole_cart.pole_mass_kg
+        estimates = [_with_mass(one, estimates, known_ratios, pole_kg) for one in estimates]
+    return tuple(estimates), tuple(found[count:])
+
+
+def _with_mass(
+    force: Estimate, estimates: Sequence[Estimate], ratios: Mapping[str, Estimate], pole_kg: float
+) -> Estimate:
+    """A force's interval, which holds as well what the interval of the mass makes of the force per kg."""
+    ratio = ratios.get(_RATIO_OF.get(force.term.name, ""))
+    mass = next((one for one in estimates if one.term.name == "cart_mass"), None)
+    if ratio is None or mass is None:
+        return force
+    low, high = (ratio.value * (end + pole_kg) for end in (mass.low, mass.high))
+    return dataclasses.replace(
+        force, low=max(force.term.low, min(force.low, low)), high=min(force.term.high, max(force.high, high))
+    )
 
 
 def _refined(all_series: Sequence[Series], one: Evidence, fitted: Fitted) -> Fitted | None:
     steps = {"most_iterations": _STEPS_ON_PYBULLET} if fitted.engine is Engine.PYBULLET else {}
     with Fit(all_series, one.windows, fitted.model, [TERMS[name] for name in one.terms], fitted.engine, 1) as fit:
         try:
-            return fit.refine(fitted.noise, **steps)
+            return fit.refine(fitted.noise, _heavier_and_lighter(fitted.model, one.terms), **steps)
         except ValueError:
             return None  # the search met a model that no cart can have
+
+
+def _heavier_and_lighter(model: Model, terms: Sequence[str]) -> list[Model]:
+    """Carts that move almost as `model` does, all forces in proportion; none where the mass is known."""
+    if "cart_mass" not in terms:
+        return []
+    found = []
+    for factor in (1.0 - _HEAVIER, 1.0 + _HEAVIER):
+        other = model
+        for name in ("cart_mass", *_FORCES):
+            other = TERMS[name].write(other, factor * TERMS[name].read(model))
+        found.append(other)
+    return found
 
 
 def _is_shown(quantity: Term | Quantity, terms: Sequence[str]) -> bool:

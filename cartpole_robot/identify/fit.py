@@ -9,6 +9,7 @@ installed, repeats some windows of a search on the native engine; where it diffe
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighting the signals again, in the whole windows
 _ROUNDS_IN_PIECES = 2
 _REFINING_STEPS = 15
+_AS_GOOD = 0.02  # of the cost: a minimum higher by this may as well be the right one
 _AT_BOUND = 1e-3  # of the interval or the value: as near as this is at the bound
 _STEPS_ON_PYBULLET = 5  # at most, where PyBullet differs at the result
 _CHECKED_STEPS = 5_000  # of PyBullet, at the result
@@ -173,14 +175,27 @@ class Fit:
             progress(1.0)
         return fitted
 
-    def refine(self, noise: Sequence[float], *, most_iterations: int = _REFINING_STEPS) -> Fitted:
-        """The best model near the one that the search begins at, in the whole windows alone, weighted by `noise`."""
+    def refine(
+        self, noise: Sequence[float], others: Sequence[Model] = (), *, most_iterations: int = _REFINING_STEPS
+    ) -> Fitted:
+        """The best model near the one that the search begins at, in the whole windows alone, weighted by `noise`.
+
+        Searches from `others` that end as well elsewhere add what lies between to the covariance: dry friction leaves
+        many minima, and a search ends in one near its start.
+        """
         shooting = self._shooting(self._windows)
         shooting.noise = np.array(noise)
         search = Search(shooting, self._terms, self._begin)
-        point = search.iterate(self._begin, guessed_starts(self._series, self._windows, self._begin))
-        (point,) = search.minimize([point], most_iterations, lambda: None)
-        return self._fitted(shooting, search, point)
+        points = [
+            search.iterate(model, guessed_starts(self._series, self._windows, model))
+            for model in (self._begin, *others)
+        ]
+        points = search.minimize(points, most_iterations, lambda: None)
+        best = min(points, key=lambda point: point.cost)
+        fitted = self._fitted(shooting, search, best)
+        as_good = [point for point in points if point.cost <= (1.0 + _AS_GOOD) * best.cost]
+        away = np.array([search.values(point.model) - search.values(best.model) for point in as_good]) * search.sizes
+        return dataclasses.replace(fitted, covariance=fitted.covariance + away.T @ away / max(1, len(as_good) - 1))
 
     def _is_same_on_pybullet(self, point: Iterate, noise: Floats) -> bool:
         """Whether PyBullet, where it is installed and another, has the same cost in some of the windows."""
