@@ -47,6 +47,7 @@ _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
 _MOST_WINDOWS = 400
 _MOST_ENTRIES = 100_000
+_MOST_S = 300.0  # of all windows: what a search simulates again and again
 _SECTION_WINDOWS = 8  # at least
 _FEWEST_SECTIONS, _MOST_SECTIONS = 3, 5
 _MOST_TESTED = 400  # windows of the held-out data
@@ -148,7 +149,7 @@ def identify(
     known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
     every_window = _windows(known, window_s, request.window_s or _HANGING_WINDOW_S)
-    windows = bounded(every_window, _MOST_WINDOWS, _MOST_ENTRIES)
+    windows = bounded(every_window, min(_MOST_WINDOWS, round(_MOST_S / window_s)), _MOST_ENTRIES)
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "

@@ -16,16 +16,18 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Readings
 from cartpole_robot.commands.cli import main
 from cartpole_robot.compare.comparison import CompareRequest, compare
+from cartpole_robot.identify import fit as fit_module
 from cartpole_robot.identify.cart_file import identified_cart, write_cart
-from cartpole_robot.identify.fit import Estimate
+from cartpole_robot.identify.fit import Estimate, Fit
 from cartpole_robot.identify.identification import Identification, IdentifyRequest, identify
 from cartpole_robot.open_loop.model import TERMS, Model, freed, model_of
 from cartpole_robot.open_loop.native_runs import NativePredictor
 from cartpole_robot.open_loop.series import Series
-from cartpole_robot.open_loop.windows import Window
+from cartpole_robot.open_loop.windows import Window, windows_of
 from cartpole_robot.recording.format import ROW_DTYPE, Recording
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata
 from cartpole_robot.recording.parquet import write_parquet
+from cartpole_robot.simulation.engine import Engine
 
 PERIOD_S = 0.02
 WINDOW_S = 0.5
@@ -103,6 +105,24 @@ def test_recordings_of_one_cart_agree_and_force_per_kg_is_known_better_than_forc
         assert by_name[name].low <= true <= by_name[name].high, name
     width = {name: (by_name[name].high - by_name[name].low) / by_name[name].value for name in by_name}
     assert width["force_per_kg"] < width["motor_gain"]
+    gain, mass = by_name["motor_gain"], by_name["cart_mass"]
+    assert gain.low <= by_name["force_per_kg"].value * (mass.low + cart.pole_cart.pole_mass_kg) + 1e-9
+    assert gain.high >= by_name["force_per_kg"].value * (mass.high + cart.pole_cart.pole_mass_kg) - 1e-9
+
+
+def test_minimum_that_is_as_good_widens_the_interval(cart: CartParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = swung(model_of(cart), 18)
+    windows = windows_of([series], WINDOW_S)
+    gain = TERMS["motor_gain"]
+    stuck = gain.write(model_of(cart), 30.0)
+    with Fit([series], windows, model_of(cart), [gain], Engine.NATIVE) as fit:
+        alone = fit.refine((1e-4, 1e-3))
+        with_other = fit.refine((1e-4, 1e-3), [stuck])
+        monkeypatch.setattr(fit_module, "_AS_GOOD", math.inf)
+        both = fit.refine((1e-4, 1e-3), [stuck], most_iterations=0)
+    assert with_other.covariance == pytest.approx(alone.covariance, rel=0.1)  # it ends in the same place
+    assert both.covariance[0, 0] > 100.0 * alone.covariance[0, 0]
+    assert gain.read(both.model) == pytest.approx(25.7, rel=0.01)
 
 
 def test_one_recording_tells_what_its_intervals_do_not_hold(cart: CartParams) -> None:
