@@ -47,6 +47,8 @@ sign = 1
 VERBS = {
     "import": ("import", "log.csv", "--map", "log.toml", "--out", "log.parquet"),
     "show": ("show", "log.parquet", "--out", "log.png"),
+    "compare": ("compare", CART, "log.parquet", "--out", "log.html"),
+    "identify": ("identify", "log.parquet", "--out", "found.toml"),
 }
 
 

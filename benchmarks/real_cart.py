@@ -290,6 +290,11 @@ def text(result: dict[str, Any]) -> str:
     for e in result["estimates"]:
         within = f"{e['low_95']:.4g} to {e['high_95']:.4g} {e['unit']}"
         lines.append(f"  {e['label']:<42} {e['before']:>10.4g} {e['value']:>11.4g}   {within}")
+    lines += ["", f"  {'per kg of cart and pole':<42} {'':>10} {'identified':>11}   95 % within"]
+    for e in result["ratios"]:
+        within = f"{e['low_95']:.4g} to {e['high_95']:.4g} {e['unit']}"
+        lines.append(f"  {e['label']:<42} {'':>10} {e['value']:>11.4g}   {within}")
+    lines += by_recording(result)
     lines += ["", f"  {'open loop over 0.5 s, never seen':<30} {'identified':>20} {'published':>21}"]
     for row in result["test"]:
         cells = [
@@ -303,6 +308,20 @@ def text(result: dict[str, Any]) -> str:
     ]
     lines += [f"  below the published parameters, in both signals: {len(better)} of {len(result['test'])} files"]
     return "\n".join([*lines, f"  took {result['took_s']:.0f} s; {machine_line()}"])
+
+
+def by_recording(result: Mapping[str, Any]) -> list[str]:
+    """Each parameter by itself: its interval in each recording or section of one, and in all together."""
+    lines = []
+    for e in (*result["estimates"], *result["ratios"]):
+        spread = "" if e["between_recordings"] is None else f", {e['between_recordings']:.2g} between recordings"
+        disagree = "; they disagree" if e["recordings_disagree"] else ""
+        lines += ["", f"  {e['label']}, {e['unit']}: 95 % within{spread}{disagree}"]
+        shown = [*e["by_recording"], {"recording": "all", **e}]
+        lines.extend(
+            f"    {r['recording']:<30} {r['value']:>10.4g}   {r['low_95']:.4g} to {r['high_95']:.4g}" for r in shown
+        )
+    return lines
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ from cartpole_robot.cart.parts import (
     Motor,
     ObservationScale,
     PoleCart,
+    Readings,
     StartSpread,
     Timing,
 )
@@ -54,6 +55,7 @@ class CartParams:
     action_duties: tuple[float, ...]
     encoders: Encoders | None = None
     firmware: FirmwareSettings | None = None
+    readings: Readings | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -156,12 +158,15 @@ class CartParams:
         """The numbers as nested dicts, without the sources."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
         del values["sources"]
+        if self.readings is None:
+            del values["readings"]
         return values
 
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers: equal for carts that behave the same; names and sources do not count."""
+        """SHA-256 of the numbers: equal for carts that behave the same; names, readings and sources do not count."""
         values = self.as_dict()
-        del values["name"], values["description"]
+        for name in ("name", "description", "readings"):
+            values.pop(name, None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -198,5 +203,6 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "start": StartSpread,
     "observation_scale": ObservationScale,
+    "readings": Readings,
 }
 """The parts of a cart that are records of their own, by their name in cart files and in `CartParams`."""

@@ -70,6 +70,7 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
     )
 
 
+MOST_ANGLE_ZERO_RAD = 0.5
 SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: see docs/identifying.md
 MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, above which more duty would give less force
 _MOST_STEPS = 50
@@ -260,6 +261,23 @@ class Encoders:
     def pole_counts_per_rad(self) -> float:
         """Counts per radian at the pole."""
         return self.pole_counts_per_turn / (2.0 * math.pi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readings:
+    """How recordings show the cart: `pole_angle_zero_rad` is the angle in them with the pole upright.
+
+    Comparison and identification correct recordings by it; nothing else uses it.
+    """
+
+    pole_angle_zero_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(
+            abs(self.pole_angle_zero_rad) <= MOST_ANGLE_ZERO_RAD,
+            f"pole_angle_zero_rad = {self.pole_angle_zero_rad:g}, expected at most {MOST_ANGLE_ZERO_RAD:g} to either "
+            "side; correct the offset of the angle in the map, and import again",
+        )
 
 
 class Apply(enum.StrEnum):

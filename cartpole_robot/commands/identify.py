@@ -15,6 +15,8 @@ from cartpole_robot.simulation.engine import Engine
 if TYPE_CHECKING:
     from cartpole_robot.identify.identification import Identification
 
+_READING = 5  # percent of the work
+
 
 def add_identify(identify: Parser) -> None:
     """Declare the arguments of `identify`."""
@@ -55,8 +57,6 @@ def _identify(arguments: argparse.Namespace) -> int:
     from cartpole_robot.terminal.progress import progress_bar
 
     check_is_new(arguments.out)
-    recordings = [read_recording(path) for path in arguments.recordings]
-    cart = load_cart(arguments.cart) if arguments.cart is not None else recordings[0].cart
     request = IdentifyRequest(
         terms=tuple(arguments.terms) if arguments.terms else None,
         window_s=arguments.window_s,
@@ -64,9 +64,19 @@ def _identify(arguments: argparse.Namespace) -> int:
         may_mix_periods=arguments.mixed_periods,
         engine=arguments.engine and Engine(arguments.engine),
     )
-    all_series = [series_of(recording) for recording in recordings]
+    cart = None if arguments.cart is None else load_cart(arguments.cart)
     with progress_bar(100, "identifying", "%", quiet=arguments.json) as bar:
-        found = identify(all_series, cart, request, progress=lambda share: bar.update(round(100 * share) - bar.n))
+        all_series = []
+        for path in arguments.recordings:
+            all_series.append(series_of(read_recording(path)))
+            bar.update(round(_READING * len(all_series) / len(arguments.recordings)) - bar.n)
+        cart = cart or all_series[0].cart
+        found = identify(
+            all_series,
+            cart,
+            request,
+            progress=lambda share: bar.update(round(_READING + (100 - _READING) * share) - bar.n),
+        )
     write_cart(arguments.out, identified_cart(found, cart))
     where = f"  cart file  {arguments.out}\n  train on it: cartpole-robot train --cart {arguments.out}"
     print_result(arguments, {**found.as_dict(), "cart_file": str(arguments.out)}, f"{_text(found)}\n{where}")
@@ -80,6 +90,13 @@ def _text(found: Identification) -> str:
         f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
         for e in found.estimates
     )
+    if found.ratios:
+        lines.append(f"  {'per kg of cart and pole':<34}")
+        lines.extend(
+            f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
+            f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"
+            for e in found.ratios
+        )
     lines.append(f"  left over while fitting: {1000 * found.noise[0]:.2f} mm, {1000 * found.noise[1]:.1f} mrad (RMS)")
     for before, after in zip(found.before, found.after, strict=True):
         if after.windows == 0:

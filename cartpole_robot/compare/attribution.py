@@ -29,12 +29,27 @@ Progress = Callable[[float], object]
 WINDOW_S = 0.5
 MOST_WINDOWS = 30
 _GRID = (-0.8, -0.4, -0.15, 0.0, 0.15, 0.4, 0.8, 1.6)  # of a term's size, about the simulation's value
-_WAYS = 2  # the best of the grid's values: where searches begin
-_STEPS = 15  # of a search
-_MULTISTART_STEPS = 5
 _MOST_CORRECTIONS = 6  # of the start states
 _STALLED = 0.98  # of the error before a correction: with more left, the next one gains nothing
+_FAR_GRID = (-20.0, -12.0, -6.0, -3.0, 3.0, 6.0, 12.0, 20.0)  # of an angle's zero, which an import may have far off
 ENCODER_SIGN = "encoder_sign"
+ANGLE_ZERO = "angle_zero"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Effort:
+    """How much an attribution tries: windows, searches from the grid's best values, and the steps of a search."""
+
+    windows: int
+    searches: int
+    steps: int
+    multistart_steps: int | None
+
+
+_EFFORTS = {
+    Engine.NATIVE: _Effort(windows=MOST_WINDOWS, searches=2, steps=15, multistart_steps=5),
+    Engine.PYBULLET: _Effort(windows=10, searches=1, steps=4, multistart_steps=None),  # a hundred times slower
+}
 BLAMED = (
     "delay",
     "motor_gain",
@@ -46,7 +61,7 @@ BLAMED = (
     "dead_zone_asymmetry",
     "pole_viscous",
     "pole_length",
-    "angle_zero",
+    ANGLE_ZERO,
     ENCODER_SIGN,
 )
 
@@ -86,7 +101,7 @@ def attribute(
     progress: Progress | None = None,
 ) -> Attribution | None:
     """The `terms` by what they explain of `model`'s gap to `series`; None for a recording that is too short."""
-    windows = thinned(windows_of([series], WINDOW_S), MOST_WINDOWS)
+    windows = thinned(windows_of([series], WINDOW_S), _EFFORTS[engine].windows)
     if not windows:
         return None
     arguments = ([series], windows, with_room(freed(model), farthest_m([series])), engine)
@@ -115,6 +130,7 @@ class _Judge:
 
     def __init__(self, all_series: Sequence[Series], windows: Sequence[Window], model: Model, engine: Engine) -> None:
         self._all_series, self._windows, self._model = all_series, windows, model
+        self._effort = _EFFORTS[engine]
         self._predictor = predictor_on(engine, all_series, windows, model.cart)
         self._shooting = Shooting(all_series, windows, self._predictor)
         self._starts, self._slopes, residual = self._begun(model)
@@ -175,14 +191,16 @@ class _Judge:
     def _best(self, term: Term, now: float) -> tuple[float, float]:
         """The best value and its squared error, by searches of this term alone from the best values of a grid."""
         size = term.size(self._model)
-        grid = sorted({min(max(now + share * size, term.low), term.high) for share in _GRID})
+        shares = (*_GRID, *_FAR_GRID) if term.name == ANGLE_ZERO else _GRID
+        grid = sorted({min(max(now + share * size, term.low), term.high) for share in shares})
         models = [term.write(self._model, value) for value in grid]
-        order = np.argsort(self._guessed_errors(models), kind="stable")[:_WAYS]
+        order = np.argsort(self._guessed_errors(models), kind="stable")[: self._effort.searches]
         search = Search(self._shooting, [term], self._model)
         try:
             points = [search.iterate(models[k], self._begun(models[k])[0]) for k in order]
-            found = min(search.minimize(points, _STEPS, lambda: None), key=lambda point: point.cost)
-            found = search.multistart(found, _MULTISTART_STEPS, lambda: None)
+            found = min(search.minimize(points, self._effort.steps, lambda: None), key=lambda point: point.cost)
+            if self._effort.multistart_steps is not None:
+                found = search.multistart(found, self._effort.multistart_steps, lambda: None)
         except ValueError:  # the search met a model that no cart can have
             return now, self._error
         error = float(np.sum(self._shooting.residual(found.model, found.starts) ** 2))

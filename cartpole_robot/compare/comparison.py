@@ -14,24 +14,26 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.compare.attribution import Attribution, attribute
+from cartpole_robot.compare.attribution import ANGLE_ZERO, Attribution, attribute
 from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement, closed_loop
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.errors import UsageError
+from cartpole_robot.identify.notes import LARGE_ZERO_RAD
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
 from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, series_of
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
-from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 _PERIODS_DIFFER = 0.05
 _NOTED_PERIODS_DIFFER = 1e-3
+_ZERO_SHOWS = 0.02  # of the gap
 _OPEN_LOOP_SHARE = 0.4  # of the work, typically
 
 
@@ -142,7 +144,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     check_moved(series)
     _check(recorded, series, simulated)
     model = model_of(cart)
-    engine, engine_note = chosen_engine(cart, request.engine)
+    engine, engine_note = open_loop_engine(cart, request.engine)
     assert engine is not None
     split = _OPEN_LOOP_SHARE if request.attributes else 1.0
     open_loop = compare_open_loop(series, model, engine, tube=request.tube, progress=_part(progress, 0.0, split))
@@ -150,7 +152,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     if request.attributes:
         blamed = attribute(series, model, engine, workers=request.workers, progress=_part(progress, split, 1.0))
     policy, note = _policy(request, recorded)
-    notes = [*filter(None, (engine_note, note)), *_notes(recorded, simulated, cart, open_loop)]
+    notes = [*filter(None, (engine_note, note)), *_notes(recorded, simulated, cart, open_loop, blamed)]
     return Comparison(
         cart=cart,
         model=model,
@@ -214,7 +216,11 @@ def _policy(request: CompareRequest, recorded: Recording) -> tuple[PolicyControl
 
 
 def _notes(
-    recorded: Recording, simulated: Recording | None, cart: CartParams, open_loop: OpenLoopComparison
+    recorded: Recording,
+    simulated: Recording | None,
+    cart: CartParams,
+    open_loop: OpenLoopComparison,
+    blamed: Attribution | None,
 ) -> list[str]:
     notes = []
     periods_s = [c.timing.control_period_s for c in (recorded.cart, cart)]
@@ -232,6 +238,13 @@ def _notes(
             f"{recorded.path.name} has no {open_loop.horizons[0].horizon_s:g} s without a gap after 0.3 s to observe "
             "the start in: no open loop"
         )
+    zero_rad = _wrong_zero_rad(blamed, cart)
+    if zero_rad is not None:
+        notes.append(
+            f"{recorded.path.name} may show the pole's angle with a wrong zero: {math.degrees(zero_rad):.0f} degrees "
+            "with the pole upright fit best, whatever else is wrong; correct the offset in the map's [angle], or use "
+            "the cart file that cartpole-robot identify writes, which keeps the zero"
+        )
     both = [r for r in (simulated, recorded) if r is not None]
     hashes = {r.metadata.controller.policy_hash for r in both}
     if len(hashes) > 1:
@@ -241,6 +254,15 @@ def _notes(
         notes.append("the two rollouts began in different states: equal ticks say little")
     notes.extend(f"{r.path.name}: {r.rows_damaged} damaged rows were left out" for r in both if r.rows_damaged)
     return notes
+
+
+def _wrong_zero_rad(found: Attribution | None, cart: CartParams) -> float | None:
+    """The angle zero that fits best where it is large and shows at all; a bad fit is no reason to trust the zero."""
+    zero = None if found is None else next((b for b in found.blames if b.term == ANGLE_ZERO), None)
+    if zero is None or isinstance(zero.best, str) or zero.explained < _ZERO_SHOWS:
+        return None
+    off_rad = min(abs(zero.best), abs(zero.best - model_of(cart).angle_zero_rad))
+    return zero.best if off_rad >= LARGE_ZERO_RAD else None
 
 
 def _latencies(recording: Recording) -> Latencies:

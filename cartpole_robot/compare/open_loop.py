@@ -24,7 +24,8 @@ from cartpole_robot.simulation.engine import Engine
 Floats = NDArray[np.float64]
 Progress = Callable[[float], object]
 HORIZONS_S = (0.1, 0.2, 0.5, 1.0)
-_LONGEST_S = 2.0  # of a free run, within which it should leave the tube
+_FREE_S = (2.0, 1.0, 0.5, 0.2)  # lengths of a free run, within which it should leave the tube
+_FEWEST_STARTS = 8  # two for each quarter
 _MOST_STARTS = 400
 _SHIFTS_S = np.arange(-60, 61) * 1e-3
 _FEWEST_SHIFTED = 5  # entries of a run that remain when its ends are cut off
@@ -74,9 +75,14 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeRun:
-    """One free run and the readings: `time_s` of the recording, (entries, 2) position m and angle rad each."""
+    """One free run from entry `first` of the series on: (entries, 2) position m and angle rad, simulated and recorded.
 
+    `time_s` counts from the series' first entry, `since_s` from the run's own.
+    """
+
+    first: int
     time_s: Floats
+    since_s: Floats
     simulated: Floats
     recorded: Floats
 
@@ -113,15 +119,19 @@ def compare_open_loop(
 ) -> OpenLoopComparison:
     """The errors of `model` on `series`. A horizon for which the recording is too short has no windows."""
     tube = tube or Tube()
-    longest_s = _longest(series, max(horizons_s))
     asked = {h: thinned(windows_with_past([series], h, h), _MOST_STARTS) for h in horizons_s}
-    free = windows_with_past([series], longest_s, max(horizons_s) / 2.0) if longest_s else []
-    free = thinned(free, _MOST_STARTS)
+    longest_s, free = _free_windows(series)
     everything = [*(w for windows in asked.values() for w in windows), *free]
     starts = _starts([series], model, everything, engine, progress)
     found = predicted([series], model, everything, starts, engine)
     every_run = [
-        FreeRun(time_s=series.time_s[w.first : w.end], simulated=simulated, recorded=recorded)
+        FreeRun(
+            first=w.first,
+            time_s=series.seconds(w.first, w.end),
+            since_s=series.seconds(w.first, w.end, w.first),
+            simulated=simulated,
+            recorded=recorded,
+        )
         for w, simulated, recorded in zip(everything, found, measured([series], everything), strict=True)
     ]
     at = 0
@@ -148,12 +158,19 @@ def compare_open_loop(
     )
 
 
-def _longest(series: Series, least_s: float) -> float:
-    """The length of free runs: 2 s, or what the longest stretch allows; 0 where there is none."""
-    for length_s in (_LONGEST_S, least_s, 0.5 * least_s, 0.2 * least_s):
-        if windows_with_past([series], length_s, length_s):
-            return length_s
-    return 0.0
+def _free_windows(series: Series) -> tuple[float, list[Window]]:
+    """The length of free runs, and the runs: the longest of which there are enough, else that with the most runs.
+
+    A recording with many gaps has few long stretches, and a quartile over one start is none.
+    """
+    found: tuple[float, list[Window]] = (0.0, [])
+    for length_s in _FREE_S:
+        windows = windows_with_past([series], length_s, length_s / 4.0)
+        if len(windows) > len(found[1]):
+            found = length_s, windows
+        if len(windows) >= _FEWEST_STARTS:
+            break
+    return found[0], thinned(found[1], _MOST_STARTS)
 
 
 def _starts(
@@ -180,8 +197,8 @@ def _horizon_error(horizon_s: float, runs: Sequence[FreeRun]) -> HorizonError:
         none = (Interval(value=np.nan, low=np.nan, high=np.nan),) * len(SIGNALS)
         return HorizonError(horizon_s=horizon_s, windows=0, rmse=none, normalised=none)
     rmse, normalised = [], []
-    errors = [_four(run.time_s, run.simulated - run.recorded) for run in runs]
-    recorded = np.concatenate([_four(run.time_s, run.recorded) for run in runs])
+    errors = [_four(run.since_s, run.simulated - run.recorded) for run in runs]
+    recorded = np.concatenate([_four(run.since_s, run.recorded) for run in runs])
     spreads = np.std(recorded, axis=0)
     counts = np.array([len(error) for error in errors], dtype=float)
     for column, spread in enumerate(spreads):
@@ -209,7 +226,7 @@ def _fidelity(runs: Sequence[FreeRun], tube: Tube, longest_s: float) -> Fidelity
         if not len(where):
             times.append(longest_s)
             continue
-        times.append(float(run.time_s[where[0]] - run.time_s[0]))
+        times.append(float(run.since_s[where[0]]))
         outs["cart_position_m" if is_out[where[0], 0] else "pole_angle_rad"] += 1
     column = np.array(times)
     lower, upper = np.percentile(column, (25.0, 75.0)).tolist()
@@ -229,7 +246,7 @@ def _growth(series: Series, runs: Sequence[FreeRun]) -> tuple[Floats, Floats]:
     """Times since the start, and the RMS error over all runs there."""
     if not runs:
         return np.zeros(0), np.zeros((0, 2))
-    entries = min(len(run.time_s) for run in runs)
+    entries = min(len(run.since_s) for run in runs)
     squares = np.mean([(run.simulated - run.recorded)[:entries] ** 2 for run in runs], axis=0)
     growth: Floats = np.sqrt(squares)
     return np.arange(float(entries)) * series.period_s, growth
@@ -240,8 +257,8 @@ def _later(runs: Sequence[FreeRun]) -> Interval | None:
     products, squares = [], []
     for run in runs:
         speeds = np.diff(np.column_stack([run.simulated[:, 0], run.recorded[:, 0]]), axis=0)
-        speeds /= np.diff(run.time_s)[:, None]
-        middle_s = 0.5 * (run.time_s[1:] + run.time_s[:-1])
+        speeds /= np.diff(run.since_s)[:, None]
+        middle_s = 0.5 * (run.since_s[1:] + run.since_s[:-1])
         inside = (middle_s >= middle_s[0] + _SHIFTS_S[-1]) & (middle_s <= middle_s[-1] - _SHIFTS_S[-1])
         if np.count_nonzero(inside) < _FEWEST_SHIFTED:
             continue

@@ -47,10 +47,9 @@ def trajectories(comparison: Comparison) -> Trajectories:
     at_ticks, since_s = np.full((len(series), 2), np.nan), np.full(len(series), np.nan)
     times: list[Floats] = []
     values: list[Floats] = []
-    for run in sorted(comparison.open_loop.runs, key=lambda run: float(run.time_s[0])):
-        first = int(np.searchsorted(series.time_s, run.time_s[0]))
-        part = slice(first, first + len(run.time_s))
-        at_ticks[part], since_s[part] = run.simulated, run.time_s - run.time_s[0]
+    for run in sorted(comparison.open_loop.runs, key=lambda run: run.first):
+        part = slice(run.first, run.first + len(run.since_s))
+        at_ticks[part], since_s[part] = run.simulated, run.since_s
         times += [run.time_s, np.full(1, np.nan)]
         values += [run.simulated, np.full((1, 2), np.nan)]
     return Trajectories(

@@ -244,7 +244,9 @@ def _change(blame: Blame) -> str:
     if isinstance(blame.best, str) or isinstance(blame.in_simulation, str):
         return f"the encoders fit best with {blame.best}; see --angle-sign of cartpole-robot import"
     keys = file_keys(blame.term)
-    where = f", {keys[0]} in the cart file" if keys else ", in the map of the import"
+    where = f", {keys[0]} in the cart file" if keys else ""
+    if blame.term == "angle_zero":
+        where += ", or the offset of the angle in the map of the import"
     return f"{blame.best:.4g} {blame.unit} instead of {blame.in_simulation:.4g}{where}"
 
 

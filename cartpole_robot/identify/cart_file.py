@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.cart_file import CART_FILE_FORMAT
+from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.params import SECTIONS, CartParams
-from cartpole_robot.cart.parts import Apply, Delay
+from cartpole_robot.cart.parts import Apply, Delay, Readings, Timing
 from cartpole_robot.errors import RunError
 from cartpole_robot.files.new_file import new_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
-from cartpole_robot.open_loop.model import Model, identified_delay
+from cartpole_robot.open_loop.model import Model, Term, identified_delay
 from firmware_bridge.constants import TICK_S
 
 _FIELDS = {
@@ -35,27 +36,34 @@ _FIELDS = {
     "pole_coulomb": ("friction.pole_coulomb_n_m",),
     "pole_length": ("pole_cart.pole_half_length_m", "pole_cart.pole_inertia_kg_m2"),
     "motor_lag": ("motor.lag_s",),
+    "angle_zero": ("readings.pole_angle_zero_rad",),
 }
 _SAME_DELAY_S = 1e-3
+_SAME_STEP_S = 1e-9
 _IDENTIFIED = "identified"
 _AS = ", as identified"
 
 
 def file_keys(term: str) -> tuple[str, ...]:
-    """The keys of a cart file that hold the term of that name; none for a term that belongs to the recording."""
+    """The keys of a cart file that hold the term of that name; none for what a cart file does not store."""
     return _FIELDS.get(term, ())
 
 
 def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     """`nominal` with the identified numbers, and with action duties that push as hard as before.
 
-    Raises `RunError` where the identified motor is too weak for that.
+    The angle zero of the recordings is stored where its interval excludes 0. A clock that an import took from its data
+    becomes that of a firmware, or the cart could not be simulated. Raises `RunError` where the identified motor is too
+    weak.
     """
     cart = found.model.cart
     sources = dict(nominal.sources)
+    readings = _readings(found, nominal)
     for estimate in found.estimates:
         for key in file_keys(estimate.term.name):
-            sources[key] = _source(estimate, found)
+            source = _source(estimate, found, key, nominal)
+            if source is not None:
+                sources[key] = source
     delay = nominal.delay
     if any(e.term.name == "delay" for e in found.estimates):
         is_as_before = abs(found.model.delay_s - nominal.mean_delay_s) < _SAME_DELAY_S
@@ -64,6 +72,14 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             sources["delay.apply"] = sources["delay.latency_s"]
         else:
             sources["delay.latency_s"] = nominal.sources.get("delay.latency_s", "not given in the file: the default")
+    duties = _same_pushes(found.model, nominal)
+    if duties != nominal.action_duties:
+        sources["actions.duty"] = "chosen: they push the identified cart as hard per kg as those of the file before"
+    timing = _simulated_timing(nominal)
+    if timing != nominal.timing:
+        before_s = nominal.timing.control_period_s
+        origin = f"the firmware's millisecond; the recordings' period is {before_s:g} s"
+        sources |= {"timing.control_period_s": origin, "timing.physics_step_s": origin}
     try:
         return dataclasses.replace(
             cart,
@@ -71,7 +87,9 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             description=f"{nominal.description.removesuffix(_AS)}{_AS}",
             delay=delay,
             limits=nominal.limits,
-            action_duties=_same_pushes(found.model, nominal),
+            action_duties=duties,
+            timing=timing,
+            readings=readings,
             sources=sources,
         )
     except ValueError as error:
@@ -84,13 +102,61 @@ def _latency(model: Model, nominal: CartParams) -> Delay:
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 
 
-def _source(estimate: Estimate, found: Identification) -> str:
+def _readings(found: Identification, nominal: CartParams) -> Readings | None:
+    zero = next((e for e in found.estimates if e.term.name == "angle_zero"), None)
+    if zero is None or zero.low <= 0.0 <= zero.high:
+        return nominal.readings
+    return Readings(pole_angle_zero_rad=zero.value)
+
+
+def _simulated_timing(cart: CartParams) -> Timing:
+    """The cart's timing in whole milliseconds where it has encoders, which a firmware reads once a millisecond."""
+    if cart.encoders is None or abs(cart.timing.physics_step_s - TICK_S) < _SAME_STEP_S:
+        return cart.timing
+    period_s = TICK_S * max(1, round(cart.timing.control_period_s / TICK_S))
+    return dataclasses.replace(cart.timing, physics_step_s=TICK_S, control_period_s=period_s)
+
+
+def _source(estimate: Estimate, found: Identification, key: str, nominal: CartParams) -> str | None:
+    """The source of the number under `key`, with its own interval; None where it is the one of `nominal`.
+
+    A term may be stored under several keys, each with a share of it, or in proportion to it.
+    """
+    ends = [_value_at(estimate, found.model, key, end) for end in (estimate.low, estimate.high)]
+    name = key.split(".")[1]
+    if ends[0] == ends[1] == _stored(nominal, key):
+        return None  # it does not move with the term: the rest of the term is stored elsewhere
+    low, high = (alone if end is None else end for end, alone in zip(ends, (estimate.low, estimate.high), strict=True))
+    unit = estimate.term.unit if key == file_keys(estimate.term.name)[0] else unit_of(name)
     more = len(found.recordings) - 3
     of = ", ".join(found.recordings[:3]) + (f" and {more} more" if more > 0 else "")
-    low, high = estimate.low, estimate.high
     if estimate.term.name == "delay" and found.nominal.cart.firmware is not None:
         low = max(0.0, low - TICK_S)
-    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {estimate.term.unit}, engine {found.engine}"
+    also = ""
+    if estimate.term.name == "damping":
+        also = ", the rest of its sum with friction.cart_viscous_n_s_m" if key == "motor.back_emf_n_s_m" else ""
+    if estimate.bound is not None:
+        also += f", at the bound {estimate.bound:g} of the search"
+    if estimate.is_disputed:
+        also += ", recordings disagree"
+    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {unit}{also}, engine {found.engine}"
+
+
+def _value_at(estimate: Estimate, model: Model, key: str, value: float) -> float | None:
+    """The number under `key` with the estimate's term at `value`; None where no cart can have that."""
+    term = estimate.term
+    if not isinstance(term, Term) or term.name in ("delay", "angle_zero"):
+        return value
+    try:
+        return _stored(term.write(model, value).cart, key)
+    except ValueError:
+        return None
+
+
+def _stored(cart: CartParams, key: str) -> float | None:
+    section, name = key.split(".")
+    found: float | None = getattr(getattr(cart, section), name, None)
+    return found
 
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ installed, repeats some windows of a search on the native engine; where it diffe
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,21 +35,65 @@ _MULTISTART_STEPS = 5
 _PIECES = 3  # that the shortest window is cut into for the first search
 _ROUNDS = 2  # of weighting the signals again, in the whole windows
 _ROUNDS_IN_PIECES = 2
+_REFINING_STEPS = 15
+_AS_GOOD = 0.02  # of the cost: a minimum higher by this may as well be the right one
+_AT_BOUND = 1e-3  # of the interval or the value: as near as this is at the bound
 _STEPS_ON_PYBULLET = 5  # at most, where PyBullet differs at the result
 _CHECKED_STEPS = 5_000  # of PyBullet, at the result
 _SAME_COST = 1e-3  # of the sum of squares
 _BLOCK_S = 0.5  # residuals farther apart than this are hardly correlated
+_PACE = 0.85  # of a search, what an iteration leaves to do
 _STANDARD_95 = 0.975
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A term's value, and the 95 % interval about it, in the term's unit."""
+class Quantity:
+    """What follows from a model's terms."""
 
-    term: Term
+    name: str
+    label: str
+    unit: str
+    read: Callable[[Model], float]
+    low: float = 0.0
+    high: float = float("inf")
+
+
+def bound_at(quantity: Term | Quantity, value: float, width: float) -> float | None:
+    """The bound of the search at which `value`, with an interval of that width, is; None inside."""
+    near = _AT_BOUND * min(quantity.high - quantity.low, max(abs(value), width))
+    return next((bound for bound in (quantity.low, quantity.high) if abs(value - bound) <= near), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRecording:
+    """The value that one recording shows by itself, with its 95 % interval."""
+
+    recording: str
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The value of a term, or of what follows from terms, and the 95 % interval about it, in its unit.
+
+    Of several recordings, `by_recording` has the value of each one that shows it by itself, `tau` is the standard
+    deviation between recordings, and `is_disputed` tells that they differ by more than their noise.
+    """
+
+    term: Term | Quantity
+    value: float
+    low: float
+    high: float
+    by_recording: tuple[OneRecording, ...] = ()
+    tau: float | None = None
+    is_disputed: bool = False
+
+    @property
+    def bound(self) -> float | None:
+        """The bound of the search at which the value is; None inside."""
+        return bound_at(self.term, self.value, self.high - self.low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +101,8 @@ class Fitted:
     """The model that fits the recordings.
 
     `noise` is the residuals' root mean square for position (m) and angle (rad); `starts` the windows' start states.
-    `engine` is the one whose residuals they are.
+    `engine` is the one whose residuals they are; `covariance` is of the terms, in the order of `estimates`, and
+    `freedom` what Student's factor of their intervals has.
     """
 
     model: Model
@@ -65,6 +111,8 @@ class Fitted:
     starts: Floats
     engine: Engine
     correlation: Floats
+    covariance: Floats
+    freedom: int
 
 
 class Fit:
@@ -88,14 +136,15 @@ class Fit:
 
     def run(self, *, progress: Progress | None = None, most_iterations: int = 25, rounds: int = _ROUNDS) -> Fitted:
         """The best model. Raises ValueError where the plant cannot represent the search's result."""
-        meter = _ProgressMeter(progress, 3 * _ROUNDS_IN_PIECES + rounds, most_iterations)
         shortest = min(window.end - 1 - window.first for window in self._windows)
         model, noise = self._begin, None
         known: dict[tuple[int, int], Floats] = {}
         stages = [
             pieces_of(self._windows, length) for length in (max(3, round(shortest / _PIECES)), shortest, 2 * shortest)
         ]
-        for windows in (*(stage for stage in stages if len(stage) > len(self._windows)), self._windows):
+        stages = [stage for stage in stages if len(stage) > len(self._windows)]
+        meter = _ProgressMeter(progress, len(stages) * _ROUNDS_IN_PIECES + rounds)
+        for windows in (*stages, self._windows):
             starts = guessed_starts(self._series, windows, model)
             for row, window in zip(starts, windows, strict=True):
                 row[:] = known.get((window.series, window.first), row)
@@ -125,6 +174,28 @@ class Fit:
         if progress is not None:
             progress(1.0)
         return fitted
+
+    def refine(
+        self, noise: Sequence[float], others: Sequence[Model] = (), *, most_iterations: int = _REFINING_STEPS
+    ) -> Fitted:
+        """The best model near the one that the search begins at, in the whole windows alone, weighted by `noise`.
+
+        Searches from `others` that end as well elsewhere add what lies between to the covariance: dry friction leaves
+        many minima, and a search ends in one near its start.
+        """
+        shooting = self._shooting(self._windows)
+        shooting.noise = np.array(noise)
+        search = Search(shooting, self._terms, self._begin)
+        points = [
+            search.iterate(model, guessed_starts(self._series, self._windows, model))
+            for model in (self._begin, *others)
+        ]
+        points = search.minimize(points, most_iterations, lambda: None)
+        best = min(points, key=lambda point: point.cost)
+        fitted = self._fitted(shooting, search, best)
+        as_good = [point for point in points if point.cost <= (1.0 + _AS_GOOD) * best.cost]
+        away = np.array([search.values(point.model) - search.values(best.model) for point in as_good]) * search.sizes
+        return dataclasses.replace(fitted, covariance=fitted.covariance + away.T @ away / max(1, len(as_good) - 1))
 
     def _is_same_on_pybullet(self, point: Iterate, noise: Floats) -> bool:
         """Whether PyBullet, where it is installed and another, has the same cost in some of the windows."""
@@ -162,7 +233,8 @@ class Fit:
         influence = changes @ inverse_hessian @ sums.T
         grouped = influence @ influence.T * (groups / max(1, groups - len(self._terms)))
         variance = np.maximum(np.diag(single), np.diag(grouped))
-        reach = np.sqrt(variance) * search.sizes * float(stdtrit(max(2, groups - 1), _STANDARD_95))
+        freedom = max(2, groups - 1)
+        reach = np.sqrt(variance) * search.sizes * float(stdtrit(freedom, _STANDARD_95))
         estimates = []
         for term, width in zip(self._terms, reach, strict=True):
             value = term.read(point.model)
@@ -177,6 +249,8 @@ class Fit:
             starts=point.starts,
             engine=self._engine,
             correlation=single / np.outer(spread, spread),
+            covariance=single * np.outer(*(2 * [np.sqrt(variance) * search.sizes / spread])),
+            freedom=freedom,
         )
 
     def _block_sums(self, scores: Floats) -> Floats:
@@ -202,16 +276,16 @@ class Fit:
 
 
 class _ProgressMeter:
-    """Reports the share of the work that is done, as if every search took all its iterations."""
+    """Reports the share of the work that is done; each iteration is as much of what its search has left to do."""
 
-    def __init__(self, progress: Progress | None, rounds: int, most_iterations: int) -> None:
-        self._progress, self._rounds, self._most = progress, rounds + 1, most_iterations
+    def __init__(self, progress: Progress | None, rounds: int) -> None:
+        self._progress, self._rounds = progress, rounds + 1
         self._round = self._step = 0
 
     def step(self) -> None:
         self._step += 1
         if self._progress is not None:
-            self._progress((self._round + min(1.0, self._step / self._most)) / self._rounds)
+            self._progress((self._round + 1.0 - _PACE**self._step) / self._rounds)
 
     def end_round(self) -> None:
         self._round, self._step = self._round + 1, 0

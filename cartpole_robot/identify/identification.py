@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
+from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Progress
+from cartpole_robot.identify.notes import notes_of
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
     errors_of,
@@ -25,8 +27,8 @@ from cartpole_robot.open_loop.error import (
 from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
 from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
-from cartpole_robot.open_loop.windows import Window, windows_of
-from cartpole_robot.rigs.engine_choice import chosen_engine
+from cartpole_robot.open_loop.windows import Window, bounded, windows_of
+from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
@@ -51,7 +53,14 @@ _SAME_DUTIES = 0.3  # of the larger duty: the most by which the bulks of both si
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
-_VAGUE = 0.5  # of the value, of a signed term its largest: a wider interval says little
+_MOST_WINDOWS = 400
+_MOST_ENTRIES = 100_000
+_MOST_S = 300.0  # of all windows: what a search simulates again and again
+_SECTION_WINDOWS = 8  # at least
+_FEWEST_SECTIONS, _MOST_SECTIONS = 3, 5
+_MOST_TESTED = 400  # windows of the held-out data
+_FITTED_SHARE = 0.6  # of the work
+_REFINED_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,7 @@ class Identification:
     nominal: Model
     model: Model
     estimates: tuple[Estimate, ...]
+    ratios: tuple[Estimate, ...]
     noise: tuple[float, float]
     before: tuple[OpenLoopError, ...]
     after: tuple[OpenLoopError, ...]
@@ -93,16 +103,11 @@ class Identification:
         return {
             "recordings": list(self.recordings),
             "estimates": [
-                {
-                    "term": e.term.name,
-                    "label": e.term.label,
-                    "unit": e.term.unit,
-                    "value": e.value,
-                    "low_95": e.low,
-                    "high_95": e.high,
-                    "before": e.term.read(self.nominal),
-                }
+                {"term": e.term.name, **_estimate(e), "before": e.term.read(self.nominal), "at_bound": e.bound}
                 for e in self.estimates
+            ],
+            "ratios": [
+                {"ratio": e.term.name, **_estimate(e), "before": e.term.read(self.nominal)} for e in self.ratios
             ],
             "residual": {"position_m": self.noise[0], "angle_rad": self.noise[1]},
             "held_out": [
@@ -112,6 +117,22 @@ class Identification:
             "repeated_on_pybullet": None if self.repeated is None else self.repeated.as_dict(),
             "notes": list(self.notes),
         }
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "label": estimate.term.label,
+        "unit": estimate.term.unit,
+        "value": estimate.value,
+        "low_95": estimate.low,
+        "high_95": estimate.high,
+        "between_recordings": estimate.tau,
+        "recordings_disagree": estimate.is_disputed,
+        "by_recording": [
+            {"recording": one.recording, "value": one.value, "low_95": one.low, "high_95": one.high}
+            for one in estimate.by_recording
+        ],
+    }
 
 
 def _plain(error: OpenLoopError) -> dict[str, Any]:
@@ -128,44 +149,117 @@ def identify(
     """
     _check(all_series, request)
     nominal = model_of(cart)
-    parts = [part for series in all_series for part in _driven_and_coasting(series)]
+    of_recording = [(number, part) for number, series in enumerate(all_series) for part in _driven_and_coasting(series)]
+    parts = [part for _, part in of_recording]
     names = request.terms or default_terms(parts, cart)
     if not any(_is_driven(series) for series in all_series):
-        names = tuple(name for name in names if name.startswith("pole") or name == "angle_zero")
+        names = tuple(name for name in names if _is_of_the_pole(name))
     known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
-    windows = _windows(known, window_s, request.window_s or _HANGING_WINDOW_S)
+    every_window = _windows(known, window_s, request.window_s or _HANGING_WINDOW_S)
+    windows = bounded(every_window, min(_MOST_WINDOWS, round(_MOST_S / window_s)), _MOST_ENTRIES)
     if len(windows) < _FEWEST_WINDOWS:
         raise UsageError(
             f"the recordings have {len(windows)} windows of {window_s:g} s without a gap, expected at least "
             f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
-    chosen, engine_note = chosen_engine(cart, request.engine)
+    chosen, engine_note = open_loop_engine(cart, request.engine)
     assert chosen is not None
     with Fit(known, windows, begin, [TERMS[name] for name in names], chosen, request.workers) as fit:
         try:
-            fitted = fit.run(progress=progress)
+            fitted = fit.run(progress=_part(progress, 0.0, _FITTED_SHARE))
         except ValueError as error:
             raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
     engine = fitted.engine
+    estimates, ratios = estimates_across(
+        known,
+        _evidence(all_series, of_recording, windows, names, cart),
+        fitted,
+        names,
+        progress=_part(progress, _FITTED_SHARE, _REFINED_SHARE),
+    )
     kept = [series for series in held_out if len(series) > 0]
-    tested = windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0)
+    tested = bounded(
+        windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0), _MOST_TESTED, _MOST_ENTRIES
+    )
     starts = observed_starts(kept, tested, fitted.model, engine)
     before, after = (predicted(kept, model, tested, starts, engine) for model in (nominal, fitted.model))
     repeated = repeated_on_pybullet(engine, kept, fitted.model, tested, starts, after)
+    if progress is not None:
+        progress(1.0)
     return Identification(
         nominal=nominal,
         model=fitted.model,
-        estimates=fitted.estimates,
+        estimates=estimates,
+        ratios=ratios,
         noise=fitted.noise,
         before=tuple(errors_of(kept, tested, before)),
         after=tuple(errors_of(kept, tested, after)),
         engine=engine,
         repeated=repeated,
-        notes=(*_engine_notes(chosen, engine_note, engine, repeated), *_notes(cart, names, fitted.estimates)),
+        notes=(
+            *_engine_notes(chosen, engine_note, engine, repeated),
+            *_length_notes(len(windows), len(every_window), window_s),
+            *notes_of(cart, names, estimates, len(all_series)),
+        ),
         recordings=tuple(series.name for series in all_series),
     )
+
+
+def _evidence(
+    all_series: Sequence[Series],
+    of_recording: Sequence[tuple[int, Series]],
+    windows: Sequence[Window],
+    names: Sequence[str],
+    cart: CartParams,
+) -> list[Evidence]:
+    """Each recording, or section of one, with enough windows, and the terms of `names` that it can show by itself."""
+    found = []
+    for number, series in enumerate(all_series):
+        mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
+        own = tuple(window for window in windows if window.series in {k for k, _ in mine})
+        seldom = {*_SWUNG, *_DRIVEN_HARD, *_DRIVEN_ALIKE, *_AND_VARIED}
+        hidden = seldom - {*default_terms([part for _, part in mine], cart)}
+        if not _is_driven(series):
+            hidden = {name for name in names if not _is_of_the_pole(name)}
+        shown = tuple(name for name in names if name not in hidden)
+        for name, section in _sections(series.name, own):
+            if len(section) >= _FEWEST_WINDOWS and shown:
+                found.append(Evidence(name=name, windows=section, terms=shown))
+    return found
+
+
+def _sections(name: str, windows: Sequence[Window]) -> list[tuple[str, tuple[Window, ...]]]:
+    """The windows of a recording with its name; of a long one in sections that follow each other, each with a name.
+
+    A section has its share of what was driven and of what was not. Where the model lacks something, the sections of one
+    recording differ as recordings do.
+    """
+    count = min(_MOST_SECTIONS, len(windows) // _SECTION_WINDOWS)
+    if count < _FEWEST_SECTIONS:
+        return [(name, tuple(windows))]
+    parts = [list(part) for _, part in itertools.groupby(windows, key=lambda window: window.series)]
+    found = []
+    for k in range(count):
+        ends = [(k * len(part) // count, (k + 1) * len(part) // count) for part in parts]
+        section = tuple(window for part, (a, b) in zip(parts, ends, strict=True) for window in part[a:b])
+        found.append((f"{name} {k + 1}/{count}", section))
+    return found
+
+
+def _is_of_the_pole(term: str) -> bool:
+    return term.startswith("pole") or term == "angle_zero"
+
+
+def _length_notes(used: int, of: int, window_s: float) -> list[str]:
+    if used == of:
+        return []
+    return [f"the recordings are long: {used} of their {of} windows of {window_s:g} s, evenly spread, were used"]
+
+
+def _part(progress: Progress | None, low: float, high: float) -> Callable[[float], object] | None:
+    return None if progress is None else lambda share: progress(low + (high - low) * share)
 
 
 def _engine_notes(chosen: Engine, note: str | None, engine: Engine, repeated: Repeated | None) -> list[str]:
@@ -275,41 +369,10 @@ def part_of(series: Series, first: int, end: int) -> Series:
     """Entries `first` to before `end`, as a separate series."""
     return dataclasses.replace(
         series,
-        time_s=series.time_s[first:end],
+        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
         position_m=series.position_m[first:end],
         angle_rad=series.angle_rad[first:end],
         duty=series.duty[first:end],
         begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
         is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
     )
-
-
-def _notes(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimate]) -> list[str]:
-    by_name: Mapping[str, Estimate] = {e.term.name: e for e in estimates}
-    notes = []
-    if "damping" in by_name:
-        notes.append(
-            "back-EMF and viscous friction: only their sum shows while the bridge brakes at duty 0; the file's viscous "
-            "friction is kept, the rest is assigned to back-EMF"
-        )
-    if "motor_gain" in by_name:
-        key, weighed = ("pole", "pole_mass_kg") if "cart_mass" in by_name else ("cart", "cart_mass_kg")
-        cart_kg = by_name["cart_mass"].value if "cart_mass" in by_name else cart.pole_cart.cart_mass_kg
-        mass_kg = cart_kg + cart.pole_cart.pole_mass_kg
-        source = cart.sources.get(f"pole_cart.{weighed}", "") or "no source"
-        known = f"the {key}'s mass of {getattr(cart.pole_cart, weighed):g} kg ({source})"
-        per_kg = by_name["motor_gain"].value / mass_kg
-        notes.append(
-            f"motor gain: {per_kg:.4g} N per kg of cart and pole is what shows; the forces, damping and friction "
-            f"included, are as accurate as {known}"
-        )
-    if "motor_gain" not in names:
-        notes.append("the motor was never driven: motor, cart friction and delay do not show")
-    notes.extend(
-        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
-        "motion that needs it"
-        for e in estimates
-        if e.term.name != "angle_zero"
-        and e.high - e.low > _VAGUE * (abs(e.value) if e.term.low >= 0.0 else e.term.high)
-    )
-    return notes

@@ -39,6 +39,7 @@ _LEAST_DAMPING = 1e-7
 _SEARCHES = 3  # of a multistart, from its best points
 _CORRECTION_LENGTHS = (1.0, 0.5)  # of start states at each trial: shares of the Gauss-Newton step
 _COST_TOLERANCE = 1e-5  # of the cost: a smaller decrease is a stall
+_MOST_RESIDUALS = 8_000_000  # held at a time: 64 MB of them, and some copies
 _MOST_STALLS = 2  # stalls in a row: converged
 
 
@@ -218,6 +219,10 @@ class Search:
 
     def step(self, points: Sequence[Iterate]) -> list[Iterate]:
         """Each of `points` after one iteration; one whose cost no step decreases stays, with more damping."""
+        size = max(1, _MOST_RESIDUALS // (2 * int(self._lengths.sum()) * (START_SIGNALS + len(self._terms))))
+        return [at for begin in range(0, len(points), size) for at in self._step(points[begin : begin + size])]
+
+    def _step(self, points: Sequence[Iterate]) -> list[Iterate]:
         trials: list[Iterate] = []
         pseudoinverses = []
         for at, jacobian in zip(points, self.jacobians(points), strict=True):

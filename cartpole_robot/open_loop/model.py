@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import MOST_SATURATION, Apply, Delay
+from cartpole_robot.cart.parts import MOST_ANGLE_ZERO_RAD, MOST_SATURATION, Apply, Delay
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,8 @@ class Model:
 
 def model_of(cart: CartParams) -> Model:
     """The model that the cart file describes."""
-    return Model(cart=cart, delay_s=cart.mean_delay_s)
+    zero_rad = 0.0 if cart.readings is None else cart.readings.pole_angle_zero_rad
+    return Model(cart=cart, delay_s=cart.mean_delay_s, angle_zero_rad=zero_rad)
 
 
 def freed(model: Model) -> Model:
@@ -263,8 +264,8 @@ TERMS = {
             read=lambda model: model.angle_zero_rad,
             write=lambda model, value: dataclasses.replace(model, angle_zero_rad=value),
             size=lambda model: 0.02,
-            low=-0.5,
-            high=0.5,
+            low=-MOST_ANGLE_ZERO_RAD,
+            high=MOST_ANGLE_ZERO_RAD,
         ),
         Term(
             name="motor_lag",

@@ -21,7 +21,7 @@ class NativePredictor:
 
         begins = np.cumsum([0, *map(len, all_series)]).tolist()
         self._windows = Windows(
-            np.concatenate([series.time_s for series in all_series]) if all_series else np.zeros(0),
+            np.concatenate([series.time_us for series in all_series]) if all_series else np.zeros(0, np.int64),
             np.concatenate([_duties(series) for series in all_series]) if all_series else np.zeros(0),
             [
                 (begins[w.series], begins[w.series + 1], begins[w.series] + w.first, begins[w.series] + w.end)

@@ -127,7 +127,7 @@ class PlantPredictor:
         ends = np.zeros((len(self._windows), START_SIGNALS))
         for number, (window, start) in enumerate(zip(self._windows, starts, strict=True)):
             series = self._series[window.series]
-            places = (series.time_s[window.first : window.end] - series.time_s[window.first]) / step_s
+            places = series.seconds(window.first, window.end, window.first) / step_s
             ran = self._loop.run(State(*start.tolist()), _duties_in(series, window, places, model.delay_s, step_s))
             steps = np.arange(len(ran))
             ends[number] = [np.interp(places[-1], steps, signal) for signal in ran.T]
@@ -144,9 +144,8 @@ def _duties_in(series: Series, window: Window, places: Floats, delay_s: float, s
     if series.is_coasting is not None and series.is_coasting[window.first]:
         return [math.nan] * steps
     back = max(0, window.first - 2 - int(delay_s / series.period_s))
-    asked = slice(back, window.end)
-    times_s = series.time_s[asked] - series.time_s[window.first]
-    return step_duties(0.0, times_s, np.nan_to_num(series.duty[asked]), delay_s, step_s, steps)
+    times_s = series.seconds(back, window.end, window.first)
+    return step_duties(0.0, times_s, np.nan_to_num(series.duty[back : window.end]), delay_s, step_s, steps)
 
 
 def step_duties(

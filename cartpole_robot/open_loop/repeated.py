@@ -67,7 +67,8 @@ def spread(
     all_series: Sequence[Series], windows: Sequence[Window], step_s: float, most_steps: int = _MOST_STEPS
 ) -> list[int]:
     """The numbers of evenly spread `windows` that take at most `most_steps` physics steps, or of one."""
-    steps = sum(all_series[w.series].time_s[w.end - 1] - all_series[w.series].time_s[w.first] for w in windows) / step_s
+    lengths_us = (all_series[w.series].time_us[w.end - 1] - all_series[w.series].time_us[w.first] for w in windows)
+    steps = float(sum(lengths_us)) / 1e6 / step_s
     count = len(windows) if steps <= most_steps else max(1, int(len(windows) * most_steps / steps))
     chosen: list[int] = np.linspace(0, len(windows) - 1, count).round().astype(int).tolist()
     return chosen

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Flag, Recording
-from cartpole_robot.signals import TIME_MASK
 from firmware_bridge._host import PULSE_PERIOD, pulses_of
 from firmware_bridge.protocol import read_protocol
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _MOST_RAD_S2 = 300.0  # gravity and a hard pushed cart give a short pole less than 150
 _LEAST_JUMP_RAD = 0.03
-_OPENS_S = 0.6  # after the end of driving: until then the bridge may short the motor, or a command be on its way
+_OPENS_US = 600_000  # after the end of driving: until then the bridge may short the motor, or a command be on its way
+_FEWEST_ROWS = 3
 _SIMULATED = "sim"
 _ONE = int(read_protocol().constants["PROTOCOL_DUTY_ONE"])
 _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes after a gap
@@ -29,6 +30,7 @@ _LATE_SHARE = 0.5  # of a period: a measurement this much later than due comes a
 class Series:
     """One recording as arrays of shape (n,), one entry per control tick, SI units, angles unwrapped.
 
+    `time_us` counts from the first entry, in whole microseconds: however long the recording, times are exact.
     `duty[k]` was requested at tick k, NaN where nothing was; a firmware's is rounded to the whole timer cycles in which
     its bridge drives. Where `is_coasting`, the motor was off and the bridge open; None: nowhere. `begins` are the first
     entries of the stretches without gaps or jumps, the first being 0; a coasting stretch is one of its own.
@@ -37,7 +39,7 @@ class Series:
     name: str
     cart: CartParams
     period_s: float
-    time_s: Floats
+    time_us: Ints
     position_m: Floats
     angle_rad: Floats
     duty: Floats
@@ -45,7 +47,17 @@ class Series:
     is_coasting: Bools | None = None
 
     def __len__(self) -> int:
-        return len(self.time_s)
+        return len(self.time_us)
+
+    @property
+    def time_s(self) -> Floats:
+        """The entries' times since the first one."""
+        return self.seconds(0, len(self))
+
+    def seconds(self, first: int, end: int, since: int = 0) -> Floats:
+        """The times of entries `first` to before `end` since entry `since`, s."""
+        times_s: Floats = (self.time_us[first:end] - self.time_us[since : since + 1]) / 1e6
+        return times_s
 
     def stretches(self) -> list[tuple[int, int]]:
         """(first, one past the last) entry of each stretch without gaps."""
@@ -59,18 +71,19 @@ def series_of(recording: Recording) -> Series:
     rows.
     """
     path, cart = recording.path, recording.cart
-    if len(recording.rows) < 3:
-        raise UsageError(f"{path}: has {len(recording.rows)} rows, expected at least 3; record a longer rollout")
-    clock = recording.column("mcu_time_us").astype(np.int64)
-    steps_us = np.diff(clock) & TIME_MASK
-    bad = np.flatnonzero((steps_us == 0) | (steps_us > TIME_MASK // 2))
+    if len(recording.rows) < _FEWEST_ROWS:
+        raise UsageError(
+            f"{path}: has {len(recording.rows)} rows, expected at least {_FEWEST_ROWS}; record a longer rollout"
+        )
+    time_us = recording.time_us()
+    bad = np.flatnonzero(np.diff(time_us) <= 0)
     if len(bad):
+        clock = recording.column("mcu_time_us")
         raise UsageError(
             f"{path}: row {bad[0] + 1}: its time {clock[bad[0] + 1]} us is not after {clock[bad[0]]} us of the row "
             "before; two rollouts in one file, or rows out of order: cut the file there"
         )
     period_s = cart.timing.control_period_s
-    time_s = np.concatenate([[0.0], np.cumsum(steps_us * 1e-6)])
     position_m = recording.column("cart_position_m").astype(float)
     angle_rad = recording.column("pole_angle_rad").astype(float)
     for name, column in (("cart_position_m", position_m), ("pole_angle_rad", angle_rad)):
@@ -81,16 +94,21 @@ def series_of(recording: Recording) -> Series:
     is_coasting = (recording.column("flags") & Flag.MOTOR_OFF) != 0
     is_known = ~is_coasting
     if is_coasting.any():
-        is_known |= time_s >= time_s[np.argmax(is_coasting)] + _OPENS_S
+        is_known |= time_us >= time_us[np.argmax(is_coasting)] + _OPENS_US
         is_coasting = is_coasting[is_known]
-        time_s, position_m, angle_rad = time_s[is_known], position_m[is_known], angle_rad[is_known]
-    gaps = np.flatnonzero(np.diff(time_s) > (1.0 + _LATE_SHARE) * period_s) + 1
-    begins = {0, *gaps.tolist(), *_jumps(angle_rad, period_s)}
+        time_us, position_m, angle_rad = time_us[is_known], position_m[is_known], angle_rad[is_known]
+    if len(time_us) < _FEWEST_ROWS:
+        raise UsageError(
+            f"{path}: has {len(time_us)} rows that are not within {_OPENS_US / 1e6:g} s of the motor's being switched "
+            f"off, expected at least {_FEWEST_ROWS}; record a longer rollout"
+        )
+    gaps = np.flatnonzero(np.diff(time_us) > (1.0 + _LATE_SHARE) * cart.timing.control_period_us) + 1
+    begins = {0, *gaps.tolist(), *_jumps(angle_rad, period_s, gaps)}
     return Series(
         name=path.name,
         cart=cart,
         period_s=period_s,
-        time_s=time_s,
+        time_us=time_us - time_us[0],
         position_m=position_m,
         angle_rad=angle_rad,
         duty=_at_bridge(recording)[is_known],
@@ -114,9 +132,11 @@ def _at_bridge(recording: Recording) -> Floats:
     return duty
 
 
-def _jumps(angle_rad: Floats, period_s: float) -> list[int]:
+def _jumps(angle_rad: Floats, period_s: float, gaps: NDArray[np.intp]) -> list[int]:
     """Entries before which the angle does what no pole does: a potentiometer's gap, a false reading."""
     bend = np.abs(np.diff(angle_rad, 2))
+    for first_of_three in (gaps - 1, gaps - 2):  # a bend across a gap says nothing
+        bend[first_of_three[(first_of_three >= 0) & (first_of_three < len(bend))]] = 0.0
     wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
     return [int(k) for entry in wrong for k in (entry, entry + 1)]
 

@@ -16,6 +16,7 @@ from cartpole_robot.open_loop.series import Series
 
 Floats = NDArray[np.float64]
 START_SIGNALS = 4
+_FEWEST_KEPT = 5  # windows of a series, where it has as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,19 @@ def pieces_of(windows: Sequence[Window], longest: int) -> list[Window]:
 def thinned(windows: Sequence[Window], most: int) -> list[Window]:
     """At most `most` of `windows`, evenly spread, the first and the last among them."""
     return [windows[k] for k in np.linspace(0, len(windows) - 1, min(len(windows), most)).round().astype(int)]
+
+
+def bounded(windows: Sequence[Window], most: int, most_entries: int) -> list[Window]:
+    """`windows`, of each series as many, evenly spread, as leave at most about `most` and `most_entries` in all."""
+    entries = sum(window.end - window.first for window in windows)
+    share = min(1.0, most / max(1, len(windows)), most_entries / max(1, entries))
+    if share == 1.0:
+        return list(windows)
+    found: list[Window] = []
+    for _, of_one in itertools.groupby(windows, key=lambda window: window.series):
+        mine = list(of_one)
+        found += thinned(mine, max(_FEWEST_KEPT, math.ceil(share * len(mine))))
+    return found
 
 
 Try = tuple[Model, Floats]
@@ -116,7 +130,7 @@ def guessed_starts(all_series: Sequence[Series], windows: Sequence[Window], mode
         half = points // 2
         begin = min(max(low, window.first - half), max(low, high - points))
         part = slice(begin, min(high, begin + points))
-        times_s = series.time_s[part] - series.time_s[window.first]
+        times_s = series.seconds(part.start, part.stop, window.first)
         readings = np.column_stack([series.position_m[part], series.angle_rad[part]])
         powers = np.vander(times_s, min(3, len(times_s)), increasing=True)  # a line through two readings
         row.reshape(2, 2)[:] = np.linalg.lstsq(powers, model.true(readings), rcond=None)[0][:2].T

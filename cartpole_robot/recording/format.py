@@ -21,6 +21,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import formats
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
+from cartpole_robot.signals import TIME_MASK
 
 RECORDING_FORMAT = 3
 
@@ -78,6 +79,18 @@ class Recording:
     def cart(self) -> CartParams:
         """The cart that was driven."""
         return self.metadata.cart
+
+    def time_us(self) -> NDArray[np.int64]:
+        """The cart's clock since the first row in microseconds, shape (rows,), with its wraps undone.
+
+        `mcu_time_us` wraps after 71.6 minutes; across a longer gap the ticks tell how often it did. A clock that goes
+        back is returned as it is.
+        """
+        ticks, clock = (self.rows[name].astype(np.int64) for name in ("tick", "mcu_time_us"))
+        steps_us = np.diff(clock) & TIME_MASK
+        expected_us = (np.diff(ticks) & TIME_MASK) * self.cart.timing.control_period_us
+        steps_us += np.rint((expected_us - steps_us) / (TIME_MASK + 1)).astype(np.int64) * (TIME_MASK + 1)
+        return np.concatenate([np.zeros(min(1, len(clock)), np.int64), np.cumsum(steps_us)])
 
     def column(self, name: str) -> NDArray[Any]:
         """One column, shape (rows,)."""

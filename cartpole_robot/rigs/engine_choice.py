@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.params import CartParams, check_is_ideal
+from cartpole_robot.cart.parts import Encoders
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
@@ -16,10 +18,13 @@ from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, check_is_installed, is_installed
 from cartpole_robot.simulation.native_cart import NotRepresentedError
+from firmware_bridge.constants import TICK_S
 
 LARGEST_DIFFERENCE = 1e-9  # of any signal after a window; the rest is rounding, which a falling pole amplifies
 _WINDOW_S = 0.5
 _SEED = 20_000
+_SAME_STEP_S = 1e-9
+_FINE = Encoders(cart_counts_per_m=1e6, pole_counts_per_turn=1_000_000)
 
 
 class EngineChoice(NamedTuple):
@@ -65,6 +70,24 @@ def chosen_engine(
     if requested is Engine.NATIVE:
         raise UsageError(f"cart {cart.name!r}: {reason}; leave out --engine native")
     return EngineChoice(Engine.PYBULLET, f"PyBullet simulates this cart: {reason}")
+
+
+def open_loop_engine(cart: CartParams, requested: Engine | None = None) -> EngineChoice:
+    """As `chosen_engine`, for a model of `cart` that runs through recordings.
+
+    There a cart without encoders need not be ideal, and its clock is that of the recording: it is checked with fine
+    encoders, and in steps of the firmware's tick.
+    """
+    if cart.encoders is None:
+        try:
+            check_is_ideal(cart)
+        except ValueError:
+            cart = dataclasses.replace(cart, encoders=_FINE)
+    if cart.encoders is not None and abs(cart.timing.physics_step_s - TICK_S) > _SAME_STEP_S:
+        period_s = TICK_S * max(1, round(cart.timing.control_period_s / TICK_S))
+        timing = dataclasses.replace(cart.timing, physics_step_s=TICK_S, control_period_s=period_s)
+        cart = dataclasses.replace(cart, timing=timing)
+    return chosen_engine(cart, requested)
 
 
 def is_represented(cart: CartParams) -> bool:

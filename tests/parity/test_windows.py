@@ -52,7 +52,7 @@ def random_series(cart: CartParams, seed: int, entries: int = 60) -> Series:
         name=f"random {seed}",
         cart=cart,
         period_s=period_s,
-        time_s=time_s - time_s[0],
+        time_us=np.rint(1e6 * (time_s - time_s[0])).astype(np.int64),
         position_m=np.zeros(entries),
         angle_rad=np.zeros(entries),
         duty=duty,
@@ -207,21 +207,24 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     from cartpole_robot.simulation._native import Windows
 
     cart = load_cart(CART)
-    times_s, duties = np.arange(10.0), np.zeros(10)
+    times_us, duties = np.arange(10), np.zeros(10)
     for edges in ((0, 10, 5, 6), (0, 10, 5, 11), (2, 10, 1, 5), (0, 11, 0, 5), (-1, 10, 0, 5)):
         with pytest.raises(ValueError, match="window 0: expected two entries or more, inside its series"):
-            Windows(times_s, duties, [edges])
+            Windows(times_us, duties, [edges])
     with pytest.raises(ValueError, match="duties: expected 10 values, got 9"):
-        Windows(times_s, duties[:9], [])
-    with pytest.raises(ValueError, match="times_s: expected an array of float64, got values of format f"):
-        Windows(times_s.astype(np.float32), duties, [])
-    windows = Windows(times_s, duties, [(0, 10, 0, 4)])
+        Windows(times_us, duties[:9], [])
+    for wrong, code in ((times_us.astype(float), "d"), (times_us.astype(np.int32), "i")):
+        with pytest.raises(ValueError, match=f"times_us: expected an array of int64, got values of format {code}"):
+            Windows(wrong, duties, [])
+    with pytest.raises(ValueError, match="duties: expected an array of float64, got values of format f"):
+        Windows(times_us, duties.astype(np.float32), [])
+    windows = Windows(times_us, duties, [(0, 10, 0, 4)])
     fit = [np.zeros(1), np.zeros((1, 1, 4)), np.zeros((1, 4, 2)), np.zeros((1, 1, 4))]
     windows.run([cart], *fit)
     for place, name in enumerate(("delays_s", "starts", "readings", "ends")):
-        wrong = [*fit[:place], np.zeros(7), *fit[place + 1 :]]
+        others = [*fit[:place], np.zeros(7), *fit[place + 1 :]]
         with pytest.raises(ValueError, match=f"{name}: expected"):
-            windows.run([cart], *wrong)
+            windows.run([cart], *others)
     fixed = fit[2].copy()
     fixed.flags.writeable = False
     with pytest.raises((BufferError, ValueError)):

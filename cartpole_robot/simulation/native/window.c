@@ -8,12 +8,14 @@
 
 #define LANES 8           /* runs a step at a time */
 #define ROUNDED 1e10      /* shared duties are rounded to a part of this: else rounding errors of times would show in them */
+#define US_PER_S 1e6
 #define SAME_MOMENT 1e-6  /* of a step: no step is taken for less */
 
 /* The commands of a window, from step to step. */
 typedef struct {
     const window_series_t *series;
-    double begin_s, delay_s, step_s;
+    int64_t begin_us;
+    double delay_s, step_s;
     int64_t next;  /* the first that is not in force */
     double effect; /* of it, in steps from the window's begin */
     double duty;   /* in force */
@@ -28,6 +30,12 @@ typedef struct {
     double step_s;
 } lanes_t;
 
+/* Seconds between two moments. Times are subtracted as integers: a window gives the same numbers wherever it lies in a recording. */
+static double seconds(int64_t from_us, int64_t to_us)
+{
+    return (double)(to_us - from_us) / US_PER_S;
+}
+
 static double duty_of(const window_series_t *series, int64_t number)
 {
     return isnan(series->duties[number]) ? 0.0 : series->duties[number];
@@ -37,12 +45,12 @@ static double effect_of(const commands_t *commands, int64_t number)
 {
     if (number >= commands->series->count)
         return INFINITY;
-    return (commands->series->times_s[number] + commands->delay_s - commands->begin_s) / commands->step_s;
+    return (seconds(commands->begin_us, commands->series->times_us[number]) + commands->delay_s) / commands->step_s;
 }
 
 static commands_t commands_of(const window_t *window, double delay_s, double step_s)
 {
-    commands_t commands = {&window->series, window->series.times_s[window->first], delay_s, step_s, window->first, 0.0, 0.0};
+    commands_t commands = {&window->series, window->series.times_us[window->first], delay_s, step_s, window->first, 0.0, 0.0};
     while (commands.next > 0 && effect_of(&commands, commands.next - 1) > 0.0)
         commands.next--;
     while (effect_of(&commands, commands.next) <= 0.0)
@@ -158,10 +166,10 @@ static double between(double before, double after, double share)
 /* At most LANES runs; where there are fewer, the last one runs again in the lanes that are left. */
 static void run_lanes(const window_t *window, window_run_t *runs, int count)
 {
-    const double *times_s = window->series.times_s + window->first;
+    const int64_t *times_us = window->series.times_us + window->first;
     const int64_t entries = window->end - window->first;
     const double step_s = runs[0].params->plant.step_s;
-    const int64_t steps = (int64_t)ceil((times_s[entries - 1] - times_s[0]) / step_s - SAME_MOMENT);
+    const int64_t steps = (int64_t)ceil(seconds(times_us[0], times_us[entries - 1]) / step_s - SAME_MOMENT);
     const bool is_open = isnan(window->series.duties[window->first]);
     commands_t commands[LANES];
     motor_t motors[LANES];
@@ -184,7 +192,7 @@ static void run_lanes(const window_t *window, window_run_t *runs, int count)
             set_drive(&lanes, k, &drive);
             duties[k] = duty;
         }
-        const bool is_read = (times_s[entry] - times_s[0]) / step_s < (double)(number + 1) || number + 1 == steps;
+        const bool is_read = seconds(times_us[0], times_us[entry]) / step_s < (double)(number + 1) || number + 1 == steps;
         if (!is_read) {
             step(&lanes);
             continue;
@@ -192,7 +200,7 @@ static void run_lanes(const window_t *window, window_run_t *runs, int count)
         const lanes_t before = lanes;
         step(&lanes);
         for (; entry < entries; entry++) {
-            const double share = (times_s[entry] - times_s[0]) / step_s - (double)number;
+            const double share = seconds(times_us[0], times_us[entry]) / step_s - (double)number;
             if (share >= 1.0 && number + 1 < steps)
                 break;
             for (int k = 0; k < count; k++) {

@@ -12,9 +12,11 @@
 
 #define WINDOW_SIGNALS 2 /* of a reading: position in m, angle in rad */
 
-/* A recording of `count` entries, one a control period: a moment, and the duty requested there, NAN where the bridge is open. */
+/* A recording of `count` entries, one a control period: a moment in whole microseconds, and the duty requested
+ * there, NAN where the bridge is open. */
 typedef struct {
-    const double *times_s, *duties;
+    const int64_t *times_us;
+    const double *duties;
     int64_t count;
 } window_series_t;
 

@@ -11,7 +11,7 @@
 
 typedef struct {
     PyObject_HEAD
-    Py_buffer times_s, duties; /* of all series, one after the other */
+    Py_buffer times_us, duties; /* of all series, one after the other */
     window_t *windows;
     Py_ssize_t count;
     Py_ssize_t entries; /* of all windows */
@@ -19,18 +19,25 @@ typedef struct {
 
 #define ANY_SIZE (-1)
 
-/* The float64 values of a contiguous array, `size` of them; -1 with an exception for any other object. */
-static int read_array(PyObject *array, const char *name, Py_ssize_t size, int flags, Py_buffer *view)
+/* A type of array elements, 8 bytes each: its name in NumPy, and the codes of it in the buffer protocol. */
+typedef struct {
+    const char *name, *codes;
+} element_t;
+
+static const element_t FLOAT64 = {"float64", "d"}, INT64 = {"int64", "lq"};
+
+/* The values of a contiguous array of that type, `size` of them; -1 with an exception for any other object. */
+static int read_array(PyObject *array, const char *name, element_t type, Py_ssize_t size, int flags, Py_buffer *view)
 {
     if (PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags) < 0)
         return -1;
-    const bool is_float64 = view->format != NULL && strcmp(view->format, "d") == 0;
-    const Py_ssize_t found = is_float64 ? view->len / (Py_ssize_t)sizeof(double) : 0;
-    if (is_float64 && (size == ANY_SIZE || size == found))
+    const char *format = view->format != NULL ? view->format : "B";
+    const bool is_right = view->itemsize == 8 && strlen(format) == 1 && strchr(type.codes, format[0]) != NULL;
+    const Py_ssize_t found = is_right ? view->len / 8 : 0;
+    if (is_right && (size == ANY_SIZE || size == found))
         return 0;
-    if (!is_float64)
-        PyErr_Format(PyExc_ValueError, "%s: expected an array of float64, got values of format %s", name,
-                     view->format != NULL ? view->format : "B");
+    if (!is_right)
+        PyErr_Format(PyExc_ValueError, "%s: expected an array of %s, got values of format %s", name, type.name, format);
     else
         PyErr_Format(PyExc_ValueError, "%s: expected %zd values, got %zd", name, size, found);
     PyBuffer_Release(view);
@@ -39,7 +46,7 @@ static int read_array(PyObject *array, const char *name, Py_ssize_t size, int fl
 
 static void release(windows_object *self)
 {
-    PyBuffer_Release(&self->times_s); /* releasing twice does nothing */
+    PyBuffer_Release(&self->times_us); /* releasing twice does nothing */
     PyBuffer_Release(&self->duties);
     PyMem_Free(self->windows);
     self->windows = NULL;
@@ -49,7 +56,7 @@ static void release(windows_object *self)
 /* One of the windows: where its series begins and ends among all values, and where it does. */
 static int add_window(windows_object *self, PyObject *edges)
 {
-    const int64_t values = self->times_s.len / (Py_ssize_t)sizeof(double);
+    const int64_t values = self->times_us.len / (Py_ssize_t)sizeof(double);
     long long begin, finish, first, end;
     if (!PyTuple_Check(edges)) {
         PyErr_Format(PyExc_TypeError, "window %zd: expected a tuple of four numbers, got %R", self->count, edges);
@@ -61,27 +68,28 @@ static int add_window(windows_object *self, PyObject *edges)
         PyErr_Format(PyExc_ValueError, "window %zd: expected two entries or more, inside its series; got %R", self->count, edges);
         return -1;
     }
-    const double *times_s = self->times_s.buf, *duties = self->duties.buf;
-    if (!(times_s[end - 1] > times_s[first])) {
+    const int64_t *times_us = self->times_us.buf;
+    const double *duties = self->duties.buf;
+    if (!(times_us[end - 1] > times_us[first])) {
         PyErr_Format(PyExc_ValueError, "window %zd: its last time is not after its first", self->count);
         return -1;
     }
     self->windows[self->count++] =
-        (window_t){.series = {times_s + begin, duties + begin, finish - begin}, .first = first - begin, .end = end - begin};
+        (window_t){.series = {times_us + begin, duties + begin, finish - begin}, .first = first - begin, .end = end - begin};
     self->entries += (Py_ssize_t)(end - first);
     return 0;
 }
 
 static int windows_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"times_s", "duties", "windows", NULL};
+    static char *names[] = {"times_us", "duties", "windows", NULL};
     windows_object *self = (windows_object *)object;
-    PyObject *times_s, *duties, *windows;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO", names, &times_s, &duties, &windows))
+    PyObject *times_us, *duties, *windows;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO", names, &times_us, &duties, &windows))
         return -1;
     release(self);
-    if (read_array(times_s, names[0], ANY_SIZE, 0, &self->times_s) < 0 ||
-        read_array(duties, names[1], self->times_s.len / (Py_ssize_t)sizeof(double), 0, &self->duties) < 0)
+    if (read_array(times_us, names[0], INT64, ANY_SIZE, 0, &self->times_us) < 0 ||
+        read_array(duties, names[1], FLOAT64, self->times_us.len / (Py_ssize_t)sizeof(double), 0, &self->duties) < 0)
         return -1;
     const Py_ssize_t count = PySequence_Size(windows);
     if (count < 0)
@@ -170,7 +178,7 @@ static PyObject *windows_run(PyObject *object, PyObject *args)
     static const char *const names[] = {"delays_s", "starts", "readings", "ends"};
     int known = 0;
     for (; known < 4; known++)
-        if (read_array(arrays[known], names[known], sizes[known], known < 2 ? 0 : PyBUF_WRITABLE, &views[known]) < 0)
+        if (read_array(arrays[known], names[known], FLOAT64, sizes[known], known < 2 ? 0 : PyBUF_WRITABLE, &views[known]) < 0)
             break;
     cart_params_t *params = known == 4 ? read_carts(carts, count) : NULL;
     window_run_t *runs = params != NULL ? PyMem_Calloc((size_t)count + 1, sizeof(window_run_t)) : NULL;
@@ -198,7 +206,7 @@ static PyMethodDef windows_methods[] = {
 };
 
 static PyType_Slot windows_slots[] = {
-    {Py_tp_doc, "Windows(times_s, duties, windows): float64 arrays of all series' entries; of each window, the first entry of its "
+    {Py_tp_doc, "Windows(times_us, duties, windows): arrays of all series' entries, int64 and float64; of each window, the first entry of its "
                 "series, one past its last, the first of the window and one past its last."},
     {Py_tp_init, windows_init},
     {Py_tp_dealloc, windows_dealloc},

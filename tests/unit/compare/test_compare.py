@@ -1,7 +1,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.commands.cli import main
+from cartpole_robot.compare import attribution as attribution_module
 from cartpole_robot.compare.attribution import BLAMED, ENCODER_SIGN, attribute
 from cartpole_robot.compare.closed_loop import agreement, closed_loop, cycle_of, response_delay_s
 from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
@@ -22,7 +23,9 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.identify.identification import part_of
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
+from cartpole_robot.open_loop.native_runs import NativePredictor
 from cartpole_robot.open_loop.series import Series, series_of
+from cartpole_robot.open_loop.windows import Runs, Try, Window
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
@@ -168,6 +171,55 @@ def test_fidelity_is_the_time_in_the_tube(late: Recording, excited: Recording, m
     assert narrow.lower_quartile_s <= narrow.median_s.value <= narrow.upper_quartile_s
     assert narrow.inside + sum(narrow.first_out.values()) == narrow.starts
     assert (endless.inside, endless.median_s.value) == (endless.starts, endless.longest_s)
+
+
+def test_fidelity_has_enough_starts_however_many_gaps_there_are(late: Recording, model: Model) -> None:
+    """No stretch is longer than 1.6 s: of runs over 1 s there would be few, and none over 2 s."""
+    whole = series_of(late)
+    cut = dataclasses.replace(whole, begins=tuple(range(0, len(whole), 80)))
+    found = compare_open_loop(cut, model, Engine.NATIVE).fidelity
+    assert found is not None
+    assert found.starts >= 8
+    assert found.longest_s == 0.5
+    uncut = compare_open_loop(whole, model, Engine.NATIVE).fidelity
+    assert uncut is not None
+    assert (uncut.longest_s, uncut.starts) == (2.0, 8)
+
+
+@pytest.mark.pybullet
+def test_attribution_on_pybullet_takes_a_bounded_number_of_runs(
+    excited: Recording, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run there takes a hundred times as long as on the native engine: with 30 windows and all searches, minutes."""
+    ran_s: list[float] = []
+
+    class Counted(NativePredictor):
+        def __init__(self, all_series: Sequence[Series], windows: Sequence[Window]) -> None:
+            super().__init__(all_series, windows)
+            self._length_s = sum((w.end - 1 - w.first) * all_series[w.series].period_s for w in windows)
+
+        def run(self, tries: Sequence[Try]) -> list[Runs]:
+            ran_s.append(self._length_s * len(tries))
+            return super().run(tries)
+
+    monkeypatch.setattr(
+        attribution_module, "predictor_on", lambda engine, series, windows, cart: Counted(series, windows)
+    )
+    stronger = TERMS["motor_gain"].write(model, 1.1 * TERMS["motor_gain"].read(model))
+    found = attribute(series_of(excited), stronger, Engine.PYBULLET, workers=0)
+    assert found is not None
+    assert found.blames[0].term == "motor_gain"
+    assert found.blames[0].best == pytest.approx(TERMS["motor_gain"].read(model), rel=0.02)
+    assert sum(ran_s) < 7000.0  # simulated seconds; PyBullet does some 300 in one
+
+
+def test_angle_zero_that_is_far_off_is_found_and_reported(late: Recording, model: Model) -> None:
+    series = series_of(late)
+    off = dataclasses.replace(series, angle_rad=series.angle_rad + 0.25)
+    found = attribute(off, model, Engine.NATIVE, workers=0)
+    assert found is not None
+    zero = next(blame for blame in found.blames if blame.term == "angle_zero")
+    assert zero.best == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_horizon_longer_than_the_recording_has_no_windows(late: Recording, model: Model) -> None:

@@ -79,7 +79,7 @@ def shaken(model: Model, seconds: float, seed: int, name: str = "shaken", hardes
         name=name,
         cart=model.cart,
         period_s=PERIOD_S,
-        time_s=time_s,
+        time_us=np.rint(1e6 * time_s).astype(np.int64),
         position_m=np.round(per_m * seen[:, 0]) / per_m,
         angle_rad=np.round(per_rad * (seen[:, 2] + model.angle_zero_rad)) / per_rad,
         duty=duty,
@@ -215,7 +215,7 @@ def test_motor_that_was_never_driven_is_left_as_it_was(hidden: Model, cart: Cart
         name="swing",
         cart=cart,
         period_s=PERIOD_S,
-        time_s=PERIOD_S * np.arange(len(ran)),
+        time_us=20_000 * np.arange(len(ran)),
         position_m=ran[:, 0],
         angle_rad=ran[:, 2],
         duty=np.zeros(len(ran)),
@@ -395,8 +395,9 @@ def test_unknown_term_and_too_little_are_refused(series: Series, cart: CartParam
 
 
 def recorded(cart: CartParams, **columns: Any) -> Recording:
-    names = ("mcu_time_us", "flags", "cart_position_m", "pole_angle_rad", "requested_duty")
-    rows = np.zeros(10, np.dtype([(name, "<u4" if name in names[:2] else "<f8") for name in names]))
+    names = ("tick", "mcu_time_us", "flags", "cart_position_m", "pole_angle_rad", "requested_duty")
+    rows = np.zeros(10, np.dtype([(name, "<u4" if name in names[:3] else "<f8") for name in names]))
+    rows["tick"] = np.arange(10)
     rows["mcu_time_us"] = 20000 * np.arange(10)
     for name, values in columns.items():
         rows[name] = values
