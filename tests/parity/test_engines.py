@@ -300,12 +300,13 @@ def test_objects_that_were_never_made_refuse() -> None:
 def test_windows_refuse_what_is_no_window() -> None:
     from cartpole_robot.simulation import _native
 
-    times = np.arange(5.0)
+    times, duties = np.arange(5), np.zeros(5)
     for arrays, windows, error, message in (
-        ((np.zeros(3, "V0"), np.zeros(3)), [], ValueError, "expected an array of float64"),
-        ((times, times), ["abcd"], TypeError, "expected a tuple of four numbers"),
-        ((np.zeros(5), times), [(0, 5, 0, 5)], ValueError, "its last time is not after its first"),
-        ((np.full(5, np.nan), times), [(0, 5, 0, 5)], ValueError, "its last time is not after its first"),
+        ((np.zeros(3, "V0"), np.zeros(3)), [], ValueError, "times_us: expected an array of int64"),
+        ((duties, duties), [], ValueError, "times_us: expected an array of int64"),
+        ((times, times), [], ValueError, "duties: expected an array of float64"),
+        ((times, duties), ["abcd"], TypeError, "expected a tuple of four numbers"),
+        ((np.zeros(5, np.int64), duties), [(0, 5, 0, 5)], ValueError, "its last time is not after its first"),
     ):
         with pytest.raises(error, match=message):
             _native.Windows(*arrays, windows)  # type: ignore[arg-type]

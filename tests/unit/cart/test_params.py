@@ -12,7 +12,7 @@ from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.parts import Apply, Delay, Encoders, Limits, PoleCart, StartSpread, Timing
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.task import observation_bound
+from cartpole_robot.task import observation_bound_v0
 
 BODY = {
     "cart_mass_kg": 1.0,
@@ -215,7 +215,7 @@ def test_asymmetric_motor_has_the_mean_of_its_sides_and_the_speed_of_the_stronge
     assert motor.level(-0.15) < 0.0
     assert cart.terminal_speed_m_s == pytest.approx(1.2 * 10.0 / 5.0)
     symmetric = dataclasses.replace(motor, gain_asymmetry=0.0, dead_zone_asymmetry_duty=0.0)
-    assert observation_bound(cart)[1] > observation_bound(dataclasses.replace(cart, motor=symmetric))[1]
+    assert observation_bound_v0(cart)[1] > observation_bound_v0(dataclasses.replace(cart, motor=symmetric))[1]
 
 
 def test_ideal_cart_has_no_asymmetry(gym_cart: CartParams) -> None:

@@ -61,13 +61,13 @@ def test_steps_alone_write_no_file(tmp_path: Path) -> None:
 
 def test_end_speeds_are_those_of_steps_that_are_long_enough_by_command() -> None:
     command = np.repeat([0.0, 0.5, -1.0, 0.0, 0.5, -1.5, 0.0], [30, 40, 40, 30, 40, 10, 30])
-    time_s = 0.02 * np.arange(len(command))
+    time_us = 20_000 * np.arange(len(command), dtype=np.int64)
     speed = np.where(command > 0.0, 0.6, 0.7) * command
     series = Series(
         name="steps",
         cart=load_cart(CART),
         period_s=0.02,
-        time_s=time_s,
+        time_us=time_us,
         position_m=0.02 * np.concatenate([[0.0], np.cumsum(speed)[:-1]]),
         angle_rad=np.full(len(command), np.pi),
         duty=0.6 * command,
