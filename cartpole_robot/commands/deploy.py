@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, FAILED, print_result, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_line, print_error, print_result, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.errors import RunError, UsageError
@@ -98,7 +97,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     if end is RolloutEnd.DURATION:
         return DONE
     if end is RolloutEnd.FALL:
-        print(f"cartpole-robot: it fell after {done.rollout.steps} steps", file=sys.stderr)
+        print_error(f"it fell after {done.rollout.steps} steps")
         return FAILED
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
 
@@ -113,7 +112,7 @@ def _text(done: Deployment, picture: str | None) -> str:
     files = {"recording": done.recording, "report": latency_of(done.recording), "picture": picture}
     lines.append(rows_text(files, 10))
     if done.black_box is not None:
-        lines.append(f"  black box  {done.black_box}\n  look again: cartpole-robot replay {done.black_box}")
+        lines.append(f"  black box  {done.black_box}\n  look again: {command_line('replay', done.black_box)}")
     return "\n".join(lines)
 
 

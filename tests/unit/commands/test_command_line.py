@@ -273,7 +273,7 @@ def test_truncated_model_is_named_and_nothing_is_written(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    model = run / "model_selected.zip"
+    model = run / "model_selected.npz"
     model.write_bytes(model.read_bytes()[:kept])
     done = command_line("export", run, "--out", tmp_path / "out")
     assert_refused(done, str(model), "is not a readable model")

@@ -49,7 +49,8 @@ def next_draws(model: DQN) -> list[float]:
 
 def loaded(gym_cart: CartParams, path: Path) -> TrainingState:
     config = load_preset("recommended")
-    return load_checkpoint(path, config, training_env(gym_cart, "sim", config))
+    env = training_env(gym_cart, "sim", config)
+    return load_checkpoint(path, new_learner(config, gym_cart, env, seed=3, tensorboard=None))
 
 
 def test_weights_optimizer_target_and_counters_come_back(
