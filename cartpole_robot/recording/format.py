@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import formats
+from cartpole_robot.files.records import require
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
 RECORDING_FORMAT = 3
@@ -46,6 +47,13 @@ COLUMNS = (
 )
 COUNT_COLUMNS = ("cart_counts", "pole_counts")
 ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])
+
+MOST_ROWS = 5_000_000  # 2.8 hours at 500 Hz: 560 MB of memory
+
+
+def check_rows(count: int) -> None:
+    """Raise ValueError for more rows than a recording can have."""
+    require(0 <= count <= MOST_ROWS, f"it claims {count} rows, expected at most {MOST_ROWS}")
 
 
 class Flag(enum.IntFlag):

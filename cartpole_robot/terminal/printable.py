@@ -1,4 +1,4 @@
-"""Text from files and devices for a terminal: nothing in it can move the cursor, change colours or fill the screen."""
+"""Text from files and devices for a terminal or a figure: nothing in it is a command to either, or fills the screen."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def printable(text: str, *, longest: int = LONGEST_LINE) -> str:
 def printable_lines(text: str) -> str:
     """`text` with its line breaks, each line as `printable` gives it."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def figure_text(text: str) -> str:
+    """`text` for a title or label of Matplotlib, which would typeset what stands between two dollars."""
+    return printable(text, longest=200).replace("$", r"\$")
 
 
 def _escaped(letter: str) -> str:

@@ -161,6 +161,7 @@ def _restore_counters(model: DQN, record: Mapping[str, Any]) -> None:
     if is_held:
         model.gradient_steps = 0
     model.ep_info_buffer = deque(maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     for reward, length in record["recent_episodes"]:
         model.ep_info_buffer.append({"r": float(reward), "l": int(length), "t": 0.0})
 
