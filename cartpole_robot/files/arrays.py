@@ -40,9 +40,7 @@ def read_arrays(path: Path, names: Iterable[str], *, most_bytes: int) -> dict[st
             with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # NumPy's, about headers of another Python
                 return _arrays(archive, names, most_bytes)
-        except OSError:
-            raise
-        except _DAMAGED as error:
+        except (*_DAMAGED, OSError) as error:  # an OSError, too: a place in the file that is before its beginning
             raise ValueError(str(error) or type(error).__name__) from None
 
 

@@ -192,9 +192,12 @@ def _restore_arrays(model: DQN, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Copy the weights into the model's own tensors and hand the optimizer its moments."""
     for name, array in arrays.items():
         require(array.dtype == np.float32 and bool(np.isfinite(array).all()), f"{name} is not of finite float32")
-    model.policy.load_state_dict(
-        {name: torch.from_numpy(arrays[f"weights/{name}"]) for name in model.policy.state_dict()}
-    )
+    weights = {}
+    for name, own in model.policy.state_dict().items():
+        array = arrays[f"weights/{name}"]
+        require(array.shape == tuple(own.shape), f"{name} has shape {array.shape}, expected {tuple(own.shape)}")
+        weights[name] = torch.from_numpy(array)
+    model.policy.load_state_dict(weights)
     optimizer = model.policy.optimizer
     states: dict[int, dict[str, torch.Tensor]] = {}
     if any(name.startswith("moments/") for name in arrays):  # none before the first update
