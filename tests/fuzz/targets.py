@@ -453,6 +453,27 @@ def _read_map_folder(folder: Path) -> None:
     rows_of(_map(), records)
 
 
+def _campaigns() -> list[Files]:
+    from cartpole_robot.campaign.report import CurveResult, Point, Row, to_record
+
+    figures: dict[str, Any] = {"good": 2, "count": 2, "worst": 1.5, "median": 1.0, "took_s": 3.0}
+    row = Row(group="wires", name="cut", must="stop", unit="ms", messages={"LINK": 2}, speeds_m_s=(0.0, 0.1), **figures)
+    point = Point(size=-0.1, good=1, count=2, steps=[500, 3], messages={"it fell": 1})
+    curve = CurveResult(name="push", unit="N", must_bear=0.2, points=[point])
+    return [{"campaign.json": json_bytes({"of": {"seed": 0}, **to_record([row], [curve])})}]
+
+
+def _read_campaign(folder: Path) -> None:
+    from cartpole_robot.campaign.report import curve_text, from_record, row_text
+    from cartpole_robot.files.run_folder import read_json
+
+    rows, curves = from_record(read_json(folder / "campaign.json", "it is damaged"), "campaign.json")
+    for row in rows:
+        row_text(row)
+    for curve in curves:
+        curve_text(curve)
+
+
 # --- black boxes, firmware, the wire ---------------------------------------------------------------------------------
 
 
@@ -559,6 +580,7 @@ TARGETS = (
     Target(name="run", corpus=_runs, read=_read_run),
     Target(name="study folder", corpus=lambda: [_study_folder()], read=_read_study_folder),
     Target(name="map folder", corpus=_map_folders, read=_read_map_folder),
+    Target(name="campaign", corpus=_campaigns, read=_read_campaign),
     Target(name="black box", corpus=_black_boxes, read=_read_black_box),
     Target(name="firmware", corpus=_images, read=_read_image),
     Target(name="frames", corpus=_frames, read=_read_frames),
