@@ -28,6 +28,7 @@ from tests.fuzz.targets import TARGETS, Target, write_files
 
 MEMORY_BYTES = 1 << 30  # of a worker, its libraries included
 SILENCE_LIMIT_S = 240.0  # of a worker, on a busy machine
+WORKERS = 4
 BATCH = 100
 PROGRESS_S = 10.0
 
@@ -105,13 +106,12 @@ def _limit_memory() -> None:
 
 
 def run(duration_s: float, inputs: int, first_seed: int, names: list[str]) -> Totals:
-    """Run the targets in up to two processes with a line of progress every `PROGRESS_S`."""
+    """Run the targets in `WORKERS` processes at most with a line of progress every `PROGRESS_S`."""
     totals = Totals()
     began_s = time.monotonic()
-    groups = [
-        [target.name for target in TARGETS if target.name in names and target.needs_torch is needs]
-        for needs in (False, True)
-    ]
+    plain = [target.name for target in TARGETS if target.name in names and not target.needs_torch]
+    groups = [plain[first :: WORKERS - 1] for first in range(WORKERS - 1)]
+    groups.append([target.name for target in TARGETS if target.name in names and target.needs_torch])
     weights = [len(group) / len(names) for group in groups]
     workers = {}
     context = multiprocessing.get_context("spawn")
