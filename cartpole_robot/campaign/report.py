@@ -40,6 +40,10 @@ class Row:
     struck: int = 1
     speeds_m_s: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        count = len(self.speeds_m_s)
+        require(count in (0, 3), f"speeds_m_s has {count} numbers, expected none, or least, median and greatest")
+
     @property
     def is_good(self) -> bool:
         """Whether every trial was good, and the disturbance occurred at least once."""

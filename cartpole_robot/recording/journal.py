@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.plain_data import parse_json
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.recording.format import COLUMNS, MOST_ROWS, RECORDING_FORMAT, ROW_DTYPE, Recording, other_format
+from cartpole_robot.recording.format import (
+    COLUMNS,
+    MOST_ROWS,
+    RECORDING_FORMAT,
+    ROW_DTYPE,
+    Recording,
+    check_rewards,
+    other_format,
+)
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
 JOURNAL_SUFFIX = ".journal"
@@ -98,6 +106,10 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
     rows = np.zeros(len(good), ROW_DTYPE)
     for name, _, _ in COLUMNS:
         rows[name] = good[name]
+    try:
+        check_rewards(rows)
+    except ValueError as error:
+        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
     return Recording(
         path=path,
         metadata=metadata,

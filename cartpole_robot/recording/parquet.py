@@ -21,6 +21,7 @@ from cartpole_robot.recording.format import (
     RECORDING_FORMAT,
     ROW_DTYPE,
     Recording,
+    check_rewards,
     check_rows,
     other_format,
 )
@@ -94,6 +95,7 @@ def read_parquet(path: Path) -> Recording:
             stored = _stored(text, path)
             try:
                 rows = _rows_of(file)
+                check_rewards(rows)
             except ValueError as error:
                 raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
     except UsageError:

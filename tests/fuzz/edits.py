@@ -328,10 +328,16 @@ def _edit_table(pyarrow: Any, table: Any, edit: Edit) -> Any:
             return pyarrow.concat_tables([table] * min(edit.how % 200 + 1, 1_000_000 // (rows + 1) + 1))
         case "deepen":
             return table.slice(0, edit.how % (rows + 1))
-    column = table.column(at).to_numpy().astype(np.float64)
-    if len(column):
-        column[edit.how % len(column)] = (np.nan, np.inf, 1e300, -1.0, 2**31)[edit.where % 5]
-    return table.set_column(at, name, pyarrow.array(column))
+    kind = table.column(at).type
+    column = table.column(at).fill_null(0).to_numpy().copy()
+    if len(column) and column.dtype.kind in "fiu":
+        extremes = (
+            (np.nan, np.inf, 1e38, -1.0, 0.0)
+            if column.dtype.kind == "f"
+            else (0, np.iinfo(column.dtype).max, np.iinfo(column.dtype).min, 1, 2**31 - 1)
+        )
+        column[edit.how % len(column)] = extremes[(edit.where // table.num_columns) % 5]
+    return table.set_column(at, name, pyarrow.array(column, kind))
 
 
 def edited_journal(content: bytes, changes: list[Edit]) -> bytes:

@@ -457,7 +457,9 @@ def _campaigns() -> list[Files]:
     from cartpole_robot.campaign.report import CurveResult, Point, Row, to_record
 
     figures: dict[str, Any] = {"good": 2, "count": 2, "worst": 1.5, "median": 1.0, "took_s": 3.0}
-    row = Row(group="wires", name="cut", must="stop", unit="ms", messages={"LINK": 2}, speeds_m_s=(0.0, 0.1), **figures)
+    row = Row(
+        group="wires", name="cut", must="stop", unit="ms", messages={"LINK": 2}, speeds_m_s=(0.0, 0.1, 0.2), **figures
+    )
     point = Point(size=-0.1, good=1, count=2, steps=[500, 3], messages={"it fell": 1})
     curve = CurveResult(name="push", unit="N", must_bear=0.2, points=[point])
     return [{"campaign.json": json_bytes({"of": {"seed": 0}, **to_record([row], [curve])})}]

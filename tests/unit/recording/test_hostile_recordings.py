@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from cartpole_robot.datasets.video import export_video
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import COLUMNS, MOST_ROWS
 from cartpole_robot.recording.journal import LARGEST_JOURNAL_BYTES, journal_of
@@ -83,6 +84,24 @@ def test_metadata_of_another_kind_is_refused(tmp_path: Path, table: pyarrow.Tabl
     changed = table.replace_schema_metadata({b"cartpole_robot": text})
     pyarrow.parquet.write_table(changed, tmp_path / "r.parquet")
     with pytest.raises(UsageError, match=r"r\.parquet: was altered"):
+        read_recording(tmp_path / "r.parquet")
+
+
+def test_ticks_that_jump_make_no_endless_video(tmp_path: Path, table: pyarrow.Table) -> None:
+    ticks = table.column("tick").to_numpy().copy()
+    ticks[-1] = 2**32 - 1
+    changed = table.set_column(0, "tick", pyarrow.array(ticks))
+    pyarrow.parquet.write_table(changed, tmp_path / "r.parquet")
+    with pytest.raises(UsageError, match=r"there are 8\.58993e\+07 s, \d+ pictures, expected 0 to 500000"):
+        export_video(read_recording(tmp_path / "r.parquet"), tmp_path / "r.gif")
+    assert not (tmp_path / "r.gif").exists()
+
+
+def test_rewards_without_a_finite_sum_are_refused(tmp_path: Path, table: pyarrow.Table) -> None:
+    at = table.column_names.index("reward")
+    rewards = pyarrow.array(np.full(table.num_rows, np.inf, np.float32))
+    pyarrow.parquet.write_table(table.set_column(at, "reward", rewards), tmp_path / "r.parquet")
+    with pytest.raises(UsageError, match=r"was altered \(its rewards sum to inf\)"):
         read_recording(tmp_path / "r.parquet")
 
 
