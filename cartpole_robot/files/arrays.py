@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -24,7 +25,7 @@ _MOST_HEADER = 10_000
 # What zipfile and NumPy raise for a damaged archive, unknown compression and encryption among it.
 _DAMAGED = (
     *(ValueError, EOFError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError, MemoryError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, RecursionError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, RecursionError, tokenize.TokenError),
 )
 
 
