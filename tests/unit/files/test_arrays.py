@@ -74,8 +74,6 @@ def test_zip_bomb_is_refused_before_it_expands(tmp_path: Path) -> None:
         (npy("(" + "1," * 70 + ")", bytes(8)), "."),
         (npy("(1,"), "."),
         (npy('(1, """'), "."),
-        (npy("(1,"), "."),
-        (npy('(1, """'), "."),
         (npy("(1,)" + " " * 20_000, bytes(8)), "."),
         (b"", "."),
     ],
