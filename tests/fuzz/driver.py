@@ -31,6 +31,7 @@ SILENCE_LIMIT_S = 240.0  # of a worker, on a busy machine
 WORKERS = 4
 BATCH = 100
 PROGRESS_S = 10.0
+_IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # inputs are synced to disk otherwise
 
 
 @dataclass
@@ -72,7 +73,7 @@ def work(names: list[str], first_seed: int, ends_at: float, least: int, pipe: Co
     faulthandler.enable()
     logging.disable()
     targets = {target.name: target for target in TARGETS}
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name, redirect_stderr(io.StringIO()):
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_IN_MEMORY) as name, redirect_stderr(io.StringIO()):
         runners = {each: _runner(targets[each], Path(name, each.replace(" ", "-"))) for each in names}
         _limit_memory()
         spent = dict.fromkeys(names, 0.0)
