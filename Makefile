@@ -20,7 +20,7 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign wheels mutants pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign wheels mutants fuzz pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -114,6 +114,9 @@ wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty
 mutants: $(STAMP) ## every mutant of the safety core, a million frames against the firmware
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
+
+fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every reader
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m benchmarks.readme_pictures

@@ -38,6 +38,7 @@ _COMPILE = (
     *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
     *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,--undefined=firmware_mark"),
 )
+_MOST_IMAGE_BYTES = 1 << 22
 _INSTALL_COMPILER = "install it: apt install gcc-avr avr-libc (Debian, Ubuntu), brew install avr-gcc (macOS)"
 _INSTALL_AVRDUDE = "install it: apt install avrdude (Debian, Ubuntu), brew install avrdude (macOS)"
 _COMPILE_LIMIT_S = 120.0
@@ -156,9 +157,9 @@ class ImageMark:
 
 def read_image_mark(elf: Path) -> ImageMark:
     """What the ELF file `elf` says about itself. Raises `BridgeError` if it is not a firmware of this program."""
-    content = elf.read_bytes()
+    content = _image_bytes(elf)
     at = content.find(_MARK)
-    if not content.startswith(b"\x7fELF") or at < 0:
+    if not content.startswith(b"\x7fELF") or at < 0 or len(content) < at + len(_MARK) + 8:
         raise BridgeError(f"{elf}: not a firmware.elf of this program; build one: cartpole-robot firmware build")
     protocol_hash, identity = struct.unpack_from("<II", content, at + len(_MARK))
     (machine,) = struct.unpack_from("<H", content, _ELF_MACHINE_AT)
@@ -170,8 +171,17 @@ def read_image_mark(elf: Path) -> ImageMark:
 
 def is_own_image(path: Path) -> bool:
     """Whether the .elf or .hex file holds a firmware of this program."""
-    content = path.read_bytes()
+    content = _image_bytes(path)
     return _MARK in (_hex_content(content) if path.suffix == ".hex" else content)
+
+
+def _image_bytes(path: Path) -> bytes:
+    """The content of a file that may be an image. Raises `BridgeError` if it is larger than any image."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_IMAGE_BYTES + 1)
+    if len(content) > _MOST_IMAGE_BYTES:
+        raise BridgeError(f"{path}: is larger than {_MOST_IMAGE_BYTES} bytes, expected a firmware; check the path")
+    return content
 
 
 def _hex_content(text: bytes) -> bytes:

@@ -12,6 +12,7 @@ import os
 import re
 import select
 import shutil
+import stat
 import subprocess
 import tempfile
 import weakref
@@ -37,14 +38,41 @@ _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
 
 def cache_folder() -> Path:
-    """The cache of programs built on this machine, created if missing. Raises `BridgeError`."""
+    """The cache of programs built on this machine, created if missing, for its user alone.
+
+    Raises `BridgeError` for a folder that another user owns or may write to: what is in it is run.
+    """
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(root, "cartpole_robot")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+        wrong = _written_by_others(folder)
     except OSError as error:
         raise BridgeError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME") from None
+    if wrong is not None:
+        raise BridgeError(f"{folder}: {wrong}, and programs in it are run; remove it, or set XDG_CACHE_HOME")
     return folder
+
+
+def _cached(path: Path) -> bool:
+    """Whether the file is in the cache. Raises `BridgeError` if another user may have written it."""
+    if not path.is_file():
+        return False
+    wrong = _written_by_others(path)
+    if wrong is not None:
+        raise BridgeError(f"{path}: {wrong}, and it is to be run; remove it")
+    return True
+
+
+def _written_by_others(path: Path) -> str | None:
+    """Why the contents of a file or folder may not be this user's own; None if only this user can write to it."""
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        return f"belongs to the user {found.st_uid}, expected {os.geteuid()}"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    return None
 
 
 def current_image(policy_header: str | None = None) -> Path:
@@ -54,7 +82,7 @@ def current_image(policy_header: str | None = None) -> Path:
     """
     identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header)):08x}"
     image = cache_folder() / f"firmware-{identity}.elf"
-    if not image.is_file():
+    if not _cached(image):
         with tempfile.TemporaryDirectory(prefix="firmware-", dir=image.parent) as folder:
             build_firmware(Path(folder), policy_header).elf.replace(image)
     return image
@@ -70,7 +98,7 @@ def emulator_program() -> Path:
     }
     digest = hashlib.sha256(repr((_COMPILE, _LINK, sorted(sources.items()))).encode()).hexdigest()[:16]
     program = cache_folder() / f"emulator-{digest}"
-    if program.is_file():
+    if _cached(program):
         return program
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -93,6 +121,7 @@ def emulator_program() -> Path:
             if re.search(r"simavr/\S+: No such file|-lsimavr", done.stderr):
                 raise BridgeError(_INSTALL)
             raise BridgeError(f"the emulator does not compile: {lines[0] if lines else 'no reason given'}")
+        Path(name, "emulator").chmod(stat.S_IRWXU)
         Path(name, "emulator").replace(program)
     return program
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cartpole_robot.campaign.curves import Curve
 from cartpole_robot.campaign.trials import Kind, Outcome
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.records import record_from_table, require
 
 _GOOD, _BAD, _LIMIT = "#1f5a99", "#c0392b", "#2f8f5b"
 
@@ -33,10 +35,14 @@ class Row:
     count: int
     worst: float | None
     median: float | None
-    messages: dict[str, int]
+    messages: Mapping[str, int]
     took_s: float
     struck: int = 1
     speeds_m_s: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.speeds_m_s)
+        require(count in (0, 3), f"speeds_m_s has {count} numbers, expected none, or least, median and greatest")
 
     @property
     def is_good(self) -> bool:
@@ -52,7 +58,10 @@ class Point:
     good: int
     count: int
     steps: list[int]
-    messages: dict[str, int]
+    messages: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        require(0 <= self.good <= self.count > 0, f"{self.good} of {self.count} episodes are good, which cannot be")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,13 +187,10 @@ def to_record(rows: list[Row], curves: list[CurveResult]) -> dict[str, Any]:
 def from_record(record: dict[str, Any], where: str) -> tuple[list[Row], list[CurveResult]]:
     """The rows and curves in a record made by `to_record`. Raises `UsageError` for any other record."""
     try:
-        rows = [Row(**{**row, "speeds_m_s": tuple(row.get("speeds_m_s", ()))}) for row in record["trials"]]
-        curves = [
-            CurveResult(**{**curve, "points": [Point(**point) for point in curve["points"]]})
-            for curve in record["curves"]
-        ]
-    except (KeyError, TypeError):
-        raise UsageError(f"{where}: is not a campaign of this version; choose another --out") from None
+        rows = [record_from_table(Row, row, where="trial") for row in record["trials"]]
+        curves = [record_from_table(CurveResult, curve, where="curve") for curve in record["curves"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{where}: is not a campaign of this version ({error}); choose another --out") from None
     return rows, curves
 
 

@@ -38,6 +38,7 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.provenance import commit, machine, versions
+from cartpole_robot.files.records import record_from_table
 from cartpole_robot.files.run_folder import read_json, write_json
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.controllers import choose_controller
@@ -108,13 +109,18 @@ class _Kept:
     def _continue(self) -> None:
         where = str(self.folder / CAMPAIGN_FILE)
         found = read_json(self.folder / CAMPAIGN_FILE, f"{where}: is not there; choose another --out")
+        of = found.get("of")
+        kept = of if isinstance(of, dict) else {}
         for name, value in self.record["of"].items():
-            if found.get("of", {}).get(name) != value:
+            if kept.get(name) != value:
                 raise UsageError(
-                    f"{where}: has {name} {found.get('of', {}).get(name)}, this would be {value}; choose another --out"
+                    f"{where}: has {name} {str(kept.get(name))[:80]}, this would be {value}; choose another --out"
                 )
         self.rows, self.curves = from_record(found, where)
-        self.killed = [Outcome(**outcome) for outcome in found.get("killed", [])]
+        killed = found.get("killed", [])
+        if not isinstance(killed, list):
+            raise UsageError(f"{where}: killed is no list; choose another --out")
+        self.killed = [record_from_table(Outcome, outcome, where=f"{where}: [killed]") for outcome in killed]
 
     def keep(self) -> None:
         killed = [dataclasses.asdict(outcome) for outcome in self.killed]

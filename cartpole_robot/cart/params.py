@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ from cartpole_robot.cart.parts import (
 from cartpole_robot.files.records import require
 from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS
 
+_LONGEST_NAME = 100
+_NAME_SIGNS = " _.,+-()=@#~"  # beside letters and digits: a name is written into C, HTML, TOML and file names
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 
 
@@ -59,6 +62,7 @@ class CartParams:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        _check_name(self.name)
         duties = self.action_duties
         require(
             2 <= len(duties) <= MAX_OUTPUTS,
@@ -168,6 +172,24 @@ class CartParams:
         for name in ("name", "description", "readings"):
             values.pop(name, None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    """Raises ValueError for a name that is empty, too long, or has a sign that ends a comment or a string somewhere."""
+    require(
+        0 < len(name) <= _LONGEST_NAME,
+        f"the cart's name has {len(name)} characters, expected 1 to {_LONGEST_NAME}; rename its file",
+    )
+    wrong = [
+        each
+        for each in name
+        if not (each.isalnum() or each in _NAME_SIGNS or unicodedata.category(each).startswith("M"))
+    ]
+    require(
+        not wrong,
+        f"the cart's name {name!r} has {''.join(wrong[:5])!r}, expected letters, digits and {_NAME_SIGNS.strip()}; "
+        "rename its file",
+    )
 
 
 def check_is_ideal(cart: CartParams) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import platform
+import shlex
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 
 from cartpole_robot import __version__
@@ -20,7 +23,7 @@ from cartpole_robot.commands.evaluate import add_evaluate
 from cartpole_robot.commands.extras import extras_for
 from cartpole_robot.commands.firmware import add_firmware
 from cartpole_robot.commands.identify import add_identify
-from cartpole_robot.commands.output import DONE, FAILED, USAGE
+from cartpole_robot.commands.output import DONE, FAILED, PROGRAM, USAGE, print_error
 from cartpole_robot.commands.record import add_excite, add_record, add_show
 from cartpole_robot.commands.rig import add_check_rig, add_jog, add_ports, add_virtual_cart
 from cartpole_robot.commands.stability_map import add_stability_map
@@ -29,10 +32,10 @@ from cartpole_robot.commands.train import add_demo, add_export, add_train
 from cartpole_robot.commands.verbs import Verb, add_verbs
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.terminal.interrupts import sigterm_stops
+from cartpole_robot.terminal.printable import printable
 from cartpole_robot.terminal.streams import print_everything
 from firmware_bridge.errors import BridgeError
 
-_PROGRAM = "cartpole-robot"
 _COMPILED = ("firmware_bridge._host", "cartpole_robot.simulation._native", "cartpole_robot.training.dqn._update")
 _GROUPS = {
     "learn": (
@@ -75,45 +78,76 @@ def main(argv: Sequence[str] | None = None) -> int:
         with sigterm_stops():
             return int(arguments.run(arguments))
     except UsageError as error:
-        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        print_error(str(error))
         return USAGE
     except ImportError as error:
-        part = _compiled_part(error)
-        if part is not None:
-            print(
-                f"{_PROGRAM}: the compiled part {part} does not load on this machine, {platform.machine()} with "
-                f"{sys.implementation.name} {platform.python_version()} ({error.msg}); install the package again here, "
-                "with a C compiler at hand",
-                file=sys.stderr,
-            )
-            return USAGE
-        package = (error.name or "").partition(".")[0]
-        if not isinstance(error, ModuleNotFoundError) or package in ("cartpole_robot", "firmware_bridge"):
-            raise
-        print(
-            f"{_PROGRAM}: the package {package} is not installed; "
-            f"install this one with its extra: pip install 'cartpole-robot[{extras_for(package, arguments.extra)}]'",
-            file=sys.stderr,
-        )
-        return USAGE
+        advice = _import_advice(error, arguments.extra)
+        return _report_unexpected(error) if advice is None else _usage(advice)
     except (RunError, BridgeError) as error:
-        print(f"{_PROGRAM}: {error}", file=sys.stderr)
-        return FAILED
-    except RuntimeError as error:
-        if type(error).__name__ != "BrokenProcessPool":  # by name: importing the class takes a while
-            raise
-        print(f"{_PROGRAM}: a worker process was killed, perhaps for lack of memory; try again", file=sys.stderr)
+        print_error(str(error))
         return FAILED
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{_PROGRAM}: {where}{error.strerror or error}; free space or choose another place", file=sys.stderr)
+        print_error(f"{where}{error.strerror or error}; free space or choose another place")
         return FAILED
     except KeyboardInterrupt:
-        print(f"{_PROGRAM}: stopped", file=sys.stderr)
+        print_error("stopped")
         return FAILED
+    except Exception as error:
+        if type(error).__name__ == "BrokenProcessPool":  # by name: importing the class takes a while
+            print_error("a worker process was killed, perhaps for lack of memory; try again")
+            return FAILED
+        return _report_unexpected(error)
+
+
+def _usage(message: str) -> int:
+    print_error(message)
+    return USAGE
+
+
+def _import_advice(error: ImportError, extra: str) -> str | None:
+    """What to install where a package is missing or a compiled part does not load; None for another error."""
+    part = _compiled_part(error)
+    if part is not None:
+        return (
+            f"the compiled part {part} does not load on this machine, {platform.machine()} with "
+            f"{sys.implementation.name} {platform.python_version()} ({error.msg}); install the package again here, "
+            "with a C compiler at hand"
+        )
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in ("cartpole_robot", "firmware_bridge"):
+        return None
+    return (
+        f"the package {package} is not installed; "
+        f"install this one with its extra: pip install 'cartpole-robot[{extras_for(package, extra)}]'"
+    )
+
+
+def _report_unexpected(error: Exception) -> int:
+    """The last resort for an error of this program: one line, and the traceback in a file of its own."""
+    summary = f"{type(error).__name__}: {error}".rstrip(": ")
+    try:
+        path = _saved_traceback(error)
+    except OSError:
+        traceback.print_exception(error)
+        print_error(f"an error of this program: {summary}; please report it with the lines above")
+        return FAILED
+    print_error(f"an error of this program: {printable(summary, longest=300)}; please report it with the file {path}")
+    return FAILED
+
+
+def _saved_traceback(error: Exception) -> str:
+    """The new file in the folder for temporary files that has the traceback of `error`, for its user alone."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=f"{PROGRAM}-error-", suffix=".txt", encoding="utf-8", errors="backslashreplace", delete=False
+    ) as file:
+        file.write(f"{PROGRAM} {__version__}, {platform.platform()}, Python {platform.python_version()}\n")
+        file.write(f"{shlex.join(sys.argv)}\n\n")
+        file.writelines(traceback.format_exception(error))
+    return file.name
 
 
 def _compiled_part(error: ImportError) -> str | None:
@@ -123,18 +157,18 @@ def _compiled_part(error: ImportError) -> str | None:
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """The arguments of one verb. Exits with 2 where they are wrong, with 0 after printing help or the version."""
-    parser = argparse.ArgumentParser(prog=_PROGRAM, usage=f"{_PROGRAM} [-h] [--version] VERB ...")
-    parser.add_argument("--version", action="version", version=f"{_PROGRAM} {__version__}")
+    parser = argparse.ArgumentParser(prog=PROGRAM, usage=f"{PROGRAM} [-h] [--version] VERB ...")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.description = (
         "Train a cart-pole controller in simulation and run it on a real cart.\n\n"
-        f"example: {_PROGRAM} train --cart diy_arduino --out runs/diy\n"
-        f"         {_PROGRAM} deploy runs/diy --rig virtual"
+        f"example: {PROGRAM} train --cart diy_arduino --out runs/diy\n"
+        f"         {PROGRAM} deploy runs/diy --rig virtual"
     )
-    parser.epilog = f"{_PROGRAM} VERB --help explains a verb."
+    parser.epilog = f"{PROGRAM} VERB --help explains a verb."
     add_verbs(parser, _GROUPS)
     verbs = [verb.name for group in _GROUPS.values() for verb in group]
     if words and words[0] not in verbs and not words[0].startswith("-"):
         near = difflib.get_close_matches(words[0], verbs, 1)
-        hint = f"did you mean {near[0]}?" if near else f"{_PROGRAM} --help lists them"
+        hint = f"did you mean {near[0]}?" if near else f"{PROGRAM} --help lists them"
         parser.error(f"there is no verb {words[0]!r}; {hint}")
     return parser.parse_args(words)

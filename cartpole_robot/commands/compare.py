@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import positive
-from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.output import DONE, print_result, print_text
 from cartpole_robot.commands.verbs import Parser, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.simulation.engine import Engine
@@ -78,7 +78,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     with progress_bar(100, "comparing", "%", quiet=arguments.json) as bar:
         found = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     if not arguments.json:
-        print(report_text(found), flush=True)  # first, in case a file cannot be written
+        print_text(report_text(found))  # first, in case a file cannot be written
     for write, path in writers:
         write(found, path)
     files = {

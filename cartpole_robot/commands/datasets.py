@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, print_result, rows_text
+from cartpole_robot.commands.output import DONE, print_error, print_result, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import printable
 
 _FORMATS = ("csv", "minari", "video")
 
@@ -70,13 +71,13 @@ def _import(arguments: argparse.Namespace) -> int:
         )
     )
     for warning in imported.warnings:
-        print(f"cartpole-robot: warning: {warning}", file=sys.stderr)
+        print_error(f"warning: {warning}")
     print_result(arguments, import_record(imported), import_text(imported))
     return DONE
 
 
 def _confirm(question: str) -> bool:
-    print(f"{question} [y/n] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/n] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

@@ -12,7 +12,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.commands.options import DIY_CART
-from cartpole_robot.commands.output import DONE, FAILED, report_stop, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_line, print_text, report_stop, rows_text
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
@@ -59,7 +59,7 @@ def demo(out: Path | None) -> int:
     if folder.exists():
         raise UsageError(f"{folder}: exists already; choose another --out")
     if not _train(folder):
-        return report_stop(f"the training so far is in {folder}", f"cartpole-robot train --resume {folder}")
+        return report_stop(f"the training so far is in {folder}", command_line("train", "--resume", folder))
     survives = _survives(folder)
     with ThreadPoolExecutor(1) as pool:
         animation = pool.submit(_animate, folder)  # while the cart homes, which this process only waits for
@@ -98,7 +98,7 @@ def _survives(folder: Path) -> bool:
         lasted = f"mean {result.mean_steps:.1f} of {MAX_EPISODE_STEPS} steps"
         print(f"  {lasted}; {survived} of {EPISODES} episodes survived to the end")
         for fault in result.faults[:5]:
-            print(f"  {fault}")
+            print_text(f"  {fault}")
     return survived == EPISODES
 
 
@@ -137,7 +137,7 @@ def _drives(folder: Path) -> bool:
         return False
     found = read_recording(recording)
     draw_recording(found, folder / "virtual.png")
-    print(recording_text(recording_summary(found)))
+    print_text(recording_text(recording_summary(found)))
     return is_whole or lateness is not None
 
 
@@ -192,5 +192,5 @@ def _compare(folder: Path) -> None:
         compared = compare(request, progress=lambda share: bar.update(round(100 * share) - bar.n))
     write_report(compared, folder / "report.html")
     for sentence in summary(compared):
-        print(f"  {sentence}")
+        print_text(f"  {sentence}")
     print(f"  the report: {folder / 'report.html'}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, FAILED, print_result, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_line, print_error, print_result, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.errors import RunError, UsageError
@@ -101,7 +100,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
     if end is RolloutEnd.DURATION:
         return DONE
     if end is RolloutEnd.FALL:
-        print(f"cartpole-robot: it fell after {done.rollout.steps} steps", file=sys.stderr)
+        print_error(f"it fell after {done.rollout.steps} steps")
         return FAILED
     raise RunError(f"the run {'was stopped' if reason is None else f'ended: {reason}'}; it is kept in {done.recording}")
 
@@ -114,7 +113,7 @@ def _text(done: Deployment, written: Mapping[str, str | None]) -> str:
     files = {"recording": done.recording, **written}
     lines.append(rows_text({name: path for name, path in files.items() if path is not None}, 10))
     if done.black_box is not None:
-        lines.append(f"  black box  {done.black_box}\n  look again: cartpole-robot replay {done.black_box}")
+        lines.append(f"  black box  {done.black_box}\n  look again: {command_line('replay', done.black_box)}")
     return "\n".join(lines)
 
 

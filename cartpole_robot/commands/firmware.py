@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, print_text, report_stop, rows_text
 from cartpole_robot.commands.verbs import Parser, Verb, add_verbs, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import unused_folder
@@ -131,7 +131,9 @@ def _flash(arguments: argparse.Namespace) -> int:
         elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
         flash_firmware(image, arguments.port, arguments.baud)
-    print(f"flashed {arguments.port}" + (f" with policy {policy['policy']} for {policy['cart']}" if policy else ""))
+    print_text(
+        f"flashed {arguments.port}" + (f" with policy {policy['policy']} for {policy['cart']}" if policy else "")
+    )
     return DONE
 
 
@@ -192,7 +194,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
 
     def say(text: str) -> None:
         if not arguments.json:
-            print(text, flush=True)
+            print_text(text)
 
     with stopped_by_signals():
         try:

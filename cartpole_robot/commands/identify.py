@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import positive, share
-from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.output import DONE, command_line, print_result
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.simulation.engine import Engine
 
@@ -78,7 +78,7 @@ def _identify(arguments: argparse.Namespace) -> int:
             progress=lambda share: bar.update(round(_READING + (100 - _READING) * share) - bar.n),
         )
     write_cart(arguments.out, identified_cart(found, cart))
-    where = f"  cart file  {arguments.out}\n  train on it: cartpole-robot train --cart {arguments.out}"
+    where = f"  cart file  {arguments.out}\n  train on it: {command_line('train', '--cart', arguments.out)}"
     print_result(arguments, {**found.as_dict(), "cart_file": str(arguments.out)}, f"{_text(found)}\n{where}")
     return DONE
 

@@ -8,22 +8,43 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
+from cartpole_robot.terminal.printable import printable, printable_lines
+
+PROGRAM = "cartpole-robot"
 DONE, FAILED, USAGE = 0, 1, 2  # the exit codes
 
 
 def print_result(arguments: argparse.Namespace, record: object, text: str) -> None:
     """Print the record with `--json`, else the text."""
-    print(json.dumps(record, indent=2) if arguments.json else text)
+    if arguments.json:
+        print(json.dumps(record, indent=2))
+    else:
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Print lines on stdout; what a file or a device put into them cannot control the terminal."""
+    print(printable_lines(text), flush=True)
+
+
+def print_error(message: str) -> None:
+    """Print one line on stderr, in the same way."""
+    print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
 
 
 def rows_text(rows: Mapping[str, object], width: int = 14) -> str:
     """Names and values in two columns."""
-    return "\n".join(f"  {name:<{width}} {value}" for name, value in rows.items())
+    return "\n".join(f"  {name:<{width}} {printable(str(value))}" for name, value in rows.items())
+
+
+def command_line(*words: object) -> str:
+    """A command of this program for the shell: every word quoted where it must be."""
+    return shlex.join([PROGRAM, *map(str, words)])
 
 
 def command_text(words: Sequence[object], arguments: argparse.Namespace, names: Sequence[str]) -> str:
     """A command for the shell: `words`, and the options called `names` that have a value."""
-    found = ["cartpole-robot", *words]
+    found = [PROGRAM, *words]
     for name in names:
         value = getattr(arguments, name)
         if value is None or value is False or value == []:
@@ -36,10 +57,10 @@ def command_text(words: Sequence[object], arguments: argparse.Namespace, names: 
 
 def report_stop(kept: str, command: str) -> int:
     """The exit code of a run that was stopped; prints what is kept and the command that continues it."""
-    print(f"stopped; {kept}\ncontinue with: {command}", file=sys.stderr)
+    print(printable_lines(f"stopped; {kept}\ncontinue with: {command}"), file=sys.stderr)
     return FAILED
 
 
 def report_unfinished(cells: int, command: str) -> None:
     """Print how many cells failed and the command that tries them again."""
-    print(f"cartpole-robot: {cells} cells are not finished; try them again with: {command}", file=sys.stderr)
+    print_error(f"{cells} cells are not finished; try them again with: {command}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import not_negative
-from cartpole_robot.commands.output import DONE, print_result
+from cartpole_robot.commands.output import DONE, print_result, print_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import check_may_move
@@ -114,7 +114,7 @@ def _show(arguments: argparse.Namespace) -> int:
     summary = recording_summary(recording)
     picture = arguments.out or recording.path.with_name(f"{recording.path.name}.png")
     if not arguments.json:
-        print(recording_text(summary))
+        print_text(recording_text(summary))
     draw_recording(recording, picture, may_replace=arguments.out is None)
     print_result(arguments, {**summary, "picture": str(picture)}, f"  {'picture':<14} {picture}")
     return DONE

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, FAILED, print_result
+from cartpole_robot.commands.output import DONE, FAILED, print_result, print_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
@@ -76,7 +76,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     def show(step: Step) -> None:
         if not arguments.json:
-            print(step_text(step), flush=True)
+            print_text(step_text(step))
 
     check = RigCheck(
         cart=load_cart(arguments.cart),
@@ -123,7 +123,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     ):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        print(f"{cart.name} is at {arguments.link or virtual.path}; Ctrl-C removes it", flush=True)
+        print_text(f"{cart.name} is at {arguments.link or virtual.path}; Ctrl-C removes it")
         virtual.serve(until=lambda: stopped)
     if virtual.lost_ms:
         print(f"this machine was too slow at times: {virtual.lost_ms} ms were lost", file=sys.stderr)

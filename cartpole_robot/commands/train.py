@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import count, numbers
-from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, report_stop, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_error, print_result, report_stop, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import read_run
@@ -91,6 +90,12 @@ def add_export(export: Parser) -> None:
     export.add_argument(
         "--model", default="selected", choices=["selected", "last"], help="which model of the run (default: selected)"
     )
+    export.add_argument(
+        "--trust",
+        action="store_true",
+        help="read Stable-Baselines3's own file of the model, which may run code: for your own runs of versions that "
+        "kept no weights beside it",
+    )
     options.json(export)
 
 
@@ -114,7 +119,7 @@ def _train(arguments: argparse.Namespace) -> int:
     text = f"{outcome.summary.text()}\n  {'run folder':<18} {outcome.folder}"
     print_result(arguments, outcome.summary.as_dict(), text)
     for fault in outcome.summary.rig_failures[:5]:
-        print(f"cartpole-robot: the rig failed: {fault}", file=sys.stderr)
+        print_error(f"the rig failed: {fault}")
     return FAILED if outcome.summary.rig_failures else DONE
 
 
@@ -201,7 +206,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from cartpole_robot.training.parity import agreement_text
     from cartpole_robot.training.reexport import export_run
 
-    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model)
+    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model, is_trusted=arguments.trust)
     record = exported.as_dict()
     print_result(arguments, record, rows_text({**record, "agreement": agreement_text(exported.agreement)}))
     return DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new, new_file
 from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, Recording
 from cartpole_robot.signals import NO_COUNT
+from cartpole_robot.terminal.printable import printable
 from cartpole_robot.terminal.progress import progress_bar
 
 CSV_SUFFIX, MAP_SUFFIX = ".csv", ".map.toml"
@@ -111,4 +113,4 @@ def _cells(column: Any, name: str) -> list[Any]:
 def _map_text(recording: Recording, name: str, map_name: str) -> str:
     cart = recording.cart.name
     line = f'cart = "{cart}"\n' if cart in cart_names() else f"# name the cart, which was {cart!r}, with --cart FILE\n"
-    return _MAP.format(name=name, map_name=map_name, cart=line)
+    return _MAP.format(name=shlex.quote(printable(name)), map_name=shlex.quote(printable(map_name)), cart=line)

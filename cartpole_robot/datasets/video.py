@@ -19,6 +19,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.terminal.progress import progress_bar
 
 FRAME_S = {".mp4": 0.02, ".gif": GIF_FRAME_S}
+_MOST_PICTURES = 500_000  # five hours
 _STATE = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
 
 
@@ -52,6 +53,12 @@ def _shown_rows(recording: Recording, frame_s: float) -> list[int]:
     """The row of each frame: the last one not later than it, in the cart's time since the first row."""
     ticks = recording.rows["tick"].astype(np.int64)
     time_s = (ticks - ticks[0]) * recording.cart.timing.control_period_s
+    pictures = float(time_s[-1]) / frame_s
+    if not 0.0 <= pictures <= _MOST_PICTURES:
+        raise UsageError(
+            f"{recording.path}: from its first tick to its last there are {time_s[-1]:.6g} s, {pictures:.0f} pictures, "
+            f"expected 0 to {_MOST_PICTURES}; cut the recording where its ticks jump"
+        )
     moments_s = np.arange(0.0, time_s[-1] + frame_s / 2.0, frame_s)
     rows: list[int] = (np.searchsorted(time_s, moments_s + 1e-9, side="right") - 1).tolist()
     return rows

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +18,21 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.arrays import read_arrays
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import other_format
 from cartpole_robot.files.new_file import not_written
-from cartpole_robot.files.records import record_from_table
+from cartpole_robot.files.plain_data import parse_json
+from cartpole_robot.files.records import record_from_table, require
 from firmware_bridge.constants import TICK_US
 from firmware_bridge.messages import TraceMessage
 from firmware_bridge.protocol import ProtocolError, read_protocol
 
 BLACK_BOX_FORMAT = 2
 KEPT_S = 10.0
+_LONGEST_MS = 600_000  # of `KEPT_S` and its gaps: a longer silence ends a run
+_LARGEST_COUNT = 1 << 30  # either way
+_LARGEST_BYTES = 1 << 24  # `KEPT_S` takes 200 kB
 
 SAMPLE = np.dtype(
     [
@@ -86,20 +89,11 @@ class BlackBox:
 def load_black_box(path: Path) -> BlackBox:
     """The black box in the file. Raises `UsageError` if it is not a black box, of another format or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            header, samples = json.loads(archive["header"].tobytes()), archive["samples"]
+        arrays = read_arrays(path, ("header", "samples"), most_bytes=_LARGEST_BYTES)
+        header, samples = parse_json(arrays["header"].tobytes()), arrays["samples"]
     except FileNotFoundError:
         raise UsageError(f"{path}: no such black box; check the path") from None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        RecursionError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: is no readable black box ({error}); check the path") from None
     found = header.pop("format", None) if isinstance(header, dict) else None
     if found != BLACK_BOX_FORMAT or samples.dtype != SAMPLE:
@@ -115,7 +109,30 @@ def load_black_box(path: Path) -> BlackBox:
             f"{path}: comes from firmware with protocol {shown}, this version has "
             f"{read_protocol().hash & 0xFFFF:04x}; replay it with the version that wrote it"
         )
-    return record_from_table(BlackBox, {**header, "samples": samples}, where=f"{path}: [black box]")
+    box = record_from_table(BlackBox, {**header, "samples": samples}, where=f"{path}: [black box]")
+    try:
+        _check_is_possible(box)
+    except ValueError as error:
+        raise UsageError(f"{path}: was altered: {error}; restore it from a copy") from None
+    return box
+
+
+def _check_is_possible(box: BlackBox) -> None:
+    """Raises ValueError for numbers that no firmware can have sent: a replay would overflow, or never end."""
+    for name, most in (("warmth", 255), ("options", 255), ("since_armed_ms", (1 << 32) - 1)):
+        value = getattr(box, name)
+        require(0 <= value <= most, f"{name} = {value}, expected 0 to {most}")
+    require(box.samples.ndim == 1, f"its samples have shape {box.samples.shape}, expected (N,)")
+    if not len(box.samples):
+        return
+    times_ms = box.samples["time_ms"].astype(np.int64)
+    require(
+        times_ms[0] == 0 and bool((np.diff(times_ms) >= 0).all()) and int(times_ms[-1]) <= _LONGEST_MS,
+        f"its times go from {times_ms[0]} to {times_ms[-1]} ms, expected rising ones from 0 to at most {_LONGEST_MS}",
+    )
+    for name in ("cart_counts", "pole_counts"):
+        largest = int(np.abs(box.samples[name].astype(np.int64)).max())
+        require(largest <= _LARGEST_COUNT, f"{name} reach {largest}, expected at most {_LARGEST_COUNT}")
 
 
 def samples_of(traces: Sequence[bytes]) -> tuple[NDArray[np.void], int, int]:

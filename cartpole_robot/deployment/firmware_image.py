@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import math
+import re
 import struct
 import textwrap
 import zlib
@@ -122,6 +123,11 @@ def on_board_policy(bundle: PolicyBundle, cart: CartParams) -> PolicyImage:
     return PolicyImage(policy_image_bytes(bundle, cart))
 
 
+def _comment(text: str) -> str:
+    """`text` for a C comment, which nothing in it can end."""
+    return re.sub(r"[^A-Za-z0-9 _.,+()=-]", "?", text)
+
+
 def policy_header(bundle: PolicyBundle, cart: CartParams) -> str:
     """The text of policy_bytes.h, for `firmware_bridge.build.build_firmware`. Raises `UsageError`."""
     image = policy_image_bytes(bundle, cart)
@@ -136,7 +142,8 @@ def policy_header(bundle: PolicyBundle, cart: CartParams) -> str:
         (
             "/* A cart-pole policy in the bytes of policy_image.h; generated, do not edit.",
             f" * policy {bundle.policy_hash()}",
-            f" * control period {period_s:g} s, duties {list(bundle.interface.action_duties)}, cart {cart.name} */",
+            f" * control period {period_s:g} s, duties {list(bundle.interface.action_duties)},",
+            f" * cart {_comment(cart.name)} */",
             f"#define POLICY_HIDDEN {facts['hidden']}u",
             f"#define POLICY_OUTPUTS {facts['outputs']}u",
             f"#define POLICY_HIDDEN_SHIFT {facts['hidden_shift']}",

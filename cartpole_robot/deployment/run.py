@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 import time
 from collections import deque
@@ -323,11 +324,12 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
 
 
 def _remedy(request: DeployRequest) -> str:
-    cart = "" if request.cart is None else f" --cart {request.cart}"
+    what = ["--policy", request.policy, *([] if request.cart is None else ["--cart", request.cart])]
     if request.rig.startswith(SERIAL):
-        port = request.rig.removeprefix(SERIAL)
-        return f"cartpole-robot firmware flash --port {port} --policy {request.policy}{cart}"
-    return f"cartpole-robot firmware build --policy {request.policy}{cart}"
+        words = ["flash", "--port", request.rig.removeprefix(SERIAL), *what]
+    else:
+        words = ["build", *what]
+    return shlex.join(["cartpole-robot", "firmware", *map(str, words)])
 
 
 def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.plain_data import check_plain, read_bounded
 
 Record = TypeVar("Record")
 LARGEST = 1e12  # no parameter in SI units is larger; a larger one would overflow later, with a less clear error
 _LARGEST_COUNT = 1 << 128  # a seed may be as large
+_LARGEST_TOML_BYTES = 1 << 20
 _LONGEST_SHOWN = 120  # characters of a value in an error
 
 
@@ -26,21 +28,29 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
     With an `expected_format` the file must have the key `format` with that number; the tables do not include it.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin a file with a mark
+        text = read_bounded(path, _LARGEST_TOML_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such {purpose}; check the path") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a {purpose}; name the file in it") from None
+    except OSError as error:
+        raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}, expected a {purpose} in TOML; choose another file") from None
+    try:
+        tables = tomllib.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UsageError(
             f"{path}: is not text in UTF-8, expected a {purpose} in TOML; save it as UTF-8, or choose another file"
         ) from None
-    except OSError as error:
-        raise UsageError(f"{path}: this {purpose} cannot be read ({error.strerror}); check its permissions") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{path}: nests too deep for a {purpose}; simplify it") from None
     except ValueError as error:  # also for a number of thousands of digits
         raise UsageError(f"{path}: is not valid TOML ({error}); fix that line") from None
+    try:
+        check_plain(tables)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}; correct it") from None
     if expected_format is not None:
         found = tables.pop("format", None)
         if found != expected_format or isinstance(found, bool):

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import itertools
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +16,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import not_written
+from cartpole_robot.files.plain_data import parse_json, read_bounded
 
 RUN_FORMAT = 2
 LOCK_FILE = "lock"
@@ -27,7 +29,9 @@ def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:
     try:
         path.mkdir(parents=True)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already; choose another --out, or continue with --resume {path}") from None
+        raise UsageError(
+            f"{path}: exists already; choose another --out, or continue with --resume {shlex.quote(str(path))}"
+        ) from None
     except OSError as error:
         raise UsageError(not_written(path, error)) from None
     write_json(path / RUN_FILE, {"format": RUN_FORMAT, **record})
@@ -50,8 +54,8 @@ def read_run(path: Path) -> dict[str, Any]:
 def read_json(path: Path, message: str) -> dict[str, Any]:
     """A JSON object from a file; raises `UsageError(message)` when it is not one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_bounded(path))
+    except (OSError, ValueError):
         raise UsageError(message) from None
     if not isinstance(found, dict):
         raise UsageError(message)

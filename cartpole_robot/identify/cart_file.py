@@ -176,7 +176,7 @@ def cart_as_toml(cart: CartParams) -> str:
     """The text of a cart file that `load_cart` reads as `cart`: each number with its source."""
     lines = [
         f"format = {CART_FILE_FORMAT}",
-        f"description = {json.dumps(cart.description, ensure_ascii=False)}",
+        f"description = {_text(cart.description)}",
         'source = "see each number"',
     ]
     for section in SECTIONS:
@@ -196,7 +196,13 @@ def _line(name: str, value: Any, source: str) -> str:
     plain = value.value if isinstance(value, enum.Enum) else value
     if source.startswith(_IDENTIFIED) and isinstance(plain, float):
         plain = float(f"{plain:.6g}")  # no interval is narrower
-    return f"{name} = {{ value = {json.dumps(plain)}, source = {json.dumps(source, ensure_ascii=False)} }}"
+    return f"{name} = {{ value = {json.dumps(plain)}, source = {_text(source)} }}"
+
+
+def _text(text: str) -> str:
+    """A TOML string: as in JSON, but DEL and half of a surrogate pair are no part of one."""
+    valid = text.encode("utf-8", "replace").decode("utf-8")
+    return json.dumps(valid, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_cart(path: Path, cart: CartParams) -> None:

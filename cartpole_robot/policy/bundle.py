@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import struct
-import zipfile
-import zlib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,12 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.arrays import read_arrays
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import not_written
-from cartpole_robot.files.records import record_from_table
+from cartpole_robot.files.plain_data import parse_json
+from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
 from cartpole_robot.policy.lqr import Lqr
@@ -40,11 +41,9 @@ from cartpole_robot.policy.network import (
 from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
 
 BUNDLE_FORMAT = 2
-# What NumPy and zipfile raise for a damaged archive, unknown compression and encryption among it.
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
+_LARGEST_BYTES = 1 << 24  # the largest network takes 200 kB
+_MOST_EXAMPLES = 1024
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of an observation: it is written into C
 _FLOAT_ARRAYS = ("input_gain", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
 _NAMES = (
     "header",
@@ -74,8 +73,21 @@ class Interface:
     sign_convention: str = SIGN_CONVENTION
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a history length that no policy has."""
+        """Raises ValueError for a history length that no policy has, and for names and numbers that no cart has."""
         check_history_length(self.history_length)
+        require(
+            math.isfinite(self.control_period_s) and self.control_period_s > 0.0,
+            f"control_period_s = {self.control_period_s:g}, expected a finite number greater than 0",
+        )
+        require(
+            all(math.isfinite(number) for number in (*self.action_duties, *self.observation_scale)),
+            "action_duties or observation_scale has a number that is not finite",
+        )
+        for name in self.observation:
+            require(
+                _NAME.fullmatch(name) is not None,
+                f"observation names {name[:40]!r}, expected lower-case letters, digits and _",
+            )
 
     @staticmethod
     def of(cart: CartParams, history_length: int = 1) -> Interface:
@@ -131,9 +143,26 @@ class PolicyBundle:
                     f"the network has {found} {name}, the interface {expected} "
                     f"(history_length = {self.interface.history_length})"
                 )
+        self._check_golden(inputs, self.network.outputs)
+
+    def _check_golden(self, inputs: int, outputs: int) -> None:
         shape = self.golden.observations.shape
-        if shape[1:] != (inputs,):
-            raise ValueError(f"its golden observations have shape {shape}, expected (N, {inputs})")
+        require(shape[1:] == (inputs,), f"its golden observations have shape {shape}, expected (N, {inputs})")
+        count = shape[0]
+        require(count <= _MOST_EXAMPLES, f"it has {count} golden examples, expected at most {_MOST_EXAMPLES}")
+        expected: tuple[tuple[str, tuple[int, ...], type[np.generic]], ...] = (
+            ("observations", shape, np.float32),
+            ("values", (count, outputs), np.float32),
+            ("actions", (count,), np.int32),
+            ("int16_actions", (count,), np.int32),
+        )
+        for name, shape, kind in expected:
+            array = getattr(self.golden, name)
+            require(
+                array.shape == shape and array.dtype == kind,
+                f"its golden {name} are {array.dtype} of shape {array.shape}, expected {kind.__name__} of {shape}",
+            )
+        require(bool(np.isfinite(self.golden.observations).all()), "a golden observation is not finite")
 
     def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
         """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.
@@ -193,24 +222,24 @@ def load_policy(path: Path) -> PolicyBundle:
     """The bundle in that file. Raises `UsageError` for one that is missing, truncated, altered or of another format."""
     remedy = "export the policy again"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _NAMES if name not in archive]
-            if missing:
-                raise UsageError(f"{path}: holds no {missing[0]}, expected a policy bundle (policy.npz); {remedy}")
-            arrays = {name: archive[name] for name in _NAMES}
+        arrays = read_arrays(path, _NAMES, most_bytes=_LARGEST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such policy; train or export one, or check the path") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a policy bundle; name the policy.npz in it") from None
-    except UsageError:
-        raise
-    except _UNREADABLE as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: is not a readable policy bundle ({error}); {remedy}") from None
+    missing = [name for name in _NAMES if name not in arrays]
+    if missing:
+        raise UsageError(f"{path}: holds no {missing[0]}, expected a policy bundle (policy.npz); {remedy}")
     try:
-        header = json.loads(arrays["header"].tobytes())
+        header = parse_json(arrays["header"].tobytes())
         if not isinstance(header, dict):
             raise TypeError("its header is no table")
         writer = header.get("provenance", {})
+        require(isinstance(writer, Mapping), "its provenance is no table")
+        require(len(arrays["golden_actions"]) > 0, "it has no golden examples")
+        require(type(header["int16_hidden_shift"]) is int, "its int16_hidden_shift is no whole number")
         check_format(
             path,
             "bundle",
@@ -230,7 +259,7 @@ def load_policy(path: Path) -> PolicyBundle:
         )
     except UsageError:
         raise
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: is not a valid policy bundle ({error}); {remedy}") from None
     stated, found = header.pop("digest", None), _digest(header, arrays)
     if stated != found or bundle.policy_hash() != header.get("policy_hash"):

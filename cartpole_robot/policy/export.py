@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,12 @@ def _regulator(cart: CartParams) -> Lqr | None:
 
 
 def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
-    """Write `policy.npz`, `policy.onnx` and `policy_weights.h` to `folder`; returns the paths. Raises `UsageError`."""
+    """Write `policy.npz`, `policy.onnx` and `policy_weights.h` to `folder`; returns the paths.
+
+    Raises `UsageError` if they cannot be written; a folder that was made for them is then removed again.
+    """
     files = ExportedFiles(bundle=folder / "policy.npz", onnx=folder / "policy.onnx", header=folder / "policy_weights.h")
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         bundle.save(files.bundle)
@@ -85,8 +90,17 @@ def write_export(bundle: PolicyBundle, folder: Path) -> ExportedFiles:
             with atomic_file(path, may_replace=True) as file:
                 file.write(content)
     except OSError as error:
+        _remove_partial(folder, is_new)
         raise UsageError(not_written(folder, error)) from None
+    except BaseException:
+        _remove_partial(folder, is_new)
+        raise
     return files
+
+
+def _remove_partial(folder: Path, is_new: bool) -> None:
+    if is_new:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def onnx_model(bundle: PolicyBundle) -> bytes:

@@ -9,6 +9,7 @@ requested, the duty in force until then and the reward of the step that led ther
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import formats
+from cartpole_robot.files.records import require
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.signals import TIME_MASK
 
@@ -47,6 +49,20 @@ COLUMNS = (
 )
 COUNT_COLUMNS = ("cart_counts", "pole_counts")
 ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])
+
+MOST_ROWS = 5_000_000  # 2.8 hours at 500 Hz: 560 MB of memory
+
+
+def check_rows(count: int) -> None:
+    """Raise ValueError for more rows than a recording can have."""
+    require(0 <= count <= MOST_ROWS, f"it claims {count} rows, expected at most {MOST_ROWS}")
+
+
+def check_rewards(rows: NDArray[np.void]) -> None:
+    """Raise ValueError for rewards that have no finite sum: they count the steps."""
+    with np.errstate(over="ignore"):
+        total = float(np.nansum(rows["reward"], dtype=np.float64))
+    require(math.isfinite(total), f"its rewards sum to {total}")
 
 
 class Flag(enum.IntFlag):

@@ -19,8 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.plain_data import parse_json
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.recording.format import COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, other_format
+from cartpole_robot.recording.format import (
+    COLUMNS,
+    MOST_ROWS,
+    RECORDING_FORMAT,
+    ROW_DTYPE,
+    Recording,
+    check_rewards,
+    other_format,
+)
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 
 JOURNAL_SUFFIX = ".journal"
@@ -33,6 +42,9 @@ MAGIC = b"cartpole-robot journal "
 _BLOCK = struct.Struct("<II")  # length and CRC-32 of a JSON text
 _OUTCOME_MARK = b"\nend\n"
 _LARGEST_BLOCK = 1 << 24
+
+
+LARGEST_JOURNAL_BYTES = MOST_ROWS * ROW_BYTES + 2 * _LARGEST_BLOCK
 
 
 def journal_of(path: Path) -> Path:
@@ -77,7 +89,7 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
     length, _ = _BLOCK.unpack_from(rest)
     try:
         header = _json_of(rest[: _BLOCK.size + length])
-    except ValueError:
+    except (ValueError, struct.error):
         raise UsageError(
             f"{path}: its header was altered (checksum); restore it from a copy, or keep it: its rows may be intact"
         ) from None
@@ -94,6 +106,10 @@ def parse_journal(content: bytes, path: Path, *, is_being_written: bool = False)
     rows = np.zeros(len(good), ROW_DTYPE)
     for name, _, _ in COLUMNS:
         rows[name] = good[name]
+    try:
+        check_rewards(rows)
+    except ValueError as error:
+        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
     return Recording(
         path=path,
         metadata=metadata,
@@ -135,10 +151,7 @@ def _json_of(block: bytes) -> dict[str, Any]:
     text = block[_BLOCK.size :]
     if length > _LARGEST_BLOCK or len(text) != length or zlib.crc32(text) != checksum:
         raise ValueError("cut off or altered")
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError("nests too deep") from None
+    value = parse_json(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

@@ -13,8 +13,18 @@ from numpy.typing import NDArray
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
-from cartpole_robot.files.records import record_from_table
-from cartpole_robot.recording.format import COLUMNS, COUNT_COLUMNS, RECORDING_FORMAT, ROW_DTYPE, Recording, other_format
+from cartpole_robot.files.plain_data import parse_json
+from cartpole_robot.files.records import record_from_table, require
+from cartpole_robot.recording.format import (
+    COLUMNS,
+    COUNT_COLUMNS,
+    RECORDING_FORMAT,
+    ROW_DTYPE,
+    Recording,
+    check_rewards,
+    check_rows,
+    other_format,
+)
 from cartpole_robot.recording.metadata import Outcome, RecordingMetadata
 from cartpole_robot.signals import NO_COUNT
 
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 METADATA_KEY = b"cartpole_robot"
+_TYPES = {"<u4": "uint32", "<i4": "int32", "<f8": "double", "<f4": "float"}
+_BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,30 +88,63 @@ def read_parquet(path: Path) -> Recording:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UsageError(f"{path}: is damaged ({str(error).splitlines()[0]}); restore it from a copy") from None
-    text = (table.schema.metadata or {}).get(METADATA_KEY)
-    if text is None:
-        raise UsageError(f"{path}: is Parquet without this package's metadata, not a recording; check the path")
-    try:
-        header = json.loads(text)
-        if header.get("format") != RECORDING_FORMAT:
-            raise other_format(path, header.get("format"), header)
-        stored = record_from_table(_Stored, header, where=f"{path}: was altered: [recording]")
-        rows = _rows_of(table)
+        with pyarrow.parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
+            text = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+            if text is None:
+                raise UsageError(f"{path}: is Parquet without this package's metadata, not a recording; check the path")
+            stored = _stored(text, path)
+            try:
+                rows = _rows_of(file)
+                check_rewards(rows)
+            except ValueError as error:
+                raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
     except UsageError:
         raise
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, pyarrow.ArrowException) as error:
-        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
+    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{path}: is damaged ({reason}); restore it from a copy") from None
     return Recording(
         path=path, metadata=stored.metadata, rows=rows, outcome=stored.outcome, rows_damaged=stored.rows_damaged
     )
 
 
-def _rows_of(table: pyarrow.Table) -> NDArray[np.void]:
-    rows = np.zeros(table.num_rows, ROW_DTYPE)
-    for name, _, _ in COLUMNS:
-        column = table.column(name)
-        rows[name] = column.fill_null(NO_COUNT).to_numpy() if name in COUNT_COLUMNS else column.to_numpy()
+def _stored(text: bytes, path: Path) -> _Stored:
+    try:
+        header = parse_json(text)
+        require(isinstance(header, dict), "its metadata is no table")
+        if header.get("format") != RECORDING_FORMAT:
+            raise other_format(path, header.get("format"), header)
+        return record_from_table(_Stored, header, where=f"{path}: was altered: [recording]")
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{path}: was altered ({error}); restore it from a copy") from None
+
+
+def _rows_of(file: pyarrow.parquet.ParquetFile) -> NDArray[np.void]:
+    """The rows, read a block at a time. Raises ValueError for other columns or more rows than a recording can have.
+
+    A run of equal values takes no space in Parquet, so a small file may claim any number of rows.
+    """
+    count = file.metadata.num_rows
+    check_rows(count)
+    schema = file.schema_arrow
+    for name, _, kind in COLUMNS:
+        places = schema.get_all_field_indices(name)
+        require(len(places) == 1, f"it has {len(places)} columns {name}, expected 1")
+        found, expected = schema.field(places[0]).type, _TYPES[kind]
+        require(str(found) == expected, f"its column {name} is {str(found)[:40]}, expected {expected}")
+    rows = np.zeros(count, ROW_DTYPE)
+    at = 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[name for name, _, _ in COLUMNS]):
+        part = rows[at : at + len(batch)]
+        require(len(part) == len(batch), f"it has more than the {count} rows that it claims")
+        for name, _, _ in COLUMNS:
+            column = batch.column(name)
+            if column.null_count:
+                require(name in COUNT_COLUMNS, f"its column {name} has empty cells")
+                column = column.fill_null(NO_COUNT)
+            part[name] = column.to_numpy(zero_copy_only=False)
+        at += len(batch)
+    require(at == count, f"it has {at} rows and claims {count}")
     return rows

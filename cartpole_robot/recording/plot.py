@@ -17,6 +17,7 @@ from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.new_file import check_is_new, not_written
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.summary import recording_summary
+from cartpole_robot.terminal.printable import figure_text
 
 _MEASURED, _SPEED, _ASKED, _APPLIED, _LIMIT = "#1f5a99", "#8db3da", "#b9c4d0", "#2f8f5b", "#c0392b"
 
@@ -49,8 +50,10 @@ def draw_recording(recording: Recording, path: Path, *, may_replace: bool = Fals
     panels[-1].set_xlabel("cart time [s]")
     figure.align_ylabels(list(panels))
     figure.suptitle(
-        f"{Path(str(summary['policy'])).name} on {cart.name}, rig {summary['rig']}, seed {summary['seed']}: "
-        f"{summary['steps']} steps in {summary['duration_s']:.1f} s, end: {summary['end'] or 'cut off'}",
+        figure_text(
+            f"{Path(str(summary['policy'])).name} on {cart.name}, rig {summary['rig']}, seed {summary['seed']}: "
+            f"{summary['steps']} steps in {summary['duration_s']:.1f} s, end: {summary['end'] or 'cut off'}"
+        ),
         fontsize=11,
     )
     try:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.recording.format import Recording
-from cartpole_robot.recording.journal import JOURNAL_SUFFIX, MAGIC, journal_of, parse_journal
+from cartpole_robot.recording.format import MOST_ROWS, Recording
+from cartpole_robot.recording.journal import JOURNAL_SUFFIX, LARGEST_JOURNAL_BYTES, MAGIC, journal_of, parse_journal
 from cartpole_robot.recording.parquet import has_pyarrow, read_parquet, write_parquet
 
 
@@ -62,7 +62,7 @@ def _read_left_journal(target: Path) -> Recording | None:
         is_ours = _is_locked(file)
         if os.fstat(file.fileno()).st_nlink == 0:  # another process has just converted it
             return None
-        recording = parse_journal(file.read(), journal, is_being_written=not is_ours)
+        recording = parse_journal(_bounded(file, journal), journal, is_being_written=not is_ours)
         if not (is_ours and can_seal):
             return recording
         try:
@@ -71,6 +71,15 @@ def _read_left_journal(target: Path) -> Recording | None:
             return recording
         journal.unlink()
     return dataclasses.replace(recording, path=target)
+
+
+def _bounded(file: BinaryIO, path: Path) -> bytes:
+    """The content of a journal. Raises `UsageError` for one that is larger than any recording: it may be all holes."""
+    if os.fstat(file.fileno()).st_size > LARGEST_JOURNAL_BYTES:
+        raise UsageError(
+            f"{path}: is larger than {LARGEST_JOURNAL_BYTES} bytes, expected at most {MOST_ROWS} rows; check the path"
+        )
+    return file.read()
 
 
 def _is_locked(file: BinaryIO) -> bool:
@@ -89,7 +98,8 @@ def _read_finished(path: Path) -> Recording:
     with path.open("rb") as file:
         begin = file.read(len(MAGIC))
         if begin == MAGIC:
-            return parse_journal(begin + file.read(), path)
+            file.seek(0)
+            return parse_journal(_bounded(file, path), path)
     if begin[:4] != b"PAR1":
         raise UsageError(f"{path}: is not a recording (neither Parquet nor a journal); check the path")
     return read_parquet(path)

@@ -99,7 +99,8 @@ def _pace(rows: Any, period_s: float) -> float | None:
 
 
 def _rms(values: NDArray[Any]) -> float | None:
-    return math.sqrt(float(np.mean(np.square(values)))) if len(values) else None
+    with np.errstate(over="ignore"):
+        return math.sqrt(float(np.mean(np.square(values)))) if len(values) else None
 
 
 def _mean(values: NDArray[Any]) -> float | None:

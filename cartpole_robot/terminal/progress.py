@@ -7,10 +7,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cartpole_robot.terminal.printable import printable, printable_lines
+
 
 def say(text: str) -> None:
     """Print a line on stderr, above any progress bar."""
-    tqdm.write(f"cartpole-robot: {text}", file=sys.stderr)
+    tqdm.write(f"cartpole-robot: {printable_lines(text)}", file=sys.stderr)
 
 
 def progress_bar(total: int, description: str, unit: str, *, initial: int = 0, quiet: bool = False) -> tqdm[Any]:
@@ -21,7 +23,7 @@ def progress_bar(total: int, description: str, unit: str, *, initial: int = 0, q
     return tqdm(
         total=total,
         initial=initial,
-        desc=description,
+        desc=printable(description, longest=80),
         unit=unit,
         file=sys.stderr,
         mininterval=0.2 if sys.stderr.isatty() else 5.0,

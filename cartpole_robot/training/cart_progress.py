@@ -11,8 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.errors import UsageError
+from cartpole_robot.files.arrays import read_arrays
+from cartpole_robot.files.plain_data import parse_json, read_bounded
+from cartpole_robot.files.records import record_from_table, require
+
 VISITED_STATES = 10_000
-_RECORD, _VISITED = "on_cart.json", "visited.npy"
+_RECORD, _VISITED = "on_cart.json", "visited.npz"
+_LARGEST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,21 +68,20 @@ class CartProgress:
         for name in ("initial", "best"):
             record[name] = record[name] and dataclasses.asdict(record[name])
         (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        np.save(folder / _VISITED, self.observations())
+        np.savez(folder / _VISITED, allow_pickle=False, visited=self.observations())
 
     @staticmethod
     def load(folder: Path) -> CartProgress | None:
-        """What `save` wrote; None for a checkpoint of training in simulation.
-
-        Raises OSError, ValueError, KeyError or TypeError for a damaged checkpoint.
-        """
+        """What `save` wrote; None for a checkpoint of training in simulation. Raises `UsageError` for a damaged one."""
         path = folder / _RECORD
         if not path.exists():
             return None
-        record = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("initial", "best"):
-            if record[name] is not None:
-                record[name] = CartEvaluation(**{**record[name], "steps": tuple(record[name]["steps"])})
-        progress = CartProgress(**record)
-        progress.visited.extend(np.load(folder / _VISITED))
-        return progress
+        try:
+            record = parse_json(read_bounded(path))
+            visited = read_arrays(folder / _VISITED, ["visited"], most_bytes=_LARGEST_BYTES)["visited"]
+            require(visited.ndim == 2 and visited.dtype == np.float32, "visited is no table of float32")
+            require(bool(np.isfinite(visited).all()), "visited has a number that is not finite")
+            visited_states = deque(visited, maxlen=VISITED_STATES)
+            return record_from_table(CartProgress, {**record, "visited": visited_states}, where=_RECORD)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: is damaged ({error}); resume an earlier checkpoint or train again") from None

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.terminal.printable import figure_text
 from cartpole_robot.training.config import GuardAction, TrainingConfig
 from cartpole_robot.training.guard import spans_since
 from cartpole_robot.training.log import GuardEvent, LearningLog
@@ -50,7 +51,7 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     axes.set_ylim(bottom=0.0)
     axes.set_xlim(left=0.0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_title(figure_text(title), loc="left", fontsize=11)
     right = axes.twinx()
     right.plot(
         ends, [row.epsilon for row in log.episodes], color=_EPSILON, linewidth=1.0, linestyle="--", label="epsilon"

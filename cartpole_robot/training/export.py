@@ -15,11 +15,15 @@ from stable_baselines3 import DQN
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import ExportedFiles, bundle_of, write_export
+from cartpole_robot.policy.network import Network
+from cartpole_robot.policy.network_file import write_network
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn.learner import network_of, set_network
 from cartpole_robot.training.job import TrainingJob
-from cartpole_robot.training.parity import agreement
+from cartpole_robot.training.parity import Values, agreement
+
+WEIGHTS_SUFFIX = ".npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ def finish(
     """Save the last and the selected model, export the selected one, save the log and draw the learning curve.
 
     Afterwards `state.model` has the selected network. `evaluation` goes into the policy's provenance; `visited` and
-    `unchanged` are those of `export_model`.
+    `unchanged` are those of `export_network`.
     """
     assert state.selected is not None
     folder, model = job.folder, state.model
@@ -57,36 +61,43 @@ def finish(
     set_network(model, state.selected.network)
     _save_model(model, folder / "model_selected.zip")
     found = {"selected_at_step": state.selected.row.step, "evaluation": evaluation}
-    exported = export_model(job, model, visited, folder, provenance=found, unchanged=unchanged)
+    exported = export_network(
+        job, network_of(model), visited, folder, values=model.q_net, provenance=found, unchanged=unchanged
+    )
     state.log.save(folder)
     draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=job.title)
     return exported
 
 
 def _save_model(model: DQN, path: Path) -> None:
+    """Write Stable-Baselines3's file, for its users, and next to it the weights, which `export` reads."""
     with atomic_file(path, may_replace=True) as file:
         model.save(file)
+    with atomic_file(path.with_suffix(WEIGHTS_SUFFIX), may_replace=True) as file:
+        write_network(file, network_of(model))
 
 
-def export_model(
+def export_network(
     job: TrainingJob,
-    model: DQN,
+    network: Network,
     visited: NDArray[np.float32],
     folder: Path,
     *,
+    values: Values,
     provenance: Mapping[str, Any],
     unchanged: PolicyBundle | None = None,
 ) -> Exported:
-    """Write the model as a policy into `folder`. Raises `UsageError`.
+    """Write the network as a policy into `folder`. Raises `UsageError`.
 
-    `visited`, shape (N, inputs), are inputs that the policy met. Its provenance is the job's record and `provenance`.
-    Pass a policy that training has not changed as `unchanged`: it is exported bit-identical, including its int16 form.
+    `visited`, shape (N, inputs), are inputs that the policy met; `values` computes the network in PyTorch.
+    The policy's provenance is the job's record and `provenance`. Pass a policy that training has not changed as
+    `unchanged`: it is exported bit-identical, including its int16 form.
     """
     record = {**job.as_dict(), **provenance}
     if unchanged is not None:
         bundle = dataclasses.replace(unchanged, provenance=record)
     else:
         past = job.config.history_length
-        bundle = bundle_of(network_of(model), job.cart, visited, record, history_length=past)
+        bundle = bundle_of(network, job.cart, visited, record, history_length=past)
     files = write_export(bundle, folder)
-    return Exported(bundle=bundle, files=files, agreement=agreement(bundle, files.onnx, model, visited))
+    return Exported(bundle=bundle, files=files, agreement=agreement(bundle, files.onnx, values, visited))

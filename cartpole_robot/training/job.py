@@ -92,8 +92,10 @@ def job_from_folder(folder: Path) -> TrainingJob:
             seed=seed,
             folder=folder,
             tensorboard=tensorboard,
-            randomization=ranges and randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
-            init=init and record_from_table(InitialPolicy, init, where=f"{where}: init"),
+            randomization=None
+            if ranges is None
+            else randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
+            init=None if init is None else record_from_table(InitialPolicy, init, where=f"{where}: init"),
             engine=None if (engine := record.get("engine")) is None else engine_named(str(engine)),
             versions=_mapping(record, "versions", where),
             commit=record.get("commit"),

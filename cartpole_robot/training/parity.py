@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import DQN
 
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.network import Network
+
+Values = Callable[[torch.Tensor], torch.Tensor]
 
 
-def agreement(bundle: PolicyBundle, onnx_file: Path, model: DQN, observations: NDArray[np.float32]) -> dict[str, int]:
-    """For each form, the number of observations (N, inputs) on which it takes the trained PyTorch model's action.
+def torch_values(network: Network) -> Values:
+    """A function from inputs (N, inputs) to action values (N, outputs), in PyTorch's arithmetic."""
+    gain, hidden_weight, hidden_bias, output_weight, output_bias = (
+        torch.from_numpy(getattr(network, field.name)) for field in dataclasses.fields(network)
+    )
+
+    def values(observations: torch.Tensor) -> torch.Tensor:
+        hidden = torch.nn.functional.linear(observations * gain, hidden_weight, hidden_bias)
+        return torch.nn.functional.linear(hidden.relu(), output_weight, output_bias)
+
+    return values
+
+
+def agreement(
+    bundle: PolicyBundle, onnx_file: Path, values: Values, observations: NDArray[np.float32]
+) -> dict[str, int]:
+    """For each form, the number of observations (N, inputs) on which it takes the action of PyTorch's `values`.
 
     The forms are "c", "numpy", "onnxruntime" and "int16"; "states" has N.
     """
     import onnxruntime
 
     with torch.no_grad():
-        reference = model.q_net(torch.from_numpy(observations)).argmax(dim=1).numpy()
+        reference = values(torch.from_numpy(observations)).argmax(dim=1).numpy()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])

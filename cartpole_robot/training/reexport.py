@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, read_json
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.network import Network, float_action_function
+from cartpole_robot.policy.network_file import read_network
 from cartpole_robot.rigs.open_rig import is_real
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of
 from cartpole_robot.training.environment import balancing_env
-from cartpole_robot.training.export import Exported, export_model
+from cartpole_robot.training.export import WEIGHTS_SUFFIX, Exported, export_network
 from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
+from cartpole_robot.training.parity import torch_values
 from cartpole_robot.training.run import PARITY_STATES
 
 _VERDICTS = (  # keys in the summary: of an ordinary training, of one on the real cart
@@ -31,39 +34,63 @@ _VERDICTS = (  # keys in the summary: of an ordinary training, of one on the rea
 )
 
 
-def export_run(run_folder: Path, out: Path, *, which: str) -> Exported:
+def export_run(run_folder: Path, out: Path, *, which: str, is_trusted: bool = False) -> Exported:
     """Write the policy of a run's "selected" or "last" model into the new folder `out`.
 
+    Only weights are read. With `is_trusted` Stable-Baselines3's file is read instead, which may run code.
     Raises `UsageError` for a folder without a finished run, a damaged model file, or an `out` that exists.
     """
     job = job_from_folder(run_folder)
     summary = read_json(
         run_folder / SUMMARY_FILE,
-        f"{run_folder}: this training is not finished; continue with: cartpole-robot train --resume {run_folder}",
+        f"{run_folder}: this training is not finished; continue with: cartpole-robot train --resume "
+        f"{shlex.quote(str(run_folder))}",
     )
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out}: exists already; choose another --out")
-    path = run_folder / f"model_{which}.zip"
-    try:
-        model = load_learner(path, job.config, None)
-    except MODEL_FILE_ERRORS as error:
-        raise UsageError(
-            f"{path}: is not a readable model ({type(error).__name__}: {error}); "
-            "train again, or export the other with --model"
-        ) from None
+    network = _trusted_network(run_folder, which, job) if is_trusted else _network(run_folder, which)
     record = {
         "model": which,
         "evaluation": summary.get(_VERDICTS[job.init is not None][which] or ""),
         "exported_again_by": {"versions": provenance.versions(), "commit": provenance.commit()},
     }
     is_unchanged = which == "selected" and summary.get("is_initial_kept")
-    return export_model(
+    return export_network(
         job,
-        model,
-        _visited(job, network_of(model)),
+        network,
+        _visited(job, network),
         out,
+        values=torch_values(network),
         provenance=record,
         unchanged=load_policy(run_folder / INITIAL_FILE) if is_unchanged else None,
+    )
+
+
+def _network(run_folder: Path, which: str) -> Network:
+    path = (run_folder / f"model_{which}").with_suffix(WEIGHTS_SUFFIX)
+    try:
+        return read_network(path)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: is missing, as in runs of earlier versions; if this run is your own, "
+            f"--trust reads model_{which}.zip, which may run code"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _trusted_network(run_folder: Path, which: str, job: TrainingJob) -> Network:
+    path = run_folder / f"model_{which}.zip"
+    try:
+        return network_of(load_learner(path, job.config, None))
+    except MODEL_FILE_ERRORS as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{path}: is not a readable model ({type(error).__name__}: {error}); "
+        "train again, or export the other with --model"
     )
 
 

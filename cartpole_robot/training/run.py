@@ -84,8 +84,8 @@ def resume_training(folder: Path) -> TrainingOutcome:
                 closing(training_env(job.cart, job.rig, job.config, job.randomization, engine=job.engine))
             )
             torch.set_num_threads(1)
-            state = load_checkpoint(checkpoint, job.config, env)
-            state.model.tensorboard_log = _log_folder(job)  # the folder may have been moved since
+            model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=_log_folder(job))
+            state = load_checkpoint(checkpoint, model)
             return _train_and_finish(job, state)
 
 

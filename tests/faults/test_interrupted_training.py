@@ -110,7 +110,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, trained_run: Path, command_
     (run / "summary.json").unlink()
     checkpoint = latest_checkpoint(run / "checkpoints")
     assert checkpoint is not None
-    for name in ("model.zip", "replay_memory.pkl", "generators.pkl"):
+    for name in ("learner.json", "learner.npz", "replay_memory.npz", "selected.npz"):
         whole = (checkpoint / name).read_bytes()
         (checkpoint / name).write_bytes(whole[: len(whole) // 2])
         done = command_line("train", "--resume", run)

@@ -34,7 +34,7 @@ def visited(bundle: PolicyBundle) -> np.ndarray:
 
 def test_every_float_form_chooses_as_pytorch_does(bundle: PolicyBundle, trained_run: Path, visited: np.ndarray) -> None:
     model = DQN.load(trained_run / "model_selected.zip", device="cpu")
-    found = agreement(bundle, trained_run / "policy.onnx", model, visited)
+    found = agreement(bundle, trained_run / "policy.onnx", model.q_net, visited)
     print(found)
     assert {name: found[name] for name in ("states", "c", "numpy", "onnxruntime")} == {
         "states": 10_000,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +17,33 @@ from cartpole_robot.files.atomic_file import atomic_file, is_partial, remove_par
 from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.provenance import commit, machine, versions
+from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.files.run_folder import LOCK_FILE, locked_folder, read_json, write_json
 
 FOLDER_FORMAT = 2
 _CELLS = "cells"
-_RECORD_KEYS = {"key", "error", "wall_s", "host", "commit"}
+_KEY = re.compile(r"[0-9a-f]{20}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRecord:
+    """What the file of every finished cell holds; each kind of experiment adds its results.
+
+    An `error` is the reason why a cell has none. Raises ValueError for a key that is no hash: it names a file.
+    """
+
+    key: str
+    label: str = ""
+    error: str | None
+    engine: str | None = None
+    wall_s: float
+    cpu_s: float | None = None
+    host: str
+    version: str | None = None
+    commit: str | None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
 
 
 class Whole(Protocol):
@@ -40,6 +64,10 @@ class Whole(Protocol):
     @property
     def record(self) -> Mapping[str, Any]:
         """Everything that its results depend on, except the code, for JSON."""
+
+    @property
+    def record_kind(self) -> type[CellRecord]:
+        """The type of its cells' records."""
 
     def has_grown(self, name: str, before: Any, now: Any) -> bool:
         """Whether that part of the record is an allowed extension of what it was before."""
@@ -111,14 +139,18 @@ class CellFolder:
             if path.exists():
                 message = f"{path}: is damaged; delete it, and the next run makes that cell again"
                 record = read_json(path, message)
-                if record.get("key") != key or not record.keys() >= _RECORD_KEYS:
+                try:
+                    found = record_from_table(self.whole.record_kind, record, where="the cell")
+                except UsageError as error:
+                    raise UsageError(f"{message} ({error})") from None
+                if found.key != key:
                     raise UsageError(message)
                 records[key] = record
         return records
 
     def of_other_code(self, records: Mapping[str, Mapping[str, Any]], commit: str | None) -> list[str]:
         """A sentence for each other version or commit of the code that made finished cells."""
-        makers = collections.Counter((one["version"], one["commit"]) for one in records.values())
+        makers = collections.Counter((one.get("version"), one["commit"]) for one in records.values())
         return [
             f"{self.path}: {count} of {len(records)} finished cells were made by {_code(*maker)}, this is "
             f"{_code(__version__, commit)}; they are kept, and --out with a new folder makes all of them again"
@@ -133,6 +165,11 @@ class CellFolder:
         with atomic_file(path, may_replace=True) as file:
             file.write(f"{json.dumps(kept)}\n".encode())
         return kept
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError unless `key` is the hash of a cell."""
+    require(_KEY.fullmatch(key) is not None, f"key = {key[:40]!r}, expected 20 hexadecimal digits")
 
 
 def folder_record(path: Path, kind: str) -> tuple[Path, dict[str, Any]]:

@@ -20,6 +20,7 @@ from cartpole_robot.experiments.stability.findings import Finding, Kind
 from cartpole_robot.experiments.stability.grid import Axis
 from cartpole_robot.experiments.stability.stability_map import StabilityMap
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.terminal.printable import figure_text
 
 FIGURE_FILE = "figure.png"
 _COLOURS = colormaps["cividis"]
@@ -47,7 +48,7 @@ def draw_map(whole: StabilityMap, findings: list[Finding], path: Path) -> None:
             _panel(panel, finding)
             label = finding.entrant.label
             label = label if len(label) <= _LONGEST_LABEL else f"...{label[3 - _LONGEST_LABEL :]}"
-            panel.set_title(f"{label}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
+            panel.set_title(f"{figure_text(label)}: {100.0 * finding.share:.0f} %", loc="left", fontsize=10)
             _ticks(panel, grid.x, grid.y, is_first=panel is panels[number][0])
     bar = figure.colorbar(
         ScalarMappable(Normalize(0.0, 1.0), _COLOURS), ax=panels.ravel().tolist(), shrink=0.7, aspect=30, pad=0.02

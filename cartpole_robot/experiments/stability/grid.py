@@ -240,10 +240,11 @@ def _numbers(entry: Mapping[str, Any], kind: str, where: str) -> list[float]:
     if not isinstance(given, list) or not given:
         raise UsageError(f"{here}, expected a list of numbers; write [first, second]")
     for number in given:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise UsageError(f"{here}: {number!r} is among its values, expected finite numbers; correct it")
-        if abs(number) > LARGEST:
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if is_number and math.inf > abs(number) > LARGEST:  # before an integer of hundreds of digits becomes a float
             raise UsageError(f"{here} goes beyond {LARGEST:g}, expected a physically possible number; correct it")
+        if not is_number or not math.isfinite(number):
+            raise UsageError(f"{here}: {number!r} is among its values, expected finite numbers; correct it")
     if kind in ("factors", "values"):
         if "points" in entry:
             raise UsageError(

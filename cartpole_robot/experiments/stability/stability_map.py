@@ -14,6 +14,7 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
+from cartpole_robot.experiments.cells.folder import CellRecord
 from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
 from cartpole_robot.policy.backend import LQR, Backend
@@ -85,6 +86,17 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapCellRecord(CellRecord):
+    """The file of a finished cell: the steps of each episode, and which ended by a fault or did not begin."""
+
+    steps: tuple[int, ...]
+    rms_position_m: float
+    rms_angle_rad: float
+    faults: tuple[str, ...]
+    refused: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MapTask:
     """Everything a cell needs, as plain values that can be sent to another process.
 
@@ -145,6 +157,10 @@ class StabilityMap:
             "maps": [grid.as_dict() for grid in self.grids],
             "policies": [entrant.as_dict() for entrant in self.entrants],
         }
+
+    @property
+    def record_kind(self) -> type[CellRecord]:
+        return MapCellRecord
 
     def has_grown(self, name: str, before: Any, now: Any) -> bool:
         """Policies may be added."""

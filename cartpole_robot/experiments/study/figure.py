@@ -19,6 +19,7 @@ from cartpole_robot.experiments.study.findings import Group
 from cartpole_robot.experiments.study.study import Scale, Study, field_text, value_text
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.task import SUCCESS_STEPS
+from cartpole_robot.terminal.printable import figure_text
 
 FIGURE_FILE = "figure.png"
 _COLOURS = ("#1f5a99", "#de8728", "#2f8f5b", "#8a4fa3", "#c0392b", "#6b7280")
@@ -60,7 +61,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
     panels = below.subplots(1, len(series), squeeze=False)[0]
     for panel, (preset, cart) in zip(panels, series, strict=True):
         _curves(panel, study, records, preset, cart)
-        panel.set_title(study.series_name(preset, cart), loc="left", fontsize=10)
+        panel.set_title(figure_text(study.series_name(preset, cart)), loc="left", fontsize=10)
     panels[0].set_ylabel("steps per episode (median, middle half)")
     handles, labels = panels[0].get_legend_handles_labels()
     below.legend(
@@ -74,7 +75,7 @@ def draw_study(study: Study, groups: Sequence[Group], records: Mapping[str, Mapp
         title_fontsize=8,
     )
     seeds = max(group.of for group in groups)
-    figure.suptitle(f"{study.title}: {seeds} seeds each", fontsize=11)
+    figure.suptitle(f"{figure_text(study.title)}: {seeds} seeds each", fontsize=11)
     with atomic_file(path, may_replace=True) as file:
         figure.savefig(file, dpi=130, format="png")
 
@@ -117,7 +118,9 @@ def _shares(panel: Axes, places: NDArray[Any], groups: Sequence[Group], colour: 
         return
     at, share, low, high = np.array(known).T
     errors = np.clip([share - low, high - share], 0.0, None)
-    panel.errorbar(at, share, errors, fmt="o", markersize=4.5, color=colour, linewidth=1.2, capsize=2.5, label=name)
+    panel.errorbar(
+        at, share, errors, fmt="o", markersize=4.5, color=colour, linewidth=1.2, capsize=2.5, label=figure_text(name)
+    )
 
 
 def _curves(panel: Axes, study: Study, records: Mapping[str, Mapping[str, Any]], preset: str, cart: str) -> None:

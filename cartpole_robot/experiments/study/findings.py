@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -110,9 +111,12 @@ def cell_row(cell: Cell, record: Mapping[str, Any]) -> dict[str, Any]:
 def groups_of(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[Group]:
     """A group for each preset, cart and grid point, in the study's order."""
     groups = []
+    by_place: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in study.cells:
+        by_place.setdefault((cell.preset, cell.cart, json.dumps(dict(cell.point))), []).append(cell)
     for preset, cart in study.series:
         for point in study.points:
-            cells = [cell for cell in study.cells if (cell.preset, cell.cart, cell.point) == (preset, cart, point)]
+            cells = by_place.get((preset, cart, json.dumps(dict(point))), [])
             found = [records[cell.key] for cell in cells if cell.key in records]
             groups.append(
                 Group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,14 @@ from typing import Any
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import record_from_table
+from cartpole_robot.experiments.cells.folder import CellRecord, check_key
+from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.config import TrainingConfig
 
 Value = int | float | str | bool
 STUDY = "study"
+_LONGEST_TEXT = 200
 
 
 class Scale(enum.StrEnum):
@@ -41,6 +44,35 @@ class Cell:
     @property
     def label(self) -> str:
         return f"{self.preset} on {self.cart}, {point_text(self.point)}, seed {self.seed}"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a key that is no hash, and for a point with anything but numbers and texts."""
+        check_key(self.key)
+        for name, value in self.point.items():
+            require(isinstance(value, Value), f"point has {name[:40]!r} = {str(value)[:40]}, expected a number or text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCellRecord(CellRecord):
+    """The file of a finished cell; one whose training diverged has an `error` and no results."""
+
+    seed: int | None = None
+    steps: int | None = None
+    episodes: int | None = None
+    training_s: float | None = None
+    last_mean_steps: float | None = None
+    selected_mean_steps: float | None = None
+    on_pybullet_episodes: int | None = None
+    on_pybullet_mean_steps: float | None = None
+    selected_at_step: int | None = None
+    first_500_step: int | None = None
+    first_500_s: float | None = None
+    episode_steps: tuple[int, ...] = ()
+    evaluations: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(all(len(row) == 3 for row in self.evaluations), "an evaluation has other than 3 numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +116,10 @@ class Study:
     def keys(self) -> Iterable[str]:
         return (cell.key for cell in self.cells)
 
+    @property
+    def record_kind(self) -> type[CellRecord]:
+        return StudyCellRecord
+
     def has_grown(self, name: str, before: Any, now: Any) -> bool:
         """Seeds may be added, and with them cells."""
         if name == "seeds":
@@ -92,7 +128,7 @@ class Study:
             json.dumps(cell, sort_keys=True) for cell in now
         }
 
-    @property
+    @functools.cached_property
     def points(self) -> tuple[Mapping[str, Value], ...]:
         """The distinct grid points."""
         seen: dict[str, Mapping[str, Value]] = {}
@@ -100,7 +136,7 @@ class Study:
             seen.setdefault(json.dumps(dict(cell.point)), cell.point)
         return tuple(seen.values())
 
-    @property
+    @functools.cached_property
     def series(self) -> tuple[tuple[str, str], ...]:
         """Each preset on each cart."""
         return tuple(dict.fromkeys((cell.preset, cell.cart) for cell in self.cells))
@@ -156,12 +192,18 @@ def task_of(study: Study, cell: Cell, package_version: str) -> CellTask:
 def study_of_record(name: str, record: Mapping[str, Any], *, where: str) -> Study:
     """The study that `record` describes, for showing only. Raises `UsageError`."""
     try:
+        grid = record["grid"]
+        require(isinstance(grid, Mapping) and bool(grid), "grid is no table")
+        cells = [record_from_table(Cell, cell, where="cell") for cell in record["cells"]]
+        require(bool(cells), "it has no cells")
+        for cell in cells:
+            require(cell.point.keys() == grid.keys(), f"cell {cell.key} is not in the grid")
         return Study(
-            name=name,
+            name=name[:_LONGEST_TEXT],
             title=str(record["title"]),
             scale=Scale(record["scale"]),
-            fields=tuple(record["grid"]),
-            cells=tuple(Cell(**cell) for cell in record["cells"]),
+            fields=tuple(grid),
+            cells=tuple(cells),
             record=record,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ updates that these steps would have caused, in the same order.
 from __future__ import annotations
 
 import math
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -328,7 +329,8 @@ class CartLearning:
         self._faults_in_a_row += 1
         self._false_starts = 0 if steps else self._false_starts + 1
         if self._faults_in_a_row >= MAX_FAULTS or self._false_starts >= MAX_FALSE_STARTS:
+            again = shlex.quote(str(self._checkpoints.parent))
             raise RunError(
                 f"{self._faults_in_a_row} episodes in a row ended with a rig fault, the last: {fault}; "
-                f"checkpoints are in {self._checkpoints}: fix the rig and use --resume {self._checkpoints.parent}"
+                f"checkpoints are in {self._checkpoints}: fix the rig and use --resume {again}"
             )

@@ -53,7 +53,8 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
         if checkpoint is None:
             state = begin_on_cart(job, initial, env)
         else:
-            state = load_checkpoint(checkpoint, job.config, env)
+            model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=None)
+            state = load_checkpoint(checkpoint, model)
             state.model.set_logger(_logger(job))
         stop = stack.enter_context(StopBetweenSteps())
         bar = stack.enter_context(

@@ -275,11 +275,29 @@ def test_truncated_model_is_named_and_nothing_is_written(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    model = run / "model_selected.zip"
+    model = run / "model_selected.npz"
     model.write_bytes(model.read_bytes()[:kept])
     done = command_line("export", run, "--out", tmp_path / "out")
     assert_refused(done, str(model), "is not a readable model")
     assert not (tmp_path / "out").exists()
+
+
+def test_export_reads_weights_only_and_the_zip_with_trust(
+    command_line: CommandLine, trained_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    expected = json.loads((run / "summary.json").read_text())["policy_hash"]
+    trusted = command_line("export", run, "--out", tmp_path / "trusted", "--trust", "--json")
+    assert json.loads(trusted.stdout)["policy_hash"] == expected
+    (run / "model_selected.zip").write_bytes(b"no zip")
+    done = command_line("export", run, "--out", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["policy_hash"] == expected
+    assert json.loads(done.stdout)["agreement"] == json.loads(trusted.stdout)["agreement"]
+    (run / "model_selected.npz").unlink()
+    refused = command_line("export", run, "--out", tmp_path / "none")
+    assert_refused(refused, "model_selected.npz: is missing", "--trust reads model_selected.zip, which may run code")
+    assert not (tmp_path / "none").exists()
 
 
 def test_training_on_drawn_carts_is_judged_on_the_cart_itself_and_on_drawn_ones(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,7 +14,14 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.training.checkpoint import Selected, TrainingState, load_checkpoint, save_checkpoint
+from cartpole_robot.errors import UsageError
+from cartpole_robot.training.checkpoint import (
+    Selected,
+    TrainingState,
+    end_stored_episode,
+    load_checkpoint,
+    save_checkpoint,
+)
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import training_env
@@ -49,7 +58,8 @@ def next_draws(model: DQN) -> list[float]:
 
 def loaded(gym_cart: CartParams, path: Path) -> TrainingState:
     config = load_preset("recommended")
-    return load_checkpoint(path, config, training_env(gym_cart, "sim", config))
+    env = training_env(gym_cart, "sim", config)
+    return load_checkpoint(path, new_learner(config, gym_cart, env, seed=3, tensorboard=None))
 
 
 def test_weights_optimizer_target_and_counters_come_back(
@@ -93,3 +103,113 @@ def test_every_generator_continues_where_it_was(
 ) -> None:
     _, path, expected = saved
     assert next_draws(loaded(gym_cart, path).model) == expected
+
+
+@pytest.mark.parametrize("preset", ["recommended", "blog"])
+def test_learner_continues_bit_identical_from_its_checkpoint(gym_cart: CartParams, tmp_path: Path, preset: str) -> None:
+    config = load_preset(preset)
+
+    def new() -> DQN:
+        return new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=3, tensorboard=None)
+
+    model = new()
+    model.learn(400)
+    path = save_checkpoint(tmp_path, TrainingState(model, LearningLog()))
+    end_stored_episode(model)
+    model._last_obs = None
+    cast(DummyVecEnv, model.env)._reset_seeds()
+    model.learn(300, reset_num_timesteps=False)
+    again = load_checkpoint(path, new()).model
+    again.learn(300, reset_num_timesteps=False)
+    assert again.num_timesteps == model.num_timesteps == 700
+    assert (parameters(again) == parameters(model)).all()
+
+
+class Bomb:
+    """A pickle that leaves a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_checkpoint_holds_no_code_and_pickles_in_it_are_not_opened(
+    gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]], tmp_path: Path
+) -> None:
+    _, path, _ = saved
+    assert {file.suffix for file in path.iterdir()} == {".json", ".npz", ".csv"}
+    bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
+    for name in ("generators.pkl", "replay_memory.pkl", "model.zip"):
+        (path / name).write_bytes(bomb)
+    loaded(gym_cart, path)
+    for name in ("learner.npz", "replay_memory.npz", "selected.npz"):
+        whole = (path / name).read_bytes()
+        (path / name).write_bytes(bomb)
+        with pytest.raises(UsageError, match="this checkpoint is damaged"):
+            loaded(gym_cart, path)
+        np.savez(path / name, observations=np.array([Bomb(tmp_path / "exploded")], object))
+        with pytest.raises(UsageError, match="this checkpoint is damaged"):
+            loaded(gym_cart, path)
+        (path / name).write_bytes(whole)
+    (path / "learner.json").unlink()
+    with pytest.raises(UsageError, match="in a form that may run code, and it is not opened"):
+        loaded(gym_cart, path)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_timesteps", -1),
+        ("_n_calls", 1e300),
+        ("exploration_rate", 7.0),
+        ("memory_at", 10**9),
+        ("is_memory_full", 1),
+        ("recent_episodes", [["x", 1]]),
+        ("generators", {"python": {}}),
+        ("starts_and_actions", []),
+        ("elapsed_s", "long"),
+    ],
+)
+def test_impossible_numbers_in_a_checkpoint_are_refused(
+    gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]], name: str, value: object
+) -> None:
+    _, path, _ = saved
+    record = json.loads((path / "learner.json").read_text())
+    (path / "learner.json").write_text(json.dumps({**record, name: value}))
+    with pytest.raises(UsageError, match="this checkpoint is damaged"):
+        loaded(gym_cart, path)
+
+
+def test_place_of_a_generator_outside_its_table_is_refused(
+    gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]]
+) -> None:
+    """NumPy does not check it and would read beyond its memory."""
+    _, path, _ = saved
+    record = json.loads((path / "learner.json").read_text())
+    record["generators"]["numpy"]["state"]["pos"] = 10**6
+    (path / "learner.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="at no possible place"):
+        loaded(gym_cart, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("actions", lambda array: array + 9),
+        ("observations", lambda array: array[:-1]),
+        ("rewards", lambda array: array * np.nan),
+        ("dones", lambda array: array.astype(np.float64)),
+    ],
+)
+def test_steps_that_no_learner_stored_are_refused(
+    gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]], name: str, change: Any
+) -> None:
+    _, path, _ = saved
+    with np.load(path / "replay_memory.npz") as archive:
+        arrays = dict(archive)
+    np.savez(path / "replay_memory.npz", **{**arrays, name: change(arrays[name])})
+    with pytest.raises(UsageError, match="this checkpoint is damaged"):
+        loaded(gym_cart, path)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.randomization import load_randomization
+from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import new_run_folder, read_run
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_folder
@@ -32,3 +35,19 @@ def test_job_read_from_its_folder_has_the_record_it_was_written_with(tmp_path: P
     assert (found.config, found.cart, found.init, found.folder) == (job.config, job.cart, job.init, job.folder)
     assert found.cart.sources == cart.sources != {}
     assert json.loads(json.dumps(found.as_dict())) == read_run(job.folder)
+
+
+@pytest.mark.parametrize("name", ["init", "randomization"])
+@pytest.mark.parametrize("value", [False, 0, "", []])
+def test_empty_value_of_another_type_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    job = TrainingJob(
+        config=load_preset("on_cart"),
+        cart=load_cart("gym"),
+        rig="sim",
+        seed=5,
+        folder=tmp_path / "run",
+        tensorboard=True,
+    )
+    new_run_folder(job.folder, {**job.as_dict(), name: value})
+    with pytest.raises(UsageError, match=name):
+        job_from_folder(job.folder)
