@@ -17,6 +17,7 @@ from firmware_bridge.messages import AckMessage, HelloAckMessage, HelloMessage, 
 from firmware_bridge.protocol import Message, read_protocol
 
 PROTOCOL = read_protocol()
+VERSION = PROTOCOL.constants["PROTOCOL_VERSION"]
 STATE = StateMessage(7, 0, 0, 0, 0, 0, 0, 0, 12000, 0, 1, 0, 0)
 ARMED, READY, HOMING = 4, 3, 2
 
@@ -59,7 +60,7 @@ class ScriptedLine:
 
 def hello_ack(message: HelloMessage, **changes: int) -> bytes:
     values = dict.fromkeys(HelloAckMessage.FIELDS, 0)
-    values.update(nonce=message.nonce, protocol_hash=PROTOCOL.hash, session=7, version=1, state=1)
+    values.update(nonce=message.nonce, protocol_hash=PROTOCOL.hash, session=7, version=VERSION, state=1)
     values.update(changes)
     return frames(HelloAckMessage(**values))
 
@@ -126,7 +127,7 @@ def test_line_that_never_pauses_does_not_keep_the_handshake_past_its_deadline() 
         ("HELLO_ACK", "state", 6),
         ("HELLO_ACK", "fault", 24),
         ("HELLO_ACK", "reset_cause", 16),
-        ("HELLO_ACK", "version", 2),
+        ("HELLO_ACK", "version", 1),
         ("EVENT", "state", 6),
         ("EVENT", "fault", 24),
         ("ACK", "code", 14),
@@ -139,7 +140,7 @@ def test_number_that_the_protocol_does_not_declare_is_named(name: str, field: st
     kind = PROTOCOL.messages[name]
     values = {each: type_() for each, type_ in kind.FIELDS.items()}
     if name == "HELLO_ACK":
-        values |= {"protocol_hash": PROTOCOL.hash, "version": 1}
+        values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION}
     check = answer_checks(PROTOCOL)[kind.TYPE]
     assert check(kind(**values)) is None
     found = check(kind(**{**values, field: bad}))
@@ -155,12 +156,12 @@ def test_every_field_named_like_an_enum_is_checked() -> None:
         for field in named & set(kind.FIELDS):
             values = {each: type_() for each, type_ in kind.FIELDS.items()}
             if kind is HelloAckMessage:
-                values |= {"protocol_hash": PROTOCOL.hash, "version": 1}
+                values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION}
             assert checks[kind.TYPE](kind(**{**values, field: 255})) is not None, (kind.NAME, field)
 
 
 @pytest.mark.parametrize(
-    ("code", "detail", "is_good"), [(3, 19, True), (3, 20, False), (9, 23, True), (9, 24, False), (12, 4, False)]
+    ("code", "detail", "is_good"), [(3, 20, True), (3, 21, False), (9, 23, True), (9, 24, False), (12, 4, False)]
 )
 def test_detail_of_an_acknowledgement_is_checked(code: int, detail: int, is_good: bool) -> None:
     assert (answer_checks(PROTOCOL)[AckMessage.TYPE](AckMessage(1, code, detail, 0)) is None) == is_good

@@ -98,7 +98,7 @@ def rig() -> Iterator[VirtualRig]:
 
 
 def regulator() -> LqrController:
-    return LqrController(design_lqr(CART), CART.motor.dead_zone_duty)
+    return LqrController(design_lqr(CART), CART.motor)
 
 
 def spoil(rig: VirtualRig, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
