@@ -55,8 +55,8 @@ class SerialRig(FirmwareRig):
             link = Link(SerialTransport(port, options.poll_s), traces=options.traces)
         except BridgeError as error:
             raise RigError(str(error)) from None
-        super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
+        super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:
         """Motor off, port released. May be called twice. Raises `RigError` as `FirmwareRig.close` does."""
