@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.by_recording import Evidence, estimates_across
-from cartpole_robot.identify.fit import Estimate, Fit, Progress
+from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.notes import notes_of
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
@@ -39,6 +39,7 @@ _SWUNG = ("cart_mass",)
 _DRIVEN_HARD = ("saturation",)
 _DRIVEN_ALIKE = ("gain_asymmetry",)  # to both sides
 _AND_VARIED = ("dead_zone_asymmetry",)
+_SIDES = (*_DRIVEN_ALIKE, *_AND_VARIED)
 BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
 COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
@@ -59,8 +60,8 @@ _MOST_S = 300.0  # of all windows: what a search simulates again and again
 _SECTION_WINDOWS = 8  # at least
 _FEWEST_SECTIONS, _MOST_SECTIONS = 3, 5
 _MOST_TESTED = 400  # windows of the held-out data
-_FITTED_SHARE = 0.6  # of the work
-_REFINED_SHARE = 0.9
+_SEARCHED_SHARE = 0.9  # of the work
+_FITTED_SHARE = 0.65  # of a search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,19 +167,28 @@ def identify(
     begin = with_room(nominal, farthest_m(known))
     chosen, engine_note = open_loop_engine(cart, request.engine)
     assert chosen is not None
-    with Fit(known, windows, begin, [TERMS[name] for name in names], chosen, request.workers) as fit:
-        try:
-            fitted = fit.run(progress=_part(progress, 0.0, _FITTED_SHARE))
-        except ValueError as error:
-            raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
-    engine = fitted.engine
-    estimates, ratios = estimates_across(
-        known,
-        _evidence(all_series, of_recording, windows, names, cart),
-        fitted,
-        names,
-        progress=_part(progress, _FITTED_SHARE, _REFINED_SHARE),
+
+    def search(terms: Sequence[str], low: float, high: float) -> _Found:
+        with Fit(known, windows, begin, [TERMS[name] for name in terms], chosen, request.workers) as fit:
+            try:
+                fitted = fit.run(progress=_part(progress, low, low + _FITTED_SHARE * (high - low)))
+            except ValueError as error:
+                raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
+        evidence = _evidence(all_series, of_recording, windows, terms, cart)
+        more = _part(progress, low + _FITTED_SHARE * (high - low), high)
+        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+
+    may_be_alike = (
+        [] if request.terms else [name for name in names if name in _SIDES and TERMS[name].read(begin) == 0.0]
     )
+    first = search(names, 0.0, _SEARCHED_SHARE / 2.0 if may_be_alike else _SEARCHED_SHARE)
+    alike = [e for e in first.estimates if e.term.name in may_be_alike and e.low <= 0.0 <= e.high]
+    found = first
+    if alike:
+        left_out = {e.term.name for e in alike}
+        found = search([name for name in names if name not in left_out], _SEARCHED_SHARE / 2.0, _SEARCHED_SHARE)
+    fitted, engine = found.fitted, found.fitted.engine
+    estimates = (*found.estimates, *(dataclasses.replace(e, value=0.0) for e in alike))
     kept = [series for series in held_out if len(series) > 0]
     tested = bounded(
         windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0), _MOST_TESTED, _MOST_ENTRIES
@@ -192,7 +202,7 @@ def identify(
         nominal=nominal,
         model=fitted.model,
         estimates=estimates,
-        ratios=ratios,
+        ratios=found.ratios,
         noise=fitted.noise,
         before=tuple(errors_of(kept, tested, before)),
         after=tuple(errors_of(kept, tested, after)),
@@ -201,10 +211,28 @@ def identify(
         notes=(
             *_engine_notes(chosen, engine_note, engine, repeated),
             *_length_notes(len(windows), len(every_window), window_s),
-            *notes_of(cart, names, estimates, len(all_series)),
+            *notes_of(cart, names, found.estimates, len(all_series)),
+            *_alike_notes(alike),
         ),
         recordings=tuple(series.name for series in all_series),
     )
+
+
+class _Found(NamedTuple):
+    """What a search finds."""
+
+    fitted: Fitted
+    estimates: tuple[Estimate, ...]
+    ratios: tuple[Estimate, ...]
+
+
+def _alike_notes(alike: Sequence[Estimate]) -> list[str]:
+    """About differences between right and left whose intervals contain 0."""
+    return [
+        f"{e.term.label}: no difference that is certain ({e.low:.3g} to {e.high:.3g} {e.term.unit}); the model keeps "
+        f"both sides alike (--terms ... {e.term.name} searches it all the same)"
+        for e in alike
+    ]
 
 
 def _evidence(
@@ -219,7 +247,7 @@ def _evidence(
     for number, series in enumerate(all_series):
         mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
         own = tuple(window for window in windows if window.series in {k for k, _ in mine})
-        seldom = {*_SWUNG, *_DRIVEN_HARD, *_DRIVEN_ALIKE, *_AND_VARIED}
+        seldom = {*_SWUNG, *_DRIVEN_HARD, *_SIDES}
         hidden = seldom - {*default_terms([part for _, part in mine], cart)}
         if not _is_driven(series):
             hidden = {name for name in names if not _is_of_the_pole(name)}
