@@ -86,7 +86,8 @@ def test_stability_map_runs_from_an_unguarded_script(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["begin 3", "4 cells"]
+    lines = done.stdout.splitlines()  # without PyBullet a note stands in between
+    assert (lines[0], lines[-1], done.stdout.count("begin")) == ("begin 3", "4 cells", 1)
     assert "Traceback" not in done.stderr
 
 
