@@ -8,6 +8,7 @@ works in a fresh interpreter; once this module is imported the plain id does too
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -204,7 +205,10 @@ class CartPoleEnvV0(CartPoleEnv):
 def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random.Generator) -> State:
     """Where an episode of `cart` begins under those options of `reset`, drawn from `rng`. Raises `UsageError`."""
     if options is not None and "state" in options:
-        numbers = np.asarray(options["state"], dtype=np.float64)
+        try:
+            numbers = np.asarray(options["state"], dtype=np.float64)
+        except (TypeError, ValueError):
+            numbers = np.empty(0)
         if numbers.shape != (4,) or not np.isfinite(numbers).all():
             raise UsageError(f"reset option state = {options['state']!r}, expected four finite numbers")
         return State(*numbers.tolist())
@@ -212,7 +216,12 @@ def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random
         unknown = [key for key in options if key not in ("low", "high")]
         if unknown:
             raise UsageError(f"reset option {unknown[0]!r} is not known; expected state, or low and high")
-        low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
+        try:
+            low, high = reset_bounds.maybe_parse_reset_bounds(options, -0.05, 0.05)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"reset options {options!r}: {error}") from None
+        if not math.isfinite(high - low):
+            raise UsageError(f"reset options {options!r}, expected finite numbers")
         return State(*rng.uniform(low, high, size=4).tolist())
     return task.start_state(cart.start, rng)
 

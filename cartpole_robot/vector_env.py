@@ -223,7 +223,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
             return [int(seed) + number for number in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise UsageError(f"{len(seed)} seeds for {self.num_envs} environments; give one for each, or one number")
-        return seed
+        found: list[int | None] = np.asarray(seed, object).tolist()  # of an array, Python's own numbers
+        return found
 
     def _arrays(self) -> tuple[Observations, NDArray[np.bool_], NDArray[np.float64]]:
         """New arrays for what the fleet writes."""

@@ -7,6 +7,7 @@ its own is written `{ value = 0.57, source = "maker's manual, page 4" }`. "assum
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -45,6 +46,11 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
             )
         with resources.as_file(resources.files("cartpole_robot.cart.known").joinpath(f"{cart}.toml")) as file:
             return _parsed(file)
+    if path.suffix == ".urdf":
+        raise UsageError(
+            f"{path}: is a URDF, expected a cart file; name it in one (urdf = {json.dumps(path.name)}), "
+            "and see what it says with cartpole-robot carts show"
+        )
     return _parsed(path)
 
 

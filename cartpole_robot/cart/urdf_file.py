@@ -7,6 +7,7 @@ fixed joints belong to the body that they are fixed to.
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cartpole_robot.cart.physical import physical_fault
 from cartpole_robot.errors import UsageError
 
 _MOST_BYTES = 1 << 20
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _ENDLESS_M = 100.0  # a longer track is one without ends, as in this package's own URDF
 _STRAIGHT = 1e-3  # the largest cosine of an angle that counts as a right one
 _SLIDES, _TURNS, _FIXED = ("prismatic",), ("revolute", "continuous"), "fixed"
@@ -123,6 +125,8 @@ def _parsed(path: Path) -> ET.Element:
         raise UsageError(f"{path}: is a folder, expected a URDF; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: this URDF cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError as error:  # a path with a zero byte
+        raise UsageError(f"{str(path)!r}: {error}, expected the path of a URDF; correct it") from None
     if len(content) > _MOST_BYTES:
         raise UsageError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected the URDF of a cart-pole")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
@@ -322,10 +326,7 @@ def _three(element: ET.Element, key: str, where: str) -> tuple[float, float, flo
 
 
 def _parsed_number(text: str, key: str, where: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not abs(number) <= 1e12:
         more = "; expand the xacro file first" if "${" in text else "; correct it"
         raise ValueError(f"{where} has {key} = {text[:60]!r}, expected a number{more}")

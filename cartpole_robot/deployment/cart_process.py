@@ -64,8 +64,12 @@ def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | N
                 board = Firmware(policy=PolicyImage(policy))
             pty_cart = stack.enter_context(PtyCart(cart, board=board))
         except (UsageError, RunError, BridgeError) as error:
-            connection.send(error if isinstance(error, UsageError) else RigError(str(error)))
+            with contextlib.suppress(OSError):  # the driver was stopped meanwhile
+                connection.send(error if isinstance(error, UsageError) else RigError(str(error)))
             return
         stack.enter_context(punctual(cpu=min(os.sched_getaffinity(0))))
-        connection.send(pty_cart.path)
+        try:
+            connection.send(pty_cart.path)
+        except OSError:
+            return
         pty_cart.serve(until=connection.poll)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import re
 import tomllib
 import types
 import typing
@@ -19,6 +20,9 @@ Record = TypeVar("Record")
 LARGEST = 1e12  # no parameter in SI units is larger; a larger one would overflow later, with a less clear error
 _LARGEST_COUNT = 1 << 128  # a seed may be as large
 _LARGEST_TOML_BYTES = 1 << 20
+_LONG_KEY = re.compile(  # of more parts than plain data may nest
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""", re.MULTILINE | re.ASCII
+)
 _LONGEST_SHOWN = 120  # characters of a value in an error
 
 
@@ -38,7 +42,9 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
     except ValueError as error:
         raise UsageError(f"{path}: {error}, expected a {purpose} in TOML; choose another file") from None
     try:
-        tables = tomllib.loads(text.decode("utf-8-sig"))
+        decoded = text.decode("utf-8-sig")
+        is_deep = _LONG_KEY.search(decoded) is not None  # parsing takes a time that grows with the square of the parts
+        tables = {} if is_deep else tomllib.loads(decoded)
     except UnicodeDecodeError:
         raise UsageError(
             f"{path}: is not text in UTF-8, expected a {purpose} in TOML; save it as UTF-8, or choose another file"
@@ -47,6 +53,8 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
         raise UsageError(f"{path}: nests too deep for a {purpose}; simplify it") from None
     except ValueError as error:  # also for a number of thousands of digits
         raise UsageError(f"{path}: is not valid TOML ({error}); fix that line") from None
+    if is_deep:
+        raise UsageError(f"{path}: a key nests deeper than 32 levels; correct it")
     try:
         check_plain(tables)
     except ValueError as error:

@@ -43,6 +43,8 @@ from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
 BUNDLE_FORMAT = 2
 _LARGEST_BYTES = 1 << 24  # the largest network takes 200 kB
 _MOST_EXAMPLES = 1024
+_MOST_DUTY_GAINS = 64  # a delay in control periods
+_LARGEST_GAIN = 1e9
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of an observation: it is written into C
 _FLOAT_ARRAYS = ("input_gain", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
 _NAMES = (
@@ -284,8 +286,10 @@ def _lqr(arrays: Mapping[str, NDArray[Any]]) -> Lqr | None:
     state_gain, duty_gain = arrays["lqr_state_gain"], arrays["lqr_duty_gain"]
     if state_gain.shape == (0,):
         return None
-    if state_gain.shape != (4,) or duty_gain.ndim != 1 or not np.isfinite(state_gain).all():
+    if state_gain.shape != (4,) or duty_gain.ndim != 1 or len(duty_gain) > _MOST_DUTY_GAINS:
         raise ValueError(f"its regulator has gains of shape {state_gain.shape} and {duty_gain.shape}")
+    if not np.all(np.abs([*state_gain, *duty_gain]) <= _LARGEST_GAIN):
+        raise ValueError(f"its regulator has a gain beyond {_LARGEST_GAIN:g}")
     return Lqr(state_gain=state_gain, duty_gain=duty_gain)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
+
+_AGAIN_S = 0.05
 
 
 class StopWish:
@@ -88,20 +92,40 @@ def sigterm_stops() -> Iterator[None]:
     """Inside, the first SIGTERM raises `Terminated` in the main thread, and further ones do nothing.
 
     So files and processes are cleaned up, even where a supervisor sends the signal to the process and to its group. A
-    caller's own handler, or its wish to ignore the signal, is left alone.
+    caller's own handler, or its wish to ignore the signal, is left alone. Python drops an exception that is raised in a
+    finalizer, as garbage collection runs them at any time: a SIGTERM or Ctrl-C that met one is sent again.
     """
-    is_ours = (
-        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
+    is_main = threading.current_thread() is threading.main_thread()
+    is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    has_come = False
 
     def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
+        nonlocal has_come
+        if not has_come:
+            has_come = True
+            raise Terminated
 
+    def send_again(dropped: sys.UnraisableHookArgs) -> None:
+        nonlocal has_come
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            before(dropped)
+            return
+        is_term = isinstance(dropped.exc_value, Terminated)
+        has_come = has_come and not is_term
+        number = signal.SIGTERM if is_term else signal.SIGINT
+        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+    before = sys.unraisablehook
     if is_ours:
         signal.signal(signal.SIGTERM, stop)
+    if is_main:
+        sys.unraisablehook = send_again
     try:
         yield
     finally:
+        if is_main:
+            sys.unraisablehook = before
         if is_ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

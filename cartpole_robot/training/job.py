@@ -79,7 +79,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
     if record.get("kind") != "training":
         raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
     seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
-    if not (isinstance(seed, int) and isinstance(rig, str) and isinstance(tensorboard, bool)):
+    if not (type(seed) is int and isinstance(rig, str) and isinstance(tensorboard, bool)):
         raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
     check_seed(seed)
     try:

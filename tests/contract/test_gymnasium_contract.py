@@ -288,3 +288,20 @@ def test_diverged_physics_is_an_error_and_no_measurement(gym_cart: CartParams) -
         rig.reset(State(0.0, float("nan"), 0.0, 0.0), np.random.default_rng(0))
     rig.close()
     rig.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"state": "abcd"}, "reset option state = 'abcd', expected four finite numbers"),
+        ({"state": [[1], 2, 3, 4]}, "expected four finite numbers"),
+        ({"high": np.inf}, "expected finite numbers"),
+        ({"low": np.nan, "high": 1}, "expected finite numbers"),
+        ({"low": 1, "high": 0}, "must be lower"),
+        ({"low": "a"}, "reset options"),
+    ],
+)
+def test_starts_that_are_none_are_named_by_both_environments(options: dict[str, Any], message: str) -> None:
+    for env in (gymnasium.make(ENV_ID), gymnasium.make_vec(ENV_ID, num_envs=2)):
+        with pytest.raises(UsageError, match=message):
+            env.reset(options=options)  # type: ignore[call-arg]

@@ -408,3 +408,9 @@ def test_ranges_may_be_an_object() -> None:
     )
     assert_same(by_name.reset(seed=0)[0], by_object.reset(seed=0)[0])
     assert by_name.episode_carts == by_object.episode_carts
+
+
+def test_seeds_may_be_an_array() -> None:
+    env = gymnasium.make_vec(MAKE_ID, num_envs=2)
+    found = env.reset(seed=np.array([3, 4]))[0]  # type: ignore[arg-type]
+    assert_same(found, env.reset(seed=[3, 4])[0])

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
-from cartpole_robot.terminal.interrupts import signals_held
+from cartpole_robot.terminal.interrupts import signals_held, sigterm_stops
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -23,3 +24,21 @@ def test_held_signal_takes_effect_at_the_end(number: signal.Signals) -> None:
         assert done == ["inside", "signal"]
     finally:
         signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_that_meets_a_finalizer_comes_again(number: signal.Signals) -> None:
+    """Python drops an exception that is raised in a finalizer."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)  # the handler runs here
+
+    def drop() -> None:
+        Finalized()
+        time.sleep(5.0)
+
+    with pytest.raises(KeyboardInterrupt), sigterm_stops():
+        drop()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

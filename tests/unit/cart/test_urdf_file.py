@@ -204,3 +204,12 @@ def test_ranges_that_draw_an_impossible_inertia_are_refused(tmp_path: Path, gym_
     path = written(tmp_path, "format = 1\n[pole_cart]\npole_inertia_kg_m2 = { factor = [1.0, 4.0] }\n", "ranges.toml")
     with pytest.raises(UsageError, match=r"no cart can be drawn with .*at most 0\.025"):
         load_randomization(path, gym_cart)
+
+
+def test_urdf_in_place_of_a_cart_file_and_a_path_that_is_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r'my\.urdf: is a URDF, expected a cart file; name it in one \(urdf = "my.urdf"\)'
+    ):
+        load_cart(tmp_path / "my.urdf")
+    with pytest.raises(UsageError, match="embedded null byte, expected the path of a URDF"):
+        read_urdf_file(tmp_path / "a\0b")

@@ -69,3 +69,15 @@ def test_toml_that_would_fail_later_is_refused_here(tmp_path: Path, text: str, m
 def test_name_with_a_null_byte_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="null byte"):
         read_toml(tmp_path / "a\0.toml", purpose="map")
+
+
+@pytest.mark.parametrize("part", ["a", '"a b"', "'a'"])
+@pytest.mark.parametrize("form", ["{}=1", "[{}]", "x = {{ {} = 1 }}"])
+def test_key_of_many_parts_is_refused_before_it_is_parsed(tmp_path: Path, part: str, form: str) -> None:
+    """A parser takes a time that grows with the square of the parts: minutes for a megabyte."""
+    path = tmp_path / "a.toml"
+    path.write_text(form.format(".".join([part] * 150_000)))
+    with pytest.raises(UsageError, match="a key nests deeper than 32 levels"):
+        read_toml(path, purpose="cart file")
+    path.write_text(form.format(".".join([part] * 10)) + '\n[z]\ndescription = "' + "a." * 50 + '"\n')
+    assert read_toml(path, purpose="cart file")["z"]["description"].startswith("a.a.")
