@@ -40,6 +40,11 @@ class Placed(NamedTuple):
 
 def period_of(time_us: Ints) -> float:
     """The period of the rows in us, from differences over more and more rows; robust against late and missing ones."""
+    return period_over(time_us)[0]
+
+
+def period_over(time_us: Ints) -> tuple[float, int]:
+    """As `period_of`, and over how many rows the differences show it."""
     period = float(np.median(np.diff(time_us)))
     lag = 2
     while period > 0.0 and lag <= len(time_us) // 2:
@@ -50,7 +55,7 @@ def period_of(time_us: Ints) -> float:
         is_apart = ticks > 0
         period = float(np.median(spans[is_apart] / ticks[is_apart])) if is_apart.any() else period
         lag *= 2
-    return period
+    return period, lag // 2
 
 
 def place(time_us: Ints, period_us: float) -> Placed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through, period_of, place
+from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through, period_of, period_over, place
 from cartpole_robot.datasets.column_map import PERIODS_S, TimeColumns, TimeUnit
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.errors import UsageError
@@ -21,6 +21,11 @@ _MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
 _OFF_BEAT = 0.2  # of a period: for the message
 _PAUSE_US = 10_000_000  # no run has a gap as long
 _LEVEL_ROWS = 25  # before and after a row at which the time goes back
+_SPIKE = 1.5  # periods
+_FEWEST_AROUND = 3
+_STEADY_ROWS = 200  # at least, show a period of their own
+_STEADY_PARTS = 20
+_STEADY = 0.005  # of the period
 _DAY_S = 86_400.0
 _LATEST_S = 1e11  # the year 5138: a later time has another unit
 _LARGEST_COUNT = 1e15
@@ -173,6 +178,8 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
             "is too coarse for a clock: name another, or a row_counter, or give period_s in [time]"
         )
     _check_period(table, column, usual_us)
+    written_us, time_us = time_us, _without_spikes(time_us)
+    steps_us = np.diff(time_us)
     if (steps_us == 1_000_000).mean() > 0.9:
         raise UsageError(
             f"{table.path}: column {column!r}: grows by 1 from row to row, so as seconds the rows are 1 s apart, "
@@ -195,6 +202,7 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
     for first, end in pieces:
         nearest[first:end] = _place(pace, time_us, first, end)
     _check_line(table, column, steps_us, usual_us, pace)
+    _check_steady(table, column, time_us, pieces)
     while pieces:
         first, end = pieces.pop()
         _check_single(table, column, time_us, first, nearest[first:end])
@@ -209,7 +217,48 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
         step = round((time_us[first] - time_us[first - 1]) / pace.period_us)
         pace.ticks[first:end] += pace.ticks[first - 1] + max(1, step) - pace.ticks[first]
     pace.period_us = line_through(pace.ticks.astype(np.float64), time_us.astype(np.float64), pace.part()).slope
+    is_spike = written_us != time_us
+    pace.off_us[is_spike] += (written_us - time_us)[is_spike]
     return pace
+
+
+def _without_spikes(time_us: Ints) -> Ints:
+    """The times, with single rows and pairs that are far from the line of their neighbours put back on it."""
+    period_us = period_of(time_us)
+    level = time_us - np.arange(len(time_us)) * period_us
+    far = np.nonzero(np.abs(np.diff(level)) > _SPIKE * period_us)[0]
+    found = time_us.copy()
+    for row in np.unique(far + 1).tolist():
+        for end in (row + 1, row + 2):
+            around = level[max(0, row - _LEVEL_ROWS) : row], level[end : end + _LEVEL_ROWS]
+            if min(map(len, around)) < _FEWEST_AROUND:
+                continue
+            before, after = map(float, map(np.median, around))
+            away = np.abs(level[row:end] - before)
+            if abs(after - before) < 0.5 * period_us and away.min() > _SPIKE * period_us:
+                found[row:end] = np.round(before + np.arange(row, end) * period_us)
+                break
+    return found
+
+
+def _check_steady(table: CsvTable, column: str, time_us: Ints, pieces: list[tuple[int, int]]) -> None:
+    """Raises `UsageError` where the period changes in the course of a part."""
+    before_us: float | None = None
+    for first, end in pieces:
+        rows = max(_STEADY_ROWS, (end - first) // _STEADY_PARTS)
+        for row in range(first, end - rows + 1, rows):
+            period_us, over = period_over(time_us[row : row + rows])
+            if over < rows // 4:  # they jitter too much to show it
+                continue
+            if before_us is not None and abs(period_us - before_us) > _STEADY * before_us:
+                raise table.refusal(
+                    row,
+                    column,
+                    f"from about here on the rows are {period_us * 1e-6:.5g} s apart, before {before_us * 1e-6:.5g} s: "
+                    "the period changes in the course of the file; import the parts one by one, or name a steadier "
+                    "clock",
+                )
+            before_us = before_us or period_us
 
 
 def _place(pace: Pace, time_us: Ints, first: int, end: int) -> Ints:

@@ -147,7 +147,16 @@ def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
             raise table.refusal(
                 row, name, f"{readings[row]:g} is below the offset, expected the command's size; take direction out"
             )
-        duty = np.where(table.columns[command.direction] == command.direction_positive, duty, -duty)
+        directions = table.columns[command.direction]
+        is_right = directions == command.direction_positive
+        if not is_right.any() and (duty > 0.0).any():
+            readings_of_it = np.unique(directions[np.isfinite(directions)])
+            raise UsageError(
+                f"{table.path}: column {command.direction!r}: never reads direction_positive = "
+                f"{command.direction_positive:g} (it reads {', '.join(f'{each:g}' for each in readings_of_it[:5])}); "
+                "correct that in [duty]"
+            )
+        duty = np.where(is_right, duty, -duty)
     if command.off_where_zero is not None:
         duty = np.where(table.columns[command.off_where_zero] == 0.0, 0.0, duty)
     for row in np.nonzero(np.isnan(duty[:-1]))[0][:1].tolist():

@@ -223,3 +223,19 @@ def test_clock_that_shows_no_ticks_is_refused(
         clock_of(times, others, **time)
     for part in parts:
         assert part in str(refused.value)
+
+
+@pytest.mark.parametrize("later_s", [0.0206, 0.0202, 0.023])
+def test_period_that_changes_is_refused_where_it_changes(later_s: float) -> None:
+    time_s = np.concatenate([0.02 * np.arange(500), 10.0 + later_s * np.arange(500)])
+    with pytest.raises(UsageError, match=rf"line 602.*{later_s:g} s apart, before 0\.02 s: the period changes"):
+        clock_of(time_s)
+
+
+@pytest.mark.parametrize("wrong_s", [110.0, 0.0, 10.1])
+def test_single_time_far_off_is_put_on_its_tick_and_reported(wrong_s: float) -> None:
+    time_s = 0.02 * np.arange(1000)
+    time_s[500] = wrong_s
+    clock = clock_of(time_s)
+    assert clock.period_s == pytest.approx(0.02, rel=1e-9)
+    assert np.array_equal(np.diff(clock.ticks), np.ones(999))
