@@ -128,8 +128,9 @@ def load_checkpoint(path: Path, model: DQN) -> TrainingState:
         record = parse_json(read_bounded(path / _LEARNER))
         require(record["format"] == _FORMAT, f"{_LEARNER} has format {record['format']!r}, expected {_FORMAT}")
         _restore_counters(model, record)
-        steps = path.name.removeprefix("step_").lstrip("0") or "0"
-        require(str(model.num_timesteps) == steps, f"num_timesteps = {model.num_timesteps}, expected {steps}")
+        if path.name.startswith("step_"):
+            steps = path.name.removeprefix("step_").lstrip("0") or "0"
+            require(str(model.num_timesteps) == steps, f"num_timesteps = {model.num_timesteps}, expected {steps}")
         _restore_arrays(model, read_arrays(path / _ARRAYS, _learner_names(model), most_bytes=_LARGEST_BYTES))
         _restore_memory(model, record, read_arrays(path / _MEMORY, _COLUMNS, most_bytes=_LARGEST_BYTES))
         end_stored_episode(model)
