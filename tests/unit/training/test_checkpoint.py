@@ -163,6 +163,7 @@ def test_checkpoint_holds_no_code_and_pickles_in_it_are_not_opened(
     ("name", "value"),
     [
         ("num_timesteps", -1),
+        ("num_timesteps", 2**52),
         ("_n_calls", 1e300),
         ("exploration_rate", 7.0),
         ("memory_at", 10**9),
