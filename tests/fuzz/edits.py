@@ -135,9 +135,9 @@ def _edit_tree(root: dict[str, Any], edit: Edit) -> None:
         case "delete":
             del inner[key]
         case "add" if isinstance(inner[key], dict):
-            inner[key][f"unknown{edit.how % 7}"] = edit.value
+            inner[key][f"unknown{edit.how % 7}"] = copy.deepcopy(edit.value)
         case "add" if isinstance(inner[key], list):
-            inner[key].append(edit.value)
+            inner[key].append(copy.deepcopy(edit.value))
         case "rename" if isinstance(inner, dict) and inner is not root:
             inner[str(edit.value)[:3000]] = inner.pop(key)
         case "swap":
