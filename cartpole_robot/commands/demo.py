@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -64,10 +65,14 @@ def demo(out: Path | None) -> int:
     with ThreadPoolExecutor(1) as pool:
         animation = pool.submit(_animate, folder)  # while the cart homes, which this process only waits for
         drives = _drives(folder)
-    animation.result()
-    if (folder / _RECORDING).exists():
-        _compare(folder)
+        pictures = [animation]
+        if (folder / _RECORDING).exists():
+            pictures.append(pool.submit(_draw, folder))
+            _compare(folder)
+    for picture in pictures:
+        picture.result()
     print(f"Everything is in {folder}:\n{rows_text(_FILES, 20)}")
+    gc.freeze()  # or the interpreter's end goes through every object of PyTorch again, for half a second
     return DONE if survives and drives else FAILED
 
 
@@ -136,7 +141,6 @@ def _drives(folder: Path) -> bool:
     if not recording.exists():
         return False
     found = read_recording(recording)
-    draw_recording(found, folder / "virtual.png")
     print_text(recording_text(recording_summary(found)))
     return is_whole or lateness is not None
 
@@ -154,6 +158,10 @@ def deploy_to_virtual(folder: Path) -> int:
         ],
         check=False,
     ).returncode
+
+
+def _draw(folder: Path) -> None:
+    draw_recording(read_recording(folder / _RECORDING), folder / "virtual.png")
 
 
 def _lateness(folder: Path) -> str | None:

@@ -87,6 +87,7 @@ def test_machine_that_stays_late_is_no_failure(
     printed = capsys.readouterr().out
     assert printed.count("This machine is too busy for real time") == 1
     assert "The demo continues with what was recorded" in printed
+    demo._draw(folder)
     assert (folder / "virtual.png").exists()
     assert len(list(folder.glob("virtual.*blackbox.npz"))) == 1
 
