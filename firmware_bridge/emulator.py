@@ -25,7 +25,10 @@ from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sou
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
 
-_PROGRAM = ("emulator", "mailbox", "pins", "serial_line", "encoder_wires", "idle_timers")
+_PROGRAM = (
+    *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
+    *("idle_timers", "timer1", "board_setup"),
+)
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
     ("-l:libsimavr.a", "-l:libelf.so.1"),  # 5 % faster: internal calls need no jump table

@@ -19,21 +19,23 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "board_setup.h"
 #include "encoder_wires.h"
 #include "idle_timers.h"
 #include "mailbox.h"
 #include "pins.h"
 #include "serial_line.h"
+#include "timer1.h"
 
 #define CLOCK_HZ 16000000u
 #define MILLISECOND 16000 /* cycles */
 #define ENTRY_CYCLES 4      /* an interrupt takes to begin; twice as many out of sleep */
 #define LOOK_AT_STDIN_MS 100
-#define PERIOD_CYCLES 800   /* of the pulses at the bridge */
+#define PULSES 800          /* what chip_t divides a period into */
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
-enum { MCUSR = 0x54, TCCR1A = 0x80, OCR1A = 0x88, OCR1B = 0x8A, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
-enum { ENABLE = 1, COM1A1 = 0x80, COM1B1 = 0x20, TIMER2_COMPA = 7, CONTACTS = 0x1C, VCC_MV = 5000 };
+enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
+enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, VCC_MV = 5000 };
 
 static avr_t *avr;
 static mailbox_t *mailbox;
@@ -138,6 +140,7 @@ static void begin_after_reset(void)
     is_aligned = false;
     chip.ticks = 0;
     chip.resets++;
+    timer1_begin(avr);
     encoder_wires_begin(avr);
     port_repeat(&contacts, avr);
     serial_line_begin(avr);
@@ -182,21 +185,19 @@ static void take_world(void)
     serial_line_take(avr, &world);
 }
 
-static unsigned word_at(int address)
+/* Of 800 parts of the time, those in which a pin of the bridge is high: what Timer1 makes of it, or else the port. */
+static int32_t high_pulses(uint8_t pin, int unit)
 {
-    return avr->data[address] | (unsigned)avr->data[address + 1] << 8;
-}
-
-static unsigned pulse(int com, int compare)
-{
-    const unsigned cycles = avr->data[TCCR1A] & com ? word_at(compare) + 1 : 0;
-    return cycles < PERIOD_CYCLES ? cycles : PERIOD_CYCLES;
+    if (timer1_output(avr, unit) == 0)
+        return (avr->data[PORTB] & pin) != 0 ? PULSES : 0;
+    const uint32_t period = timer1_now(avr).period;
+    return period != 0 ? (int32_t)((timer1_high_cycles(avr, unit) * PULSES + period / 2) / period) : 0;
 }
 
 static void answer(uint32_t number)
 {
     chip_t *report = &mailbox->chip;
-    chip.pulses = (int32_t)pulse(COM1A1, OCR1A) - (int32_t)pulse(COM1B1, OCR1B);
+    chip.pulses = high_pulses(FORWARDS, OC1A) - high_pulses(BACKWARDS, OC1B);
     chip.is_open = (avr->data[PORTB] & avr->data[DDRB] & ENABLE) == 0;
     report->pulses = chip.pulses;
     report->is_open = chip.is_open;
@@ -211,8 +212,8 @@ static void answer(uint32_t number)
     mailbox_raise(&mailbox->answered, number, &mailbox->is_world_asleep);
 }
 
-/* One millisecond of the world, answered as soon as the bridge is driven. */
-static bool run_frame(uint32_t number)
+/* One millisecond of the world, answered as soon as the bridge is driven. Returns why the chip cannot go on, NULL where it can. */
+static const char *run_frame(uint32_t number)
 {
     bool has_answered = false;
     const uint64_t exact = (uint64_t)MILLISECOND * (uint64_t)(1000000 + world.skew_ppm) + frame_rest;
@@ -229,16 +230,19 @@ static bool run_frame(uint32_t number)
         if (was_reset)
             begin_after_reset();
         if (state == cpu_Done || state == cpu_Crashed)
-            return false;
+            return "the program left its memory, or slept with interrupts off";
         if (has_driven && !has_answered) {
             has_answered = true;
+            const char *missing = board_setup_missing(avr);
+            if (missing != NULL)
+                return missing;
             answer(number);
         }
     }
     avr_cycle_timer_cancel(avr, end_frame, NULL);
     if (!has_answered)
         answer(number);
-    return true;
+    return NULL;
 }
 
 /* ---- beginning and end ---- */
@@ -294,7 +298,8 @@ int main(int argc, char **argv)
             if (is_stdin_over())
                 return 0;
         take_world();
-        if (!run_frame(number))
-            return refuse(answers, "the chip stopped: the program left its memory, or slept with interrupts off");
+        const char *end = run_frame(number);
+        if (end != NULL)
+            return refuse(answers, end);
     }
 }

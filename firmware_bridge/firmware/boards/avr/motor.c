@@ -7,7 +7,8 @@
 
 /* Timer1 mode 14: up to ICR1, the output high up to OCR1x. With no COM bits set a pin does what PORTB says, and that is low. */
 #define MODE_A ((uint8_t)(1u << WGM11))
-#define MODE_B ((uint8_t)((1u << WGM13) | (1u << WGM12) | (1u << CS10)))
+#define MODE_B ((uint8_t)((1u << WGM13) | (1u << WGM12)))
+#define CLOCK ((uint8_t)(1u << CS10))
 #define PULSE_FORWARDS ((uint8_t)(1u << COM1A1))
 #define PULSE_BACKWARDS ((uint8_t)(1u << COM1B1))
 
@@ -17,13 +18,15 @@ void motor_open(void)
     TCCR1A = MODE_A;
 }
 
+/* The mode first: in others ICR1 cannot be written (data sheet, 16.6.3). The clock last. */
 void motor_begin(void)
 {
     motor_open();
+    TCCR1B = MODE_B;
     ICR1 = PULSE_PERIOD - 1u;
     OCR1A = 0;
     OCR1B = 0;
-    TCCR1B = MODE_B;
+    TCCR1B = MODE_B | CLOCK;
 }
 
 void motor_drive(motor_t motor)
