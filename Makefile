@@ -111,9 +111,10 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments
 	$(BIN)/python -m tests.wheels
 
-mutants: $(STAMP) ## every mutant of the safety core, a million frames against the firmware
+mutants: $(STAMP) ## every mutant of the safety core, boards that are not set up, a million frames against the firmware
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
+	EVERY_IMAGE=1 $(BIN)/python -m pytest tests/firmware/test_board_setup.py
 
 fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every reader
 	$(BIN)/python -m tests.fuzz $(FUZZ)
