@@ -24,6 +24,7 @@ from firmware_bridge.protocol import read_protocol
 
 _HEAD = struct.Struct("<HIII8IHBBBBBB")  # behind the CRC: policy_head_t
 _INT16_MAX = 32767
+_LARGEST_MULTIPLIER = (1 << 32) - 1
 _LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more than 0.4 %
 
 
@@ -70,6 +71,11 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
             raise UsageError(
                 f"on board: a count of {name} is worth {number}, expected at least {_LEAST_MULTIPLIER}; "
                 f"the encoder of cart {cart.name!r} is too fine for the microcontroller, run the policy on a host"
+            )
+        if number > _LARGEST_MULTIPLIER:
+            raise UsageError(
+                f"on board: a count of {name} is worth {number}, expected at most {_LARGEST_MULTIPLIER}; the "
+                f"encoder of cart {cart.name!r} is too coarse for the microcontroller, run the policy on a host"
             )
     most = (_INT16_MAX << POLICY_FIT_SHIFT) + (1 << (POLICY_FIT_SHIFT - 1)) - 1
     one = protocol.constants["PROTOCOL_DUTY_ONE"]

@@ -265,3 +265,10 @@ def test_encoder_that_16_bits_cannot_hold_is_named(cart: CartParams, bundle: Pol
     encoders = dataclasses.replace(cart.encoders, cart_counts_per_m=5e6)
     with pytest.raises(UsageError, match="count of cart_speed_m_s is worth 13, expected at least 128"):
         on_board_fit(bundle, dataclasses.replace(cart, encoders=encoders))
+
+
+def test_gain_that_32_bits_cannot_hold_is_named(cart: CartParams, bundle: PolicyBundle) -> None:
+    gain = bundle.int16.input_gain * np.array([1.0, 1.0, 1e20, 1.0], np.float32)
+    network = dataclasses.replace(bundle.int16, input_gain=gain)
+    with pytest.raises(UsageError, match=r"count of pole_angle_rad is worth \d{20,}, expected at most 4294967295"):
+        on_board_fit(dataclasses.replace(bundle, int16=network), cart)
