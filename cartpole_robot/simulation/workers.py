@@ -57,6 +57,13 @@ class WorkerPool(ProcessPoolExecutor):
         for process in self._context.started:
             if process.is_alive():
                 process.kill()
+        for process in self._context.started:
+            if process.pid is not None:
+                process.join()
+        # A killed worker may leave half a result. Without a writer, the executor does not wait for the other half.
+        results: Any = self._result_queue
+        if results is not None:
+            results._writer.close()
         self.shutdown(cancel_futures=True)
         return [process.exitcode or 0 for process in self._context.started]
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -129,6 +130,18 @@ def test_block_that_raises_ends_the_workers_at_once() -> None:
     assert time.monotonic() - began_s < 60.0
     assert len(under_way) == 5
     assert all(one.done() for one in under_way)
+
+
+def test_workers_killed_while_they_send_a_result_are_not_awaited() -> None:
+    for delay_s in (0.05, 0.1, 0.15, 0.2):
+        pool = WorkerPool(1)
+        pool.submit(abs, 1).result()
+        pool.submit(bytes, 1 << 27)
+        time.sleep(delay_s)
+        ending = threading.Thread(target=pool.end, daemon=True)
+        ending.start()
+        ending.join(20.0)
+        assert not ending.is_alive(), f"killed after {delay_s} s"
 
 
 def test_exit_codes_say_how_a_worker_ended() -> None:
