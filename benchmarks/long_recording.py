@@ -1,4 +1,4 @@
-"""An hour of somebody's log at 50, 100 and 500 Hz: the time and the peak memory of each verb that reads it.
+"""An imported hour-long log at 50, 100 and 500 Hz: the time and the peak memory of each verb that reads it.
 
     python -m benchmarks.long_recording [--rates 50 100 500] [--hours 1] [--json]
 

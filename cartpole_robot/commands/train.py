@@ -94,7 +94,7 @@ def add_export(export: Parser) -> None:
         "--trust",
         action="store_true",
         help="read Stable-Baselines3's own file of the model, which may run code: for your own runs of versions that "
-        "kept no weights beside it",
+        "kept no weights next to it",
     )
     options.json(export)
 

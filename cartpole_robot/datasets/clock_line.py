@@ -87,7 +87,7 @@ def in_order(values: Ints) -> Ints:
 
 
 class Line(NamedTuple):
-    """`slope` of the rows' common line, which starts anew in each part, and what remains of each row, (rows,)."""
+    """`slope` of the rows' common line, with an intercept for each part, and each row's distance from it, (rows,)."""
 
     slope: float
     rest: Floats

@@ -178,16 +178,15 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
             "is too coarse for a clock: name another, or a row_counter, or give period_s in [time]"
         )
     _check_period(table, column, usual_us)
-    written_us, time_us = time_us, _without_spikes(time_us)
+    period_us = period_of(time_us)
+    written_us, time_us = time_us, _without_spikes(time_us, period_us)
     steps_us = np.diff(time_us)
     if (steps_us == 1_000_000).mean() > 0.9:
         raise UsageError(
             f"{table.path}: column {column!r}: grows by 1 from row to row, so as seconds the rows are 1 s apart, "
             "expected a time; if it counts rows, name it as row_counter in [time] and give period_s"
         )
-    pace = Pace(
-        ticks=np.arange(len(time_us)), time_us=time_us.copy(), period_us=period_of(time_us), off_us=np.zeros(len(table))
-    )
+    pace = Pace(ticks=np.arange(len(time_us)), time_us=time_us.copy(), period_us=period_us, off_us=np.zeros(len(table)))
     advice = "remove one row, or give wraps_after in [time] where the counter restarts"
     for row in (np.nonzero(steps_us > _PAUSE_US)[0] + 1).tolist():
         pace.begin(row, _pause(steps_us[row - 1]))
@@ -222,9 +221,8 @@ def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
     return pace
 
 
-def _without_spikes(time_us: Ints) -> Ints:
+def _without_spikes(time_us: Ints, period_us: float) -> Ints:
     """The times, with single rows and pairs that are far from the line of their neighbours put back on it."""
-    period_us = period_of(time_us)
     level = time_us - np.arange(len(time_us)) * period_us
     far = np.nonzero(np.abs(np.diff(level)) > _SPIKE * period_us)[0]
     found = time_us.copy()

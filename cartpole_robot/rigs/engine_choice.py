@@ -105,7 +105,8 @@ def refusal(cart: CartParams, randomization: Randomization | None = None) -> str
     Three windows of half a second: the pole upright, hanging, and rotating while the cart meets the end of its track.
     """
     try:
-        simulated_rig(cart, randomization, engine=Engine.NATIVE).close()
+        if randomization is not None:
+            simulated_rig(cart, randomization, engine=Engine.NATIVE).close()
         native = simulated_rig(cart, engine=Engine.NATIVE)
     except NotRepresentedError as error:
         return error.reason

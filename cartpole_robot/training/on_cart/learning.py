@@ -194,7 +194,7 @@ class CartLearning:
         return None
 
     def _check_disarmed(self, problem: str | None) -> None:
-        """Raise `RunError` for the `problem` of `_stand_down`: nobody may work next to a cart that may move."""
+        """Raise `RunError` for the `problem` of `_stand_down`: training stops where the cart may still move."""
         if problem is not None:
             raise RunError(
                 f"{problem}; checkpoints are in {self._checkpoints}: fix the rig and use "
