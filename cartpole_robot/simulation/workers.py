@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import TracebackType
 from typing import Any
@@ -54,6 +54,9 @@ class WorkerPool(ProcessPoolExecutor):
 
     def end(self) -> list[int]:
         """Kill every worker; returns their exit codes, negative for signals."""
+        for item in list(self._pending_work_items.values()):
+            if item.future.cancelled():  # the executor fails it with the others, which no cancelled future allows
+                item.future = Future()
         for process in self._context.started:
             if process.is_alive():
                 process.kill()

@@ -144,6 +144,25 @@ def test_workers_killed_while_they_send_a_result_are_not_awaited() -> None:
         assert not ending.is_alive(), f"killed after {delay_s} s"
 
 
+CANCELLED = """
+import time
+from cartpole_robot.simulation.workers import WorkerPool
+pool = WorkerPool(1)
+pool.submit(abs, 1).result()
+futures = [pool.submit(time.sleep, 30.0) for _ in range(6)]
+assert [future.cancel() for future in futures][-1]
+pool.end()
+"""
+
+
+def test_end_after_a_cancellation_prints_no_traceback() -> None:
+    """As when a signal ends a `map`, which cancels what has not begun."""
+    words = [sys.executable, "-c", CANCELLED]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_exit_codes_say_how_a_worker_ended() -> None:
     for function, argument, code in ((os._exit, 7, 7), (os.abort, None, -signal.SIGABRT)):
         pool = WorkerPool(1)
