@@ -7,7 +7,7 @@ from pathlib import Path
 from setuptools import Extension, find_namespace_packages, setup
 
 FIRMWARE = "firmware_bridge/firmware"
-CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard")
+CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard", "rail")
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
@@ -15,7 +15,7 @@ ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
 ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "window_object", "board_object", "extension")
 HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
-HOST_HEADERS = ("objects", "board_api", "heap_types", "policy_api", "policy_image")
+HOST_HEADERS = ("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image")
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]

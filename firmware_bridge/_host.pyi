@@ -79,6 +79,18 @@ class Firmware:
     def has_sent(self) -> bool: ...
     def restart(self, cause: int, /) -> None: ...
     def warm(self, warmth: int, /) -> None: ...
+    def equip(
+        self,
+        *,
+        rail_mv: int = 5000,
+        bandgap_mv: int = 1100,
+        pulse_top: int = 799,
+        fuse_low: int = 0xFF,
+        fuse_high: int = 0xDE,
+        fuse_extended: int = 0xFC,
+        bootloader: int = 0x0404,
+        chip: int = 0x950F,
+    ) -> None: ...
     def disturb(self, cart: int, pole: int, missed: int, /) -> None: ...
 
 class ChipMailbox:
@@ -93,4 +105,14 @@ class ChipMailbox:
     def hang(self, program: bool, /) -> None: ...
     def wire(self, cut: int = 0, swapped: int = 0, spiked: int = 0, spikes: int = 0) -> None: ...
     def skew(self, ppm: int, /) -> None: ...
+    def equip(
+        self,
+        *,
+        rail_mv: int = 5000,
+        fuse_low: int = 0xFF,
+        fuse_high: int = 0xDE,
+        fuse_extended: int = 0xFC,
+        bootloader: int = 0x0404,
+        chip: int = 0x950F,
+    ) -> None: ...
     def figures(self) -> dict[str, int]: ...

@@ -27,7 +27,7 @@ from firmware_bridge.protocol import read_protocol
 
 _PROGRAM = (
     *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
-    *("idle_timers", "timer1", "board_setup"),
+    *("idle_timers", "timer1", "board_setup", "chip_bytes"),
 )
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
@@ -183,7 +183,7 @@ class EmulatedChip:
             raise BridgeError(f"{image}: {reply or 'the emulator did not start'}")
         self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
-        self.figures = mailbox.figures
+        self.figures, self.equip = mailbox.figures, mailbox.equip
 
     @property
     def time_us(self) -> int:

@@ -30,5 +30,13 @@ FAULTS = {
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
+    "HOST_SILENT": "no frame came from the host for half a second while the cart was homing or jogging; "
+    "is the host overloaded, or the line loose?",
+    "PULSE_PERIOD": "the timer of the bridge's pulses reads back a wrong period; reset the board, and flash it again "
+    "if that does not help (cartpole-robot firmware flash)",
+    "RELAY_WELDED": "the emergency stop was pressed and the motor's supply did not fall, so its relay may be welded; "
+    "press it until the supply has fallen below firmware.supply_min_v, release it and reset; if the supply stays up, "
+    "replace the relay",
+    "RAIL_LOW": "the board's own 5 V are below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""

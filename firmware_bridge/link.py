@@ -10,6 +10,7 @@ from typing import TypeVar
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.answers import TickCheck, absurd, answer_checks
 from firmware_bridge.errors import LinkError, NotDisarmedError, RefusedError
+from firmware_bridge.faults import FAULTS
 from firmware_bridge.messages import (
     AckMessage,
     CfgMessage,
@@ -38,6 +39,8 @@ _CLOCK_SAMPLES = 32
 _SKEW_BASE_S = 2.0  # over less, a fraction of a millisecond of jitter would pass for skew
 _DISARM_S = 0.5  # from its acknowledgement to a STATE without a duty: several control periods
 _HELLO_S = 0.5
+_DRAIN_S = 0.1  # what a USB chip still held of before the reset has come by then
+_PRESENT_S = 0.1  # homing needs a frame every half second
 _DRIVING = ("ARMED", "HOMING")  # in every other state the motor is off
 
 Answer = TypeVar("Answer", bound=Message)
@@ -98,9 +101,13 @@ class Link:
         self._traces = traces
         self._read_s = 0.0
         self._heard = 0  # bytes, since the session was asked for
+        self._frames = 0  # sound ones, of any firmware
+        self._written_s = -math.inf
+        self._quiet_until_s = self.clock() + transport.boot_s
         self._one = self.protocol.constants["PROTOCOL_DUTY_ONE"]
         self._ticks = TickCheck()
         self._checks = answer_checks(self.protocol)
+        self._homing = int(self.protocol.enums["cart_state"]["HOMING"])
         self._driving = {int(self.protocol.enums["cart_state"][name]) for name in _DRIVING}
         self._clock = _ClockSamples()
         self._clock_base_us: int | None = None
@@ -122,6 +129,7 @@ class Link:
         deadline_s = self.clock() + timeout_s
         self._heard = 0
         self.session = None
+        self._wait_for_firmware(deadline_s - _HELLO_S)
         self.transport.write(b"\0")  # ends whatever half a frame the line holds
         while self.clock() < deadline_s:
             self._nonce = (self._nonce + 1) & 0xFFFF
@@ -134,6 +142,16 @@ class Link:
                 f"something sends bytes ({self._heard} so far), but no cart of this protocol; check the port"
             )
         raise LinkError(f"nothing answered in {timeout_s:g} s; check port, power and that the firmware is flashed")
+
+    def _wait_for_firmware(self, deadline_s: float) -> None:
+        """Listen while a bootloader may run, which would take bytes for commands; firmware makes itself heard."""
+        deadline_s = min(deadline_s, self._quiet_until_s)
+        drained_s = self.clock() + _DRAIN_S
+        while self.clock() < min(drained_s, deadline_s):
+            self._listen(min(drained_s, deadline_s), is_strict=False)
+        self._frames = 0
+        while self.clock() < deadline_s and not self._frames:
+            self._listen(deadline_s, is_strict=False)
 
     def _begin(self, hello: HelloAckMessage) -> HelloAckMessage:
         if hello.protocol_hash != self.protocol.hash:
@@ -351,7 +369,8 @@ class Link:
             field_number = 2 + answer.detail
             detail = f": {request._fields[field_number]} = {request[field_number]}"
         elif code == "UNHEALTHY":
-            detail = f": {self.protocol.enums['fault'](answer.detail).name}"
+            fault = self.protocol.enums["fault"](answer.detail).name
+            detail = f": {fault}: {FAULTS.get(fault, 'for no reason that it gives')}"
         elif code == "SELF_TEST":
             detail = f": {self.protocol.enums['self_test'](answer.detail).name}"
         elif code == "POLICY_PERIOD":
@@ -371,6 +390,7 @@ class Link:
             is_more = self._listen(deadline_s, is_strict=is_strict)
 
     def _write(self, message: Message) -> None:
+        self._written_s = self.clock()
         self.transport.write(encode_frame(message.pack()))
 
     def _listen(self, deadline_s: float, *, is_strict: bool = True) -> bool:
@@ -391,7 +411,9 @@ class Link:
     def _take(self, data: bytes, *, is_strict: bool) -> None:
         """Take every message in `data`; then, where `is_strict`, raise `LinkError` for the first that is nonsense."""
         problem: LinkError | None = None
-        for message in self._decoder.feed(data):
+        messages = self._decoder.feed(data)
+        self._frames += len(messages)
+        for message in messages:
             try:
                 self._take_message(message, is_strict=is_strict)
             except LinkError as error:
@@ -425,6 +447,8 @@ class Link:
                     raise
             self.received_s = self._read_s
             self._states.append(message)
+            if message.state == self._homing and self._read_s - self._written_s >= _PRESENT_S:
+                self._write(PingMessage(host_us=0))  # whoever reads is present; nobody waits for the answer
         elif isinstance(message, TraceMessage):
             if self._traces is not None:
                 self._traces.append(data)

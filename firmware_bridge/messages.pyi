@@ -73,6 +73,8 @@ class _Cfg(NamedTuple):
     reversals_per_s: int
     supply_min_mv: int
     supply_max_mv: int
+    illegal_most: int
+    bandgap_mv: int
 
 class CfgMessage(_Cfg, Message): ...
 
@@ -124,6 +126,14 @@ class _Health(NamedTuple):
     cart_illegal: int
     pole_illegal: int
     late_commands: int
+    rail_mv: int
+    bandgap_steps: int
+    pulse_top: int
+    fuse_low: int
+    fuse_high: int
+    fuse_extended: int
+    bootloader: int
+    chip: int
 
 class HealthMessage(_Health, Message): ...
 class PolicyRequestMessage(Message): ...

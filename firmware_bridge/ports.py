@@ -11,7 +11,7 @@ from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
 
-_PROBE_S = 2.5  # a boot loader listens for up to two seconds first
+_PROBE_S = 3.0  # the link first lets a bootloader's two seconds pass
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
+import termios
 import time
 from typing import Protocol
 
@@ -14,9 +16,16 @@ import serial
 from firmware_bridge.errors import LinkError
 from firmware_bridge.protocol import read_protocol
 
+_BOOTLOADER_S = 2.5  # Optiboot listens for one second, the Nano's old bootloader for up to two
+
 
 class Transport(Protocol):
-    """A line to a cart, with the clock of its deadlines."""
+    """A line to a cart, with the clock of its deadlines.
+
+    For `boot_s` after it was opened a bootloader may listen at the other end.
+    """
+
+    boot_s: float
 
     def write(self, data: bytes) -> None:
         """Send all of `data`. Raises `LinkError`."""
@@ -58,10 +67,19 @@ class SerialTransport:
         self._poll_s = poll_s
         self._due_s = 0.0  # on its clock
         self._file = self._serial.fileno()
+        self.boot_s = _BOOTLOADER_S if self._has_reset_line() else 0.0
         self.has_low_latency = False
         with contextlib.suppress(Exception):  # pyserial raises many kinds where the driver has no such mode
             self._serial.set_low_latency_mode(True)
             self.has_low_latency = True
+
+    def _has_reset_line(self) -> bool:
+        """Whether opening the port may have reset the board: a pseudo-terminal has no DTR."""
+        try:
+            fcntl.ioctl(self._file, termios.TIOCMGET, bytes(4))
+        except OSError:
+            return False
+        return True
 
     def write(self, data: bytes) -> None:
         """Send all of `data`. Raises `LinkError`."""

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from cartpole_robot.files.records import require, require_not_negative, require_positive
+from firmware_bridge.constants import BANDGAP_V, ILLEGAL_MOST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -405,6 +406,9 @@ class FirmwareSettings:
     encoder counts nothing, when the motor gets hotter than `continuous_duty` would ever make it, and outside the supply
     voltages. Homing moves at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
     dead zone on that side to every command; the `is_..._reversed` flags state how motor and encoders are wired.
+    `estop_cuts_supply` states that the emergency stop also opens the relay of the motor's supply: the firmware then
+    wants to see the supply fall. More than `illegal_edges_most` transitions that no encoder makes, within 0.1 s, are a
+    fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if nobody has.
     """
 
     switch_m: float
@@ -423,6 +427,9 @@ class FirmwareSettings:
     is_motor_reversed: bool = False
     is_cart_reversed: bool = False
     is_pole_reversed: bool = False
+    estop_cuts_supply: bool = False
+    illegal_edges_most: int = ILLEGAL_MOST
+    bandgap_v: float | None = None
 
     def __post_init__(self) -> None:
         require_positive(
@@ -442,6 +449,16 @@ class FirmwareSettings:
         for name in ("homing_duty", "moving_duty", "continuous_duty"):
             value = getattr(self, name)
             require(value <= 1.0, f"{name} = {value:g}, expected at most 1; lower it")
+        require(
+            1 <= self.illegal_edges_most <= ILLEGAL_MOST,
+            f"illegal_edges_most = {self.illegal_edges_most}, expected 1 to {ILLEGAL_MOST}",
+        )
+        least, most = BANDGAP_V
+        require(
+            self.bandgap_v is None or least <= self.bandgap_v <= most,
+            f"bandgap_v = {self.bandgap_v}, expected {least:g} to {most:g} V of a sound chip; measure again, "
+            "or leave it out",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ def cfg_message(cart: CartParams) -> CfgMessage:
         | (flag["POLE_REVERSED"] if firmware.is_pole_reversed else 0)
         | (flag["APPLY_ON_ARRIVAL"] if cart.delay.apply is Apply.ON_ARRIVAL else 0)
         | (flag["BRAKE_AT_ZERO"] if cart.motor.brakes_at_zero else 0)
+        | (flag["ESTOP_CUTS_SUPPLY"] if firmware.estop_cuts_supply else 0)
     )
     period_ms = round(cart.timing.control_period_s * 1000.0)
     if abs(period_ms - cart.timing.control_period_s * 1000.0) > 1e-6:
@@ -54,6 +55,8 @@ def cfg_message(cart: CartParams) -> CfgMessage:
         reversals_per_s=firmware.reversals_per_s,
         supply_min_mv=round(firmware.supply_min_v * 1000.0),
         supply_max_mv=round(firmware.supply_max_v * 1000.0),
+        illegal_most=firmware.illegal_edges_most,
+        bandgap_mv=0 if firmware.bandgap_v is None else round(firmware.bandgap_v * 1000.0),
     )
     try:
         message.pack()

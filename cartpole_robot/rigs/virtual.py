@@ -27,6 +27,8 @@ class LockstepTransport:
     `telemetry` is a running SHA-256 of every byte the cart has sent.
     """
 
+    boot_s = 0.0
+
     def __init__(self, cart: VirtualCart) -> None:
         self._cart = cart
         self.telemetry = hashlib.sha256()

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "limits.h"
+#include "pulses.h"
 
 #ifndef PROTOCOL_HASH /* of the declarations in protocol.h: the build gives it */
 #error "compile with -DPROTOCOL_HASH=0x...: cartpole-robot firmware build does"
@@ -14,6 +15,7 @@
 _Static_assert(PROTOCOL_SPEED_PER_COUNT == ESTIMATOR_SPEED_PER_COUNT, "STATE has the estimator's unit of speed");
 
 #define DEFAULT_PERIOD_MS 20
+#define BEACON_MS 250 /* from one HELLO_ACK that nobody asked for to the next */
 #define STALE_TICKS 2 /* an answer to a STATE older than this is no answer */
 
 static void count(uint16_t *counter)
@@ -145,6 +147,14 @@ static void send_health(app_t *app)
         .cart_illegal = app->cart_illegal_sum,
         .pole_illegal = app->pole_illegal_sum,
         .late_commands = app->late_commands,
+        .rail_mv = rail_mv(&app->rail),
+        .bandgap_steps = app->rail.steps,
+        .pulse_top = app->pulse_top,
+        .fuse_low = app->board.fuse_low,
+        .fuse_high = app->board.fuse_high,
+        .fuse_extended = app->board.fuse_extended,
+        .bootloader = app->board.bootloader,
+        .chip = app->board.chip,
     };
     send(app, &health, sizeof health);
 }
@@ -344,6 +354,7 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
         return;
     }
     memcpy(&message, bytes, length < sizeof message ? length : sizeof message);
+    safety_hear(&app->safety);
     switch (type) {
     case MESSAGE_HELLO:
         take_hello(app, &message.hello);
@@ -388,6 +399,18 @@ static int32_t minus(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a - (uint32_t)b);
 }
 
+/* What a bouncing contact is: what it was, until it has been something else for some ticks in a row. */
+static bool settled(uint8_t *samples, bool was_closed, bool is_closed)
+{
+    if (is_closed == was_closed)
+        *samples = 0;
+    else if (++*samples >= CONTACT_SAMPLES) {
+        *samples = 0;
+        return is_closed;
+    }
+    return was_closed;
+}
+
 NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
 {
     const uint8_t flags = app->safety.limits.flags;
@@ -404,6 +427,8 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
             app->pole_zero = minus(app->pole_zero, turn);
         pole_counts = minus(pole, app->pole_zero);
     }
+    rail_update(&app->rail, board->bandgap_steps, app->safety.limits.bandgap_mv);
+    app->pulse_top = board->pulse_top;
     const int32_t cart_moved = minus(cart, app->cart_raw), pole_moved = minus(pole, app->pole_raw);
     app->inputs = (safety_inputs_t){
         .cart_counts = minus(cart, app->cart_zero),
@@ -416,10 +441,12 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
                                        (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks),
         .pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
                                        (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks),
-        .is_left_closed = board->is_left_closed,
-        .is_right_closed = board->is_right_closed,
+        .is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed),
+        .is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed),
         .is_estop_pressed = board->is_estop_pressed,
-        .supply_mv = board->supply_mv,
+        .supply_mv = rail_corrected(&app->rail, board->supply_mv),
+        .rail_mv = rail_mv(&app->rail),
+        .has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u,
         .missed_ticks = board->missed_ticks,
     };
     app->cart_raw = cart;
@@ -574,9 +601,19 @@ static void decide(app_t *app)
     onboard_begin(&app->onboard, app->time_us, &counts);
 }
 
+/* Before the first session: a host that listens need not ask, which a bootloader could take for a command. */
+static void show_up(app_t *app)
+{
+    if (app->is_session_live || ++app->silent_ms < BEACON_MS)
+        return;
+    app->silent_ms = 0;
+    send_hello_ack(app, 0);
+}
+
 NOT_INLINED void app_tell(app_t *app)
 {
     tell_event(app);
+    show_up(app);
     if (!is_on_board(app))
         onboard_stop(&app->onboard);
     else if (app->tick_ms == 0)

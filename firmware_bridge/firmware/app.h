@@ -11,6 +11,7 @@
 #include "homing.h"
 #include "onboard.h"
 #include "protocol.h"
+#include "rail.h"
 #include "safety.h"
 
 #define APP_SEND_BYTES 256 /* a power of two that a uint8_t indexes */
@@ -30,6 +31,9 @@ typedef struct {
     int32_t cart_raw, pole_raw; /* signs corrected */
     int32_t cart_zero, pole_zero;
     uint8_t cart_illegal, pole_illegal, cart_edges, pole_edges; /* the decoders' counters at the last tick */
+    uint8_t left_samples, right_samples; /* of the end switches, in a row, that are not what they are taken for */
+    rail_t rail;
+    uint16_t pulse_top;
     motor_t motor;
     int16_t applied_q15; /* in force until the last tick, its sign corrected */
     uint32_t time_us;
@@ -45,6 +49,7 @@ typedef struct {
     bool was_armed;        /* at the last tick */
     uint16_t session;
     bool is_session_live;
+    uint8_t silent_ms; /* since the last HELLO_ACK that nobody asked for */
     uint8_t reset_cause;
     uint8_t last_seq, last_of_type, last_code, last_detail;
     bool has_answered;

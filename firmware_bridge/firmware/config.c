@@ -20,7 +20,7 @@ uint8_t config_check(const cfg_message_t *cfg)
 {
     const uint32_t half_turn = (uint32_t)cfg->pole_counts_per_turn / 2u;
     const uint32_t flags = CFG_MOTOR_REVERSED | CFG_CART_REVERSED | CFG_POLE_REVERSED | CFG_APPLY_ON_ARRIVAL |
-                           CFG_BRAKE_AT_ZERO;
+                           CFG_BRAKE_AT_ZERO | CFG_ESTOP_CUTS_SUPPLY;
     const uint8_t checks[] = {
         in_range(cfg->flags, 0, flags),
         in_range(cfg->control_period_ms, 1, CONTROL_PERIOD_CEILING_MS),
@@ -43,6 +43,8 @@ uint8_t config_check(const cfg_message_t *cfg)
         in_range(cfg->reversals_per_s, 1, REVERSALS_CEILING_PER_S),
         in_range(cfg->supply_min_mv, SUPPLY_LEAST_MV, SUPPLY_MOST_MV),
         in_range(cfg->supply_max_mv, cfg->supply_min_mv, SUPPLY_MOST_MV),
+        in_range(cfg->illegal_most, 1, ILLEGAL_MOST),
+        cfg->bandgap_mv == 0 || in_range(cfg->bandgap_mv, BANDGAP_LEAST_MV, BANDGAP_MOST_MV),
     };
     for (uint8_t field = 0; field < sizeof checks; field++)
         if (!checks[field])

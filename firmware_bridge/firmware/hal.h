@@ -23,8 +23,10 @@ typedef struct {
     bool is_left_closed; /* end switches */
     bool is_right_closed;
     bool is_estop_pressed;
-    uint16_t supply_mv;
-    uint8_t missed_ticks; /* that should have come since the last one */
+    uint16_t supply_mv;     /* if the rail that the converter measures against is 5 V */
+    uint16_t bandgap_steps; /* the chip's reference in 1/4096 of that rail; 0: not measured yet */
+    uint16_t pulse_top;     /* the last cycle of a pulse period, read back from the timer */
+    uint8_t missed_ticks;   /* that should have come since the last one */
 } board_inputs_t;
 
 /* duty 0 and brake: the motor is shorted; duty 0 without: the bridge is open. */
@@ -33,12 +35,17 @@ typedef struct {
     bool brake;
 } motor_t;
 
-/* What a board counts of itself, for HEALTH. */
+/* What a board knows of itself, for HEALTH. */
 typedef struct {
     uint16_t receive_overruns;
     uint16_t longest_tick_us;
     uint16_t longest_interrupt_us;
     uint16_t stack_free;
+    uint8_t fuse_low;
+    uint8_t fuse_high;
+    uint8_t fuse_extended;
+    uint16_t bootloader;
+    uint16_t chip;
 } board_health_t;
 
 #endif

@@ -15,10 +15,12 @@ typedef struct {
     int32_t pole_moved;
     uint8_t cart_illegal; /* new transitions that no encoder makes, by safety_illegal() */
     uint8_t pole_illegal;
-    bool is_left_closed;
+    bool is_left_closed; /* for CONTACT_SAMPLES ticks */
     bool is_right_closed;
     bool is_estop_pressed;
-    uint16_t supply_mv;
+    uint16_t supply_mv; /* whatever the rail is */
+    uint16_t rail_mv;   /* 0: not measured yet */
+    bool has_pulse_period;
     uint8_t missed_ticks;
 } safety_inputs_t;
 

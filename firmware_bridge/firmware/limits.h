@@ -17,6 +17,10 @@
 #define REVERSALS_CEILING_PER_S 500
 #define SUPPLY_LEAST_MV 4000
 #define SUPPLY_MOST_MV 30000
+#define BANDGAP_LEAST_MV 1000 /* of a sound chip: DS40002061B, ADC characteristics */
+#define BANDGAP_MOST_MV 1200
+#define RAIL_NOMINAL_MV 5000
+#define RAIL_LEAST_MV 4000 /* at 16 MHz the chip needs 3.8 V: DS40002061B, speed grades */
 
 #define ARM_STILL_MS 100   /* cart and pole must have stood still this long */
 #define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
@@ -25,7 +29,7 @@
 #define STUCK_MS 100       /* driven this much longer to one side than to the other without moving: a wire, a jam */
 #define STUCK_EITHER_WAY_MS 200 /* and this long in all: pushes that are taken back again may move nothing */
 #define SUPPLY_MS 20       /* a dip this long is no spark */
-#define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS */
+#define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS; CFG may tolerate fewer */
 #define ILLEGAL_MS 100
 #define TURNS_BACK_PER_TICK 1 /* an edge forth and back within one, of a cart or pole that shakes; more is noise on a wire */
 #define PLAUSIBLE_MS 4     /* between two looks at what a push does; of a speed gained, in 1/16 count per second: */
@@ -36,6 +40,8 @@
 #define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
 #define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */
 #define HOMING_MOST_MS 180000UL
+#define HOST_QUIET_MS 490  /* homing without a frame from the host; less than half a second by a tick or two of it */
+#define CONTACT_SAMPLES 3  /* equal ones in a row: contacts bounce for a millisecond or two */
 #define JOG_MS 250         /* how long one request to jog lasts */
 #define HEAT_SHIFT 14      /* the motor's heat follows duty^2 with a time constant of 2^14 ms, 16 s */
 

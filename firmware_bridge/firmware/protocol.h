@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define PROTOCOL_BAUD 500000
 #define PROTOCOL_MAX_MESSAGE 64
 #define PROTOCOL_DUTY_ONE 32767 /* full drive */
@@ -71,7 +71,11 @@ enum fault {
     FAULT_POLE_SIGN = 20,
     FAULT_TRACK_SHORT = 21,
     FAULT_MISSED_TICKS = 22,
-    FAULT_COMMAND_LATE = 23 /* armed with OPTION_LATE_DISARMS: a control tick came and no new command had */
+    FAULT_COMMAND_LATE = 23, /* armed with OPTION_LATE_DISARMS: a control tick came and no new command had */
+    FAULT_HOST_SILENT = 24,  /* homing, centring or jogging, and no frame came from the host */
+    FAULT_PULSE_PERIOD = 25, /* the timer of the bridge's pulses is not set up as the firmware wants it */
+    FAULT_RELAY_WELDED = 26, /* only as the detail of ACK_UNHEALTHY: the e-stop was pressed and the supply did not fall */
+    FAULT_RAIL_LOW = 27      /* the microcontroller's own 5 V */
 };
 
 enum mode {
@@ -95,7 +99,7 @@ enum ack_code {
     ACK_POLE_NOT_UPRIGHT = 6,
     ACK_NOT_STILL = 7,
     ACK_CART_OUTSIDE = 8,   /* beyond the travel limit */
-    ACK_UNHEALTHY = 9,      /* e-stop, switch or supply; detail: the fault that would follow */
+    ACK_UNHEALTHY = 9,      /* e-stop, switch, supply or timer; detail: the fault that would follow */
     ACK_UNKNOWN = 10,
     ACK_NO_POLICY = 11,     /* none is in the image */
     ACK_SELF_TEST = 12,     /* the policy in the image has not passed its golden examples; detail: enum self_test */
@@ -123,7 +127,8 @@ enum cfg_flag {
     CFG_CART_REVERSED = 2,
     CFG_POLE_REVERSED = 4,
     CFG_APPLY_ON_ARRIVAL = 8, /* else at the next control tick */
-    CFG_BRAKE_AT_ZERO = 16    /* else the bridge opens at duty 0 */
+    CFG_BRAKE_AT_ZERO = 16,   /* else the bridge opens at duty 0 */
+    CFG_ESTOP_CUTS_SUPPLY = 32 /* the e-stop also opens the relay of the motor's supply */
 };
 
 enum input_flag {
@@ -145,7 +150,8 @@ enum reset_cause {
 
 #define PACKED __attribute__((packed))
 
-/* Host to cart. Begins or renews a session; the cart disarms. */
+/* Host to cart. Begins or renews a session; the cart disarms. Before the first one the cart sends HELLO_ACK by itself, with nonce 0, a
+ * few times a second: a host that has opened the port need not send a byte while a bootloader may still be listening. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t nonce;
@@ -175,7 +181,7 @@ typedef struct PACKED {
     uint16_t valid_ms; /* of this and command_timeout_ms the shorter wins */
 } cmd_message_t;
 
-/* Cart to host, every control tick. */
+/* Cart to host, every control tick of a session. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t session;
@@ -219,6 +225,8 @@ typedef struct PACKED {
     uint16_t reversals_per_s;
     uint16_t supply_min_mv;
     uint16_t supply_max_mv;
+    uint8_t illegal_most; /* illegal encoder transitions within ILLEGAL_MS that are tolerated */
+    uint16_t bandgap_mv;  /* the chip's reference, as measured on this board; 0: unknown, the 5 V are compared with those at start-up */
 } cfg_message_t;
 
 /* Host to cart. Repeated until acknowledged; asking again changes nothing. */
@@ -276,6 +284,14 @@ typedef struct PACKED {
     uint16_t cart_illegal; /* transitions that no encoder makes */
     uint16_t pole_illegal;
     uint16_t late_commands; /* control ticks while armed that no new command had reached */
+    uint16_t rail_mv;       /* the 5 V that the microcontroller and its converter run on */
+    uint16_t bandgap_steps; /* the chip's reference as its converter sees it, in 1/4096 of the rail; 0: not measured yet */
+    uint16_t pulse_top;     /* the last cycle of a pulse period, read back from the timer */
+    uint8_t fuse_low;       /* the fuses as they are read on the chip: 0 is programmed */
+    uint8_t fuse_high;
+    uint8_t fuse_extended;
+    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is */
+    uint16_t chip;          /* the last two bytes of its signature */
 } health_message_t;
 
 typedef struct PACKED {
@@ -327,14 +343,14 @@ _Static_assert(sizeof(hello_message_t) == 7, "HELLO");
 _Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
 _Static_assert(sizeof(cmd_message_t) == 11, "CMD");
 _Static_assert(sizeof(state_message_t) == 36, "STATE");
-_Static_assert(sizeof(cfg_message_t) == 50, "CFG");
+_Static_assert(sizeof(cfg_message_t) == 53, "CFG");
 _Static_assert(sizeof(mode_message_t) == 6, "MODE");
 _Static_assert(sizeof(ack_message_t) == 6, "ACK");
 _Static_assert(sizeof(ping_message_t) == 5, "PING");
 _Static_assert(sizeof(pong_message_t) == 9, "PONG");
 _Static_assert(sizeof(event_message_t) == 11, "EVENT");
 _Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
-_Static_assert(sizeof(health_message_t) == 23, "HEALTH");
+_Static_assert(sizeof(health_message_t) == 36, "HEALTH");
 _Static_assert(sizeof(policy_request_message_t) == 1, "POLICY_REQUEST");
 _Static_assert(sizeof(policy_message_t) == 17, "POLICY");
 _Static_assert(sizeof(trace_message_t) == 64, "TRACE");

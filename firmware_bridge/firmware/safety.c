@@ -33,6 +33,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->command_age_ms = 0;
     safety->command_valid_ms = COMMAND_TIMEOUT_CEILING_MS; /* for the first one: until then the duty is 0 */
     safety->homing_ms = 0;
+    safety->quiet_ms = 0;
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
     safety->pushed_ms = 0;
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
@@ -44,6 +45,14 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->was_clipped = false;
 }
 
+/* What of the board itself forbids to drive, FAULT_NONE where nothing does. */
+static uint8_t check_board(const safety_inputs_t *inputs)
+{
+    if (!inputs->has_pulse_period)
+        return FAULT_PULSE_PERIOD;
+    return inputs->rail_mv != 0 && inputs->rail_mv < RAIL_LEAST_MV ? FAULT_RAIL_LOW : FAULT_NONE;
+}
+
 /* What of the surroundings forbids to drive, FAULT_NONE where nothing does. */
 static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *inputs)
 {
@@ -53,7 +62,7 @@ static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *input
         return FAULT_SUPPLY_LOW;
     if (safety->is_configured && inputs->supply_mv > safety->limits.supply_max_mv)
         return FAULT_SUPPLY_HIGH;
-    return FAULT_NONE;
+    return check_board(inputs);
 }
 
 /* duty^2 in 1/32768. */
@@ -156,6 +165,8 @@ uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *d
     if (safety->state != CART_FAULT)
         return ACK_DONE;
     *detail = surroundings(safety, inputs);
+    if (*detail == FAULT_NONE && safety->is_relay_doubted && (safety->limits.flags & CFG_ESTOP_CUTS_SUPPLY) != 0)
+        *detail = FAULT_RELAY_WELDED;
     if (*detail != FAULT_NONE)
         return ACK_UNHEALTHY;
     safety->fault = FAULT_NONE;
@@ -192,6 +203,11 @@ void safety_feed(safety_t *safety, uint16_t valid_ms)
     const uint16_t most = safety->limits.command_timeout_ms;
     safety->command_age_ms = 0;
     safety->command_valid_ms = valid_ms < most ? valid_ms : most;
+}
+
+void safety_hear(safety_t *safety)
+{
+    safety->quiet_ms = 0;
 }
 
 /* Whether the brake can no longer stop the cart before the travel limit: v^2 / 2a against what is left. */
@@ -236,11 +252,11 @@ uint8_t safety_illegal(uint8_t illegal, uint8_t edges, int32_t moved, uint8_t mi
     return astray > turns_back ? saturating_sum(illegal, (uint8_t)(astray - turns_back)) : illegal;
 }
 
-static bool has_noise(uint8_t *seen, uint8_t illegal)
+static bool has_noise(uint8_t *seen, uint8_t illegal, uint8_t most)
 {
     if (illegal != 0)
         *seen = saturating_sum(*seen, illegal);
-    return *seen > ILLEGAL_MOST;
+    return *seen > most;
 }
 
 static bool has_lasted(uint8_t *ms, bool is_so)
@@ -257,8 +273,8 @@ static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
 {
     if (++safety->illegal_ms >= ILLEGAL_MS)
         safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
-    const bool cart_noise = has_noise(&safety->illegal_cart, inputs->cart_illegal);
-    const bool pole_noise = has_noise(&safety->illegal_pole, inputs->pole_illegal);
+    const bool cart_noise = has_noise(&safety->illegal_cart, inputs->cart_illegal, safety->limits.illegal_most);
+    const bool pole_noise = has_noise(&safety->illegal_pole, inputs->pole_illegal, safety->limits.illegal_most);
     const bool is_low = has_lasted(&safety->supply_low_ms, inputs->supply_mv < safety->limits.supply_min_mv);
     const bool is_high = has_lasted(&safety->supply_high_ms, inputs->supply_mv > safety->limits.supply_max_mv);
     if (safety->missed_in_a_row > MISSED_TICKS_MOST)
@@ -271,7 +287,7 @@ static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
         return FAULT_SUPPLY_LOW;
     if (is_high)
         return FAULT_SUPPLY_HIGH;
-    return FAULT_NONE;
+    return check_board(inputs);
 }
 
 static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
@@ -289,6 +305,14 @@ static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
                   safety->limits.still_travel_counts))
         return FAULT_POLE_STILL;
     return FAULT_NONE;
+}
+
+static uint8_t check_homing(safety_t *safety, const safety_inputs_t *inputs)
+{
+    safety->quiet_ms = (uint16_t)(safety->quiet_ms + 1u + inputs->missed_ticks);
+    if (safety->quiet_ms >= HOST_QUIET_MS)
+        return FAULT_HOST_SILENT;
+    return ++safety->homing_ms > HOMING_MOST_MS ? FAULT_HOMING_TIMEOUT : FAULT_NONE;
 }
 
 static int16_t clamped(safety_t *safety, int16_t want_q15, int16_t most)
@@ -364,11 +388,27 @@ static void watch_stillness(safety_t *safety, const safety_inputs_t *inputs)
     }
 }
 
+/* A contact that opens also the relay takes the supply away, as soon as the capacitors behind it are empty: they may take seconds. A
+ * contact that bounces on its way back does so before they are full again. */
+static void watch_relay(safety_t *safety, const safety_inputs_t *inputs)
+{
+    const uint16_t least_mv = safety->is_configured ? safety->limits.supply_min_mv : SUPPLY_LEAST_MV;
+    if (inputs->supply_mv >= least_mv) {
+        safety->cut_ms = 0;
+        safety->is_relay_doubted |= inputs->is_estop_pressed;
+    } else if (safety->cut_ms < SUPPLY_MS) {
+        safety->cut_ms++;
+    } else {
+        safety->is_relay_doubted = false;
+    }
+}
+
 NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15)
 {
     if (safety->state == CART_BOOT)
         safety->state = CART_DISARMED;
     watch_stillness(safety, inputs);
+    watch_relay(safety, inputs);
     const uint8_t missed_before = inputs->missed_ticks != 0 ? safety->missed_in_a_row : 0;
     safety->missed_in_a_row = saturating_sum(missed_before, inputs->missed_ticks);
     if (inputs->is_estop_pressed)
@@ -386,8 +426,8 @@ NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs,
         duty_q15 = clamped(safety, want_q15, safety->limits.homing_duty_q15);
         if ((inputs->is_left_closed && duty_q15 < 0) || (inputs->is_right_closed && duty_q15 > 0))
             duty_q15 = 0;
-        if (fault == FAULT_NONE && ++safety->homing_ms > HOMING_MOST_MS)
-            fault = FAULT_HOMING_TIMEOUT;
+        if (fault == FAULT_NONE)
+            fault = check_homing(safety, inputs);
     }
     if (fault == FAULT_NONE)
         fault = check_motor(safety, inputs, duty_q15);

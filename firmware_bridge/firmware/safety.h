@@ -32,12 +32,15 @@ typedef struct {
     uint16_t command_valid_ms; /* how old it may become */
     uint16_t brake_ms;         /* left to brake */
     uint32_t homing_ms;
+    uint16_t quiet_ms; /* since a frame came from the host */
     uint16_t still_ms;
     int32_t still_cart, still_pole; /* where they have stood for so long */
     stillness_t cart_still, pole_still;
     int16_t pushed_ms; /* to the right less to the left, while the cart stood */
     uint8_t illegal_cart, illegal_pole, illegal_ms;
     uint8_t supply_low_ms, supply_high_ms;
+    uint8_t cut_ms;       /* for so long the supply has been off */
+    bool is_relay_doubted; /* the e-stop was pressed, the supply was on, and it has not been off since */
     uint8_t missed_in_a_row;
     uint32_t heat, bearable_heat;
     uint16_t reversals, reversals_ms;
@@ -74,6 +77,9 @@ uint8_t safety_illegal(uint8_t illegal, uint8_t edges, int32_t moved, uint8_t mi
 
 /* How warm the motor is: 255 at full drive for ever. */
 uint8_t safety_warmth(const safety_t *safety);
+
+/* A sound frame came from the host. */
+void safety_hear(safety_t *safety);
 
 /* One safety tick. `want_q15` is what app or homing would like; the answer is what the motor gets. */
 motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15);

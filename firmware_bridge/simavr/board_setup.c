@@ -10,10 +10,12 @@
 #define PULSES_MOST_HZ 25000u  /* what a BTS7960 bears */
 #define ADC_LEAST_HZ 50000u    /* for ten bits: DS40002061B, 24.4 */
 #define ADC_MOST_HZ 200000u
+#define SUPPLY_CHANNEL 4u
+#define BANDGAP_CHANNEL 14u
 
 enum { PORTB = 0x25, DDRB = 0x24, DDRC = 0x27, PORTC = 0x28, DDRD = 0x2A, PORTD = 0x2B, SMCR = 0x53, PCMSK1 = 0x6C, WDTCSR = 0x60 };
 enum { PRR = 0x64, PCICR = 0x68, ADCSRA = 0x7A, ADMUX = 0x7C, UCSR0B = 0xC1, UCSR0C = 0xC2 };
-enum { BRIDGE = 0x07, ENCODERS = 0x0F, CONTACTS = 0x1C, SM = 0x0E, PCIE1 = 0x02, REFS = 0xC0, AVCC = 0x40, UCSZ2 = 0x04 };
+enum { BRIDGE = 0x07, ENCODERS = 0x0F, CONTACTS = 0x1C, SM = 0x0E, PCIE1 = 0x02, REFS = 0xC0, AVCC = 0x40, MUX = 0x0F, UCSZ2 = 0x04 };
 enum { WDE = 0x08, WDP = 0x27, PRR_USED = 0x6B /* Timer2, Timer0, Timer1, USART0, ADC */, ASYNCHRONOUS_8N1 = 0x06 };
 
 static const char *say(const char *format, ...)
@@ -52,6 +54,10 @@ static const char *adc_missing(const avr_t *avr)
     const uint8_t reference = avr->data[ADMUX] & REFS, shift = avr->data[ADCSRA] & 7u;
     if (reference != AVCC)
         return say("the ADC's reference is %s: ADMUX is 0x%02x", reference == 0 ? "AREF, where nothing is connected" : "not AVCC",
+                   avr->data[ADMUX]);
+    const unsigned channel = avr->data[ADMUX] & MUX;
+    if (channel != SUPPLY_CHANNEL && channel != BANDGAP_CHANNEL)
+        return say("the ADC measures channel %u, neither the supply (4) nor the chip's reference (14): ADMUX is 0x%02x", channel,
                    avr->data[ADMUX]);
     const unsigned rate_hz = CLOCK_HZ >> (shift != 0 ? shift : 1);
     if (rate_hz < ADC_LEAST_HZ || rate_hz > ADC_MOST_HZ)

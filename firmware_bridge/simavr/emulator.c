@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "board_setup.h"
+#include "chip_bytes.h"
 #include "encoder_wires.h"
 #include "idle_timers.h"
 #include "mailbox.h"
@@ -35,7 +36,7 @@
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
 enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
-enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, VCC_MV = 5000 };
+enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C };
 
 static avr_t *avr;
 static mailbox_t *mailbox;
@@ -170,6 +171,9 @@ static void hang(void)
 static void take_world(void)
 {
     memcpy(&world, &mailbox->world, offsetof(world_t, line) + mailbox->world.line_length);
+    avr->vcc = avr->avcc = world.rail_mv;
+    avr->flash[avr->flashend - 1] = (uint8_t)world.bootloader;
+    avr->flash[avr->flashend] = (uint8_t)(world.bootloader >> 8);
     if (world.order == ORDER_RESET)
         reset(world.reset_cause);
     else if (world.order == ORDER_HANG_PROGRAM)
@@ -226,7 +230,7 @@ static const char *run_frame(uint32_t number)
     avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
     while (avr->cycle < frame_end) {
         was_asleep = avr->state == cpu_Sleeping;
-        const int state = avr_run(avr);
+        const int state = chip_bytes_have_run(avr) ? avr->state : avr_run(avr);
         if (was_reset)
             begin_after_reset();
         if (state == cpu_Done || state == cpu_Crashed)
@@ -278,12 +282,12 @@ int main(int argc, char **argv)
     avr_init(avr);
     avr_load_firmware(avr, &firmware);
     avr->frequency = CLOCK_HZ;
-    avr->vcc = avr->avcc = avr->aref = VCC_MV;
     avr->sleep = sleep_not;
     avr_register_io(avr, &onlooker);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, TIMER2_COMPA) + AVR_INT_IRQ_PENDING, on_tick, NULL);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, AVR_INT_ANY) + AVR_INT_IRQ_RUNNING, on_interrupt, NULL);
     avr_register_io_write(avr, GPIOR0, on_policy, NULL);
+    chip_bytes_begin(avr, &world);
     port_begin(&contacts, avr, 'D');
     supply = avr_io_getirq(avr, AVR_IOCTL_ADC_GETIRQ, ADC_IRQ_ADC4);
     next_cause = 1; /* power on */

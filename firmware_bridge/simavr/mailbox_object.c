@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../firmware/boards/host/board_parts.h"
 #include "../firmware/boards/host/objects.h"
 #include "mailbox.h"
 
@@ -24,6 +25,16 @@ typedef struct {
     uint8_t last_taken;  /* of them */
     unsigned naps;       /* see mailbox_look() */
 } mailbox_object;
+
+static void equip(world_t *world, const board_parts_t *parts)
+{
+    world->rail_mv = parts->rail_mv;
+    world->fuses[0] = parts->fuse_low;
+    world->fuses[1] = parts->fuse_high;
+    world->fuses[2] = parts->fuse_extended;
+    world->bootloader = parts->bootloader;
+    world->signature = parts->chip;
+}
 
 static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -46,6 +57,7 @@ static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->mailbox->version = MAILBOX_VERSION;
     self->mailbox->bytes = sizeof *self->mailbox;
     self->is_alive = Py_NewRef(is_alive);
+    equip(&self->next, &usual_parts);
     return 0;
 }
 
@@ -229,6 +241,17 @@ static PyObject *mailbox_wire(PyObject *object, PyObject *args, PyObject *kwargs
     Py_RETURN_NONE;
 }
 
+static PyObject *mailbox_equip(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    board_parts_t parts;
+    if (take_parts(args, kwargs, &parts) < 0)
+        return NULL;
+    if (parts.bandgap_mv != usual_parts.bandgap_mv || parts.pulse_top != usual_parts.pulse_top)
+        return PyErr_Format(PyExc_ValueError, "simavr's chip has a reference of 1100 mV, and its image sets the timer");
+    equip(&((mailbox_object *)object)->next, &parts);
+    Py_RETURN_NONE;
+}
+
 static PyObject *mailbox_skew(PyObject *object, PyObject *ppm)
 {
     const long number = PyLong_AsLong(ppm);
@@ -265,6 +288,7 @@ static PyMethodDef mailbox_methods[] = {
      "wire(cut=0, swapped=0, spiked=0, spikes=0): the encoders' wires from the next millisecond on. Channels are bits: 1 "
      "the cart's B, 2 its A, 4 the pole's B, 8 its A; `swapped` has 1 for the cart's encoder and 2 for the pole's; `spikes` hit "
      "the channels `spiked` in each millisecond, all at once, for 6 us."},
+    {"equip", (PyCFunction)(void (*)(void))mailbox_equip, METH_VARARGS | METH_KEYWORDS, EQUIP_TEXT},
     {"skew", mailbox_skew, METH_O, "skew(ppm): how much faster the chip's clock runs from the next millisecond on."},
     {"figures", mailbox_figures, METH_NOARGS,
      "What the emulator counted: ticks since the last reset, resets, cycles, awake_cycles and policy_cycles, the longest ways "

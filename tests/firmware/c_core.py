@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety.c"))).parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy")
+CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "rail")
 
 PROTOCOL = read_protocol()
 STATE: Any = PROTOCOL.enums["cart_state"]
@@ -41,7 +41,7 @@ def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> 
 
 def compile_library(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
     """The safety core, framing and configuration as a shared library, the shim with them."""
-    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "framing", "config")]
+    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "framing", "config", "rail")]
     return compile_c(target, [*sources, HERE / "safety_shim.c"], [*STRICT, *options, "-fPIC", "-shared"])
 
 
@@ -60,6 +60,8 @@ class Inputs(ctypes.Structure):
     is_right_closed: bool
     is_estop_pressed: bool
     supply_mv: int
+    rail_mv: int
+    has_pulse_period: bool
     missed_ticks: int
     _fields_ = (
         ("cart_counts", ctypes.c_int32),
@@ -74,6 +76,8 @@ class Inputs(ctypes.Structure):
         ("is_right_closed", ctypes.c_bool),
         ("is_estop_pressed", ctypes.c_bool),
         ("supply_mv", ctypes.c_uint16),
+        ("rail_mv", ctypes.c_uint16),
+        ("has_pulse_period", ctypes.c_bool),
         ("missed_ticks", ctypes.c_uint8),
     )
 
@@ -109,7 +113,7 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.config_check.restype = ctypes.c_uint8
     library.config_crc.argtypes = [ctypes.c_char_p]
     library.config_crc.restype = ctypes.c_uint16
-    for name in ("safety_init", "safety_disarm", "safety_homed"):
+    for name in ("safety_init", "safety_disarm", "safety_homed", "safety_hear"):
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p]
         function.restype = None
@@ -196,6 +200,8 @@ LIMITS = {
     "reversals_per_s": 40,
     "supply_min_mv": 9000,
     "supply_max_mv": 15000,
+    "illegal_most": 7,
+    "bandgap_mv": 1090,
 }
 
 
@@ -214,7 +220,7 @@ class Core:
         self._safety = (ctypes.c_uint8 * size)(*[0xA5] * size)
         self._seen = (ctypes.c_int32 * 8)()
         self._detail = ctypes.c_uint8(0)
-        self.inputs = Inputs(supply_mv=12000)
+        self.inputs = Inputs(supply_mv=12000, rail_mv=5000, has_pulse_period=True)
         library.safety_init(self._safety)
 
     def _look(self) -> Sequence[int]:
@@ -301,6 +307,10 @@ class Core:
         assert isinstance(found, int)
         return found
 
+    def hear(self) -> None:
+        """A frame comes from the host."""
+        self.library.safety_hear(self._safety)
+
     def trip(self, fault: int) -> None:
         self.library.safety_trip(self._safety, fault)
 
@@ -324,7 +334,8 @@ class Core:
     def run(self, ticks: int, want_q15: int = 0, *, valid_ms: int = 1000, sway: int = 0) -> int:
         """The number of ticks with the same inputs until the state changed, at most `ticks`.
 
-        A command valid for `valid_ms` precedes each tick, none if 0. The cart sways by `sway` counts.
+        A frame from the host precedes each tick, a command valid for `valid_ms` unless that is 0. The cart sways by
+        `sway` counts.
         """
         motor = Motor()
         done = self.library.shim_run(

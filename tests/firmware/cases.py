@@ -18,7 +18,7 @@ from typing import Any
 from tests.firmware.c_core import Core, load_library
 
 SAFETY_MODULES = ("test_safety_states", "test_safety_armed", "test_safety_machine", "test_plausibility")
-CORE_MODULES = (*SAFETY_MODULES, "test_config", "test_framing")
+CORE_MODULES = (*SAFETY_MODULES, "test_config", "test_framing", "test_rail")
 
 
 def expand(function: Callable[..., None]) -> Iterator[dict[str, Any]]:

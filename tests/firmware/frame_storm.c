@@ -395,7 +395,7 @@ static cfg_message_t good_cfg(void)
         .type = MESSAGE_CFG,
         .session = app.session,
         .seq = (uint8_t)draw(),
-        .flags = (uint8_t)(draw() % 32),
+        .flags = (uint8_t)(draw() % 64),
         .control_period_ms = (uint8_t)(one_in(2) ? CARRIED_PERIOD_MS : 1 + draw() % 20),
         .command_timeout_ms = (uint16_t)(20 + draw() % 181),
         .max_duty_q15 = (int16_t)(one_in(2) ? MAX_DUTY : 1 + draw() % MAX_DUTY),
@@ -416,6 +416,8 @@ static cfg_message_t good_cfg(void)
         .reversals_per_s = 500,
         .supply_min_mv = 9000,
         .supply_max_mv = 15000,
+        .illegal_most = (uint8_t)(1 + draw() % 8),
+        .bandgap_mv = one_in(2) ? 0 : 1100,
     };
 }
 
@@ -427,7 +429,9 @@ static void stand_still(int ticks)
                              .pole_illegal = board.pole_illegal,
                              .cart_edges = board.cart_edges,
                              .pole_edges = board.pole_edges,
-                             .supply_mv = 12000};
+                             .supply_mv = 12000,
+                             .bandgap_steps = 901, /* of 1.1 V against 5 V */
+                             .pulse_top = 799};
     while (ticks-- > 0)
         one_ms();
     drain();
@@ -460,6 +464,9 @@ static void arm(void)
         app.tick = one_in(2) ? UINT32_MAX - draw() % 100 : 0;
         time_us = one_in(2) ? UINT32_MAX - draw() % 100000 : 0;
     }
+    board.supply_mv = 0; /* a relay that a press of the e-stop has opened */
+    for (int i = 0; i < 30; i++)
+        one_ms();
     stand_still(2);
     const hello_message_t hello = {MESSAGE_HELLO, (uint16_t)draw(), PROTOCOL_HASH};
     receive(&hello, sizeof hello);
@@ -482,8 +489,13 @@ static void arm(void)
         app.pole_zero = app.pole_raw;
         safety_homed(&app.safety);
     } else {
-        for (int i = 0; i < 20000 && app.safety.state == CART_HOMING; i++)
+        for (int i = 0; i < 20000 && app.safety.state == CART_HOMING; i++) {
+            if (i % 400 == 0) { /* the host shows that it is there */
+                const ping_message_t ping = {MESSAGE_PING, draw()};
+                receive(&ping, sizeof ping);
+            }
             tick();
+        }
         if (app.safety.state != CART_READY)
             wrong("homing fails", app.safety.fault, FAULT_NONE);
         homed++;

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
-PARTS = ("app", "safety", "plausibility", "config", "framing", "homing", "estimator", "policy", "onboard")
+PARTS = ("app", "safety", "plausibility", "config", "framing", "homing", "estimator", "policy", "onboard", "rail")
 HOST_PARTS = ("policy_image",)
 
 

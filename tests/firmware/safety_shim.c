@@ -52,7 +52,7 @@ bool shim_is_pole_speed_due(const safety_t *safety)
     return plausibility_is_due(&safety->plausibility);
 }
 
-/* So many ticks, each after a command valid for `valid_ms` where that is not 0, until the state changes; how many it were.
+/* So many ticks, each after a frame, a command valid for `valid_ms` where that is not 0, until the state changes; how many it were.
  * The cart sways by `sway` counts from tick to tick. */
 uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15, uint16_t valid_ms, uint32_t ticks,
                   int32_t sway, motor_t *motor)
@@ -60,6 +60,7 @@ uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_
     const uint8_t before = safety->state;
     safety_inputs_t swayed = *inputs;
     for (uint32_t done = 1; done <= ticks; done++) {
+        safety_hear(safety);
         if (valid_ms != 0)
             safety_feed(safety, valid_ms);
         swayed.cart_counts = done % 2 ? inputs->cart_counts + sway : inputs->cart_counts;

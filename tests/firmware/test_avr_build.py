@@ -34,7 +34,7 @@ from firmware_bridge.protocol import Message, read_protocol
 from tests.conftest import need_compiler
 
 PROTOCOL = read_protocol()
-STATE, MODE, FAULT = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault"))
+STATE, MODE, FAULT, RESET = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault", "reset_cause"))
 LEFT, RIGHT, ESTOP = 1, 2, 4
 LIMITS = {
     "seq": 1,
@@ -59,6 +59,8 @@ LIMITS = {
     "reversals_per_s": 100,
     "supply_min_mv": 9000,
     "supply_max_mv": 15000,
+    "illegal_most": 8,
+    "bandgap_mv": 0,
 }
 Completed = subprocess.CompletedProcess[str]
 M = TypeVar("M", bound=Message)
@@ -86,10 +88,12 @@ class Chip:
         self.heard: list[Message] = []
 
     def step(self, to_send: bytes = b"", milliseconds: int = 1) -> list[Message]:
-        """Run; returns what the firmware sent meanwhile."""
+        """Run, with a PING now and then as a host sends it; returns what the firmware sent meanwhile."""
         said: list[Message] = []
         self.emulated.feed(to_send)
-        for _ in range(milliseconds):
+        for passed_ms in range(milliseconds):
+            if passed_ms % 200 == 100:
+                self.emulated.feed(encode_frame(PingMessage(host_us=0).pack()))
             pulses = self.emulated.tick(self.cart, self.pole, self.inputs, self.supply_mv)
             self.motor = (False, 0, 0) if pulses is None else (True, max(pulses, 0), max(-pulses, 0))
             said += [PROTOCOL.unpack(each) for each in self._decoder.feed(self.emulated.take())]
@@ -213,6 +217,16 @@ def test_compile_error_is_one_line(image: build.FirmwareImage, tmp_path: Path, m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("baud", "most"), [(115_200, 32_256), (57_600, 30_720), (9600, 30_720)])
+def test_image_that_reaches_into_the_bootloader_is_not_flashed(tmp_path: Path, baud: int, most: int) -> None:
+    image = tmp_path / "firmware.hex"
+    for size in (most + 1, most):
+        image.write_text(f":01{size - 1:04X}0000{(0xFF - (size - 1 >> 8) - (size - 1)) & 0xFF:02X}\n:00000001FF\n")
+        reason = f"takes {size} bytes.* leaves {most}" if size > most else "no such port|avrdude"
+        with pytest.raises(BridgeError, match=reason):
+            build.flash_firmware(image, str(tmp_path / "none"), baud)
+
+
 def test_flashing_hands_avrdude_image_port_and_rate(
     image: build.FirmwareImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +246,7 @@ def test_flashing_hands_avrdude_image_port_and_rate(
 
 
 def test_chip_answers_hello_and_sends_state_every_20_ms(chip: Chip, image: build.FirmwareImage) -> None:
-    assert chip.heard == []  # silent until a host speaks
+    assert chip.heard == []  # in its first quarter of a second
     answer = chip.hello()
     assert answer.nonce == 7
     assert answer.protocol_hash == PROTOCOL.hash
@@ -323,6 +337,65 @@ def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
     assert 3 <= health.missed_ticks <= 12
     assert health.cart_illegal > 0
     assert chip.hello().session == session  # no reset
+
+
+def test_chip_reports_its_fuses_its_bootloader_and_its_rail(chip: Chip) -> None:
+    chip.hello()
+    health = health_of(chip)
+    assert (health.fuse_low, health.fuse_high, health.fuse_extended) == (0xFF, 0xDE, 0xFC)
+    assert (health.bootloader, health.chip, health.pulse_top) == (0x0404, 0x950F, 799)
+    assert health.rail_mv == 5000
+    assert health.bandgap_steps == pytest.approx(1100 / 5000 * 4096, abs=4)
+    chip.emulated.equip(rail_mv=4500, fuse_low=0xE2, fuse_high=0xDA, fuse_extended=0xFF, bootloader=0xFFFF, chip=0x9516)
+    chip.step(milliseconds=300)
+    assert health_of(chip).rail_mv == pytest.approx(4500, abs=10)
+    assert health_of(chip).fuse_high == 0xDE, "read at a reset"
+    chip.emulated.restart(RESET["EXTERNAL"])
+    chip.step(milliseconds=30)
+    chip.hello()
+    health = health_of(chip)
+    assert (health.fuse_low, health.fuse_high, health.fuse_extended) == (0xE2, 0xDA, 0xFF)
+    assert (health.bootloader, health.chip) == (0xFFFF, 0x9516)
+    assert health.rail_mv == 5000, "without a calibration the rail is what it was at start-up"
+
+
+def test_sagging_rail_does_not_make_a_low_supply_look_healthy(chip: Chip) -> None:
+    """Against 4.2 V a supply of 8.8 V reads as 10.5."""
+    session = begin_homing(chip)
+    chip.emulated.equip(rail_mv=4200)
+    chip.step(milliseconds=300)
+    assert of_kind(StateMessage, chip.heard)[-1].supply_mv == pytest.approx(12_000, rel=0.01)
+    chip.supply_mv = 8800
+    chip.step(milliseconds=60)
+    state = of_kind(StateMessage, chip.heard)[-1]
+    assert (state.session, state.fault) == (session, FAULT["SUPPLY_LOW"])
+    assert state.supply_mv == pytest.approx(8800, rel=0.01)
+
+
+def test_homing_cart_stops_within_half_a_second_of_the_last_frame(chip: Chip) -> None:
+    begin_homing(chip)
+    chip.step(milliseconds=700)
+    chip.say(PingMessage(host_us=1))
+    driven_ms = 3
+    while chip.motor[2] > 0 and driven_ms < 600:
+        pulses = chip.emulated.tick(chip.cart, chip.pole, chip.inputs, chip.supply_mv)
+        chip.motor = (pulses is not None, max(pulses or 0, 0), max(-(pulses or 0), 0))
+        driven_ms += 1
+    assert 480 < driven_ms < 500
+
+
+@pytest.mark.parametrize(("closed_ms", "is_taken_for_the_end"), [(2, False), (3, True)])
+def test_end_switch_counts_after_three_samples(chip: Chip, closed_ms: int, is_taken_for_the_end: bool) -> None:
+    begin_homing(chip)
+    chip.step(milliseconds=700)
+    for _ in range(10):
+        chip.inputs = LEFT
+        chip.step(milliseconds=closed_ms)
+        chip.inputs = 0
+        chip.step()
+    chip.step(milliseconds=100)
+    _, forwards, backwards = chip.motor
+    assert (forwards > 0, backwards > 0) == (is_taken_for_the_end, not is_taken_for_the_end)
 
 
 def test_bridge_is_open_until_driven_and_shorted_after_a_fault(chip: Chip) -> None:

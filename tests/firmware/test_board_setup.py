@@ -9,7 +9,10 @@ import pytest
 
 from firmware_bridge import build
 from firmware_bridge.errors import LinkError
-from tests.firmware.test_avr_build import Chip, begin_homing
+from firmware_bridge.messages import AckMessage, CfgMessage, ModeMessage
+from tests.firmware.test_avr_build import FAULT, LIMITS, MODE, PROTOCOL, Chip, begin_homing, of_kind
+
+ACK = PROTOCOL.enums["ack_code"]
 
 BOARD = "boards/avr/"
 PULL_UP = r"an encoder pin \(PC0 to PC3\) has no pull-up: DDRC is 0x00, PORTC 0x00"
@@ -19,13 +22,6 @@ SET_OUTPUTS = "    motor_open();\n    TCCR1B = MODE_B;\n"
 # File, text, what stands there instead, and the error.
 IMAGES = {
     "timer never started": ("motor", "MODE_B | CLOCK;", "MODE_B;", "Timer1 is stopped: TCCR1B selects clock 0"),
-    "ICR1 never written": ("motor", "    ICR1 = PULSE_PERIOD - 1u;\n", "", "Timer1 makes 16000000 pulses a second"),
-    "ICR1 written before the mode": (
-        "motor",
-        "    TCCR1B = MODE_B;\n    ICR1 = PULSE_PERIOD - 1u;\n",
-        "    ICR1 = PULSE_PERIOD - 1u;\n",
-        "Timer1 makes 16000000 pulses a second",
-    ),
     "prescaler 1024": ("motor", "(1u << CS10)", "((1u << CS12) | (1u << CS10))", "Timer1 makes 19 pulses a second"),
     "prescaler 8": ("motor", "(1u << CS10)", "(1u << CS11)", "Timer1 makes 2500 pulses a second"),
     "other waveform": ("motor", "((1u << WGM13) | (1u << WGM12))", "(1u << WGM13)", "Timer1 is in waveform mode 10"),
@@ -57,11 +53,17 @@ IMAGES = {
     "contact pull-ups off": ("contacts", "    CONTACT_PORT |= ESTOP_MASK | LEFT_MASK | RIGHT_MASK;", "", CONTACT),
     "ADC on the external reference": (
         "supply",
-        "(1u << REFS0) | ",
-        "",
+        "((uint8_t)(1u << REFS0))",
+        "0",
         "the ADC's reference is AREF, where",
     ),
-    "ADC on the bandgap": ("supply", "(1u << REFS0)", "(3u << REFS0)", "the ADC's reference is not AVCC"),
+    "ADC on the bandgap": (
+        "supply",
+        "((uint8_t)(1u << REFS0))",
+        "((uint8_t)(3u << REFS0))",
+        "the ADC's reference is not AVCC",
+    ),
+    "ADC at another pin": ("supply", "AGAINST_AVCC | channel", "AGAINST_AVCC | 5u", "the ADC measures channel 5"),
     "ADC too fast": ("supply", "(1u << ADPS2) | ", "", "the ADC runs at 2000000 Hz"),
     "parity": ("serial", "(1u << UCSZ01) |", "(1u << UPM01) | (1u << UCSZ01) |", "the line is not 8N1: UCSR0C is 0x26"),
     "watchdog off": ("main", "    wdt_enable(WDTO_15MS);\n", "", "the watchdog is off, or slower than 16 ms"),
@@ -75,9 +77,19 @@ IMAGES = {
 }
 
 
+# The firmware itself finds these: it reads the period back, and does not begin to drive.
+REFUSED = {
+    "ICR1 never written": ("motor", "    ICR1 = PULSE_PERIOD - 1u;\n", ""),
+    "ICR1 written before the mode": (
+        "motor",
+        "    TCCR1B = MODE_B;\n    ICR1 = PULSE_PERIOD - 1u;\n",
+        "    ICR1 = PULSE_PERIOD - 1u;\n",
+    ),
+    "ICR1 one cycle too long": ("motor", "    ICR1 = PULSE_PERIOD - 1u;\n", "    ICR1 = PULSE_PERIOD;\n"),
+}
+
 USUAL = (
     "timer never started",
-    "ICR1 written before the mode",
     "prescaler 1024",
     "PB1 and PB2 inputs",
     "inverted pulses",
@@ -90,18 +102,41 @@ CHOSEN = IMAGES if os.environ.get("EVERY_IMAGE") else ALWAYS  # make mutants bui
 def test_board_that_is_not_set_up_is_named(
     chip_tools: None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, text, instead, message = IMAGES[name]
-    sources = build.firmware_sources()
-    source = sources[f"{BOARD}{module}.c"]
-    assert source.count(text) == 1
-    changed = {**sources, f"{BOARD}{module}.c": source.replace(text, instead)}
-    monkeypatch.setattr(build, "firmware_sources", lambda *_: changed)
-    chip = Chip(build.build_firmware(tmp_path).elf)
+    *change, message = IMAGES[name]
+    chip = _changed_chip(tmp_path, monkeypatch, *change)
     try:
         with pytest.raises(LinkError, match=rf"^the emulated chip has ended \({message}"):
             _drive(chip)
     finally:
         chip.close()
+
+
+@pytest.mark.parametrize("name", REFUSED if os.environ.get("EVERY_IMAGE") else ["ICR1 written before the mode"])
+def test_wrong_pulse_period_is_read_back_and_refused(
+    chip_tools: None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip = _changed_chip(tmp_path, monkeypatch, *REFUSED[name])
+    try:
+        chip.step(milliseconds=30)
+        session = chip.hello().session
+        chip.say(CfgMessage(**{**LIMITS, "session": session}))
+        for seq, mode in enumerate(("HOME", "JOG_LEFT", "JOG_RIGHT"), start=2):
+            request = ModeMessage(session=session, seq=seq, mode=MODE[mode], options=0)
+            (answer,) = of_kind(AckMessage, chip.say(request))
+            assert (answer.code, answer.detail) == (ACK["UNHEALTHY"], FAULT["PULSE_PERIOD"])
+        chip.step(milliseconds=100)
+        assert chip.motor == (False, 0, 0)
+    finally:
+        chip.close()
+
+
+def _changed_chip(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, text: str, instead: str) -> Chip:
+    sources = build.firmware_sources()
+    source = sources[f"{BOARD}{module}.c"]
+    assert source.count(text) == 1
+    changed = {**sources, f"{BOARD}{module}.c": source.replace(text, instead)}
+    monkeypatch.setattr(build, "firmware_sources", lambda *_: changed)
+    return Chip(build.build_firmware(folder).elf)
 
 
 def _drive(chip: Chip) -> None:

@@ -13,7 +13,7 @@ ACCEPTED = (ACK.DONE, 0xFF)
 
 # Field, its number in CFG after seq, accepted values, refused values.
 TABLE: list[tuple[str, int, list[int], list[int]]] = [
-    ("flags", 0, [0, 1, 2, 4, 8, 16, 31], [32, 64, 128, 255]),
+    ("flags", 0, [0, 1, 2, 4, 8, 16, 32, 63], [64, 128, 255]),
     ("control_period_ms", 1, [1, 2, 20, 99, 100], [0, 101, 255]),
     ("command_timeout_ms", 2, [1, 2, 80, 199, 200], [0, 201, 65535]),
     ("max_duty_q15", 3, [1, 2, 32766, 32767], [0, -1, -32767, -32768]),
@@ -34,6 +34,8 @@ TABLE: list[tuple[str, int, list[int], list[int]]] = [
     ("reversals_per_s", 18, [1, 2, 499, 500], [0, 501, 65535]),
     ("supply_min_mv", 19, [4000, 4001, 14_999, 15_000], [0, 3999, 30_001, 65535]),
     ("supply_max_mv", 20, [9000, 9001, 29_999, 30_000], [0, 8999, 30_001, 65535]),
+    ("illegal_most", 21, [1, 2, 7, 8], [0, 9, 255]),
+    ("bandgap_mv", 22, [0, 1000, 1001, 1199, 1200], [1, 999, 1201, 65535]),
 ]
 ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value in fits] + [
     (name, number, value, False) for name, number, _, unfit in TABLE for value in unfit
@@ -42,7 +44,7 @@ ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value
 
 def test_table_names_every_field_in_order() -> None:
     assert [row[0] for row in TABLE] == list(LIMITS)
-    assert [row[1] for row in TABLE] == list(range(21))
+    assert [row[1] for row in TABLE] == list(range(23))
 
 
 @pytest.mark.parametrize(("name", "number", "value", "fits"), ROWS)
@@ -97,7 +99,7 @@ def test_every_changed_field_takes_the_zeros(core: Core, name: str, number: int,
         ({"supply_min_mv": 15_001}, 20),
         ({"supply_min_mv": 30_000, "supply_max_mv": 29_999}, 20),
         # The first wrong field is reported.
-        ({"flags": 32, "supply_max_mv": 0}, 0),
+        ({"flags": 64, "supply_max_mv": 0}, 0),
         ({"dead_zone_left_q15": -1, "reversals_per_s": 0}, 15),
         ({"dead_zone_right_q15": -1, "reversals_per_s": 0}, 16),
     ],
@@ -114,7 +116,7 @@ def test_limits_crc_is_of_the_limits_alone(core: Core) -> None:
     assert core.limits_crc == expected
 
 
-@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4000, 23948), (4002, 19029), (4004, 21038)])
+@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4008, 13649), (4012, 15091), (4014, 11562)])
 def test_limits_crc_is_never_zero(core: Core, travel_limit_counts: int, supply_max_mv: int) -> None:
     """0 means no limits."""
     changes = {"travel_limit_counts": travel_limit_counts, "supply_max_mv": supply_max_mv}

@@ -547,7 +547,7 @@ def test_refused_configuration_changes_nothing(core: Core) -> None:
 
 def test_refused_first_configuration_configures_nothing(core: Core) -> None:
     core.tick()
-    assert core.configure(flags=32) == (ACK.OUT_OF_RANGE, 0)
+    assert core.configure(flags=64) == (ACK.OUT_OF_RANGE, 0)
     assert not core.is_configured
     assert core.home() == (ACK.NO_LIMITS, 0)
 

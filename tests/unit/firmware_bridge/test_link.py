@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,15 @@ from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.answers import TickCheck, answer_checks, reset_cause_name
 from firmware_bridge.errors import LinkError, NotDisarmedError
 from firmware_bridge.link import Link
-from firmware_bridge.messages import AckMessage, HelloAckMessage, HelloMessage, ModeMessage, PongMessage, StateMessage
+from firmware_bridge.messages import (
+    AckMessage,
+    HelloAckMessage,
+    HelloMessage,
+    ModeMessage,
+    PingMessage,
+    PongMessage,
+    StateMessage,
+)
 from firmware_bridge.protocol import Message, read_protocol
 
 PROTOCOL = read_protocol()
@@ -28,6 +37,8 @@ def frames(*messages: Message) -> bytes:
 
 class ScriptedLine:
     """A line whose clock moves a millisecond with each read; `on_message` answers, `noise` is read at any time."""
+
+    boot_s = 0.0
 
     def __init__(self, on_message: Callable[[Message], bytes], noise: Callable[[], bytes] = lambda: b"") -> None:
         self.sent: list[Message] = []
@@ -119,17 +130,17 @@ def test_line_that_never_pauses_does_not_keep_the_handshake_past_its_deadline() 
     ("name", "field", "bad"),
     [
         ("STATE", "state", 6),
-        ("STATE", "fault", 24),
+        ("STATE", "fault", 28),
         ("STATE", "inputs", 128),
         ("STATE", "applied_q15", -32768),
         ("STATE", "cart_counts", 2**30 + 1),
         ("STATE", "pole_counts", -(2**30) - 1),
         ("HELLO_ACK", "state", 6),
-        ("HELLO_ACK", "fault", 24),
+        ("HELLO_ACK", "fault", 28),
         ("HELLO_ACK", "reset_cause", 16),
         ("HELLO_ACK", "version", 1),
         ("EVENT", "state", 6),
-        ("EVENT", "fault", 24),
+        ("EVENT", "fault", 28),
         ("ACK", "code", 14),
         ("POLICY", "self_test", 4),
         ("TRACE", "count", 9),
@@ -161,7 +172,7 @@ def test_every_field_named_like_an_enum_is_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "detail", "is_good"), [(3, 20, True), (3, 21, False), (9, 23, True), (9, 24, False), (12, 4, False)]
+    ("code", "detail", "is_good"), [(3, 22, True), (3, 23, False), (9, 27, True), (9, 28, False), (12, 4, False)]
 )
 def test_detail_of_an_acknowledgement_is_checked(code: int, detail: int, is_good: bool) -> None:
     assert (answer_checks(PROTOCOL)[AckMessage.TYPE](AckMessage(1, code, detail, 0)) is None) == is_good
@@ -296,3 +307,84 @@ def test_cart_that_is_armed_after_hello_is_an_error() -> None:
     line = ScriptedLine(lambda one: hello_ack(one, state=ARMED) if isinstance(one, HelloMessage) else b"")
     with pytest.raises(LinkError, match="the cart is ARMED after HELLO, which disarms it; switch it off"):
         Link(line).open()
+
+
+class BootingLine:
+    """A board whose bootloader listens for `boots_s` after the port was opened; then its firmware shows up."""
+
+    boot_s = 2.5
+
+    def __init__(self, boots_s: float, stale: bytes = b"") -> None:
+        self.boots_s = boots_s
+        self.stale = stale  # what the USB chip still holds of before the reset
+        self.written: list[tuple[float, bytes]] = []
+        self._now_s = 0.0
+        self._answers = b""
+
+    def write(self, data: bytes) -> None:
+        self.written.append((self._now_s, data))
+        for raw in FrameDecoder().feed(b"\0" + data):
+            message = PROTOCOL.unpack(raw)
+            if isinstance(message, HelloMessage) and self._now_s >= self.boots_s:
+                self._answers += hello_ack(message)
+
+    def read(self, deadline_s: float) -> bytes:
+        data, self.stale, self._answers = self.stale + self._answers, b"", b""
+        if data:
+            self._now_s += 0.01
+        else:
+            self._now_s = max(self._now_s, min(deadline_s, self._now_s + 0.25))
+            if self._now_s > self.boots_s:
+                data = frames(HelloAckMessage(0, PROTOCOL.hash, 7, VERSION, 1, 0, 1, 0, 0, 0))
+        return data
+
+    def clock(self) -> float:
+        return self._now_s
+
+    def expect(self, due_s: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("boots_s", [0.0, 1.0, 1.9])
+@pytest.mark.parametrize("stale", [b"", frames(PongMessage(1, 1)) * 20])
+def test_no_byte_is_sent_before_the_firmware_shows_up(boots_s: float, stale: bytes) -> None:
+    line = BootingLine(boots_s, stale)
+    assert Link(line).open().session == 7
+    assert boots_s <= line.written[0][0] < boots_s + 0.6
+
+
+def test_board_that_stays_silent_is_asked_once_no_bootloader_listens() -> None:
+    line = BootingLine(1e9)
+    with pytest.raises(LinkError, match="nothing answered in 3 s"):
+        Link(line).open()
+    assert line.written[0][0] == pytest.approx(2.5)
+
+
+def test_link_that_reads_keeps_a_homing_cart_company() -> None:
+    """PINGs while STATE says HOMING, none once it is READY."""
+    passed = itertools.count(1)
+
+    def state(name: str) -> bytes:
+        tick = next(passed)
+        number = int(PROTOCOL.enums["cart_state"][name])
+        values = {**dict.fromkeys(StateMessage.FIELDS, 0), "session": 7, "tick": tick, "time_us": 20_000 * tick}
+        return frames(StateMessage(**{**values, "state": number, "supply_mv": 12_000}))
+
+    class Ticking(ScriptedLine):
+        def read(self, deadline_s: float) -> bytes:
+            self._now_s += 0.019
+            return super().read(deadline_s)
+
+    mood = [""]
+    line = Ticking(
+        lambda message: hello_ack(message) if isinstance(message, HelloMessage) else b"",
+        lambda: state(mood[0]) if mood[0] else b"",
+    )
+    link = Link(line)
+    link.open()
+    for mood[0], pings in (("HOMING", 10), ("READY", 0)):
+        line.sent.clear()
+        for _ in range(50):
+            assert link.state(link.clock() + 1.0) is not None
+        assert abs(sum(isinstance(message, PingMessage) for message in line.sent) - pings) <= 2

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "contacts.h"
 #include "encoders.h"
+#include "identity.h"
 #include "motor.h"
 #include "serial.h"
 #include "session.h"
@@ -66,7 +67,8 @@ static void run_tick(void)
         encoders_read(&inputs);
     }
     contacts_read(&inputs);
-    inputs.supply_mv = supply_mv();
+    supply_read(&inputs);
+    inputs.pulse_top = motor_pulse_top();
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
     app_tell(&app);
@@ -116,6 +118,7 @@ int main(void)
     contacts_begin();
     supply_begin();
     app_init(&app, session_begin(), startup_reset_cause(), IMAGE);
+    identity_read(&app.board);
     serial_begin();
     SMCR = 1u << SE; /* sleep is idle: timers, port and encoders go on */
     clock_begin();

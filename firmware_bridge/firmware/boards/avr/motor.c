@@ -29,6 +29,11 @@ void motor_begin(void)
     TCCR1B = MODE_B | CLOCK;
 }
 
+uint16_t motor_pulse_top(void)
+{
+    return ICR1;
+}
+
 void motor_drive(motor_t motor)
 {
     if (motor.duty_q15 == 0 && !motor.brake) {

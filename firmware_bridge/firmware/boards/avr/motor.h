@@ -9,6 +9,9 @@ void motor_begin(void);
 
 void motor_drive(motor_t motor);
 
+/* The last cycle of a pulse period, as the timer has it. */
+uint16_t motor_pulse_top(void);
+
 /* As fast as can be. */
 void motor_open(void);
 

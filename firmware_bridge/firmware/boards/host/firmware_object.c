@@ -10,9 +10,11 @@
 #include "../../limits.h"
 #include "../../pulses.h"
 #include "../../quadrature.h"
+#include "board_parts.h"
 #include "objects.h"
 
 #define TICK_US 1000u
+#define FULL_STEPS 4096u /* of the converter, as bandgap_steps has it */
 #define MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
 
 typedef struct {
@@ -20,6 +22,7 @@ typedef struct {
     app_t app;
     PyObject *policy; /* a policy_image_object, or NULL */
     quadrature_t cart, pole;
+    board_parts_t parts;
     uint32_t time_us;
     uint16_t session;
     uint8_t missed;
@@ -30,6 +33,13 @@ static void begin(firmware_object *self, uint8_t reset_cause)
 {
     const policy_image_t *image = self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
     app_init(&self->app, self->session, reset_cause, image);
+    self->app.board = (board_health_t){
+        .fuse_low = self->parts.fuse_low,
+        .fuse_high = self->parts.fuse_high,
+        .fuse_extended = self->parts.fuse_extended,
+        .bootloader = self->parts.bootloader,
+        .chip = self->parts.chip,
+    };
 }
 
 static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -51,6 +61,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->session = session;
     self->time_us = (uint32_t)time_us;
     self->cart = self->pole = (quadrature_t){0};
+    self->parts = usual_parts;
     begin(self, RESET_POWER_ON);
     return 0;
 }
@@ -90,6 +101,12 @@ static long signed_pulses(int16_t duty_q15)
     return duty_q15 < 0 ? -pulses : pulses;
 }
 
+/* By a converter that takes its rail for 5 V. */
+static uint16_t measured_mv(const board_parts_t *parts, unsigned supply_mv)
+{
+    return (uint16_t)(supply_mv * RAIL_NOMINAL_MV / parts->rail_mv);
+}
+
 /* As `board_api_t.tick`. */
 static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
 {
@@ -107,7 +124,9 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
         .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
         .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
         .is_estop_pressed = (inputs & INPUT_ESTOP) != 0,
-        .supply_mv = (uint16_t)supply_mv,
+        .supply_mv = measured_mv(&self->parts, supply_mv),
+        .bandgap_steps = (uint16_t)((uint32_t)self->parts.bandgap_mv * FULL_STEPS / self->parts.rail_mv),
+        .pulse_top = self->parts.pulse_top,
         .missed_ticks = self->missed,
     };
     self->missed = 0;
@@ -225,6 +244,13 @@ static PyObject *firmware_warm(PyObject *object, PyObject *warmth)
     Py_RETURN_NONE;
 }
 
+static PyObject *firmware_equip(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    if (take_parts(args, kwargs, &((firmware_object *)object)->parts) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef firmware_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))firmware_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; how many of PULSE_PERIOD cycles the bridge drives "
@@ -235,6 +261,7 @@ static PyMethodDef firmware_methods[] = {
     {"restart", firmware_restart, METH_O, "restart(cause): a reset by that enum reset_cause; a new session."},
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
+    {"equip", (PyCFunction)(void (*)(void))firmware_equip, METH_VARARGS | METH_KEYWORDS, EQUIP_TEXT},
     {"warm", firmware_warm, METH_O, "warm(warmth): the motor is as warm as safety_warmth() tells it, 0 to 255."},
     {NULL, NULL, 0, NULL},
 };

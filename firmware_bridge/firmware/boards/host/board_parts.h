@@ -1,0 +1,54 @@
+/* What a simulated board is made of, as far as the firmware finds it out: its 5 V rail, fuses, bootloader, chip and timer. */
+#ifndef BOARD_PARTS_H
+#define BOARD_PARTS_H
+
+#include <Python.h>
+#include <stdint.h>
+
+#include "../../pulses.h"
+
+typedef struct {
+    uint16_t rail_mv;
+    uint16_t bandgap_mv; /* the reference of this chip */
+    uint16_t pulse_top;
+    uint8_t fuse_low, fuse_high, fuse_extended;
+    uint16_t bootloader;
+    uint16_t chip;
+} board_parts_t;
+
+/* An Arduino Uno with Optiboot 4.4, its brown-out level set to 4.3 V. */
+static const board_parts_t usual_parts = {
+    .rail_mv = 5000,
+    .bandgap_mv = 1100,
+    .pulse_top = PULSE_PERIOD - 1u,
+    .fuse_low = 0xFF,
+    .fuse_high = 0xDE,
+    .fuse_extended = 0xFC,
+    .bootloader = 0x0404,
+    .chip = 0x950F,
+};
+
+#define EQUIP_TEXT                                                                                                            \
+    "equip(rail_mv=5000, bandgap_mv=1100, pulse_top=799, fuse_low=0xFF, fuse_high=0xDE, fuse_extended=0xFC, "                  \
+    "bootloader=0x0404, chip=0x950F): what the board is made of from now on; what is not given is an Arduino Uno's. Fuses, " \
+    "bootloader and chip are read at a restart."
+
+/* The keyword arguments of equip(); -1 with an exception. */
+static inline int take_parts(PyObject *args, PyObject *kwargs, board_parts_t *parts)
+{
+    static char *names[] = {"rail_mv", "bandgap_mv", "pulse_top", "fuse_low", "fuse_high", "fuse_extended",
+                            "bootloader", "chip", NULL};
+    board_parts_t taken = usual_parts;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HHHbbbHH", names, &taken.rail_mv, &taken.bandgap_mv, &taken.pulse_top,
+                                     &taken.fuse_low, &taken.fuse_high, &taken.fuse_extended, &taken.bootloader,
+                                     &taken.chip))
+        return -1;
+    if (taken.rail_mv == 0) {
+        PyErr_SetString(PyExc_ValueError, "a rail of 0 mV runs no board; restart it instead");
+        return -1;
+    }
+    *parts = taken;
+    return 0;
+}
+
+#endif
