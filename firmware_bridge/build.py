@@ -22,7 +22,9 @@ from firmware_bridge.protocol import read_protocol
 
 MCU = "atmega328p"
 CLOCK_HZ = 16_000_000
-FLASH_BYTES = 32_256  # of 32 kB, Optiboot takes 512
+CHIP_BYTES = 32_768
+FLASH_BYTES = CHIP_BYTES - 512  # what Optiboot leaves
+_BOOTLOADER_BYTES = {115_200: 512, 57_600: 2048}  # by its baud rate: Optiboot, and the Nano's old one
 RAM_BYTES = 2048
 ELF_NAME, HEX_NAME = "firmware.elf", "firmware.hex"
 
@@ -129,8 +131,15 @@ def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
     """Write the .hex `image` into the Arduino on `port` through its bootloader.
 
     `baud` is the bootloader's, not the firmware's. avrdude reports its progress on stderr. Raises `BridgeError` if
-    avrdude or the port is missing, or the chip does not answer.
+    the image would reach into the bootloader, avrdude or the port is missing, or the chip does not answer.
     """
+    bootloader_bytes = _BOOTLOADER_BYTES.get(baud, max(_BOOTLOADER_BYTES.values()))
+    image_bytes = _hex_end(_image_bytes(image))
+    if image_bytes > CHIP_BYTES - bootloader_bytes:
+        raise BridgeError(
+            f"{image}: takes {image_bytes} bytes of flash, and a bootloader at {baud} baud leaves "
+            f"{CHIP_BYTES - bootloader_bytes}; choose a smaller policy, or burn Optiboot"
+        )
     avrdude = _tool("avrdude", _INSTALL_AVRDUDE)
     if port.startswith("/") and not Path(port).exists():
         raise BridgeError(f"{port}: no such port; plug the Arduino in and look for /dev/ttyACM* or /dev/ttyUSB*")
@@ -188,6 +197,12 @@ def _hex_content(text: bytes) -> bytes:
     """The data of all records of an Intel HEX file; other lines are ignored."""
     records = re.findall(rb"^:[0-9A-Fa-f]{6}00((?:[0-9A-Fa-f]{2})*)[0-9A-Fa-f]{2}\s*$", text, re.MULTILINE)
     return b"".join(bytes.fromhex(record.decode()) for record in records)
+
+
+def _hex_end(text: bytes) -> int:
+    """The address after the last byte of an Intel HEX file of less than 64 kB."""
+    records = re.findall(rb"^:([0-9A-Fa-f]{2})([0-9A-Fa-f]{4})00", text, re.MULTILINE)
+    return max((int(length, 16) + int(address, 16) for length, address in records), default=0)
 
 
 def _tool(name: str, how_to_install: str) -> str:
