@@ -18,6 +18,7 @@ from cartpole_robot.cart.from_parts import (
 )
 from cartpole_robot.cart.motors import known_motors
 from cartpole_robot.cart.questions import OWN_MOTOR, questions
+from firmware_bridge.constants import ILLEGAL_MOST
 
 _END_STOP_M = 0.01
 _EPISODE_RAD = math.radians(12.0)
@@ -213,7 +214,9 @@ def _firmware(interview: Interview, design: CartDesign) -> _Section:
     why = f"for what the braking distance in the firmware neglects at {design.fastest_m_s:.2g} m/s"
     comment = (
         "What the firmware holds the cart to. If homing ends in POLARITY or POLE_SIGN, or check-rig finds a wrong\n"
-        "sign, set is_motor_reversed, is_cart_reversed or is_pole_reversed = true here."
+        "sign, set is_motor_reversed, is_cart_reversed or is_pole_reversed = true here.\n"
+        "bandgap_v is missing until it is measured on this board: without it the firmware takes the 5 V rail for 5 V\n"
+        "at start-up. With estop_cuts_supply, CLEAR after a press waits until the supply was below supply_min_v."
     )
     entries: list[Entry] = [
         (
@@ -240,6 +243,8 @@ def _firmware(interview: Interview, design: CartDesign) -> _Section:
         ("reversals_per_s", 100, "as diy_arduino"),
         ("supply_min_v", rounded(max(4.0, 0.75 * volts)), "computed: 75 % of the supply"),
         ("supply_max_v", rounded(1.25 * volts), "computed: 125 % of the supply"),
+        ("estop_cuts_supply", a["estop_cuts_supply"], interview.origin("estop_cuts_supply")),
+        ("illegal_edges_most", ILLEGAL_MOST, "the firmware's ceiling; lower it once check-rig has counted none"),
     ]
     return ("firmware", comment, entries)
 

@@ -77,6 +77,8 @@ def test_limits_leave_the_stopping_distance_and_name_their_sources(name: str, tm
     assert firmware.moving_duty < firmware.homing_duty <= 0.5
     assert 0.03 <= firmware.homing_speed_m_s <= 0.15
     assert all(cart.sources.values())
+    assert firmware.estop_cuts_supply
+    assert firmware.illegal_edges_most == 8
     assert cart.sources["motor.stall_force_n"].startswith("computed: ")
 
 
