@@ -46,7 +46,7 @@ def supply_side() -> None:
     inrush = [f"{volts / ohm:.0f}" for volts in (step_v, SUPPLY_V) for ohm in reversed(LOOP_OHM)]
     row("inrush with precharge, without", f"{inrush[0]} to {inrush[1]} A, {inrush[2]} to {inrush[3]} A")
     print("bleeder")
-    for volts in (firmware.supply_min_v, 5.0, 1.0):
+    for volts in (firmware.supply_min_v, 5.4, 1.0):
         row(f"from 12 V to {volts:g} V", f"{load_ohm * BULK_F * math.log(SUPPLY_V / volts):.2f} s")
     row(
         "power in R2 at 12 V, at the clamp", f"{SUPPLY_V**2 / BLEEDER_OHM:.2f} W, {CLAMP_V[1] ** 2 / BLEEDER_OHM:.2f} W"

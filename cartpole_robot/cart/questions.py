@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from cartpole_robot.cart.motors import known_motors
 
 OWN_MOTOR = "own"
+_LONGEST_SHOWN = 60
+_NUMBER = re.compile(r"[-+.\deE]+", re.ASCII)
 Answers = Mapping[str, Any]
 
 
@@ -49,7 +52,7 @@ class Question:
     def _choice(self, answer: Any) -> Any:
         word = {True: "yes", False: "no"}.get(answer, answer) if isinstance(answer, bool) else answer
         if word not in self.choices:
-            raise ValueError(f"{self.name} = {answer!r}, expected one of {', '.join(self.choices)}")
+            raise ValueError(f"{self.name} = {_shown(answer)}, expected one of {', '.join(self.choices)}")
         return word == "yes" if self.is_yes_or_no else word
 
     def _number(self, answer: Any) -> float | int:
@@ -60,10 +63,16 @@ class Question:
         expected = f"{self.low:g} to {self.high:g}{' ' * bool(self.unit)}{self.unit}"
         if not self.low <= number <= self.high:
             hint = "; is it in another unit?" if self.unit and math.isfinite(number) else ""
-            raise ValueError(f"{self.name} = {answer}, expected {expected}{hint}")
+            raise ValueError(f"{self.name} = {_shown(answer)}, expected {expected}{hint}")
         if self.is_whole and not number.is_integer():
-            raise ValueError(f"{self.name} = {answer}, expected a whole number, {expected}")
+            raise ValueError(f"{self.name} = {_shown(answer)}, expected a whole number, {expected}")
         return int(number) if self.is_whole else number
+
+
+def _shown(answer: Any) -> str:
+    """An answer in one line: a number as it was entered, anything else quoted and cut."""
+    text = str(answer) if isinstance(answer, str) and _NUMBER.fullmatch(answer) else repr(answer)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _is(name: str, *values: Any) -> Callable[[Answers], bool]:
