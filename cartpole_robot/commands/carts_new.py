@@ -116,7 +116,7 @@ def _ask(question: Question, interview: Interview) -> None:
     of = f" ({', '.join(question.choices)})" if question.choices and question.name != "motor" else ""
     unit = f", {question.unit}" if question.unit else ""
     while True:
-        print(f"{question.text}{unit}{of}{shown}: ", end="", file=sys.stderr, flush=True)
+        print(f"{question.text[0].upper()}{question.text[1:]}{unit}{of}{shown}: ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
             raise RunError("the answers ended before the last question; nothing is written")

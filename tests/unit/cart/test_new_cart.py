@@ -180,8 +180,9 @@ def test_a_wrong_answer_is_asked_again_and_enter_takes_the_default(dialogue: Any
 def test_ctrl_c_and_an_end_of_the_answers_leave_nothing_behind(dialogue: Any, tmp_path: Path) -> None:
     stopped, operator = dialogue()
     os.write(operator, b"pololu_4758\n")
-    while stopped.stderr.read(1) != "V":  # of the next question, "motor supply, V"
-        pass
+    asked = ""
+    while not asked.endswith("Motor supply, V"):
+        asked += stopped.stderr.read(1)
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(timeout=60) == 1
     ended, operator = dialogue()
