@@ -120,6 +120,7 @@ fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every 
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 pictures: $(STAMP) ## make the pictures in docs/
+	$(BIN)/python -m cartpole_robot.drawing.wiring docs/wiring.svg
 	$(BIN)/python -m benchmarks.readme_pictures
 
 clean: ## remove .venv, build output and caches

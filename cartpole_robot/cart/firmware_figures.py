@@ -36,13 +36,12 @@ def pole_half_period_s(cart: CartParams) -> float:
     return math.pi * math.sqrt(body.hinge_inertia_kg_m2 / (body.coupling_kg_m * body.gravity_m_s2))
 
 
-def _braking_distance_m(cart: CartParams, speed_m_s: float) -> float:
-    """How far the cart coasts with its motor shorted, braked by back-EMF, viscous and Coulomb friction."""
-    mass_kg, damping, dry_n = cart.pole_cart.mass_kg, cart.damping_n_s_m, cart.friction.cart_coulomb_n
+def braking_distance_m(*, mass_kg: float, damping_n_s_m: float, dry_n: float, speed_m_s: float) -> float:
+    """How far a cart coasts with its motor shorted, braked by back-EMF, viscous and Coulomb friction."""
     if dry_n == 0.0:
-        return mass_kg * speed_m_s / damping
-    share = damping * speed_m_s / dry_n
-    return mass_kg / damping * (speed_m_s - dry_n / damping * math.log1p(share))
+        return mass_kg * speed_m_s / damping_n_s_m
+    share = damping_n_s_m * speed_m_s / dry_n
+    return mass_kg / damping_n_s_m * (speed_m_s - dry_n / damping_n_s_m * math.log1p(share))
 
 
 def braking_deceleration_m_s2(cart: CartParams) -> float:
@@ -55,7 +54,13 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
     speed_m_s = cart.terminal_speed_m_s
     if math.isinf(speed_m_s):
         raise UsageError(f"cart {cart.name!r}: nothing limits its speed; give motor.back_emf_n_s_m")
-    return speed_m_s**2 / (2.0 * _braking_distance_m(cart, speed_m_s))
+    distance_m = braking_distance_m(
+        mass_kg=cart.pole_cart.mass_kg,
+        damping_n_s_m=cart.damping_n_s_m,
+        dry_n=cart.friction.cart_coulomb_n,
+        speed_m_s=speed_m_s,
+    )
+    return speed_m_s**2 / (2.0 * distance_m)
 
 
 def quickly_homing(cart: CartParams) -> CartParams:

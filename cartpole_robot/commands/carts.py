@@ -6,17 +6,18 @@ import argparse
 from pathlib import Path
 
 from cartpole_robot.commands import options
+from cartpole_robot.commands.carts_new import add_new
 from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, examples
 
 
 def add_carts(carts: Parser) -> None:
     """Declare the arguments of `carts`."""
-    examples(carts, "", "show diy_arduino")
+    examples(carts, "", "show diy_arduino", "new --out my_cart.toml")
     carts.set_defaults(run=_list, extra="sim")
     options.json(carts)
-    carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE]"
-    below = carts.add_subparsers(metavar="show", prog=carts.prog, help=argparse.SUPPRESS)
+    carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE | new ...]"
+    below = carts.add_subparsers(metavar="show|new", prog=carts.prog, help=argparse.SUPPRESS)
     show = below.add_parser(
         "show", description="Show every parameter with its unit and source.", formatter_class=carts.formatter_class
     )
@@ -24,6 +25,8 @@ def add_carts(carts: Parser) -> None:
     show.set_defaults(run=_show)
     show.add_argument("name", metavar="NAME|FILE", help="a cart's name, a .toml file, or a .urdf file")
     options.json(show)
+    new = below.add_parser("new", formatter_class=carts.formatter_class)
+    add_new(new)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ _GROUPS = {
         Verb("export", "export a run's policy again: bundle, ONNX and C header", add_export),
     ),
     "run on a cart": (
-        Verb("carts", "list the known carts, or show every parameter of one", add_carts),
+        Verb("carts", "list or show the known carts, or write a new one", add_carts),
         Verb("ports", "list the serial ports and the carts on them", add_ports),
         Verb("check-rig", "check a cart step by step: link, encoders, motor, homing", add_check_rig),
         Verb("jog", "move a cart with the keyboard", add_jog),

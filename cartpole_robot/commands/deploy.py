@@ -55,7 +55,9 @@ def add_deploy(deploy: Parser) -> None:
         help="the policy in the firmware drives (firmware build --policy); the host arms and records",
     )
     deploy.add_argument(
-        "--host-may-leave", action="store_true", help="with --on-board: the cart keeps driving if the host falls silent"
+        "--host-may-leave",
+        action="store_true",
+        help="with --on-board: the cart keeps driving if the host falls silent, as long as its board has power",
     )
     deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
     options.json(deploy)

@@ -109,6 +109,33 @@ def _read_cart(folder: Path) -> None:
     assert found.fingerprint() == cart.fingerprint(), "a cart changes when it is written and read again"
 
 
+_ANSWERS = b"""format = 1
+motor = "own"
+stall_torque_n_m = 0.3
+no_load_speed_rpm = 1500
+stall_current_a = 4
+rated_voltage_v = 24.0
+gear_ratio = 4
+pulley_radius_mm = 11.5
+cart_encoder_on = "pulley"
+cart_encoder_counts_per_turn = 1200
+pole_mass_kg = 0.15
+track_m = 0.9
+estop_cuts_supply = false
+"""
+
+
+def _read_answers(folder: Path) -> None:
+    from cartpole_robot.cart.answers import answered, read_answers
+    from cartpole_robot.cart.new_cart_file import cart_file_text
+
+    path = folder / "answers.toml"
+    text, _ = cart_file_text(answered(read_answers(path), where=str(path)))
+    written = folder / "built.toml"
+    written.write_text(text, encoding="utf-8")
+    load_cart(written)
+
+
 def _strong_cart() -> Any:
     """The cart with actions that balance it wherever the shipped ranges draw it."""
     return with_actions(load_cart(CART), (-1.0, -0.3, 0.3, 1.0), given="test")
@@ -564,6 +591,7 @@ def _read_frames(folder: Path) -> None:
 
 TARGETS = (
     Target(name="cart", corpus=_each("cartpole_robot/cart/known/*.toml", name="cart.toml"), read=_read_cart),
+    Target(name="answers", corpus=lambda: [{"answers.toml": _ANSWERS}], read=_read_answers),
     Target(
         name="ranges", corpus=_each(f"cartpole_robot/cart/ranges/{CART}.toml", name="ranges.toml"), read=_read_ranges
     ),

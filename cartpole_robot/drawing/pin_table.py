@@ -1,0 +1,41 @@
+"""The pins of the board, read from the firmware's `pins.h`, so that the wiring diagram cannot drift from the code."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import NamedTuple
+
+_ROW = re.compile(r"^ \*   (P[B-D]\d)  ([AD]\d+) +(.+)$", re.MULTILINE)
+_END = re.compile(r"[:,]|  +|\. ")
+
+
+class Pin(NamedTuple):
+    """A pin of the chip, its name on an Arduino Uno or Nano, and what it does."""
+
+    chip: str
+    arduino: str
+    what: str
+
+    @property
+    def label(self) -> str:
+        """Both names."""
+        return f"{self.arduino} ({self.chip})"
+
+
+def pin_table() -> tuple[Pin, ...]:
+    """The pins of `pins.h` in its order. Raises ValueError where it has no such table."""
+    text = resources.files("firmware_bridge.firmware").joinpath("boards/avr/pins.h").read_text(encoding="utf-8")
+    pins = tuple(Pin(chip, arduino, _END.split(what)[0].strip()) for chip, arduino, what in _ROW.findall(text))
+    if not pins:
+        raise ValueError("boards/avr/pins.h: no table of pins was found")
+    return pins
+
+
+def pin_for(what: str) -> Pin:
+    """The one pin that does `what`. Raises ValueError naming it where there is none."""
+    found = [pin for pin in pin_table() if pin.what == what]
+    if len(found) != 1:
+        names = ", ".join(pin.what for pin in pin_table())
+        raise ValueError(f"boards/avr/pins.h: {len(found)} pins do {what!r}, expected one of {names}")
+    return found[0]
