@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through
-from cartpole_robot.datasets.column_map import TimeBase, TimeColumns
 from cartpole_robot.datasets.csv_table import CsvTable
-from cartpole_robot.datasets.row_pace import OFF_TICK, Pace, paced_rows, seconds_of, whole_us
+from cartpole_robot.datasets.pace import Pace, seconds_of, whole_us
+from cartpole_robot.datasets.row_pace import paced_rows
+from cartpole_robot.datasets.time_columns import TimeBase, TimeColumns
+from cartpole_robot.datasets.timed_rows import OFF_TICK
 from cartpole_robot.errors import UsageError
 
 _HOST_PARTS = 1.0  # periods: a host's clock that moves by more against the pacing one, and stays, begins a new part

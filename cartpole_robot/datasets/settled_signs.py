@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.datasets.angle_sign import AngleVerdict
-from cartpole_robot.datasets.column_map import AngleColumn, AngleZero, DutyColumn
 from cartpole_robot.datasets.duty_sign import DutyVerdict
 from cartpole_robot.datasets.row_clock import RowClock
+from cartpole_robot.datasets.signal_columns import AngleColumn, AngleZero, DutyColumn
 from cartpole_robot.errors import UsageError
 
 Confirm = Callable[[str], bool]

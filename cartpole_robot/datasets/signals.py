@@ -10,16 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.datasets.column_map import (
-    AngleColumn,
-    AngleUnit,
-    AngleZero,
-    Beyond,
-    ColumnMap,
-    DutyColumn,
-    PositionColumn,
-)
+from cartpole_robot.datasets.column_map import ColumnMap
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.signal_columns import AngleColumn, AngleUnit, AngleZero, Beyond, DutyColumn, PositionColumn
 from cartpole_robot.errors import UsageError
 
 Numbers = NDArray[np.float64]

@@ -15,10 +15,11 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.commands.cli import main
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
-from cartpole_robot.datasets.column_map import TimeColumns, load_map
+from cartpole_robot.datasets.column_map import load_map
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import read_clock
 from cartpole_robot.datasets.settled_signs import Settlement
+from cartpole_robot.datasets.time_columns import TimeColumns
 from cartpole_robot.open_loop.series import series_of
 from cartpole_robot.recording.reader import read_recording
 from tests.foreign import PERIOD_S, Columns, Convention, driven_swing, write_csv

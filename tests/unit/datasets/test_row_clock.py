@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.datasets.column_map import TimeBase, TimeColumns, TimeUnit
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
+from cartpole_robot.datasets.time_columns import TimeBase, TimeColumns, TimeUnit
 from cartpole_robot.errors import UsageError
 
 PERIOD_S = 0.02
