@@ -77,6 +77,24 @@ def test_wrong_zero_is_warned_of_with_the_offset_that_corrects_it(
     assert importer.run(columns, corrected)[2] == ""
 
 
+@pytest.mark.parametrize("degrees", [-105.0, 135.0, 170.0])
+@pytest.mark.parametrize("angle_sign", [1, -1])
+def test_zero_nearer_to_the_other_end_is_refused_with_the_offset_that_corrects_it(
+    importer: Importer, truth: Columns, degrees: float, angle_sign: int
+) -> None:
+    theirs = Convention(angle_sign=angle_sign)
+    columns = theirs.columns(truth)
+    columns["theta"] = (columns["theta"] + degrees + 180.0) % 360.0 - 180.0
+    code, _, stderr = importer.run(columns, theirs.map_text(angle_sign=angle_sign))
+    assert code == 2
+    assert float(stderr.split("zero is off by ")[1].split()[0]) == pytest.approx(abs(degrees), abs=0.6)
+    offset = float(stderr.split("set offset = ")[1].split()[0])
+    assert offset == pytest.approx(degrees, abs=0.6)
+    corrected = theirs.map_text(angle_sign=angle_sign).replace('unit = "deg"', f'unit = "deg"\noffset = {offset}')
+    code, _, stderr = importer.run(columns, corrected)
+    assert (code, stderr) == (0, "")
+
+
 def test_warning_of_a_wrong_zero_does_not_need_a_good_fit(importer: Importer, truth: Columns) -> None:
     columns = PLAIN.columns(truth)
     rng = np.random.default_rng(1)
