@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cartpole_robot.datasets.clock_line import Floats, Ints
+from cartpole_robot.datasets.clock_line import Bools, Floats, Ints
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.time_columns import PERIODS_S, TimeUnit
 from cartpole_robot.errors import UsageError
 
 PAUSE_US = 10_000_000  # no run has a gap as long
 _LEVEL_ROWS = 25  # before and after a row at which the time goes back
+_MOST_OF_THEM = 0.9
 _DAY_S = 86_400.0
 _LATEST_S = 1e11  # the year 5138: a later time has another unit
 
@@ -73,6 +74,33 @@ def check_size(table: CsvTable, column: str, largest: float) -> None:
 def whole_us(time_s: Floats) -> Ints:
     """Seconds as whole microseconds."""
     return np.round(time_s * 1e6).astype(np.int64)
+
+
+def check_order(table: CsvTable, column: str, readings: Ints | Floats) -> None:
+    """Raise `UsageError` for rows in reversed order, and for a table in which every row comes several times."""
+    steps = np.diff(readings)
+    backward = int((steps < 0).sum())
+    if backward > _MOST_OF_THEM * len(steps):
+        raise UsageError(
+            f"{table.path}: column {column!r}: decreases in {backward} of {len(steps)} steps, expected a growing "
+            f"clock: the newest row comes first; turn the order of the rows around, or sort them by {column!r}"
+        )
+    firsts = np.concatenate([[0], np.nonzero(steps)[0] + 1, [len(readings)]])
+    times = int(np.median(np.diff(firsts)))
+    if times < 2 or len(firsts) <= 2 or (np.diff(firsts) == times).mean() < _MOST_OF_THEM:
+        return
+    others = [_equals_before(values) for name, values in table.columns.items() if name != column]
+    is_again = np.all(others, axis=0) if others else np.zeros(len(steps), bool)
+    if is_again.sum() > _MOST_OF_THEM * (steps == 0).sum():
+        raise UsageError(
+            f"{table.path}: every row is in the file {times} times, first on lines {table.lines[0]} and "
+            f"{table.lines[1]}, expected once; remove the copies"
+        )
+
+
+def _equals_before(values: Floats) -> Bools:
+    is_equal: Bools = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    return is_equal
 
 
 def pause_text(pause_us: float) -> str:

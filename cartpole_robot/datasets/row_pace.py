@@ -9,6 +9,7 @@ from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.pace import (
     PAUSE_US,
     Pace,
+    check_order,
     check_period,
     check_size,
     on_grid,
@@ -50,6 +51,7 @@ def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
     if time.counter_wraps_after is not None:
         readings = np.unwrap(readings, period=time.counter_wraps_after)
     counts = readings.astype(np.int64)
+    check_order(table, column, counts)
     usual = int(np.median(np.diff(counts)))
     if usual != 1:
         raise UsageError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from cartpole_robot.datasets.clock_line import Ints, level_steps, line_through, period_of, period_over, place
 from cartpole_robot.datasets.csv_table import CsvTable
-from cartpole_robot.datasets.pace import PAUSE_US, Pace, check_period, pause_text
+from cartpole_robot.datasets.pace import PAUSE_US, Pace, check_order, check_period, pause_text
 from cartpole_robot.errors import UsageError
 
 OFF_TICK = 0.2  # of a period: a row further from its tick is put on it, and reported
@@ -25,6 +25,7 @@ _STEADY = 0.005  # of the period
 
 def pace_of_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
     """Ticks by the line of the times."""
+    check_order(table, column, time_us)
     steps_us = np.diff(time_us)
     usual_us = float(np.median(steps_us))
     if usual_us <= 0.0:

@@ -191,6 +191,15 @@ def test_nanoseconds_of_the_epoch() -> None:
     [
         (np.insert(REGULAR, 300, REGULAR[299]), {}, {}, ("line 302", "two rows at once", "one row too many")),
         (np.insert(REGULAR, 300, 5.985), {}, {}, ("line 302", "two rows on one tick", "one row too many")),
+        (REGULAR[::-1], {}, {}, ("decreases in 999 of 999 steps", "newest row comes first", "sort them by 't'")),
+        (REGULAR, {"n": np.arange(1000)[::-1]}, {"row_counter": "n"}, ("column 'n': decreases in 999 of 999",)),
+        (
+            np.repeat(REGULAR, 2),
+            {"x": np.repeat(REGULAR, 2)},
+            {},
+            ("every row is in the file 2 times, first on lines 2 and 3", "remove the copies"),
+        ),
+        (np.repeat(REGULAR, 2), {"x": np.arange(2000)}, {}, ("too coarse for a clock",)),
         (REGULAR * 1e15, {}, {}, ("line 3, column 't'", "expected at most 1e+11", "unit in [time]")),
         (REGULAR, {"n": 1e17 + REGULAR}, {"row_counter": "n"}, ("line 2, column 'n'", "expected at most 1e+15")),
         (np.arange(1000), {}, {}, ("grows by 1 from row to row", "row_counter in [time] and give period_s")),
