@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from cartpole_robot.datasets.time_text import time_us_of
 from cartpole_robot.errors import UsageError
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_SEPARATORS = (";", ",", "\t", "|", " ")
 _HEADER_ROWS = 100  # within which the header must be
 _LOOKED_AT = 50  # rows below the header that show the decimal sign
 
@@ -68,6 +70,17 @@ def chunks_of(path: Path, shape: CsvShape) -> Iterator[tuple[list[int], list[lis
         yield [line for line, _ in kept], [row for _, row in kept]
 
 
+def headers_within(path: Path, shape: CsvShape) -> tuple[list[int], bool]:
+    """The lines among the rows that name the columns again, and whether all have them in the same order."""
+    found = [
+        (line, row)
+        for lines, rows in chunks_of(path, shape)
+        for line, row in zip(lines, rows, strict=True)
+        if shape.places.keys() <= set(_stripped(row))
+    ]
+    return [line for line, _ in found], all(tuple(_stripped(row)) == shape.names for _, row in found)
+
+
 def find_shape(
     path: Path,
     wanted: set[str],
@@ -94,6 +107,7 @@ def find_shape(
     else:
         names, first, note = _header(path, rows, table, wanted, separator)
         notes += note
+        _check_separator(path, table, names, wanted, separator)
     data = table[first:]
     if data and _is_units(data[0][1], [names.index(name) for name in wanted if name in names]):
         notes.append(f"line {data[0][0]} is a row of units ({', '.join(_stripped(data[0][1]))[:60]})")
@@ -137,6 +151,14 @@ def _header(
                     first = next((k for k, (found, _) in enumerate(table) if found > line), len(table))
                     return tuple(names), first, [f"the header is the comment in line {line}"]
     line, cells = table[0]
+    for other in _SEPARATORS:
+        split = _split(separator.join(cells), other)
+        if other != separator and len(split) > 1 and all(_is_number(cell.replace(",", ".")) for cell in split):
+            raise UsageError(
+                f"{path}: line {line} holds numbers, expected a header with the names of the columns; the file has "
+                f'none: put {_setting(other)} and columns = ["...", ...] at the top of the map, a name for each of '
+                f"its {len(split)} columns"
+            )
     if all(_is_number(cell) or _is_time(cell) for cell in _stripped(cells)):
         raise UsageError(
             f"{path}: line {line} holds numbers, expected a header with the names of the columns; "
@@ -152,7 +174,7 @@ def _header(
 def _names_in_comment(row: list[str], separator: str) -> Iterator[list[str]]:
     """What the names would be, were this comment a header: with the file's separator, or with spaces."""
     text = separator.join(row).lstrip().lstrip("".join(COMMENTS))
-    yield _stripped(text.split() if separator == " " else text.split(separator))
+    yield _split(text, separator)
     yield text.split()
 
 
@@ -173,13 +195,41 @@ def _place(name: str, names: Sequence[str], path: Path, line: int, separator: st
     raise UsageError(f"{path}: line {line} has no column {name!r}; {hint}")
 
 
+def _check_separator(path: Path, table: list[Row], names: Sequence[str], wanted: set[str], separator: str) -> None:
+    """Raises `UsageError` where the columns are missing, and another separator would give them all."""
+    if wanted <= set(names):
+        return
+    for line, row in table[:_HEADER_ROWS]:
+        text = separator.join(row)
+        for other in _SEPARATORS:
+            if other != separator and wanted <= set(_split(text, other)):
+                raise UsageError(
+                    f"{path}: line {line} has no column {min(wanted - set(names))!r}; the header is {text[:60]!r}: is "
+                    f"separator = {separator!r} right? put {_setting(other)} at the top of the map (decimal commas are "
+                    "found in the cells)"
+                )
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return text.split() if separator == " " else _stripped(text.split(separator))
+
+
+def _setting(separator: str) -> str:
+    """How a map gives the separator."""
+    return f"separator = {json.dumps(separator)}"
+
+
 def _check_width(path: Path, names: Sequence[str], first: Row, separator: str, *, is_given: bool) -> None:
     """Raises `UsageError` where already the first row does not fit the header."""
     line, row = first
     if len(row) == len(names) or (len(row) == len(names) + 1 and not row[-1].strip()):
         return
     where = "columns in the map" if is_given else "the header"
-    if len(row) == 2 * len(names) and separator == ",":
+    text = separator.join(row)
+    fitting = [other for other in _SEPARATORS if other != separator and len(_split(text, other)) == len(names) > 1]
+    if fitting:
+        advice = f"is separator = {separator!r} right? put {_setting(fitting[0])} at the top of the map"
+    elif len(row) == 2 * len(names) and separator == ",":
         advice = "decimal commas? then the cells need another separator; export the file again"
     else:
         advice = f"is separator = {separator!r} right? or the line was cut off: remove it, or export the file again"

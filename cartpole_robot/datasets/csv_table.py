@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.datasets.csv_shape import CsvShape, chunks_of, find_shape
-from cartpole_robot.datasets.time_text import time_us_of
+from cartpole_robot.datasets.csv_shape import CsvShape, chunks_of, find_shape, headers_within
+from cartpole_robot.datasets.direction_words import ACCEPTED, direction_number
+from cartpole_robot.datasets.time_text import is_other_time, time_us_of
 from cartpole_robot.errors import UsageError
 from cartpole_robot.terminal.progress import progress_bar
 
 FEWEST_ROWS = 10  # fewer show no motion
 _LARGEST = 1e100  # no reading is larger, and the square of a larger one would overflow
+_HEADERS_LISTED = 10
 _A_FEW = 0.1  # of the rows: more cells that are no numbers are not damage, but another kind of column
 
 
@@ -55,30 +57,37 @@ def read_csv(
     *,
     may_be_empty: frozenset[str] = frozenset(),
     times: frozenset[str] = frozenset(),
+    directions: frozenset[str] = frozenset(),
     separator: str = ",",
     decimal: str | None = None,
     header: Sequence[str] = (),
 ) -> CsvTable:
     """The columns `names`. An empty cell is NaN in the columns that `may_be_empty`, an error in the others.
 
-    The columns `times` may hold dates or times of day in place of numbers. A `header` names the columns of a file that
+    The columns `times` may hold dates or times of day in place of numbers, `directions` words for right and left. A
+    `header` names the columns of a file that
     has none; `decimal` is "," or ".", None where the cells show it. Comments and a row of units are skipped. Raises
     `UsageError`.
     """
     shape = find_shape(path, names, times=times, separator=separator, decimal=decimal, header=header)
-    reader = _Cells(path=path, shape=shape, may_be_empty=may_be_empty)
+    reader = _Cells(path=path, shape=shape, may_be_empty=may_be_empty, directions=directions)
     width = len(shape.names)
     lines = array("q")
     with progress_bar(shape.lines, "reading", " lines", quiet=True) as bar:
         for chunk_lines, rows in chunks_of(path, shape):
             if set(map(len, rows)) - {width}:
+                _check_headers(path, shape)
                 line, row = next((line, row) for line, row in zip(chunk_lines, rows, strict=True) if len(row) != width)
                 raise UsageError(
                     f"{path}: line {line} has {len(row)} cells, expected {width} as in the header; the file was cut "
                     "off or damaged there: remove that line, or export the file again"
                 )
             lines.extend(chunk_lines)
-            reader.add(chunk_lines, rows)
+            try:
+                reader.add(chunk_lines, rows)
+            except UsageError:
+                _check_headers(path, shape)
+                raise
             bar.update(len(rows))
     if len(lines) < FEWEST_ROWS:
         raise UsageError(f"{path}: has {len(lines)} rows, expected at least {FEWEST_ROWS}; record for longer")
@@ -92,14 +101,35 @@ def read_csv(
     )
 
 
+def _check_headers(path: Path, shape: CsvShape) -> None:
+    """Raises `UsageError` where rows name the columns again."""
+    lines, is_same_order = headers_within(path, shape)
+    if not lines:
+        return
+    shown = ", ".join(map(str, lines[:_HEADERS_LISTED]))
+    more = f" and {len(lines) - _HEADERS_LISTED} more" if len(lines) > _HEADERS_LISTED else ""
+    advice = (
+        "remove the repeated headers: a log whose clock restarts becomes a recording of its own"
+        if is_same_order
+        else "their columns are in another order: divide the file there, and import the parts one by one"
+    )
+    raise UsageError(
+        f"{path}: {'line' if len(lines) == 1 else 'lines'} {shown}{more} {'holds' if len(lines) == 1 else 'hold'} the "
+        f"header again, expected one log; {advice}"
+    )
+
+
 class _Cells:
     """Collects the columns of one file, chunk by chunk."""
 
-    def __init__(self, *, path: Path, shape: CsvShape, may_be_empty: frozenset[str]) -> None:
+    def __init__(
+        self, *, path: Path, shape: CsvShape, may_be_empty: frozenset[str], directions: frozenset[str]
+    ) -> None:
         self.columns: dict[str, array[float]] = {name: array("d") for name in shape.places}
         self._path = path
         self._shape = shape
         self._may_be_empty = may_be_empty
+        self._directions = directions
 
     def add(self, lines: list[int], rows: list[list[str]]) -> None:
         """Append the cells of these rows. Raises `UsageError` for the first cell that is no finite number."""
@@ -118,6 +148,9 @@ class _Cells:
                 numbers = np.array(texts, dtype=object).astype(np.float64)
             except ValueError:
                 numbers = np.array([_number(text) for text in texts])
+                if name in self._directions:
+                    words = np.array([direction_number(text) for text in texts])
+                    numbers = np.where(np.isnan(numbers), words, numbers)
         is_bad = ~(np.abs(numbers) <= _LARGEST)
         if is_bad.any() and name in self._may_be_empty:
             is_bad &= np.array([bool(text.strip()) for text in texts])
@@ -128,12 +161,22 @@ class _Cells:
     def _refusal(self, name: str, texts: list[str], lines: list[int], is_bad: NDArray[np.bool_]) -> UsageError:
         first, bad = int(np.argmax(is_bad)), int(is_bad.sum())
         cell = texts[first].strip()
-        what = f"{self._path}: line {lines[first]}, column {name!r}: {cell[:60]!r}, expected a finite number"
+        expected = "a date or a time of day" if name in self._shape.text_times else "a finite number"
+        if name in self._directions:
+            expected += f", or {ACCEPTED}"
+        what = f"{self._path}: line {lines[first]}, column {name!r}: {cell[:60]!r}, expected {expected}"
         if bad <= max(1.0, _A_FEW * len(lines)):
             return UsageError(f"{what}; fix it, or remove that line (it becomes a gap in the report)")
         affected = f"{what}, as in {bad} of {len(lines)} rows"
         if time_us_of(cell) is not None:
             return UsageError(f"{affected}; that is a date or a time of day: name the column in [time]")
+        if is_other_time(cell):
+            return UsageError(
+                f"{affected}; the column does not hold numbers: dates with a time are read as ISO 8601 (2026-11-27 "
+                "10:00:00.020), times of day as 10:00:00.020; write it so"
+            )
+        if name in self._directions:
+            return UsageError(f"{affected}; write one of these words, or 1 and 0")
         if "," in cell and math.isfinite(_number(cell.replace(",", "."))):
             return UsageError(f'{affected}; decimal commas? then add decimal = "," to the map')
         return UsageError(f"{affected}; the column does not hold numbers: name another in the map")

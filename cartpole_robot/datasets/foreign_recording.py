@@ -83,6 +83,7 @@ def import_recording(request: ImportRequest) -> Imported:
         names,
         may_be_empty=may_be_empty,
         times=frozenset(name for name in (column_map.time.device, column_map.time.host) if name is not None),
+        directions=frozenset(name for name in (column_map.duty.direction,) if name is not None),
         separator=column_map.separator,
         decimal=column_map.decimal,
         header=column_map.columns,

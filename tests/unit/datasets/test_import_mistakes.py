@@ -86,6 +86,24 @@ def slower_later(lines: Lines) -> str:
     return "\n".join([lines[0], *(",".join([repr(float(t)), *row[1:]]) for t, row in zip(times, rows, strict=True))])
 
 
+def with_dates(lines: Lines) -> str:
+    cells = [line.split(",") for line in lines[1:]]
+    times = [f"27.11.2026 10:00:{float(row[0]):09.6f}" for row in cells]
+    return "\n".join([lines[0], *(",".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True))])
+
+
+def semicolons(lines: Lines) -> str:
+    return "\n".join(lines).replace(",", ";").replace(".", ",")
+
+
+def thrice(lines: Lines) -> str:
+    return "\n".join([*lines, *lines, *lines])
+
+
+def other_order(lines: Lines) -> str:
+    return "\n".join([*lines, *(",".join(line.split(",")[::-1]) for line in lines)])
+
+
 def every_other_later(lines: Lines) -> str:
     return "\n".join([*lines[:200], *lines[200::2]])
 
@@ -111,6 +129,14 @@ def crept(lines: Lines) -> str:
         ),
         (lambda lines: "\n".join(["t,x,x,theta,u", *lines[1:]]), ("2 columns 'x'",)),
         (lambda lines: "\n".join(lines).replace(",", ";"), ("no column", "is separator = ',' right?")),
+        (semicolons, ("line 1 has no column 't'", "is separator = ',' right?", 'put separator = ";" at the top')),
+        (
+            lambda lines: semicolons(lines[1:]),
+            ("line 1 holds numbers, expected a header", 'put separator = ";" and columns = ["...", ...]', "5 columns"),
+        ),
+        (thrice, ("lines 402, 803 hold the header again", "remove the repeated headers")),
+        (other_order, ("line 402 holds the header again", "another order: divide the file there")),
+        (with_dates, ("line 2, column 't': '27.11.2026 10:00:00.000000'", "ISO 8601 (2026-11-27 10:00:00.020)")),
         (repeated, ("line 31, column 't'", "two rows at once, 0.56 s and then 0.56 s")),
         (swapped, ("line 32, column 't'", "time goes backwards, 0.6 s and then 0.58 s")),
         (slower_later, ("line 203, column 't'", "0.027 s", "0.02 s", "expected one period")),
@@ -203,6 +229,22 @@ def test_nothing_that_moves_is_refused(lines: Lines, tmp_path: Path, capsys: pyt
     rows = [line.split(",") for line in lines[1:]]
     still = "\n".join([lines[0], *(",".join([*row[:2], "1.5", "3.0", "0"]) for row in rows)])
     assert "neither cart nor pole moves" in refusal(tmp_path, capsys, still)
+
+
+def test_map_with_names_and_the_wrong_separator_names_the_right_one(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = MAP.replace("format = 1", 'format = 1\ncolumns = ["t", "t_host", "x", "theta", "u"]')
+    assert 'put separator = ";" at the top' in refusal(tmp_path, capsys, semicolons(lines[1:]), named)
+
+
+def test_direction_in_unknown_words_names_those_that_are_read(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turning = "\n".join([f"{lines[0]},dir", *(f"{line},clockwise" for line in lines[1:])])
+    message = refusal(tmp_path, capsys, turning, MAP.replace('column = "u"', 'column = "u"\ndirection = "dir"'))
+    for part in ("line 2, column 'dir': 'clockwise'", "right or left, forward or backward", "or 1 and 0"):
+        assert part in message
 
 
 def test_counts_that_are_not_whole_are_refused(
