@@ -26,6 +26,7 @@ _HOST_PARTS = 1.0  # periods: a host's clock that moves by more against the paci
 _OTHER_CLOCK = 0.1  # two clocks that differ by more do not show the same time
 _MOST_PARTS = 100
 _LISTED = 20
+_MANY_MISSING = 0.1  # of all rows: a warning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,7 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
             f"{pace.breaks[min(pace.breaks)]}, and the rows fall into {part[-1] + 1} parts, expected at most "
             f"{_MOST_PARTS}; name a steadier clock, a row_counter, or give wraps_after where a counter restarts",
         )
-    return RowClock(
+    clock = RowClock(
         lines=table.lines,
         ticks=pace.ticks,
         part=part,
@@ -184,6 +185,22 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
         base=base,
         host_s_per_device_s=ratio,
         notes=notes,
+    )
+    return dataclasses.replace(clock, notes=(*notes, *_gap_notes(clock)))
+
+
+def _gap_notes(clock: RowClock) -> tuple[str, ...]:
+    """A warning where a good part of the rows is missing."""
+    gaps = clock.gaps
+    missing = sum(gap.missing for gap in gaps)
+    share = missing / (missing + len(clock.lines))
+    if len(gaps) < 2 or share < _MANY_MISSING:
+        return ()
+    places = ", ".join(str(gap.line) for gap in gaps[:_LISTED])
+    more = f" and {len(gaps) - _LISTED} more" if len(gaps) > _LISTED else ""
+    return (
+        f"{missing} rows, {100.0 * share:.0f} % of all, are missing at {len(gaps)} places, before the lines {places}"
+        f"{more}; the others stay on their ticks: was the link too slow?",
     )
 
 

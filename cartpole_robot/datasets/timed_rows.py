@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cartpole_robot.datasets.clock_line import Ints, level_steps, line_through, period_of, period_over, place
+from cartpole_robot.datasets.clock_line import Bools, Ints, level_steps, line_through, period_of, period_over, place
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.pace import PAUSE_US, Pace, check_order, check_period, pause_text
 from cartpole_robot.errors import UsageError
@@ -13,7 +13,10 @@ OFF_TICK = 0.2  # of a period: a row further from its tick is put on it, and rep
 _NO_LINE = 0.35  # of a period: rows further from their tick show no steady clock
 _MOST_WITHOUT_LINE = 0.05  # of all rows; a host's clock has a few late ones
 _NEW_LINE = 0.35  # of a period: a clock that moves by more against its line, and stays, begins a new part
-_MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
+_MOST_GAPS = 0.1  # places, of all rows: more are gaps only on an exact grid
+_MOST_EXACT_GAPS = 1.0 / 3.0  # places, of all rows
+_EXACT = 0.1  # of a period: rows of an exact grid are nearer to their tick
+_MOST_IN_A_ROW = 20  # gaps of one size: more are another period
 _OFF_BEAT = 0.2  # of a period: for the message
 _LEVEL_ROWS = 25  # before and after a time that is far off
 _SPIKE = 1.5  # periods
@@ -105,6 +108,17 @@ def _place(pace: Pace, time_us: Ints, first: int, end: int) -> Ints:
     return placed.nearest
 
 
+def _are_exact_gaps(missing: Bools, pace: Pace) -> bool:
+    """Whether the rows around many gaps are all on the ticks of one period, which is that of most rows."""
+    if missing.sum() > _MOST_EXACT_GAPS * len(missing):
+        return False
+    if (np.abs(pace.off_us) > _EXACT * pace.period_us).sum() > _MOST_WITHOUT_LINE * len(pace.off_us):
+        return False
+    changes = np.nonzero(np.diff(np.diff(pace.ticks), prepend=0, append=0))[0]
+    lengths, is_gap = np.diff(changes), missing[changes[:-1]]
+    return int(lengths[is_gap].max(initial=0)) <= _MOST_IN_A_ROW
+
+
 def _check_line(table: CsvTable, column: str, steps_us: Ints, usual_us: float, pace: Pace) -> None:
     """Raises `UsageError` where the rows do not follow one line."""
     missing = (np.diff(pace.ticks) > 1) & (np.diff(pace.part()) == 0)
@@ -112,19 +126,26 @@ def _check_line(table: CsvTable, column: str, steps_us: Ints, usual_us: float, p
     lost = np.abs(phase - np.round(phase)) > _NO_LINE
     beats = steps_us / usual_us
     off = np.nonzero(np.abs(beats - np.round(beats)) > _OFF_BEAT)[0]
-    for rows, is_too_many in (
-        (off, lost.sum() > max(2.0, _MOST_WITHOUT_LINE * len(lost)) and len(off) > _MOST_WITHOUT_LINE * len(beats)),
-        (np.nonzero(missing)[0], missing.sum() > _MOST_GAPS * len(missing)),
-    ):
-        if is_too_many and len(rows):
-            raise table.refusal(
-                int(rows[0]) + 1,
-                column,
-                f"comes after {steps_us[rows[0]] * 1e-6:.4g} s, most rows after {usual_us * 1e-6:.4g} s; {len(rows)} "
-                f"of {len(steps_us)} rows deviate, expected one period; import the parts one by one, name a "
-                "row_counter, or give period_s where no row is missing",
-            )
-    if lost.sum() > max(2.0, _MOST_WITHOUT_LINE * len(lost)):
+    is_lost = lost.sum() > max(2.0, _MOST_WITHOUT_LINE * len(lost))
+    if is_lost and len(off) > _MOST_WITHOUT_LINE * len(beats):
+        raise table.refusal(
+            int(off[0]) + 1,
+            column,
+            f"comes after {steps_us[off[0]] * 1e-6:.4g} s, most rows after {usual_us * 1e-6:.4g} s; {len(off)} of "
+            f"{len(steps_us)} rows deviate, expected one period; import the parts one by one, name a row_counter, or "
+            "give period_s where no row is missing",
+        )
+    if missing.sum() > _MOST_GAPS * len(missing) and not _are_exact_gaps(missing, pace):
+        row = int(np.argmax(missing))
+        raise table.refusal(
+            row + 1,
+            column,
+            f"comes after {steps_us[row] * 1e-6:.4g} s, most rows after {usual_us * 1e-6:.4g} s; rows are missing at "
+            f"{missing.sum()} of {len(missing)} places, expected one period with gaps at no more than a tenth of them "
+            "(a third where all rows are on their tick, and gaps of one size do not follow each other); import the "
+            "parts one by one, or name a row_counter",
+        )
+    if is_lost:
         worst = int(np.argmax(lost))
         raise table.refusal(
             worst,
