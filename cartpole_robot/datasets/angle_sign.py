@@ -26,6 +26,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.smoothing import smoothed, window_rows
 from cartpole_robot.datasets.trimmed_fit import few_rows, plain_fit, trimmed_fit
+from cartpole_robot.terminal.printable import counted
 
 CLEAR_RATIO = 1.25  # of the two residuals; less is no verdict
 _FEWEST_ROWS = 50
@@ -98,7 +99,7 @@ def judge_angle(
         return AngleVerdict(
             sign=None,
             is_zero_right=None,
-            why=f"only {int(is_known.sum())} rows are far enough from gaps, expected at least {_FEWEST_ROWS}",
+            why=f"only {counted(int(is_known.sum()), 'row')} far enough from gaps, expected at least {_FEWEST_ROWS}",
         )
     is_motion = float(np.ptp(angle[is_known])) > _MOVES_RAD and (
         float(np.var(angle_rad[is_known] - angle[is_known])) < _SMOOTH * float(np.var(angle_rad[is_known]))

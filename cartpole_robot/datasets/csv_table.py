@@ -16,6 +16,7 @@ from cartpole_robot.datasets.csv_shape import CsvShape, chunks_of, find_shape, h
 from cartpole_robot.datasets.direction_words import ACCEPTED, direction_number
 from cartpole_robot.datasets.time_text import is_other_time, time_us_of
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 from cartpole_robot.terminal.progress import progress_bar
 
 FEWEST_ROWS = 10  # fewer show no motion
@@ -90,7 +91,9 @@ def read_csv(
                 raise
             bar.update(len(rows))
     if len(lines) < FEWEST_ROWS:
-        raise UsageError(f"{path}: has {len(lines)} rows, expected at least {FEWEST_ROWS}; record for longer")
+        raise UsageError(
+            f"{path}: has {counted(len(lines), 'row')}, expected at least {FEWEST_ROWS}; record for longer"
+        )
     return CsvTable(
         path=path,
         sha256=shape.sha256,

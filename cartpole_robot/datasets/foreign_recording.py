@@ -36,6 +36,7 @@ from cartpole_robot.recording.metadata import (
     SourceFile,
 )
 from cartpole_robot.recording.writer import check_is_free, write_recording
+from cartpole_robot.terminal.printable import counted
 
 IMPORT_RIG = "import"
 
@@ -195,9 +196,10 @@ def _short_parts(table: CsvTable, clock: RowClock, settlement: Settlement) -> ND
         rows = part.rows.stop - part.rows.start
         if rows < FEWEST_ROWS:
             is_short[part.rows] = True
+            is_or_are = "is" if rows == 1 else "are"
             settlement.warnings.append(
-                f"lines {part.first_line} to {part.last_line} are left out: {part.why} there, and {rows} rows are too "
-                f"few for a recording ({FEWEST_ROWS})"
+                f"{part.place} {is_or_are} left out: {part.why} there, and {counted(rows, 'row')} {is_or_are} too few "
+                f"for a recording ({FEWEST_ROWS})"
             )
     if is_short.all():
         raise UsageError(

@@ -21,6 +21,7 @@ from cartpole_robot.datasets.row_pace import paced_rows
 from cartpole_robot.datasets.time_columns import TimeBase, TimeColumns
 from cartpole_robot.datasets.timed_rows import OFF_TICK
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 
 _HOST_PARTS = 1.0  # periods: a host's clock that moves by more against the pacing one, and stays, begins a new part
 _OTHER_CLOCK = 0.1  # two clocks that differ by more do not show the same time
@@ -53,6 +54,13 @@ class Part:
     first_line: int
     last_line: int
     why: str
+
+    @property
+    def place(self) -> str:
+        """Its lines, as a text."""
+        if self.first_line == self.last_line:
+            return f"line {self.first_line}"
+        return f"lines {self.first_line} to {self.last_line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +217,7 @@ def _notes(table: CsvTable, apart: dict[int, str]) -> tuple[str, ...]:
     rows = sorted(apart)
     if not rows:
         return ()
-    more = f", and at {len(rows) - 1} more {'place' if len(rows) == 2 else 'places'}" if len(rows) > 1 else ""
+    more = f", and at {counted(len(rows) - 1, 'more place')}" if len(rows) > 1 else ""
     return (
         f"line {table.lines[rows[0]]}: {apart[rows[0]]}{more}; the device's clock defines the second, so the rows stay "
         'together: if the device stood still there, base = "host" in [time] begins a new recording',

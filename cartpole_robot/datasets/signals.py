@@ -14,6 +14,7 @@ from cartpole_robot.datasets.column_map import ColumnMap
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.signal_columns import AngleColumn, AngleUnit, AngleZero, Beyond, DutyColumn, PositionColumn
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 
 Numbers = NDArray[np.float64]
 
@@ -123,8 +124,8 @@ def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> N
         raise table.refusal(
             int(fast[0]) + 1,
             column,
-            f"turns by {angle_rad[fast[0] + 1] - angle_rad[fast[0]]:.4g} rad from one row to the next, as do "
-            f"{len(fast)} rows, expected less than half a turn; {advice}",
+            f"turns by {angle_rad[fast[0] + 1] - angle_rad[fast[0]]:.4g} rad from one row to the next "
+            f"({counted(len(fast), 'row')} in all), expected less than half a turn; {advice}",
         )
     return angle_rad
 
@@ -166,9 +167,9 @@ def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
         raise table.refusal(
             int(beyond[0]),
             name,
-            f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g}, as "
-            f"are {len(beyond)} rows; expected at most that: raise full_scale in [duty] (the largest command is "
-            f'{largest:g}), or set beyond = "clip" where the motor saturates there{middle}',
+            f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g} "
+            f"({counted(len(beyond), 'row')} in all); expected at most that: raise full_scale in [duty] (the largest "
+            f'command is {largest:g}), or set beyond = "clip" where the motor saturates there{middle}',
         )
     duty = np.clip(duty, -1.0, 1.0)
     if command.rows_late:

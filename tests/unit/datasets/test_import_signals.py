@@ -246,15 +246,19 @@ def test_parts_overwrite_nothing_and_leave_nothing_half_done(
     assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "theirs.csv"]
 
 
-def test_part_that_is_too_short_is_left_out_with_a_warning(importer: Importer, truth: Columns) -> None:
+@pytest.mark.parametrize(
+    ("kept", "part", "rows"),
+    [(395, "lines 397 to 401 are left out", "5 rows are too few"), (399, "line 401 is left out", "1 row is too few")],
+)
+def test_part_that_is_too_short_is_left_out_with_a_warning(
+    importer: Importer, truth: Columns, kept: int, part: str, rows: str
+) -> None:
     columns = PLAIN.columns(truth)
-    columns["t"][395:] += 600.0
+    columns["t"] = columns["t"] + np.where(np.arange(400) < kept, 0.0, 600.0)
     code, _, stderr = importer.run(columns, MAP)
     assert code == 0
-    assert (
-        "lines 397 to 401 are left out: a pause of 600 s there, and 5 rows are too few for a recording (10)" in stderr
-    )
-    assert len(read_recording(importer.out).rows) == 395
+    assert f"{part}: a pause of 600 s there, and {rows} for a recording (10)" in stderr
+    assert len(read_recording(importer.out).rows) == kept
     assert not (importer.folder / "out_2.parquet").exists()
 
 
