@@ -17,28 +17,40 @@ _BLOCK = 1 << 20
 _CHUNK_ROWS = 4096
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks
 
+_OTHER_FILES = {
+    b"PK": ("a spreadsheet or an archive", "export the sheet as CSV, or unpack it"),
+    b"\x1f\x8b": ("compressed", "unpack it"),
+    b"PAR1": ("a Parquet file", "a recording needs no import; pandas writes others as CSV"),
+}
+
 Row = tuple[int, list[str]]
 
 
 def scanned(path: Path) -> tuple[str, int, str]:
     """Encoding, number of lines and SHA-256 of a text file. Raises `UsageError` for what is none."""
-    digest, lines, has_nul, encoding = hashlib.sha256(), 0, False, "utf-8-sig"
+    digest, lines, nul_line, encoding = hashlib.sha256(), 0, 0, "utf-8-sig"
     try:
         with path.open("rb") as file:
-            encoding = _WIDE.get(file.read(2), encoding)
+            start = file.read(4)
+            encoding = _WIDE.get(start[:2], encoding)
             file.seek(0)
             while block := file.read(_BLOCK):
                 digest.update(block)
+                if not nul_line and (at := block.find(b"\0")) >= 0:
+                    nul_line = lines + block.count(b"\n", 0, at) + 1
                 lines += block.count(b"\n")
-                has_nul = has_nul or b"\0" in block
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a CSV file; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    if has_nul and encoding == "utf-8-sig":
-        raise UsageError(f"{path}: holds binary data, expected CSV; choose another file")
+    for magic, (what, advice) in _OTHER_FILES.items():
+        if start.startswith(magic) and (magic != b"PK" or nul_line):
+            raise UsageError(f"{path}: is {what}, expected CSV; {advice}")
+    if nul_line and encoding == "utf-8-sig":
+        advice = "choose another file" if nul_line == 1 else "remove them, as a log cut off without power ends in them"
+        raise UsageError(f"{path}: line {nul_line} holds binary data (bytes of 0), expected CSV; {advice}")
     return encoding, lines, digest.hexdigest()
 
 
@@ -65,8 +77,8 @@ def row_chunks(path: Path, encoding: str, separator: str) -> Iterator[tuple[list
                 ) from None
             except UnicodeError:
                 raise UsageError(
-                    f"{path}: line {_line_that_is_no_text(path, encoding)} is not UTF-8 text, expected CSV; export the "
-                    "file again"
+                    f"{path}: line {_line_that_is_no_text(path, encoding)} is not UTF-8 text, expected CSV; save "
+                    "it as UTF-8, or export it again"
                 ) from None
             if not rows:
                 return

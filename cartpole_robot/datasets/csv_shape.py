@@ -184,7 +184,13 @@ def _place(name: str, names: Sequence[str], path: Path, line: int, separator: st
         return names.index(name)
     if name in names:
         raise UsageError(f"{path}: line {line} has {names.count(name)} columns {name!r}; rename all but one")
-    if len(names) == 1:
+    if names[0].startswith(("{", "[")):
+        hint = "the line looks like JSON: write it as CSV"
+    elif any(cell.startswith((f"{name}:", f"{name}=")) for cell in names):
+        hint = f"its cells hold their names, {names[0][:60]!r}: write the names once, in a header"
+    elif any("->" in cell for cell in names):
+        hint = f'a serial monitor put its time before the rows, {names[0][:60]!r}: remove what is before "->"'
+    elif len(names) == 1:
         hint = f"the header is one cell, {names[0][:60]!r}: is separator = {separator!r} right?"
     else:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)

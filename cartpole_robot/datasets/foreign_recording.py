@@ -19,6 +19,7 @@ from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
 from cartpole_robot.datasets.column_map import ColumnMap, load_map
 from cartpole_robot.datasets.csv_table import FEWEST_ROWS, CsvTable, read_csv
 from cartpole_robot.datasets.duty_sign import DutyVerdict, judge_duty
+from cartpole_robot.datasets.held_values import held_warning
 from cartpole_robot.datasets.recording_rows import Reading, recording_rows
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
 from cartpole_robot.datasets.settled_signs import Confirm, Settlement
@@ -97,6 +98,7 @@ def import_recording(request: ImportRequest) -> Imported:
     table, clock = table.rows(~is_short), clock.rows(~is_short)
     paths = _paths(request.out, len(clock.parts()))
     raw = read_signals(table, column_map, cart)
+    settlement.warnings += filter(None, [held_warning(raw.position_m, raw.read_angle_rad, clock)])
     angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
     duty = judge_duty(raw.duty, raw.position_m, raw.angle_rad(1), clock)
     settlement.check_zero(column_map.angle, angle)

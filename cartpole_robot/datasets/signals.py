@@ -20,6 +20,8 @@ Numbers = NDArray[np.float64]
 
 _MOST_TURNS = 1.02  # that a wrapping column may span
 _MOST_HALF_TURNS = 0.01  # of the rows may turn by more than half a turn: a potentiometer's gap, not a wrong unit
+_FEW_OUTLIERS = 0.01  # of the rows
+_OUTLIER_RAD = 0.25  # beyond the others
 _TRACKS = 3.0  # no cart is this many half tracks from the middle
 _LEAST_TRAVEL = 0.005  # of the way to the limit: less does not count as motion
 _LEAST_DUTY = 0.1  # would move a cart
@@ -113,6 +115,16 @@ def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> N
     turns = float(np.ptp(angle_rad)) / (2.0 * math.pi)
     if column_map.angle.wraps and turns > _MOST_TURNS:
         readings = table.columns[column]
+        low, high = np.quantile(angle_rad, (_FEW_OUTLIERS, 1.0 - _FEW_OUTLIERS)).tolist()
+        is_far = (angle_rad < low - _OUTLIER_RAD) | (angle_rad > high + _OUTLIER_RAD)
+        if high - low < _MOST_TURNS * 2.0 * math.pi and is_far.any():
+            usual = readings[~is_far]
+            raise table.refusal(
+                int(np.argmax(is_far)),
+                column,
+                f"reads {readings[is_far][0]:g} ({counted(int(is_far.sum()), 'row')} so far off), the others "
+                f"{usual.min():g} to {usual.max():g}; leave such readings out with lowest and highest in [angle]",
+            )
         raise UsageError(
             f"{table.path}: column {column!r}: reads from {readings.min():g} to {readings.max():g}, as {unit.value} "
             f"{turns:.3g} turns, expected at most one in a column that wraps; {advice} (or set wraps = false)"

@@ -104,6 +104,32 @@ def other_order(lines: Lines) -> str:
     return "\n".join([*lines, *(",".join(line.split(",")[::-1]) for line in lines)])
 
 
+def with_groups(lines: Lines) -> str:
+    cells = [line.split(",") for line in lines[1:]]
+    times = [f'"{1000.0 * float(row[0]) + 5e4:,.0f}"' for row in cells]
+    return "\n".join([lines[0], *(",".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True))])
+
+
+def with_points_of_thousands(lines: Lines) -> str:
+    cells = [[cell.replace(".", ",") for cell in line.split(",")] for line in lines[1:]]
+    times = [f"{5 + row // 50}.{row % 50 * 20:03d}" for row in range(len(cells))]
+    rows = [";".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True)]
+    return "sep=;\n" + "\n".join([lines[0].replace(",", ";"), *rows])
+
+
+def labelled(lines: Lines) -> str:
+    names = lines[0].split(",")
+    rows = [zip(names, line.split(","), strict=True) for line in lines[1:]]
+    return "\n".join(",".join(f"{name}:{cell}" for name, cell in row) for row in rows)
+
+
+def interleaved(lines: Lines) -> str:
+    rows = [line.split(",") for line in lines[1:]]
+    return "\n".join(
+        [lines[0], *(",".join(row if k % 2 else [*row[:2], "", "", row[4]]) for k, row in enumerate(rows))]
+    )
+
+
 def every_other_later(lines: Lines) -> str:
     return "\n".join([*lines[:200], *lines[200::2]])
 
@@ -137,6 +163,17 @@ def crept(lines: Lines) -> str:
         (thrice, ("lines 402, 803 hold the header again", "remove the repeated headers")),
         (other_order, ("line 402 holds the header again", "another order: divide the file there")),
         (with_dates, ("line 2, column 't': '27.11.2026 10:00:00.000000'", "ISO 8601 (2026-11-27 10:00:00.020)")),
+        (with_groups, ("line 2, column 't': '50,000'", "does a sign group thousands?", 'add decimal = ","')),
+        (labelled, ("line 1 has no column 't'", "cells hold their names, 't:0.0'", "write the names once")),
+        (interleaved, ("line 2, column 'theta': ''", "in 200 of 400 rows", "merge the rows of several sensors")),
+        (
+            lambda lines: "\n".join([lines[0], *(f"10:00:00.000 -> {line}" for line in lines[1:])]),
+            ("line 2, column 't'", "a serial monitor put its time before the row"),
+        ),
+        (lambda lines: "\n".join([*lines, "\0" * 500]), ("line 402 holds binary data", "log cut off without power")),
+        (lambda lines: b"PK\3\4\0\0", ("is a spreadsheet or an archive, expected CSV",)),
+        (lambda lines: '{"t": 0.0, "x": 1.0}\n' * 20, ("looks like JSON",)),
+        (lambda lines: with_cell(lines, 52, 3, "-9999"), ("line 52, column 'theta': reads -9999 (1 row", "lowest and")),
         (repeated, ("line 31, column 't'", "two rows at once, 0.56 s and then 0.56 s")),
         (swapped, ("line 32, column 't'", "time goes backwards, 0.6 s and then 0.58 s")),
         (slower_later, ("line 203, column 't'", "0.027 s", "0.02 s", "expected one period")),
@@ -229,6 +266,15 @@ def test_nothing_that_moves_is_refused(lines: Lines, tmp_path: Path, capsys: pyt
     rows = [line.split(",") for line in lines[1:]]
     still = "\n".join([lines[0], *(",".join([*row[:2], "1.5", "3.0", "0"]) for row in rows)])
     assert "neither cart nor pole moves" in refusal(tmp_path, capsys, still)
+
+
+def test_point_in_a_file_of_decimal_commas_is_refused(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = MAP.replace("format = 1", 'format = 1\ndecimal = ","').replace('device = "t"', 'device = "t"\nunit = "ms"')
+    message = refusal(tmp_path, capsys, with_points_of_thousands(lines), stated)
+    assert "line 3, column 't': '5.000'" in message
+    assert "does a sign group thousands?" in message
 
 
 def test_map_with_names_and_the_wrong_separator_names_the_right_one(

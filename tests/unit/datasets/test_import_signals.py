@@ -17,6 +17,7 @@ from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
 from cartpole_robot.datasets.column_map import load_map
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.held_values import held_rows
 from cartpole_robot.datasets.row_clock import read_clock
 from cartpole_robot.datasets.settled_signs import Settlement
 from cartpole_robot.datasets.time_columns import TimeColumns
@@ -190,6 +191,24 @@ def test_command_with_a_direction(importer: Importer, truth: Columns, right: flo
     code, _, stderr = importer.run(columns, MAP.replace('column = "u"', named))
     assert code == 2
     assert "line 9, column 'u': -3 is below the offset" in stderr
+
+
+@pytest.mark.parametrize("rows", [2.0, 3.3])
+def test_measurement_slower_than_the_rows_is_warned_of(importer: Importer, truth: Columns, rows: float) -> None:
+    columns = PLAIN.columns(truth)
+    held = np.ceil(np.floor(np.arange(400) / rows) * rows).astype(int)
+    columns |= {name: columns[name][held] for name in ("x", "theta")}
+    code, _, stderr = importer.run(columns, MAP, "--angle-sign", "1", "--duty-sign", "1")
+    assert code == 0, stderr
+    assert float(stderr.split("position and angle change only every ")[1].split()[0]) == pytest.approx(rows, abs=0.02)
+
+
+def test_coarse_encoders_are_no_slow_measurement(truth: Columns) -> None:
+    rows = 5 * np.arange(79 * 5) / 25.0  # a row each 4 ms
+    position, angle = (np.interp(rows, np.arange(400.0), truth[name]) for name in ("x", "theta"))
+    coarse = np.round(angle * 600.0 / (2.0 * math.pi))
+    assert held_rows(np.round(position * 2000.0), coarse) is None
+    assert held_rows(position, angle) is None
 
 
 def two_runs(truth: Columns, pause_s: float) -> Columns:
