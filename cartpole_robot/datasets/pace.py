@@ -89,13 +89,19 @@ def check_order(table: CsvTable, column: str, readings: Ints | Floats) -> None:
     times = int(np.median(np.diff(firsts)))
     if times < 2 or len(firsts) <= 2 or (np.diff(firsts) == times).mean() < _MOST_OF_THEM:
         return
-    others = [_equals_before(values) for name, values in table.columns.items() if name != column]
-    is_again = np.all(others, axis=0) if others else np.zeros(len(steps), bool)
-    if is_again.sum() > _MOST_OF_THEM * (steps == 0).sum():
+    if copies(table, column).sum() > _MOST_OF_THEM * (steps == 0).sum():
         raise UsageError(
             f"{table.path}: every row is in the file {times} times, first on lines {table.lines[0]} and "
             f"{table.lines[1]}, expected once; remove the copies"
         )
+
+
+def copies(table: CsvTable, column: str) -> Bools:
+    """Which rows but the first equal the one before, (rows - 1,); none where the table has the clock `column` alone."""
+    if len(table.columns) == 1:
+        return np.zeros(len(table) - 1, bool)
+    are_copies: Bools = np.logical_and.reduce([_equals_before(values) for values in table.columns.values()])
+    return are_copies
 
 
 def _equals_before(values: Floats) -> Bools:

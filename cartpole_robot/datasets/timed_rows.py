@@ -6,8 +6,9 @@ import numpy as np
 
 from cartpole_robot.datasets.clock_line import Bools, Ints, level_steps, line_through, period_of, period_over, place
 from cartpole_robot.datasets.csv_table import CsvTable
-from cartpole_robot.datasets.pace import PAUSE_US, Pace, check_order, check_period, pause_text
+from cartpole_robot.datasets.pace import PAUSE_US, Pace, check_order, check_period, copies, pause_text
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 
 OFF_TICK = 0.2  # of a period: a row further from its tick is put on it, and reported
 _NO_LINE = 0.35  # of a period: rows further from their tick show no steady clock
@@ -21,6 +22,7 @@ _OFF_BEAT = 0.2  # of a period: for the message
 _LEVEL_ROWS = 25  # before and after a time that is far off
 _SPIKE = 1.5  # periods
 _FEWEST_AROUND = 3
+_LISTED = 20
 _STEADY_ROWS = 200  # at least, show a period of their own
 _STEADY_PARTS = 20
 _STEADY = 0.005  # of the period
@@ -119,6 +121,19 @@ def _are_exact_gaps(missing: Bools, pace: Pace) -> bool:
     return int(lengths[is_gap].max(initial=0)) <= _MOST_IN_A_ROW
 
 
+def _advice_for_copies(table: CsvTable, column: str, row: int) -> str:
+    """What to do about a row too many; where it equals the row before, with the lines of all such rows."""
+    again = np.nonzero(copies(table, column))[0] + 1
+    if row not in again:
+        return "remove one of the two, or name a steadier clock"
+    lines = table.lines[again].tolist()
+    more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+    return (
+        f"remove what is there twice ({counted(len(lines), 'row')} like the one before, on "
+        f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines[:_LISTED]))}{more})"
+    )
+
+
 def _check_line(table: CsvTable, column: str, steps_us: Ints, usual_us: float, pace: Pace) -> None:
     """Raises `UsageError` where the rows do not follow one line."""
     missing = (np.diff(pace.ticks) > 1) & (np.diff(pace.part()) == 0)
@@ -187,6 +202,6 @@ def _check_single(table: CsvTable, column: str, time_us: Ints, first: int, neare
         raise table.refusal(
             first + row,
             column,
-            f"{fault}, {before:.10g} s and then {this:.10g} s, and the rows after it show one row too many; remove one "
-            "of the two, or name a steadier clock",
+            f"{fault}, {before:.10g} s and then {this:.10g} s, and the rows after it show one row too many; "
+            + _advice_for_copies(table, column, first + row),
         )

@@ -175,6 +175,10 @@ def crept(lines: Lines) -> str:
         (lambda lines: '{"t": 0.0, "x": 1.0}\n' * 20, ("looks like JSON",)),
         (lambda lines: with_cell(lines, 52, 3, "-9999"), ("line 52, column 'theta': reads -9999 (1 row", "lowest and")),
         (repeated, ("line 31, column 't'", "two rows at once, 0.56 s and then 0.56 s")),
+        (
+            lambda lines: repeated([*lines[:200], *lines[199:]]),
+            ("line 31, column 't'", "there twice (2 rows like the one before, on lines 31, 202)"),
+        ),
         (swapped, ("line 32, column 't'", "time goes backwards, 0.6 s and then 0.58 s")),
         (slower_later, ("line 203, column 't'", "0.027 s", "0.02 s", "expected one period")),
         (every_other_later, ("line 202, column 't'", "0.04 s", "0.02 s", "expected one period")),
