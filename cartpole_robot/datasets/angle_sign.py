@@ -26,6 +26,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.smoothing import smoothed, window_rows
 from cartpole_robot.datasets.trimmed_fit import few_rows, plain_fit, trimmed_fit
+from cartpole_robot.terminal.printable import counted
 
 CLEAR_RATIO = 1.25  # of the two residuals; less is no verdict
 _FEWEST_ROWS = 50
@@ -33,7 +34,7 @@ _LEAST_EXPLAINED = 0.5  # of the variance of theta'', by the better sign
 _CLEAR_GRAVITY = 10.0  # standard errors of the gravity term
 _CLEAR_ZERO = 5.0  # standard errors of an angle
 _LEAST_ZERO_RAD = 0.03  # less is within what friction and smoothing do
-_MOST_ZERO_RAD = math.radians(100.0)  # more is a zero at the other end, which `is_zero_right` judges
+_MOST_ZERO_RAD = math.radians(100.0)  # more is a zero at the other end, or nearer to it
 _OTHER_MOTION = 0.05  # of the variance of theta'': a column that explains less is no angle of a free pole
 _MOVES_RAD = 0.2
 _SMOOTH = 0.05  # of an angle's variance: a motion leaves less than this to noise
@@ -98,7 +99,7 @@ def judge_angle(
         return AngleVerdict(
             sign=None,
             is_zero_right=None,
-            why=f"only {int(is_known.sum())} rows are far enough from gaps, expected at least {_FEWEST_ROWS}",
+            why=f"only {counted(int(is_known.sum()), 'row')} far enough from gaps, expected at least {_FEWEST_ROWS}",
         )
     is_motion = float(np.ptp(angle[is_known])) > _MOVES_RAD and (
         float(np.var(angle_rad[is_known] - angle[is_known])) < _SMOOTH * float(np.var(angle_rad[is_known]))
@@ -126,6 +127,7 @@ def judge_angle(
     ratio = residuals[-better] / max(residuals[better], 1e-12)
     explained = 1.0 - (residuals[better] / rms) ** 2 if rms else 0.0
     is_gravity_clear = abs(pull) > _CLEAR_GRAVITY * pull_error
+    is_zero_right = bool(pull > 0.0) and not (shift_rad is not None and abs(shift_rad) > _MOST_ZERO_RAD)
     sign: int | None = better
     why = "the motion shows it"
     if explained < _LEAST_EXPLAINED:
@@ -140,7 +142,7 @@ def judge_angle(
         )
     return AngleVerdict(
         sign=sign,
-        is_zero_right=bool(pull > 0.0) if is_gravity_clear and explained >= _LEAST_EXPLAINED else None,
+        is_zero_right=is_zero_right if is_gravity_clear and explained >= _LEAST_EXPLAINED else None,
         why=why,
         rows=round(int(is_known.sum()) * float(np.mean(used))),
         rows_left_out=round(int(is_known.sum()) * float(np.mean(~used))),
@@ -177,7 +179,7 @@ def _zero_shift(
     shift_rad, size = math.atan2(q, p), math.hypot(p, q)
     turned = np.column_stack([along * p + across * q, across * p - along * q, speed]) / max(size, 1e-12)
     error_rad = _standard_errors(turned[fit.is_used], fit.rms)[1] * math.sqrt(rows_per_fact) / max(size, 1e-12)
-    is_clear = _LEAST_ZERO_RAD < abs(shift_rad) < _MOST_ZERO_RAD and abs(shift_rad) > _CLEAR_ZERO * error_rad
+    is_clear = abs(shift_rad) > _LEAST_ZERO_RAD and abs(shift_rad) > _CLEAR_ZERO * error_rad
     return shift_rad if is_clear else None
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import hashlib
 import itertools
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartpole_robot.datasets.csv_lines import (
+    COMMENTS,
+    Row,
+    is_blank,
+    is_comment,
+    row_chunks,
+    rows_of,
+    scanned,
+    stated_separator,
+)
 from cartpole_robot.datasets.time_text import time_us_of
 from cartpole_robot.errors import UsageError
 
-_COMMENTS = ("#", "%")
-_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)  # as Excel writes it
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_SEPARATORS = (";", ",", "\t", "|", " ")
 _HEADER_ROWS = 100  # within which the header must be
 _LOOKED_AT = 50  # rows below the header that show the decimal sign
-_BLOCK = 1 << 20
-_CHUNK_ROWS = 4096
-_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks
-
-Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +53,32 @@ class CsvShape:
 def chunks_of(path: Path, shape: CsvShape) -> Iterator[tuple[list[int], list[list[str]]]]:
     """Line numbers and cells of the rows, some thousand at a time, without comments and blank lines."""
     width = len(shape.names)
-    for lines, rows in _chunks(path, shape.encoding, shape.separator):
+    for lines, rows in row_chunks(path, shape.encoding, shape.separator):
         firsts = "".join(row[0] if row and row[0] else "#" for row in rows)
-        is_plain = lines[0] >= shape.first_line and not any(mark in firsts for mark in _COMMENTS)
+        is_plain = lines[0] >= shape.first_line and not any(mark in firsts for mark in COMMENTS)
         if is_plain and all(len(row) == width for row in rows):
             yield lines, rows
             continue
         kept = [
             (line, row)
             for line, row in zip(lines, rows, strict=True)
-            if line >= shape.first_line and not _is_blank(row) and not _is_comment(row)
+            if line >= shape.first_line and not is_blank(row) and not is_comment(row)
         ]
         for _, row in kept:
             if len(row) == width + 1 and not row[-1].strip():  # each line ends with a separator
                 row.pop()
         yield [line for line, _ in kept], [row for _, row in kept]
+
+
+def headers_within(path: Path, shape: CsvShape) -> tuple[list[int], bool]:
+    """The lines among the rows that name the columns again, and whether all have them in the same order."""
+    found = [
+        (line, row)
+        for lines, rows in chunks_of(path, shape)
+        for line, row in zip(lines, rows, strict=True)
+        if shape.places.keys() <= set(_stripped(row))
+    ]
+    return [line for line, _ in found], all(tuple(_stripped(row)) == shape.names for _, row in found)
 
 
 def find_shape(
@@ -77,15 +91,15 @@ def find_shape(
     header: Sequence[str] = (),
 ) -> CsvShape:
     """The shape of the file at `path`, in which the columns `wanted` must be. Raises `UsageError` where one is not."""
-    encoding, lines, sha256 = _scanned(path)
+    encoding, lines, sha256 = scanned(path)
     notes = []
-    stated = _stated_separator(path, encoding)
+    stated = stated_separator(path, encoding)
     if stated is not None:
         separator = stated
-    rows = list(itertools.islice(_rows(path, encoding, separator), _HEADER_ROWS + _LOOKED_AT))
+    rows = list(itertools.islice(rows_of(path, encoding, separator), _HEADER_ROWS + _LOOKED_AT))
     if stated is not None:
         rows = rows[1:]
-    table = [row for row in rows if not _is_comment(row[1])]
+    table = [row for row in rows if not is_comment(row[1])]
     if not table or not any(table[0][1]):
         raise UsageError(f"{path}: is empty, expected a header with the names of the columns; choose another file")
     if header:
@@ -93,6 +107,7 @@ def find_shape(
     else:
         names, first, note = _header(path, rows, table, wanted, separator)
         notes += note
+        _check_separator(path, table, names, wanted, separator)
     data = table[first:]
     if data and _is_units(data[0][1], [names.index(name) for name in wanted if name in names]):
         notes.append(f"line {data[0][0]} is a row of units ({', '.join(_stripped(data[0][1]))[:60]})")
@@ -121,89 +136,6 @@ def find_shape(
     )
 
 
-def _scanned(path: Path) -> tuple[str, int, str]:
-    """Encoding, number of lines and SHA-256 of a text file. Raises `UsageError` for what is none."""
-    digest, lines, has_nul, encoding = hashlib.sha256(), 0, False, "utf-8-sig"
-    try:
-        with path.open("rb") as file:
-            encoding = _WIDE.get(file.read(2), encoding)
-            file.seek(0)
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                lines += block.count(b"\n")
-                has_nul = has_nul or b"\0" in block
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; check the path") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: is a folder, expected a CSV file; name the file in it") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    if has_nul and encoding == "utf-8-sig":
-        raise UsageError(f"{path}: holds binary data, expected CSV; choose another file")
-    return encoding, lines, digest.hexdigest()
-
-
-def _chunks(path: Path, encoding: str, separator: str) -> Iterator[tuple[list[int], list[list[str]]]]:
-    """Line numbers and cells of all rows, some thousand at a time; a blank line has no cells."""
-    with path.open(encoding=encoding, newline="") as file:
-        text: Iterable[str] = file if separator != " " else (line.strip() for line in file)
-        reader = csv.reader(text, delimiter=separator, skipinitialspace=separator == " ")
-        while True:
-            before = reader.line_num
-            try:
-                rows = list(itertools.islice(reader, _CHUNK_ROWS))
-            except csv.Error as error:
-                raise UsageError(
-                    f"{path}: line {reader.line_num} is not valid CSV ({error}); fix or remove that line"
-                ) from None
-            except UnicodeError:
-                raise UsageError(
-                    f"{path}: line {_line_that_is_no_text(path, encoding)} is not UTF-8 text, expected CSV; export the "
-                    "file again"
-                ) from None
-            if not rows:
-                return
-            yield _line_numbers(rows, before, reader.line_num), rows
-
-
-def _line_numbers(rows: list[list[str]], before: int, last: int) -> list[int]:
-    """On which line each row ends; a quoted cell may span several."""
-    if last - before == len(rows):
-        return list(range(before + 1, last + 1))
-    spans = (1 + sum(cell.count("\n") for cell in row) for row in rows)
-    return [before + lines for lines in itertools.accumulate(spans)]
-
-
-def _rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
-    """Line number and cells of each row that is not blank."""
-    for lines, rows in _chunks(path, encoding, separator):
-        for line, row in zip(lines, rows, strict=True):
-            if not _is_blank(row):
-                yield line, row
-
-
-def _line_that_is_no_text(path: Path, encoding: str) -> int:
-    if encoding != "utf-8-sig":
-        return 1
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 1
-
-
-def _stated_separator(path: Path, encoding: str) -> str | None:
-    """The separator that the first line states as "sep=;", if it does."""
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            stated = _SEPARATOR_LINE.fullmatch(file.readline(16).rstrip("\r\n"))
-    except UnicodeError:
-        return None  # the rows report it, with its line
-    return None if stated is None else stated[1]
-
-
 def _header(
     path: Path, rows: list[Row], table: list[Row], wanted: set[str], separator: str
 ) -> tuple[tuple[str, ...], int, list[str]]:
@@ -213,12 +145,20 @@ def _header(
             skipped = [f"{number} {'line' if number == 1 else 'lines'} before the header skipped"] if number else []
             return tuple(_stripped(row)), number + 1, skipped
     for line, row in rows:
-        if _is_comment(row):
+        if is_comment(row):
             for names in _names_in_comment(row, separator):
                 if wanted <= set(names):
                     first = next((k for k, (found, _) in enumerate(table) if found > line), len(table))
                     return tuple(names), first, [f"the header is the comment in line {line}"]
     line, cells = table[0]
+    for other in _SEPARATORS:
+        split = _split(separator.join(cells), other)
+        if other != separator and len(split) > 1 and all(_is_number(cell.replace(",", ".")) for cell in split):
+            raise UsageError(
+                f"{path}: line {line} holds numbers, expected a header with the names of the columns; the file has "
+                f'none: put {_setting(other)} and columns = ["...", ...] at the top of the map, a name for each of '
+                f"its {len(split)} columns"
+            )
     if all(_is_number(cell) or _is_time(cell) for cell in _stripped(cells)):
         raise UsageError(
             f"{path}: line {line} holds numbers, expected a header with the names of the columns; "
@@ -233,8 +173,8 @@ def _header(
 
 def _names_in_comment(row: list[str], separator: str) -> Iterator[list[str]]:
     """What the names would be, were this comment a header: with the file's separator, or with spaces."""
-    text = separator.join(row).lstrip().lstrip("".join(_COMMENTS))
-    yield _stripped(text.split() if separator == " " else text.split(separator))
+    text = separator.join(row).lstrip().lstrip("".join(COMMENTS))
+    yield _split(text, separator)
     yield text.split()
 
 
@@ -244,7 +184,13 @@ def _place(name: str, names: Sequence[str], path: Path, line: int, separator: st
         return names.index(name)
     if name in names:
         raise UsageError(f"{path}: line {line} has {names.count(name)} columns {name!r}; rename all but one")
-    if len(names) == 1:
+    if names[0].startswith(("{", "[")):
+        hint = "the line looks like JSON: write it as CSV"
+    elif any(cell.startswith((f"{name}:", f"{name}=")) for cell in names):
+        hint = f"its cells hold their names, {names[0][:60]!r}: write the names once, in a header"
+    elif any("->" in cell for cell in names):
+        hint = f'a serial monitor put its time before the rows, {names[0][:60]!r}: remove what is before "->"'
+    elif len(names) == 1:
         hint = f"the header is one cell, {names[0][:60]!r}: is separator = {separator!r} right?"
     else:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
@@ -255,13 +201,41 @@ def _place(name: str, names: Sequence[str], path: Path, line: int, separator: st
     raise UsageError(f"{path}: line {line} has no column {name!r}; {hint}")
 
 
+def _check_separator(path: Path, table: list[Row], names: Sequence[str], wanted: set[str], separator: str) -> None:
+    """Raises `UsageError` where the columns are missing, and another separator would give them all."""
+    if wanted <= set(names):
+        return
+    for line, row in table[:_HEADER_ROWS]:
+        text = separator.join(row)
+        for other in _SEPARATORS:
+            if other != separator and wanted <= set(_split(text, other)):
+                raise UsageError(
+                    f"{path}: line {line} has no column {min(wanted - set(names))!r}; the header is {text[:60]!r}: is "
+                    f"separator = {separator!r} right? put {_setting(other)} at the top of the map (decimal commas are "
+                    "found in the cells)"
+                )
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return text.split() if separator == " " else _stripped(text.split(separator))
+
+
+def _setting(separator: str) -> str:
+    """How a map gives the separator."""
+    return f"separator = {json.dumps(separator)}"
+
+
 def _check_width(path: Path, names: Sequence[str], first: Row, separator: str, *, is_given: bool) -> None:
     """Raises `UsageError` where already the first row does not fit the header."""
     line, row = first
     if len(row) == len(names) or (len(row) == len(names) + 1 and not row[-1].strip()):
         return
     where = "columns in the map" if is_given else "the header"
-    if len(row) == 2 * len(names) and separator == ",":
+    text = separator.join(row)
+    fitting = [other for other in _SEPARATORS if other != separator and len(_split(text, other)) == len(names) > 1]
+    if fitting:
+        advice = f"is separator = {separator!r} right? put {_setting(fitting[0])} at the top of the map"
+    elif len(row) == 2 * len(names) and separator == ",":
         advice = "decimal commas? then the cells need another separator; export the file again"
     else:
         advice = f"is separator = {separator!r} right? or the line was cut off: remove it, or export the file again"
@@ -276,14 +250,6 @@ def _is_units(row: list[str], places: list[int]) -> bool:
 
 def _has_decimal_commas(cells: list[str]) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any("." in cell for cell in cells)
-
-
-def _is_blank(row: list[str]) -> bool:
-    return not any(cell.strip() for cell in row)
-
-
-def _is_comment(row: list[str]) -> bool:
-    return row[0].lstrip().startswith(_COMMENTS)
 
 
 def _is_time(cell: str) -> bool:

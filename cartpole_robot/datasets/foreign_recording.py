@@ -19,6 +19,7 @@ from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
 from cartpole_robot.datasets.column_map import ColumnMap, load_map
 from cartpole_robot.datasets.csv_table import FEWEST_ROWS, CsvTable, read_csv
 from cartpole_robot.datasets.duty_sign import DutyVerdict, judge_duty
+from cartpole_robot.datasets.held_values import held_warning
 from cartpole_robot.datasets.recording_rows import Reading, recording_rows
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
 from cartpole_robot.datasets.settled_signs import Confirm, Settlement
@@ -36,6 +37,7 @@ from cartpole_robot.recording.metadata import (
     SourceFile,
 )
 from cartpole_robot.recording.writer import check_is_free, write_recording
+from cartpole_robot.terminal.printable import counted
 
 IMPORT_RIG = "import"
 
@@ -83,6 +85,7 @@ def import_recording(request: ImportRequest) -> Imported:
         names,
         may_be_empty=may_be_empty,
         times=frozenset(name for name in (column_map.time.device, column_map.time.host) if name is not None),
+        directions=frozenset(name for name in (column_map.duty.direction,) if name is not None),
         separator=column_map.separator,
         decimal=column_map.decimal,
         header=column_map.columns,
@@ -95,6 +98,7 @@ def import_recording(request: ImportRequest) -> Imported:
     table, clock = table.rows(~is_short), clock.rows(~is_short)
     paths = _paths(request.out, len(clock.parts()))
     raw = read_signals(table, column_map, cart)
+    settlement.warnings += filter(None, [held_warning(raw.position_m, raw.read_angle_rad, clock)])
     angle = judge_angle(raw.angle_rad(1), raw.position_m, clock, cart)
     duty = judge_duty(raw.duty, raw.position_m, raw.angle_rad(1), clock)
     settlement.check_zero(column_map.angle, angle)
@@ -194,9 +198,10 @@ def _short_parts(table: CsvTable, clock: RowClock, settlement: Settlement) -> ND
         rows = part.rows.stop - part.rows.start
         if rows < FEWEST_ROWS:
             is_short[part.rows] = True
+            is_or_are = "is" if rows == 1 else "are"
             settlement.warnings.append(
-                f"lines {part.first_line} to {part.last_line} are left out: {part.why} there, and {rows} rows are too "
-                f"few for a recording ({FEWEST_ROWS})"
+                f"{part.place} {is_or_are} left out: {part.why} there, and {counted(rows, 'row')} {is_or_are} too few "
+                f"for a recording ({FEWEST_ROWS})"
             )
     if is_short.all():
         raise UsageError(

@@ -8,6 +8,7 @@ from typing import Any
 from cartpole_robot.datasets.foreign_recording import Imported
 from cartpole_robot.recording.metadata import ImportRecord
 from cartpole_robot.recording.summary import recording_summary
+from cartpole_robot.terminal.printable import counted
 
 _GAPS_LISTED = 3
 
@@ -40,14 +41,17 @@ def import_text(imported: Imported) -> str:
         lines.append(
             (
                 "left out",
-                f"{imported.angle.rows_left_out} rows of that fit: no motion explains them; the recording keeps them",
+                f"{counted(imported.angle.rows_left_out, 'row')} of that fit: no motion explains them; the recording "
+                "keeps them",
             )
         )
     unread = _origin(imported).found.unread_rows
     if unread:
-        lines.append(("unread", f"{unread} rows without an angle, beyond [angle] lowest or highest; left out"))
+        lines.append(
+            ("unread", f"{counted(unread, 'row')} without an angle, beyond [angle] lowest or highest; left out")
+        )
     if imported.reading.raw.clipped_rows:
-        lines.append(("clipped", f"{imported.reading.raw.clipped_rows} commands past full drive"))
+        lines.append(("clipped", f"{counted(imported.reading.raw.clipped_rows, 'command')} past full drive"))
     paths = [str(recording.path) for recording in imported.recordings]
     return "\n".join([*paths, *(f"  {name:<14} {text}" for name, text in lines)])
 
@@ -73,7 +77,7 @@ def _off(imported: Imported) -> str:
     off = imported.reading.clock.off_rows()
     places = ", ".join(f"line {row.line} by {row.off_s * 1000.0:+.3g} ms" for row in off[:_GAPS_LISTED])
     more = f" and {len(off) - _GAPS_LISTED} more" if len(off) > _GAPS_LISTED else ""
-    return f"{len(off)} {'row' if len(off) == 1 else 'rows'}: {places}{more}; put on their tick"
+    return f"{counted(len(off), 'row')}: {places}{more}; put on their tick"
 
 
 def _gaps(imported: Imported) -> str:
@@ -81,9 +85,9 @@ def _gaps(imported: Imported) -> str:
     if not gaps:
         return "none"
     places = ", ".join(f"{gap.missing} before line {gap.line}" for gap in gaps[:_GAPS_LISTED])
-    more = f" and {len(gaps) - _GAPS_LISTED} more places" if len(gaps) > _GAPS_LISTED else ""
+    more = f" and {counted(len(gaps) - _GAPS_LISTED, 'more place')}" if len(gaps) > _GAPS_LISTED else ""
     missing = sum(gap.missing for gap in gaps)
-    return f"{missing} {'row' if missing == 1 else 'rows'} missing: {places}{more}; their ticks are left out"
+    return f"{counted(missing, 'row')} missing: {places}{more}; their ticks are left out"
 
 
 def _lengths(imported: Imported) -> str:

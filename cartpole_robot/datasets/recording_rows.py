@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from cartpole_robot import task
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.datasets.column_map import ColumnMap, TimeBase
+from cartpole_robot.datasets.column_map import ColumnMap
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import RowClock
 from cartpole_robot.datasets.signals import RawSignals
 from cartpole_robot.datasets.smoothing import slopes
+from cartpole_robot.datasets.time_columns import TimeBase
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.signals import NO_COUNT, TIME_MASK
 

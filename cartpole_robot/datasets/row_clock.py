@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through
-from cartpole_robot.datasets.column_map import TimeBase, TimeColumns
 from cartpole_robot.datasets.csv_table import CsvTable
-from cartpole_robot.datasets.row_pace import OFF_TICK, Pace, paced_rows, seconds_of, whole_us
+from cartpole_robot.datasets.pace import Pace, seconds_of, whole_us
+from cartpole_robot.datasets.row_pace import paced_rows
+from cartpole_robot.datasets.time_columns import TimeBase, TimeColumns
+from cartpole_robot.datasets.timed_rows import OFF_TICK
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 
 _HOST_PARTS = 1.0  # periods: a host's clock that moves by more against the pacing one, and stays, begins a new part
 _OTHER_CLOCK = 0.1  # two clocks that differ by more do not show the same time
 _MOST_PARTS = 100
 _LISTED = 20
+_MANY_MISSING = 0.1  # of all rows: a warning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,13 @@ class Part:
     first_line: int
     last_line: int
     why: str
+
+    @property
+    def place(self) -> str:
+        """Its lines, as a text."""
+        if self.first_line == self.last_line:
+            return f"line {self.first_line}"
+        return f"lines {self.first_line} to {self.last_line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +180,7 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
             f"{pace.breaks[min(pace.breaks)]}, and the rows fall into {part[-1] + 1} parts, expected at most "
             f"{_MOST_PARTS}; name a steadier clock, a row_counter, or give wraps_after where a counter restarts",
         )
-    return RowClock(
+    clock = RowClock(
         lines=table.lines,
         ticks=pace.ticks,
         part=part,
@@ -183,6 +194,22 @@ def read_clock(table: CsvTable, time: TimeColumns) -> RowClock:
         host_s_per_device_s=ratio,
         notes=notes,
     )
+    return dataclasses.replace(clock, notes=(*notes, *_gap_notes(clock)))
+
+
+def _gap_notes(clock: RowClock) -> tuple[str, ...]:
+    """A warning where a good part of the rows is missing."""
+    gaps = clock.gaps
+    missing = sum(gap.missing for gap in gaps)
+    share = missing / (missing + len(clock.lines))
+    if len(gaps) < 2 or share < _MANY_MISSING:
+        return ()
+    places = ", ".join(str(gap.line) for gap in gaps[:_LISTED])
+    more = f" and {len(gaps) - _LISTED} more" if len(gaps) > _LISTED else ""
+    return (
+        f"{missing} rows, {100.0 * share:.0f} % of all, are missing at {len(gaps)} places, before the lines {places}"
+        f"{more}; the others stay on their ticks: was the link too slow?",
+    )
 
 
 def _notes(table: CsvTable, apart: dict[int, str]) -> tuple[str, ...]:
@@ -190,7 +217,7 @@ def _notes(table: CsvTable, apart: dict[int, str]) -> tuple[str, ...]:
     rows = sorted(apart)
     if not rows:
         return ()
-    more = f", and at {len(rows) - 1} more {'place' if len(rows) == 2 else 'places'}" if len(rows) > 1 else ""
+    more = f", and at {counted(len(rows) - 1, 'more place')}" if len(rows) > 1 else ""
     return (
         f"line {table.lines[rows[0]]}: {apart[rows[0]]}{more}; the device's clock defines the second, so the rows stay "
         'together: if the device stood still there, base = "host" in [time] begins a new recording',

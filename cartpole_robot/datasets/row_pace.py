@@ -1,66 +1,27 @@
-"""The tick of each row by the clock that paces the rows: a column of times, a row counter, or a fixed period."""
+"""The clock that paces the rows: a column of times, a row counter, or a fixed period."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from cartpole_robot.datasets.clock_line import Floats, Ints, level_steps, line_through, period_of, period_over, place
-from cartpole_robot.datasets.column_map import PERIODS_S, TimeColumns, TimeUnit
+from cartpole_robot.datasets.clock_line import level_steps, line_through
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.pace import (
+    PAUSE_US,
+    Pace,
+    check_order,
+    check_period,
+    check_size,
+    on_grid,
+    pause_text,
+    seconds_of,
+    whole_us,
+)
+from cartpole_robot.datasets.time_columns import TimeColumns
+from cartpole_robot.datasets.timed_rows import pace_of_times
 from cartpole_robot.errors import UsageError
 
-OFF_TICK = 0.2  # of a period: a row further from its tick is put on it, and reported
-_NO_LINE = 0.35  # of a period: rows further from their tick show no steady clock
-_MOST_WITHOUT_LINE = 0.05  # of all rows; a host's clock has a few late ones
-_NEW_LINE = 0.35  # of a period: a clock that moves by more against its line, and stays, begins a new part
-_MOST_GAPS = 0.1  # places, of all rows: more are not gaps but another period
-_OFF_BEAT = 0.2  # of a period: for the message
-_PAUSE_US = 10_000_000  # no run has a gap as long
-_LEVEL_ROWS = 25  # before and after a row at which the time goes back
-_SPIKE = 1.5  # periods
-_FEWEST_AROUND = 3
-_STEADY_ROWS = 200  # at least, show a period of their own
-_STEADY_PARTS = 20
-_STEADY = 0.005  # of the period
-_DAY_S = 86_400.0
-_LATEST_S = 1e11  # the year 5138: a later time has another unit
 _LARGEST_COUNT = 1e15
-
-
-@dataclass(kw_only=True)
-class Pace:
-    """The pacing clock of a table: `ticks` and `time_us` of each row, and how far it was `off_us` before.
-
-    `breaks` are the rows at which a new part begins, each with its reason. Ticks grow from row to row across parts too.
-    """
-
-    ticks: Ints
-    time_us: Ints
-    period_us: float
-    off_us: Floats
-    breaks: dict[int, str] = field(default_factory=dict)
-
-    def begin(self, row: int, why: str) -> None:
-        """Begin a part at `row`, unless one does already."""
-        self.breaks.setdefault(row, why)
-
-    def part(self) -> Ints:
-        """The number of each row's part, from 0."""
-        first = np.zeros(len(self.ticks), np.int64)
-        first[list(self.breaks)] = 1
-        return np.cumsum(first)
-
-    def pieces(self) -> list[tuple[int, int]]:
-        """(first, one past the last) row of each part."""
-        return list(itertools.pairwise([0, *sorted(self.breaks), len(self.ticks)]))
-
-    def backward_rows(self, table: CsvTable, column: str, time_us: Ints, advice: str) -> Iterator[int]:
-        """The rows at which a clock goes back and stays. Raises `UsageError` where a row is out of order instead."""
-        return _backward_rows(table, column, time_us, self.period_us, advice)
 
 
 def paced_rows(table: CsvTable, time: TimeColumns) -> Pace:
@@ -74,57 +35,23 @@ def paced_rows(table: CsvTable, time: TimeColumns) -> Pace:
         pace = Pace(ticks=ticks, time_us=time_us, period_us=period_us, off_us=np.zeros(len(table)))
     else:
         unit = time.unit if time.device is not None else (time.host_unit or time.unit)
-        pace = _by_times(table, time.pacing, whole_us(seconds_of(table, time.pacing, unit, time.wraps_after)))
+        pace = pace_of_times(table, time.pacing, whole_us(seconds_of(table, time.pacing, unit, time.wraps_after)))
         if time.device is None:  # a host's times show when rows arrived, not when they were measured
-            pace.time_us = _on_grid(pace)
+            pace.time_us = on_grid(pace)
     return pace
-
-
-def seconds_of(table: CsvTable, column: str, unit: TimeUnit, wraps_after: float | None = None) -> Floats:
-    """A column of times in seconds, unwrapped. Raises `UsageError` for a time that no clock shows."""
-    readings = table.columns[column]
-    if column in table.text_times:
-        is_time_of_day = float(readings.max()) < _DAY_S
-        return np.unwrap(readings, period=_DAY_S) if is_time_of_day else readings
-    _check_size(table, column, _LATEST_S / unit.seconds)
-    return (readings if wraps_after is None else np.unwrap(readings, period=wraps_after)) * unit.seconds
-
-
-def _check_size(table: CsvTable, column: str, largest: float) -> None:
-    readings = table.columns[column]
-    for row in np.nonzero(np.abs(readings) > largest)[0][:1].tolist():
-        raise table.refusal(
-            row, column, f"{readings[row]:g}, expected at most {largest:g}; correct the column or its unit in [time]"
-        )
-
-
-def whole_us(time_s: Floats) -> Ints:
-    """Seconds as whole microseconds."""
-    return np.round(time_s * 1e6).astype(np.int64)
-
-
-def _pause(pause_us: float) -> str:
-    return f"a pause of {pause_us * 1e-6:.4g} s"
-
-
-def _on_grid(pace: Pace) -> Ints:
-    """Each row's time by its tick, from the first row of its part."""
-    firsts = np.nonzero(np.diff(pace.part(), prepend=-1))[0]
-    sizes = np.diff(np.append(firsts, len(pace.ticks)))
-    start_us, start = (np.repeat(values[firsts], sizes) for values in (pace.time_us, pace.ticks))
-    return start_us + np.round((pace.ticks - start) * pace.period_us).astype(np.int64)
 
 
 def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
     """Ticks as counted; the period is fixed, or that of the times."""
     column = time.row_counter or ""
-    _check_size(table, column, _LARGEST_COUNT)
+    check_size(table, column, _LARGEST_COUNT)
     readings = table.columns[column]
     for row in np.nonzero(readings != np.round(readings))[0][:1].tolist():
         raise table.refusal(row, column, f"{readings[row]:g}, expected a whole number; correct row_counter in [time]")
     if time.counter_wraps_after is not None:
         readings = np.unwrap(readings, period=time.counter_wraps_after)
     counts = readings.astype(np.int64)
+    check_order(table, column, counts)
     usual = int(np.median(np.diff(counts)))
     if usual != 1:
         raise UsageError(
@@ -154,185 +81,15 @@ def _by_counter(table: CsvTable, time: TimeColumns) -> Pace:
     else:
         times_us = whole_us(seconds_of(table, timing, unit, time.wraps_after))
         line = line_through(x, times_us.astype(np.float64), pace.part())
-        _check_period(table, timing, line.slope)
+        check_period(table, timing, line.slope)
         for step in level_steps(line.rest, line.slope, pace.part()):
             pace.begin(
                 step.row, f"the clocks part: {timing!r} moves by {step.size * 1e-6:.4g} s against the row counter"
             )
         line = line_through(x, times_us.astype(np.float64), pace.part())
         pace.period_us, pace.off_us = line.slope, line.rest
-    for row in (np.nonzero(np.diff(pace.ticks) * pace.period_us > _PAUSE_US)[0] + 1).tolist():
-        pace.begin(row, _pause((pace.ticks[row] - pace.ticks[row - 1]) * pace.period_us))
+    for row in (np.nonzero(np.diff(pace.ticks) * pace.period_us > PAUSE_US)[0] + 1).tolist():
+        pace.begin(row, pause_text((pace.ticks[row] - pace.ticks[row - 1]) * pace.period_us))
     pace.time_us = times_us
-    pace.time_us = _on_grid(pace)
+    pace.time_us = on_grid(pace)
     return pace
-
-
-def _by_times(table: CsvTable, column: str, time_us: Ints) -> Pace:
-    """Ticks by the line of the times."""
-    steps_us = np.diff(time_us)
-    usual_us = float(np.median(steps_us))
-    if usual_us <= 0.0:
-        raise UsageError(
-            f"{table.path}: column {column!r}: most rows have the time of the row before, expected a growing time; it "
-            "is too coarse for a clock: name another, or a row_counter, or give period_s in [time]"
-        )
-    _check_period(table, column, usual_us)
-    period_us = period_of(time_us)
-    written_us, time_us = time_us, _without_spikes(time_us, period_us)
-    steps_us = np.diff(time_us)
-    if (steps_us == 1_000_000).mean() > 0.9:
-        raise UsageError(
-            f"{table.path}: column {column!r}: grows by 1 from row to row, so as seconds the rows are 1 s apart, "
-            "expected a time; if it counts rows, name it as row_counter in [time] and give period_s"
-        )
-    pace = Pace(ticks=np.arange(len(time_us)), time_us=time_us.copy(), period_us=period_us, off_us=np.zeros(len(table)))
-    advice = "remove one row, or give wraps_after in [time] where the counter restarts"
-    for row in (np.nonzero(steps_us > _PAUSE_US)[0] + 1).tolist():
-        pace.begin(row, _pause(steps_us[row - 1]))
-    for row in pace.backward_rows(table, column, time_us, advice):
-        pace.begin(
-            row,
-            f"{column!r} goes back from {time_us[row - 1] * 1e-6:.10g} to {time_us[row] * 1e-6:.10g} s; if its counter "
-            "restarts there, give wraps_after in [time]",
-        )
-    nearest = np.zeros(len(table), np.int64)
-    pieces = pace.pieces()
-    for first, end in pieces:
-        nearest[first:end] = _place(pace, time_us, first, end)
-    _check_line(table, column, steps_us, usual_us, pace)
-    _check_steady(table, column, time_us, pieces)
-    while pieces:
-        first, end = pieces.pop()
-        _check_single(table, column, time_us, first, nearest[first:end])
-        apart_us = time_us[first:end] - pace.ticks[first:end] * pace.period_us
-        for step in level_steps(apart_us, _NEW_LINE * pace.period_us)[:1]:
-            row = first + step.row
-            pace.begin(row, f"{column!r} moves by {step.size * 1e-6:.4g} s against its line")
-            for piece in ((first, row), (row, end)):
-                nearest[slice(*piece)] = _place(pace, time_us, *piece)
-                pieces.append(piece)
-    for first, end in pace.pieces()[1:]:
-        step = round((time_us[first] - time_us[first - 1]) / pace.period_us)
-        pace.ticks[first:end] += pace.ticks[first - 1] + max(1, step) - pace.ticks[first]
-    pace.period_us = line_through(pace.ticks.astype(np.float64), time_us.astype(np.float64), pace.part()).slope
-    is_spike = written_us != time_us
-    pace.off_us[is_spike] += (written_us - time_us)[is_spike]
-    return pace
-
-
-def _without_spikes(time_us: Ints, period_us: float) -> Ints:
-    """The times, with single rows and pairs that are far from the line of their neighbours put back on it."""
-    level = time_us - np.arange(len(time_us)) * period_us
-    far = np.nonzero(np.abs(np.diff(level)) > _SPIKE * period_us)[0]
-    found = time_us.copy()
-    for row in np.unique(far + 1).tolist():
-        for end in (row + 1, row + 2):
-            around = level[max(0, row - _LEVEL_ROWS) : row], level[end : end + _LEVEL_ROWS]
-            if min(map(len, around)) < _FEWEST_AROUND:
-                continue
-            before, after = map(float, map(np.median, around))
-            away = np.abs(level[row:end] - before)
-            if abs(after - before) < 0.5 * period_us and away.min() > _SPIKE * period_us:
-                found[row:end] = np.round(before + np.arange(row, end) * period_us)
-                break
-    return found
-
-
-def _check_steady(table: CsvTable, column: str, time_us: Ints, pieces: list[tuple[int, int]]) -> None:
-    """Raises `UsageError` where the period changes in the course of a part."""
-    before_us: float | None = None
-    for first, end in pieces:
-        rows = max(_STEADY_ROWS, (end - first) // _STEADY_PARTS)
-        for row in range(first, end - rows + 1, rows):
-            period_us, over = period_over(time_us[row : row + rows])
-            if over < rows // 4:  # they jitter too much to show it
-                continue
-            if before_us is not None and abs(period_us - before_us) > _STEADY * before_us:
-                raise table.refusal(
-                    row,
-                    column,
-                    f"from about here on the rows are {period_us * 1e-6:.5g} s apart, before {before_us * 1e-6:.5g} s: "
-                    "the period changes in the course of the file; import the parts one by one, or name a steadier "
-                    "clock",
-                )
-            before_us = before_us or period_us
-
-
-def _place(pace: Pace, time_us: Ints, first: int, end: int) -> Ints:
-    """Put the rows from `first` to `end` on their ticks; returns the nearest tick of each, which two may share."""
-    placed = place(time_us[first:end], pace.period_us)
-    pace.ticks[first:end] = placed.ticks
-    pace.off_us[first:end] = placed.off_us
-    is_off = np.abs(placed.off_us) > OFF_TICK * pace.period_us
-    pace.time_us[first:end] = np.where(is_off, np.round(placed.line_us), time_us[first:end])
-    return placed.nearest
-
-
-def _backward_rows(table: CsvTable, column: str, time_us: Ints, period_us: float, advice: str) -> Iterator[int]:
-    level = time_us - np.arange(len(time_us)) * period_us
-    for row in (np.nonzero(np.diff(time_us) < 0)[0] + 1).tolist():
-        before = float(np.median(level[max(0, row - _LEVEL_ROWS) : row]))
-        after = float(np.median(level[row : row + _LEVEL_ROWS]))
-        if after - before > -1.5 * period_us or (time_us[row:] > time_us[row - 1])[:2].any():
-            raise table.refusal(
-                row,
-                column,
-                f"time goes backwards, {time_us[row - 1] * 1e-6:.10g} s and then {time_us[row] * 1e-6:.10g} s, "
-                f"expected a growing time; {advice}",
-            )
-        yield row
-
-
-def _check_period(table: CsvTable, column: str, period_us: float) -> None:
-    if not PERIODS_S[0] <= period_us * 1e-6 <= PERIODS_S[1]:
-        raise UsageError(
-            f"{table.path}: column {column!r}: the rows are {period_us * 1e-6:.4g} s apart, expected "
-            f"{PERIODS_S[0]:g} to {PERIODS_S[1]:g} s; correct the unit in [time]"
-        )
-
-
-def _check_single(table: CsvTable, column: str, time_us: Ints, first: int, nearest: Ints) -> None:
-    """Raises `UsageError` where there is a row too many: all rows after it come a period early."""
-    surplus = (nearest - np.arange(len(nearest))).astype(np.float64)
-    for row, size in level_steps(surplus, 0.5):
-        if size > 0.0 or surplus[row] >= surplus[row - 1]:
-            continue
-        this, before = time_us[first + row] * 1e-6, time_us[first + row - 1] * 1e-6
-        fault = "two rows at once" if this == before else "two rows on one tick"
-        raise table.refusal(
-            first + row,
-            column,
-            f"{fault}, {before:.10g} s and then {this:.10g} s, and the rows after it show one row too many; remove one "
-            "of the two, or name a steadier clock",
-        )
-
-
-def _check_line(table: CsvTable, column: str, steps_us: Ints, usual_us: float, pace: Pace) -> None:
-    """Raises `UsageError` where the rows do not follow one line."""
-    missing = (np.diff(pace.ticks) > 1) & (np.diff(pace.part()) == 0)
-    phase = pace.off_us / pace.period_us
-    lost = np.abs(phase - np.round(phase)) > _NO_LINE
-    beats = steps_us / usual_us
-    off = np.nonzero(np.abs(beats - np.round(beats)) > _OFF_BEAT)[0]
-    for rows, is_too_many in (
-        (off, lost.sum() > max(2.0, _MOST_WITHOUT_LINE * len(lost)) and len(off) > _MOST_WITHOUT_LINE * len(beats)),
-        (np.nonzero(missing)[0], missing.sum() > _MOST_GAPS * len(missing)),
-    ):
-        if is_too_many and len(rows):
-            raise table.refusal(
-                int(rows[0]) + 1,
-                column,
-                f"comes after {steps_us[rows[0]] * 1e-6:.4g} s, most rows after {usual_us * 1e-6:.4g} s; {len(rows)} "
-                f"of {len(steps_us)} rows deviate, expected one period; import the parts one by one, name a "
-                "row_counter, or give period_s where no row is missing",
-            )
-    if lost.sum() > max(2.0, _MOST_WITHOUT_LINE * len(lost)):
-        worst = int(np.argmax(lost))
-        raise table.refusal(
-            worst,
-            column,
-            f"is {abs(pace.off_us[worst]) * 1e-6:.4g} s off its tick, as are {lost.sum()} of {len(lost)} rows, and the "
-            f"period is {pace.period_us * 1e-6:.4g} s: it changes in the course of the file; name a steadier clock, or "
-            "import the parts one by one",
-        )

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.datasets.angle_sign import AngleVerdict
-from cartpole_robot.datasets.column_map import AngleColumn, AngleZero, DutyColumn
 from cartpole_robot.datasets.duty_sign import DutyVerdict
 from cartpole_robot.datasets.row_clock import RowClock
+from cartpole_robot.datasets.signal_columns import AngleColumn, AngleZero, DutyColumn
 from cartpole_robot.errors import UsageError
 
 Confirm = Callable[[str], bool]
@@ -21,6 +21,7 @@ Confirm = Callable[[str], bool]
 _OTHER_UNIT = 3.0  # two lengths that differ by this factor have different units
 _OTHER_POLE = 1.3  # by this factor: a warning
 _WELL_EXPLAINED = 0.7
+_HALF_TURN_RAD = math.radians(5.0)  # within which a zero is at the other end itself
 _LEAST_DUTY = 0.02  # of one side: less does not count as driving
 _LISTED = 3
 
@@ -78,23 +79,28 @@ class Settlement:
     def check_zero(self, angle: AngleColumn, verdict: AngleVerdict) -> None:
         """Warn of a zero that the motion puts elsewhere, however well it is explained.
 
-        Raises `UsageError` where the sign of the gravity term contradicts the map's zero.
+        Raises `UsageError` where gravity contradicts the map's zero: it is nearer to the other end of the turn.
         """
-        if verdict.is_zero_right is False:
+        shift_rad = verdict.zero_shift_rad
+        is_at_other_end = verdict.is_zero_right is False
+        if is_at_other_end and (shift_rad is None or math.pi - abs(shift_rad) < _HALF_TURN_RAD):
             other = AngleZero.HANGING if angle.zero is AngleZero.UPRIGHT else AngleZero.UPRIGHT
             raise UsageError(
                 f"{self.where}: the map says the angle's zero is {angle.zero.value}, and gravity pulls the pole as "
                 f"if it were {other.value} (a fit that explains {100.0 * _explained(verdict):.0f} % of its motion); "
                 "correct zero in [angle], or offset by half a turn"
             )
-        if verdict.zero_shift_rad is not None:
-            shift_rad = verdict.zero_shift_rad
-            offset = f"{angle.offset - shift_rad * angle.per_rad:.6g}"
-            self.warnings.append(
-                f"the angle's zero is off by {abs(math.degrees(shift_rad)):.1f} degrees: the pole moves as if it were "
-                f"{angle.zero.value} where {angle.column!r} reads {offset}, and the "
-                f"map says {angle.offset:g}; set offset = {offset} in [angle]"
-            )
+        if shift_rad is None:
+            return
+        offset = f"{angle.offset - shift_rad * angle.per_rad:.6g}"
+        message = (
+            f"the angle's zero is off by {abs(math.degrees(shift_rad)):.1f} degrees: the pole moves as if it were "
+            f"{angle.zero.value} where {angle.column!r} reads {offset}, and the map says {angle.offset:g}; set offset "
+            f"= {offset} in [angle]"
+        )
+        if is_at_other_end:
+            raise UsageError(f"{self.where}: {message}")
+        self.warnings.append(message)
 
     def check_sides(self, command: DutyColumn, duty: NDArray[np.float64]) -> None:
         """Warn of a command that drives the cart to one side only; `duty` has shape (rows,)."""

@@ -10,22 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.datasets.column_map import (
-    AngleColumn,
-    AngleUnit,
-    AngleZero,
-    Beyond,
-    ColumnMap,
-    DutyColumn,
-    PositionColumn,
-)
+from cartpole_robot.datasets.column_map import ColumnMap
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.signal_columns import AngleColumn, AngleUnit, AngleZero, Beyond, DutyColumn, PositionColumn
 from cartpole_robot.errors import UsageError
+from cartpole_robot.terminal.printable import counted
 
 Numbers = NDArray[np.float64]
 
 _MOST_TURNS = 1.02  # that a wrapping column may span
 _MOST_HALF_TURNS = 0.01  # of the rows may turn by more than half a turn: a potentiometer's gap, not a wrong unit
+_FEW_OUTLIERS = 0.01  # of the rows
+_OUTLIER_RAD = 0.25  # beyond the others
 _TRACKS = 3.0  # no cart is this many half tracks from the middle
 _LEAST_TRAVEL = 0.005  # of the way to the limit: less does not count as motion
 _LEAST_DUTY = 0.1  # would move a cart
@@ -119,6 +115,16 @@ def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> N
     turns = float(np.ptp(angle_rad)) / (2.0 * math.pi)
     if column_map.angle.wraps and turns > _MOST_TURNS:
         readings = table.columns[column]
+        low, high = np.quantile(angle_rad, (_FEW_OUTLIERS, 1.0 - _FEW_OUTLIERS)).tolist()
+        is_far = (angle_rad < low - _OUTLIER_RAD) | (angle_rad > high + _OUTLIER_RAD)
+        if high - low < _MOST_TURNS * 2.0 * math.pi and is_far.any():
+            usual = readings[~is_far]
+            raise table.refusal(
+                int(np.argmax(is_far)),
+                column,
+                f"reads {readings[is_far][0]:g} ({counted(int(is_far.sum()), 'row')} so far off), the others "
+                f"{usual.min():g} to {usual.max():g}; leave such readings out with lowest and highest in [angle]",
+            )
         raise UsageError(
             f"{table.path}: column {column!r}: reads from {readings.min():g} to {readings.max():g}, as {unit.value} "
             f"{turns:.3g} turns, expected at most one in a column that wraps; {advice} (or set wraps = false)"
@@ -130,8 +136,8 @@ def _continuous(table: CsvTable, column_map: ColumnMap, angle_rad: Numbers) -> N
         raise table.refusal(
             int(fast[0]) + 1,
             column,
-            f"turns by {angle_rad[fast[0] + 1] - angle_rad[fast[0]]:.4g} rad from one row to the next, as do "
-            f"{len(fast)} rows, expected less than half a turn; {advice}",
+            f"turns by {angle_rad[fast[0] + 1] - angle_rad[fast[0]]:.4g} rad from one row to the next "
+            f"({counted(len(fast), 'row')} in all), expected less than half a turn; {advice}",
         )
     return angle_rad
 
@@ -173,9 +179,9 @@ def _duty(table: CsvTable, column_map: ColumnMap) -> tuple[Numbers, int]:
         raise table.refusal(
             int(beyond[0]),
             name,
-            f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g}, as "
-            f"are {len(beyond)} rows; expected at most that: raise full_scale in [duty] (the largest command is "
-            f'{largest:g}), or set beyond = "clip" where the motor saturates there{middle}',
+            f"{duty[beyond[0]] * command.full_scale:g} is beyond full_scale = {command.full_scale:g} "
+            f"({counted(len(beyond), 'row')} in all); expected at most that: raise full_scale in [duty] (the largest "
+            f'command is {largest:g}), or set beyond = "clip" where the motor saturates there{middle}',
         )
     duty = np.clip(duty, -1.0, 1.0)
     if command.rows_late:

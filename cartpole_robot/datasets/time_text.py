@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 DAY_US = 86_400_000_000
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?", re.ASCII)
 _SHORT_CLOCK = re.compile(r"(\d{1,3}):(\d{2})[.,](\d{1,9})", re.ASCII)
+_LIKE_TIME = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b|\d{1,2}:\d{2}", re.ASCII)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -34,9 +35,9 @@ def time_us_of(text: str) -> int | None:
         return None
 
 
-def is_time_of_day(text: str) -> bool:
-    """Whether `text` is a time of day, which restarts at midnight."""
-    return _CLOCK.fullmatch(text) is not None
+def is_other_time(text: str) -> bool:
+    """Whether `text` looks like a date or a time that `time_us_of` does not read, such as 27.11.2026 10:00."""
+    return _LIKE_TIME.match(text) is not None and time_us_of(text) is None
 
 
 def _fraction_us(digits: str) -> int:

@@ -23,6 +23,7 @@ _LARGEST_TOML_BYTES = 1 << 20
 _LONG_KEY = re.compile(  # of more parts than plain data may nest
     r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""", re.MULTILINE | re.ASCII
 )
+_LONGEST_TEXT = 1 << 17  # characters
 _LONGEST_SHOWN = 120  # characters of a value in an error
 
 
@@ -169,6 +170,8 @@ def _converted(hint: Any, value: Any, where: str, name: str) -> Any:
         return float(value)
     if hint is int and is_number and (isinstance(value, int) or value.is_integer()):
         return int(value)
+    if hint is str and isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise UsageError(f"{here} has {len(value)} characters, expected at most {_LONGEST_TEXT}; shorten it")
     if hint in (str, bool) and isinstance(value, hint):
         return value
     expected = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[hint]

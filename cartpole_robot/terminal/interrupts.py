@@ -81,12 +81,16 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
             signal.signal(number, previous)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM has come.
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C has come.
 
-    A class of its own: after a KeyboardInterrupt that came while Python ran the text of a module's `exec`, an
-    interpreter ends with SIGINT, even if the exception was caught.
+    A class of its own: after a plain KeyboardInterrupt that came while Python ran the text of a module's `exec`, as
+    every dataclass has it, an interpreter ends with SIGINT, even if the exception was caught.
     """
+
+
+class Terminated(Interrupted):
+    """SIGTERM has come."""
 
 
 @contextmanager
@@ -94,11 +98,17 @@ def sigterm_stops() -> Iterator[None]:
     """Inside, the first SIGTERM raises `Terminated` in the main thread, and further ones do nothing.
 
     So files and processes are cleaned up, even where a supervisor sends the signal to the process and to its group. A
-    caller's own handler, or its wish to ignore the signal, is left alone. Python drops an exception that is raised in a
-    finalizer, as garbage collection runs them at any time: a SIGTERM or Ctrl-C that met one is sent again.
+    Ctrl-C raises `Interrupted`. A caller's own handler, or its wish to ignore a signal, is left alone. Python drops an
+    exception that is raised in a finalizer, as garbage collection runs them at any time: a SIGTERM or Ctrl-C that met
+    one is sent again. One inside another changes nothing.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    is_inner = getattr(sys.unraisablehook, "__module__", None) == __name__
+    if is_inner or not is_main:
+        yield
+        return
+    takes_sigterm = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    takes_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     has_come = False
 
     def stop(*_: object) -> None:
@@ -106,6 +116,9 @@ def sigterm_stops() -> Iterator[None]:
         if not has_come:
             has_come = True
             raise Terminated
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
 
     def send_again(dropped: sys.UnraisableHookArgs) -> None:
         nonlocal has_come
@@ -120,14 +133,16 @@ def sigterm_stops() -> Iterator[None]:
         again.start()
 
     before = sys.unraisablehook
-    if is_ours:
+    if takes_sigterm:
         signal.signal(signal.SIGTERM, stop)
-    if is_main:
-        sys.unraisablehook = send_again
+    if takes_sigint:
+        signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
-        if is_main:
-            sys.unraisablehook = before
-        if is_ours:
+        sys.unraisablehook = before
+        if takes_sigint:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if takes_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -21,6 +21,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun, "1 row" or "2 rows"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def figure_text(text: str) -> str:
     """`text` for a title or label of Matplotlib, which would typeset what stands between two dollars."""
     return printable(text, longest=200).replace("$", r"\$")

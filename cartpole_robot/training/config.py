@@ -52,6 +52,7 @@ class GuardAction(enum.StrEnum):
     HOLD = "hold"  # also holds updates while there is nothing left to learn from, and reverts drifting values
 
 
+_LONGEST_NAME = 255  # as that of a file
 _CEILINGS = {
     "hidden_units": MAX_HIDDEN,
     "replay_memory": 10_000_000,
@@ -107,6 +108,10 @@ class TrainingConfig:
     checkpoint_every_steps: int
 
     def __post_init__(self) -> None:
+        require(
+            0 < len(self.name) <= _LONGEST_NAME,
+            f"name has {len(self.name)} characters, expected 1 to {_LONGEST_NAME}; shorten it",
+        )
         require_positive(
             self,
             *("steps", "max_steps", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),

@@ -12,10 +12,12 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization, randomization_from_dict
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.records import record_from_table
+from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.files.run_folder import RUN_FILE, read_run
 from cartpole_robot.simulation.engine import Engine, engine_named
 from cartpole_robot.training.config import TrainingConfig, check_seed
+
+_LONGEST_TEXT = 1000  # characters, of a path or a version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,23 +74,45 @@ class TrainingJob:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """What a record says of where the training ran, and of the code and the cart's numbers."""
+
+    rig: str
+    cart_sources: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
+
+    def __post_init__(self) -> None:
+        texts = {"rig": self.rig, "commit": self.commit or "", **self.versions}
+        for name, text in texts.items():
+            require(
+                len(text) <= _LONGEST_TEXT,
+                f"{name} has {len(text)} characters, expected at most {_LONGEST_TEXT}; train into a new folder",
+            )
+
+
 def job_from_folder(folder: Path) -> TrainingJob:
     """The job recorded in the run folder `folder`. Raises `UsageError`."""
     record = read_run(folder)
     where = f"{folder / RUN_FILE}"
     if record.get("kind") != "training":
         raise UsageError(f"{where}: is a {record.get('kind')!r} run, expected 'training'; check the path")
-    seed, rig, tensorboard = record.get("seed"), record.get("rig"), record.get("tensorboard")
-    if not (type(seed) is int and isinstance(rig, str) and isinstance(tensorboard, bool)):
-        raise UsageError(f"{where}: seed = {seed!r}, rig = {rig!r}: not a training's record; train into a new folder")
+    seed, tensorboard = record.get("seed"), record.get("tensorboard")
+    if not (type(seed) is int and isinstance(tensorboard, bool)):
+        raise UsageError(
+            f"{where}: seed = {seed!r}, tensorboard = {tensorboard!r}: not a training's record; train into a new folder"
+        )
     check_seed(seed)
+    known = [item.name for item in dataclasses.fields(_Origin)]
+    origin = record_from_table(_Origin, {name: record[name] for name in known if name in record}, where=where)
     try:
         cart = record_from_table(CartParams, record["cart"], where=f"{where}: cart")
         ranges, init = record.get("randomization"), record.get("init")
         return TrainingJob(
             config=record_from_table(TrainingConfig, record["config"], where=f"{where}: config"),
-            cart=dataclasses.replace(cart, sources=_mapping(record, "cart_sources", where)),
-            rig=rig,
+            cart=dataclasses.replace(cart, sources=origin.cart_sources),
+            rig=origin.rig,
             seed=seed,
             folder=folder,
             tensorboard=tensorboard,
@@ -97,15 +121,8 @@ def job_from_folder(folder: Path) -> TrainingJob:
             else randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
             init=None if init is None else record_from_table(InitialPolicy, init, where=f"{where}: init"),
             engine=None if (engine := record.get("engine")) is None else engine_named(str(engine)),
-            versions=_mapping(record, "versions", where),
-            commit=record.get("commit"),
+            versions=origin.versions,
+            commit=origin.commit,
         )
     except KeyError as error:
         raise UsageError(f"{where}: {error} is missing; train into a new folder") from None
-
-
-def _mapping(record: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    found = record.get(key, {})
-    if not isinstance(found, Mapping):
-        raise UsageError(f"{where}: {key} = {found!r}, expected a table; train into a new folder")
-    return found

@@ -111,7 +111,7 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
                 rows.append(kind(*values))
     except FileNotFoundError:
         raise UsageError(f"{path}: is missing; resume an earlier checkpoint or train again") from None
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{path}: row {len(rows) + 2} is damaged ({error}); train again") from None

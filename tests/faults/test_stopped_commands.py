@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,38 @@ def descendants(process_id: int) -> list[int]:
     except FileNotFoundError:
         return []
     return [found for word in words for found in (int(word), *descendants(int(word)))]
+
+
+STOPPED_WHILE_IMPORTING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
+
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cartpole_robot.commands.extras":
+            exec(f"import os; os.kill(os.getpid(), {sys.argv[1]})")  # a dataclass is the text of an exec, too
+
+sys.meta_path.insert(0, Sender())
+from cartpole_robot.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_before_the_command_line_is_imported_stops_it_in_one_line(number: signal.Signals) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_WHILE_IMPORTING, str(int(number))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "cartpole-robot: stopped\n")
+
+
+def test_console_script_handles_signals_before_it_imports_the_command_line() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"cartpole-robot": "cartpole_robot.__main__:main"}
 
 
 @pytest.mark.pybullet

@@ -11,10 +11,12 @@ import io
 import json
 import math
 import struct
+import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from hypothesis import strategies as st
@@ -166,6 +168,35 @@ def toml_bytes(tree: Any) -> bytes:
     return "".join(f"{json.dumps(str(key))} = {_toml(value)}\n" for key, value in tree.items()).encode(
         "utf-8", "surrogatepass"
     )
+
+
+def xml_tree(text: str) -> Any:
+    """An XML document as an element: its tag, its attributes and the elements in it."""
+
+    def plain(element: ET.Element) -> dict[str, Any]:
+        return {"tag": element.tag, "attributes": dict(element.attrib), "elements": [plain(each) for each in element]}
+
+    return plain(ET.fromstring(text))
+
+
+def xml_bytes(tree: Any) -> bytes:
+    """XML; what is no element is written as text."""
+    if not isinstance(tree, dict):
+        return escape(str(tree)[:5000]).encode("utf-8", "surrogatepass")
+    tag, attributes, elements = (tree.get(name) for name in ("tag", "attributes", "elements"))
+    words = [str(tag)[:5000]]
+    if isinstance(attributes, dict):
+        words += [f"{name}={quoteattr(_plain_text(value))}" for name, value in attributes.items()]
+    inside = b"".join(map(xml_bytes, elements if isinstance(elements, list) else [elements]))
+    return (
+        f"<{' '.join(words)}>".encode("utf-8", "surrogatepass")
+        + inside
+        + f"</{words[0]}>".encode("utf-8", "surrogatepass")
+    )
+
+
+def _plain_text(value: Any) -> str:
+    return hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else str(value)
 
 
 def _toml(value: Any) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ from tests.fuzz.edits import (
     edited_tree,
     json_bytes,
     toml_bytes,
+    xml_bytes,
+    xml_tree,
 )
 
 OWN_ERRORS = (UsageError, RunError, BridgeError, ProtocolError)
@@ -69,6 +72,8 @@ def _edited(name: str, content: bytes, changes: list[Edit], seal: Seal | None) -
             import tomllib
 
             edited = toml_bytes(edited_tree(tomllib.loads(content.decode()), changes))
+        elif kind == "urdf":
+            edited = xml_bytes(edited_tree(xml_tree(content.decode()), changes))
         elif kind == "npz":
             edited = edited_npz(content, changes, seal)
         elif kind == "parquet":
@@ -134,6 +139,47 @@ def _read_answers(folder: Path) -> None:
     written = folder / "built.toml"
     written.write_text(text, encoding="utf-8")
     load_cart(written)
+
+
+_ROBOT = b"""<robot name="maker's">
+  <link name="world"/>
+  <link name="rail"><inertial><mass value="9"/><inertia ixx="1" iyy="1" izz="1"/></inertial></link>
+  <joint name="floor" type="fixed"><parent link="world"/><child link="rail"/><origin xyz="0 0 1" rpy="0 0 0.5"/></joint>
+  <link name="wagon"><inertial><mass value="0.5"/><inertia ixx="0.01" iyy="0.01" izz="0.01"/></inertial></link>
+  <joint name="slide" type="prismatic"><parent link="rail"/><child link="wagon"/><axis xyz="2 0 0"/>
+    <limit lower="-0.4" upper="0.4"/><dynamics damping="0" friction="0"/></joint>
+  <link name="motor"><inertial><mass value="0.2"/><inertia ixx="0.01" iyy="0.01" izz="0.01"/></inertial></link>
+  <joint name="bolts" type="fixed"><parent link="wagon"/><child link="motor"/><origin xyz="0 0.1 0"/></joint>
+  <link name="rod"><inertial><origin xyz="0 0.3 0.02" rpy="0 0 0"/><mass value="0.3"/>
+    <inertia ixx="0.009" iyy="0.00001" izz="0.009" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="hinge" type="revolute"><parent link="motor"/><child link="rod"/>
+    <origin xyz="0 0 0" rpy="1.5707963267948966 0 0"/><axis xyz="0 0 1"/><limit lower="-9" upper="9"/></joint>
+  <link name="bob"><inertial><mass value="0.1"/><inertia ixx="0" iyy="0" izz="0"/></inertial></link>
+  <joint name="screw" type="fixed"><parent link="rod"/><child link="bob"/>
+    <origin xyz="0 0.6 0.02" rpy="0.3 0.4 0.5"/></joint>
+</robot>
+"""
+
+
+def _urdfs() -> list[Files]:
+    """URDFs by different makers, each with a cart file that takes its numbers from it."""
+    text = (PACKAGE / "cart" / "known" / f"{IDEAL}.toml").read_text(encoding="utf-8")
+    numbers = text.replace("format = 1", 'format = 1\nurdf = "robot.urdf"').replace(
+        "position_m = 2.4", "position_m = 0.3"
+    )
+    ours = (ROOT / "urdf" / "cartpole.urdf").read_bytes()
+    return [{"robot.urdf": each, "cart.toml": numbers.encode()} for each in (ours, _ROBOT)]
+
+
+def _read_urdf(folder: Path) -> None:
+    from cartpole_robot.cart.urdf_file import check_urdf, read_urdf_file, urdf_text
+
+    body = read_urdf_file(folder / "robot.urdf")
+    urdf_text(body)
+    json.dumps([body.numbers(), body.sources()])
+    check_urdf(body)
+    assert all(math.isfinite(number) for number in body.numbers().values()), "a number that is not finite"
+    load_cart(folder / "cart.toml").fingerprint()
 
 
 def _strong_cart() -> Any:
@@ -599,6 +645,7 @@ TARGETS = (
         name="preset", corpus=_each("cartpole_robot/training/presets/*.toml", name="preset.toml"), read=_read_preset
     ),
     Target(name="map", corpus=_each("docs/maps/*.toml", name="map.toml"), read=_read_map),
+    Target(name="urdf", corpus=_urdfs, read=_read_urdf, fixed=frozenset({"cart.toml"})),
     Target(name="study", corpus=lambda: [{"study.toml": _STUDY}], read=_read_study),
     Target(name="grid", corpus=lambda: [{"grid.toml": _GRID}], read=_read_grid),
     Target(name="csv", corpus=_logs, read=_read_csv, fixed=frozenset({"map.toml"})),

@@ -71,6 +71,14 @@ def numbered(text: str, first: int = 7) -> str:
     return "\n".join([header, *(",".join([str(first + k), *row.split(",")[1:]]) for k, row in enumerate(rows))])
 
 
+def with_words(text: str) -> str:
+    """The command's size, and a word for its direction."""
+    header, *rows = text.splitlines()
+    cells = [row.rsplit(",", 1) for row in rows]
+    words = [f"{rest},{u.lstrip('-')},{'Left' if u.startswith('-') else 'right'}" for rest, u in cells]
+    return "\n".join([f"{header},dir", *words])
+
+
 def shapes(text: str) -> dict[str, tuple[str | bytes, str]]:
     named = MAP.replace("format = 1", 'format = 1\ncolumns = ["t", "t_host", "x", "theta", "u"]')
     semicolons = MAP.replace("format = 1", 'format = 1\nseparator = ";"')
@@ -104,6 +112,10 @@ def shapes(text: str) -> dict[str, tuple[str | bytes, str]]:
         "iso with zone": (times_as(text, lambda t: (start + timedelta(seconds=t)).isoformat() + "+01:00"), MAP),
         "clock over midnight": (times_as(text, lambda t: str((start + timedelta(seconds=t)).time())), MAP),
         "minutes": (times_as(text, lambda t: f"{int(t) // 60:02d}:{t % 60:06.3f}"), MAP),
+        "direction in words": (
+            with_words(text),
+            MAP.replace('column = "u"', 'column = "u"\ndirection = "dir"'),
+        ),
         "row counter": (numbered(text), in_time('device = "t"', f'row_counter = "t"\nperiod_s = {PERIOD_S}')),
         "no time": (
             "\n".join(line.split(",", 1)[1] for line in lines),

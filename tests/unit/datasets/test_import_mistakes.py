@@ -86,6 +86,50 @@ def slower_later(lines: Lines) -> str:
     return "\n".join([lines[0], *(",".join([repr(float(t)), *row[1:]]) for t, row in zip(times, rows, strict=True))])
 
 
+def with_dates(lines: Lines) -> str:
+    cells = [line.split(",") for line in lines[1:]]
+    times = [f"27.11.2026 10:00:{float(row[0]):09.6f}" for row in cells]
+    return "\n".join([lines[0], *(",".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True))])
+
+
+def semicolons(lines: Lines) -> str:
+    return "\n".join(lines).replace(",", ";").replace(".", ",")
+
+
+def thrice(lines: Lines) -> str:
+    return "\n".join([*lines, *lines, *lines])
+
+
+def other_order(lines: Lines) -> str:
+    return "\n".join([*lines, *(",".join(line.split(",")[::-1]) for line in lines)])
+
+
+def with_groups(lines: Lines) -> str:
+    cells = [line.split(",") for line in lines[1:]]
+    times = [f'"{1000.0 * float(row[0]) + 5e4:,.0f}"' for row in cells]
+    return "\n".join([lines[0], *(",".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True))])
+
+
+def with_points_of_thousands(lines: Lines) -> str:
+    cells = [[cell.replace(".", ",") for cell in line.split(",")] for line in lines[1:]]
+    times = [f"{5 + row // 50}.{row % 50 * 20:03d}" for row in range(len(cells))]
+    rows = [";".join([time, *row[1:]]) for time, row in zip(times, cells, strict=True)]
+    return "sep=;\n" + "\n".join([lines[0].replace(",", ";"), *rows])
+
+
+def labelled(lines: Lines) -> str:
+    names = lines[0].split(",")
+    rows = [zip(names, line.split(","), strict=True) for line in lines[1:]]
+    return "\n".join(",".join(f"{name}:{cell}" for name, cell in row) for row in rows)
+
+
+def interleaved(lines: Lines) -> str:
+    rows = [line.split(",") for line in lines[1:]]
+    return "\n".join(
+        [lines[0], *(",".join(row if k % 2 else [*row[:2], "", "", row[4]]) for k, row in enumerate(rows))]
+    )
+
+
 def every_other_later(lines: Lines) -> str:
     return "\n".join([*lines[:200], *lines[200::2]])
 
@@ -111,7 +155,30 @@ def crept(lines: Lines) -> str:
         ),
         (lambda lines: "\n".join(["t,x,x,theta,u", *lines[1:]]), ("2 columns 'x'",)),
         (lambda lines: "\n".join(lines).replace(",", ";"), ("no column", "is separator = ',' right?")),
+        (semicolons, ("line 1 has no column 't'", "is separator = ',' right?", 'put separator = ";" at the top')),
+        (
+            lambda lines: semicolons(lines[1:]),
+            ("line 1 holds numbers, expected a header", 'put separator = ";" and columns = ["...", ...]', "5 columns"),
+        ),
+        (thrice, ("lines 402, 803 hold the header again", "remove the repeated headers")),
+        (other_order, ("line 402 holds the header again", "another order: divide the file there")),
+        (with_dates, ("line 2, column 't': '27.11.2026 10:00:00.000000'", "ISO 8601 (2026-11-27 10:00:00.020)")),
+        (with_groups, ("line 2, column 't': '50,000'", "does a sign group thousands?", 'add decimal = ","')),
+        (labelled, ("line 1 has no column 't'", "cells hold their names, 't:0.0'", "write the names once")),
+        (interleaved, ("line 2, column 'theta': ''", "in 200 of 400 rows", "merge the rows of several sensors")),
+        (
+            lambda lines: "\n".join([lines[0], *(f"10:00:00.000 -> {line}" for line in lines[1:])]),
+            ("line 2, column 't'", "a serial monitor put its time before the row"),
+        ),
+        (lambda lines: "\n".join([*lines, "\0" * 500]), ("line 402 holds binary data", "log cut off without power")),
+        (lambda lines: b"PK\3\4\0\0", ("is a spreadsheet or an archive, expected CSV",)),
+        (lambda lines: '{"t": 0.0, "x": 1.0}\n' * 20, ("looks like JSON",)),
+        (lambda lines: with_cell(lines, 52, 3, "-9999"), ("line 52, column 'theta': reads -9999 (1 row", "lowest and")),
         (repeated, ("line 31, column 't'", "two rows at once, 0.56 s and then 0.56 s")),
+        (
+            lambda lines: repeated([*lines[:200], *lines[199:]]),
+            ("line 31, column 't'", "there twice (2 rows like the one before, on lines 31, 202)"),
+        ),
         (swapped, ("line 32, column 't'", "time goes backwards, 0.6 s and then 0.58 s")),
         (slower_later, ("line 203, column 't'", "0.027 s", "0.02 s", "expected one period")),
         (every_other_later, ("line 202, column 't'", "0.04 s", "0.02 s", "expected one period")),
@@ -203,6 +270,31 @@ def test_nothing_that_moves_is_refused(lines: Lines, tmp_path: Path, capsys: pyt
     rows = [line.split(",") for line in lines[1:]]
     still = "\n".join([lines[0], *(",".join([*row[:2], "1.5", "3.0", "0"]) for row in rows)])
     assert "neither cart nor pole moves" in refusal(tmp_path, capsys, still)
+
+
+def test_point_in_a_file_of_decimal_commas_is_refused(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = MAP.replace("format = 1", 'format = 1\ndecimal = ","').replace('device = "t"', 'device = "t"\nunit = "ms"')
+    message = refusal(tmp_path, capsys, with_points_of_thousands(lines), stated)
+    assert "line 3, column 't': '5.000'" in message
+    assert "does a sign group thousands?" in message
+
+
+def test_map_with_names_and_the_wrong_separator_names_the_right_one(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = MAP.replace("format = 1", 'format = 1\ncolumns = ["t", "t_host", "x", "theta", "u"]')
+    assert 'put separator = ";" at the top' in refusal(tmp_path, capsys, semicolons(lines[1:]), named)
+
+
+def test_direction_in_unknown_words_names_those_that_are_read(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turning = "\n".join([f"{lines[0]},dir", *(f"{line},clockwise" for line in lines[1:])])
+    message = refusal(tmp_path, capsys, turning, MAP.replace('column = "u"', 'column = "u"\ndirection = "dir"'))
+    for part in ("line 2, column 'dir': 'clockwise'", "right or left, forward or backward", "or 1 and 0"):
+        assert part in message
 
 
 def test_counts_that_are_not_whole_are_refused(

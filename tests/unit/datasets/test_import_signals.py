@@ -15,10 +15,12 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.commands.cli import main
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.datasets.angle_sign import AngleVerdict, judge_angle
-from cartpole_robot.datasets.column_map import TimeColumns, load_map
+from cartpole_robot.datasets.column_map import load_map
 from cartpole_robot.datasets.csv_table import CsvTable
+from cartpole_robot.datasets.held_values import held_rows
 from cartpole_robot.datasets.row_clock import read_clock
 from cartpole_robot.datasets.settled_signs import Settlement
+from cartpole_robot.datasets.time_columns import TimeColumns
 from cartpole_robot.open_loop.series import series_of
 from cartpole_robot.recording.reader import read_recording
 from tests.foreign import PERIOD_S, Columns, Convention, driven_swing, write_csv
@@ -74,6 +76,24 @@ def test_wrong_zero_is_warned_of_with_the_offset_that_corrects_it(
     assert offset == pytest.approx(degrees, abs=0.6)
     corrected = theirs.map_text(angle_sign=angle_sign).replace('unit = "deg"', f'unit = "deg"\noffset = {offset}')
     assert importer.run(columns, corrected)[2] == ""
+
+
+@pytest.mark.parametrize("degrees", [-105.0, 135.0, 170.0])
+@pytest.mark.parametrize("angle_sign", [1, -1])
+def test_zero_nearer_to_the_other_end_is_refused_with_the_offset_that_corrects_it(
+    importer: Importer, truth: Columns, degrees: float, angle_sign: int
+) -> None:
+    theirs = Convention(angle_sign=angle_sign)
+    columns = theirs.columns(truth)
+    columns["theta"] = (columns["theta"] + degrees + 180.0) % 360.0 - 180.0
+    code, _, stderr = importer.run(columns, theirs.map_text(angle_sign=angle_sign))
+    assert code == 2
+    assert float(stderr.split("zero is off by ")[1].split()[0]) == pytest.approx(abs(degrees), abs=0.6)
+    offset = float(stderr.split("set offset = ")[1].split()[0])
+    assert offset == pytest.approx(degrees, abs=0.6)
+    corrected = theirs.map_text(angle_sign=angle_sign).replace('unit = "deg"', f'unit = "deg"\noffset = {offset}')
+    code, _, stderr = importer.run(columns, corrected)
+    assert (code, stderr) == (0, "")
 
 
 def test_warning_of_a_wrong_zero_does_not_need_a_good_fit(importer: Importer, truth: Columns) -> None:
@@ -173,6 +193,24 @@ def test_command_with_a_direction(importer: Importer, truth: Columns, right: flo
     assert "line 9, column 'u': -3 is below the offset" in stderr
 
 
+@pytest.mark.parametrize("rows", [2.0, 3.3])
+def test_measurement_slower_than_the_rows_is_warned_of(importer: Importer, truth: Columns, rows: float) -> None:
+    columns = PLAIN.columns(truth)
+    held = np.ceil(np.floor(np.arange(400) / rows) * rows).astype(int)
+    columns |= {name: columns[name][held] for name in ("x", "theta")}
+    code, _, stderr = importer.run(columns, MAP, "--angle-sign", "1", "--duty-sign", "1")
+    assert code == 0, stderr
+    assert float(stderr.split("position and angle change only every ")[1].split()[0]) == pytest.approx(rows, abs=0.02)
+
+
+def test_coarse_encoders_are_no_slow_measurement(truth: Columns) -> None:
+    rows = 5 * np.arange(79 * 5) / 25.0  # a row each 4 ms
+    position, angle = (np.interp(rows, np.arange(400.0), truth[name]) for name in ("x", "theta"))
+    coarse = np.round(angle * 600.0 / (2.0 * math.pi))
+    assert held_rows(np.round(position * 2000.0), coarse) is None
+    assert held_rows(position, angle) is None
+
+
 def two_runs(truth: Columns, pause_s: float) -> Columns:
     columns = {name: np.concatenate([column, column]) for name, column in PLAIN.columns(truth).items()}
     columns["t"][400:] += 400 * PERIOD_S + pause_s
@@ -227,15 +265,19 @@ def test_parts_overwrite_nothing_and_leave_nothing_half_done(
     assert sorted(path.name for path in importer.folder.iterdir()) == ["map.toml", "theirs.csv"]
 
 
-def test_part_that_is_too_short_is_left_out_with_a_warning(importer: Importer, truth: Columns) -> None:
+@pytest.mark.parametrize(
+    ("kept", "part", "rows"),
+    [(395, "lines 397 to 401 are left out", "5 rows are too few"), (399, "line 401 is left out", "1 row is too few")],
+)
+def test_part_that_is_too_short_is_left_out_with_a_warning(
+    importer: Importer, truth: Columns, kept: int, part: str, rows: str
+) -> None:
     columns = PLAIN.columns(truth)
-    columns["t"][395:] += 600.0
+    columns["t"] = columns["t"] + np.where(np.arange(400) < kept, 0.0, 600.0)
     code, _, stderr = importer.run(columns, MAP)
     assert code == 0
-    assert (
-        "lines 397 to 401 are left out: a pause of 600 s there, and 5 rows are too few for a recording (10)" in stderr
-    )
-    assert len(read_recording(importer.out).rows) == 395
+    assert f"{part}: a pause of 600 s there, and {rows} for a recording (10)" in stderr
+    assert len(read_recording(importer.out).rows) == kept
     assert not (importer.folder / "out_2.parquet").exists()
 
 

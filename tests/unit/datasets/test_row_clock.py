@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cartpole_robot.datasets.column_map import TimeBase, TimeColumns, TimeUnit
 from cartpole_robot.datasets.csv_table import CsvTable
 from cartpole_robot.datasets.row_clock import RowClock, read_clock
+from cartpole_robot.datasets.time_columns import TimeBase, TimeColumns, TimeUnit
 from cartpole_robot.errors import UsageError
 
 PERIOD_S = 0.02
@@ -180,6 +180,16 @@ def test_fixed_period_is_the_clock_of_a_file_without_times() -> None:
     assert (clock.period_s, clock.time_us[-1]) == (0.005, 999 * 5000)
 
 
+@pytest.mark.parametrize("period_s", [0.02, 0.005])
+def test_many_missing_rows_on_an_exact_grid_are_gaps_and_a_warning(period_s: float) -> None:
+    ticks = np.nonzero(np.random.default_rng(5).random(1000) > 0.2)[0]
+    clock = clock_of(np.round(ticks * period_s, 3))
+    assert clock.ticks.tolist() == (ticks - ticks[0]).tolist()
+    (note,) = clock.notes
+    assert note.startswith(f"{1000 - len(ticks)} rows, {100 - len(ticks) / 10:.0f} % of all, are missing at ")
+    assert f"before the lines {clock.gaps[0].line}, {clock.gaps[1].line}, " in note
+
+
 def test_nanoseconds_of_the_epoch() -> None:
     clock = clock_of(1.77e18 + REGULAR * 1e9, unit=TimeUnit.NANOSECONDS)
     assert clock.ticks.tolist() == list(range(1000))
@@ -191,6 +201,21 @@ def test_nanoseconds_of_the_epoch() -> None:
     [
         (np.insert(REGULAR, 300, REGULAR[299]), {}, {}, ("line 302", "two rows at once", "one row too many")),
         (np.insert(REGULAR, 300, 5.985), {}, {}, ("line 302", "two rows on one tick", "one row too many")),
+        (REGULAR[::-1], {}, {}, ("decreases in 999 of 999 steps", "newest row comes first", "sort them by 't'")),
+        (REGULAR, {"n": np.arange(1000)[::-1]}, {"row_counter": "n"}, ("column 'n': decreases in 999 of 999",)),
+        (
+            np.repeat(REGULAR, 2),
+            {"x": np.repeat(REGULAR, 2)},
+            {},
+            ("every row is in the file 2 times, first on lines 2 and 3", "remove the copies"),
+        ),
+        (np.repeat(REGULAR, 2), {"x": np.arange(2000)}, {}, ("too coarse for a clock",)),
+        (
+            REGULAR[np.random.default_rng(5).random(1000) > 0.45],
+            {},
+            {},
+            ("rows are missing at", "no more than a tenth of them (a third where all rows are on their tick"),
+        ),
         (REGULAR * 1e15, {}, {}, ("line 3, column 't'", "expected at most 1e+11", "unit in [time]")),
         (REGULAR, {"n": 1e17 + REGULAR}, {"row_counter": "n"}, ("line 2, column 'n'", "expected at most 1e+15")),
         (np.arange(1000), {}, {}, ("grows by 1 from row to row", "row_counter in [time] and give period_s")),

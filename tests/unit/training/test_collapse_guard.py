@@ -13,6 +13,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import GuardAction, LearnerReward, TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import new_learner
@@ -229,3 +230,6 @@ def test_log_stores_the_events_and_reads_folders_without_them(tmp_path: Path) ->
     assert LearningLog.load(tmp_path).guard == []
     (tmp_path / "evaluations.csv").write_text("step,mean_steps,rms_position_m\n10,9.0,0.1\n")
     assert LearningLog.load(tmp_path).evaluations[0].trials == 0
+    (tmp_path / "guard.csv").write_text(f"step,event,measured\n10,{'x' * 200_000},1.0\n")
+    with pytest.raises(UsageError, match=r"guard\.csv: row 2 is damaged \(field larger than field limit"):
+        LearningLog.load(tmp_path)

@@ -37,6 +37,43 @@ def test_job_read_from_its_folder_has_the_record_it_was_written_with(tmp_path: P
     assert json.loads(json.dumps(found.as_dict())) == read_run(job.folder)
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("config", "name"), "x" * 3_000_000, "name has 3000000 characters, expected at most 131072"),
+        (("config", "name"), "x" * 256, "name has 256 characters, expected 1 to 255"),
+        (("commit",), 5, "commit = 5, expected a text"),
+        (("commit",), "c" * 3_000_000, "commit has 3000000 characters"),
+        (("commit",), "c" * 1001, "commit has 1001 characters, expected at most 1000"),
+        (("rig",), "s" * 3_000_000, "rig has 3000000 characters"),
+        (("versions", "python"), "3" * 1001, "python has 1001 characters"),
+        (("rig",), None, "rig = None, expected a text"),
+        (("versions",), [], r"versions = \[\], expected a table"),
+        (("versions", "python"), 3.11, r"\[versions\] python = 3.11, expected a text"),
+        (("cart_sources", "motor"), {}, r"\[cart_sources\] motor = {}, expected a text"),
+    ],
+)
+def test_record_of_absurd_length_or_type_is_refused(
+    tmp_path: Path, keys: tuple[str, ...], value: object, message: str
+) -> None:
+    job = TrainingJob(
+        config=load_preset("on_cart"),
+        cart=load_cart("gym"),
+        rig="sim",
+        seed=5,
+        folder=tmp_path / "run",
+        tensorboard=True,
+    )
+    record = job.as_dict()
+    at = record
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = value
+    new_run_folder(job.folder, record)
+    with pytest.raises(UsageError, match=message):
+        job_from_folder(job.folder)
+
+
 @pytest.mark.parametrize("name", ["init", "randomization"])
 @pytest.mark.parametrize("value", [False, 0, "", []])
 def test_empty_value_of_another_type_is_refused(tmp_path: Path, name: str, value: object) -> None:
