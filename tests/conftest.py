@@ -16,6 +16,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.commands.cli import main
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
@@ -90,6 +91,23 @@ def command_line() -> Callable[..., Completed]:
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+    """As `command_line`, in this process, which has imported PyTorch already."""
+
+    def run(*words: object, cwd: Path | None = None) -> Completed:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        try:
+            status = main([*map(str, words)])
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        return Completed(words, status, *capfd.readouterr())
 
     return run
 
