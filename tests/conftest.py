@@ -134,9 +134,9 @@ def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def port() -> Iterator[str]:
-    """A virtual cart behind a pseudo-terminal, in its own process."""
+    """A virtual cart behind a pseudo-terminal, in its own process; it homes once for all tests of this process."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
     process.start()
