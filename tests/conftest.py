@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -57,6 +58,20 @@ def need(is_there: bool, what: str) -> None:
     """Skip the test without the tool; fail it in continuous integration."""
     if not is_there:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
+    if config.option.markexpr != "realtime":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FaultsAndOthers(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "faults" if nodeid.startswith("tests/faults/") else "others"
+
+    return FaultsAndOthers(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
