@@ -40,7 +40,25 @@ fresh: ## as root: demo and test in empty Debian systems (an hour)
 demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
 	$(BIN)/cartpole-robot demo
 
-test: check pytest ## lint, types, architecture, tests
+# Most tests compute, and some wait: one process more than processors keeps all busy. A real-time test shares its two
+# processors with at most one other.
+PROCESSES := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
+PARALLEL := $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "not realtime"
+REALTIME := $(PYTEST) --numprocesses 2 --dist loadfile -m realtime
+CHECK = $(MAKE) --no-print-directory check
+
+test: $(STAMP) packages ## lint, types, architecture, tests
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	echo "make check runs next to the tests; its output follows theirs"; \
+	$(CHECK) >"$$log" 2>&1 & check=$$!; \
+	failed=""; \
+	$(PARALLEL) || failed=" tests"; \
+	wait "$$check" || failed=" check$$failed"; \
+	cat "$$log"; \
+	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
+	$(REALTIME)
+	@$(MAKE) --silent packages
 
 check: $(STAMP) ## lint, types, architecture
 	$(BIN)/ruff check .
@@ -49,8 +67,8 @@ check: $(STAMP) ## lint, types, architecture
 	$(BIN)/lint-imports
 
 pytest: $(STAMP) packages ## the tests only
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not realtime"
-	$(BIN)/python -m pytest -m realtime
+	$(PARALLEL)
+	$(REALTIME)
 	@$(MAKE) --silent packages
 
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison

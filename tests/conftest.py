@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.commands.cli import main
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
@@ -58,6 +60,20 @@ def need(is_there: bool, what: str) -> None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is not installed")
 
 
+@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
+    if config.option.markexpr != "realtime":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FaultsAndOthers(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "faults" if nodeid.startswith("tests/faults/") else "others"
+
+    return FaultsAndOthers(config, log)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("pybullet") is not None and not is_installed(Engine.PYBULLET):
         if HAS_PYBULLET_WHEEL:
@@ -94,6 +110,23 @@ def command_line() -> Callable[..., Completed]:
     return run
 
 
+@pytest.fixture
+def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+    """As `command_line`, in this process, which has imported PyTorch already."""
+
+    def run(*words: object, cwd: Path | None = None) -> Completed:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        try:
+            status = main([*map(str, words)])
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        return Completed(words, status, *capfd.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
     """The run folder of one real training: the whole recommended preset, seed 0."""
@@ -116,9 +149,9 @@ def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def port() -> Iterator[str]:
-    """A virtual cart behind a pseudo-terminal, in its own process."""
+    """A virtual cart behind a pseudo-terminal, in its own process; it homes once for all tests of this process."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(quick_cart(), theirs))
     process.start()

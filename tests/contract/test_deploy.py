@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,13 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.firmware_figures import quickly_homing
-from cartpole_robot.deployment.cart_process import cart_process
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.reader import read_recording
 from tests.conftest import Completed
 from tests.policy_on_board import regulating_policy
 
-pytestmark = pytest.mark.realtime  # these run alone
+pytestmark = pytest.mark.realtime
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "stable_baselines3", "pybullet", "gymnasium", "pyarrow", "scipy", "matplotlib")
@@ -43,13 +41,6 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[str]:
-    """One cart for most tests: it homes once."""
-    with cart_process("virtual", quickly_homing(load_cart("diy_arduino"))) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
 def driven(
     policy: Path,
     port: str,
@@ -57,7 +48,7 @@ def driven(
     tmp_path_factory: pytest.TempPathFactory,
     command_line: Callable[..., Completed],
 ) -> dict[str, tuple[Path, Completed]]:
-    """By option, the recording and output of the deployments whose cart homes first, two at the same time."""
+    """By option, the recording and output of the deployments whose cart homes first, all at the same time."""
     folder = tmp_path_factory.mktemp("deployed")
     options: dict[str, tuple[object, ...]] = {
         "--json": ("--duration-s", 3),
@@ -71,7 +62,7 @@ def driven(
         words = ("deploy", policy, "--cart", quick_cart_file, "--record", record, option, *options[option])
         return record, command_line(*words)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(len(options)) as pool:
         return dict(zip(options, pool.map(run, options), strict=True))
 
 
@@ -288,13 +279,14 @@ def test_disk_that_fills_up_ends_the_run_safely(policy: Path, port: str, quick_c
 
 
 def test_files_that_it_names_exist_where_pyarrow_and_matplotlib_are_missing(
-    quick_cart_file: Path, tmp_path: Path
+    port: str, quick_cart_file: Path, tmp_path: Path
 ) -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('pyarrow', 'matplotlib')))\n"
         "from cartpole_robot.commands.cli import main\n"
-        f"words = ['deploy', 'lqr', '--cart', {str(quick_cart_file)!r}, '--duration-s', '1', '--no-view']\n"
+        f"words = ['deploy', 'lqr', '--cart', {str(quick_cart_file)!r}, '--rig', 'serial:{port}', '--arm']\n"
+        "words += ['--duration-s', '1', '--no-view']\n"
         "sys.exit(main([*words, '--record', 'run.parquet', *sys.argv[1:]]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)

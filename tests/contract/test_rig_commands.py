@@ -29,7 +29,7 @@ from firmware_bridge.ports import probed
 from firmware_bridge.protocol import Protocol, header_text, read_protocol
 from firmware_bridge.transport import SerialTransport
 
-pytestmark = pytest.mark.realtime  # these run alone
+pytestmark = pytest.mark.realtime
 
 Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parent.parent.parent

@@ -641,7 +641,7 @@ BEHAVIOURS: dict[str, type[Device]] = {
         lambda _: filled(TraceMessage, count=8, cart_counts=2**31 - 1, samples=bytes([127] * 48))
     ),
     "HEALTH of full counters": spoils_answer(
-        "HEALTH_REQUEST", lambda *_: HealthMessage(*[65535] * len(HealthMessage.FIELDS))
+        "HEALTH_REQUEST", lambda *_: HealthMessage.unpack(b"\xff" * HealthMessage.LAYOUT.size)
     ),
     "PONG of any time": spoils_answer(
         "PING",

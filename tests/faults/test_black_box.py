@@ -19,8 +19,6 @@ from cartpole_robot.errors import UsageError
 from tests.conftest import Completed
 from tests.policy_on_board import regulating_policy
 
-pytestmark = pytest.mark.realtime  # nothing else runs at the same time
-
 ROOT = Path(__file__).parent.parent.parent
 # Fault, rig, what it is called, how many ms apart the replay may be: the supply comes once in eight samples.
 EXPECTED = [
@@ -76,6 +74,7 @@ def outcomes(chip_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize(("fault", "names", "apart_ms"), [(each[0], each[2], each[3]) for each in EXPECTED])
 def test_fault_is_named_and_comes_again(
     outcomes: dict[str, dict[str, Any]], fault: str, names: set[str], apart_ms: int

@@ -19,7 +19,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from tests.faults.hostile_device import BEHAVIOURS
 from tests.policy_on_board import regulating_policy
 
-pytestmark = pytest.mark.realtime  # nothing else runs at the same time
+pytestmark = pytest.mark.realtime
 
 ROOT = Path(__file__).parent.parent.parent
 NOT_OFF = r"the cart did not confirm DISARM; switch it off \("

@@ -9,11 +9,10 @@ from cartpole_robot.campaign.killed_host import KilledHost, Moment, kill_hosts, 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 
-pytestmark = pytest.mark.realtime  # nothing else runs at the same time
-
 CART = load_cart("diy_arduino")
 
 
+@pytest.mark.realtime
 def test_host_killed_at_full_speed_leaves_the_motor_off_and_the_cart_before_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

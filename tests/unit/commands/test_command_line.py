@@ -67,9 +67,9 @@ def assert_refused(done: Completed, *parts: str) -> None:
     ],
 )
 def test_mistake_is_named_in_one_line(
-    command_line: CommandLine, tmp_path: Path, words: tuple[object, ...], parts: tuple[str, ...]
+    command_here: CommandLine, tmp_path: Path, words: tuple[object, ...], parts: tuple[str, ...]
 ) -> None:
-    assert_refused(command_line(*words, cwd=tmp_path), *parts)
+    assert_refused(command_here(*words, cwd=tmp_path), *parts)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,16 +103,16 @@ def test_bad_cart_file_is_named_with_its_key(command_line: CommandLine, tmp_path
     assert_refused(command_line("train", "--cart", path, cwd=tmp_path), "0.03 s is not a whole number of 0.02 s")
 
 
-def test_run_folder_that_exists_is_left_as_it_is(command_line: CommandLine, tmp_path: Path) -> None:
+def test_run_folder_that_exists_is_left_as_it_is(command_here: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("keep me")
-    assert_refused(command_line("train", "--out", tmp_path / "run"), str(tmp_path / "run"), "exists already")
+    assert_refused(command_here("train", "--out", tmp_path / "run"), str(tmp_path / "run"), "exists already")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
-def test_run_folder_that_cannot_be_made_is_named(command_line: CommandLine, tmp_path: Path) -> None:
+def test_run_folder_that_cannot_be_made_is_named(command_here: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert_refused(command_line("train", "--out", tmp_path / "file" / "run"), "cannot be written (")
+    assert_refused(command_here("train", "--out", tmp_path / "file" / "run"), "cannot be written (")
 
 
 def test_training_selection_and_verdict_share_no_start(trained_run: Path) -> None:
@@ -138,25 +138,25 @@ def test_training_selection_and_verdict_share_no_start(trained_run: Path) -> Non
     ],
 )
 def test_damaged_run_record_is_named(
-    command_line: CommandLine, trained_run: Path, tmp_path: Path, change: str, message: str
+    command_here: CommandLine, trained_run: Path, tmp_path: Path, change: str, message: str
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
     text = (trained_run / "run.json").read_text()
     assert change in text
     (run / "run.json").write_text(text.replace(change, message, 1))
-    assert_refused(command_line("train", "--resume", run), str(run / "run.json"))
+    assert_refused(command_here("train", "--resume", run), str(run / "run.json"))
 
 
 def test_export_again_keeps_the_provenance_of_the_training(
-    command_line: CommandLine, trained_run: Path, tmp_path: Path
+    command_here: CommandLine, trained_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     record = json.loads((run / "run.json").read_text())
     record["versions"]["torch"] = "1.0.0-old"
     (run / "run.json").write_text(json.dumps(record))
-    assert command_line("export", run, "--out", tmp_path / "out").returncode == 0
+    assert command_here("export", run, "--out", tmp_path / "out").returncode == 0
     provenance = load_policy(tmp_path / "out" / "policy.npz").provenance
     assert provenance["versions"]["torch"] == "1.0.0-old"
     assert provenance["exported_again_by"]["versions"]["torch"] != "1.0.0-old"
@@ -175,8 +175,8 @@ def test_other_cart_of_the_same_interface_is_noted(
     assert json.loads(done.stdout)["note"].startswith(note)
 
 
-def test_finished_run_is_not_resumed(command_line: CommandLine, trained_run: Path) -> None:
-    assert_refused(command_line("train", "--resume", trained_run), "this training is finished")
+def test_finished_run_is_not_resumed(command_here: CommandLine, trained_run: Path) -> None:
+    assert_refused(command_here("train", "--resume", trained_run), "this training is finished")
 
 
 def test_evaluation_in_gymnasiums_own_environment(command_line: CommandLine, trained_run: Path) -> None:
@@ -257,45 +257,45 @@ def test_export_again_writes_the_same_policy(command_line: CommandLine, trained_
 
 
 def test_export_of_a_run_on_a_real_cart_does_not_move_it(
-    command_line: CommandLine, trained_run: Path, tmp_path: Path
+    command_here: CommandLine, trained_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     record = json.loads((run / "run.json").read_text())
     record["rig"] = "serial:/dev/a_port_that_is_not_there"
     (run / "run.json").write_text(json.dumps(record))
-    done = command_line("export", run, "--out", tmp_path / "out", "--json")
+    done = command_here("export", run, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["policy_hash"] == json.loads((run / "summary.json").read_text())["policy_hash"]
 
 
 @pytest.mark.parametrize("kept", [0, 100, -1])
 def test_truncated_model_is_named_and_nothing_is_written(
-    command_line: CommandLine, trained_run: Path, tmp_path: Path, kept: int
+    command_here: CommandLine, trained_run: Path, tmp_path: Path, kept: int
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     model = run / "model_selected.npz"
     model.write_bytes(model.read_bytes()[:kept])
-    done = command_line("export", run, "--out", tmp_path / "out")
+    done = command_here("export", run, "--out", tmp_path / "out")
     assert_refused(done, str(model), "is not a readable model")
     assert not (tmp_path / "out").exists()
 
 
 def test_export_reads_weights_only_and_the_zip_with_trust(
-    command_line: CommandLine, trained_run: Path, tmp_path: Path
+    command_here: CommandLine, trained_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     expected = json.loads((run / "summary.json").read_text())["policy_hash"]
-    trusted = command_line("export", run, "--out", tmp_path / "trusted", "--trust", "--json")
+    trusted = command_here("export", run, "--out", tmp_path / "trusted", "--trust", "--json")
     assert json.loads(trusted.stdout)["policy_hash"] == expected
     (run / "model_selected.zip").write_bytes(b"no zip")
-    done = command_line("export", run, "--out", tmp_path / "out", "--json")
+    done = command_here("export", run, "--out", tmp_path / "out", "--json")
     assert json.loads(done.stdout)["policy_hash"] == expected
     assert json.loads(done.stdout)["agreement"] == json.loads(trusted.stdout)["agreement"]
     (run / "model_selected.npz").unlink()
-    refused = command_line("export", run, "--out", tmp_path / "none")
+    refused = command_here("export", run, "--out", tmp_path / "none")
     assert_refused(refused, "model_selected.npz: is missing", "--trust reads model_selected.zip, which may run code")
     assert not (tmp_path / "none").exists()
 
@@ -505,12 +505,12 @@ def packages_of(extras: str) -> set[str]:
     ],
 )
 def test_output_that_cannot_be_written_is_named_alike_and_before_the_work(
-    command_line: CommandLine, short_recording: Path, tmp_path: Path, words: str, option: str
+    command_here: CommandLine, short_recording: Path, tmp_path: Path, words: str, option: str
 ) -> None:
     (tmp_path / "file").touch()
     before = short_recording.read_bytes()
     for place in (tmp_path / "file" / "out", tmp_path / ("x" * 300)):
-        done = command_line(*words.format(out=place, recording=short_recording).split(), cwd=tmp_path)
+        done = command_here(*words.format(out=place, recording=short_recording).split(), cwd=tmp_path)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         reason = "File name too long" if place.parent == tmp_path else f"{place.parent} is not a folder"

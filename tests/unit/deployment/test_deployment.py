@@ -22,8 +22,6 @@ from cartpole_robot.recording.format import Flag
 from cartpole_robot.rollout.step_times import StepTimes
 from firmware_bridge.clock import ArrivalClock
 
-pytestmark = pytest.mark.realtime  # nothing else runs at the same time
-
 
 def constant(duty: float) -> PolicyController:
     """A policy that always chooses the same duty."""
@@ -98,6 +96,7 @@ def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:
     assert figures_of(times)["inference"]["p50"] == pytest.approx(200_000.0)
 
 
+@pytest.mark.realtime
 def test_everything_is_as_before_afterwards() -> None:
     before = (gc.isenabled(), sys.getswitchinterval(), os.sched_getscheduler(0), os.sched_getaffinity(0))
     frozen = gc.get_freeze_count()

@@ -36,14 +36,14 @@ def test_folder_of_the_format_before_is_refused_in_one_line_and_left_as_it_is(
     file: str,
     record: dict[str, object],
     kind: str,
-    command_line: Callable[..., Completed],
+    command_here: Callable[..., Completed],
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
     text = json.dumps({**record, **WRITER})
     (folder / file).write_text(text)
-    done = command_line(*(folder if word == "FOLDER" else word for word in words), cwd=tmp_path)
+    done = command_here(*(folder if word == "FOLDER" else word for word in words), cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert f"old/{file}: has {kind} format 1, this version reads 2; " in line
@@ -81,13 +81,13 @@ def test_only_the_number_itself_is_accepted(found: object) -> None:
     ids=str,
 )
 def test_damaged_study_is_named_and_left_as_it_is(
-    change: dict[str, object], command_line: Callable[..., Completed], tmp_path: Path
+    change: dict[str, object], command_here: Callable[..., Completed], tmp_path: Path
 ) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
     record = {"format": 2, "kind": "study", "name": "gamma", "of": {}, **change}
     (folder / "study.json").write_text(json.dumps(record))
-    done = command_line("study", "gamma", "--out", folder)
+    done = command_here("study", "gamma", "--out", folder)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "study.json: is damaged" in line or "is the folder of another study" in line

@@ -38,8 +38,6 @@ from cartpole_robot.training.summary import CartSummary
 from firmware_bridge.errors import NotDisarmedError
 from tests.conftest import Completed, quick_cart
 
-pytestmark = pytest.mark.realtime  # run these alone
-
 CART = load_cart("diy_arduino")
 
 
@@ -401,6 +399,7 @@ def test_policy_with_history_continues_to_learn_with_it(tmp_path: Path) -> None:
     assert {*np.unique(rows[:, 4]).tolist()} == {0.0, *np.float32(CART.action_duties).tolist()}
 
 
+@pytest.mark.realtime
 def test_in_real_time_behind_a_port_it_learns_without_a_fault(tmp_path: Path, port: str) -> None:
     initial = bundle(pushing(FALLING))
     asked = job(tmp_path / "run", initial, episodes=4, learning_starts=0, evaluate_every_steps=10**6)
