@@ -185,6 +185,8 @@ def test_fault_while_balancing_is_named_within_50_mm_of_travel(
     rig, controller, measured = running_rig()
     for _ in range(50):
         measured = rig.step(controller.duty(np.array(measured.state())))
+    while faults == ("CART_STUCK",) and abs(measured.cart_speed_m_s) < 0.02:  # at rest a frozen encoder is right
+        measured = rig.step(controller.duty(np.array(measured.state())))
     virtual = rig.virtual_cart
     zeros = virtual._cart_zero, virtual._pole_zero
     state = virtual.true_state()
