@@ -95,6 +95,8 @@ CASES: dict[str, str | None] = {
     "deploy: time stands still": f"{NONSENSE}.*: its clock stands still",
     "deploy: time backwards": f"{NONSENSE}.*: its clock runs backwards",
     "deploy: time at half speed": f"{NONSENSE}.*: its clock runs",
+    "deploy: a twentieth of its pace": f"{NONSENSE}.*a quarter of the host's speed",
+    "excite: a twentieth of its pace": f"{NONSENSE}.*a quarter of the host's speed",
     "deploy: cart counts flip by 1500": f"{IMPLAUSIBLE}the cart's encoder moved [-+]1500 counts",
     "deploy: pole counts flip by 700": f"{IMPLAUSIBLE}the pole's encoder moved [-+]700 counts",
     "deploy: cart far away": f"{IMPLAUSIBLE}the cart's encoder reads 1073741823 counts, at most 5744",
