@@ -75,8 +75,8 @@ def replay(box: BlackBox, rig: str) -> Replayed:
     """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
 
     The cart is homed and armed where the box begins, then gets the recorded encoder counts, contacts, supply and
-    commands, each in its millisecond. Raises `UsageError` for an empty box, for counts that no encoder has, or for illegal
-    encoder transitions on an emulated chip; `RigError`.
+    commands, each in its millisecond. Raises `UsageError` for an empty box, for counts that no encoder has, or for
+    illegal encoder transitions on an emulated chip; `RigError`.
     """
     if len(box.samples) == 0:
         raise UsageError(
