@@ -232,7 +232,8 @@ class Device:
                 self.last_drive = f"CMD {message.duty_q15}"
             elif isinstance(message, ModeMessage | HelloMessage):
                 self.last_drive = name
-            self.stage = name
+            if name != "PING" or message[0]:  # 0: the host only shows that it is there
+                self.stage = name
             for answer in self.answer(name, message):
                 if self.is_gone:
                     return
