@@ -93,7 +93,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         is_endless = max_episode_steps in (None, -1)
         most_steps = _NO_LIMIT if is_endless else _counted(max_episode_steps, "max_episode_steps", _NO_LIMIT)
         limits = (self.cart.limits.cart_position_m, self.cart.limits.pole_angle_rad)
-        self._fleet = native_fleet(self.cart, self.num_envs, self.cart.action_duties, limits, most_steps)
+        duties = tuple(map(self.cart.bridge_duty, self.cart.action_duties))
+        self._fleet = native_fleet(self.cart, self.num_envs, duties, limits, most_steps)
         self._has_motor = self.cart.encoders is not None
         self._carts = [self.cart] * self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs

@@ -120,6 +120,8 @@ def reset_cause_name(protocol: Protocol, cause: int) -> str:
 
 _CLOCK_SHARE = 0.05  # how much faster than the host's the cart's clock may run: a resonator is good to 0.5 %
 _CLOCK_SLACK_S = 1.0  # what may have waited on the line when the first STATE was read
+_CLOCK_SLOWEST = 0.25  # of the host's clock, over some time: a cart simulated on a busy machine loses milliseconds
+_MOST_GAP_S = 0.5  # of the host's time between two STATEs: a host that was stopped for longer is not the cart's fault
 _HALF = 2**31
 
 
@@ -127,7 +129,7 @@ class TickCheck:
     """Whether the ticks and times of consecutive STATEs can be those of one cart's clock.
 
     Ticks count up, and from tick to tick the cart's time passes, at least a control period. All together they take no
-    longer than the host has waited, but for 5 % and a second.
+    longer than the host has waited, but for 5 % and a second, and no shorter than a quarter of it, but for a second.
     """
 
     def __init__(self) -> None:
@@ -140,8 +142,9 @@ class TickCheck:
             self._period_us = 1000 * period_ms
         self._tick: int | None = None
         self._time_us = 0
-        self._began_s = host_s
+        self._began_s = self._host_s = host_s
         self._passed_us = 0
+        self._behind_s = 0.0
 
     def take(self, state: StateMessage, host_s: float) -> int:
         """How many STATEs between the last one and `state`, read at `host_s`, are missing.
@@ -150,7 +153,7 @@ class TickCheck:
         """
         before = self._tick
         if before is None:
-            self._tick, self._time_us = state.tick, state.time_us
+            self._tick, self._time_us, self._host_s = state.tick, state.time_us, host_s
             return 0
         ticks = (state.tick - before) & 0xFFFF_FFFF
         passed_us = (state.time_us - self._time_us) & 0xFFFF_FFFF
@@ -171,5 +174,11 @@ class TickCheck:
                 f"tick {state.tick} after tick {before}: {self._passed_us / 1e6:.1f} s of its clock within "
                 f"{waited_s:.1f} s: its clock jumps or runs too fast"
             )
-        self._tick, self._time_us = state.tick, state.time_us
+        gap_s = min(host_s - self._host_s, _MOST_GAP_S)
+        self._behind_s = max(0.0, self._behind_s + _CLOCK_SLOWEST * gap_s - 1e-6 * passed_us)
+        if self._behind_s > _CLOCK_SLOWEST * _CLOCK_SLACK_S:
+            raise absurd(
+                f"tick {state.tick} after tick {before}: its clock runs at less than a quarter of the host's speed"
+            )
+        self._tick, self._time_us, self._host_s = state.tick, state.time_us, host_s
         return ticks - 1

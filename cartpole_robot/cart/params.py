@@ -154,6 +154,22 @@ class CartParams:
         return (self.motor.strongest_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
 
     @property
+    def compensates_dead_zone(self) -> bool:
+        """Whether the firmware adds the motor's dead zone to every command."""
+        return self.firmware is not None and self.firmware.compensates_dead_zone
+
+    @property
+    def commanded_motor(self) -> Motor:
+        """The motor as a command finds it: without a dead zone where the firmware compensates for it."""
+        if not self.compensates_dead_zone:
+            return self.motor
+        return dataclasses.replace(self.motor, dead_zone_duty=0.0, dead_zone_asymmetry_duty=0.0)
+
+    def bridge_duty(self, duty: float) -> float:
+        """The duty at the bridge of a command in [-1, 1]."""
+        return self.motor.compensated(duty) if self.compensates_dead_zone else duty
+
+    @property
     def mean_delay_s(self) -> float:
         """How long after its measurement a command takes effect; jitter enters with its mean."""
         return self.delay.effect(self.delay.latency_s + 0.5 * self.delay.jitter_s, self.timing.control_period_s)

@@ -188,6 +188,11 @@ class Motor:
         """The dead zone, a positive duty, on the side to which `duty` pushes."""
         return self.right_dead_zone_duty if math.copysign(1.0, duty) > 0.0 else self.left_dead_zone_duty
 
+    def compensated(self, duty: float) -> float:
+        """`duty` counted from the dead zone's end, in shares of what is left, as a firmware that compensates has it."""
+        zone = self.dead_zone_at(duty)
+        return math.copysign(zone + (1.0 - zone) * abs(duty), duty) if duty else 0.0
+
     def share_at(self, duty: float) -> float:
         """The stall force to the side to which `duty` pushes, over the mean of both."""
         return self.right_share if math.copysign(1.0, duty) > 0.0 else self.left_share

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.physical import physical_fault
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.regular_file import open_regular
 
 _MOST_BYTES = 1 << 20
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
@@ -117,7 +118,7 @@ def urdf_text(body: UrdfBody) -> str:
 
 def _parsed(path: Path) -> ET.Element:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such URDF; check the path") from None
@@ -125,10 +126,12 @@ def _parsed(path: Path) -> ET.Element:
         raise UsageError(f"{path}: is a folder, expected a URDF; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: this URDF cannot be read ({error.strerror}); check its permissions") from None
-    except ValueError as error:  # a path with a zero byte
+    except ValueError as error:  # also for a path with a zero byte
         raise UsageError(f"{str(path)!r}: {error}, expected the path of a URDF; correct it") from None
     if len(content) > _MOST_BYTES:
         raise UsageError(f"{path}: is larger than {_MOST_BYTES >> 20} MB, expected the URDF of a cart-pole")
+    if b"\0" in content:  # in UTF-16 the next check would not find what it looks for
+        raise UsageError(f"{path}: is not text in UTF-8, expected a URDF; save it as UTF-8, or choose another file")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise UsageError(f"{path}: declares a document type, which no URDF needs; remove it")
     try:
@@ -142,7 +145,7 @@ def _parsed(path: Path) -> ET.Element:
 
 def _body(path: Path, robot: ET.Element) -> UrdfBody:
     """Raises ValueError for what is no cart-pole."""
-    joints = {_name(joint): joint for joint in robot.iterfind("joint")}
+    joints = _by_name(robot, "joint")
     moving = {name: joint for name, joint in joints.items() if joint.get("type") != _FIXED}
     slides = [name for name, joint in moving.items() if joint.get("type") in _SLIDES]
     turns = [name for name, joint in moving.items() if joint.get("type") in _TURNS]
@@ -158,7 +161,7 @@ def _body(path: Path, robot: ET.Element) -> UrdfBody:
         raise ValueError(
             f"joint {hinge!r} is on link {carrier!r}, expected it on the cart, which joint {slide!r} moves"
         )
-    links = {_name(link): link for link in robot.iterfind("link")}
+    links = _by_name(robot, "link")
     cart_mass_kg, _, _ = _merged(cart, links)
     pole_mass_kg, centre, inertia = _merged(pole, links)
     to_slide = _from_root(_end(joints[slide], "parent"), fixed) @ _placed(
@@ -192,15 +195,26 @@ def _body(path: Path, robot: ET.Element) -> UrdfBody:
     )
 
 
+def _by_name(robot: ET.Element, kind: str) -> dict[str, ET.Element]:
+    found: dict[str, ET.Element] = {}
+    for element in robot.iterfind(kind):
+        if found.setdefault(_name(element), element) is not element:
+            raise ValueError(f"has two {kind}s called {_name(element)!r}; rename one")
+    return found
+
+
 def _attached(link: str, fixed: list[ET.Element]) -> dict[str, Matrix]:
     """The links that are fixed to `link`, itself included, each with its frame as seen from that of `link`."""
+    on: dict[str, list[ET.Element]] = {}
+    for joint in fixed:
+        on.setdefault(_end(joint, "parent"), []).append(joint)
     found = {link: np.eye(4)}
     waiting = [link]
     while waiting:
         parent = waiting.pop()
-        for joint in fixed:
+        for joint in on.get(parent, ()):
             child = _end(joint, "child")
-            if _end(joint, "parent") == parent and child not in found:
+            if child not in found:
                 found[child] = found[parent] @ _placed(joint.find("origin"), f"joint {_name(joint)!r}")
                 waiting.append(child)
     return found
@@ -208,8 +222,9 @@ def _attached(link: str, fixed: list[ET.Element]) -> dict[str, Matrix]:
 
 def _from_root(link: str, fixed: list[ET.Element]) -> Matrix:
     """The frame of a link that fixed joints connect to the root, as seen from there."""
+    under = {_end(joint, "child"): joint for joint in reversed(fixed)}
     frame, seen = np.eye(4), {link}
-    while (joint := next((joint for joint in fixed if _end(joint, "child") == link), None)) is not None:
+    while (joint := under.get(link)) is not None:
         frame = _placed(joint.find("origin"), f"joint {_name(joint)!r}") @ frame
         link = _end(joint, "parent")
         if link in seen:

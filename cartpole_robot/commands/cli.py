@@ -23,7 +23,7 @@ from cartpole_robot.commands.evaluate import add_evaluate
 from cartpole_robot.commands.extras import extras_for
 from cartpole_robot.commands.firmware import add_firmware
 from cartpole_robot.commands.identify import add_identify
-from cartpole_robot.commands.output import DONE, FAILED, PROGRAM, USAGE, print_error
+from cartpole_robot.commands.output import FAILED, PROGRAM, USAGE, print_error
 from cartpole_robot.commands.record import add_excite, add_record, add_show
 from cartpole_robot.commands.rig import add_check_rig, add_jog, add_ports, add_virtual_cart
 from cartpole_robot.commands.stability_map import add_stability_map
@@ -87,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return FAILED
     except BrokenPipeError:
-        sys.stderr.close()
-        return DONE
+        print_error("stopped: whatever read its messages is gone, or a process that it needs")
+        return FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print_error(f"{where}{error.strerror or error}; free space or choose another place")

@@ -1,12 +1,17 @@
-"""What the verbs print: a result as text or JSON, and how to continue a stopped run."""
+"""What the verbs print: a result as text or JSON, and how to continue a stopped run.
+
+A reader that is gone, as with `| head -1`, wants no more: the verb goes on, and its exit code stays true.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 from cartpole_robot.terminal.printable import printable, printable_lines
 
@@ -17,19 +22,31 @@ DONE, FAILED, USAGE = 0, 1, 2  # the exit codes
 def print_result(arguments: argparse.Namespace, record: object, text: str) -> None:
     """Print the record with `--json`, else the text."""
     if arguments.json:
-        print(json.dumps(record, indent=2))
+        _print(json.dumps(record, indent=2), sys.stdout)
     else:
         print_text(text)
 
 
 def print_text(text: str) -> None:
     """Print lines on stdout; what a file or a device put into them cannot control the terminal."""
-    print(printable_lines(text), flush=True)
+    _print(printable_lines(text), sys.stdout)
 
 
 def print_error(message: str) -> None:
     """Print one line on stderr, in the same way."""
-    print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
+    _print(f"{PROGRAM}: {printable(message)}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """Print lines at once; where the reader of `stream` is gone, what comes later is dropped, too."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        if stream is None:
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def rows_text(rows: Mapping[str, object], width: int = 14) -> str:
@@ -57,7 +74,7 @@ def command_text(words: Sequence[object], arguments: argparse.Namespace, names: 
 
 def report_stop(kept: str, command: str) -> int:
     """The exit code of a run that was stopped; prints what is kept and the command that continues it."""
-    print(printable_lines(f"stopped; {kept}\ncontinue with: {command}"), file=sys.stderr)
+    _print(printable_lines(f"stopped; {kept}\ncontinue with: {command}"), sys.stderr)
     return FAILED
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.regular_file import open_regular
 
 COMMENTS = ("#", "%")
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)  # as Excel writes it
@@ -30,7 +31,7 @@ def scanned(path: Path) -> tuple[str, int, str]:
     """Encoding, number of lines and SHA-256 of a text file. Raises `UsageError` for what is none."""
     digest, lines, nul_line, encoding = hashlib.sha256(), 0, 0, "utf-8-sig"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(4)
             encoding = _WIDE.get(start[:2], encoding)
             file.seek(0)
@@ -45,6 +46,8 @@ def scanned(path: Path) -> tuple[str, int, str]:
         raise UsageError(f"{path}: is a folder, expected a CSV file; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}, expected CSV; save it as a file first") from None
     for magic, (what, advice) in _OTHER_FILES.items():
         if start.startswith(magic) and (magic != b"PK" or nul_line):
             raise UsageError(f"{path}: is {what}, expected CSV; {advice}")

@@ -75,8 +75,8 @@ def replay(box: BlackBox, rig: str) -> Replayed:
     """Run `box` on the firmware of `rig`: "virtual", "avr" or "avr:ELF".
 
     The cart is homed and armed where the box begins, then gets the recorded encoder counts, contacts, supply and
-    commands, each in its millisecond. Raises `UsageError` for an empty box, or for illegal encoder transitions on an
-    emulated chip; `RigError`.
+    commands, each in its millisecond. Raises `UsageError` for an empty box, for counts that no encoder has, or for
+    illegal encoder transitions on an emulated chip; `RigError`.
     """
     if len(box.samples) == 0:
         raise UsageError(
@@ -89,6 +89,10 @@ def replay(box: BlackBox, rig: str) -> Replayed:
         virtual = VirtualRig(cart, board=board)
         try:
             return _Player(box, cart, virtual, is_early=rig != "virtual").play()
+        except OverflowError as error:
+            raise UsageError(
+                f"this black box cannot be replayed: {error}, which no encoder does; restore it from a copy"
+            ) from None
         finally:
             virtual.close()
 

@@ -342,7 +342,7 @@ def _pilot(request: DeployRequest, chosen: Chosen, rig: SerialRig) -> Pilot:
         return OnBoardPilot(on_board_policy(bundle, chosen.cart), lambda: rig.state)
     if bundle is None or bundle.lqr is None or not (request.has_fallback or request.is_shadow):
         return SinglePilot(chosen.controller)
-    regulator = LqrController(bundle.lqr, chosen.cart.motor)
+    regulator = LqrController(bundle.lqr, chosen.cart.commanded_motor)
     policy = policy_controller(bundle, Backend(request.backend))
     if request.is_shadow:
         return ShadowPilot(regulator, policy)

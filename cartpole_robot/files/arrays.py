@@ -19,8 +19,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.files.regular_file import open_regular
+
 _SUFFIX = ".npy"
 _KINDS = "biufV"  # numbers and records of them: no objects, no text
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
 _MOST_HEADER = 10_000
 # What zipfile and NumPy raise for a damaged archive, unknown compression and encryption among it.
 _DAMAGED = (
@@ -34,7 +37,7 @@ def read_arrays(path: Path, names: Iterable[str], *, most_bytes: int) -> dict[st
 
     Raises `ValueError` for a file that is damaged, too large or holds anything but numbers, and `OSError`.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
             raise ValueError(f"is larger than {most_bytes} bytes")
         try:
@@ -53,6 +56,8 @@ def _arrays(archive: zipfile.ZipFile, names: Iterable[str], most_bytes: int) -> 
         raise ValueError(f"expands to {total} bytes, expected at most {most_bytes}")
     found = {}
     for name, item in wanted.items():
+        if item.compress_type not in _COMPRESSIONS:
+            raise ValueError(f"{name} has compression {item.compress_type}, expected none or deflate")
         with archive.open(item) as member:
             found[name] = _array(member, name, item.file_size)
     return found

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.files.regular_file import open_regular
+
 LARGEST_TEXT_BYTES = 1 << 25  # a study of 100,000 cells takes 20 MB
 _MOST_VALUES = 2_000_000
 _MOST_DEPTH = 32
@@ -18,8 +20,8 @@ _MOST_BITS = 13_000  # of an integer: Python shows no more than 4300 digits
 
 
 def read_bounded(path: Path, most_bytes: int = LARGEST_TEXT_BYTES) -> bytes:
-    """The content of a file. Raises `ValueError` if it is larger than `most_bytes`, and `OSError`."""
-    with path.open("rb") as file:
+    """The content of a file. Raises `ValueError` if it is none or larger than `most_bytes`, and `OSError`."""
+    with open_regular(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"is larger than {most_bytes} bytes")

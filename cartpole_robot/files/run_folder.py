@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import itertools
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -84,7 +85,9 @@ def locked_folder(folder: Path, *, busy: str, unwritable: str) -> Iterator[None]
     Raises `UsageError`, with `busy` if another process holds it, with the remedy `unwritable` if it cannot be locked.
     """
     try:
-        lock = (folder / LOCK_FILE).open("a")
+        # Not what a link points to, and not a pipe, which would wait for a reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.fdopen(os.open(folder / LOCK_FILE, flags, 0o666), "wb")
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}); {unwritable}") from None
     with lock:

@@ -161,7 +161,7 @@ def _stored(cart: CartParams, key: str) -> float | None:
 
 def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
     """The duties that, friction overcome, push the identified cart as hard per kilogram as the nominal one."""
-    before, now = nominal.motor, model.cart.motor
+    before, now = nominal.commanded_motor, model.cart.commanded_motor
     heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
     for duty in nominal.action_duties:

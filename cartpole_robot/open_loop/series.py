@@ -118,15 +118,17 @@ def series_of(recording: Recording) -> Series:
 
 
 def _at_bridge(recording: Recording) -> Floats:
-    """The requested duties; where a firmware drove, with its dead-zone compensation and its rounding."""
+    """The requested duties; where a firmware drove, or was simulated, as it compensates the dead zone and rounds."""
     duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
-    if cart.firmware is None or recording.metadata.rig == _SIMULATED:
+    if cart.firmware is None:
         return duty
     duty = duty.clip(-1.0, 1.0)
     if cart.firmware.compensates_dead_zone:
         dead_zone = np.where(duty > 0.0, cart.motor.right_dead_zone_duty, cart.motor.left_dead_zone_duty)
         duty = np.sign(duty) * (dead_zone + (1.0 - dead_zone) * np.abs(duty))
+    if recording.metadata.rig == _SIMULATED:
+        return duty
     asked = np.isfinite(duty)
     duty[asked] = [pulses_of(round(value * _ONE)) / PULSE_PERIOD for value in duty[asked].tolist()]
     return duty

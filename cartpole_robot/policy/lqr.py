@@ -33,7 +33,7 @@ class LqrController:
     """
 
     def __init__(self, lqr: Lqr, motor: Motor) -> None:
-        """The regulator with these gains, on a cart with this motor: its dead zone and its asymmetry."""
+        """The regulator with these gains, on a cart with this `commanded_motor`: its dead zone and its asymmetry."""
         self._lqr = lqr
         self._sides = tuple((motor.dead_zone_at(side), motor.share_at(side)) for side in (-1.0, 1.0))
         self.reset()

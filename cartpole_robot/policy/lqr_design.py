@@ -108,4 +108,4 @@ def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
 
 def regulator_of(cart: CartParams) -> LqrController:
     """The regulator of `cart`, ready to run. Raises `UsageError` if none exists."""
-    return LqrController(design_lqr(cart), cart.motor)
+    return LqrController(design_lqr(cart), cart.commanded_motor)

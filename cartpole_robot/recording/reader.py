@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.regular_file import open_regular
 from cartpole_robot.recording.format import MOST_ROWS, Recording
 from cartpole_robot.recording.journal import JOURNAL_SUFFIX, LARGEST_JOURNAL_BYTES, MAGIC, journal_of, parse_journal
 from cartpole_robot.recording.parquet import has_pyarrow, read_parquet, write_parquet
@@ -38,6 +39,10 @@ def read_recording(path: Path) -> Recording:
         raise UsageError(f"{path}: is a folder, expected a recording; name the file in it") from None
     except OSError as error:
         raise UsageError(f"{path}: this recording cannot be read ({error.strerror or error})") from None
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}, expected a recording; check the path") from None
 
 
 def seal_journal(path: Path) -> None:
@@ -55,7 +60,7 @@ def _read_left_journal(target: Path) -> Recording | None:
     can_seal = has_pyarrow()  # before the journal is read: an import takes time, in which rows would arrive
     journal = journal_of(target)
     try:
-        file = journal.open("rb")
+        file = open_regular(journal)
     except FileNotFoundError:
         return None
     with file:
@@ -95,7 +100,7 @@ def _is_locked(file: BinaryIO) -> bool:
 
 def _read_finished(path: Path) -> Recording:
     """A recording under its own name: Parquet, or a journal that was renamed."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         begin = file.read(len(MAGIC))
         if begin == MAGIC:
             file.seek(0)

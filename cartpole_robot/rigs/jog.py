@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -54,7 +55,6 @@ def jog(cart: CartParams, port: str) -> None:
 
 def _stand_down(link: Link) -> str | None:
     """Motor off, line released; what keeps the first from being known, or None."""
-    print(file=sys.stderr)
     try:
         if link.session is not None:
             with signals_held():
@@ -63,6 +63,8 @@ def _stand_down(link: Link) -> str | None:
         return str(error)
     finally:
         link.close()
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(file=sys.stderr)
     return None
 
 

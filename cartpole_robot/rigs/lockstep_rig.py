@@ -20,6 +20,9 @@ class LockstepRig(ABC):
         self._period_us = cart.timing.control_period_us
         self._measurement = Measurement()
         self._duty = 0.0
+        self._compensates = (
+            cart.compensates_dead_zone
+        )  # by the numbers of `cart`, whatever is drawn, as a firmware does
 
     @property
     def cart(self) -> CartParams:

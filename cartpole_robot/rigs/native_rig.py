@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cartpole_robot.cart.params import CartParams
@@ -29,6 +31,8 @@ class NativeSimRig(LockstepRig):
             native_cart(randomization.upper_corner(), self._measurement)
         self._native = native_cart(cart, self._measurement)
         self._native_step, self._place, self._episode = self._native.step, self._native.place, self._native.episode
+        if self._compensates:
+            self._native_step = self._compensated_step
         self._ends = (cart.limits.cart_position_m, cart.limits.pole_angle_rad)
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -49,11 +53,17 @@ class NativeSimRig(LockstepRig):
         except ArithmeticError as error:
             raise _diverged(error) from None
 
+    def _compensated_step(self, duty: float) -> Measurement:
+        if not -1.0 <= duty <= 1.0:
+            duty = math.copysign(1.0, duty)
+        return self._native.step(self._cart.bridge_duty(duty))
+
     def episode(self, policy: TabledPolicy, most_steps: int, sums: EpisodeSums) -> Survived:
         """Steps from the newest measurement to a fall or fault, `most_steps` at most: `step` in a loop in C.
 
-        Signal handlers and other threads run after every few thousand steps. Raises ValueError for a policy that does
-        not take the inputs of its history, or has more actions than duties.
+        Signal handlers and other threads run after every few thousand steps. Not for a cart whose firmware compensates
+        the dead zone. Raises ValueError for a policy that does not take the inputs of its history, or has more actions
+        than duties.
         """
         steps, is_terminated, fault, found = self._episode(*policy, self._ends, most_steps, sums)
         return Survived(steps, is_terminated, fault and _remedied(fault), EpisodeSums(*found))

@@ -103,6 +103,8 @@ class SimRig(LockstepRig):
         """The measurement one control period later. Raises `RigError` when the physics has no finite answer."""
         if not -1.0 <= duty <= 1.0:
             duty = math.copysign(1.0, duty)
+        if self._compensates:
+            duty = self._cart.bridge_duty(duty)
         duties = self._delay.duties(duty)
         try:
             cart_counts, pole_counts = self._simulated.run(duties, self._estimator.update)

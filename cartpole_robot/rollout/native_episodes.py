@@ -63,13 +63,13 @@ def episodes_in_c(
 
     C runs them where `act` is a policy in C, or the `duty` of its controller with `CartPoleEnv.step_duty` as
     `take_step`, and where `env` is a `CartPoleEnv` on the native engine that nothing but this package's history and
-    Gymnasium's time limit wraps.
+    Gymnasium's time limit wraps, of a cart whose commands reach the bridge as they are.
     """
     inner = env.unwrapped
     if type(inner) is not CartPoleEnv or type(inner.rig) is not NativeSimRig or inner.render_mode == "human":
         return None
     most_steps, observed = _wrappers(env)
-    if most_steps is None:
+    if most_steps is None or inner.cart.compensates_dead_zone:  # C has one duty for the bridge and for the history
         return None
     if take_step is None:
         policy = _acting(act, inner.cart.action_duties, observed)

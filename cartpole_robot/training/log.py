@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import enum
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any, TypeVar
 
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
+from cartpole_robot.files.plain_data import read_bounded
+
+_LARGEST_BYTES = 1 << 28  # ten million episodes
 
 Row = TypeVar("Row", bound="EpisodeRow | EvaluationRow | GuardRow")
 
@@ -101,14 +105,14 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
     needed = sum(f.default is dataclasses.MISSING for f in fields)
     rows: list[Row] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            head = next(reader, [])
-            if len(head) < needed or head != names[: len(head)]:  # an older file lacks the newest columns
-                raise UsageError(f"{path}: its first line is not {','.join(names)}; train again")
-            for words in reader:
-                values = [convert(word) for convert, word in zip(converters[: len(head)], words, strict=True)]
-                rows.append(kind(*values))
+        content = read_bounded(path, _LARGEST_BYTES)
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), newline="", encoding="utf-8"))
+        head = next(reader, [])
+        if len(head) < needed or head != names[: len(head)]:  # an older file lacks the newest columns
+            raise UsageError(f"{path}: its first line is not {','.join(names)}; train again")
+        for words in reader:
+            values = [convert(word) for convert, word in zip(converters[: len(head)], words, strict=True)]
+            rows.append(kind(*values))
     except FileNotFoundError:
         raise UsageError(f"{path}: is missing; resume an earlier checkpoint or train again") from None
     except (ValueError, csv.Error) as error:

@@ -232,7 +232,8 @@ class Device:
                 self.last_drive = f"CMD {message.duty_q15}"
             elif isinstance(message, ModeMessage | HelloMessage):
                 self.last_drive = name
-            self.stage = name
+            if name != "PING" or message[0]:  # 0: the host only shows that it is there
+                self.stage = name
             for answer in self.answer(name, message):
                 if self.is_gone:
                     return
@@ -470,6 +471,22 @@ class RestartsSecretly(Device):
         return state._replace(tick=tick, time_us=20_000 * tick, state=int(STATES["DISARMED"]))
 
 
+class Crawls(Device):
+    """Once armed, a STATE of the next tick every 0.4 s: nothing in it shows that time passes more slowly."""
+
+    sent = 0
+    due_s = 0.0
+
+    def messages(self) -> list[Message]:
+        if self.armed_for_s < 0.1:
+            return super().messages()
+        if self.now_s < self.due_s:
+            return []
+        self.due_s, self.sent = self.now_s + 0.4, self.sent + 1
+        tick = self.armed_tick + 10 + self.sent
+        return [self.state_message()._replace(tick=tick, time_us=20_000 * tick)]
+
+
 class Echoes(Device):
     """Sends back whatever it receives."""
 
@@ -657,6 +674,7 @@ BEHAVIOURS: dict[str, type[Device]] = {
     "time stands still": spoils_state(time_us=freezes("time_us")),
     "time backwards": spoils_state(time_us=lambda device, time_us: 20_000 * (2 * device.armed_tick + 10) - time_us),
     "time at half speed": spoils_state(time_us=lambda _, time_us: time_us // 2),
+    "a twentieth of its pace": Crawls,
     # its motion
     "cart counts flip by 1500": spoils_state(cart_counts=flipping(1500)),
     "pole counts flip by 700": spoils_state(pole_counts=flipping(700)),

@@ -10,13 +10,20 @@ import numpy as np
 import pytest
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.randomization import Randomization, Range
+from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.open_loop.series import series_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.loop import start_rollout
+from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.engine import Engine, is_installed
+from cartpole_robot.vector_env import CartPoleVectorEnv
 from firmware_bridge._host import PULSE_PERIOD
 from tests.virtual_cart_process import quick_cart
 
@@ -69,6 +76,46 @@ def test_recording_is_read_with_the_compensation_of_each_side(tmp_path: Path) ->
     applied = recording.column("applied_duty").astype(float)[2:]
     assert min(duty.min(), -duty.max()) < -0.2
     np.testing.assert_allclose(duty, applied, atol=1.0 / PULSE_PERIOD)
+
+
+@pytest.mark.parametrize("engine", [engine for engine in Engine if is_installed(engine)])
+def test_simulation_compensates_as_the_firmware_does(engine: Engine) -> None:
+    cart = compensating(0.05)
+    cart = dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, gain_asymmetry=-0.12, saturation=0.1))
+    ranges = Randomization(cart, {"motor.dead_zone_duty": Range(low=0.6, high=0.6, is_factor=True)}, where="here")
+    duties = np.random.default_rng(1).uniform(-0.5, 0.5, 20)
+    for randomization in (None, ranges):
+        paths, applied = [], []
+        for name in ("virtual", "sim"):
+            rig = open_rig(name, cart, randomization, engine=engine if name == "sim" else None)
+            with contextlib.closing(rig):
+                rig.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+                found = [dataclasses.replace(rig.step(duty)) for duty in duties]
+            paths.append([(one.cart_counts, one.pole_counts) for one in found])
+            applied.append([one.applied_duty for one in found])
+        np.testing.assert_allclose(applied[0], applied[1], atol=1.0 / PULSE_PERIOD)
+        np.testing.assert_allclose(paths[0], paths[1], atol=2)
+        assert np.ptp(paths[0], axis=0).min() > 10
+
+
+def test_many_carts_and_episodes_in_c_move_as_one_cart_does() -> None:
+    cart = compensating(0.05)
+    vector = CartPoleVectorEnv(1, cart=cart)
+    single = CartPoleEnv(cart=cart, rig="sim", engine="native")
+    with contextlib.closing(vector), contextlib.closing(single):
+        vector.reset(seed=3)
+        single.reset(seed=3)
+        for action in (1, 0, 1, 1, 0):
+            many, one = vector.step(np.array([action]))[0], single.step(action)[0]
+            np.testing.assert_array_equal(many[0], one)
+        assert episodes_in_c(regulator_of(cart).duty, single, take_step=single.step_duty) is None
+
+
+def test_regulator_leaves_the_dead_zone_to_a_firmware_that_compensates() -> None:
+    cart = compensating(0.05)
+    assert regulator_of(cart).duty(np.array([0.0, 0.0, 1e-6, 0.0])) == pytest.approx(0.0, abs=1e-3)
+    plain = dataclasses.replace(cart, firmware=quick_cart().firmware)
+    assert regulator_of(plain).duty(np.array([0.0, 0.0, 1e-6, 0.0])) == pytest.approx(0.15, abs=1e-3)
 
 
 def test_cart_without_compensation_gets_the_duty_as_it_is() -> None:

@@ -6,6 +6,7 @@ observations by the cart's scales before the first layer, so that a saved model 
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ from cartpole_robot.training.learners import Learner
 # What SB3's load raises for an unreadable file; the AssertionError is its "No data found in the saved file".
 MODEL_FILE_ERRORS = (
     *(OSError, ValueError, KeyError, EOFError, RuntimeError, AssertionError),
+    *(TypeError, AttributeError, ImportError, IndexError, pickle.UnpicklingError),  # of objects in it that do not fit
     zipfile.BadZipFile,
 )
 _OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {

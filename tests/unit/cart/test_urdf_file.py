@@ -139,6 +139,8 @@ def test_joint_friction_becomes_the_carts(tmp_path: Path) -> None:
         ("</robot>", "", "is not XML"),
         ("<robot", '<!DOCTYPE r [<!ENTITY a "b">]><robot', "declares a document type"),
         ("maker's", "x" * (1 << 20), "is larger than 1 MB"),
+        ('name="floor"', 'name="slide"', "has two joints called 'slide'; rename one"),
+        ('name="bob"', 'name="rod"', "has two links called 'rod'; rename one"),
         ("robot", "model", "begins with <model>, expected <robot>"),
     ],
 )
@@ -147,6 +149,26 @@ def test_what_is_no_cart_pole_is_named(tmp_path: Path, old: str, new: str, messa
     path = written(tmp_path, ROBOT.replace(old, new))
     with pytest.raises(UsageError, match=f"robot.urdf: .*{re.escape(message)}"):
         read_urdf_file(path)
+
+
+def test_document_type_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    text = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE r [<!ENTITY m "0.5">]>' + ROBOT.partition("?>")[2]
+    path = tmp_path / "robot.urdf"
+    path.write_bytes(text.replace('value="0.5"', 'value="&m;"').encode("utf-16"))
+    with pytest.raises(UsageError, match="is not text in UTF-8"):
+        read_urdf_file(path)
+
+
+def test_thousands_of_fixed_links_are_joined_in_a_moment(tmp_path: Path) -> None:
+    count = 9000
+    links = "".join(f'<link name="{k}"/>' for k in range(count))
+    joints = "".join(
+        f'<joint name="{k}" type="fixed"><parent link="{k - 1 if k else "rod"}"/><child link="{k}"/></joint>'
+        for k in range(count)
+    )
+    body = read_urdf_file(written(tmp_path, ROBOT.replace("</robot>", links + joints + "</robot>")))
+    assert len(body.tensors) == count + 4
+    assert body.pole_mass_kg == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(

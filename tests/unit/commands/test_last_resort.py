@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from cartpole_robot.commands import carts, cli
-from cartpole_robot.errors import UsageError
+from cartpole_robot.commands.output import print_text
+from cartpole_robot.errors import RunError, UsageError
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -55,6 +59,36 @@ def test_error_of_the_program_is_one_line_and_its_traceback_a_file(
     assert "Traceback (most recent call last):" in text
     assert "in fail" in text
     assert text.startswith("cartpole-robot ")
+
+
+def without_reader(monkeypatch: pytest.MonkeyPatch, name: str) -> io.TextIOWrapper:
+    """That standard stream as a pipe whose reader has gone, as with `| head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, name, stream)
+    return stream
+
+
+def test_reader_of_the_result_that_is_gone_changes_no_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        print_text("one row")
+        raise RunError("the run failed")
+
+    with without_reader(monkeypatch, "stdout") as stdout, without_reader(monkeypatch, "stderr"):
+        assert cli.main(["carts"]) == 0
+        stdout.write("what Python flushes at its end")
+    monkeypatch.setattr(carts, "_list", fail)
+    with without_reader(monkeypatch, "stdout"), without_reader(monkeypatch, "stderr"):
+        assert cli.main(["carts"]) == 1
+
+
+def test_run_that_a_broken_pipe_cut_short_is_not_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, BrokenPipeError())
+    assert cli.main(["carts"]) == 1
+    assert "stopped: whatever read its messages is gone" in capsys.readouterr().err
 
 
 def test_traceback_is_printed_where_no_file_can_be_made(

@@ -11,6 +11,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.deployment.black_box import SAMPLE, BlackBox, load_black_box
+from cartpole_robot.deployment.replay import replay
 from cartpole_robot.errors import UsageError
 
 
@@ -57,6 +58,12 @@ def test_impossible_samples_are_refused_where_they_are_read(
     box(**changed).save(tmp_path / "box.npz")
     with pytest.raises(UsageError, match=rf"box\.npz: was altered: .*{message}"):
         load_black_box(tmp_path / "box.npz")
+
+
+@pytest.mark.parametrize("counts", [1 << 30, [0] * 10 + [1 << 29] * 10])
+def test_counts_that_jump_further_than_any_encoder_are_not_replayed(counts: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be replayed: an encoder jumped by"):
+        replay(box(samples=samples_with("cart_counts", counts)), "virtual")
 
 
 def test_repeated_times_and_a_gap_are_what_a_firmware_sends(tmp_path: Path) -> None:

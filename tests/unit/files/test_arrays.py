@@ -51,6 +51,14 @@ def test_arrays_come_back_as_they_were_written(tmp_path: Path, compressed: bool)
         assert found[name].flags.writeable
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_numpy_does_not_write_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as file:
+        file.writestr("a.npy", npy("(1,)", bytes(8)))
+    with pytest.raises(ValueError, match=f"a has compression {method}, expected none or deflate"):
+        read_arrays(tmp_path / "a.npz", ["a"], most_bytes=LIMIT)
+
+
 def test_zip_bomb_is_refused_before_it_expands(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", a=npy("(1000000000,)", bytes(1 << 28)))
     assert path.stat().st_size < LIMIT

@@ -242,6 +242,13 @@ def test_clock_that_no_cart_has_is_named(states: tuple[tuple[int, int, float], .
         checked(*states)
 
 
+def test_cart_that_sends_at_a_fraction_of_its_pace_is_named() -> None:
+    with pytest.raises(LinkError, match="less than a quarter of the host's speed"):
+        checked(*((k, 20_000 * k, 0.4 * k) for k in range(10)))
+    assert checked(*((k, 20_000 * k, 0.04 * k) for k in range(1000))) == 0  # a busy machine simulates it
+    assert checked(*((k, 20_000 * k, 0.02 * k if k < 50 else 31.0 + 0.02 * (k - 50)) for k in range(100))) == 0
+
+
 def test_clock_may_differ_from_the_hosts_by_a_resonators_error_for_hours() -> None:
     for share in (0.97, 1.03):
         assert checked(*((k, 20_000 * k, 0.02 * k * share) for k in range(0, 1_000_000, 1000))) > 0

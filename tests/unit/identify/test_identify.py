@@ -269,6 +269,11 @@ def test_motor_that_is_weaker_to_the_right_is_found(cart: CartParams) -> None:
     left, right = (made.motor.level(duty) * made.motor.stall_force_n for duty in made.action_duties)
     assert right == pytest.approx(-left, rel=1e-3)
     assert made.action_duties[1] > 1.1 * -made.action_duties[0]
+    assert cart.firmware is not None
+    helped = dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, compensates_dead_zone=True))
+    adapted = identified_cart(found, helped)
+    left, right = (adapted.motor.level(adapted.bridge_duty(duty)) for duty in adapted.action_duties)
+    assert right == pytest.approx(-left, rel=1e-3)
     without = identify([series], cart, IdentifyRequest(terms=names[:3], window_s=1.0, held_out=0.0))
     assert without.noise[0] > 5.0 * found.noise[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from cartpole_robot.training.checkpoint import (
     save_checkpoint,
 )
 from cartpole_robot.training.config import load_preset
-from cartpole_robot.training.dqn.learner import network_of, new_learner
+from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of, new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow, LearningLog
 
@@ -214,3 +215,14 @@ def test_steps_that_no_learner_stored_are_refused(
     np.savez(path / "replay_memory.npz", **{**arrays, name: change(arrays[name])})
     with pytest.raises(UsageError, match="this checkpoint is damaged"):
         loaded(gym_cart, path)
+
+
+@pytest.mark.parametrize(
+    "data", ["[]", "{}", '{"policy_class": {":type:": "x", ":serialized:": "AAAA"}}', '{"policy": 1}']
+)
+def test_zip_with_other_contents_is_no_model(tmp_path: Path, data: str) -> None:
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("data", data)
+    with pytest.raises(MODEL_FILE_ERRORS):
+        load_learner(path, load_preset("blog"), None)
