@@ -1,8 +1,8 @@
 """The image that is flashed on a second emulated ATmega328P, by other authors: npm's avr8js, in a Node.js process.
 
 avr8js is under the MIT license. It is not part of this package: `npm ci` installs it into the user's cache on first use
-and checks it against the hash in `firmware_bridge/avr8js/package-lock.json`. It runs slower than real time; what it is
-for is a second opinion on the first emulator.
+and checks it against the hash in `firmware_bridge/avr8js/package-lock.json`. It takes three times the first emulator's
+time; what it is for is a second opinion.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _source(name: str) -> str:
 
 
 def _install(npm: str, folder: str) -> None:
-    words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
+    words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"]
     try:
         done = subprocess.run(
             words,

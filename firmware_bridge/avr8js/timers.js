@@ -2,6 +2,7 @@
 "use strict";
 const { AVRIOPort, AVRTimer } = require("avr8js");
 
+const STANDING = 50; // counts of a timer whose TOP is 0, which are all the same
 const UPDATE_AT_BOTTOM = 2; // avr8js's OCRUpdateMode
 const ENABLE = 1, SET = 2, CLEAR = 3, TOGGLE = 4; // avr8js's PinOverrideMode
 const TOP_IS_ICR = 0x5500; // a bit for each waveform mode: 8, 10, 12, 14
@@ -108,7 +109,7 @@ class Timer extends AVRTimer {
     const isPhaseCorrect = this.config.bits === 16 ? (PHASE_CORRECT >> this.WGM) & 1 : this.WGM === 1 || this.WGM === 5;
     let counts = 1;
     if (!isPhaseCorrect) {
-      counts = Math.max(1, this.TOP + 1 - this.tcnt);
+      counts = this.TOP === 0 ? STANDING : Math.max(1, this.TOP + 1 - this.tcnt);
       for (const compare of [this.ocrA, this.ocrB])
         if (compare > this.tcnt && compare - this.tcnt < counts) counts = compare - this.tcnt;
     }

@@ -36,7 +36,7 @@
 #define PULSES 800          /* what chip_t divides a period into */
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
-enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
+enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, TCCR2B = 0xB1, GPIOR0 = 0x3E };
 enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C };
 
 static avr_t *avr;
@@ -63,7 +63,7 @@ static void sleep_not(avr_t *which, avr_cycle_count_t cycles)
 static void on_tick(avr_irq_t *irq, uint32_t is_pending, void *unused)
 {
     (void)irq, (void)unused;
-    if (!is_pending)
+    if (!is_pending || avr->data[TCCR2B] == 0) /* after a reset simavr has one of a timer that stands */
         return;
     chip.ticks++;
     tick_cycle = avr->cycle;
