@@ -142,16 +142,24 @@ class Board {
     if (this.answered === null) this.answered = { ticks: this.ticks, sent: this.sent.length };
   }
 
-  // Cycles of the last 800 in which the pins have the bridge drive forwards, less those backwards.
+  // Cycles of 800 in which the pins have the bridge drive forwards, less those backwards.
   pulses() {
-    const begin = this.cycle - PERIOD;
-    let total = 0;
+    return this.highOf800(FORWARDS) - this.highOf800(BACKWARDS);
+  }
+
+  // Those in which a pin is high: of the last 800, or of the last period where a wrong one is longer.
+  highOf800(pin) {
+    const isHigh = (levels) => (levels & pin) !== 0;
+    const rises = this.changes.filter(([, levels], k) => k > 0 && isHigh(levels) && !isHigh(this.changes[k - 1][1]));
+    const [before, last] = rises.slice(-2).map(([cycle]) => cycle);
+    const isLong = last - before > PERIOD && this.cycle - last <= last - before;
+    const [begin, end] = isLong ? [before, last] : [this.cycle - PERIOD, this.cycle];
+    let high = 0;
     this.changes.forEach(([from, levels], k) => {
       const to = k + 1 < this.changes.length ? this.changes[k + 1][0] : this.cycle;
-      const cycles = Math.max(0, to - Math.max(from, begin));
-      total += cycles * (((levels & FORWARDS) !== 0) - ((levels & BACKWARDS) !== 0));
+      if (isHigh(levels)) high += Math.max(0, Math.min(to, end) - Math.max(from, begin));
     });
-    return total;
+    return Math.round((high * PERIOD) / (end - begin));
   }
 
   answer() {

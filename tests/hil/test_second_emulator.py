@@ -81,8 +81,8 @@ def test_ended_and_silent_emulators_are_named(second_emulator_tools: None, monke
         with pytest.raises(LinkError, match=r"the second emulator has ended \(status -9\)"):
             chip.tick(0, 0, 0, 12_000)
         assert not chip.is_running
-    monkeypatch.setattr(second_emulator, "_SILENCE_LIMIT_S", 0.3)
     with SecondChip() as chip:
+        monkeypatch.setattr(second_emulator, "_SILENCE_LIMIT_S", 0.3)
         os.kill(chip.process_id, signal.SIGSTOP)
         with pytest.raises(LinkError, match=r"the second emulator did not answer for 0\.3 s; start it again"):
             chip.tick(0, 0, 0, 12_000)
