@@ -58,7 +58,8 @@ def installed_packages(say: Callable[[str], object] = lambda _: None) -> Path:
     """The node_modules folder with avr8js, installed if not cached, which `say` is told. Raises `BridgeError`."""
     texts = {name: _source(name) for name in _PACKAGE_FILES}
     folder = cache_folder() / f"avr8js-{hashlib.sha256(repr(texts).encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
+    if not (folder / "node_modules" / "avr8js" / "package.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
         npm = shutil.which("npm")
         if npm is None:
             raise BridgeError(f"npm not found, which installs avr8js; {_INSTALL}")
@@ -208,7 +209,11 @@ class SecondChip:
         return found
 
     def _why_ended(self) -> str:
-        self._process.wait(_SILENCE_LIMIT_S)
+        try:
+            self._process.wait(_SILENCE_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         stderr = self._process.stderr
         lines = [] if stderr is None or stderr.closed else stderr.read().decode(errors="replace").splitlines()
         errors = [line for line in lines if "Error" in line] or lines
@@ -274,6 +279,8 @@ class SecondChip:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_SILENCE_LIMIT_S)
         self._abandoned()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
         self._folder.cleanup()
 
     def __enter__(self) -> SecondChip:

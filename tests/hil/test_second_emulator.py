@@ -74,6 +74,24 @@ def test_installed_package_needs_no_npm(second_emulator_tools: None, monkeypatch
     assert heard == []
 
 
+def test_damaged_installation_is_replaced(empty_machine: Path) -> None:
+    lock = '"node_modules/avr8js"'
+    program(
+        empty_machine / "npm",
+        f"grep -q '{lock}' package-lock.json && mkdir -p node_modules/avr8js && : >node_modules/avr8js/package.json",
+    )
+    for folder in ("/bin", "/usr/bin"):
+        for name in ("grep", "mkdir"):
+            if Path(folder, name).exists() and not (empty_machine / name).exists():
+                (empty_machine / name).symlink_to(Path(folder, name))
+    packages = installed_packages()
+    (packages / "avr8js" / "package.json").unlink()
+    heard: list[str] = []
+    assert installed_packages(heard.append) == packages
+    assert (packages / "avr8js" / "package.json").is_file()
+    assert len(heard) == 1
+
+
 def test_ended_and_silent_emulators_are_named(second_emulator_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with SecondChip() as chip:
         chip.tick(0, 0, 0, 12_000)
