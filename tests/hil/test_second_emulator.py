@@ -108,12 +108,15 @@ def test_ended_and_silent_emulators_are_named(second_emulator_tools: None, monke
 
 
 def test_both_emulators_move_the_same_pins_at_the_same_cycles(second_emulator_tools: None) -> None:
-    """Homing and fifty steps; limits in cycles of 62.5 ns."""
+    """Homing, fifty steps, the e-stop; limits in cycles of 62.5 ns."""
     found = compare_emulators(Subject(policy=Path("lqr"), cart="diy_arduino"))
-    assert found.first.survived
-    assert found.second.survived
+    assert len(found.first.milliseconds) > 10_000
+    assert {one.pulses for one in found.first.milliseconds} > {None, 0, -100, 100}
+    assert found.other_pulses == 0
     assert found.messages > 500
     assert found.other_messages == 0
+    assert 0 < found.first.off_cycles < 16_000  # with the next safety tick
+    assert abs(found.second.off_cycles - found.first.off_cycles) <= 800
     pins = found.pins
     assert pins.edges > 200_000
     assert pins.other_cycles == ()
