@@ -101,16 +101,16 @@ class Chip {
     this.board.onReset(this);
   }
 
-  // Nothing but a capacitor is at AREF: against it every voltage is full scale.
+  // The chip's own reference differs from chip to chip.
   adcConfig() {
-    const { bandgapMv } = this.board.parts;
-    const reference = { type: avr.ADCMuxInputType.Constant, voltage: bandgapMv / 1000 };
+    const reference = { ...avr.atmega328Channels[14] };
     return { ...avr.adcConfig, muxChannels: { ...avr.atmega328Channels, 14: reference } };
   }
 
   setSupply(pinV, railV) {
+    this.adc.config.muxChannels[14].voltage = this.board.parts.bandgapMv / 1000;
     this.adc.avcc = railV;
-    this.adc.aref = AREF_OPEN_V;
+    this.adc.aref = AREF_OPEN_V; // nothing but a capacitor is there: every voltage is full scale
     this.adc.channelValues[4] = pinV;
   }
 
