@@ -50,9 +50,11 @@ class PinEvents:
         """How long the bridge drove the motor, enabled and one half bridge high, after a strike; 0 if no more.
 
         It counts from the beginning of the world's millisecond after the one in which `struck_cycle` lies, a cycle
-        since the chip was switched on.
+        since the chip was switched on. Raises ValueError for one before the first tick: nothing was struck.
         """
         ticks = self.tick_cycles + self.start_cycle
+        if struck_cycle < ticks[0]:
+            raise ValueError(f"a strike at cycle {struck_cycle}, expected one after the first tick, at {ticks[0]}")
         before = int(ticks[np.searchsorted(ticks, struck_cycle, side="right") - 1])
         begin = before + MILLISECOND_CYCLES - LATE_CYCLES - self.start_cycle
         now, coming = [], []

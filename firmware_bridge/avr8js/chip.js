@@ -11,7 +11,7 @@ const SEI = 0x9478, RETI = 0x9518, SLEEP = 0x9588, SELF_JUMP = 0xcfff, LPM_R0 = 
 const PORTB = 0x25, GPIOR0 = 0x3e, SMCR = 0x53, MCUSR = 0x54, SPMCSR = 0x57, WDTCSR = 0x60, PCICR = 0x68;
 const SE = 0x01, SM = 0x0e, WDCE_WDE = 0x18, WDE = 0x08, WDRF = 0x08, PORF = 0x01, AREF_OPEN_V = 1e-3;
 const COM = 0xf0; // of TCCR1A
-const SPMEN = 0x01, BLBSET = 0x08, SIGRD = 0x20, ASKED_CYCLES = 3; // within which LPM must follow (26.8.9)
+const SPMEN = 0x01, BLBSET = 0x08, SIGRD = 0x20, ASKED_CYCLES = 3; // within which LPM must follow (chapter 27)
 
 class Cpu extends avr.CPU {
   // A timer says when it next has something to do; avr8js would come at every count.
@@ -189,7 +189,7 @@ class Chip {
     this.serveInterrupt();
   }
 
-  // Fuses and signature: LPM soon after the program has asked for them in SPMCSR (26.8.9, 26.8.10).
+  // Fuses and signature: LPM soon after the program has asked for them in SPMCSR (chapter 27).
   askedByte(opcode) {
     const { value, cycle } = this.asked;
     const { cpu } = this;

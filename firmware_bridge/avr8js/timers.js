@@ -25,9 +25,9 @@ class Port extends AVRIOPort {
   }
 }
 
-// A compare match acts one timer clock after the counter has reached the compare register (16.7.2, figure 16-10);
+// A compare match acts one timer clock after the counter has reached the compare register (16.10);
 // avr8js acts at once, so that its pulses are a cycle short; and it compares BOTTOM with what the compare register was
-// before, while the new value holds from there on (figure 16-12). An event comes where something happens, not at every
+// before, while the new value holds from there on (16.10). An event comes where something happens, not at every
 // count.
 class Timer extends AVRTimer {
   constructor(cpu, config, onMatchA = () => {}) {
@@ -117,7 +117,7 @@ class Timer extends AVRTimer {
   }
 
   timerUpdated(value) {
-    if (this.tcntUpdated) return; // a count that a program writes matches nothing (16.7.3)
+    if (this.tcntUpdated) return; // a count that a program writes matches nothing (16.7.2)
     const isUpdated = value === 0 && this.ocrUpdateMode === UPDATE_AT_BOTTOM;
     if (value === (isUpdated ? this.nextOcrA : this.ocrA)) this.matchLater("A", this.OCFA);
     if (value === (isUpdated ? this.nextOcrB : this.ocrB)) this.matchLater("B", this.OCFB);

@@ -1,4 +1,4 @@
-// USART0 after the data sheet (DS40002061B, chapter 19), in place of avr8js's: that one has no transmit buffer, a
+// USART0 after the data sheet (DS40002061B, chapter 20), in place of avr8js's: that one has no transmit buffer, a
 // receive buffer of one byte, and forgets a received byte when UCSR0B is written.
 "use strict";
 
@@ -6,7 +6,7 @@ const UCSRA = 0xc0, UCSRB = 0xc1, UCSRC = 0xc2, UBRRL = 0xc4, UBRRH = 0xc5, UDR 
 const RXC = 0x80, TXC = 0x40, UDRE = 0x20, DOR = 0x08, U2X = 0x02, MPCM = 0x01; // UCSR0A
 const RXEN = 0x10, TXEN = 0x08, UCSZ2 = 0x04; // UCSR0B
 const ASYNCHRONOUS_8N1 = 0x06, BITS = 10;
-const RECEIVE_BYTES = 3; // two in the buffer, the third in the shift register (19.8.1)
+const RECEIVE_BYTES = 3; // two in the buffer, the third in the shift register
 const HOST_BAUD = 500000;
 // Half a bit less the eighth that sampling costs, after nine and a half bits: beyond it neither end reads a byte.
 const TOLERANCE_BAUD = (HOST_BAUD * 3) / 8 / 9.5;

@@ -11,7 +11,7 @@ enum { PORTB = 0x25, DDRB = 0x24, OCR1AL = 0x88, OCR1BL = 0x8A, PB1 = 1, UNITS =
 /* What the pins follow from, as it was after the last instruction. */
 typedef struct {
     timer1_t timer;
-    uint16_t compare[UNITS]; /* what was written; it counts from the next BOTTOM on (16.7.3) */
+    uint16_t compare[UNITS]; /* what was written; it counts from the next BOTTOM on (16.7) */
     uint8_t output[UNITS], port, direction;
 } registers_t;
 

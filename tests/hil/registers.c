@@ -61,7 +61,7 @@ static void temporary(void)
     send(OCR1B);
 }
 
-/* Cycles that PB1 is high in each period, by its own input: OCR1A + 1 (figure 16-12). Timer0 counts them, eight at a time. */
+/* Cycles that PB1 is high in each period, by its own input: OCR1A + 1 (16.10). Timer0 counts them, eight at a time. */
 static void pulse(uint16_t compare)
 {
     DDRB = 1u << PB1;
@@ -84,7 +84,7 @@ static void pulse(uint16_t compare)
     TCCR1B = 0;
 }
 
-/* Six bytes come and nobody takes them: three stay (19.8.1), and DOR0 tells (19.8.4). */
+/* Six bytes come and nobody takes them: three stay, and DOR0 tells (chapter 20). */
 static void overrun(void)
 {
     send(0xFFFF); /* the host sends them now */

@@ -15,7 +15,7 @@ import pytest
 
 from cartpole_robot.campaign.bench import Subject
 from cartpole_robot.campaign.pin_events import compare_pins
-from cartpole_robot.campaign.second_emulator import compare_emulators
+from cartpole_robot.campaign.second_emulator import compare_emulators, second_emulator_trials
 from firmware_bridge import second_emulator
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
@@ -125,6 +125,15 @@ def test_both_emulators_move_the_same_pins_at_the_same_cycles(second_emulator_to
     assert pins.bytes_apart_cycles <= 4 * 320
     later = dataclasses.replace(found.second.events, edges=_without_one(found.second.events.edges))
     assert len(compare_pins(found.first.events, later).other_cycles) == 1
+    with pytest.raises(ValueError, match=r"a strike at cycle 0, expected one after the first tick"):
+        later.driven_after_strike_cycles(0)
+
+
+def test_every_fault_that_is_struck_is_compared() -> None:
+    names = [trial.name for trial in second_emulator_trials(has_policy=True)]
+    assert len([name for name in names if name.startswith("pins, ")]) == 3
+    assert len([name for name in names if name.startswith("off: ")]) == 22
+    assert not [name for name in names if "1 a ms" in name or "never closes" in name]
 
 
 def _without_one(edges: dict[str, Any]) -> dict[str, Any]:
