@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from cartpole_robot.campaign.bench import Subject
+from cartpole_robot.campaign.endurance import endurance_trials
 from cartpole_robot.campaign.pin_events import compare_pins
+from cartpole_robot.campaign.run import CampaignRequest, _if_installed
 from cartpole_robot.campaign.second_emulator import compare_emulators, second_emulator_trials
 from firmware_bridge import second_emulator
 from firmware_bridge.errors import BridgeError, LinkError
@@ -127,6 +129,17 @@ def test_both_emulators_move_the_same_pins_at_the_same_cycles(second_emulator_to
     assert len(compare_pins(found.first.events, later).other_cycles) == 1
     with pytest.raises(ValueError, match=r"a strike at cycle 0, expected one after the first tick"):
         later.driven_after_strike_cycles(0)
+
+
+def test_campaign_leaves_a_missing_second_emulator_out_by_name(empty_machine: Path) -> None:
+    trials = [*endurance_trials(), *second_emulator_trials(has_policy=False)]
+    request = CampaignRequest(subject=Subject(policy=Path("lqr"), cart="diy_arduino"), out=empty_machine / "out")
+    heard: list[str] = []
+    left = _if_installed(request, trials, heard.append)
+    assert [trial.name for trial in left] == [trial.name for trial in endurance_trials()]
+    assert heard[0].startswith("  --   second   left out: node not found; install it")
+    with pytest.raises(BridgeError, match="node not found"):
+        _if_installed(dataclasses.replace(request, only=("second",)), trials, heard.append)
 
 
 def test_every_fault_that_is_struck_is_compared() -> None:
