@@ -16,6 +16,8 @@ Xvfb|xvfb libgl1 libgl1-mesa-dri|PyBullet's window
 avr-gcc|gcc-avr avr-libc|the firmware built for the ATmega328P
 simavr|simavr|the network on an emulated ATmega328P
 /usr/include/simavr/sim_avr.h|libsimavr-dev|the firmware on an emulated ATmega328P
+node|nodejs|the firmware on a second emulated ATmega328P
+npm|npm|the second emulator's package
 chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
@@ -132,7 +134,7 @@ wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty
 mutants: $(STAMP) ## every mutant of the safety core, boards that are not set up, a million frames against the firmware
 	$(BIN)/python -m tests.firmware.mutate_safety
 	$(BIN)/python -m tests.firmware.frame_storm
-	EVERY_IMAGE=1 $(BIN)/python -m pytest tests/firmware/test_board_setup.py
+	EVERY_IMAGE=1 $(BIN)/python -m pytest tests/firmware/test_board_setup.py tests/firmware/test_second_board_setup.py
 
 fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every reader
 	$(BIN)/python -m tests.fuzz $(FUZZ)

@@ -95,7 +95,7 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
     for path in (elf, image):
         if path.exists() and not is_own_image(path):
             raise BridgeError(f"{path}: not built by this program; move it away or choose another folder with --out")
-    compiler, copier, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-objcopy", "avr-size"))
+    compiler, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-size"))
     sources = firmware_sources(policy_header)
     protocol_hash, identity = read_protocol().hash, firmware_id(sources)
     with tempfile.TemporaryDirectory(prefix="firmware-") as name:
@@ -108,7 +108,7 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
             defines.append(_WITHOUT_POLICY)
         code = [source for source in sources if source.endswith(".c")]
         _run([compiler, *_COMPILE, *defines, *code, "-o", ELF_NAME], folder)
-        _run([copier, "-O", "ihex", "-R", ".eeprom", ELF_NAME, HEX_NAME], folder)
+        write_hex(folder / ELF_NAME, folder / HEX_NAME)
         flash_bytes, ram_bytes = _sizes(_run([sizer, "-A", ELF_NAME], folder))
         if flash_bytes > FLASH_BYTES:
             raise BridgeError(
@@ -125,6 +125,12 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
         flash_bytes=flash_bytes,
         ram_bytes=ram_bytes,
     )
+
+
+def write_hex(elf: Path, out: Path) -> None:
+    """Write what is flashed of `elf` as Intel HEX. Raises `BridgeError` if the tool is missing or fails."""
+    copier = _tool("avr-objcopy", _INSTALL_COMPILER)
+    _run([copier, "-O", "ihex", "-R", ".eeprom", str(elf.absolute()), str(out.absolute())], out.parent)
 
 
 def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:

@@ -27,7 +27,7 @@ from firmware_bridge.protocol import read_protocol
 
 _PROGRAM = (
     *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
-    *("idle_timers", "timer1", "board_setup", "chip_bytes"),
+    *("idle_timers", "timer1", "board_setup", "chip_bytes", "pin_events"),
 )
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
@@ -152,8 +152,11 @@ class EmulatedChip:
     with an object that is dropped without `close`.
     """
 
-    def __init__(self, elf: Path | None = None) -> None:
-        """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`."""
+    def __init__(self, elf: Path | None = None, events: Path | None = None) -> None:
+        """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
+
+        `events` is a file to write with what the bridge's pins do (`simavr/pin_events.h`), which takes time.
+        """
         if not hasattr(os, "memfd_create"):
             raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
         image = current_image() if elf is None else elf
@@ -164,7 +167,7 @@ class EmulatedChip:
             os.ftruncate(memory, MAILBOX_BYTES)
             self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
             self._process = subprocess.Popen(
-                [program, image, str(memory)],
+                [program, image, str(memory), *([] if events is None else [events])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -175,7 +178,7 @@ class EmulatedChip:
             raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
         finally:
             os.close(memory)
-        self._abandoned = weakref.finalize(self, _kill, self._process, os.getpid())
+        self._abandoned = weakref.finalize(self, kill, self._process, os.getpid())
         reply = self._next_line()
         if reply != "ready":
             self._process.kill()
@@ -219,7 +222,7 @@ class EmulatedChip:
 
     def close(self) -> None:
         """Switch it off; the emulator ends. May be called twice."""
-        _close_pipes(self._process)
+        close_pipes(self._process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_START_LIMIT_S)
         self._abandoned()
@@ -231,7 +234,7 @@ class EmulatedChip:
         self.close()
 
 
-def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+def close_pipes(process: subprocess.Popen[bytes]) -> None:
     """Close them, upon which the emulator ends."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
@@ -239,10 +242,10 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _kill(process: subprocess.Popen[bytes], owner: int) -> None:
+def kill(process: subprocess.Popen[bytes], owner: int) -> None:
     """End the emulator at once; does nothing in a fork of the process `owner` that started it."""
     if os.getpid() == owner:
-        _close_pipes(process)
+        close_pipes(process)
         process.kill()
         process.wait()
 

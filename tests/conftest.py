@@ -21,6 +21,8 @@ from cartpole_robot.commands.cli import main
 from cartpole_robot.env import ENV_ID
 from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.second_emulator import check_node, installed_packages
 from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
@@ -90,6 +92,16 @@ def chip_tools() -> None:
     """The chip's compiler and its emulator."""
     need_compiler()
     need(Path("/usr/include/simavr/sim_avr.h").is_file(), "libsimavr-dev")
+
+
+@pytest.fixture(scope="session")
+def second_emulator_tools(chip_tools: None) -> None:
+    """Both emulators of the chip, the second with its package."""
+    try:
+        check_node()
+        installed_packages()
+    except BridgeError as error:
+        need(False, f"the second emulator ({error})")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.controllers import Controller, choose_controller
-from cartpole_robot.rigs.avr import AvrRig
+from cartpole_robot.rigs.avr import ChipRig
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
@@ -25,6 +25,7 @@ from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.messages import StateMessage
+from firmware_bridge.second_emulator import Chip
 
 OBSERVED_MS = 1000  # after the rig has stopped
 OFF = (None, 0)  # the bridge's pulses
@@ -52,11 +53,12 @@ class RecordedBoard:
     returns counts to add to both encoders: a hand that spins them.
     """
 
-    def __init__(self, chip: EmulatedChip) -> None:
+    def __init__(self, chip: Chip) -> None:
         self.feed, self.take, self.has_sent, self.restart = chip.feed, chip.take, chip.has_sent, chip.restart
         self.moments: list[Moment] = []
         self.time_ms = 0
         self.is_recording = False
+        self.struck_cycle = 0  # of the chip, in the millisecond before the last strike
         self.spin: Callable[[], int] | None = None
         self._chip = chip
         self._tick = chip.tick
@@ -77,6 +79,7 @@ class RecordedBoard:
         if self._due is not None and self.time_ms + 1 >= self._due[0]:
             strike, self._due = self._due[1], None
             self.watch()
+            self.struck_cycle = self._chip.figures()["cycles"]
             strike()
 
     def watch(self) -> None:
@@ -139,12 +142,13 @@ class Bench:
         subject: Subject,
         change: Callable[[CartParams], CartParams] = lambda cart: cart,
         options: FirmwareOptions = NO_OPTIONS,
+        make_chip: Callable[[Path | None], Chip] = EmulatedChip,
     ) -> None:
-        """Switch on the cart, changed by `change`. Raises `RigError` as `AvrRig` does, `UsageError`."""
+        """Switch on the cart, changed by `change`, with a chip of one emulator. Raises `RigError`, `UsageError`."""
         self.subject = subject
         cart, self.controller = subject.open()
         self.cart_params = change(cart)
-        self.rig = AvrRig(self.cart_params, image=subject.image, options=options)
+        self.rig = ChipRig(self.cart_params, lambda: make_chip(subject.image), options=options)
         encoders, settings = encoders_and_settings(self.cart_params)
         self.timeout_ms = round(1000.0 * settings.command_timeout_s)
         self.switch_mm = 1000.0 * settings.switch_m
@@ -163,7 +167,7 @@ class Bench:
         self._asked: list[tuple[int, float]] = []  # time_ms and duty, while the board records
 
     @property
-    def chip(self) -> EmulatedChip:
+    def chip(self) -> Chip:
         return self.rig.chip
 
     @property

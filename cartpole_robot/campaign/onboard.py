@@ -24,6 +24,7 @@ ON_BOARD = "onboard"
 MOST_OWN_MS, MOST_WALL_MS = 3.5, 5.0
 LEAST_STACK_FREE = 300
 _ON_BOARD, _HOST_MAY_LEAVE = (int(read_protocol().enums["arm_option"][name]) for name in ("ON_BOARD", "HOST_MAY_LEAVE"))
+ON_BOARD_ALONE = _ON_BOARD | _HOST_MAY_LEAVE
 _TIMED_STEPS = 50
 _THOUGHT_MS = 15  # after a STATE: the inference has ended
 
@@ -39,7 +40,7 @@ def on_board_subject(subject: Subject) -> Subject:
 def on_board_bench(
     subject: Subject,
     change: Callable[[CartParams], CartParams] = lambda cart: cart,
-    arm: int = _ON_BOARD | _HOST_MAY_LEAVE,
+    arm: int = ON_BOARD_ALONE,
 ) -> Bench:
     """A bench with the policy on the chip, armed with the options `arm`, and a cart changed by `change`.
 

@@ -33,6 +33,7 @@ from cartpole_robot.campaign.report import (
     row_text,
     to_record,
 )
+from cartpole_robot.campaign.second_emulator import SECOND, second_emulator_trials
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError, UsageError
@@ -46,6 +47,7 @@ from cartpole_robot.terminal.progress import progress_bar
 from firmware_bridge.build import read_image_mark
 from firmware_bridge.emulator import check_image, current_image
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.second_emulator import check_node, installed_packages
 
 CAMPAIGN_FILE = "campaign.json"
 CURVES_FILE = "curves.png"
@@ -54,8 +56,9 @@ _CODE = {
     "the campaign": ("cartpole_robot.campaign",),
     "the cart around the chip": ("cartpole_robot.simulation", "cartpole_robot.rigs"),
     "the emulator": ("firmware_bridge.simavr", "firmware_bridge"),
+    "the second emulator": ("firmware_bridge.avr8js",),
 }  # what a result depends on besides the image
-_SOURCES = (".py", ".c", ".h")
+_SOURCES = (".py", ".c", ".h", ".js", ".json")
 _KILLED_STARTS, _KILLED_SHORT = 1000, 4
 _KILLED_KEPT = 120  # starts per save
 _CARTS_SIDE_BY_SIDE = 3  # per core: they run in real time and mostly wait
@@ -172,6 +175,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
     if _has_policy(request):
         trials += on_board_trials()
+    trials += second_emulator_trials(has_policy=_has_policy(request))
     _check_words(request, trials)
     wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
     curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
@@ -182,6 +186,8 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
         say(row_text(row))
     for result in kept.curves:
         say(curve_text(result))
+    if any(trial.group == SECOND and not kept.has(trial.name) for trial in wanted):
+        wanted = _if_installed(request, wanted, say)
     with contextlib.ExitStack() as stack:
         benches: dict[bool, Bench] = {}
 
@@ -210,6 +216,22 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
         title = f"{kept.record['cart_name']} on the emulated chip, {episodes}"
         draw_curves(kept.curves, kept.folder / CURVES_FILE, title)
     return CampaignResult(folder=kept.folder, rows=kept.rows, curves=kept.curves)
+
+
+def _if_installed(request: CampaignRequest, trials: list[Trial], say: Callable[[str], object]) -> list[Trial]:
+    """The trials without those of the second emulator if it is missing, which `say` is told.
+
+    Raises `BridgeError` if `only` names them.
+    """
+    try:
+        check_node()
+        installed_packages(say)
+    except BridgeError as error:
+        if request.only:
+            raise
+        say(f"  --   {SECOND:<8} left out: {error}")
+        return [trial for trial in trials if trial.group != SECOND]
+    return trials
 
 
 def _is_wanted(request: CampaignRequest, group: str, name: str) -> bool:

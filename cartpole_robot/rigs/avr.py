@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
@@ -12,10 +13,48 @@ from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.simulation.engine import Engine
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.second_emulator import Chip
 
 
-class AvrRig(VirtualRig):
+class ChipRig(VirtualRig):
     """The virtual rig with an emulated chip as its board: every instruction, its pins and its serial line."""
+
+    def __init__(
+        self,
+        cart: CartParams,
+        switch_on: Callable[[], Chip],
+        randomization: Randomization | None = None,
+        *,
+        options: FirmwareOptions = NO_OPTIONS,
+        engine: Engine = Engine.NATIVE,
+    ) -> None:
+        """Switch the cart on with the chip that `switch_on` returns, which `close` switches off.
+
+        Raises `RigError` for its `BridgeError`, `UsageError` for a cart that no firmware can drive.
+        """
+        try:
+            self._chip = switch_on()
+        except BridgeError as error:
+            raise RigError(str(error)) from None
+        try:
+            super().__init__(cart, randomization, board=self._chip, options=options, engine=engine)
+        except BaseException:
+            self._chip.close()
+            raise
+
+    @property
+    def chip(self) -> Chip:
+        """The chip, for tests that break its wires, clock or program, and for the emulator's counters."""
+        return self._chip
+
+    def close(self) -> None:
+        """Motor off, chip switched off. May be called twice."""
+        super().close()
+        self._chip.close()
+
+
+class AvrRig(ChipRig):
+    """The rig whose chip simavr emulates."""
 
     def __init__(
         self,
@@ -31,22 +70,4 @@ class AvrRig(VirtualRig):
         The first use on a machine compiles firmware and emulator, which takes a few seconds. Raises `RigError` if a
         tool is missing or the image is not for this chip and host, `UsageError` for a cart that no firmware can drive.
         """
-        try:
-            self._chip = EmulatedChip(image)
-        except BridgeError as error:
-            raise RigError(str(error)) from None
-        try:
-            super().__init__(cart, randomization, board=self._chip, options=options, engine=engine)
-        except BaseException:
-            self._chip.close()
-            raise
-
-    @property
-    def chip(self) -> EmulatedChip:
-        """The chip, for tests that break its wires, clock or program, and for the emulator's counters."""
-        return self._chip
-
-    def close(self) -> None:
-        """Motor off, chip switched off. May be called twice."""
-        super().close()
-        self._chip.close()
+        super().__init__(cart, lambda: EmulatedChip(image), randomization, options=options, engine=engine)

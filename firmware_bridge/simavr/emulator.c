@@ -1,6 +1,6 @@
 /* The ATmega328P that a firmware is flashed into, emulated by simavr, its pins and its serial line in the hands of whoever shares the
- * mailbox: `emulator ELF FD`, FD being the mailbox's memory. It says "ready" on stdout, or in one line why not, and ends with
- * its standard input.
+ * mailbox: `emulator ELF FD [EVENTS]`, FD being the mailbox's memory, EVENTS a file for pin_events.h. It says "ready" on stdout, or
+ * in one line why not, and ends with its standard input.
  *
  * A program of its own: simavr is under the GPL 3, and so is what this is linked into. simavr 1.6 is put right where it is wrong for
  * this chip: it really sleeps; its loader prints on stdout; a byte has a parity bit and a reception fifo of 64; an interrupt begins in no
@@ -24,6 +24,7 @@
 #include "encoder_wires.h"
 #include "idle_timers.h"
 #include "mailbox.h"
+#include "pin_events.h"
 #include "pins.h"
 #include "serial_line.h"
 #include "timer1.h"
@@ -35,7 +36,7 @@
 #define PULSES 800          /* what chip_t divides a period into */
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
-enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, GPIOR0 = 0x3E };
+enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, TCCR2B = 0xB1, GPIOR0 = 0x3E };
 enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C };
 
 static avr_t *avr;
@@ -62,10 +63,11 @@ static void sleep_not(avr_t *which, avr_cycle_count_t cycles)
 static void on_tick(avr_irq_t *irq, uint32_t is_pending, void *unused)
 {
     (void)irq, (void)unused;
-    if (!is_pending)
+    if (!is_pending || avr->data[TCCR2B] == 0) /* after a reset simavr has one of a timer that stands */
         return;
     chip.ticks++;
     tick_cycle = avr->cycle;
+    pin_events_note(tick_cycle, EVENT_TICK, 0);
     if (!is_aligned) {
         is_aligned = true;
         frame_end = avr->cycle + MILLISECOND - LATE_CYCLES;
@@ -132,12 +134,13 @@ static avr_cycle_count_t end_frame(avr_t *which, avr_cycle_count_t when, void *u
 static void begin_after_reset(void)
 {
     was_reset = is_thinking = false;
-    avr->run_cycle_limit = 1000000;
+    avr->run_cycle_limit = pin_events_stride();
     for (uint8_t pin = 0; pin < 2; pin++)
         avr_extint_set_strict_lvl_trig(avr, pin, 0);
     if (next_cause != 0)
         avr->data[MCUSR] = next_cause;
     next_cause = 0;
+    pin_events_reset(avr, avr->data[MCUSR]);
     is_aligned = false;
     chip.ticks = 0;
     chip.resets++;
@@ -231,6 +234,7 @@ static const char *run_frame(uint32_t number)
     while (avr->cycle < frame_end) {
         was_asleep = avr->state == cpu_Sleeping;
         const int state = chip_bytes_have_run(avr) ? avr->state : avr_run(avr);
+        pin_events_look(avr);
         if (was_reset)
             begin_after_reset();
         if (state == cpu_Done || state == cpu_Crashed)
@@ -244,6 +248,7 @@ static const char *run_frame(uint32_t number)
         }
     }
     avr_cycle_timer_cancel(avr, end_frame, NULL);
+    pin_events_flush();
     if (!has_answered)
         answer(number);
     return NULL;
@@ -269,7 +274,7 @@ int main(int argc, char **argv)
     FILE *answers = fdopen(dup(STDOUT_FILENO), "w");
     dup2(STDERR_FILENO, STDOUT_FILENO); /* simavr's loader prints there */
     elf_firmware_t firmware = {0};
-    if (answers == NULL || argc != 3)
+    if (answers == NULL || argc < 3 || (argc > 3 && !pin_events_begin(argv[3])))
         return 2;
     mailbox = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[2]), 0);
     if (mailbox == MAP_FAILED || mailbox->version != MAILBOX_VERSION || mailbox->bytes != sizeof *mailbox)

@@ -3,6 +3,8 @@
 #include <simavr/avr_uart.h>
 #include <string.h>
 
+#include "pin_events.h"
+
 #define BAUD 500000
 #define BAUD_TOLERANCE 19700 /* (1/2 - 1/8) / 9.5 of it */
 #define BITS 10u
@@ -35,6 +37,7 @@ static void take_outgoing(avr_irq_t *irq, uint32_t byte, void *param)
     line_free = (line_free > avr->cycle ? line_free : avr->cycle) + byte_cycles;
     left_at[outgoing.head % RING] = line_free;
     outgoing.bytes[outgoing.head++ % RING] = (uint8_t)byte;
+    pin_events_note(line_free, EVENT_BYTE, (uint8_t)byte);
 }
 
 /* The first bit of a byte: simavr takes it from there for the length of one byte. */

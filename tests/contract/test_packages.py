@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Completed
 
 ROOT = Path(__file__).parent.parent.parent
-TOOLS = ("Xvfb", "avr-gcc", "simavr", "chromium")
+TOOLS = ("Xvfb", "avr-gcc", "simavr", "node", "npm", "chromium")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_missing_tools_are_reported_with_the_one_command_that_installs_them(fold
         assert lines[0] == "Tests are skipped for lack of these tools:"
         assert {line.strip().partition(":")[0] for line in lines[1:-1]} >= set(TOOLS)
         assert lines[-1].startswith(f"Install them with: {command} --yes --no-install-recommends xvfb ")
-        assert {"gcc-avr", "avr-libc", "simavr", "chromium"} <= set(lines[-1].split())
+        assert {"gcc-avr", "avr-libc", "simavr", "nodejs", "npm", "chromium"} <= set(lines[-1].split())
     assert not (folder / "called").exists()
 
 
@@ -71,7 +71,7 @@ def test_continuous_integration_installs_them(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     update, install = (folder / "called").read_text().splitlines()
     assert update == "update -qq"
-    assert {"install", "xvfb", "gcc-avr", "simavr", "chromium"} <= set(install.split())
+    assert {"install", "xvfb", "gcc-avr", "simavr", "nodejs", "npm", "chromium"} <= set(install.split())
 
 
 @pytest.mark.parametrize("body", [None, "exit 100"])

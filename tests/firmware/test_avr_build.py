@@ -31,6 +31,7 @@ from firmware_bridge.messages import (
     StateMessage,
 )
 from firmware_bridge.protocol import Message, read_protocol
+from firmware_bridge.second_emulator import Chip as AnyChip
 from tests.conftest import need_compiler
 
 PROTOCOL = read_protocol()
@@ -79,8 +80,8 @@ def of_kind(kind: type[M], messages: Sequence[Message]) -> list[M]:
 class Chip:
     """The firmware on an emulated chip; one step is one millisecond."""
 
-    def __init__(self, elf: Path) -> None:
-        self.emulated = EmulatedChip(elf)
+    def __init__(self, elf: Path, make_chip: Callable[[Path], AnyChip] = EmulatedChip) -> None:
+        self.emulated = make_chip(elf)
         self._decoder = FrameDecoder()
         self.cart = self.pole = self.inputs = 0
         self.supply_mv = 12000

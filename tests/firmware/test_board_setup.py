@@ -63,7 +63,12 @@ IMAGES = {
         "((uint8_t)(3u << REFS0))",
         "the ADC's reference is not AVCC",
     ),
-    "ADC at another pin": ("supply", "AGAINST_AVCC | channel", "AGAINST_AVCC | 5u", "the ADC measures channel 5"),
+    "ADC at another pin": (
+        "supply",
+        "AGAINST_AVCC | channel",
+        "AGAINST_AVCC | 1u | channel",
+        "the ADC measures channel 15",
+    ),
     "ADC too fast": ("supply", "(1u << ADPS2) | ", "", "the ADC runs at 2000000 Hz"),
     "parity": ("serial", "(1u << UCSZ01) |", "(1u << UPM01) | (1u << UCSZ01) |", "the line is not 8N1: UCSR0C is 0x26"),
     "watchdog off": ("main", "    wdt_enable(WDTO_15MS);\n", "", "the watchdog is off, or slower than 16 ms"),
