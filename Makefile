@@ -44,7 +44,7 @@ demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under ru
 
 # Most tests compute, and some wait: one process more than processors keeps all busy. A real-time test shares its two
 # processors with at most one other.
-PROCESSES := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
 PARALLEL := $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "not realtime"
 REALTIME := $(PYTEST) --numprocesses 2 --dist loadfile -m realtime

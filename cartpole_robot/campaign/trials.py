@@ -10,8 +10,10 @@ from collections.abc import Callable
 from cartpole_robot.campaign.bench import Bench, Struck, in_short
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.simulation.line import Line, LineFaults
+from firmware_bridge._host import encode_frame
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.faults import FAULTS
+from firmware_bridge.messages import PingMessage
 from firmware_bridge.protocol import read_protocol
 
 WATCHDOG_MS = 20
@@ -21,6 +23,8 @@ POLE_CUT = ("POLE_STILL", "POLE_SIGN")
 CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
 MOST_STANDING_MS = 250  # while the motor pushes the cart against its end stop
 _STOP_NEAR_MM = 1.0
+_PRESENT_MS = 100
+_PRESENCE = encode_frame(PingMessage(host_us=0).pack())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -328,7 +332,9 @@ def _dead(bit: int, side: float) -> Callable[[Bench, random.Random], Outcome]:
         stop_mm = 1000.0 * (bench.cart_params.limits.end_stop_m or math.inf)
         farthest_mm, stands_ms, driven_ms = 0.0, None, 0
         bench.link.mode("HOME")
-        for _ in range(60_000):
+        for passed_ms in range(60_000):
+            if passed_ms % _PRESENT_MS == 0:
+                bench.cart.receive(_PRESENCE)
             bench.cart.pass_ms()
             state = bench.cart.true_state()
             place_mm = 1000.0 * side * state.cart_position_m
@@ -343,9 +349,10 @@ def _dead(bit: int, side: float) -> Callable[[Bench, random.Random], Outcome]:
         is_off = bench.cart.drive is None
         standing_ms = 0 if stands_ms is None else max(0, driven_ms + 1 - stands_ms)
         message = bench.reported_fault()
+        is_named = message in FAULTS and message != "HOST_SILENT"
         beyond_mm = farthest_mm - bench.switch_mm
         return Outcome(
-            is_good=is_off and message in FAULTS and beyond_mm < MOST_TRAVEL_MM and standing_ms <= MOST_STANDING_MS,
+            is_good=is_off and is_named and beyond_mm < MOST_TRAVEL_MM and standing_ms <= MOST_STANDING_MS,
             message=f"{message} {beyond_mm:.0f} mm beyond the switch",
             figure=float(standing_ms),
         )
