@@ -6,7 +6,6 @@ import random
 
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.imperfections.belt import Belt, SlackBelt
 from cartpole_robot.simulation.imperfections.boot import BootingBoard
@@ -20,10 +19,7 @@ from cartpole_robot.simulation.virtual_cart import VirtualCart
 
 
 def spoil(virtual: VirtualCart, cart: CartParams, profile: Profile, seed: int = 0) -> None:
-    """Give `virtual`, which simulates `cart`, the imperfections of `profile`; with the same seed the same ones.
-
-    Raises `UsageError` where the cart file does not say enough for one of them.
-    """
+    """Give `virtual`, which simulates `cart`, the imperfections of a `fitting` profile, drawn with `seed`."""
     if not profile.sections:
         return
     virtual.imperfect = Imperfect(cart, profile, seed)
@@ -40,12 +36,9 @@ class Imperfect:
         self._contacts = BouncingContacts(profile.contacts or Contacts(), random.Random(f"contacts {seed}"))
         self._encoder = ChatteringEncoder(profile.encoders or Chatter(), random.Random(f"encoders {seed}"))
         self._bridge = profile.bridge or Bridge()
-        self._belt = SlackBelt(profile.belt or Belt(), cart.motor)
+        self._belt = SlackBelt(profile.belt or Belt(), cart.motor, cart.pole_cart.cart_mass_kg)
         self._rail = profile.rail or Rail()
-        try:
-            self._supply = None if profile.supply is None else MotorSupply(profile.supply, cart.motor)
-        except ValueError as error:
-            raise UsageError(f"profile {profile.name!r} on the cart {cart.name!r}: {error}") from None
+        self._supply = None if profile.supply is None else MotorSupply(profile.supply, cart.motor)
         self._per_m, self._per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
         self._supply_v = 0.0
         self.rail_v = self._rail.voltage(0.0)

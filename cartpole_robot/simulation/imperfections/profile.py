@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.parts import Motor
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import check_keys, read_toml, record_from_table
 from cartpole_robot.files.sourced import plain_numbers
@@ -20,6 +21,7 @@ from cartpole_robot.simulation.imperfections.supply import Rail, Supply
 from cartpole_robot.simulation.imperfections.usb import Usb
 
 PROFILE_FORMAT = 1
+WORKBENCH = "workbench"  # what a virtual cart behind a port has unless asked otherwise
 _SHIPPED = "cartpole_robot.simulation.imperfections.profiles"
 
 
@@ -68,6 +70,16 @@ def load_profile(profile: str | Path) -> Profile:
         )
     with resources.as_file(resources.files(_SHIPPED).joinpath(f"{profile}.toml")) as file:
         return _parsed(file)
+
+
+def fitting(profile: Profile, motor: Motor) -> tuple[Profile, str | None]:
+    """`profile` without what the cart file of that motor says too little for, and a note on what is left out."""
+    if profile.supply is None or (motor.supply_voltage_v is not None and motor.stall_current_a is not None):
+        return profile, None
+    return dataclasses.replace(profile, supply=None), (
+        f"profile {profile.name}: the supply stands still, because the cart file has no motor.supply_voltage_v and "
+        "motor.stall_current_a to compute its current from"
+    )
 
 
 def _parsed(path: Path) -> Profile:

@@ -45,23 +45,25 @@ class UsbChip:
 
     def to_host(self, data: bytes, time_ms: int) -> bytes:
         """What reaches the host at `time_ms`, `data` being what the cart has sent since the last call."""
-        gathered, packet_bytes = self._gathered, self._usb.packet_bytes
+        gathered, packet_bytes, flush_ms = self._gathered, self._usb.packet_bytes, self._flush_ms
+        if flush_ms > 0.0 and time_ms >= self._next_ms:  # the timer ran over before `data` came
+            self._send(len(gathered), time_ms)
+            self._next_ms += flush_ms * ((time_ms - self._next_ms) // flush_ms + 1)
         gathered += data
         while len(gathered) >= packet_bytes:
             self._send(packet_bytes, time_ms)
             if self._usb.restarts_timer:
-                self._next_ms = time_ms + self._flush_ms
-        if time_ms >= self._next_ms:
-            if gathered:
-                self._send(len(gathered), time_ms)
-            if self._flush_ms > 0.0:
-                self._next_ms += self._flush_ms * ((time_ms - self._next_ms) // self._flush_ms + 1)
+                self._next_ms = time_ms + flush_ms
+        if flush_ms == 0.0:
+            self._send(len(gathered), time_ms)
         arrived = b""
         while self._on_the_bus and self._on_the_bus[0][0] <= time_ms:
             arrived += self._on_the_bus.popleft()[1]
         return arrived
 
     def _send(self, count: int, time_ms: int) -> None:
+        if count == 0:
+            return
         due_ms = time_ms + 1000.0 * self.wait_s()
         if self._on_the_bus:  # the bus keeps the order
             due_ms = max(due_ms, self._on_the_bus[-1][0])
