@@ -28,7 +28,7 @@ from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.imperfections.imperfect import spoil
-from cartpole_robot.simulation.imperfections.profile import Profile, load_profile
+from cartpole_robot.simulation.imperfections.profile import IDEAL, Profile, load_profile
 from cartpole_robot.simulation.workers import WorkerPool
 from firmware_bridge.protocol import read_protocol
 
