@@ -138,6 +138,15 @@ def test_cart_rolls_on_while_the_board_starts() -> None:
         assert rolled > 1.5 * braked_m
 
 
+@pytest.mark.parametrize("seed", [17, 23, 29, 30])
+def test_encoder_that_flickers_where_the_middle_begins_does_not_end_homing(seed: int) -> None:
+    """In these the cart stops where one count decides whether it has arrived."""
+    rig = spoilt(dataclasses.replace(IDEAL, encoders=Chatter(counts=1.0)), seed)
+    rig.make_ready()
+    assert abs(rig.virtual_cart.true_state().cart_position_m) < 0.01
+    rig.close()
+
+
 def test_bouncing_end_switch_ends_homing_as_a_clean_one_does() -> None:
     clean, bouncing = (spoilt(dataclasses.replace(IDEAL, contacts=Contacts(bounce_s=s))) for s in (0.0, 0.0062))
     for rig in (clean, bouncing):
