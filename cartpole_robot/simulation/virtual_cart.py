@@ -251,7 +251,7 @@ class VirtualCart:
         imperfect.moved(state.cart_speed_m_s)
         cart_counts, pole_counts = imperfect.counts(state)
         seen = imperfect.inputs(inputs, self.time_ms)
-        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, seen, imperfect.measured_mv()
+        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, seen, imperfect.power(self._board)
 
     def _driven(self, pulses: int | None) -> float | None:
         """The board's answer, as `_at_motor`."""

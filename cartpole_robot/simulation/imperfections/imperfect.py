@@ -15,7 +15,7 @@ from cartpole_robot.simulation.imperfections.encoders import Chatter, Chattering
 from cartpole_robot.simulation.imperfections.profile import Profile
 from cartpole_robot.simulation.imperfections.supply import RAIL_V, MotorSupply, Rail
 from cartpole_robot.simulation.imperfections.usb import Usb, UsbChip
-from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 
 
 def spoil(virtual: VirtualCart, cart: CartParams, profile: Profile, seed: int = 0) -> None:
@@ -28,7 +28,7 @@ def spoil(virtual: VirtualCart, cart: CartParams, profile: Profile, seed: int = 
 
 
 class Imperfect:
-    """The imperfections of one cart. `rail_v` is the chip's 5 V rail, against which it measures the supply."""
+    """The imperfections of one cart."""
 
     def __init__(self, cart: CartParams, profile: Profile, seed: int) -> None:
         encoders, _ = encoders_and_settings(cart)
@@ -41,7 +41,8 @@ class Imperfect:
         self._supply = None if profile.supply is None else MotorSupply(profile.supply, cart.motor)
         self._per_m, self._per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
         self._supply_v = 0.0
-        self.rail_v = self._rail.voltage(0.0)
+        self._rail_v = self._rail.voltage(0.0)
+        self._equipped: tuple[Board, int] | None = None
 
     def to_host(self, data: bytes, time_ms: int) -> bytes:
         """What reaches the host at `time_ms`, `data` being what the cart has sent since the last call."""
@@ -63,7 +64,7 @@ class Imperfect:
         if self._supply is not None:
             self._supply_v = self._supply.voltage(source_v, duty, speed_m_s)
             motor_a = self._supply.motor_a
-        self.rail_v = self._rail.voltage(motor_a)
+        self._rail_v = self._rail.voltage(motor_a)
         if duty is not None:
             duty *= self._supply_v * 1000.0 / nominal_mv
         return self._belt.before(duty, speed_m_s)
@@ -82,6 +83,13 @@ class Imperfect:
         """What the board reads of switches and e-stop at `inputs`."""
         return self._contacts.read(inputs, time_ms)
 
-    def measured_mv(self) -> int:
-        """The supply as the chip measures it against its rail."""
-        return round(1000.0 * self._supply_v * RAIL_V / self.rail_v)
+    def power(self, board: Board) -> int:
+        """Give `board` its 5 V rail; returns the supply for its next tick, a board's without a rail as it reads it."""
+        equip = getattr(board, "equip", None)
+        if equip is None:
+            return round(1000.0 * self._supply_v * RAIL_V / self._rail_v)
+        rail_mv = round(1000.0 * self._rail_v)
+        if self._equipped != (board, rail_mv):
+            self._equipped = board, rail_mv
+            equip(rail_mv=rail_mv)
+        return round(1000.0 * self._supply_v)

@@ -8,7 +8,7 @@ from cartpole_robot.cart.parts import Motor
 from cartpole_robot.files.records import require, require_not_negative, require_positive
 from firmware_bridge.constants import TICK_S
 
-RAIL_V = 5.0  # the firmware's assumption
+RAIL_V = 5.0  # what the firmware takes it for until it has measured it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class MotorSupply:
 class Rail:
     """The chip's 5 V rail, against which it measures the supply: `rail_v` less `shared_ohm` per ampere in the motor.
 
-    A supply of U reads U * 5 V / rail: the lower the rail, the higher it reads.
+    A supply of U reads U * 5 V / rail, as long as the firmware does not know the rail: the lower, the higher it reads.
     """
 
     rail_v: float = RAIL_V
