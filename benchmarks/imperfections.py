@@ -32,6 +32,7 @@ from cartpole_robot.simulation.imperfections.profile import IDEAL, Profile, load
 from cartpole_robot.simulation.workers import WorkerPool
 from firmware_bridge.protocol import read_protocol
 
+PARTS = ("table", "sweeps", "costs")
 Make = Callable[[float], Profile]
 
 
@@ -200,22 +201,22 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the run folder of a policy for diy_arduino")
     parser.add_argument("--episodes", type=int, default=20, help="for each amount (default: 20)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--picture", type=Path, default=Path("runs/imperfections.png"))
     arguments = parser.parse_args()
     policies = {"policy": arguments.run, "regulator": Path(LQR)}
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     with WorkerPool(arguments.workers) as pool:
-        alone_and_together(Trials(pool, 5 * arguments.episodes), policies)
-        curves = swept(Trials(pool, arguments.episodes), policies)
-    draw(
-        curves,
-        arguments.picture,
-        f"Episodes of {STEPS} steps that lasted, of {arguments.episodes}; dotted: the profile workbench",
-    )
-    print()
-    reset_costs()
-    machine_costs(10.0)
-    print(f"  picture    {arguments.picture}")
+        if "table" in arguments.parts:
+            alone_and_together(Trials(pool, 5 * arguments.episodes), policies)
+        curves = swept(Trials(pool, arguments.episodes), policies) if "sweeps" in arguments.parts else {}
+    if curves:
+        title = f"Episodes of {STEPS} steps that lasted, of {arguments.episodes}; dotted: the profile workbench"
+        draw(curves, arguments.picture, title)
+        print(f"  picture    {arguments.picture}")
+    if "costs" in arguments.parts:
+        reset_costs()
+        machine_costs(10.0)
     print(machine_line())
 
 
