@@ -77,6 +77,8 @@ class DeployRequest:
             raise UsageError("deploy needs a cart with a firmware; use --rig virtual, avr or serial:PORT")
         if self.profile is not None and self.rig.startswith(SERIAL):
             raise UsageError(f"rig {self.rig!r} is as imperfect as it is; leave out --profile")
+        if self.profile is not None:
+            load_profile(self.profile)
         if self.has_fallback and self.is_shadow:
             raise UsageError("with --shadow the regulator drives already; leave out --fallback")
         if self.is_on_board and (self.has_fallback or self.is_shadow or str(self.policy) == LQR):
