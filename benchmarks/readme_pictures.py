@@ -48,6 +48,7 @@ KEPT = (
         "cartpole-robot stability-map runs/recommended runs/robust lqr lqr-true",
     ),
     ("campaign_curves.png", "campaign/curves.png", "make campaign"),
+    ("imperfections.png", "imperfections.png", "python -m benchmarks.imperfections RUN"),
     ("real_cart.png", "real_cart.png", REAL_CART),
     ("real_cart_steps.png", "real_cart_steps.png", REAL_CART),
 )
@@ -121,7 +122,8 @@ def main() -> None:
         plot = Path(temporary, "recording_diy_arduino.png")  # draw_recording overwrites no file
         draw_recording(record(folder, Path(temporary, "rollout.parquet")), plot)
         shutil.copyfile(plot, DOCS / plot.name)
-        request = DeployRequest(policy=folder, record=Path(temporary, "deployed.parquet"), is_viewed=False)
+        record_to = Path(temporary, "deployed.parquet")
+        request = DeployRequest(policy=folder, record=record_to, is_viewed=False, profile="ideal")  # no USB chip waits
         done = deploy(request)
         print(done.report.text())
         title = f"diy_arduino behind a pseudo-terminal, {done.times.steps} steps of 20 ms"

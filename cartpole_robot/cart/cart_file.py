@@ -19,6 +19,7 @@ from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_
 from cartpole_robot.cart.urdf_file import check_urdf, read_urdf_file
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_from_table
+from cartpole_robot.files.sourced import plain_numbers
 
 CART_FILE_FORMAT = 1
 
@@ -70,7 +71,7 @@ def _parsed(path: Path) -> CartParams:
     check_keys(tables, ["description", "source", "urdf", "actions", *SECTIONS], where=str(path))
     sources: dict[str, str] = {}
     plain = {
-        name: _plain_numbers(tables[name], name, sources, str(tables.get("source", "")), path)
+        name: plain_numbers(tables[name], name, sources, str(tables.get("source", "")), path)
         for name in [*SECTIONS, "actions"]
         if name in tables
     }
@@ -112,30 +113,6 @@ def _take_urdf(path: Path, name: Any, plain: dict[str, dict[str, Any]], sources:
     if "cart_coulomb_n" in body.friction and "cart_static_n" not in friction:
         friction["cart_static_n"] = friction["cart_coulomb_n"]
         sources["friction.cart_static_n"] = f"{sources['friction.cart_coulomb_n']}, as cart_coulomb_n"
-
-
-def _plain_numbers(table: Any, section: str, sources: dict[str, str], file_source: str, path: Path) -> dict[str, Any]:
-    """`table` with each `{value, source}` replaced by its value; the sources go into `sources`."""
-    if not isinstance(table, dict):
-        raise UsageError(f"{path}: {section} = {table!r}, expected a table of values; write [{section}]")
-    section_source = str(table.pop("source", file_source))
-    plain: dict[str, Any] = {}
-    for key, entry in table.items():
-        source = section_source
-        plain[key] = entry
-        if isinstance(entry, dict):
-            where = f"{path}: [{section}] {key}"
-            check_keys(entry, ["value", "source"], where=where)
-            if "value" not in entry:
-                raise UsageError(f"{where}: value is missing; write {{ value = ..., source = ... }}")
-            plain[key] = entry["value"]
-            source = str(entry.get("source", section_source))
-        if not source:
-            raise UsageError(
-                f'{path}: [{section}] {key} names no source; add source = "..." ("assumed" where it was not measured)'
-            )
-        sources[f"{section}.{key}"] = source
-    return plain
 
 
 def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:

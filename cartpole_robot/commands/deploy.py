@@ -59,6 +59,7 @@ def add_deploy(deploy: Parser) -> None:
         action="store_true",
         help="with --on-board: the cart keeps driving if the host falls silent, as long as its board has power",
     )
+    options.profile(deploy)
     deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
     options.json(deploy)
 
@@ -92,6 +93,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             is_on_board=arguments.on_board,
             host_may_leave=arguments.host_may_leave,
             is_viewed=not arguments.no_view and not arguments.json,
+            profile=arguments.profile,
         )
     )
     picture = _draw(done.times, done.latency_file)

@@ -127,6 +127,12 @@ def port(verb: Parser) -> None:
     verb.add_argument("--port", required=True, metavar="PORT", help="serial port, such as /dev/ttyACM0")
 
 
+def profile(verb: Parser, *, otherwise: str = "workbench") -> None:
+    """`--profile`, the imperfections of a virtual cart; None means `otherwise`."""
+    text = "what is imperfect about the virtual cart: workbench, ideal, ftdi, ftdi_slow, or a .toml file"
+    verb.add_argument("--profile", metavar="NAME|FILE", help=f"{text} (default: {otherwise})")
+
+
 def no_hand(verb: Parser, what: str) -> None:
     """`--no-hand`, for the verbs that expect a person at the cart."""
     verb.add_argument("--no-hand", action="store_true", help=what)

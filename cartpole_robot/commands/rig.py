@@ -46,8 +46,14 @@ def add_jog(jog: Parser) -> None:
 
 def add_virtual_cart(virtual: Parser) -> None:
     """Declare the arguments of `virtual-cart`."""
-    details(virtual, "Other verbs reach it by its port, such as check-rig --port /tmp/cart. Runs in real time.")
-    examples(virtual, "--cart diy_arduino --link /tmp/cart")
+    details(
+        virtual,
+        "Other verbs reach it by its port, such as check-rig --port /tmp/cart. Runs in real time. The profile "
+        "workbench has what a home build has: a USB chip that waits, bouncing switches, chattering encoders, a bridge "
+        "that shortens pulses, a supply and a 5 V rail that do not stand still, a board that takes time to start, and "
+        "a belt with play.",
+    )
+    examples(virtual, "--cart diy_arduino --link /tmp/cart", "--profile ideal --link /tmp/cart")
     virtual.set_defaults(run=_virtual_cart, extra="sim")
     options.cart(virtual, default=options.DIY_CART)
     options.rig(
@@ -57,6 +63,8 @@ def add_virtual_cart(virtual: Parser) -> None:
         more="; virtual runs the firmware built for this machine, avr the flashed image on an emulated chip",
     )
     virtual.add_argument("--link", type=Path, metavar="PATH", help="make a symbolic link to the port there")
+    options.profile(virtual)
+    options.seed(virtual, what="seed of the imperfections")
     options.no_hand(virtual, "leave the pole hanging: no simulated hand raises it")
 
 
@@ -107,6 +115,8 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
+    from cartpole_robot.simulation.imperfections.imperfect import spoil
+    from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
 
     stopped = False
 
@@ -115,15 +125,19 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         stopped = True
 
     cart = load_cart(arguments.cart)
+    profile, note = fitting(load_profile(arguments.profile or WORKBENCH), cart.motor)
     if arguments.link is not None and (arguments.link.exists() or arguments.link.is_symlink()):
         raise UsageError(f"{arguments.link}: exists already; choose another --link")
     with (
         open_board(arguments.rig) as board,
         PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand, board=board) as virtual,
     ):
+        spoil(virtual.cart, cart, profile, arguments.seed)
+        if note is not None:
+            print(note, file=sys.stderr)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
-        print_text(f"{cart.name} is at {arguments.link or virtual.path}; Ctrl-C removes it")
+        print_text(f"{cart.name} is at {arguments.link or virtual.path}, profile {profile.name}; Ctrl-C removes it")
         virtual.serve(until=lambda: stopped)
     if virtual.lost_ms:
         print(f"this machine was too slow at times: {virtual.lost_ms} ms were lost", file=sys.stderr)

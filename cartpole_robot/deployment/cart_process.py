@@ -12,19 +12,24 @@ from multiprocessing.connection import Connection
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
+from cartpole_robot.simulation.imperfections.profile import WORKBENCH, Profile, fitting, load_profile
 from cartpole_robot.simulation.workers import MainlessProcess
 
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
 
 @contextmanager
-def cart_process(rig: str, cart: CartParams, policy: bytes | None = None) -> Iterator[str]:
+def cart_process(
+    rig: str, cart: CartParams, policy: bytes | None = None, *, profile: Profile | None = None, seed: int = 0
+) -> Iterator[str]:
     """The port of `cart` while its process runs; `rig` is "virtual", "avr" or "avr:ELF".
 
-    `policy` is the policy image for the virtual firmware; a chip has its own in the ELF file. Raises `RigError`.
+    `policy` is the policy image for the virtual firmware; a chip has its own in the ELF file. `profile` says what is
+    imperfect about the cart, by default what a workbench has, drawn with `seed`. Raises `RigError`.
     """
     ours, theirs = multiprocessing.Pipe()
-    process = MainlessProcess(target=_serve, args=(theirs, rig, cart, policy), daemon=True)
+    given = (rig, cart, policy, profile or load_profile(WORKBENCH), seed)
+    process = MainlessProcess(target=_serve, args=(theirs, *given), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -46,12 +51,15 @@ def cart_process(rig: str, cart: CartParams, policy: bytes | None = None) -> Ite
             process.kill()
 
 
-def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | None) -> None:
+def _serve(
+    connection: Connection, rig: str, cart: CartParams, policy: bytes | None, profile: Profile, seed: int
+) -> None:
     """Run in the process until the other end of the connection is closed."""
     from cartpole_robot.deployment.realtime import punctual
     from cartpole_robot.errors import RunError, UsageError
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
+    from cartpole_robot.simulation.imperfections.imperfect import spoil
     from cartpole_robot.simulation.virtual_cart import Board
     from firmware_bridge._host import Firmware, PolicyImage
     from firmware_bridge.errors import BridgeError
@@ -63,6 +71,7 @@ def _serve(connection: Connection, rig: str, cart: CartParams, policy: bytes | N
             if policy is not None and board is None:
                 board = Firmware(policy=PolicyImage(policy))
             pty_cart = stack.enter_context(PtyCart(cart, board=board))
+            spoil(pty_cart.cart, cart, fitting(profile, cart.motor)[0], seed)
         except (UsageError, RunError, BridgeError) as error:
             with contextlib.suppress(OSError):  # the driver was stopped meanwhile
                 connection.send(error if isinstance(error, UsageError) else RigError(str(error)))

@@ -35,6 +35,7 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
+from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.errors import BridgeError
@@ -51,7 +52,7 @@ class DeployRequest:
 
     `has_fallback`: the regulator takes over outside the policy's envelope; `is_shadow`: the regulator drives and the
     policy only computes; `is_on_board`: the policy in the firmware drives, and continues without a host if
-    `host_may_leave`.
+    `host_may_leave`. `profile` says what is imperfect about a simulated cart, by default what a workbench has.
     """
 
     policy: Path
@@ -67,12 +68,17 @@ class DeployRequest:
     is_on_board: bool = False
     host_may_leave: bool = False
     is_viewed: bool = True
+    profile: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for options that contradict each other."""
         check_rig_name(self.rig)
         if self.rig == "sim":
             raise UsageError("deploy needs a cart with a firmware; use --rig virtual, avr or serial:PORT")
+        if self.profile is not None and self.rig.startswith(SERIAL):
+            raise UsageError(f"rig {self.rig!r} is as imperfect as it is; leave out --profile")
+        if self.profile is not None:
+            load_profile(self.profile)
         if self.has_fallback and self.is_shadow:
             raise UsageError("with --shadow the regulator drives already; leave out --fallback")
         if self.is_on_board and (self.has_fallback or self.is_shadow or str(self.policy) == LQR):
@@ -137,6 +143,7 @@ def deploy(request: DeployRequest) -> Deployment:
             has_fallback=request.has_fallback,
             is_shadow=request.is_shadow,
             is_on_board=request.is_on_board,
+            profile=None if request.rig.startswith(SERIAL) else load_profile(request.profile or WORKBENCH).name,
         ),
     )
     with contextlib.ExitStack() as stack:
@@ -309,6 +316,9 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
     if rig.startswith(SERIAL):
         yield rig.removeprefix(SERIAL)
         return
+    profile, note = fitting(load_profile(request.profile or WORKBENCH), cart.motor)
+    if note is not None:
+        print(note, file=sys.stderr)
     from cartpole_robot.deployment.cart_process import cart_process
 
     if request.is_on_board and chosen.bundle is not None:
@@ -319,7 +329,7 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
-    with cart_process(rig, cart, policy) as port:
+    with cart_process(rig, cart, policy, profile=profile, seed=request.seed) as port:
         yield port
 
 

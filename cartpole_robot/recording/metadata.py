@@ -48,12 +48,16 @@ class ControllerRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentRecord:
-    """The options of a deployment; `late` is what the firmware does without a new command."""
+    """The options of a deployment; `late` is what the firmware does without a new command.
+
+    `profile` names what was imperfect about a simulated cart; None for a real one, and in older files.
+    """
 
     late: str
     has_fallback: bool
     is_shadow: bool
     is_on_board: bool
+    profile: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from firmware_bridge.protocol import read_protocol
 if TYPE_CHECKING:
     from cartpole_robot.simulation._native import BoardCart
     from cartpole_robot.simulation.cart import SimulatedCart
+    from cartpole_robot.simulation.imperfections.imperfect import Imperfect
 
 LIFT_S = 0.4  # how long a hand takes to bring the pole up
 _HANGING = State(0.0, 0.0, math.pi, 0.0)
@@ -65,7 +66,8 @@ class VirtualCart:
     `receive` takes bytes, which reach the firmware after the cart's latency. Before it is homed its pole hangs still,
     somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv`, which the
     motor's voltage follows, `is_estop_pressed`, and the switches (`inputs_set` and `inputs_cleared`, bits of
-    `enum input_flag`) may be set at any time, and so may `line`.
+    `enum input_flag`) may be set at any time, and so may `line`. `imperfect` is what `imperfections.imperfect.spoil`
+    makes of it; None is an ideal cart.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class VirtualCart:
         self.is_estop_pressed = False
         self.inputs_set = self.inputs_cleared = 0
         self.line: Line | None = None
+        self.imperfect: Imperfect | None = None
         self.time_ms = 0
         self.drive: float | None = None
         self._hand: _Hand | None = None
@@ -136,6 +139,8 @@ class VirtualCart:
         late_s = delay.latency_s
         if delay.jitter_s:
             late_s += delay.jitter_s * self._rng.random()
+        if self.imperfect is not None:
+            late_s += self.imperfect.to_cart_s()
         if late_s <= 0.0 and not self._on_the_way:
             self._feed(data)
         else:  # a line keeps the order of its bytes
@@ -148,7 +153,8 @@ class VirtualCart:
         self._board.feed(data if self.line is None else self.line.to_cart(data))
 
     def _take(self) -> bytes:
-        return self._board.take() if self.line is None else self.line.to_host(self._board.take(), self.time_ms)
+        sent = self._board.take() if self.line is None else self.line.to_host(self._board.take(), self.time_ms)
+        return sent if self.imperfect is None else self.imperfect.to_host(sent, self.time_ms)
 
     def run(self, most_ms: int) -> bytes:
         """Let time pass until the host receives something, at most `most_ms`; returns what it has received.
@@ -160,9 +166,14 @@ class VirtualCart:
         end_ms = self.time_ms + most_ms
         while not sent and self.time_ms < end_ms:
             if self._hand is not None:
+                if self.imperfect is not None:
+                    self.imperfect.at_motor(self.drive, self.supply_mv, self.nominal_mv, 0.0)
                 self._tick(*self._simulated.place(self._hand.state()))
                 if self._release_ms is not None and self.time_ms >= self._release_ms:
                     self.let_go()
+                sent = self._take()
+            elif self.imperfect is not None:
+                self._run_imperfect(self.imperfect)
                 sent = self._take()
             elif self.line is not None:
                 sent = self._run_free(1) or self._take()
@@ -207,8 +218,15 @@ class VirtualCart:
             self.time_ms, self.drive = body.time_ms, body.drive
         return board.take()
 
+    def _run_imperfect(self, imperfect: Imperfect) -> None:
+        """One millisecond of a cart with imperfections."""
+        simulated = self._simulated
+        speed_m_s = simulated.state().cart_speed_m_s
+        at_motor = imperfect.at_motor(self.drive, self.supply_mv, self.nominal_mv, speed_m_s)
+        simulated.run_under(self._tick, at_motor, 1)
+
     def _tick(self, cart_counts: int, pole_counts: int) -> None:
-        """The board's millisecond with cart and pole in a hand."""
+        """The board's millisecond, with cart and pole in a hand or with imperfections."""
         self._driven(self._board.tick(*self._surroundings(cart_counts, pole_counts)))
 
     def _surroundings(self, cart_counts: int, pole_counts: int) -> tuple[int, int, int, int]:
@@ -223,7 +241,17 @@ class VirtualCart:
         if self.is_estop_pressed:
             inputs |= _ESTOP
         inputs = (inputs | self.inputs_set) & ~self.inputs_cleared
+        if self.imperfect is not None:
+            return self._surroundings_of(self.imperfect, inputs)
         return cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv
+
+    def _surroundings_of(self, imperfect: Imperfect, inputs: int) -> tuple[int, int, int, int]:
+        """As `_surroundings`, with what the board really sees."""
+        state = self._simulated.state()
+        imperfect.moved(state.cart_speed_m_s)
+        cart_counts, pole_counts = imperfect.counts(state)
+        seen = imperfect.inputs(inputs, self.time_ms)
+        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, seen, imperfect.power(self._board)
 
     def _driven(self, pulses: int | None) -> float | None:
         """The board's answer, as `_at_motor`."""

@@ -165,7 +165,8 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
     const int32_t target = homing->is_centring_only ? 0 : homing_centre(homing);
     const int32_t left = difference(target, inputs->cart_counts);
     const uint32_t tolerance = (uint32_t)difference(homing->right, homing->left) / CENTRE_SHARE + STILL_COUNTS;
-    if (size_of(left) <= tolerance) {
+    /* Once it is there, the encoder's flicker does not send it on: the push would begin again at 0 each time. */
+    if (size_of(left) <= tolerance + (homing->phase_ms > 0 ? STILL_COUNTS : 0u)) {
         if (++homing->phase_ms >= SETTLE_MS) {
             enter(homing, homing->is_centring_only ? HOMING_DONE : HOMING_SWING, inputs);
             homing->crossing_ms = 0;
@@ -173,6 +174,7 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
         homing->drive_q15 = 0;
         return 0;
     }
+    homing->phase_ms = 0;
     const int8_t side = left < 0 ? -1 : 1;
     const uint8_t fault = check_leg(homing, inputs, limits, side);
     /* It may overshoot the middle: the leg began on the other side then, and polarity was seen on the legs before. */

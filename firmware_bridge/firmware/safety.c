@@ -37,6 +37,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
     safety->pushed_ms = 0;
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
+    safety->went = 0;
     safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
     safety->supply_low_ms = safety->supply_high_ms = 0;
     safety->reversals = safety->reversals_ms = 0;
@@ -237,6 +238,16 @@ static bool has_stood(stillness_t *stillness, int32_t counts, uint32_t driven, u
     return stillness->driven >= most;
 }
 
+/* How far the cart went in this tick: a count that an encoder takes back at an edge is no way. */
+static uint32_t travelled(safety_t *safety, int32_t moved)
+{
+    const int8_t side = (int8_t)((moved > 0) - (moved < 0));
+    const bool is_taken_back = side != 0 && side == -safety->went && magnitude(moved) == 1;
+    if (side != 0)
+        safety->went = side;
+    return is_taken_back ? 0u : magnitude(moved);
+}
+
 static uint8_t saturating_sum(uint8_t a, uint8_t b)
 {
     return (uint8_t)(a > UINT8_MAX - b ? UINT8_MAX : a + b);
@@ -301,7 +312,7 @@ static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
         return FAULT_TRAVEL_LIMIT;
     if (magnitude(inputs->pole_counts) > safety->limits.pole_limit_counts)
         return FAULT_POLE_ANGLE;
-    if (has_stood(&safety->pole_still, inputs->pole_counts, magnitude(inputs->cart_moved),
+    if (has_stood(&safety->pole_still, inputs->pole_counts, travelled(safety, inputs->cart_moved),
                   safety->limits.still_travel_counts))
         return FAULT_POLE_STILL;
     return FAULT_NONE;

@@ -36,6 +36,7 @@ typedef struct {
     uint16_t still_ms;
     int32_t still_cart, still_pole; /* where they have stood for so long */
     stillness_t cart_still, pole_still;
+    int8_t went; /* to which side the cart's encoder counted last */
     int16_t pushed_ms; /* to the right less to the left, while the cart stood */
     uint8_t illegal_cart, illegal_pole, illegal_ms;
     uint8_t supply_low_ms, supply_high_ms;

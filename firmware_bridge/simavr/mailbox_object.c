@@ -243,7 +243,17 @@ static PyObject *mailbox_wire(PyObject *object, PyObject *args, PyObject *kwargs
 
 static PyObject *mailbox_equip(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    board_parts_t parts;
+    const world_t *now = &((mailbox_object *)object)->next;
+    board_parts_t parts = {
+        .rail_mv = now->rail_mv,
+        .bandgap_mv = usual_parts.bandgap_mv,
+        .pulse_top = usual_parts.pulse_top,
+        .fuse_low = now->fuses[0],
+        .fuse_high = now->fuses[1],
+        .fuse_extended = now->fuses[2],
+        .bootloader = now->bootloader,
+        .chip = now->signature,
+    };
     if (take_parts(args, kwargs, &parts) < 0)
         return NULL;
     if (parts.bandgap_mv != usual_parts.bandgap_mv || parts.pulse_top != usual_parts.pulse_top)

@@ -180,6 +180,7 @@ def test_path_that_is_no_port_is_reported(
         (("evaluate", "lqr", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
         (("train", "--cart", "diy_arduino", "--rig", "serial:/dev/null"), "add --arm"),
         (("virtual-cart", "--cart", "gym"), "no [encoders] section"),
+        (("virtual-cart", "--profile", "nice"), "'nice' is not known; expected one of ftdi, ftdi_slow, ideal,"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(

@@ -313,6 +313,42 @@ def test_arming_restarts_the_travel_where_the_pole_stands(core: Core) -> None:
     assert core.fault == FAULT.POLE_STILL, "the first tick counts: it stood at 50 before"
 
 
+def test_cart_encoder_that_flickers_at_an_edge_travels_nowhere(core: Core) -> None:
+    core.to_armed()
+    for tick in range(5000):
+        core.fed_tick(cart_moved=1 - 2 * (tick % 2))
+        core.fed_tick()
+    assert core.state == STATE.ARMED
+
+
+@pytest.mark.parametrize(("moved", "ticks"), [(2, 750), (1, 1499)])
+def test_cart_that_really_goes_to_and_fro_travels(core: Core, moved: int, ticks: int) -> None:
+    """Two counts a tick, either way in turn; or one a tick, where only a first step back could be a flicker."""
+    core.to_armed()
+    core.fed_tick(cart_moved=-1)
+    core.fed_tick(cart_moved=1)  # taken back: no way
+    for tick in range(ticks - 1):
+        core.fed_tick(cart_moved=moved * (1 if moved == 1 else 1 - 2 * (tick % 2)))
+        assert core.state == STATE.ARMED, tick
+    core.fed_tick(cart_moved=2)
+    assert core.fault == FAULT.POLE_STILL
+
+
+def test_arming_forgets_to_which_side_the_cart_went(core: Core) -> None:
+    core.to_armed()
+    core.fed_tick(cart_moved=1)
+    core.disarm()
+    core.run(101)
+    core.arm()
+    for _ in range(99):
+        core.fed_tick(cart_moved=-15)
+    core.fed_tick(cart_moved=-14)
+    core.fed_tick()
+    assert core.state == STATE.ARMED
+    core.fed_tick(cart_moved=-1)
+    assert core.fault == FAULT.POLE_STILL
+
+
 def test_pole_that_stands_on_a_standing_cart_is_well(core: Core) -> None:
     core.to_armed()
     assert core.run(20000) == 20000

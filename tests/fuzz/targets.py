@@ -187,6 +187,19 @@ def _strong_cart() -> Any:
     return with_actions(load_cart(CART), (-1.0, -0.3, 0.3, 1.0), given="test")
 
 
+def _read_profile(folder: Path) -> None:
+    """Reads the profile and lets a cart with it stand for 50 ms."""
+    from cartpole_robot.simulation.imperfections.imperfect import spoil
+    from cartpole_robot.simulation.imperfections.profile import load_profile
+    from cartpole_robot.simulation.virtual_cart import VirtualCart
+
+    cart = load_cart(CART)
+    virtual = VirtualCart(cart)
+    spoil(virtual, cart, load_profile(folder / "profile.toml"))
+    for _ in range(50):
+        virtual.pass_ms()
+
+
 def _read_ranges(folder: Path) -> None:
     from cartpole_robot.cart.randomization import load_randomization
 
@@ -638,6 +651,11 @@ def _read_frames(folder: Path) -> None:
 TARGETS = (
     Target(name="cart", corpus=_each("cartpole_robot/cart/known/*.toml", name="cart.toml"), read=_read_cart),
     Target(name="answers", corpus=lambda: [{"answers.toml": _ANSWERS}], read=_read_answers),
+    Target(
+        name="profile",
+        corpus=_each("cartpole_robot/simulation/imperfections/profiles/*.toml", name="profile.toml"),
+        read=_read_profile,
+    ),
     Target(
         name="ranges", corpus=_each(f"cartpole_robot/cart/ranges/{CART}.toml", name="ranges.toml"), read=_read_ranges
     ),

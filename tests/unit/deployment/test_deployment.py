@@ -119,6 +119,8 @@ def test_everything_is_as_before_afterwards() -> None:
         ({"policy": Path("lqr"), "has_fallback": True}, "name a policy"),
         ({"policy": Path("lqr"), "is_on_board": True}, "drives alone"),
         ({"host_may_leave": True}, "add --on-board"),
+        ({"rig": "serial:/dev/ttyACM0", "profile": "ideal"}, "is as imperfect as it is; leave out --profile"),
+        ({"profile": "nice"}, "'nice' is not known; expected one of ftdi, ftdi_slow, ideal, workbench"),
     ],
 )
 def test_contradictory_options_are_refused(changes: dict[str, object], message: str) -> None:

@@ -30,7 +30,7 @@ static const board_parts_t usual_parts = {
 
 #define EQUIP_TEXT                                                                                                            \
     "equip(rail_mv=5000, bandgap_mv=1100, pulse_top=799, fuse_low=0xFF, fuse_high=0xDE, fuse_extended=0xFC, "                  \
-    "bootloader=0x0404, chip=0x950F): what the board is made of from now on; what is not given is an Arduino Uno's. Fuses, " \
+    "bootloader=0x0404, chip=0x950F): what the board is made of from now on; what is not given stays as it is. Fuses, " \
     "bootloader and chip are read at a restart."
 
 /* The keyword arguments of equip(); -1 with an exception. */
@@ -38,7 +38,7 @@ static inline int take_parts(PyObject *args, PyObject *kwargs, board_parts_t *pa
 {
     static char *names[] = {"rail_mv", "bandgap_mv", "pulse_top", "fuse_low", "fuse_high", "fuse_extended",
                             "bootloader", "chip", NULL};
-    board_parts_t taken = usual_parts;
+    board_parts_t taken = *parts;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HHHbbbHH", names, &taken.rail_mv, &taken.bandgap_mv, &taken.pulse_top,
                                      &taken.fuse_low, &taken.fuse_high, &taken.fuse_extended, &taken.bootloader,
                                      &taken.chip))
