@@ -152,7 +152,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable
 def quick_cart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of `diy_arduino`, homing in a few seconds."""
     text = (Path(__file__).parent.parent / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
-    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.6").replace(
+    text = text.replace("homing_speed_m_s = 0.15", "homing_speed_m_s = 0.5").replace(
         "homing_duty = 0.25", "homing_duty = 0.5"
     )
     path = tmp_path_factory.mktemp("cart") / "quick.toml"

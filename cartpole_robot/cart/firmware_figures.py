@@ -66,4 +66,4 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
 def quickly_homing(cart: CartParams) -> CartParams:
     """`cart` with homing that takes a few seconds instead of twenty; nothing else changes."""
     _, firmware = encoders_and_settings(cart)
-    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_speed_m_s=0.6, homing_duty=0.5))
+    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_speed_m_s=0.5, homing_duty=0.5))
