@@ -79,8 +79,8 @@ def _ports(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.bring_up.check import RigCheck, Step, step_text
     from cartpole_robot.cart.cart_file import load_cart
-    from cartpole_robot.rigs.check import RigCheck, Step, step_text
 
     def show(step: Step) -> None:
         if not arguments.json:
@@ -101,8 +101,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _jog(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.bring_up.jog import jog
     from cartpole_robot.cart.cart_file import load_cart
-    from cartpole_robot.rigs.jog import jog
 
     if not arguments.arm:
         raise UsageError("jog moves the cart; keep clear of it and add --arm")

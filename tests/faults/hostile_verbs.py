@@ -19,14 +19,13 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cartpole_robot.deployment.realtime
-
 # What the verbs import when they run, loaded once for all.
+import cartpole_robot.bring_up.check
+import cartpole_robot.bring_up.jog
+import cartpole_robot.deployment.realtime
 import cartpole_robot.deployment.run
 import cartpole_robot.recording.summary
-import cartpole_robot.rigs.check
 import cartpole_robot.rigs.firmware_rig
-import cartpole_robot.rigs.jog
 import cartpole_robot.rollout.judging
 import cartpole_robot.rollout.record
 from cartpole_robot.cart.cart_file import load_cart
@@ -189,8 +188,8 @@ def shorten() -> None:
     Link.ping.__defaults__ = (1.0,)  # many cases share the processors
     cartpole_robot.rigs.firmware_rig.HOMING_S = 3.0
     cartpole_robot.rigs.firmware_rig.RAISE_S = 3.0
-    cartpole_robot.rigs.check.HOMING_S = 3.0
-    cartpole_robot.rigs.check.PINGS = 10
+    cartpole_robot.bring_up.check.HOMING_S = 3.0
+    cartpole_robot.bring_up.check.PINGS = 10
 
     def refused(*_: object) -> None:
         raise OSError(1, "not in this test")
