@@ -1,65 +1,158 @@
-"""Checks whether a rig is ready to drive: one yes or no per check, and what to do about each no."""
+"""Checks a cart step by step: what is wrong with it, and what to do about it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cartpole_robot.bring_up.bench import Bench, Meters
+from cartpole_robot.bring_up.board_checks import check_bootloader, check_chip, check_fuses
+from cartpole_robot.bring_up.contact_checks import check_estop, check_switches
+from cartpole_robot.bring_up.drive_checks import check_brake, check_dead_zone
+from cartpole_robot.bring_up.encoder_checks import check_cart_encoder, check_pole_encoder, check_pole_turn
+from cartpole_robot.bring_up.findings import Finding, StepResult, Verdict, skipped, wrong
+from cartpole_robot.bring_up.line_checks import (
+    check_counters,
+    check_firmware,
+    check_latency,
+    check_limits,
+    check_round_trip,
+    check_usb,
+)
+from cartpole_robot.bring_up.motor_checks import check_homing, check_motor, check_track
+from cartpole_robot.bring_up.operator import Operator
+from cartpole_robot.bring_up.supply_checks import check_rail, check_supply
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.cfg_message import cfg_message
-from cartpole_robot.rigs.firmware_rig import HOMING_S
 from cartpole_robot.terminal.interrupts import signals_held
-from firmware_bridge.errors import BridgeError
-from firmware_bridge.faults import FAULTS
+from firmware_bridge.errors import BridgeError, LinkError, RefusedError
 from firmware_bridge.link import Link
-from firmware_bridge.messages import StateMessage
-from firmware_bridge.transport import SerialTransport
-
-PINGS = 50
-HAND_S = 20.0
-_HAND_MOVE_M = 0.01
-_HAND_TURN_RAD = 0.3
+from firmware_bridge.transport import Transport
+from firmware_bridge.usb import UsbBridge
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """One check: `is_fine` is None if it was skipped, `message` says what was found or what to do."""
+    """One step; it is left out where one of `needs` found something wrong, or was left out for that reason itself."""
 
     name: str
-    is_fine: bool | None
-    message: str
+    title: str
+    look: Callable[[Bench], Finding]
+    needs: tuple[str, ...] = ()
+    moves: bool = False
 
 
-@dataclass(frozen=True)
+_SAFE = ("supply", "e-stop", "switches", "cart-encoder")  # before anything moves
+STEPS = (
+    Step(name="usb", title="USB chip in front of the board", look=check_usb),
+    Step(name="latency", title="latency mode of the USB chip, read back", look=check_latency),
+    Step(name="firmware", title="firmware, and why it last started", look=check_firmware),
+    Step(name="chip", title="microcontroller and its pulses' timer", look=check_chip),
+    Step(name="fuses", title="fuses: clock, brown-out", look=check_fuses),
+    Step(name="bootloader", title="bootloader", look=check_bootloader),
+    Step(name="round-trip", title="round trip against the control period", look=check_round_trip),
+    Step(name="limits", title="the cart file's limits in the firmware", look=check_limits),
+    Step(name="rail", title="5 V rail against a voltmeter", look=check_rail),
+    Step(name="supply", title="motor supply against a voltmeter", look=check_supply, needs=("limits",)),
+    Step(name="e-stop", title="e-stop by hand, and its relay", look=check_estop, needs=("limits", "supply")),
+    Step(name="switches", title="end switches by hand", look=check_switches, needs=("limits",)),
+    Step(name="cart-encoder", title="cart's encoder by hand", look=check_cart_encoder, needs=("limits",)),
+    Step(name="pole-encoder", title="pole's encoder by hand", look=check_pole_encoder, needs=("limits",)),
+    Step(name="pole-turn", title="one turn of the pole by hand", look=check_pole_turn, needs=("pole-encoder",)),
+    Step(name="motor", title="motor's direction", look=check_motor, needs=_SAFE, moves=True),
+    Step(name="track", title="track between the switches, twice", look=check_track, needs=("motor",), moves=True),
+    Step(name="dead-zone", title="motor's dead zone", look=check_dead_zone, needs=("motor", "track"), moves=True),
+    Step(name="brake", title="distance that braking takes", look=check_brake, needs=("motor", "track"), moves=True),
+    Step(
+        name="homing",
+        title="homing: both zeros, the pole's swing",
+        look=check_homing,
+        needs=(*_SAFE, "pole-encoder", "pole-turn", "motor", "track"),
+        moves=True,
+    ),
+    Step(name="counters", title="errors and missed ticks, counted by the firmware", look=check_counters),
+)
+STEP_NAMES = tuple(step.name for step in STEPS)
+
+
+def chosen_steps(names: Sequence[str]) -> tuple[Step, ...]:
+    """The steps of those names in their order, with `limits`, which gives the firmware the cart; all for no names.
+
+    Raises `UsageError` for a name that no step has.
+    """
+    for name in names:
+        if name not in STEP_NAMES:
+            raise UsageError(f"check-rig has no step {name!r}; expected some of {', '.join(STEP_NAMES)}")
+    return tuple(step for step in STEPS if not names or step.name in names or step.name == "limits")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RigCheck:
-    """What to check: with `may_move` homing too, with `has_person` the encoders by hand."""
+    """What to check, and how.
+
+    `open_line` opens the line to the cart and raises `BridgeError`. Nothing moves without `may_move`, nothing is asked
+    without an `operator`. `usb` is the bridge in front of the board, None for a line without one.
+    """
 
     cart: CartParams
+    open_line: Callable[[], Transport]
     port: str
+    operator: Operator | None
     may_move: bool
-    has_person: bool
-    on_step: Callable[[Step], None]
-    steps: list[Step] = field(default_factory=list)
+    on_result: Callable[[StepResult], None]
+    steps: tuple[Step, ...] = STEPS
+    meters: Meters = field(default_factory=Meters)
+    usb: UsbBridge | None = None
+    results: list[StepResult] = field(default_factory=list)
 
     def run(self) -> bool:
-        """Whether every check passed; stops where the remaining checks would be pointless. Leaves the motor off."""
+        """Whether nothing wrong or unknown was found. Leaves the motor off. Raises `UsageError` as `cfg_message`."""
+        encoders, settings = encoders_and_settings(self.cart)
+        cfg = cfg_message(self.cart)
         try:
-            transport = SerialTransport(self.port)
+            link = Link(self.open_line())
         except BridgeError as error:
-            self._say("port", False, str(error))
+            self._add(wrong("port", str(error), ""), "port", "serial port")
             return False
-        low = "low-latency mode on" if transport.has_low_latency else "the port has no low-latency mode: a few ms more"
-        self._say("port", True, f"{self.port} opens, {low}")
-        link = Link(transport)
+        bench = Bench(
+            cart=self.cart,
+            encoders=encoders,
+            settings=settings,
+            link=link,
+            cfg=cfg,
+            operator=self.operator,
+            may_move=self.may_move,
+            meters=self.meters,
+            usb=self.usb,
+        )
         try:
-            self._look(link)
+            bench.hello = link.open()
+            bench.state()  # by then it has measured what HEALTH tells
+            for step in self.steps:
+                result = self._add(self._finding(bench, step), step.name, step.title)
+                bench.results[step.name] = result
         except BridgeError as error:
-            self._say("link", False, str(error))
+            self._add(wrong("link", str(error), ""), "link", "line to the cart")
         finally:
             self._stand_down(link)
-        return all(step.is_fine is not False for step in self.steps)
+        return not any(result.verdict in (Verdict.WRONG, Verdict.UNKNOWN) for result in self.results)
+
+    def _finding(self, bench: Bench, step: Step) -> Finding:
+        """Raises `LinkError` for a line that is lost: then no further step can be done."""
+        if step.moves and not self.may_move:
+            return skipped("it moves the cart, which needs --arm")
+        blocked = [name for name in step.needs if bench.blocks(name)]
+        if blocked:
+            bench.blocked.add(step.name)
+            return skipped(f"first put right what {' and '.join(blocked)} found")
+        try:
+            return step.look(bench)
+        except RefusedError as error:
+            return wrong("refused", str(error), "put right what the steps before found, and check again")
+        except LinkError:
+            raise
 
     def _stand_down(self, link: Link) -> None:
         """Motor off, line released; a cart that does not confirm it is not fit to be driven."""
@@ -69,121 +162,49 @@ class RigCheck:
             with signals_held():
                 link.disarm()
         except BridgeError as error:
-            self._say("motor off", False, str(error))
+            self._add(wrong("motor-not-off", str(error), ""), "motor off", "motor off at the end")
         finally:
             link.close()
 
-    def _look(self, link: Link) -> None:
-        hello = link.open()
-        self._say(
-            "firmware",
-            True,
-            f"protocol {hello.protocol_hash & 0xFFFF:04x}, build {hello.firmware_id:08x}, session {hello.session}",
+    def _add(self, finding: Finding, name: str, title: str) -> StepResult:
+        result = StepResult(
+            name=name,
+            title=title,
+            verdict=finding.verdict,
+            message=finding.message,
+            remedy=finding.remedy,
+            mistake=finding.mistake,
+            measured=finding.measured,
         )
-        trips_ms = sorted(link.ping() * 1000.0 for _ in range(PINGS))
-        self._say("round trip", True, f"{trips_ms[PINGS // 2]:.2f} ms median, {trips_ms[-1]:.2f} ms worst of {PINGS}")
-        link.mode("CLEAR")
-        link.configure(cfg_message(self.cart))
-        self._say("limits", True, "the firmware holds this cart's")
-        if not self._inputs(link):
-            return
-        self._by_hand(link)
-        self._home(link)
-        health = link.health()
-        bad = {name: getattr(health, name) for name in ("frame_errors", "missed_ticks", "cart_illegal", "pole_illegal")}
-        counts = ", ".join(f"{name} {number}" for name, number in bad.items())
-        self._say("counters", not any(bad.values()), counts if any(bad.values()) else "no errors, no missed tick")
+        self.results.append(result)
+        self.on_result(result)
+        return result
 
-    def _inputs(self, link: Link) -> bool:
-        state = self._state(link)
-        flag = link.protocol.enums["input_flag"]
-        _, settings = encoders_and_settings(self.cart)
-        is_pressed = bool(state.inputs & flag["ESTOP"])
-        self._say(
-            "emergency stop", not is_pressed, "pressed, or its wire is cut; release it" if is_pressed else "released"
+
+def verdict_text(results: Sequence[StepResult]) -> str:
+    """The last line: what all of it means."""
+    names = {
+        verdict: [result.name for result in results if result.verdict is verdict]
+        for verdict in (Verdict.WRONG, Verdict.UNKNOWN, Verdict.SKIPPED)
+    }
+    parts = [
+        f"{words} {', '.join(names[verdict])}"
+        for verdict, words in (
+            (Verdict.WRONG, "wrong:"),
+            (Verdict.UNKNOWN, "unknown:"),
+            (Verdict.SKIPPED, "not checked:"),
         )
-        both = flag["LEFT_SWITCH"] | flag["RIGHT_SWITCH"]
-        are_both = state.inputs & both == both
-        self._say(
-            "end switches", not are_both, "both closed; check their wires" if are_both else "at most one is closed"
-        )
-        volts = state.supply_mv / 1000.0
-        in_range = settings.supply_min_v <= volts <= settings.supply_max_v
-        expected = f"expected {settings.supply_min_v:g} to {settings.supply_max_v:g} V"
-        self._say("supply", in_range, f"{volts:.1f} V" if in_range else f"{volts:.1f} V, {expected}; check the supply")
-        return not is_pressed and not are_both and in_range
-
-    def _by_hand(self, link: Link) -> None:
-        encoders, _ = encoders_and_settings(self.cart)
-        moves: tuple[tuple[str, Callable[[StateMessage], int], str, float], ...] = (
-            (
-                "cart encoder",
-                lambda state: state.cart_counts,
-                "push the cart a few cm to the RIGHT",
-                _HAND_MOVE_M * encoders.cart_counts_per_m,
-            ),
-            (
-                "pole encoder",
-                lambda state: state.pole_counts,
-                "swing the hanging pole to the LEFT",
-                _HAND_TURN_RAD * encoders.pole_counts_per_rad,
-            ),
-        )
-        for name, counts_of, wish, least in moves:
-            if not self.has_person:
-                self._say(name, None, "not checked by hand (no operator at the terminal); homing checks it")
-                continue
-            print(f"        {wish} ...", file=sys.stderr, flush=True)
-            moved = self._moved(link, counts_of, least)
-            if abs(moved) < least:
-                self._say(name, False, f"{moved} counts in {HAND_S:g} s; check its wires and its coupling")
-            elif moved < 0:
-                key = "is_cart_reversed" if name == "cart encoder" else "is_pole_reversed"
-                self._say(name, False, f"counts the wrong way; set firmware.{key} in the cart file, or swap A and B")
-            else:
-                self._say(name, True, f"counts the right way ({moved:+d})")
-
-    def _moved(self, link: Link, counts_of: Callable[[StateMessage], int], least: float) -> int:
-        """How many counts the operator has moved it, returned once that is at least `least` or time is up."""
-        begin = counts_of(self._state(link))
-        deadline_s = link.clock() + HAND_S
-        moved = 0
-        while abs(moved) < least and link.clock() < deadline_s:
-            moved = counts_of(self._state(link)) - begin
-        return moved
-
-    def _home(self, link: Link) -> None:
-        name = "homing: motor, switches, pole's swing"
-        if not self.may_move:
-            self._say(name, None, "not checked: it moves the cart, which needs --arm")
-            return
-        print("        homing: let the pole hang still, and keep clear of the cart ...", file=sys.stderr, flush=True)
-        link.mode("HOME")
-        states = link.protocol.enums["cart_state"]
-        deadline_s = link.clock() + HOMING_S
-        state = self._state(link)
-        while state.state == states["HOMING"] and link.clock() < deadline_s:
-            state = self._state(link)
-        if state.state == states["READY"]:
-            self._say(name, True, "both zeros are known")
-        else:
-            fault = link.protocol.enums["fault"](state.fault).name
-            self._say(name, False, f"{fault}: {FAULTS.get(fault, 'it did not end')}")
-
-    def _state(self, link: Link) -> StateMessage:
-        link.forget_states()
-        state = link.newest_state(link.clock() + 1.0)
-        if state is None:
-            raise BridgeError("no measurement for 1 s; check the cable")
-        return state
-
-    def _say(self, name: str, is_fine: bool | None, message: str) -> None:
-        step = Step(name, is_fine, message)
-        self.steps.append(step)
-        self.on_step(step)
+        if names[verdict]
+    ]
+    if names[Verdict.WRONG] or names[Verdict.UNKNOWN]:
+        return f"the rig is not fit to be driven ({'; '.join(parts)})"
+    left_out = len(STEPS) - len(results)
+    if left_out > 0:
+        parts.append(f"{left_out} steps left out")
+    return f"nothing wrong was found ({'; '.join(parts)})" if parts else "the rig is fit to be driven"
 
 
-def step_text(step: Step) -> str:
-    """One line: yes, NO or a dash, the name of the check, its message."""
-    answer = {True: "yes", False: "NO", None: "-"}[step.is_fine]
-    return f"  {answer:<4}{step.name:<38} {step.message}"
+def failed_steps(results: Sequence[StepResult]) -> list[str]:
+    """The names to give to --only: what is to be checked again."""
+    again = {result.name for result in results if result.verdict is not Verdict.FINE}
+    return [name for name in STEP_NAMES if name in again]
