@@ -21,7 +21,7 @@ _SIDES = (-1, 1, -1)  # one of the first two may begin at a switch
 _CREEP_M_S = 0.1
 _LEG_SHARE, _LEAST_SHARE = 0.3, 0.12  # of the track, for the dead zone
 _RUN_IN_S = 1.0
-_DEAD_ZONE_TIMES, _DEAD_ZONE_MORE = 1.8, 0.02  # of the file's; a bridge that shortens pulses by 1 us takes 0.02
+_DEAD_ZONE_TIMES, _DEAD_ZONE_MORE = 1.9, 0.02  # of the file's; a bridge that shortens pulses by 1 us takes 0.02
 _BRAKE_M_S, _BRAKE_LEG_SHARE = 0.4, 0.45
 _STEADY_SHARE, _STEADY_STATES = 0.95, 40
 _BRAKE_LONGER = 1.2
@@ -90,10 +90,8 @@ def _dead_zone(bench: Bench, leg: Leg) -> float:
         + cart.friction.cart_coulomb_n
     )
     nominal_v = cart.motor.supply_voltage_v
-    duties = [
-        leg.side * state.applied_q15 / one * (state.supply_mv / 1000.0 / nominal_v if nominal_v else 1.0)
-        for state in states
-    ]
+    per_mv = bench.supply_scale / 1000.0 / nominal_v if nominal_v else 0.0
+    duties = [leg.side * state.applied_q15 / one * (state.supply_mv * per_mv or 1.0) for state in states]
     stall_n = cart.motor.stall_force_n * cart.motor.share_at(leg.side) / (1.0 - cart.motor.saturation)
     low, high = 0.0, 0.9
     for _ in range(_HALVINGS):

@@ -22,7 +22,8 @@ def check_rail(bench: Bench) -> Finding:
     shown_v = health.rail_mv / 1000.0
     if rail_v is None:
         return skipped(f"no voltmeter (--rail-v); the chip takes its rail for {shown_v:.2f} V")
-    bench.rail_v = rail_v
+    if shown_v > 0.0:
+        bench.supply_scale = rail_v / shown_v  # its converter compares with the rail as the chip knows it
     text = f"{rail_v:.2f} V by the voltmeter, {shown_v:.2f} V by the chip"
     if not _RAIL_V[0] <= rail_v <= _RAIL_V[1]:
         return wrong(
@@ -50,10 +51,7 @@ def check_supply(bench: Bench) -> Finding:
     """Whether the motor's supply is in the cart file's range, and what the firmware reads is what a voltmeter shows."""
     state = bench.state()
     settings = bench.settings
-    rail_v = bench.rail_v
-    shown_v = state.supply_mv / 1000.0
-    if rail_v is not None:  # the converter compares with the rail as the chip knows it
-        shown_v *= rail_v / (bench.link.health().rail_mv / 1000.0)
+    shown_v = state.supply_mv / 1000.0 * bench.supply_scale
     supply_v = bench.meters.supply_v
     if supply_v is None and bench.operator is not None:
         text = "hold the voltmeter at the bridge's B+ and B-, type what it shows, Enter (only Enter: left out)"
@@ -73,4 +71,5 @@ def check_supply(bench: Bench) -> Finding:
         )
     if supply_v is None:
         return skipped(f"no voltmeter (--supply-v); the firmware reads {shown_v:.2f} V, which is in range")
+    bench.supply_scale *= supply_v / shown_v
     return fine(f"{shown_v:.2f} V by the firmware, {supply_v:.2f} V by the voltmeter")
