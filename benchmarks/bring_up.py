@@ -1,10 +1,11 @@
 """Does check-rig name what is wrong with a cart? One planted mistake at a time, and the cart without any.
 
-python -m benchmarks.bring_up [--cart diy_arduino] [--rig virtual] [--mistakes NAME ...] [--json]
+python -m benchmarks.bring_up [--cart diy_arduino] [--rig virtual] [--mistakes NAME ...] [--belts 0] [--json]
 
 check-rig runs on the virtual cart in lockstep, with a simulated operator who does what it asks and reads a voltmeter
 that is right. A mistake counts as named where it is the only one that check-rig names; of counts per metre and the dead
-zone the measured number must be that of the planted cart too, within 1 % and 20 %.
+zone the measured number must be that of the planted cart too, within 1 % and 20 %. With --belts check-rig also meets
+that many belts, each of which skips other teeth.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import io
 import json
 import os
 import time
+from collections import Counter
 
 from cartpole_robot.bring_up.findings import StepResult, Verdict
 from cartpole_robot.bring_up.rehearsal import rehearse
@@ -23,6 +25,8 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.rigs.open_rig import open_board
 from cartpole_robot.simulation.mistake import Mistake
 from cartpole_robot.simulation.planted_mistakes import built_cart
+from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.wired_board import BeltSlips
 from cartpole_robot.terminal.progress import progress_bar
 
 _OTHER_NAMES = {
@@ -56,16 +60,30 @@ def is_right(cart: CartParams, mistake: Mistake | None, results: list[StepResult
     return True
 
 
+def belt_named(cart: CartParams, seed: int) -> list[str]:
+    """What check-rig names of a belt that skips the teeth of that seed."""
+
+    def reseed(virtual: VirtualCart) -> None:
+        assert isinstance(virtual.board, BeltSlips)
+        virtual.board.reseed(seed)
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        return named(rehearse(cart, Mistake.BELT_SLIPS, spoil=reseed))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cart", default="diy_arduino")
     parser.add_argument("--rig", choices=("virtual", "avr"), default="virtual")
     parser.add_argument("--mistakes", nargs="+", choices=list(map(str, Mistake)), default=list(map(str, Mistake)))
+    parser.add_argument("--belts", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     cart = load_cart(arguments.cart)
     planted: list[Mistake | None] = [None, *map(Mistake, arguments.mistakes)]
+    if cart.motor.dead_zone_duty == 0.0 and Mistake.DEAD_ZONE_DOUBLED in planted:
+        planted.remove(Mistake.DEAD_ZONE_DOUBLED)  # doubled it is the same
     rows: list[tuple[Mistake | None, list[StepResult]]] = []
     began_s = time.monotonic()
     with progress_bar(len(planted), "bring-up", " carts", quiet=arguments.json) as bar:
@@ -73,6 +91,7 @@ def main() -> None:
             with contextlib.redirect_stderr(io.StringIO()), open_board(arguments.rig) as board:  # what is asked
                 rows.append((mistake, rehearse(cart, mistake, board=board)))
             bar.update()
+    belts = Counter(", ".join(belt_named(cart, seed)) or "nothing" for seed in range(arguments.belts))
     right = sum(is_right(cart, mistake, results) for mistake, results in rows if mistake is not None)
     passed = sum(not named(results) for mistake, results in rows if mistake is not None)
     if arguments.json:
@@ -85,7 +104,9 @@ def main() -> None:
             }
             for mistake, results in rows
         ]
-        print(json.dumps({"named_correctly": right, "reported_as_fine": passed, "carts": carts}, indent=2))
+        print(
+            json.dumps({"named_correctly": right, "reported_as_fine": passed, "belts": belts, "carts": carts}, indent=2)
+        )
         return
     print(f"  {'planted':<30} {'':<6} what check-rig found first, and in which step")
     for mistake, results in rows:
@@ -94,6 +115,8 @@ def main() -> None:
         sign = "right" if is_right(cart, mistake, results) else "WRONG"
         print(f"  {mistake or 'nothing':<30} {sign:<6} {first}")
     print(f"  named correctly: {right} of {len(rows) - 1}; reported as fine: {passed}")
+    if belts:
+        print(f"  {arguments.belts} belts: {', '.join(f'{name} {count}' for name, count in belts.most_common())}")
     print(f"  {(time.monotonic() - began_s) / len(rows):.1f} s each, load {os.getloadavg()[0]:.1f}")
 
 
