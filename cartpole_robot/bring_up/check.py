@@ -64,7 +64,13 @@ STEPS = (
     Step(name="motor", title="motor's direction", look=check_motor, needs=_SAFE, moves=True),
     Step(name="track", title="track between the switches, twice", look=check_track, needs=("motor",), moves=True),
     Step(name="dead-zone", title="motor's dead zone", look=check_dead_zone, needs=("motor", "track"), moves=True),
-    Step(name="brake", title="distance that braking takes", look=check_brake, needs=("motor", "track"), moves=True),
+    Step(
+        name="brake",
+        title="distance that braking takes",
+        look=check_brake,
+        needs=("pole-encoder", "pole-turn", "motor", "track"),  # the pole's swing pushes the cart
+        moves=True,
+    ),
     Step(
         name="homing",
         title="homing: both zeros, the pole's swing",

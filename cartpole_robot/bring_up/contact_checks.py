@@ -8,7 +8,7 @@ from cartpole_robot.simulation.hand import Deed
 from firmware_bridge.errors import RefusedError
 
 _FALL_S = 30.0  # 2200 uF behind an open relay, with nothing but the divider on them, take 26 s to 1/e
-_RISE_SHARE = 0.9
+_RISE_SHARE = 0.85  # a precharge resistor leaves a tenth until START is pressed
 
 
 def check_estop(bench: Bench) -> Finding:
@@ -46,7 +46,7 @@ def _pressed(bench: Bench, before_mv: int) -> Finding:
             lowest_mv = min(lowest_mv, bench.state().supply_mv)
     is_back = bench.has_come(
         Deed.RELEASE_ESTOP,
-        "release the e-stop",
+        "release the e-stop, and press START where there is one",
         lambda state: not bench.is_closed(state, Input.ESTOP) and state.supply_mv > _RISE_SHARE * before_mv,
         waits_on=True,
     )
@@ -69,7 +69,10 @@ def _pressed(bench: Bench, before_mv: int) -> Finding:
             "the e-stop was released, and it still reads as pressed or the supply did not come back",
             "check the relay's coil and its diode, the e-stop's contacts, and the fuse",
         )
-    return fine(f"seen when it is pressed; the supply fell below {least_mv / 1000.0:g} V and came back")
+    text = f"seen when it is pressed; the supply fell below {least_mv / 1000.0:g} V and came back"
+    if not bench.settings.estop_cuts_supply:
+        text += "; with firmware.estop_cuts_supply = true in the cart file the firmware watches that too"
+    return fine(text)
 
 
 def _always_pressed() -> Finding:

@@ -25,7 +25,8 @@ _DEAD_ZONE_TIMES, _DEAD_ZONE_MORE = 1.9, 0.02  # of the file's; a bridge that sh
 _BRAKE_M_S, _BRAKE_LEG_SHARE = 0.4, 0.45
 _STEADY_SHARE, _STEADY_STATES = 0.95, 40
 _BRAKE_LONGER = 1.2
-_NOTABLE = 1.05
+_NOTABLE_TIMES, _NOTABLE_MORE = 1.2, 0.005
+_NOTABLE = 1.05  # of the braking distance
 _BRAKE_S = 0.48  # the firmware opens the bridge soon after
 _HALVINGS = 30
 
@@ -66,6 +67,8 @@ def check_dead_zone(bench: Bench) -> Finding:
                 "slew resistor that is too large); if it is to stay so, write it into the cart file (--write)",
                 measured,
             )
+    if mean > _NOTABLE_TIMES * motor.dead_zone_duty + _NOTABLE_MORE:
+        text += "; --write puts it into the cart file"
     return fine(text, measured)
 
 

@@ -11,6 +11,7 @@ from cartpole_robot.simulation.hand import Deed
 
 _LEAST_M, _LEAST_RAD = 0.01, 0.2
 _NOBODY = "nobody is there to move it by hand"
+_ILLEGAL_MOST = 8  # as many as the firmware bears within 0.1 s
 _TURN_TOLERANCE = 0.02
 _BACK_TOLERANCE = 0.01
 _TURN_TIMES = {0.25: "a quarter", 0.5: "half", 2.0: "twice", 4.0: "four times"}  # as edges are counted
@@ -18,12 +19,16 @@ _TURN_TIMES = {0.25: "a quarter", 0.5: "half", 2.0: "twice", 4.0: "four times"} 
 
 @dataclass
 class _Track:
-    """The counts that an encoder went through, summed over the steps of a wrapping counter; `least` and `most` too."""
+    """What an encoder went through: its counts, summed over the steps of a wrapping counter, with `least` and `most`.
+
+    `changes` is how often they changed from one STATE to the next, `illegal` how many transitions no encoder makes.
+    """
 
     moved: int = 0
     least: int = 0
     most: int = 0
     changes: int = 0
+    illegal: int = 0
 
     @property
     def furthest(self) -> int:
@@ -52,8 +57,10 @@ def check_cart_encoder(bench: Bench) -> Finding:
     if bench.operator is None:
         return skipped(f"{_NOBODY}; homing checks it against the motor")
     least = _LEAST_M * bench.encoders.cart_counts_per_m
+    before = bench.link.health().cart_illegal
     states = bench.during(Deed.PUSH_RIGHT, "push the cart a few cm to the RIGHT; Enter")
     track = _followed(state.cart_counts for state in states)
+    track.illegal = bench.link.health().cart_illegal - before
     return _judged(track, least, "cart", "is_cart_reversed")
 
 
@@ -62,9 +69,12 @@ def check_pole_encoder(bench: Bench) -> Finding:
     if bench.operator is None:
         return skipped(f"{_NOBODY}; homing checks it against the motor")
     least = _LEAST_RAD * bench.encoders.pole_counts_per_rad / 2.0  # an encoder of half the counts is named later
+    before = bench.link.health().pole_illegal
     states = bench.during(Deed.SWING_LEFT, "let the pole hang still, then take its tip to the LEFT; Enter")
     counts = _until_moved((state.pole_counts for state in states), 2.0 * least)
-    return _judged(_followed(counts, bench.encoders.pole_counts_per_turn), least, "pole", "is_pole_reversed")
+    track = _followed(counts, bench.encoders.pole_counts_per_turn)
+    track.illegal = bench.link.health().pole_illegal - before
+    return _judged(track, least, "pole", "is_pole_reversed")
 
 
 def _until_moved(counts: Iterable[int], most: float) -> list[int]:
@@ -77,6 +87,7 @@ def _until_moved(counts: Iterable[int], most: float) -> list[int]:
 
 
 def _judged(track: _Track, least: float, name: str, key: str) -> Finding:
+    illegal = f", with {track.illegal} transitions that no encoder makes" if track.illegal else ""
     if abs(track.furthest) < least:
         if track.changes == 0:
             return wrong(
@@ -87,13 +98,13 @@ def _judged(track: _Track, least: float, name: str, key: str) -> Finding:
         if track.most - track.least <= 1:
             return wrong(
                 "channel-dead",
-                f"the count went forth and back by one, {track.changes} times: one of the {name} encoder's channels "
-                "does not change",
+                f"the count went forth and back by one, {track.changes} times{illegal}: one of the {name} encoder's "
+                "channels does not change",
                 f"check the wires of the {name} encoder's channels A and B, and their pull-ups",
             )
         return wrong(
             f"{name}-encoder-slow",
-            f"{track.furthest:+d} counts, expected at least {least:.0f}",
+            f"{track.furthest:+d} counts{illegal}, expected at least {least:.0f}",
             "move it farther, or check its coupling and the counts in the cart file",
         )
     if track.furthest < 0:
@@ -101,6 +112,12 @@ def _judged(track: _Track, least: float, name: str, key: str) -> Finding:
             f"{name}-encoder-swapped",
             f"it counts the wrong way ({track.furthest:+d})",
             f"exchange its channels A and B, or set firmware.{key} in the cart file (reverse it where it is set)",
+        )
+    if track.illegal > _ILLEGAL_MOST:
+        return wrong(
+            "encoder-noise",
+            f"it counts the right way ({track.furthest:+d}){illegal}",
+            "shield its wires, keep them away from the motor's, and check the pull-ups and the capacitors to ground",
         )
     return fine(f"it counts the right way ({track.furthest:+d})")
 

@@ -177,8 +177,11 @@ def failed(leg: Leg) -> Finding:
 
 
 def stand_clear(bench: Bench) -> None:
-    """Keep hands off: the cart moves."""
+    """Keep hands off: the cart moves, from the middle where it is not known to have room."""
     if bench.operator is not None:
+        if "track" not in bench.results:
+            for _ in bench.during(Deed.CENTRE_CART, "push the cart to the middle of its track; Enter"):
+                pass
         bench.ask(Deed.STAND_CLEAR, "keep clear of cart and pole: the cart moves ...")
     bench.link.mode("CLEAR")
 

@@ -6,7 +6,7 @@ from cartpole_robot.bring_up.bench import Bench
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, wrong
 from cartpole_robot.simulation.hand import Deed
 
-_RAIL_V = (4.5, 5.5)  # 16 MHz at 4.5 V and more: ATmega328P data sheet, figure 28-1
+_RAIL_V = (4.5, 5.5)  # a brown-out level of 4.3 V is reached at up to 4.5 V; the chip bears 5.5 V
 _RAIL_TOLERANCE = 0.02
 _SUPPLY_TOLERANCE = 0.05
 _STEPS = 4096  # of `bandgap_steps` in the rail

@@ -176,6 +176,10 @@ class BeltSlips(WiredBoard):
         self._rng = np.random.default_rng(1)
         self._before = self._travel = self._skipped = 0
 
+    def reseed(self, seed: int) -> None:
+        """Skip other teeth from now on."""
+        self._rng = np.random.default_rng(seed)
+
     def cart_counts(self, counts: int) -> int:
         self._travel += (counts - self._before) * self._side
         self._before = counts

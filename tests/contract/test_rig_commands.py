@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.bring_up.check import STEP_NAMES
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
 from firmware_bridge._host import FrameDecoder, encode_frame
@@ -101,6 +102,20 @@ def test_check_with_arm_homes_the_cart_and_reports(
     assert again.returncode == 2
     assert "exists already, and nothing is overwritten; choose another --report" in again.stderr
     assert report.read_text() == text
+
+
+def test_rail_by_voltmeter_is_written_into_a_copy_of_the_cart_file(
+    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    before, copy = quick_cart_file.read_text(), tmp_path / "measured.toml"
+    words = ("check-rig", "--port", port, "--cart", quick_cart_file, "--only", "rail,supply")
+    done = command_line(*words, "--rail-v", "5.02", "--supply-v", "12.1", "--write", copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = load_cart(str(copy))
+    assert written.firmware is not None
+    assert written.firmware.bandgap_v == pytest.approx(1.1 * 5.02 / 5.0, abs=2e-3)
+    assert written.sources["firmware.bandgap_v"].startswith("measured: check-rig 20")
+    assert quick_cart_file.read_text() == before
 
 
 def test_check_names_a_wrong_polarity(

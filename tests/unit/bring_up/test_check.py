@@ -10,13 +10,16 @@ import pytest
 from cartpole_robot.bring_up.bench import Meters
 from cartpole_robot.bring_up.check import STEP_NAMES, STEPS, RigCheck, chosen_steps, failed_steps, verdict_text
 from cartpole_robot.bring_up.findings import StepResult, Verdict, result_text
+from cartpole_robot.bring_up.operator import SimulatedOperator
 from cartpole_robot.bring_up.rehearsal import rehearse
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.virtual import LockstepTransport
+from cartpole_robot.simulation.hand import BuildersHand
 from cartpole_robot.simulation.mistake import Mistake
 from cartpole_robot.simulation.planted_mistakes import built_board, built_cart
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.wired_board import WiredBoard
 from firmware_bridge._host import Firmware
 from firmware_bridge.usb import described
 
@@ -185,6 +188,26 @@ def test_rail_by_voltmeter_calibrates_the_bandgap_and_corrects_the_supply() -> N
     assert check.run(), [result_text(result) for result in results]
     assert results[1].measured["firmware.bandgap_v"] == pytest.approx(1.08, abs=2e-3)
     assert results[2].verdict is Verdict.FINE
+
+
+def test_noise_on_an_encoder_that_counts_is_named() -> None:
+    class Noisy(WiredBoard):
+        """Two spikes each millisecond while the cart moves."""
+
+        def cart_counts(self, counts: int) -> int:
+            if counts != 0:
+                firmware.disturb(2, 0, 0)
+            return counts
+
+    cart, firmware = load_cart("diy_arduino"), Firmware(session=1)
+    virtual = VirtualCart(cart, board=Noisy(firmware, cart))
+    check, _, results = virtual_check(
+        open_line=lambda: LockstepTransport(virtual),
+        operator=SimulatedOperator(BuildersHand(virtual)),
+        steps=chosen_steps(["cart-encoder"]),
+    )
+    assert not check.run()
+    assert results[-1].mistake == "encoder-noise"
 
 
 def test_only_some_steps_are_done_and_a_wrong_name_is_refused() -> None:
