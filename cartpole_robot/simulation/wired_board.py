@@ -63,6 +63,10 @@ class WiredBoard:
     def restart(self, cause: int, /) -> None:
         self._board.restart(cause)
 
+    def equip(self, **parts: int) -> None:
+        """As the board's own."""
+        self._board.equip(**parts)
+
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
         if self.cuts_supply(inputs):
             self._charge *= self._fall
