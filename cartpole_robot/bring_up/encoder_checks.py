@@ -127,6 +127,9 @@ def check_pole_turn(bench: Bench) -> Finding:
     if bench.operator is None:
         return skipped(_NOBODY)
     turn = bench.encoders.pole_counts_per_turn
+    for _ in bench.during(Deed.HANG, "let the pole hang still; Enter when it does"):
+        pass
+    bench.wait_still()
     there = _turned(bench, Deed.TURN, "turn the pole once around, clockwise (its tip goes left, up, right, down)")
     back = _turned(bench, Deed.TURN_BACK, "turn the pole once around, back again, counterclockwise")
     found = (abs(there) + abs(back)) / 2.0
@@ -161,9 +164,7 @@ def check_pole_turn(bench: Bench) -> Finding:
 
 
 def _turned(bench: Bench, deed: Deed, text: str) -> int:
-    for _ in bench.during(Deed.HANG, "let the pole hang still; Enter when it does"):
-        pass
-    bench.wait_still()
+    """The counts of a turn, from where the pole hung still to where it hangs still again."""
     states = bench.during(deed, f"{text}, and let it hang still; Enter when it hangs")
 
     def counts() -> Iterator[int]:

@@ -177,12 +177,20 @@ def failed(leg: Leg) -> Finding:
 
 
 def stand_clear(bench: Bench) -> None:
-    """Keep hands off: the cart moves, from the middle where it is not known to have room."""
-    if bench.operator is not None:
-        if "track" not in bench.results:
+    """Keep hands off: the cart moves, from the middle where nothing has brought it to a place with room."""
+    if bench.operator is None:
+        bench.say("the cart moves ...")
+    else:
+        if not bench.results.keys() & {"switches", "motor", "track"}:
             for _ in bench.during(Deed.CENTRE_CART, "push the cart to the middle of its track; Enter"):
                 pass
-        bench.ask(Deed.STAND_CLEAR, "keep clear of cart and pole: the cart moves ...")
+        if bench.is_warned:
+            bench.ask(Deed.STAND_CLEAR, "the cart moves: keep clear of cart and pole ...")
+        else:
+            text = "the cart is going to move: keep clear of cart and pole, a hand on the e-stop; Enter"
+            for _ in bench.during(Deed.STAND_CLEAR, text):
+                pass
+            bench.is_warned = True
     bench.link.mode("CLEAR")
 
 
@@ -192,6 +200,8 @@ def check_homing(bench: Bench) -> Finding:
         for _ in bench.during(Deed.HANG, "homing: let the pole hang still, and keep clear of the cart; Enter"):
             pass
         bench.ask(Deed.STAND_CLEAR, "homing ...")
+    else:
+        bench.say("homing ...")
     link = bench.link
     link.configure(bench.cfg)
     link.mode("CLEAR")
