@@ -61,6 +61,7 @@ class Bench:
     results: dict[str, StepResult] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)  # steps that were left out for what others found
     is_warned: bool = False  # the operator knows that the cart moves
+    is_rail_known: bool = False  # by a voltmeter
     supply_scale: float = 1.0  # of the supply as the voltmeter has it, over what the firmware reports
 
     def state(self) -> StateMessage:

@@ -84,14 +84,17 @@ STEP_NAMES = tuple(step.name for step in STEPS)
 
 
 def chosen_steps(names: Sequence[str]) -> tuple[Step, ...]:
-    """The steps of those names in their order, with `limits`, which gives the firmware the cart; all for no names.
+    """The steps of those names in their order; all for no names.
+
+    With them comes `limits`, which gives the firmware the cart, and before `supply` what it is measured against.
 
     Raises `UsageError` for a name that no step has.
     """
     for name in names:
         if name not in STEP_NAMES:
             raise UsageError(f"check-rig has no step {name!r}; expected some of {', '.join(STEP_NAMES)}")
-    return tuple(step for step in STEPS if not names or step.name in names or step.name == "limits")
+    chosen = {*names, "limits", *(["rail"] if "supply" in names else [])}
+    return tuple(step for step in STEPS if not names or step.name in chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

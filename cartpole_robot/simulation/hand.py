@@ -12,6 +12,7 @@ from firmware_bridge.protocol import read_protocol
 
 _LEFT, _RIGHT = (int(read_protocol().enums["input_flag"][name]) for name in ("LEFT_SWITCH", "RIGHT_SWITCH"))
 _PUSH_M, _SWING_RAD = 0.03, 0.5
+_RAIL_V = 5.0  # of a board that does not tell
 _PUSH_S, _TURN_S, _HANG_S = 0.5, 1.5, 0.4
 
 
@@ -38,9 +39,8 @@ class Deed(enum.StrEnum):
 class BuildersHand:
     """Does deeds at `cart`, one after the other; `act` is to be called each time that time has passed."""
 
-    def __init__(self, cart: VirtualCart, *, rail_v: float = 5.0) -> None:
+    def __init__(self, cart: VirtualCart) -> None:
         self._cart = cart
-        self._rail_v = rail_v
         self._motions: deque[tuple[State, float]] = deque()
         self._holds = False
 
@@ -79,7 +79,7 @@ class BuildersHand:
             case Deed.READ_SUPPLY:
                 return f"{cart.supply_mv / 1000.0:.2f}"
             case Deed.READ_RAIL:
-                return f"{self._rail_v:.3f}"
+                return f"{getattr(cart.board, 'rail_v', _RAIL_V):.3f}"
         return ""
 
     def _move(self, *motions: tuple[State, float]) -> None:

@@ -41,6 +41,7 @@ class WiredBoard:
     def __init__(self, board: EquippedBoard, cart: CartParams) -> None:
         encoders, _ = encoders_and_settings(cart)
         self._board = board
+        self.rail_v = 5.0  # of the board
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._charge = 1.0  # of the bridge's capacitors
@@ -65,6 +66,7 @@ class WiredBoard:
 
     def equip(self, **parts: int) -> None:
         """As the board's own."""
+        self.rail_v = parts.get("rail_mv", 1000.0 * self.rail_v) / 1000.0
         self._board.equip(**parts)
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:

@@ -140,6 +140,7 @@ def test_steps_are_listed_without_a_port(command_line: Callable[..., Completed])
 
 # What a person does when `check-rig` asks for it: the words for the virtual cart, and the Enter for `check-rig`.
 ANSWERS = {
+    "between 5V and GND": ("read rail", True),
     "B+ and B-": ("read supply", True),
     "press the e-stop": ("press estop", False),
     "release the e-stop": ("release estop", False),

@@ -174,9 +174,16 @@ def test_usb_bridge_that_the_guide_does_not_know_is_unknown_and_not_fine() -> No
 
 @pytest.mark.parametrize(("supply_v", "is_fine"), [(12.0, True), (12.5, True), (11.3, False), (13.0, False)])
 def test_supply_must_agree_with_the_voltmeter_within_5_percent(supply_v: float, is_fine: bool) -> None:
-    check, _, results = virtual_check(meters=Meters(supply_v=supply_v), steps=chosen_steps(["supply"]))
+    meters = Meters(supply_v=supply_v, rail_v=5.0)
+    check, _, results = virtual_check(meters=meters, steps=chosen_steps(["supply"]))
     assert check.run() is is_fine
     assert results[-1].mistake == ("" if is_fine else "supply-divider-off")
+
+
+@pytest.mark.parametrize(("supply_v", "is_fine"), [(11.0, True), (10.8, False)])
+def test_supply_is_in_doubt_by_5_percent_more_while_the_rail_is_unknown(supply_v: float, is_fine: bool) -> None:
+    check, _, _ = virtual_check(meters=Meters(supply_v=supply_v), steps=chosen_steps(["supply"]))
+    assert check.run() is is_fine
 
 
 def test_rail_by_voltmeter_calibrates_the_bandgap_and_corrects_the_supply() -> None:
