@@ -217,6 +217,16 @@ def test_noise_on_an_encoder_that_counts_is_named() -> None:
     assert results[-1].mistake == "encoder-noise"
 
 
+@pytest.mark.parametrize(("cart", "missed", "mistake"), [(8, 0, ""), (9, 0, "encoder-noise"), (0, 1, "ticks-missed")])
+def test_counters_name_noise_and_missed_ticks(cart: int, missed: int, mistake: str) -> None:
+    check, virtual, results = virtual_check(steps=chosen_steps(["counters"]))
+    firmware = virtual.board._board  # type: ignore[attr-defined]
+    virtual.run(1)
+    firmware.disturb(cart, 0, missed)
+    check.run()
+    assert results[-1].mistake == mistake
+
+
 def test_only_some_steps_are_done_and_a_wrong_name_is_refused() -> None:
     assert [step.name for step in chosen_steps(["track", "usb"])] == ["usb", "limits", "track"]
     with pytest.raises(UsageError, match="check-rig has no step 'tracks'; expected some of usb, latency"):
