@@ -18,7 +18,7 @@ _TRACK_MOST = 1.35  # of the cart file's track: counts per metre may be wrong by
 _TRACK_M_S = 0.1  # slow, for a switch is only looked at every few milliseconds, and bounces
 _HURRY_M_S, _HURRY_SHARE = 0.4, 0.45
 _DEBOUNCE_S, _BOUNCE_S = 0.003, 0.006
-_SAME_M = 0.001  # between two visits of a switch
+_SAME_M = 0.0005  # between two visits of a switch: less than a tooth with what bouncing and looking add
 _PLAY_M = 0.003  # that a belt and a switch's lever may have
 
 
