@@ -16,6 +16,8 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.virtual import LockstepTransport
 from cartpole_robot.simulation.hand import BuildersHand
+from cartpole_robot.simulation.imperfections.imperfect import spoil
+from cartpole_robot.simulation.imperfections.profile import load_profile
 from cartpole_robot.simulation.mistake import Mistake
 from cartpole_robot.simulation.planted_mistakes import built_board, built_cart
 from cartpole_robot.simulation.virtual_cart import VirtualCart
@@ -42,6 +44,12 @@ def test_right_cart_is_fine_in_every_step(cart: str) -> None:
     results = found(None, cart)
     assert {name: result.verdict for name, result in results.items()} == dict.fromkeys(STEP_NAMES, Verdict.FINE)
     assert verdict_text(list(results.values())) == "the rig is fit to be driven"
+
+
+def test_right_cart_on_a_workbench_is_fine_in_every_step() -> None:
+    cart, profile = load_cart("diy_arduino"), load_profile("workbench")
+    results = rehearse(cart, None, spoil=lambda virtual: spoil(virtual, cart, profile))
+    assert verdict_text(results) == "the rig is fit to be driven", [result_text(result) for result in results]
 
 
 # Those that take less than a second in all; `python -m benchmarks.bring_up` does every one.
