@@ -115,6 +115,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.evaluation_speed
 	$(BIN)/python -m benchmarks.chip_speed
 	$(BIN)/python -m benchmarks.closed_forms
+	$(BIN)/python -m benchmarks.bring_up
 	$(BIN)/python -m benchmarks.motor_cart_step
 	$(BIN)/python -m benchmarks.learner_throughput
 	$(BIN)/python -m benchmarks.training_against_zoo

@@ -136,6 +136,11 @@ class TickCheck:
         self._period_us = 0  # unknown before the cart has its limits
         self.restart(0.0)
 
+    @property
+    def period_ms(self) -> int:
+        """The control period that is expected; 0 where none is known."""
+        return self._period_us // 1000
+
     def restart(self, host_s: float, period_ms: int | None = None) -> None:
         """The next STATE is the first after `host_s`, of a control period of `period_ms`, or the same as before."""
         if period_ms is not None:

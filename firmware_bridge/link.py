@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.answers import TickCheck, absurd, answer_checks
-from firmware_bridge.errors import LinkError, NotDisarmedError, RefusedError
+from firmware_bridge.errors import BridgeError, LinkError, NotDisarmedError, RefusedError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.messages import (
     AckMessage,
@@ -178,7 +178,13 @@ class Link:
 
         Session and seq of `limits` are the link's to fill in.
         """
-        answer = self._request(limits)
+        before_ms = self._ticks.period_ms
+        self._ticks.restart(self.clock(), 0)  # what comes along with the answer may be of either period
+        try:
+            answer = self._request(limits)
+        except BridgeError:
+            self._ticks.restart(self.clock(), before_ms)
+            raise
         self._ticks.restart(self.clock(), limits.control_period_ms)
         return answer.limits_crc
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from serial.tools import list_ports as pyserial_ports
 
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
+from firmware_bridge.usb import UsbBridge, described, latency_ms
 
 _PROBE_S = 3.0  # the link first lets a bootloader's two seconds pass
 
@@ -45,3 +47,12 @@ def probed(path: str, description: str = "") -> Port:
             return Port(path, description, False, str(error))
     state = link.protocol.enums["cart_state"](hello.state).name
     return Port(path, description, True, f"a cart: {state}, build {hello.firmware_id:08x}")
+
+
+def usb_bridge(path: str) -> UsbBridge | None:
+    """The USB bridge of the port at `path`; None for one that is not on USB, such as a pseudo-terminal."""
+    device = str(Path(path).resolve())
+    for found in pyserial_ports.comports():
+        if found.device == device and found.vid is not None:
+            return described(found.vid, found.pid or 0, found.product or "", latency_ms(device))
+    return None

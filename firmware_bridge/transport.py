@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import fcntl
@@ -17,6 +18,7 @@ from firmware_bridge.errors import LinkError
 from firmware_bridge.protocol import read_protocol
 
 _BOOTLOADER_S = 2.5  # Optiboot listens for one second, the Nano's old bootloader for up to two
+_FLAGS, _ASYNC_LOW_LATENCY = 4, 0x2000  # linux/serial.h, linux/tty_flags.h
 
 
 class Transport(Protocol):
@@ -71,7 +73,7 @@ class SerialTransport:
         self.has_low_latency = False
         with contextlib.suppress(Exception):  # pyserial raises many kinds where the driver has no such mode
             self._serial.set_low_latency_mode(True)
-            self.has_low_latency = True
+            self.has_low_latency = _reads_low_latency(self._file)
 
     def _has_reset_line(self) -> bool:
         """Whether opening the port may have reset the board: a pseudo-terminal has no DTR."""
@@ -134,6 +136,13 @@ class SerialTransport:
         self._file = -1
         with contextlib.suppress(OSError, serial.SerialException):
             self._serial.close()
+
+
+def _reads_low_latency(file: int) -> bool:
+    """Whether the driver has the flag set: some accept it and do nothing. Raises OSError where it has none to read."""
+    settings = array.array("i", [0] * 32)  # struct serial_struct of linux/serial.h
+    fcntl.ioctl(file, termios.TIOCGSERIAL, settings)
+    return bool(settings[_FLAGS] & _ASYNC_LOW_LATENCY)
 
 
 def _reason(error: Exception) -> str:

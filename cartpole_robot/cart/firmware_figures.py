@@ -48,15 +48,23 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
     """The steady deceleration with the braking distance of a cart at its terminal speed: v² / 2 d.
 
     A shorted motor brakes less, relative to v², the slower the cart is: below the terminal speed v² / 2a is a little
-    too short, which the margin to the switches has to cover (a time constant times a few cm/s). Raises
-    `UsageError` for a cart without a terminal speed.
+    too short, which the margin to the switches has to cover (a time constant times a few cm/s). A measured one,
+    firmware.brake_decel_m_s2, takes its place. Raises `UsageError` for a cart without a terminal speed.
     """
     speed_m_s = cart.terminal_speed_m_s
     if math.isinf(speed_m_s):
         raise UsageError(f"cart {cart.name!r}: nothing limits its speed; give motor.back_emf_n_s_m")
+    if cart.firmware is not None and cart.firmware.brake_decel_m_s2 is not None:
+        return cart.firmware.brake_decel_m_s2
+    return deceleration_m_s2(cart, cart.damping_n_s_m)
+
+
+def deceleration_m_s2(cart: CartParams, damping_n_s_m: float) -> float:
+    """`braking_deceleration_m_s2` of a cart whose shorted motor and viscous friction brake with that damping."""
+    speed_m_s = cart.terminal_speed_m_s
     distance_m = braking_distance_m(
         mass_kg=cart.pole_cart.mass_kg,
-        damping_n_s_m=cart.damping_n_s_m,
+        damping_n_s_m=damping_n_s_m,
         dry_n=cart.friction.cart_coulomb_n,
         speed_m_s=speed_m_s,
     )

@@ -414,6 +414,7 @@ class FirmwareSettings:
     `estop_cuts_supply` states that the emergency stop also opens the relay of the motor's supply: the firmware then
     wants to see the supply fall. More than `illegal_edges_most` transitions that no encoder makes, within 0.1 s, are a
     fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if nobody has.
+    `brake_decel_m_s2` is how hard the shorted motor brakes, as `check-rig` measures it; None: computed from the motor.
     """
 
     switch_m: float
@@ -429,6 +430,7 @@ class FirmwareSettings:
     supply_min_v: float
     supply_max_v: float
     compensates_dead_zone: bool = False
+    brake_decel_m_s2: float | None = None
     is_motor_reversed: bool = False
     is_cart_reversed: bool = False
     is_pole_reversed: bool = False
@@ -451,6 +453,8 @@ class FirmwareSettings:
             self.supply_min_v < self.supply_max_v,
             f"supply_min_v = {self.supply_min_v:g} is not below supply_max_v = {self.supply_max_v:g}; swap them",
         )
+        if self.brake_decel_m_s2 is not None:
+            require_positive(self, "brake_decel_m_s2")
         for name in ("homing_duty", "moving_duty", "continuous_duty"):
             value = getattr(self, name)
             require(value <= 1.0, f"{name} = {value:g}, expected at most 1; lower it")

@@ -6,14 +6,22 @@ import argparse
 import dataclasses
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.output import DONE, FAILED, print_result, print_text
+from cartpole_robot.commands.numbers import positive
+from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, print_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
+from cartpole_robot.simulation.mistake import Mistake
 from cartpole_robot.terminal.interrupts import stopped_by_signals
+
+if TYPE_CHECKING:
+    from cartpole_robot.bring_up.findings import StepResult
+    from cartpole_robot.cart.params import CartParams
 
 
 def add_ports(ports: Parser) -> None:
@@ -26,12 +34,32 @@ def add_ports(ports: Parser) -> None:
 
 def add_check_rig(check: Parser) -> None:
     """Declare the arguments of `check-rig`."""
-    examples(check, "--port /dev/ttyACM0 --cart my_cart.toml --arm")
+    details(
+        check,
+        "Each step has a result and what to do about it. Steps by hand are asked for in a terminal. --list names the "
+        "steps.",
+    )
+    examples(
+        check,
+        "--port /dev/ttyACM0 --cart my_cart.toml --arm",
+        "--port /dev/ttyACM0 --cart my_cart.toml --arm --only track,dead-zone,brake --write measured.toml",
+    )
     check.set_defaults(run=_check, extra="sim")
-    options.port(check)
+    check.add_argument("--port", metavar="PORT", help="serial port, such as /dev/ttyACM0; required but for --list")
     options.cart(check, default=options.DIY_CART)
-    options.arm(check, also=", which also checks homing")
-    options.no_hand(check, "do not ask for cart and pole to be moved by hand")
+    options.arm(check, also="; without it the steps that move the cart are left out")
+    options.no_hand(check, "leave out the steps that need a person at the cart")
+    check.add_argument("--supply-v", type=positive, metavar="V", help="the motor's supply as a voltmeter shows it")
+    check.add_argument("--rail-v", type=positive, metavar="V", help="the board's 5 V as a voltmeter shows them")
+    check.add_argument("--only", metavar="STEP[,STEP]", help="do these steps only, such as those that failed")
+    check.add_argument("--list", action="store_true", help="list the steps and end")
+    check.add_argument("--report", type=Path, metavar="FILE.md", help="write a report there; must not exist yet")
+    check.add_argument(
+        "--write",
+        type=Path,
+        metavar="CART.toml",
+        help="write a copy of the cart file with what was measured there; must not exist yet",
+    )
     options.json(check)
 
 
@@ -66,6 +94,17 @@ def add_virtual_cart(virtual: Parser) -> None:
     options.profile(virtual)
     options.seed(virtual, what="seed of the imperfections")
     options.no_hand(virtual, "leave the pole hanging: no simulated hand raises it")
+    virtual.add_argument(
+        "--by-hand",
+        action="store_true",
+        help="do by hand what is typed here, one deed a line, such as 'press estop'; 'help' lists the deeds",
+    )
+    virtual.add_argument(
+        "--mistake",
+        choices=options.values(Mistake),
+        metavar="NAME",
+        help="build the cart with a mistake, for practising check-rig: " + ", ".join(options.values(Mistake)),
+    )
 
 
 def _ports(arguments: argparse.Namespace) -> int:
@@ -79,30 +118,73 @@ def _ports(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.bring_up.bench import Meters
+    from cartpole_robot.bring_up.check import STEPS, RigCheck, chosen_steps, failed_steps, verdict_text
+    from cartpole_robot.bring_up.findings import result_text
+    from cartpole_robot.bring_up.operator import TerminalOperator
+    from cartpole_robot.bring_up.report import write_report
     from cartpole_robot.cart.cart_file import load_cart
-    from cartpole_robot.rigs.check import RigCheck, Step, step_text
+    from cartpole_robot.files.new_file import check_is_new
+    from firmware_bridge.ports import usb_bridge
+    from firmware_bridge.transport import SerialTransport
 
-    def show(step: Step) -> None:
+    if arguments.list:
+        lines = [f"  {step.name:<15} {step.title}{' (--arm)' if step.moves else ''}" for step in STEPS]
+        print_result(arguments, [{"name": step.name, "title": step.title} for step in STEPS], "\n".join(lines))
+        return DONE
+    if arguments.port is None:
+        raise UsageError("check-rig needs --port; cartpole-robot ports lists those there are")
+    for path, option in ((arguments.report, "--report"), (arguments.write, "--write")):
+        if path is not None:
+            check_is_new(path, option=option)
+
+    def show(result: StepResult) -> None:
         if not arguments.json:
-            print_text(step_text(step))
+            print_text(result_text(result))
 
     check = RigCheck(
         cart=load_cart(arguments.cart),
+        open_line=lambda: SerialTransport(arguments.port),
         port=arguments.port,
+        operator=TerminalOperator() if sys.stdin.isatty() and not arguments.no_hand else None,
         may_move=arguments.arm,
-        has_person=sys.stdin.isatty() and not arguments.no_hand,
-        on_step=show,
+        on_result=show,
+        steps=chosen_steps((arguments.only or "").split(",") if arguments.only else ()),
+        meters=Meters(supply_v=arguments.supply_v, rail_v=arguments.rail_v),
+        usb=usb_bridge(arguments.port),
     )
-    with stopped_by_signals():
-        is_fine = check.run()
-    verdict = "the rig is fit to be driven" if is_fine else "the rig is not fit to be driven"
-    print_result(arguments, [dataclasses.asdict(step) for step in check.steps], verdict)
+    now = datetime.now().astimezone()
+    try:
+        with stopped_by_signals():
+            is_fine = check.run()
+    finally:  # what was found before it was stopped is worth a report too
+        if arguments.report is not None:
+            write_report(arguments.report, check.cart, arguments.port, check.results, now)
+            print(f"the report is in {arguments.report}", file=sys.stderr)
+    print_result(arguments, [result.as_dict() for result in check.results], verdict_text(check.results))
+    again = failed_steps(check.results)
+    if not is_fine and again and not arguments.json:
+        words = ["check-rig", "--only", ",".join(again)]
+        print_text(f"check these again: {command_text(words, arguments, ('port', 'cart', 'arm', 'no_hand'))}")
+    if arguments.write is not None:
+        _write_measured(arguments.write, check.cart, check.results, now)
     return DONE if is_fine else FAILED
 
 
+def _write_measured(path: Path, cart: CartParams, results: list[StepResult], now: datetime) -> None:
+    from cartpole_robot.bring_up.measured_cart import measured_cart
+    from cartpole_robot.files.new_file import new_file
+    from cartpole_robot.identify.cart_file import cart_as_toml
+
+    text = cart_as_toml(measured_cart(cart, results, now.date()))
+    with new_file(path, option="--write") as partial:
+        partial.write_text(text, encoding="utf-8")
+    print(f"the measured cart is in {path}", file=sys.stderr)
+
+
 def _jog(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.bring_up.jog import jog
     from cartpole_robot.cart.cart_file import load_cart
-    from cartpole_robot.rigs.jog import jog
 
     if not arguments.arm:
         raise UsageError("jog moves the cart; keep clear of it and add --arm")
@@ -112,11 +194,14 @@ def _jog(arguments: argparse.Namespace) -> int:
 
 
 def _virtual_cart(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.bring_up.practice import TypedDeeds
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
     from cartpole_robot.simulation.imperfections.imperfect import spoil
     from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
+    from cartpole_robot.simulation.planted_mistakes import built_board, built_cart, built_line
+    from firmware_bridge._host import Firmware
 
     stopped = False
 
@@ -126,19 +211,28 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
 
     cart = load_cart(arguments.cart)
     profile, note = fitting(load_profile(arguments.profile or WORKBENCH), cart.motor)
+    mistake = Mistake(arguments.mistake) if arguments.mistake else None
+    is_built = arguments.by_hand or mistake is not None
     if arguments.link is not None and (arguments.link.exists() or arguments.link.is_symlink()):
         raise UsageError(f"{arguments.link}: exists already; choose another --link")
     with (
         open_board(arguments.rig) as board,
-        PtyCart(cart, link=arguments.link, has_hand=not arguments.no_hand, board=board) as virtual,
+        PtyCart(
+            built_cart(cart, mistake),
+            link=arguments.link,
+            has_hand=not (arguments.no_hand or arguments.by_hand),
+            board=built_board(board or Firmware(session=1), cart, mistake) if is_built else board,
+        ) as virtual,
     ):
-        spoil(virtual.cart, cart, profile, arguments.seed)
+        virtual.cart.line = built_line(mistake)
+        spoil(virtual.cart, built_cart(cart, mistake), profile, arguments.seed)
+        deeds = TypedDeeds(virtual.cart) if arguments.by_hand else None
         if note is not None:
             print(note, file=sys.stderr)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         print_text(f"{cart.name} is at {arguments.link or virtual.path}, profile {profile.name}; Ctrl-C removes it")
-        virtual.serve(until=lambda: stopped)
+        virtual.serve(until=lambda: stopped, on_tick=deeds)
     if virtual.lost_ms:
         print(f"this machine was too slow at times: {virtual.lost_ms} ms were lost", file=sys.stderr)
     return DONE

@@ -13,7 +13,7 @@ from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
-    from cartpole_robot.simulation.virtual_cart import Board
+    from cartpole_robot.simulation.wired_board import EquippedBoard
 
 RIG_NAMES = ("sim", "virtual", "virtual:CART", "avr", "avr:ELF", "serial:PORT")
 SIMULATED_BOARDS = ("virtual", "avr", "avr:ELF")  # the firmware on a simulated cart
@@ -78,7 +78,7 @@ def open_rig(
     return SerialRig(cart, rig.removeprefix(SERIAL))
 
 
-def open_board(rig: str) -> AbstractContextManager[Board | None]:
+def open_board(rig: str) -> AbstractContextManager[EquippedBoard | None]:
     """A context with what runs the firmware of a simulated cart: None for "virtual", the chip for "avr" and "avr:ELF".
 
     Raises `UsageError` for the name of another rig, `BridgeError` as `EmulatedChip` does.

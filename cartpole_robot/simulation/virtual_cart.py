@@ -267,7 +267,12 @@ class VirtualCart:
     def grab(self, start: State) -> None:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""
         self._release_ms = None
-        self._hand = _Hand(self._simulated.state(), start)
+        self._hand = _Hand(self._simulated.state(), _nearest(self._simulated.state(), start), LIFT_S)
+
+    def carry(self, goal: State, duration_s: float) -> None:
+        """A hand brings cart and pole to `goal`, over every revolution of the pole on the way, and holds them still."""
+        self._release_ms = None
+        self._hand = _Hand(self._simulated.state(), goal, duration_s)
 
     def hang(self) -> None:
         """A hand takes the pole, brings it to hang still where the cart is, and leaves it."""
@@ -322,14 +327,19 @@ def _simulated(
     return made
 
 
+def _nearest(begin: State, goal: State) -> State:
+    """`goal` by the nearest way up from `begin`, however often the pole has revolved: its encoder does not wrap."""
+    revolutions = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
+    return goal._replace(pole_angle_rad=goal.pole_angle_rad + 2.0 * math.pi * revolutions)
+
+
 class _Hand:
     """A smooth motion from one state to another, a millisecond at a time, then rest."""
 
-    def __init__(self, begin: State, goal: State) -> None:
+    def __init__(self, begin: State, goal: State, duration_s: float) -> None:
         self._begin = begin
-        # The nearest way up, however often the pole has revolved: its encoder does not wrap.
-        revolutions = round((begin.pole_angle_rad - goal.pole_angle_rad) / (2.0 * math.pi))
-        self._goal = goal._replace(pole_angle_rad=goal.pole_angle_rad + 2.0 * math.pi * revolutions)
+        self._goal = goal
+        self._duration_s = duration_s
         self._ms = 0
 
     def release(self) -> State:
@@ -338,7 +348,7 @@ class _Hand:
 
     def has_arrived(self) -> bool:
         """Whether it is at its goal."""
-        return self._ms * TICK_S >= LIFT_S
+        return self._ms * TICK_S >= self._duration_s
 
     def state(self) -> State:
         """The state a millisecond later."""
@@ -346,7 +356,7 @@ class _Hand:
         return self._place()
 
     def _place(self) -> State:
-        share = min(1.0, self._ms * TICK_S / LIFT_S)
+        share = min(1.0, self._ms * TICK_S / self._duration_s)
         eased = share * share * (3.0 - 2.0 * share)
         begin, goal = self._begin, self._goal
         return State(

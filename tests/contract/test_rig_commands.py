@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from cartpole_robot.bring_up.check import STEP_NAMES
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
 from firmware_bridge._host import FrameDecoder, encode_frame
@@ -62,9 +64,12 @@ def test_emulated_chip_behind_a_port_passes_for_a_cart(
     chip_tools: None, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
     with virtual_cart(quick_cart_file, tmp_path, "--rig", "avr") as link:
-        done = command_line("check-rig", "--port", link, "--cart", quick_cart_file, "--arm")
+        done = command_line(
+            *("check-rig", "--port", link, "--cart", quick_cart_file, "--arm"),
+            *("--only", "firmware,chip,fuses,bootloader,motor,homing,counters"),
+        )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("the rig is fit to be driven\n")
+    assert done.stdout.endswith("nothing wrong was found (13 steps left out)\n")
 
 
 def test_check_without_arm_reads_and_moves_nothing(
@@ -72,20 +77,45 @@ def test_check_without_arm_reads_and_moves_nothing(
 ) -> None:
     done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 0, done.stdout + done.stderr
-    answers = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert answers == ["yes"] * 7 + ["-"] * 3 + ["yes"]
+    answers = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    fine = {"firmware", "chip", "fuses", "bootloader", "round-trip", "limits", "counters"}
+    assert {name for name, answer in answers.items() if answer == "ok"} == fine
+    assert set(answers.values()) == {"ok", "-"}
     assert "which needs --arm" in done.stdout
-    assert done.stdout.endswith("the rig is fit to be driven\n")
+    assert "nothing wrong was found (not checked: usb, " in done.stdout.splitlines()[-1]
 
 
-def test_check_with_arm_homes_the_cart(
-    port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]
+def test_check_with_arm_homes_the_cart_and_reports(
+    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
 ) -> None:
-    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file, "--arm", "--json")
+    report = tmp_path / "report.md"
+    words = ("check-rig", "--port", port, "--cart", quick_cart_file, "--arm", "--json", "--report", report)
+    done = command_line(*words, "--only", "homing,counters")
     assert done.returncode == 0, done.stdout + done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)}
-    assert steps["homing: motor, switches, pole's swing"]["is_fine"] is True
-    assert steps["counters"]["is_fine"] is True
+    assert steps["homing"]["verdict"] == steps["counters"]["verdict"] == "ok"
+    text = report.read_text()
+    record = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    assert record["steps"] == json.loads(done.stdout)
+    assert "| homing | ok | both zeros are known |" in text
+    again = command_line(*words)
+    assert again.returncode == 2
+    assert "exists already, and nothing is overwritten; choose another --report" in again.stderr
+    assert report.read_text() == text
+
+
+def test_rail_by_voltmeter_is_written_into_a_copy_of_the_cart_file(
+    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+) -> None:
+    before, copy = quick_cart_file.read_text(), tmp_path / "measured.toml"
+    words = ("check-rig", "--port", port, "--cart", quick_cart_file, "--only", "rail")
+    done = command_line(*words, "--rail-v", "4.9", "--write", copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = load_cart(str(copy))
+    assert written.firmware is not None
+    assert written.firmware.bandgap_v == pytest.approx(1.1, abs=0.05), "1.1 V, by a rail of 4.75 to 5 V"
+    assert written.sources["firmware.bandgap_v"].startswith("measured: check-rig 20")
+    assert quick_cart_file.read_text() == before
 
 
 def test_check_names_a_wrong_polarity(
@@ -95,11 +125,69 @@ def test_check_names_a_wrong_polarity(
     wrong.write_text(
         quick_cart_file.read_text().replace("reversals_per_s", "is_motor_reversed = true\nreversals_per_s")
     )
-    done = command_line("check-rig", "--port", port, "--cart", wrong, "--arm")
+    done = command_line("check-rig", "--port", port, "--cart", wrong, "--arm", "--only", "motor,homing")
     assert done.returncode == 1
-    assert "NO  homing" in done.stdout
-    assert "POLARITY: the motor pushes one way" in done.stdout
-    assert done.stdout.endswith("the rig is not fit to be driven\n")
+    assert "NO  motor           asked to the right, the cart's encoder counted the other way" in done.stdout
+    assert "homing          not checked: first put right what motor found" in done.stdout
+    assert "check these again: cartpole-robot check-rig --only motor,homing --port " in done.stdout
+
+
+def test_steps_are_listed_without_a_port(command_line: Callable[..., Completed]) -> None:
+    done = command_line("check-rig", "--list")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(STEP_NAMES)
+
+
+# What a person does when `check-rig` asks for it: the words for the virtual cart, and the Enter for `check-rig`.
+ANSWERS = {
+    "between 5V and GND": ("read rail", True),
+    "B+ and B-": ("read supply", True),
+    "press the e-stop": ("press estop", False),
+    "release the e-stop": ("release estop", False),
+    "cart a few cm to the RIGHT": ("push right", True),
+}
+
+
+def test_person_at_a_virtual_cart_finds_its_mistake(quick_cart_file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "cart"
+    words = ["virtual-cart", "--cart", str(quick_cart_file), "--link", str(link), "--by-hand"]
+    cart = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words, "--mistake", "cart-encoder-swapped"],
+        **{"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True},
+    )
+    assert cart.stdin is not None
+    assert cart.stdout is not None
+    assert "press estop, " in cart.stdout.readline()
+    assert "is at" in cart.stdout.readline()
+    master, slave = pty.openpty()
+    words = ["check-rig", "--port", str(link), "--cart", str(quick_cart_file), "--arm"]
+    check = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words, "--only", "supply,e-stop,cart-encoder,motor"],
+        **{"cwd": ROOT, "stdin": slave, "stdout": slave, "stderr": slave},
+    )
+    os.close(slave)
+    screen = ""
+    with contextlib.suppress(OSError):  # the terminal is gone with its last process
+        while select.select([master], [], [], 20.0)[0]:
+            data = os.read(master, 4096).decode()
+            screen += data
+            for prompt, (deed, is_confirmed) in ANSWERS.items():
+                if prompt not in data:
+                    continue
+                cart.stdin.write(f"{deed}\n")
+                cart.stdin.flush()
+                answer = cart.stdout.readline() if deed.startswith("read") else "\n"
+                if is_confirmed:
+                    time.sleep(0.0 if deed.startswith("read") else 0.8)
+                    os.write(master, answer.encode())
+    assert check.wait(10.0) == 1, screen
+    os.close(master)
+    cart.send_signal(signal.SIGINT)
+    assert cart.wait(10.0) == 0
+    assert re.search(r"ok  supply +1[12]\.\d\d V by the firmware, 12\.00 V by the voltmeter", screen), screen
+    assert re.search(r"ok  e-stop +seen when it is pressed", screen), screen
+    assert re.search(r"NO  cart-encoder +it counts the wrong way", screen), screen
+    assert re.search(r"-   motor +not checked: first put right what cart-encoder found", screen), screen
 
 
 def test_port_with_a_cart_is_reported(port: Path) -> None:

@@ -19,14 +19,15 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cartpole_robot.deployment.realtime
-
 # What the verbs import when they run, loaded once for all.
+import cartpole_robot.bring_up.check
+import cartpole_robot.bring_up.jog
+import cartpole_robot.bring_up.line_checks
+import cartpole_robot.bring_up.motor_checks
+import cartpole_robot.deployment.realtime
 import cartpole_robot.deployment.run
 import cartpole_robot.recording.summary
-import cartpole_robot.rigs.check
 import cartpole_robot.rigs.firmware_rig
-import cartpole_robot.rigs.jog
 import cartpole_robot.rollout.judging
 import cartpole_robot.rollout.record
 from cartpole_robot.cart.cart_file import load_cart
@@ -65,7 +66,7 @@ def words_of(verb: str, port: str, policy: str, folder: str) -> list[str]:
         "record": ["record", *regulator, *rig, "--duration-s", "0.5", "--out", f"{folder}/r.parquet"],
         "excite": ["excite", *rig, "--duration-s", "4", "--swing-s", "2", "--out", f"{folder}/r.parquet"],
         "evaluate": ["evaluate", *regulator, *rig, "--episodes", "1", "--steps", "20"],
-        "check-rig": ["check-rig", "--port", port, "--arm"],
+        "check-rig": ["check-rig", "--port", port, "--arm", "--only", "homing,counters"],  # the device does not move
         "check-rig without --arm": ["check-rig", "--port", port],
         "jog": ["jog", "--port", port, "--arm"],
         "train": [
@@ -141,7 +142,7 @@ def run_case(case: str, policy: str, folder: str) -> Outcome:
         if is_interrupted and device.armed_for_s > 0.3 + 0.2 * interrupts and interrupts < 3:
             interrupts += 1
             os.kill(child, signal.SIGINT)
-        if master is not None and device.stage in ("CFG", "JOG_RIGHT") and now_s > pressed_s + 0.2:
+        if master is not None and device.stage in ("CFG", "JOG_RIGHT", "PING") and now_s > pressed_s + 0.2:
             pressed, pressed_s = pressed + 1, now_s
             os.write(master, b"d" if pressed < 4 else b"q")
         return False
@@ -189,8 +190,8 @@ def shorten() -> None:
     Link.ping.__defaults__ = (1.0,)  # many cases share the processors
     cartpole_robot.rigs.firmware_rig.HOMING_S = 3.0
     cartpole_robot.rigs.firmware_rig.RAISE_S = 3.0
-    cartpole_robot.rigs.check.HOMING_S = 3.0
-    cartpole_robot.rigs.check.PINGS = 10
+    cartpole_robot.bring_up.motor_checks.HOMING_S = 3.0
+    cartpole_robot.bring_up.line_checks.PINGS = 10
 
     def refused(*_: object) -> None:
         raise OSError(1, "not in this test")

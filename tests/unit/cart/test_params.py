@@ -7,7 +7,7 @@ import math
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
+from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2, deceleration_m_s2
 from cartpole_robot.cart.params import CartParams, check_is_ideal
 from cartpole_robot.cart.parts import Apply, Delay, Encoders, Limits, PoleCart, StartSpread, Timing
 from cartpole_robot.errors import UsageError
@@ -79,6 +79,17 @@ def test_braking_deceleration_needs_a_terminal_speed(gym_cart: CartParams) -> No
     assert braking_deceleration_m_s2(cart) == pytest.approx(4.835, abs=1e-3)
     with pytest.raises(UsageError, match=r"cart 'gym': nothing limits its speed; give motor\.back_emf_n_s_m"):
         braking_deceleration_m_s2(gym_cart)
+
+
+def test_measured_braking_takes_the_place_of_the_computed_one() -> None:
+    cart = load_cart("quanser_ip02")
+    assert cart.firmware is not None
+    measured = dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, brake_decel_m_s2=3.5))
+    assert braking_deceleration_m_s2(measured) == 3.5
+    assert deceleration_m_s2(cart, cart.damping_n_s_m) == pytest.approx(braking_deceleration_m_s2(cart))
+    assert deceleration_m_s2(cart, 0.5 * cart.damping_n_s_m) < braking_deceleration_m_s2(cart)
+    with pytest.raises(ValueError, match="brake_decel_m_s2"):
+        dataclasses.replace(cart.firmware, brake_decel_m_s2=-1.0)
 
 
 def test_control_period_between_physics_steps_names_both_numbers_and_the_neighbours() -> None:

@@ -98,6 +98,24 @@ REQUESTS: dict[str, Callable[[Link], object]] = {
 }
 
 
+def test_states_of_a_shorter_period_may_come_along_with_the_answer_to_cfg() -> None:
+    limits = cfg_message(load_cart("diy_arduino"))
+    ticks = itertools.count(1)
+
+    def acknowledge(message: Message) -> bytes:
+        """A USB chip keeps the last STATEs and delivers them together: the period changes between them."""
+        assert isinstance(message, type(limits))
+        tick = next(ticks)
+        state = STATE._replace(tick=2 * tick, time_us=100_000 * tick)
+        after = state._replace(tick=2 * tick + 1, time_us=100_000 * tick + 7_000)
+        return frames(state, AckMessage(message.seq, 0, 0, 0), after)
+
+    link, _ = opened(acknowledge)
+    link.configure(limits)
+    link.configure(limits._replace(control_period_ms=4))
+    assert link.state(link.clock()) is not None
+
+
 @pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize(
     "noise",

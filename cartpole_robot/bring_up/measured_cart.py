@@ -1,0 +1,37 @@
+"""The cart file with the numbers that `check-rig` has measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import date
+
+from cartpole_robot.bring_up.findings import StepResult
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import RunError
+
+_DIGITS = 5
+
+
+def measured_numbers(results: Sequence[StepResult]) -> dict[str, float]:
+    """What the steps have measured, by "section.key", with as many digits as mean something."""
+    found = {key: value for result in results for key, value in result.measured.items()}
+    return {key: float(f"{value:.{_DIGITS}g}") for key, value in found.items()}
+
+
+def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) -> CartParams:
+    """`cart` with what was measured on `day`, each number with its source. Raises `RunError` if no cart can be so."""
+    numbers = measured_numbers(results)
+    if not numbers:
+        raise RunError("nothing was measured that a cart file holds: the steps rail, track, dead-zone and brake do")
+    changes: dict[str, dict[str, float | int]] = {}
+    for key, value in numbers.items():
+        section, name = key.split(".")
+        kept = getattr(getattr(cart, section), name)
+        changes.setdefault(section, {})[name] = round(value) if isinstance(kept, int) else value
+    sources = dict(cart.sources) | {key: f"measured: check-rig {day.isoformat()}" for key in numbers}
+    try:
+        records = {name: dataclasses.replace(getattr(cart, name), **values) for name, values in changes.items()}
+        return dataclasses.replace(cart, sources=sources, **records)
+    except ValueError as error:
+        raise RunError(f"the measured numbers make no cart: {error}") from None
