@@ -163,6 +163,19 @@ def test_many_answers_at_once_come_whole(chip: Chip) -> None:
         assert len(said) >= 5
 
 
+def test_lost_tick_resets_the_chip_and_opens_the_bridge(chip: Chip) -> None:
+    session = begin_homing(chip)
+    chip.step(milliseconds=700)
+    assert chip.motor[2] > 0
+    chip.emulated.hang(False)
+    for _ in range(21):
+        chip.pole += 1  # its interrupt wakes the main loop all the while
+        chip.step()
+    assert chip.motor == (False, 0, 0)
+    chip.step(milliseconds=20)
+    assert chip.hello().session == session + 1
+
+
 @pytest.mark.parametrize("cause", ["POWER_ON", "EXTERNAL", "BROWN_OUT", "WATCHDOG"])
 def test_each_cause_of_a_reset_is_reported(chip: Chip, cause: str) -> None:
     session = begin_homing(chip)
@@ -195,7 +208,7 @@ def test_session_of_an_empty_memory_is_1_and_is_never_0(chip: Chip) -> None:
         content.write_bytes(b"".join(cell.to_bytes(2, "little") for cell in cells))
         words = ["avr-objcopy", "--update-section", f".eeprom={content}", str(chip.elf), str(elf)]
         subprocess.run(words, check=True)
-        other = Chip(elf)
+        other = Chip(elf, chip.make_chip)
         try:
             other.step(milliseconds=30)
             sessions = [other.hello().session]
