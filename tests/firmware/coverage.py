@@ -27,11 +27,13 @@ from typing import Any
 from firmware_bridge import build
 from firmware_bridge.chip_trace import ELSEWHERE, NEXT, TRACE_WORDS
 from firmware_bridge.emulator import EmulatedChip
-from tests.firmware.c_core import HERE
+from tests.firmware.c_core import HERE, compile_library
 from tests.firmware.mutate_boards import chip_checks, first_failed_check
 
 ROOT = HERE.parent.parent
-HOST_TESTS = ("tests/firmware", "tests/contract", "tests/faults/test_virtual_cart.py")
+HOST_TESTS = ("tests/firmware", "tests/faults", "tests/contract", "tests/parity")
+NOT_OF_THE_HOST = "not mutant and not board and not avr and not chip and not wheel and not install and not campaign"
+CORE = ("safety.c", "plausibility.c", "framing.c", "config.c", "rail.c")  # by the core's cases
 CONDITIONAL = re.compile(r"br(?!eak)\w+|cpse|sbrc|sbrs|sbic|sbis")
 
 
@@ -151,13 +153,21 @@ def host_coverage(folder: Path) -> dict[str, Coverage]:
     for extension in ROOT.glob("cartpole_robot/**/*.so"):
         shutil.copy(extension, copy / extension.relative_to(ROOT))
     _run(copy, "setup.py", "-q", "build_ext", "--inplace", "--force", CFLAGS="-O0 -g --coverage")
-    _run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not realtime", *HOST_TESTS)
-    counted = [str(each) for each in (copy / "build").rglob("*.gcda") if "firmware_bridge" in str(each)]
-    subprocess.run(
-        ["gcov", "--json-format", "--branch-probabilities", *counted], check=True, capture_output=True, cwd=copy
-    )
+    _run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not realtime", "-k", NOT_OF_THE_HOST, *HOST_TESTS)
+    counted = [each for each in (copy / "build").rglob("*.gcda") if "firmware_bridge" in str(each)]
+    found = _gcov(copy, counted)
+    core = folder / "core"
+    core.mkdir()
+    library = compile_library(core / "core.so", ("-O0", "-g", "--coverage"))
+    _run(ROOT, "-m", "tests.firmware.cases", str(library))
+    return {**found, **{name: each for name, each in _gcov(core, list(core.glob("*.gcda"))).items() if name in CORE}}
+
+
+def _gcov(folder: Path, counted: list[Path]) -> dict[str, Coverage]:
+    words = ["gcov", "--json-format", "--branch-probabilities", *map(str, counted)]
+    subprocess.run(words, check=True, capture_output=True, cwd=folder)
     found: dict[str, Coverage] = defaultdict(Coverage)
-    for report in copy.glob("*.gcov.json.gz"):
+    for report in folder.glob("*.gcov.json.gz"):
         for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
             place = Path(file["file"])
             if place.parent.name == "firmware" and place.suffix == ".c":

@@ -59,6 +59,18 @@ IMAGES = {
     ),
     "ADC too fast": ("supply", "(1u << ADPS2) | ", "", "the ADC runs at 2000000 Hz"),
     "parity": ("serial", "(1u << UCSZ01) |", "(1u << UPM01) | (1u << UCSZ01) |", "the line is not 8N1: UCSR0C is 0x26"),
+    "watchdog off": ("main", "    wdt_enable(WDTO_15MS);\n", "", "the watchdog is off, or slower than 16 ms"),
+    "watchdog slow": ("main", "WDTO_15MS", "WDTO_60MS", "the watchdog is off, or slower than 16 ms"),
+    "power-down": (
+        "main",
+        "SMCR = 1u << SE;",
+        "SMCR = 5u;",
+        "sleep is deeper than idle and stops the timers: SMCR is 0x05",
+    ),
+}
+
+# Likewise, on this emulator alone.
+MORE_IMAGES = {
     "two stop bits": (
         "serial",
         "(1u << UCSZ01) |",
@@ -106,16 +118,7 @@ IMAGES = {
         "    WDTCSR = 0x18;\n    WDTCSR = 0x40;\n",
         "the watchdog is off, or slower than 16 ms",
     ),
-    "watchdog off": ("main", "    wdt_enable(WDTO_15MS);\n", "", "the watchdog is off, or slower than 16 ms"),
-    "watchdog slow": ("main", "WDTO_15MS", "WDTO_60MS", "the watchdog is off, or slower than 16 ms"),
-    "power-down": (
-        "main",
-        "SMCR = 1u << SE;",
-        "SMCR = 5u;",
-        "sleep is deeper than idle and stops the timers: SMCR is 0x05",
-    ),
 }
-
 
 # The firmware itself finds these: it reads the period back, and does not begin to drive.
 REFUSED = {

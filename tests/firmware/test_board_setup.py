@@ -11,7 +11,7 @@ from firmware_bridge import build
 from firmware_bridge.errors import LinkError
 from firmware_bridge.messages import AckMessage, CfgMessage, ModeMessage
 from tests.firmware.mutate_boards import chip_checks, first_failed_check
-from tests.firmware.planted_images import IMAGES, REFUSED, SEEN
+from tests.firmware.planted_images import IMAGES, MORE_IMAGES, REFUSED, SEEN
 from tests.firmware.test_avr_build import FAULT, LIMITS, MODE, PROTOCOL, Chip, begin_homing, of_kind
 
 ACK = PROTOCOL.enums["ack_code"]
@@ -24,14 +24,14 @@ USUAL = (
     "inverted pulses",
 )
 ALWAYS = (*USUAL, "encoder pull-ups off", "ADC on the external reference", "watchdog off")
-CHOSEN = IMAGES if os.environ.get("EVERY_IMAGE") else ALWAYS  # make mutants builds every one
+CHOSEN = {**IMAGES, **MORE_IMAGES} if os.environ.get("EVERY_IMAGE") else ALWAYS  # make mutants builds every one
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_board_that_is_not_set_up_is_named(
     chip_tools: None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *change, message = IMAGES[name]
+    *change, message = {**IMAGES, **MORE_IMAGES}[name]
     chip = _changed_chip(tmp_path, monkeypatch, *change)
     try:
         with pytest.raises(LinkError, match=rf"^the emulated chip has ended \({message}"):

@@ -97,9 +97,11 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
     chip.hello()
     phases = []
     for moment in range(0, 44, 4):
+        sent_us = chip.emulated.time_us + 1000 + 20 * (moment + 10)  # with the next tick, and ten bytes of its own
         said = chip.step(bytes(moment) + encode_frame(PingMessage(host_us=moment).pack()), milliseconds=5)
         (pong,) = of_kind(PongMessage, said)
         phases.append(pong.time_us)
+        assert pong.time_us == pytest.approx(sent_us, abs=700)
     assert all(4_950 < later - earlier < 5_400 for earlier, later in pairwise(phases)), phases
     assert phases[-1] - phases[0] == pytest.approx(10 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
@@ -107,12 +109,15 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
 
 def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     chip.hello()
+    chip.step(milliseconds=100)
+    counted_us = chip.emulated.figures()["longest_interrupt_cycles"] / 16
+    assert health_of(chip).longest_interrupt_us == pytest.approx(counted_us, abs=3)
     for _ in range(300):
         chip.cart += 3
         chip.pole += 3
         chip.step()
     health, counted = health_of(chip), chip.emulated.figures()
-    assert health.longest_interrupt_us == pytest.approx(counted["longest_interrupt_cycles"] / 16, abs=4)
+    assert health.longest_interrupt_us == pytest.approx(counted["longest_interrupt_cycles"] / 16, abs=3)
     assert 250 < health.longest_tick_us < 600
     assert health.longest_tick_us * 16 > counted["longest_latency_cycles"] - 64
     assert health.missed_ticks == 0
