@@ -132,8 +132,10 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments
 	$(BIN)/python -m tests.wheels
 
-mutants: $(STAMP) ## every mutant of the safety core, boards that are not set up, a million frames against the firmware
+mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards that are not set up, a million frames, coverage
 	$(BIN)/python -m tests.firmware.mutate_safety
+	$(BIN)/python -m tests.firmware.mutate_boards
+	$(BIN)/python -m tests.firmware.coverage
 	$(BIN)/python -m tests.firmware.frame_storm
 	EVERY_IMAGE=1 $(BIN)/python -m pytest tests/firmware/test_board_setup.py tests/firmware/test_second_board_setup.py
 

@@ -22,12 +22,13 @@ from pathlib import Path
 
 from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
 from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.chip_trace import ChipTrace
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
 
 _PROGRAM = (
     *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
-    *("idle_timers", "timer1", "board_setup", "chip_bytes", "pin_events"),
+    *("idle_timers", "timer1", "board_setup", "chip_bytes", "pin_events", "trace"),
 )
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
@@ -150,9 +151,11 @@ class EmulatedChip:
     `wire`, `hang`, `skew` and `figures` those of `ChipMailbox`. `tick` raises `LinkError` when the
     emulator has ended or does not answer, which ends it. It ignores Ctrl-C. A context manager; the emulator also ends
     with an object that is dropped without `close`.
+
+    A traced chip runs one instruction at a time, which is slower, and keeps its `trace`, None otherwise.
     """
 
-    def __init__(self, elf: Path | None = None, events: Path | None = None) -> None:
+    def __init__(self, elf: Path | None = None, events: Path | None = None, *, is_traced: bool = False) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
         `events` is a file to write with what the bridge's pins do (`simavr/pin_events.h`), which takes time.
@@ -163,21 +166,25 @@ class EmulatedChip:
         check_image(image)
         program = emulator_program()
         memory = os.memfd_create("cartpole-robot-mailbox")
+        self.trace = ChipTrace() if is_traced else None
+        files = [memory] if self.trace is None else [memory, self.trace.file]
         try:
             os.ftruncate(memory, MAILBOX_BYTES)
             self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
             self._process = subprocess.Popen(
-                [program, image, str(memory), *([] if events is None else [events])],
+                [program, image, str(memory), "-" if events is None else events, *map(str, files[1:])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[memory],
+                pass_fds=files,
                 start_new_session=True,
             )
         except OSError as error:
             raise BridgeError(f"{program}: cannot be started ({error.strerror})") from None
         finally:
             os.close(memory)
+            if self.trace is not None:
+                self.trace.close()
         self._abandoned = weakref.finalize(self, kill, self._process, os.getpid())
         reply = self._next_line()
         if reply != "ready":

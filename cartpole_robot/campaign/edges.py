@@ -12,7 +12,7 @@ PAST_PER_S = (60_000, 80_000, 100_000, 120_000, 160_000)
 SPUN_MS = 1000
 _SWING_COUNTS = 100  # to each side, so that the firmware sees nothing forbidden
 _CAUGHT_UP_MS = 450
-_HELD_DUTY = 0.05  # moves no cart: so the firmware does not report that it stands
+HELD_DUTY = 0.05  # moves no cart: so the firmware does not report that it stands
 
 
 class Spin:
@@ -84,7 +84,7 @@ def spin(bench: Bench, rng: random.Random, per_s: int, *, is_exact: bool) -> Out
         if bench.chip.figures()["resets"] != resets:
             message, off_from_ms = "reset", bench.board.time_ms
         elif state is not None and state.state == states["ARMED"]:
-            link.command(state.tick, round(_HELD_DUTY * protocol.constants["PROTOCOL_DUTY_ONE"]), 60)
+            link.command(state.tick, round(HELD_DUTY * protocol.constants["PROTOCOL_DUTY_ONE"]), 60)
         elif state is not None and state.state == states["FAULT"]:
             message, off_from_ms = protocol.enums["fault"](state.fault).name, bench.board.time_ms
     hand.end()

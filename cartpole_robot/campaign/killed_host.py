@@ -1,4 +1,4 @@
-"""SIGKILL for the host while the cart runs at full drive toward an end: does the firmware stop it in time?
+"""SIGKILL for the host while the cart runs at full drive toward an end, or homes: does the firmware stop it in time?
 
 Three separate processes run: the host, which is killed; the plant behind a pseudo-terminal, in real time; the chip. For
 each start a host opens the port, arms and drives at full duty from a random place toward a random end; at a random
@@ -6,6 +6,9 @@ moment it is killed. A start is good if the motor is off within the command dead
 comes to rest (not only reverses) before its end stop and does not reach it within the second after the kill. The pole
 is free: when it swings through below, it rocks the cart, whose bridge is open by then, back and forth by some cm. If
 the firmware had stopped the motor before the kill, the start does not count and is repeated with a shorter run.
+
+While homing, a host sends a frame every 0.2 s or so and is killed at a random moment; a start is good if the motor is
+off within half a second of the last frame that arrived.
 """
 
 from __future__ import annotations
@@ -37,8 +40,11 @@ from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
 from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.errors import RefusedError
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
+LONGEST_HOMING_S = 2.5  # from the first push on: both switches, and part of the way to the middle
+HOMING_OFF_MS = 500
 OBSERVED_S = 1.0  # after the kill
 REST_M_S = 0.01
 STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
@@ -73,6 +79,10 @@ class KilledHost:
     farthest_m: float
     stood_ms: int
 
+    def is_homing_off_in_time(self) -> bool:
+        """Whether the motor of a homing cart was off within half a second."""
+        return self.is_off and self.off_after_ms <= HOMING_OFF_MS
+
     def is_off_in_time(self, cart: CartParams) -> bool:
         """Whether the motor was off within the command timeout."""
         _, settings = encoders_and_settings(cart)
@@ -103,41 +113,44 @@ def fast_cart(cart: CartParams) -> CartParams:
     )
 
 
-def kill_hosts(
-    cart: CartParams,
-    starts: Sequence[int],
-    *,
-    seed: int = 0,
-    on_chip: bool = True,
-    image: Path | None = None,
-    carts: int = 1,
-) -> Iterator[KilledHost]:
-    """The outcome of each numbered start, as they end; `carts` run at the same time, each with its own host.
+@dataclass(frozen=True, kw_only=True)
+class KilledStarts:
+    """What is started and killed: hosts of `cart`, which drives as `fast_cart` does, or homes with `is_homing`.
 
     With `on_chip` the firmware is the image on the emulated chip, else the C built for this machine. The same seed
-    draws the same places, ends and moments for the same number. The cart drives as `fast_cart` does. Raises `RigError`
-    if a start fails too often.
+    draws the same places, ends and moments for the same number.
     """
-    fast = fast_cart(cart)
+
+    cart: CartParams
+    seed: int = 0
+    on_chip: bool = True
+    image: Path | None = None
+    is_homing: bool = False
+
+
+def kill_hosts(of: KilledStarts, starts: Sequence[int], *, carts: int = 1) -> Iterator[KilledHost]:
+    """The outcome of each numbered start, as they end; `carts` run at the same time, each with its own host.
+
+    Raises `RigError` if a start fails too often.
+    """
+    fast = dataclasses.replace(of, cart=fast_cart(of.cart))
     parts = [starts[first : first + _STARTS_AT_ONCE] for first in range(0, len(starts), _STARTS_AT_ONCE)]
     with WorkerPool(carts) as workers:
-        asked = [workers.submit(_start_some, fast, part, seed, on_chip, image) for part in parts]
+        asked = [workers.submit(_start_some, fast, part) for part in parts]
         for done in as_completed(asked):
             yield from done.result()
 
 
-def _start_some(
-    cart: CartParams, numbers: Sequence[int], seed: int, on_chip: bool, image: Path | None
-) -> list[KilledHost]:
+def _start_some(of: KilledStarts, numbers: Sequence[int]) -> list[KilledHost]:
     ours, theirs = multiprocessing.Pipe()
-    process = MainlessProcess(target=serve, args=(theirs, cart, on_chip, image))
+    process = MainlessProcess(target=serve, args=(theirs, of.cart, of.on_chip, of.image))
     process.start()
     theirs.close()
     try:
         if not ours.poll(_STARTS_WITHIN_S):
             raise RigError(f"the cart did not start within {_STARTS_WITHIN_S:g} s; is the machine overloaded?")
         port = ours.recv()
-        return [_one_start(ours, cart, port, random.Random(f"{seed} {number}")) for number in numbers]
+        return [_one_start(ours, of, port, random.Random(f"{of.seed} {number}")) for number in numbers]
     except (EOFError, OSError):
         raise RigError("the cart's process ended before its time; is the machine out of memory?") from None
     finally:
@@ -199,19 +212,39 @@ def _drive_until_killed(cart: CartParams, port: str, duty: float, connection: Co
     time.sleep(60.0)  # stopped by the firmware before the kill came
 
 
-def _one_start(connection: Connection, cart: CartParams, port: str, rng: random.Random) -> KilledHost:
+def _home_until_killed(cart: CartParams, port: str, duty: float, connection: Connection) -> None:
+    """The host's process: homes, whatever the cart was, and reads what it reports. `duty` says nothing."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - its messages are of no use here
+    rig = SerialRig(cart, port)
+    link = rig.link
+    link.mode("DISARM")
+    with contextlib.suppress(RefusedError):  # there is no fault to clear
+        link.mode("CLEAR")
+    link.mode("HOME")
+    is_driven = False
+    while True:
+        state = link.newest_state(link.clock() + 1.0)
+        if state is not None and state.applied_q15 != 0 and not is_driven:
+            is_driven = True
+            connection.send(time.monotonic())
+
+
+def _one_start(connection: Connection, of: KilledStarts, port: str, rng: random.Random) -> KilledHost:
     """Let one host drive, kill it, and return the outcome.
 
     A host that never drives, or a motor that was off before the kill, does not count: both are repeated, the latter
-    with half of the run.
+    with half of the run, or while homing, where the motor also rests now and then, with another one.
     """
     duty = rng.choice((-1.0, 1.0))
-    room_m = cart.limits.cart_position_m
+    room_m = of.cart.limits.cart_position_m
     place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
     for _ in range(_TRIES):
+        if of.is_homing:
+            run_s = rng.uniform(0.02, LONGEST_HOMING_S)
         connection.send(place_m)
         _answered(connection)
-        run = _drive_and_kill(cart, port, duty, run_s)
+        run = _drive_and_kill(of, port, duty, run_s)
         time.sleep(OBSERVED_S if run is not None else 0.0)
         connection.send(0.0)
         moments = _answered(connection)
@@ -235,10 +268,11 @@ def _answered(connection: Connection) -> list[Moment]:
     return moments
 
 
-def _drive_and_kill(cart: CartParams, port: str, duty: float, run_s: float) -> tuple[float, float] | None:
+def _drive_and_kill(of: KilledStarts, port: str, duty: float, run_s: float) -> tuple[float, float] | None:
     """When a host began to drive and when it was killed, on the machine's clock; None if it never drove."""
     ours, theirs = multiprocessing.Pipe()
-    host = multiprocessing.get_context("fork").Process(target=_drive_until_killed, args=(cart, port, duty, theirs))
+    work = _home_until_killed if of.is_homing else _drive_until_killed
+    host = multiprocessing.get_context("fork").Process(target=work, args=(of.cart, port, duty, theirs))
     host.start()
     theirs.close()
     try:

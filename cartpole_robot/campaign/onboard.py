@@ -161,7 +161,7 @@ def _own_time(bench: Bench, rng: random.Random) -> Outcome:
     return Outcome(is_good=0.0 < own_ms <= MOST_OWN_MS, message=CONTINUES, figure=own_ms)
 
 
-def _insensible(cart: CartParams) -> CartParams:
+def insensible(cart: CartParams) -> CartParams:
     """`cart` with firmware that accepts a hand moving it differently from its motor."""
     _, firmware = encoders_and_settings(cart)
     return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, moving_duty=1.0))
@@ -169,7 +169,7 @@ def _insensible(cart: CartParams) -> CartParams:
 
 def _spin(subject: Subject, seed: int) -> tuple[str, PolicyMessage, HealthMessage]:
     """Spin both encoders of a newly armed chip for a second; returns its fault or `CONTINUES`, POLICY, HEALTH."""
-    with on_board_bench(subject, _insensible) as bench:
+    with on_board_bench(subject, insensible) as bench:
         bench.begin(seed)
         bench.cart.grab(bench.cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
         bench.board.spin = Spin(EXACT_PER_S // 2000)

@@ -19,7 +19,7 @@ from cartpole_robot.campaign.bench import Bench, Subject, in_short
 from cartpole_robot.campaign.curves import EPISODES, Curve, all_curves
 from cartpole_robot.campaign.edges import edge_trials
 from cartpole_robot.campaign.endurance import endurance_trials
-from cartpole_robot.campaign.killed_host import kill_hosts
+from cartpole_robot.campaign.killed_host import HOMING_OFF_MS, KilledStarts, kill_hosts
 from cartpole_robot.campaign.onboard import ON_BOARD, on_board_bench, on_board_subject, on_board_trials
 from cartpole_robot.campaign.report import (
     CurveResult,
@@ -51,7 +51,7 @@ from firmware_bridge.second_emulator import check_node, installed_packages
 
 CAMPAIGN_FILE = "campaign.json"
 CURVES_FILE = "curves.png"
-KILLED = "killed host"
+KILLED, KILLED_HOMING = "killed host", "host killed while homing"
 _CODE = {
     "the campaign": ("cartpole_robot.campaign",),
     "the cart around the chip": ("cartpole_robot.simulation", "cartpole_robot.rigs"),
@@ -59,7 +59,8 @@ _CODE = {
     "the second emulator": ("firmware_bridge.avr8js",),
 }  # what a result depends on besides the image
 _SOURCES = (".py", ".c", ".h", ".js", ".json")
-_KILLED_STARTS, _KILLED_SHORT = 1000, 4
+_KILLED_STARTS = {KILLED: 1000, KILLED_HOMING: 100}
+_KILLED_SHORT = {KILLED: 4, KILLED_HOMING: 2}
 _KILLED_KEPT = 120  # starts per save
 _CARTS_SIDE_BY_SIDE = 3  # per core: they run in real time and mostly wait
 
@@ -179,7 +180,6 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     _check_words(request, trials)
     wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
     curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
-    is_killed_wanted = _is_wanted(request, "stop", KILLED)
     kept = _Kept(request)
     kept.keep()
     for row in kept.rows:
@@ -207,10 +207,11 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
                 kept.curves.append(_run_curve(request, curve, bench()))
                 kept.keep()
                 say(curve_text(kept.curves[-1]))
-    if is_killed_wanted and not kept.has(KILLED):
-        kept.rows.append(_run_killed(request, kept))
-        kept.keep()
-        say(row_text(kept.rows[-1]))
+    for name in (KILLED, KILLED_HOMING):
+        if _is_wanted(request, "stop", name) and not kept.has(name):
+            kept.rows.append(_run_killed(request, kept, name))
+            kept.keep()
+            say(row_text(kept.rows[-1]))
     if kept.curves and not request.is_short:
         episodes = f"{EPISODES} episodes of {MAX_EPISODE_STEPS} steps at each size"
         title = f"{kept.record['cart_name']} on the emulated chip, {episodes}"
@@ -244,7 +245,7 @@ def _is_meant(word: str, group: str, name: str) -> bool:
 
 def _check_words(request: CampaignRequest, trials: Sequence[Trial]) -> None:
     """Raises `UsageError` for a word of `only` that matches no trial, or none in the short form."""
-    others = [*(("curve", curve.name) for curve in all_curves()), ("stop", KILLED)]
+    others = [*(("curve", curve.name) for curve in all_curves()), ("stop", KILLED), ("stop", KILLED_HOMING)]
     for word in request.only:
         meant = [trial for trial in trials if _is_meant(word, trial.group, trial.name)]
         if any(_count(request, trial) for trial in meant) or any(_is_meant(word, *other) for other in others):
@@ -304,26 +305,30 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
     return curve_of(curve, points)
 
 
-def _run_killed(request: CampaignRequest, kept: _Kept) -> Row:
-    kind = Kind(
-        group="stop",
-        name=KILLED,
-        must="SIGKILL at full drive: off within the command timeout, stands before the end stop and never reaches it",
-        unit="ms",
-    )
+def _run_killed(request: CampaignRequest, kept: _Kept, name: str) -> Row:
+    must = {
+        KILLED: "SIGKILL at full drive: off within the command timeout, stands and never reaches the end stop",
+        KILLED_HOMING: f"SIGKILL while the motor homes: off within {HOMING_OFF_MS} ms of the last frame that arrived",
+    }
+    kind = Kind(group="stop", name=name, must=must[name], unit="ms")
     cart, _ = request.subject.open()
-    count = _KILLED_SHORT if request.is_short else _KILLED_STARTS
+    of = KilledStarts(cart=cart, seed=request.seed, image=request.subject.image, is_homing=name == KILLED_HOMING)
+    count = (_KILLED_SHORT if request.is_short else _KILLED_STARTS)[name]
     carts = 1 if request.is_short else _CARTS_SIDE_BY_SIDE * (os.cpu_count() or 1)
     began = time.monotonic()
-    with progress_bar(count, KILLED, "trial", quiet=True) as bar:
+    with progress_bar(count, name, "trial", quiet=True) as bar:
         bar.update(len(kept.killed))
         while len(kept.killed) < count:
             starts = range(len(kept.killed), min(count, len(kept.killed) + _KILLED_KEPT))
             some = []
-            for one in kill_hosts(cart, starts, seed=request.seed, image=request.subject.image, carts=carts):
+            for one in kill_hosts(of, starts, carts=carts):
                 is_good = one.has_stopped(cart) and one.is_off_in_time(cart)
+                message = one.message(cart)
+                if of.is_homing:
+                    is_good = one.is_homing_off_in_time()
+                    message = "off" if one.is_off else "never off"
                 figure, speed_m_s = float(one.off_after_ms), one.speed_m_s
-                some.append(Outcome(is_good=is_good, message=one.message(cart), figure=figure, speed_m_s=speed_m_s))
+                some.append(Outcome(is_good=is_good, message=message, figure=figure, speed_m_s=speed_m_s))
                 bar.update()
             kept.killed += some
             kept.keep()

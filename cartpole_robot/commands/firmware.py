@@ -166,12 +166,13 @@ def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
     rows = {
         "stack": f"{chip['stack_free_bytes']} bytes never touched",
         "interrupt": f"{chip['longest_interrupt_us']:.1f} us at the longest",
+        "interrupts off": f"{chip['longest_off_us']:.1f} us at the longest, once they were on",
         "safety tick": f"{chip['longest_tick_us']} us at the longest, of {TICK_US}; {chip['missed_ticks']} missed",
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }
-    how = "  (homed, balanced for 10 s, and 40,000 encoder edges a second while armed, on the emulated chip)"
-    return f"{rows_text(rows, 12)}\n{how}"
+    how = "  (homed, balanced for 10 s, armed with 40,000 edges a second and requests at any moment; emulated chip)"
+    return f"{rows_text(rows)}\n{how}"
 
 
 def _campaign(arguments: argparse.Namespace) -> int:

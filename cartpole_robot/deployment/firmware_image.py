@@ -24,6 +24,7 @@ from firmware_bridge.protocol import read_protocol
 
 _HEAD = struct.Struct("<HIII8IHBBBBBB")  # behind the CRC: policy_head_t
 _INT16_MAX = 32767
+MOST_EXAMPLES = 32  # as an export has: with more, the largest network would not fit the flash
 _LARGEST_MULTIPLIER = (1 << 32) - 1
 _LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more than 0.4 %
 
@@ -87,12 +88,12 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     )
 
 
-def policy_image_bytes(bundle: PolicyBundle, cart: CartParams) -> bytes:
-    """The image of `bundle` for `cart`. Raises `UsageError` as `on_board_fit` does."""
+def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: int = MOST_EXAMPLES) -> bytes:
+    """The image of `bundle` for `cart`, with that many golden examples. Raises `UsageError` as `on_board_fit` does."""
     fit, network, golden = on_board_fit(bundle, cart), bundle.int16, bundle.golden
     hidden, inputs = network.hidden_weight.shape
     outputs = len(network.output_weight)
-    examples = np.stack([network.quantized(row) for row in golden.observations])[:255]
+    examples = np.stack([network.quantized(row) for row in golden.observations[:most_examples]])
     unit = np.dtype([("bias", "<i4"), ("weight", "<i2", (inputs,)), ("output", "<i2", (outputs,))])
     units = np.zeros(hidden, unit)
     units["bias"], units["weight"], units["output"] = (
@@ -134,9 +135,9 @@ def _comment(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9 _.,+()=-]", "?", text)
 
 
-def policy_header(bundle: PolicyBundle, cart: CartParams) -> str:
+def policy_header(bundle: PolicyBundle, cart: CartParams, most_examples: int = MOST_EXAMPLES) -> str:
     """The text of policy_bytes.h, for `firmware_bridge.build.build_firmware`. Raises `UsageError`."""
-    image = policy_image_bytes(bundle, cart)
+    image = policy_image_bytes(bundle, cart, most_examples)
     facts = PolicyImage(image).facts
     body = textwrap.fill(
         ", ".join(map(str, image)), width=112, initial_indent="    ", subsequent_indent="    ", break_long_words=False

@@ -377,10 +377,10 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
         break;
     }
     case MESSAGE_POLICY_REQUEST:
-        send_policy(app);
+        app->is_policy_asked = true;
         break;
     default:
-        send_health(app);
+        app->is_health_asked = true;
         break;
     }
 }
@@ -610,6 +610,18 @@ static void show_up(app_t *app)
     send_hello_ack(app, 0);
 }
 
+/* The long answers wait for a tick that says nothing else: made at once they would delay the next one by a quarter millisecond. */
+static void tell_asked(app_t *app)
+{
+    if (app->is_health_asked) {
+        app->is_health_asked = false;
+        send_health(app);
+    } else if (app->is_policy_asked) {
+        app->is_policy_asked = false;
+        send_policy(app);
+    }
+}
+
 NOT_INLINED void app_tell(app_t *app)
 {
     tell_event(app);
@@ -618,11 +630,15 @@ NOT_INLINED void app_tell(app_t *app)
         onboard_stop(&app->onboard);
     else if (app->tick_ms == 0)
         decide(app);
-    if (app->tick_ms == 0 && app->is_session_live)
+    const bool has_state = app->tick_ms == 0 && app->is_session_live;
+    if (has_state)
         send_state(app);
     trace_tick(app);
     const bool is_due = app->trace.count == PROTOCOL_TRACE_SAMPLES || app->tick_ms + 1u >= period_of(app) ||
                         app->safety.state != CART_ARMED;
-    if (app->trace.count != 0 && is_due)
+    const bool has_trace = app->trace.count != 0 && is_due;
+    if (has_trace)
         send_trace(app);
+    if ((!has_state && !has_trace) || period_of(app) <= 2)
+        tell_asked(app);
 }

@@ -55,6 +55,7 @@ typedef struct {
     bool has_answered;
     uint8_t told_state, told_fault;
     uint16_t refused, missed_ticks, send_overruns, cart_illegal_sum, pole_illegal_sum, late_commands;
+    bool is_health_asked, is_policy_asked; /* and not answered yet */
     board_health_t board;
     uint8_t send[APP_SEND_BYTES];
     uint8_t send_head, send_tail;
@@ -66,7 +67,7 @@ void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_im
 /* One safety tick at `time_us`; the motor is to be driven as the answer says. */
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board);
 
-/* What that tick has to say, EVENT and STATE; once after each app_tick(), when the motor is driven. */
+/* What that tick has to say, EVENT and STATE, or what was asked for; once after each app_tick(), when the motor is driven. */
 void app_tell(app_t *app);
 
 /* Whether the policy in the image has something to compute, for the cart or in its self-test. */

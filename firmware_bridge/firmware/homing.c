@@ -2,6 +2,10 @@
 
 #include "limits.h"
 
+#ifdef __AVR__
+#pragma GCC optimize("Os") /* while it homes there is time, and flash is short: 1 kB less */
+#endif
+
 #define HANG_STILL_MS 500     /* hanging still means still for so long */
 #define CREEP_STUCK_MS 1000   /* creeping without moving */
 #define SETTLE_MS 200         /* at the middle, before the swing is watched */

@@ -10,13 +10,15 @@
 #define PULSES_MOST_HZ 25000u  /* what a BTS7960 bears */
 #define ADC_LEAST_HZ 50000u    /* for ten bits: DS40002061B, 24.4 */
 #define ADC_MOST_HZ 200000u
+#define BAUD 500000u           /* PROTOCOL_BAUD; a byte bears 2 % */
 #define SUPPLY_CHANNEL 4u
 #define BANDGAP_CHANNEL 14u
 
 enum { PORTB = 0x25, DDRB = 0x24, DDRC = 0x27, PORTC = 0x28, DDRD = 0x2A, PORTD = 0x2B, SMCR = 0x53, PCMSK1 = 0x6C, WDTCSR = 0x60 };
-enum { PRR = 0x64, PCICR = 0x68, ADCSRA = 0x7A, ADMUX = 0x7C, UCSR0B = 0xC1, UCSR0C = 0xC2 };
+enum { PRR = 0x64, PCICR = 0x68, ADCSRA = 0x7A, ADMUX = 0x7C, UCSR0A = 0xC0, UCSR0B = 0xC1, UCSR0C = 0xC2, UBRR0L = 0xC4, UBRR0H = 0xC5 };
 enum { BRIDGE = 0x07, ENCODERS = 0x0F, CONTACTS = 0x1C, SM = 0x0E, PCIE1 = 0x02, REFS = 0xC0, AVCC = 0x40, MUX = 0x0F, UCSZ2 = 0x04 };
 enum { WDE = 0x08, WDP = 0x27, PRR_USED = 0x6B /* Timer2, Timer0, Timer1, USART0, ADC */, ASYNCHRONOUS_8N1 = 0x06 };
+enum { LINE_ON = 0x98 /* RXCIE0, RXEN0, TXEN0 */, U2X = 0x02, ADEN = 0x80, ADLAR = 0x20 };
 
 static const char *say(const char *format, ...)
 {
@@ -49,8 +51,24 @@ static const char *pulses_missing(const avr_t *avr)
     return NULL;
 }
 
+static const char *line_missing(const avr_t *avr)
+{
+    const uint8_t *data = avr->data;
+    if (data[UCSR0C] != ASYNCHRONOUS_8N1 || (data[UCSR0B] & UCSZ2) != 0)
+        return say("the line is not 8N1: UCSR0C is 0x%02x, UCSR0B 0x%02x", data[UCSR0C], data[UCSR0B]);
+    if ((data[UCSR0B] & LINE_ON) != LINE_ON)
+        return say("the receiver, its interrupt or the transmitter is off: UCSR0B is 0x%02x", data[UCSR0B]);
+    const unsigned divider = (data[UCSR0A] & U2X) != 0 ? 8u : 16u, count = 1u + (data[UBRR0L] | data[UBRR0H] << 8);
+    const unsigned baud = CLOCK_HZ / divider / count;
+    if (baud < BAUD - BAUD / 50 || baud > BAUD + BAUD / 50)
+        return say("the line runs at %u baud, and the host at %u: UCSR0A is 0x%02x, UBRR0 %u", baud, BAUD, data[UCSR0A], count - 1u);
+    return NULL;
+}
+
 static const char *adc_missing(const avr_t *avr)
 {
+    if ((avr->data[ADCSRA] & ADEN) == 0 || (avr->data[ADMUX] & ADLAR) != 0)
+        return say("the ADC is off or its result shifted left: ADCSRA is 0x%02x, ADMUX 0x%02x", avr->data[ADCSRA], avr->data[ADMUX]);
     const uint8_t reference = avr->data[ADMUX] & REFS, shift = avr->data[ADCSRA] & 7u;
     if (reference != AVCC)
         return say("the ADC's reference is %s: ADMUX is 0x%02x", reference == 0 ? "AREF, where nothing is connected" : "not AVCC",
@@ -82,8 +100,9 @@ const char *board_setup_missing(const avr_t *avr)
         return say("a contact's pin (PD2 to PD4) has no pull-up: DDRD is 0x%02x, PORTD 0x%02x", data[DDRD], data[PORTD]);
     if ((data[PCICR] & PCIE1) == 0 || (data[PCMSK1] & ENCODERS) != ENCODERS)
         return say("an encoder pin raises no interrupt: PCICR is 0x%02x, PCMSK1 0x%02x", data[PCICR], data[PCMSK1]);
-    if (data[UCSR0C] != ASYNCHRONOUS_8N1 || (data[UCSR0B] & UCSZ2) != 0)
-        return say("the line is not 8N1: UCSR0C is 0x%02x, UCSR0B 0x%02x", data[UCSR0C], data[UCSR0B]);
+    const char *missing = line_missing(avr);
+    if (missing != NULL)
+        return missing;
     if ((data[WDTCSR] & WDE) == 0 || (data[WDTCSR] & WDP) != 0)
         return say("the watchdog is off, or slower than 16 ms: WDTCSR is 0x%02x", data[WDTCSR]);
     if ((data[SMCR] & SM) != 0)

@@ -1,6 +1,6 @@
 /* The ATmega328P that a firmware is flashed into, emulated by simavr, its pins and its serial line in the hands of whoever shares the
- * mailbox: `emulator ELF FD [EVENTS]`, FD being the mailbox's memory, EVENTS a file for pin_events.h. It says "ready" on stdout, or
- * in one line why not, and ends with its standard input.
+ * mailbox: `emulator ELF FD [EVENTS [TRACE]]`, FD being the mailbox's memory, EVENTS a file for pin_events.h or -, TRACE the memory of a
+ * trace. It says "ready" on stdout, or in one line why not, and ends with its standard input.
  *
  * A program of its own: simavr is under the GPL 3, and so is what this is linked into. simavr 1.6 is put right where it is wrong for
  * this chip: it really sleeps; its loader prints on stdout; a byte has a parity bit and a reception fifo of 64; an interrupt begins in no
@@ -28,6 +28,7 @@
 #include "pins.h"
 #include "serial_line.h"
 #include "timer1.h"
+#include "trace.h"
 
 #define CLOCK_HZ 16000000u
 #define MILLISECOND 16000 /* cycles */
@@ -78,7 +79,9 @@ static void on_interrupt(avr_irq_t *irq, uint32_t vector, void *unused)
 {
     (void)irq, (void)unused;
     if (vector != 0) {
-        avr->cycle += was_asleep ? 2 * ENTRY_CYCLES : ENTRY_CYCLES;
+        const unsigned entry_cycles = was_asleep ? 2 * ENTRY_CYCLES : ENTRY_CYCLES;
+        avr->cycle += entry_cycles;
+        trace_interrupt(entry_cycles);
         was_asleep = false;
         interrupt_cycle = avr->cycle;
     } else {
@@ -112,7 +115,7 @@ static void on_reset(avr_io_t *io)
 static int on_ioctl(avr_io_t *io, uint32_t control, void *unused)
 {
     (void)io, (void)unused;
-    if (control == AVR_IOCTL_WATCHDOG_RESET && chip.ticks != 0) {
+    if (control == AVR_IOCTL_WATCHDOG_RESET && chip.ticks != 0 && avr->sreg[S_I]) { /* not the start-up's */
         has_driven = true;
         const uint32_t latency = (uint32_t)(avr->cycle - tick_cycle);
         if (latency > chip.longest_latency)
@@ -135,6 +138,7 @@ static void begin_after_reset(void)
 {
     was_reset = is_thinking = false;
     avr->run_cycle_limit = pin_events_stride();
+    trace_after_reset(avr);
     for (uint8_t pin = 0; pin < 2; pin++)
         avr_extint_set_strict_lvl_trig(avr, pin, 0);
     if (next_cause != 0)
@@ -219,6 +223,17 @@ static void answer(uint32_t number)
     mailbox_raise(&mailbox->answered, number, &mailbox->is_world_asleep);
 }
 
+/* An instruction in a traced run, else what can run before a timer or an interrupt is looked at. Returns the chip's state. */
+static int run_some(void)
+{
+    const avr_flashaddr_t from = avr->pc;
+    const bool slept = was_asleep = avr->state == cpu_Sleeping, was_on = avr->sreg[S_I];
+    const int state = chip_bytes_have_run(avr) ? avr->state : avr_run(avr);
+    if (trace_is_on() && !was_reset)
+        trace_step(avr, from, slept, was_on);
+    return state;
+}
+
 /* One millisecond of the world, answered as soon as the bridge is driven. Returns why the chip cannot go on, NULL where it can. */
 static const char *run_frame(uint32_t number)
 {
@@ -232,8 +247,7 @@ static const char *run_frame(uint32_t number)
     encoder_wires_move(avr, &world, cycles);
     avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
     while (avr->cycle < frame_end) {
-        was_asleep = avr->state == cpu_Sleeping;
-        const int state = chip_bytes_have_run(avr) ? avr->state : avr_run(avr);
+        const int state = run_some();
         pin_events_look(avr);
         if (was_reset)
             begin_after_reset();
@@ -274,11 +288,13 @@ int main(int argc, char **argv)
     FILE *answers = fdopen(dup(STDOUT_FILENO), "w");
     dup2(STDERR_FILENO, STDOUT_FILENO); /* simavr's loader prints there */
     elf_firmware_t firmware = {0};
-    if (answers == NULL || argc < 3 || (argc > 3 && !pin_events_begin(argv[3])))
+    if (answers == NULL || argc < 3 || (argc > 3 && strcmp(argv[3], "-") != 0 && !pin_events_begin(argv[3])))
         return 2;
     mailbox = mmap(NULL, MAILBOX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[2]), 0);
     if (mailbox == MAP_FAILED || mailbox->version != MAILBOX_VERSION || mailbox->bytes != sizeof *mailbox)
         return refuse(answers, "the mailbox is not one of this version");
+    if (argc > 4 && !trace_begin(atoi(argv[4])))
+        return refuse(answers, "the trace cannot be mapped");
     if (elf_read_firmware(argv[1], &firmware) != 0)
         return refuse(answers, "simavr cannot read the image");
     avr = avr_make_mcu_by_name("atmega328p");

@@ -5,7 +5,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from cartpole_robot.campaign import killed_host
-from cartpole_robot.campaign.killed_host import KilledHost, Moment, kill_hosts, outcome_of
+from cartpole_robot.campaign.killed_host import KilledHost, KilledStarts, Moment, kill_hosts, outcome_of
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 
@@ -18,12 +18,21 @@ def test_host_killed_at_full_speed_leaves_the_motor_off_and_the_cart_before_its_
 ) -> None:
     """A few starts here, on the firmware built for this machine; the campaign has a thousand on the chip."""
     monkeypatch.setattr(killed_host, "_STARTS_AT_ONCE", 1)  # each has its cart, and all home at the same time
-    for outcome in kill_hosts(CART, range(3), seed=11, on_chip=False, carts=3):
+    for outcome in kill_hosts(KilledStarts(cart=CART, seed=11, on_chip=False), range(3), carts=3):
         assert outcome.speed_m_s > 0.1
         assert outcome.is_off
         assert outcome.off_after_ms <= 60
         assert outcome.farthest_m < 0.48
         assert outcome.stood_ms >= 100
+
+
+def test_host_killed_while_homing_leaves_the_motor_off_within_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two starts here; the campaign has a hundred on the chip."""
+    monkeypatch.setattr(killed_host, "_STARTS_AT_ONCE", 1)
+    of = KilledStarts(cart=CART, seed=5, on_chip=False, is_homing=True)
+    for outcome in kill_hosts(of, range(2), carts=2):
+        assert outcome.is_off
+        assert outcome.off_after_ms <= 500
 
 
 def moments(drives: dict[range, float | None], *, speed_m_s: float = 0.0) -> list[Moment]:
@@ -83,7 +92,7 @@ def test_nothing_driven_and_motor_off_before_the_kill_are_no_starts() -> None:
 def test_ended_cart_process_is_an_error_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(killed_host, "serve", _end_at_once)
     with pytest.raises(RigError, match="the cart's process ended before its time"):
-        killed_host._start_some(CART, [0], 0, False, None)
+        killed_host._start_some(KilledStarts(cart=CART, on_chip=False), [0])
 
 
 def _end_at_once(connection: Connection, *_: object) -> None:

@@ -1,6 +1,7 @@
 """Mutants of a C file: the same text with one operator, constant, condition, statement or returned value changed.
 
-The reader knows the C of this firmware (no strings, no macros with arguments, one statement a semicolon), not all of C.
+The reader knows the C of this firmware (no macros with arguments, one statement a semicolon), not all of C; in the
+strings of inline assembly it changes operands as if they were C.
 """
 
 from __future__ import annotations
@@ -99,13 +100,18 @@ Change = tuple[int, int, str, str]
 
 
 def _function_at(tokens: list[Token], position: int) -> str:
-    """The function whose body or head stands there: the last name before a parenthesis at the outermost level."""
+    """The function whose body or head stands there: the last name before a parenthesis at the outermost level.
+
+    Of an interrupt's it is the vector in that parenthesis.
+    """
     depth, name = 0, "?"
     for before, token in itertools.pairwise(tokens):
         if token.begin > position:
             break
         if token.text == "(" and depth == 0 and before.kind == "name":
             name = before.text
+        elif depth == 1 and name == "ISR" and before.text == "(":
+            name = token.text
         depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(token.text, 0)
     return name
 

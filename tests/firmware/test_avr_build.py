@@ -81,6 +81,7 @@ class Chip:
     """The firmware on an emulated chip; one step is one millisecond."""
 
     def __init__(self, elf: Path, make_chip: Callable[[Path], AnyChip] = EmulatedChip) -> None:
+        self.elf, self.make_chip = elf, make_chip
         self.emulated = make_chip(elf)
         self._decoder = FrameDecoder()
         self.cart = self.pole = self.inputs = 0
@@ -454,5 +455,6 @@ def begin_homing(chip: Chip, flags: int = 16) -> int:
 
 def health_of(chip: Chip) -> HealthMessage:
     chip.step(b"\0")
-    (health,) = of_kind(HealthMessage, chip.say(HealthRequestMessage()))
+    said = chip.step(encode_frame(HealthRequestMessage().pack()), milliseconds=5)  # with the tick after next, and sent
+    (health,) = of_kind(HealthMessage, said)
     return health

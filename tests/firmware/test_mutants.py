@@ -1,4 +1,4 @@
-"""A sample of the mutants of safety.c and plausibility.c, another for each version; all: mutate_safety.py."""
+"""Samples of the mutants of the core and of boards/avr, others for each version; all of them: `make mutants`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,42 @@ import zlib
 
 import pytest
 
-from tests.firmware.mutate_safety import all_mutants, complaints, judge, read_explained, read_sources
+from tests.firmware.mutant_trials import all_mutants, complaints, read_explained, try_mutants
+from tests.firmware.mutate_boards import board_trials
+from tests.firmware.mutate_safety import core_trials
 from tests.firmware.mutation import mutants_of
 
-SAMPLE = 40
+SAMPLE, OF_THE_BOARD = 40, 16
 
 
 def test_sampled_mutants_are_killed_or_explained() -> None:
-    sources = read_sources()
-    everything = all_mutants(sources)
-    assert {mutant.file for mutant in everything} == {"safety", "plausibility"}
-    assert len(everything) > 1000
-    seed = zlib.crc32("".join(sources.values()).encode())
-    verdict = judge(random.Random(seed).sample(everything, SAMPLE), sources, processes=2)
+    trials = core_trials()
+    everything = all_mutants(trials.sources)
+    assert {mutant.file for mutant in everything} == {"safety", "plausibility", "config", "rail"}
+    assert len(everything) > 1400
+    seed = zlib.crc32("".join(trials.sources.values()).encode())
+    verdict = try_mutants(random.Random(seed).sample(everything, SAMPLE), trials, processes=2)
     assert len(verdict.tried) == SAMPLE
     assert len(verdict.killed) > SAMPLE // 2
-    assert complaints(verdict, read_explained(), everything) == [], f"seed {seed}"
+    assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
+
+
+def test_sampled_mutants_of_the_board_are_killed_or_explained(chip_tools: None) -> None:
+    trials = board_trials()
+    everything = all_mutants(trials.sources)
+    assert len(everything) > 900
+    seed = zlib.crc32("".join(trials.sources.values()).encode())
+    verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_BOARD), trials, processes=2)
+    assert len(verdict.tried) == OF_THE_BOARD
+    assert len(verdict.killed) > OF_THE_BOARD // 4
+    assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 
 def test_explained_mutants_do_survive() -> None:
-    sources = read_sources()
-    explained = read_explained()
-    mutants = [mutant for mutant in all_mutants(sources) if mutant.name in explained]
-    verdict = judge(random.Random(len(explained)).sample(mutants, 6), sources, processes=2)
+    trials = core_trials()
+    explained = read_explained(trials.explained)
+    mutants = [mutant for mutant in all_mutants(trials.sources) if mutant.name in explained]
+    verdict = try_mutants(random.Random(len(explained)).sample(mutants, 6), trials, processes=2)
     assert verdict.killed == []
 
 

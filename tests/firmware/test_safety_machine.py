@@ -558,6 +558,17 @@ def test_dips_of_the_supply_do_not_add_up(core: Core) -> None:
     assert core.clear() == (ACK.UNHEALTHY, FAULT.RELAY_WELDED)
 
 
+def test_dip_after_the_press_is_counted_from_its_own_beginning(core: Core) -> None:
+    core.to_armed(flags=CUTS_SUPPLY)
+    core.tick(is_estop_pressed=True)
+    for _ in range(20):
+        core.tick(supply_mv=8999)
+    core.tick(is_estop_pressed=False, supply_mv=9000)
+    core.tick(supply_mv=8999)
+    core.tick(supply_mv=12000)
+    assert core.clear() == (ACK.UNHEALTHY, FAULT.RELAY_WELDED)
+
+
 def test_contact_that_bounces_back_while_the_supply_returns_is_no_second_press(core: Core) -> None:
     core.to_armed(flags=CUTS_SUPPLY)
     core.tick(is_estop_pressed=True)
@@ -586,6 +597,16 @@ def test_pressed_before_limits_are_known_counts(core: Core) -> None:
     core.configure(flags=CUTS_SUPPLY)
     core.tick(supply_mv=12000)
     assert core.clear() == (ACK.UNHEALTHY, FAULT.RELAY_WELDED)
+
+
+def test_fall_before_limits_are_known_counts_below_4_volts(core: Core) -> None:
+    core.tick(is_estop_pressed=True, supply_mv=4000)
+    for _ in range(21):
+        core.tick(supply_mv=3999)
+    core.tick(is_estop_pressed=False)
+    core.configure(flags=CUTS_SUPPLY)
+    core.tick(supply_mv=12000)
+    assert core.clear() == (ACK.DONE, 0)
 
 
 @pytest.mark.parametrize("flags", [0, 31])
@@ -657,9 +678,11 @@ def test_each_homing_has_its_half_second(core: Core) -> None:
         core.tick()
     core.disarm()
     core.home()
-    for _ in range(400):
+    for _ in range(489):
         core.tick()
     assert core.state == STATE.HOMING
+    core.tick()
+    assert core.fault == FAULT.HOST_SILENT
 
 
 def test_commands_are_what_an_armed_cart_needs(core: Core) -> None:

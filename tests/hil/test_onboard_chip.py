@@ -281,4 +281,4 @@ def test_kernel_has_every_value_of_the_reference(
     )
     bundle = dataclasses.replace(bundle, int16=network, golden=golden)
     expected = [model_values(network, network.quantized(row)) for row in observations]
-    assert chip_values(tmp_path, policy_header(bundle, other)) == expected
+    assert chip_values(tmp_path, policy_header(bundle, other, len(observations))) == expected

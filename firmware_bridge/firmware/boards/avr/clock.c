@@ -11,6 +11,7 @@
 #define COUNT_US 4u /* 16 MHz / 64 */
 #define TICK_US (1000000UL / TICK_HZ)
 #define TICK_COUNTS (TICK_US / COUNT_US)
+#define SLICE_US 100u
 #define FRAME_HALF_US 12u /* entry, saving and restoring registers, about 95 cycles, which the measured interrupt does not see */
 
 _Static_assert(TICK_COUNTS * COUNT_US == TICK_US && TICK_COUNTS <= 256, "Timer2 counts the tick exactly");
@@ -71,6 +72,11 @@ uint16_t clock_us_since(uint32_t last_tick_us)
 bool clock_is_due(void)
 {
     return ticks_due != 0;
+}
+
+bool clock_is_nearly_due(void)
+{
+    return TCNT2 >= TICK_COUNTS - SLICE_US / COUNT_US || ticks_due != 0; /* in this order: it may come in between */
 }
 
 uint8_t clock_take_tick(uint32_t *time_us)

@@ -16,6 +16,9 @@ uint16_t clock_us_since(uint32_t last_tick_us);
 /* Whether a tick has come that was not taken yet. */
 bool clock_is_due(void);
 
+/* Whether a tick has come, or the next one comes before a slice of work is done, which takes 0.1 ms. */
+bool clock_is_nearly_due(void);
+
 /* Takes the newest tick where one is due: tells when it came, returns how many before it nobody took. With interrupts off. */
 uint8_t clock_take_tick(uint32_t *time_us);
 

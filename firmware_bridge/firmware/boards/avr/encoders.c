@@ -11,6 +11,7 @@
 
 static quadrature_t cart, pole;           /* interrupts only */
 static quadrature_t cart_kept, pole_kept;
+static uint32_t cart_total, pole_total;   /* of the kept ones */
 
 void encoders_begin(void)
 {
@@ -43,8 +44,10 @@ void encoders_latch(void)
 
 void encoders_read(board_inputs_t *inputs)
 {
-    inputs->cart_counts = (int32_t)cart_kept.counts;
-    inputs->pole_counts = (int32_t)pole_kept.counts;
+    cart_total = quadrature_total(cart_total, cart_kept.counts);
+    pole_total = quadrature_total(pole_total, pole_kept.counts);
+    inputs->cart_counts = (int32_t)cart_total;
+    inputs->pole_counts = (int32_t)pole_total;
     inputs->cart_illegal = cart_kept.illegal;
     inputs->pole_illegal = pole_kept.illegal;
     inputs->cart_edges = cart_kept.edges;

@@ -130,7 +130,7 @@ int main(void)
         if (serial_has_received())
             receive();
         send_what_fits();
-        if (app_must_think(&app))
+        if (app_must_think(&app) && !clock_is_nearly_due())
             think();
         else
             sleep_when_idle();

@@ -22,6 +22,7 @@ typedef struct {
     app_t app;
     PyObject *policy; /* a policy_image_object, or NULL */
     quadrature_t cart, pole;
+    uint32_t cart_total, pole_total;
     board_parts_t parts;
     uint32_t time_us;
     uint16_t session;
@@ -61,6 +62,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->session = session;
     self->time_us = (uint32_t)time_us;
     self->cart = self->pole = (quadrature_t){0};
+    self->cart_total = self->pole_total = 0;
     self->parts = usual_parts;
     begin(self, RESET_POWER_ON);
     return 0;
@@ -73,10 +75,10 @@ static void firmware_dealloc(PyObject *object)
 }
 
 /* Edge by edge to where the encoder stands; -1 with an exception when that is impossibly far. */
-static int turn(quadrature_t *decoder, int32_t counts)
+static int turn(quadrature_t *decoder, uint32_t *total, int32_t counts)
 {
     static const uint8_t levels[4] = {0, 2, 3, 1}; /* A leads B */
-    uint32_t at = decoder->counts;
+    uint32_t at = *total;
     const int32_t way = (int32_t)((uint32_t)counts - at);
     if (way > MOST_EDGES || way < -MOST_EDGES) {
         PyErr_Format(PyExc_OverflowError, "an encoder jumped by %d counts in a millisecond", (int)way);
@@ -85,6 +87,7 @@ static int turn(quadrature_t *decoder, int32_t counts)
     while (at != (uint32_t)counts) {
         at += way > 0 ? 1u : UINT32_MAX;
         quadrature_update(decoder, levels[at & 3u]);
+        *total = quadrature_total(*total, decoder->counts);
     }
     return 0;
 }
@@ -111,12 +114,12 @@ static uint16_t measured_mv(const board_parts_t *parts, unsigned supply_mv)
 static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
 {
     firmware_object *self = (firmware_object *)object;
-    if (turn(&self->cart, cart) < 0 || turn(&self->pole, pole) < 0)
+    if (turn(&self->cart, &self->cart_total, cart) < 0 || turn(&self->pole, &self->pole_total, pole) < 0)
         return -1;
     self->time_us += TICK_US;
     const board_inputs_t board = {
-        .cart_counts = (int32_t)self->cart.counts,
-        .pole_counts = (int32_t)self->pole.counts,
+        .cart_counts = (int32_t)self->cart_total,
+        .pole_counts = (int32_t)self->pole_total,
         .cart_illegal = self->cart.illegal,
         .pole_illegal = self->pole.illegal,
         .cart_edges = self->cart.edges,
@@ -212,6 +215,7 @@ static PyObject *firmware_restart(PyObject *object, PyObject *cause)
     self->session++;
     self->time_us = 0;
     self->cart = self->pole = (quadrature_t){0};
+    self->cart_total = self->pole_total = 0;
     begin(self, (uint8_t)number);
     Py_RETURN_NONE;
 }

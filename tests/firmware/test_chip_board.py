@@ -1,0 +1,270 @@
+"""What the ATmega328P's board code does with its registers, seen from the chip's pins and its line."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from firmware_bridge import build
+from firmware_bridge._host import encode_frame, pulses_of
+from firmware_bridge.messages import (
+    CmdMessage,
+    HealthRequestMessage,
+    ModeMessage,
+    PingMessage,
+    PongMessage,
+    StateMessage,
+)
+from tests.conftest import need_compiler
+from tests.firmware.test_avr_build import ESTOP, LEFT, MODE, RESET, RIGHT, STATE, Chip, begin_homing, health_of, of_kind
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> build.FirmwareImage:
+    need_compiler()
+    return build.build_firmware(tmp_path_factory.mktemp("firmware"))
+
+
+@pytest.fixture
+def chip(chip_tools: None, image: build.FirmwareImage) -> Iterator[Chip]:
+    made = Chip(image.elf)
+    made.step(milliseconds=30)
+    yield made
+    made.close()
+
+
+def last_state(chip: Chip) -> StateMessage:
+    chip.step(milliseconds=22)
+    return of_kind(StateMessage, chip.heard)[-1]
+
+
+@pytest.mark.parametrize("inputs", [0, LEFT, RIGHT, ESTOP, LEFT | RIGHT, LEFT | ESTOP])
+def test_each_contact_is_reported_as_itself(chip: Chip, inputs: int) -> None:
+    chip.hello()
+    chip.inputs = inputs
+    chip.step(milliseconds=5)
+    assert last_state(chip).inputs & 7 == inputs
+
+
+@pytest.mark.parametrize("supply_mv", [7_000, 12_000, 31_000])
+def test_supply_is_measured_within_one_step(chip: Chip, supply_mv: int) -> None:
+    chip.hello()
+    chip.supply_mv = supply_mv
+    chip.step(milliseconds=5)
+    assert last_state(chip).supply_mv == pytest.approx(supply_mv, abs=60)
+    chip.step(milliseconds=300)  # with looks at the reference between
+    states = of_kind(StateMessage, chip.heard)[-14:]
+    assert {state.supply_mv for state in states} == {states[0].supply_mv}
+
+
+def test_supply_that_falls_is_seen_within_two_ticks_or_a_look_at_the_reference(chip: Chip) -> None:
+    """The converter is at the reference for 10 ticks of 128."""
+    session = begin_homing(chip)
+    assert last_state(chip).session == session
+    for wait_ms in (50, 57):
+        chip.supply_mv = 12_000
+        chip.step(milliseconds=40)
+        chip.supply_mv = 11_000
+        chip.step(milliseconds=wait_ms)
+        assert of_kind(StateMessage, chip.heard)[-1].supply_mv == pytest.approx(11_000, abs=40)
+
+
+def test_motor_gets_the_pulses_that_state_reports(chip: Chip) -> None:
+    """On both sides, and across the change of sides: HOME pushes left up to its most, and the switch sends it right."""
+    begin_homing(chip)
+    seen, applied, motors = set(), None, deque[tuple[bool, int, int]](maxlen=25)
+    for k in range(2100):
+        chip.inputs = LEFT if 1200 < k < 1250 else 0
+        ping = encode_frame(PingMessage(host_us=k).pack()) if k % 200 == 0 else b""
+        said = of_kind(StateMessage, chip.step(ping))
+        if said and said[-1].state == STATE["HOMING"]:
+            applied, applied_before = said[-1].applied_q15, applied
+            pulses = pulses_of(applied)
+            if applied == applied_before and len(motors) == 25 and len(set(motors)) == 1:
+                assert motors[0] == (True, max(pulses, 0), max(-pulses, 0))
+                seen.add((pulses > 0) - (pulses < 0))
+        motors.append(chip.motor)
+        assert chip.motor[1] == 0 or chip.motor[2] == 0
+    assert seen == {-1, 0, 1}
+
+
+def test_clock_counts_between_the_ticks(chip: Chip) -> None:
+    """A PING that comes 80 us later is answered with a time 80 us later, and none is before the one before."""
+    chip.hello()
+    phases = []
+    for moment in range(0, 44, 4):
+        sent_us = chip.emulated.time_us + 1000 + 20 * (moment + 10)  # with the next tick, and ten bytes of its own
+        said = chip.step(bytes(moment) + encode_frame(PingMessage(host_us=moment).pack()), milliseconds=5)
+        (pong,) = of_kind(PongMessage, said)
+        phases.append(pong.time_us)
+        assert pong.time_us == pytest.approx(sent_us, abs=700)
+    assert all(4_950 < later - earlier < 5_400 for earlier, later in pairwise(phases)), phases
+    assert phases[-1] - phases[0] == pytest.approx(10 * 5_080, abs=400), phases
+    assert all(time_us % 4 == 0 for time_us in phases)
+
+
+def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
+    chip.hello()
+    chip.step(milliseconds=100)
+    counted_us = chip.emulated.figures()["longest_interrupt_cycles"] / 16
+    assert health_of(chip).longest_interrupt_us == pytest.approx(counted_us, abs=3)
+    for _ in range(300):
+        chip.cart += 3
+        chip.pole += 3
+        chip.step()
+    health, counted = health_of(chip), chip.emulated.figures()
+    assert health.longest_interrupt_us == pytest.approx(counted["longest_interrupt_cycles"] / 16, abs=3)
+    assert 250 < health.longest_tick_us < 600
+    assert health.longest_tick_us * 16 > counted["longest_latency_cycles"] - 64
+    assert health.missed_ticks == 0
+
+
+def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
+    chip.hello()
+    chip.step(milliseconds=1500)
+    first = health_of(chip).stack_free
+    begin_homing(chip)
+    chip.step(milliseconds=1500)
+    assert 0 <= first - health_of(chip).stack_free < 150
+    assert 600 < health_of(chip).stack_free < 1000
+
+
+def test_chip_sleeps_most_of_its_time(chip: Chip) -> None:
+    chip.hello()
+    before = chip.emulated.figures()
+    chip.step(milliseconds=300)
+    after = chip.emulated.figures()
+    share = (after["awake_cycles"] - before["awake_cycles"]) / (after["cycles"] - before["cycles"])
+    assert 0.1 < share < 0.35
+
+
+def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
+    """The encoders leave the program no time, and 128 bytes have room."""
+    session = chip.hello().session
+    for _ in range(12):
+        chip.cart += 110
+        chip.step(b"\1" * 40)
+    chip.step(milliseconds=40)
+    first = health_of(chip)
+    assert 10 < first.receive_overruns < 480
+    chip.step(milliseconds=100)
+    for _ in range(5):  # within the room, and what is taken is not lost
+        chip.step(b"\1" * 20, milliseconds=5)
+    assert health_of(chip).receive_overruns == first.receive_overruns
+    assert chip.hello().session == session
+
+
+def test_many_answers_at_once_come_whole(chip: Chip) -> None:
+    """More bytes than the ring to the line holds, again and again: its indices wrap."""
+    chip.hello()
+    for _ in range(60):
+        ping = b"".join(encode_frame(PingMessage(host_us=k).pack()) for k in range(4))
+        said = chip.step(ping + encode_frame(HealthRequestMessage().pack()), milliseconds=7)
+        assert [pong.host_us for pong in of_kind(PongMessage, said)] == [0, 1, 2, 3]
+        assert len(said) >= 5
+
+
+def test_lost_tick_resets_the_chip_and_opens_the_bridge(chip: Chip) -> None:
+    session = begin_homing(chip)
+    chip.step(milliseconds=700)
+    assert chip.motor[2] > 0
+    chip.emulated.hang(False)
+    for _ in range(21):
+        chip.pole += 1  # its interrupt wakes the main loop all the while
+        chip.step()
+    assert chip.motor == (False, 0, 0)
+    chip.step(milliseconds=20)
+    assert chip.hello().session == session + 1
+
+
+@pytest.mark.parametrize("cause", ["POWER_ON", "EXTERNAL", "BROWN_OUT", "WATCHDOG"])
+def test_each_cause_of_a_reset_is_reported(chip: Chip, cause: str) -> None:
+    session = begin_homing(chip)
+    chip.step(milliseconds=700)
+    assert chip.motor[2] > 0
+    chip.emulated.restart(RESET[cause])
+    chip.step()
+    assert chip.motor == (False, 0, 0)
+    chip.step(milliseconds=30)
+    answer = chip.hello()
+    assert (answer.reset_cause, answer.session, answer.state) == (RESET[cause], session + 1, STATE["DISARMED"])
+
+
+def test_every_reset_is_a_session_of_its_own_around_the_cells(chip: Chip) -> None:
+    """70 resets go twice around the 32 cells."""
+    session = chip.hello().session
+    for k in range(1, 71):
+        chip.emulated.restart(RESET["EXTERNAL"])
+        chip.step(milliseconds=20)
+        if k % 7 == 0:
+            assert chip.hello().session == session + k
+
+
+def test_session_of_an_empty_memory_is_1_and_is_never_0(chip: Chip) -> None:
+    """An erased EEPROM reads 65,535, the last number there is."""
+    elf = chip.elf.with_suffix(".erased.elf")
+    content = chip.elf.with_suffix(".eeprom")
+    for last, expected in (([], [1, 2]), ([65_533, 65_534], [65_535, 1, 2]), ([65_535, 1], [2, 3])):
+        cells = [*last, *([0 if last else 0xFFFF] * (32 - len(last)))]
+        content.write_bytes(b"".join(cell.to_bytes(2, "little") for cell in cells))
+        words = ["avr-objcopy", "--update-section", f".eeprom={content}", str(chip.elf), str(elf)]
+        subprocess.run(words, check=True)
+        other = Chip(elf, chip.make_chip)
+        try:
+            other.step(milliseconds=30)
+            sessions = [other.hello().session]
+            for _ in expected[1:]:
+                other.emulated.restart(RESET["EXTERNAL"])
+                other.step(milliseconds=30)
+                sessions.append(other.hello().session)
+            assert sessions == expected
+        finally:
+            other.close()
+
+
+@pytest.mark.parametrize("counts", [1, 2, 3])
+def test_counting_begins_at_the_levels_that_are_there(chip: Chip, counts: int) -> None:
+    """At a reset the wires may have any level: no edge, no illegal change, and the next edge counts one."""
+    chip.cart, chip.pole = counts, -counts
+    chip.step(milliseconds=2)
+    chip.emulated.restart(RESET["EXTERNAL"])
+    chip.step(milliseconds=30)
+    chip.hello()
+    assert (last_state(chip).cart_counts, last_state(chip).pole_counts) == (0, 0)
+    chip.cart += 1
+    chip.pole -= 1
+    chip.step(milliseconds=3)
+    assert (last_state(chip).cart_counts, last_state(chip).pole_counts) == (1, -1)
+    health = health_of(chip)
+    assert (health.cart_illegal, health.pole_illegal) == (0, 0)
+
+
+def test_illegal_changes_are_the_encoders_own(chip: Chip) -> None:
+    chip.hello()
+    for spiked, name in ((3, "cart_illegal"), (12, "pole_illegal")):
+        before = health_of(chip)
+        chip.emulated.wire(spiked=spiked, spikes=2)
+        chip.step(milliseconds=20)
+        chip.emulated.wire()
+        after = health_of(chip)
+        other = "pole_illegal" if name == "cart_illegal" else "cart_illegal"
+        assert getattr(after, name) - getattr(before, name) >= 20
+        assert getattr(after, other) == getattr(before, other)
+
+
+def test_jog_of_either_side_drives_its_side(chip: Chip) -> None:
+    session = begin_homing(chip)
+    for seq, mode, side in ((3, "JOG_LEFT", 2), (5, "JOG_RIGHT", 1)):
+        chip.say(ModeMessage(session=session, seq=seq, mode=MODE["DISARM"], options=0))
+        chip.step(milliseconds=520)
+        assert chip.motor == (False, 0, 0)
+        chip.say(ModeMessage(session=session, seq=seq + 1, mode=MODE[mode], options=0))
+        chip.step(milliseconds=150)
+        assert chip.motor[side] > 0
+        assert chip.motor[3 - side] == 0
+    chip.say(CmdMessage(session=session, tick=0, duty_q15=1000, valid_ms=50))
+    assert health_of(chip).refused == 1
