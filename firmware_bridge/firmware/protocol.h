@@ -290,7 +290,8 @@ typedef struct PACKED {
     uint8_t fuse_low;       /* the fuses as they are read on the chip: 0 is programmed */
     uint8_t fuse_high;
     uint8_t fuse_extended;
-    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is */
+    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is, 0 where the lock
+                               bits forbid to read it, as those of an Arduino Uno do */
     uint16_t chip;          /* the last two bytes of its signature */
 } health_message_t;
 

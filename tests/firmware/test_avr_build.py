@@ -351,6 +351,7 @@ def test_chip_reports_its_fuses_its_bootloader_and_its_rail(chip: Chip) -> None:
     chip.step(milliseconds=300)
     assert health_of(chip).rail_mv == pytest.approx(4500, abs=10)
     assert health_of(chip).fuse_high == 0xDE, "read at a reset"
+    chip.step(milliseconds=5)  # in between two STATEs: the reset cuts no frame
     chip.emulated.restart(RESET["EXTERNAL"])
     chip.step(milliseconds=30)
     chip.hello()
@@ -358,6 +359,14 @@ def test_chip_reports_its_fuses_its_bootloader_and_its_rail(chip: Chip) -> None:
     assert (health.fuse_low, health.fuse_high, health.fuse_extended) == (0xE2, 0xDA, 0xFF)
     assert (health.bootloader, health.chip) == (0xFFFF, 0x9516)
     assert health.rail_mv == 5000, "without a calibration the rail is what it was at start-up"
+
+
+@pytest.mark.parametrize(("lock_bits", "bootloader"), [(0xFF, 0x0404), (0xEF, 0x0404), (0xDF, 0), (0xCF, 0)])
+def test_bootloader_that_lock_bits_hide_is_not_taken_for_none(chip: Chip, lock_bits: int, bootloader: int) -> None:
+    chip.emulated.equip(lock_bits=lock_bits)
+    chip.emulated.restart(RESET["EXTERNAL"])
+    chip.step(milliseconds=30)
+    assert health_of(chip).bootloader == bootloader
 
 
 def test_sagging_rail_does_not_make_a_low_supply_look_healthy(chip: Chip) -> None:

@@ -15,6 +15,7 @@
 
 #define TICK_US 1000u
 #define FULL_STEPS 4096u /* of the converter, as bandgap_steps has it */
+#define MAY_READ_BOOTLOADER 0x20u /* of the lock bits, as on the ATmega328P */
 #define MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
 
 typedef struct {
@@ -37,7 +38,7 @@ static void begin(firmware_object *self, uint8_t reset_cause)
         .fuse_low = self->parts.fuse_low,
         .fuse_high = self->parts.fuse_high,
         .fuse_extended = self->parts.fuse_extended,
-        .bootloader = self->parts.bootloader,
+        .bootloader = (self->parts.lock_bits & MAY_READ_BOOTLOADER) != 0 ? self->parts.bootloader : 0,
         .chip = self->parts.chip,
     };
 }
