@@ -37,6 +37,8 @@ from tests.conftest import need_compiler
 PROTOCOL = read_protocol()
 STATE, MODE, FAULT, RESET = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault", "reset_cause"))
 LEFT, RIGHT, ESTOP = 1, 2, 4
+CUTS_SUPPLY = 32
+ACK = PROTOCOL.enums["ack_code"]
 LIMITS = {
     "seq": 1,
     "flags": 16,
@@ -380,6 +382,24 @@ def test_sagging_rail_does_not_make_a_low_supply_look_healthy(chip: Chip) -> Non
     state = of_kind(StateMessage, chip.heard)[-1]
     assert (state.session, state.fault) == (session, FAULT["SUPPLY_LOW"])
     assert state.supply_mv == pytest.approx(8800, rel=0.01)
+
+
+def test_relay_is_still_doubted_after_the_board_was_reset(chip: Chip) -> None:
+    """As by a host that opens the port, which resets an Arduino."""
+    chip.inputs = ESTOP
+    chip.step(milliseconds=50)
+    chip.inputs = 0
+    for fallen_ms, code in ((0, ACK["UNHEALTHY"]), (30, ACK["DONE"]), (0, ACK["DONE"])):
+        chip.supply_mv = 0
+        chip.step(milliseconds=fallen_ms)
+        chip.supply_mv = 12_000
+        chip.step(milliseconds=10)
+        chip.emulated.restart(RESET["EXTERNAL"])
+        chip.step(milliseconds=30)
+        session = chip.hello().session
+        chip.say(CfgMessage(**{**LIMITS, "session": session, "flags": CUTS_SUPPLY}))
+        (answer,) = of_kind(AckMessage, chip.say(ModeMessage(session=session, seq=2, mode=MODE["HOME"], options=0)))
+        assert (answer.code, answer.detail) == (code, 0 if code == ACK["DONE"] else FAULT["RELAY_WELDED"])
 
 
 def test_homing_cart_stops_within_half_a_second_of_the_last_frame(chip: Chip) -> None:

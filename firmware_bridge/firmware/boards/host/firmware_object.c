@@ -33,7 +33,7 @@ typedef struct {
 static void begin(firmware_object *self, uint8_t reset_cause)
 {
     const policy_image_t *image = self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
-    app_init(&self->app, self->session, reset_cause, image);
+    app_init(&self->app, self->session, reset_cause, app_doubts_relay(&self->app), image);
     self->app.board = (board_health_t){
         .fuse_low = self->parts.fuse_low,
         .fuse_high = self->parts.fuse_high,
@@ -63,6 +63,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->time_us = (uint32_t)time_us;
     self->cart = self->pole = (quadrature_t){0};
     self->parts = usual_parts;
+    self->app = (app_t){0};
     begin(self, RESET_POWER_ON);
     return 0;
 }
