@@ -88,6 +88,7 @@ class Firmware:
         fuse_low: int = 0xFF,
         fuse_high: int = 0xDE,
         fuse_extended: int = 0xFC,
+        lock_bits: int = 0xEF,
         bootloader: int = 0x0404,
         chip: int = 0x950F,
     ) -> None: ...
@@ -112,6 +113,7 @@ class ChipMailbox:
         fuse_low: int = 0xFF,
         fuse_high: int = 0xDE,
         fuse_extended: int = 0xFC,
+        lock_bits: int = 0xEF,
         bootloader: int = 0x0404,
         chip: int = 0x950F,
     ) -> None: ...

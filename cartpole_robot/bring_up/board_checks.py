@@ -12,6 +12,7 @@ _CRYSTAL = {0xFF, 0xF7}  # low fuse: a 16 MHz crystal, undivided; low power as o
 _BOOT_WORDS = {0: 2048, 1: 1024, 2: 512, 3: 256}  # of flash, by BOOTSZ
 _BROWN_OUT_V = {4: 4.3, 5: 2.7, 6: 1.8}  # by BODLEVEL; 7: none
 _NOT_USED = 0xFFFF
+_HIDDEN = 0  # by lock bits, as boards are sold
 _OPTIBOOT_WORDS = 256
 _OPTIBOOT = range(4, 9)  # major versions
 _BURN = "burn Optiboot with a programmer (Arduino IDE: Arduino Uno, Burn Bootloader), which sets the fuses too"
@@ -84,9 +85,21 @@ def check_bootloader(bench: Bench) -> Finding:
             f"{text}: the old bootloader of Nanos, which hangs after a watchdog reset with the motor's bridge undriven",
             _BURN,
         )
+    if version == _HIDDEN and words != _OPTIBOOT_WORDS:
+        return wrong(
+            "bootloader-old",
+            f"{2 * words} bytes for the bootloader, its version hidden by lock bits: the old bootloader of Nanos, "
+            "which hangs after a watchdog reset with the motor's bridge undriven, or one that the reset misses",
+            _BURN,
+        )
     if version >> 8 not in _OPTIBOOT:
+        what = (
+            f"{2 * words} bytes for the bootloader, as Optiboot takes, its version hidden by lock bits"
+            if version == _HIDDEN
+            else f"{text}: a bootloader that the guide does not know"
+        )
         return unknown(
-            f"{text}: a bootloader that the guide does not know",
+            what,
             "let the watchdog reset the chip (motor unplugged) and look whether HELLO answers within a second; if not, "
             + _BURN,
         )

@@ -8,7 +8,7 @@ const CLOCK_HZ = 16e6, FLASH_WORDS = 0x4000, RAM_BYTES = 2048, RAM_BEGIN = 0x100
 const EEPROM_CYCLES = 27200; // 1.7 ms to erase, as much to write: the 3.4 ms of table 8-2
 const ENTRY_CYCLES = 4; // of an interrupt; as many more out of sleep (7.7.1)
 const SEI = 0x9478, RETI = 0x9518, SLEEP = 0x9588, SELF_JUMP = 0xcfff, LPM_R0 = 0x95c8;
-const PORTB = 0x25, GPIOR0 = 0x3e, SMCR = 0x53, MCUSR = 0x54, SPMCSR = 0x57, WDTCSR = 0x60, PCICR = 0x68;
+const PORTB = 0x25, GPIOR0 = 0x3e, EECR = 0x3f, EEPE = 0x02, SMCR = 0x53, MCUSR = 0x54, SPMCSR = 0x57, WDTCSR = 0x60, PCICR = 0x68;
 const SE = 0x01, SM = 0x0e, WDCE_WDE = 0x18, WDE = 0x08, WDRF = 0x08, PORF = 0x01, AREF_OPEN_V = 1e-3;
 const COM = 0xf0; // of TCCR1A
 const SPMEN = 0x01, BLBSET = 0x08, SIGRD = 0x20, ASKED_CYCLES = 3; // within which LPM must follow (chapter 27)
@@ -195,7 +195,7 @@ class Chip {
     const { cpu } = this;
     this.asked = null;
     const isLpm = opcode === LPM_R0 || (opcode & 0xfe0e) === 0x9004;
-    if (!isLpm || cpu.cycles - cycle > ASKED_CYCLES) return null;
+    if (!isLpm || cpu.cycles - cycle > ASKED_CYCLES || cpu.data[EECR] & EEPE) return null; // while EEPROM is written: 27.8.6
     const { fuses, signature } = this.board.parts;
     const z = cpu.dataView.getUint16(30, true);
     const register = opcode === LPM_R0 ? 0 : (opcode >> 4) & 31;

@@ -29,11 +29,12 @@ static void count_more(uint16_t *counter, uint8_t more)
     *counter = more < UINT16_MAX - *counter ? (uint16_t)(*counter + more) : UINT16_MAX;
 }
 
-void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_image_t *image)
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause, bool is_relay_doubted, const policy_image_t *image)
 {
     memset(app, 0, sizeof *app);
     onboard_init(&app->onboard, image);
     safety_init(&app->safety);
+    app->safety.is_relay_doubted = is_relay_doubted;
     frame_decoder_reset(&app->decoder);
     app->session = session;
     app->reset_cause = reset_cause;

@@ -61,8 +61,15 @@ typedef struct {
     uint8_t send_head, send_tail;
 } app_t;
 
-/* After a reset; `session` is another one each time. `image` is the policy that the firmware carries, NULL: none. */
-void app_init(app_t *app, uint16_t session, uint8_t reset_cause, const policy_image_t *image);
+/* After a reset; `session` is another one each time. `is_relay_doubted` is what app_doubts_relay() was before, for a host that opens
+ * the port resets the board. `image` is the policy that the firmware carries, NULL: none. */
+void app_init(app_t *app, uint16_t session, uint8_t reset_cause, bool is_relay_doubted, const policy_image_t *image);
+
+/* After each app_tick(), for a memory that outlasts resets. */
+static inline bool app_doubts_relay(const app_t *app)
+{
+    return app->safety.is_relay_doubted;
+}
 
 /* One safety tick at `time_us`; the motor is to be driven as the answer says. */
 motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t *board);

@@ -1,7 +1,7 @@
 /* What a board does for the firmware, and the whole of it: logic never touches a register, boards never decide.
  *
  * A board calls app_tick() a thousand times a second with what it reads, drives the motor as the answer says, then calls app_tell(). It
- * hands every received byte to app_receive() and sends what app_next_byte() gives.
+ * hands every received byte to app_receive() and sends what app_next_byte() gives. app_doubts_relay() it keeps for the next app_init().
  */
 #ifndef HAL_H
 #define HAL_H

@@ -74,7 +74,7 @@ enum fault {
     FAULT_COMMAND_LATE = 23, /* armed with OPTION_LATE_DISARMS: a control tick came and no new command had */
     FAULT_HOST_SILENT = 24,  /* homing, centring or jogging, and no frame came from the host */
     FAULT_PULSE_PERIOD = 25, /* the timer of the bridge's pulses is not set up as the firmware wants it */
-    FAULT_RELAY_WELDED = 26, /* only as the detail of ACK_UNHEALTHY: the e-stop was pressed and the supply did not fall */
+    FAULT_RELAY_WELDED = 26, /* only as the detail of ACK_UNHEALTHY: the e-stop was pressed and the supply has not fallen since */
     FAULT_RAIL_LOW = 27      /* the microcontroller's own 5 V */
 };
 
@@ -290,7 +290,8 @@ typedef struct PACKED {
     uint8_t fuse_low;       /* the fuses as they are read on the chip: 0 is programmed */
     uint8_t fuse_high;
     uint8_t fuse_extended;
-    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is */
+    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is, 0 where the lock
+                               bits forbid to read it, as those of an Arduino Uno do */
     uint16_t chip;          /* the last two bytes of its signature */
 } health_message_t;
 

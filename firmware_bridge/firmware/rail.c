@@ -15,8 +15,10 @@ void rail_update(rail_t *rail, uint16_t steps, uint16_t bandgap_mv)
 {
     if (steps == 0 || (steps == rail->steps && bandgap_mv == rail->bandgap_mv))
         return;
-    if (rail->nominal_steps == 0 || bandgap_mv != rail->bandgap_mv)
-        rail->nominal_steps = bandgap_mv != 0 ? (uint16_t)(bandgap_mv * FULL_STEPS / RAIL_NOMINAL_MV) : steps;
+    if (rail->first_steps == 0)
+        rail->first_steps = rail->nominal_steps = steps;
+    if (bandgap_mv != rail->bandgap_mv)
+        rail->nominal_steps = bandgap_mv != 0 ? (uint16_t)(bandgap_mv * FULL_STEPS / RAIL_NOMINAL_MV) : rail->first_steps;
     rail->bandgap_mv = bandgap_mv;
     rail->steps = steps;
     rail->share_q15 = saturated(rail->nominal_steps * ONE_Q15 / steps);

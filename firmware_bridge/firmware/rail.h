@@ -11,6 +11,7 @@
 
 typedef struct {
     uint16_t steps;         /* the reference in 1/4096 of the rail, as last measured; 0: not yet */
+    uint16_t first_steps;   /* as first measured */
     uint16_t nominal_steps; /* what it would be at 5 V, as far as is known */
     uint16_t share_q15;     /* of 5 V that the rail has */
     uint16_t bandgap_mv;    /* that nominal_steps comes from; 0: from the first measurement */

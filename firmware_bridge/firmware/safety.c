@@ -54,6 +54,12 @@ static uint8_t check_board(const safety_inputs_t *inputs)
     return inputs->rail_mv != 0 && inputs->rail_mv < RAIL_LEAST_MV ? FAULT_RAIL_LOW : FAULT_NONE;
 }
 
+static uint8_t check_relay(const safety_t *safety)
+{
+    const bool is_asked_for = (safety->limits.flags & CFG_ESTOP_CUTS_SUPPLY) != 0;
+    return is_asked_for && safety->is_relay_doubted ? FAULT_RELAY_WELDED : FAULT_NONE;
+}
+
 /* What of the surroundings forbids to drive, FAULT_NONE where nothing does. */
 static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *inputs)
 {
@@ -63,7 +69,8 @@ static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *input
         return FAULT_SUPPLY_LOW;
     if (safety->is_configured && inputs->supply_mv > safety->limits.supply_max_mv)
         return FAULT_SUPPLY_HIGH;
-    return check_board(inputs);
+    const uint8_t fault = check_board(inputs);
+    return fault != FAULT_NONE ? fault : check_relay(safety);
 }
 
 /* duty^2 in 1/32768. */
@@ -166,8 +173,6 @@ uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *d
     if (safety->state != CART_FAULT)
         return ACK_DONE;
     *detail = surroundings(safety, inputs);
-    if (*detail == FAULT_NONE && safety->is_relay_doubted && (safety->limits.flags & CFG_ESTOP_CUTS_SUPPLY) != 0)
-        *detail = FAULT_RELAY_WELDED;
     if (*detail != FAULT_NONE)
         return ACK_UNHEALTHY;
     safety->fault = FAULT_NONE;

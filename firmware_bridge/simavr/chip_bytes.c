@@ -1,5 +1,8 @@
 #include "chip_bytes.h"
 
+#define EECR 0x3F
+#define EEPE 0x02u /* the EEPROM is being written: simavr's own is done at once */
+#define WRITING_CYCLES 54400 /* 3.4 ms: DS40002061B, table 8-2 */
 #define SPMCSR 0x57
 #define SPMEN 0x01u
 #define BLBSET 0x08u
@@ -13,10 +16,29 @@ static const world_t *surroundings;
 static uint8_t asked; /* what was last written to SPMCSR */
 static avr_cycle_count_t asked_cycle;
 
+static avr_cycle_count_t end_writing(avr_t *avr, avr_cycle_count_t when, void *unused)
+{
+    (void)when, (void)unused;
+    avr->data[EECR] &= (uint8_t)~EEPE;
+    return 0;
+}
+
+/* After simavr's own, which has written the byte by now. */
+static void on_eecr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *unused)
+{
+    (void)unused;
+    if ((value & EEPE) == 0)
+        return;
+    avr->data[address] |= EEPE;
+    avr_cycle_timer_cancel(avr, end_writing, NULL);
+    avr_cycle_timer_register(avr, WRITING_CYCLES, end_writing, NULL);
+}
+
+/* Fuses are not read while the EEPROM is written (DS40002061B, 27.8.6). */
 static void on_spmcsr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *unused)
 {
     (void)address, (void)unused;
-    asked = value;
+    asked = (avr->data[EECR] & EEPE) == 0 ? value : 0;
     asked_cycle = avr->cycle;
     avr->run_cycle_count = 0; /* avr_run() returns after this instruction, so that the next one can be looked at */
 }
@@ -24,13 +46,14 @@ static void on_spmcsr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *un
 void chip_bytes_begin(avr_t *avr, const world_t *world)
 {
     surroundings = world;
+    avr_register_io_write(avr, EECR, on_eecr, NULL);
     avr_register_io_write(avr, SPMCSR, on_spmcsr, NULL);
 }
 
-/* Z 0: low fuse, 1: lock bits, 2: extended fuse, 3: high fuse; nothing is locked. */
+/* Z 0: low fuse, 1: lock bits, 2: extended fuse, 3: high fuse. */
 static uint8_t fuse_at(unsigned z)
 {
-    const uint8_t bytes[] = {surroundings->fuses[0], 0xFF, surroundings->fuses[2], surroundings->fuses[1]};
+    const uint8_t bytes[] = {surroundings->fuses[0], surroundings->lock_bits, surroundings->fuses[2], surroundings->fuses[1]};
     return bytes[z & 3u];
 }
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define MAILBOX_VERSION 3u
+#define MAILBOX_VERSION 4u
 #define MAILBOX_BYTES 8192
 #define MAILBOX_LINE_BYTES 2048 /* the serial line carries 50 bytes in a millisecond */
 #define MAILBOX_LOOK_NS 100000 /* a millisecond of the chip takes some 20 us */
@@ -37,6 +37,7 @@ typedef struct {
     uint8_t reset_cause;   /* enum reset_cause, with ORDER_RESET */
     uint16_t rail_mv;      /* what the chip runs on, and its converter measures against */
     uint8_t fuses[3];      /* low, high, extended */
+    uint8_t lock_bits;
     uint16_t bootloader;   /* the last word of flash, from the next reset on */
     uint16_t signature;    /* its last two bytes */
     uint16_t line_length;  /* bytes that the host has sent since the last millisecond */

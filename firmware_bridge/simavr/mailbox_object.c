@@ -32,6 +32,7 @@ static void equip(world_t *world, const board_parts_t *parts)
     world->fuses[0] = parts->fuse_low;
     world->fuses[1] = parts->fuse_high;
     world->fuses[2] = parts->fuse_extended;
+    world->lock_bits = parts->lock_bits;
     world->bootloader = parts->bootloader;
     world->signature = parts->chip;
 }
@@ -251,6 +252,7 @@ static PyObject *mailbox_equip(PyObject *object, PyObject *args, PyObject *kwarg
         .fuse_low = now->fuses[0],
         .fuse_high = now->fuses[1],
         .fuse_extended = now->fuses[2],
+        .lock_bits = now->lock_bits,
         .bootloader = now->bootloader,
         .chip = now->signature,
     };

@@ -182,7 +182,7 @@ static void carry(void)
 /* A firmware with the policy or without, its self-test passed. */
 static void switch_on(uint16_t session)
 {
-    app_init(&app, session, RESET_POWER_ON, one_in(3) ? NULL : &carried);
+    app_init(&app, session, RESET_POWER_ON, false, one_in(3) ? NULL : &carried);
     forget_commands();
     think(UINT32_MAX);
     if (app.onboard.self_test != (app.onboard.image != NULL ? SELF_TEST_PASSED : SELF_TEST_NONE))

@@ -37,6 +37,8 @@ from tests.conftest import need_compiler
 PROTOCOL = read_protocol()
 STATE, MODE, FAULT, RESET = (PROTOCOL.enums[name] for name in ("cart_state", "mode", "fault", "reset_cause"))
 LEFT, RIGHT, ESTOP = 1, 2, 4
+CUTS_SUPPLY = 32
+ACK = PROTOCOL.enums["ack_code"]
 LIMITS = {
     "seq": 1,
     "flags": 16,
@@ -352,6 +354,7 @@ def test_chip_reports_its_fuses_its_bootloader_and_its_rail(chip: Chip) -> None:
     chip.step(milliseconds=300)
     assert health_of(chip).rail_mv == pytest.approx(4500, abs=10)
     assert health_of(chip).fuse_high == 0xDE, "read at a reset"
+    chip.step(milliseconds=5)  # in between two STATEs: the reset cuts no frame
     chip.emulated.restart(RESET["EXTERNAL"])
     chip.step(milliseconds=30)
     chip.hello()
@@ -359,6 +362,14 @@ def test_chip_reports_its_fuses_its_bootloader_and_its_rail(chip: Chip) -> None:
     assert (health.fuse_low, health.fuse_high, health.fuse_extended) == (0xE2, 0xDA, 0xFF)
     assert (health.bootloader, health.chip) == (0xFFFF, 0x9516)
     assert health.rail_mv == 5000, "without a calibration the rail is what it was at start-up"
+
+
+@pytest.mark.parametrize(("lock_bits", "bootloader"), [(0xFF, 0x0404), (0xEF, 0x0404), (0xDF, 0), (0xCF, 0)])
+def test_bootloader_that_lock_bits_hide_is_not_taken_for_none(chip: Chip, lock_bits: int, bootloader: int) -> None:
+    chip.emulated.equip(lock_bits=lock_bits)
+    chip.emulated.restart(RESET["EXTERNAL"])
+    chip.step(milliseconds=30)
+    assert health_of(chip).bootloader == bootloader
 
 
 def test_sagging_rail_does_not_make_a_low_supply_look_healthy(chip: Chip) -> None:
@@ -372,6 +383,24 @@ def test_sagging_rail_does_not_make_a_low_supply_look_healthy(chip: Chip) -> Non
     state = of_kind(StateMessage, chip.heard)[-1]
     assert (state.session, state.fault) == (session, FAULT["SUPPLY_LOW"])
     assert state.supply_mv == pytest.approx(8800, rel=0.01)
+
+
+def test_relay_is_still_doubted_after_the_board_was_reset(chip: Chip) -> None:
+    """As by a host that opens the port, which resets an Arduino."""
+    chip.inputs = ESTOP
+    chip.step(milliseconds=50)
+    chip.inputs = 0
+    for fallen_ms, code in ((0, ACK["UNHEALTHY"]), (30, ACK["DONE"]), (0, ACK["DONE"])):
+        chip.supply_mv = 0
+        chip.step(milliseconds=fallen_ms)
+        chip.supply_mv = 12_000
+        chip.step(milliseconds=10)
+        chip.emulated.restart(RESET["EXTERNAL"])
+        chip.step(milliseconds=30)
+        session = chip.hello().session
+        chip.say(CfgMessage(**{**LIMITS, "session": session, "flags": CUTS_SUPPLY}))
+        (answer,) = of_kind(AckMessage, chip.say(ModeMessage(session=session, seq=2, mode=MODE["HOME"], options=0)))
+        assert (answer.code, answer.detail) == (code, 0 if code == ACK["DONE"] else FAULT["RELAY_WELDED"])
 
 
 def test_homing_cart_stops_within_half_a_second_of_the_last_frame(chip: Chip) -> None:

@@ -54,3 +54,20 @@ def test_jog_asked_for_again_goes_on() -> None:
         cart.tick()
     cart.mode(MODE.JOG_LEFT)
     assert cart.tick() == -16 * 201
+
+
+def test_relay_that_is_doubted_keeps_from_jogging_after_a_restart() -> None:
+    firmware = Firmware(session=1)
+    firmware.tick(0, 0, 4, 12000)  # the e-stop, and the supply stays
+    for session, supply_mv, is_driven in ((2, 12000, False), (3, 0, False), (4, 12000, True)):
+        firmware.restart(2)
+        for message in (
+            HelloMessage(nonce=1, protocol_hash=PROTOCOL.hash),
+            CfgMessage(**{**LIMITS, "session": session, "seq": 0, "flags": 32}),
+            ModeMessage(session=session, seq=1, mode=MODE.JOG_LEFT, options=0),
+        ):
+            firmware.tick(0, 0, 0, supply_mv)
+            firmware.feed(encode_frame(message.pack()))
+        assert (firmware.tick(0, 0, 0, supply_mv) is not None) == is_driven
+        for _ in range(30):
+            firmware.tick(0, 0, 0, supply_mv)

@@ -14,7 +14,7 @@ class Rail:
 
     def __init__(self, core: Core) -> None:
         self._library = core.library
-        self._rail = (ctypes.c_uint16 * 4)()
+        self._rail = (ctypes.c_uint16 * 5)()
         self._library.rail_mv.restype = self._library.rail_corrected.restype = ctypes.c_uint16
         self._library.rail_update.restype = None
 
@@ -73,6 +73,9 @@ def test_calibration_that_comes_later_takes_effect(core: Core) -> None:
     assert rail.mv == pytest.approx(4600, rel=0.002)
     rail.update(steps_of(4600, 1100))
     assert rail.mv == 5000, "and goes with it"
+    rail.update(steps_of(4140, 1100), 1100)
+    rail.update(steps_of(4140, 1100))
+    assert rail.mv == pytest.approx(4500, rel=0.002), "of what was measured at start-up"
 
 
 def test_absurd_readings_saturate(core: Core) -> None:

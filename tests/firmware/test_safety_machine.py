@@ -609,6 +609,19 @@ def test_fall_before_limits_are_known_counts_below_4_volts(core: Core) -> None:
     assert core.clear() == (ACK.DONE, 0)
 
 
+@pytest.mark.parametrize("begin", ["home", "jog"])
+def test_relay_that_is_doubted_keeps_from_driving_after_a_clear_without_limits(core: Core, begin: str) -> None:
+    """A host may clear before it sends its limits, as `jog` does."""
+    core.to_ready()
+    core.tick(is_estop_pressed=True)
+    core.tick(is_estop_pressed=False)
+    assert core.clear() == (ACK.DONE, 0)
+    assert core.configure(flags=CUTS_SUPPLY)[0] == ACK.DONE
+    core.run(200)
+    assert getattr(core, begin)() == (ACK.UNHEALTHY, FAULT.RELAY_WELDED)
+    assert core.state == STATE.DISARMED
+
+
 @pytest.mark.parametrize("flags", [0, 31])
 def test_relay_is_not_asked_for_where_the_estop_cuts_no_supply(core: Core, flags: int) -> None:
     core.to_armed(flags=flags)

@@ -142,6 +142,12 @@ PARTS = {
     "Optiboot behind a Nano's fuses": ({"fuse_high": 0xDA}, "bootloader", Verdict.WRONG),
     "another bootloader": ({"bootloader": 0x1234}, "bootloader", Verdict.UNKNOWN),
     "nothing where Optiboot would be": ({"bootloader": 0xFFFF}, "bootloader", Verdict.UNKNOWN),
+    "a Nano as it was sold": (
+        {"fuse_high": 0xDA, "bootloader": 0xFFFF, "lock_bits": 0xCF},
+        "bootloader",
+        Verdict.WRONG,
+    ),
+    "Optiboot as it is sold": ({"lock_bits": 0xCF}, "bootloader", Verdict.UNKNOWN),
     "no bootloader": ({"fuse_high": 0xDF, "bootloader": 0xFFFF}, "bootloader", Verdict.FINE),
     "ATmega328PB": ({"chip": 0x9516}, "chip", Verdict.WRONG),
     "another chip": ({"chip": 0x9514}, "chip", Verdict.UNKNOWN),

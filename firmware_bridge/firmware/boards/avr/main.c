@@ -13,6 +13,7 @@
 #include "encoders.h"
 #include "identity.h"
 #include "motor.h"
+#include "relay.h"
 #include "serial.h"
 #include "session.h"
 #include "startup.h"
@@ -71,6 +72,7 @@ static void run_tick(void)
     inputs.pulse_top = motor_pulse_top();
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
+    relay_keep(app_doubts_relay(&app));
     app_tell(&app);
     look_at_health(time_us);
 }
@@ -117,7 +119,7 @@ int main(void)
     encoders_begin();
     contacts_begin();
     supply_begin();
-    app_init(&app, session_begin(), startup_reset_cause(), IMAGE);
+    app_init(&app, session_begin(), startup_reset_cause(), relay_was_doubted(), IMAGE);
     identity_read(&app.board);
     serial_begin();
     SMCR = 1u << SE; /* sleep is idle: timers, port and encoders go on */

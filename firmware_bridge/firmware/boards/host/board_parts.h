@@ -11,12 +11,13 @@ typedef struct {
     uint16_t rail_mv;
     uint16_t bandgap_mv; /* the reference of this chip */
     uint16_t pulse_top;
-    uint8_t fuse_low, fuse_high, fuse_extended;
+    uint8_t fuse_low, fuse_high, fuse_extended, lock_bits;
     uint16_t bootloader;
     uint16_t chip;
 } board_parts_t;
 
-/* An Arduino Uno with Optiboot 4.4, its brown-out level set to 4.3 V. */
+/* An Arduino Uno with Optiboot 4.4, its brown-out level set to 4.3 V, its lock bits as Optiboot's own files set them: those of the
+ * Arduino files, 0xCF, forbid to read the bootloader. */
 static const board_parts_t usual_parts = {
     .rail_mv = 5000,
     .bandgap_mv = 1100,
@@ -24,24 +25,25 @@ static const board_parts_t usual_parts = {
     .fuse_low = 0xFF,
     .fuse_high = 0xDE,
     .fuse_extended = 0xFC,
+    .lock_bits = 0xEF,
     .bootloader = 0x0404,
     .chip = 0x950F,
 };
 
 #define EQUIP_TEXT                                                                                                            \
     "equip(rail_mv=5000, bandgap_mv=1100, pulse_top=799, fuse_low=0xFF, fuse_high=0xDE, fuse_extended=0xFC, "                  \
-    "bootloader=0x0404, chip=0x950F): what the board is made of from now on; what is not given stays as it is. Fuses, " \
-    "bootloader and chip are read at a restart."
+    "lock_bits=0xEF, bootloader=0x0404, chip=0x950F): what the board is made of from now on; what is not given stays as it is. Fuses, " \
+    "lock bits, bootloader and chip are read at a restart."
 
 /* The keyword arguments of equip(); -1 with an exception. */
 static inline int take_parts(PyObject *args, PyObject *kwargs, board_parts_t *parts)
 {
     static char *names[] = {"rail_mv", "bandgap_mv", "pulse_top", "fuse_low", "fuse_high", "fuse_extended",
-                            "bootloader", "chip", NULL};
+                            "lock_bits", "bootloader", "chip", NULL};
     board_parts_t taken = *parts;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HHHbbbHH", names, &taken.rail_mv, &taken.bandgap_mv, &taken.pulse_top,
-                                     &taken.fuse_low, &taken.fuse_high, &taken.fuse_extended, &taken.bootloader,
-                                     &taken.chip))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|HHHbbbbHH", names, &taken.rail_mv, &taken.bandgap_mv, &taken.pulse_top,
+                                     &taken.fuse_low, &taken.fuse_high, &taken.fuse_extended, &taken.lock_bits,
+                                     &taken.bootloader, &taken.chip))
         return -1;
     if (taken.rail_mv == 0) {
         PyErr_SetString(PyExc_ValueError, "a rail of 0 mV runs no board; restart it instead");

@@ -15,6 +15,7 @@
 
 #define TICK_US 1000u
 #define FULL_STEPS 4096u /* of the converter, as bandgap_steps has it */
+#define MAY_READ_BOOTLOADER 0x20u /* of the lock bits, as on the ATmega328P */
 #define MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
 
 typedef struct {
@@ -33,12 +34,12 @@ typedef struct {
 static void begin(firmware_object *self, uint8_t reset_cause)
 {
     const policy_image_t *image = self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
-    app_init(&self->app, self->session, reset_cause, image);
+    app_init(&self->app, self->session, reset_cause, app_doubts_relay(&self->app), image);
     self->app.board = (board_health_t){
         .fuse_low = self->parts.fuse_low,
         .fuse_high = self->parts.fuse_high,
         .fuse_extended = self->parts.fuse_extended,
-        .bootloader = self->parts.bootloader,
+        .bootloader = (self->parts.lock_bits & MAY_READ_BOOTLOADER) != 0 ? self->parts.bootloader : 0,
         .chip = self->parts.chip,
     };
 }
@@ -64,6 +65,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->cart = self->pole = (quadrature_t){0};
     self->cart_total = self->pole_total = 0;
     self->parts = usual_parts;
+    self->app = (app_t){0};
     begin(self, RESET_POWER_ON);
     return 0;
 }
