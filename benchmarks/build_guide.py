@@ -12,6 +12,8 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 
 SUPPLY_V, LOGIC_V = 12.0, 5.0
 PRECHARGE_OHM, BLEEDER_OHM, BULK_F = 47.0, 470.0, 2200e-6
+DIODE_V = 0.7  # D3, 1N4007: at 20 mA
+COIL_OHM, COIL_RELEASE_V = 160.0, 1.2  # LY2-DC12: it must release at 10 % of 12 V
 UPPER_OHM, LOWER_OHM = 10_000.0, 1_800.0
 LOOP_OHM = (0.02, 0.1)  # assumed: supply's capacitor, wires, contact, ESR
 CLAMP_V = (15.2, 16.8)  # 1.5KE16A: breakdown at 1 mA
@@ -36,7 +38,7 @@ def supply_side() -> None:
     _, firmware = encoders_and_settings(cart)
     load_ohm = 1.0 / (1.0 / BLEEDER_OHM + 1.0 / (UPPER_OHM + LOWER_OHM))
     both_ohm = 1.0 / (1.0 / PRECHARGE_OHM + 1.0 / load_ohm)
-    charged_v = SUPPLY_V * load_ohm / (load_ohm + PRECHARGE_OHM)
+    charged_v = (SUPPLY_V - DIODE_V) * load_ohm / (load_ohm + PRECHARGE_OHM)
     step_v = SUPPLY_V - charged_v
     print("precharge")
     row("peak current, peak power in R1", f"{SUPPLY_V / PRECHARGE_OHM:.2f} A, {SUPPLY_V**2 / PRECHARGE_OHM:.1f} W")
@@ -45,6 +47,8 @@ def supply_side() -> None:
     row("the capacitor comes to, left for the contact", f"{charged_v:.2f} V, {step_v:.2f} V")
     inrush = [f"{volts / ohm:.0f}" for volts in (step_v, SUPPLY_V) for ohm in reversed(LOOP_OHM)]
     row("inrush with precharge, without", f"{inrush[0]} to {inrush[1]} A, {inrush[2]} to {inrush[3]} A")
+    held_v = SUPPLY_V * COIL_OHM / (COIL_OHM + PRECHARGE_OHM)
+    row("coil through R1 after the e-stop, were D3 missing", f"{held_v:.1f} V; releases at {COIL_RELEASE_V:.1f} V")
     print("bleeder")
     for volts in (firmware.supply_min_v, 5.4, 1.0):
         row(f"from 12 V to {volts:g} V", f"{load_ohm * BULK_F * math.log(SUPPLY_V / volts):.2f} s")

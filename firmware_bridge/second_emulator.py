@@ -148,7 +148,10 @@ class SecondChip:
             ready = self._read(len(b"ready\n"))
         except LinkError as error:
             self.close()
-            raise BridgeError(f"{image}: {error}") from None
+            raise BridgeError(
+                f"the second emulator does not start; if avr8js is damaged, remove {packages.parent}: "
+                f"{error}, with {image}"
+            ) from None
         assert ready == b"ready\n"
 
     @property

@@ -98,7 +98,7 @@ class PinDifference:
     `edges` is how many each has in common with the other; `apart_cycles` are the largest differences in time, of the
     timer's edges measured against each one's own PWM periods, which begin `phase_cycles` apart. `other_cycles` are
     edges that only one of the two has, and `unexplained` those of them that are not within one PWM period of a change
-    of what the timer drives.
+    of what the timer drives, or of a pulse of a new width: the run whose period begins later takes it a period earlier.
     """
 
     edges: int
@@ -118,12 +118,14 @@ def compare_pins(first: PinEvents, second: PinEvents) -> PinDifference:
     unexplained = 0
     for pin in PINS:
         found = _pair(first.edges[pin], second.edges[pin], phase)
+        new_widths = np.concatenate([_new_widths(*run.edges[pin]) for run in (first, second)])
         pairs += len(found.timers_apart) + len(found.programs_apart)
         timers = max([timers, *(abs(apart) for apart in found.timers_apart)])
         programs = max([programs, *(abs(apart) for apart in found.programs_apart)])
         for run, alone in ((first, found.first_alone), (second, found.second_alone)):
             others += alone
-            unexplained += sum(not _is_near(run.connect_cycles, cycle) for cycle in alone)
+            causes = np.concatenate([run.connect_cycles, new_widths])
+            unexplained += sum(not _is_near(causes, cycle) for cycle in alone)
     length = min(len(first.sent), len(second.sent))
     apart = np.abs(first.sent_cycles[:length] - second.sent_cycles[:length])
     return PinDifference(
@@ -135,6 +137,14 @@ def compare_pins(first: PinEvents, second: PinEvents) -> PinDifference:
         other_cycles=tuple(sorted(others)),
         unexplained=unexplained,
     )
+
+
+def _new_widths(cycles: Cycles, kinds: NDArray[np.uint8]) -> Cycles:
+    """The ends of the pulses that are not as wide as the one before on this pin."""
+    ends = np.flatnonzero(kinds[1:] & _RISING == 0) + 1
+    is_new = np.diff(cycles[ends] - cycles[ends - 1]) != 0
+    new: Cycles = cycles[ends[1:]][is_new]
+    return new
 
 
 def _is_near(causes: Cycles, cycle: int) -> bool:

@@ -140,7 +140,7 @@ def _pins(name: str, *, on_board: bool, is_aligned: bool) -> Trial:
         is_good = found.is_good and (others == 0 or not is_aligned)
         return Outcome(is_good=is_good, message=message, figure=float(others))
 
-    at_changes = "" if is_aligned else ", but next to a change of direction"
+    at_changes = "" if is_aligned else ", but next to a change of direction or width"
     return Trial(
         group=SECOND,
         name=name,

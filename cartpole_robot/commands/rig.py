@@ -197,7 +197,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     from cartpole_robot.bring_up.practice import TypedDeeds
     from cartpole_robot.cart.cart_file import load_cart
     from cartpole_robot.rigs.open_rig import open_board
-    from cartpole_robot.rigs.pty_cart import PtyCart
+    from cartpole_robot.rigs.pty_cart import PtyCart, clear_link
     from cartpole_robot.simulation.imperfections.imperfect import spoil
     from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
     from cartpole_robot.simulation.planted_mistakes import built_board, built_cart, built_line
@@ -210,11 +210,11 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         stopped = True
 
     cart = load_cart(arguments.cart)
-    profile, note = fitting(load_profile(arguments.profile or WORKBENCH), cart.motor)
+    profile, note = fitting(load_profile(WORKBENCH if arguments.profile is None else arguments.profile), cart.motor)
     mistake = Mistake(arguments.mistake) if arguments.mistake else None
     is_built = arguments.by_hand or mistake is not None
-    if arguments.link is not None and (arguments.link.exists() or arguments.link.is_symlink()):
-        raise UsageError(f"{arguments.link}: exists already; choose another --link")
+    if arguments.link is not None:
+        clear_link(arguments.link)
     with (
         open_board(arguments.rig) as board,
         PtyCart(

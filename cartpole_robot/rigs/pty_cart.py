@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
 from firmware_bridge._host import FrameDecoder
@@ -26,6 +27,19 @@ _STEADY_MS = 2000  # how long homing waits for a swinging pole before the person
 _HOLD_MS = 1000
 
 OnTick = Callable[[VirtualCart], None]
+
+
+def clear_link(link: Path) -> None:
+    """Make room for a link to a port: one that a killed virtual cart left behind is removed.
+
+    Raises `UsageError` for anything else that is there, and where there is no folder for it.
+    """
+    if not link.parent.is_dir():
+        raise UsageError(f"{link}: there is no folder {link.parent}; make it, or choose another --link")
+    if link.is_symlink() and not link.exists() and str(link.readlink()).startswith("/dev/pts/"):
+        link.unlink()
+    if link.exists() or link.is_symlink():
+        raise UsageError(f"{link}: exists already; remove it, or choose another --link")
 
 
 class PtyCart:

@@ -22,7 +22,8 @@ import pytest
 from cartpole_robot.bring_up.check import STEP_NAMES
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.errors import RigError
+from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.rigs.pty_cart import clear_link
 from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.errors import LinkError
 from firmware_bridge.link import Link
@@ -51,6 +52,22 @@ def virtual_cart(quick_cart_file: Path, folder: Path, *more: str) -> Iterator[Pa
     process.send_signal(signal.SIGINT)
     assert process.wait(10.0) == 0
     assert not link.is_symlink(), "the link is removed with the cart"
+
+
+def test_link_of_a_killed_cart_is_made_anew_and_anything_else_is_left_alone(tmp_path: Path) -> None:
+    left, file, elsewhere = tmp_path / "left", tmp_path / "file", tmp_path / "elsewhere"
+    left.symlink_to("/dev/pts/no-longer")
+    clear_link(left)
+    assert not left.is_symlink()
+    file.write_text("data")
+    elsewhere.symlink_to(tmp_path / "missing")
+    for taken in (file, elsewhere, tmp_path):
+        with pytest.raises(UsageError, match="exists already; remove it, or choose another --link"):
+            clear_link(taken)
+    assert file.read_text() == "data"
+    assert elsewhere.is_symlink()
+    with pytest.raises(UsageError, match=r"there is no folder .*missing; make it"):
+        clear_link(tmp_path / "missing" / "cart")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 from cartpole_robot.campaign.bench import Subject
 from cartpole_robot.campaign.endurance import endurance_trials
-from cartpole_robot.campaign.pin_events import compare_pins
+from cartpole_robot.campaign.pin_events import PinEvents, compare_pins
 from cartpole_robot.campaign.run import CampaignRequest, _if_installed
 from cartpole_robot.campaign.second_emulator import compare_emulators, second_emulator_trials
 from firmware_bridge import second_emulator
@@ -129,6 +129,29 @@ def test_both_emulators_move_the_same_pins_at_the_same_cycles(second_emulator_to
     assert len(compare_pins(found.first.events, later).other_cycles) == 1
     with pytest.raises(ValueError, match=r"a strike at cycle 0, expected one after the first tick"):
         later.driven_after_strike_cycles(0)
+
+
+def pulses_at(phase: int, widths: list[int]) -> PinEvents:
+    """A pulse of each width on PB1, in PWM periods of 800 cycles that begin at `phase`."""
+    ends = [phase + 800 * k + end for k, width in enumerate(widths) for end in (0, width)]
+    none = np.zeros(0, np.int64)
+    return PinEvents(
+        edges={
+            "PB0": (none, none.astype(np.uint8)),
+            "PB1": (np.array(ends), np.array([3, 2] * len(widths), np.uint8)),
+            "PB2": (none, none.astype(np.uint8)),
+        },
+        **{"sent": b"", "sent_cycles": none, "tick_cycles": none, "connect_cycles": none, "start_cycle": 0},  # type: ignore[arg-type]
+    )
+
+
+def test_a_new_width_a_period_earlier_explains_its_edges_and_a_pulse_that_differs_otherwise_does_not() -> None:
+    first = pulses_at(100, [41, 41, 180, 180, 180, 180])
+    earlier = compare_pins(first, pulses_at(78, [41, 180, 180, 180, 180, 180]))
+    assert (len(earlier.other_cycles), earlier.unexplained, earlier.phase_cycles) == (2, 0, -22)
+    cycles, kinds = first.edges["PB1"]
+    lost = dataclasses.replace(first, edges={**first.edges, "PB1": (cycles[:-2], kinds[:-2])})
+    assert compare_pins(first, lost).unexplained == 2
 
 
 def test_campaign_leaves_a_missing_second_emulator_out_by_name(empty_machine: Path) -> None:

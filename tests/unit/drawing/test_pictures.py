@@ -67,12 +67,13 @@ def test_pictures_that_take_long_come_from_runs_or_the_command_is_named(tmp_path
     docs.mkdir()
     for name in ("study_replay_memory.png", "stability_map.png"):
         (docs / name).write_bytes(b"old")
-    study, stability, campaign, *real_cart = take_kept(runs, docs)
+    study, stability, campaign, imperfections, *real_cart = take_kept(runs, docs)
     assert (docs / "study_replay_memory.png").read_bytes() == b"new"
     assert (docs / "stability_map.png").read_bytes() == b"old"
     assert "taken from" in study
     assert "make it with: cartpole-robot train" in stability
     assert "cartpole-robot stability-map " in stability
     assert "make it with: make campaign" in campaign
+    assert "make it with: python -m benchmarks.imperfections RUN" in imperfections
     assert all("make it with: python -m benchmarks.real_cart " in line for line in real_cart)
     assert sorted(path.name for path in docs.iterdir()) == ["stability_map.png", "study_replay_memory.png"]
