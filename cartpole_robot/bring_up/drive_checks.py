@@ -70,8 +70,9 @@ def check_dead_zone(bench: Bench) -> Finding:
             return wrong(
                 "dead-zone",
                 f"{text}: {duty / file_duty:.1f} times as much" if file_duty else text,
-                "look for what brakes the cart (belt too tight, rail dry) and for a bridge that loses short pulses (a "
-                "slew resistor that is too large); if it is to stay so, write it into the cart file (--write)",
+                "look for what brakes the cart (belt too tight, rail dry), for a bridge that loses short pulses (a "
+                "slew resistor that is too large) and for a motor that is weaker than the cart file's; if it is to "
+                "stay so, write it into the cart file (--write)",
                 measured,
             )
     if is_in_doubt:
@@ -159,8 +160,9 @@ def check_brake(bench: Bench) -> Finding:
     return wrong(
         "brake-weak",
         text,
-        "the bridge does not short the motor fully (it opens between pulses or has both inputs low at duty 0), or a "
-        f"motor wire has resistance; if it is to stay so, set firmware.brake_decel_m_s2 = {decel_m_s2:.2f} (--write)",
+        "the bridge does not short the motor fully (it opens between pulses or has both inputs low at duty 0), a "
+        "motor wire has resistance, or what slides weighs more or the motor is weaker than in the cart file; if it is "
+        f"to stay so, set firmware.brake_decel_m_s2 = {decel_m_s2:.2f} (--write)",
         measured,
     )
 
