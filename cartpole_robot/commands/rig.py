@@ -17,7 +17,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
 from cartpole_robot.simulation.mistake import Mistake
-from cartpole_robot.terminal.interrupts import stopped_by_signals
+from cartpole_robot.terminal.interrupts import signals_held, stopped_by_signals
 
 if TYPE_CHECKING:
     from cartpole_robot.bring_up.findings import StepResult
@@ -172,7 +172,8 @@ def _check(arguments: argparse.Namespace) -> int:
             _write_measured(arguments.write, check.cart, check.results, now)
     finally:  # what was found before it was stopped is worth a report too
         if arguments.report is not None:
-            write_report(arguments.report, check.cart, arguments.port, check.results, now)
+            with signals_held():  # a second Ctrl-C does not lose it
+                write_report(arguments.report, check.cart, arguments.port, check.results, now)
             print(f"the report is in {arguments.report}", file=sys.stderr)
     return DONE if is_fine else FAILED
 
