@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import enum
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cartpole_robot.bring_up.findings import StepResult, Verdict
-from cartpole_robot.bring_up.operator import Operator
+from cartpole_robot.bring_up.operator import NobodyAnswersError, Operator
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Encoders, FirmwareSettings
 from cartpole_robot.simulation.hand import Deed
+from cartpole_robot.terminal.printable import printable
 from firmware_bridge.errors import LinkError
 from firmware_bridge.link import Link
 from firmware_bridge.messages import CfgMessage, HelloAckMessage, StateMessage
@@ -22,6 +24,7 @@ LONG_HAND_S = 120.0  # and for what ends with Enter
 _AFTER_ANSWER_S = 0.5  # what was done may take so long to arrive
 _STILL_S = 0.5
 _MOST_V = 1000.0  # that a voltmeter shows
+_READING = re.compile(r"(\d+(?:[.,]\d*)?)\s*[vV]?", re.ASCII)
 
 
 class Input(enum.Enum):
@@ -62,6 +65,7 @@ class Bench:
     blocked: set[str] = field(default_factory=set)  # steps that were left out for what others found
     is_warned: bool = False  # the operator knows that the cart moves
     is_rail_known: bool = False  # by a voltmeter
+    _has_answered: bool = False
     supply_scale: float = 1.0  # of the supply as the voltmeter has it, over what the firmware reports
 
     def state(self) -> StateMessage:
@@ -107,35 +111,43 @@ class Bench:
         return any(is_so(state) for state in self._during(None if waits_on else operator, HAND_S))
 
     def during(self, deed: Deed, text: str) -> Iterator[StateMessage]:
-        """Ask for a deed; every STATE until the operator has done it."""
-        return self._during(self.ask(deed, text), LONG_HAND_S)
+        """Ask for a deed; every STATE until the operator has done it. Raises `NobodyAnswersError`."""
+        yield from self._during(self.ask(deed, text), LONG_HAND_S)
+        if not self._has_answered:
+            raise NobodyAnswersError(f"nobody answered for {LONG_HAND_S:g} s")
 
     def _during(self, operator: Operator | None, most_s: float) -> Iterator[StateMessage]:
         link = self.link
         end_s = link.clock() + most_s
-        has_answered = False
+        self._has_answered = False
         while link.clock() < end_s:
             state = link.state(link.clock() + 1.0)
             if state is None:
                 raise LinkError("no measurement for 1 s; check the cable")
             yield state
-            if operator is not None and not has_answered and operator.answer() is not None:
-                has_answered = True
+            answer = None if operator is None or self._has_answered else operator.answer()
+            if answer == "":
+                self._has_answered = True
                 end_s = min(end_s, link.clock() + _AFTER_ANSWER_S)
+            elif answer is not None:  # such as "no"
+                self.say("Enter alone says that it is done; Ctrl-C stops the check")
 
     def volts(self, deed: Deed, text: str) -> float | None:
-        """What the operator reads on the voltmeter; None where no number is typed."""
+        """What the operator reads on the voltmeter; None for only Enter. What is no voltage is asked for again."""
         operator = self.ask(deed, text)
         end_s = self.link.clock() + LONG_HAND_S
         while self.link.clock() < end_s:
             self.state()
             answer = operator.answer()
+            if answer == "":
+                return None
             if answer is not None:
-                try:
-                    shown_v = float(answer.replace(",", ".").removesuffix("V"))
-                except ValueError:
-                    return None
-                return shown_v if 0.0 < shown_v < _MOST_V else None
+                number = _READING.fullmatch(answer)
+                shown_v = 0.0 if number is None else float(number[1].replace(",", "."))
+                if 0.0 < shown_v < _MOST_V:
+                    return shown_v
+                self.say(f"expected volts such as 12.1, got {printable(answer, longest=40)!r}")
+                operator.ask(deed, text)
         return None
 
     def wait_still(self, most_s: float = LONG_HAND_S) -> StateMessage:

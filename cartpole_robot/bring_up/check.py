@@ -20,14 +20,14 @@ from cartpole_robot.bring_up.line_checks import (
     check_usb,
 )
 from cartpole_robot.bring_up.motor_checks import check_homing, check_motor, check_track
-from cartpole_robot.bring_up.operator import Operator
+from cartpole_robot.bring_up.operator import NobodyAnswersError, Operator
 from cartpole_robot.bring_up.supply_checks import check_rail, check_supply
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.terminal.interrupts import signals_held
-from firmware_bridge.errors import BridgeError, LinkError, RefusedError
+from firmware_bridge.errors import BridgeError, RefusedError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import Transport
 from firmware_bridge.usb import UsbBridge
@@ -149,7 +149,10 @@ class RigCheck:
         return not any(result.verdict in (Verdict.WRONG, Verdict.UNKNOWN) for result in self.results)
 
     def _finding(self, bench: Bench, step: Step) -> Finding:
-        """Raises `LinkError` for a line that is lost: then no further step can be done."""
+        """Raises `LinkError` for a line that is lost: then no further step can be done.
+
+        A step that is stopped is among the results as not checked.
+        """
         if step.moves and not self.may_move:
             return skipped("it moves the cart, which needs --arm")
         blocked = [name for name in step.needs if bench.blocks(name)]
@@ -160,7 +163,10 @@ class RigCheck:
             return step.look(bench)
         except RefusedError as error:
             return wrong("refused", str(error), "put right what the steps before found, and check again")
-        except LinkError:
+        except NobodyAnswersError as error:
+            return skipped(str(error))
+        except KeyboardInterrupt:
+            self._add(skipped("it was stopped"), step.name, step.title)
             raise
 
     def _stand_down(self, link: Link) -> None:

@@ -6,6 +6,7 @@ from cartpole_robot.bring_up.bench import Bench, Input
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, wrong
 from cartpole_robot.simulation.hand import Deed
 from firmware_bridge.errors import RefusedError
+from firmware_bridge.messages import StateMessage
 
 _FALL_S = 30.0  # 2200 uF behind an open relay, with nothing but the divider on them, take 26 s to 1/e
 _RISE_SHARE = 0.85  # a precharge resistor leaves a tenth until START is pressed
@@ -32,10 +33,14 @@ def check_estop(bench: Bench) -> Finding:
 
 
 def _pressed(bench: Bench, before_mv: int) -> Finding:
+    before, seen = _closed(bench, bench.state()), set[Input]()
+
+    def is_pressed(state: StateMessage) -> bool:
+        seen.update(_closed(bench, state) - before)
+        return Input.ESTOP in seen
+
     is_seen = bench.has_come(
-        Deed.PRESS_ESTOP,
-        "press the e-stop, and leave it pressed; Enter if nothing happens",
-        lambda state: bench.is_closed(state, Input.ESTOP),
+        Deed.PRESS_ESTOP, "press the e-stop, and leave it pressed; Enter if nothing happens", is_pressed
     )
     least_mv = bench.cfg.supply_min_mv
     lowest_mv = before_mv
@@ -50,6 +55,10 @@ def _pressed(bench: Bench, before_mv: int) -> Finding:
         lambda state: not bench.is_closed(state, Input.ESTOP) and state.supply_mv > _RISE_SHARE * before_mv,
         waits_on=True,
     )
+    if not is_seen and seen:
+        return wrong(
+            "estop-wires", f"pressed, and the firmware reads {_names(seen)}", "check the wires at D2, D3 and D4"
+        )
     if not is_seen:
         return wrong(
             "estop-shorted",
@@ -97,6 +106,8 @@ _SIDES = {
     Input.RIGHT: ("right", Deed.PRESS_RIGHT, Deed.RELEASE_RIGHT),
 }
 
+_NAMES = {Input.LEFT: "the left switch", Input.RIGHT: "the right switch", Input.ESTOP: "the e-stop"}
+
 
 def check_switches(bench: Bench) -> Finding:
     """Whether each end switch closes and opens by hand, and is the one of its side."""
@@ -132,19 +143,30 @@ def check_switches(bench: Bench) -> Finding:
                 "it is shorted, connected to the wrong pin, or not its normally closed contact",
             )
         if seen[contact] != {contact}:
-            names = " and ".join(sorted(_SIDES[each][0] for each in seen[contact]))
-            return wrong("switch-wires", f"pressing the {side} switch reads as {names}", "check the wires at D3 and D4")
+            return wrong(
+                "switch-wires",
+                f"the {side} switch was pressed, and the firmware reads {_names(seen[contact])}",
+                "check the wires at D2, D3 and D4",
+            )
     return _are_open_again(bench)
 
 
 def _seen_when_pressed(bench: Bench, contact: Input) -> set[Input]:
     side, press, release = _SIDES[contact]
-    seen: set[Input] = set()
+    before, seen = _closed(bench, bench.state()), set[Input]()
     for state in bench.during(press, f"press the {side.upper()} end switch with a finger and hold it; Enter"):
-        seen |= {each for each in _SIDES if bench.is_closed(state, each)}
+        seen |= _closed(bench, state) - before
     for _ in bench.during(release, f"release the {side} end switch; Enter"):
         pass
     return seen
+
+
+def _closed(bench: Bench, state: StateMessage) -> set[Input]:
+    return {each for each in Input if bench.is_closed(state, each)}
+
+
+def _names(contacts: set[Input]) -> str:
+    return " and ".join(_NAMES[each] for each in Input if each in contacts)
 
 
 def _are_open_again(bench: Bench) -> Finding:

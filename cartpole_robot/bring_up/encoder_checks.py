@@ -11,6 +11,7 @@ from cartpole_robot.simulation.hand import Deed
 
 _LEAST_M, _LEAST_RAD = 0.01, 0.2
 _NOBODY = "nobody is there to move it by hand"
+_OTHER_LEAST = 20  # counts of the other encoder that are worth a word
 _ILLEGAL_MOST = 8  # as many as the firmware bears within 0.1 s
 _TURN_TOLERANCE = 0.02
 _BACK_TOLERANCE = 0.01
@@ -58,10 +59,11 @@ def check_cart_encoder(bench: Bench) -> Finding:
         return skipped(f"{_NOBODY}; homing checks it against the motor")
     least = _LEAST_M * bench.encoders.cart_counts_per_m
     before = bench.link.health().cart_illegal
-    states = bench.during(Deed.PUSH_RIGHT, "push the cart a few cm to the RIGHT; Enter")
+    states = list(bench.during(Deed.PUSH_RIGHT, "push the cart a few cm to the RIGHT; Enter"))
     track = _followed(state.cart_counts for state in states)
     track.illegal = bench.link.health().cart_illegal - before
-    return _judged(track, least, "cart", "is_cart_reversed")
+    other = _followed((state.pole_counts for state in states), bench.encoders.pole_counts_per_turn)
+    return _judged(track, other, least, "cart")
 
 
 def check_pole_encoder(bench: Bench) -> Finding:
@@ -70,11 +72,11 @@ def check_pole_encoder(bench: Bench) -> Finding:
         return skipped(f"{_NOBODY}; homing checks it against the motor")
     least = _LEAST_RAD * bench.encoders.pole_counts_per_rad / 2.0  # an encoder of half the counts is named later
     before = bench.link.health().pole_illegal
-    states = bench.during(Deed.SWING_LEFT, "let the pole hang still, then take its tip to the LEFT; Enter")
+    states = list(bench.during(Deed.SWING_LEFT, "let the pole hang still, then take its tip to the LEFT; Enter"))
     counts = _until_moved((state.pole_counts for state in states), 2.0 * least)
     track = _followed(counts, bench.encoders.pole_counts_per_turn)
     track.illegal = bench.link.health().pole_illegal - before
-    return _judged(track, least, "pole", "is_pole_reversed")
+    return _judged(track, _followed(state.cart_counts for state in states), least, "pole")
 
 
 def _until_moved(counts: Iterable[int], most: float) -> list[int]:
@@ -86,14 +88,19 @@ def _until_moved(counts: Iterable[int], most: float) -> list[int]:
     return kept
 
 
-def _judged(track: _Track, least: float, name: str, key: str) -> Finding:
+def _judged(track: _Track, other: _Track, least: float, name: str) -> Finding:
+    """What an encoder's `track` says; `other` is the other encoder's meanwhile."""
     illegal = f", with {track.illegal} transitions that no encoder makes" if track.illegal else ""
     if abs(track.furthest) < least:
         if track.changes == 0:
+            other_name = "pole" if name == "cart" else "cart"
+            is_other = abs(other.furthest) >= _OTHER_LEAST
             return wrong(
                 f"{name}-encoder-dead",
-                "not a single count came",
-                "check the encoder's 5 V and ground, both channels' wires, and that its shaft turns",
+                "not a single count came"
+                + (f", while the {other_name}'s encoder counted {other.furthest:+d}" if is_other else ""),
+                "check the encoder's 5 V and ground, both channels' wires, and that its shaft turns"
+                + (f"; if the {other_name} did not move, the two encoders' wires are exchanged" if is_other else ""),
             )
         if track.most - track.least <= 1:
             return wrong(
@@ -111,7 +118,8 @@ def _judged(track: _Track, least: float, name: str, key: str) -> Finding:
         return wrong(
             f"{name}-encoder-swapped",
             f"it counts the wrong way ({track.furthest:+d})",
-            f"exchange its channels A and B, or set firmware.{key} in the cart file (reverse it where it is set)",
+            f"exchange its channels A and B, or set firmware.is_{name}_reversed in the cart file (reverse it where it "
+            "is set)",
         )
     if track.illegal > _ILLEGAL_MOST:
         return wrong(

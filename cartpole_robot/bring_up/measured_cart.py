@@ -6,17 +6,23 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import date
 
-from cartpole_robot.bring_up.findings import StepResult
+from cartpole_robot.bring_up.findings import StepResult, Verdict
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError
 
 _DIGITS = 5
+_GIVEN = {"encoders.cart_counts_per_m": ", by firmware.switch_m"}  # what a number rests on
 
 
 def measured_numbers(results: Sequence[StepResult]) -> dict[str, float]:
     """What the steps have measured, by "section.key", with as many digits as mean something."""
     found = {key: value for result in results for key, value in result.measured.items()}
     return {key: float(f"{value:.{_DIGITS}g}") for key, value in found.items()}
+
+
+def doubtful_numbers(results: Sequence[StepResult]) -> dict[str, str]:
+    """Those of the measured numbers that are right only if nothing else is wrong: the step that found so, by key."""
+    return {key: result.name for result in results if result.verdict is Verdict.WRONG for key in result.measured}
 
 
 def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) -> CartParams:
@@ -29,7 +35,8 @@ def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) ->
         section, name = key.split(".")
         kept = getattr(getattr(cart, section), name)
         changes.setdefault(section, {})[name] = round(value) if isinstance(kept, int) else value
-    sources = dict(cart.sources) | {key: f"measured: check-rig {day.isoformat()}" for key in numbers}
+    measured = f"measured: check-rig {day.isoformat()}"
+    sources = dict(cart.sources) | {key: measured + _GIVEN.get(key, "") for key in numbers}
     try:
         records = {name: dataclasses.replace(getattr(cart, name), **values) for name, values in changes.items()}
         return dataclasses.replace(cart, sources=sources, **records)

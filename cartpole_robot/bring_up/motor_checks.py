@@ -73,6 +73,12 @@ def check_track(bench: Bench) -> Finding:
         leg = creep(bench, side, _TRACK_MOST * file_m, speed_m_s, reaches(bench, _contact(side)))
         if leg.fault is not None or not bench.is_closed(leg.states[-1], _contact(side)):
             return _no_switch(bench, leg, _contact(side))
+        if bench.is_closed(leg.states[-1], _contact(-side)):
+            return wrong(
+                "switch-stuck",
+                f"the cart is at the {_name(side)} switch, and the {_name(-side)} one still reads as reached",
+                "its lever is bent or its wire cut: its normally closed contact goes to ground",
+            )
         legs.append(leg)
     ends_m = [_changed_at(bench, leg, _contact(leg.side)) / per_m for leg in legs]
     left_m, right_m = ends_m[0::3], (ends_m[1], ends_m[2], ends_m[4])

@@ -10,6 +10,10 @@ from typing import Protocol
 from cartpole_robot.simulation.hand import BuildersHand, Deed
 
 
+class NobodyAnswersError(RuntimeError):
+    """The operator was asked, and did not answer: nothing is known, and nothing may move."""
+
+
 class Operator(Protocol):
     """Does deeds at the cart, one at a time."""
 
@@ -17,7 +21,7 @@ class Operator(Protocol):
         """Ask for a deed; returns at once."""
 
     def answer(self) -> str | None:
-        """What the operator says about it; None until then, empty for "it is done"."""
+        """What the operator says about it; None until then, empty for "it is done". Raises `NobodyAnswersError`."""
 
 
 class TerminalOperator:
@@ -25,16 +29,19 @@ class TerminalOperator:
 
     def __init__(self) -> None:
         self._typed = b""
+        self._is_at_end = False
 
     def ask(self, deed: Deed, text: str) -> None:
-        self._typed = b""
         while self._read():  # what was typed before the question is no answer to it
-            self._typed = b""
+            pass
+        self._typed, self._is_at_end = b"", False
         print(f"        {text}", file=sys.stderr, flush=True)
 
     def answer(self) -> str | None:
         while b"\n" not in self._typed:
             if not self._read():
+                if self._is_at_end:  # Ctrl-D
+                    raise NobodyAnswersError("the answer was the end of the input")
                 return None
         line, _, self._typed = self._typed.partition(b"\n")
         return line.decode(errors="replace").strip()
@@ -44,7 +51,8 @@ class TerminalOperator:
         if not select.select([file], [], [], 0.0)[0]:
             return False
         data = os.read(file, 1024)
-        self._typed += data or b"\n"  # at the end of the input nobody answers: every deed is done
+        self._typed += data
+        self._is_at_end = not data
         return bool(data)
 
 

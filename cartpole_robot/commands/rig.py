@@ -17,7 +17,7 @@ from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.rigs.open_rig import SIMULATED_BOARDS
 from cartpole_robot.simulation.mistake import Mistake
-from cartpole_robot.terminal.interrupts import stopped_by_signals
+from cartpole_robot.terminal.interrupts import signals_held, stopped_by_signals
 
 if TYPE_CHECKING:
     from cartpole_robot.bring_up.findings import StepResult
@@ -137,6 +137,12 @@ def _check(arguments: argparse.Namespace) -> int:
     for path, option in ((arguments.report, "--report"), (arguments.write, "--write")):
         if path is not None:
             check_is_new(path, option=option)
+    if (
+        arguments.write is not None
+        and arguments.report is not None
+        and arguments.write.resolve() == arguments.report.resolve()
+    ):
+        raise UsageError(f"{arguments.write}: is for --report and --write alike; choose another --write")
 
     def show(result: StepResult) -> None:
         if not arguments.json:
@@ -157,29 +163,33 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         with stopped_by_signals():
             is_fine = check.run()
+        print_result(arguments, [result.as_dict() for result in check.results], verdict_text(check.results))
+        again = failed_steps(check.results)
+        if not is_fine and again and not arguments.json:
+            words = ["check-rig", "--only", ",".join(again)]
+            print_text(f"check these again: {command_text(words, arguments, ('port', 'cart', 'arm', 'no_hand'))}")
+        if arguments.write is not None:
+            _write_measured(arguments.write, check.cart, check.results, now)
     finally:  # what was found before it was stopped is worth a report too
         if arguments.report is not None:
-            write_report(arguments.report, check.cart, arguments.port, check.results, now)
+            with signals_held():  # a second Ctrl-C does not lose it
+                write_report(arguments.report, check.cart, arguments.port, check.results, now)
             print(f"the report is in {arguments.report}", file=sys.stderr)
-    print_result(arguments, [result.as_dict() for result in check.results], verdict_text(check.results))
-    again = failed_steps(check.results)
-    if not is_fine and again and not arguments.json:
-        words = ["check-rig", "--only", ",".join(again)]
-        print_text(f"check these again: {command_text(words, arguments, ('port', 'cart', 'arm', 'no_hand'))}")
-    if arguments.write is not None:
-        _write_measured(arguments.write, check.cart, check.results, now)
     return DONE if is_fine else FAILED
 
 
 def _write_measured(path: Path, cart: CartParams, results: list[StepResult], now: datetime) -> None:
-    from cartpole_robot.bring_up.measured_cart import measured_cart
+    from cartpole_robot.bring_up.measured_cart import doubtful_numbers, measured_cart, measured_numbers
     from cartpole_robot.files.new_file import new_file
     from cartpole_robot.identify.cart_file import cart_as_toml
 
     text = cart_as_toml(measured_cart(cart, results, now.date()))
     with new_file(path, option="--write") as partial:
         partial.write_text(text, encoding="utf-8")
-    print(f"the measured cart is in {path}", file=sys.stderr)
+    numbers = ", ".join(f"{key} = {value:g}" for key, value in measured_numbers(results).items())
+    print(f"the measured cart is in {path}: {numbers}", file=sys.stderr)
+    for key, step in doubtful_numbers(results).items():
+        print(f"{key} in it is right only if what {step} found is to stay so: see there first", file=sys.stderr)
 
 
 def _jog(arguments: argparse.Namespace) -> int:

@@ -133,6 +133,10 @@ def test_rail_by_voltmeter_is_written_into_a_copy_of_the_cart_file(
     assert written.firmware.bandgap_v == pytest.approx(1.1, abs=0.05), "1.1 V, by a rail of 4.75 to 5 V"
     assert written.sources["firmware.bandgap_v"].startswith("measured: check-rig 20")
     assert quick_cart_file.read_text() == before
+    assert "firmware.bandgap_v = 1." in done.stderr
+    same = command_line(*words, "--rail-v", "4.9", "--report", tmp_path / "one", "--write", tmp_path / "one")
+    assert same.returncode == 2
+    assert "is for --report and --write alike" in same.stderr
 
 
 def test_check_names_a_wrong_polarity(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.bring_up.findings import StepResult, Verdict
-from cartpole_robot.bring_up.measured_cart import measured_cart
+from cartpole_robot.bring_up.measured_cart import doubtful_numbers, measured_cart
 from cartpole_robot.bring_up.report import write_report
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RunError, UsageError
@@ -46,6 +46,10 @@ def test_measured_numbers_are_in_the_cart_file_with_their_source(tmp_path: Path)
     assert (again.motor.dead_zone_duty, again.motor.dead_zone_asymmetry_duty) == (0.051235, 0.002)
     assert (again.firmware.brake_decel_m_s2, again.firmware.bandgap_v) == (9.75, 1.0871)
     assert again.sources["firmware.brake_decel_m_s2"] == "measured: check-rig 2027-02-03"
+    assert again.sources["encoders.cart_counts_per_m"] == "measured: check-rig 2027-02-03, by firmware.switch_m"
+    assert doubtful_numbers([result("track", encoders__cart_counts_per_m=1.0)]) == {
+        "encoders.cart_counts_per_m": "track"
+    }
     assert again.sources["motor.stall_force_n"] == cart.sources["motor.stall_force_n"]
     assert again.motor.stall_force_n == cart.motor.stall_force_n
 
