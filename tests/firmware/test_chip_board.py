@@ -37,6 +37,11 @@ def chip(chip_tools: None, image: build.FirmwareImage) -> Iterator[Chip]:
     made.close()
 
 
+def test_mark_in_the_image_is_what_the_chip_says_of_itself(chip: Chip) -> None:
+    answer, mark = chip.hello(), build.read_image_mark(chip.elf)
+    assert (mark.firmware_id, mark.protocol_hash) == (answer.firmware_id, answer.protocol_hash)
+
+
 def last_state(chip: Chip) -> StateMessage:
     chip.step(milliseconds=22)
     return of_kind(StateMessage, chip.heard)[-1]
@@ -119,6 +124,7 @@ def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     health, counted = health_of(chip), chip.emulated.figures()
     assert health.longest_interrupt_us == pytest.approx(counted["longest_interrupt_cycles"] / 16, abs=3)
     assert 250 < health.longest_tick_us < 600
+    assert health.longest_tick_us % 4 == 0  # as Timer2 counts
     assert health.longest_tick_us * 16 > counted["longest_latency_cycles"] - 64
     assert health.missed_ticks == 0
 
@@ -151,6 +157,7 @@ def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
     chip.step(milliseconds=40)
     first = health_of(chip)
     assert 10 < first.receive_overruns < 480
+    assert 1000 < first.longest_tick_us < 14_000  # a tick that others have overtaken
     chip.step(milliseconds=100)
     for _ in range(5):  # within the room, and what is taken is not lost
         chip.step(b"\1" * 20, milliseconds=5)
