@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import deque
 from collections.abc import Iterator
@@ -101,14 +102,14 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
     """A PING that comes 80 us later is answered with a time 80 us later, and none is before the one before."""
     chip.hello()
     phases = []
-    for moment in range(0, 44, 4):
+    for moment in range(0, 40, 4):
         sent_us = chip.emulated.time_us + 1000 + 20 * (moment + 10)  # with the next tick, and ten bytes of its own
         said = chip.step(bytes(moment) + encode_frame(PingMessage(host_us=moment).pack()), milliseconds=5)
         (pong,) = of_kind(PongMessage, said)
         phases.append(pong.time_us)
-        assert pong.time_us == pytest.approx(sent_us, abs=700)
-    assert all(4_950 < later - earlier < 5_400 for earlier, later in pairwise(phases)), phases
-    assert phases[-1] - phases[0] == pytest.approx(10 * 5_080, abs=400), phases
+        assert -300 < pong.time_us - sent_us < 900
+    assert all(4_800 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
+    assert phases[-1] - phases[0] == pytest.approx(9 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
 
 
@@ -131,8 +132,10 @@ def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
 
 def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     chip.hello()
+    early = health_of(chip).stack_free  # where the stack stood, before its paint was looked at
     chip.step(milliseconds=1500)
     first = health_of(chip).stack_free
+    assert first < early - 20
     begin_homing(chip)
     chip.step(milliseconds=1500)
     assert 0 <= first - health_of(chip).stack_free < 150
@@ -217,7 +220,13 @@ def test_session_of_an_empty_memory_is_1_and_is_never_0(chip: Chip) -> None:
     content = chip.elf.with_suffix(".eeprom")
     for last, expected in (([], [1, 2]), ([65_533, 65_534], [65_535, 1, 2]), ([65_535, 1], [2, 3])):
         cells = [*last, *([0 if last else 0xFFFF] * (32 - len(last)))]
-        content.write_bytes(b"".join(cell.to_bytes(2, "little") for cell in cells))
+        symbols = subprocess.run(["avr-nm", str(chip.elf)], check=True, capture_output=True, text=True).stdout
+        begin, end = (
+            int(re.findall(rf"^0081(\w+) \w {name}", symbols, re.M)[0], 16) for name in ("cells", "__eeprom_end")
+        )
+        erased = bytearray(b"\xff" * end)
+        erased[begin : begin + 64] = b"".join(cell.to_bytes(2, "little") for cell in cells)
+        content.write_bytes(erased)
         words = ["avr-objcopy", "--update-section", f".eeprom={content}", str(chip.elf), str(elf)]
         subprocess.run(words, check=True)
         other = Chip(elf, chip.make_chip)
