@@ -38,7 +38,7 @@
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
 enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, TCCR2B = 0xB1, GPIOR0 = 0x3E };
-enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C };
+enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, RECEIVE = 1 };
 
 static avr_t *avr;
 static mailbox_t *mailbox;
@@ -188,10 +188,10 @@ static void take_world(void)
     else if (world.order == ORDER_LOSE_TICK)
         avr->data[TIMSK2] = 0;
     static const unsigned pin_of[3] = {3, 4, 2}; /* left, right, e-stop: the order of enum input_flag */
-    unsigned levels = 0;
+    unsigned levels = RECEIVE; /* the line idles high */
     for (unsigned k = 0; k < 3; k++)
         levels |= (world.contacts >> k & 1u) << pin_of[k];
-    port_set(&contacts, avr, CONTACTS, levels);
+    port_set(&contacts, avr, CONTACTS | RECEIVE, levels);
     avr_raise_irq(supply, world.supply_mv * 1800u / 11800u);
     serial_line_take(avr, &world);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import deque
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ def chip(chip_tools: None, image: build.FirmwareImage) -> Iterator[Chip]:
     made.step(milliseconds=30)
     yield made
     made.close()
+
+
+def test_mark_in_the_image_is_what_the_chip_says_of_itself(chip: Chip) -> None:
+    answer, mark = chip.hello(), build.read_image_mark(chip.elf)
+    assert (mark.firmware_id, mark.protocol_hash) == (answer.firmware_id, answer.protocol_hash)
 
 
 def last_state(chip: Chip) -> StateMessage:
@@ -96,14 +102,14 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
     """A PING that comes 80 us later is answered with a time 80 us later, and none is before the one before."""
     chip.hello()
     phases = []
-    for moment in range(0, 44, 4):
+    for moment in range(0, 40, 4):
         sent_us = chip.emulated.time_us + 1000 + 20 * (moment + 10)  # with the next tick, and ten bytes of its own
         said = chip.step(bytes(moment) + encode_frame(PingMessage(host_us=moment).pack()), milliseconds=5)
         (pong,) = of_kind(PongMessage, said)
         phases.append(pong.time_us)
-        assert pong.time_us == pytest.approx(sent_us, abs=700)
-    assert all(4_950 < later - earlier < 5_400 for earlier, later in pairwise(phases)), phases
-    assert phases[-1] - phases[0] == pytest.approx(10 * 5_080, abs=400), phases
+        assert -300 < pong.time_us - sent_us < 900
+    assert all(4_800 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
+    assert phases[-1] - phases[0] == pytest.approx(9 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
 
 
@@ -119,14 +125,17 @@ def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     health, counted = health_of(chip), chip.emulated.figures()
     assert health.longest_interrupt_us == pytest.approx(counted["longest_interrupt_cycles"] / 16, abs=3)
     assert 250 < health.longest_tick_us < 600
+    assert health.longest_tick_us % 4 == 0  # as Timer2 counts
     assert health.longest_tick_us * 16 > counted["longest_latency_cycles"] - 64
     assert health.missed_ticks == 0
 
 
 def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     chip.hello()
+    early = health_of(chip).stack_free  # where the stack stood, before its paint was looked at
     chip.step(milliseconds=1500)
     first = health_of(chip).stack_free
+    assert first < early - 20
     begin_homing(chip)
     chip.step(milliseconds=1500)
     assert 0 <= first - health_of(chip).stack_free < 150
@@ -151,6 +160,7 @@ def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
     chip.step(milliseconds=40)
     first = health_of(chip)
     assert 10 < first.receive_overruns < 480
+    assert 1000 < first.longest_tick_us < 14_000  # a tick that others have overtaken
     chip.step(milliseconds=100)
     for _ in range(5):  # within the room, and what is taken is not lost
         chip.step(b"\1" * 20, milliseconds=5)
@@ -210,7 +220,13 @@ def test_session_of_an_empty_memory_is_1_and_is_never_0(chip: Chip) -> None:
     content = chip.elf.with_suffix(".eeprom")
     for last, expected in (([], [1, 2]), ([65_533, 65_534], [65_535, 1, 2]), ([65_535, 1], [2, 3])):
         cells = [*last, *([0 if last else 0xFFFF] * (32 - len(last)))]
-        content.write_bytes(b"".join(cell.to_bytes(2, "little") for cell in cells))
+        symbols = subprocess.run(["avr-nm", str(chip.elf)], check=True, capture_output=True, text=True).stdout
+        begin, end = (
+            int(re.findall(rf"^0081(\w+) \w {name}", symbols, re.M)[0], 16) for name in ("cells", "__eeprom_end")
+        )
+        erased = bytearray(b"\xff" * end)
+        erased[begin : begin + 64] = b"".join(cell.to_bytes(2, "little") for cell in cells)
+        content.write_bytes(erased)
         words = ["avr-objcopy", "--update-section", f".eeprom={content}", str(chip.elf), str(elf)]
         subprocess.run(words, check=True)
         other = Chip(elf, chip.make_chip)

@@ -334,18 +334,20 @@ def test_cart_that_really_goes_to_and_fro_travels(core: Core, moved: int, ticks:
     assert core.fault == FAULT.POLE_STILL
 
 
-def test_arming_forgets_to_which_side_the_cart_went(core: Core) -> None:
+@pytest.mark.parametrize("side", [-1, 1])
+def test_arming_forgets_to_which_side_the_cart_went(core: Core, side: int) -> None:
     core.to_armed()
-    core.fed_tick(cart_moved=1)
+    core.fed_tick(cart_moved=-side)
     core.disarm()
     core.run(101)
     core.arm()
+    core.fed_tick(cart_moved=side)
     for _ in range(99):
-        core.fed_tick(cart_moved=-15)
-    core.fed_tick(cart_moved=-14)
+        core.fed_tick(cart_moved=15 * side)
+    core.fed_tick(cart_moved=13 * side)
     core.fed_tick()
     assert core.state == STATE.ARMED
-    core.fed_tick(cart_moved=-1)
+    core.fed_tick(cart_moved=side)
     assert core.fault == FAULT.POLE_STILL
 
 
