@@ -11,6 +11,7 @@ TICK_S = 1.0 / _LIMITS["TICK_HZ"]  # between two safety ticks, each with an upda
 NO_COMMAND_MS = _LIMITS["NO_COMMAND_MS"]  # the age of a command before the first
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 ILLEGAL_MOST = _LIMITS["ILLEGAL_MOST"]  # transitions that no encoder makes, tolerated within ILLEGAL_MS
+CONTACT_SAMPLES = _LIMITS["CONTACT_SAMPLES"]  # equal ones in a row, before an end switch counts
 BANDGAP_V = (_LIMITS["BANDGAP_LEAST_MV"] / 1000.0, _LIMITS["BANDGAP_MOST_MV"] / 1000.0)  # of a sound chip
 SPEED_PER_COUNT = _ESTIMATOR["ESTIMATOR_SPEED_PER_COUNT"]  # units of the firmware's speeds in a count per second
 ESTIMATOR_LAG_S = (_ESTIMATOR["ESTIMATOR_WINDOW"] - 1) / 2 / _LIMITS["TICK_HZ"]  # half of the window

@@ -19,6 +19,7 @@ from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
 from firmware_bridge.answers import reset_cause_name
+from firmware_bridge.constants import CONTACT_SAMPLES
 from firmware_bridge.messages import CmdMessage, EventMessage, HelloAckMessage, HelloMessage, ModeMessage, TraceMessage
 from firmware_bridge.protocol import Protocol, read_protocol
 
@@ -222,7 +223,7 @@ class _Player:
                 _Step(
                     cart_counts=int(row["cart_counts"]),
                     pole_counts=int(row["pole_counts"]),
-                    inputs=int(row["flags"]) & 7,
+                    inputs=int(row["flags"]) & self._flag["ESTOP"] | self._contacts(k),
                     supply_mv=int(row["supply_mv"]),
                     illegal=(int(row["cart_illegal"]), int(row["pole_illegal"])),
                     missed=missed,
@@ -232,6 +233,12 @@ class _Player:
                 )
             )
         return steps
+
+    def _contacts(self, row: int) -> int:
+        """The end switches before the firmware debounces them: the box has them some samples later."""
+        flags = self._box.samples["flags"]
+        both = self._flag["LEFT_SWITCH"] | self._flag["RIGHT_SWITCH"]
+        return int(flags[min(row + CONTACT_SAMPLES - 1, len(flags) - 1)]) & int(both)
 
     def _tick(self, number: int, step: _Step, commands: _Step) -> None:
         """One millisecond with the inputs of `step`, after the command of `commands`."""
