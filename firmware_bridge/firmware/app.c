@@ -148,7 +148,7 @@ static void send_health(app_t *app)
         .cart_illegal = app->cart_illegal_sum,
         .pole_illegal = app->pole_illegal_sum,
         .late_commands = app->late_commands,
-        .rail_mv = rail_mv(&app->rail),
+        .rail_mv = app->rail.mv,
         .bandgap_steps = app->rail.steps,
         .pulse_top = app->pulse_top,
         .fuse_low = app->board.fuse_low,
@@ -446,7 +446,7 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
         .is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed),
         .is_estop_pressed = board->is_estop_pressed,
         .supply_mv = rail_corrected(&app->rail, board->supply_mv),
-        .rail_mv = rail_mv(&app->rail),
+        .rail_mv = app->rail.mv,
         .has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u,
         .missed_ticks = board->missed_ticks,
     };

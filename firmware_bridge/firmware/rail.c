@@ -22,11 +22,7 @@ void rail_update(rail_t *rail, uint16_t steps, uint16_t bandgap_mv)
     rail->bandgap_mv = bandgap_mv;
     rail->steps = steps;
     rail->share_q15 = saturated(rail->nominal_steps * ONE_Q15 / steps);
-}
-
-uint16_t rail_mv(const rail_t *rail)
-{
-    return (uint16_t)(rail->share_q15 * (uint32_t)RAIL_NOMINAL_MV / ONE_Q15);
+    rail->mv = (uint16_t)(rail->share_q15 * (uint32_t)RAIL_NOMINAL_MV / ONE_Q15);
 }
 
 uint16_t rail_corrected(const rail_t *rail, uint16_t measured_mv)

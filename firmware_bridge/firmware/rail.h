@@ -14,14 +14,12 @@ typedef struct {
     uint16_t first_steps;   /* as first measured */
     uint16_t nominal_steps; /* what it would be at 5 V, as far as is known */
     uint16_t share_q15;     /* of 5 V that the rail has */
+    uint16_t mv;            /* the rail; 0 before it was measured */
     uint16_t bandgap_mv;    /* that nominal_steps comes from; 0: from the first measurement */
 } rail_t;
 
 /* What the board measured, often the same as before, and the reference's voltage by CFG, 0 where that is not known. */
 void rail_update(rail_t *rail, uint16_t steps, uint16_t bandgap_mv);
-
-/* The rail in mV; 0 before it was measured. */
-uint16_t rail_mv(const rail_t *rail);
 
 /* A voltage that was measured as if the rail were 5 V. */
 uint16_t rail_corrected(const rail_t *rail, uint16_t measured_mv);

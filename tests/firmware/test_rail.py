@@ -14,8 +14,8 @@ class Rail:
 
     def __init__(self, core: Core) -> None:
         self._library = core.library
-        self._rail = (ctypes.c_uint16 * 5)()
-        self._library.rail_mv.restype = self._library.rail_corrected.restype = ctypes.c_uint16
+        self._rail = (ctypes.c_uint16 * 6)()
+        self._library.rail_corrected.restype = ctypes.c_uint16
         self._library.rail_update.restype = None
 
     def update(self, steps: int, bandgap_mv: int = 0) -> None:
@@ -23,7 +23,7 @@ class Rail:
 
     @property
     def mv(self) -> int:
-        return int(self._library.rail_mv(ctypes.byref(self._rail)))
+        return int(self._rail[4])
 
     def corrected(self, measured_mv: int) -> int:
         return int(self._library.rail_corrected(ctypes.byref(self._rail), ctypes.c_uint16(measured_mv)))
