@@ -47,7 +47,7 @@ class Meters:
 class Bench:
     """A cart on its line with a session.
 
-    `operator` is None where nobody is there; `may_move` allows the motor. `cfg` holds the limits of the cart file,
+    `operator` is None without one; `may_move` allows the motor. `cfg` holds the limits of the cart file,
     `results` those of the steps so far, by name.
     """
 
@@ -97,12 +97,12 @@ class Bench:
     def ask(self, deed: Deed, text: str) -> Operator:
         """Ask the operator. Raises RuntimeError where there is none: a step that needs one is left out then."""
         if self.operator is None:
-            raise RuntimeError(f"nobody is there to {deed.value}")
+            raise RuntimeError(f"no operator to {deed.value}")
         self.operator.ask(deed, text)
         return self.operator
 
     def say(self, text: str) -> None:
-        """Show a line to whoever waits."""
+        """Show a line to the operator."""
         print(f"        {text}", file=sys.stderr, flush=True)
 
     def has_come(self, deed: Deed, text: str, is_so: Callable[[StateMessage], bool], *, waits_on: bool = False) -> bool:

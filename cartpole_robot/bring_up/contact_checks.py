@@ -18,7 +18,7 @@ def check_estop(bench: Bench) -> Finding:
     if bench.operator is None:
         if bench.is_closed(state, Input.ESTOP):
             return _always_pressed()
-        return skipped("nobody is there to press it; it reads as released")
+        return skipped("no operator to press it; it reads as released")
     if bench.is_closed(state, Input.ESTOP) and not bench.has_come(
         Deed.RELEASE_ESTOP,
         "release the e-stop; Enter when it is released",
@@ -116,7 +116,7 @@ def check_switches(bench: Bench) -> Finding:
         closed = [side for contact, (side, *_) in _SIDES.items() if bench.is_closed(state, contact)]
         if len(closed) == len(_SIDES):
             return wrong("switches-both-closed", "both read as reached", "check their wires: they open when reached")
-        return skipped(f"nobody is there to press them; reached: {', '.join(closed) or 'none'}")
+        return skipped(f"no operator to press them; reached: {', '.join(closed) or 'none'}")
     for _ in bench.during(Deed.CENTRE_CART, "push the cart to the middle of its track, away from the switches; Enter"):
         pass
     state = bench.state()

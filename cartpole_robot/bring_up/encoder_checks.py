@@ -10,7 +10,7 @@ from cartpole_robot.bring_up.findings import Finding, fine, skipped, wrong
 from cartpole_robot.simulation.hand import Deed
 
 _LEAST_M, _LEAST_RAD = 0.01, 0.2
-_NOBODY = "nobody is there to move it by hand"
+_NO_OPERATOR = "no operator to move it by hand"
 _OTHER_LEAST = 20  # counts of the other encoder that are worth a word
 _ILLEGAL_MOST = 8  # as many as the firmware bears within 0.1 s
 _TURN_TOLERANCE = 0.02
@@ -56,7 +56,7 @@ def _followed(counts: Iterable[int], wrap: int | None = None) -> _Track:
 def check_cart_encoder(bench: Bench) -> Finding:
     """Whether the cart's encoder counts, upwards to the right."""
     if bench.operator is None:
-        return skipped(f"{_NOBODY}; homing checks it against the motor")
+        return skipped(f"{_NO_OPERATOR}; homing checks it against the motor")
     least = _LEAST_M * bench.encoders.cart_counts_per_m
     before = bench.link.health().cart_illegal
     states = list(bench.during(Deed.PUSH_RIGHT, "push the cart a few cm to the RIGHT; Enter"))
@@ -69,7 +69,7 @@ def check_cart_encoder(bench: Bench) -> Finding:
 def check_pole_encoder(bench: Bench) -> Finding:
     """Whether the pole's encoder counts, upwards where the hanging pole's tip goes left, as it leans right on top."""
     if bench.operator is None:
-        return skipped(f"{_NOBODY}; homing checks it against the motor")
+        return skipped(f"{_NO_OPERATOR}; homing checks it against the motor")
     least = _LEAST_RAD * bench.encoders.pole_counts_per_rad / 2.0  # an encoder of half the counts is named later
     before = bench.link.health().pole_illegal
     states = list(bench.during(Deed.SWING_LEFT, "let the pole hang still, then take its tip to the LEFT; Enter"))
@@ -133,7 +133,7 @@ def _judged(track: _Track, other: _Track, least: float, name: str) -> Finding:
 def check_pole_turn(bench: Bench) -> Finding:
     """Whether one turn of the pole is the turn of the cart file, and back is where it was."""
     if bench.operator is None:
-        return skipped(_NOBODY)
+        return skipped(_NO_OPERATOR)
     turn = bench.encoders.pole_counts_per_turn
     for _ in bench.during(Deed.HANG, "let the pole hang still; Enter when it does"):
         pass
