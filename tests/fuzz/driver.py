@@ -84,7 +84,11 @@ def work(names: list[str], first_seed: int, ends_at: float, least: int, pipe: Co
             each = min(names, key=lambda one: spent[one])
             began_s = time.process_time()
             pipe.send(each)
-            runners[each].batch(first_seed + number, BATCH)
+            try:
+                runners[each].batch(first_seed + number, BATCH)
+            except BaseException:
+                sys.__stderr__.write(f"{each}, seed {first_seed + number}:\n{traceback.format_exc()}")
+                raise
             spent[each] += time.process_time() - began_s
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             pipe.send(Report(each, runners[each].tally, spent[each], peak))
