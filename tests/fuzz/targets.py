@@ -84,8 +84,8 @@ def _edited(name: str, content: bytes, changes: list[Edit], seal: Seal | None) -
             edited = edited_csv(content, changes)
         else:
             edited = content
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError):
-        edited = content  # edits that this form of file cannot express
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError, MemoryError):
+        edited = content  # edits that this form of file, or a worker's memory, cannot hold
     return edited_bytes(edited, changes)
 
 
