@@ -233,5 +233,5 @@ def test_urdf_in_place_of_a_cart_file_and_a_path_that_is_none_are_named(tmp_path
         UsageError, match=r'my\.urdf: is a URDF, expected a cart file; name it in one \(urdf = "my.urdf"\)'
     ):
         load_cart(tmp_path / "my.urdf")
-    with pytest.raises(UsageError, match="embedded null byte, expected the path of a URDF"):
+    with pytest.raises(UsageError, match="has a null byte in its name, expected the path of a URDF"):
         read_urdf_file(tmp_path / "a\0b")

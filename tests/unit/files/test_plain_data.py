@@ -70,7 +70,7 @@ def test_toml_that_would_fail_later_is_refused_here(tmp_path: Path, text: str, m
 
 
 def test_name_with_a_null_byte_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="null byte"):
+    with pytest.raises(UsageError, match="has a null byte in its name"):
         read_toml(tmp_path / "a\0.toml", purpose="map")
 
 
