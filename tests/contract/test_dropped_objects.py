@@ -39,13 +39,14 @@ def resident_mb() -> float:
 @pytest.mark.pybullet
 @pytest.mark.parametrize("kind", MAKERS)
 def test_environments_free_their_memory(kind: str) -> None:
-    for number in range(10):
+    for number in range(18):
         env = MAKERS[kind]()
         env.reset(seed=0)
         del env
         if number == 1:
             begin_mb = resident_mb()
-    assert resident_mb() - begin_mb < 28.0, "eight physics clients take 224 MB"
+    # Python 3.14 lets one client's memory come back later now and then: 28 MB once, not each time.
+    assert resident_mb() - begin_mb < 60.0, "sixteen physics clients take 448 MB"
 
 
 @pytest.mark.pybullet
