@@ -248,7 +248,8 @@ def test_restarted_cart_is_not_mistaken_for_the_one_it_was() -> None:
     measured = rig.step(0.1)
     rig.virtual_cart.board.restart(8)
     fault = drive_until_fault(rig, controller, measured)
-    assert fault.startswith("no measurement for 0.5 s")  # no host has greeted the new session
+    assert fault.startswith("the cart has restarted (WATCHDOG): its firmware hung; ")
+    assert fault.endswith("; its zeros are lost, home it again")
     assert rig.virtual_cart.drive is None
     begin_ms = rig.virtual_cart.time_ms
     rig.virtual_cart._simulated.place(HANGING)
