@@ -30,7 +30,7 @@ FAULTS = {
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
-    "HOST_SILENT": "no frame came from the host for half a second while the cart was homing or jogging; "
+    "HOST_SILENT": "no frame came from the host for half a second while the cart was homing or going to the middle; "
     "is the host overloaded, or the line loose?",
     "PULSE_PERIOD": "the timer of the bridge's pulses reads back a wrong period; reset the board, and flash it again "
     "if that does not help (cartpole-robot firmware flash)",
