@@ -253,7 +253,11 @@ def test_fault_does_not_count_as_a_fall_and_learning_continues(
         return step(duty)
 
     def released(*arguments: Any) -> Any:
-        made.rig.virtual_cart.is_estop_pressed = False
+        virtual = made.rig.virtual_cart
+        for is_pressed in (virtual.is_estop_pressed, False):  # the supply falls, and is there again
+            virtual.is_estop_pressed = is_pressed
+            for _ in range(350):
+                virtual.pass_ms()
         return reset(*arguments)
 
     monkeypatch.setattr(made.env, "_rig_step", pressed)
