@@ -1,4 +1,4 @@
-"""Stops a run: Ctrl-C and SIGTERM alike, even if a shell started the program with Ctrl-C switched off."""
+"""Stops a run: Ctrl-C, SIGTERM and a closed terminal alike, even if a shell started it with Ctrl-C switched off."""
 
 from __future__ import annotations
 
