@@ -11,6 +11,10 @@ class LinkError(BridgeError):
     """No cart answers, or it no longer does."""
 
 
+class SessionLostError(LinkError):
+    """No STATE of this session comes any more: the line is silent, or the cart has restarted."""
+
+
 class NotDisarmedError(LinkError):
     """The motor may still run: the cart did not confirm DISARM. The message ends with what came instead."""
 

@@ -1,4 +1,4 @@
-"""What each firmware fault means and what to do about it."""
+"""What each firmware fault and each cause of a reset means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAULTS = {
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
     "MISSED_TICKS": "the firmware lost control of time; reset it",
-    "HOST_SILENT": "no frame came from the host for half a second while the cart was homing or jogging; "
+    "HOST_SILENT": "no frame came from the host for half a second while the cart was homing or going to the middle; "
     "is the host overloaded, or the line loose?",
     "PULSE_PERIOD": "the timer of the bridge's pulses reads back a wrong period; reset the board, and flash it again "
     "if that does not help (cartpole-robot firmware flash)",
@@ -40,3 +40,12 @@ FAULTS = {
     "RAIL_LOW": "the board's own 5 V are below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""
+
+RESETS = {
+    "POWER_ON": "its power was interrupted; check its supply and its USB cable",
+    "BROWN_OUT": "its 5 V broke down; power the board from its own supply, and keep motor current out of its ground",
+    "WATCHDOG": "its firmware hung; note what the cart was doing, and report it",
+    "EXTERNAL": "its reset pin was pulled; check its reset button and wire, and that no other program opens the port",
+    "UNKNOWN": "a boot loader hid the cause; check its supply, its USB cable and its reset button",
+}
+"""By what `answers.reset_cause_name` returns."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from firmware_bridge._host import FrameDecoder, encode_frame
-from firmware_bridge.answers import TickCheck, absurd, answer_checks
-from firmware_bridge.errors import BridgeError, LinkError, NotDisarmedError, RefusedError
-from firmware_bridge.faults import FAULTS
+from firmware_bridge.answers import TickCheck, absurd, answer_checks, reset_cause_name
+from firmware_bridge.errors import BridgeError, LinkError, NotDisarmedError, RefusedError, SessionLostError
+from firmware_bridge.faults import FAULTS, RESETS
 from firmware_bridge.messages import (
     AckMessage,
     CfgMessage,
@@ -92,6 +92,7 @@ class Link:
         self.session: int | None = None
         self.hello: HelloAckMessage | None = None
         self.events: deque[EventMessage] = deque(maxlen=256)
+        self._restarted: HelloAckMessage | None = None  # what the cart has said of a later session than this one
         self._decoder = FrameDecoder()
         self._states: deque[StateMessage] = deque(maxlen=64)
         self._answers: dict[tuple[type[Message], int], Message] = {}
@@ -169,6 +170,7 @@ class Link:
             self._clock_base_us = self.clock_fit = None
         self.session = hello.session
         self.hello = hello
+        self._restarted = None
         self._states.clear()
         self._ticks.restart(self.clock())
         return hello
@@ -223,9 +225,16 @@ class Link:
     def _disarm_stranger(self) -> None:
         """HELLO disarms a cart of any session; afterwards there is none."""
         try:
-            self.open(_HELLO_S)
+            self._restarted = self.open(_HELLO_S)
         finally:
             self.session = None
+
+    def restart_problem(self) -> str | None:
+        """That the cart has restarted since `open`, why, and what to do; None while nothing says so."""
+        if self._restarted is None:
+            return None
+        cause = reset_cause_name(self.protocol, self._restarted.reset_cause)
+        return f"the cart has restarted ({cause}): {RESETS[cause]}; its zeros are lost, home it again"
 
     def _see_motor_off(self) -> None:
         self._states.clear()
@@ -271,9 +280,15 @@ class Link:
         self._write(CmdMessage(session=self.session or 0, tick=tick, duty_q15=duty_q15, valid_ms=valid_ms))
 
     def state(self, deadline_s: float) -> StateMessage | None:
-        """The next STATE, None when none has come by `deadline_s` on the transport's clock. Raises `LinkError`."""
+        """The next STATE, None when none has come by `deadline_s` on the transport's clock.
+
+        Raises `LinkError`: `SessionLostError` as soon as a cart that has restarted makes itself heard.
+        """
         is_more = True
         while not self._states:
+            problem = self.restart_problem()
+            if problem is not None:
+                raise SessionLostError(problem)
             if not is_more:
                 return None
             is_more = self._listen(deadline_s)
@@ -438,7 +453,7 @@ class Link:
             self.counters.foreign_session += 1
             if self.session is None:
                 return
-            raise LinkError(
+            raise SessionLostError(
                 f"the cart has restarted (session {message.session}, was {self.session}): "
                 "its zeros are lost, home it again"
             )
@@ -468,6 +483,8 @@ class Link:
         elif number is None:
             self.counters.unknown_messages += 1
         else:
+            if isinstance(message, HelloAckMessage) and self.session not in (None, message.session):
+                self._restarted = message
             self._answers[(type(message), number)] = message
             if len(self._answers) > 64:
                 self._answers.pop(next(iter(self._answers)))

@@ -9,6 +9,7 @@ from firmware_bridge.errors import RefusedError
 from firmware_bridge.messages import StateMessage
 
 _FALL_S = 30.0  # 2200 uF behind an open relay, with nothing but the divider on them, take 26 s to 1/e
+_LOW_S = 0.1  # how long it is to stay low: the firmware wants 20 ms before it clears an e-stop
 _RISE_SHARE = 0.85  # a precharge resistor leaves a tenth until START is pressed
 
 
@@ -49,6 +50,9 @@ def _pressed(bench: Bench, before_mv: int) -> Finding:
         end_s = bench.link.clock() + _FALL_S
         while lowest_mv >= least_mv and bench.link.clock() < end_s:
             lowest_mv = min(lowest_mv, bench.state().supply_mv)
+        low_until_s = bench.link.clock() + _LOW_S
+        while bench.link.clock() < low_until_s:
+            bench.state()
     is_back = bench.has_come(
         Deed.RELEASE_ESTOP,
         "release the e-stop, and press START where there is one",

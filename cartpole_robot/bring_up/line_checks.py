@@ -6,6 +6,7 @@ from cartpole_robot.bring_up.bench import Bench
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, unknown, wrong
 from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.errors import RefusedError
+from firmware_bridge.faults import RESETS
 from firmware_bridge.transport import SerialTransport
 
 PINGS = 50
@@ -13,10 +14,7 @@ _ILLEGAL_MOST = 8  # of the encoders' transitions since the start; as many as th
 _LATENCY_MOST_MS = 2
 _ROUND_TRIP_SHARE = 0.7  # of the control period: the command must be there before the next control tick
 _LATENCY_TIMER_S = 0.011  # a round trip that long is a timer's, not a UART's
-_RESETS = {
-    "BROWN_OUT": "its 5 V broke down: power the board from its own supply, and keep motor current out of its ground",
-    "WATCHDOG": "the firmware hung: note what the cart was doing, and report it with this check's report",
-}
+_WRONG_RESETS = ("BROWN_OUT", "WATCHDOG")
 _LATENCY_REMEDY = (
     "set the USB chip's latency timer to 1 ms: setserial PORT low_latency, or write 1 to "
     "/sys/bus/usb-serial/devices/ttyUSB*/latency_timer (a udev rule makes it permanent)"
@@ -62,8 +60,8 @@ def check_firmware(bench: Bench) -> Finding:
     assert hello is not None
     cause = reset_cause_name(bench.link.protocol, hello.reset_cause)
     text = f"protocol {hello.protocol_hash & 0xFFFF:04x}, build {hello.firmware_id:08x}, started after {cause}"
-    if cause in _RESETS:
-        return wrong(f"reset-{cause.lower().replace('_', '-')}", text, _RESETS[cause])
+    if cause in _WRONG_RESETS:
+        return wrong(f"reset-{cause.lower().replace('_', '-')}", text, RESETS[cause])
     return fine(text)
 
 

@@ -217,6 +217,8 @@ class Bench:
         self.cart.is_estop_pressed = False
         self.cart.supply_mv = self.cart.nominal_mv
         self.cart.line = None
+        while self.cart.bridge_mv < self.cart.nominal_mv:  # the e-stop's relay is closed, and the capacitor charges
+            self.cart.pass_ms()
 
     def balance(self, steps: int) -> int:
         """Steps survived, at most `steps`; fewer if the cart's limits end the episode. Raises `RigError`."""

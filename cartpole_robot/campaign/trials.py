@@ -106,7 +106,7 @@ def _stopping() -> list[Trial]:
             Trial(
                 group="stop",
                 name=name,
-                must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host stops",
+                must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host names the reset",
                 unit="ms",
                 count=50,
                 short_count=2,
@@ -118,7 +118,7 @@ def _stopping() -> list[Trial]:
             Trial(
                 group="stop",
                 name=f"reset: {name}",
-                must="off at once; a new session, and the host stops",
+                must="off at once; a new session, and the host names the reset",
                 unit="ms",
                 count=50,
                 short_count=1,
@@ -169,12 +169,10 @@ def _restarting(
         else:
             refusal = ""
         hello = link.open()
-        message = str(struck.message)
-        if "no measurement" in message:
-            message = "the host stops"
+        message = struck.fault
         is_good = (
             struck.off_ms <= most_ms
-            and message == "the host stops"
+            and message == f"the cart has restarted ({cause})"
             and ignores_old
             and "BAD_SESSION" in refusal
             and hello.session != before

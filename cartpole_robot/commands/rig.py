@@ -223,19 +223,20 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     profile, note = fitting(load_profile(WORKBENCH if arguments.profile is None else arguments.profile), cart.motor)
     mistake = Mistake(arguments.mistake) if arguments.mistake else None
     is_built = arguments.by_hand or mistake is not None
+    built = built_cart(cart, mistake) if is_built else cart
     if arguments.link is not None:
         clear_link(arguments.link)
     with (
         open_board(arguments.rig) as board,
         PtyCart(
-            built_cart(cart, mistake),
+            built,
             link=arguments.link,
             has_hand=not (arguments.no_hand or arguments.by_hand),
             board=built_board(board or Firmware(session=1), cart, mistake) if is_built else board,
         ) as virtual,
     ):
         virtual.cart.line = built_line(mistake)
-        spoil(virtual.cart, built_cart(cart, mistake), profile, arguments.seed)
+        spoil(virtual.cart, built, profile, arguments.seed)
         deeds = TypedDeeds(virtual.cart) if arguments.by_hand else None
         if note is not None:
             print(note, file=sys.stderr)

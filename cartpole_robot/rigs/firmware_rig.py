@@ -21,7 +21,7 @@ from cartpole_robot.task import is_terminated
 from cartpole_robot.terminal.interrupts import signals_held
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.constants import HOMING_MOST_S, NO_COMMAND_MS, SPEED_PER_COUNT
-from firmware_bridge.errors import BridgeError, LinkError, RefusedError
+from firmware_bridge.errors import BridgeError, LinkError, RefusedError, SessionLostError
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.link import Link
 from firmware_bridge.messages import StateMessage
@@ -220,7 +220,10 @@ class FirmwareRig:
     def _fail(self, error: BridgeError) -> NoReturn:
         """Motor off, then raise `RigError`, which also reports a motor that may still run."""
         problem = self._stand_down()
-        raise RigError(str(error) if problem is None else f"{error}; {problem}") from None
+        reason = str(error)
+        if isinstance(error, SessionLostError):
+            reason = self._link.restart_problem() or reason  # a silent cart may say so in its answer to DISARM
+        raise RigError(reason if problem is None else f"{reason}; {problem}") from None
 
     def _stand_down(self) -> str | None:
         """Motor off; returns None once the cart has confirmed it, else what to tell the operator."""
@@ -414,7 +417,7 @@ class FirmwareRig:
         """The next STATE. The firmware has long stopped the motor when this gives up."""
         state = self._link.newest_state(self._link.clock() + SILENCE_S)
         if state is None:
-            raise RefusedError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power", "SILENT")
+            raise SessionLostError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power")
         self._tick = state.tick
         self._state = state
         if self._arrivals is not None:

@@ -77,7 +77,7 @@ class BuildersHand:
                 self._motions.clear()
                 self._let_go()
             case Deed.READ_SUPPLY:
-                return f"{cart.supply_mv / 1000.0:.2f}"
+                return f"{cart.bridge_mv / 1000.0:.2f}"
             case Deed.READ_RAIL:
                 return f"{getattr(cart.board, 'rail_v', _RAIL_V):.3f}"
         return ""

@@ -26,7 +26,6 @@ from cartpole_robot.simulation.wired_board import (
     MotorLeadsSwapped,
     PoleEncoderGeared,
     PoleEncoderSwapped,
-    RelayWelded,
     SetScrewLoose,
     SupplyDividerOff,
     SwitchesSwapped,
@@ -53,8 +52,10 @@ _POLE_COUNTS = {
 
 
 def built_cart(cart: CartParams, mistake: Mistake | None) -> CartParams:
-    """The cart that stands there, `cart` being the one in the file."""
-    encoders, _ = encoders_and_settings(cart)
+    """The cart that stands there, `cart` being the one in the file; its e-stop opens the relay of its supply."""
+    encoders, settings = encoders_and_settings(cart)
+    opens = mistake is not Mistake.RELAY_WELDED  # a welded contact stays closed
+    cart = dataclasses.replace(cart, firmware=dataclasses.replace(settings, estop_cuts_supply=opens))
     if mistake in _COUNTS_PER_M:
         counts = encoders.cart_counts_per_m * _COUNTS_PER_M[mistake]
         return dataclasses.replace(cart, encoders=dataclasses.replace(encoders, cart_counts_per_m=counts))
@@ -82,7 +83,6 @@ _BOARDS: dict[Mistake, type[WiredBoard]] = {
     Mistake.SWITCH_NEVER_CLOSES: SwitchNeverCloses,
     Mistake.ESTOP_UNWIRED: EstopUnwired,
     Mistake.ESTOP_SHORTED: EstopShorted,
-    Mistake.RELAY_WELDED: RelayWelded,
     Mistake.BELT_SLIPS: BeltSlips,
     Mistake.SET_SCREW_LOOSE: SetScrewLoose,
     Mistake.SUPPLY_DIVIDER_OFF: SupplyDividerOff,

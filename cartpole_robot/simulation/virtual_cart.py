@@ -20,6 +20,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.line import Line
 from cartpole_robot.simulation.native_cart import NativeBoardCart
+from cartpole_robot.simulation.supply_relay import SupplyRelay
 from firmware_bridge._host import PULSE_PERIOD, ChipMailbox, Firmware
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
@@ -66,7 +67,8 @@ class VirtualCart:
     `receive` takes bytes, which reach the firmware after the cart's latency. Before it is homed its pole hangs still,
     somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv`, which the
     motor's voltage follows, `is_estop_pressed`, and the switches (`inputs_set` and `inputs_cleared`, bits of
-    `enum input_flag`) may be set at any time, and so may `line`. `imperfect` is what `imperfections.imperfect.spoil`
+    `enum input_flag`) may be set at any time, and so may `line`. Where the cart file's `estop_cuts_supply` is set, the
+    supply at the bridge falls while the e-stop is pressed. `imperfect` is what `imperfections.imperfect.spoil`
     makes of it; None is an ideal cart.
     """
 
@@ -91,6 +93,7 @@ class VirtualCart:
         self._put_on(Firmware(session=1) if board is None else board)
         self.nominal_mv = self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
+        self._relay = SupplyRelay(is_opened_by_estop=settings.estop_cuts_supply)
         self.inputs_set = self.inputs_cleared = 0
         self.line: Line | None = None
         self.imperfect: Imperfect | None = None
@@ -121,6 +124,11 @@ class VirtualCart:
         in_c = getattr(board, "mailbox", board)  # of an emulated chip
         if isinstance(self._simulated, NativeBoardCart) and isinstance(in_c, Firmware | ChipMailbox):
             self._native = self._simulated.body, in_c
+
+    @property
+    def bridge_mv(self) -> int:
+        """The supply at the bridge, behind the relay that the e-stop opens."""
+        return self.supply_mv if self._relay.share == 1.0 else round(self.supply_mv * self._relay.share)
 
     def reset(self, rng: np.random.Generator) -> None:
         """Draw losses and jitter of the host's commands from `rng` from now on."""
@@ -165,9 +173,11 @@ class VirtualCart:
         sent = self._take()
         end_ms = self.time_ms + most_ms
         while not sent and self.time_ms < end_ms:
+            self._relay.pass_ms(is_estop_pressed=self.is_estop_pressed)
+            most_ms = end_ms - self.time_ms if self._relay.share == 1.0 else 1
             if self._hand is not None:
                 if self.imperfect is not None:
-                    self.imperfect.at_motor(self.drive, self.supply_mv, self.nominal_mv, 0.0)
+                    self.imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, 0.0)
                 self._tick(*self._simulated.place(self._hand.state()))
                 if self._release_ms is not None and self.time_ms >= self._release_ms:
                     self.let_go()
@@ -178,9 +188,9 @@ class VirtualCart:
             elif self.line is not None:
                 sent = self._run_free(1) or self._take()
             elif self._native is not None:
-                sent = self._run_native(*self._native, end_ms - self.time_ms)
+                sent = self._run_native(*self._native, most_ms)
             else:
-                sent = self._run_free(end_ms - self.time_ms) or self._take()
+                sent = self._run_free(most_ms) or self._take()
         return sent
 
     def pass_ms(self) -> bytes:
@@ -209,7 +219,7 @@ class VirtualCart:
         """The hot path in one call."""
         pressed = _ESTOP if self.is_estop_pressed else 0
         surroundings = (
-            *(self.supply_mv, self.nominal_mv, self.inputs_set | pressed, self.inputs_cleared),
+            *(self.bridge_mv, self.nominal_mv, self.inputs_set | pressed, self.inputs_cleared),
             *(self._left_counts, self._right_counts, self._cart_zero, self._pole_zero),
         )
         try:
@@ -222,7 +232,7 @@ class VirtualCart:
         """One millisecond of a cart with imperfections."""
         simulated = self._simulated
         speed_m_s = simulated.state().cart_speed_m_s
-        at_motor = imperfect.at_motor(self.drive, self.supply_mv, self.nominal_mv, speed_m_s)
+        at_motor = imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, speed_m_s)
         simulated.run_under(self._tick, at_motor, 1)
 
     def _tick(self, cart_counts: int, pole_counts: int) -> None:
@@ -243,7 +253,7 @@ class VirtualCart:
         inputs = (inputs | self.inputs_set) & ~self.inputs_cleared
         if self.imperfect is not None:
             return self._surroundings_of(self.imperfect, inputs)
-        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.supply_mv
+        return cart_counts - self._cart_zero, pole_counts - self._pole_zero, inputs, self.bridge_mv
 
     def _surroundings_of(self, imperfect: Imperfect, inputs: int) -> tuple[int, int, int, int]:
         """As `_surroundings`, with what the board really sees."""
@@ -260,9 +270,9 @@ class VirtualCart:
 
     def _at_motor(self) -> float | None:
         """The duty that gives, at the nominal supply, what the motor gets from now on; None with an open bridge."""
-        if self.drive is None or self.supply_mv == self.nominal_mv:
+        if self.drive is None or self.bridge_mv == self.nominal_mv:
             return self.drive
-        return self.drive * self.supply_mv / self.nominal_mv
+        return self.drive * self.bridge_mv / self.nominal_mv
 
     def grab(self, start: State) -> None:
         """A hand takes the pole, brings cart and pole to the positions of `start` and holds them still."""

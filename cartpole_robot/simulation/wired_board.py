@@ -22,7 +22,6 @@ _TOOTH_M = 0.002  # of a GT2 belt
 _SKIPS_EVERY_M, _SKIPS = 0.06, 0.4  # travel under drive, and how likely a tooth is skipped then
 _SCREW_PLAY_M, _SCREW_M_S = 0.004, 0.2  # 20 degrees of a 36-tooth pulley
 _DIVIDER = 0.8
-_SUPPLY_FALL_S = 2.0  # time constant of the bridge's capacitors behind an open relay
 
 
 class EquippedBoard(Board, Protocol):
@@ -33,7 +32,7 @@ class EquippedBoard(Board, Protocol):
 
 
 class WiredBoard:
-    """A board behind the wires of a right cart, whose e-stop cuts the motor's supply; implements `Board`.
+    """A board behind the wires of a right cart; implements `Board`.
 
     Every method but those of `Board` is a wire: what is at one end, by what is at the other.
     """
@@ -44,8 +43,6 @@ class WiredBoard:
         self.rail_v = 5.0  # of the board
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
-        self._charge = 1.0  # of the bridge's capacitors
-        self._fall = math.exp(-TICK_S / _SUPPLY_FALL_S)
         self._side = 0  # to which the bridge drives
 
     @property
@@ -70,22 +67,15 @@ class WiredBoard:
         self._board.equip(**parts)
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
-        if self.cuts_supply(inputs):
-            self._charge *= self._fall
-        else:
-            self._charge = 1.0
         driven = self._board.tick(
             self.cart_counts(cart_counts),
             self.pole_counts(pole_counts),
             self.inputs(inputs),
-            round(self.supply_mv(supply_mv) * self._charge),
+            self.supply_mv(supply_mv),
         )
         pulses = self.pulses(driven)
         self._side = 0 if not pulses else -1 if pulses < 0 else 1
         return pulses
-
-    def cuts_supply(self, inputs: int) -> bool:
-        return inputs & _ESTOP != 0
 
     def cart_counts(self, counts: int) -> int:
         return counts
@@ -165,13 +155,6 @@ class EstopShorted(WiredBoard):
 
     def inputs(self, inputs: int) -> int:
         return inputs & ~_ESTOP
-
-
-class RelayWelded(WiredBoard):
-    """The relay's contact stays closed."""
-
-    def cuts_supply(self, inputs: int) -> bool:
-        return False
 
 
 class BeltSlips(WiredBoard):

@@ -1,4 +1,4 @@
-"""Stops a run: Ctrl-C and SIGTERM alike, even if a shell started the program with Ctrl-C switched off."""
+"""Stops a run: Ctrl-C, SIGTERM and a closed terminal alike, even if a shell started it with Ctrl-C switched off."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ class StopWish:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM wait: the first of them takes effect at the end. Nothing changes in other threads."""
+    """Inside, SIGINT, SIGTERM and SIGHUP wait: the first of them takes effect at the end.
+
+    Nothing changes in other threads, and an ignored SIGHUP (`nohup`) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -58,7 +61,10 @@ def signals_held() -> Iterator[None]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM raise KeyboardInterrupt in the main thread; elsewhere nothing changes."""
+    """Inside, SIGINT, SIGTERM and SIGHUP (the terminal is closed) raise KeyboardInterrupt in the main thread.
+
+    Elsewhere nothing changes, and an ignored SIGHUP (`nohup`) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,8 +78,11 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Inside, `handler` takes SIGINT and SIGTERM; only in the main thread."""
-    before: dict[int, Any] = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Inside, `handler` takes SIGINT, SIGTERM, and SIGHUP unless that is ignored; only in the main thread."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -23,13 +23,17 @@ _LARGEST_BYTES = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class CartEvaluation:
-    """A greedy evaluation on the cart; the first fall or fault ends it. `steps` is the length of each episode."""
+    """A greedy evaluation on the cart; the first fall or fault ends it.
+
+    `steps` is the length of each episode, `fault` what ended the last one in place of a fall.
+    """
 
     step: int
     steps: tuple[int, ...]
     survived: int
     planned: int
     rms_position_m: float
+    fault: str | None = None
 
     @property
     def mean_steps(self) -> float:

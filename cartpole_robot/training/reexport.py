@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from cartpole_robot.training.on_cart.run import INITIAL_FILE
 from cartpole_robot.training.parity import torch_values
 from cartpole_robot.training.run import PARITY_STATES
 
+_LARGEST_EVALUATION = 1 << 16  # bytes of JSON; one with a fault in each of 100 episodes takes half of that
 _VERDICTS = (  # keys in the summary: of an ordinary training, of one on the real cart
     {"selected": "exported", "last": "last_model"},
     {"selected": "selected", "last": None},
@@ -51,7 +54,7 @@ def export_run(run_folder: Path, out: Path, *, which: str, is_trusted: bool = Fa
     network = _trusted_network(run_folder, which, job) if is_trusted else _network(run_folder, which)
     record = {
         "model": which,
-        "evaluation": summary.get(_VERDICTS[job.init is not None][which] or ""),
+        "evaluation": _evaluation(summary, _VERDICTS[job.init is not None][which] or "", run_folder / SUMMARY_FILE),
         "exported_again_by": {"versions": provenance.versions(), "commit": provenance.commit()},
     }
     is_unchanged = which == "selected" and summary.get("is_initial_kept")
@@ -64,6 +67,21 @@ def export_run(run_folder: Path, out: Path, *, which: str, is_trusted: bool = Fa
         provenance=record,
         unchanged=load_policy(run_folder / INITIAL_FILE) if is_unchanged else None,
     )
+
+
+def _evaluation(summary: dict[str, Any], key: str, path: Path) -> dict[str, Any] | None:
+    """The evaluation of that key, which goes into the policy's provenance. Raises `UsageError` for what is none."""
+    found = summary.get(key)
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: {key} is {type(found).__name__}, expected a table of figures; train again")
+    size = len(json.dumps(found))
+    if size > _LARGEST_EVALUATION:
+        raise UsageError(
+            f"{path}: {key} takes {size} bytes, expected at most {_LARGEST_EVALUATION}; shorten it, or train again"
+        )
+    return found
 
 
 def _network(run_folder: Path, which: str) -> Network:

@@ -121,8 +121,11 @@ class CartSummary(Summary):
 
     @property
     def rig_failures(self) -> Sequence[str]:
-        """Always empty: training continues after a fault, and too many in a row end it without a summary."""
-        return ()
+        """The fault of an evaluation that ended before any of its episodes had an outcome; else none.
+
+        Training continues after a fault, and too many in a row end it without a summary.
+        """
+        return (self.selected.fault,) if self.selected.fault is not None and len(self.selected.steps) == 1 else ()
 
     @property
     def _rows(self) -> Rows:
@@ -167,7 +170,7 @@ def _verdict_text(found: Evaluation) -> str:
 def _cart_text(found: CartEvaluation) -> str:
     ended = ""
     if found.survived < len(found.steps):
-        ended = f", then ended after {found.steps[-1]}"
+        ended = f", then ended after {found.steps[-1]}" + (" by a rig fault" if found.fault is not None else "")
     elif not found.is_flawless:
         ended = f", and no episode was left for the rest of {found.planned}"
     return f"survived {MAX_EPISODE_STEPS} steps in {found.survived} of {len(found.steps)} episodes{ended}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tty
@@ -209,6 +211,26 @@ def test_person_at_a_virtual_cart_finds_its_mistake(quick_cart_file: Path, tmp_p
     assert re.search(r"ok  e-stop +seen when it is pressed", screen), screen
     assert re.search(r"NO  cart-encoder +it counts the wrong way", screen), screen
     assert re.search(r"-   motor +not checked: first put right what cart-encoder found", screen), screen
+
+
+def test_check_whose_terminal_is_closed_leaves_its_report(port: Path, quick_cart_file: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    master, slave = pty.openpty()
+    words = ["check-rig", "--port", str(port), "--cart", str(quick_cart_file), "--report", str(report)]
+    check = subprocess.Popen(
+        [sys.executable, "-m", "cartpole_robot", *words, "--only", "firmware,rail,e-stop"],
+        **{"cwd": ROOT, "stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True},
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    screen = ""
+    while "between 5V and GND" not in screen and select.select([master], [], [], 60.0)[0]:
+        screen += os.read(master, 4096).decode()
+    os.close(master)  # the kernel sends SIGHUP
+    assert check.wait(60.0) == 1, screen
+    text = report.read_text()
+    assert "| firmware | ok |" in text, text
+    assert "not checked: it was stopped" in text, text
 
 
 def test_port_with_a_cart_is_reported(port: Path) -> None:

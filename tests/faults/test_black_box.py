@@ -81,6 +81,8 @@ def test_fault_is_named_and_comes_again(
 ) -> None:
     found = outcomes[fault]
     assert found["fault"] in names, found
+    if found["fault"].startswith("RESET "):
+        assert found["reason"].startswith(f"the cart has restarted ({found['fault'].removeprefix('RESET ')}): "), found
     replayed = found["replayed"]
     assert replayed["kept_ms"] > 1000, found
     assert replayed["fault"] == ("COMMAND_TIMEOUT" if found["fault"] == "LINK" else found["fault"]), found

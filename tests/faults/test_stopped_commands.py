@@ -85,7 +85,7 @@ def test_sigterm_stops_it_cleanly(verb: str, pause_s: float, recording: Path, tm
     with subprocess.Popen(
         [sys.executable, "-m", "cartpole_robot", *words],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,7 +99,11 @@ def test_sigterm_stops_it_cleanly(verb: str, pause_s: float, recording: Path, tm
         assert process.poll() is None, "it was to take longer"
         for _ in range(2):  # as `timeout` does: to the process, and to its group
             process.send_signal(signal.SIGTERM)
-        printed, errors = process.communicate(timeout=60)
+        try:
+            printed, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it prints where each of its threads stands
+            pytest.fail(f"it did not stop: {process.communicate(timeout=60)[1]}")
     assert process.returncode == 1, errors
     assert errors.splitlines()[-1] == "cartpole-robot: stopped"
     assert "Traceback" not in errors

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from firmware_bridge._host import Firmware, encode_frame
-from firmware_bridge.messages import CfgMessage, HelloMessage, ModeMessage
+from firmware_bridge._host import Firmware, FrameDecoder, encode_frame
+from firmware_bridge.faults import FAULTS
+from firmware_bridge.messages import CfgMessage, HelloMessage, ModeMessage, StateMessage
 from firmware_bridge.protocol import Message
-from tests.firmware.c_core import LIMITS, MODE, PROTOCOL
+from tests.firmware.c_core import LIMITS, MODE, PROTOCOL, STATE
 
 
 class Cart:
@@ -24,6 +25,14 @@ class Cart:
     def mode(self, mode: int) -> None:
         self._seq += 1
         self.say(ModeMessage(session=1, seq=self._seq, mode=mode, options=0))
+
+    def states(self, milliseconds: int) -> list[StateMessage]:
+        """What the cart sends of itself in that time, without a frame from the host."""
+        decoder, messages = FrameDecoder(), list[bytes]()
+        for _ in range(milliseconds):
+            self._firmware.tick(0, 0, 0, 12000)
+            messages += decoder.feed(self._firmware.take())
+        return [StateMessage.unpack(message) for message in messages if message[0] == StateMessage.TYPE]
 
     def tick(self) -> int:
         assert self._firmware.tick(0, 0, 0, 12000) is not None, "the bridge is open"
@@ -45,6 +54,15 @@ def test_jog_after_one_that_was_cut_short_grows_from_nothing() -> None:
     assert cart.tick() == 0
     cart.mode(MODE.JOG_RIGHT)
     assert [cart.tick() for _ in range(3)] == [16, 32, 48]
+
+
+def test_jog_without_a_host_ends_by_itself_and_is_no_fault() -> None:
+    cart = Cart()
+    cart.mode(MODE.JOG_RIGHT)
+    assert all(each.state == STATE.HOMING and each.applied_q15 > 0 for each in cart.states(240))
+    last = cart.states(360)[-1]
+    assert (last.state, last.fault) == (STATE.DISARMED, 0), "0.6 s after the last frame"
+    assert "jog" not in FAULTS["HOST_SILENT"]
 
 
 def test_jog_asked_for_again_goes_on() -> None:

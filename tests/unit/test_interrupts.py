@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from cartpole_robot.terminal.interrupts import signals_held, sigterm_stops
+from cartpole_robot.terminal.interrupts import signals_held, sigterm_stops, stopped_by_signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_held_signal_takes_effect_at_the_end(number: signal.Signals) -> None:
     done: list[str] = []
     before = signal.signal(number, lambda *_: done.append("signal"))
@@ -24,6 +24,16 @@ def test_held_signal_takes_effect_at_the_end(number: signal.Signals) -> None:
         assert done == ["inside", "signal"]
     finally:
         signal.signal(number, before)
+
+
+def test_ignored_sighup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals(), signals_held():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -313,6 +313,7 @@ class CartLearning:
             survived=survived,
             planned=self._config.evaluation_episodes,
             rms_position_m=math.sqrt(squares / max(1, sum(steps))),
+            fault=results[-1].faults[0].partition(": ")[2] if results[-1].faults else None,
         )
         row = EvaluationRow(evaluation.step, evaluation.mean_steps, evaluation.rms_position_m)
         state.log.evaluations.append(row)

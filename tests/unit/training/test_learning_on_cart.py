@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,15 @@ def test_policy_that_already_balances_is_kept_bit_identical(tmp_path: Path) -> N
     assert kept.provenance["rig"] == "virtual"
     assert "nothing better was found" in summary.text()
     assert export_run(run, tmp_path / "again", which="selected").bundle.policy_hash() == initial.policy_hash()
+    record = json.loads((run / "summary.json").read_text())
+    for evaluation, problem in (
+        ({"note": "x" * 70_000}, "selected takes 70012 bytes, expected at most 65536"),
+        (["x"], "selected is list, expected a table of figures"),
+    ):
+        (run / "summary.json").write_text(json.dumps({**record, "selected": evaluation}))
+        with pytest.raises(UsageError, match=problem):
+            export_run(run, tmp_path / "none", which="selected")
+        assert not (tmp_path / "none").exists()
 
 
 def test_fault_does_not_count_as_a_fall_and_learning_continues(
@@ -253,7 +263,11 @@ def test_fault_does_not_count_as_a_fall_and_learning_continues(
         return step(duty)
 
     def released(*arguments: Any) -> Any:
-        made.rig.virtual_cart.is_estop_pressed = False
+        virtual = made.rig.virtual_cart
+        for is_pressed in (virtual.is_estop_pressed, False):  # the supply falls, and is there again
+            virtual.is_estop_pressed = is_pressed
+            for _ in range(350):
+                virtual.pass_ms()
         return reset(*arguments)
 
     monkeypatch.setattr(made.env, "_rig_step", pressed)
@@ -268,6 +282,25 @@ def test_fault_does_not_count_as_a_fall_and_learning_continues(
     assert memory is not None
     assert np.flatnonzero(memory.timeouts).tolist() == [made.episodes[0] - 1, made.episodes[0] + 29, memory.size() - 1]
     assert not memory.rewards.any(), "a fault is not punished"
+
+
+def test_training_whose_only_evaluation_ends_with_a_fault_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = VirtualRig.step
+
+    def pressed(rig: VirtualRig, duty: float) -> Any:
+        rig.virtual_cart.is_estop_pressed = rig.control_tick > 0
+        return step(rig, duty)
+
+    monkeypatch.setattr(VirtualRig, "step", pressed)
+    initial = bundle(balancing())
+    summary = start_on_cart(job(tmp_path / "run", initial, episodes=1), initial).summary
+    assert isinstance(summary, CartSummary)
+    assert summary.evaluation_episodes == 1
+    (fault,) = summary.rig_failures
+    assert fault.startswith("ESTOP at ")
+    assert "by a rig fault" in summary.text()
 
 
 def test_three_false_starts_in_a_row_end_it_with_a_message_and_a_checkpoint(
