@@ -31,6 +31,8 @@ OBSERVED_MS = 1000  # after the rig has stopped
 OFF = (None, 0)  # the bridge's pulses
 CONTINUES = "continues"  # instead of a fault: the rig has not stopped
 _HOLD_MS = 450  # a hand takes 400
+_STILL_MM, _STILL_DEG = 2.0, 0.2  # neither has moved this far since the strike: no encoder had anything to show
+_ROCK_STEPS, _ROCK_STROKE_STEPS, _ROCK_SHARE = 100, 4, 1.5  # of the duty that must move the cart
 
 
 class Moment(NamedTuple):
@@ -104,12 +106,13 @@ class Struck:
     """The outcome of one strike: the rig's last message, ms until the motor stays off, mm of travel until then.
 
     `off_ms` counts the milliseconds that began with the bridge driven; 0 is off at once. `message` is None if the rig
-    continued.
+    continued. `was_rocked`: everything stood still until the host rocked the cart.
     """
 
     message: str | None
     off_ms: int
     travel_mm: float
+    was_rocked: bool = False
 
     @property
     def fault(self) -> str:
@@ -152,6 +155,7 @@ class Bench:
         encoders, settings = encoders_and_settings(self.cart_params)
         self.timeout_ms = round(1000.0 * settings.command_timeout_s)
         self.switch_mm = 1000.0 * settings.switch_m
+        self._rock_duty = min(1.0, _ROCK_SHARE * settings.moving_duty)
         self._mm_per_count = 1000.0 / encoders.cart_counts_per_m
         self._counts_per_turn = encoders.pole_counts_per_turn
         self.board = RecordedBoard(self.chip)
@@ -220,10 +224,13 @@ class Bench:
         while self.cart.bridge_mv < self.cart.nominal_mv:  # the e-stop's relay is closed, and the capacitor charges
             self.cart.pass_ms()
 
-    def balance(self, steps: int) -> int:
-        """Steps survived, at most `steps`; fewer if the cart's limits end the episode. Raises `RigError`."""
+    def balance(self, steps: int, extra_duty: float = 0.0) -> int:
+        """Steps survived, at most `steps`; fewer if the cart's limits end the episode. Raises `RigError`.
+
+        `extra_duty` is added to what the controller wants.
+        """
         for step in range(steps):
-            duty = self.controller.duty(observation(self._measured))
+            duty = max(-1.0, min(1.0, self.controller.duty(observation(self._measured)) + extra_duty))
             if self.board.is_recording:
                 self._asked.append((self.board.time_ms, duty))
             self._measured = self.rig.step(duty)
@@ -231,24 +238,54 @@ class Bench:
                 return step + 1
         return steps
 
-    def survive(self, steps: int) -> tuple[int, str | None]:
-        """Steps survived, and what ended the episode; None if the cart survived all of them."""
+    def survive(self, steps: int, extra_duty: Callable[[int], float] = lambda _: 0.0) -> tuple[int, str | None]:
+        """Steps survived, and what ended the episode; None if the cart survived all of them.
+
+        `extra_duty` of the step's number is added to what the controller wants.
+        """
         for step in range(steps):
             try:
-                self.balance(1)
+                self.balance(1, extra_duty(step))
             except RigError as error:
                 return step, str(error)
             if not self.rig.is_running:
                 return step, "fell"
         return steps, None
 
-    def strike(self, rng: random.Random, strike: Callable[[], object], *, steps: int = 100) -> Struck:
-        """Balance for a while, strike at a random millisecond, then balance for `steps` more; returns the outcome."""
+    def strike(
+        self, rng: random.Random, strike: Callable[[], object], *, steps: int = 100, may_rock: bool = False
+    ) -> Struck:
+        """Balance for a while, strike at a random millisecond, then balance for `steps` more; returns the outcome.
+
+        A cart that a regulator has brought to rest on its dry friction shows nothing of a broken encoder, and needs
+        none. With `may_rock` the host then rocks it, which it balances through with encoders that are whole.
+        """
         self.begin(rng.randrange(1_000_000))
         self.balance(rng.randrange(20, 60))
         at_ms = self.board.strike_in(rng.randrange(1, 40), strike)
         _, message = self.survive(steps)
-        return self.watch(at_ms, message)
+        was_rocked = may_rock and message is None and self._has_stood_still()
+        if was_rocked:
+            _, message = self.rock()
+        return dataclasses.replace(self.watch(at_ms, message), was_rocked=was_rocked)
+
+    def rock(self) -> tuple[int, str | None]:
+        """As `survive`, while the host pushes the cart back and forth by a centimetre, toward the middle first."""
+        first = -math.copysign(self._rock_duty, self.cart.true_state().cart_position_m)
+
+        def push(step: int) -> float:
+            is_back = (step + _ROCK_STROKE_STEPS // 2) // _ROCK_STROKE_STEPS % 2
+            return -first if is_back else first
+
+        return self.survive(_ROCK_STEPS, push)
+
+    def _has_stood_still(self) -> bool:
+        """Whether neither cart nor pole has truly moved since the record began."""
+        first, moments = self.board.moments[0], self.board.moments
+        cart_counts = max(abs(moment.cart_counts - first.cart_counts) for moment in moments)
+        pole_counts = max(abs(moment.pole_counts - first.pole_counts) for moment in moments)
+        pole_deg = 360.0 * pole_counts / self._counts_per_turn
+        return cart_counts * self._mm_per_count < _STILL_MM and pole_deg < _STILL_DEG
 
     def watch(self, at_ms: int, message: str | None) -> Struck:
         """The outcome of the strike at `at_ms`, observed for another second."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,7 @@ LONG_STEPS = 15_000
 EQUAL_TICKS = 50
 TIMES_REAL_TIME = 50.0
 SPEED_STEPS = 2000
+MOST_WAITED = 0.02  # of the time, for a processor: with more, a slow run says nothing of the emulator
 ENDURANCE_H = 2.0
 LEAK_KB = 256  # in two hours, after the first minutes
 _BYTES_STEPS = 100
@@ -78,7 +81,7 @@ def endurance_trials() -> list[Trial]:
         Trial(
             group="balance",
             name="speed",
-            must=f"at least {TIMES_REAL_TIME:g} times real time, plant included",
+            must=f"at least {TIMES_REAL_TIME:g} times real time, plant included; on a busy machine not judged",
             unit="x",
             count=5,
             short_count=0,
@@ -198,13 +201,28 @@ def _speed(bench: Bench, rng: random.Random) -> Outcome:
     cart, controller = bench.subject.open()
     rig = AvrRig(cart, image=bench.subject.image)
     try:
+        processes = (os.getpid(), rig.chip.process_id)
+        waited_s, began_s = _waited_s(processes), time.perf_counter()
         steps, took_s = _steps_run(rig, controller, rng.randrange(1_000_000), SPEED_STEPS)
+        waited = (_waited_s(processes) - waited_s) / (time.perf_counter() - began_s)
     finally:
         rig.close()
     times = steps * cart.timing.control_period_s / took_s
-    is_whole = steps == SPEED_STEPS
-    message = "measured" if is_whole else f"fell after {steps} steps"
-    return Outcome(is_good=is_whole and times >= TIMES_REAL_TIME, message=message, figure=times)
+    is_whole, is_fast = steps == SPEED_STEPS, times >= TIMES_REAL_TIME
+    is_judged = is_fast or waited <= MOST_WAITED or not is_whole
+    message = "measured" if is_judged else f"not judged, the machine is busy: load {os.getloadavg()[0]:.0f}"
+    if not is_whole:
+        message = f"fell after {steps} steps"
+    return Outcome(is_good=is_whole and is_fast, message=message, figure=times, is_judged=is_judged)
+
+
+def _waited_s(process_ids: Sequence[int]) -> float:
+    """How long the processes' first threads have waited for a processor; 0 where the kernel does not count it."""
+    waited_ns = 0
+    for process_id in process_ids:
+        with contextlib.suppress(FileNotFoundError):
+            waited_ns += int(Path(f"/proc/{process_id}/schedstat").read_text(encoding="ascii").split()[1])
+    return waited_ns * 1e-9
 
 
 def _resident_kb(process_id: int) -> int:

@@ -5,7 +5,8 @@ each start a host opens the port, arms and drives at full duty from a random pla
 moment it is killed. A start is good if the motor is off within the command deadline of the last byte, and the cart
 comes to rest (not only reverses) before its end stop and does not reach it within the second after the kill. The pole
 is free: when it swings through below, it rocks the cart, whose bridge is open by then, back and forth by some cm. If
-the firmware had stopped the motor before the kill, the start does not count and is repeated with a shorter run.
+the firmware had stopped the motor before the kill, the start does not count and is repeated with a shorter run; with
+the same run if it had to, since the living host was silent for too long: the machine is busy.
 
 While homing, a host sends a frame every 0.2 s or so and is killed at a random moment; a start is good if the motor is
 off within half a second of the last frame that arrived.
@@ -45,10 +46,11 @@ from firmware_bridge.errors import RefusedError
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
 LONGEST_HOMING_S = 2.5  # from the first push on: both switches, and part of the way to the middle
 HOMING_OFF_MS = 500
-OBSERVED_S = 1.0  # after the kill
+OBSERVED_S = 1.0  # after the kill, of the cart's time
 REST_M_S = 0.01
 STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
 _TRIES, _DRIVES_WITHIN_S = 8, 60.0
+_BUSY_TRIES, _OBSERVED_WITHIN_S, _LOST_MS = 100, 60.0, 20
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 _ENDS_WITHIN_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -70,7 +72,8 @@ class Moment(NamedTuple):
 class KilledHost:
     """One start: speed at the kill, ms from the host's last byte to motor off, greatest distance, longest standstill.
 
-    If the motor never went off, `off_after_ms` extends to the end of the observation.
+    If the motor never went off, `off_after_ms` extends to the end of the observation. `repeats` counts the tries
+    before it that a busy machine spoiled.
     """
 
     speed_m_s: float
@@ -78,6 +81,7 @@ class KilledHost:
     is_off: bool
     farthest_m: float
     stood_ms: int
+    repeats: int = 0
 
     def is_homing_off_in_time(self) -> bool:
         """Whether the motor of a homing cart was off within half a second."""
@@ -234,30 +238,75 @@ def _one_start(connection: Connection, of: KilledStarts, port: str, rng: random.
     """Let one host drive, kill it, and return the outcome.
 
     A host that never drives, or a motor that was off before the kill, does not count: both are repeated, the latter
-    with half of the run, or while homing, where the motor also rests now and then, with another one.
+    with half of the run, or while homing, where the motor also rests now and then, with another one. If the machine
+    kept the cart's process from its time, or the living host from sending, that is no try of these.
     """
+    timeout_ms = HOMING_OFF_MS
+    if not of.is_homing:
+        _, settings = encoders_and_settings(of.cart)
+        timeout_ms = round(1000.0 * settings.command_timeout_s)
     duty = rng.choice((-1.0, 1.0))
     room_m = of.cart.limits.cart_position_m
     place_m, run_s = -duty * room_m * rng.uniform(-0.2, 0.75), rng.uniform(0.02, LONGEST_RUN_S)
-    for _ in range(_TRIES):
+    tries = repeats = 0
+    while tries < _TRIES and repeats < _BUSY_TRIES:
         if of.is_homing:
             run_s = rng.uniform(0.02, LONGEST_HOMING_S)
         connection.send(place_m)
         _answered(connection)
         run = _drive_and_kill(of, port, duty, run_s)
-        time.sleep(OBSERVED_S if run is not None else 0.0)
-        connection.send(0.0)
-        moments = _answered(connection)
         if run is None:
+            connection.send(0.0)
+            is_busy = has_lost_time(_answered(connection))
+            repeats, tries = repeats + is_busy, tries + (not is_busy)
             continue
-        outcome = outcome_of(moments, driving_s=run[0], killed_s=run[1])
+        driving_s, killed_s = run
+        moments = _observed(connection, killed_s)
+        outcome = outcome_of(moments, driving_s=driving_s, killed_s=killed_s)
         if outcome is not None:
-            return outcome
-        run_s /= 2.0
+            return dataclasses.replace(outcome, repeats=repeats)
+        if was_starved([moment for moment in moments if driving_s <= moment.clock_s < killed_s], timeout_ms):
+            repeats += 1
+        else:
+            tries += 1
+            run_s /= 2.0
     raise RigError(
-        f"no host was killed while it drove, {_TRIES} times tried; is the machine overloaded, or does the firmware "
-        "stop the motor at once?"
+        f"no host was killed while it drove: {tries} times it did not drive then, or the firmware stopped the motor "
+        f"before, and {repeats} times the machine was too busy to let it send"
     )
+
+
+def has_lost_time(moments: Sequence[Moment]) -> bool:
+    """Whether the cart's clock fell behind the machine's during the `moments`."""
+    passed_ms = 1000.0 * (moments[-1].clock_s - moments[0].clock_s) if moments else 0.0
+    return passed_ms - len(moments) > _LOST_MS
+
+
+def was_starved(moments: Sequence[Moment], timeout_ms: int) -> bool:
+    """Whether at one of the `moments`, of a living host, none of its bytes had come for as long as stops the motor."""
+    return any(moment.time_ms - moment.last_heard_ms >= timeout_ms for moment in moments)
+
+
+def _observed(connection: Connection, killed_s: float) -> list[Moment]:
+    """The moments since the last until `OBSERVED_S` after the kill by the cart's time, which a busy machine slows down.
+
+    Raises `RigError` if that takes too long.
+    """
+    moments: list[Moment] = []
+    give_up_s = time.monotonic() + _OBSERVED_WITHIN_S
+    rest_s = OBSERVED_S
+    while rest_s > 0.0:
+        if time.monotonic() > give_up_s:
+            raise RigError(
+                f"the cart did not get {OBSERVED_S:g} s further within {_OBSERVED_WITHIN_S:g} s; is the machine "
+                "overloaded?"
+            )
+        time.sleep(rest_s)
+        connection.send(0.0)
+        moments += _answered(connection)
+        after = [moment.time_ms for moment in moments if moment.clock_s >= killed_s]
+        rest_s = OBSERVED_S - (len(after) - 1) / 1000.0  # a moment is a millisecond
+    return moments
 
 
 def _answered(connection: Connection) -> list[Moment]:

@@ -24,7 +24,9 @@ class Row:
     """The results of all trials of one kind; `messages` counts each message of the rig.
 
     `worst` and `median` are None if no trial has a figure. `struck` counts how often the disturbance occurred,
-    `speeds_m_s` holds the least, median and greatest speed of the cart then; empty where it does not matter.
+    `speeds_m_s` holds the least, median and greatest speed of the cart then; empty where it does not matter. In
+    `rocked` trials nothing moved after the strike until the host rocked the cart. `repeats` counts trials that were
+    repeated and `unjudged` those that were not judged, since the machine was too busy for them.
     """
 
     group: str
@@ -39,6 +41,9 @@ class Row:
     took_s: float
     struck: int = 1
     speeds_m_s: tuple[float, ...] = ()
+    rocked: int = 0
+    repeats: int = 0
+    unjudged: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.speeds_m_s)
@@ -46,8 +51,8 @@ class Row:
 
     @property
     def is_good(self) -> bool:
-        """Whether every trial was good, and the disturbance occurred at least once."""
-        return self.good == self.count and self.struck > 0
+        """Whether every judged trial was good, and the disturbance occurred at least once."""
+        return self.good == self.count - self.unjudged and self.struck > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +112,7 @@ def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
         name=kind.name,
         must=kind.must,
         unit=kind.unit,
-        good=sum(outcome.is_good for outcome in outcomes),
+        good=sum(outcome.is_good and outcome.is_judged for outcome in outcomes),
         count=len(outcomes),
         worst=(min if kind.is_more_better else max)(figures, default=None),
         median=statistics.median(figures) if figures else None,
@@ -115,6 +120,9 @@ def row_of(kind: Kind, outcomes: list[Outcome], took_s: float) -> Row:
         took_s=round(took_s, 1),
         struck=sum(outcome.struck for outcome in outcomes),
         speeds_m_s=(speeds[0], statistics.median(speeds), speeds[-1]) if speeds else (),
+        rocked=sum(outcome.was_rocked for outcome in outcomes),
+        repeats=sum(outcome.repeats for outcome in outcomes),
+        unjudged=sum(not outcome.is_judged for outcome in outcomes),
     )
 
 
@@ -145,7 +153,7 @@ def row_text(row: Row) -> str:
     """Two lines: the trials with their results, and the requirement."""
     counts = row.messages.items()
     summary = ", ".join(f"{what} {count}" if len(counts) > 1 else what for what, count in counts)
-    mark = "ok  " if row.is_good else "FAIL"
+    mark = "FAIL" if not row.is_good else "--  " if row.unjudged == row.count else "ok  "
     figures = "no figure" if row.worst is None else f"worst {_figure(row.worst)} {row.unit}"
     if row.count > 1 and row.median is not None:
         figures += f", median {_figure(row.median)}"
@@ -154,6 +162,10 @@ def row_text(row: Row) -> str:
     if row.speeds_m_s:
         low, median, high = row.speeds_m_s
         summary += f"; struck at {low:.2f} to {high:.2f} m/s, median {median:.2f}"
+    if row.rocked:
+        summary += f"; {row.rocked} stood still until the host rocked the cart"
+    if row.repeats:
+        summary += f"; {row.repeats} repeated: the machine was busy"
     return (
         f"  {mark} {row.group:<8} {row.name:<28} {row.good:>4} of {row.count:<4}  {figures:<34} {summary}\n"
         f"                {row.must}"

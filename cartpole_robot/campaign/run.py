@@ -328,7 +328,9 @@ def _run_killed(request: CampaignRequest, kept: _Kept, name: str) -> Row:
                     is_good = one.is_homing_off_in_time()
                     message = "off" if one.is_off else "never off"
                 figure, speed_m_s = float(one.off_after_ms), one.speed_m_s
-                some.append(Outcome(is_good=is_good, message=message, figure=figure, speed_m_s=speed_m_s))
+                some.append(
+                    Outcome(is_good=is_good, message=message, figure=figure, speed_m_s=speed_m_s, repeats=one.repeats)
+                )
                 bar.update()
             kept.killed += some
             kept.keep()

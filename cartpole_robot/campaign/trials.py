@@ -32,7 +32,9 @@ class Outcome:
     """One trial: whether it met all requirements, the rig's message, and the limited figure.
 
     The figure is None if the trial failed before there was one. `struck` counts how often the disturbance occurred, if
-    that is left to chance; `speed_m_s` is the cart's speed at the strike, where it matters.
+    that is left to chance; `speed_m_s` is the cart's speed at the strike, where it matters. `was_rocked`: nothing moved
+    after the strike until the host rocked the cart. `repeats`: how often the machine was too busy for the trial.
+    `is_judged` is False if it was too busy to measure at all.
     """
 
     is_good: bool
@@ -40,6 +42,9 @@ class Outcome:
     figure: float | None
     struck: int = 1
     speed_m_s: float | None = None
+    was_rocked: bool = False
+    repeats: int = 0
+    is_judged: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,12 +243,13 @@ def _within_travel(struck: Struck, faults: tuple[str, ...]) -> Outcome:
         is_good=struck.fault in faults and struck.travel_mm < MOST_TRAVEL_MM,
         message=struck.fault,
         figure=struck.travel_mm,
+        was_rocked=struck.was_rocked,
     )
 
 
 def _wired(wiring: dict[str, int], faults: tuple[str, ...]) -> Callable[[Bench, random.Random], Outcome]:
     def run(bench: Bench, rng: random.Random) -> Outcome:
-        return _within_travel(bench.strike(rng, lambda: bench.wire(**wiring)), faults)
+        return _within_travel(bench.strike(rng, lambda: bench.wire(**wiring), may_rock=True), faults)
 
     return run
 

@@ -208,6 +208,8 @@ def _campaign(arguments: argparse.Namespace) -> int:
     bad = [row.name for row in result.rows if not row.is_good]
     bad += [curve.name for curve in result.curves if not curve.is_good]
     but = f", all but {', '.join(bad)}" if bad else ""
+    unjudged = [row.name for row in result.rows if row.unjudged]
+    but += f"; not judged, as the machine was busy: {', '.join(unjudged)}" if unjudged else ""
     text = f"{count - len(bad)} of {count} hold{but}; kept in {result.folder}"
     record = {"folder": str(result.folder), "good": result.is_good, **to_record(result.rows, result.curves)}
     print_result(arguments, record, text)

@@ -49,14 +49,19 @@ static bool was_reset, was_asleep, has_driven, is_aligned;
 static uint8_t next_cause;
 static avr_cycle_count_t frame_end, frame_rest, tick_cycle, interrupt_cycle, asleep_cycles, policy_cycle;
 static bool is_thinking;
+static avr_run_t run; /* simavr's own */
 static chip_t chip; /* what is known of it but for its serial line */
 
 /* ---- what simavr tells ---- */
 
+/* Before simavr lets a sleeping chip sleep until its next timer. A watchdog that has ended replaces run() for the reset: simavr
+ * would sleep once more before that, for up to a PWM period. */
 static void sleep_not(avr_t *which, avr_cycle_count_t cycles)
 {
-    (void)which;
-    asleep_cycles += cycles + 1;
+    const bool must_reset = which->run != run;
+    if (must_reset)
+        which->cycle -= cycles;
+    asleep_cycles += must_reset ? 1 : cycles + 1;
 }
 
 /* Timer2 has come round: the firmware's millisecond. The world's milliseconds begin shortly before the first of them, and with a
@@ -304,6 +309,7 @@ int main(int argc, char **argv)
     avr_load_firmware(avr, &firmware);
     avr->frequency = CLOCK_HZ;
     avr->sleep = sleep_not;
+    run = avr->run;
     avr_register_io(avr, &onlooker);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, TIMER2_COMPA) + AVR_INT_IRQ_PENDING, on_tick, NULL);
     avr_irq_register_notify(avr_get_interrupt_irq(avr, AVR_INT_ANY) + AVR_INT_IRQ_RUNNING, on_interrupt, NULL);

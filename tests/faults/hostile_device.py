@@ -67,6 +67,7 @@ class Device:
         self.stage = ""
         self.armed_s: float | None = None
         self.armed_tick = 0
+        self.answered_tick = -1  # of the newest STATE that the host has answered with a duty
         self.frozen: dict[str, int] = {}
         self.is_gone = False
         self.last_drive = "none"  # the newest message that moves or stops the motor
@@ -230,6 +231,7 @@ class Device:
             name = MODES(message.mode).name if isinstance(message, ModeMessage) else message.NAME
             if isinstance(message, CmdMessage):
                 self.last_drive = f"CMD {message.duty_q15}"
+                self.answered_tick = message.tick
             elif isinstance(message, ModeMessage | HelloMessage):
                 self.last_drive = name
             if name != "PING" or message[0]:  # 0: the host only shows that it is there
@@ -576,7 +578,11 @@ def freezes(name: str) -> Callable[[Device, int], int]:
 
 
 def flipping(counts: int) -> Callable[[Device, int], int]:
-    return lambda device, value: counts * (device._tick % 2)
+    """That many counts in the one tick after a STATE that the host has answered: a host that reads it has missed none.
+
+    Over several ticks, of which a busy machine's host may see but the last, a cart can go as far.
+    """
+    return lambda device, value: counts * (device._tick == device.answered_tick + 1)
 
 
 BEHAVIOURS: dict[str, type[Device]] = {

@@ -5,7 +5,15 @@ from multiprocessing.connection import Connection
 import pytest
 
 from cartpole_robot.campaign import killed_host
-from cartpole_robot.campaign.killed_host import KilledHost, KilledStarts, Moment, kill_hosts, outcome_of
+from cartpole_robot.campaign.killed_host import (
+    KilledHost,
+    KilledStarts,
+    Moment,
+    has_lost_time,
+    kill_hosts,
+    outcome_of,
+    was_starved,
+)
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 
@@ -66,6 +74,17 @@ def test_motor_that_never_goes_off_or_goes_on_again_is_bad() -> None:
     assert again is not None
     assert (again.off_after_ms, again.is_off_in_time(CART)) == (210, False)
     assert again.message(CART) == "off late"
+
+
+def test_busy_machine_is_distinguished_from_firmware_that_stops_the_motor() -> None:
+    """The host sends until 500 ms; a cart whose process waited falls behind the machine's clock."""
+    run = moments({})
+    assert not was_starved(run[:560], 60)
+    assert was_starved(run[:561], 60)
+    assert not has_lost_time(run)
+    assert not has_lost_time([])
+    assert not has_lost_time(run[:1000] + run[1020:])
+    assert has_lost_time(run[:1000] + run[1022:])
 
 
 def test_cart_that_only_turns_round_has_not_come_to_rest() -> None:

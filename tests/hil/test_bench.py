@@ -42,6 +42,21 @@ def test_chip_restarts_after_its_clock_was_wrong(bench: Bench) -> None:
     assert bench.chip.figures()["resets"] == resets + 1
 
 
+def test_cart_that_has_come_to_rest_shows_its_cut_wire_once_the_host_rocks_it(bench: Bench) -> None:
+    """The regulator has it stand on its dry friction when the wire is cut, and 0.6 s later still."""
+    struck = bench.strike(random.Random(0), lambda: bench.wire(cut=2), steps=30, may_rock=True)
+    assert struck.was_rocked
+    assert struck.fault == "CART_STUCK"
+    assert struck.travel_mm < 50.0
+
+
+def test_cart_with_whole_encoders_balances_while_the_host_rocks_it(bench: Bench) -> None:
+    struck = bench.strike(random.Random(0), lambda: None, steps=30, may_rock=True)
+    assert struck.was_rocked
+    assert struck.message is None
+    assert 5.0 < struck.travel_mm < 50.0
+
+
 def test_failed_trial_is_a_bad_outcome_and_the_next_restarts_the_cart(bench: Bench) -> None:
     def fail() -> Outcome:
         raise RigError("CART_STUCK at 3 mm: the cart does not move")
@@ -81,6 +96,18 @@ def test_row_of_what_never_came_about_does_not_hold() -> None:
 def test_speeds_at_the_strike_stand_in_the_row() -> None:
     outcomes = [Outcome(is_good=True, message="off", figure=60.0, speed_m_s=speed) for speed in (0.5, 1.5, 1.0)]
     assert row_of(KIND, outcomes, 1.0).speeds_m_s == (0.5, 1.0, 1.5)
+
+
+def test_row_counts_what_was_rocked_repeated_and_not_judged() -> None:
+    good = Outcome(is_good=True, message="CART_STUCK", figure=20.0, was_rocked=True, repeats=2)
+    row = row_of(KIND, [good, good], 1.0)
+    assert row.is_good
+    assert "2 stood still until the host rocked the cart; 4 repeated: the machine was busy" in row_text(row)
+    slow = Outcome(is_good=False, message="not judged, the machine is busy: load 9", figure=7.0, is_judged=False)
+    row = row_of(KIND, [slow, slow], 1.0)
+    assert row.is_good
+    assert row_text(row).startswith("  --   line     some                            0 of 2 ")
+    assert not row_of(KIND, [slow, Outcome(is_good=False, message="measured", figure=7.0)], 1.0).is_good
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import signal
 import stat
 import weakref
@@ -13,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cartpole_robot.campaign.bench import RecordedBoard
+from cartpole_robot.campaign.bench import Bench, RecordedBoard, Subject
+from cartpole_robot.campaign.pin_events import read_pin_events
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.errors import RigError
@@ -153,6 +155,26 @@ def test_missing_image_on_the_command_line_is_one_line(command_line: Callable[..
     assert done.returncode == 1
     assert "no such file; build one: cartpole-robot firmware build" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_watchdog_resets_a_chip_that_sleeps_as_soon_as_one_that_runs(chip_tools: None, tmp_path: Path) -> None:
+    """A lost tick lets the chip sleep, a hung program keeps it awake; the same tick was the last to feed either's."""
+    offs_us = []
+    for is_hung in (True, False):
+        path = tmp_path / str(is_hung)
+
+        def make_chip(image: Path | None, path: Path = path) -> EmulatedChip:
+            return EmulatedChip(image, path)
+
+        with Bench(Subject(policy=Path("lqr"), cart="diy_arduino"), make_chip=make_chip) as bench:
+            struck = bench.strike(random.Random(7), lambda: bench.chip.hang(is_hung), steps=10)  # noqa: B023
+            struck_cycle = bench.board.struck_cycle
+        assert 10 < struck.off_ms <= 20
+        events = read_pin_events(path)
+        enables, kinds = events.edges["PB0"]
+        falls = enables[(kinds == 0) & (enables > struck_cycle - events.start_cycle)]
+        offs_us.append((falls[0] - (struck_cycle - events.start_cycle)) / 16.0)
+    assert abs(offs_us[1] - offs_us[0]) <= 10.0
 
 
 def test_ticks_without_python_in_between_change_nothing(chip_tools: None) -> None:
