@@ -29,8 +29,12 @@ from firmware_bridge.protocol import Message, read_protocol
 from firmware_bridge.second_emulator import Chip, SecondChip
 
 SECOND = "second"
-# Measured in steps of 4 us; `time_us` of a tick is a whole number of milliseconds.
-_TIMES = {"command_age_ms": 1, "longest_tick_us": 8, "longest_interrupt_us": 4, "time_us": 8, "longest_us": 100}
+# Times are measured in steps of 4 us; `time_us` of a tick is a whole number of milliseconds. The supply is measured in
+# steps of 32 mV, and a falling one meets their edges: of 5 V simavr's converter makes 1023 steps, the other's 1024.
+_MEASURED = {
+    **{"command_age_ms": 1, "longest_tick_us": 8, "longest_interrupt_us": 4, "time_us": 8, "longest_us": 100},
+    "supply_mv": 32,
+}
 _FAULT_GROUPS = ("stop", "encoder", "switch")
 _WITHOUT_STRIKE = ("1 a ms", "never closes")  # in the names of trials that harm the cart from the beginning
 _US = 1e6 / CLOCK_HZ
@@ -40,8 +44,8 @@ _US = 1e6 / CLOCK_HZ
 class PinComparison:
     """Both emulators' runs, and how their pins and messages differ.
 
-    `other_messages` differ in what is no measured time, or in one by more than `_TIMES` allows; `other_times` are
-    those that differ in such a time alone. In `other_pulses` milliseconds the bridge drove otherwise.
+    `other_messages` differ in what is not measured, or in that by more than `_MEASURED` allows; `other_measured` are
+    those that differ in such a measurement alone. In `other_pulses` milliseconds the bridge drove otherwise.
     """
 
     first: PinRun
@@ -50,7 +54,7 @@ class PinComparison:
     other_pulses: int
     messages: int
     other_messages: int
-    other_times: int
+    other_measured: int
 
     @property
     def is_good(self) -> bool:
@@ -70,13 +74,13 @@ def _messages(events: PinEvents) -> list[Message]:
 
 
 def _differ(first: Message, second: Message) -> tuple[bool, bool]:
-    """Whether two messages differ in anything but a measured time, and whether they differ in one."""
+    """Whether two messages differ in more than their measurements, and whether they differ in one of those."""
     if type(first) is not type(second):
         return True, False
     fields = zip(first.FIELDS, first, second, strict=True)
     apart = {name: abs(one - other) for name, one, other in fields if one != other}
-    times = [name for name, much in apart.items() if much <= _TIMES.get(name, 0)]
-    return len(times) < len(apart), bool(times)
+    measured = [name for name, much in apart.items() if much <= _MEASURED.get(name, 0)]
+    return len(measured) < len(apart), bool(measured)
 
 
 def compare_emulators(
@@ -101,7 +105,7 @@ def compare_emulators(
         ),
         messages=len(messages[0]),
         other_messages=sum(is_other for is_other, _ in found) + abs(len(messages[0]) - len(messages[1])),
-        other_times=sum(is_time for _, is_time in found),
+        other_measured=sum(is_measured for _, is_measured in found),
     )
 
 
@@ -133,8 +137,8 @@ def _pins(name: str, *, on_board: bool, is_aligned: bool) -> Trial:
             f"{pins.programs_apart_cycles * _US:.4g}, bytes {pins.bytes_apart_cycles * _US:.4g}; off "
             f"{found.first.off_cycles * _US:.4g} and {found.second.off_cycles * _US:.4g} us after the e-stop"
         )
-        if found.other_times:
-            message += f"; {found.other_times} messages with another measured time"
+        if found.other_measured:
+            message += f"; {found.other_measured} messages with another measured time or supply"
         if not is_aligned:
             message += f"; PWM periods {pins.phase_cycles * _US:.4g} us apart"
         is_good = found.is_good and (others == 0 or not is_aligned)
