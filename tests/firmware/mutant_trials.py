@@ -50,7 +50,7 @@ class Trials:
 
     `prepare` is called once with an empty folder, `judge` with a mutant's trial; it returns one of the verdicts above,
     and the name of the check that failed. `limit_s` is the time that one may take of a processor. `judged_by` is called
-    after `prepare`: a number that differs where anything that judges does.
+    after `prepare`: a number that differs where anything that judges does. `mutants` makes them of a text.
     """
 
     sources: dict[str, str]
@@ -59,6 +59,7 @@ class Trials:
     judge: Callable[[Trial], tuple[int, str]]
     judged_by: Callable[[], int]
     limit_s: float
+    mutants: Callable[[str, str], list[Mutant]] = mutants_of
 
 
 @dataclass
@@ -135,9 +136,9 @@ def loaded_from(*folders: Path) -> list[Path]:
     ]
 
 
-def all_mutants(sources: dict[str, str]) -> list[Mutant]:
+def all_mutants(sources: dict[str, str], mutate: Callable[[str, str], list[Mutant]] = mutants_of) -> list[Mutant]:
     """Those of every file. Raises ValueError where two files' have one name: their functions must differ in theirs."""
-    mutants = [mutant for name, source in sources.items() for mutant in mutants_of(source, name)]
+    mutants = [mutant for name, source in sources.items() for mutant in mutate(source, name)]
     names = [mutant.name for mutant in mutants]
     if len(set(names)) < len(names):
         raise ValueError(f"two mutants of one name: {sorted({name for name in names if names.count(name) > 1})}")
@@ -238,7 +239,7 @@ def run_trials(trials: Trials, what: str, arguments: Sequence[str] | None = None
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
-    everything = all_mutants(trials.sources)
+    everything = all_mutants(trials.sources, trials.mutants)
     mutants = [mutant for mutant in everything if chosen.file in (None, mutant.file)]
     if chosen.only is not None:
         names = set(chosen.only.read_text(encoding="utf-8").splitlines())

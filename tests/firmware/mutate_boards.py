@@ -1,6 +1,6 @@
 """Mutation testing of boards/avr: checks on the emulated chip kill every mutant, or equivalent_boards.txt explains it.
 
-    python -m tests.firmware.mutate_boards                  all mutants, about half an hour on two cores
+    python -m tests.firmware.mutate_boards                  all mutants, about half an hour on two idle cores
     python -m tests.firmware.mutate_boards --file serial --sample 20
 
 The changed file is compiled alone and linked with the others' objects, without link-time optimization: the same C in
@@ -50,6 +50,7 @@ FILES = (
     "startup",
     "supply",
 )
+HEADER = "interrupt_time"  # its functions are part of every file that includes it
 CHECKS = ("test_avr_build", "test_chip_board")  # their functions of a `chip`
 TIMED = ("test_ping_is_answered_with_the_time_in_between_ticks", "test_flood_of_noise_delays_no_tick")
 # They ask for the speed of the image that is flashed.
@@ -60,7 +61,7 @@ Case = tuple[str, Callable[..., None], dict[str, Any]]
 def board_trials() -> Trials:
     sources = build.firmware_sources()
     return Trials(
-        sources={name: sources[f"{BOARD}{name}.c"] for name in FILES},
+        sources={name: sources[f"{BOARD}{name}.c"] for name in FILES} | {HEADER: sources[f"{BOARD}{HEADER}.h"]},
         explained=HERE / "equivalent_boards.txt",
         prepare=prepare,
         judge=_judge,
@@ -151,13 +152,28 @@ def first_failed_check(
     return None
 
 
+def _changed_objects(trial: Trial) -> dict[str, Path]:
+    """By source, the objects of a mutant: one, or of a header's those that include it. Raises `CalledProcessError`."""
+    folder, name = trial.folder / "changed", f"{trial.number}.h"
+    folder.mkdir(exist_ok=True)
+    texts = {f"{BOARD}{trial.mutant.file}.c": trial.changed}
+    if trial.mutant.file == HEADER:
+        (folder / name).write_text(trial.changed, encoding="utf-8")
+        line, other = (f'#include "{each}"' for each in (f"{HEADER}.h", folder / name))
+        sources = build.firmware_sources().items()
+        texts = {source: text.replace(line, other) for source, text in sources if line in text}
+    objects = {}
+    for source, text in texts.items():
+        place = folder / f"{trial.number}-{Path(source).name}"
+        place.write_text(text.replace('#include "../../', f'#include "{trial.folder}/'), encoding="utf-8")
+        objects[source] = compile_object(trial.folder, place, source)
+    return objects
+
+
 def _judge(trial: Trial) -> tuple[int, str]:
-    source, folder, number = f"{BOARD}{trial.mutant.file}.c", trial.folder, trial.number
-    (folder / "changed").mkdir(exist_ok=True)
-    text = folder / "changed" / f"{number}.c"
-    text.write_text(trial.changed.replace('#include "../../', f'#include "{folder}/'), encoding="utf-8")
+    folder, number = trial.folder, trial.number
     try:
-        flash = link_image(folder, str(number), {source: compile_object(folder, text, source)})
+        flash = link_image(folder, str(number), _changed_objects(trial))
     except subprocess.CalledProcessError:
         return NOT_C, ""
     if flash == (folder / "original.bin").read_bytes():

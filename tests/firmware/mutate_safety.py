@@ -1,6 +1,6 @@
 """Mutation testing of the core: test cases kill every mutant, or equivalent_mutants.txt explains it.
 
-    python -m tests.firmware.mutate_safety                  all mutants, about three minutes on two cores
+    python -m tests.firmware.mutate_safety                  all mutants, some ten minutes on two cores
     python -m tests.firmware.mutate_safety --sample 60 --seed 3
 
 Exit code 1 when an unexplained mutant survives, or an explained one is killed or is none any more.

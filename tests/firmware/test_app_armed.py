@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque, namedtuple
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 
 from cartpole_robot.cart.parts import Apply, Delay
 from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import start_rollout
@@ -32,13 +34,14 @@ Arm = Callable[..., VirtualRig]
 def arm() -> Iterator[Arm]:
     made: list[VirtualRig] = []
 
-    def start(options: int = 0, delay: Delay | None = None) -> VirtualRig:
+    def start(options: int = 0, delay: Delay | None = None, max_duty_q15: int = 32_767) -> VirtualRig:
         cart = quick_cart()
         assert cart.firmware is not None
         patient = dataclasses.replace(cart.firmware, command_timeout_s=0.2)
         cart = dataclasses.replace(cart, firmware=patient, delay=cart.delay if delay is None else delay)
         rig = VirtualRig(cart, board=Firmware(), options=FirmwareOptions(arm=options, traces=deque()))
         made.append(rig)
+        rig.link.configure(cfg_message(cart)._replace(max_duty_q15=max_duty_q15))
         start_rollout(rig, 1)
         return rig
 
@@ -111,6 +114,15 @@ def test_older_command_after_a_newer_one_is_refused(arm: Arm) -> None:
     rig.measure()
     assert rig.measure().applied_duty == pytest.approx(5000 / 32767, abs=1e-3)
     assert rig.link.health().refused == 1
+
+
+@pytest.mark.parametrize(("duty", "is_clipped"), [(1.0, True), (-1.0, True), (0.1, False)])
+def test_command_beyond_the_limits_is_clipped_and_reported(arm: Arm, duty: float, is_clipped: bool) -> None:
+    rig = arm(max_duty_q15=20_000)
+    rig.step(duty)
+    rig.measure()
+    assert bool(rig.state.inputs & 32) == is_clipped
+    assert rig.state.applied_q15 == (round(math.copysign(20_000, duty)) if is_clipped else 3277)
 
 
 def test_arming_an_armed_cart_changes_nothing(arm: Arm) -> None:

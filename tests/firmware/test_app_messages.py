@@ -23,7 +23,7 @@ from firmware_bridge.messages import (
     StateMessage,
 )
 from firmware_bridge.protocol import Message
-from tests.firmware.c_core import ACK, LIMITS, MODE, PROTOCOL, STATE
+from tests.firmware.c_core import ACK, FAULT, LIMITS, MODE, PROTOCOL, STATE
 
 LEFT, RIGHT, ESTOP = 1, 2, 4
 SESSION = 7
@@ -181,6 +181,22 @@ def test_each_change_of_state_is_an_event_of_its_own(board: Board) -> None:
     assert board.mode(MODE.CLEAR, seq=3).code == ACK.UNHEALTHY
     board.tick()
     assert board.mode(MODE.CLEAR, seq=4).code == ACK.DONE
+
+
+def test_fault_that_takes_the_place_of_another_between_two_ticks_is_an_event(board: Board) -> None:
+    board.configure()
+    board.mode(MODE.JOG_LEFT, seq=2)
+    board.tick(ESTOP)
+    board.tick()
+    board.mode(MODE.CLEAR, seq=3)
+    board.mode(MODE.HOME, seq=4)
+    board.tick(milliseconds=500)
+    board.heard()
+    board.mode(MODE.CLEAR, seq=5)
+    board.mode(MODE.ESTOP, seq=6)
+    board.tick()
+    (event,) = of_kind(EventMessage, board.heard())
+    assert (event.state, event.fault) == (STATE.FAULT, FAULT.ESTOP)
 
 
 def test_health_may_be_asked_with_a_state_in_every_second_tick(board: Board) -> None:

@@ -130,6 +130,21 @@ def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     assert health.missed_ticks == 0
 
 
+def test_tick_that_is_overtaken_once_is_measured_whole(chip: Chip) -> None:
+    """More and more edges, until a tick takes longer than its millisecond."""
+    chip.hello()
+    longest_us = 0
+    for edges in range(60, 90, 2):
+        for _ in range(20):
+            chip.cart += edges
+            chip.step()
+        chip.step(milliseconds=20)
+        longest_us = health_of(chip).longest_tick_us
+        if longest_us >= 1000:
+            break
+    assert 1000 <= longest_us < 1400
+
+
 def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     chip.hello()
     early = health_of(chip).stack_free  # where the stack stood, before its paint was looked at

@@ -1,0 +1,106 @@
+"""What ends homing and centring by name, through the whole firmware on a virtual cart whose wires are tampered with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.signals import State
+from firmware_bridge.protocol import read_protocol
+from tests.faults.test_virtual_cart import Tampered
+from tests.virtual_cart_process import quick_cart
+
+LEFT, RIGHT = 1, 2
+STATES = read_protocol().enums["cart_state"]
+Reading = tuple[int, int, int, int]
+
+
+@pytest.fixture
+def rig() -> Iterator[VirtualRig]:
+    made = VirtualRig(quick_cart())
+    yield made
+    made.close()
+
+
+def fault_of_homing(rig: VirtualRig, change: Callable[[int, int, int, int], Reading]) -> str:
+    rig.virtual_cart.board = Tampered(rig.virtual_cart.board, change)
+    with pytest.raises(RigError) as failure:
+        rig.make_ready()
+    assert rig.virtual_cart.drive in (None, 0.0)
+    return str(failure.value).split(" at ")[0]
+
+
+def test_cart_that_counts_too_many_is_beyond_the_longest_leg(rig: VirtualRig) -> None:
+    assert fault_of_homing(rig, lambda x, p, i, mv: (8 * x, p, i & ~3, mv)) == "HOMING_TRAVEL"
+
+
+@pytest.mark.parametrize("stuck", [LEFT, RIGHT])
+def test_switch_that_stays_closed_behind_the_cart_is_named(rig: VirtualRig, stuck: int) -> None:
+    """The right one from the start on, the left one once it has closed."""
+    closed = RIGHT & stuck
+
+    def sticking(x: int, p: int, inputs: int, supply_mv: int) -> Reading:
+        nonlocal closed
+        closed |= inputs & stuck
+        return x, p, inputs | closed, supply_mv
+
+    assert fault_of_homing(rig, sticking) == "HOMING_SWITCH"
+
+
+def test_track_shorter_than_its_travel_limits_is_named(rig: VirtualRig) -> None:
+    left: list[int] = []
+
+    def shortened(x: int, p: int, inputs: int, supply_mv: int) -> Reading:
+        if inputs & LEFT:
+            left.append(x)
+        return x, p, inputs | (RIGHT if left and x > left[-1] + 2000 else 0), supply_mv
+
+    assert fault_of_homing(rig, shortened) == "TRACK_SHORT"
+
+
+def test_pole_that_only_swings_when_kicked_and_the_wrong_way_is_named(rig: VirtualRig) -> None:
+    """While the cart creeps its encoder shows nothing, as of a pole that sticks."""
+    at: list[int] = []
+
+    def mirrored(x: int, p: int, inputs: int, supply_mv: int) -> Reading:
+        if not at and (rig.virtual_cart.drive or 0.0) < 0.49:
+            return x, 0, inputs, supply_mv
+        at.extend([p][len(at) :])
+        return x, at[0] - p, inputs, supply_mv
+
+    assert fault_of_homing(rig, mirrored) == "POLE_SIGN"
+
+
+@pytest.mark.parametrize("position_m", [-0.2, 0.2])
+def test_centring_brings_the_cart_to_the_middle_from_either_side(rig: VirtualRig, position_m: float) -> None:
+    rig.make_ready()
+    cart = rig.virtual_cart
+    cart.carry(State(position_m, 0.0, math.pi, 0.0), 1.0)
+    while not cart.has_hand_arrived():
+        cart.pass_ms()
+    cart.let_go()
+    rig.link.mode("CENTRE")
+    began = cart.time_ms
+    while rig.link.newest_state(rig.link.clock() + 0.5).state == STATES["HOMING"]:  # type: ignore[union-attr]
+        assert cart.time_ms - began < 5000
+    assert abs(cart.true_state().cart_position_m - 0.0) < 0.01
+
+
+def test_cart_that_jams_while_it_is_centred_is_named(rig: VirtualRig) -> None:
+    rig.make_ready()
+    cart = rig.virtual_cart
+    cart.carry(State(0.2, 0.0, math.pi, 0.0), 1.0)
+    while not cart.has_hand_arrived():
+        cart.pass_ms()
+    stands, _ = cart.raw_counts()
+    cart.board = Tampered(cart.board, lambda x, p, i, mv: (stands, p, i, mv))
+    rig.link.mode("CENTRE")
+    state = rig.link.newest_state(rig.link.clock() + 0.5)
+    while state is not None and state.state == STATES["HOMING"]:
+        state = rig.link.newest_state(rig.link.clock() + 0.5)
+    assert state is not None
+    assert state.fault == read_protocol().enums["fault"]["CART_STUCK"]
