@@ -50,8 +50,8 @@ def chip_values(folder: Path, header: str, kernel: str | None = None) -> list[li
     warnings = ["-Wall", "-Wextra", "-Werror", "-Wconversion"] if kernel is None else ["-w"]
     words = ["avr-gcc", *options, *warnings, "kernel.c", "policy_image.c", "-o", "kernel.elf"]
     subprocess.run(words, cwd=board, check=True, capture_output=kernel is not None)
-    line = f"ulimit -t 10; exec simavr -m atmega328p -f 16000000 {shlex.quote(str(board / 'kernel.elf'))}"
-    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # one that never ends: 10 s
+    line = f"ulimit -t 3; exec simavr -m atmega328p -f 16000000 {shlex.quote(str(board / 'kernel.elf'))}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # one that never ends: 3 s
     rows = re.findall(r"((?:[0-9a-f]{8} )+)", done.stdout + done.stderr)
     return [[(int(word, 16) ^ 0x80000000) - 0x80000000 for word in row.split()] for row in rows]
 
