@@ -271,6 +271,13 @@ def cells_of(numbers: list[int]) -> bytes:
     return b"".join(number.to_bytes(2, "little") for number in [*numbers, *[0 if numbers else 0xFFFF] * 32][:32])
 
 
+def code_of(elf: Path) -> bytearray:
+    """Of an image, the vectors first."""
+    flash = elf.with_suffix(".text")
+    subprocess.run(["avr-objcopy", "-O", "binary", "-j", ".text", str(elf), str(flash)], check=True)
+    return bytearray(flash.read_bytes())
+
+
 def with_section(elf: Path, name: str, content: bytes) -> Path:
     """A copy of an image with that section."""
     changed, binary = (elf.with_suffix(f".changed.{suffix}") for suffix in ("elf", "bin"))
@@ -282,9 +289,7 @@ def with_section(elf: Path, name: str, content: bytes) -> Path:
 @pytest.mark.parametrize(("handed_on", "cause"), [(1, 1), (2, 2), (4, 4), (8, 8), (3, 3), (0, 0), (0x10, 0), (0x82, 0)])
 def test_cause_that_a_bootloader_hands_on_is_reported(chip: Chip, handed_on: int, cause: int) -> None:
     """Optiboot clears the register and leaves what it was in r2: as the two vectors behind the first one do here."""
-    flash = chip.elf.with_suffix(".text")
-    subprocess.run(["avr-objcopy", "-O", "binary", "-j", ".text", str(chip.elf), str(flash)], check=True)
-    code = bytearray(flash.read_bytes())
+    code = code_of(chip.elf)
     begin = bytes(code[:4])  # jmp to where the program begins
     assert begin[:2] == b"\x0c\x94"
     load = 0xE080 | (handed_on & 0xF0) << 4 | handed_on & 0x0F  # ldi r24, then mov r2, r24
@@ -294,6 +299,26 @@ def test_cause_that_a_bootloader_hands_on_is_reported(chip: Chip, handed_on: int
         other.emulated.restart(0)
         other.step(milliseconds=30)
         assert other.hello().reset_cause == cause
+    finally:
+        other.close()
+
+
+def test_interrupt_that_nobody_asked_for_opens_the_bridge_and_resets_the_chip(chip: Chip) -> None:
+    """The encoders' vector is one of those without a handler here."""
+    code = code_of(chip.elf)
+    code[0x10:0x14] = code[4:8]
+    other = Chip(with_section(chip.elf, ".text", bytes(code)), chip.make_chip)
+    try:
+        other.step(milliseconds=30)
+        session = begin_homing(other)
+        other.step(milliseconds=700)
+        assert other.motor[2] > 0
+        other.cart += 1
+        other.step(milliseconds=2)
+        assert other.motor == (False, 0, 0)
+        other.step(milliseconds=50)
+        answer = other.hello()
+        assert (answer.session, answer.reset_cause) == (session + 1, RESET["WATCHDOG"])
     finally:
         other.close()
 
