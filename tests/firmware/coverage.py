@@ -33,8 +33,23 @@ from tests.firmware.mutate_boards import chip_checks, first_failed_check
 from tests.firmware.mutation import function_at, tokens_of
 
 ROOT = HERE.parent.parent
-HOST_TESTS = ("tests/firmware", "tests/faults/test_virtual_cart.py", "tests/unit/policy/test_network.py")
-NOT_OF_THE_HOST = "not mutant and not board_setup and not chip and not avr"
+OF_THE_APP = (
+    "app_armed",
+    "app_messages",
+    "dead_zone",
+    "estimator",
+    "framing",
+    "homing",
+    "jogging",
+    "onboard",
+    "policy_c",
+)
+HOST_TESTS = (
+    *(f"tests/firmware/test_{name}.py" for name in OF_THE_APP),
+    "tests/faults/test_virtual_cart.py",
+    "tests/unit/policy/test_network.py",
+)
+NOT_OF_THE_HOST = "not trained and not simulated_one and not two_processes and not avr and not chip"
 CORE = ("safety.c", "plausibility.c", "framing.c", "config.c", "rail.c")  # by the core's cases
 OPTIMIZED = '"-O3"'
 REASONS = HERE / "uncovered.txt"
