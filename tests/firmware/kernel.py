@@ -29,11 +29,12 @@ KERNELS = (  # hidden units, outputs, and the shift of their activations, None: 
     (20, 3, 17),
     (20, 2, 24),
 )
+UNITS_OF_A_SLICE = {2: 5, 3: 3, 5: 2, 8: 2}  # hidden ones by outputs, 0.1 ms: a safety tick waits for one slice at most
 KERNEL = "boards/avr/policy_image.c"
 
 
 def chip_values(folder: Path, header: str, kernel: str | None = None) -> list[list[int]]:
-    """The network's values for each golden example, by the kernel in simavr, or by the text of another.
+    """The values and the slices that each golden example takes, by the kernel in simavr or the text of another.
 
     Raises `CalledProcessError` where that does not compile.
     """
@@ -64,7 +65,7 @@ def model_values(network: Int16Network, observation: np.ndarray) -> list[int]:
 
 
 def kernel_case(cart: CartParams, hidden: int, outputs: int, shift: int | None) -> tuple[str, list[list[int]]]:
-    """The header of a random policy, and the values of its golden examples by the model."""
+    """The header of a random policy, and what `chip_values` should be, by the model."""
     rng = np.random.default_rng(hidden + outputs)
     duties = tuple(float(each) for each in np.linspace(-0.4, 0.4, outputs))
     other = dataclasses.replace(cart, action_duties=duties)
@@ -86,5 +87,6 @@ def kernel_case(cart: CartParams, hidden: int, outputs: int, shift: int | None) 
         int16_actions=np.array([network.act(row) for row in observations], np.int32),
     )
     bundle = dataclasses.replace(bundle, int16=network, golden=golden)
-    expected = [model_values(network, network.quantized(row)) for row in observations]
+    slices = -(-hidden // UNITS_OF_A_SLICE[outputs])
+    expected = [[*model_values(network, network.quantized(row)), slices] for row in observations]
     return policy_header(bundle, other, len(observations)), expected
