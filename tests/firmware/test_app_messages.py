@@ -183,6 +183,13 @@ def test_each_change_of_state_is_an_event_of_its_own(board: Board) -> None:
     assert board.mode(MODE.CLEAR, seq=4).code == ACK.DONE
 
 
+def test_cart_that_homes_is_not_jogged(board: Board) -> None:
+    board.configure()
+    board.mode(MODE.HOME, seq=2)
+    board.tick()
+    assert board.mode(MODE.JOG_LEFT, seq=3).code == ACK.NOT_NOW
+
+
 def test_fault_that_takes_the_place_of_another_between_two_ticks_is_an_event(board: Board) -> None:
     board.configure()
     board.mode(MODE.JOG_LEFT, seq=2)

@@ -239,7 +239,8 @@ def test_wrong_golden_example_arms_nothing(carry: Carry, cart: CartParams, bundl
 
 def test_what_is_no_image_is_no_image(cart: CartParams, bundle: PolicyBundle) -> None:
     image = policy_image_bytes(bundle, cart)
-    for damaged in (b"", image[:-1], image + b"\0", image[:50] + b"\xff" + image[51:], bytes(len(image))):
+    other_version, shifted_too_far = image[:50] + b"\xff" + image[51:], image[:53] + b"\x1f" + image[54:]
+    for damaged in (b"", image[:-1], image + b"\0", other_version, shifted_too_far, bytes(len(image))):
         with pytest.raises(ValueError, match="no policy image"):
             PolicyImage(damaged)
 
