@@ -79,6 +79,11 @@ def kernel_case(cart: CartParams, hidden: int, outputs: int, shift: int | None) 
         network = dataclasses.replace(
             network, hidden_weight=network.hidden_weight // 2, hidden_bias=network.hidden_bias // 2, hidden_shift=shift
         )
+    if shift is not None and shift <= 8:  # at an observation of 0 the first units are where an activation saturates
+        beyond = (32768 << shift) - (1 << shift >> 1)
+        bias = network.hidden_bias.copy()
+        bias[:5] = (beyond, beyond - 1, beyond + 255, beyond - 256, 100 << shift)
+        network = dataclasses.replace(network, hidden_bias=bias)
     golden = dataclasses.replace(
         bundle.golden,
         observations=observations,
