@@ -13,6 +13,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.messages import StateMessage
 from firmware_bridge.protocol import read_protocol
 from tests.faults.test_virtual_cart import Tampered
 from tests.virtual_cart_process import quick_cart
@@ -45,6 +46,16 @@ def carried_to(cart: VirtualCart, position_m: float) -> None:
     cart.carry(State(position_m, 0.0, math.pi, 0.0), 1.0)
     while not cart.has_hand_arrived():
         cart.pass_ms()
+
+
+def homed(rig: VirtualRig) -> StateMessage:
+    """The first STATE after homing or centring, which take five seconds at most here."""
+    deadline_s = rig.link.clock() + 5.0
+    state = rig.link.newest_state(deadline_s)
+    while state is not None and state.state == STATES["HOMING"] and rig.link.clock() < deadline_s:
+        state = rig.link.newest_state(deadline_s)
+    assert state is not None
+    return state
 
 
 def fault_of_homing(rig: VirtualRig, change: Callable[[int, int, int, int], Reading]) -> str:
@@ -103,10 +114,31 @@ def test_centring_brings_the_cart_to_the_middle_from_either_side(rig: VirtualRig
     carried_to(cart, position_m)
     cart.let_go()
     rig.link.mode("CENTRE")
-    began = cart.time_ms
-    while rig.link.newest_state(rig.link.clock() + 0.5).state == STATES["HOMING"]:  # type: ignore[union-attr]
-        assert cart.time_ms - began < 5000
+    assert homed(rig).state == STATES["READY"]
     assert abs(cart.true_state().cart_position_m) < 0.01
+
+
+def test_cart_that_overshoots_the_middle_creeps_back(rig: VirtualRig) -> None:
+    """Its leg began on the other side: that is no wrong polarity."""
+    rig.make_ready()
+    cart = rig.virtual_cart
+    carried_to(cart, 0.2)
+    cart.let_go()
+    (middle, _), seen = cart.raw_counts(), rig.link.newest_state(rig.link.clock() + 0.5)
+    assert seen is not None
+    middle -= seen.cart_counts
+    overshot: list[int] = []
+
+    def overshooting(x: int, p: int, inputs: int, supply_mv: int) -> Reading:
+        if x - middle < 60 or overshot:
+            overshot.append(x)
+        return x - 160 * bool(overshot), p, inputs, supply_mv
+
+    cart.board = Tampered(cart.board, overshooting)
+    rig.link.mode("CENTRE")
+    assert homed(rig).state == STATES["READY"]
+    assert overshot[-1] - overshot[0] > 40
+    assert abs(cart.raw_counts()[0] - 160 - middle) < 80
 
 
 def test_cart_that_jams_while_it_is_centred_is_named(made: Callable[[CartParams], VirtualRig]) -> None:
@@ -120,9 +152,6 @@ def test_cart_that_jams_while_it_is_centred_is_named(made: Callable[[CartParams]
     stands, _ = cart.raw_counts()
     cart.board = Tampered(cart.board, lambda x, p, i, mv: (stands, p, i, mv))
     rig.link.mode("CENTRE")
-    began, state = cart.time_ms, rig.link.newest_state(rig.link.clock() + 0.5)
-    while state is not None and state.state == STATES["HOMING"]:
-        state = rig.link.newest_state(rig.link.clock() + 0.5)
-    assert state is not None
+    began, state = cart.time_ms, homed(rig)
     assert state.fault == read_protocol().enums["fault"]["CART_STUCK"]
     assert 950 < cart.time_ms - began < 1100
