@@ -158,6 +158,15 @@ def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     assert 600 < health_of(chip).stack_free < 1000
 
 
+def test_stack_that_is_touched_later_is_found(chip: Chip) -> None:
+    """A session's STATEs take more of it than what the cart says before."""
+    chip.step(milliseconds=1500)
+    before = health_of(chip).stack_free
+    chip.hello()
+    chip.step(milliseconds=1500)
+    assert health_of(chip).stack_free < before
+
+
 def test_chip_sleeps_most_of_its_time(chip: Chip) -> None:
     chip.hello()
     before = chip.emulated.figures()
@@ -244,6 +253,8 @@ FULL = list(range(1, 33))  # every one of the 32 cells
         ([33, *FULL[1:]], b"", [34, 35]),
         ([*FULL[:31], 7], b"", [32, 33, 34]),
         ([number + 0xFEE0 for number in FULL], b"\x01\xff", [0xFF01, 0xFF02]),  # the next number stands behind them
+        ([number + 0xFFDE for number in FULL], b"", [0xFFFF, 1]),  # or is what an erased cell behind them reads
+        ([number + 0xFFDF for number in FULL], b"", [1, 2]),
     ],
 )
 def test_session_follows_the_newest_of_the_cells_and_is_never_0(
