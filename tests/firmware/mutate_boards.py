@@ -52,8 +52,11 @@ FILES = (
 )
 HEADER = "interrupt_time"  # its functions are part of every file that includes it
 CHECKS = ("test_avr_build", "test_chip_board")  # their functions of a `chip`
-TIMED = ("test_ping_is_answered_with_the_time_in_between_ticks", "test_flood_of_noise_delays_no_tick")
-# They ask for the speed of the image that is flashed.
+TIMED = (  # they ask for the speed of the image that is flashed
+    "test_ping_is_answered_with_the_time_in_between_ticks",
+    "test_flood_of_noise_delays_no_tick",
+    "test_edges_faster_than_the_interrupt_are_reported",
+)
 FIRMWARE_ID = 7
 Case = tuple[str, Callable[..., None], dict[str, Any]]
 

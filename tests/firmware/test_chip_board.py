@@ -146,6 +146,22 @@ def test_tick_that_is_overtaken_once_is_measured_whole(chip: Chip) -> None:
     assert 1000 <= longest_us < 1400
 
 
+def test_ticks_and_edges_that_are_missed_are_counted(chip: Chip) -> None:
+    """However fast its interrupts are: more and more edges, until some are missed."""
+    session, health = chip.hello().session, health_of(chip)
+    for edges in range(90, 140, 5):
+        for _ in range(20):
+            chip.cart += edges
+            chip.step()
+        chip.step(milliseconds=20)
+        health = health_of(chip)
+        if health.missed_ticks > 0:
+            break
+    assert 1 <= health.missed_ticks <= 12
+    assert health.cart_illegal > 0
+    assert chip.hello().session == session  # no reset
+
+
 def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     chip.hello()
     early = health_of(chip).stack_free  # where the stack stood, before its paint was looked at
