@@ -164,7 +164,8 @@ def test_ticks_and_edges_that_are_missed_are_counted(chip: Chip) -> None:
 
 def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     chip.hello()
-    early = health_of(chip).stack_free  # where the stack stood, before its paint was looked at
+    chip.step(milliseconds=150)
+    early = health_of(chip).stack_free  # where the stack stood: its paint is looked at in some hundred milliseconds
     chip.step(milliseconds=1500)
     first = health_of(chip).stack_free
     assert first < early - 20
