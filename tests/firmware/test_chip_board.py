@@ -175,15 +175,6 @@ def test_stack_that_was_touched_is_never_free_again(chip: Chip) -> None:
     assert 600 < health_of(chip).stack_free < 1000
 
 
-def test_stack_that_is_touched_later_is_found(chip: Chip) -> None:
-    """A session's STATEs take more of it than what the cart says before."""
-    chip.step(milliseconds=1500)
-    before = health_of(chip).stack_free
-    chip.hello()
-    chip.step(milliseconds=1500)
-    assert health_of(chip).stack_free < before
-
-
 def test_chip_sleeps_most_of_its_time(chip: Chip) -> None:
     chip.hello()
     before = chip.emulated.figures()
