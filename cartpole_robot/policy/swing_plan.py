@@ -24,6 +24,7 @@ class Track:
 
     position_m: float
     stop_m: float
+    most_m: float
     brake_m_s2: float
 
 

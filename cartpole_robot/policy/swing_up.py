@@ -39,6 +39,11 @@ class SwingUpDesign:
     catch_cost: Matrix
 
 
+def friction_drive(cart: CartParams) -> float:
+    """The drive that makes up for most of the cart's dry friction while it moves."""
+    return 0.7 * cart.friction.cart_coulomb_n / cart.motor.stall_force_n
+
+
 def track_of(cart: CartParams) -> Track:
     limits, firmware = cart.limits, cart.firmware
     if math.isinf(cart.terminal_speed_m_s):
@@ -47,7 +52,8 @@ def track_of(cart: CartParams) -> Track:
         brake = braking_deceleration_m_s2(cart)
     position_m = 0.95 * limits.cart_position_m
     stop_m = position_m if firmware is None else min(limits.cart_position_m, 0.95 * firmware.travel_limit_m)
-    return Track(position_m=position_m, stop_m=stop_m, brake_m_s2=brake)
+    most_m = limits.cart_position_m if firmware is None else min(limits.cart_position_m, firmware.travel_limit_m)
+    return Track(position_m=position_m, stop_m=stop_m, most_m=most_m, brake_m_s2=brake)
 
 
 class SwingUpController:
@@ -58,6 +64,7 @@ class SwingUpController:
         self._motor = cart.commanded_motor
         self._lqr = LqrController(design.lqr, self._motor)
         self._model = SwingModel(cart)
+        self._friction = friction_drive(cart)
         self._track = track_of(cart)
         self._period_s = cart.timing.control_period_s
         self._held = max(1, round(_PLAN_S / self._period_s))
@@ -96,11 +103,18 @@ class SwingUpController:
             duty = self._pumped(seen)
             self._lqr.remember(duty)
         else:
-            duty = self._lqr.duty(np.array(seen))
+            duty = self._balanced(seen)
         self._drives.insert(0, self._motor.level(duty))
         self._drives.pop()
         bridge = self._cart.bridge_duty(duty)
         self._heat = self._keep_heat * self._heat + (1.0 - self._keep_heat) * bridge * bridge
+        return duty
+
+    def _balanced(self, seen: State) -> float:
+        duty = self._lqr.duty(np.array(seen))
+        if self._friction and duty:
+            drive = self._motor.level(duty) + self._friction * math.tanh(seen.cart_speed_m_s / 0.05)
+            duty = max(-1.0, min(1.0, self._motor.duty_for(drive)))
         return duty
 
     def catch_level(self, seen: State) -> float:
