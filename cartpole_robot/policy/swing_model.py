@@ -36,7 +36,11 @@ class SwingModel:
         body, friction = cart.pole_cart, cart.friction
         self._body = body
         self.mass_kg, self.gravity_m_s2 = body.mass_kg, body.gravity_m_s2
-        self.stall_n, self.damping, self.coulomb_n = cart.motor.stall_force_n, cart.damping_n_s_m, friction.cart_coulomb_n
+        self.stall_n, self.damping, self.coulomb_n = (
+            cart.motor.stall_force_n,
+            cart.damping_n_s_m,
+            friction.cart_coulomb_n,
+        )
         self.pole_viscous, self.pole_coulomb = friction.pole_viscous_n_m_s, friction.pole_coulomb_n_m
         self.stretch_pole(1.0)
 

@@ -1,6 +1,6 @@
 """The choice of drives for a swing-up: many short motions are predicted, and the best one begins.
 
-A receding horizon of about two thirds of a swing. Candidates are the best plans of the previous step, each changed in
+A receding horizon of about half a swing. Candidates are the best plans of the previous step, each changed in
 windows of time and by smooth curves, and fresh bang-bang sequences; nothing is random at run time. A plan costs what
 its motion leaves undone: the energy missing at its end (K. J. Astrom and K. Furuta, Swinging up a pendulum by energy
 control, Automatica 36, 2000, pump by its sign alone), the regulator's cost where the pole comes near upright, and
@@ -15,17 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartpole_robot.policy.swing_model import Array, SwingModel
+from cartpole_robot.policy.track import LATE_S, Track
 from cartpole_robot.signals import State
 
-
-@dataclass(frozen=True, kw_only=True)
-class Track:
-    """How far the cart may go: at speed v it must be able to stop, by v² / 2 brake, before `stop_m` from the middle."""
-
-    position_m: float
-    stop_m: float
-    most_m: float
-    brake_m_s2: float
+HORIZON = 3.4  # over the hanging pole's angular frequency: half of its small swing and a little more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +26,7 @@ class PlanWeights:
     """What a plan's shortcomings cost, each measured as 0 at the goal and about 1 far from it."""
 
     energy_at_end: float = 3.0
-    energy: float = 1.0
+    energy: float = 2.0
     upright_at_end: float = 3.0
     upright: float = 1.5
     centre: float = 0.3
@@ -52,7 +45,7 @@ class SwingPlanner:
         """`catch_cost` (4, 4) is 1 at the edge of the region in which the regulator takes over."""
         self._model, self._track, self._step_s, self._weights = model, track, step_s, weights or PlanWeights()
         self._catch_cost = catch_cost
-        self.steps = int(min(48, max(16, round(4.0 / model.rate_hanging_rad_s / step_s))))
+        self.steps = int(min(60, max(16, round(HORIZON / model.rate_hanging_rad_s / step_s))))
         self._changes, self._bangs = _variants(self._VARIANTS, self.steps)
         self._parents = np.arange(self._CHANGED) % self._KEPT
         self.reset()
@@ -88,7 +81,7 @@ class SwingPlanner:
         energy = np.abs(0.5 * np.cos(angle) - 0.5 + (0.25 / self._model.rate_hanging_rad_s**2) * rate * rate)
         cost = weights.energy_at_end * energy[-1] + weights.energy * energy.mean(axis=0)
         # Where the cart would come to rest if it braked now
-        stop = np.abs(x + v * np.abs(v) * (0.5 / track.brake_m_s2))
+        stop = np.abs(x + v * (LATE_S + np.abs(v) * (0.5 / track.brake_m_s2)))
         past = np.maximum(stop - track.stop_m, 0.0)
         past += np.maximum(np.abs(x) - track.position_m, 0.0)
         cost += weights.track / track.position_m * past.sum(axis=0) * self._step_s

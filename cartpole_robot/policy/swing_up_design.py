@@ -14,7 +14,8 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.lqr_design import LqrWeights, lqr_and_cost
 from cartpole_robot.policy.swing_model import Array, SwingModel
-from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign, friction_drive, track_of
+from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign, friction_drive
+from cartpole_robot.policy.track import track_of
 from firmware_bridge.constants import ESTIMATOR_LAG_S
 
 MOST_WRONG = 0.2  # the share by which force, friction and pole length may be wrong
