@@ -168,7 +168,8 @@ def line(row: dict[str, Any]) -> str:
         f"{row['cart']:<13}{row['case']:<16}{row['successes']:>4}/{row['starts']:<5}"
         f"{row['median s']:6.2f}{row['p90 s']:6.2f}{row['worst s']:6.2f}{row['hanging still, median s']:7.2f}"
         f"{row['caught, median s']:7.2f}{row['most catches']:3d}  {row['farthest m']:.3f}/{row['limit m']:.2f}"
-        f"  {row['stopping m']:.3f}{travel:<6}{row['hottest']:6.3f}{bearable:<6}{row['reversals/s']:6.1f}{row['ms a step']:6.2f}"
+        f"  {row['stopping m']:.3f}{travel:<6}{row['hottest']:6.3f}{bearable:<6}"
+        f"{row['reversals/s']:6.1f}{row['ms a step']:6.2f}"
     )
 
 

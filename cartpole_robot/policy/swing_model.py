@@ -92,7 +92,7 @@ class SwingModel:
         return State(x, v, angle, rate)
 
     def rollouts(self, state: State | tuple[Array, ...], drives: Array, step_s: float) -> Rollouts:
-        """The motions from `state` under drives (steps, many), each held for `step_s`; its parts may be arrays (many,)."""
+        """The motions under drives (steps, many), each held for `step_s`; the parts of `state` may be arrays too."""
         steps, many = drives.shape
         position0, speed0, angle0, rate0 = (np.array(np.broadcast_to(part, many), np.float64) for part in state)
         kept = self._kept(step_s)
@@ -118,8 +118,8 @@ class SwingModel:
             subtract(along, part, along)
             if dry:
                 multiply(speed, stop, part)
-                minimum(part, dry, part)
-                maximum(part, -dry, part)
+                minimum(part, dry, out=part)
+                maximum(part, -dry, out=part)
                 subtract(along, part, along)
             multiply(sine, weight, about)
             multiply(rate, viscous, part)

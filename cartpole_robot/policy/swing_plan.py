@@ -94,7 +94,7 @@ class SwingPlanner:
         left /= left + 1.0
         cost += weights.upright_at_end * left[0] + weights.upright * left.mean(axis=0)
         cost += weights.duty * np.square(drives).mean(axis=0)
-        return cost
+        return np.asarray(cost)
 
 
 def _variants(many: int, steps: int) -> tuple[Array, Array]:

@@ -23,8 +23,11 @@ MOST_LATE_S = 0.02
 _TRIED = 1500
 _DIRECTIONS = 128
 _RADII = np.arange(0.4, 2.85, 0.15)  # in standard deviations of the states from which a catch succeeds
-_FINE_S = 0.005
-_SETTLING_S = 2.0
+_FRESH = 1000  # directions that did not choose the radius
+_SMALLER = 0.95
+_MARGIN = 0.95
+_FINE_S = 0.01
+_SETTLING_S = 1.6
 
 
 def catch_weights(cart: CartParams) -> LqrWeights:
@@ -58,11 +61,14 @@ def design_swing_up(cart: CartParams, weights: LqrWeights | None = None) -> Swin
     covariance = good @ good.T / good.shape[1]
     rim = np.linalg.cholesky(covariance) @ _directions(rng, size, _DIRECTIONS)
     states = _clipped(rim[:, :, None] * _RADII)
-    holds = catches_on_all(cart, lqr, states.reshape(size, -1)).reshape(_DIRECTIONS, -1).all(axis=0)
+    holds = np.all(catches_on_all(cart, lqr, states.reshape(size, -1)).reshape(_DIRECTIONS, -1), axis=0)
     if not holds[0]:
         raise UsageError(f"cart {cart.name!r}: no region is found in which the regulator catches the pole")
     radius = _RADII[-1] if holds.all() else _RADII[np.argmin(holds) - 1]
-    return SwingUpDesign(lqr=lqr, catch_cost=np.linalg.inv(covariance) / radius**2)
+    fresh = np.linalg.cholesky(covariance) @ _directions(rng, size, _FRESH)
+    while not catches_on_all(cart, lqr, _clipped(radius * fresh)).all():
+        radius *= _SMALLER
+    return SwingUpDesign(lqr=lqr, catch_cost=np.linalg.inv(covariance) / (_MARGIN * radius) ** 2)
 
 
 def swing_up_of(cart: CartParams) -> SwingUpController:
@@ -146,4 +152,4 @@ def is_caught(cart: CartParams, other: CartParams, late_s: float, lqr: Lqr, star
         stop = np.abs(moved.position_m + moved.speed_m_s * np.abs(moved.speed_m_s) * (0.5 / track.brake_m_s2))
         inside &= (stop.max(axis=0) <= track.most_m) & (np.abs(moved.angle_rad[-1]) < 1.0)
     settled = (np.abs(state[2]) < 0.1) & (np.abs(state[0]) < 0.3 * track.position_m)
-    return inside & settled
+    return np.asarray(inside & settled)

@@ -33,7 +33,7 @@ class Track:
 
 
 def track_of(cart: CartParams) -> Track:
-    """The track of `cart`: it brakes with its motor shorted, as the firmware does; one that never slows, by its motor."""
+    """The track of `cart`, which brakes with its motor shorted, as the firmware does; without damping, by its motor."""
     limits, firmware = cart.limits, cart.firmware
     if math.isinf(cart.terminal_speed_m_s):
         brake = cart.motor.stall_force_n / cart.pole_cart.mass_kg
