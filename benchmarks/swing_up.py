@@ -15,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ import numpy as np
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.drawing.swing_up import SwingStep, draw_swing_up
 from cartpole_robot.policy.swing_model import SwingModel
-from cartpole_robot.policy.swing_up import HEAT_TIME_S, Phase, SwingUpController
+from cartpole_robot.policy.swing_up import HEAT_TIME_S, Phase, SwingUpController, SwingUpDesign
 from cartpole_robot.policy.swing_up_design import design_swing_up
 from cartpole_robot.policy.track import track_of
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
@@ -125,6 +127,23 @@ def swing_up(
     return found
 
 
+def picture(cart: CartParams, design: SwingUpDesign, path: Path) -> None:
+    """Draw one swing-up from a hanging pole, and a second of balance."""
+    controller, rig, rng = (
+        SwingUpController(cart, design),
+        simulated_rig(cart, engine=Engine.NATIVE),
+        np.random.default_rng(0),
+    )
+    measurement = rig.reset(State(0.5 * cart.limits.cart_position_m, 0.0, math.pi, 0.0), rng)
+    steps, left = [], round(1.0 / cart.timing.control_period_s)
+    while left and len(steps) * cart.timing.control_period_s < MOST_S:
+        state, duty = rig.true_state(), controller.duty(observation(measurement))
+        steps.append(SwingStep(state=state, duty=duty, phase=controller.phase))
+        measurement = rig.step(duty)
+        left -= controller.phase is Phase.BALANCE
+    draw_swing_up(steps, cart, path)
+
+
 def measured(name: str, cart: CartParams, plant: CartParams, arguments: argparse.Namespace) -> dict[str, Any]:
     """The row of one case."""
     controller = SwingUpController(cart, arguments.designs[cart.name])
@@ -183,9 +202,13 @@ def main() -> None:
     parser.add_argument("--rig", default="sim")
     parser.add_argument("--in-a-row", action="store_true", help="the motor keeps its heat from start to start")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--picture", type=Path, help="draw one swing-up of the first cart to this PNG, and end")
     arguments = parser.parse_args()
     carts = [load_cart(name) for name in arguments.cart or CARTS]
     arguments.designs = {cart.name: design_swing_up(cart) for cart in carts}
+    if arguments.picture is not None:
+        picture(carts[0], arguments.designs[carts[0].name], arguments.picture)
+        return
     chosen = [(c, name, plant) for c in carts for name, plant in cases(c) if name in (arguments.case or [name])]
     if not arguments.json:
         print(
