@@ -85,6 +85,7 @@ class Swing:
     farthest_m: float = 0.0
     stopping_m: float = 0.0
     hottest: float = 0.0
+    heat: float = 0.0  # at the end
     reversals_per_s: float = 0.0
     catches: int = 0
     work_s: float = 0.0
@@ -119,6 +120,7 @@ def swing_up(
         if controller.is_settled():
             found.settled_s = steps * period_s
             break
+    found.heat = heat
     found.catches, found.reversals_per_s, found.work_s = (
         controller.catches,
         reversals / (steps * period_s),
@@ -154,7 +156,7 @@ def measured(name: str, cart: CartParams, plant: CartParams, arguments: argparse
         if not arguments.in_a_row:
             controller.rest(math.inf)
         swings.append(swing_up(controller, rig, start_state(cart, number, rng), rng, heat))
-        heat = swings[-1].hottest if arguments.in_a_row else 0.0
+        heat = swings[-1].heat if arguments.in_a_row else 0.0
     rig.close()
     settled = [swing.settled_s for swing in swings]
     return {
