@@ -87,11 +87,13 @@ def record_rollout(request: RolloutRequest) -> Recording:
             randomization=None if randomization is None else randomization.as_dict(),
         )
         with stopped_by_signals():
-            first = start_rollout(rig, request.seed)
+            first = start_rollout(rig, request.seed, chosen.task)
         with Recorder(request.out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
             with stopped_by_signals():
                 log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-                driven = run_rollout(rig, SinglePilot(controller), first, max_steps=max_steps, log=log)
+                driven = run_rollout(
+                    rig, SinglePilot(controller), first, max_steps=max_steps, log=log, task=chosen.task
+                )
                 rollout = disarmed(rig, driven)
                 if rollout is driven and swinging is not None and request.swing_s > 0.0:
                     rollout = _record_swing(swinging, recorder, driven, steps - driven.steps, bar.update)
