@@ -65,9 +65,10 @@ class CartParams:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        self._check_table(self.action_duties, "the action table")
-        if self.swing_up_duties is not None:
-            self._check_table(self.swing_up_duties, "the action table of the swing-up")
+        self._check_table(self.action_duties, "the action table", least=self.action_duties)
+        if self.swing_up_duties is not None:  # a weak push that the dead zone of a drawn cart takes is one choice less
+            ends = (min(self.swing_up_duties, default=0.0), max(self.swing_up_duties, default=0.0))
+            self._check_table(self.swing_up_duties, "the action table of the swing-up", least=ends)
         for key in ("cart_position_m", "pole_angle_rad"):
             spread, limit = getattr(self.start, key), getattr(self.limits, key)
             require(
@@ -84,8 +85,8 @@ class CartParams:
         self._check_force()
         self._check_encoders()
 
-    def _check_table(self, duties: tuple[float, ...], name: str) -> None:
-        """Raises ValueError for a table that no policy has, and for an action that moves nothing."""
+    def _check_table(self, duties: tuple[float, ...], name: str, *, least: tuple[float, ...]) -> None:
+        """Raises ValueError for a table that no policy has, and where one of `least` moves nothing."""
         require(
             2 <= len(duties) <= MAX_OUTPUTS,
             f"{name} has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
@@ -100,7 +101,7 @@ class CartParams:
             min(duties) < 0.0 < max(duties),
             f"{name} {list(duties)} pushes to one side only; give it a negative and a positive entry",
         )
-        for duty in duties:
+        for duty in least:
             zone = self.motor.dead_zone_at(duty)
             require(
                 duty == 0.0 or abs(duty) > zone,
