@@ -7,12 +7,12 @@
 #endif
 
 #define HANG_STILL_MS 500     /* hanging still means still for so long, */
-#define HANG_SHARE 128        /* or within this share of a turn for a whole period */
+#define HANG_SHARE 256        /* or within this share of a turn for a whole period */
 #define POLE_SHARE 8          /* of the travel limit: so far along a leg the pole must have swung the right way */
 #define BRAKE_AFTER_MS 1000   /* until then a hand may still it */
 #define BRAKE_MOST_MS 60000   /* then it must have become slow */
 #define BRAKE_SHARE 8         /* while it brakes the pole the cart stays within this share of the travel limit of its place, */
-#define BRAKE_EXACT 7         /* in 1/256 of which it is driven */
+#define BRAKE_EXACT 6         /* in 1/256 of which it is driven */
 #define BRAKE_SHIFT 6         /* the pole's speed is how far its mean of the last 2^6 ms stays behind, in 1/256 count */
 #define BRAKE_SLOW 4289UL     /* times a turn over the half period in ms: that of a swing of 30 degrees, 256 * 2^6 * pi / 12 */
 #define BRAKE_STILL 384       /* a count and a half: less is no swing that this could brake */
@@ -66,7 +66,7 @@ void homing_begin(homing_t *homing, const safety_inputs_t *inputs, const cfg_mes
 {
     *homing = (homing_t){.is_any_period = (options & HOME_ANY_PERIOD) != 0, .peak_lag = slow(limits)};
     enter(homing, HOMING_STILL, inputs);
-    homing->still_from = inputs->pole_counts;
+    homing->still_from = homing->swing_from = inputs->pole_counts;
 }
 
 void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs)
@@ -130,25 +130,32 @@ static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, i
     homing->first_push = pushed;
 }
 
-/* Whether the pole stands still, or nearly, for a whole period. */
+/* Whether the pole stands still; or nearly, for a whole period: it then hangs in the middle. */
 static bool hangs_still(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    const int16_t at = (int16_t)difference(inputs->pole_counts, homing->still_from);
+    const int16_t at = (int16_t)difference(inputs->pole_counts, homing->swing_from);
     if (at < homing->lowest)
         homing->lowest = at;
     if (at > homing->highest)
         homing->highest = at;
     const uint16_t width = (uint16_t)(homing->highest - homing->lowest);
-    homing->still_ms++;
+    homing->swing_ms++;
     if (width > limits->pole_counts_per_turn / HANG_SHARE + STILL_COUNTS) {
-        homing->still_from = inputs->pole_counts;
+        homing->swing_from = inputs->pole_counts;
         homing->lowest = homing->highest = 0;
-        homing->still_ms = 0;
-        return false;
+        homing->swing_ms = 0;
     }
-    homing->rest_pole = homing->still_from + (homing->lowest + homing->highest) / 2;
+    homing->clearance = SWING_COUNTS;
+    homing->rest_pole = inputs->pole_counts;
+    if (size_of(difference(inputs->pole_counts, homing->still_from)) >= STILL_COUNTS) {
+        homing->still_from = inputs->pole_counts;
+        homing->still_ms = 0;
+    } else if (++homing->still_ms >= (homing->is_braked ? 2u * limits->pole_half_period_ms : HANG_STILL_MS)) {
+        return true; /* one that the cart has swung takes its time to turn back */
+    }
     homing->clearance = (uint8_t)(SWING_COUNTS + width / 2u);
-    return homing->still_ms >= (width < STILL_COUNTS ? HANG_STILL_MS : 2u * limits->pole_half_period_ms);
+    homing->rest_pole = homing->swing_from + (homing->lowest + homing->highest) / 2;
+    return homing->swing_ms >= 2u * limits->pole_half_period_ms;
 }
 
 /* The cart stands off its place by a share of the pole's speed, so that the pole's pivot gives way to each of its swings. */
@@ -184,6 +191,7 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
         drive = limits->moving_duty_q15 + (((int32_t)limits->homing_duty_q15 - limits->moving_duty_q15) * far >> 8);
     if (drive > limits->homing_duty_q15)
         drive = limits->homing_duty_q15;
+    homing->is_braked |= drive != 0;
     homing->drive_q15 = (int16_t)(left < 0 ? -drive : drive);
     return homing->drive_q15;
 }
@@ -279,7 +287,7 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
         return fail(homing, FAULT_POLE_SIGN);
     homing->crossing_ms++;
     homing->phase_ms++;
-    if (size_of(swung) >= homing->clearance) {
+    if (size_of(swung) >= SWING_COUNTS) {
         const int8_t side = swung < 0 ? -1 : 1;
         if (side == -homing->side) {
             if (homing->crossings++ > 0)

@@ -30,6 +30,7 @@ typedef struct {
     uint8_t phase; /* enum homing_phase */
     uint8_t fault; /* why it failed */
     bool is_centring_only;
+    bool is_braked; /* the cart has moved to brake the pole */
     bool is_any_period; /* the pole may have another one than CFG's */
     int8_t jog_side;
     uint16_t phase_ms;
@@ -38,7 +39,9 @@ typedef struct {
     int32_t left, right;
     int32_t still_from;
     uint16_t still_ms;
-    int16_t lowest, highest; /* of the pole since then, from still_from */
+    int32_t swing_from;
+    uint16_t swing_ms;
+    int16_t lowest, highest; /* of the pole for so long, from swing_from */
     int32_t rest_pole; /* where it hung */
     uint8_t clearance; /* beyond so many counts from there it is on a side */
     int32_t lag;        /* of the pole's mean behind it: how fast it is */

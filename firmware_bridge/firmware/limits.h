@@ -29,6 +29,7 @@
 #define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
 #define REST_SHARE 256     /* a cart rests that a swinging pole moves less than this share of the travel limit */
 #define SWING_STILL 4      /* times as far a cart may travel while a pole that swings turns back, far from upright */
+#define SWING_STUCK 2      /* times as long a weak push may move nothing while a pole that swings pulls the other way */
 #define WRAP_COUNTS 3      /* beyond half a turn the pole's counts go on from the other side: one that hangs does not jump */
 #define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
@@ -45,10 +46,11 @@
 #define GAIN_SHIFT 7       /* the cart gains when it does an eighth of its braking deceleration: of it, 1/125 a look */
 #define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
 #define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */
+#define ROLL_SHARE 8       /* while the pole's zero is checked the cart gives way to it by less than this share of the travel limit */
 #define POLE_ZERO_POINTS 4 /* turning points from where it is looked at, the first of which may be none, to three that are */
 #define POLE_ZERO_BACK 3   /* so many counts back make one */
 #define POLE_ZERO_SHARE 4  /* a free swing loses less than a quarter of its width from one side to the other */
-#define POLE_ZERO_MOST 2   /* means in a row that are off: more than a quarter of the arming angle */
+#define POLE_ZERO_MOST 3   /* means in a row that are off by more than a quarter of the arming angle, and agree to half of that */
 #define HOMING_MOST_MS 180000UL
 #define HOST_QUIET_MS 490  /* homing without a frame from the host; less than half a second by a tick or two of it */
 #define CONTACT_SAMPLES 3  /* equal ones in a row: contacts bounce for a millisecond or two */

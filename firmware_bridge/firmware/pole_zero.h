@@ -18,12 +18,14 @@ typedef struct {
     uint8_t off;     /* so many means in a row were off */
     int8_t side;     /* the way it swings */
     uint16_t ms;     /* since it began to swing that way */
+    int32_t cart;    /* where it stood then */
     int16_t at;      /* where it is, from upright, over all turns */
     int16_t extreme; /* the farthest so far on this way */
     int16_t first, second; /* turning points, the newer last */
+    int16_t mean;    /* where the last was off */
 } pole_zero_t;
 
-/* One tick of a cart that stands still, its motor off. `points` = 0 begins again. */
+/* One tick of a cart whose motor is off. It begins again with `points` = 0, and by itself once the cart rolls away. */
 bool pole_zero_is_off(pole_zero_t *zero, const safety_inputs_t *inputs, const cfg_message_t *limits, uint16_t half_period_ms);
 
 #endif

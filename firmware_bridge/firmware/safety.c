@@ -391,14 +391,15 @@ uint8_t safety_warmth(const safety_t *safety)
 
 static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
+    const uint8_t times = safety->is_swinging ? SWING_STUCK : 1;
     const bool is_driven = magnitude(duty_q15) >= (uint16_t)safety->limits.moving_duty_q15;
     const bool has_long_stood =
-        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u, STUCK_EITHER_WAY_MS);
+        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u, (uint16_t)(STUCK_EITHER_WAY_MS * times));
     if (safety->cart_still.driven == 0)
         safety->pushed_ms = 0;
     else if (is_driven)
         safety->pushed_ms = (int16_t)(safety->pushed_ms + (duty_q15 < 0 ? -1 : 1));
-    return has_long_stood || magnitude(safety->pushed_ms) >= STUCK_MS;
+    return has_long_stood || magnitude(safety->pushed_ms) >= (uint16_t)(STUCK_MS * times);
 }
 
 /* The motor's own limits, seen from what it was just given. */
@@ -442,7 +443,7 @@ static void stand(standing_t *standing, int32_t counts, uint32_t moves)
 /* A pole that nobody drives swings about hanging, or upright is not where homing found it. */
 static void watch_zero(safety_t *safety, const safety_inputs_t *inputs)
 {
-    if (safety->state != CART_READY || inputs->missed_ticks != 0 || safety->cart_resting.ms < ARM_STILL_MS)
+    if (safety->state != CART_READY || inputs->missed_ticks != 0)
         safety->pole_zero.points = 0;
     else if (pole_zero_is_off(&safety->pole_zero, inputs, &safety->limits, safety->half_period_ms))
         safety_trip(safety, FAULT_POLE_ZERO);
