@@ -24,6 +24,7 @@ from cartpole_robot.rigs.virtual import LockstepTransport
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.link import Link
+from firmware_bridge.messages import StateMessage
 
 WATCH_S = 6.0
 LEAST_DEG, MOST_DEG = 8.0, 175.0
@@ -66,14 +67,14 @@ class Homed:
         self.link.mode("HOME")
         while self.state() == "HOMING":
             self.pass_s(0.1)
-        assert self.state() == "READY", (self.fault(), self.link.health().pole_half_period_ms, self.virtual.true_state())
+        assert self.state() == "READY", self.fault()
 
     def pass_s(self, seconds: float) -> None:
         end_s = self.link.clock() + seconds
         while self.link.state(end_s) is not None:
             pass
 
-    def _newest(self):  # type: ignore[no-untyped-def]
+    def _newest(self) -> StateMessage:
         state = self.link.newest_state(self.link.clock() + 0.5)
         assert state is not None
         return state
@@ -103,10 +104,15 @@ class Homed:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--swings", type=int, default=1000)
     swings = parser.parse_args().swings
-    carts = {"diy_arduino": load_cart("diy_arduino"), "quanser_ip02": load_cart("quanser_ip02"), "sensorsini": light_cart()}
+    carts = {
+        "diy_arduino": load_cart("diy_arduino"),
+        "quanser_ip02": load_cart("quanser_ip02"),
+        "sensorsini": light_cart(),
+    }
     for name, cart in carts.items():
         rng = np.random.default_rng(21)
         homed = Homed(cart)
@@ -131,8 +137,11 @@ def main() -> None:
                 homed.home()
         for band, times in sorted(bands.items()):
             seen = [each for each in times if each is not None]
-            worst = f"at the latest after {max(seen):.1f} s" if seen else ""
-            print(f"{name}: {SHIFT_DEG:g} degrees found in {len(seen)} of {len(times)} swings from {45 * band} to {45 * band + 45} {worst}", flush=True)
+            worst = f", at the latest after {max(seen):.1f} s" if seen else ""
+            print(
+                f"{name}: {SHIFT_DEG:g} degrees found in {len(seen)} of {len(times)} swings of {45 * band}° up{worst}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

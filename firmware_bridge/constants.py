@@ -15,6 +15,7 @@ CONTACT_SAMPLES = _LIMITS["CONTACT_SAMPLES"]  # equal ones in a row, before an e
 BANDGAP_V = (_LIMITS["BANDGAP_LEAST_MV"] / 1000.0, _LIMITS["BANDGAP_MOST_MV"] / 1000.0)  # of a sound chip
 SWING_MOST_S = _LIMITS["SWING_CEILING_MS"] / 1000.0  # no swing-up may take longer
 UPRIGHT_S = (_LIMITS["UPRIGHT_LEAST_MS"] / 1000.0, _LIMITS["UPRIGHT_MOST_MS"] / 1000.0)
+WRAP_COUNTS = _LIMITS["WRAP_COUNTS"]  # beyond half a turn the pole's counts go on from the other side
 SPEED_PER_COUNT = _ESTIMATOR["ESTIMATOR_SPEED_PER_COUNT"]  # units of the firmware's speeds in a count per second
 ESTIMATOR_LAG_S = (_ESTIMATOR["ESTIMATOR_WINDOW"] - 1) / 2 / _LIMITS["TICK_HZ"]  # half of the window
 ESTIMATOR_COUNT_S = (
