@@ -29,8 +29,7 @@ static int16_t mean_of(const pole_zero_t *zero, const cfg_message_t *limits)
     int32_t off = (int32_t)zero->first + 2 * (int32_t)zero->second + zero->extreme;
     if (off < 0)
         off += 2 * two_turns; /* half a turn is minus half a turn */
-    off -= two_turns;
-    return (int16_t)((off > two_turns ? off - 2 * two_turns : off) / 4);
+    return (int16_t)((off - two_turns) / 4);
 }
 
 /* A mean that is off; not the first in a row counts that is where the one before was. */
@@ -60,8 +59,8 @@ bool pole_zero_is_off(pole_zero_t *zero, const safety_inputs_t *inputs, const cf
     if (back < 0)
         zero->extreme = zero->at;
     const int32_t rolled = inputs->cart_counts - zero->cart, most = (int32_t)(limits->travel_limit_counts / ROLL_SHARE);
-    if (rolled > most || rolled < -most || size_of((int16_t)(zero->at - zero->second)) >= limits->pole_counts_per_turn)
-        zero->points = 0; /* or the pole rotates */
+    if (rolled > most || rolled < -most || size_of(zero->at) > limits->pole_counts_per_turn)
+        zero->points = 0; /* or the pole rotates: it swings about half a turn either way, within a turn of upright */
     if (back < POLE_ZERO_BACK)
         return false;
     if (zero->points < POLE_ZERO_POINTS)

@@ -19,7 +19,7 @@ typedef struct {
     int8_t side;     /* the way it swings */
     uint16_t ms;     /* since it began to swing that way */
     int32_t cart;    /* where it stood then */
-    int16_t at;      /* where it is, from upright, over all turns */
+    int16_t at;      /* where it is, from upright, past half a turn, too */
     int16_t extreme; /* the farthest so far on this way */
     int16_t first, second; /* turning points, the newer last */
     int16_t mean;    /* where the last was off */

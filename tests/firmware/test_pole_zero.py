@@ -104,10 +104,23 @@ def test_wide_swing_takes_up_to_three_times_as_long(core: Core, amplitude: int, 
 
 def test_means_that_disagree_are_a_hand(core: Core) -> None:
     pole = Pole(core, 2148)
-    for about in (2148, 2190, 2232, 2274, 2316, 2358, 2400):
-        pole.go(about + 400, 600)
-        pole.go(about - 400, 600)
+    for turning_point in (600, -400, 500, -400, 400, -400, 320, -400):
+        pole.go(2248 + turning_point, 600)
+    pole.go(pole.at + 10, 10)
     assert core.state == STATE.READY
+
+
+@pytest.mark.parametrize("off", [0, 100, -100])
+def test_zero_is_checked_modulo_a_turn(core: Core, off: int) -> None:
+    """Seen first on its second way past where it hangs, the pole is more than a turn from there in counts."""
+    pole = Pole(core, 2000)
+    pole.go(2048 + 2048 + off + 1900, 700)
+    side = -1
+    for _ in range(6):
+        pole.go(2048 + off + side * 1900, 700)
+        side = -side
+    pole.go(pole.at + side * 10, 10)
+    assert (core.fault == FAULT.POLE_ZERO) == (off != 0)
 
 
 def test_pole_that_rotates_proves_nothing(core: Core) -> None:
