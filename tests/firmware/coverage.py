@@ -33,7 +33,7 @@ from tests.firmware.mutate_boards import chip_checks, first_failed_check
 ROOT = HERE.parent.parent
 HOST_TESTS = ("tests/firmware", "tests/faults/test_virtual_cart.py")
 NOT_OF_THE_HOST = "not mutant and not board_setup and not chip and not avr"
-CORE = ("safety.c", "plausibility.c", "framing.c", "config.c", "rail.c")  # by the core's cases
+CORE = ("safety.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")  # by the core's cases
 CONDITIONAL = re.compile(r"br(?!eak)\w+|cpse|sbrc|sbrs|sbic|sbis")
 
 

@@ -20,6 +20,7 @@ from tests.firmware.mutation import Mutant
 CASES = {  # what judges each file
     "safety": SAFETY_MODULES,
     "plausibility": SAFETY_MODULES,
+    "pole_zero": SAFETY_MODULES,
     "config": CORE_MODULES,
     "rail": CORE_MODULES,
 }
