@@ -133,8 +133,9 @@ wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty
 	$(BIN)/python -m tests.wheels
 
 mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards that are not set up, a million frames, coverage
-	$(BIN)/python -m tests.firmware.mutate_safety
-	$(BIN)/python -m tests.firmware.mutate_boards
+	$(BIN)/python -m tests.firmware.mutate_safety --journal build/mutants/core.jsonl
+	$(BIN)/python -m tests.firmware.mutate_boards --journal build/mutants/boards.jsonl
+	$(BIN)/python -m tests.firmware.mutate_kernel --journal build/mutants/kernel.jsonl
 	$(BIN)/python -m tests.firmware.coverage
 	$(BIN)/python -m tests.firmware.frame_storm
 	EVERY_IMAGE=1 $(BIN)/python -m pytest tests/firmware/test_board_setup.py tests/firmware/test_second_board_setup.py

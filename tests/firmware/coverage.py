@@ -1,7 +1,8 @@
 """Line and branch coverage of the firmware, by the tests that judge it.
 
-    python -m tests.firmware.coverage            the table
-    python -m tests.firmware.coverage --missing  and each line and branch that was not taken
+    python -m tests.firmware.coverage            the table, and each line and branch that was not taken
+
+Exit code 1 where uncovered.txt does not explain one of these, or explains one that was taken.
 
 safety.c, homing.c, app.c, onboard.c and the rest of the core: gcov on the C built for this machine, under the core's
 cases and rollouts of the virtual rig. boards/avr: the flashed image with line numbers on the emulated chip, under the
@@ -19,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,25 +28,56 @@ from typing import Any
 from firmware_bridge import build
 from firmware_bridge.chip_trace import ELSEWHERE, NEXT, TRACE_WORDS
 from firmware_bridge.emulator import EmulatedChip
-from tests.firmware.c_core import HERE, compile_library
+from tests.firmware.c_core import FIRMWARE, HERE, compile_library
 from tests.firmware.mutate_boards import chip_checks, first_failed_check
+from tests.firmware.mutation import function_at, tokens_of
 
 ROOT = HERE.parent.parent
-HOST_TESTS = ("tests/firmware", "tests/faults/test_virtual_cart.py")
-NOT_OF_THE_HOST = "not mutant and not board_setup and not chip and not avr"
+OF_THE_APP = (
+    "app_armed",
+    "app_messages",
+    "dead_zone",
+    "estimator",
+    "framing",
+    "homing",
+    "jogging",
+    "onboard",
+    "policy_c",
+)
+HOST_TESTS = (
+    *(f"tests/firmware/test_{name}.py" for name in OF_THE_APP),
+    "tests/faults/test_swing_up.py",
+    "tests/faults/test_virtual_cart.py",
+    "tests/unit/policy/test_network.py",
+)
+NOT_OF_THE_HOST = "not trained and not simulated_one and not two_processes and not avr and not chip"
 CORE = ("safety.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")  # by the core's cases
+OPTIMIZED = '"-O3"'
+REASONS = HERE / "uncovered.txt"
 CONDITIONAL = re.compile(r"br(?!eak)\w+|cpse|sbrc|sbrs|sbic|sbis")
 
 
 @dataclass
 class Coverage:
-    """Of one file: the lines and branch ways that there are, and those that were taken."""
+    """Of one file: the lines and branch ways that there are, and those that were taken.
+
+    A missing way is of a line that runs; those of one that does not are missing with it.
+    """
 
     lines: set[int] = field(default_factory=set)
     lines_run: set[int] = field(default_factory=set)
     ways: int = 0
     ways_taken: int = 0
-    missing: list[str] = field(default_factory=list)  # a line each, for a person
+    ways_missing: Counter[int] = field(default_factory=Counter)  # by line
+
+    def gaps(self, source: str) -> list[tuple[str, str, int]]:
+        """What was not covered: its function, the line's text and how many of its ways, 0 where it never runs."""
+        missing = dict.fromkeys(self.lines - self.lines_run, 0) | self.ways_missing
+        tokens, texts = tokens_of(source), source.splitlines(keepends=True)
+        return [
+            (function_at(tokens, sum(map(len, texts[:number])) - 1), " ".join(texts[number - 1].split()), ways)
+            for number, ways in sorted(missing.items())
+        ]
 
     def row(self, name: str) -> str:
         """Its row of the table."""
@@ -127,8 +159,6 @@ def chip_coverage(folder: Path) -> dict[str, Coverage]:
         place = Path(instruction.file)
         if place.parent.name == "avr" and place.suffix == ".c":
             _count(found[place.name], instruction, ways[instruction.address // 2])
-    for name, coverage in found.items():
-        coverage.missing += [f"{name}:{line}: never runs" for line in sorted(coverage.lines - coverage.lines_run)]
     return dict(found)
 
 
@@ -140,9 +170,7 @@ def _count(coverage: Coverage, instruction: Instruction, way: int) -> None:
         coverage.ways += 2
         coverage.ways_taken += bool(way & NEXT) + bool(way & ELSEWHERE)
         if way in (NEXT, ELSEWHERE):
-            other = "taken" if way == NEXT else "passed"
-            place = f"{Path(instruction.file).name}:{instruction.line}"
-            coverage.missing.append(f"{place}: {instruction.name} at 0x{instruction.address:x} is never {other}")
+            coverage.ways_missing[instruction.line] += 1
 
 
 def host_coverage(folder: Path) -> dict[str, Coverage]:
@@ -152,7 +180,11 @@ def host_coverage(folder: Path) -> dict[str, Coverage]:
     shutil.copytree(ROOT, copy, ignore=ignored)
     for extension in ROOT.glob("cartpole_robot/**/*.so"):
         shutil.copy(extension, copy / extension.relative_to(ROOT))
-    _run(copy, "setup.py", "-q", "build_ext", "--inplace", "--force", CFLAGS="-O0 -g --coverage")
+    setup = (copy / "setup.py").read_text(encoding="utf-8")
+    if OPTIMIZED not in setup:
+        raise ValueError(f"setup.py: expected {OPTIMIZED}, which is to become -O0: it would come after CFLAGS")
+    (copy / "setup.py").write_text(setup.replace(OPTIMIZED, '"-O0"'), encoding="utf-8")
+    _run(copy, "setup.py", "-q", "build_ext", "--inplace", "--force", CFLAGS="-g --coverage")
     _run(copy, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not realtime", "-k", NOT_OF_THE_HOST, *HOST_TESTS)
     counted = [each for each in (copy / "build").rglob("*.gcda") if "firmware_bridge" in str(each)]
     found = _gcov(copy, counted)
@@ -171,26 +203,21 @@ def _gcov(folder: Path, counted: list[Path]) -> dict[str, Coverage]:
         for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
             place = Path(file["file"])
             if place.parent.name == "firmware" and place.suffix == ".c":
-                _count_lines(found[place.name], place.name, file["lines"])
+                _count_lines(found[place.name], file["lines"])
     return dict(found)
 
 
-def _count_lines(coverage: Coverage, name: str, lines: list[dict[str, Any]]) -> None:
+def _count_lines(coverage: Coverage, lines: list[dict[str, Any]]) -> None:
     for line in lines:
-        number = line["line_number"]
+        number, branches = line["line_number"], line["branches"]
         coverage.lines.add(number)
+        coverage.ways += len(branches)
+        taken = sum(branch["count"] > 0 for branch in branches)
+        coverage.ways_taken += taken
         if line["count"]:
             coverage.lines_run.add(number)
-        else:
-            coverage.missing.append(f"{name}:{number}: never runs")
-        coverage.ways += len(line["branches"])
-        coverage.ways_taken += sum(branch["count"] > 0 for branch in line["branches"])
-        if line["count"]:
-            coverage.missing += [
-                f"{name}:{number}: branch {k} is never taken"
-                for k, branch in enumerate(line["branches"])
-                if branch["count"] == 0
-            ]
+            if taken < len(branches):
+                coverage.ways_missing[number] += len(branches) - taken
 
 
 def _run(folder: Path, *words: str, **environment: str) -> None:
@@ -201,19 +228,51 @@ def _run(folder: Path, *words: str, **environment: str) -> None:
         raise ValueError(f"{' '.join(words)[:80]}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
+def read_reasons(path: Path = REASONS) -> dict[tuple[str, str, int], str]:
+    """Why something is not covered, by function, line and missing ways. Raises ValueError for an odd line."""
+    reasons = {}
+    for text in path.read_text(encoding="utf-8").splitlines():
+        if not text.strip() or text.startswith("#"):
+            continue
+        where, _, rest = text.partition(" | ")
+        line, what, why = rest.rsplit(" | ", 2) if rest.count(" | ") > 1 else ("", "", "")
+        ways = re.fullmatch(r"never runs|(\d+) ways?", what)
+        if ways is None or len(why) < 10 or (where, line, int(ways[1] or 0)) in reasons:
+            raise ValueError(
+                f"{path.name}: {text!r}: expected `file function | line | never runs, or N ways | why`, each once"
+            )
+        reasons[where, line, int(ways[1] or 0)] = why
+    return reasons
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Line and branch coverage of the firmware")
-    parser.add_argument("--missing", action="store_true", help="each line and branch that was not taken, too")
-    chosen = parser.parse_args()
+    argparse.ArgumentParser(description="Line and branch coverage of the firmware").parse_args()
+    reasons = read_reasons()
     with tempfile.TemporaryDirectory() as name:
         host, chip = host_coverage(Path(name) / "host"), chip_coverage(Path(name) / "chip")
-    for title, found in (("on this machine", host), ("on the emulated chip", chip)):
+    gaps = []
+    for title, found, folder in (("on this machine", host, ""), ("on the emulated chip", chip, "boards/avr/")):
         print(title)
         for file, coverage in sorted(found.items()):
             print(f"  {coverage.row(file)}")
-            if chosen.missing:
-                print("".join(f"      {each}\n" for each in coverage.missing), end="")
-    return 0
+            for function, line, ways in coverage.gaps((FIRMWARE / folder / file).read_text(encoding="utf-8")):
+                gaps.append((f"{folder}{file} {function}", line, ways))
+                what = "never runs" if ways == 0 else f"{ways} way{'s' * (ways > 1)}"
+                print(f"      {function} | {line} | {what} | {reasons.get(gaps[-1], 'NO REASON')}")
+    wrong = [
+        *(
+            f"not covered, and no reason in {REASONS.name}: {' | '.join(map(str, gap))}"
+            for gap in gaps
+            if gap not in reasons
+        ),
+        *(
+            f"{REASONS.name} explains what is covered: {' | '.join(map(str, gap))}"
+            for gap in reasons
+            if gap not in gaps
+        ),
+    ]
+    print("\n".join(wrong))
+    return bool(wrong)
 
 
 if __name__ == "__main__":

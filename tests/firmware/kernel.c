@@ -1,4 +1,5 @@
-/* The microcontroller's kernel alone: observations of the image's examples in, every value of the network out, as text. */
+/* The microcontroller's kernel alone: observations of the image's examples in, every value of the network and
+ * the number of slices out, as text. */
 #include <avr/interrupt.h>
 #include <avr/io.h>
 #include <avr/sleep.h>
@@ -31,10 +32,12 @@ int main(void)
         policy_sums_t sums;
         policy_image_read(NULL, (uint16_t)(at + k * example_bytes), sums.observation, sizeof sums.observation);
         policy_image_read(NULL, sizeof head, sums.values, (uint16_t)(head.outputs * sizeof *sums.values));
-        for (uint16_t unit = 0; unit < head.hidden;)
+        uint8_t slices = 0;
+        for (uint16_t unit = 0; unit < head.hidden; slices++)
             unit = policy_image_add(NULL, &sums, unit);
         for (uint8_t output = 0; output < head.outputs; output++)
             put_number((uint32_t)sums.values[output]);
+        put_number(slices);
         put('\n');
     }
     cli();

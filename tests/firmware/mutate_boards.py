@@ -1,6 +1,6 @@
 """Mutation testing of boards/avr: checks on the emulated chip kill every mutant, or equivalent_boards.txt explains it.
 
-    python -m tests.firmware.mutate_boards                  all mutants, about half an hour on two cores
+    python -m tests.firmware.mutate_boards                  all mutants, about half an hour on two idle cores
     python -m tests.firmware.mutate_boards --file serial --sample 20
 
 The changed file is compiled alone and linked with the others' objects, without link-time optimization: the same C in
@@ -23,15 +23,40 @@ from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.protocol import read_protocol
 from tests.firmware.c_core import HERE
 from tests.firmware.cases import expand
-from tests.firmware.mutant_trials import KILLED, NOT_C, SAME, SURVIVED, Trials, run_trials
-from tests.firmware.mutation import Mutant
+from tests.firmware.mutant_trials import (
+    KILLED,
+    NOT_C,
+    SAME,
+    SURVIVED,
+    Trial,
+    Trials,
+    loaded_from,
+    number_of,
+    run_trials,
+)
 from tests.firmware.test_avr_build import Chip
 
 BOARD = "boards/avr/"
-FILES = ("clock", "contacts", "encoders", "identity", "main", "motor", "serial", "session", "startup", "supply")
+FILES = (
+    "clock",
+    "contacts",
+    "encoders",
+    "identity",
+    "main",
+    "motor",
+    "relay",
+    "serial",
+    "session",
+    "startup",
+    "supply",
+)
+HEADER = "interrupt_time"  # its functions are part of every file that includes it
 CHECKS = ("test_avr_build", "test_chip_board")  # their functions of a `chip`
-TIMED = ("test_ping_is_answered_with_the_time_in_between_ticks", "test_flood_of_noise_delays_no_tick")
-# They ask for the speed of the image that is flashed.
+TIMED = (  # they ask for the speed of the image that is flashed
+    "test_ping_is_answered_with_the_time_in_between_ticks",
+    "test_flood_of_noise_delays_no_tick",
+    "test_edges_faster_than_the_interrupt_are_reported",
+)
 FIRMWARE_ID = 7
 Case = tuple[str, Callable[..., None], dict[str, Any]]
 
@@ -39,12 +64,21 @@ Case = tuple[str, Callable[..., None], dict[str, Any]]
 def board_trials() -> Trials:
     sources = build.firmware_sources()
     return Trials(
-        sources={name: sources[f"{BOARD}{name}.c"] for name in FILES},
+        sources={name: sources[f"{BOARD}{name}.c"] for name in FILES} | {HEADER: sources[f"{BOARD}{HEADER}.h"]},
         explained=HERE / "equivalent_boards.txt",
         prepare=prepare,
         judge=_judge,
+        judged_by=_judged_by,
         limit_s=120.0,
     )
+
+
+def _judged_by() -> int:
+    compiler = subprocess.run(["avr-gcc", "--version"], capture_output=True, text=True, check=True).stdout
+    bridge = Path(build.__file__).parent
+    emulator = [each for each in (bridge / "simavr").rglob("*") if each.suffix in (".c", ".h")]
+    words = [f"{name}\n{text}" for name, text in sorted(build.firmware_sources().items())]
+    return number_of([*emulator, *loaded_from(HERE.parent, bridge)], compiler, *words)
 
 
 @cache
@@ -107,7 +141,7 @@ def link_image(folder: Path, name: str, instead: dict[str, Path]) -> bytes:
 def first_failed_check(
     elf: Path, checks: Sequence[Case], make_chip: Callable[[Path], EmulatedChip] = EmulatedChip
 ) -> str | None:
-    """The name of the first of `checks` that fails on an image, None where all pass."""
+    """The first of `checks` that fails on an image, its name before a tab and why after it; None where all pass."""
     for name, function, arguments in checks:
         try:
             chip = Chip(elf, make_chip)
@@ -117,24 +151,39 @@ def first_failed_check(
             finally:
                 chip.close()
         except Exception as error:  # whatever goes wrong is a failure
-            return f"{name}: {' '.join(str(error).split())[:120]}"
+            return f"{name}\t{' '.join(str(error).split())[:120]}"
     return None
 
 
-def _judge(mutant: Mutant, changed: str, folder: Path, number: int) -> int:
-    source = f"{BOARD}{mutant.file}.c"
-    (folder / "changed").mkdir(exist_ok=True)
-    text = folder / "changed" / f"{number}.c"
-    text.write_text(changed.replace('#include "../../', f'#include "{folder}/'), encoding="utf-8")
+def _changed_objects(trial: Trial) -> dict[str, Path]:
+    """By source, the objects of a mutant: one, or of a header's those that include it. Raises `CalledProcessError`."""
+    folder, name = trial.folder / "changed", f"{trial.number}.h"
+    folder.mkdir(exist_ok=True)
+    texts = {f"{BOARD}{trial.mutant.file}.c": trial.changed}
+    if trial.mutant.file == HEADER:
+        (folder / name).write_text(trial.changed, encoding="utf-8")
+        line, other = (f'#include "{each}"' for each in (f"{HEADER}.h", folder / name))
+        sources = build.firmware_sources().items()
+        texts = {source: text.replace(line, other) for source, text in sources if line in text}
+    objects = {}
+    for source, text in texts.items():
+        place = folder / f"{trial.number}-{Path(source).name}"
+        place.write_text(text.replace('#include "../../', f'#include "{trial.folder}/'), encoding="utf-8")
+        objects[source] = compile_object(trial.folder, place, source)
+    return objects
+
+
+def _judge(trial: Trial) -> tuple[int, str]:
+    folder, number = trial.folder, trial.number
     try:
-        flash = link_image(folder, str(number), {source: compile_object(folder, text, source)})
+        flash = link_image(folder, str(number), _changed_objects(trial))
     except subprocess.CalledProcessError:
-        return NOT_C
+        return NOT_C, ""
     if flash == (folder / "original.bin").read_bytes():
-        return SAME
-    failed = first_failed_check(folder / f"{number}.elf", chip_checks())
+        return SAME, ""
+    failed = first_failed_check(folder / f"{number}.elf", trial.ordered(chip_checks()))
     (folder / f"{number}.elf").unlink()
-    return SURVIVED if failed is None else KILLED
+    return (SURVIVED, "") if failed is None else (KILLED, failed.split("\t")[0])
 
 
 if __name__ == "__main__":

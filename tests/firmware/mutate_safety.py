@@ -1,6 +1,6 @@
 """Mutation testing of the core: test cases kill every mutant, or equivalent_mutants.txt explains it.
 
-    python -m tests.firmware.mutate_safety                  all mutants, about three minutes on two cores
+    python -m tests.firmware.mutate_safety                  all mutants, some ten minutes on two cores
     python -m tests.firmware.mutate_safety --sample 60 --seed 3
 
 Exit code 1 when an unexplained mutant survives, or an explained one is killed or is none any more.
@@ -8,14 +8,14 @@ Exit code 1 when an unexplained mutant survives, or an explained one is killed o
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 from tests.firmware.c_core import FIRMWARE, HERE, CompileError, compile_c, load_library
 from tests.firmware.cases import CORE_MODULES, SAFETY_MODULES, cases_of, first_failure
-from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trials, run_trials
-from tests.firmware.mutation import Mutant
+from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, loaded_from, number_of, run_trials
 
 CASES = {  # what judges each file
     "safety": SAFETY_MODULES,
@@ -31,10 +31,20 @@ cached_cases = cache(cases_of)
 
 def core_trials() -> Trials:
     sources = {name: (FIRMWARE / f"{name}.c").read_text(encoding="utf-8") for name in CASES}
-    limit_s = 30.0
     return Trials(
-        sources=sources, explained=HERE / "equivalent_mutants.txt", prepare=_prepare, judge=_judge, limit_s=limit_s
+        sources=sources,
+        explained=HERE / "equivalent_mutants.txt",
+        prepare=_prepare,
+        judge=_judge,
+        judged_by=_judged_by,
+        limit_s=30.0,
     )
+
+
+def _judged_by() -> int:
+    compiler = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout
+    headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / f"{name}.c" for name in CASES), *UNCHANGED]
+    return number_of([*headers, *loaded_from(HERE.parent, FIRMWARE.parent)], compiler, " ".join(OPTIONS))
 
 
 def _prepare(folder: Path) -> None:
@@ -44,16 +54,17 @@ def _prepare(folder: Path) -> None:
         cached_cases(modules)
 
 
-def _judge(mutant: Mutant, changed: str, folder: Path, number: int) -> int:
-    text = folder / f"{number}.c"
-    text.write_text(changed, encoding="utf-8")
-    objects = [each for each in folder.glob("*.o") if each.stem != mutant.file]
+def _judge(trial: Trial) -> tuple[int, str]:
+    file, folder = trial.mutant.file, trial.folder
+    text = folder / f"{trial.number}.c"
+    text.write_text(trial.changed, encoding="utf-8")
+    objects = [each for each in folder.glob("*.o") if each.stem != file]
     try:
-        library = compile_c(folder / f"{number}.so", [text, *objects], [*OPTIONS, "-shared"])
+        library = compile_c(folder / f"{trial.number}.so", [text, *objects], [*OPTIONS, "-shared"])
     except CompileError:
-        return NOT_C
-    failed = first_failure(load_library(library), cached_cases(CASES[mutant.file]))
-    return SURVIVED if failed is None else KILLED
+        return NOT_C, ""
+    failed = first_failure(load_library(library), trial.ordered(cached_cases(CASES[file])))
+    return (SURVIVED, "") if failed is None else (KILLED, failed)
 
 
 if __name__ == "__main__":

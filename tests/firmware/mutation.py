@@ -88,7 +88,7 @@ def mutants_of(source: str, file: str = "") -> list[Mutant]:
     for begin, end, replacement, what in changes:
         line = source.count("\n", 0, begin) + 1
         text = " ".join(source.splitlines()[line - 1].split())
-        name = f"{_function_at(tokens, begin)} | {text} | {what}"
+        name = f"{function_at(tokens, begin)} | {text} | {what}"
         seen[name] += 1
         if seen[name] > 1:
             name += f" (number {seen[name]})"
@@ -99,7 +99,7 @@ def mutants_of(source: str, file: str = "") -> list[Mutant]:
 Change = tuple[int, int, str, str]
 
 
-def _function_at(tokens: list[Token], position: int) -> str:
+def function_at(tokens: list[Token], position: int) -> str:
     """The function whose body or head stands there: the last name before a parenthesis at the outermost level.
 
     Of an interrupt's it is the vector in that parenthesis.

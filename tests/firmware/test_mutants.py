@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.firmware.mutant_trials import all_mutants, complaints, read_explained, try_mutants
+from tests.firmware.mutant_trials import KILLED, Trials, all_mutants, complaints, read_explained, try_mutants
 from tests.firmware.mutate_boards import board_trials
 from tests.firmware.mutate_safety import core_trials
 from tests.firmware.mutation import mutants_of
@@ -50,6 +53,31 @@ def test_same_function_in_two_files_is_an_error() -> None:
     source = "int f(int a)\n{\n    return -a;\n}\n"
     with pytest.raises(ValueError, match=r"two mutants of one name: .*returns 0"):
         all_mutants({"one": source, "other": source})
+
+
+def test_journal_gives_back_the_verdicts_that_still_hold(tmp_path: Path) -> None:
+    trials = Trials(
+        sources={"f": "int f(int a)\n{\n    return a + 3;\n}\n"},
+        explained=tmp_path / "none.txt",
+        prepare=lambda _: None,
+        judge=lambda trial: (KILLED, trial.ordered([("first",), ("check",), ("last",)])[0][0]),
+        judged_by=lambda: 1,
+        limit_s=10.0,
+    )
+    mutants, journal = all_mutants(trials.sources), tmp_path / "journal"
+
+    def judge(changed: Trials) -> tuple[int, set[str]]:
+        verdict = try_mutants(mutants, changed, processes=2, journal=journal)
+        assert sorted(verdict.killed) == sorted(mutant.name for mutant in mutants)
+        lines = journal.read_text().splitlines()[-len(mutants) :]
+        return verdict.kept, {json.loads(line)["check"] for line in lines if line.endswith("}")}
+
+    assert judge(trials) == (0, {"first"})
+    journal.write_text(journal.read_text().replace("first", "last") + '{"mutant": "cut o\n')
+    assert judge(trials) == (len(mutants), {"last"}), "nothing is judged"
+    other = {"f": trials.sources["f"].replace("int a", "long a")}
+    assert judge(replace(trials, sources=other))[0] == 0, "another text"
+    assert judge(replace(trials, sources=other, judged_by=lambda: 2)) == (0, {"last"}), "another judge"
 
 
 def test_mutants_of_a_known_function() -> None:

@@ -123,6 +123,15 @@ def test_action_on_one_state_is_in_force_at_the_one_after_the_next(
     assert rig.link.health().late_commands == 0
 
 
+def test_command_to_a_policy_that_needs_nobody_is_accepted_and_changes_nothing(carry: Carry) -> None:
+    rig = carry(ON_BOARD | HOST_MAY_LEAVE)
+    start_rollout(rig, 2)
+    for _ in range(10):
+        rig.step(1.0)
+        assert abs(rig.state.applied_q15) in (0, 6553)
+    assert rig.link.health().refused == 0
+
+
 def silent_ms(rig: VirtualRig) -> tuple[int, str]:
     """How long the motor ran without a host, and the fault then."""
     start_rollout(rig, 3)
@@ -230,7 +239,8 @@ def test_wrong_golden_example_arms_nothing(carry: Carry, cart: CartParams, bundl
 
 def test_what_is_no_image_is_no_image(cart: CartParams, bundle: PolicyBundle) -> None:
     image = policy_image_bytes(bundle, cart)
-    for damaged in (b"", image[:-1], image + b"\0", image[:50] + b"\xff" + image[51:], bytes(len(image))):
+    other_version, shifted_too_far = image[:50] + b"\xff" + image[51:], image[:53] + b"\x1f" + image[54:]
+    for damaged in (b"", image[:-1], image + b"\0", other_version, shifted_too_far, bytes(len(image))):
         with pytest.raises(ValueError, match="no policy image"):
             PolicyImage(damaged)
 

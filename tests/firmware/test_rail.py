@@ -78,6 +78,26 @@ def test_calibration_that_comes_later_takes_effect(core: Core) -> None:
     assert rail.mv == pytest.approx(4500, rel=0.002), "of what was measured at start-up"
 
 
+@pytest.mark.parametrize("measured_mv", [1, 12_345, 60_000, 65_534, 65_535])
+def test_rail_as_at_start_up_leaves_every_voltage_as_it_is(core: Core, measured_mv: int) -> None:
+    rail = Rail(core)
+    rail.update(901)
+    assert rail.corrected(measured_mv) == measured_mv
+
+
+@pytest.mark.parametrize(
+    ("steps", "bandgap_mv", "rail_mv"),
+    [(901, 1100, 5000), (900, 1100, 5005), (902, 1100, 4994), (901, 1101, 5000), (902, 1101, 4994), (1500, 1101, 3003)],
+)
+def test_rail_is_rounded_down_to_whole_steps_and_millivolts(
+    core: Core, steps: int, bandgap_mv: int, rail_mv: int
+) -> None:
+    """1100 mV are 901.1 steps of 4096 in 5 V, 1101 mV are 901.9, and both count as 901."""
+    rail = Rail(core)
+    rail.update(steps, bandgap_mv)
+    assert rail.mv == rail_mv
+
+
 def test_absurd_readings_saturate(core: Core) -> None:
     rail = Rail(core)
     rail.update(1, 1200)

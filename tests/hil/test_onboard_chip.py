@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cartpole_robot.campaign.bench import Bench, Subject
@@ -20,13 +15,12 @@ from cartpole_robot.deployment.firmware_image import policy_header, policy_image
 from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy.export import bundle_of
-from cartpole_robot.policy.network import Int16Network
 from cartpole_robot.rigs.avr import AvrRig
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
 from firmware_bridge import build
-from tests.conftest import Completed, make_network, need
+from tests.conftest import Completed
+from tests.firmware.kernel import KERNELS, chip_values, kernel_case
 from tests.policy_on_board import follow, regulating_policy
 from tests.virtual_cart_process import quick_cart
 
@@ -214,71 +208,9 @@ def test_bench_without_a_policy_in_its_image_says_so(chip_tools: None, cart: Car
 # ---- the kernel alone ----
 
 
-def chip_values(folder: Path, header: str) -> list[list[int]]:
-    """The network's values for each golden example, by the kernel in simavr."""
-    need(shutil.which("simavr") is not None, "simavr")
-    source = resources.files("firmware_bridge.firmware")
-    board = folder / "boards" / "avr"
-    board.mkdir(parents=True)
-    for name in ("policy_image.h", "policy.h", "boards/avr/policy_image.c"):
-        (folder / name).write_text(source.joinpath(name).read_text())
-    (board / "policy_bytes.h").write_text(header)
-    (board / "kernel.c").write_text((Path(__file__).parent.parent / "firmware" / "kernel.c").read_text())
-    options = ["-mmcu=atmega328p", "-DF_CPU=16000000UL", "-std=c11", "-O2", "-flto", "-fno-tree-pre"]
-    strict = ["-Wall", "-Wextra", "-Werror", "-Wconversion"]
-    subprocess.run(
-        ["avr-gcc", *options, *strict, "kernel.c", "policy_image.c", "-o", "kernel.elf"], cwd=board, check=True
-    )
-    words = ["simavr", "-m", "atmega328p", "-f", "16000000", str(board / "kernel.elf")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60.0, check=False)
-    rows = re.findall(r"((?:[0-9a-f]{8} )+)", done.stdout + done.stderr)
-    return [[(int(word, 16) ^ 0x80000000) - 0x80000000 for word in row.split()] for row in rows]
-
-
-def model_values(network: Int16Network, observation: np.ndarray) -> list[int]:
-    """In NumPy's 64 bits."""
-    sums = np.maximum(network.hidden_weight.astype(np.int64) @ observation + network.hidden_bias, 0)
-    hidden = np.minimum((sums + (1 << network.hidden_shift >> 1)) >> network.hidden_shift, 32767)
-    return [int(value) for value in network.output_weight.astype(np.int64) @ hidden + network.output_bias]
-
-
-@pytest.mark.parametrize(
-    ("hidden", "outputs", "shift"),
-    [
-        (100, 2, None),
-        (1, 2, None),
-        (7, 3, 0),
-        (9, 5, 7),
-        (33, 8, 15),
-        (64, 2, 16),
-        (100, 2, 8),
-        (20, 3, 17),
-        (20, 2, 24),
-    ],
-)
+@pytest.mark.parametrize(("hidden", "outputs", "shift"), KERNELS)
 def test_kernel_has_every_value_of_the_reference(
     chip_tools: None, cart: CartParams, tmp_path: Path, hidden: int, outputs: int, shift: int | None
 ) -> None:
-    rng = np.random.default_rng(hidden + outputs)
-    duties = tuple(float(each) for each in np.linspace(-0.4, 0.4, outputs))
-    other = dataclasses.replace(cart, action_duties=duties)
-    scale = np.array(other.observation_scale.as_tuple())
-    visited = (rng.normal(size=(100, 4)) * scale).astype(np.float32)
-    bundle = bundle_of(make_network(hidden, hidden=hidden, outputs=outputs), other, visited, {})
-    observations = (rng.normal(size=(60, 4)) * scale * rng.choice([0.01, 0.3, 2.0, 9.0], (60, 1))).astype(np.float32)
-    observations[:8] = np.array([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [0, 0, 0, 0]] * 2) * scale * 9.0
-    network = bundle.int16
-    if shift is not None:
-        network = dataclasses.replace(
-            network, hidden_weight=network.hidden_weight // 2, hidden_bias=network.hidden_bias // 2, hidden_shift=shift
-        )
-    golden = dataclasses.replace(
-        bundle.golden,
-        observations=observations,
-        values=np.zeros((60, outputs), np.float32),
-        actions=np.zeros(60, np.int32),
-        int16_actions=np.array([network.act(row) for row in observations], np.int32),
-    )
-    bundle = dataclasses.replace(bundle, int16=network, golden=golden)
-    expected = [model_values(network, network.quantized(row)) for row in observations]
-    assert chip_values(tmp_path, policy_header(bundle, other, len(observations))) == expected
+    header, expected = kernel_case(cart, hidden, outputs, shift)
+    assert chip_values(tmp_path, header) == expected

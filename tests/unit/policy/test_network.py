@@ -113,6 +113,25 @@ def test_weights_that_could_overflow_are_refused_in_python_and_in_c(random_netwo
         int16_action_function(int16)
 
 
+@pytest.mark.parametrize(
+    ("shift", "weight", "is_safe"), [(0, 1, True), (30, 1, True), (31, 1, False), (0, 32767, False)]
+)
+def test_units_that_could_overflow_are_refused_in_c(
+    random_network: Network, shift: int, weight: int, is_safe: bool
+) -> None:
+    int16 = quantized(random_network, observations(100, 1))
+    object.__setattr__(int16, "hidden_shift", shift)
+    object.__setattr__(int16, "hidden_weight", np.full_like(int16.hidden_weight, weight))
+    object.__setattr__(int16, "hidden_bias", np.zeros_like(int16.hidden_bias))
+    object.__setattr__(int16, "output_weight", np.ones_like(int16.output_weight))
+    if is_safe:
+        act = int16_action_function(int16)
+        assert [act(row) for row in observations(20, 2)] == [int16.act(row) for row in observations(20, 2)]
+    else:
+        with pytest.raises(ValueError, match=r"can overflow a 32-bit sum|hidden_shift = 31, expected 0 to 30"):
+            int16_action_function(int16)
+
+
 def test_mean_over_the_actions_takes_no_bits_from_their_difference() -> None:
     network = make_network(4)
     shifted = dataclasses.replace(network, output_weight=network.output_weight + np.float32(1000.0))
