@@ -180,6 +180,11 @@ static void send_trace(app_t *app)
 
 /* ---- receiving ---- */
 
+#ifdef __AVR__
+#pragma GCC push_options
+#pragma GCC optimize("Os") /* between two ticks there is time, and flash is short */
+#endif
+
 static void take_hello(app_t *app, const hello_message_t *hello)
 {
     safety_disarm(&app->safety); /* a host that says hello does not know what runs */
@@ -398,6 +403,10 @@ void app_receive(app_t *app, uint8_t byte, uint32_t time_us)
         take_message(app, app->decoder.message, length, time_us);
 }
 
+#ifdef __AVR__
+#pragma GCC pop_options
+#endif
+
 /* ---- ticking ---- */
 
 static int32_t minus(int32_t a, int32_t b)
@@ -436,25 +445,24 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     rail_update(&app->rail, board->bandgap_steps, app->safety.limits.bandgap_mv);
     app->pulse_top = board->pulse_top;
     const int32_t cart_moved = minus(cart, app->cart_raw), pole_moved = minus(pole, app->pole_raw);
-    app->inputs = (safety_inputs_t){
-        .cart_counts = minus(cart, app->cart_zero),
-        .pole_counts = pole_counts,
-        .cart_speed = estimator_speed(&app->cart_estimator),
-        .pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0,
-        .cart_moved = cart_moved,
-        .pole_moved = pole_moved,
-        .cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
-                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks),
-        .pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
-                                       (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks),
-        .is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed),
-        .is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed),
-        .is_estop_pressed = board->is_estop_pressed,
-        .supply_mv = rail_corrected(&app->rail, board->supply_mv),
-        .rail_mv = app->rail.mv,
-        .has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u,
-        .missed_ticks = board->missed_ticks,
-    };
+    safety_inputs_t *inputs = &app->inputs;
+    inputs->cart_counts = minus(cart, app->cart_zero);
+    inputs->pole_counts = pole_counts;
+    inputs->cart_speed = estimator_speed(&app->cart_estimator);
+    inputs->pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0;
+    inputs->cart_moved = cart_moved;
+    inputs->pole_moved = pole_moved;
+    inputs->cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
+                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks);
+    inputs->pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
+                                       (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks);
+    inputs->is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed);
+    inputs->is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed);
+    inputs->is_estop_pressed = board->is_estop_pressed;
+    inputs->supply_mv = rail_corrected(&app->rail, board->supply_mv);
+    inputs->rail_mv = app->rail.mv;
+    inputs->has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u;
+    inputs->missed_ticks = board->missed_ticks;
     app->cart_raw = cart;
     app->pole_raw = pole;
     app->cart_illegal = board->cart_illegal;

@@ -56,25 +56,19 @@ static int16_t fail(homing_t *homing, uint8_t fault)
     return 0;
 }
 
-/* How fast a pole is that swings by 30 degrees. */
-static int32_t slow(const cfg_message_t *limits)
-{
-    return (int32_t)(BRAKE_SLOW * limits->pole_counts_per_turn / limits->pole_half_period_ms);
-}
-
 void homing_begin(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, uint8_t options)
 {
-    *homing = (homing_t){.is_any_period = (options & HOME_ANY_PERIOD) != 0, .peak_lag = slow(limits)};
+    *homing = (homing_t){0};
+    homing->is_any_period = (options & HOME_ANY_PERIOD) != 0;
+    homing->slow_lag = homing->peak_lag =
+        (int32_t)(BRAKE_SLOW * limits->pole_counts_per_turn / limits->pole_half_period_ms);
     enter(homing, HOMING_STILL, inputs);
-    homing->still_from = homing->swing_from = inputs->pole_counts;
 }
 
 void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs)
 {
-    *homing = (homing_t){.is_centring_only = true,
-                         .left = homing->left,
-                         .right = homing->right,
-                         .half_period_ms = homing->half_period_ms};
+    homing->is_centring_only = true;
+    homing->jog_side = 0;
     enter(homing, HOMING_CENTRE, inputs);
 }
 
@@ -120,11 +114,17 @@ static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const 
     return FAULT_NONE;
 }
 
+/* How far the pole is from where it hung. */
+static int16_t swing_of(const homing_t *homing, const safety_inputs_t *inputs)
+{
+    return (int16_t)difference(inputs->pole_counts, homing->rest_pole);
+}
+
 /* The pole's first clear swing after it hung still: a push to the left drags the hinge, and the counts go down. */
 static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
 {
-    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
-    if (homing->first_swing != 0 || size_of(swung) < homing->clearance)
+    const int16_t swung = swing_of(homing, inputs);
+    if (homing->first_swing != 0 || (swung < 0 ? -swung : swung) < homing->clearance)
         return;
     homing->first_swing = swung < 0 ? -1 : 1;
     homing->first_push = pushed;
@@ -133,28 +133,25 @@ static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, i
 /* Whether the pole stands still; or nearly, for a whole period: it then hangs in the middle. */
 static bool hangs_still(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    const int16_t at = (int16_t)difference(inputs->pole_counts, homing->swing_from);
+    const int16_t at = homing->at = (int16_t)(homing->at + inputs->pole_moved);
     if (at < homing->lowest)
         homing->lowest = at;
     if (at > homing->highest)
         homing->highest = at;
     const uint16_t width = (uint16_t)(homing->highest - homing->lowest);
     homing->swing_ms++;
-    if (width > limits->pole_counts_per_turn / HANG_SHARE + STILL_COUNTS) {
-        homing->swing_from = inputs->pole_counts;
-        homing->lowest = homing->highest = 0;
-        homing->swing_ms = 0;
-    }
-    homing->clearance = SWING_COUNTS;
+    if (width > limits->pole_counts_per_turn / HANG_SHARE + STILL_COUNTS)
+        homing->at = homing->lowest = homing->highest = 0, homing->swing_ms = 0;
+    homing->strayed = (int16_t)(homing->strayed + inputs->pole_moved);
+    homing->still_ms++;
+    if ((uint16_t)(homing->strayed + STILL_COUNTS - 1) > 2 * (STILL_COUNTS - 1))
+        homing->strayed = 0, homing->still_ms = 0;
     homing->rest_pole = inputs->pole_counts;
-    if (size_of(difference(inputs->pole_counts, homing->still_from)) >= STILL_COUNTS) {
-        homing->still_from = inputs->pole_counts;
-        homing->still_ms = 0;
-    } else if (++homing->still_ms >= (homing->is_braked ? 2u * limits->pole_half_period_ms : HANG_STILL_MS)) {
+    homing->clearance = SWING_COUNTS;
+    if (homing->still_ms >= HANG_STILL_MS && !homing->is_braked)
         return true; /* one that the cart has swung takes its time to turn back */
-    }
+    homing->rest_pole -= (int16_t)(homing->at - (homing->lowest + homing->highest) / 2);
     homing->clearance = (uint8_t)(SWING_COUNTS + width / 2u);
-    homing->rest_pole = homing->swing_from + (homing->lowest + homing->highest) / 2;
     return homing->swing_ms >= 2u * limits->pole_half_period_ms;
 }
 
@@ -164,34 +161,34 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
     const int32_t most = (int32_t)(limits->travel_limit_counts / BRAKE_SHARE) + 1;
     const int32_t lag = homing->lag += inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
     const int32_t size = (int32_t)size_of(lag);
-    homing->peak_lag -= (homing->peak_lag - slow(limits)) >> 12;
+    homing->peak_lag -= (homing->peak_lag - homing->slow_lag) >> 12;
     if (size > homing->peak_lag)
         homing->peak_lag = size;
     homing->phase_ms++;
-    if (homing->phase_ms < BRAKE_AFTER_MS)
-        homing->place = inputs->cart_counts;
     if (homing->phase_ms >= BRAKE_MOST_MS)
-        return fail(homing, homing->peak_lag > 2 * slow(limits) ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
+        return fail(homing, homing->peak_lag > 2 * homing->slow_lag ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
+    if (homing->phase_ms < BRAKE_AFTER_MS)
+        homing->from_cart = inputs->cart_counts;
     if (inputs->is_left_closed)
-        homing->place = inputs->cart_counts + most;
+        homing->from_cart = inputs->cart_counts + most;
     if (inputs->is_right_closed)
-        homing->place = inputs->cart_counts - most;
-    const int32_t away = difference(inputs->cart_counts, homing->place);
+        homing->from_cart = inputs->cart_counts - most;
+    const int32_t away = difference(inputs->cart_counts, homing->from_cart);
     if (size_of(away) > 2u * (uint32_t)most)
         return fail(homing, FAULT_POLARITY);
     /* As it will be a sixteenth of a second from now: that eases it in. */
     int16_t left = (int16_t)-((away + (inputs->cart_speed >> 8)) * 256 / most);
     if (size >= BRAKE_STILL)
-        left = (int16_t)(left + (int16_t)(lag * 256 / homing->peak_lag));
-    /* A push, once begun, moves the cart by more than its encoder's flicker. */
-    const int16_t exact = homing->drive_q15 == 0 ? BRAKE_EXACT : 1;
-    const int16_t far = (int16_t)(left < 0 ? -left : left);
+        left = (int16_t)(left + lag * 256 / homing->peak_lag);
+    const uint16_t far = (uint16_t)(left < 0 ? -left : left);
     int32_t drive = 0;
-    if (homing->phase_ms >= BRAKE_AFTER_MS && far >= exact)
-        drive = limits->moving_duty_q15 + (((int32_t)limits->homing_duty_q15 - limits->moving_duty_q15) * far >> 8);
-    if (drive > limits->homing_duty_q15)
-        drive = limits->homing_duty_q15;
-    homing->is_braked |= drive != 0;
+    /* A push, once begun, moves the cart by more than its encoder's flicker. */
+    if (homing->phase_ms >= BRAKE_AFTER_MS && far >= (homing->drive_q15 == 0 ? BRAKE_EXACT : 1)) {
+        drive = limits->moving_duty_q15 + ((int32_t)(limits->homing_duty_q15 - limits->moving_duty_q15) * far >> 8);
+        if (drive > limits->homing_duty_q15)
+            drive = limits->homing_duty_q15;
+        homing->is_braked = true;
+    }
     homing->drive_q15 = (int16_t)(left < 0 ? -drive : drive);
     return homing->drive_q15;
 }
@@ -278,7 +275,7 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
 /* Four half periods about the place where the pole hung. A pole at rest is kicked, three times at most. */
 static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
+    const int16_t swung = swing_of(homing, inputs);
     const uint16_t expected_ms = limits->pole_half_period_ms;
     const uint8_t most_periods = homing->is_any_period ? ANY_PERIODS : 2;
     if (homing->kicks > 0)
@@ -287,20 +284,14 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
         return fail(homing, FAULT_POLE_SIGN);
     homing->crossing_ms++;
     homing->phase_ms++;
-    if (size_of(swung) >= SWING_COUNTS) {
+    if (swung >= SWING_COUNTS || swung <= -SWING_COUNTS) {
         const int8_t side = swung < 0 ? -1 : 1;
         if (side == -homing->side) {
             if (homing->crossings++ > 0)
                 homing->half_periods_ms = (uint16_t)(homing->half_periods_ms + homing->crossing_ms);
             homing->crossing_ms = 0;
-            homing->middle = (int16_t)(homing->turned[0] + 2 * homing->turned[1] + homing->turned[2]);
-            homing->turned[0] = homing->turned[1];
-            homing->turned[1] = homing->turned[2];
-            homing->turned[2] = 0;
         }
         homing->side = side;
-        if (size_of(swung) > size_of(homing->turned[2]))
-            homing->turned[2] = (int16_t)swung;
     }
     if (homing->crossings >= SWING_CROSSINGS) {
         const uint16_t found_ms = (uint16_t)(homing->half_periods_ms / (SWING_CROSSINGS - 1));
@@ -308,8 +299,6 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
         homing->half_period_ms = found_ms;
         if (off_ms > expected_ms / 4u && !homing->is_any_period)
             return fail(homing, FAULT_POLE_PERIOD);
-        /* Where it hung it may have been a little on its way; as in pole_zero.h. */
-        homing->rest_pole += homing->middle / 4;
         homing->phase = HOMING_DONE;
         return 0;
     }

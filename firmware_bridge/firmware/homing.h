@@ -35,22 +35,20 @@ typedef struct {
     int8_t jog_side;
     uint16_t phase_ms;
     int16_t drive_q15; /* size of the push that keeps the speed */
-    int32_t from_cart; /* where the leg began */
+    int32_t from_cart; /* where the leg began, or its place while it brakes the pole */
     int32_t left, right;
     int32_t still_from;
     uint16_t still_ms;
-    int32_t swing_from;
+    int16_t strayed; /* of the pole for so long */
     uint16_t swing_ms;
-    int16_t lowest, highest; /* of the pole for so long, from swing_from */
+    int16_t at, lowest, highest; /* of the pole for so long: where it is, and has been */
     int32_t rest_pole; /* where it hung */
     uint8_t clearance; /* beyond so many counts from there it is on a side */
     int32_t lag;        /* of the pole's mean behind it: how fast it is */
     int32_t peak_lag;   /* the largest lately */
-    int32_t place;      /* of the cart while it brakes the pole */
+    int32_t slow_lag;   /* of a pole that swings by 30 degrees */
     int8_t first_swing, first_push; /* the side of the pole's first clear swing, and of the push that made it */
     int8_t side;    /* of rest_pole the pole was last seen on */
-    int16_t turned[3]; /* where it last turned back, from rest_pole; on this side so far */
-    int16_t middle;    /* of the three before, as in pole_zero.h, 4 times */
     uint8_t crossings;
     uint8_t kicks;
     uint16_t crossing_ms; /* since the last crossing */

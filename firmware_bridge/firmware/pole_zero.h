@@ -18,10 +18,10 @@ typedef struct {
     uint8_t off;     /* so many means in a row were off */
     int8_t side;     /* the way it swings */
     uint16_t ms;     /* since it began to swing that way */
-    int32_t cart;    /* where it stood then */
-    int16_t at;      /* where it is, from upright, past half a turn, too */
-    int16_t extreme; /* the farthest so far on this way */
-    int16_t first, second; /* turning points, the newer last */
+    int32_t cart;    /* where it stood when this began */
+    int16_t gone;     /* so far it has swung that way */
+    int16_t farthest; /* and has been */
+    uint16_t before;  /* so far it swung the other way before */
     int16_t mean;    /* where the last was off */
 } pole_zero_t;
 

@@ -391,15 +391,15 @@ uint8_t safety_warmth(const safety_t *safety)
 
 static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
-    const uint8_t times = safety->is_swinging ? SWING_STUCK : 1;
     const bool is_driven = magnitude(duty_q15) >= (uint16_t)safety->limits.moving_duty_q15;
     const bool has_long_stood =
-        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u, (uint16_t)(STUCK_EITHER_WAY_MS * times));
+        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u,
+                  safety->is_swinging ? STUCK_EITHER_WAY_MS * SWING_STUCK : STUCK_EITHER_WAY_MS);
     if (safety->cart_still.driven == 0)
         safety->pushed_ms = 0;
     else if (is_driven)
         safety->pushed_ms = (int16_t)(safety->pushed_ms + (duty_q15 < 0 ? -1 : 1));
-    return has_long_stood || magnitude(safety->pushed_ms) >= (uint16_t)(STUCK_MS * times);
+    return has_long_stood || magnitude(safety->pushed_ms) >= (safety->is_swinging ? STUCK_MS * SWING_STUCK : STUCK_MS);
 }
 
 /* The motor's own limits, seen from what it was just given. */
