@@ -1,5 +1,6 @@
 #include "homing.h"
 
+#include "hal.h"
 #include "limits.h"
 
 #ifdef __AVR__
@@ -8,7 +9,7 @@
 
 #define HANG_STILL_MS 500     /* hanging still means still for so long, */
 #define HANG_SHARE 256        /* or within this share of a turn for a whole period */
-#define POLE_SHARE 8          /* of the travel limit: so far along a leg the pole must have swung the right way */
+#define LEFT_SHARE 8          /* of the travel limit: so far along a leg the other switch is open and the pole has swung the right way */
 #define BRAKE_AFTER_MS 1000   /* until then a hand may still it */
 #define BRAKE_MOST_MS 60000   /* then it must have become slow */
 #define BRAKE_SHARE 8         /* while it brakes the pole the cart stays within this share of the travel limit of its place, */
@@ -203,6 +204,12 @@ static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs, con
     return 0;
 }
 
+/* Whether the cart is so far from where the leg began that the switch there must be open. */
+static NOT_INLINED bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / LEFT_SHARE;
+}
+
 static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
 {
     const uint8_t fault = check_leg(homing, inputs, limits, side);
@@ -210,16 +217,9 @@ static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_me
         return fail(homing, fault);
     watch_first_swing(homing, inputs, side);
     /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
-    if (size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / POLE_SHARE &&
-        homing->first_swing != homing->first_push)
+    if (homing->first_swing != homing->first_push && has_left_behind(homing, inputs, limits))
         return fail(homing, FAULT_POLE_SIGN);
     return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
-}
-
-/* Whether the cart is so far from where the leg began that the switch there must be open. */
-static bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
-{
-    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / 8u;
 }
 
 static int16_t go_left(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)

@@ -26,7 +26,7 @@ static bool is_free(const pole_zero_t *zero, const cfg_message_t *limits, uint16
 static void judge(pole_zero_t *zero, const cfg_message_t *limits, uint16_t half_period_ms, int16_t turned)
 {
     const int16_t half_turn = (int16_t)(limits->pole_counts_per_turn / 2u);
-    const int16_t in = (int16_t)(((uint16_t)zero->farthest / 2u + zero->before / 2u) / 2u);
+    const int16_t in = (int16_t)(zero->farthest - (int16_t)(((uint16_t)zero->farthest / 2u + zero->before / 2u) / 2u));
     int16_t mean = (int16_t)(zero->side < 0 ? turned + in : turned - in); /* within a turn of upright */
     mean = (int16_t)(mean < 0 ? mean + half_turn : mean - half_turn);
     const uint16_t tolerance = limits->arming_angle_counts / 4u;

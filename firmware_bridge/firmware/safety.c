@@ -158,13 +158,18 @@ static uint8_t begin_homing(safety_t *safety, const safety_inputs_t *inputs, uin
     return ACK_DONE;
 }
 
-uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
 {
     if (!safety->is_configured)
         return ACK_NO_LIMITS;
     if (safety->state != CART_DISARMED && safety->state != CART_READY)
         return ACK_NOT_NOW;
-    const uint8_t code = begin_homing(safety, inputs, detail);
+    return begin_homing(safety, inputs, detail);
+}
+
+uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    const uint8_t code = safety_begin_jogging(safety, inputs, detail);
     if (code == ACK_DONE)
         safety->is_homed = false;
     return code;
@@ -175,15 +180,6 @@ uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, u
     if (safety->state == CART_DISARMED)
         return ACK_NOT_HOMED;
     if (safety->state != CART_READY)
-        return ACK_NOT_NOW;
-    return begin_homing(safety, inputs, detail);
-}
-
-uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
-{
-    if (!safety->is_configured)
-        return ACK_NO_LIMITS;
-    if (safety->state != CART_DISARMED && safety->state != CART_READY)
         return ACK_NOT_NOW;
     return begin_homing(safety, inputs, detail);
 }
