@@ -39,7 +39,7 @@ _COMPILE = (
     "-fno-tree-pre",  # with it a tick takes 3 % longer and the image a kilobyte more
     # 1.5 kB less with policy.c for size, and a tick 5 % longer: nothing small twice, registers saved by a routine
     *("-fno-inline-small-functions", "-fno-reorder-blocks", "-mcall-prologues", "-mstrict-X"),
-    # another 0.6 kB less, and a tick some percent longer: short jumps where they reach, and addresses and constants computed again
+    # less again, and a tick some percent longer: short calls where they reach, constants computed again
     *("-mrelax", "-fno-early-inlining", "-fno-tree-dominator-opts", "-fno-tree-ch", "-fno-gcse"),
     *("-fno-ipa-sra", "-fno-move-loop-invariants"),
     *("-Wall", "-Wextra", "-Werror", "-Wconversion"),
