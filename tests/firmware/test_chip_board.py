@@ -190,7 +190,7 @@ def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
     """The encoders leave the program no time, and 128 bytes have room."""
     session = chip.hello().session
     for _ in range(12):
-        chip.cart += 110
+        chip.cart += 140
         chip.step(b"\1" * 40)
     chip.step(milliseconds=40)
     first = health_of(chip)
