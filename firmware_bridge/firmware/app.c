@@ -111,9 +111,10 @@ static void send_state(app_t *app)
                             (app->inputs.is_right_closed ? (unsigned)INPUT_RIGHT_SWITCH : 0u) |
                             (app->inputs.is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u) |
                             (safety->is_homed ? (unsigned)INPUT_HOMED : 0u) |
-                            (safety->still_ms >= ARM_STILL_MS ? (unsigned)INPUT_STILL : 0u) |
+                            (safety_is_still(safety) ? (unsigned)INPUT_STILL : 0u) |
                             (safety->was_clipped ? (unsigned)INPUT_CLIPPED : 0u) |
-                            (is_on_board(app) ? (unsigned)INPUT_ON_BOARD : 0u);
+                            (is_on_board(app) ? (unsigned)INPUT_ON_BOARD : 0u) |
+                            (safety->is_swinging ? (unsigned)INPUT_SWINGING : 0u);
     const state_message_t state = {
         .type = MESSAGE_STATE,
         .session = app->session,
@@ -156,6 +157,7 @@ static void send_health(app_t *app)
         .fuse_extended = app->board.fuse_extended,
         .bootloader = app->board.bootloader,
         .chip = app->board.chip,
+        .pole_half_period_ms = app->homing.half_period_ms,
     };
     send(app, &health, sizeof health);
 }
@@ -239,7 +241,7 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
     case MODE_ARM:
         code = was_armed ? ACK_DONE : onboard_arm(&app->onboard, options, period_of(app), detail);
         if (code == ACK_DONE)
-            code = safety_arm(safety, &app->inputs, detail);
+            code = safety_arm(safety, &app->inputs, (options & OPTION_SWING_UP) != 0, detail);
         if (code == ACK_DONE && !was_armed) {
             app->has_command = false;
             app->active = app->pending = (command_t){0};
@@ -249,11 +251,14 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
         }
         return code;
     case MODE_HOME:
-    case MODE_CENTRE:
-        code = mode == MODE_HOME ? safety_begin_homing(safety, &app->inputs, detail)
-                                 : safety_begin_centring(safety, &app->inputs, detail);
+        code = safety_begin_homing(safety, &app->inputs, detail);
         if (code == ACK_DONE)
-            homing_begin(&app->homing, &app->inputs, mode == MODE_CENTRE);
+            homing_begin(&app->homing, &app->inputs, &safety->limits, options);
+        return code;
+    case MODE_CENTRE:
+        code = safety_begin_centring(safety, &app->inputs, detail);
+        if (code == ACK_DONE)
+            homing_begin_centring(&app->homing, &app->inputs);
         return code;
     case MODE_JOG_LEFT:
     case MODE_JOG_RIGHT:
@@ -421,10 +426,10 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     estimator_update(&app->pole_estimator, pole);
     const int32_t turn = app->safety.limits.pole_counts_per_turn;
     int32_t pole_counts = minus(pole, app->pole_zero);
-    if (app->safety.is_homed && turn > 0) { /* within half a turn of upright */
-        if (pole_counts >= turn / 2)
+    if (app->safety.is_homed && turn > 0) { /* within half a turn of upright, where a pole that hangs does not jump */
+        if (pole_counts >= turn / 2 + WRAP_COUNTS)
             app->pole_zero = (int32_t)((uint32_t)app->pole_zero + (uint32_t)turn);
-        else if (pole_counts < -(turn / 2))
+        else if (pole_counts < -(turn / 2) - WRAP_COUNTS)
             app->pole_zero = minus(app->pole_zero, turn);
         pole_counts = minus(pole, app->pole_zero);
     }
@@ -495,7 +500,7 @@ static int16_t wanted(app_t *app)
             app->inputs.cart_counts = minus(app->cart_raw, app->cart_zero);
             app->inputs.pole_counts = minus(app->pole_raw, app->pole_zero);
         }
-        safety_homed(safety);
+        safety_homed(safety, app->homing.half_period_ms);
     }
     return want;
 }

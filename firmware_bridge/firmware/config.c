@@ -45,6 +45,8 @@ uint8_t config_check(const cfg_message_t *cfg)
         in_range(cfg->supply_max_mv, cfg->supply_min_mv, SUPPLY_MOST_MV),
         in_range(cfg->illegal_most, 1, ILLEGAL_MOST),
         cfg->bandgap_mv == 0 || in_range(cfg->bandgap_mv, BANDGAP_LEAST_MV, BANDGAP_MOST_MV),
+        in_range(cfg->swing_timeout_ms, 0, SWING_CEILING_MS),
+        in_range(cfg->upright_ms, UPRIGHT_LEAST_MS, UPRIGHT_MOST_MS),
     };
     for (uint8_t field = 0; field < sizeof checks; field++)
         if (!checks[field])

@@ -64,6 +64,8 @@ LIMITS = {
     "supply_max_mv": 15000,
     "illegal_most": 8,
     "bandgap_mv": 0,
+    "swing_timeout_ms": 0,
+    "upright_ms": 500,
 }
 Completed = subprocess.CompletedProcess[str]
 M = TypeVar("M", bound=Message)
