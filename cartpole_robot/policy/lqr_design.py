@@ -58,6 +58,14 @@ def delay_s(cart: CartParams) -> float:
 
 def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
     """The regulator of `cart` at its control period. Raises `UsageError` where none exists."""
+    return lqr_and_cost(cart, weights)[0]
+
+
+def lqr_and_cost(cart: CartParams, weights: LqrWeights | None = None) -> tuple[Lqr, Matrix]:
+    """The regulator, and P (4 + k, 4 + k): z·P z is what it costs from z, the four signals and k past drives.
+
+    Raises `UsageError` where none exists.
+    """
     from scipy.linalg import expm, solve_discrete_are
 
     weights = weights or LqrWeights()
@@ -103,7 +111,7 @@ def design_lqr(cart: CartParams, weights: LqrWeights | None = None) -> Lqr:
     except (np.linalg.LinAlgError, ValueError) as error:
         raise UsageError(f"cart {cart.name!r}: no regulator can be found ({error}); check its parameters") from None
     gain = np.linalg.solve(weights.duty**2 + inlet.T @ solution @ inlet, inlet.T @ solution @ model)[0]
-    return Lqr(state_gain=gain[:4], duty_gain=gain[4:])
+    return Lqr(state_gain=gain[:4], duty_gain=gain[4:]), np.asarray(solution)
 
 
 def regulator_of(cart: CartParams) -> LqrController:

@@ -1,0 +1,220 @@
+"""The swing-up controller: pumps the hanging pole upright, catches it, and balances it. NumPy alone.
+
+Everything is computed from the cart's parameters. While it pumps, a planner chooses the drive by short predictions; a
+layer behind it replaces a drive after which the cart could no longer stop on its track. The regulator takes over in
+the region that `swing_up_design` has verified. The pole's length is estimated while it swings, because the energy it
+needs depends on it.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import ObservationScale, StartSpread
+from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
+from cartpole_robot.policy.pole_estimate import PoleEstimate
+from cartpole_robot.policy.swing_model import SwingModel
+from cartpole_robot.policy.swing_plan import SwingPlanner
+from cartpole_robot.policy.track import track_of
+from cartpole_robot.signals import State, wrap_angle_rad
+from firmware_bridge.constants import ESTIMATOR_LAG_S
+
+HEAT_TIME_S = 16.384  # of the firmware's mean of duty², 2^14 ms
+SETTLED_STEPS = 10
+_PLAN_S = 0.02
+_LOST_RAD = 0.7  # twice the angle of any catch: the regulator keeps the pole until it has clearly failed
+_NO_DRIVE = 1e-3
+_RUBBING_M_S = 0.05
+_SPEED_SHARE = 0.2  # of its scale, up to which a speed counts as still: one count alone can read as as much
+
+
+class Phase(enum.StrEnum):
+    """What the controller is doing."""
+
+    PUMP = "pump"
+    CATCH = "catch"  # the regulator has the pole
+    BALANCE = "balance"  # and has settled it in the start spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwingUpDesign:
+    """The regulator that catches, and where: z·catch_cost z <= 1, with z the four signals and the past drives."""
+
+    lqr: Lqr
+    catch_cost: Matrix
+
+
+def friction_drive(cart: CartParams) -> float:
+    """The drive that makes up for most of the cart's dry friction while it moves; all of it would chatter."""
+    return 0.7 * cart.friction.cart_coulomb_n / cart.motor.stall_force_n
+
+
+def is_within(observation: NDArray[Any] | State, spread: StartSpread, scale: ObservationScale) -> bool:
+    """Whether an observation (4,) lies in `spread`; speeds count as still up to a fifth of their `scale`."""
+    x, v, angle, rate = (float(part) for part in observation)
+    return (
+        abs(x) <= spread.cart_position_m
+        and abs(v) <= max(spread.cart_speed_m_s, _SPEED_SHARE * scale.cart_speed_m_s)
+        and abs(wrap_angle_rad(angle)) <= spread.pole_angle_rad
+        and abs(rate) <= max(spread.pole_speed_rad_s, _SPEED_SHARE * scale.pole_speed_rad_s)
+    )
+
+
+class SwingUpController:
+    """Maps observations to duties; `reset` it before each swing-up. Implements `policy.controllers.Controller`.
+
+    `phase` is what it does, `catches` how often it has begun to catch. `reset` keeps the motor's heat, because several
+    swing-ups in a row heat it further; `rest` tells of time with the motor off.
+    """
+
+    def __init__(self, cart: CartParams, design: SwingUpDesign) -> None:
+        self._cart, self._design, self._motor = cart, design, cart.commanded_motor
+        self._lqr = LqrController(design.lqr, self._motor)
+        self._model, self._track, self._friction = SwingModel(cart), track_of(cart), friction_drive(cart)
+        self._period_s = cart.timing.control_period_s
+        self._held = max(1, round(_PLAN_S / self._period_s))
+        self._planner = SwingPlanner(
+            self._model, self._track, design.catch_cost[:4, :4], step_s=self._held * self._period_s
+        )
+        self._lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
+        self._pole = PoleEstimate(cart, self._lag_s)
+        self._pieces, self._before = _on_the_way(cart.mean_delay_s + cart.motor.lag_s, self._period_s)
+        self._keep_heat = math.exp(-self._period_s / HEAT_TIME_S)
+        self._heat = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        self.phase, self.catches = Phase.PUMP, 0
+        self._drives = [0.0] * max(self._before, len(self._pieces), len(self._design.lqr.duty_gain))
+        self._planner.reset()
+        self._lqr.reset()
+        self._pole.reset()
+        self._until_plan, self._drive = 0, 0.0
+        self._seen: deque[State] = deque(maxlen=SETTLED_STEPS)
+
+    def rest(self, duration_s: float) -> None:
+        """Let the motor cool for that long."""
+        self._heat *= math.exp(-duration_s / HEAT_TIME_S)
+
+    def is_settled(self, spread: StartSpread | None = None) -> bool:
+        """Whether the newest ten observations lie in `spread`, by default the cart's start spread."""
+        within, scale = spread or self._cart.start, self._cart.observation_scale
+        return len(self._seen) == SETTLED_STEPS and all(is_within(seen, within, scale) for seen in self._seen)
+
+    @property
+    def pole_scale(self) -> float:
+        """How many times as long as in the cart's parameters the pole is, as far as its swings have shown."""
+        return self._pole.scale
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The duty in [-1, 1] for an observation (4,), SI units, the angle in any turn."""
+        x, v, angle, rate = (float(part) for part in observation)
+        seen = State(x, v, wrap_angle_rad(angle), rate)
+        self._seen.append(seen)
+        self._pole.update(seen)
+        self._choose_phase(seen)
+        if self.phase is Phase.PUMP:
+            duty = self._pumped(self.predicted(seen))
+            self._lqr.remember(duty)
+        else:
+            duty = self._balanced(seen)
+        self._drives.insert(0, self._motor.level(duty))
+        self._drives.pop()
+        at_bridge = self._cart.bridge_duty(duty)
+        self._heat = self._keep_heat * self._heat + (1.0 - self._keep_heat) * at_bridge * at_bridge
+        return duty
+
+    def _choose_phase(self, seen: State) -> None:
+        if self.phase is Phase.PUMP:
+            z = np.array((*seen, *self._drives[: len(self._design.lqr.duty_gain)]))
+            if abs(seen.pole_angle_rad) < _LOST_RAD and float(z @ self._design.catch_cost @ z) <= 1.0:
+                self.phase = Phase.CATCH
+                self.catches += 1
+        elif abs(seen.pole_angle_rad) > _LOST_RAD:
+            self.phase = Phase.PUMP
+            self._until_plan = 0
+            self._planner.reset()
+        elif self.phase is Phase.CATCH and self.is_settled():
+            self.phase = Phase.BALANCE
+
+    def _balanced(self, seen: State) -> float:
+        """The regulator's duty, and what dry friction takes of it."""
+        duty = self._lqr.duty(np.array(seen))
+        if self._friction and duty:
+            rubbing = self._friction * math.tanh(seen.cart_speed_m_s / _RUBBING_M_S)
+            return self._duty(self._motor.level(duty) + rubbing, seen)
+        return duty
+
+    def predicted(self, seen: State) -> State:
+        """The state when the next command takes effect: by the model, under the commands on their way.
+
+        Speeds are first brought to the moment of the positions, which lag less.
+        """
+        cart, pole = self._model.accelerations(seen, self._drives[self._before - 1])
+        x, v, angle, rate = seen
+        state = State(x, v + self._lag_s * cart, angle, rate + self._lag_s * pole)
+        for steps_ago, duration_s in self._pieces:
+            state = self._model.after(state, self._drives[steps_ago - 1], duration_s)
+        return state
+
+    def most_duty(self) -> float:
+        """The largest duty: all while the motor is cool, and what it bears for ever when it has become warm."""
+        firmware = self._cart.firmware
+        if firmware is None:
+            return 1.0
+        bearable = firmware.continuous_duty
+        return bearable + (1.0 - bearable) * max(0.0, 1.0 - self._heat / (0.8 * bearable * bearable))
+
+    def _pumped(self, state: State) -> float:
+        most = self.most_duty()
+        if self._until_plan <= 0:
+            self._until_plan = self._held
+            self._model.stretch_pole(self._pole.scale)
+            self._drive = self._planner.drive(state, (-self._motor.level(-most), self._motor.level(most)))
+        self._until_plan -= 1
+        return self._duty(self._stoppable(state, self._drive, most), state)
+
+    def _stoppable(self, state: State, drive: float, most: float) -> float:
+        """`drive`, or else the next that leaves the cart able to stop on its track one step later."""
+        least = math.inf
+        chosen = drive
+        for choice in (
+            drive,
+            0.5 * drive,
+            0.0,
+            *(share * self._motor.level(d) for share in (0.5, 1.0) for d in (-most, most)),
+        ):
+            past = self._track.past_m(self._model.after(state, choice, self._period_s))
+            if past <= 0.0:
+                return choice
+            if past < least:
+                least, chosen = past, choice
+        return chosen
+
+    def _duty(self, drive: float, state: State) -> float:
+        """The duty for `drive`; no drive brakes also where the bridge would coast at duty 0."""
+        if abs(drive) < _NO_DRIVE:
+            if self._motor.brakes_at_zero or self._motor.back_emf_n_s_m == 0.0:
+                return 0.0
+            drive = math.copysign(_NO_DRIVE, -state.cart_speed_m_s)
+        return max(-1.0, min(1.0, self._motor.duty_for(drive)))
+
+
+def _on_the_way(late_s: float, period_s: float) -> tuple[list[tuple[int, float]], int]:
+    """The commands in force from a measurement to the effect of its own, oldest first, as (steps ago, duration).
+
+    The second is how many steps ago the command was sent that is in force just before the measurement.
+    """
+    count = math.ceil(late_s / period_s - 1e-9)
+    ends = [late_s - (age - 1) * period_s for age in range(count, 0, -1)]
+    begins = [0.0, *ends[:-1]]
+    pieces = [(age, end - begin) for age, begin, end in zip(range(count, 0, -1), begins, ends, strict=True)]
+    return pieces, int(late_s / period_s + 1e-9) + 1
