@@ -71,12 +71,20 @@ class SerialRig(FirmwareRig):
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode; the line's round trip is measured first. Raises `RigError`."""
+        self._measure_round_trip()
+        return super().reset(start, rng)
+
+    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+        """As `FirmwareRig.begin_swing`; the line's round trip is measured first."""
+        self._measure_round_trip()
+        return super().begin_swing(rng, checks_zero=checks_zero)
+
+    def _measure_round_trip(self) -> None:
         try:
             for _ in range(_PINGS):
                 self.link.ping()
         except BridgeError as error:
             raise RigError(str(error)) from None
-        return super().reset(start, rng)
 
 
 def _abandon(link: Link, owner: int) -> None:
