@@ -29,6 +29,7 @@ from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
+from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
@@ -36,6 +37,7 @@ from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_meta
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
+from cartpole_robot.start import starting, swing_up_of_episode
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.errors import BridgeError
@@ -58,6 +60,7 @@ class DeployRequest:
     policy: Path
     rig: str = "virtual"
     cart: str | None = None
+    start: Start = Start.BY_HAND
     backend: str = "c"
     seed: int = 0
     duration_s: float = 60.0
@@ -83,6 +86,8 @@ class DeployRequest:
             raise UsageError("with --shadow the regulator drives already; leave out --fallback")
         if self.is_on_board and (self.has_fallback or self.is_shadow or str(self.policy) == LQR):
             raise UsageError("on board the policy in the firmware drives alone; leave out --fallback, --shadow and lqr")
+        if self.is_on_board and self.start is not Start.BY_HAND:
+            raise UsageError("the policy in the firmware drives as soon as it is armed; leave out --start swing-up")
         if self.host_may_leave and not self.is_on_board:
             raise UsageError("only a policy on board can drive without a host; add --on-board")
         if (self.has_fallback or self.is_shadow) and str(self.policy) == LQR:
@@ -150,7 +155,8 @@ def deploy(request: DeployRequest) -> Deployment:
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
-        return _Run(request, chosen, rig, _pilot(request, chosen, rig), path, known).run()
+        starts = starting(rig, request.start)
+        return _Run(request, chosen, (rig, starts), _pilot(request, chosen, rig), path, known).run()
 
 
 class _Run:
@@ -158,12 +164,15 @@ class _Run:
         self,
         request: DeployRequest,
         chosen: Chosen,
-        rig: SerialRig,
+        rigs: tuple[SerialRig, Rig],
         pilot: Pilot,
         path: Path,
         known: RecordingMetadata,
     ) -> None:
-        self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
+        """`rigs` are the one on the port, and the same as it starts its episodes."""
+        self._request, self._chosen, self._pilot, self._path = request, chosen, pilot, path
+        rig, self._starting = rigs
+        self._rig = rig
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
         self._traces = rig.options.traces
@@ -179,12 +188,12 @@ class _Run:
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
-                first = start_rollout(rig, self._request.seed)
+                first = start_rollout(self._starting, self._request.seed)
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
-                    rollout = run_rollout(rig, self._pilot, first, max_steps=max_steps, log=log)
+                    rollout = run_rollout(self._starting, self._pilot, first, max_steps=max_steps, log=log)
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     rollout = disarmed(rig, rollout)
                 resident_mb = _resident_mb()
@@ -196,7 +205,13 @@ class _Run:
         rig.close()
         handovers = self._pilot.handovers
         recording = recorder.close(
-            Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason, handovers=handovers)
+            Outcome(
+                end=rollout.end,
+                steps=rollout.steps,
+                reason=rollout.reason,
+                handovers=handovers,
+                swing_up=swing_up_of_episode(self._starting),
+            )
         )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
             rollout = Rollout(steps=rollout.steps, end=RolloutEnd.DISK, reason=recorder.failure)
@@ -329,7 +344,8 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
-    with cart_process(rig, cart, policy, profile=profile, seed=request.seed) as port:
+    has_hand = request.start is Start.BY_HAND
+    with cart_process(rig, cart, policy, profile=profile, seed=request.seed, has_hand=has_hand) as port:
         yield port
 
 
