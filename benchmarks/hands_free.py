@@ -4,7 +4,7 @@
 
 Each episode starts with a swing-up; the cart's regulator balances for half a second to two seconds; then the pole is
 pushed from outside until it falls. Nobody touches the cart. An episode counts as started when it was handed over
-upright and settled, whatever attempts that took.
+upright and settled, whatever attempts that took. SIGTERM and Ctrl-C end the run early, with the figures so far.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rigs.swing_start import SwingStart, kind_of
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.start import swing_start
+from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
 SEED = 2102
@@ -104,7 +105,11 @@ def run(cart: CartParams, episodes: int, seed: int) -> dict[str, Any]:
     began_s = time.monotonic()
     with cart_to_push(cart) as (port, pushes), contextlib.closing(SerialRig(cart, port)) as serial, punctual():
         rig = swing_start(serial)
-        with progress_bar(episodes, "hands-free", " episodes") as bar:
+        with (
+            progress_bar(episodes, "hands-free", " episodes") as bar,
+            contextlib.suppress(KeyboardInterrupt),
+            stopped_by_signals(),
+        ):
             for _ in range(episodes):
                 try:
                     rig.reset(task.start_state(cart.start, rng), rng)
@@ -121,7 +126,7 @@ def run(cart: CartParams, episodes: int, seed: int) -> dict[str, Any]:
     return {
         "cart": cart.name,
         "started": len(starts),
-        "episodes": episodes,
+        "episodes": len(starts) + len(failures),
         "swing_ups": sum(start.swing_ups for start in starts),
         "median_s": float(np.median(durations)) if durations else None,
         "longest_s": max(durations, default=None),
