@@ -190,6 +190,8 @@ class _Run:
                 self._traces.clear()
                 first = start_rollout(self._starting, self._request.seed)
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
+                if self._request.start is Start.SWING_UP:
+                    self._traces.clear()  # a black box is replayed as armed upright
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
