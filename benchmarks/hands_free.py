@@ -38,26 +38,23 @@ from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
 SEED = 2102
-_PUSH_S = 2.0  # pushes come every so many seconds until the pole falls
+_PUSH_S = 1.0  # pushes come every so many seconds until the pole falls
 _MOST_PUSHES = 10
-_STRIKE_MS = 60  # how long a hand strikes
+_PUSH_RAD_S = (1.8, 2.4)  # harder ones look to the firmware like a broken encoder, and it homes again
 
 
 def serve(cart: CartParams, connection: Connection) -> None:
     """The cart's process: a number from the connection is a push in rad/s, None the end."""
-    is_over, ms_left, rate_rad_s = False, 0, 0.0
+    is_over = False
 
     def look(virtual: VirtualCart) -> None:
-        nonlocal is_over, ms_left, rate_rad_s
+        nonlocal is_over
         if virtual.time_ms % 10 == 0 and connection.poll():
             push = connection.recv()
             if push is None:
                 is_over = True
             else:
-                ms_left, rate_rad_s = _STRIKE_MS, push / _STRIKE_MS
-        if ms_left > 0:
-            ms_left -= 1
-            virtual.push(rate_rad_s)
+                virtual.push(push)
 
     with PtyCart(cart, has_hand=False) as pty_cart, punctual():
         connection.send(pty_cart.path)
@@ -89,7 +86,7 @@ def fall(rig: SwingStart, regulator: LqrController, pushes: Connection, rng: np.
             if task.is_terminated(measurement, rig.cart.limits):
                 return "fall"
             if step >= push_at and (step - push_at) % every == 0:
-                pushes.send(float(rng.choice((-1.0, 1.0)) * rng.uniform(3.0, 6.0)))
+                pushes.send(float(rng.choice((-1.0, 1.0)) * rng.uniform(*_PUSH_RAD_S)))
             measurement = rig.step(regulator.duty(task.observation(measurement)))
     except RigError as error:
         return kind_of(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.constants import TICK_S
@@ -21,7 +22,7 @@ class PlacedSwing:
         self.cart = cart
         self._chip = EmulatedChip(None) if name == "avr" else None
         self._rig = VirtualRig(cart, board=self._chip, plant=plant)
-        self.step, self.true_state = self._rig.step, self._rig.true_state
+        self.true_state = self._rig.true_state
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement after arming; the pole has moved on since `start`. Raises `RigError`."""
@@ -34,6 +35,13 @@ class PlacedSwing:
             self._rig.watch()
         virtual.let_go()
         return self._rig.begin_swing(rng)
+
+    def step(self, duty: float) -> Measurement:
+        """The rig's. Raises `RigError` also for a pole that leaves its limit after it has been upright."""
+        measurement = self._rig.step(duty)
+        if not self._rig.is_running:
+            raise RigError(f"past a limit, once upright: {measurement.state()}")
+        return measurement
 
     def close(self) -> None:
         """Motor off, everything released."""
