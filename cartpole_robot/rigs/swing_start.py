@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -103,7 +106,8 @@ class SwingStart:
             try:
                 measurement = self.rig.begin_swing(rng, checks_zero=checks_zero and not failures)
                 is_upright = self._is_upright(measurement)  # still, or held
-                duration_s = self.swing_from(measurement)
+                with _no_garbage_collection():  # which takes longer than a command may be late
+                    duration_s = self.swing_from(measurement)
             except RigError as error:
                 failures.append(str(error))
                 if len(failures) == self._attempts or kind_of(str(error)) not in _RETRIED:
@@ -223,6 +227,17 @@ class SwingStart:
     def close(self) -> None:
         """Close the rig. May be called twice."""
         self.rig.close()
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def kind_of(message: str) -> str:
