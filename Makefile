@@ -22,7 +22,7 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability benchmarks deployment campaign wheels mutants fuzz pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up benchmarks deployment campaign wheels mutants fuzz pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -105,6 +105,11 @@ reliability: $(STAMP) ## fifty seeds on gym, twenty on each cart with a motor, o
 	for cart in quanser_ip02 sensorsini diy_arduino; do \
 		$(BIN)/python -m benchmarks.recommended_seeds --cart $$cart --seeds 20 --workers 2; done
 	$(BIN)/python -m benchmarks.robust_policy --seeds 3
+
+swing-up: $(STAMP) ## train ten seeds of the swing_up preset, vary it, and compare it with two policies
+	$(BIN)/python -m benchmarks.swing_up_preset
+	$(BIN)/python -m benchmarks.swing_up_preset --ablation
+	$(BIN)/python -m benchmarks.swing_up_preset --hand-over
 
 benchmarks: $(STAMP) ## physics, environment steps and training against other packages
 	$(BIN)/python -m benchmarks.physics_against_gymnasium

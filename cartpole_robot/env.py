@@ -1,8 +1,9 @@
-"""`CartPoleEnv`: the one Gymnasium environment, for every rig.
+"""`CartPoleEnv`, the one Gymnasium environment, for every rig, and its second task, `CartPoleSwingUpEnv`.
 
     gymnasium.make("cartpole_robot.env:cartpole_robot/CartPole-v1", rig="sim", cart="gym")
+    gymnasium.make("cartpole_robot.env:cartpole_robot/CartPoleSwingUp-v0", rig="sim", cart="diy_arduino")
 
-works in a fresh interpreter; once this module is imported the plain id does too.
+work in a fresh interpreter; once this module is imported the plain ids do too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import functools
 import math
 import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -19,13 +21,15 @@ import numpy as np
 from gymnasium.envs.classic_control import utils as reset_bounds
 from numpy.typing import NDArray
 
-from cartpole_robot import task
+from cartpole_robot import swing_up_task, task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, check_window, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig, Start
+from cartpole_robot.rigs.hanging_start import begin_hanging, check_can_swing
+from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.rigs.open_rig import RIG_NAMES, open_rig
 from cartpole_robot.rigs.swing_start import SwingStart
 from cartpole_robot.signals import Measurement, State
@@ -37,15 +41,18 @@ if TYPE_CHECKING:
 
 ENV_ID = "cartpole_robot/CartPole-v1"
 MAKE_ID = f"{__name__}:{ENV_ID}"
+SWING_UP_ID = "cartpole_robot/CartPoleSwingUp-v0"
 
 Observation = NDArray[np.float32]
+ACTION_KINDS = ("table", "duty")
 
 
-class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
+class CartPoleEnv(gymnasium.Env[Observation, Any]):
     """Balance the pole of a cart-pole, simulated or real.
 
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
-    +x), pole speed rad/s. Actions: indices into the cart's action table. Reward: 1 a step. An episode terminates at
+    +x), pole speed rad/s. Actions: indices into the cart's action table, or with `action="duty"` any duty in [-1, 1] as
+    an array of shape (1,), float32. Reward: 1 a step. An episode terminates at
     the cart's limits; the 500 steps are the registration's TimeLimit. `info` has the duty that was requested and
     the one applied, and for a cart with a motor its power in W (NaN if unknown). The spaces of the cart "gym" equal
     those of Gymnasium's CartPole-v1.
@@ -57,6 +64,9 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
     }
 
     _observation_bound = staticmethod(task.observation_bound)
+    _observe = staticmethod(task.observation)
+    _is_terminated = staticmethod(task.is_terminated)
+    _may_hang = False
 
     def __init__(
         self,
@@ -65,6 +75,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         render_mode: str | None = None,
         randomization: str | Path | Randomization | None = None,
         engine: str | Engine | None = None,
+        action: str = "table",
         start: str | Start = Start.BY_HAND,
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
@@ -78,6 +89,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
+        if action not in ACTION_KINDS:
+            raise UsageError(f"action {action!r} is not known; expected one of {', '.join(ACTION_KINDS)}")
         if render_mode == "human":
             check_window()
         opened = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else checked_rig(rig)
@@ -92,8 +105,13 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self.render_mode = render_mode
         bound = self._observation_bound(self.cart)
         self.observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
-        self.action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
-        self._duties = self.cart.action_duties
+        self._duties = self._table()
+        self.action_space = (
+            gymnasium.spaces.Discrete(len(self._duties))
+            if action == "table"
+            else gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        )
+        self._takes_duties = action == "duty"
         self._limits = self.cart.limits
         self._rig_step = self._rig.step
         self._has_motor = self.cart.encoders is not None
@@ -125,22 +143,36 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         self._needs_reset = True  # until the rig has started: a failed reset leaves nothing to step
         super().reset(seed=seed)
         self._requested_duty = 0.0
-        self._measurement = self._rig.reset(start_state(self.cart, options, self.np_random), self.np_random)
+        self._measurement = self._begin(options)
         self._needs_reset = False
         if self.render_mode == "human":
             self.render()
         info = {"requested_duty": 0.0, "applied_duty": self._measurement.applied_duty}
         if isinstance(self._rig, SwingStart) and self._rig.newest is not None:
             info.update(dataclasses.asdict(self._rig.newest))
-        return task.observation(self._measurement), info
+        return self._observe(self._measurement), info
 
-    def step(self, action: SupportsIndex) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """One control period with that action's duty.
+    def _table(self) -> tuple[float, ...]:
+        """The duty of each action."""
+        return self.cart.action_duties
+
+    def _begin(self, options: dict[str, Any] | None) -> Measurement:
+        """The first measurement of an episode under those options of `reset`."""
+        return self._rig.reset(start_state(self.cart, options, self.np_random), self.np_random)
+
+    def _reward(self, measurement: Measurement, duty: float) -> float:
+        """The reward of a step with `duty` that led to `measurement`."""
+        return task.REWARD_PER_STEP
+
+    def step(self, action: SupportsIndex | NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One control period with that action's duty; a duty beyond ±1 counts as ±1.
 
         A rig that fails during an episode has stopped its motor: the episode is truncated, the cause is in
         `info["fault"]` and the observation is the last one measured. Raises `gymnasium.error.ResetNeeded` after the
-        end of an episode and `gymnasium.error.InvalidAction` for an action that is not in the table.
+        end of an episode and `gymnasium.error.InvalidAction` for an action that is not in the table, or is no duty.
         """
+        if self._takes_duties:
+            return self.step_duty(_duty_of(action))
         try:
             index = operator.index(action)
             if index < 0:
@@ -160,8 +192,8 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
             measurement = self._rig_step(duty)
         except RigError as error:
             return self._aborted(duty, error)
-        observation = task.observation(measurement)
-        terminated = task.is_terminated(measurement, self._limits)
+        observation = self._observe(measurement)
+        terminated = self._is_terminated(measurement, self._limits)
         self._needs_reset = terminated
         self._measurement = measurement
         self._requested_duty = duty
@@ -170,13 +202,13 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
         info = {"requested_duty": duty, "applied_duty": measurement.applied_duty}
         if self._has_motor:
             info["motor_power_w"] = measurement.motor_power_w
-        return observation, task.REWARD_PER_STEP, terminated, False, info
+        return observation, self._reward(measurement, duty), terminated, False, info
 
     def _aborted(self, duty: float, error: RigError) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._needs_reset = True
         assert self._measurement is not None  # for the type checker: step() needs a reset() before it
         info = {"requested_duty": duty, "applied_duty": 0.0, "fault": str(error)}
-        return task.observation(self._measurement), 0.0, False, True, info
+        return self._observe(self._measurement), 0.0, False, True, info
 
     def render(self) -> Any:
         """The cart as measured: an RGB array of shape (360, 640, 3), uint8, or PyBullet's window brought up to date."""
@@ -187,7 +219,7 @@ class CartPoleEnv(gymnasium.Env[Observation, np.int64]):
             raise gymnasium.error.ResetNeeded("nothing to draw yet; call reset() before render()")
         state = self._measurement.state()
         if self.render_mode == "rgb_array":
-            return np.asarray(draw_cart_pole(self.cart, state, duty=self._requested_duty))
+            return np.asarray(draw_cart_pole(self.cart, state, duty=self._requested_duty, may_hang=self._may_hang))
         if self._window is None:
             self._window = CartPoleWindow(self.cart)
         self._window.show(state)
@@ -216,8 +248,55 @@ class CartPoleEnvV0(CartPoleEnv):
     _observation_bound = staticmethod(task.observation_bound_v0)
 
 
-def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random.Generator) -> State:
-    """Where an episode of `cart` begins under those options of `reset`, drawn from `rng`. Raises `UsageError`."""
+class CartPoleSwingUpEnv(CartPoleEnv):
+    """Swing the hanging pole up and hold it; the pole turns freely.
+
+    Observation: float32, shape (5,): cart position m, cart speed m/s, sine and cosine of the pole's angle (0 upright,
+    positive toward +x), pole speed rad/s. Actions: indices into the cart's swing-up table, or with `action="duty"` any
+    duty. Reward: in [0, 1], dm_control's for its cartpole swingup (`cartpole_robot.swing_up_task`). An episode
+    terminates where the cart passes its limit. The rig sim draws each start; a rig with a firmware takes the pole in
+    whatever motion it has, and `reset` has no options there. All else is as in `CartPoleEnv`.
+    """
+
+    _observation_bound = staticmethod(swing_up_task.observation_bound)
+    _observe = staticmethod(swing_up_task.observation)
+    _is_terminated = staticmethod(swing_up_task.is_terminated)
+    _may_hang = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As `CartPoleEnv`. Raises `UsageError` also for a rig that cannot begin with a hanging pole."""
+        super().__init__(*arguments, **options)
+        try:
+            check_can_swing(self._rig)
+        except UsageError:
+            self.close()
+            raise
+
+    def _table(self) -> tuple[float, ...]:
+        return self.cart.swing_up_table
+
+    def _begin(self, options: dict[str, Any] | None) -> Measurement:
+        if options and not isinstance(self._rig, LockstepRig):
+            raise UsageError(
+                f"reset options {options!r}: this rig begins in whatever motion its pole has; leave them out"
+            )
+        start = start_state(self.cart, options, self.np_random, swing_up_task.start_state)
+        return begin_hanging(self._rig, start, self.np_random)
+
+    def _reward(self, measurement: Measurement, duty: float) -> float:
+        return swing_up_task.reward(measurement, duty, self.cart)
+
+
+def start_state(
+    cart: CartParams,
+    options: dict[str, Any] | None,
+    rng: np.random.Generator,
+    drawn: Callable[[CartParams, np.random.Generator], State] | None = None,
+) -> State:
+    """Where an episode of `cart` begins under those options of `reset`, drawn from `rng`. Raises `UsageError`.
+
+    Without options `drawn` draws it, by default uniformly within the cart's start spread.
+    """
     if options is not None and "state" in options:
         try:
             numbers = np.asarray(options["state"], dtype=np.float64)
@@ -237,7 +316,20 @@ def start_state(cart: CartParams, options: dict[str, Any] | None, rng: np.random
         if not math.isfinite(high - low):
             raise UsageError(f"reset options {options!r}, expected finite numbers")
         return State(*rng.uniform(low, high, size=4).tolist())
-    return task.start_state(cart.start, rng)
+    return task.start_state(cart.start, rng) if drawn is None else drawn(cart, rng)
+
+
+def _duty_of(action: object) -> float:
+    """The duty of a continuous action. Raises `gymnasium.error.InvalidAction`."""
+    try:
+        numbers = np.asarray(action, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (1,) or not math.isfinite(numbers[0]):
+        raise gymnasium.error.InvalidAction(
+            f"action {action!r}, expected an array of shape (1,) with a duty in [-1, 1]"
+        )
+    return min(1.0, max(-1.0, float(numbers[0])))
 
 
 def checked_rig(rig: Rig) -> Rig:
@@ -284,3 +376,6 @@ for _id, _suffix in ((ENV_ID, ""), (ENV_ID.replace("-v1", "-v0"), "V0")):
         max_episode_steps=MAX_EPISODE_STEPS,
         reward_threshold=task.SUCCESS_STEPS,
     )
+gymnasium.register(  # make_vec runs it in a SyncVectorEnv: the vector environment in C balances only
+    id=SWING_UP_ID, entry_point=f"{__name__}:CartPoleSwingUpEnv", max_episode_steps=MAX_EPISODE_STEPS
+)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.policy.controllers import Chosen
 from cartpole_robot.policy.swing_up import SwingUpController
 from cartpole_robot.policy.swing_up_design import swing_up_of
 from cartpole_robot.recording.metadata import SwingUpRecord
@@ -19,6 +20,7 @@ from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.swing_start import SwingStart
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.task import Task
 
 _HANGING = State(0.0, 0.0, -math.pi, 0.0)
 _STRETCHES = (1.25, 1.5, 2.0, 3.0)  # of the track, tried for one that is too short
@@ -30,6 +32,12 @@ def start_named(name: str | Start) -> Start:
         return Start(name.replace("-", "_"))
     except (AttributeError, ValueError):
         raise UsageError(f"start = {name!r}, expected {' or '.join(Start)}") from None
+
+
+def check_start_of(chosen: Chosen, start: Start) -> None:
+    """Raise `UsageError` for a policy that swings up the pole itself, and another swing-up before it."""
+    if chosen.task is Task.SWING_UP and start is Start.SWING_UP:
+        raise UsageError(f"{chosen.record['policy']}: swings up the pole itself; leave out --start swing-up")
 
 
 def starting(rig: Rig, start: Start) -> Rig:

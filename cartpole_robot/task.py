@@ -1,4 +1,4 @@
-"""The task, as pure functions: observation, reward, and the end of an episode.
+"""The balancing task, as pure functions: observation, reward, and the end of an episode.
 
 It is the contract of Gymnasium's CartPole-v1: the observation is [x m, x' m/s, theta rad, theta' rad/s], theta
 positive when the pole leans toward +x; reward 1 a step; the episode ends where |x| or |theta| passes the cart's
@@ -7,6 +7,7 @@ limit.
 
 from __future__ import annotations
 
+import enum
 import math
 
 import numpy as np
@@ -15,6 +16,14 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Limits, StartSpread
 from cartpole_robot.signals import Measurement, State
+
+
+class Task(enum.StrEnum):
+    """What a policy is trained for."""
+
+    BALANCE = "balance"
+    SWING_UP = "swing_up"  # cartpole_robot.swing_up_task
+
 
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")
 SIGN_CONVENTION = "angle 0 upright, positive leaning toward +x; duty positive pushes toward +x"

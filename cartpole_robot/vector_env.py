@@ -39,7 +39,7 @@ Observations = NDArray[np.float32]
 StepResult = tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 _NO_LIMIT = 2**62  # steps
 _MOST_CARTS = 1_000_000  # at about a kilobyte each
-_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine and start'
+_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine, action and start'
 
 
 class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
@@ -63,13 +63,17 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         engine: str | Engine | None = None,
         max_episode_steps: int | None = MAX_EPISODE_STEPS,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        action: str = "table",
         start: str | Start = Start.BY_HAND,
     ) -> None:
         """The arguments of `CartPoleEnv`; each cart draws its own episodes from `randomization`.
 
         `max_episode_steps` None or -1 means no limit. `autoreset_mode` is Gymnasium's, or its value ("NextStep",
-        "SameStep", "Disabled"). Raises `UsageError`, also for a rig or an engine that steps one cart at a time.
+        "SameStep", "Disabled"). Raises `UsageError`, also for a rig or an engine that steps one cart at a time, and for
+        `action="duty"`.
         """
+        if action != "table":
+            raise UsageError(f"action {action!r}, the vector environment takes actions of the table alone; {_INSTEAD}")
         self.num_envs = _counted(num_envs, "num_envs", _MOST_CARTS)
         self.cart = load_cart(cart)
         self._ranges = loaded_ranges(randomization, self.cart)

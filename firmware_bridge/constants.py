@@ -8,6 +8,9 @@ _ESTIMATOR, _LIMITS, _POLICY = (read_constants(name) for name in ("estimator.h",
 
 TICK_US = 1_000_000 // _LIMITS["TICK_HZ"]
 TICK_S = 1.0 / _LIMITS["TICK_HZ"]  # between two safety ticks, each with an update of the estimator
+HEAT_TIME_CONSTANT_S = 2.0 ** _LIMITS["HEAT_SHIFT"] / _LIMITS["TICK_HZ"]  # with which motor heat follows duty squared
+STUCK_S = _LIMITS["STUCK_MS"] / 1000.0  # driven this much longer to one side than to the other without moving
+MOVED_COUNTS = _LIMITS["MOVED_COUNTS"]  # moved this far a cart moves
 NO_COMMAND_MS = _LIMITS["NO_COMMAND_MS"]  # the age of a command before the first
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 ILLEGAL_MOST = _LIMITS["ILLEGAL_MOST"]  # transitions that no encoder makes, tolerated within ILLEGAL_MS

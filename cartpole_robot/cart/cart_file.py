@@ -22,6 +22,7 @@ from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_
 from cartpole_robot.files.sourced import plain_numbers
 
 CART_FILE_FORMAT = 1
+_SWING_UP = "swing_up_duty"
 
 
 def cart_names() -> tuple[str, ...]:
@@ -55,11 +56,18 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
     return _parsed(path)
 
 
-def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str) -> CartParams:
-    """`cart` with the action table `duties`, whose source is then `given`. Raises `UsageError` beginning with it."""
-    sources = {key: source for key, source in cart.sources.items() if not key.startswith("actions.")}
+def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str, swings_up: bool = False) -> CartParams:
+    """`cart` with the action table `duties`, whose source is then `given`. Raises `UsageError` beginning with it.
+
+    With `swings_up` it is the table of the swing-up task.
+    """
+    replaced = (f"actions.{_SWING_UP}",) if swings_up else ("actions.duty", "actions.force_n")
+    sources = {key: source for key, source in cart.sources.items() if key not in replaced}
+    sources[replaced[0]] = f"given: {given}"
     try:
-        return dataclasses.replace(cart, action_duties=duties, sources={**sources, "actions.duty": f"given: {given}"})
+        if swings_up:
+            return dataclasses.replace(cart, swing_up_duties=duties, sources=sources)
+        return dataclasses.replace(cart, action_duties=duties, sources=sources)
     except ValueError as error:
         raise UsageError(
             f"{given} {','.join(f'{duty:g}' for duty in duties)} on the cart {cart.name!r}: {error}"
@@ -82,12 +90,16 @@ def _parsed(path: Path) -> CartParams:
         _take_urdf(path, tables["urdf"], plain, sources)
     elif "pole_cart" in plain:
         _fill_from_urdf(plain["pole_cart"], sources)
-    duties = _action_duties(plain.pop("actions"), plain.get("motor", {}), f"{path}: [actions]")
+    actions, where = plain.pop("actions"), f"{path}: [actions]"
+    swing_up = _duties_listed(actions.pop(_SWING_UP), f"{where} {_SWING_UP}") if _SWING_UP in actions else None
+    duties = _action_duties(actions, plain.get("motor", {}), where)
     for name in plain:
         for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
     description = str(tables.get("description", ""))
     table = {"name": path.stem, "description": description, "action_duties": duties, "sources": sources, **plain}
+    if swing_up is not None:
+        table["swing_up_duties"] = swing_up
     cart = record_from_table(CartParams, table, where=str(path))
     check_body(cart.pole_cart, where=f"{path}: [pole_cart]")
     return cart
@@ -134,14 +146,19 @@ def _action_duties(actions: dict[str, Any], motor: dict[str, Any], where: str) -
     check_keys(actions, ["duty", "force_n"], where=where)
     if len(actions) != 1:
         raise UsageError(f"{where}: found {sorted(actions) or 'nothing'}, expected either duty or force_n; give one")
-    ((key, numbers),) = actions.items()
-    if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
-        raise UsageError(f"{where} {key} = {numbers!r}, expected a list of numbers; write [-1.0, 1.0]")
+    ((key, listed),) = actions.items()
+    numbers = _duties_listed(listed, f"{where} {key}")
     full_n, asymmetry = motor.get("stall_force_n", 1.0), motor.get("gain_asymmetry", 0.0)
     if key == "duty" or not (_is_number(full_n) and full_n > 0 and _is_number(asymmetry) and abs(asymmetry) < 1.0):
-        return tuple(float(number) for number in numbers)
+        return numbers
     right_n, left_n = full_n * (1.0 + asymmetry), full_n * (1.0 - asymmetry)
-    return tuple(float(number) / (right_n if number > 0 else left_n) for number in numbers)
+    return tuple(number / (right_n if number > 0 else left_n) for number in numbers)
+
+
+def _duties_listed(numbers: Any, where: str) -> tuple[float, ...]:
+    if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
+        raise UsageError(f"{where} = {numbers!r}, expected a list of numbers; write [-1.0, 1.0]")
+    return tuple(map(float, numbers))
 
 
 def _is_number(value: Any) -> bool:

@@ -89,9 +89,17 @@ def show_text(cart: CartParams) -> str:
             value = getattr(record, field.name)
             source = cart.sources.get(f"{section}.{field.name}", "")
             lines.append(f"  {field.name:<24}{_shown(value):>12} {unit_of(field.name):<12} {source}")
-    duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
     source = cart.sources.get("actions.duty") or cart.sources.get("actions.force_n", "")
-    return "\n".join([*lines, "\n[actions]", f"  {'duty':<24}{duties:>12} {'':<12} {source}"])
+    lines += ["\n[actions]", _table_line("duty", cart.action_duties, source)]
+    if cart.swing_up_duties is not None:
+        source = cart.sources.get("actions.swing_up_duty", "")
+        lines.append(_table_line("swing_up_duty", cart.swing_up_duties, source))
+    return "\n".join(lines)
+
+
+def _table_line(name: str, table: tuple[float, ...], source: str) -> str:
+    duties = ", ".join(f"{duty:g}" for duty in table)
+    return f"  {name:<24}{duties:>12} {'':<12} {source}"
 
 
 def _shown(value: object) -> str:

@@ -40,7 +40,8 @@ MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 class CartParams:
     """All parameters of one cart.
 
-    `action_duties` is the action table: the duty in [-1, 1] that each discrete action requests. A cart without
+    `action_duties` is the action table: the duty in [-1, 1] that each discrete action requests, and `swing_up_duties`
+    that of the swing-up task, None where it has none of its own. A cart without
     `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation only. `sources`
     names the source of each number, by "section.key"; comparisons ignore it.
     """
@@ -59,25 +60,14 @@ class CartParams:
     encoders: Encoders | None = None
     firmware: FirmwareSettings | None = None
     readings: Readings | None = None
+    swing_up_duties: tuple[float, ...] | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        duties = self.action_duties
-        require(
-            2 <= len(duties) <= MAX_OUTPUTS,
-            f"the action table has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
-        )
-        for duty in duties:
-            require(
-                math.isfinite(duty) and abs(duty) <= 1.0,
-                f"the action table asks for duty {duty:g}, expected -1 to 1; lower it, or raise motor.stall_force_n",
-            )
-        require(len(set(duties)) == len(duties), f"the action table {list(duties)} has equal entries; make them differ")
-        require(
-            min(duties) < 0.0 < max(duties),
-            f"the action table {list(duties)} pushes to one side only; give it a negative and a positive entry",
-        )
+        self._check_table(self.action_duties, "the action table")
+        if self.swing_up_duties is not None:
+            self._check_table(self.swing_up_duties, "the action table of the swing-up")
         for key in ("cart_position_m", "pole_angle_rad"):
             spread, limit = getattr(self.start, key), getattr(self.limits, key)
             require(
@@ -94,15 +84,32 @@ class CartParams:
         self._check_force()
         self._check_encoders()
 
-    def _check_force(self) -> None:
-        """Raises ValueError for an action that moves nothing and for a force too weak to catch the leaning pole."""
-        motor, body = self.motor, self.pole_cart
-        for duty in self.action_duties:
+    def _check_table(self, duties: tuple[float, ...], name: str) -> None:
+        """Raises ValueError for a table that no policy has, and for an action that moves nothing."""
+        require(
+            2 <= len(duties) <= MAX_OUTPUTS,
+            f"{name} has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
+        )
+        for duty in duties:
             require(
-                duty == 0.0 or abs(duty) > motor.dead_zone_at(duty),
-                f"the action table asks for duty {duty:g}, inside the dead zone of {motor.dead_zone_at(duty):g}; "
-                "raise it",
+                math.isfinite(duty) and abs(duty) <= 1.0,
+                f"{name} asks for duty {duty:g}, expected -1 to 1; lower it, or raise motor.stall_force_n",
             )
+        require(len(set(duties)) == len(duties), f"{name} {list(duties)} has equal entries; make them differ")
+        require(
+            min(duties) < 0.0 < max(duties),
+            f"{name} {list(duties)} pushes to one side only; give it a negative and a positive entry",
+        )
+        for duty in duties:
+            zone = self.motor.dead_zone_at(duty)
+            require(
+                duty == 0.0 or abs(duty) > zone,
+                f"{name} asks for duty {duty:g}, inside the dead zone of {zone:g}; raise it",
+            )
+
+    def _check_force(self) -> None:
+        """Raises ValueError for a force too weak to catch the leaning pole."""
+        motor, body = self.motor, self.pole_cart
         usable = min(-motor.level(min(self.action_duties)), motor.level(max(self.action_duties)))
         force_n = usable * motor.stall_force_n - self.friction.cart_static_n
         needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
@@ -142,6 +149,11 @@ class CartParams:
             )
 
     @property
+    def swing_up_table(self) -> tuple[float, ...]:
+        """The action table of the swing-up task: its own, or that of balancing."""
+        return self.swing_up_duties or self.action_duties
+
+    @property
     def damping_n_s_m(self) -> float:
         """The damping of the cart while the bridge is not open: back-EMF and viscous friction."""
         return self.motor.back_emf_n_s_m + self.friction.cart_viscous_n_s_m
@@ -178,14 +190,18 @@ class CartParams:
         """The numbers as nested dicts, without the sources."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
         del values["sources"]
-        if self.readings is None:
-            del values["readings"]
+        for name in ("readings", "swing_up_duties"):
+            if values[name] is None:
+                del values[name]
         return values
 
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers: equal for carts that behave the same; names, readings and sources do not count."""
+        """SHA-256 of the numbers: equal for carts that behave the same; names, readings and sources do not count.
+
+        Nor does the swing-up's action table, which the interface of a policy has that uses it.
+        """
         values = self.as_dict()
-        for name in ("name", "description", "readings"):
+        for name in ("name", "description", "readings", "swing_up_duties"):
             values.pop(name, None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,11 @@ def _shown_rows(recording: Recording, frame_s: float) -> list[int]:
 
 def _frames(recording: Recording, shown: list[int], frame_s: float, bar: Any) -> Iterator[Image.Image]:
     cart = recording.cart
+    may_hang = bool(np.nanmax(np.abs(recording.rows["pole_angle_rad"]), initial=0.0) > math.pi / 2.0)
     for number, row in enumerate(shown):
         state = State(*(float(recording.rows[name][row]) for name in _STATE))
         duty = float(np.nan_to_num(recording.rows["requested_duty"][row]))
-        yield draw_cart_pole(cart, state, duty=duty, caption=f"{number * frame_s:5.2f} s")
+        yield draw_cart_pole(cart, state, duty=duty, caption=f"{number * frame_s:5.2f} s", may_hang=may_hang)
         bar.update()
 
 

@@ -59,7 +59,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     if bundle.interface.observation != OBSERVATION_LAYOUT:
         raise UsageError(
             f"on board: the policy takes {', '.join(bundle.interface.observation)}, "
-            f"expected {', '.join(OBSERVATION_LAYOUT)}; run it on a host"
+            f"expected {', '.join(OBSERVATION_LAYOUT)}: the microcontroller has no sine; run it on a host"
         )
     encoders, _ = encoders_and_settings(cart)
     protocol = read_protocol()

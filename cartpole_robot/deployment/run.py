@@ -37,7 +37,8 @@ from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_meta
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
-from cartpole_robot.start import starting, swing_up_of_episode
+from cartpole_robot.start import check_start_of, starting, swing_up_of_episode
+from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.answers import reset_cause_name
 from firmware_bridge.errors import BridgeError
@@ -133,6 +134,12 @@ def deploy(request: DeployRequest) -> Deployment:
     if sys.platform != "linux":
         raise UsageError("deploy runs on Linux only, whose scheduler and clocks it uses to keep a cart's real time")
     chosen = choose_controller(request.policy, request.cart, request.backend)
+    check_start_of(chosen, request.start)
+    if chosen.task is Task.SWING_UP and (request.has_fallback or request.is_shadow or request.is_on_board):
+        raise UsageError(
+            f"{chosen.record['policy']}: swings the pole up, which no regulator does and the firmware's own policy "
+            "cannot see; leave out --fallback, --shadow and --on-board"
+        )
     path = request.record or _free_place()
     if (request.has_fallback or request.is_shadow) and (chosen.bundle is None or chosen.bundle.lqr is None):
         raise UsageError(
@@ -188,14 +195,16 @@ class _Run:
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
-                first = start_rollout(self._starting, self._request.seed)
+                first = start_rollout(self._starting, self._request.seed, self._chosen.task)
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 if self._request.start is Start.SWING_UP:
                     self._traces.clear()  # a black box is replayed as armed upright
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
-                    rollout = run_rollout(self._starting, self._pilot, first, max_steps=max_steps, log=log)
+                    rollout = run_rollout(
+                        self._starting, self._pilot, first, max_steps=max_steps, log=log, task=self._chosen.task
+                    )
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     rollout = disarmed(rig, rollout)
                 resident_mb = _resident_mb()

@@ -23,18 +23,21 @@ _CART, _POLE, _LIMIT, _PUSH = (33, 90, 153), (222, 135, 40), (190, 60, 60), (60,
 Point = tuple[float, float]
 
 
-def draw_cart_pole(cart: CartParams, state: State, *, duty: float = 0.0, caption: str = "") -> Image.Image:
+def draw_cart_pole(
+    cart: CartParams, state: State, *, duty: float = 0.0, caption: str = "", may_hang: bool = False
+) -> Image.Image:
     """A side view, `WIDTH_PX` x `HEIGHT_PX`, RGB: track, limits, cart, pole, and the duty as an arrow.
 
-    The view shows 1.25 times the range in which an episode lives; the pole is never drawn higher than fits.
+    The view shows 1.25 times the range in which an episode lives; the pole is never drawn higher than fits, nor, where
+    it `may_hang`, lower: the track is then half-way up.
     """
     from PIL import Image, ImageDraw  # here: an environment that draws nothing does without Pillow
 
     width, height = WIDTH_PX * _OVERSAMPLING, HEIGHT_PX * _OVERSAMPLING
     length_m = 2.0 * cart.pole_cart.pole_half_length_m
     limit_m = cart.limits.cart_position_m
-    scale = min(width / (2.5 * limit_m), 0.62 * height / length_m)
-    rail_y = 0.80 * height
+    scale = min(width / (2.5 * limit_m), (0.42 if may_hang else 0.62) * height / length_m)
+    rail_y = (0.54 if may_hang else 0.80) * height
     image = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(image)
 

@@ -72,9 +72,15 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             sources["delay.apply"] = sources["delay.latency_s"]
         else:
             sources["delay.latency_s"] = nominal.sources.get("delay.latency_s", "not given in the file: the default")
-    duties = _same_pushes(found.model, nominal)
+    chosen = "chosen: they push the identified cart as hard per kg as those of the file before"
+    duties = _same_pushes(nominal.action_duties, found.model, nominal)
     if duties != nominal.action_duties:
-        sources["actions.duty"] = "chosen: they push the identified cart as hard per kg as those of the file before"
+        sources["actions.duty"] = chosen
+    swinging = nominal.swing_up_duties
+    if swinging is not None:  # two that the motor cannot give any more become one
+        swinging = tuple(dict.fromkeys(_same_pushes(swinging, found.model, nominal)))
+        if swinging != nominal.swing_up_duties:
+            sources["actions.swing_up_duty"] = chosen
     timing = _simulated_timing(nominal)
     if timing != nominal.timing:
         before_s = nominal.timing.control_period_s
@@ -88,6 +94,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             delay=delay,
             limits=nominal.limits,
             action_duties=duties,
+            swing_up_duties=swinging,
             timing=timing,
             readings=readings,
             sources=sources,
@@ -159,12 +166,12 @@ def _stored(cart: CartParams, key: str) -> float | None:
     return found
 
 
-def _same_pushes(model: Model, nominal: CartParams) -> tuple[float, ...]:
-    """The duties that, friction overcome, push the identified cart as hard per kilogram as the nominal one."""
+def _same_pushes(table: tuple[float, ...], model: Model, nominal: CartParams) -> tuple[float, ...]:
+    """The duties that, friction overcome, push the identified cart as hard per kilogram as `table` the nominal one."""
     before, now = nominal.commanded_motor, model.cart.commanded_motor
     heavier = model.cart.pole_cart.mass_kg / nominal.pole_cart.mass_kg
     duties = []
-    for duty in nominal.action_duties:
+    for duty in table:
         push_n = abs(before.level(duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
         force_n = heavier * push_n + model.cart.friction.cart_coulomb_n
         size = abs(now.duty_for(math.copysign(max(0.0, force_n) / now.stall_force_n, duty)))
@@ -189,6 +196,8 @@ def cart_as_toml(cart: CartParams) -> str:
             if value is not None:
                 lines.append(_line(field.name, value, cart.sources.get(f"{section}.{field.name}", "assumed")))
     lines += ["", "[actions]", _line("duty", list(cart.action_duties), cart.sources.get("actions.duty", "assumed"))]
+    if (swinging := cart.swing_up_duties) is not None:
+        lines.append(_line("swing_up_duty", list(swinging), cart.sources.get("actions.swing_up_duty", "assumed")))
     return "\n".join(lines) + "\n"
 
 

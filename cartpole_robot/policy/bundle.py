@@ -38,7 +38,9 @@ from cartpole_robot.policy.network import (
     float_action_function,
     int16_action_function,
 )
-from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION
+from cartpole_robot.swing_up_task import OBSERVATION_LAYOUT as SWING_UP_LAYOUT
+from cartpole_robot.swing_up_task import observation_scale as swing_up_scale
+from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION, Task
 
 BUNDLE_FORMAT = 2
 _LARGEST_BYTES = 1 << 24  # the largest network takes 200 kB
@@ -64,6 +66,7 @@ _NAMES = (
 class Interface:
     """What a policy requires of the cart it runs on, and in `history_length` how far back it looks.
 
+    `task` is what it was trained for, and says which of the cart's action tables it chooses from.
     A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
     """
 
@@ -73,10 +76,17 @@ class Interface:
     observation_scale: tuple[float, ...]
     history_length: int = 1
     sign_convention: str = SIGN_CONVENTION
+    task: Task = Task.BALANCE
 
     def __post_init__(self) -> None:
         """Raises ValueError for a history length that no policy has, and for names and numbers that no cart has."""
         check_history_length(self.history_length)
+        swings_up = self.task is Task.SWING_UP
+        require(
+            swings_up == (self.observation == SWING_UP_LAYOUT) and not (swings_up and self.history_length > 1),
+            f"task {self.task} with the observation {', '.join(self.observation)[:200]} and history_length "
+            f"{self.history_length}; a swing-up takes {', '.join(SWING_UP_LAYOUT)} and no history",
+        )
         require(
             math.isfinite(self.control_period_s) and self.control_period_s > 0.0,
             f"control_period_s = {self.control_period_s:g}, expected a finite number greater than 0",
@@ -92,14 +102,30 @@ class Interface:
             )
 
     @staticmethod
-    def of(cart: CartParams, history_length: int = 1) -> Interface:
-        """The interface that `cart` offers to a policy of that history length."""
+    def of(cart: CartParams, history_length: int = 1, task: Task = Task.BALANCE) -> Interface:
+        """The interface that `cart` offers to a policy of that history length, for that task."""
+        if task is Task.SWING_UP:
+            return Interface(
+                control_period_s=cart.timing.control_period_s,
+                action_duties=cart.swing_up_table,
+                observation=SWING_UP_LAYOUT,
+                observation_scale=swing_up_scale(cart),
+                history_length=history_length,
+                task=task,
+            )
         return Interface(
             control_period_s=cart.timing.control_period_s,
             action_duties=cart.action_duties,
             observation_scale=cart.observation_scale.as_tuple(),
             history_length=history_length,
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; without the task where it is balancing, as before there was another."""
+        values = dataclasses.asdict(self)
+        if self.task is Task.BALANCE:
+            del values["task"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +195,8 @@ class PolicyBundle:
     def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
         """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.
 
-        They are one observation (4,), or with history the (5 H - 1,) that `cartpole_robot.policy.history` keeps.
+        They are one observation, (4,) or for a swing-up (5,), or with history the (5 H - 1,) that
+        `cartpole_robot.policy.history` keeps.
         """
         if backend is Backend.INT16:
             return int16_action_function(self.int16)
@@ -177,7 +204,7 @@ class PolicyBundle:
 
     def policy_hash(self) -> str:
         """SHA-256 (hex) of interface and weights: what firmware, recordings and reports call this policy."""
-        interface = json.dumps(dataclasses.asdict(self.interface), sort_keys=True).encode()
+        interface = json.dumps(self.interface.as_dict(), sort_keys=True).encode()
         weights = (getattr(self.network, name) for name in _FLOAT_ARRAYS)
         integers = (getattr(self.int16, name) for name in _FLOAT_ARRAYS)
         shift = np.array([self.int16.hidden_shift])
@@ -185,7 +212,7 @@ class PolicyBundle:
 
     def check_fits(self, cart: CartParams, *, name: str) -> None:
         """Raise `UsageError`, naming both values of the first misfit, unless the policy can run on `cart`."""
-        offered = Interface.of(cart, self.interface.history_length)
+        offered = Interface.of(cart, self.interface.history_length, self.interface.task)
         for f in dataclasses.fields(Interface):
             wanted, found = getattr(self.interface, f.name), getattr(offered, f.name)
             if wanted != found:
@@ -198,7 +225,7 @@ class PolicyBundle:
         """Write the bundle; a crash leaves the old file or none, never half of one. Raises `UsageError`."""
         header: dict[str, Any] = {
             "format": BUNDLE_FORMAT,
-            "interface": dataclasses.asdict(self.interface),
+            "interface": self.interface.as_dict(),
             "int16_hidden_shift": self.int16.hidden_shift,
             "policy_hash": self.policy_hash(),
             "provenance": dict(self.provenance),

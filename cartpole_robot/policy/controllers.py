@@ -18,6 +18,8 @@ from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
 from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.swing_up_task import seen_by_policy
+from cartpole_robot.task import Task
 
 
 class Controller(Protocol):
@@ -81,9 +83,19 @@ class HistoryController(PolicyController):
         self._history.duty = duty
 
 
+class SwingUpPolicyController(PolicyController):
+    """A policy that swings up: it sees the angle as sine and cosine. Implements `Controller`."""
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The chosen action's entry in the action table, at any angle."""
+        return self.action_duties[self.act(seen_by_policy(observation))]
+
+
 def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> PolicyController:
     """The bundle's policy, with its history; `reset` it before each episode."""
     act, interface = bundle.action_function(backend), bundle.interface
+    if interface.task is Task.SWING_UP:
+        return SwingUpPolicyController(act, interface.action_duties)
     if interface.history_length == 1:
         return PolicyController(act, interface.action_duties)
     return HistoryController(act, interface.action_duties, interface.history_length)
@@ -102,6 +114,11 @@ class Chosen:
     record: Mapping[str, Any]
     bundle: PolicyBundle | None = None
     note: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the controller does; a regulator balances."""
+        return Task.BALANCE if self.bundle is None else self.bundle.interface.task
 
 
 def _homing_alike(cart: CartParams, other: CartParams) -> CartParams:

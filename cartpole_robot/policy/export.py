@@ -23,6 +23,7 @@ from cartpole_robot.policy.history import input_layout
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network, float_action_function, int16_action_function, quantized
+from cartpole_robot.task import Task
 
 GOLDEN_EXAMPLES = 32
 
@@ -43,8 +44,9 @@ def bundle_of(
     provenance: Mapping[str, Any],
     *,
     history_length: int = 1,
+    task: Task = Task.BALANCE,
 ) -> PolicyBundle:
-    """The bundle of a network trained for `cart`, which sees `history_length` steps.
+    """The bundle of a network trained for `task` on `cart`, which sees `history_length` steps.
 
     `visited`, shape (N, inputs), are inputs the policy met: they scale the int16 form, and golden examples are
     taken evenly from them. The cart's regulator is included. Raises ValueError if network and history do not fit.
@@ -60,7 +62,7 @@ def bundle_of(
         int16_actions=np.array([int16_act(row) for row in observations], np.int32),
     )
     return PolicyBundle(
-        interface=Interface.of(cart, history_length),
+        interface=Interface.of(cart, history_length, task),
         network=network,
         int16=int16,
         golden=golden,
@@ -152,7 +154,7 @@ def onnx_model(bundle: PolicyBundle) -> bytes:
         model,
         {
             "policy_hash": bundle.policy_hash(),
-            "interface": json.dumps(dataclasses.asdict(bundle.interface), sort_keys=True),
+            "interface": json.dumps(bundle.interface.as_dict(), sort_keys=True),
             "inputs": json.dumps(layout),
             "golden": json.dumps(golden),
         },

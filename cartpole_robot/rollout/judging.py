@@ -11,19 +11,22 @@ import gymnasium
 import numpy as np
 
 from cartpole_robot.cart.randomization import load_randomization
-from cartpole_robot.env import ENV_ID, MAKE_ID, CartPoleEnv
+from cartpole_robot.env import ENV_ID, MAKE_ID, SWING_UP_ID, CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy.controllers import choose_controller, open_policy
+from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.engine_choice import rig_engine
+from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
+from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
 from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.start import swing_up_of_episode
+from cartpole_robot.start import check_start_of, swing_up_of_episode
+from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
@@ -54,6 +57,11 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     if request.env_id not in (None, ENV_ID, MAKE_ID):
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
+    if chosen.task is Task.SWING_UP:
+        check_start_of(chosen, request.start)
+        if request.limits.are_set:
+            raise UsageError("limits of cart time and distance are not for a policy that swings up; leave them out")
+        return _swung_up(request, chosen)
     options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "start": request.start}
     if request.randomization is not None:
         options["randomization"] = load_randomization(request.randomization, chosen.cart)
@@ -113,6 +121,36 @@ class SwingUps:
             "swing_ups": sum(each.swing_ups for each in self._found),
             "starts": len(self._found),
         }
+
+
+def _swung_up(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
+    """The verdict on a policy that swings up: `SwingUpEvaluation.as_dict` with policy and environment."""
+    ranges = None if request.randomization is None else load_randomization(request.randomization, chosen.cart)
+    choice = rig_engine(request.rig, chosen.cart, request.engine, ranges)
+    rig = open_rig(request.rig, chosen.cart, ranges, engine=choice.engine)
+    bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
+    try:
+        with stopped_by_signals():
+            result = evaluate_swing_up(
+                chosen.controller,
+                rig,
+                episodes=request.episodes,
+                first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+                hold_steps=request.max_steps,
+                on_episode=bar.update,
+            )
+    finally:
+        bar.close()
+        rig.close()
+    drawn = f", drawn from {request.randomization}" if request.randomization is not None else ""
+    return {
+        **chosen.record,
+        "environment": f"{SWING_UP_ID}, rig {request.rig}, cart {chosen.cart.name}{drawn}",
+        "engine": choice.engine,
+        "note": " ".join(filter(None, (chosen.note, choice.note))) or None,
+        "swing_up": result.text(),
+        **result.as_dict(),
+    }
 
 
 def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
@@ -178,29 +216,43 @@ def _evaluated(
 
 def judgement_text(record: Mapping[str, Any]) -> str:
     """The verdict as lines for a person."""
+    if "swing_up" in record:
+        return _lines(
+            record,
+            [
+                ("swing-up", record["swing_up"]),
+                ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm while up"),
+                ("farthest", f"{record['largest_position_m'] * 1000.0:.0f} mm from the middle"),
+                ("reversals", f"{record['reversals_per_s']:.1f} a second while up"),
+            ],
+        )
     reversals = f"{record['reversals_per_step']:.3f} a step"
     if record["reversals_per_s"] is not None:
         reversals += f", {record['reversals_per_s']:.1f} a second"
     power_w = record["mean_power_w"]
-    rows: tuple[tuple[str, str], ...] = (
+    rows = [
         ("steps survived", f"{record['mean_steps']:.1f} mean, {record['min_steps']} least"),
         ("survived", f"{record['episodes_survived']} of {record['episodes']} episodes of {record['max_steps']} steps"),
         ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm"),
         ("RMS angle", f"{record['rms_angle_rad'] * 1000.0:.2f} mrad"),
         ("reversals", reversals),
         ("motor power", "unknown" if power_w is None else f"{power_w:.2f} W mean"),
-    )
+    ]
     if "swing_up_median_s" in record:
         median_s, longest_s = record["swing_up_median_s"], record["swing_up_longest_s"]
         text = (
             f"{median_s:.2f} s median, {longest_s:.2f} s longest, {record['swing_ups']} for {record['starts']} starts"
         )
-        rows = (*rows, ("swing-ups", text))
+        rows.append(("swing-ups", text))
     if record.get("stopped"):
-        rows = (*rows, ("stopped", str(record["stopped"])))
+        rows.append(("stopped", str(record["stopped"])))
+    return _lines(record, rows)
+
+
+def _lines(record: Mapping[str, Any], rows: list[tuple[str, str]]) -> str:
     head = f"{record['policy']} ({record['backend']}) on {record['environment']}, seeds from {record['first_seed']}"
     if record.get("engine"):
-        rows = (("engine", str(record["engine"])), *rows)
+        rows = [("engine", str(record["engine"])), *rows]
     notes = [f"  {'note':<16} {record['note']}"] if record.get("note") else []
     return "\n".join([head, *(f"  {name:<16} {text}" for name, text in rows), *notes, *record["faults"]])
 

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cartpole_robot import task
+from cartpole_robot import swing_up_task
+from cartpole_robot import task as balancing
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.files import provenance
 from cartpole_robot.policy.controllers import Chosen
@@ -20,9 +22,11 @@ from cartpole_robot.recording.format import Flag
 from cartpole_robot.recording.metadata import ControllerRecord, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rig import Rig
+from cartpole_robot.rigs.hanging_start import begin_hanging
 from cartpole_robot.rollout.pilot import Pilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.signals import Measurement
+from cartpole_robot.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,15 @@ class Rollout:
     reason: str | None = None
 
 
-def start_rollout(rig: Rig, seed: int) -> Measurement:
-    """The first measurement of the episode with that seed: the start that `CartPoleEnv.reset(seed=seed)` draws.
+def start_rollout(rig: Rig, seed: int, task: Task = Task.BALANCE) -> Measurement:
+    """The first measurement of the episode with that seed: the start that the task's environment draws for it.
 
-    Raises `RigError`.
+    Raises `RigError`, and `UsageError` for a rig that cannot begin a swing-up.
     """
     rng = np.random.default_rng(seed)
-    return rig.reset(task.start_state(rig.cart.start, rng), rng)
+    if task is Task.SWING_UP:
+        return begin_hanging(rig, swing_up_task.start_state(rig.cart, rng), rng)
+    return rig.reset(balancing.start_state(rig.cart.start, rng), rng)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +66,32 @@ class StepLog:
 NO_LOG = StepLog()
 
 
-def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, log: StepLog = NO_LOG) -> Rollout:
+def run_rollout(
+    rig: Rig,
+    pilot: Pilot,
+    first: Measurement,
+    *,
+    max_steps: int,
+    log: StepLog = NO_LOG,
+    task: Task = Task.BALANCE,
+) -> Rollout:
     """Drive `rig` from its `first` measurement, one control period after another, until something ends the rollout.
 
     A rig in real time is answered as soon as it has measured: only the observation and the pilot come between a
     measurement and its command, and no step keeps a new object. Every measurement is recorded with the duty that
     answers it, NaN if its command could not be sent, and the last one too. Ctrl-C ends a rollout like anything else.
-    The caller closes the rig.
+    The caller closes the rig. A swing-up ends past the cart's limit, and once the pole was up, where it falls.
     """
     recorder, times, arrival_s, on_step = log.recorder, log.times, log.arrival_s, log.on_step
     numbers = array("f", (0.0, 0.0, 0.0, 0.0))
     observation = np.frombuffer(numbers, np.float32)
     clock, command, measure, decide = time.monotonic, rig.command, rig.measure, pilot.duty
-    measurement, limits = first, rig.cart.limits
-    steps, reward = 0, 0.0
+    measurement, has_ended = first, _end_of(task, rig.cart)
+    swings_up, steps, reward = task is Task.SWING_UP, 0, 0.0
     pilot.reset()
     try:
         while True:
-            has_fallen = task.is_terminated(measurement, limits)
+            has_fallen = has_ended(measurement)
             if has_fallen or steps == max_steps:
                 if recorder is not None:
                     arrived_s = clock() if arrival_s is None else arrival_s()
@@ -103,7 +117,7 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
             if on_step is not None:
                 on_step(measurement)
             measurement = measure()
-            reward = task.REWARD_PER_STEP
+            reward = swing_up_task.reward(measurement, duty, rig.cart) if swings_up else balancing.REWARD_PER_STEP
             steps += 1
     except RigError as error:
         if recorder is not None and recorder.rows == steps:  # the command failed
@@ -111,6 +125,13 @@ def run_rollout(rig: Rig, pilot: Pilot, first: Measurement, *, max_steps: int, l
         return Rollout(steps=steps, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:
         return Rollout(steps=steps, end=RolloutEnd.STOPPED)
+
+
+def _end_of(task: Task, cart: CartParams) -> Callable[[Measurement], bool]:
+    if task is Task.SWING_UP:
+        return swing_up_task.SwingUp(cart).observe
+    limits = cart.limits
+    return lambda measurement: balancing.is_terminated(measurement, limits)
 
 
 def disarmed(rig: Rig, rollout: Rollout) -> Rollout:

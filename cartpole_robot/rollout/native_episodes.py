@@ -66,7 +66,9 @@ def episodes_in_c(
     Gymnasium's time limit wraps, of a cart whose commands reach the bridge as they are.
     """
     inner = env.unwrapped
-    if type(inner) is not CartPoleEnv or type(inner.rig) is not NativeSimRig or inner.render_mode == "human":
+    if type(inner) is not CartPoleEnv or not isinstance(inner.action_space, gymnasium.spaces.Discrete):
+        return None
+    if type(inner.rig) is not NativeSimRig or inner.render_mode == "human":
         return None
     most_steps, observed = _wrappers(env)
     if most_steps is None or inner.cart.compensates_dead_zone:  # C has one duty for the bridge and for the history

@@ -26,7 +26,7 @@ from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_meta
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.engine import Engine, reference_engine, reference_note
-from cartpole_robot.start import starting, swing_up_of_episode
+from cartpole_robot.start import check_start_of, starting, swing_up_of_episode
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar, say
 
@@ -80,6 +80,7 @@ class Rollouts:
         self._request = request
         self._chosen = chosen = choose_controller(request.policy, request.cart, request.backend)
         self._controller = chosen.controller
+        check_start_of(chosen, request.start)
         if request.excites:
             if not isinstance(self._controller, LqrController):
                 raise UsageError("only the regulator (lqr) can be excited: a policy follows no target position")
@@ -119,11 +120,18 @@ class Rollouts:
                 randomization=None if ranges is None else ranges.as_dict(),
             )
             with stopped_by_signals():
-                first = start_rollout(self.rig, seed)
+                first = start_rollout(self.rig, seed, self._chosen.task)
             with Recorder(out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder:
                 with stopped_by_signals():
                     log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-                    driven = run_rollout(self.rig, SinglePilot(self._controller), first, max_steps=max_steps, log=log)
+                    driven = run_rollout(
+                        self.rig,
+                        SinglePilot(self._controller),
+                        first,
+                        max_steps=max_steps,
+                        log=log,
+                        task=self._chosen.task,
+                    )
                     rollout = disarmed(rig, driven)
                     if rollout is driven and swinging is not None:
                         rollout = _record_swing(swinging, recorder, driven, self.steps - driven.steps, bar.update)

@@ -12,6 +12,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
+from cartpole_robot.task import Task
 from cartpole_robot.training.learners import Learner
 from firmware_bridge.constants import MAX_HIDDEN
 
@@ -35,6 +36,7 @@ class LearnerReward(enum.StrEnum):
 
     STEP = "step"  # 1 for every step: the environment's own reward
     FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, with the same best policy
+    TASK = "task"  # that of the swing-up task times 1 - gamma: returns lie in [0, 1]
 
 
 class EpsilonClock(enum.StrEnum):
@@ -75,6 +77,7 @@ class TrainingConfig:
 
     name: str
     description: str
+    task: Task = Task.BALANCE
     steps: int
     episodes: int | None = None
     max_steps: int
@@ -148,11 +151,25 @@ class TrainingConfig:
         for name, most in _CEILINGS.items():
             value = getattr(self, name)
             require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")
+        self._check_task()
         if self.learner is Learner.STOCK:
             require(
                 self.loss is Loss.HUBER and self.epsilon_clock is EpsilonClock.STEPS,
                 "learner = 'stock' has the Huber loss and counts epsilon in steps; use learner = 'lean' for the others",
             )
+
+    def _check_task(self) -> None:
+        swings_up = self.task is Task.SWING_UP
+        require(
+            swings_up == (self.learner_reward is LearnerReward.TASK),
+            f"learner_reward = {str(self.learner_reward)!r} with task = {str(self.task)!r}, expected 'task' for "
+            "'swing_up' and 'fall' or 'step' for 'balance'; correct one",
+        )
+        require(
+            not swings_up or (self.history_length == 1 and self.collapse_guard is GuardAction.OFF),
+            f"history_length = {self.history_length} and collapse_guard = {str(self.collapse_guard)!r} with task = "
+            "'swing_up', expected 1 and 'off': a history and the guard are for balancing; correct them",
+        )
 
     def changed(
         self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None

@@ -98,6 +98,6 @@ def export_network(
         bundle = dataclasses.replace(unchanged, provenance=record)
     else:
         past = job.config.history_length
-        bundle = bundle_of(network, job.cart, visited, record, history_length=past)
+        bundle = bundle_of(network, job.cart, visited, record, history_length=past, task=job.config.task)
     files = write_export(bundle, folder)
     return Exported(bundle=bundle, files=files, agreement=agreement(bundle, files.onnx, values, visited))

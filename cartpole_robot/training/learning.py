@@ -17,11 +17,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.errors import RunError
+from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.simulation.engine import Engine, is_installed
+from cartpole_robot.task import Task
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig
@@ -112,6 +113,8 @@ def learn_unrecorded(config: TrainingConfig, cart: CartParams, *, seed: int, eng
     no progress bar. Raises `RunError` if the training diverges, `UsageError` for an engine that is not installed here
     or moves this cart otherwise than PyBullet.
     """
+    if config.task is not Task.BALANCE:
+        raise UsageError(f"preset {config.name}: task = {str(config.task)!r}, a study trains policies that balance")
     torch.set_num_threads(1)
     _check_engine(cart, engine)
     past = config.history_length

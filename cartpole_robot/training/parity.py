@@ -15,6 +15,8 @@ from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.network import Network
 
+PARITY_STATES = 10_000  # visited states on which the forms are compared
+
 Values = Callable[[torch.Tensor], torch.Tensor]
 
 

@@ -23,12 +23,11 @@ from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observat
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of
-from cartpole_robot.training.environment import balancing_env
+from cartpole_robot.training.environment import judging_env
 from cartpole_robot.training.export import WEIGHTS_SUFFIX, Exported, export_network
 from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
-from cartpole_robot.training.parity import torch_values
-from cartpole_robot.training.run import PARITY_STATES
+from cartpole_robot.training.parity import PARITY_STATES, torch_values
 
 _LARGEST_EVALUATION = 1 << 16  # bytes of JSON; one with a fault in each of 100 episodes takes half of that
 _VERDICTS = (  # keys in the summary: of an ordinary training, of one on the real cart
@@ -116,8 +115,7 @@ def _visited(job: TrainingJob, network: Network) -> NDArray[np.float32]:
     """Inputs (N, inputs): from new episodes, or those recorded while learning on a cart. No real cart moves."""
     if job.init is None:
         rig = "sim" if is_real(job.rig) else job.rig
-        past = job.config.history_length
-        with closing(balancing_env(job.cart, rig, MAX_EPISODE_STEPS, history_length=past, engine=job.engine)) as env:
+        with closing(judging_env(job.config, job.cart, rig, MAX_EPISODE_STEPS, engine=job.engine)) as env:
             act = float_action_function(network)
             return visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
     checkpoint = latest_checkpoint(job.folder / "checkpoints")

@@ -22,12 +22,13 @@ from cartpole_robot.rollout.evaluation import (
     visited_observations,
 )
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.task import Task
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import check_seed
 from cartpole_robot.training.dqn.learner import new_learner
-from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.environment import balancing_env, judging_env, training_env
 from cartpole_robot.training.export import finish
 from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, job_from_folder
@@ -42,15 +43,18 @@ from cartpole_robot.training.learning import (
 )
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
-from cartpole_robot.training.summary import LongRun, TrainingOutcome, TrainingSummary
+from cartpole_robot.training.parity import PARITY_STATES
+from cartpole_robot.training.summary import LongRun, Summary, TrainingOutcome, TrainingSummary
+from cartpole_robot.training.swing_up import check_swing_up, finish_swing_up
 
 LONG_RUN_STEPS = 15_000
-PARITY_STATES = 10_000
 
 
 def start_training(job: TrainingJob) -> TrainingOutcome:
     """Train from scratch into a new run folder. Raises `UsageError`."""
     check_seed(job.seed)
+    if job.config.task is Task.SWING_UP:
+        check_swing_up(job)
     new_run_folder(job.folder, job.as_dict())
     with locked_run(job.folder):
         if job.engine_note is not None:
@@ -97,7 +101,7 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
     with ExitStack() as stack:
         past = job.config.history_length
         env = stack.enter_context(
-            closing(balancing_env(job.cart, job.rig, LONG_RUN_STEPS, history_length=past, engine=job.engine))
+            closing(judging_env(job.config, job.cart, job.rig, LONG_RUN_STEPS, engine=job.engine))
         )
         drawing = env
         if job.randomization is not None:
@@ -111,7 +115,10 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
             learned = learn(state, job.config, drawing, callbacks, name=str(job.folder), on_event=say)
         if learned is None or stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
-        summary = _finish(job, learned, env, drawing)
+        if job.config.task is Task.SWING_UP:
+            summary: Summary = finish_swing_up(job, learned, env)
+        else:
+            summary = _finish(job, learned, env, drawing)
         write_json(job.folder / SUMMARY_FILE, summary.as_dict())
         return TrainingOutcome(folder=job.folder, summary=summary, checkpoint=None)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.rollout.evaluation import Evaluation
+from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
 from cartpole_robot.training.cart_progress import CartEvaluation
 from cartpole_robot.training.guard import GuardRecord
 from cartpole_robot.training.job import InitialPolicy
@@ -154,7 +155,7 @@ class TrainingOutcome:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Evaluation):
+    if isinstance(value, Evaluation | SwingUpEvaluation):
         return value.as_dict()
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 

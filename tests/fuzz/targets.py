@@ -341,7 +341,7 @@ def _seal_policy(header: dict[str, Any], arrays: dict[str, Any]) -> None:
 
     try:
         interface = record_from_table(Interface, header["interface"], where="")
-        text = json.dumps(dataclasses.asdict(interface), sort_keys=True).encode()
+        text = json.dumps(interface.as_dict(), sort_keys=True).encode()
         weights = [arrays[f"{form}{name}"] for form in ("", "int16_") for name in _FLOAT_ARRAYS]
         shift = np.array([header["int16_hidden_shift"]])
         header["policy_hash"] = arrays_digest(np.frombuffer(text, np.uint8), *weights, shift).hex()

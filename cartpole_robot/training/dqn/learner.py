@@ -28,6 +28,8 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.history import input_gain as gain_of_inputs
 from cartpole_robot.policy.network import Network
+from cartpole_robot.swing_up_task import observation_scale
+from cartpole_robot.task import Task
 from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, TrainingConfig
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
@@ -190,7 +192,7 @@ def new_learner(
         "optimizer_kwargs": optimizer_options,
     }
     if config.scale_observations or config.history_length > 1:
-        gain = gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
+        gain = _gain(config, cart)
         policy_options["features_extractor_class"] = ScaledObservation
         policy_options["features_extractor_kwargs"] = {"gain": tuple(gain.tolist())}
     kind, policy = (LeanDQN, _PlainPolicy) if config.learner is Learner.LEAN else (DQN, DQNPolicy)
@@ -220,6 +222,13 @@ def new_learner(
         if config.epsilon_clock is EpsilonClock.EPISODES:
             model.epsilon_episodes = config.episodes
     return model
+
+
+def _gain(config: TrainingConfig, cart: CartParams) -> NDArray[np.float32]:
+    """What the network multiplies its inputs by; called for inputs that are scaled, or a history."""
+    if config.task is Task.SWING_UP:
+        return np.array([1.0 / size for size in observation_scale(cart)], np.float32)
+    return gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
 
 
 def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:

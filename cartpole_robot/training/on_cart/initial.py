@@ -13,6 +13,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import open_policy, own_cart
 from cartpole_robot.policy.history import input_gain
+from cartpole_robot.task import Task
 from cartpole_robot.training.config import TrainingConfig
 
 
@@ -37,6 +38,9 @@ def initial_policy(
 
 
 def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, config: TrainingConfig) -> None:
+    for name, task in ((str(path), bundle.interface.task), (f"preset {config.name}", config.task)):
+        if task is not Task.BALANCE:
+            raise UsageError(f"{name}: is for the task {task}; only a policy that balances can learn on the cart")
     hidden = bundle.network.hidden_weight.shape[0]
     if hidden != config.hidden_units:
         raise UsageError(

@@ -31,8 +31,8 @@ def test_blog_preset_is_literal() -> None:
     assert config.learner_reward == "step"
 
 
-def test_there_are_four_presets() -> None:
-    assert preset_names() == ("blog", "on_cart", "recommended", "robust")
+def test_there_are_five_presets() -> None:
+    assert preset_names() == ("blog", "on_cart", "recommended", "robust", "swing_up")
 
 
 def test_preset_for_drawn_carts_is_recommended_but_for_memory_rate_length_and_evaluations() -> None:

@@ -1,0 +1,66 @@
+"""The firmware's limits that a policy can reach by what it asks for, watched in simulations without a firmware.
+
+A policy that learns or is judged without them would learn to break them. They are decided in `safety.c`; here they are
+looked at once a control step, where the firmware looks every millisecond.
+"""
+
+from __future__ import annotations
+
+import math
+
+from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
+from cartpole_robot.cart.params import CartParams
+from firmware_bridge.constants import HEAT_TIME_CONSTANT_S, MOVED_COUNTS, STUCK_S
+
+
+class DriveLimits:
+    """Travel, heat, reversals and a stuck cart, from `begin` to the first that is passed; none without [firmware]."""
+
+    def __init__(self, cart: CartParams) -> None:
+        self._settings, self._encoders = cart.firmware, cart.encoders
+        if cart.firmware is not None:
+            self._decel_m_s2 = braking_deceleration_m_s2(cart)
+        self._period_s = cart.timing.control_period_s
+        self._warming = -math.expm1(-self._period_s / HEAT_TIME_CONSTANT_S)
+        self._steps_per_s = max(1, round(1.0 / self._period_s))
+        self.begin(0.0)
+
+    def begin(self, position_m: float) -> None:
+        """An episode begins there, with a cool motor."""
+        self._heat = self._pushed_s = 0.0
+        self._stood_at_m = position_m
+        self._side = self._reversals = self._steps = 0
+
+    def passed(self, position_m: float, speed_m_s: float, duty: float) -> str | None:
+        """The name of the firmware's fault after a step with `duty` at the bridge, which led there; None while well."""
+        settings = self._settings
+        if settings is None:
+            return None
+        left_m = settings.travel_limit_m - abs(position_m)
+        if left_m <= 0.0 or (position_m * speed_m_s > 0.0 and speed_m_s**2 >= 2.0 * self._decel_m_s2 * left_m):
+            return "TRAVEL_LIMIT"
+        self._heat += (duty * duty - self._heat) * self._warming
+        if self._heat > settings.continuous_duty**2:
+            return "MOTOR_HOT"
+        if self._reverses_too_often(duty, settings.reversals_per_s):
+            return "REVERSALS"
+        return "CART_STUCK" if self._is_stuck(position_m, duty, settings.moving_duty) else None
+
+    def _reverses_too_often(self, duty: float, most_per_s: int) -> bool:
+        if duty:
+            side = 1 if duty > 0.0 else -1
+            self._reversals += side == -self._side
+            self._side = side
+        self._steps += 1
+        if self._steps % self._steps_per_s:
+            return False
+        is_too_often, self._reversals = self._reversals > most_per_s, 0
+        return is_too_often
+
+    def _is_stuck(self, position_m: float, duty: float, moving_duty: float) -> bool:
+        assert self._encoders is not None  # a cart with firmware has them
+        if abs(position_m - self._stood_at_m) * self._encoders.cart_counts_per_m >= MOVED_COUNTS:
+            self._stood_at_m, self._pushed_s = position_m, 0.0
+        elif abs(duty) >= moving_duty:
+            self._pushed_s += math.copysign(self._period_s, duty)
+        return abs(self._pushed_s) >= STUCK_S
