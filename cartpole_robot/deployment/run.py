@@ -355,7 +355,7 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
-    has_hand = request.start is Start.BY_HAND
+    has_hand = request.start is Start.BY_HAND and chosen.task is not Task.SWING_UP
     with cart_process(rig, cart, policy, profile=profile, seed=request.seed, has_hand=has_hand) as port:
         yield port
 
