@@ -9,6 +9,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
+from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rig import Start
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rigs.swing_start import kind_of
@@ -81,5 +82,9 @@ def test_series_stops_at_its_limit_of_cart_time_and_before_a_full_disk(
     asked = request(tmp_path / "series", start=Start.SWING_UP)
     found = record_series(asked, 5, RunLimits(cart_time_s=0.1))
     assert (found.episodes, found.stopped is not None and found.stopped.startswith("the motor was armed")) == (1, True)
+    outcome = read_recording(asked.out / "0001.parquet").outcome
+    assert outcome is not None
+    assert outcome.swing_up is not None
+    assert (outcome.swing_up.swing_ups, outcome.swing_up.swing_up_failures) == (1, ())
     monkeypatch.setattr(series_module, "disk_problem", lambda folder, rows: "full")
     assert record_series(asked, 5).stopped == "full"
