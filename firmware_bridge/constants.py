@@ -19,6 +19,7 @@ BANDGAP_V = (_LIMITS["BANDGAP_LEAST_MV"] / 1000.0, _LIMITS["BANDGAP_MOST_MV"] / 
 SWING_MOST_S = _LIMITS["SWING_CEILING_MS"] / 1000.0  # no swing-up may take longer
 UPRIGHT_S = (_LIMITS["UPRIGHT_LEAST_MS"] / 1000.0, _LIMITS["UPRIGHT_MOST_MS"] / 1000.0)
 WRAP_COUNTS = _LIMITS["WRAP_COUNTS"]  # beyond half a turn the pole's counts go on from the other side
+ZERO_POINTS = _LIMITS["POLE_ZERO_POINTS"] + _LIMITS["POLE_ZERO_MOST"]  # turning points that show where a pole hangs
 SPEED_PER_COUNT = _ESTIMATOR["ESTIMATOR_SPEED_PER_COUNT"]  # units of the firmware's speeds in a count per second
 ESTIMATOR_LAG_S = (_ESTIMATOR["ESTIMATOR_WINDOW"] - 1) / 2 / _LIMITS["TICK_HZ"]  # half of the window
 ESTIMATOR_COUNT_S = (
