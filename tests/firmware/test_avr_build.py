@@ -336,7 +336,7 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
 def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
     session, health = chip.hello().session, health_of(chip)
     missed_before = 0
-    for edges in range(60, 180, 4):  # of both, a millisecond, until the interrupt takes nearly all the time: compilers differ
+    for edges in range(60, 180, 4):  # of both, until the interrupt takes nearly all the time: compilers differ
         missed_before = health.missed_ticks
         for _ in range(40):
             chip.cart += edges
