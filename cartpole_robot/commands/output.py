@@ -51,7 +51,7 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 
 def drop_unread_output() -> None:
-    """Flush stdout and stderr; drop what nobody reads any more, which would change the exit code at Python's end."""
+    """Flush stdout and stderr; drop output without a reader, which would change the exit code when Python exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None and not stream.closed:
