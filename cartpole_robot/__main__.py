@@ -13,8 +13,12 @@ def main() -> int:
     with sigterm_stops():
         try:
             from cartpole_robot.commands.cli import main as run
+            from cartpole_robot.commands.output import drop_unread_output
 
-            return run()
+            try:
+                return run()
+            finally:
+                drop_unread_output()
         except KeyboardInterrupt:
             print("cartpole-robot: stopped", file=sys.stderr)
             return 1

@@ -138,7 +138,7 @@ def start_state(cart: CartParams, rng: np.random.Generator) -> State:
 
     The pole hangs and swings a little, or, in the share `LARGE_MOTION_SHARE` of the starts, has any angle there and up
     to 1.5 times its natural frequency as its speed, three quarters of that with which a pole from upright passes the
-    lowest point: after a fall nobody waits.
+    lowest point: a swing-up after a fall begins at once.
     """
     reach_rad, most_rad_s = (0.5 * math.pi, 1.5) if rng.random() < LARGE_MOTION_SHARE else (0.1, 0.1)
     return _start(cart, rng, reach_rad, most_rad_s)

@@ -6,6 +6,7 @@ A reader that is gone, as with `| head -1`, wants no more: the verb goes on, and
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from cartpole_robot.terminal.printable import printable, printable_lines
 
 PROGRAM = "cartpole-robot"
 DONE, FAILED, USAGE = 0, 1, 2  # the exit codes
+_READER_IS_GONE = (errno.EPIPE, errno.EIO)  # of a pipe, and of a terminal
 
 
 def print_result(arguments: argparse.Namespace, record: object, text: str) -> None:
@@ -41,12 +43,29 @@ def _print(text: str, stream: TextIO | None) -> None:
     """Print lines at once; where the reader of `stream` is gone, what comes later is dropped, too."""
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        if stream is None:
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    except OSError as error:
+        if error.errno not in _READER_IS_GONE:
+            raise
+        if stream is not None:
+            _drop(stream)
+
+
+def drop_unread_output() -> None:
+    """Flush stdout and stderr; drop output without a reader, which would change the exit code when Python exits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError as error:
+            if error.errno in _READER_IS_GONE:
+                _drop(stream)
+
+
+def _drop(stream: TextIO) -> None:
+    """Send to nowhere what `stream` still holds and what comes later."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def rows_text(rows: Mapping[str, object], width: int = 14) -> str:

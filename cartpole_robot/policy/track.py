@@ -9,7 +9,7 @@ from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
 
-LATE_S = 0.01  # the cart goes on for this long before it brakes: half of the extra delay that a swing-up must bear
+LATE_S = 0.01  # the cart rolls on for this long before it brakes: half of the extra delay that a swing-up must bear
 _SHARE = 0.95  # of each limit, that a plan may use
 
 

@@ -77,15 +77,7 @@ def swing_up_env(
     engine: Engine | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """As `balancing_env`, for the swing-up."""
-    return gymnasium.make(
-        SWING_UP_ID,
-        rig=rig,
-        cart=cart,
-        randomization=randomization,
-        engine=engine,
-        max_episode_steps=max_steps,
-        disable_env_checker=True,
-    )
+    return _unchecked(SWING_UP_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine)
 
 
 def balancing_env(
@@ -103,17 +95,15 @@ def balancing_env(
     Its observations are those of a policy with `history_length`; `engine` and `start` are those of
     `CartPoleEnv`.
     """
-    env: gymnasium.Env[Any, Any] = gymnasium.make(
-        ENV_ID,
-        rig=rig,
-        cart=cart,
-        randomization=randomization,
-        engine=engine,
-        start=start,
-        max_episode_steps=max_steps,
-        disable_env_checker=True,
+    env = _unchecked(
+        ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine, start=start
     )
     return with_history(env, history_length, cart.action_duties)
+
+
+def _unchecked(env_id: str, max_steps: int, **made_of: object) -> gymnasium.Env[Any, Any]:
+    """The registered environment with another TimeLimit and without Gymnasium's checker."""
+    return gymnasium.make(env_id, max_episode_steps=max_steps, disable_env_checker=True, **made_of)
 
 
 def training_env(

@@ -45,8 +45,8 @@ def test_environments_free_their_memory(kind: str) -> None:
         del env
         if number == 1:
             begin_mb = resident_mb()
-    # Python 3.14 lets one client's memory come back later now and then: 28 MB once, not each time.
-    assert resident_mb() - begin_mb < 60.0, "sixteen physics clients take 448 MB"
+    # The memory of a client or two (a vector has two) may come back later: 28 MB each, once, not each time.
+    assert resident_mb() - begin_mb < 112.0, "sixteen physics clients take 448 MB"
 
 
 @pytest.mark.pybullet
