@@ -95,9 +95,7 @@ def balancing_env(
     Its observations are those of a policy with `history_length`; `engine` and `start` are those of
     `CartPoleEnv`.
     """
-    env = _unchecked(
-        ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine, start=start
-    )
+    env = _unchecked(ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine, start=start)
     return with_history(env, history_length, cart.action_duties)
 
 
