@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cartpole_robot import swing_up_task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.policy.swing_up_design import swing_up_of
 from cartpole_robot.rigs.native_rig import NativeSimRig
+from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
-from cartpole_robot.signals import Measurement
+from cartpole_robot.signals import Measurement, State
 
 CART = load_cart("diy_arduino")
 
@@ -57,6 +61,47 @@ def test_rig_fault_does_not_count_as_a_fall() -> None:
     found = judged(0.0, Failing(CART))
     assert found.faults[0] == "episode 0: the wire is cut"
     assert found.as_dict()["ends"] == {"fault": 3}
+
+
+class SwingsUpThenRests:
+    """The swing-up controller, until the pole has been upright for 30 steps; from then on the motor gets nothing."""
+
+    def __init__(self) -> None:
+        self._driver = swing_up_of(CART)
+        self.reset()
+
+    def reset(self) -> None:
+        self._driver.reset()
+        self._upright = 0
+
+    def duty(self, observation: Any) -> float:
+        duty = self._driver.duty(observation)
+        self._upright += abs(math.remainder(observation[2], 2.0 * math.pi)) < 0.2
+        return duty if self._upright < 30 else 0.0
+
+
+def test_behind_a_firmware_each_episode_begins_hanging_and_a_fall_is_the_firmwares_to_see() -> None:
+    with contextlib.closing(VirtualRig(CART)) as rig:
+        found = evaluate_swing_up(SwingsUpThenRests(), rig, episodes=2, first_seed=5, hold_steps=500)
+        assert rig.fault == "POLE_ANGLE"
+        begun = rig.begin_hanging(State(0.1, 0.0, math.pi - 0.5, 0.0), np.random.default_rng(0))
+        assert begun.cart_position_m == pytest.approx(0.1, abs=0.02)
+        assert abs(math.remainder(begun.pole_angle_rad, 2.0 * math.pi)) > 0.5 * math.pi
+    assert [one.end for one in found.episodes] == ["fell", "fell"]
+    assert all(one.up_step is not None and one.up_step > 20 for one in found.episodes)
+    assert all(one.held_steps >= 25 for one in found.episodes)
+    assert found.faults == ()
+
+
+def test_pole_that_stands_is_not_taken_for_one_that_hangs() -> None:
+    with contextlib.closing(VirtualRig(CART)) as rig:
+        rig.make_ready_to_swing()
+        rig.virtual_cart.grab(State(0.0, 0.0, 0.0, 0.0))
+        while not rig.virtual_cart.has_hand_arrived():
+            rig.watch()
+        rig.place = lambda start: None  # type: ignore[method-assign]
+        with pytest.raises(RigError, match="did not come to rest with its pole below the horizontal"):
+            rig.begin_hanging(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
 
 
 def test_rig_that_cannot_begin_hanging_is_refused() -> None:
