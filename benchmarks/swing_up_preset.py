@@ -28,13 +28,13 @@ from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation, evaluate_swing_up
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.training.callbacks import HOLD_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import swing_up_env, training_env
 from cartpole_robot.training.learning import Learned, learn, learn_unrecorded
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.swing_up_trials import HOLD_STEPS
 
 _PRESET = load_preset("swing_up")
 _LAST = 20  # swing-ups of the last network, which is not exported

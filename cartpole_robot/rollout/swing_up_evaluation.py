@@ -24,7 +24,7 @@ HELD, FELL, NOT_UP, PAST_LIMIT, FAULT = "held", "fell", "not up", "past the limi
 _REACHED = {
     "POLE_ANGLE": FELL,
     "SWING_TIMEOUT": NOT_UP,
-    **{name: name for name in ("TRAVEL_LIMIT", "MOTOR_HOT", "REVERSALS", "CART_STUCK")},
+    **{name: name for name in ("TRAVEL_LIMIT", "MOTOR_HOT", "REVERSALS", "CART_STUCK", "POLE_STILL")},
 }
 
 
@@ -181,7 +181,8 @@ def _episode(controller: Controller, rig: Rig, seed: int, most: tuple[int, int],
         side = (duty > 0.0) - (duty < 0.0) or side
         stopped = None
         if limits is not None:
-            stopped = limits.passed(position_m, measurement.cart_speed_m_s, measurement.applied_duty)
+            speed_m_s, angle_rad = measurement.cart_speed_m_s, measurement.pole_angle_rad
+            stopped = limits.passed(position_m, speed_m_s, angle_rad, measurement.applied_duty)
         end = None
         if stopped is not None:
             end = stopped

@@ -137,25 +137,44 @@ def limits_of(**firmware: Any) -> DriveLimits:
 def test_motor_is_hot_after_eight_seconds_at_four_fifths_and_never_at_half() -> None:
     """The heat follows duty² with 16.4 s, and 0.5 may last: 0.64 (1 - exp(-t / 16.4 s)) passes 0.25 after 8.1 s."""
     hot, warm = DriveLimits(CART), DriveLimits(CART)
-    ends = [hot.passed(0.01 * (step % 2), 0.0, 0.8) for step in range(500)]
+    ends = [hot.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, 0.8) for step in range(500)]
     assert 400 <= ends.index("MOTOR_HOT") <= 412
-    assert not any(warm.passed(0.01 * (step % 2), 0.0, 0.499) for step in range(5000))
+    assert not any(warm.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, 0.499) for step in range(5000))
 
 
-def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_second() -> None:
+def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_second_and_a_fifth_while_swinging() -> None:
     limits = DriveLimits(CART)
-    assert [limits.passed(0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
+    assert [limits.passed(0.0, 0.0, math.pi, -0.2) for _ in range(10)] == [None] * 9 + ["CART_STUCK"]
     limits.begin(0.0)
-    assert not any(limits.passed(0.0, 0.0, 0.1) for _ in range(50)), "too weak a push to expect motion"
+    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
+    assert [limits.passed(0.0, 0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, math.pi, 0.1) for _ in range(50)), "too weak a push to expect motion"
+
+
+def test_pole_that_stands_while_the_cart_travels_looks_like_a_cut_wire() -> None:
+    """4 cm once it has been upright for half a second, 16 cm before; an encoder that flickers by a count stands."""
+    limits = DriveLimits(CART)
+    away = [limits.passed(0.0101 * step, 0.0, 3.0 + 0.002 * (step % 2), 0.0) for step in range(30)]
+    assert away.index("POLE_STILL") == 16
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, 0.1, 0.0) for _ in range(25))
+    assert [limits.passed(0.0101 * step, 0.0, 0.1, 0.0) for step in range(5)] == [None] * 4 + ["POLE_STILL"]
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0101 * step, 0.0, 0.1 + 0.006 * (step % 2), 0.0) for step in range(30))
 
 
 def test_reversals_are_counted_within_a_second() -> None:
     often, seldom = limits_of(reversals_per_s=20), limits_of(reversals_per_s=60)
     pushes = [0.3 * (-1) ** step for step in range(50)]
-    assert [often.passed(0.01 * (step % 2), 0.0, duty) for step, duty in enumerate(pushes)][-1] == "REVERSALS"
-    assert not any(seldom.passed(0.01 * (step % 2), 0.0, duty) for step, duty in enumerate(pushes))
+    assert [often.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, duty) for step, duty in enumerate(pushes)][
+        -1
+    ] == "REVERSALS"
+    assert not any(
+        seldom.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, duty) for step, duty in enumerate(pushes)
+    )
 
 
 def test_cart_without_firmware_has_no_such_limits(gym_cart: Any) -> None:
     limits = DriveLimits(gym_cart)
-    assert not any(limits.passed(9.0, 9.0, 1.0) for _ in range(1000))
+    assert not any(limits.passed(9.0, 9.0, 0.0, 1.0) for _ in range(1000))

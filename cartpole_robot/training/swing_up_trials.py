@@ -1,0 +1,158 @@
+"""What a training that swings up does besides learning: trials of a network, its running mean, and hard starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.env import CartPoleSwingUpEnv
+from cartpole_robot.policy.controllers import SwingUpPolicyController
+from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.rollout.swing_up_evaluation import HELD, SwingUpEvaluation, evaluate_swing_up
+from cartpole_robot.swing_up_task import start_state
+from cartpole_robot.training.checkpoint import TrainingState
+from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.dqn.learner import network_of
+
+CATCH_STEPS = 150  # three seconds after which a caught pole seldom falls
+HOLD_STEPS = 3000  # a minute, for which a policy that swings up must hold the pole
+PRACTICE_SEED = 5_000_000  # and the training step: starts from which the newest network is looked at
+_PRACTICE_EPISODES = 200
+_PRACTICE_AFTER = 0.25  # of the training's steps: before, every start is hard
+_MOST_HARD_STARTS = 200
+_AVERAGED_EVERY_STEPS = 500
+_AVERAGED = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
+
+
+class SwingUpTrials:
+    """What a policy that swings up must do to be trusted: catch from many starts, and then hold for a minute from some.
+
+    Almost good policies fail in the first second upright, in one catch of hundreds, and seldom later. The cart with a
+    firmware is then simulated behind it, where limits are looked at every millisecond.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], config: TrainingConfig, *, first_seed: int) -> None:
+        self._env = env
+        self._cart: CartParams = env.get_wrapper_attr("cart")
+        many = config.evaluation_episodes
+        self._catches, self._minutes = 300 * many, many
+        self._behind_firmware = 0 if self._cart.firmware is None else 200 * many
+        self._first_seed = first_seed
+
+    def __len__(self) -> int:
+        return self._catches + self._minutes + self._behind_firmware
+
+    def survived(self, act: ActionFunction) -> int:
+        """How many it holds, one after another, before the first that it does not."""
+        for number, is_held in enumerate(self._outcomes(act)):
+            if not is_held:
+                return number
+        return len(self)
+
+    def _outcomes(self, act: ActionFunction) -> Iterator[bool]:
+        seed = self._first_seed
+        for number in range(self._catches + self._minutes):
+            steps = CATCH_STEPS if number < self._catches else HOLD_STEPS
+            found = swung_up(act, self._env, episodes=1, first_seed=seed + number, hold_steps=steps)
+            yield found.successes == 1
+        if self._behind_firmware:
+            seed += self._catches + self._minutes
+            controller = SwingUpPolicyController(act, self._cart.swing_up_table)
+            with closing(VirtualRig(self._cart)) as rig:
+                for number in range(self._behind_firmware):
+                    found = evaluate_swing_up(
+                        controller, rig, episodes=1, first_seed=seed + number, hold_steps=CATCH_STEPS
+                    )
+                    yield found.successes == 1
+
+
+def swung_up(
+    act: ActionFunction,
+    env: gymnasium.Env[Any, Any],
+    *,
+    episodes: int,
+    first_seed: int,
+    hold_steps: int,
+    on_episode: Callable[[], object] | None = None,
+) -> SwingUpEvaluation:
+    """`evaluate_swing_up` of a policy on the rig of a `CartPoleSwingUpEnv`, which then needs a reset."""
+    inner = env.unwrapped
+    assert isinstance(inner, CartPoleSwingUpEnv)
+    controller = SwingUpPolicyController(act, inner.cart.swing_up_table)
+    inner.disarm()
+    return evaluate_swing_up(
+        controller,
+        inner.rig,
+        episodes=episodes,
+        first_seed=first_seed,
+        hold_steps=hold_steps,
+        on_episode=on_episode,
+    )
+
+
+class Averaging(BaseCallback):
+    """Keeps the running mean of the network over `averaged_steps`: a newest network fluctuates.
+
+    From the first steps on it is their plain mean, so that nothing of the untrained network stays.
+    """
+
+    def __init__(self, state: TrainingState, averaged_steps: int) -> None:
+        super().__init__()
+        self._state, self._steps = state, averaged_steps
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps % _AVERAGED_EVERY_STEPS == 0:
+            newest = network_of(self._state.model)
+            mean = self._state.averaged
+            share = _AVERAGED_EVERY_STEPS / min(self._steps, self.num_timesteps)
+            self._state.averaged = newest if mean is None else _between(mean, newest, min(1.0, share))
+        return True
+
+
+def _between(mean: Network, newest: Network, share: float) -> Network:
+    arrays = {name: getattr(mean, name) for name in _AVERAGED}
+    moved = {name: old + np.float32(share) * (getattr(newest, name) - old) for name, old in arrays.items()}
+    return dataclasses.replace(mean, **moved)
+
+
+class Practice(BaseCallback):
+    """Looks where the newest network fails, every `evaluate_every_steps`: episodes of the training begin there.
+
+    The newest `_MOST_HARD_STARTS` of such starts are kept.
+    """
+
+    def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__()
+        self._state, self._config, self._env = state, config, env
+
+    def _on_training_start(self) -> None:
+        training = cast(DummyVecEnv, self._state.model.env).envs[0]
+        starts = training.get_wrapper_attr("hard_starts")
+        starts[:] = self._state.hard_starts
+        self._state.hard_starts = starts  # one list, of which the environment draws
+
+    def _on_step(self) -> bool:
+        step, config = self.num_timesteps, self._config
+        if step % config.evaluate_every_steps or step < _PRACTICE_AFTER * config.steps:
+            return True
+        first = PRACTICE_SEED + step
+        act = float_action_function(network_of(self._state.model))
+        found = swung_up(act, self._env, episodes=_PRACTICE_EPISODES, first_seed=first, hold_steps=CATCH_STEPS)
+        cart = self._env.get_wrapper_attr("cart")
+        starts = self._state.hard_starts
+        starts += [
+            start_state(cart, np.random.default_rng(first + number))
+            for number, episode in enumerate(found.episodes)
+            if episode.end != HELD
+        ]
+        del starts[:-_MOST_HARD_STARTS]
+        return True
