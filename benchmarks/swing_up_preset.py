@@ -4,8 +4,9 @@
     python -m benchmarks.swing_up_preset --ablation       # what each choice of the preset is for
     python -m benchmarks.swing_up_preset --hand-over      # the last policy against swing-up plus balancing policy
 
-Everything is on the rig sim with the native engine, where the firmware's limits end an episode; starts are those of no
-training and no selection. "CPU s" is the processor time of one training, evaluations included.
+Training is on the rig sim with the native engine, where the firmware's limits end an episode. Verdicts are on the rig
+virtual, behind the firmware, and on sim, there in both forms of the exported policy; --ablation and --hand-over judge
+on sim alone. Starts are those of no training and no selection. "CPU s" is the processor time of one training.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from collections import Counter
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -22,18 +24,23 @@ from numpy.typing import NDArray
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.policy.controllers import Controller, PolicyController, SwingUpPolicyController
-from cartpole_robot.policy.network import ActionFunction, float_action_function
-from cartpole_robot.rigs.sim import simulated_rig
-from cartpole_robot.rollout.evaluation import VERDICT_SEED
-from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation, evaluate_swing_up
+from cartpole_robot.policy.backend import Backend
+from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.controllers import Controller, PolicyController, SwingUpPolicyController, policy_controller
+from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
+from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, VERDICT_SEED, visited_observations
+from cartpole_robot.rollout.swing_up_evaluation import HELD, SwingUpEvaluation, evaluate_swing_up
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.task import Task
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import swing_up_env, training_env
 from cartpole_robot.training.learning import Learned, learn, learn_unrecorded
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.parity import PARITY_STATES
 from cartpole_robot.training.swing_up_trials import HOLD_STEPS
 
 _PRESET = load_preset("swing_up")
@@ -81,9 +88,9 @@ def trained(config: TrainingConfig, cart: CartParams, seed: int, episodes: int) 
     return Trained(learned, cpu_s, last, selected)
 
 
-def judged(controller: Controller, cart: CartParams, episodes: int) -> SwingUpEvaluation:
+def judged(controller: Controller, cart: CartParams, episodes: int, *, rig_name: str = "sim") -> SwingUpEvaluation:
     """The verdict on a controller: a minute each, from the first seeds of the verdict."""
-    with closing(simulated_rig(cart, engine=Engine.NATIVE)) as rig:
+    with closing(open_rig(rig_name, cart, engine=Engine.NATIVE if rig_name == "sim" else None)) as rig:
         return evaluate_swing_up(controller, rig, episodes=episodes, first_seed=VERDICT_SEED, hold_steps=HOLD_STEPS)
 
 
@@ -116,12 +123,25 @@ def _swinging(act: ActionFunction, cart: CartParams) -> SwingUpPolicyController:
     return SwingUpPolicyController(act, cart.swing_up_table)
 
 
+def exported(network: Network, cart: CartParams) -> PolicyBundle:
+    """The policy as `cartpole-robot train` exports it."""
+    act = float_action_function(network)
+    with closing(swing_up_env(cart, "sim", _PRESET.max_steps, engine=Engine.NATIVE)) as env:
+        visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
+    return bundle_of(network, cart, visited, {}, task=Task.SWING_UP)
+
+
 def _row(found: SwingUpEvaluation) -> str:
     median_s, longest_s = found.up_s
     return (
         f"{found.successes:>6} of {len(found.episodes):<4}{median_s:>8.2f}{longest_s:>8.2f}"
         f"{found.rms_position_m * 1000.0:>9.1f}{found.reversals_per_step / found.control_period_s:>8.1f}"
     )
+
+
+def _failures(found: SwingUpEvaluation) -> str:
+    ends = Counter(episode.end for episode in found.episodes if episode.end != HELD)
+    return "".join(f", {count} {end}" for end, count in ends.most_common())
 
 
 _COLUMNS = "held a min   median   longest up s   RMS mm   reversals/s"
@@ -132,15 +152,19 @@ def _seeds(cart: CartParams, seeds: range, episodes: int) -> None:
     good = 0
     for seed in seeds:
         found = trained(_PRESET, cart, seed, episodes)
-        good += found.selected.successes == episodes
-        first = found.learned.first_verified
+        bundle = exported(found.learned.selected.network, cart)
+        behind = judged(policy_controller(bundle), cart, episodes, rig_name="virtual")
+        int16 = judged(policy_controller(bundle, Backend.INT16), cart, episodes)
+        good += behind.successes == episodes
+        first, row = found.learned.first_verified, found.learned.selected.row
         print(
-            f"seed {seed}: exported {_row(found.selected)}   of step {found.learned.selected.row.step}; last network "
-            f"{found.last.successes} of {_LAST}; verified at {first and first.step}; "
-            f"CPU s {found.cpu_s:.0f}",
+            f"seed {seed}: virtual {_row(behind)}{_failures(behind)}\n"
+            f"    sim {found.selected.successes} of {episodes}{_failures(found.selected)}; as int16 there "
+            f"{int16.successes} of {episodes}{_failures(int16)}; of step {row.step}, {row.trials} trials, verified at "
+            f"{first and first.step}; last network on sim {found.last.successes} of {_LAST}; CPU s {found.cpu_s:.0f}",
             flush=True,
         )
-    print(f"seeds whose exported policy held in {episodes} of {episodes}: {good} of {len(seeds)}")
+    print(f"seeds whose exported policy held in {episodes} of {episodes} on virtual: {good} of {len(seeds)}")
 
 
 def _ablation(cart: CartParams, seeds: range, episodes: int, only: str) -> None:

@@ -108,7 +108,7 @@ class GreedyEvaluation(BaseCallback):
         result = self._evaluated(act)
         row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
         if row.mean_steps >= MAX_EPISODE_STEPS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
-            row = dataclasses.replace(row, trials=self._trials.survived(act))
+            row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
         state.model.logger.record("evaluation/mean_steps", row.mean_steps)
         if self.first_verified_step == row.step:
@@ -121,6 +121,13 @@ class GreedyEvaluation(BaseCallback):
         if self._config.task is Task.SWING_UP:
             return swung_up(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, hold_steps=MAX_EPISODE_STEPS)
         return evaluate(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, max_steps=MAX_EPISODE_STEPS)
+
+    def _survived(self, act: ActionFunction) -> int:
+        """Trials survived; a swing-up is given up where it will not be the best."""
+        if isinstance(self._trials, Trials):
+            return self._trials.survived(act)
+        best = self._state.selected
+        return self._trials.survived(act, least=0 if best is None else best.row.trials)
 
     def _is_best(self, row: EvaluationRow) -> bool:
         best = self._state.selected

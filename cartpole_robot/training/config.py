@@ -100,7 +100,8 @@ class TrainingConfig:
     epsilon_clock: EpsilonClock
     optimizer: Optimizer
     learning_rate: float
-    learning_rate_end: float | None = None  # reached linearly at the last of `steps`; None: constant
+    learning_rate_end: float | None = None  # reached linearly; None: constant
+    learning_rate_fraction: float = 1.0  # of `steps`, after which it is reached
     optimizer_epsilon: float
     weight_decay: float
     loss: Loss
@@ -124,9 +125,23 @@ class TrainingConfig:
             self,
             *("steps", "max_steps", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),
             *("gradient_steps", "n_steps", "target_update_every_steps", "learning_rate", "epsilon_fraction"),
-            *("optimizer_epsilon", "evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
+            *(
+                "learning_rate_fraction",
+                "optimizer_epsilon",
+                "evaluate_every_steps",
+                "evaluation_episodes",
+                "checkpoint_every_steps",
+            ),
         )
-        for name in ("gamma", "tau", "epsilon_start", "epsilon_end", "epsilon_fraction", "hard_start_share"):
+        for name in (
+            "gamma",
+            "tau",
+            "epsilon_start",
+            "epsilon_end",
+            "epsilon_fraction",
+            "learning_rate_fraction",
+            "hard_start_share",
+        ):
             value = getattr(self, name)
             require(0.0 <= value <= 1.0, f"{name} = {value:g}, expected 0 to 1; correct it")
         require(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any, cast
 
 import gymnasium
@@ -26,6 +26,8 @@ from cartpole_robot.training.dqn.learner import network_of
 CATCH_STEPS = 150  # three seconds after which a caught pole seldom falls
 HOLD_STEPS = 3000  # a minute, for which a policy that swings up must hold the pole
 PRACTICE_SEED = 5_000_000  # and the training step: starts from which the newest network is looked at
+_CATCHES, _BEHIND_FIRMWARE = 150, 50  # for each of the preset's evaluation_episodes
+_GIVEN_UP_SHARE = 300
 _PRACTICE_EPISODES = 200
 _PRACTICE_AFTER = 0.25  # of the training's steps: before, every start is hard
 _MOST_HARD_STARTS = 200
@@ -36,43 +38,61 @@ _AVERAGED = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
 class SwingUpTrials:
     """What a policy that swings up must do to be trusted: catch from many starts, and then hold for a minute from some.
 
-    Almost good policies fail in the first second upright, in one catch of hundreds, and seldom later. The cart with a
-    firmware is then simulated behind it, where limits are looked at every millisecond.
+    Almost good policies fail in the first second upright, in one catch of hundreds, and seldom later. A part of the
+    catches is behind the firmware, of a cart that has one: it looks at its limits every millisecond.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], config: TrainingConfig, *, first_seed: int) -> None:
         self._env = env
         self._cart: CartParams = env.get_wrapper_attr("cart")
         many = config.evaluation_episodes
-        self._catches, self._minutes = 300 * many, many
-        self._behind_firmware = 0 if self._cart.firmware is None else 200 * many
+        self._minutes_from = _CATCHES * many
+        self._behind_firmware_from = self._minutes_from + many
         self._first_seed = first_seed
+        self._switched_on: VirtualRig | None = None
+        # In this order: trials that a network has failed come first, so that the next one is judged soon.
+        behind_firmware = 0 if self._cart.firmware is None else _BEHIND_FIRMWARE * many
+        self._order = list(range(self._behind_firmware_from + behind_firmware))
 
     def __len__(self) -> int:
-        return self._catches + self._minutes + self._behind_firmware
+        return len(self._order)
 
-    def survived(self, act: ActionFunction) -> int:
-        """How many it holds, one after another, before the first that it does not."""
-        for number, is_held in enumerate(self._outcomes(act)):
-            if not is_held:
-                return number
-        return len(self)
+    def survived(self, act: ActionFunction, least: int = 0) -> int:
+        """How many it passes; it is given up once that will be less than `least`, or has failed one in 300."""
+        most_failures = min(len(self) - least, len(self) // _GIVEN_UP_SHARE)
+        failed: list[int] = []
+        passed = 0
+        with ExitStack() as stack:
+            for number in self._order:
+                if self._passes(act, number, stack):
+                    passed += 1
+                    continue
+                failed.append(number)
+                if len(failed) > most_failures:
+                    break
+        known = set(failed)
+        self._order = [*failed, *(number for number in self._order if number not in known)]
+        return passed
 
-    def _outcomes(self, act: ActionFunction) -> Iterator[bool]:
-        seed = self._first_seed
-        for number in range(self._catches + self._minutes):
-            steps = CATCH_STEPS if number < self._catches else HOLD_STEPS
-            found = swung_up(act, self._env, episodes=1, first_seed=seed + number, hold_steps=steps)
-            yield found.successes == 1
-        if self._behind_firmware:
-            seed += self._catches + self._minutes
+    def _passes(self, act: ActionFunction, number: int, stack: ExitStack) -> bool:
+        seed = self._first_seed + number
+        if number >= self._behind_firmware_from:
             controller = SwingUpPolicyController(act, self._cart.swing_up_table)
-            with closing(VirtualRig(self._cart)) as rig:
-                for number in range(self._behind_firmware):
-                    found = evaluate_swing_up(
-                        controller, rig, episodes=1, first_seed=seed + number, hold_steps=CATCH_STEPS
-                    )
-                    yield found.successes == 1
+            found = evaluate_swing_up(controller, self._rig(stack), episodes=1, first_seed=seed, hold_steps=CATCH_STEPS)
+        else:
+            steps = CATCH_STEPS if number < self._minutes_from else HOLD_STEPS
+            found = swung_up(act, self._env, episodes=1, first_seed=seed, hold_steps=steps)
+        return found.successes == 1
+
+    def _rig(self, stack: ExitStack) -> VirtualRig:
+        """The cart behind its firmware, switched on once for a look at a network."""
+        if self._switched_on is None:
+            self._switched_on = stack.enter_context(closing(VirtualRig(self._cart)))
+            stack.callback(self._forget_rig)
+        return self._switched_on
+
+    def _forget_rig(self) -> None:
+        self._switched_on = None
 
 
 def swung_up(
