@@ -53,7 +53,9 @@ _VARIANTS: tuple[tuple[str, dict[str, Any], tuple[float, ...] | None], ...] = (
     ("one-step returns", {"n_steps": 1}, None),
     ("an update in four steps", {"train_every_steps": 4}, None),
     ("64 hidden units", {"hidden_units": 64}, None),
-    ("256 hidden units", {"hidden_units": 256}, None),
+    ("128 hidden units", {"hidden_units": 128}, None),
+    ("the newest network, no mean", {"averaged_steps": None}, None),
+    ("no practice of hard starts", {"hard_start_share": 0.0}, None),
     ("duties ±0.2, the cart's for balancing", {}, (-0.2, 0.2)),
     ("duties ±0.4, ±0.15, 0", {}, (-0.4, -0.15, 0.0, 0.15, 0.4)),
     ("duties ±0.8, ±0.2, 0", {}, (-0.8, -0.2, 0.0, 0.2, 0.8)),
@@ -167,13 +169,13 @@ def _seeds(cart: CartParams, seeds: range, episodes: int) -> None:
     print(f"seeds whose exported policy held in {episodes} of {episodes} on virtual: {good} of {len(seeds)}")
 
 
-def _ablation(cart: CartParams, seeds: range, episodes: int, only: str) -> None:
-    print(f"{cart.name}, seeds {list(seeds)}: swing-ups that held a minute, exported | last networks")
+def _ablation(cart: CartParams, seeds: range, episodes: int, only: str, steps: int) -> None:
+    print(f"{cart.name}, seeds {list(seeds)}, {steps} steps: swing-ups that held a minute, exported | last networks")
     print(f"(of {episodes} | of {_LAST})")
     for name, change, duties in _VARIANTS:
         if only not in name:
             continue
-        config = dataclasses.replace(_PRESET, **change)
+        config = dataclasses.replace(_PRESET, steps=steps, **change)
         driven = cart if duties is None else with_actions(cart, duties, given="variant", swings_up=True)
         runs = [trained(config, driven, seed, episodes) for seed in seeds]
         exported = " ".join(f"{run.selected.successes:>3}" for run in runs)
@@ -204,6 +206,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="how many (default: 10, or 3 with an option below)")
     parser.add_argument("--first-seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--episodes", type=int, default=100, help="of each verdict (default: 100)")
+    parser.add_argument(
+        "--steps", type=int, default=_PRESET.steps, help="of each training of --ablation (default: the preset's)"
+    )
     parser.add_argument("--ablation", action="store_true", help="vary the preset")
     parser.add_argument("--only", default="", metavar="TEXT", help="of the variants, those with this in their name")
     parser.add_argument("--hand-over", action="store_true", help="compare with a hand-over between two policies")
@@ -212,7 +217,7 @@ def main() -> None:
     count, first = arguments.seeds or (3 if is_varied else 10), arguments.first_seed
     cart, seeds, episodes = load_cart(arguments.cart), range(first, first + count), arguments.episodes
     if arguments.ablation:
-        _ablation(cart, seeds, episodes, arguments.only)
+        _ablation(cart, seeds, episodes, arguments.only, arguments.steps)
     else:
         (_hand_over if arguments.hand_over else _seeds)(cart, seeds, episodes)
     print(machine_line())
