@@ -16,6 +16,7 @@ import dataclasses
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +27,13 @@ from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
-from cartpole_robot.policy.controllers import Controller, PolicyController, SwingUpPolicyController, policy_controller
+from cartpole_robot.policy.controllers import (
+    Controller,
+    PolicyController,
+    SwingUpPolicyController,
+    open_policy,
+    policy_controller,
+)
 from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.open_rig import open_rig
@@ -185,15 +192,19 @@ def _ablation(cart: CartParams, seeds: range, episodes: int, only: str, steps: i
         print(f"{name:<42}{exported} | {last}; median up s {up_s}; CPU s {cpu_s:.0f}", flush=True)
 
 
-def _hand_over(cart: CartParams, seeds: range, episodes: int) -> None:
+def _hand_over(cart: CartParams, seeds: range, episodes: int, policies: list[Path]) -> None:
+    """Compare, for each exported policy, or where there are none for each seed trained here."""
     print(f"one policy, and the same until the preset recommended takes over, on {cart.name}: {_COLUMNS}")
     balance = load_preset("recommended")
-    for seed in seeds:
-        found = trained(_PRESET, cart, seed, episodes)
-        act = float_action_function(found.learned.selected.network)
+    named = [(str(path), path) for path in policies] or [(f"seed {seed}", None) for seed in seeds]
+    for seed, (name, path) in enumerate(named, seeds.start):
+        if path is None:
+            act = float_action_function(trained(_PRESET, cart, seed, 1).learned.selected.network)
+        else:
+            act = open_policy(path)[0].action_function()
         learned, _ = learn_unrecorded(balance, cart, seed=seed, engine=Engine.NATIVE)
         balancing = PolicyController(float_action_function(learned.selected.network), cart.action_duties)
-        print(f"seed {seed}: one policy           {_row(found.selected)}")
+        print(f"{name}: one policy           {_row(judged(_swinging(act, cart), cart, episodes))}")
         for rate_rad_s in (0.5, 1.5, 10.0):
             both = HandOver(_swinging(act, cart), balancing, cart, rate_rad_s)
             print(f"  hand-over below {rate_rad_s:>4} rad/s {_row(judged(both, cart, episodes))}", flush=True)
@@ -212,14 +223,19 @@ def main() -> None:
     parser.add_argument("--ablation", action="store_true", help="vary the preset")
     parser.add_argument("--only", default="", metavar="TEXT", help="of the variants, those with this in their name")
     parser.add_argument("--hand-over", action="store_true", help="compare with a hand-over between two policies")
+    parser.add_argument(
+        "--policy", type=Path, nargs="+", default=[], help="run folders that --hand-over takes, instead of training"
+    )
     arguments = parser.parse_args()
     is_varied = arguments.ablation or arguments.hand_over
     count, first = arguments.seeds or (3 if is_varied else 10), arguments.first_seed
     cart, seeds, episodes = load_cart(arguments.cart), range(first, first + count), arguments.episodes
     if arguments.ablation:
         _ablation(cart, seeds, episodes, arguments.only, arguments.steps)
+    elif arguments.hand_over:
+        _hand_over(cart, seeds, episodes, arguments.policy)
     else:
-        (_hand_over if arguments.hand_over else _seeds)(cart, seeds, episodes)
+        _seeds(cart, seeds, episodes)
     print(machine_line())
 
 
