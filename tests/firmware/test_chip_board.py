@@ -101,7 +101,7 @@ def test_motor_gets_the_pulses_that_state_reports(chip: Chip) -> None:
 
 
 def test_clock_counts_between_the_ticks(chip: Chip) -> None:
-    """A PING that comes 80 us later is answered with a time 80 us later, and none is before the one before."""
+    """A PING that comes 80 us later is answered with a time 80 us later, or once the tick before it is done."""
     chip.hello()
     phases = []
     for moment in range(0, 40, 4):
@@ -110,7 +110,7 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
         (pong,) = of_kind(PongMessage, said)
         phases.append(pong.time_us)
         assert -300 < pong.time_us - sent_us < 900
-    assert all(4_800 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
+    assert all(4_460 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
     assert phases[-1] - phases[0] == pytest.approx(9 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
 
