@@ -7,7 +7,10 @@ from pathlib import Path
 from setuptools import Extension, find_namespace_packages, setup
 
 FIRMWARE = "firmware_bridge/firmware"
-CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "onboard", "rail")
+CORE = (
+    *("framing", "config", "safety", "plausibility", "pole_zero", "homing", "app", "estimator", "policy", "onboard"),
+    "rail",
+)
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"

@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_load import machine_line
+from benchmarks.placed_swing import PlacedSwing
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.drawing.swing_up import SwingStep, draw_swing_up
+from cartpole_robot.errors import RigError
 from cartpole_robot.policy.swing_model import SwingModel
 from cartpole_robot.policy.swing_up import HEAT_TIME_S, Phase, SwingUpController, SwingUpDesign
 from cartpole_robot.policy.swing_up_design import design_swing_up
@@ -61,11 +63,9 @@ def cases(cart: CartParams) -> Iterator[tuple[str, CartParams]]:
     yield "20 ms later", dataclasses.replace(cart, delay=late)
 
 
-def open_rig(name: str, cart: CartParams) -> LockstepRig:
-    """The rig called `name`, simulating `cart`."""
-    if name != "sim":
-        raise SystemExit(f"rig {name!r}: only sim can be placed at a hanging start yet")
-    return simulated_rig(cart, engine=Engine.NATIVE)
+def open_rig(name: str, cart: CartParams, plant: CartParams) -> LockstepRig | PlacedSwing:
+    """The rig called `name`, simulating `plant`, which a firmware takes for `cart`."""
+    return simulated_rig(plant, engine=Engine.NATIVE) if name == "sim" else PlacedSwing(name, cart, plant)
 
 
 def start_state(cart: CartParams, number: int, rng: np.random.Generator) -> State:
@@ -89,14 +89,19 @@ class Swing:
     reversals_per_s: float = 0.0
     catches: int = 0
     work_s: float = 0.0
+    fault: str | None = None
 
 
 def swing_up(
-    controller: SwingUpController, rig: LockstepRig, start: State, rng: np.random.Generator, heat: float
+    controller: SwingUpController, rig: LockstepRig | PlacedSwing, start: State, rng: np.random.Generator, heat: float
 ) -> Swing:
     """One swing-up from `start`, with the motor at `heat`, a mean of duty²."""
     period_s, track, found = rig.cart.timing.control_period_s, track_of(rig.cart), Swing(hottest=heat)
-    measurement = rig.reset(start, rng)
+    try:
+        measurement = rig.reset(start, rng)
+    except RigError as error:
+        found.fault = str(error)
+        return found
     controller.reset()
     keep, side, reversals, pumping = math.exp(-period_s / HEAT_TIME_S), 0.0, 0, 0
     steps = 0
@@ -108,7 +113,11 @@ def swing_up(
             pumping += 1
         elif found.caught_s == math.inf:
             found.caught_s = steps * period_s
-        measurement = rig.step(duty)
+        try:
+            measurement = rig.step(duty)
+        except RigError as error:
+            found.fault = str(error)
+            break
         at_bridge = rig.cart.bridge_duty(duty)
         heat = keep * heat + (1.0 - keep) * at_bridge * at_bridge
         reversals += duty * side < 0.0
@@ -149,7 +158,7 @@ def picture(cart: CartParams, design: SwingUpDesign, path: Path) -> None:
 def measured(name: str, cart: CartParams, plant: CartParams, arguments: argparse.Namespace) -> dict[str, Any]:
     """The row of one case."""
     controller = SwingUpController(cart, arguments.designs[cart.name])
-    rig, rng = open_rig(arguments.rig, plant), np.random.default_rng(arguments.seed)
+    rig, rng = open_rig(arguments.rig, cart, plant), np.random.default_rng(arguments.seed)
     swings: list[Swing] = []
     heat = 0.0
     for number in range(arguments.starts):
@@ -177,6 +186,7 @@ def measured(name: str, cart: CartParams, plant: CartParams, arguments: argparse
         "hottest": max(swing.hottest for swing in swings),
         "bearable": cart.firmware.continuous_duty**2 if cart.firmware is not None else None,
         "reversals/s": max(swing.reversals_per_s for swing in swings),
+        "faults": [swing.fault for swing in swings if swing.fault is not None],
         "ms a step": 1e3 * float(np.median([swing.work_s for swing in swings])),
     }
 
@@ -201,7 +211,7 @@ def main() -> None:
     parser.add_argument("--case", action="append", help="a case by its name, such as 'exact' or 'force -20 %%' (all)")
     parser.add_argument("--starts", type=int, default=100)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--rig", default="sim")
+    parser.add_argument("--rig", default="sim", choices=("sim", "virtual", "avr"))
     parser.add_argument("--in-a-row", action="store_true", help="the motor keeps its heat from start to start")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--picture", type=Path, help="draw one swing-up of the first cart to this PNG, and end")
@@ -224,7 +234,7 @@ def main() -> None:
             rows.append(measured(name, cart, plant, arguments))
             bar.update()
             if not arguments.json:
-                print(line(rows[-1]), flush=True)
+                print("\n".join((line(rows[-1]), *rows[-1]["faults"])), flush=True)
     print(json.dumps(rows) if arguments.json else machine_line())
 
 

@@ -8,6 +8,7 @@ work in a fresh interpreter; once this module is imported the plain ids do too.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import operator
@@ -26,12 +27,14 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, check_window, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rig import Rig
+from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.hanging_start import begin_hanging, check_can_swing
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.rigs.open_rig import RIG_NAMES, open_rig
+from cartpole_robot.rigs.swing_start import SwingStart
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, engine_named, reference_note
+from cartpole_robot.start import start_named, starting
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -73,14 +76,16 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         randomization: str | Path | Randomization | None = None,
         engine: str | Engine | None = None,
         action: str = "table",
+        start: str | Start = Start.BY_HAND,
     ) -> None:
         """Open `rig` ("sim") with `cart` (a name, a file, or `CartParams`).
 
         With `randomization` (a name or a file) each episode draws its own cart, which is `episode_cart`. `engine`
         ("pybullet" or "native") simulates the rig sim; None is PyBullet, or without it the native engine and a
-        warning. A `Rig` object brings its own cart, and `cart`, `randomization` and `engine` are ignored. Raises
-        `UsageError`.
+        warning. With `start` "swing_up" the cart swings up its pole at each reset, which needs no operator. A `Rig`
+        object brings its own cart, and `cart`, `randomization` and `engine` are ignored. Raises `UsageError`.
         """
+        starts = start_named(start)
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
@@ -88,7 +93,12 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
             raise UsageError(f"action {action!r} is not known; expected one of {', '.join(ACTION_KINDS)}")
         if render_mode == "human":
             check_window()
-        self._rig = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else checked_rig(rig)
+        opened = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else checked_rig(rig)
+        try:
+            self._rig = starting(opened, starts)
+        except UsageError:
+            opened.close()
+            raise
         self.cart = self._rig.cart
         period_s = self.cart.timing.control_period_s
         self.metadata = {**type(self).metadata, "render_fps": max(1, round(1.0 / period_s))}
@@ -126,8 +136,9 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         """The first observation of a new episode.
 
         `options` may hold `state` (four numbers: start exactly there, for tests and replays) or, as in CartPole-v1,
-        `low` and `high` (start uniformly between them, every signal alike). Raises `RigError` when the rig cannot
-        start.
+        `low` and `high` (start uniformly between them, every signal alike); a rig that swings up its pole brings
+        it into the cart's start spread instead. Its `info` has how long that took, "swing_up_s", and how many attempts,
+        "swing_ups". Raises `RigError` when the rig cannot start.
         """
         self._needs_reset = True  # until the rig has started: a failed reset leaves nothing to step
         super().reset(seed=seed)
@@ -136,7 +147,10 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         self._needs_reset = False
         if self.render_mode == "human":
             self.render()
-        return self._observe(self._measurement), {"requested_duty": 0.0, "applied_duty": 0.0}
+        info = {"requested_duty": 0.0, "applied_duty": self._measurement.applied_duty}
+        if isinstance(self._rig, SwingStart) and self._rig.newest is not None:
+            info.update(dataclasses.asdict(self._rig.newest))
+        return self._observe(self._measurement), info
 
     def _table(self) -> tuple[float, ...]:
         """The duty of each action."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Protocol
 
 from cartpole_robot.cart.params import CartParams
@@ -9,6 +10,13 @@ from cartpole_robot.signals import Measurement, State
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class Start(enum.StrEnum):
+    """How the pole comes upright at the start of an episode."""
+
+    BY_HAND = "by_hand"  # a person raises it, or a simulated rig places it
+    SWING_UP = "swing_up"  # the cart swings it up
 
 
 class Rig(Protocol):
@@ -53,3 +61,21 @@ class Rig(Protocol):
 
         Raises `RigError`, everything released, for a motor that may still run, unless another error reported it.
         """
+
+
+class SwingRig(Rig, Protocol):
+    """A rig that can be driven while its pole hangs, swings or rotates."""
+
+    @property
+    def is_swinging(self) -> bool:
+        """Whether the pole's angle does not end the episode, because the pole is still being swung up."""
+
+    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+        """The first measurement of a swing-up: cart at rest and armed, the pole moving as it happens to.
+
+        With `checks_zero` a cart that can do so first checks its pole's zero while the pole swings freely. Raises
+        `RigError`, and `UsageError` for a cart that must not swing up.
+        """
+
+    def begin_episode(self) -> Measurement:
+        """The newest measurement as the first of an episode, at tick 0, without a break in the control steps."""

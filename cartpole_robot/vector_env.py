@@ -24,12 +24,13 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
 from cartpole_robot.env import checked_rig, loaded_ranges, start_state
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rig import Rig
+from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.open_rig import check_rig_name
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine, engine_named, refuse_closed
 from cartpole_robot.simulation.native_cart import NotRepresentedError, native_fleet
+from cartpole_robot.start import start_named
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization
@@ -38,7 +39,7 @@ Observations = NDArray[np.float32]
 StepResult = tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 _NO_LIMIT = 2**62  # steps
 _MOST_CARTS = 1_000_000  # at about a kilobyte each
-_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine and action'
+_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine, action and start'
 
 
 class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
@@ -63,6 +64,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         max_episode_steps: int | None = MAX_EPISODE_STEPS,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         action: str = "table",
+        start: str | Start = Start.BY_HAND,
     ) -> None:
         """The arguments of `CartPoleEnv`; each cart draws its own episodes from `randomization`.
 
@@ -76,6 +78,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         self.cart = load_cart(cart)
         self._ranges = loaded_ranges(randomization, self.cart)
         _check_is_native(rig, engine)
+        if start_named(start) is not Start.BY_HAND:
+            raise UsageError(f"start {start!r}: many carts at once are placed upright; {_INSTEAD}")
         if render_mode not in (None, "rgb_array"):
             raise UsageError(f"render_mode {render_mode!r} is not known; expected 'rgb_array', or None")
         try:

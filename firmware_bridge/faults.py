@@ -37,6 +37,10 @@ FAULTS = {
     "RELAY_WELDED": "the emergency stop was pressed and the motor's supply did not fall, so its relay may be welded; "
     "press it until the supply has fallen below firmware.supply_min_v, release it and reset; if the supply stays up, "
     "replace the relay",
+    "SWING_TIMEOUT": "the pole was not upright within firmware.swing_timeout_s of arming; check that it swings freely "
+    "and that the cart file's motor, friction and pole are right, or allow more time",
+    "POLE_ZERO": "the pole swings freely about a place more than a quarter of limits.arming_angle_rad from where "
+    "homing found it hanging; check that its encoder's coupling does not slip and the track is level, then home again",
     "RAIL_LOW": "the board's own 5 V are below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""

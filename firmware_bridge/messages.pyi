@@ -75,6 +75,8 @@ class _Cfg(NamedTuple):
     supply_max_mv: int
     illegal_most: int
     bandgap_mv: int
+    swing_timeout_ms: int
+    upright_ms: int
 
 class CfgMessage(_Cfg, Message): ...
 
@@ -134,6 +136,7 @@ class _Health(NamedTuple):
     fuse_extended: int
     bootloader: int
     chip: int
+    pole_half_period_ms: int
 
 class HealthMessage(_Health, Message): ...
 class PolicyRequestMessage(Message): ...

@@ -15,7 +15,7 @@ def quick_cart() -> CartParams:
     return quickly_homing(load_cart("diy_arduino"))
 
 
-def serve(cart: CartParams, connection: Connection) -> None:
-    with PtyCart(cart) as pty_cart:
+def serve(cart: CartParams, connection: Connection, has_hand: bool = True) -> None:
+    with PtyCart(cart, has_hand=has_hand) as pty_cart:
         connection.send(pty_cart.path)
         pty_cart.serve(until=connection.poll)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from cartpole_robot.files.records import require, require_not_negative, require_positive
-from firmware_bridge.constants import BANDGAP_V, ILLEGAL_MOST
+from firmware_bridge.constants import BANDGAP_V, ILLEGAL_MOST, SWING_MOST_S, UPRIGHT_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,6 +415,8 @@ class FirmwareSettings:
     wants to see the supply fall. More than `illegal_edges_most` transitions that no encoder makes, within 0.1 s, are a
     fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if nobody has.
     `brake_decel_m_s2` is how hard the shorted motor brakes, as `check-rig` measures it; None: computed from the motor.
+    A swing-up may take `swing_timeout_s`, 0 forbids it; once the pole has been within `pole_limit_rad` for `upright_s`
+    without a break, it has to stay there.
     """
 
     switch_m: float
@@ -437,6 +439,8 @@ class FirmwareSettings:
     estop_cuts_supply: bool = False
     illegal_edges_most: int = ILLEGAL_MOST
     bandgap_v: float | None = None
+    swing_timeout_s: float = 30.0  # twice the median of 13 s that a gentle energy law takes on `diy_arduino`
+    upright_s: float = 0.5  # a pole that only passes through is within its limit for less than 0.2 s
 
     def __post_init__(self) -> None:
         require_positive(
@@ -467,6 +471,15 @@ class FirmwareSettings:
             self.bandgap_v is None or least <= self.bandgap_v <= most,
             f"bandgap_v = {self.bandgap_v}, expected {least:g} to {most:g} V of a sound chip; measure again, "
             "or leave it out",
+        )
+        require(
+            0.0 <= self.swing_timeout_s <= SWING_MOST_S,
+            f"swing_timeout_s = {self.swing_timeout_s:g}, expected 0 (no swing-up) to {SWING_MOST_S:g} s",
+        )
+        least, most = UPRIGHT_S
+        require(
+            least <= self.upright_s <= most,
+            f"upright_s = {self.upright_s:g}, expected {least:g} to {most:g} s; less is a pole that passes through",
         )
 
 

@@ -28,6 +28,7 @@ def add_deploy(deploy: Parser) -> None:
     options.policy(deploy)
     options.rig(deploy, default="virtual", names=(*SIMULATED_BOARDS, "serial:PORT"))
     options.cart(deploy, otherwise=options.POLICYS_CART)
+    options.start(deploy)
     options.duration_s(deploy, default=60.0)
     options.arm(deploy)
     deploy.add_argument(
@@ -83,6 +84,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             policy=arguments.policy,
             rig=arguments.rig,
             cart=arguments.cart,
+            start=options.start_of(arguments),
             backend=arguments.backend,
             seed=arguments.seed,
             duration_s=arguments.duration_s,

@@ -20,6 +20,8 @@ def add_evaluate(evaluate: Parser) -> None:
     options.rig(evaluate, default="sim")
     options.engine(evaluate)
     options.cart(evaluate, otherwise=options.POLICYS_CART)
+    options.start(evaluate)
+    options.run_limits(evaluate)
     options.backend(evaluate)
     options.episodes(evaluate, default=100, what="episodes to run")
     options.steps(evaluate)
@@ -32,6 +34,7 @@ def add_evaluate(evaluate: Parser) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     check_may_move(arguments.rig, may_move=arguments.arm)
     from cartpole_robot.rollout.judging import JudgingRequest, judge, judgement_text
+    from cartpole_robot.rollout.unattended import RunLimits
 
     record = judge(
         JudgingRequest(
@@ -40,6 +43,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             rig=arguments.rig,
             engine=arguments.engine and Engine(arguments.engine),
             cart=arguments.cart,
+            start=options.start_of(arguments),
+            limits=RunLimits(cart_time_s=arguments.most_cart_time_s, distance_m=arguments.most_distance_m),
             backend=arguments.backend,
             episodes=arguments.episodes,
             max_steps=arguments.steps,

@@ -16,6 +16,7 @@ from cartpole_robot.commands.numbers import count, count_from_zero, positive
 from cartpole_robot.commands.verbs import Parser
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
+from cartpole_robot.rig import Start
 from cartpole_robot.rigs.open_rig import RIG_NAMES, check_rig_name
 from cartpole_robot.simulation.engine import Engine
 
@@ -80,6 +81,26 @@ def backend(verb: Parser) -> None:
     """`--backend`."""
     text = f"what computes the policy's actions (default: {Backend.C})"
     verb.add_argument("--backend", default=Backend.C.value, choices=values(Backend), help=text)
+
+
+def start(verb: Parser, *, more: str = "") -> None:
+    """`--start`; `start_of` reads it."""
+    text = f"how the pole comes upright before each episode: a person raises it, or the cart swings it up{more}"
+    choices = [choice.replace("_", "-") for choice in Start]
+    verb.add_argument("--start", default=choices[0], choices=choices, help=f"{text} (default: {choices[0]})")
+
+
+def start_of(arguments: argparse.Namespace) -> Start:
+    """The choice of `--start`."""
+    return Start(arguments.start.replace("-", "_"))
+
+
+def run_limits(verb: Parser) -> None:
+    """`--most-cart-time-s` and `--most-distance-m`, of a run without an operator."""
+    text = "with --start swing-up: no other episode once the motor has been armed for S seconds in all (default: any)"
+    verb.add_argument("--most-cart-time-s", type=positive, metavar="S", help=text)
+    text = "with --start swing-up: no other episode once the cart has travelled M metres in all (default: any)"
+    verb.add_argument("--most-distance-m", type=positive, metavar="M", help=text)
 
 
 def seed(verb: Parser, *, what: str = "seed of everything random", default: int | None = 0) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import not_negative
-from cartpole_robot.commands.output import DONE, print_result, print_text
+from cartpole_robot.commands.output import DONE, FAILED, print_result, print_text, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import check_may_move
 from cartpole_robot.simulation.engine import Engine
+
+if TYPE_CHECKING:
+    from cartpole_robot.rollout.record import RolloutRequest
 
 
 def add_record(record: Parser) -> None:
@@ -21,13 +24,23 @@ def add_record(record: Parser) -> None:
         record,
         "runs/first --out rollouts/first.parquet",
         "lqr --cart diy_arduino --duration-s 30 --out rollouts/lqr.parquet",
+        "lqr --rig virtual --cart diy_arduino --start swing-up --episodes 20 --out rollouts/series",
     )
     record.set_defaults(run=_record, extra="sim")
     options.policy(record)
     options.rig(record, default="sim")
     options.engine(record, otherwise="pybullet where it is installed")
     options.cart(record, otherwise=options.POLICYS_CART)
-    options.out(record, "FILE", "recording to write")
+    options.start(record)
+    record.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE|FOLDER",
+        required=True,
+        help="recording to write, which must not exist yet; with --episodes a folder of them, which is continued",
+    )
+    options.episodes(record, what="record so many, each with the next seed", otherwise="one")
+    options.run_limits(record)
     options.duration_s(record, default=10.0)
     options.seed(record, what="seed of the start")
     options.backend(record)
@@ -73,6 +86,7 @@ def _record(arguments: argparse.Namespace) -> int:
         policy=arguments.policy,
         backend=arguments.backend,
         randomization=arguments.randomize,
+        start=options.start_of(arguments),
         engine=arguments.engine and Engine(arguments.engine),
     )
 
@@ -87,19 +101,36 @@ def _record_rollout(arguments: argparse.Namespace, **request: Any) -> int:
     from cartpole_robot.recording.summary import recording_summary, recording_text
     from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 
-    recording = record_rollout(
-        RolloutRequest(
-            rig=arguments.rig,
-            cart=arguments.cart,
-            seed=arguments.seed,
-            duration_s=arguments.duration_s,
-            out=arguments.out,
-            **request,
-        )
+    asked = RolloutRequest(
+        rig=arguments.rig,
+        cart=arguments.cart,
+        seed=arguments.seed,
+        duration_s=arguments.duration_s,
+        out=arguments.out,
+        **request,
     )
+    if getattr(arguments, "episodes", None) is not None:
+        return _record_series(arguments, asked)
+    recording = record_rollout(asked)
     summary = recording_summary(recording)
     print_result(arguments, summary, recording_text(summary))
     return DONE
+
+
+def _record_series(arguments: argparse.Namespace, request: RolloutRequest) -> int:
+    from cartpole_robot.rollout.series import record_series
+    from cartpole_robot.rollout.unattended import RunLimits
+
+    limits = RunLimits(cart_time_s=arguments.most_cart_time_s, distance_m=arguments.most_distance_m)
+    series = record_series(request, arguments.episodes, limits)
+    rows = {
+        "folder": series.folder,
+        "episodes": f"{series.episodes} of {arguments.episodes}, {series.recorded} of them now",
+        "faults": len(series.faults),
+        "stopped": series.stopped or "no",
+    }
+    print_result(arguments, series.as_dict(), rows_text(rows, 10))
+    return FAILED if series.faults else DONE
 
 
 def _show(arguments: argparse.Namespace) -> int:

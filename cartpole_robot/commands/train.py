@@ -12,6 +12,7 @@ from cartpole_robot.commands.output import DONE, FAILED, command_text, print_err
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import read_run
+from cartpole_robot.rig import Start
 from cartpole_robot.rigs.open_rig import check_may_move
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.learners import Learner
@@ -50,6 +51,7 @@ def add_train(train: Parser) -> None:
     )
     options.rig(train, default="sim")
     options.engine(train)
+    options.start(train, more="; with --init only")
     options.seed(train, default=None)
     train.add_argument(
         "--steps", type=count, metavar="N", help="steps (control periods) to train for (default: the preset's number)"
@@ -145,6 +147,8 @@ def _train_new(arguments: argparse.Namespace) -> TrainingOutcome:
     if arguments.actions is not None:
         swings_up = config.task is Task.SWING_UP
         cart = with_actions(cart, arguments.actions, given="--actions", swings_up=swings_up)
+    if options.start_of(arguments) is not Start.BY_HAND:
+        raise UsageError("--start swing-up is for learning on the cart; add --init, or leave out --start")
     _check_rig_and_seed(arguments)
     from cartpole_robot.cart.randomization import load_randomization
     from cartpole_robot.training.run import start_training
@@ -169,7 +173,8 @@ def _learn_on_cart(arguments: argparse.Namespace) -> TrainingOutcome:
     from cartpole_robot.training.on_cart.run import start_on_cart
 
     init = InitialPolicy(path=str(path), policy_hash=bundle.policy_hash())
-    return start_on_cart(_job(arguments, config, cart, init=init), bundle)
+    job = _job(arguments, config, cart, init=init, start=options.start_of(arguments))
+    return start_on_cart(job, bundle)
 
 
 def _changed(config: TrainingConfig, arguments: argparse.Namespace, episodes: int | None) -> TrainingConfig:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from cartpole_robot.cart.params import CartParams
@@ -20,16 +21,30 @@ _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 
 @contextmanager
 def cart_process(
-    rig: str, cart: CartParams, policy: bytes | None = None, *, profile: Profile | None = None, seed: int = 0
+    rig: str,
+    cart: CartParams,
+    policy: bytes | None = None,
+    *,
+    profile: Profile | None = None,
+    seed: int = 0,
+    has_hand: bool = True,
 ) -> Iterator[str]:
     """The port of `cart` while its process runs; `rig` is "virtual", "avr" or "avr:ELF".
 
     `policy` is the policy image for the virtual firmware; a chip has its own in the ELF file. `profile` says what is
-    imperfect about the cart, by default what a workbench has, drawn with `seed`. Raises `RigError`.
+    imperfect about the cart, by default what a workbench has, drawn with `seed`. Without a hand nobody raises its pole.
+    Raises `RigError`.
     """
     ours, theirs = multiprocessing.Pipe()
-    given = (rig, cart, policy, profile or load_profile(WORKBENCH), seed)
-    process = MainlessProcess(target=_serve, args=(theirs, *given), daemon=True)
+    given = _Given(
+        rig=rig,
+        cart=cart,
+        policy=policy,
+        profile=profile or load_profile(WORKBENCH),
+        seed=seed,
+        has_hand=has_hand,
+    )
+    process = MainlessProcess(target=_serve, args=(theirs, given), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -51,9 +66,17 @@ def cart_process(
             process.kill()
 
 
-def _serve(
-    connection: Connection, rig: str, cart: CartParams, policy: bytes | None, profile: Profile, seed: int
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    rig: str
+    cart: CartParams
+    policy: bytes | None
+    profile: Profile
+    seed: int
+    has_hand: bool
+
+
+def _serve(connection: Connection, given: _Given) -> None:
     """Run in the process until the other end of the connection is closed."""
     from cartpole_robot.deployment.realtime import punctual
     from cartpole_robot.errors import RunError, UsageError
@@ -65,13 +88,14 @@ def _serve(
     from firmware_bridge.errors import BridgeError
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver: the cart stays until it has been stopped
+    cart = given.cart
     with contextlib.ExitStack() as stack:
         try:
-            board: Board | None = stack.enter_context(open_board(rig))
-            if policy is not None and board is None:
-                board = Firmware(policy=PolicyImage(policy))
-            pty_cart = stack.enter_context(PtyCart(cart, board=board))
-            spoil(pty_cart.cart, cart, fitting(profile, cart.motor)[0], seed)
+            board: Board | None = stack.enter_context(open_board(given.rig))
+            if given.policy is not None and board is None:
+                board = Firmware(policy=PolicyImage(given.policy))
+            pty_cart = stack.enter_context(PtyCart(cart, board=board, has_hand=given.has_hand))
+            spoil(pty_cart.cart, cart, fitting(given.profile, cart.motor)[0], given.seed)
         except (UsageError, RunError, BridgeError) as error:
             with contextlib.suppress(OSError):  # the driver was stopped meanwhile
                 connection.send(error if isinstance(error, UsageError) else RigError(str(error)))

@@ -29,6 +29,7 @@ from cartpole_robot.policy.lqr import LqrController
 from cartpole_robot.recording.metadata import DeploymentRecord, Outcome, RecordingMetadata, RolloutEnd
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
+from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions
 from cartpole_robot.rigs.open_rig import SERIAL, check_rig_name
 from cartpole_robot.rigs.serial import SerialRig
@@ -36,6 +37,7 @@ from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_meta
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
 from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
+from cartpole_robot.start import check_start_of, starting, swing_up_of_episode
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from firmware_bridge.answers import reset_cause_name
@@ -59,6 +61,7 @@ class DeployRequest:
     policy: Path
     rig: str = "virtual"
     cart: str | None = None
+    start: Start = Start.BY_HAND
     backend: str = "c"
     seed: int = 0
     duration_s: float = 60.0
@@ -84,6 +87,8 @@ class DeployRequest:
             raise UsageError("with --shadow the regulator drives already; leave out --fallback")
         if self.is_on_board and (self.has_fallback or self.is_shadow or str(self.policy) == LQR):
             raise UsageError("on board the policy in the firmware drives alone; leave out --fallback, --shadow and lqr")
+        if self.is_on_board and self.start is not Start.BY_HAND:
+            raise UsageError("the policy in the firmware drives as soon as it is armed; leave out --start swing-up")
         if self.host_may_leave and not self.is_on_board:
             raise UsageError("only a policy on board can drive without a host; add --on-board")
         if (self.has_fallback or self.is_shadow) and str(self.policy) == LQR:
@@ -129,6 +134,7 @@ def deploy(request: DeployRequest) -> Deployment:
     if sys.platform != "linux":
         raise UsageError("deploy runs on Linux only, whose scheduler and clocks it uses to keep a cart's real time")
     chosen = choose_controller(request.policy, request.cart, request.backend)
+    check_start_of(chosen, request.start)
     if chosen.task is Task.SWING_UP and (request.has_fallback or request.is_shadow or request.is_on_board):
         raise UsageError(
             f"{chosen.record['policy']}: swings the pole up, which no regulator does and the firmware's own policy "
@@ -156,7 +162,8 @@ def deploy(request: DeployRequest) -> Deployment:
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
-        return _Run(request, chosen, rig, _pilot(request, chosen, rig), path, known).run()
+        starts = starting(rig, request.start)
+        return _Run(request, chosen, (rig, starts), _pilot(request, chosen, rig), path, known).run()
 
 
 class _Run:
@@ -164,12 +171,15 @@ class _Run:
         self,
         request: DeployRequest,
         chosen: Chosen,
-        rig: SerialRig,
+        rigs: tuple[SerialRig, Rig],
         pilot: Pilot,
         path: Path,
         known: RecordingMetadata,
     ) -> None:
-        self._request, self._chosen, self._rig, self._pilot, self._path = request, chosen, rig, pilot, path
+        """`rigs` are the one on the port, and the same as it starts its episodes."""
+        self._request, self._chosen, self._pilot, self._path = request, chosen, pilot, path
+        rig, self._starting = rigs
+        self._rig = rig
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
         self._traces = rig.options.traces
@@ -185,12 +195,16 @@ class _Run:
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
-                first = start_rollout(rig, self._request.seed, self._chosen.task)
+                first = start_rollout(self._starting, self._request.seed, self._chosen.task)
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
+                if self._request.start is Start.SWING_UP:
+                    self._traces.clear()  # a black box is replayed as armed upright
                 view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
                 with view:
                     log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
-                    rollout = run_rollout(rig, self._pilot, first, max_steps=max_steps, log=log, task=self._chosen.task)
+                    rollout = run_rollout(
+                        self._starting, self._pilot, first, max_steps=max_steps, log=log, task=self._chosen.task
+                    )
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     rollout = disarmed(rig, rollout)
                 resident_mb = _resident_mb()
@@ -202,7 +216,13 @@ class _Run:
         rig.close()
         handovers = self._pilot.handovers
         recording = recorder.close(
-            Outcome(end=rollout.end, steps=rollout.steps, reason=rollout.reason, handovers=handovers)
+            Outcome(
+                end=rollout.end,
+                steps=rollout.steps,
+                reason=rollout.reason,
+                handovers=handovers,
+                swing_up=swing_up_of_episode(self._starting),
+            )
         )
         if recorder.failure is not None and rollout.end is RolloutEnd.DURATION:
             rollout = Rollout(steps=rollout.steps, end=RolloutEnd.DISK, reason=recorder.failure)
@@ -335,7 +355,8 @@ def _port(request: DeployRequest, chosen: Chosen) -> Iterator[str]:
             rig = f"avr:{on_board_image(chosen.bundle, cart)}"
         elif rig == "virtual":
             policy = policy_image_bytes(chosen.bundle, cart)
-    with cart_process(rig, cart, policy, profile=profile, seed=request.seed) as port:
+    has_hand = request.start is Start.BY_HAND and chosen.task is not Task.SWING_UP
+    with cart_process(rig, cart, policy, profile=profile, seed=request.seed, has_hand=has_hand) as port:
         yield port
 
 

@@ -100,9 +100,10 @@ class SwingUpController:
         self._until_plan, self._drive = 0, 0.0
         self._seen: deque[State] = deque(maxlen=SETTLED_STEPS)
 
-    def rest(self, duration_s: float) -> None:
-        """Let the motor cool for that long."""
-        self._heat *= math.exp(-duration_s / HEAT_TIME_S)
+    def rest(self, duration_s: float, duty_square: float = 0.0) -> None:
+        """Let the motor cool for that long, or drive it elsewhere with that mean of duty²."""
+        kept = math.exp(-duration_s / HEAT_TIME_S)
+        self._heat = kept * self._heat + (1.0 - kept) * duty_square
 
     def is_settled(self, spread: StartSpread | None = None) -> bool:
         """Whether the newest ten observations lie in `spread`, by default the cart's start spread."""

@@ -24,10 +24,25 @@ class RolloutEnd(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SwingUpRecord:
+    """The swing-up before a rollout, of which no row is recorded.
+
+    `swing_up_s` is how long the last of `swing_ups` attempts took, `swing_up_farthest_m` how far from the middle of the
+    track the cart was in any, and `swing_up_failures` has the reasons of the others. A pole that still stood upright
+    needed none.
+    """
+
+    swing_up_s: float
+    swing_ups: int
+    swing_up_farthest_m: float
+    swing_up_failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a rollout ended; `reason` is one line, if there is one. `rows_lost` did not reach the disk in time.
 
-    A deployment counts its `handovers` between policy and regulator.
+    A deployment counts its `handovers` between policy and regulator. `swing_up` is None for a pole raised by hand.
     """
 
     end: RolloutEnd
@@ -35,6 +50,7 @@ class Outcome:
     reason: str | None = None
     rows_lost: int = 0
     handovers: int | None = None
+    swing_up: SwingUpRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

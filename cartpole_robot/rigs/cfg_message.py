@@ -57,6 +57,8 @@ def cfg_message(cart: CartParams) -> CfgMessage:
         supply_max_mv=round(firmware.supply_max_v * 1000.0),
         illegal_most=firmware.illegal_edges_most,
         bandgap_mv=0 if firmware.bandgap_v is None else round(firmware.bandgap_v * 1000.0),
+        swing_timeout_ms=round(firmware.swing_timeout_s * 1000.0),
+        upright_ms=round(firmware.upright_s * 1000.0),
     )
     try:
         message.pack()

@@ -12,9 +12,10 @@ import numpy as np
 
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.errors import RigError
+from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.plausibility import MotionCheck
+from cartpole_robot.rigs.turning_points import TurningPoints
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.motor import electrical_power
 from cartpole_robot.task import is_terminated
@@ -31,6 +32,9 @@ RAISE_S = 60.0
 SILENCE_S = 0.5  # several control periods: one STATE may be lost
 IMPLAUSIBLE = "IMPLAUSIBLE"  # in place of a firmware's fault: measurements that no such cart can give
 _ARM_RETRIES_ON = ("NOT_STILL", "POLE_NOT_UPRIGHT", "CART_OUTSIDE")
+_SWING_RETRIES_ON = ("NOT_STILL", "POLE_NOT_HANGING", "POLE_NOT_UPRIGHT")
+_REST_S = 60.0  # a cart comes to rest in less, and so does a pole that rotates
+_SWING_SHARE = 0.8  # of the limit of position: a cart farther out goes to the middle before it swings up
 
 
 class Hand(Protocol):
@@ -113,6 +117,7 @@ class FirmwareRig:
         self._state: StateMessage | None = None
         self._first_tick = 0
         self._is_running = False
+        self._is_swinging = False  # armed for a swing-up, and the pole has not been upright yet
         self._is_closed = False
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
@@ -186,6 +191,54 @@ class FirmwareRig:
         except BridgeError as error:
             self._fail(error)
         self._hand.let_go()
+        self._is_swinging = False
+        return self._begin(state)
+
+    @property
+    def is_swinging(self) -> bool:
+        """Whether the cart is armed for a swing-up and its pole has not been upright yet."""
+        return self._is_swinging
+
+    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+        """The first measurement of a swing-up: homed, cart at rest, armed; the pole hangs in whatever motion it has.
+
+        No hand helps. A pole that somebody holds upright and still is armed as it is. With `checks_zero` a swinging
+        pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
+        `UsageError` for a cart file that forbids a swing-up.
+        """
+        self._check_is_open()
+        if not self._limits.swing_timeout_ms:
+            raise UsageError(
+                f"cart {self._cart.name!r}: firmware.swing_timeout_s = 0 forbids a swing-up; set it, or start by hand"
+            )
+        was_homed = self.make_ready_to_swing()
+        try:
+            if checks_zero and was_homed:  # else homing has just found it
+                self._show_turning_points()
+            self._arm_to_swing()
+            state = self._next_state()
+        except BridgeError as error:
+            self._fail(error)
+        self._is_swinging = bool(state.inputs & self._inputs["SWINGING"])
+        return self._begin(state)
+
+    def make_ready_to_swing(self) -> bool:
+        """As `make_ready`, without a hand, and centred only if far out; whether it was homed. Raises `RigError`."""
+        self._check_is_open()
+        self._is_running = self._was_reported = False
+        self.fault = None
+        try:
+            return self._ready_to_swing()
+        except BridgeError as error:
+            self._fail(error)
+
+    def begin_episode(self) -> Measurement:
+        """The newest measurement as the first of an episode, at tick 0. Raises `RigError` before there is one."""
+        self._first_tick = self.state.tick
+        return self._measure(self.state)
+
+    def _begin(self, state: StateMessage) -> Measurement:
+        """The first measurement of an armed cart."""
         self._first_tick = state.tick
         self._is_running = True
         self._motion.begin()
@@ -265,7 +318,9 @@ class FirmwareRig:
             raise RigError(self._fault_message(state))
         self._check_motion(state)
         measurement = self._measure(state)
-        if is_terminated(measurement, self._cart.limits):
+        if self._is_swinging:
+            self._is_swinging = bool(state.inputs & self._inputs["SWINGING"])
+        if self._is_over(measurement):
             # The episode is over, even if the caller does not check: stop driving.
             self._is_running = False
             try:
@@ -273,6 +328,11 @@ class FirmwareRig:
             except BridgeError as error:
                 self._fail(error)
         return measurement
+
+    def _is_over(self, measurement: Measurement) -> bool:
+        if self._is_swinging:
+            return abs(measurement.cart_position_m) > self._cart.limits.cart_position_m
+        return is_terminated(measurement, self._cart.limits)
 
     def disarm(self) -> None:
         """Motor off until the next `reset`: acknowledged, and seen in a STATE that came after. Raises `RigError`."""
@@ -333,6 +393,27 @@ class FirmwareRig:
             self._link.configure(self._limits)
 
     def _home(self) -> None:
+        """Home the cart if necessary, and centre it, while the hand does its part."""
+        state = self._cleared()
+        if state.state != self._states["READY"]:
+            self._hand.let_hang()
+            state = self._homed()
+        middle = self._cart.start.cart_position_m / self._m_per_count
+        if not self._hand.brings_cart and abs(state.cart_counts) > middle:
+            self._centre()
+
+    def _ready_to_swing(self) -> bool:
+        """Home the cart if necessary, and centre it if it is far out, without a hand; whether it was homed before."""
+        state = self._cleared()
+        was_homed = state.state == self._states["READY"]
+        if not was_homed:
+            state = self._homed()
+        if abs(state.cart_counts) * self._m_per_count > _SWING_SHARE * self._cart.limits.cart_position_m:
+            self._centre()
+        return was_homed
+
+    def _cleared(self) -> StateMessage:
+        """The cart with its motor off and no fault that can be cleared."""
         link = self._link
         try:
             link.mode("DISARM")
@@ -348,16 +429,17 @@ class FirmwareRig:
             link.mode("CLEAR")
             link.forget_states()
             state = self._next_state()
-        if state.state != self._states["READY"]:
-            self._hand.let_hang()
-            self._is_off = False
-            link.mode("HOME")
-            state = self._wait_ready(HOMING_S)
-        middle = self._cart.start.cart_position_m / self._m_per_count
-        if not self._hand.brings_cart and abs(state.cart_counts) > middle:
-            self._is_off = False
-            link.mode("CENTRE")
-            self._wait_ready(HOMING_S)
+        return state
+
+    def _homed(self) -> StateMessage:
+        self._is_off = False
+        self._link.mode("HOME")
+        return self._wait_ready(HOMING_S)
+
+    def _centre(self) -> None:
+        self._is_off = False
+        self._link.mode("CENTRE")
+        self._wait_ready(HOMING_S)
 
     def _wait_ready(self, timeout_s: float) -> StateMessage:
         deadline_s = self._link.clock() + timeout_s
@@ -391,6 +473,40 @@ class FirmwareRig:
                     self._link.forget_states()
                     return state.time_us
             self._check_raised(state, deadline_s)
+
+    def _arm_to_swing(self) -> None:
+        deadline_s = self._link.clock() + _REST_S
+        while True:
+            state = self._next_state()
+            if state.state == self._states["FAULT"]:
+                raise RefusedError(self._fault_message(state), "FAULT")
+            is_upright = abs(state.pole_counts) <= self._limits.arming_angle_counts
+            is_held = is_upright and state.inputs & self._inputs["STILL"]
+            if is_held or 4 * abs(state.pole_counts) > self._limits.pole_counts_per_turn:
+                option = 0 if is_held else int(self._link.protocol.enums["arm_option"]["SWING_UP"])
+                self._is_off = False
+                try:
+                    self._link.mode("ARM", self._options.arm | option)
+                except RefusedError as error:
+                    if error.code == "CART_OUTSIDE":
+                        self._centre()
+                    elif error.code not in _SWING_RETRIES_ON:
+                        raise
+                else:
+                    self._link.forget_states()
+                    return
+            if self._link.clock() > deadline_s:
+                raise RefusedError(
+                    f"the cart did not come to rest with its pole below the horizontal within {_REST_S:g} s; "
+                    "is something moving it, or holding the pole?",
+                    "NOT_STILL",
+                )
+
+    def _show_turning_points(self) -> None:
+        """Let a swinging pole show the firmware, which raises the fault itself, where it would come to rest."""
+        points = TurningPoints(self._cart)
+        while not points.are_enough(self._next_state()):
+            pass
 
     def _check_raised(self, state: StateMessage, deadline_s: float) -> None:
         if self._link.clock() > deadline_s:

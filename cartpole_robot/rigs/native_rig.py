@@ -68,6 +68,10 @@ class NativeSimRig(LockstepRig):
         steps, is_terminated, fault, found = self._episode(*policy, self._ends, most_steps, sums)
         return Survived(steps, is_terminated, fault and _remedied(fault), EpisodeSums(*found))
 
+    def begin_episode(self) -> Measurement:
+        """The newest measurement at tick 0."""
+        return self._native.restart()
+
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return State(*self._native.state())

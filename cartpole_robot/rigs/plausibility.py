@@ -5,7 +5,7 @@
 | cart's speed, from counts and as reported; its change from one step to the next | 3 x terminal speed at full drive |
 | pole's speed, likewise | 3 x (speed at the bottom of a fall from upright + what a sudden stop of the cart gives it) |
 | cart's distance from the middle | the longest leg of homing, 2.2 x from the middle to a switch |
-| pole's angle | half a turn |
+| pole's angle | half a turn; one that rotates goes on from the other side |
 
 Three times leaves room for a hand's blow, a higher supply voltage and a cart file that is wrong by half. A cart that
 bounces off its end stop changes its speed by twice the terminal speed. An encoder's counts may be off by a few.
@@ -17,7 +17,7 @@ import math
 
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
-from firmware_bridge.constants import ESTIMATOR_COUNT_S, SPEED_PER_COUNT
+from firmware_bridge.constants import ESTIMATOR_COUNT_S, SPEED_PER_COUNT, WRAP_COUNTS
 from firmware_bridge.messages import CfgMessage, StateMessage
 
 _MARGIN = 3.0
@@ -72,8 +72,8 @@ class MotionCheck:
     def _problem(self, state: StateMessage) -> str | None:
         if abs(state.cart_counts) > self._reach:
             return f"the cart's encoder reads {state.cart_counts} counts, at most {self._reach} are possible; {_ADVICE}"
-        if abs(state.pole_counts) > self._turn // 2 + 1:
-            most = self._turn // 2
+        most = self._turn // 2 + WRAP_COUNTS + 1
+        if abs(state.pole_counts) > most:
             return f"the pole's encoder reads {state.pole_counts} counts, at most {most} are possible; {_ADVICE}"
         reported = (state.cart_speed, state.pole_speed)
         for who, units, most_units in zip(("cart", "pole"), reported, self._most_reported, strict=True):

@@ -55,6 +55,7 @@ class SerialRig(FirmwareRig):
             link = Link(SerialTransport(port, options.poll_s), traces=options.traces)
         except BridgeError as error:
             raise RigError(str(error)) from None
+        self._has_warned = False
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
         super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
 
@@ -71,12 +72,23 @@ class SerialRig(FirmwareRig):
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement of an episode; the line's round trip is measured first. Raises `RigError`."""
+        self._measure_round_trip()
+        return super().reset(start, rng)
+
+    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+        """As `FirmwareRig.begin_swing`; the line's round trip is measured first, and people are warned once."""
+        if not self._has_warned:
+            self._has_warned = True
+            print("swinging up: keep clear of the cart and of the pole's circle ...", file=sys.stderr, flush=True)
+        self._measure_round_trip()
+        return super().begin_swing(rng, checks_zero=checks_zero)
+
+    def _measure_round_trip(self) -> None:
         try:
             for _ in range(_PINGS):
                 self.link.ping()
         except BridgeError as error:
             raise RigError(str(error)) from None
-        return super().reset(start, rng)
 
 
 def _abandon(link: Link, owner: int) -> None:

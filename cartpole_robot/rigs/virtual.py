@@ -138,6 +138,18 @@ class VirtualRig(FirmwareRig):
         self._virtual.change(self._drawn)
         return self.start_episode(start)
 
+    def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
+        """As `FirmwareRig.begin_swing`; the cart homes as configured, and then becomes the one that is drawn."""
+        self._check_is_open()
+        drawn = None if self._randomization is None else self._randomization.draw(rng)
+        self._virtual.reset(rng)
+        if drawn is not None:
+            self._virtual.change(self._cart)
+            self.make_ready_to_swing()
+            self._drawn = drawn
+            self._virtual.change(drawn)
+        return super().begin_swing(rng, checks_zero=checks_zero)
+
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return self._virtual.true_state()

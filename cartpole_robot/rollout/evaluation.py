@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS, StartSpread
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import RigError
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.native_episodes import episodes_in_c
+from cartpole_robot.rollout.unattended import UnattendedRun
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
@@ -34,7 +36,7 @@ class Evaluation:
     """Steps survived in each episode, and how calmly, over the steps of all episodes.
 
     `reversals_per_step` is the share of steps whose push goes to the other side than the last push did;
-    `mean_power_w` is what the motor drew, NaN if unknown.
+    `mean_power_w` is what the motor drew, NaN if unknown. `stopped` is why there are fewer episodes than planned.
     """
 
     first_seed: int
@@ -46,6 +48,7 @@ class Evaluation:
     mean_power_w: float = math.nan
     control_period_s: float = math.nan
     faults: tuple[str, ...] = ()
+    stopped: str | None = None
 
     @property
     def mean_steps(self) -> float:
@@ -73,6 +76,7 @@ class Evaluation:
             "reversals_per_s": _or_none(self.reversals_per_s),
             "mean_power_w": _or_none(self.mean_power_w),
             "faults": list(self.faults),
+            **({} if self.stopped is None else {"stopped": self.stopped}),
         }
 
 
@@ -86,26 +90,38 @@ def evaluate(
     take_step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
     on_episode: Callable[[], object] | None = None,
+    unattended: UnattendedRun | None = None,
 ) -> Evaluation:
     """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
     `env` is stepped up to `max_steps` times an episode, whatever its own TimeLimit, which must not be shorter.
     `take_step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
     `on_reset` is called at the beginning of each episode, for an `act` that has a memory, `on_episode` at its end.
+    An `unattended` run decides after each episode whether another follows, and counts a start that fails as a fault;
+    without it the error of such a start is raised.
     """
     in_c = episodes_in_c(act, env, take_step=take_step, on_reset=on_reset)
     run = (in_c or _EpisodesInPython(act, env, take_step)).run
     steps: list[int] = []
     faults: list[str] = []
     sums = EpisodeSums()
+    stopped = None
     for number in range(episodes):
-        survived = run(seed=first_seed + number, max_steps=max_steps, sums=sums, on_reset=on_reset)
+        try:
+            survived = run(seed=first_seed + number, max_steps=max_steps, sums=sums, on_reset=on_reset)
+        except RigError as error:
+            if unattended is None:
+                raise
+            survived = Survived(0, False, str(error), sums)
         steps.append(survived.steps)
         sums = survived.sums
         if survived.fault is not None:
             faults.append(f"episode {number}: {survived.fault}")
         if on_episode is not None:
             on_episode()
+        stopped = None if unattended is None else unattended.reason_to_stop(survived.fault)
+        if stopped is not None:
+            break
     total = max(1, sum(steps))
     return Evaluation(
         first_seed=first_seed,
@@ -117,6 +133,7 @@ def evaluate(
         mean_power_w=sums.power_w / total,
         control_period_s=_control_period_s(env),
         faults=tuple(faults),
+        stopped=stopped,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from cartpole_robot.cart.randomization import load_randomization
 from cartpole_robot.env import ENV_ID, MAKE_ID, SWING_UP_ID, CartPoleEnv
@@ -15,12 +16,16 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
+from cartpole_robot.recording.metadata import SwingUpRecord
+from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.engine_choice import rig_engine
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
 from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
+from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.start import check_start_of, swing_up_of_episode
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
@@ -43,6 +48,8 @@ class JudgingRequest:
     first_seed: int | None
     randomization: Path | None = None
     engine: Engine | None = None
+    start: Start = Start.BY_HAND
+    limits: RunLimits = NO_LIMITS
 
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
@@ -51,8 +58,11 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         return _judged_elsewhere(request, str(request.env_id))
     chosen = choose_controller(request.policy, request.cart, request.backend)
     if chosen.task is Task.SWING_UP:
+        check_start_of(chosen, request.start)
+        if request.limits.are_set:
+            raise UsageError("limits of cart time and distance are not for a policy that swings up; leave them out")
         return _swung_up(request, chosen)
-    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart}
+    options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "start": request.start}
     if request.randomization is not None:
         options["randomization"] = load_randomization(request.randomization, chosen.cart)
     choice = rig_engine(request.rig, chosen.cart, request.engine, options.get("randomization"))
@@ -60,8 +70,21 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     env = _made(ENV_ID, request.max_steps, options)
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
-    controller = chosen.controller
-    result = _evaluated(request, controller.duty, env, take_step=inner.step_duty, on_reset=controller.reset)
+    controller, swing_ups = chosen.controller, SwingUps(inner.rig)
+    try:
+        unattended = UnattendedRun(inner.rig, request.limits)
+    except UsageError:
+        env.close()
+        raise
+    result = _evaluated(
+        request,
+        controller.duty,
+        env,
+        take_step=inner.step_duty,
+        on_reset=controller.reset,
+        on_episode=swing_ups.note,
+        unattended=unattended if request.start is Start.SWING_UP else None,
+    )
     drawn = f", drawn from {request.randomization}" if request.randomization is not None else ""
     return {
         **chosen.record,
@@ -69,7 +92,35 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         "engine": choice.engine,
         "note": " ".join(filter(None, (chosen.note, choice.note))) or None,
         **result.as_dict(),
+        **swing_ups.as_dict(),
     }
+
+
+class SwingUps:
+    """The swing-ups before the episodes of an evaluation."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._found: list[SwingUpRecord] = []
+
+    def note(self) -> None:
+        """An episode has ended; `newest` stays the same where the start of one failed."""
+        newest = swing_up_of_episode(self._rig)
+        if newest is not None and not (self._found and newest is self._found[-1]):
+            self._found.append(newest)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; empty where the pole is raised by hand."""
+        if not self._found:
+            return {}
+        durations = [each.swing_up_s for each in self._found]
+        return {
+            "swing_up_median_s": float(np.median(durations)),
+            "swing_up_longest_s": max(durations),
+            "swing_up_farthest_m": max(each.swing_up_farthest_m for each in self._found),
+            "swing_ups": sum(each.swing_ups for each in self._found),
+            "starts": len(self._found),
+        }
 
 
 def _swung_up(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
@@ -107,6 +158,8 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
     if request.cart is not None or request.randomization is not None:
         given = f"--cart {request.cart}" if request.cart is not None else f"--randomize {request.randomization}"
         raise UsageError(f"{given} and --env {env_id}: another environment has its own cart; leave one out")
+    if request.start is not Start.BY_HAND:
+        raise UsageError(f"--start swing-up and --env {env_id}: another environment starts its own way; leave one out")
     if request.engine is not None:
         raise UsageError(f"--engine {request.engine} and --env {env_id}: another environment has its own physics")
     if str(request.policy) == LQR:
@@ -133,8 +186,15 @@ def _evaluated(
     *,
     take_step: Callable[[Any], Any] | None = None,
     on_reset: Callable[[], None] | None = None,
+    on_episode: Callable[[], None] = lambda: None,
+    unattended: UnattendedRun | None = None,
 ) -> Evaluation:
     """The requested evaluation, with a progress bar; closes `env`."""
+
+    def ended() -> None:
+        on_episode()
+        bar.update()
+
     bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
     try:
         with stopped_by_signals():
@@ -146,7 +206,8 @@ def _evaluated(
                 max_steps=request.max_steps,
                 take_step=take_step,
                 on_reset=on_reset,
-                on_episode=bar.update,
+                on_episode=ended,
+                unattended=unattended,
             )
     finally:
         bar.close()
@@ -177,6 +238,14 @@ def judgement_text(record: Mapping[str, Any]) -> str:
         ("reversals", reversals),
         ("motor power", "unknown" if power_w is None else f"{power_w:.2f} W mean"),
     ]
+    if "swing_up_median_s" in record:
+        median_s, longest_s = record["swing_up_median_s"], record["swing_up_longest_s"]
+        text = (
+            f"{median_s:.2f} s median, {longest_s:.2f} s longest, {record['swing_ups']} for {record['starts']} starts"
+        )
+        rows.append(("swing-ups", text))
+    if record.get("stopped"):
+        rows.append(("stopped", str(record["stopped"])))
     return _lines(record, rows)
 
 

@@ -24,6 +24,9 @@ class NativeCart:
     def change(self, cart: CartParams) -> None: ...
     def place(self, state: State, random: np.random.BitGenerator, /) -> Measurement: ...
     def step(self, duty: float, /) -> Measurement: ...
+    def restart(self) -> Measurement:
+        """The newest measurement again, at tick 0."""
+
     def episode(
         self,
         policy: FloatPolicy | Int16Policy,

@@ -310,6 +310,12 @@ class VirtualCart:
             self._simulated.place(self._hand.release())
             self._hand = self._release_ms = None
 
+    def push(self, pole_speed_rad_s: float) -> None:
+        """Strike the pole, which is then faster by so much; one in a hand feels nothing."""
+        if self._hand is None:
+            state = self._simulated.state()
+            self._simulated.place(state._replace(pole_speed_rad_s=state.pole_speed_rad_s + pole_speed_rad_s))
+
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
         return self._simulated.state()

@@ -10,6 +10,7 @@ from stable_baselines3.common.monitor import Monitor
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import ENV_ID, SWING_UP_ID
+from cartpole_robot.rig import Start
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.history_wrapper import with_history
 from cartpole_robot.simulation.engine import Engine
@@ -87,12 +88,14 @@ def balancing_env(
     *,
     history_length: int = 1,
     engine: Engine | None = None,
+    start: Start = Start.BY_HAND,
 ) -> gymnasium.Env[Any, Any]:
     """The registered environment with another TimeLimit and without Gymnasium's checker.
 
-    Its observations are those of a policy with `history_length`; `engine` is that of `CartPoleEnv`.
+    Its observations are those of a policy with `history_length`; `engine` and `start` are those of
+    `CartPoleEnv`.
     """
-    env = _unchecked(ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine)
+    env = _unchecked(ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine, start=start)
     return with_history(env, history_length, cart.action_duties)
 
 

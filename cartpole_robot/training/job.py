@@ -14,7 +14,9 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.files.run_folder import RUN_FILE, read_run
+from cartpole_robot.rig import Start
 from cartpole_robot.simulation.engine import Engine, engine_named
+from cartpole_robot.start import start_named
 from cartpole_robot.training.config import TrainingConfig, check_seed
 
 _LONGEST_TEXT = 1000  # characters, of a path or a version
@@ -35,7 +37,8 @@ class TrainingJob:
     With a `randomization` every episode of training and selection draws a cart from it; the verdicts use `cart` itself,
     and one more uses drawn carts. With an `init` that policy continues to learn, on the cart at the rig. `engine` is
     that of the rig sim, None on other rigs; `engine_note` is what a user should know about that choice as the training
-    begins, and is not recorded. `versions` and `commit` are those of the code that began the training.
+    begins, and is not recorded. `start` is how
+    the episodes on a cart start. `versions` and `commit` are those of the code that began the training.
     """
 
     config: TrainingConfig
@@ -48,6 +51,7 @@ class TrainingJob:
     init: InitialPolicy | None = None
     engine: Engine | None = None
     engine_note: str | None = None
+    start: Start = Start.BY_HAND
     versions: Mapping[str, str] = field(default_factory=provenance.versions)
     commit: str | None = field(default_factory=provenance.commit)
 
@@ -62,6 +66,7 @@ class TrainingJob:
             "kind": "training",
             "rig": self.rig,
             "engine": self.engine,
+            "start": self.start,
             "seed": self.seed,
             "tensorboard": self.tensorboard,
             "config": dataclasses.asdict(self.config),
@@ -121,6 +126,7 @@ def job_from_folder(folder: Path) -> TrainingJob:
             else randomization_from_dict(ranges, cart, where=f"{where}: randomization"),
             init=None if init is None else record_from_table(InitialPolicy, init, where=f"{where}: init"),
             engine=None if (engine := record.get("engine")) is None else engine_named(str(engine)),
+            start=start_named(str(record.get("start", Start.BY_HAND))),
             versions=origin.versions,
             commit=origin.commit,
         )

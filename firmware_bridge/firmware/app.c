@@ -111,9 +111,10 @@ static void send_state(app_t *app)
                             (app->inputs.is_right_closed ? (unsigned)INPUT_RIGHT_SWITCH : 0u) |
                             (app->inputs.is_estop_pressed ? (unsigned)INPUT_ESTOP : 0u) |
                             (safety->is_homed ? (unsigned)INPUT_HOMED : 0u) |
-                            (safety->still_ms >= ARM_STILL_MS ? (unsigned)INPUT_STILL : 0u) |
+                            (safety_is_still(safety) ? (unsigned)INPUT_STILL : 0u) |
                             (safety->was_clipped ? (unsigned)INPUT_CLIPPED : 0u) |
-                            (is_on_board(app) ? (unsigned)INPUT_ON_BOARD : 0u);
+                            (is_on_board(app) ? (unsigned)INPUT_ON_BOARD : 0u) |
+                            (safety->is_swinging ? (unsigned)INPUT_SWINGING : 0u);
     const state_message_t state = {
         .type = MESSAGE_STATE,
         .session = app->session,
@@ -156,6 +157,7 @@ static void send_health(app_t *app)
         .fuse_extended = app->board.fuse_extended,
         .bootloader = app->board.bootloader,
         .chip = app->board.chip,
+        .pole_half_period_ms = app->homing.half_period_ms,
     };
     send(app, &health, sizeof health);
 }
@@ -177,6 +179,11 @@ static void send_trace(app_t *app)
 }
 
 /* ---- receiving ---- */
+
+#ifdef __AVR__
+#pragma GCC push_options
+#pragma GCC optimize("Os") /* between two ticks there is time, and flash is short */
+#endif
 
 static void take_hello(app_t *app, const hello_message_t *hello)
 {
@@ -239,7 +246,7 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
     case MODE_ARM:
         code = was_armed ? ACK_DONE : onboard_arm(&app->onboard, options, period_of(app), detail);
         if (code == ACK_DONE)
-            code = safety_arm(safety, &app->inputs, detail);
+            code = safety_arm(safety, &app->inputs, (options & OPTION_SWING_UP) != 0, detail);
         if (code == ACK_DONE && !was_armed) {
             app->has_command = false;
             app->active = app->pending = (command_t){0};
@@ -249,11 +256,14 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
         }
         return code;
     case MODE_HOME:
-    case MODE_CENTRE:
-        code = mode == MODE_HOME ? safety_begin_homing(safety, &app->inputs, detail)
-                                 : safety_begin_centring(safety, &app->inputs, detail);
+        code = safety_begin_homing(safety, &app->inputs, detail);
         if (code == ACK_DONE)
-            homing_begin(&app->homing, &app->inputs, mode == MODE_CENTRE);
+            homing_begin(&app->homing, &app->inputs, &safety->limits, options);
+        return code;
+    case MODE_CENTRE:
+        code = safety_begin_centring(safety, &app->inputs, detail);
+        if (code == ACK_DONE)
+            homing_begin_centring(&app->homing, &app->inputs);
         return code;
     case MODE_JOG_LEFT:
     case MODE_JOG_RIGHT:
@@ -393,6 +403,10 @@ void app_receive(app_t *app, uint8_t byte, uint32_t time_us)
         take_message(app, app->decoder.message, length, time_us);
 }
 
+#ifdef __AVR__
+#pragma GCC pop_options
+#endif
+
 /* ---- ticking ---- */
 
 static int32_t minus(int32_t a, int32_t b)
@@ -421,35 +435,34 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     estimator_update(&app->pole_estimator, pole);
     const int32_t turn = app->safety.limits.pole_counts_per_turn;
     int32_t pole_counts = minus(pole, app->pole_zero);
-    if (app->safety.is_homed && turn > 0) { /* within half a turn of upright */
-        if (pole_counts >= turn / 2)
+    if (app->safety.is_homed && turn > 0) { /* within half a turn of upright, where a pole that hangs does not jump */
+        if (pole_counts >= turn / 2 + WRAP_COUNTS)
             app->pole_zero = (int32_t)((uint32_t)app->pole_zero + (uint32_t)turn);
-        else if (pole_counts < -(turn / 2))
+        else if (pole_counts < -(turn / 2) - WRAP_COUNTS)
             app->pole_zero = minus(app->pole_zero, turn);
         pole_counts = minus(pole, app->pole_zero);
     }
     rail_update(&app->rail, board->bandgap_steps, app->safety.limits.bandgap_mv);
     app->pulse_top = board->pulse_top;
     const int32_t cart_moved = minus(cart, app->cart_raw), pole_moved = minus(pole, app->pole_raw);
-    app->inputs = (safety_inputs_t){
-        .cart_counts = minus(cart, app->cart_zero),
-        .pole_counts = pole_counts,
-        .cart_speed = estimator_speed(&app->cart_estimator),
-        .pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0,
-        .cart_moved = cart_moved,
-        .pole_moved = pole_moved,
-        .cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
-                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks),
-        .pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
-                                       (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks),
-        .is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed),
-        .is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed),
-        .is_estop_pressed = board->is_estop_pressed,
-        .supply_mv = rail_corrected(&app->rail, board->supply_mv),
-        .rail_mv = app->rail.mv,
-        .has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u,
-        .missed_ticks = board->missed_ticks,
-    };
+    safety_inputs_t *inputs = &app->inputs;
+    inputs->cart_counts = minus(cart, app->cart_zero);
+    inputs->pole_counts = pole_counts;
+    inputs->cart_speed = estimator_speed(&app->cart_estimator);
+    inputs->pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0;
+    inputs->cart_moved = cart_moved;
+    inputs->pole_moved = pole_moved;
+    inputs->cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
+                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks);
+    inputs->pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
+                                       (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks);
+    inputs->is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed);
+    inputs->is_right_closed = settled(&app->right_samples, app->inputs.is_right_closed, board->is_right_closed);
+    inputs->is_estop_pressed = board->is_estop_pressed;
+    inputs->supply_mv = rail_corrected(&app->rail, board->supply_mv);
+    inputs->rail_mv = app->rail.mv;
+    inputs->has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u;
+    inputs->missed_ticks = board->missed_ticks;
     app->cart_raw = cart;
     app->pole_raw = pole;
     app->cart_illegal = board->cart_illegal;
@@ -495,7 +508,7 @@ static int16_t wanted(app_t *app)
             app->inputs.cart_counts = minus(app->cart_raw, app->cart_zero);
             app->inputs.pole_counts = minus(app->pole_raw, app->pole_zero);
         }
-        safety_homed(safety);
+        safety_homed(safety, app->homing.half_period_ms);
     }
     return want;
 }

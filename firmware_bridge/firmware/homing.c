@@ -1,12 +1,22 @@
 #include "homing.h"
 
+#include "hal.h"
 #include "limits.h"
 
 #ifdef __AVR__
 #pragma GCC optimize("Os") /* while it homes there is time, and flash is short: 1 kB less */
 #endif
 
-#define HANG_STILL_MS 500     /* hanging still means still for so long */
+#define HANG_STILL_MS 500     /* hanging still means still for so long, */
+#define HANG_SHARE 256        /* or within this share of a turn for a whole period */
+#define LEFT_SHARE 8          /* of the travel limit: so far along a leg the other switch is open and the pole has swung the right way */
+#define BRAKE_AFTER_MS 1000   /* until then a hand may still it */
+#define BRAKE_MOST_MS 60000   /* then it must have become slow */
+#define BRAKE_SHARE 8         /* while it brakes the pole the cart stays within this share of the travel limit of its place, */
+#define BRAKE_EXACT 6         /* in 1/256 of which it is driven */
+#define BRAKE_SHIFT 6         /* the pole's speed is how far its mean of the last 2^6 ms stays behind, in 1/256 count */
+#define BRAKE_SLOW 4289UL     /* times a turn over the half period in ms: that of a swing of 30 degrees, 256 * 2^6 * pi / 12 */
+#define BRAKE_STILL 384       /* a count and a half: less is no swing that this could brake */
 #define CREEP_STUCK_MS 1000   /* creeping without moving */
 #define SETTLE_MS 200         /* at the middle, before the swing is watched */
 #define FASTER_Q15 16         /* added to the push each millisecond while too slow: half of full drive in a second */
@@ -14,6 +24,7 @@
 #define POLARITY_SHARE 32     /* moved the wrong way by 1/32 of the travel limit: no overshoot, the signs are wrong */
 #define SWING_COUNTS 4        /* beyond this the pole is on a side */
 #define SWING_CROSSINGS 5     /* the first only starts the clock: four half periods are taken */
+#define ANY_PERIODS 3         /* half periods that one may take where any is welcome; 2 else. Four times fit 16 bits */
 #define KICK_MS 60
 #define KICKS_MOST 3
 #define CENTRE_SHARE 128      /* the middle is reached within 1/128 of the track */
@@ -46,13 +57,20 @@ static int16_t fail(homing_t *homing, uint8_t fault)
     return 0;
 }
 
-void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centring_only)
+void homing_begin(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, uint8_t options)
 {
-    const int32_t left = homing->left, right = homing->right;
-    *homing = (homing_t){.is_centring_only = is_centring_only, .left = left, .right = right};
-    enter(homing, is_centring_only ? HOMING_CENTRE : HOMING_STILL, inputs);
-    if (!is_centring_only)
-        homing->still_from = inputs->pole_counts;
+    *homing = (homing_t){0};
+    homing->is_any_period = (options & HOME_ANY_PERIOD) != 0;
+    homing->slow_lag = homing->peak_lag =
+        (int32_t)(BRAKE_SLOW * limits->pole_counts_per_turn / limits->pole_half_period_ms);
+    enter(homing, HOMING_STILL, inputs);
+}
+
+void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs)
+{
+    homing->is_centring_only = true;
+    homing->jog_side = 0;
+    enter(homing, HOMING_CENTRE, inputs);
 }
 
 int32_t homing_centre(const homing_t *homing)
@@ -97,28 +115,99 @@ static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const 
     return FAULT_NONE;
 }
 
+/* How far the pole is from where it hung. */
+static int16_t swing_of(const homing_t *homing, const safety_inputs_t *inputs)
+{
+    return (int16_t)difference(inputs->pole_counts, homing->rest_pole);
+}
+
 /* The pole's first clear swing after it hung still: a push to the left drags the hinge, and the counts go down. */
 static void watch_first_swing(homing_t *homing, const safety_inputs_t *inputs, int8_t pushed)
 {
-    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
-    if (homing->first_swing != 0 || size_of(swung) < SWING_COUNTS)
+    const int16_t swung = swing_of(homing, inputs);
+    if (homing->first_swing != 0 || (swung < 0 ? -swung : swung) < homing->clearance)
         return;
     homing->first_swing = swung < 0 ? -1 : 1;
     homing->first_push = pushed;
 }
 
-static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs)
+/* Whether the pole stands still; or nearly, for a whole period: it then hangs in the middle. */
+static bool hangs_still(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    if (size_of(difference(inputs->pole_counts, homing->still_from)) >= STILL_COUNTS) {
-        homing->still_from = inputs->pole_counts;
-        homing->still_ms = 0;
-    } else if (++homing->still_ms >= HANG_STILL_MS) {
-        if (inputs->is_left_closed && inputs->is_right_closed)
-            return fail(homing, FAULT_HOMING_SWITCH);
-        homing->rest_pole = inputs->pole_counts;
-        enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
+    const int16_t at = homing->at = (int16_t)(homing->at + inputs->pole_moved);
+    if (at < homing->lowest)
+        homing->lowest = at;
+    if (at > homing->highest)
+        homing->highest = at;
+    const uint16_t width = (uint16_t)(homing->highest - homing->lowest);
+    homing->swing_ms++;
+    if (width > limits->pole_counts_per_turn / HANG_SHARE + STILL_COUNTS)
+        homing->at = homing->lowest = homing->highest = 0, homing->swing_ms = 0;
+    homing->strayed = (int16_t)(homing->strayed + inputs->pole_moved);
+    homing->still_ms++;
+    if ((uint16_t)(homing->strayed + STILL_COUNTS - 1) > 2 * (STILL_COUNTS - 1))
+        homing->strayed = 0, homing->still_ms = 0;
+    homing->rest_pole = inputs->pole_counts;
+    homing->clearance = SWING_COUNTS;
+    if (homing->still_ms >= HANG_STILL_MS && !homing->is_braked)
+        return true; /* one that the cart has swung takes its time to turn back */
+    homing->rest_pole -= (int16_t)(homing->at - (homing->lowest + homing->highest) / 2);
+    homing->clearance = (uint8_t)(SWING_COUNTS + width / 2u);
+    return homing->swing_ms >= 2u * limits->pole_half_period_ms;
+}
+
+/* The cart stands off its place by a share of the pole's speed, so that the pole's pivot gives way to each of its swings. */
+static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    const int32_t most = (int32_t)(limits->travel_limit_counts / BRAKE_SHARE) + 1;
+    const int32_t lag = homing->lag += (int32_t)(int16_t)inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
+    const int32_t size = (int32_t)size_of(lag);
+    homing->peak_lag -= (homing->peak_lag - homing->slow_lag) >> 12;
+    if (size > homing->peak_lag)
+        homing->peak_lag = size;
+    homing->phase_ms++;
+    if (homing->phase_ms >= BRAKE_MOST_MS)
+        return fail(homing, homing->peak_lag > 2 * homing->slow_lag ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
+    if (homing->phase_ms < BRAKE_AFTER_MS)
+        homing->from_cart = inputs->cart_counts;
+    if (inputs->is_left_closed)
+        homing->from_cart = inputs->cart_counts + most;
+    if (inputs->is_right_closed)
+        homing->from_cart = inputs->cart_counts - most;
+    const int32_t away = difference(inputs->cart_counts, homing->from_cart);
+    if (size_of(away) > 2u * (uint32_t)most)
+        return fail(homing, FAULT_POLARITY);
+    /* As it will be a sixteenth of a second from now: that eases it in. */
+    int16_t left = (int16_t)-((away + (inputs->cart_speed >> 8)) * 256 / most);
+    if (size >= BRAKE_STILL)
+        left = (int16_t)(left + lag * 256 / homing->peak_lag);
+    const uint16_t far = (uint16_t)(left < 0 ? -left : left);
+    int32_t drive = 0;
+    /* A push, once begun, moves the cart by more than its encoder's flicker. */
+    if (homing->phase_ms >= BRAKE_AFTER_MS && far >= (homing->drive_q15 == 0 ? BRAKE_EXACT : 1)) {
+        drive = limits->moving_duty_q15 + ((int32_t)(limits->homing_duty_q15 - limits->moving_duty_q15) * far >> 8);
+        if (drive > limits->homing_duty_q15)
+            drive = limits->homing_duty_q15;
+        homing->is_braked = true;
     }
+    homing->drive_q15 = (int16_t)(left < 0 ? -drive : drive);
+    return homing->drive_q15;
+}
+
+static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (!hangs_still(homing, inputs, limits))
+        return brake_pole(homing, inputs, limits);
+    if (inputs->is_left_closed && inputs->is_right_closed)
+        return fail(homing, FAULT_HOMING_SWITCH);
+    enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
     return 0;
+}
+
+/* Whether the cart is so far from where the leg began that the switch there must be open. */
+static NOT_INLINED bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / LEFT_SHARE;
 }
 
 static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
@@ -128,16 +217,9 @@ static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_me
         return fail(homing, fault);
     watch_first_swing(homing, inputs, side);
     /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
-    if (size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / POLARITY_SHARE &&
-        homing->first_swing != homing->first_push)
+    if (homing->first_swing != homing->first_push && has_left_behind(homing, inputs, limits))
         return fail(homing, FAULT_POLE_SIGN);
     return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
-}
-
-/* Whether the cart is so far from where the leg began that the switch there must be open. */
-static bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
-{
-    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / 8u;
 }
 
 static int16_t go_left(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
@@ -193,15 +275,16 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
 /* Four half periods about the place where the pole hung. A pole at rest is kicked, three times at most. */
 static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    const int32_t swung = difference(inputs->pole_counts, homing->rest_pole);
+    const int16_t swung = swing_of(homing, inputs);
     const uint16_t expected_ms = limits->pole_half_period_ms;
+    const uint8_t most_periods = homing->is_any_period ? ANY_PERIODS : 2;
     if (homing->kicks > 0)
         watch_first_swing(homing, inputs, 1);
     if (homing->first_swing != homing->first_push)
         return fail(homing, FAULT_POLE_SIGN);
     homing->crossing_ms++;
     homing->phase_ms++;
-    if (size_of(swung) >= SWING_COUNTS) {
+    if (swung >= SWING_COUNTS || swung <= -SWING_COUNTS) {
         const int8_t side = swung < 0 ? -1 : 1;
         if (side == -homing->side) {
             if (homing->crossings++ > 0)
@@ -213,12 +296,13 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
     if (homing->crossings >= SWING_CROSSINGS) {
         const uint16_t found_ms = (uint16_t)(homing->half_periods_ms / (SWING_CROSSINGS - 1));
         const uint16_t off_ms = (uint16_t)(found_ms > expected_ms ? found_ms - expected_ms : expected_ms - found_ms);
-        if (off_ms > expected_ms / 4u)
+        homing->half_period_ms = found_ms;
+        if (off_ms > expected_ms / 4u && !homing->is_any_period)
             return fail(homing, FAULT_POLE_PERIOD);
         homing->phase = HOMING_DONE;
         return 0;
     }
-    if (homing->crossing_ms <= 2u * expected_ms)
+    if (homing->crossing_ms <= (uint16_t)(most_periods * expected_ms))
         return homing->kicks > 0 && homing->phase_ms <= KICK_MS ? limits->homing_duty_q15 : 0;
     if (homing->kicks++ >= KICKS_MOST)
         return fail(homing, homing->crossings > 0 ? FAULT_POLE_PERIOD : FAULT_POLE_STUCK);
@@ -249,7 +333,7 @@ int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_m
 {
     switch (homing->phase) {
     case HOMING_STILL:
-        return wait_hanging(homing, inputs);
+        return wait_hanging(homing, inputs, limits);
     case HOMING_LEAVE:
         if (inputs->is_left_closed)
             return leg(homing, inputs, limits, 1);

@@ -1,6 +1,7 @@
 /* Finding both zeros: the middle of the track by its end switches, upright by the pole hanging still.
  *
- * The pole must first hang still; there is pi. The cart then creeps to the left switch, to the right one and to the middle. On the way
+ * The pole must first hang still; there is pi. A pole that swings or rotates is braked: a cart that stands off its place by a
+ * share of the pole's speed takes energy from it at every angle, and needs not know which way is up. The cart then creeps to the left switch, to the right one and to the middle. On the way
  * the pole must swing as a hanging pole does: first toward the side that the push commands, about the place where it hung, in
  * its natural period. A pole stuck upright, a wrong sign and a cut wire fail that, and the motor stays off.
  */
@@ -14,7 +15,7 @@
 #include "safety.h"
 
 enum homing_phase {
-    HOMING_STILL,    /* wait until the pole hangs still */
+    HOMING_STILL,    /* brake the pole until it hangs still */
     HOMING_LEAVE,    /* off the left switch, where the cart stands on it */
     HOMING_LEFT,
     HOMING_RIGHT,
@@ -29,24 +30,37 @@ typedef struct {
     uint8_t phase; /* enum homing_phase */
     uint8_t fault; /* why it failed */
     bool is_centring_only;
+    bool is_braked; /* the cart has moved to brake the pole */
+    bool is_any_period; /* the pole may have another one than CFG's */
     int8_t jog_side;
     uint16_t phase_ms;
     int16_t drive_q15; /* size of the push that keeps the speed */
-    int32_t from_cart; /* where the leg began */
+    int32_t from_cart; /* where the leg began, or its place while it brakes the pole */
     int32_t left, right;
     int32_t still_from;
     uint16_t still_ms;
+    int16_t strayed; /* of the pole for so long */
+    uint16_t swing_ms;
+    int16_t at, lowest, highest; /* of the pole for so long: where it is, and has been */
     int32_t rest_pole; /* where it hung */
+    uint8_t clearance; /* beyond so many counts from there it is on a side */
+    int32_t lag;        /* of the pole's mean behind it: how fast it is */
+    int32_t peak_lag;   /* the largest lately */
+    int32_t slow_lag;   /* of a pole that swings by 30 degrees */
     int8_t first_swing, first_push; /* the side of the pole's first clear swing, and of the push that made it */
     int8_t side;    /* of rest_pole the pole was last seen on */
     uint8_t crossings;
     uint8_t kicks;
     uint16_t crossing_ms; /* since the last crossing */
     uint16_t half_periods_ms;
+    uint16_t half_period_ms; /* as measured, 0: not yet */
 } homing_t;
 
-/* `cart_counts` as in safety_inputs_t. */
-void homing_begin(homing_t *homing, const safety_inputs_t *inputs, bool is_centring_only);
+/* `options` are of enum home_option. */
+void homing_begin(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, uint8_t options);
+
+/* The middle of the track, which homing has found. */
+void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs);
 
 /* Creeps to `side` for JOG_MS; again while it does, and it goes on for as long. */
 void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side);

@@ -15,6 +15,9 @@
 #define POLE_HALF_PERIOD_LEAST_MS 100
 #define POLE_HALF_PERIOD_MOST_MS 5000
 #define REVERSALS_CEILING_PER_S 500
+#define SWING_CEILING_MS 60000 /* a swing-up takes no longer */
+#define UPRIGHT_LEAST_MS 100   /* a pole that is upright for less only passes through */
+#define UPRIGHT_MOST_MS 2000   /* for no longer is an upright pole free to fall */
 #define SUPPLY_LEAST_MV 4000
 #define SUPPLY_MOST_MV 30000
 #define BANDGAP_LEAST_MV 1000 /* of a sound chip: DS40002061B, ADC characteristics */
@@ -24,6 +27,10 @@
 
 #define ARM_STILL_MS 100   /* cart and pole must have stood still this long */
 #define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
+#define REST_SHARE 256     /* a cart rests that a swinging pole moves less than this share of the travel limit */
+#define SWING_STILL 4      /* times as far a cart may travel while a pole that swings turns back, far from upright */
+#define SWING_STUCK 2      /* times as long a weak push may move nothing while a pole that swings pulls the other way */
+#define WRAP_COUNTS 3      /* beyond half a turn the pole's counts go on from the other side: one that hangs does not jump */
 #define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
 #define STUCK_MS 100       /* driven this much longer to one side than to the other without moving: a wire, a jam */
@@ -39,6 +46,11 @@
 #define GAIN_SHIFT 7       /* the cart gains when it does an eighth of its braking deceleration: of it, 1/125 a look */
 #define COUNTS_PER_TICK_MOST 200 /* 200,000 counts a second: no encoder here goes so fast */
 #define MISSED_TICKS_MOST 10 /* in a row: the firmware is not in control of time any more */
+#define ROLL_SHARE 8       /* while the pole's zero is checked the cart gives way to it by less than this share of the travel limit */
+#define POLE_ZERO_POINTS 4 /* turning points from where it is looked at, the first of which may be none, to three that are */
+#define POLE_ZERO_BACK 3   /* so many counts back make one */
+#define POLE_ZERO_SHARE 4  /* a free swing loses less than a quarter of its width from one side to the other */
+#define POLE_ZERO_MOST 3   /* means in a row that are off by more than a quarter of the arming angle, and agree to half of that */
 #define HOMING_MOST_MS 180000UL
 #define HOST_QUIET_MS 490  /* homing without a frame from the host; less than half a second by a tick or two of it */
 #define CONTACT_SAMPLES 3  /* equal ones in a row: contacts bounce for a millisecond or two */

@@ -29,6 +29,7 @@ void plausibility_begin(plausibility_t *seen);
 bool plausibility_is_due(const plausibility_t *seen);
 
 /* Once a safety tick, with the duty that the motor gets from here on; FAULT_NONE, or which sign is wrong. */
-uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, int16_t duty_q15);
+uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, int16_t duty_q15,
+                           bool is_swinging);
 
 #endif

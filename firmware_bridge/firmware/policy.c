@@ -2,6 +2,10 @@
 
 #include <stddef.h>
 
+#ifdef __AVR__
+#pragma GCC optimize("Os") /* the network itself is in boards/avr/policy_image.c, and flash is short: 0.4 kB less */
+#endif
+
 #define LANES 8 /* partial sums the compiler may keep in vector registers; a fixed order of additions */
 
 static uint8_t largest_float(const float *values, uint16_t count)

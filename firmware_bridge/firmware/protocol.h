@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
 #define PROTOCOL_BAUD 500000
 #define PROTOCOL_MAX_MESSAGE 64
 #define PROTOCOL_DUTY_ONE 32767 /* full drive */
@@ -75,7 +75,9 @@ enum fault {
     FAULT_HOST_SILENT = 24,  /* homing, centring or jogging, and no frame came from the host */
     FAULT_PULSE_PERIOD = 25, /* the timer of the bridge's pulses is not set up as the firmware wants it */
     FAULT_RELAY_WELDED = 26, /* only as the detail of ACK_UNHEALTHY: the e-stop was pressed and the supply has not fallen since */
-    FAULT_RAIL_LOW = 27      /* the microcontroller's own 5 V */
+    FAULT_RAIL_LOW = 27,     /* the microcontroller's own 5 V */
+    FAULT_SWING_TIMEOUT = 28, /* armed for a swing-up, and the pole was not upright in time */
+    FAULT_POLE_ZERO = 29     /* the pole swings freely about another place than half a turn from upright */
 };
 
 enum mode {
@@ -103,7 +105,8 @@ enum ack_code {
     ACK_UNKNOWN = 10,
     ACK_NO_POLICY = 11,     /* none is in the image */
     ACK_SELF_TEST = 12,     /* the policy in the image has not passed its golden examples; detail: enum self_test */
-    ACK_POLICY_PERIOD = 13  /* it is for another control period; detail: for which, in ms */
+    ACK_POLICY_PERIOD = 13, /* it is for another control period; detail: for which, in ms */
+    ACK_POLE_NOT_HANGING = 14 /* to be swung up, and above the horizontal */
 };
 
 /* How it is to be driven, said with MODE_ARM and in force until disarmed. Without one a late command leaves the one before in force. */
@@ -112,7 +115,13 @@ enum arm_option {
     OPTION_LATE_DISARMS = 2,   /* there it ends with COMMAND_LATE */
     OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that somebody watches */
     OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: nobody needs to watch */
-    OPTION_TRACE = 16          /* TRACE is sent */
+    OPTION_TRACE = 16,         /* TRACE is sent */
+    OPTION_SWING_UP = 32       /* the pole hangs (below the horizontal, may move) and is to be swung up */
+};
+
+/* Said with MODE_HOME. */
+enum home_option {
+    HOME_ANY_PERIOD = 1 /* a pole with another period than CFG's is reported, in HEALTH, instead of refused */
 };
 
 enum self_test {
@@ -138,7 +147,8 @@ enum input_flag {
     INPUT_HOMED = 8,
     INPUT_STILL = 16, /* cart and pole have stood still long enough to arm */
     INPUT_CLIPPED = 32, /* the last command asked for more than the limits allow */
-    INPUT_ON_BOARD = 64 /* the policy in the image drives */
+    INPUT_ON_BOARD = 64, /* the policy in the image drives */
+    INPUT_SWINGING = 128 /* armed for a swing-up, and the pole has not been upright yet */
 };
 
 enum reset_cause {
@@ -227,6 +237,8 @@ typedef struct PACKED {
     uint16_t supply_max_mv;
     uint8_t illegal_most; /* illegal encoder transitions within ILLEGAL_MS that are tolerated */
     uint16_t bandgap_mv;  /* the chip's reference, as measured on this board; 0: unknown, the 5 V are compared with those at start-up */
+    uint16_t swing_timeout_ms; /* a swing-up takes no longer; 0: it is refused */
+    uint16_t upright_ms;       /* within its limit for so long the pole is upright, and has to stay there */
 } cfg_message_t;
 
 /* Host to cart. Repeated until acknowledged; asking again changes nothing. */
@@ -235,7 +247,7 @@ typedef struct PACKED {
     uint16_t session;
     uint8_t seq;
     uint8_t mode;
-    uint8_t options; /* enum arm_option, with MODE_ARM; else 0 */
+    uint8_t options; /* enum arm_option with MODE_ARM, enum home_option with MODE_HOME; else 0 */
 } mode_message_t;
 
 typedef struct PACKED {
@@ -293,6 +305,7 @@ typedef struct PACKED {
     uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is, 0 where the lock
                                bits forbid to read it, as those of an Arduino Uno do */
     uint16_t chip;          /* the last two bytes of its signature */
+    uint16_t pole_half_period_ms; /* of a free swing about hanging, as homing measured it; 0: it has not yet */
 } health_message_t;
 
 typedef struct PACKED {
@@ -344,14 +357,14 @@ _Static_assert(sizeof(hello_message_t) == 7, "HELLO");
 _Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
 _Static_assert(sizeof(cmd_message_t) == 11, "CMD");
 _Static_assert(sizeof(state_message_t) == 36, "STATE");
-_Static_assert(sizeof(cfg_message_t) == 53, "CFG");
+_Static_assert(sizeof(cfg_message_t) == 57, "CFG");
 _Static_assert(sizeof(mode_message_t) == 6, "MODE");
 _Static_assert(sizeof(ack_message_t) == 6, "ACK");
 _Static_assert(sizeof(ping_message_t) == 5, "PING");
 _Static_assert(sizeof(pong_message_t) == 9, "PONG");
 _Static_assert(sizeof(event_message_t) == 11, "EVENT");
 _Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
-_Static_assert(sizeof(health_message_t) == 36, "HEALTH");
+_Static_assert(sizeof(health_message_t) == 38, "HEALTH");
 _Static_assert(sizeof(policy_request_message_t) == 1, "POLICY_REQUEST");
 _Static_assert(sizeof(policy_message_t) == 17, "POLICY");
 _Static_assert(sizeof(trace_message_t) == 64, "TRACE");

@@ -4,26 +4,36 @@
 
 #include <stdint.h>
 
+/* An edge adds to one counter: one of counts and one of edges would cost the interrupt half of its decoding more. */
 typedef struct {
-    uint16_t counts;  /* wraps: quadrature_total(). 32 bits would cost the interrupt a third of its time */
-    uint8_t pins;     /* the last levels: A is bit 1, B is bit 0 */
-    uint8_t illegal;  /* changes of both pins at once: an edge was missed, or noise; wraps */
-    uint8_t edges;    /* changes of one pin, whichever way they counted; wraps */
+    uint16_t forwards, backwards; /* changes of one pin, by the way they count; wrap */
+    uint8_t pins;    /* the last levels: A is bit 1, B is bit 0 */
+    uint8_t illegal; /* changes of both pins at once: an edge was missed, or noise; wraps */
 } quadrature_t;
 
-/* A leads B for positive counts: 00, 10, 11, 01. */
+/* `pins` are not decoder->pins. A leads B for positive counts: 00, 10, 11, 01, so that the new A is not the old B. */
 static inline void quadrature_update(quadrature_t *decoder, uint8_t pins)
 {
-    /* By old and new levels: -1, 0, 1, or 2 for what no encoder does. */
-    static const int8_t steps[16] = {0, -1, 1, 2, 1, 0, 2, -1, -1, 2, 0, 1, 2, 1, -1, 0};
-    const int8_t step = steps[(uint8_t)(decoder->pins << 2) | pins];
+    const uint8_t before = decoder->pins;
     decoder->pins = pins;
-    if (step == 2) {
+    if ((before ^ pins) == 3)
         decoder->illegal++;
-    } else {
-        decoder->counts = (uint16_t)((int16_t)decoder->counts + step);
-        decoder->edges++;
-    }
+    else if (((pins >> 1) ^ before) & 1)
+        decoder->forwards++;
+    else
+        decoder->backwards++;
+}
+
+/* Wraps: quadrature_total(). */
+static inline uint16_t quadrature_counts(const quadrature_t *decoder)
+{
+    return (uint16_t)(decoder->forwards - decoder->backwards);
+}
+
+/* Whichever way they counted; wraps. */
+static inline uint8_t quadrature_edges(const quadrature_t *decoder)
+{
+    return (uint8_t)(decoder->forwards + decoder->backwards);
 }
 
 /* All counts so far, read as int32_t; `total` is what this gave the last time, less than 32,768 counts ago. */

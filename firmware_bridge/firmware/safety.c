@@ -24,6 +24,7 @@ static void enter(safety_t *safety, uint8_t state)
     if (is_driving(safety))
         safety->brake_ms = BRAKE_MS;
     safety->state = state;
+    safety->is_swinging = false;
 }
 
 /* Nothing has been driven, heard or missed yet; heat stays. */
@@ -104,7 +105,21 @@ uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *de
     return ACK_DONE;
 }
 
-uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+bool safety_is_still(const safety_t *safety)
+{
+    return safety->cart_standing.ms >= ARM_STILL_MS && safety->pole_standing.ms >= ARM_STILL_MS;
+}
+
+/* Where the pole must be: a cart that swings it up begins below the horizontal, any other upright. ACK_DONE where it is. */
+static uint8_t check_arming_angle(const safety_t *safety, const safety_inputs_t *inputs, bool is_swing_up)
+{
+    const uint32_t angle = magnitude(inputs->pole_counts);
+    if (is_swing_up)
+        return angle > safety->limits.pole_counts_per_turn / 4u ? ACK_DONE : ACK_POLE_NOT_HANGING;
+    return angle <= safety->limits.arming_angle_counts ? ACK_DONE : ACK_POLE_NOT_UPRIGHT;
+}
+
+uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, bool is_swing_up, uint8_t *detail)
 {
     if (safety->state == CART_ARMED)
         return ACK_DONE;
@@ -114,6 +129,8 @@ uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *det
         return ACK_NOT_HOMED;
     if (safety->state != CART_READY)
         return ACK_NOT_NOW;
+    if (is_swing_up && safety->limits.swing_timeout_ms == 0)
+        return ACK_NO_LIMITS;
     *detail = surroundings(safety, inputs);
     if (*detail == FAULT_NONE && (inputs->is_left_closed || inputs->is_right_closed))
         *detail = FAULT_END_SWITCH;
@@ -121,11 +138,14 @@ uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *det
         return ACK_UNHEALTHY;
     if (magnitude(inputs->cart_counts) >= safety->limits.travel_limit_counts)
         return ACK_CART_OUTSIDE;
-    if (magnitude(inputs->pole_counts) > safety->limits.arming_angle_counts)
-        return ACK_POLE_NOT_UPRIGHT;
-    if (safety->still_ms < ARM_STILL_MS)
+    const uint8_t code = check_arming_angle(safety, inputs, is_swing_up);
+    if (code != ACK_DONE)
+        return code;
+    if (is_swing_up ? safety->cart_resting.ms < ARM_STILL_MS : !safety_is_still(safety))
         return ACK_NOT_STILL;
     begin_driving(safety, inputs, CART_ARMED);
+    safety->is_swinging = is_swing_up;
+    safety->swing_ms = safety->upright_ms = 0;
     return ACK_DONE;
 }
 
@@ -138,13 +158,18 @@ static uint8_t begin_homing(safety_t *safety, const safety_inputs_t *inputs, uin
     return ACK_DONE;
 }
 
-uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
 {
     if (!safety->is_configured)
         return ACK_NO_LIMITS;
     if (safety->state != CART_DISARMED && safety->state != CART_READY)
         return ACK_NOT_NOW;
-    const uint8_t code = begin_homing(safety, inputs, detail);
+    return begin_homing(safety, inputs, detail);
+}
+
+uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
+{
+    const uint8_t code = safety_begin_jogging(safety, inputs, detail);
     if (code == ACK_DONE)
         safety->is_homed = false;
     return code;
@@ -155,15 +180,6 @@ uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, u
     if (safety->state == CART_DISARMED)
         return ACK_NOT_HOMED;
     if (safety->state != CART_READY)
-        return ACK_NOT_NOW;
-    return begin_homing(safety, inputs, detail);
-}
-
-uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail)
-{
-    if (!safety->is_configured)
-        return ACK_NO_LIMITS;
-    if (safety->state != CART_DISARMED && safety->state != CART_READY)
         return ACK_NOT_NOW;
     return begin_homing(safety, inputs, detail);
 }
@@ -186,9 +202,10 @@ void safety_disarm(safety_t *safety)
         enter(safety, safety->is_homed ? CART_READY : CART_DISARMED);
 }
 
-void safety_homed(safety_t *safety)
+void safety_homed(safety_t *safety, uint16_t half_period_ms)
 {
     safety->is_homed = true;
+    safety->half_period_ms = half_period_ms;
     enter(safety, CART_READY);
 }
 
@@ -198,7 +215,8 @@ void safety_trip(safety_t *safety, uint8_t fault)
         return;
     /* A wrong or a lost count makes both zeros worthless. */
     if (fault == FAULT_CART_ENCODER || fault == FAULT_POLE_ENCODER || fault == FAULT_CART_STUCK ||
-        fault == FAULT_POLE_STILL || fault == FAULT_POLARITY || fault == FAULT_POLE_SIGN || safety->state == CART_HOMING)
+        fault == FAULT_POLE_STILL || fault == FAULT_POLARITY || fault == FAULT_POLE_SIGN || fault == FAULT_POLE_ZERO ||
+        safety->state == CART_HOMING)
         safety->is_homed = false;
     safety->fault = fault;
     enter(safety, CART_FAULT);
@@ -306,6 +324,21 @@ static uint8_t check_machine(safety_t *safety, const safety_inputs_t *inputs)
     return check_board(inputs);
 }
 
+/* A pole that is swung up may be anywhere, for a while, until it has stayed within its limit. */
+static uint8_t check_angle(safety_t *safety, const safety_inputs_t *inputs)
+{
+    const bool is_upright = magnitude(inputs->pole_counts) <= safety->limits.pole_limit_counts;
+    if (!safety->is_swinging)
+        return is_upright ? FAULT_NONE : FAULT_POLE_ANGLE;
+    safety->swing_ms = (uint16_t)(safety->swing_ms + 1u + inputs->missed_ticks);
+    safety->upright_ms = is_upright ? (uint16_t)(safety->upright_ms + 1u) : 0u;
+    if (safety->upright_ms >= safety->limits.upright_ms)
+        safety->is_swinging = false;
+    else if (safety->swing_ms >= safety->limits.swing_timeout_ms)
+        return FAULT_SWING_TIMEOUT;
+    return FAULT_NONE;
+}
+
 static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
 {
     safety->command_age_ms = (uint16_t)(safety->command_age_ms + 1u + inputs->missed_ticks);
@@ -315,10 +348,12 @@ static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
         return FAULT_END_SWITCH;
     if (is_past_stopping(safety, inputs))
         return FAULT_TRAVEL_LIMIT;
-    if (magnitude(inputs->pole_counts) > safety->limits.pole_limit_counts)
-        return FAULT_POLE_ANGLE;
+    const uint8_t fault = check_angle(safety, inputs);
+    if (fault != FAULT_NONE)
+        return fault;
+    const uint32_t most = safety->limits.still_travel_counts;
     if (has_stood(&safety->pole_still, inputs->pole_counts, travelled(safety, inputs->cart_moved),
-                  safety->limits.still_travel_counts))
+                  safety->is_swinging ? most * SWING_STILL : most))
         return FAULT_POLE_STILL;
     return FAULT_NONE;
 }
@@ -354,12 +389,13 @@ static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t du
 {
     const bool is_driven = magnitude(duty_q15) >= (uint16_t)safety->limits.moving_duty_q15;
     const bool has_long_stood =
-        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u, STUCK_EITHER_WAY_MS);
+        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u,
+                  safety->is_swinging ? STUCK_EITHER_WAY_MS * SWING_STUCK : STUCK_EITHER_WAY_MS);
     if (safety->cart_still.driven == 0)
         safety->pushed_ms = 0;
     else if (is_driven)
         safety->pushed_ms = (int16_t)(safety->pushed_ms + (duty_q15 < 0 ? -1 : 1));
-    return has_long_stood || magnitude(safety->pushed_ms) >= STUCK_MS;
+    return has_long_stood || magnitude(safety->pushed_ms) >= (safety->is_swinging ? STUCK_MS * SWING_STUCK : STUCK_MS);
 }
 
 /* The motor's own limits, seen from what it was just given. */
@@ -392,16 +428,21 @@ static motor_t at_rest(safety_t *safety)
     return (motor_t){0, true};
 }
 
-static void watch_stillness(safety_t *safety, const safety_inputs_t *inputs)
+static void stand(standing_t *standing, int32_t counts, uint32_t moves)
 {
-    if (magnitude(difference(inputs->cart_counts, safety->still_cart)) >= STILL_COUNTS ||
-        magnitude(difference(inputs->pole_counts, safety->still_pole)) >= STILL_COUNTS) {
-        safety->still_cart = inputs->cart_counts;
-        safety->still_pole = inputs->pole_counts;
-        safety->still_ms = 0;
-    } else if (safety->still_ms < ARM_STILL_MS) {
-        safety->still_ms++;
-    }
+    if (magnitude(difference(counts, standing->at_counts)) >= moves)
+        *standing = (standing_t){counts, 0};
+    else if (standing->ms < ARM_STILL_MS)
+        standing->ms++;
+}
+
+/* A pole that nobody drives swings about hanging, or upright is not where homing found it. */
+static void watch_zero(safety_t *safety, const safety_inputs_t *inputs)
+{
+    if (safety->state != CART_READY || inputs->missed_ticks != 0)
+        safety->pole_zero.points = 0;
+    else if (pole_zero_is_off(&safety->pole_zero, inputs, &safety->limits, safety->half_period_ms))
+        safety_trip(safety, FAULT_POLE_ZERO);
 }
 
 /* A contact that opens also the relay takes the supply away, as soon as the capacitors behind it are empty: they may take seconds. A
@@ -423,8 +464,11 @@ NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs,
 {
     if (safety->state == CART_BOOT)
         safety->state = CART_DISARMED;
-    watch_stillness(safety, inputs);
+    stand(&safety->cart_standing, inputs->cart_counts, STILL_COUNTS);
+    stand(&safety->pole_standing, inputs->pole_counts, STILL_COUNTS);
+    stand(&safety->cart_resting, inputs->cart_counts, STILL_COUNTS + safety->limits.travel_limit_counts / REST_SHARE);
     watch_relay(safety, inputs);
+    watch_zero(safety, inputs);
     const uint8_t missed_before = inputs->missed_ticks != 0 ? safety->missed_in_a_row : 0;
     safety->missed_in_a_row = saturating_sum(missed_before, inputs->missed_ticks);
     if (inputs->is_estop_pressed)
@@ -448,7 +492,7 @@ NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs,
     if (fault == FAULT_NONE)
         fault = check_motor(safety, inputs, duty_q15);
     if (fault == FAULT_NONE && safety->state == CART_ARMED)
-        fault = plausibility_check(&safety->plausibility, inputs, &safety->limits, duty_q15);
+        fault = plausibility_check(&safety->plausibility, inputs, &safety->limits, duty_q15, safety->is_swinging);
     if (fault != FAULT_NONE) {
         safety_trip(safety, fault);
         return at_rest(safety);

@@ -12,7 +12,14 @@
 #include "hal.h"
 #include "inputs.h"
 #include "plausibility.h"
+#include "pole_zero.h"
 #include "protocol.h"
+
+/* How long something has stood still, and where. */
+typedef struct {
+    int32_t at_counts;
+    uint8_t ms; /* ARM_STILL_MS at most */
+} standing_t;
 
 /* Moves that must show: how far something came from where it was last seen to move. */
 typedef struct {
@@ -33,9 +40,14 @@ typedef struct {
     uint16_t brake_ms;         /* left to brake */
     uint32_t homing_ms;
     uint16_t quiet_ms; /* since a frame came from the host */
-    uint16_t still_ms;
-    int32_t still_cart, still_pole; /* where they have stood for so long */
+    standing_t cart_standing, pole_standing;
+    standing_t cart_resting; /* still but for what a swinging pole does to it */
     stillness_t cart_still, pole_still;
+    bool is_swinging;     /* armed for a swing-up, and the pole has not been upright yet */
+    uint16_t swing_ms;    /* since then */
+    uint16_t upright_ms;  /* within the pole's limit, without a break */
+    uint16_t half_period_ms; /* the pole's, as homing measured it */
+    pole_zero_t pole_zero;
     int8_t went; /* to which side the cart's encoder counted last */
     int16_t pushed_ms; /* to the right less to the left, while the cart stood */
     uint8_t illegal_cart, illegal_pole, illegal_ms;
@@ -55,15 +67,18 @@ void safety_init(safety_t *safety);
 uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *detail);
 
 /* Each returns an ack_code; asking again for what is so already is ACK_DONE. */
-uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
+uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, bool is_swing_up, uint8_t *detail);
 uint8_t safety_begin_homing(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 uint8_t safety_clear(safety_t *safety, const safety_inputs_t *inputs, uint8_t *detail);
 void safety_disarm(safety_t *safety);
 
-/* Both zeros are known now; or the middle of the track is reached. */
-void safety_homed(safety_t *safety);
+/* Both zeros are known now, and in what half period the pole swings about hanging; or the middle of the track is reached. */
+void safety_homed(safety_t *safety, uint16_t half_period_ms);
+
+/* Whether cart and pole have stood still long enough to arm. */
+bool safety_is_still(const safety_t *safety);
 
 /* Latches the first fault; the motor is off from the next safety_tick() on. */
 void safety_trip(safety_t *safety, uint8_t fault);

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety.c"))).parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CORE = ("framing", "config", "safety", "plausibility", "homing", "app", "estimator", "policy", "rail")
+CORE = ("framing", "config", "safety", "plausibility", "pole_zero", "homing", "app", "estimator", "policy", "rail")
 
 PROTOCOL = read_protocol()
 STATE: Any = PROTOCOL.enums["cart_state"]
@@ -41,7 +41,7 @@ def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> 
 
 def compile_library(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
     """The safety core, framing and configuration as a shared library, the shim with them."""
-    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "framing", "config", "rail")]
+    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "pole_zero", "framing", "config", "rail")]
     return compile_c(target, [*sources, HERE / "safety_shim.c"], [*STRICT, *options, "-fPIC", "-shared"])
 
 
@@ -99,7 +99,9 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.safety_feed.restype = None
     library.safety_trip.argtypes = [ctypes.c_void_p, ctypes.c_uint8]
     library.safety_trip.restype = None
-    for name in ("safety_arm", "safety_begin_homing", "safety_begin_centring", "safety_begin_jogging", "safety_clear"):
+    library.safety_arm.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
+    library.safety_arm.restype = ctypes.c_uint8
+    for name in ("safety_begin_homing", "safety_begin_centring", "safety_begin_jogging", "safety_clear"):
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         function.restype = ctypes.c_uint8
@@ -113,7 +115,9 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.config_check.restype = ctypes.c_uint8
     library.config_crc.argtypes = [ctypes.c_char_p]
     library.config_crc.restype = ctypes.c_uint16
-    for name in ("safety_init", "safety_disarm", "safety_homed", "safety_hear"):
+    library.safety_homed.argtypes = [ctypes.c_void_p, ctypes.c_uint16]
+    library.safety_homed.restype = None
+    for name in ("safety_init", "safety_disarm", "safety_hear"):
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p]
         function.restype = None
@@ -202,6 +206,8 @@ LIMITS = {
     "supply_max_mv": 15000,
     "illegal_most": 7,
     "bandgap_mv": 1090,
+    "swing_timeout_ms": 9000,
+    "upright_ms": 300,
 }
 
 
@@ -218,7 +224,7 @@ class Core:
         size = library.shim_size_of_safety()
         assert library.shim_size_of_inputs() == ctypes.sizeof(Inputs)
         self._safety = (ctypes.c_uint8 * size)(*[0xA5] * size)
-        self._seen = (ctypes.c_int32 * 8)()
+        self._seen = (ctypes.c_int32 * 9)()
         self._detail = ctypes.c_uint8(0)
         self.inputs = Inputs(supply_mv=12000, rail_mv=5000, has_pulse_period=True)
         library.safety_init(self._safety)
@@ -256,6 +262,10 @@ class Core:
         return bool(self._look()[6])
 
     @property
+    def is_swinging(self) -> bool:
+        return bool(self._look()[8])
+
+    @property
     def command_age_ms(self) -> int:
         return self._look()[7]
 
@@ -276,7 +286,15 @@ class Core:
 
     def arm(self) -> tuple[int, int]:
         """Acknowledgement code and detail, as of the other requests."""
-        return self._ask("safety_arm")
+        return self._arm(is_swing_up=False)
+
+    def arm_to_swing_up(self) -> tuple[int, int]:
+        return self._arm(is_swing_up=True)
+
+    def _arm(self, *, is_swing_up: bool) -> tuple[int, int]:
+        self._detail.value = 0
+        inputs, detail = ctypes.byref(self.inputs), ctypes.byref(self._detail)
+        return self.library.safety_arm(self._safety, inputs, is_swing_up, detail), self._detail.value
 
     def home(self) -> tuple[int, int]:
         return self._ask("safety_begin_homing")
@@ -298,8 +316,8 @@ class Core:
     def disarm(self) -> None:
         self.library.safety_disarm(self._safety)
 
-    def homed(self) -> None:
-        self.library.safety_homed(self._safety)
+    def homed(self, half_period_ms: int = 600) -> None:
+        self.library.safety_homed(self._safety, half_period_ms)
 
     def illegal(self, illegal: int, edges: int, moved: int, missed_ticks: int = 0) -> int:
         """How many of a tick's transitions no encoder makes."""
@@ -365,4 +383,12 @@ class Core:
     def to_armed(self, **changes: int) -> None:
         self.to_ready(**changes)
         assert self.arm() == (ACK.DONE, 0)
+        assert self.state == STATE.ARMED
+
+    def to_swinging(self, **changes: int) -> None:
+        """Armed for a swing-up, the pole hanging."""
+        self.to_ready(**changes)
+        self.inputs.pole_counts = changes.get("pole_counts_per_turn", LIMITS["pole_counts_per_turn"]) // 2
+        self.tick()
+        assert self.arm_to_swing_up() == (ACK.DONE, 0)
         assert self.state == STATE.ARMED

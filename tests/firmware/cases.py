@@ -17,7 +17,10 @@ from typing import Any
 
 from tests.firmware.c_core import Core, load_library
 
-SAFETY_MODULES = ("test_safety_states", "test_safety_armed", "test_safety_machine", "test_plausibility")
+SAFETY_MODULES = (
+    *("test_safety_states", "test_safety_armed", "test_safety_machine", "test_safety_swing", "test_plausibility"),
+    "test_pole_zero",
+)
 CORE_MODULES = (*SAFETY_MODULES, "test_config", "test_framing", "test_rail")
 
 

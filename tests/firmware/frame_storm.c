@@ -418,6 +418,8 @@ static cfg_message_t good_cfg(void)
         .supply_max_mv = 15000,
         .illegal_most = (uint8_t)(1 + draw() % 8),
         .bandgap_mv = one_in(2) ? 0 : 1100,
+        .swing_timeout_ms = one_in(3) ? 0 : 4000,
+        .upright_ms = 200,
     };
 }
 
@@ -487,7 +489,7 @@ static void arm(void)
     if (is_shortened) {
         app.cart_zero = app.cart_raw;
         app.pole_zero = app.pole_raw;
-        safety_homed(&app.safety);
+        safety_homed(&app.safety, app.safety.limits.pole_half_period_ms);
     } else {
         for (int i = 0; i < 20000 && app.safety.state == CART_HOMING; i++) {
             if (i % 400 == 0) { /* the host shows that it is there */

@@ -16,7 +16,19 @@ from pathlib import Path
 
 from tests.firmware.c_core import FIRMWARE, HERE, SANITIZED, STRICT, compile_c
 
-PARTS = ("app", "safety", "plausibility", "config", "framing", "homing", "estimator", "policy", "onboard", "rail")
+PARTS = (
+    "app",
+    "safety",
+    "plausibility",
+    "pole_zero",
+    "config",
+    "framing",
+    "homing",
+    "estimator",
+    "policy",
+    "onboard",
+    "rail",
+)
 HOST_PARTS = ("policy_image",)
 
 

@@ -20,6 +20,7 @@ from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials,
 CASES = {  # what judges each file
     "safety": SAFETY_MODULES,
     "plausibility": SAFETY_MODULES,
+    "pole_zero": SAFETY_MODULES,
     "config": CORE_MODULES,
     "rail": CORE_MODULES,
 }

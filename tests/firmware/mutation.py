@@ -41,7 +41,7 @@ SWAPS = {  # for a comparison its boundary and its contrary
 SAME = {"false": "0", "FAULT_NONE": "0", "ACK_DONE": "0", "true": "1", "FAULT_COMMAND_TIMEOUT": "1"}
 CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
 TYPES = re.compile(
-    r"(u?int\d+_t|bool|void|const|static|(safety_inputs|safety|motor|stillness|plausibility|cfg_message)_t)"
+    r"(u?int\d+_t|bool|void|const|static|(safety_inputs|safety|motor|stillness|standing|plausibility|pole_zero|cfg_message)_t)"
 )
 
 

@@ -40,10 +40,11 @@ void shim_look(const safety_t *safety, int32_t *seen)
     seen[1] = safety->fault;
     seen[2] = safety->is_homed;
     seen[3] = safety->was_clipped;
-    seen[4] = safety->still_ms >= 100;
+    seen[4] = safety_is_still(safety);
     seen[5] = safety->limits_crc;
     seen[6] = safety->is_configured;
     seen[7] = safety->command_age_ms;
+    seen[8] = safety->is_swinging;
 }
 
 /* What app.c asks before a tick. */

@@ -64,6 +64,8 @@ LIMITS = {
     "supply_max_mv": 15000,
     "illegal_most": 8,
     "bandgap_mv": 0,
+    "swing_timeout_ms": 0,
+    "upright_ms": 500,
 }
 Completed = subprocess.CompletedProcess[str]
 M = TypeVar("M", bound=Message)
@@ -166,8 +168,8 @@ def test_reset_opens_the_bridge_then_stops_the_watchdog_before_anything_is_calle
     words = ["avr-objdump", "-d", "--no-show-raw-insn", str(image.elf)]
     listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     code = {int(at, 16): what.split() for at, what in re.findall(r"^ *([0-9a-f]+):\t(.*)$", listing, re.MULTILINE)}
-    assert code[0][0] == "jmp"
-    begin = int(code[0][1], 16)
+    assert code[0][0] in ("jmp", "rjmp")
+    begin = int(code[0][1 if code[0][0] == "jmp" else 3], 16)
     first = [code[at] for at in sorted(code) if at >= begin]
     assert [words[0] for words in first[:9]] == ["cli", "cbi", "ldi", "sts", "cbi", "cbi", "sbi", "sbi", "sbi"]
     assert first[1][1:3] == ["0x05,", "0"]  # PORTB, the enable
@@ -334,10 +336,11 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
 def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
     session, health = chip.hello().session, health_of(chip)
     missed_before = 0
-    for edges in range(104, 180, 4):  # a millisecond, until the interrupt takes nearly all the time: compilers differ
+    for edges in range(60, 180, 4):  # of both, until the interrupt takes nearly all the time: compilers differ
         missed_before = health.missed_ticks
         for _ in range(40):
             chip.cart += edges
+            chip.pole += edges
             chip.step()
         chip.step(milliseconds=20)
         health = health_of(chip)

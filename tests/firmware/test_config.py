@@ -36,6 +36,8 @@ TABLE: list[tuple[str, int, list[int], list[int]]] = [
     ("supply_max_mv", 20, [9000, 9001, 29_999, 30_000], [0, 8999, 30_001, 65535]),
     ("illegal_most", 21, [1, 2, 7, 8], [0, 9, 255]),
     ("bandgap_mv", 22, [0, 1000, 1001, 1199, 1200], [1, 999, 1201, 65535]),
+    ("swing_timeout_ms", 23, [0, 1, 59_999, 60_000], [60_001, 65535]),
+    ("upright_ms", 24, [100, 101, 1999, 2000], [0, 99, 2001, 65535]),
 ]
 ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value in fits] + [
     (name, number, value, False) for name, number, _, unfit in TABLE for value in unfit
@@ -44,7 +46,7 @@ ROWS = [(name, number, value, True) for name, number, fits, _ in TABLE for value
 
 def test_table_names_every_field_in_order() -> None:
     assert [row[0] for row in TABLE] == list(LIMITS)
-    assert [row[1] for row in TABLE] == list(range(23))
+    assert [row[1] for row in TABLE] == list(range(25))
 
 
 @pytest.mark.parametrize(("name", "number", "value", "fits"), ROWS)
@@ -116,7 +118,7 @@ def test_limits_crc_is_of_the_limits_alone(core: Core) -> None:
     assert core.limits_crc == expected
 
 
-@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4008, 13649), (4012, 15091), (4014, 11562)])
+@pytest.mark.parametrize(("travel_limit_counts", "supply_max_mv"), [(4014, 15135), (4016, 25240)])
 def test_limits_crc_is_never_zero(core: Core, travel_limit_counts: int, supply_max_mv: int) -> None:
     """0 means no limits."""
     changes = {"travel_limit_counts": travel_limit_counts, "supply_max_mv": supply_max_mv}

@@ -15,7 +15,7 @@ import pytest
 from tests.firmware.c_core import FIRMWARE, HERE, PROTOCOL, SANITIZED, STRICT, compile_c, compile_library
 
 ROOT = HERE.parent.parent
-COVERED = ("safety.c", "plausibility.c", "framing.c", "config.c", "rail.c")
+COVERED = ("safety.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")
 
 
 def run_cases(library: Path, **environment: str) -> str:

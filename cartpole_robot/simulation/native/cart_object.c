@@ -208,6 +208,17 @@ static PyObject *native_cart_step(PyObject *object, PyObject *duty)
     return written(self);
 }
 
+/* The newest reading again, at tick 0. */
+static PyObject *native_cart_restart(PyObject *object, PyObject *ignored)
+{
+    native_cart_object *self = (native_cart_object *)object;
+    (void)ignored;
+    if (refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
+        return NULL;
+    self->tick = 0;
+    return written(self);
+}
+
 /* What the policy object computes, with the numbers it expects of the cart; -1 with an exception for one that does not fit. */
 static int read_policy(PyObject *policy, PyObject *duties, episode_rules_t *rules)
 {
@@ -304,6 +315,7 @@ static PyMethodDef native_cart_methods[] = {
     {"place", native_cart_place, METH_VARARGS,
      "place(state, bit_generator): begin an episode there, with the random numbers of that NumPy bit generator; the measurement."},
     {"step", native_cart_step, METH_O, "step(duty): the measurement one control period later."},
+    {"restart", native_cart_restart, METH_NOARGS, "restart(): the newest measurement again, at tick 0."},
     {"episode", native_cart_episode, METH_VARARGS,
      "episode(policy, duties, history_length, limits, most_steps, sums): the policy acts from the newest reading until a fall, at "
      "most `most_steps`; (steps, is_terminated, fault or None, sums), the sums with those of this episode added."},

@@ -48,7 +48,7 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
     torch.set_num_threads(1)
     with ExitStack() as stack:
         most, past = max(job.config.max_steps, MAX_EPISODE_STEPS), job.config.history_length
-        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, most, history_length=past)))
+        env = stack.enter_context(closing(balancing_env(job.cart, job.rig, most, history_length=past, start=job.start)))
         checkpoint = latest_checkpoint(job.folder / "checkpoints")
         if checkpoint is None:
             state = begin_on_cart(job, initial, env)

@@ -99,7 +99,7 @@ def test_pandas_opens_a_recording_and_the_file_holds_its_metadata(tmp_path: Path
     stored = json.loads(pyarrow.parquet.read_schema(recording.path).metadata[b"cartpole_robot"])
     assert stored["format"] == 3
     assert stored["metadata"]["cart"]["motor"]["stall_force_n"] == 25.7
-    ended = {"end": "duration", "steps": 100, "reason": None, "rows_lost": 0, "handovers": None}
+    ended = {"end": "duration", "steps": 100, "reason": None, "rows_lost": 0, "handovers": None, "swing_up": None}
     assert stored["outcome"] == ended
     assert recording.cart == CART
     assert not list(tmp_path.glob("*journal*"))

@@ -21,6 +21,7 @@ from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.history import input_gain
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
+from cartpole_robot.rig import Start
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint
@@ -301,6 +302,15 @@ def test_training_whose_only_evaluation_ends_with_a_fault_has_failed(
     (fault,) = summary.rig_failures
     assert fault.startswith("ESTOP at ")
     assert "by a rig fault" in summary.text()
+
+
+def test_cart_that_swings_up_learns_without_a_hand(tmp_path: Path) -> None:
+    initial, run = bundle(pushing(FALLING)), tmp_path / "run"
+    asked = dataclasses.replace(job(run, initial, episodes=4, evaluation_episodes=2), start=Start.SWING_UP)
+    summary = start_on_cart(asked, initial).summary
+    assert isinstance(summary, CartSummary)
+    assert (summary.episodes, summary.learning_episodes, summary.rig_failures) == (4, 2, ())
+    assert job_from_folder(run).start is Start.SWING_UP
 
 
 def test_three_false_starts_in_a_row_end_it_with_a_message_and_a_checkpoint(

@@ -1,4 +1,4 @@
-/* The longest interrupt, by Timer0 running freely: two reads of a register and a comparison in each. */
+/* The longest interrupt, by Timer0 running freely: two reads of a register and a comparison in each that may be it. */
 #ifndef INTERRUPT_TIME_H
 #define INTERRUPT_TIME_H
 

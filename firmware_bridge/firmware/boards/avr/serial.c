@@ -47,9 +47,9 @@ ISR(USART_RX_vect)
     interrupt_end(began);
 }
 
+/* Like that of the encoders, shorter than the tick's interrupt: not timed. */
 ISR(USART_UDRE_vect)
 {
-    const uint8_t began = interrupt_begin();
     const uint8_t tail = sending_tail;
     if (tail == sending_head) {
         UCSR0B &= (uint8_t)~(1u << UDRIE0);
@@ -57,7 +57,6 @@ ISR(USART_UDRE_vect)
         UDR0 = sending[tail & (SEND_BYTES - 1u)];
         sending_tail = (uint8_t)(tail + 1u);
     }
-    interrupt_end(began);
 }
 
 bool serial_has_received(void)

@@ -89,7 +89,7 @@ static int turn(quadrature_t *decoder, uint32_t *total, int32_t counts)
     while (at != (uint32_t)counts) {
         at += way > 0 ? 1u : UINT32_MAX;
         quadrature_update(decoder, levels[at & 3u]);
-        *total = quadrature_total(*total, decoder->counts);
+        *total = quadrature_total(*total, quadrature_counts(decoder));
     }
     return 0;
 }
@@ -124,8 +124,8 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
         .pole_counts = (int32_t)self->pole_total,
         .cart_illegal = self->cart.illegal,
         .pole_illegal = self->pole.illegal,
-        .cart_edges = self->cart.edges,
-        .pole_edges = self->pole.edges,
+        .cart_edges = quadrature_edges(&self->cart),
+        .pole_edges = quadrature_edges(&self->pole),
         .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
         .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
         .is_estop_pressed = (inputs & INPUT_ESTOP) != 0,
