@@ -5,7 +5,7 @@ python -m benchmarks.hanging_identification [--carts 12] [--seed 2211] [--motion
 Each cart is `diy_arduino` with a force 0.4 to 2.5 times, all friction 0.5 to 2.5 times and a pole 0.6 to 1.6 times that
 of the file (each evenly in its logarithm), a latency of 0 to 30 ms and a dead zone of 0.01 to 0.08. It is behind the
 virtual rig, so driver and firmware know the file of `diy_arduino` alone; where the cart does not home, homing gets the
-next of 0.25, 0.35 and 0.5 as its duty, as an owner would give it. The seed 2211 was fixed before any of its carts was
+next of `HOMING_DUTIES`, as an owner would give it. The seed 2211 was fixed before any of its carts was
 seen; the motion was tuned on seed 7. Printed are, for each parameter, the error against the truth and how many 95 %
 intervals hold it; then, whether the regulator and the swing-up of the identified file bring up and balance the hidden
 cart. With `--upright`, the same for `excite --upright` with the true parameters, which no owner has.
@@ -42,7 +42,7 @@ from cartpole_robot.terminal.progress import progress_bar
 
 CART = "diy_arduino"
 SEED = 2211
-HOMING_DUTIES = (0.25, 0.35, 0.5)
+HOMING_DUTIES = ((0.25, 0.15), (0.35, 0.25), (0.5, 0.4))  # and the moving duties
 REPORTED = (
     *("delay", "motor_gain", "damping", "coulomb", "dead_zone", "saturation", "cart_mass"),
     *("pole_length", "pole_viscous", "pole_coulomb", "angle_zero"),
@@ -80,8 +80,7 @@ def homed_rig(hidden: CartParams) -> tuple[VirtualRig, CartParams]:
     nominal = load_cart(CART)
     assert nominal.firmware is not None
     problem: RigError | None = None
-    for duty in HOMING_DUTIES:
-        moving = max(nominal.firmware.moving_duty, 0.6 * duty)
+    for duty, moving in HOMING_DUTIES:
         firmware = dataclasses.replace(nominal.firmware, homing_duty=duty, moving_duty=moving)
         given = dataclasses.replace(nominal, firmware=firmware)
         rig = VirtualRig(given, plant=hidden)

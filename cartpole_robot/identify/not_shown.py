@@ -36,8 +36,8 @@ def not_shown(
     terms, so that a missing one may well show.
     """
     if not is_driven:
-        keys = ("motor", "delay", "friction.cart_coulomb_n", "friction.cart_viscous_n_s_m", "pole_cart.cart_mass_kg")
-        return (NotShown(keys=keys, reason=_NEVER_DRIVEN),)
+        cart_keys = ("friction.cart_coulomb_n", "friction.cart_viscous_n_s_m", "pole_cart.cart_mass_kg")
+        return (NotShown(keys=("motor", "delay", *cart_keys), reason=_NEVER_DRIVEN),)
     found = list(_always(cart, names))
     for term, keys, reason in _SELDOM:
         if term in alike:
