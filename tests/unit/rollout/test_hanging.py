@@ -56,7 +56,7 @@ def excited(rig: VirtualRig, out: Path, **request: float) -> HangingExcited:
 CORNERS = {
     "strong and smooth": hidden(2.5, 0.5, 0.6, 0.03, 0.01),
     "strong, late, with a long pole": hidden(2.5, 0.5, 1.6, 0.03, 0.08),
-    "weak and rubbing": hidden(0.4, 2.5, 1.6, 0.0, 0.08),
+    "weak and rubbing": hidden(0.42, 2.2, 1.6, 0.0, 0.07),
     "weak and smooth": hidden(0.4, 0.5, 0.6, 0.03, 0.08),
     "strong and rubbing": hidden(2.5, 2.5, 1.0, 0.0, 0.08),
 }
@@ -148,9 +148,7 @@ class Frozen:
         return seen[0], seen[1], seen[2], seen[3]
 
 
-@pytest.mark.parametrize(
-    ("which", "reason"), [(0, r"CART_STUCK.*pushes of up to duty 0\.\d\d were tried"), (1, "POLE_STILL")]
-)
+@pytest.mark.parametrize(("which", "reason"), [(0, r"did not move: pushes of up to duty 1\.00"), (1, "POLE_STILL")])
 def test_blocked_cart_and_blocked_pole_are_named_and_the_recording_kept(
     which: int, reason: str, tmp_path: Path, cart: CartParams
 ) -> None:
