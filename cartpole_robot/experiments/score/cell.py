@@ -17,6 +17,8 @@ from cartpole_robot.experiments.score.score import SWING_UP, ScoreTask
 from cartpole_robot.experiments.score.scored_run import scored_run
 from cartpole_robot.files.records import record_from_table
 from cartpole_robot.policy.controllers import choose_controller
+from cartpole_robot.policy.swing_up import SwingUpDesign
+from cartpole_robot.policy.swing_up_design import design_swing_up
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.task import Task
 
@@ -66,10 +68,15 @@ class _Keyed:
 def _driver(source: str, policy_hash: str | None, keyed: _Keyed) -> Driver:
     cart = keyed.cart
     if source == SWING_UP:
-        return SwingUpControllerDriver(cart)
+        return SwingUpControllerDriver(cart, _design(keyed))
     chosen = choose_controller(Path(source), cart, "c")
     if chosen.record["policy_hash"] != policy_hash:
         raise UsageError(f"{source}: is another policy than when this score was begun; put the old one back")
     if chosen.task is Task.SWING_UP:
         return SwingUpPolicyDriver(chosen.controller)
-    return HandOver(cart, chosen.controller)
+    return HandOver(cart, _design(keyed), chosen.controller)
+
+
+@functools.lru_cache(maxsize=8)
+def _design(keyed: _Keyed) -> SwingUpDesign:
+    return design_swing_up(keyed.cart)

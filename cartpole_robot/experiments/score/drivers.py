@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cartpole_robot import swing_up_task
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.controllers import Controller
-from cartpole_robot.policy.swing_up_design import swing_up_of
+from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign
 from cartpole_robot.signals import wrap_angle_rad
 
 
@@ -40,8 +40,8 @@ class SwingUpPolicyDriver:
 class SwingUpControllerDriver:
     """The swing-up controller of `cart` alone, which also balances; implements `Driver`."""
 
-    def __init__(self, cart: CartParams) -> None:
-        self._controller = swing_up_of(cart)
+    def __init__(self, cart: CartParams, design: SwingUpDesign) -> None:
+        self._controller = SwingUpController(cart, design)
         self.begin, self.duty, self.rest = self._controller.reset, self._controller.duty, self._controller.rest
 
 
@@ -51,9 +51,9 @@ class HandOver:
     It hands over as `rigs.swing_start` does: settled in the start spread, upright for as long as the firmware wants.
     """
 
-    def __init__(self, cart: CartParams, balancing: Controller) -> None:
+    def __init__(self, cart: CartParams, design: SwingUpDesign, balancing: Controller) -> None:
         self._cart, self._balancing = cart, balancing
-        self._swing = swing_up_of(cart)
+        self._swing = SwingUpController(cart, design)
         upright_s = swing_up_task.UPRIGHT_S if cart.firmware is None else cart.firmware.upright_s
         self._needed = math.ceil(upright_s / cart.timing.control_period_s) + 2
         self.begin()

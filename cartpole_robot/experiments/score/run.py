@@ -14,6 +14,7 @@ from cartpole_robot.experiments.cells.processes import ProcessCrew
 from cartpole_robot.experiments.cells.work import finish_cells, run_tasks
 from cartpole_robot.experiments.score.cell import run_cell
 from cartpole_robot.experiments.score.score import Score, task_of
+from cartpole_robot.start import swing_up_driver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,11 @@ def default_folder(score: Score) -> Path:
 def run_score(score: Score, path: Path, say: Callable[[str], object], *, jobs: int | None = None) -> ScoreResult:
     """Run unfinished cells in that folder; `say` receives notes, crashes and failures.
 
-    Ctrl-C raises KeyboardInterrupt; finished cells are kept. Raises `UsageError`.
+    Ctrl-C raises KeyboardInterrupt; finished cells are kept. Raises `UsageError`, also for a cart that cannot swing up
+    its pole, with the reason.
     """
+    if not path.exists():
+        swing_up_driver(score.cart)
     with CellFolder.opened(path, score) as folder:
         for contender in score.contenders:
             if contender.note is not None:

@@ -16,7 +16,6 @@ from cartpole_robot.experiments.score.parts import REPORT_SEED, Part, Row, rows_
 from cartpole_robot.experiments.score.ranges import ScoreRanges, score_ranges
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.controllers import choose_controller
-from cartpole_robot.start import swing_up_driver
 
 KIND = "score"
 SWING_UP = "swing-up controller"  # which also balances
@@ -143,7 +142,7 @@ def planned_score(
     """The score of `policy` next to the references, on `cart`; None is the one that it was trained on.
 
     `runs` replaces the number of swing-ups and minutes. Raises `UsageError` for a policy that cannot be read or does
-    not fit the cart, and for a cart that cannot be scored, with the reason.
+    not fit the cart, and for an ideal cart.
     """
     chosen = choose_controller(policy, cart, "c")
     known = chosen.cart
@@ -168,13 +167,12 @@ def planned_score(
 
 
 def _check_can_be_scored(cart: CartParams) -> None:
-    """Raises `UsageError` for a cart without motor and encoders, and one that cannot swing up its pole."""
+    """Raises `UsageError` for a cart without motor and encoders."""
     if cart.encoders is None:
         raise UsageError(
             f"cart {cart.name!r}: an ideal cart has no motor and no encoders, and so no force, delay or speed noise "
             "that a score could vary; choose a cart with [encoders], such as diy_arduino"
         )
-    swing_up_driver(cart)
 
 
 def task_of(score: Score, cell: Cell, package_version: str) -> ScoreTask:
