@@ -37,7 +37,7 @@ def draw_score(score: Score, findings: list[Finding], path: Path, *, option: str
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     figure.suptitle(
         f"Share of runs up after {score.ranges.success.run_s:g} s on {figure_text(score.cart.name)}, where one thing "
-        "differs from the cart file",
+        "differs from the cart file (dotted: as in the file; lines are moved apart a little)",
         fontsize=11,
     )
     with new_file(path, option=option) as partial:
@@ -54,7 +54,7 @@ def _panel(panel: Axes, row: Row, findings: list[Finding]) -> None:
             markersize=3.0,
             linewidth=1.0,
             color=_COLOURS[number],
-            label=f"{figure_text(finding.contender.label)} ({finding.robustness:.3f})",
+            label=f"{figure_text(finding.contender.label)}: robustness {finding.robustness:.3f}",
         )
     if row.own is not None:
         panel.axvline(row.own, color="#6b7280", linewidth=0.8, linestyle=":")

@@ -112,7 +112,7 @@ def score_text(score: Score, findings: list[Finding]) -> str:
         f"{score.name}, rig sim, engine native, seed {score.seed}",
         "",
         line("", labels),
-        line(f"swung up, and stayed {minute_s:g} s", [f"{each.swing_ups} of {each.tried}" for each in findings]),
+        line(f"swung up and held to {minute_s:g} s", [f"{each.swing_ups} of {each.tried}" for each in findings]),
         line("time to upright, median", [times(each.median_up_s) for each in findings]),
         line("                 longest", [times(each.longest_up_s) for each in findings]),
         line("longest hold", [f"{each.longest_hold_s:.1f} of {minute_s:g} s" for each in findings]),
@@ -130,11 +130,11 @@ def score_text(score: Score, findings: list[Finding]) -> str:
         "",
         f"  A value of the robustness score succeeds where the pole is up and slow after {run_s:g} s from hanging.",
     ]
-    if ranges.pushes.scale != 1.0:
-        lines.append(f"  Pushes are {ranges.pushes.scale:g} times as strong as those of the double pendulum.")
-    stops = {stop for each in findings for stop in each.stops}
-    for stop in sorted(stops):
-        lines.append(line(f"stops under pushes: {stop}", [str(each.stops.get(stop, 0)) for each in findings]))
+    lines.append(f"  Pushes are {ranges.pushes.scale:g} times those of the double pendulum, as shares of strength.")
+    stops = sorted({stop for each in findings for stop in each.stops})
+    if stops:
+        lines.append(f"  Motor off in {ranges.long_run.runs} minutes under pushes:")
+    lines += [line(f"  {stop}", [str(each.stops.get(stop, 0)) for each in findings]) for stop in stops]
     return "\n".join(lines)
 
 

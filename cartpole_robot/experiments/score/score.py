@@ -16,9 +16,11 @@ from cartpole_robot.experiments.score.parts import REPORT_SEED, Part, Row, rows_
 from cartpole_robot.experiments.score.ranges import ScoreRanges, score_ranges
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.controllers import choose_controller
+from cartpole_robot.task import Task
 
 KIND = "score"
 SWING_UP = "swing-up controller"  # which also balances
+FIRST = "swing-up,"  # before what only balances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +149,12 @@ def planned_score(
     chosen = choose_controller(policy, cart, "c")
     known = chosen.cart
     _check_can_be_scored(known)
-    contenders = [Contender(label=LQR, source=LQR, policy_hash=None, cart=known)]
+    contenders = [Contender(label=f"{FIRST} {LQR}", source=LQR, policy_hash=None, cart=known)]
     if chosen.bundle is not None:
         contenders.insert(
             0,
             Contender(
-                label=_short(policy),
+                label=_short(policy) if chosen.task is Task.SWING_UP else f"{FIRST} {_short(policy)}",
                 source=str(policy),
                 policy_hash=chosen.record["policy_hash"],
                 cart=known,

@@ -17,18 +17,24 @@ from PIL import Image
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.commands.cli import main
+from cartpole_robot.errors import UsageError
 from cartpole_robot.experiments.score import score as score_module
+from cartpole_robot.experiments.score.cell import driver_of
 from cartpole_robot.experiments.score.disturbed_cart import Disturbance, DisturbedCart, Push
 from cartpole_robot.experiments.score.drivers import Driver, SwingUpControllerDriver, SwingUpPolicyDriver
-from cartpole_robot.experiments.score.parts import REPORT_SEED, TUNING_SEED, Trial, rows_of, trial
+from cartpole_robot.experiments.score.parts import REPORT_SEED, TUNING_SEED, Row, Trial, rows_of, trial
 from cartpole_robot.experiments.score.ranges import ScoreRanges, score_ranges
+from cartpole_robot.experiments.score.score import planned_score
 from cartpole_robot.experiments.score.scored_run import RunFigures, scored_run
+from cartpole_robot.policy.export import bundle_of
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.swing_up_design import design_swing_up
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.task import observation
+from cartpole_robot.task import Task, observation
+from tests.conftest import make_network
+from tests.policy_on_board import regulating_policy
 
 HANGING, UPRIGHT = State(0.0, 0.0, -math.pi, 0.0), State(0.0, 0.0, 0.0, 0.0)
 STEP_S = 0.002
@@ -202,6 +208,46 @@ def test_ranges_are_those_of_the_double_pendulum(diy: CartParams) -> None:
     assert (minute.duration_s, len(minute.disturbance.pushes)) == (60.0, 15)
 
 
+@pytest.fixture(scope="module")
+def policies(diy: CartParams, tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+    """One that balances, and an untrained one that swings up."""
+    folder = tmp_path_factory.mktemp("policies")
+    network = make_network(3, inputs=5, hidden=16, outputs=7)
+    visited = np.random.default_rng(3).normal(size=(300, 5)).astype(np.float32)
+    bundles = {
+        Task.BALANCE: regulating_policy(diy),
+        Task.SWING_UP: bundle_of(network, diy, visited, {}, task=Task.SWING_UP),
+    }
+    for task, bundle in bundles.items():
+        dataclasses.replace(bundle, provenance={"cart": diy.as_dict()}).save(folder / f"{task}.npz")
+    return {task: folder / f"{task}.npz" for task in bundles}
+
+
+def test_policy_is_scored_next_to_both_references(diy: CartParams, policies: dict[Task, Path]) -> None:
+    labels = [[each.label for each in planned_score(policies[task], diy).contenders] for task in Task]
+    references = ["swing-up, lqr", "swing-up controller"]
+    assert labels == [["swing-up, balance", *references], ["swing_up", *references]]
+
+
+def test_policy_that_swings_up_drives_alone_and_one_that_balances_after_a_swing_up(
+    diy: CartParams, policies: dict[Task, Path]
+) -> None:
+    contenders = {task: planned_score(path, diy).contenders[0] for task, path in policies.items()}
+    alone, after = (
+        run(driver_of(contenders[task].source, contenders[task].policy_hash, diy), diy)
+        for task in (Task.SWING_UP, Task.BALANCE)
+    )
+    assert alone.up_share < 0.5
+    assert after.is_at_goal
+    with pytest.raises(UsageError, match="another policy than when this score was begun"):
+        driver_of(contenders[Task.BALANCE].source, "0" * 64, diy)
+
+
+def test_policy_of_another_cart_is_refused(policies: dict[Task, Path]) -> None:
+    with pytest.raises(UsageError, match=r"actions|duties"):
+        planned_score(policies[Task.SWING_UP], "quanser_ip02")
+
+
 def _quick(ranges: ScoreRanges) -> ScoreRanges:
     return dataclasses.replace(
         ranges,
@@ -213,15 +259,21 @@ def _quick(ranges: ScoreRanges) -> ScoreRanges:
     )
 
 
+def _a_row_of_each_part(cart: CartParams, ranges: ScoreRanges) -> tuple[Row, ...]:
+    return tuple({row.part: row for row in rows_of(cart, ranges)}.values())
+
+
 def test_score_prints_its_figures_and_finds_them_again_in_its_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score_module, "score_ranges", lambda: _quick(score_ranges()))
+    monkeypatch.setattr(score_module, "rows_of", _a_row_of_each_part)
     folder, plot = tmp_path / "score", tmp_path / "score.png"
+    folder.mkdir()  # an empty one will do
     command = ["score", "lqr", "--cart", "diy_arduino", "--out", str(folder), "--jobs", "1"]
     assert main([*command, "--json", "--plot", str(plot)]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert [each["label"] for each in record["contenders"]] == ["lqr", "swing-up controller"]
+    assert [each["label"] for each in record["contenders"]] == ["swing-up, lqr", "swing-up controller"]
     for each in record["contenders"]:
         assert (each["swing_ups"], each["swing_ups_tried"]) == (1, 1)
         assert each["robustness"] == pytest.approx(np.mean(list(each["parts"].values())))
