@@ -160,7 +160,7 @@ static bool hangs_still(homing_t *homing, const safety_inputs_t *inputs, const c
 static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     const int32_t most = (int32_t)(limits->travel_limit_counts / BRAKE_SHARE) + 1;
-    const int32_t lag = homing->lag += inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
+    const int32_t lag = homing->lag += (int32_t)(int16_t)inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
     const int32_t size = (int32_t)size_of(lag);
     homing->peak_lag -= (homing->peak_lag - homing->slow_lag) >> 12;
     if (size > homing->peak_lag)
