@@ -15,7 +15,8 @@ from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.signals import wrap_angle_rad
 
 FELL, PAST_LIMIT, DIVERGED = "POLE_ANGLE", "PAST_LIMIT", "DIVERGED"
-_STILL_S, _STILL_M = 0.1, 1e-4  # as `rigs.lockstep_rig` waits for a coasting cart
+_STILL_S, _STILL_M = 0.1, 1e-4  # as `rigs.lockstep_rig` waits for a coasting cart,
+_COASTING_S = 10.0  # and so long at most: a swinging pole may move one with little dry friction for a minute
 _FAR_SHARE, _NEAR_SHARE = 0.8, 0.1  # of the limit: beyond the first a cart is driven back to within the second
 _COOLING_S = 40.0  # with the motor off, after MOTOR_HOT, as `rigs.swing_start` waits
 _BACK_DUTY, _BACK_M_S = 0.25, 0.15  # of a cart whose file has no homing
@@ -116,11 +117,12 @@ class _Rules:
         self._still_s = self._still_s + self._period_s if abs(position_m - self._before_m) < _STILL_M else 0.0
         self._before_m, self._speed_m_s = position_m, speed_m_s
         limit_m = self._cart.limits.cart_position_m
-        if abs(position_m) > _FAR_SHARE * limit_m and self._still_s >= _STILL_S:
+        is_at_rest = self._still_s >= _STILL_S - 1e-9 or self._off_s >= _COASTING_S
+        if abs(position_m) > _FAR_SHARE * limit_m and is_at_rest:
             self._is_driven_back = True
         elif abs(position_m) < _NEAR_SHARE * limit_m:
             self._is_driven_back = False
-        if self._still_s >= _STILL_S - 1e-9 and self._off_s >= self._least_s and not self._is_driven_back:
+        if is_at_rest and self._off_s >= self._least_s and not self._is_driven_back:
             mean = self._squares * self._period_s / self._off_s
             self._driver.rest(self._off_s, mean)
             self._limits.resume(position_m, self._off_s, mean)
