@@ -104,7 +104,7 @@ class _Rules:
         measured = disturbed.measurement
         position_m, speed_m_s = measured.cart_position_m, measured.cart_speed_m_s
         if self.is_on:
-            reason = self._limits.passed(position_m, speed_m_s, disturbed.commanded_duty)
+            reason = self._limits.passed(position_m, speed_m_s, measured.pole_angle_rad, disturbed.commanded_duty)
             if reason is None and self._swing_up.has_fallen(measured.pole_angle_rad):
                 reason = FELL
             if reason is None and abs(position_m) > self._cart.limits.cart_position_m:
