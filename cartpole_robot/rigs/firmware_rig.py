@@ -102,6 +102,7 @@ class FirmwareRig:
         self._inputs = link.protocol.enums["input_flag"]
         self._armed = int(self._states["ARMED"])
         self._homing = int(self._states["HOMING"])
+        self._stuck = int(link.protocol.enums["fault"]["CART_STUCK"])
         self._motion = MotionCheck(cart, self._limits)
         self._m_per_count = 1.0 / encoders.cart_counts_per_m
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
@@ -118,7 +119,7 @@ class FirmwareRig:
         self._first_tick = 0
         self._is_running = False
         self._is_swinging = False  # armed for a swing-up, and the pole has not been upright yet
-        self._pole_may_fall = False  # the firmware alone judges the pole: a policy swings it up
+        self._pole_may_fall = False  # the firmware alone judges the pole: in a swing-up, until it is handed over
         self._is_closed = False
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
@@ -209,7 +210,7 @@ class FirmwareRig:
         pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
         `UsageError` for a cart file that forbids a swing-up.
         """
-        self._pole_may_fall = False
+        self._pole_may_fall = True
         return self._swing_begun(checks_zero=checks_zero, may_be_held=True)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -259,6 +260,7 @@ class FirmwareRig:
 
     def begin_episode(self) -> Measurement:
         """The newest measurement as the first of an episode, at tick 0. Raises `RigError` before there is one."""
+        self._pole_may_fall = self._is_swinging = False
         self._first_tick = self.state.tick
         return self._measure(self.state)
 
@@ -355,7 +357,7 @@ class FirmwareRig:
         return measurement
 
     def _is_over(self, measurement: Measurement) -> bool:
-        if self._is_swinging or self._pole_may_fall:
+        if self._pole_may_fall:
             return abs(measurement.cart_position_m) > self._cart.limits.cart_position_m
         return is_terminated(measurement, self._cart.limits)
 
@@ -434,7 +436,14 @@ class FirmwareRig:
         if not was_homed:
             state = self._homed()
         if abs(state.cart_counts) * self._m_per_count > _SWING_SHARE * self._cart.limits.cart_position_m:
-            self._centre()
+            try:
+                self._centre()
+            except RefusedError:
+                if self.state.fault != self._stuck:
+                    raise
+                # A rotating pole may pull harder than the cart creeps: homing brakes it first.
+                self._cleared()
+                self._homed()
         return was_homed
 
     def _cleared(self) -> StateMessage:
