@@ -12,6 +12,7 @@ HEAT_TIME_CONSTANT_S = 2.0 ** _LIMITS["HEAT_SHIFT"] / _LIMITS["TICK_HZ"]  # with
 STUCK_S = _LIMITS["STUCK_MS"] / 1000.0  # driven this much longer to one side than to the other without moving
 MOVED_COUNTS = _LIMITS["MOVED_COUNTS"]  # moved this far a cart moves
 NO_COMMAND_MS = _LIMITS["NO_COMMAND_MS"]  # the age of a command before the first
+HOMING_DUTY_MOST = _LIMITS["HOMING_DUTY_CEILING"] / (_LIMITS["DUTY_CEILING"] + 1)  # with which any cart homes
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 ILLEGAL_MOST = _LIMITS["ILLEGAL_MOST"]  # transitions that no encoder makes, tolerated within ILLEGAL_MS
 CONTACT_SAMPLES = _LIMITS["CONTACT_SAMPLES"]  # equal ones in a row, before an end switch counts

@@ -1,0 +1,58 @@
+"""Stage `swing-up`: the identified cart homes within its own limits, and swings its pole up once."""
+
+from __future__ import annotations
+
+from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
+from cartpole_robot.bring_up.work import Work
+from cartpole_robot.deployment.realtime import punctual
+from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.rigs.swing_start import SwingStart, kind_of
+from cartpole_robot.signals import State
+from cartpole_robot.start import swing_start
+from cartpole_robot.terminal.interrupts import stopped_by_signals
+
+_ANYWHERE = State(0.0, 0.0, 0.0, 0.0)  # a swing-up chooses its own start
+
+
+def swinging(work: Work) -> SwingStart:
+    """The rig of the identified cart, whose episodes begin with a swing-up. Raises `StageFailedError`."""
+    rig = work.line.rig(work.identified_cart)
+    rig.takes_any_pole_period = False
+    try:
+        return swing_start(rig)
+    except UsageError as error:
+        raise StageFailedError(str(error), "") from None
+
+
+def swing_up(work: Work) -> StageResult:
+    """The pole was upright and settled once; the motor is off afterwards. Raises `StageFailedError`."""
+    rig = swinging(work)
+    try:
+        with stopped_by_signals(), punctual():
+            rig.reset(_ANYWHERE, work.rng())
+            rig.disarm()
+    except RigError as error:
+        raise failed_swing_up(str(error)) from None
+    newest = rig.newest
+    assert newest is not None
+    return StageResult(
+        name=StageName.SWING_UP,
+        line=f"upright and settled after {newest.swing_up_s:.1f} s, attempt {max(1, newest.swing_ups)}, "
+        f"{1000.0 * newest.swing_up_farthest_m:.0f} mm from the middle at most",
+        figures={
+            "swing_up_s": newest.swing_up_s,
+            "attempts": newest.swing_ups,
+            "farthest_m": newest.swing_up_farthest_m,
+        },
+        notes=newest.swing_up_failures,
+    )
+
+
+def failed_swing_up(reason: str) -> StageFailedError:
+    """The error for a swing-up that ended with `reason`, which says what to do where it can."""
+    return StageFailedError(
+        f"the pole was not swung up: {reason}",
+        "put it right, and run the same command again; where the cart has changed since it was excited, begin in a new "
+        "folder",
+        {"fault": kind_of(reason)},
+    )
