@@ -114,6 +114,8 @@ class FirmwareRig:
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
         self.fault: str | None = None  # the firmware's, by name, or IMPLAUSIBLE, that ended the episode
+        self.takes_any_pole_period = False
+        """Whether homing accepts a pole whose period differs from the cart file, and only measures it."""
         try:
             self._open_session()
         except BridgeError as error:
@@ -241,6 +243,15 @@ class FirmwareRig:
             self._fail(error)
         self._is_swinging = bool(state.inputs & self._inputs["SWINGING"])
         return self._begin(state)
+
+    def pole_half_period_s(self) -> float | None:
+        """Half of the pole's period as homing measured it, None before. Raises `RigError`."""
+        self._check_is_open()
+        try:
+            measured_ms = self._link.health().pole_half_period_ms
+        except BridgeError as error:
+            self._fail(error)
+        return measured_ms / 1000.0 if measured_ms else None
 
     def make_ready_to_swing(self) -> bool:
         """As `make_ready`, without a hand, and centred only if far out; whether it was homed. Raises `RigError`."""
@@ -453,7 +464,8 @@ class FirmwareRig:
 
     def _homed(self) -> StateMessage:
         self._is_off = False
-        self._link.mode("HOME")
+        any_period = int(self._link.protocol.enums["home_option"]["ANY_PERIOD"])
+        self._link.mode("HOME", any_period if self.takes_any_pole_period else 0)
         return self._wait_ready(HOMING_S)
 
     def _centre(self) -> None:
