@@ -113,7 +113,7 @@ def _folder(request: BringUpRequest):  # type: ignore[no-untyped-def]
         yield folder
 
 
-def bring_up(request: BringUpRequest, listener: Listener = Listener()) -> BringUp:  # noqa: B008 - immutable
+def bring_up(request: BringUpRequest, listener: Listener = Listener()) -> BringUp:
     """Do the stages that the folder does not have yet; the motor is off at the end in every case.
 
     A stage that fails is the `failure`. Raises `UsageError` for options, files and folders that do not fit, and

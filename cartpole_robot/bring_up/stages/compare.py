@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cartpole_robot.bring_up.stage import StageName, StageResult
 from cartpole_robot.bring_up.work import Work
-from cartpole_robot.compare.comparison import Comparison, CompareRequest, compare
+from cartpole_robot.compare.comparison import CompareRequest, Comparison, compare
 from cartpole_robot.compare.quantities import SIGNALS
 from cartpole_robot.terminal.progress import progress_bar
 

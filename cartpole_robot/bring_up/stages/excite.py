@@ -9,7 +9,7 @@ from cartpole_robot.rollout.hanging import MOTION_S, SWING_S, HangingRequest, ex
 from cartpole_robot.rollout.hanging_excitation import TRAVEL_SHARE
 from cartpole_robot.terminal.progress import progress_bar
 
-_SHARES = (TRAVEL_SHARE, 0.45, 0.3)  # of the cautious limit, that the motion may use, one after the other
+_TRIES = ((TRAVEL_SHARE, 0.6), (0.45, 0.35), (0.35, 0.2))  # of the cautious limit; speed gained by one push, m/s
 
 
 def excite(work: Work) -> StageResult:
@@ -17,17 +17,21 @@ def excite(work: Work) -> StageResult:
     rig = work.line.rig(work.cautious_cart)
     notes: list[str] = []
     steps = round((MOTION_S + SWING_S) / rig.cart.timing.control_period_s)
-    for share in _SHARES:
+    for share, gain_m_s in _TRIES:
         work.folder.clear(StageName.EXCITE)
         request = HangingRequest(
-            out=work.path(StageName.EXCITE), rig=work.line.name, seed=work.seed, travel_share=share
+            out=work.path(StageName.EXCITE),
+            rig=work.line.name,
+            seed=work.seed,
+            travel_share=share,
+            most_gain_m_s=gain_m_s,
         )
         with progress_bar(steps, "exciting", " steps", quiet=True) as bar:
             try:
                 found = excite_hanging(rig, request, on_step=bar.update)
                 break
             except (RunError, RigError) as error:
-                if share == _SHARES[-1] or not _goes_too_far(str(error)):
+                if (share, gain_m_s) == _TRIES[-1] or not _goes_too_far(str(error)):
                     raise StageFailedError(str(error), "put it right, and run the same command again") from None
                 notes.append(f"within {share:g} of the limits it went too far ({error}); tried again in less")
                 work.say(notes[-1])

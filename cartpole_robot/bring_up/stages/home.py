@@ -48,11 +48,14 @@ def home(work: Work) -> StageResult:
         except RigError as error:
             kind = kind_of(str(error))
             if kind not in _TOO_WEAK or homing_duty >= HOMING_DUTY_MOST:
-                raise _failed(str(error), kind, homing_duty) from None
+                raise _failed(str(error), kind, homing_duty, watch.creeping_duty) from None
             wanted = error.duty * KICK_TIMES + _SPARE if isinstance(error, PushTooWeakError) else _MORE * homing_duty
             homing_duty = round(min(HOMING_DUTY_MOST, wanted), 3)
-            moving_duty = round(max(moving_duty, _MOVING_SHARE * homing_duty), 3)
-            notes.append(f"{_fault_text(kind)}: homing_duty raised to {homing_duty:g}, moving_duty to {moving_duty:g}")
+            raised = f"homing_duty raised to {homing_duty:g}"
+            if kind == "CART_STUCK":
+                moving_duty = round(max(moving_duty, _MOVING_SHARE * homing_duty), 3)
+                raised += f" and moving_duty to {moving_duty:g}"
+            notes.append(f"{_fault_text(kind)}: {raised}")
             work.say(notes[-1])
     figures = {"homing_duty": homing_duty, "moving_duty": moving_duty, "latency_s": latency_s}
     period_s = work.cart.timing.control_period_s
@@ -122,14 +125,19 @@ def _homed(
     )
 
 
-def _failed(reason: str, kind: str, homing_duty: float) -> StageFailedError:
-    tried = f" with homing_duty {homing_duty:g}" if kind in _TOO_WEAK else ""
-    most = f", the most that the firmware allows ({HOMING_DUTY_MOST:g})" if homing_duty >= HOMING_DUTY_MOST else ""
-    return StageFailedError(
-        f"homing ended{tried}{most if tried else ''}: {reason}",
-        _REMEDIES.get(kind, ""),
-        {"fault": kind, "homing_duty": homing_duty},
-    )
+def _failed(reason: str, kind: str, homing_duty: float, creeping_duty: float | None) -> StageFailedError:
+    figures = {"fault": kind, "homing_duty": homing_duty, "creeping_duty": creeping_duty}
+    if kind not in _TOO_WEAK or homing_duty < HOMING_DUTY_MOST:
+        return StageFailedError(f"homing ended: {reason}", _REMEDIES.get(kind, ""), figures)
+    most = f"homing_duty {homing_duty:g}, the most that the firmware allows"
+    if creeping_duty is not None:
+        return StageFailedError(
+            f"the motor is too weak to home: to creep takes duty {creeping_duty:.2f} of {most}, and what is left does "
+            f"not swing the pole enough to time it ({kind})",
+            "use a stronger motor or a higher supply voltage, or lower the friction of belt and rail",
+            figures,
+        )
+    return StageFailedError(f"homing ended with {most}: {reason}", _REMEDIES[kind], figures)
 
 
 def _latency_s(rig: FirmwareRig) -> float:
