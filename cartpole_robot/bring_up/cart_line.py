@@ -1,4 +1,4 @@
-"""The line to the cart of a bring-up: it stays open from stage to stage, so that the cart homes as seldom as possible."""
+"""The line to the cart of a bring-up, open from stage to stage, so that the cart homes as seldom as possible."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ class IdleMeasuringRig(Protocol):
 class HangingRequest:
     """How to excite a cart whose pole hangs: `motion_s` of driving, then `swing_s` in which the motor is off.
 
-    On a rig without firmware it ends with the driving. The cart stays within `travel_share` of its limit of position, and one push makes it faster by about `most_gain_m_s`.
+    On a rig without firmware it ends with the driving. The cart stays within
+    `travel_share` of its limit of position, and one push makes it faster by about `most_gain_m_s`.
     `rig` is the rig's name, for the recording.
     """
 

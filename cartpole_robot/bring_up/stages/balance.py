@@ -1,4 +1,4 @@
-"""Stage `balance`: the trained policy balances the cart for a minute; if it cannot, the regulator shows whether one can."""
+"""Stage `balance`: the policy balances the cart for a minute; if it does not, the regulator shows whether one can."""
 
 from __future__ import annotations
 

@@ -37,8 +37,9 @@ def excite(work: Work) -> StageResult:
                 work.say(notes[-1])
     return StageResult(
         name=StageName.EXCITE,
-        line=f"{found.driven_s:.0f} s driven and {found.swing_s:.0f} s of free swing, duty up to {found.largest_duty:.2f}, "
-        f"{1000.0 * found.farthest_m:.0f} mm from the middle at most, pole up to {found.largest_swing_rad:.1f} rad",
+        line=f"{found.driven_s:.0f} s driven and {found.swing_s:.0f} s of free swing, "
+        f"duty up to {found.largest_duty:.2f}, {1000.0 * found.farthest_m:.0f} mm from the middle at most, "
+        f"pole up to {found.largest_swing_rad:.1f} rad",
         figures={"travel_share": share, **found.as_dict()},
         notes=tuple(notes),
     )

@@ -14,6 +14,7 @@ KICK_TIMES = 1.65
 On `diy_arduino` as in its file it is 1.7.
 """
 _LEG_M = (0.03, 0.06)  # of a leg's way: from where its duty counts, and until it is known; the pole is braked in less
+_FEWEST = 5  # STATEs
 
 
 class PushTooWeakError(RigError):
@@ -54,13 +55,13 @@ class HomingWatch:
         before = self._counts[-1] if self._counts else state.cart_counts
         self._counts.append(state.cart_counts)
         side = (state.cart_counts > before) - (state.cart_counts < before)
-        if side and side != self._side:
+        if (side and side != self._side) or abs(state.cart_counts - before) > self._from:  # or counted from elsewhere
             self._side, self._turn, self._duties = side, before, []
         way = abs(state.cart_counts - self._turn)
         if way < self._from or self.creeping_duty is not None:
             return
         self._duties.append(abs(state.applied_q15) / self._one)
-        if way >= self._until:
+        if way >= self._until and len(self._duties) >= _FEWEST:
             self.creeping_duty = sum(self._duties) / len(self._duties)
             if not self._is_last and self._homing_duty < KICK_TIMES * self.creeping_duty:
                 raise PushTooWeakError(self.creeping_duty)

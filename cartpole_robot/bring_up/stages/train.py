@@ -1,4 +1,4 @@
-"""Stage `train`: a policy for the identified cart, tried on carts within the intervals and behind a simulated firmware."""
+"""Stage `train`: a policy for the identified cart, tried within the intervals and behind a simulated firmware."""
 
 from __future__ import annotations
 
