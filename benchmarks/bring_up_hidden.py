@@ -37,6 +37,7 @@ import numpy as np
 from benchmarks.command_line import command
 from benchmarks.identified_training import hidden_cart as known_cart
 from benchmarks.machine_load import machine_line
+from cartpole_robot.bring_up.cart_line import CartLine
 from cartpole_robot.bring_up.cautious import FORCE, FRICTION, LENGTH, brake_of, with_brake, with_homing
 from cartpole_robot.bring_up.run import BringUp, BringUpRequest, bring_up
 from cartpole_robot.bring_up.stage import StageName
@@ -132,16 +133,10 @@ def brought_up(plant: CartParams, rig: str, folder: Path) -> tuple[BringUp, floa
     """The bring-up of the hidden cart, and its wall time."""
     with rig_of(rig, plant, folder) as name:
         began_s = time.monotonic()
-        done = bring_up(
-            BringUpRequest(
-                rig=name,
-                cart=load_cart(CART),
-                out=folder / "bring_up",
-                may_move=True,
-                is_checked=True,
-                plant=None if rig == "pty" else plant,
-            )
-        )
+        nominal = load_cart(CART)
+        request = BringUpRequest(rig=name, cart=nominal, out=folder / "bring_up", may_move=True, is_checked=True)
+        line = None if rig == "pty" else CartLine(name, nominal, plant=plant)
+        done = bring_up(request, line=line)
         return done, time.monotonic() - began_s
 
 

@@ -25,6 +25,7 @@ from cartpole_robot.bring_up.stages.train import train
 from cartpole_robot.bring_up.work import Work
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import FirmwareSettings
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import locked_folder
 from cartpole_robot.rigs.open_rig import check_may_move
@@ -47,7 +48,7 @@ STAGES: Mapping[StageName, Callable[[Work], StageResult]] = {
 class BringUpRequest:
     """What to bring up: the cart on `rig`, which the cart file describes as well as it can, into the folder `out`.
 
-    It ends after the stage `until`. `plant` is what a simulated cart really is, by default as its file says.
+    It ends after the stage `until`. `is_checked` leaves out the steps that need a person.
     """
 
     rig: str
@@ -57,7 +58,6 @@ class BringUpRequest:
     until: StageName = StageName.COMPARE
     is_checked: bool = False
     seed: int = 0
-    plant: CartParams | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +113,21 @@ def _folder(request: BringUpRequest):  # type: ignore[no-untyped-def]
         yield folder
 
 
-def bring_up(request: BringUpRequest, listener: Listener = Listener()) -> BringUp:
+def bring_up(
+    request: BringUpRequest,
+    listener: Listener = Listener(),
+    *,
+    line: CartLine | None = None,
+) -> BringUp:
     """Do the stages that the folder does not have yet; the motor is off at the end in every case.
 
+    `line` is that to the cart, by default the one that the rig's name opens; it is closed here.
     A stage that fails is the `failure`. Raises `UsageError` for options, files and folders that do not fit, and
     KeyboardInterrupt, with the finished stages kept.
     """
     check_request(request)
     with _folder(request) as folder:
-        line = CartLine(request.rig, request.cart, plant=request.plant)
+        line = line or CartLine(request.rig, request.cart)
         work = Work(
             line=line,
             folder=folder,
@@ -144,6 +150,12 @@ def check_request(request: BringUpRequest) -> None:
     """Raise `UsageError` for what cannot begin: permission, a cart file without firmware, or one that forbids it."""
     check_may_move(request.rig, may_move=request.may_move)
     cart = request.cart
+    if cart.firmware is None:
+        needed = [field.name for field in dataclasses.fields(FirmwareSettings) if field.default is dataclasses.MISSING]
+        raise UsageError(
+            f"cart {cart.name!r} has no [firmware] section, without which nothing limits its motor; add "
+            f"{', '.join(f'firmware.{name}' for name in needed)} (cartpole-robot carts new asks for them)"
+        )
     _, firmware = encoders_and_settings(cart)
     if firmware.swing_timeout_s <= 0.0:
         raise UsageError(

@@ -49,7 +49,11 @@ def home(work: Work) -> StageResult:
             kind = kind_of(str(error))
             if kind not in _TOO_WEAK or homing_duty >= HOMING_DUTY_MOST:
                 raise _failed(str(error), kind, homing_duty, watch.creeping_duty) from None
-            wanted = error.duty * KICK_TIMES + _SPARE if isinstance(error, PushTooWeakError) else _MORE * homing_duty
+            wanted = _MORE * homing_duty
+            if isinstance(error, PushTooWeakError):
+                wanted = error.duty * KICK_TIMES + _SPARE
+            elif kind == "POLE_STUCK":  # a blocked pole is no matter of a little more
+                wanted = HOMING_DUTY_MOST
             homing_duty = round(min(HOMING_DUTY_MOST, wanted), 3)
             raised = f"homing_duty raised to {homing_duty:g}"
             if kind == "CART_STUCK":
@@ -130,7 +134,7 @@ def _failed(reason: str, kind: str, homing_duty: float, creeping_duty: float | N
     if kind not in _TOO_WEAK or homing_duty < HOMING_DUTY_MOST:
         return StageFailedError(f"homing ended: {reason}", _REMEDIES.get(kind, ""), figures)
     most = f"homing_duty {homing_duty:g}, the most that the firmware allows"
-    if creeping_duty is not None:
+    if creeping_duty is not None and KICK_TIMES * creeping_duty > HOMING_DUTY_MOST:
         return StageFailedError(
             f"the motor is too weak to home: to creep takes duty {creeping_duty:.2f} of {most}, and what is left does "
             f"not swing the pole enough to time it ({kind})",
