@@ -17,8 +17,10 @@ from cartpole_robot.open_loop.series import series_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.start import swing_up_driver
 from cartpole_robot.terminal.progress import progress_bar
+from firmware_bridge.constants import HOMING_DUTY_MOST
 
-_BREAKAWAY_TIMES = 2.0  # the duty that static friction and dead zone take: less may move nothing for a moment
+_BREAKAWAY_TIMES = (1.2, 2.0)  # least and most, of the duty that static friction and dead zone take
+_MOVING_SHARE = 0.9  # of the homing duty: where it homes, the pole is braked with pushes between the two
 
 
 def identify_cart(work: Work) -> StageResult:
@@ -30,7 +32,7 @@ def identify_cart(work: Work) -> StageResult:
             found = identify(
                 [series], nominal, IdentifyRequest(), progress=lambda share: bar.update(round(100 * share) - bar.n)
             )
-        cart = _finished(identified_cart(found, nominal))
+        cart = _finished(identified_cart(found, nominal), work.cart)
     except (UsageError, RunError) as error:
         raise StageFailedError(
             f"no cart was identified: {error}", "look at the recording with cartpole-robot show, and excite again"
@@ -52,20 +54,31 @@ def identify_cart(work: Work) -> StageResult:
     )
 
 
-def _finished(cart: CartParams) -> CartParams:
+def _finished(cart: CartParams, nominal: CartParams) -> CartParams:
     """The identified cart with the firmware's limits that follow from its numbers."""
     cart = with_brake(cart, brake_of(cart), "computed: bring-up, from the identified motor, mass and friction")
     _, firmware = encoders_and_settings(cart)
     motor, static_n = cart.motor, cart.friction.cart_static_n
     breakaway = max(abs(motor.duty_for(side * static_n / motor.stall_force_n)) for side in (-1.0, 1.0))
-    moving_duty = round(min(1.0, _BREAKAWAY_TIMES * breakaway), 3)
-    if moving_duty <= firmware.moving_duty:
-        return cart
-    return dataclasses.replace(
-        cart,
-        firmware=dataclasses.replace(firmware, moving_duty=moving_duty),
-        sources={**cart.sources, "firmware.moving_duty": "computed: twice what static friction and dead zone take"},
-    )
+    homing_duty = max(firmware.homing_duty, round(min(HOMING_DUTY_MOST, _homing_duty(cart, nominal)), 3))
+    least, most = (times * breakaway for times in _BREAKAWAY_TIMES)
+    moving_duty = max(firmware.moving_duty, round(min(1.0, most, max(least, _MOVING_SHARE * homing_duty)), 3))
+    sources = dict(cart.sources)
+    if homing_duty != firmware.homing_duty:
+        sources["firmware.homing_duty"] = "computed: bring-up, with as much force beyond friction as in the file"
+    if moving_duty != firmware.moving_duty:
+        sources["firmware.moving_duty"] = "computed: bring-up, more than static friction and dead zone take"
+    firmware = dataclasses.replace(firmware, homing_duty=homing_duty, moving_duty=moving_duty)
+    return dataclasses.replace(cart, firmware=firmware, sources=sources)
+
+
+def _homing_duty(cart: CartParams, nominal: CartParams) -> float:
+    """The duty that pushes the cart as hard as `nominal` is pushed at homing: the pole swings as far then."""
+    _, firmware = encoders_and_settings(nominal)
+    before, now = nominal.motor, cart.motor
+    push_n = abs(before.level(firmware.homing_duty)) * before.stall_force_n - nominal.friction.cart_coulomb_n
+    level = (max(0.0, push_n) + cart.friction.cart_coulomb_n) / now.stall_force_n
+    return max(abs(now.duty_for(side * level)) for side in (-1.0, 1.0))
 
 
 def _estimates(found: Identification) -> dict[str, object]:
