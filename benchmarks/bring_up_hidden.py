@@ -95,11 +95,20 @@ def problem_with_true_parameters(plant: CartParams) -> str | None:
     moving = max(0.15, min(1.0, 2.0 * motor.duty_for(static_n / motor.stall_force_n)))
     cart = with_homing(plant, homing_duty=HOMING_DUTY, moving_duty=round(moving, 3), latency_s=plant.delay.latency_s)
     cart = with_brake(cart, brake_of(cart), "true")
+    problem: str | None = None
+    for seed in range(2):  # as often as `bring-up` begins a swing-up that the firmware ends for a still pole
+        problem = _minute_problem(cart, seed)
+        if problem is None or not problem.startswith("POLE_STILL"):
+            break
+    return problem
+
+
+def _minute_problem(cart: CartParams, seed: int) -> str | None:
     try:
         with contextlib.closing(VirtualRig(cart)) as rig:
             rig.takes_any_pole_period = True
             swung = swing_start(rig)
-            first = swung.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+            first = swung.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(seed))
             done = run_rollout(swung, SinglePilot(regulator_of(cart)), first, max_steps=MINUTE_STEPS)
     except (RigError, UsageError) as error:
         return str(error)

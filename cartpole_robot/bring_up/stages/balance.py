@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
-from cartpole_robot.bring_up.stages.swing_up import failed_swing_up, swinging
+from cartpole_robot.bring_up.stages.swing_up import failed_swing_up, swinging, upright
 from cartpole_robot.bring_up.stages.train import MINUTE_S
 from cartpole_robot.bring_up.work import Work
 from cartpole_robot.deployment.realtime import punctual
@@ -18,13 +18,11 @@ from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.rigs.swing_start import SwingStart
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
-from cartpole_robot.signals import State
 from cartpole_robot.start import swing_up_of_episode
 from cartpole_robot.terminal.interrupts import stopped_by_signals
 from cartpole_robot.terminal.progress import progress_bar
 
 POLICY_ATTEMPTS = 2
-_ANYWHERE = State(0.0, 0.0, 0.0, 0.0)
 
 
 def balance(work: Work) -> StageResult:
@@ -66,7 +64,7 @@ def _minute(work: Work, rig: SwingStart, policy: Path, out: Path, attempt: int) 
     known = rollout_metadata(chosen, rig=work.line.name, seed=work.seed, duration_s=MINUTE_S)
     try:
         with stopped_by_signals(), punctual():
-            first = rig.reset(_ANYWHERE, work.rng(attempt))
+            first = upright(work, rig, attempt)
     except RigError as error:
         raise failed_swing_up(str(error)) from None
     with (
@@ -88,10 +86,10 @@ def _balanced(work: Work, rig: SwingStart, done: Rollout, falls: list[str], befo
     newest = rig.newest
     seconds = done.steps * rig.cart.timing.control_period_s
     again = f", in attempt {len(falls) + 1}" if falls else ""
-    swung = "" if newest is None else f", {newest.swing_up_s:.1f} s after its swing-up began"
+    swung = "" if newest is None else f" after a swing-up of {newest.swing_up_s:.1f} s"
     return StageResult(
         name=StageName.BALANCE,
-        line=f"the policy balanced {seconds:.0f} s{again}{swung}",
+        line=f"the policy balanced {seconds:.0f} s{swung}{again}",
         figures={"balanced_s": seconds, "attempts": len(falls) + 1, "armed_before_s": before_s},
         notes=tuple(f"attempt {number}: {fall}" for number, fall in enumerate(falls, 1)),
     )

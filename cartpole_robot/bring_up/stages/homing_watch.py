@@ -52,6 +52,8 @@ class HomingWatch:
         """Take account of a STATE."""
         if state.state != self._homing:
             return
+        if not self._counts:
+            self._turn = state.cart_counts
         before = self._counts[-1] if self._counts else state.cart_counts
         self._counts.append(state.cart_counts)
         side = (state.cart_counts > before) - (state.cart_counts < before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from cartpole_robot.bring_up.intervals import ranges_of
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
 from cartpole_robot.bring_up.work import Work
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RigError, UsageError
@@ -32,6 +34,7 @@ from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.run import resume_training, start_training
+from firmware_bridge.constants import HOMING_DUTY_MOST
 
 PRESET = "recommended"
 MINUTE_S = 60.0
@@ -148,7 +151,8 @@ def rehearsed(cart: CartParams, controller: Controller, driver: SwingUpControlle
     steps = round(MINUTE_S / cart.timing.control_period_s)
     driver.reset()
     try:
-        with contextlib.closing(VirtualRig(cart)) as rig:
+        with contextlib.closing(VirtualRig(_easily_homing(cart))) as rig:
+            rig.takes_any_pole_period = True
             swung = SwingStart(rig, driver)
             first = swung.reset(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
             done = run_rollout(swung, SinglePilot(controller), first, max_steps=steps)
@@ -156,6 +160,12 @@ def rehearsed(cart: CartParams, controller: Controller, driver: SwingUpControlle
         return 0.0, str(error)
     reason = done.reason if done.end is not RolloutEnd.FALL else "it fell"
     return done.steps * cart.timing.control_period_s, reason
+
+
+def _easily_homing(cart: CartParams) -> CartParams:
+    """`cart` with the most homing duty that a firmware allows: whether it homes is for the cart itself to show."""
+    _, firmware = encoders_and_settings(cart)
+    return dataclasses.replace(cart, firmware=dataclasses.replace(firmware, homing_duty=HOMING_DUTY_MOST))
 
 
 def _text(trained: Trained) -> str:
