@@ -62,18 +62,20 @@ def _minute(work: Work, rig: SwingStart, policy: Path, out: Path, attempt: int) 
     chosen = choose_controller(policy, cart, "c")
     steps = round(MINUTE_S / cart.timing.control_period_s)
     known = rollout_metadata(chosen, rig=work.line.name, seed=work.seed, duration_s=MINUTE_S)
-    try:
-        with stopped_by_signals(), punctual():
-            first = upright(work, rig, attempt)
-    except RigError as error:
-        raise failed_swing_up(str(error)) from None
-    with (
-        progress_bar(steps, "balancing", " steps", quiet=True) as bar,
-        Recorder(out, dataclasses.replace(known, cart=rig.episode_cart)) as recorder,
-    ):
-        with stopped_by_signals(), punctual():
+    with progress_bar(steps, "balancing", " steps", quiet=True) as bar:
+        recorder = Recorder(out, dataclasses.replace(known, cart=rig.episode_cart))
+        try:  # all is ready before the cart is armed, which waits for no file
             log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-            done = disarmed(rig, run_rollout(rig, SinglePilot(chosen.controller), first, max_steps=steps, log=log))
+            with stopped_by_signals(), punctual():
+                first = upright(work, rig, attempt)
+                done = run_rollout(rig, SinglePilot(chosen.controller), first, max_steps=steps, log=log)
+                done = disarmed(rig, done)
+        except RigError as error:
+            recorder.discard()
+            raise failed_swing_up(str(error)) from None
+        except BaseException:
+            recorder.discard()
+            raise
         recorder.close(Outcome(end=done.end, steps=done.steps, reason=done.reason, swing_up=swing_up_of_episode(rig)))
     if done.end is RolloutEnd.STOPPED:
         raise KeyboardInterrupt
