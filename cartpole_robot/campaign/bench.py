@@ -18,6 +18,7 @@ from cartpole_robot.rigs.avr import ChipRig
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
+from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.task import observation
 from firmware_bridge._host import pulses_of
@@ -188,9 +189,12 @@ class Bench:
         if self._restarts_first:
             self._restarts_first = False
             self.restart("EXTERNAL")
-        self._measured = start_rollout(self.rig, seed)
+        self._measured = self._start(seed)
         self._asked.clear()
         self.controller.reset()
+
+    def _start(self, seed: int) -> Measurement:
+        return start_rollout(self.rig, seed)
 
     def restart(self, cause: str) -> None:
         """Reset the chip by that `enum reset_cause`."""

@@ -103,7 +103,15 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
-    """The delay for the file: a firmware applies a command at the next whole millisecond after its arrival."""
+    """The delay for the file: a firmware applies a command at the next whole millisecond after its arrival.
+
+    Commands that wait for a control tick, and take effect after whole periods, still wait; the latency is one that
+    leads to that tick.
+    """
+    period_s = nominal.timing.control_period_s
+    periods = max(1, round(model.delay_s / period_s))
+    if nominal.delay.apply is Apply.NEXT_TICK and abs(model.delay_s - periods * period_s) < _SAME_DELAY_S:
+        return Delay(apply=Apply.NEXT_TICK, latency_s=(periods - 0.5) * period_s)
     before_tick_s = 0.0 if nominal.firmware is None else 0.5 * TICK_S
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 

@@ -82,8 +82,8 @@ class HangingRequest:
 class PolePeriod:
     """Half of the pole's period, as homing measured it and by the cart file, and what the former makes of its length.
 
-    A kicked pole that hardly swings can read as 9 % too short a period, and so the length as 18 % too short; one that
-    swings by itself, within 1 %. `identify` finds the length to a per mille.
+    A pole that hardly swings crosses the middle late: its period can read as 6 % too long, and so the length as 11 %
+    too long. `identify` finds the length to a per mille.
     """
 
     measured_s: float

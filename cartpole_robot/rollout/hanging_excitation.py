@@ -20,7 +20,9 @@ _SEARCH_S, _REST_S = 0.04, 0.08  # each of them, and the wait for what it does
 _MOVES_M = 1e-3  # a push by which the cart moves so far is strong enough
 _LATE_S = 0.05  # from a measurement until its command shows, at most: 30 ms of latency, a period, half of the estimator
 _UNIT_M_S2 = 5.0  # what a push of the unit duty gives a cart at rest
+_MOST_UNITS = 2.0  # of that, which the unit duty gives by the strongest push that was seen
 _UNIT_CHANGE = 1.3  # of the unit duty, from one push to the next, at most
+_SLOW_M_S, _FAST_M_S = 0.05, 0.3  # a cart whose gain of speed says nothing of the push: it brakes, or is fast already
 _UNSEEN_STUCK_S = 0.1  # of pushes in which the firmware sees no motion; it stops after twice as much
 MOST_GAIN_M_S = 1.0  # of speed by one hard push
 _KNOWN_UNITS = 1.2  # of the first pushes
@@ -144,21 +146,26 @@ class HangingExcitation:
         pushes = [duty for _, _, duty in past[:-1]]
         if not pushes[0] or max(pushes) - min(pushes) > 1e-9:
             return
-        begin_v = past[-window][1]
-        gained = math.copysign(1.0, pushes[0]) * (v - begin_v) / (window * self._period_s)
-        size = abs(pushes[0])
+        side = math.copysign(1.0, pushes[0])
+        begin_m_s, size = side * past[-window][1], abs(pushes[0])
+        if begin_m_s < -_SLOW_M_S:
+            return  # it brakes, and friction helps
+        gained = (side * v - begin_m_s) / (window * self._period_s)
         self._slope = max(self._slope, gained / size)
-        if abs(begin_v) > 0.5 or not 0.7 * self._unit <= size <= 1.5 * self._unit:
+        if begin_m_s > _FAST_M_S or not 0.7 * self._unit <= size <= 1.5 * self._unit:
             return
         wanted = _UNIT_M_S2 * size / self._unit
-        change = (wanted / gained) ** 0.3 if gained > 0.1 * wanted else _UNIT_CHANGE
-        self._unit = min(1.0, self._unit * min(_UNIT_CHANGE, max(1.0 / _UNIT_CHANGE, change)))
+        if gained < 0.1 * wanted:
+            self._unit = min(1.0, _UNIT_CHANGE * self._unit)
+            return
+        change = min(_UNIT_CHANGE, max(1.0 / _UNIT_CHANGE, (wanted / gained) ** 0.3))
+        self._unit = min(1.0, self._unit * change, _MOST_UNITS * _UNIT_M_S2 / self._slope)
 
     def _excited(self, x: float, v: float, hanging: float, rate: float) -> float:
         """The next step of the motion."""
         ahead_m = self._where_it_stops(x, v)
         if abs(ahead_m) > self._bound_m:
-            if not self._is_returning:
+            if not self._is_returning or self._duty * ahead_m > 0.0:
                 size = min(1.0, self._unit * float(self._rng.uniform(1.0, 1.5)))
                 self._is_returning, self._duty = True, -math.copysign(size, ahead_m)
             return self._duty
