@@ -8,10 +8,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import Measurement, State
-from firmware_bridge.constants import TICK_S
 from firmware_bridge.emulator import EmulatedChip
-
-_MOST_S = 5.0
 
 
 class PlacedSwing:
@@ -26,14 +23,7 @@ class PlacedSwing:
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement after arming; the pole has moved on since `start`. Raises `RigError`."""
-        self._rig.make_ready_to_swing()
-        virtual = self._rig.virtual_cart
-        virtual.grab(start)
-        for _ in range(round(_MOST_S / TICK_S)):
-            if virtual.has_hand_arrived():
-                break
-            self._rig.watch()
-        virtual.let_go()
+        self._rig.place(start)
         return self._rig.begin_swing(rng)
 
     def step(self, duty: float) -> Measurement:

@@ -28,7 +28,7 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import CartPoleWindow, check_window, draw_cart_pole
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig, Start
-from cartpole_robot.rigs.hanging_start import begin_hanging, check_can_swing
+from cartpole_robot.rigs.hanging_start import PlacingRig, begin_hanging, check_can_swing
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.rigs.open_rig import RIG_NAMES, open_rig
 from cartpole_robot.rigs.swing_start import SwingStart
@@ -254,8 +254,9 @@ class CartPoleSwingUpEnv(CartPoleEnv):
     Observation: float32, shape (5,): cart position m, cart speed m/s, sine and cosine of the pole's angle (0 upright,
     positive toward +x), pole speed rad/s. Actions: indices into the cart's swing-up table, or with `action="duty"` any
     duty. Reward: in [0, 1], dm_control's for its cartpole swingup (`cartpole_robot.swing_up_task`). An episode
-    terminates where the cart passes its limit. The rig sim draws each start; a rig with a firmware takes the pole in
-    whatever motion it has, and `reset` has no options there. All else is as in `CartPoleEnv`.
+    terminates where the cart passes its limit. Simulated carts begin at a drawn start; a real
+    one takes the pole in whatever motion it has, and `reset` has no options there. Once the pole is up, a firmware
+    stops the motor where it falls, which truncates the episode. All else is as in `CartPoleEnv`.
     """
 
     _observation_bound = staticmethod(swing_up_task.observation_bound)
@@ -276,7 +277,7 @@ class CartPoleSwingUpEnv(CartPoleEnv):
         return self.cart.swing_up_table
 
     def _begin(self, options: dict[str, Any] | None) -> Measurement:
-        if options and not isinstance(self._rig, LockstepRig):
+        if options and not isinstance(self._rig, LockstepRig | PlacingRig):
             raise UsageError(
                 f"reset options {options!r}: this rig begins in whatever motion its pole has; leave them out"
             )

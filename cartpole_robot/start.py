@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from importlib.util import find_spec
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.controllers import Chosen
-from cartpole_robot.policy.swing_up import SwingUpController
+from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign
 from cartpole_robot.policy.swing_up_design import swing_up_of
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rig import Rig, Start, SwingRig
@@ -40,25 +41,34 @@ def check_start_of(chosen: Chosen, start: Start) -> None:
         raise UsageError(f"{chosen.record['policy']}: swings up the pole itself; leave out --start swing-up")
 
 
-def starting(rig: Rig, start: Start) -> Rig:
-    """`rig`, whose episodes start as `start` says. Raises `UsageError` for a cart that cannot swing up its pole."""
-    return rig if start is Start.BY_HAND else swing_start(rig)
+def starting(rig: Rig, start: Start, design: SwingUpDesign | None = None) -> Rig:
+    """`rig`, whose episodes start as `start` says. Raises `UsageError` for a cart that cannot swing up its pole.
+
+    `design` is that of the cart, from a policy bundle; without it the swing-up is designed here, with SciPy.
+    """
+    return rig if start is Start.BY_HAND else swing_start(rig, design)
 
 
-def swing_start(rig: Rig) -> SwingStart:
-    """`rig` with a swing-up before each episode. Raises `UsageError` for a cart that cannot swing up its pole."""
+def swing_start(rig: Rig, design: SwingUpDesign | None = None) -> SwingStart:
+    """`rig` with a swing-up before each episode. Raises as `starting`."""
     if not hasattr(rig, "begin_swing"):
         raise UsageError(f"{type(rig).__name__} has no begin_swing(), which a swing-up needs; start by hand")
-    return SwingStart(cast(SwingRig, rig), swing_up_driver(rig.cart))
+    return SwingStart(cast(SwingRig, rig), swing_up_driver(rig.cart, design))
 
 
-def swing_up_driver(cart: CartParams) -> SwingUpController:
+def swing_up_driver(cart: CartParams, design: SwingUpDesign | None = None) -> SwingUpController:
     """The controller of `cart`, which has swung up the simulated cart of the file from hanging still.
 
-    Raises `UsageError` where it does not, with the length of track that it needs, or for a motor that is too weak.
+    Raises `UsageError` where it does not, with the length of track that it needs, or for a motor that is too weak, and
+    without a `design` where SciPy is missing.
     """
+    if design is None and find_spec("scipy") is None:
+        raise UsageError(
+            f"cart {cart.name!r}: --start swing-up designs the swing-up with SciPy, which is not installed; install "
+            "cartpole_robot[sim], or name a policy that was exported for this very cart, which has the design with it"
+        )
     try:
-        return _proven(cart)
+        return _proven(cart, design)
     except (UsageError, RigError) as error:
         problem = error
     ends_m = cart.limits.cart_position_m
@@ -79,9 +89,9 @@ def swing_up_driver(cart: CartParams) -> SwingUpController:
     )
 
 
-def _proven(cart: CartParams) -> SwingUpController:
+def _proven(cart: CartParams, design: SwingUpDesign | None = None) -> SwingUpController:
     """The controller of `cart` after one swing-up in simulation. Raises `UsageError`, `RigError`."""
-    driver = swing_up_of(cart)
+    driver = swing_up_of(cart) if design is None else SwingUpController(cart, design)
     with contextlib.closing(simulated_rig(cart, engine=Engine.NATIVE)) as rig:
         SwingStart(rig, driver).swing_from(rig.reset(_HANGING, np.random.default_rng(0)))
     driver.rest(math.inf)

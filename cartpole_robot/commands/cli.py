@@ -27,6 +27,7 @@ from cartpole_robot.commands.identify import add_identify
 from cartpole_robot.commands.output import FAILED, PROGRAM, USAGE, print_error
 from cartpole_robot.commands.record import add_excite, add_record, add_show
 from cartpole_robot.commands.rig import add_check_rig, add_jog, add_ports, add_virtual_cart
+from cartpole_robot.commands.score import add_score
 from cartpole_robot.commands.stability_map import add_stability_map
 from cartpole_robot.commands.study import add_study
 from cartpole_robot.commands.train import add_demo, add_export, add_train
@@ -66,6 +67,7 @@ _GROUPS = {
     ),
     "experiment": (
         Verb("study", "train with many seeds and settings, and plot the effect", add_study),
+        Verb("score", "score a policy as others in the field report theirs", add_score),
         Verb("stability-map", "map how far a cart may differ before a policy fails", add_stability_map),
     ),
     "firmware": (Verb("firmware", "build, flash, measure and stress-test the cart's firmware", add_firmware),),

@@ -85,7 +85,8 @@ def backend(verb: Parser) -> None:
 
 def start(verb: Parser, *, more: str = "") -> None:
     """`--start`; `start_of` reads it."""
-    text = f"how the pole comes upright before each episode: a person raises it, or the cart swings it up{more}"
+    text = f"how the pole comes upright before each episode: a person raises it, or the cart swings it up{more}; "
+    text += "a policy that swings up begins with a hanging pole and does it itself"
     choices = [choice.replace("_", "-") for choice in Start]
     verb.add_argument("--start", default=choices[0], choices=choices, help=f"{text} (default: {choices[0]})")
 

@@ -162,7 +162,7 @@ def deploy(request: DeployRequest) -> Deployment:
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
-        starts = starting(rig, request.start)
+        starts = starting(rig, request.start, chosen.swing_up)
         return _Run(request, chosen, (rig, starts), _pilot(request, chosen, rig), path, known).run()
 
 

@@ -27,6 +27,7 @@ from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.plain_data import parse_json
 from cartpole_robot.files.records import record_from_table, require
+from cartpole_robot.policy import swing_up_arrays
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.history import check_history_length, input_layout
 from cartpole_robot.policy.lqr import Lqr
@@ -38,6 +39,7 @@ from cartpole_robot.policy.network import (
     float_action_function,
     int16_action_function,
 )
+from cartpole_robot.policy.swing_up import SwingUpDesign
 from cartpole_robot.swing_up_task import OBSERVATION_LAYOUT as SWING_UP_LAYOUT
 from cartpole_robot.swing_up_task import observation_scale as swing_up_scale
 from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION, Task
@@ -146,7 +148,8 @@ class Golden:
 class PolicyBundle:
     """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values).
 
-    `lqr` is the regulator of the cart it was trained on, to stand in for it; None where the cart has none.
+    `lqr` is the regulator of the cart it was trained on, to stand in for it, and `swing_up` what brings its pole up
+    before an episode; None where the cart has none.
     """
 
     interface: Interface
@@ -154,6 +157,7 @@ class PolicyBundle:
     int16: Int16Network
     golden: Golden
     lqr: Lqr | None = None
+    swing_up: SwingUpDesign | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -238,6 +242,9 @@ class PolicyBundle:
             arrays[f"golden_{f.name}"] = getattr(self.golden, f.name)
         for f in dataclasses.fields(Lqr):
             arrays[f"lqr_{f.name}"] = getattr(self.lqr, f.name) if self.lqr is not None else np.zeros(0)
+        if self.swing_up is not None:  # by itself, so that earlier versions open the bundle
+            arrays |= swing_up_arrays.arrays_of(self.swing_up)
+            header["swing_up_digest"] = swing_up_arrays.digest_of(arrays)
         header["digest"] = _digest(header, arrays)
         arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True, indent=1).encode(), np.uint8)
         try:
@@ -251,7 +258,7 @@ def load_policy(path: Path) -> PolicyBundle:
     """The bundle in that file. Raises `UsageError` for one that is missing, truncated, altered or of another format."""
     remedy = "export the policy again"
     try:
-        arrays = read_arrays(path, _NAMES, most_bytes=_LARGEST_BYTES)
+        arrays = read_arrays(path, (*_NAMES, *swing_up_arrays.NAMES), most_bytes=_LARGEST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such policy; train or export one, or check the path") from None
     except IsADirectoryError:
@@ -284,6 +291,7 @@ def load_policy(path: Path) -> PolicyBundle:
             ),
             golden=Golden(**{f.name: arrays[f"golden_{f.name}"] for f in dataclasses.fields(Golden)}),
             lqr=_lqr(arrays),
+            swing_up=swing_up_arrays.design_of(arrays, stated) if (stated := header.get("swing_up_digest")) else None,
             provenance=header["provenance"],
         )
     except UsageError:

@@ -18,6 +18,7 @@ from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
 from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.policy.swing_up import SwingUpDesign
 from cartpole_robot.swing_up_task import seen_by_policy
 from cartpole_robot.task import Task
 
@@ -105,14 +106,16 @@ def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> Pol
 class Chosen:
     """A controller, the cart it is for, and what results record about it.
 
-    `bundle` is the policy's, None for a regulator. `record` has "policy", "policy_hash" and "backend"; `note` says
-    so if the cart is not the one of the training.
+    `bundle` is the policy's, None for a regulator. `swing_up` is the bundle's design of a swing-up, None unless `cart`
+    is the cart it was designed for. `record` has "policy", "policy_hash" and "backend"; `note` says so if the cart is
+    not the one of the training.
     """
 
     controller: Controller
     cart: CartParams
     record: Mapping[str, Any]
     bundle: PolicyBundle | None = None
+    swing_up: SwingUpDesign | None = None
     note: str | None = None
 
     @property
@@ -145,6 +148,7 @@ def choose_controller(policy: Path, cart: str | CartParams | None, backend: str)
     assert chosen is not None  # for the type checker: one of the two is there
     bundle.check_fits(chosen, name=str(path))
     note = None
+    is_the_same = trained_on is not None and chosen.fingerprint() == trained_on.fingerprint()
     if trained_on is not None and _homing_alike(chosen, trained_on).fingerprint() != trained_on.fingerprint():
         note = f"the policy was trained on other parameters than those of the cart {chosen.name!r}"
     return Chosen(
@@ -152,6 +156,7 @@ def choose_controller(policy: Path, cart: str | CartParams | None, backend: str)
         cart=chosen,
         record={"policy": str(path), "policy_hash": bundle.policy_hash(), "backend": backend},
         bundle=bundle,
+        swing_up=bundle.swing_up if is_the_same else None,
         note=note,
     )
 

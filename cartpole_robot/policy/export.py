@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from cartpole_robot.policy.history import input_layout
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network, float_action_function, int16_action_function, quantized
+from cartpole_robot.policy.swing_up import SwingUpDesign
+from cartpole_robot.policy.swing_up_design import design_swing_up
 from cartpole_robot.task import Task
 
 GOLDEN_EXAMPLES = 32
@@ -49,7 +52,8 @@ def bundle_of(
     """The bundle of a network trained for `task` on `cart`, which sees `history_length` steps.
 
     `visited`, shape (N, inputs), are inputs the policy met: they scale the int16 form, and golden examples are
-    taken evenly from them. The cart's regulator is included. Raises ValueError if network and history do not fit.
+    taken evenly from them. The cart's regulator is included, and for a policy that balances behind a firmware the
+    design of a swing-up. Raises ValueError if network and history do not fit.
     """
     int16 = quantized(network, visited)
     chosen = np.linspace(0, len(visited) - 1, num=min(GOLDEN_EXAMPLES, len(visited)), dtype=np.int64)
@@ -67,6 +71,7 @@ def bundle_of(
         int16=int16,
         golden=golden,
         lqr=_regulator(cart),
+        swing_up=_swing_up(cart) if task is Task.BALANCE and cart.firmware is not None else None,
         provenance=dict(provenance),
     )
 
@@ -75,6 +80,14 @@ def _regulator(cart: CartParams) -> Lqr | None:
     try:
         return design_lqr(cart)
     except UsageError:  # a cart that no linear regulator can balance
+        return None
+
+
+@functools.cache
+def _swing_up(cart: CartParams) -> SwingUpDesign | None:
+    try:
+        return design_swing_up(cart)
+    except UsageError:  # no region from which its regulator catches the pole
         return None
 
 

@@ -110,6 +110,7 @@ class FirmwareRig:
         self._first_tick = 0
         self._is_running = False
         self._is_swinging = False  # armed for a swing-up, and the pole has not been upright yet
+        self._pole_may_fall = False  # the firmware alone judges the pole: a policy swings it up
         self._is_closed = False
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
@@ -213,7 +214,7 @@ class FirmwareRig:
         except BridgeError as error:
             self._fail(error)
         self._hand.let_go()
-        self._is_swinging = False
+        self._is_swinging = self._pole_may_fall = False
         return self._begin(state)
 
     @property
@@ -228,6 +229,19 @@ class FirmwareRig:
         pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
         `UsageError` for a cart file that forbids a swing-up.
         """
+        self._pole_may_fall = False
+        return self._swing_begun(checks_zero=checks_zero, may_be_held=True)
+
+    def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
+        """The first measurement of the swing-up task: as `begin_swing`, and always with the pole below the horizontal.
+
+        Until the next episode the host ends this one only past the cart's limit; a pole that was up and falls is the
+        firmware's to stop. `start` has no effect on a real cart. Raises as `begin_swing`, also for a pole that stands.
+        """
+        self._pole_may_fall = True
+        return self._swing_begun(checks_zero=False, may_be_held=False)
+
+    def _swing_begun(self, *, checks_zero: bool, may_be_held: bool) -> Measurement:
         self._check_is_open()
         if not self._limits.swing_timeout_ms:
             raise UsageError(
@@ -237,7 +251,7 @@ class FirmwareRig:
         try:
             if checks_zero and was_homed:  # else homing has just found it
                 self._show_turning_points()
-            self._arm_to_swing()
+            self._arm_to_swing(may_be_held=may_be_held)
             state = self._next_state()
         except BridgeError as error:
             self._fail(error)
@@ -361,7 +375,7 @@ class FirmwareRig:
         return measurement
 
     def _is_over(self, measurement: Measurement) -> bool:
-        if self._is_swinging:
+        if self._is_swinging or self._pole_may_fall:
             return abs(measurement.cart_position_m) > self._cart.limits.cart_position_m
         return is_terminated(measurement, self._cart.limits)
 
@@ -506,14 +520,14 @@ class FirmwareRig:
                     return state.time_us
             self._check_raised(state, deadline_s)
 
-    def _arm_to_swing(self) -> None:
+    def _arm_to_swing(self, *, may_be_held: bool) -> None:
         deadline_s = self._link.clock() + _REST_S
         while True:
             state = self._next_state()
             if state.state == self._states["FAULT"]:
                 raise RefusedError(self._fault_message(state), "FAULT")
             is_upright = abs(state.pole_counts) <= self._limits.arming_angle_counts
-            is_held = is_upright and state.inputs & self._inputs["STILL"]
+            is_held = may_be_held and is_upright and state.inputs & self._inputs["STILL"]
             if is_held or 4 * abs(state.pole_counts) > self._limits.pole_counts_per_turn:
                 option = 0 if is_held else int(self._link.protocol.enums["arm_option"]["SWING_UP"])
                 self._is_off = False

@@ -77,11 +77,19 @@ class SerialRig(FirmwareRig):
 
     def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
         """As `FirmwareRig.begin_swing`; the line's round trip is measured first, and people are warned once."""
+        self._prepare_swing()
+        return super().begin_swing(rng, checks_zero=checks_zero)
+
+    def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
+        """As `FirmwareRig.begin_hanging`; the line's round trip is measured first, and people are warned once."""
+        self._prepare_swing()
+        return super().begin_hanging(start, rng)
+
+    def _prepare_swing(self) -> None:
         if not self._has_warned:
             self._has_warned = True
             print("swinging up: keep clear of the cart and of the pole's circle ...", file=sys.stderr, flush=True)
         self._measure_round_trip()
-        return super().begin_swing(rng, checks_zero=checks_zero)
 
     def _measure_round_trip(self) -> None:
         try:

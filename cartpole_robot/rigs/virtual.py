@@ -18,6 +18,7 @@ from firmware_bridge.constants import TICK_S
 from firmware_bridge.link import Link
 from firmware_bridge.messages import CmdMessage
 
+_MOST_PLACING_S = 5.0
 _COMMAND_FRAME_BYTES = len(encode_frame(bytes(CmdMessage.LAYOUT.size)))  # the one that may get lost
 
 
@@ -140,6 +141,27 @@ class VirtualRig(FirmwareRig):
 
     def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
         """As `FirmwareRig.begin_swing`; the cart homes as configured, and then becomes the one that is drawn."""
+        self._draw(rng)
+        return super().begin_swing(rng, checks_zero=checks_zero)
+
+    def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
+        """As `FirmwareRig.begin_hanging`, with cart and pole placed at `start` before the firmware is armed."""
+        self._draw(rng)
+        self.place(start)
+        return super().begin_hanging(start, rng)
+
+    def place(self, start: State) -> None:
+        """Bring cart and pole to `start`, of a homed cart with the motor off, and let go. Raises `RigError`."""
+        self.make_ready_to_swing()
+        self._virtual.grab(start)
+        for _ in range(round(_MOST_PLACING_S / self._cart.timing.control_period_s)):
+            if self._virtual.has_hand_arrived():
+                break
+            self.watch()
+        self._virtual.let_go()
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        """Draw losses, jitter, and with a randomisation the cart, which has homed as configured."""
         self._check_is_open()
         drawn = None if self._randomization is None else self._randomization.draw(rng)
         self._virtual.reset(rng)
@@ -148,7 +170,6 @@ class VirtualRig(FirmwareRig):
             self.make_ready_to_swing()
             self._drawn = drawn
             self._virtual.change(drawn)
-        return super().begin_swing(rng, checks_zero=checks_zero)
 
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""

@@ -10,28 +10,42 @@ import math
 
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
-from firmware_bridge.constants import HEAT_TIME_CONSTANT_S, MOVED_COUNTS, STUCK_S
+from firmware_bridge.constants import HEAT_TIME_CONSTANT_S, MOVED_COUNTS, STUCK_S, SWING_STILL, SWING_STUCK
 
 
 class DriveLimits:
-    """Travel, heat, reversals and a stuck cart, from `begin` to the first that is passed; none without [firmware]."""
+    """Travel, heat, reversals, a stuck cart and a pole that seems to stand still; none without [firmware].
+
+    From `begin` to the first that is passed.
+    """
 
     def __init__(self, cart: CartParams) -> None:
         self._settings, self._encoders = cart.firmware, cart.encoders
-        if cart.firmware is not None:
-            self._decel_m_s2 = braking_deceleration_m_s2(cart)
         self._period_s = cart.timing.control_period_s
+        if cart.firmware is not None:
+            assert cart.encoders is not None  # a cart with firmware has them
+            self._decel_m_s2 = braking_deceleration_m_s2(cart)
+            self._still_rad = (MOVED_COUNTS - 0.5) / cart.encoders.pole_counts_per_rad
+            self._upright_needed = math.ceil(cart.firmware.upright_s / self._period_s - 1e-9)
         self._warming = -math.expm1(-self._period_s / HEAT_TIME_CONSTANT_S)
         self._steps_per_s = max(1, round(1.0 / self._period_s))
         self.begin(0.0)
 
     def begin(self, position_m: float) -> None:
-        """An episode begins there, with a cool motor."""
-        self._heat = self._pushed_s = 0.0
-        self._stood_at_m = position_m
-        self._side = self._reversals = self._steps = 0
+        """An episode begins there, with a cool motor and a pole that has not been upright."""
+        self._heat = 0.0
+        self.resume(position_m)
 
-    def passed(self, position_m: float, speed_m_s: float, duty: float) -> str | None:
+    def resume(self, position_m: float, rested_s: float = 0.0, duty_square: float = 0.0) -> None:
+        """Begin another swing-up there, after the motor was off for so long, or driven with that mean of duty²."""
+        kept = math.exp(-rested_s / HEAT_TIME_CONSTANT_S)
+        self._heat = kept * self._heat + (1.0 - kept) * duty_square
+        self._pushed_s = self._travelled_m = 0.0
+        self._stood_at_m = self._position_m = position_m
+        self._stood_at_rad = 0.0
+        self._side = self._reversals = self._steps = self._upright = 0
+
+    def passed(self, position_m: float, speed_m_s: float, angle_rad: float, duty: float) -> str | None:
         """The name of the firmware's fault after a step with `duty` at the bridge, which led there; None while well."""
         settings = self._settings
         if settings is None:
@@ -44,7 +58,18 @@ class DriveLimits:
             return "MOTOR_HOT"
         if self._reverses_too_often(duty, settings.reversals_per_s):
             return "REVERSALS"
-        return "CART_STUCK" if self._is_stuck(position_m, duty, settings.moving_duty) else None
+        is_swinging = self._is_swinging(angle_rad, settings.pole_limit_rad)
+        if self._is_stuck(position_m, duty, settings.moving_duty, STUCK_S * SWING_STUCK if is_swinging else STUCK_S):
+            return "CART_STUCK"
+        most_m = settings.still_travel_m * (SWING_STILL if is_swinging else 1)
+        return "POLE_STILL" if self._pole_stands(position_m, angle_rad, most_m) else None
+
+    def _is_swinging(self, angle_rad: float, limit_rad: float) -> bool:
+        """Whether the pole has not been upright for long enough since `begin`."""
+        if self._upright < self._upright_needed:
+            is_upright = abs(math.remainder(angle_rad, 2.0 * math.pi)) <= limit_rad
+            self._upright = self._upright + 1 if is_upright else 0
+        return self._upright < self._upright_needed
 
     def _reverses_too_often(self, duty: float, most_per_s: int) -> bool:
         if duty:
@@ -57,10 +82,19 @@ class DriveLimits:
         is_too_often, self._reversals = self._reversals > most_per_s, 0
         return is_too_often
 
-    def _is_stuck(self, position_m: float, duty: float, moving_duty: float) -> bool:
-        assert self._encoders is not None  # a cart with firmware has them
+    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, most_s: float) -> bool:
+        assert self._encoders is not None
         if abs(position_m - self._stood_at_m) * self._encoders.cart_counts_per_m >= MOVED_COUNTS:
             self._stood_at_m, self._pushed_s = position_m, 0.0
         elif abs(duty) >= moving_duty:
             self._pushed_s += math.copysign(self._period_s, duty)
-        return abs(self._pushed_s) >= STUCK_S
+        return abs(self._pushed_s) >= most_s - 1e-9
+
+    def _pole_stands(self, position_m: float, angle_rad: float, most_m: float) -> bool:
+        """Whether the cart has travelled `most_m` while the pole's encoder showed the same angle."""
+        if not abs(math.remainder(angle_rad - self._stood_at_rad, 2.0 * math.pi)) < self._still_rad:
+            self._stood_at_rad, self._travelled_m = angle_rad, 0.0
+        else:
+            self._travelled_m += abs(position_m - self._position_m)
+        self._position_m = position_m
+        return self._travelled_m >= most_m

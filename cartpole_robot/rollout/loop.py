@@ -120,8 +120,12 @@ def run_rollout(
             reward = swing_up_task.reward(measurement, duty, rig.cart) if swings_up else balancing.REWARD_PER_STEP
             steps += 1
     except RigError as error:
+        has_fallen = swings_up and getattr(rig, "fault", None) == "POLE_ANGLE"  # once up: the firmware saw it first
         if recorder is not None and recorder.rows == steps:  # the command failed
-            recorder.append(measurement, clock(), math.nan, reward, Flag.TRUNCATED)
+            flag = Flag.TERMINATED if has_fallen else Flag.TRUNCATED
+            recorder.append(measurement, clock(), math.nan, reward, flag)
+        if has_fallen:
+            return Rollout(steps=steps, end=RolloutEnd.FALL)
         return Rollout(steps=steps, end=RolloutEnd.FAULT, reason=str(error))
     except KeyboardInterrupt:
         return Rollout(steps=steps, end=RolloutEnd.STOPPED)

@@ -14,6 +14,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, RunError, UsageError
 from cartpole_robot.policy.controllers import Chosen, choose_controller
 from cartpole_robot.policy.lqr import LqrController
+from cartpole_robot.policy.swing_up import SwingUpDesign
 from cartpole_robot.recording.format import Flag, Recording
 from cartpole_robot.recording.metadata import ControllerRecord, Outcome, RolloutEnd
 from cartpole_robot.recording.reader import read_recording
@@ -91,7 +92,7 @@ class Rollouts:
         if request.rig == "sim" and request.engine is None and (note := reference_note()) is not None:
             say(note)
         self._rig = open_rig(request.rig, chosen.cart, self._ranges, engine=request.engine)
-        self.rig = _starting(self._rig, request.start)
+        self.rig = _starting(self._rig, request.start, chosen.swing_up)
 
     @property
     def cart(self) -> CartParams:
@@ -171,9 +172,9 @@ def _checked(recording: Recording, recorder: Recorder, rollout: Rollout) -> Reco
     return recording
 
 
-def _starting(rig: Rig, start: Start) -> Rig:
+def _starting(rig: Rig, start: Start, design: SwingUpDesign | None) -> Rig:
     try:
-        return starting(rig, start)
+        return starting(rig, start, design)
     except UsageError:
         rig.close()
         raise

@@ -20,6 +20,12 @@ from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.task import Task
 
 HELD, FELL, NOT_UP, PAST_LIMIT, FAULT = "held", "fell", "not up", "past the limit", "fault"
+# Faults that a policy reaches by what it asks for, and how they end an episode, as without a firmware
+_REACHED = {
+    "POLE_ANGLE": FELL,
+    "SWING_TIMEOUT": NOT_UP,
+    **{name: name for name in ("TRAVEL_LIMIT", "MOTOR_HOT", "REVERSALS", "CART_STUCK", "POLE_STILL")},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +126,7 @@ def evaluate_swing_up(
 ) -> SwingUpEvaluation:
     """Run `controller` on `rig` over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
-    A simulated rig without a firmware begins where the seed says and ends an episode where a firmware would stop it.
+    A simulated cart begins where the seed says, and without a firmware an episode ends where one would stop the motor.
     Raises `UsageError` for a rig that cannot begin with a hanging pole.
     """
     sums, faults, found = _Sums(), [], []
@@ -157,7 +163,13 @@ def _episode(controller: Controller, rig: Rig, seed: int, most: tuple[int, int],
     step = side = 0
     while True:
         duty = controller.duty(task.observation(measurement))
-        measurement = rig.step(duty)
+        try:
+            measurement = rig.step(duty)
+        except RigError:
+            end = _REACHED.get(getattr(rig, "fault", None) or "")
+            if end is None:
+                raise
+            return SwingUpEpisode(end=end, up_step=swing_up.up_step, held_steps=_held(swing_up, step))
         step += 1
         position_m = measurement.cart_position_m
         sums.largest_m = max(sums.largest_m, abs(position_m))
@@ -169,7 +181,8 @@ def _episode(controller: Controller, rig: Rig, seed: int, most: tuple[int, int],
         side = (duty > 0.0) - (duty < 0.0) or side
         stopped = None
         if limits is not None:
-            stopped = limits.passed(position_m, measurement.cart_speed_m_s, measurement.applied_duty)
+            speed_m_s, angle_rad = measurement.cart_speed_m_s, measurement.pole_angle_rad
+            stopped = limits.passed(position_m, speed_m_s, angle_rad, measurement.applied_duty)
         end = None
         if stopped is not None:
             end = stopped
@@ -181,4 +194,8 @@ def _episode(controller: Controller, rig: Rig, seed: int, most: tuple[int, int],
             end = HELD
         if end is not None:
             rig.disarm()
-            return SwingUpEpisode(end=end, up_step=up_step, held_steps=0 if up_step is None else step - up_step)
+            return SwingUpEpisode(end=end, up_step=up_step, held_steps=_held(swing_up, step))
+
+
+def _held(swing_up: swing_up_task.SwingUp, step: int) -> int:
+    return 0 if swing_up.up_step is None else step - swing_up.up_step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from tqdm import tqdm
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.env import CartPoleSwingUpEnv
-from cartpole_robot.policy.controllers import SwingUpPolicyController
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, Trials, evaluate
-from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation, evaluate_swing_up
+from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
@@ -26,10 +24,9 @@ from cartpole_robot.training.checkpoint import Selected, TrainingState, save_che
 from cartpole_robot.training.config import TrainingConfig
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
+from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
 TRIAL_STEPS = 5000  # of the long episode among a network's trials
-CATCH_STEPS = 150  # three seconds after which a caught pole seldom falls
-HOLD_STEPS = 3000  # a minute, for which a policy that swings up must hold the pole
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
@@ -73,55 +70,10 @@ class EpisodeLogging(BaseCallback):
         return self._episodes is None or len(rows) < self._episodes
 
 
-class SwingUpTrials:
-    """What a policy that swings up must do to be trusted: many catches, then episodes that hold for a minute.
-
-    Almost good policies fail in the first second upright, in one catch of a hundred, and seldom later.
-    """
-
-    def __init__(self, env: gymnasium.Env[Any, Any], config: TrainingConfig, *, first_seed: int) -> None:
-        self._env = env
-        self._catches, self._minutes = 10 * config.evaluation_episodes, config.evaluation_episodes
-        self._first_seed = first_seed
-
-    def __len__(self) -> int:
-        return self._catches + self._minutes
-
-    def survived(self, act: ActionFunction) -> int:
-        """How many it holds, one after another, before the first that it does not."""
-        for number in range(len(self)):
-            seed, steps = self._first_seed + number, CATCH_STEPS if number < self._catches else HOLD_STEPS
-            if not swung_up(act, self._env, episodes=1, first_seed=seed, hold_steps=steps).successes:
-                return number
-        return len(self)
-
-
-def swung_up(
-    act: ActionFunction,
-    env: gymnasium.Env[Any, Any],
-    *,
-    episodes: int,
-    first_seed: int,
-    hold_steps: int,
-    on_episode: Callable[[], object] | None = None,
-) -> SwingUpEvaluation:
-    """`evaluate_swing_up` of a policy on the rig of a `CartPoleSwingUpEnv`, which then needs a reset."""
-    inner = env.unwrapped
-    assert isinstance(inner, CartPoleSwingUpEnv)
-    controller = SwingUpPolicyController(act, inner.cart.swing_up_table)
-    inner.disarm()
-    return evaluate_swing_up(
-        controller,
-        inner.rig,
-        episodes=episodes,
-        first_seed=first_seed,
-        hold_steps=hold_steps,
-        on_episode=on_episode,
-    )
-
-
 class GreedyEvaluation(BaseCallback):
     """Evaluates the greedy policy on the selection seeds every `evaluate_every_steps` and keeps the best network.
+
+    Where the training averages its network, that is the network evaluated.
 
     The best network survives, or holds, the most steps. One with all of them also runs the trials. Ties go to the
     network that strays least from the middle of the track, because a long run needs that.
@@ -145,17 +97,18 @@ class GreedyEvaluation(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps % self._config.evaluate_every_steps == 0:
             self.evaluate_now()
+            return not (self._config.ends_when_verified and self.first_verified_step is not None)
         return True
 
     def evaluate_now(self) -> None:
         """Evaluate the current network and keep a copy if it is the best so far."""
         state = self._state
-        network = network_of(state.model)
+        network = state.averaged or network_of(state.model)
         act = float_action_function(network)
         result = self._evaluated(act)
         row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
         if row.mean_steps >= MAX_EPISODE_STEPS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
-            row = dataclasses.replace(row, trials=self._trials.survived(act))
+            row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
         state.model.logger.record("evaluation/mean_steps", row.mean_steps)
         if self.first_verified_step == row.step:
@@ -168,6 +121,13 @@ class GreedyEvaluation(BaseCallback):
         if self._config.task is Task.SWING_UP:
             return swung_up(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, hold_steps=MAX_EPISODE_STEPS)
         return evaluate(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, max_steps=MAX_EPISODE_STEPS)
+
+    def _survived(self, act: ActionFunction) -> int:
+        """Trials survived; a swing-up is given up where it will not be the best."""
+        if isinstance(self._trials, Trials):
+            return self._trials.survived(act)
+        best = self._state.selected
+        return self._trials.survived(act, least=0 if best is None else best.row.trials)
 
     def _is_best(self, row: EvaluationRow) -> bool:
         best = self._state.selected

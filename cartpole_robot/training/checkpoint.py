@@ -8,6 +8,7 @@ learner that the run's own record describes.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import time
@@ -31,6 +32,7 @@ from cartpole_robot.files.plain_data import parse_json, read_bounded
 from cartpole_robot.files.records import record_from_table, require
 from cartpole_robot.policy.network import Network
 from cartpole_robot.policy.network_file import read_network, write_network
+from cartpole_robot.signals import State
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.generators import global_state, restore_generator, restore_global
 from cartpole_robot.training.log import EvaluationRow, LearningLog
@@ -38,6 +40,8 @@ from cartpole_robot.training.log import EvaluationRow, LearningLog
 _FORMAT = 2  # before, a checkpoint held pickles
 _LEARNER, _ARRAYS, _MEMORY = "learner.json", "learner.npz", "replay_memory.npz"
 _SELECTED, _SELECTED_ROW = "selected.npz", "selected.json"
+_AVERAGED = "averaged.npz"
+_MOST_HARD_STARTS = 10_000
 _LARGEST_BYTES = 1 << 30  # a memory of a million steps takes 50 MB, with a history of 16 steps 600 MB
 _COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _COUNTERS = ("num_timesteps", "_n_updates", "_n_calls", "_episode_num")
@@ -63,6 +67,8 @@ class TrainingState:
     selected: Selected | None = None
     elapsed_s: float = 0.0
     on_cart: CartProgress | None = None  # set when learning on the real cart
+    averaged: Network | None = None  # the running mean of the network, of a swing-up that asks for it
+    hard_starts: list[State] = field(default_factory=list)  # from which a swing-up has failed
     _counted_s: float = field(default_factory=time.monotonic, init=False)
 
     def count_time(self) -> float:
@@ -90,6 +96,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
         "generators": global_state(),
         "starts_and_actions": [generator.bit_generator.state for generator in _generators(model)],
         "elapsed_s": state.elapsed_s,
+        "hard_starts": [list(start) for start in state.hard_starts],
     }
     with atomic_folder(target) as partial:
         (partial / _LEARNER).write_text(json.dumps(record), encoding="utf-8")
@@ -103,6 +110,9 @@ def save_checkpoint(folder: Path, state: TrainingState) -> Path:
                 write_network(file, state.selected.network)
             row = json.dumps(dataclasses.asdict(state.selected.row))
             (partial / _SELECTED_ROW).write_text(row, encoding="utf-8")
+        if state.averaged is not None:
+            with (partial / _AVERAGED).open("wb") as file:
+                write_network(file, state.averaged)
         if state.on_cart is not None:
             state.on_cart.save(partial)
     return target
@@ -138,7 +148,8 @@ def load_checkpoint(path: Path, model: DQN) -> TrainingState:
         restore_global(record["generators"])
         for generator, stored in zip(_generators(model), record["starts_and_actions"], strict=True):
             restore_generator(generator, stored)
-        selected = _load_selected(path)
+        selected, hard_starts = _load_selected(path), _hard_starts(record.get("hard_starts", []))
+        averaged = read_network(path / _AVERAGED) if (path / _AVERAGED).exists() else None
         elapsed_s = float(record["elapsed_s"])
         require(math.isfinite(elapsed_s) and elapsed_s >= 0.0, f"elapsed_s = {elapsed_s}, expected at least 0")
         log, on_cart = LearningLog.load(path), CartProgress.load(path)
@@ -147,7 +158,14 @@ def load_checkpoint(path: Path, model: DQN) -> TrainingState:
             f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "
             "delete it and resume from the one before"
         ) from None
-    return TrainingState(model, log, selected, elapsed_s, on_cart)
+    return TrainingState(model, log, selected, elapsed_s, on_cart, averaged, hard_starts)
+
+
+def _hard_starts(rows: Any) -> list[State]:
+    require(isinstance(rows, list) and len(rows) <= _MOST_HARD_STARTS, "hard_starts is not a list of starts")
+    starts = [State(*(float(number) for number in row)) for row in rows]
+    require(all(map(math.isfinite, itertools.chain(*starts))), "a hard start is not finite")
+    return starts
 
 
 def _restore_counters(model: DQN, record: Mapping[str, Any]) -> None:

@@ -71,8 +71,10 @@ class TrainingConfig:
     """Everything that defines a training except the cart, the rig and the seed.
 
     A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. The algorithm is
-    the plain DQN of the blog post, without double Q-learning. With a `history_length` above 1 the network also sees the
-    duties and observations of earlier steps (`cartpole_robot.policy.history`).
+    the plain DQN of the blog post, without double Q-learning. A swing-up may also evaluate and export the running mean
+    of the network over `averaged_steps`, begin the share `hard_start_share` of its episodes at starts from which the
+    policy has failed, and end with the first network that passes all trials. With a `history_length` above 1 the
+    network also sees the duties and observations of earlier steps (`cartpole_robot.policy.history`).
     """
 
     name: str
@@ -98,7 +100,8 @@ class TrainingConfig:
     epsilon_clock: EpsilonClock
     optimizer: Optimizer
     learning_rate: float
-    learning_rate_end: float | None = None  # reached linearly at the last of `steps`; None: constant
+    learning_rate_end: float | None = None  # reached linearly; None: constant
+    learning_rate_fraction: float = 1.0  # of `steps`, after which it is reached
     optimizer_epsilon: float
     weight_decay: float
     loss: Loss
@@ -106,6 +109,9 @@ class TrainingConfig:
     scale_observations: bool
     learner: Learner = Learner.LEAN
     collapse_guard: GuardAction = GuardAction.OFF
+    averaged_steps: int | None = None  # None: the newest network
+    hard_start_share: float = 0.0
+    ends_when_verified: bool = False
     evaluate_every_steps: int
     evaluation_episodes: int
     checkpoint_every_steps: int
@@ -119,9 +125,23 @@ class TrainingConfig:
             self,
             *("steps", "max_steps", "replay_memory", "batch_size", "hidden_units", "train_every_steps"),
             *("gradient_steps", "n_steps", "target_update_every_steps", "learning_rate", "epsilon_fraction"),
-            *("optimizer_epsilon", "evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
+            *(
+                "learning_rate_fraction",
+                "optimizer_epsilon",
+                "evaluate_every_steps",
+                "evaluation_episodes",
+                "checkpoint_every_steps",
+            ),
         )
-        for name in ("gamma", "tau", "epsilon_start", "epsilon_end", "epsilon_fraction"):
+        for name in (
+            "gamma",
+            "tau",
+            "epsilon_start",
+            "epsilon_end",
+            "epsilon_fraction",
+            "learning_rate_fraction",
+            "hard_start_share",
+        ):
             value = getattr(self, name)
             require(0.0 <= value <= 1.0, f"{name} = {value:g}, expected 0 to 1; correct it")
         require(
@@ -170,6 +190,13 @@ class TrainingConfig:
             f"history_length = {self.history_length} and collapse_guard = {str(self.collapse_guard)!r} with task = "
             "'swing_up', expected 1 and 'off': a history and the guard are for balancing; correct them",
         )
+        require(
+            swings_up or (self.averaged_steps is None and not self.hard_start_share and not self.ends_when_verified),
+            f"averaged_steps, hard_start_share and ends_when_verified with task = {str(self.task)!r}: they are for "
+            "'swing_up'; leave them out",
+        )
+        if self.averaged_steps is not None:
+            require_positive(self, "averaged_steps")
 
     def changed(
         self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -13,6 +14,7 @@ from cartpole_robot.env import ENV_ID, SWING_UP_ID
 from cartpole_robot.rig import Start
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.history_wrapper import with_history
+from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.swing_up_task import start_anywhere
 from cartpole_robot.task import Task
@@ -32,25 +34,33 @@ class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 class WithinDriveLimits(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Ends an episode of a swing-up where the firmware would stop the motor, with its fault in `info["limit"]`.
 
-    A share `ANYWHERE_SHARE` of the episodes begins with the pole anywhere, upright too, which no firmware would do. The
-    fall of a pole that was up ends none: with that a learner shuns the upright pole (0 of 5 seeds learned to hold it).
+    A share `hard_share` of the episodes begins at one of `hard_starts`, once there are any. Of the others a share
+    `ANYWHERE_SHARE` begins with the pole anywhere, upright too, which no firmware would do. The fall of a pole that
+    was up ends none: with that a learner shuns the upright pole (0 of 5 seeds learned to hold it).
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], hard_share: float = 0.0) -> None:
         super().__init__(env)
+        self.hard_starts: list[State] = []
+        self._hard_share = hard_share
         self._cart: CartParams = env.get_wrapper_attr("cart")
         self._limits = DriveLimits(self._cart)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        if seed is None and options is None and (random := self.unwrapped.np_random).random() < ANYWHERE_SHARE:
-            options = {"state": start_anywhere(self._cart, random)}
+        if seed is None and options is None:
+            random = self.unwrapped.np_random
+            if self.hard_starts and random.random() < self._hard_share:
+                options = {"state": self.hard_starts[random.integers(len(self.hard_starts))]}
+            elif random.random() < ANYWHERE_SHARE:
+                options = {"state": start_anywhere(self._cart, random)}
         observation, info = self.env.reset(seed=seed, options=options)
         self._limits.begin(float(observation[0]))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        limit = self._limits.passed(float(observation[0]), float(observation[1]), info["applied_duty"])
+        position_m, speed_m_s, sine, cosine, _ = observation.tolist()
+        limit = self._limits.passed(position_m, speed_m_s, math.atan2(sine, cosine), info["applied_duty"])
         if limit is not None:
             info["limit"] = limit
         return observation, reward, terminated or limit is not None, truncated, info
@@ -115,7 +125,7 @@ def training_env(
     """The environment for training; SB3's Monitor counts steps below the reward that the learner sees."""
     if config.task is Task.SWING_UP:
         swinging = swing_up_env(cart, rig, config.max_steps, randomization, engine=engine)
-        return ScaledReward(Monitor(WithinDriveLimits(swinging)), config.gamma)
+        return ScaledReward(Monitor(WithinDriveLimits(swinging, config.hard_start_share)), config.gamma)
     past = config.history_length
     balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=past, engine=engine)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)

@@ -30,6 +30,7 @@ from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.swing_up_trials import Averaging, Practice
 
 VERDICT_EPISODES = 100
 REPEATED_EPISODES = 20  # of a training's verdict, on PyBullet
@@ -81,7 +82,13 @@ def learn(
     Raises `RunError`, beginning with `name`, if the training diverges; `on_event` is that of `run_learner`.
     """
     evaluation = GreedyEvaluation(state, config, selection_env)
-    callbacks = [EpisodeLogging(state, config.episodes), evaluation, *callbacks]
+    callbacks = [
+        EpisodeLogging(state, config.episodes),
+        *([Averaging(state, config.averaged_steps)] if config.averaged_steps else []),
+        *([Practice(state, config, selection_env)] if config.hard_start_share else []),
+        evaluation,
+        *callbacks,
+    ]
     if not run_learner(state, config, callbacks, name=name, on_event=on_event):
         return None
     state.count_time()

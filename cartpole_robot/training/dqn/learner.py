@@ -234,7 +234,7 @@ def _gain(config: TrainingConfig, cart: CartParams) -> NDArray[np.float32]:
 def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:
     if config.learning_rate_end is None:
         return config.learning_rate
-    return LinearSchedule(config.learning_rate, config.learning_rate_end, 1.0)
+    return LinearSchedule(config.learning_rate, config.learning_rate_end, config.learning_rate_fraction)
 
 
 def load_learner(path: Path, config: TrainingConfig, env: gymnasium.Env[Any, Any] | None) -> DQN:

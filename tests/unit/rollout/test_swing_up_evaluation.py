@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cartpole_robot import swing_up_task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.policy.swing_up_design import swing_up_of
 from cartpole_robot.rigs.native_rig import NativeSimRig
+from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
-from cartpole_robot.signals import Measurement
+from cartpole_robot.signals import Measurement, State
 
 CART = load_cart("diy_arduino")
 
@@ -59,6 +63,47 @@ def test_rig_fault_does_not_count_as_a_fall() -> None:
     assert found.as_dict()["ends"] == {"fault": 3}
 
 
+class SwingsUpThenRests:
+    """The swing-up controller, until the pole has been upright for 30 steps; from then on the motor gets nothing."""
+
+    def __init__(self) -> None:
+        self._driver = swing_up_of(CART)
+        self.reset()
+
+    def reset(self) -> None:
+        self._driver.reset()
+        self._upright = 0
+
+    def duty(self, observation: Any) -> float:
+        duty = self._driver.duty(observation)
+        self._upright += abs(math.remainder(observation[2], 2.0 * math.pi)) < 0.2
+        return duty if self._upright < 30 else 0.0
+
+
+def test_behind_a_firmware_each_episode_begins_hanging_and_a_fall_is_the_firmwares_to_see() -> None:
+    with contextlib.closing(VirtualRig(CART)) as rig:
+        found = evaluate_swing_up(SwingsUpThenRests(), rig, episodes=2, first_seed=5, hold_steps=500)
+        assert rig.fault == "POLE_ANGLE"
+        begun = rig.begin_hanging(State(0.1, 0.0, math.pi - 0.5, 0.0), np.random.default_rng(0))
+        assert begun.cart_position_m == pytest.approx(0.1, abs=0.02)
+        assert abs(math.remainder(begun.pole_angle_rad, 2.0 * math.pi)) > 0.5 * math.pi
+    assert [one.end for one in found.episodes] == ["fell", "fell"]
+    assert all(one.up_step is not None and one.up_step > 20 for one in found.episodes)
+    assert all(one.held_steps >= 25 for one in found.episodes)
+    assert found.faults == ()
+
+
+def test_pole_that_stands_is_not_taken_for_one_that_hangs() -> None:
+    with contextlib.closing(VirtualRig(CART)) as rig:
+        rig.make_ready_to_swing()
+        rig.virtual_cart.grab(State(0.0, 0.0, 0.0, 0.0))
+        while not rig.virtual_cart.has_hand_arrived():
+            rig.watch()
+        rig.place = lambda start: None  # type: ignore[method-assign]
+        with pytest.raises(RigError, match="did not come to rest with its pole below the horizontal"):
+            rig.begin_hanging(State(0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+
+
 def test_rig_that_cannot_begin_hanging_is_refused() -> None:
     class Upright:
         cart = CART
@@ -92,25 +137,44 @@ def limits_of(**firmware: Any) -> DriveLimits:
 def test_motor_is_hot_after_eight_seconds_at_four_fifths_and_never_at_half() -> None:
     """The heat follows duty² with 16.4 s, and 0.5 may last: 0.64 (1 - exp(-t / 16.4 s)) passes 0.25 after 8.1 s."""
     hot, warm = DriveLimits(CART), DriveLimits(CART)
-    ends = [hot.passed(0.01 * (step % 2), 0.0, 0.8) for step in range(500)]
+    ends = [hot.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, 0.8) for step in range(500)]
     assert 400 <= ends.index("MOTOR_HOT") <= 412
-    assert not any(warm.passed(0.01 * (step % 2), 0.0, 0.499) for step in range(5000))
+    assert not any(warm.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, 0.499) for step in range(5000))
 
 
-def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_second() -> None:
+def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_second_and_a_fifth_while_swinging() -> None:
     limits = DriveLimits(CART)
-    assert [limits.passed(0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
+    assert [limits.passed(0.0, 0.0, math.pi, -0.2) for _ in range(10)] == [None] * 9 + ["CART_STUCK"]
     limits.begin(0.0)
-    assert not any(limits.passed(0.0, 0.0, 0.1) for _ in range(50)), "too weak a push to expect motion"
+    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
+    assert [limits.passed(0.0, 0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, math.pi, 0.1) for _ in range(50)), "too weak a push to expect motion"
+
+
+def test_pole_that_stands_while_the_cart_travels_looks_like_a_cut_wire() -> None:
+    """4 cm once it has been upright for half a second, 16 cm before; an encoder that flickers by a count stands."""
+    limits = DriveLimits(CART)
+    away = [limits.passed(0.0101 * step, 0.0, 3.0 + 0.002 * (step % 2), 0.0) for step in range(30)]
+    assert away.index("POLE_STILL") == 16
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, 0.1, 0.0) for _ in range(25))
+    assert [limits.passed(0.0101 * step, 0.0, 0.1, 0.0) for step in range(5)] == [None] * 4 + ["POLE_STILL"]
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0101 * step, 0.0, 0.1 + 0.006 * (step % 2), 0.0) for step in range(30))
 
 
 def test_reversals_are_counted_within_a_second() -> None:
     often, seldom = limits_of(reversals_per_s=20), limits_of(reversals_per_s=60)
     pushes = [0.3 * (-1) ** step for step in range(50)]
-    assert [often.passed(0.01 * (step % 2), 0.0, duty) for step, duty in enumerate(pushes)][-1] == "REVERSALS"
-    assert not any(seldom.passed(0.01 * (step % 2), 0.0, duty) for step, duty in enumerate(pushes))
+    assert [often.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, duty) for step, duty in enumerate(pushes)][
+        -1
+    ] == "REVERSALS"
+    assert not any(
+        seldom.passed(0.01 * (step % 2), 0.0, math.pi - 0.1 * step, duty) for step, duty in enumerate(pushes)
+    )
 
 
 def test_cart_without_firmware_has_no_such_limits(gym_cart: Any) -> None:
     limits = DriveLimits(gym_cart)
-    assert not any(limits.passed(9.0, 9.0, 1.0) for _ in range(1000))
+    assert not any(limits.passed(9.0, 9.0, 0.0, 1.0) for _ in range(1000))
