@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -90,29 +91,20 @@ class FirmwareRig:
 
         `arrivals` measures by how much each measurement is late, on a link in real time.
         """
-        encoders, _ = encoders_and_settings(cart)
-        self._cart = cart
         self._link = link
         self._hand = hand
         self._options = options
         self._arrivals = arrivals
         self._lateness_s = math.nan
-        self._limits = cfg_message(cart)
         self._states = link.protocol.enums["cart_state"]
         self._inputs = link.protocol.enums["input_flag"]
         self._armed = int(self._states["ARMED"])
         self._homing = int(self._states["HOMING"])
         self._stuck = int(link.protocol.enums["fault"]["CART_STUCK"])
-        self._motion = MotionCheck(cart, self._limits)
-        self._m_per_count = 1.0 / encoders.cart_counts_per_m
-        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
-        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
-        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
-        self._power_w = electrical_power(cart.motor)
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
-        self._period_s = cart.timing.control_period_s
-        # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
-        self._valid_ms = self._limits.command_timeout_ms
+        self.on_state: Callable[[StateMessage], object] | None = None
+        """Gets every STATE that this rig reads, such as those of homing."""
+        self._take(cart)
         self._measurement = Measurement()
         self._tick = 0
         self._state: StateMessage | None = None
@@ -131,6 +123,34 @@ class FirmwareRig:
         except BridgeError as error:
             self.close()
             raise RigError(str(error)) from None
+
+    def _take(self, cart: CartParams) -> None:
+        """Drive as `cart` from now on. Raises `UsageError` for a cart that no firmware can drive."""
+        encoders, _ = encoders_and_settings(cart)
+        self._limits = cfg_message(cart)
+        self._cart = cart
+        self._motion = MotionCheck(cart, self._limits)
+        self._m_per_count = 1.0 / encoders.cart_counts_per_m
+        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
+        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
+        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
+        self._power_w = electrical_power(cart.motor)
+        self._period_s = cart.timing.control_period_s
+        # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
+        self._valid_ms = self._limits.command_timeout_ms
+
+    def change_cart(self, cart: CartParams) -> None:
+        """Take the cart on the line for `cart` from now on, motor off; with other limits it homes again.
+
+        Raises `RigError`, and `UsageError` for a cart that no firmware can drive.
+        """
+        self._check_is_open()
+        self.disarm()
+        self._take(cart)
+        try:
+            self._open_session()
+        except BridgeError as error:
+            self._fail(error)
 
     @property
     def cart(self) -> CartParams:
@@ -571,6 +591,8 @@ class FirmwareRig:
             raise SessionLostError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power")
         self._tick = state.tick
         self._state = state
+        if self.on_state is not None:
+            self.on_state(state)
         if self._arrivals is not None:
             self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
             self._link.expect(self._arrivals.due_s(self._period_s))

@@ -23,7 +23,7 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.recording.recorder import Recorder
 from cartpole_robot.recording.writer import check_is_free
 from cartpole_robot.rig import Rig, SwingRig
-from cartpole_robot.rollout.hanging_excitation import TRAVEL_SHARE, HangingExcitation
+from cartpole_robot.rollout.hanging_excitation import MOST_GAIN_M_S, TRAVEL_SHARE, HangingExcitation
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, run_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
 from cartpole_robot.signals import Measurement
@@ -59,7 +59,8 @@ class IdleMeasuringRig(Protocol):
 class HangingRequest:
     """How to excite a cart whose pole hangs: `motion_s` of driving, then `swing_s` in which the motor is off.
 
-    On a rig without firmware it ends with the driving. The cart stays within `travel_share` of its limit of position.
+    On a rig without firmware it ends with the driving. The cart stays within
+    `travel_share` of its limit of position, and one push makes it faster by about `most_gain_m_s`.
     `rig` is the rig's name, for the recording.
     """
 
@@ -69,6 +70,7 @@ class HangingRequest:
     motion_s: float = MOTION_S
     swing_s: float = SWING_S
     travel_share: float = TRAVEL_SHARE
+    most_gain_m_s: float = MOST_GAIN_M_S
     engine: str | None = None
 
     def __post_init__(self) -> None:
@@ -144,7 +146,9 @@ def excite_hanging(
     check_can_hang(rig.cart)
     if not hasattr(rig, "begin_swing"):
         raise UsageError(f"{type(rig).__name__} has no begin_swing(), which a hanging pole needs; use --upright")
-    excitation = HangingExcitation(rig.cart, request.seed, travel_share=request.travel_share)
+    excitation = HangingExcitation(
+        rig.cart, request.seed, travel_share=request.travel_share, most_gain_m_s=request.most_gain_m_s
+    )
     rng = np.random.default_rng(request.seed)
     if isinstance(rig, AnyPeriodRig):
         rig.takes_any_pole_period = True

@@ -24,7 +24,8 @@ _MOST_UNITS = 2.0  # of that, which the unit duty gives by the strongest push th
 _UNIT_CHANGE = 1.3  # of the unit duty, from one push to the next, at most
 _SLOW_M_S, _FAST_M_S = 0.05, 0.3  # a cart whose gain of speed says nothing of the push: it brakes, or is fast already
 _UNSEEN_STUCK_S = 0.1  # of pushes in which the firmware sees no motion; it stops after twice as much
-_MOST_GAIN_M_S = 1.0  # of speed by one hard push
+MOST_GAIN_M_S = 1.0  # of speed by one hard push
+_KNOWN_UNITS = 1.2  # of the first pushes
 _MOST_SWING_RAD, _FREE_SWING_RAD = 1.5, 2.1  # from hanging: no more is pumped; the motor waits
 _LEAST_SWING_RAD = 0.7  # below it the pole is pumped, above by chance
 _BEARABLE = 0.6  # of the heat that the firmware allows
@@ -59,8 +60,14 @@ class HangingExcitation:
     parameters it uses the limits, the pole's period and `firmware.moving_duty` alone.
     """
 
-    def __init__(self, cart: CartParams, seed: int, *, travel_share: float = TRAVEL_SHARE) -> None:
-        """The cart stays within `travel_share` of its limit, as far as its motor can brake it."""
+    def __init__(
+        self, cart: CartParams, seed: int, *, travel_share: float = TRAVEL_SHARE, most_gain_m_s: float = MOST_GAIN_M_S
+    ) -> None:
+        """The cart stays within `travel_share` of its limit, as far as its motor can brake it.
+
+        One push makes it faster by about `most_gain_m_s` at most.
+        """
+        self._most_gain_m_s = most_gain_m_s
         body = cart.pole_cart
         self._period_s = cart.timing.control_period_s
         self._bound_m = travel_share * cart.limits.cart_position_m
@@ -180,7 +187,9 @@ class HangingExcitation:
         self._left = max(1, round(lasts_s / self._period_s)) - 1
         size = min(1.0, units * self._unit)
         if self._slope > 0.0:
-            size = min(size, _MOST_GAIN_M_S / (self._slope * max(lasts_s, self._period_s)))
+            size = min(size, self._most_gain_m_s / (self._slope * max(lasts_s, self._period_s)))
+        else:  # what a push does is not known yet
+            size = min(size, _KNOWN_UNITS * self._unit)
         return self._side(x, hanging, rate) * size
 
     def _side(self, x: float, hanging: float, rate: float) -> float:
