@@ -150,7 +150,7 @@ def _row(found: SwingUpEvaluation) -> str:
 
 def _failures(found: SwingUpEvaluation) -> str:
     ends = Counter(episode.end for episode in found.episodes if episode.end != HELD)
-    return "".join(f", {count} {end}" for end, count in ends.most_common())
+    return "".join(f", {count} {end}" for end, count in ends.most_common()) + "".join(f"; {f}" for f in found.faults)
 
 
 _COLUMNS = "held a min   median   longest up s   RMS mm   reversals/s"

@@ -10,6 +10,7 @@ TICK_US = 1_000_000 // _LIMITS["TICK_HZ"]
 TICK_S = 1.0 / _LIMITS["TICK_HZ"]  # between two safety ticks, each with an update of the estimator
 HEAT_TIME_CONSTANT_S = 2.0 ** _LIMITS["HEAT_SHIFT"] / _LIMITS["TICK_HZ"]  # with which motor heat follows duty squared
 STUCK_S = _LIMITS["STUCK_MS"] / 1000.0  # driven this much longer to one side than to the other without moving
+STUCK_EITHER_WAY_S = _LIMITS["STUCK_EITHER_WAY_MS"] / 1000.0  # driven so long to both sides in all without moving
 MOVED_COUNTS = _LIMITS["MOVED_COUNTS"]  # moved this far a cart or a pole moves
 SWING_STUCK = _LIMITS["SWING_STUCK"]  # times STUCK_S, until the pole has been upright
 SWING_STILL = _LIMITS["SWING_STILL"]  # times still_travel_m, until the pole has been upright

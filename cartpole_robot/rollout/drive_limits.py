@@ -10,7 +10,14 @@ import math
 
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
-from firmware_bridge.constants import HEAT_TIME_CONSTANT_S, MOVED_COUNTS, STUCK_S, SWING_STILL, SWING_STUCK
+from firmware_bridge.constants import (
+    HEAT_TIME_CONSTANT_S,
+    MOVED_COUNTS,
+    STUCK_EITHER_WAY_S,
+    STUCK_S,
+    SWING_STILL,
+    SWING_STUCK,
+)
 
 
 class DriveLimits:
@@ -40,7 +47,7 @@ class DriveLimits:
         """Begin another swing-up there, after the motor was off for so long, or driven with that mean of duty²."""
         kept = math.exp(-rested_s / HEAT_TIME_CONSTANT_S)
         self._heat = kept * self._heat + (1.0 - kept) * duty_square
-        self._pushed_s = self._travelled_m = 0.0
+        self._pushed_s = self._driven_s = self._travelled_m = 0.0
         self._stood_at_m = self._position_m = position_m
         self._stood_at_rad = 0.0
         self._side = self._reversals = self._steps = self._upright = 0
@@ -59,7 +66,7 @@ class DriveLimits:
         if self._reverses_too_often(duty, settings.reversals_per_s):
             return "REVERSALS"
         is_swinging = self._is_swinging(angle_rad, settings.pole_limit_rad)
-        if self._is_stuck(position_m, duty, settings.moving_duty, STUCK_S * SWING_STUCK if is_swinging else STUCK_S):
+        if self._is_stuck(position_m, duty, settings.moving_duty, SWING_STUCK if is_swinging else 1):
             return "CART_STUCK"
         most_m = settings.still_travel_m * (SWING_STILL if is_swinging else 1)
         return "POLE_STILL" if self._pole_stands(position_m, angle_rad, most_m) else None
@@ -82,13 +89,15 @@ class DriveLimits:
         is_too_often, self._reversals = self._reversals > most_per_s, 0
         return is_too_often
 
-    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, most_s: float) -> bool:
+    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, times: int) -> bool:
         assert self._encoders is not None
         if abs(position_m - self._stood_at_m) * self._encoders.cart_counts_per_m >= MOVED_COUNTS:
-            self._stood_at_m, self._pushed_s = position_m, 0.0
+            self._stood_at_m, self._pushed_s, self._driven_s = position_m, 0.0, 0.0
         elif abs(duty) >= moving_duty:
             self._pushed_s += math.copysign(self._period_s, duty)
-        return abs(self._pushed_s) >= most_s - 1e-9
+            self._driven_s += self._period_s
+        most_s, most_driven_s = times * STUCK_S - 1e-9, times * STUCK_EITHER_WAY_S - 1e-9
+        return abs(self._pushed_s) >= most_s or self._driven_s >= most_driven_s
 
     def _pole_stands(self, position_m: float, angle_rad: float, most_m: float) -> bool:
         """Whether the cart has travelled `most_m` while the pole's encoder showed the same angle."""

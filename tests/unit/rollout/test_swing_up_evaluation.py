@@ -149,6 +149,10 @@ def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_secon
     assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
     assert [limits.passed(0.0, 0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
     limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
+    both_ways = [limits.passed(0.0, 0.0, 0.0, 0.2 * (-1) ** step) for step in range(10)]
+    assert both_ways == [None] * 9 + ["CART_STUCK"]
+    limits.begin(0.0)
     assert not any(limits.passed(0.0, 0.0, math.pi, 0.1) for _ in range(50)), "too weak a push to expect motion"
 
 
