@@ -22,7 +22,7 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up benchmarks deployment campaign wheels mutants fuzz pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels mutants fuzz pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -110,6 +110,10 @@ swing-up: $(STAMP) ## train ten seeds of the swing_up preset, vary it, and compa
 	$(BIN)/python -m benchmarks.swing_up_preset
 	$(BIN)/python -m benchmarks.swing_up_preset --ablation
 	$(BIN)/python -m benchmarks.swing_up_preset --hand-over
+
+score: $(STAMP) ## score LQR and the swing-up controller, and find the strength of the pushes again
+	$(BIN)/cartpole-robot score lqr --cart diy_arduino
+	$(BIN)/python -m benchmarks.push_scale
 
 benchmarks: $(STAMP) ## physics, environment steps and training against other packages
 	$(BIN)/python -m benchmarks.physics_against_gymnasium

@@ -132,7 +132,7 @@ def one(number: int, duration_s: float, jitter_s: float, difference: float, fold
     )
     write_cart(hidden, cart)
     excited = command(  # raises where a fault ended it
-        *("excite", "--cart", hidden, "--rig", "virtual", "--seed", number),
+        *("excite", "--upright", "--cart", hidden, "--rig", "virtual", "--seed", number),
         *("--duration-s", duration_s, "--out", recording),
     )
     made_noisy(recording, noisy, number)

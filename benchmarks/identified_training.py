@@ -64,7 +64,7 @@ def evaluated(policy: Path, cart: object, rig: str) -> dict[str, Any]:
 def excited(cart: object, rig: str, seed: int, out: Path) -> int:
     """The steps driven in a recording made with the regulator of `cart`, even where a fault ended it."""
     try:
-        command("excite", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
+        command("excite", "--upright", "--cart", cart, "--rig", rig, "--seed", seed, "--out", out)
     except RuntimeError:
         if not out.exists():
             raise

@@ -55,7 +55,7 @@ def recorded(term: str, size: float, duration_s: float, folder: Path) -> Series:
         cart = dataclasses.replace(model.cart, limits=nominal.limits, action_duties=nominal.action_duties, delay=delay)
     file, recording = folder / f"{term}{size}.toml", folder / f"{term}{size}.parquet"
     write_cart(file, cart)
-    command("excite", "--cart", file, "--rig", "virtual", "--duration-s", duration_s, "--out", recording)
+    command("excite", "--upright", "--cart", file, "--rig", "virtual", "--duration-s", duration_s, "--out", recording)
     series = series_of(read_recording(recording))
     if term == "angle_zero":
         return dataclasses.replace(series, angle_rad=series.angle_rad + size)

@@ -19,7 +19,7 @@ _ENUM_FIELDS = {
     "ACK": {"code": "ack_code"},
     "POLICY": {"self_test": "self_test"},
 }
-_FLAG_FIELDS = {"STATE": {"inputs": "input_flag"}, "HELLO_ACK": {"reset_cause": "reset_cause"}}
+_FLAG_FIELDS = {"HELLO_ACK": {"reset_cause": "reset_cause"}}
 _DETAILS = {"UNHEALTHY": "fault", "SELF_TEST": "self_test"}  # what the detail of an ACK with that code is
 _COUNTS_MOST = 2**30  # further than any track; sums of two fit an int32
 _WHY = "its firmware is damaged or another one, or the line adds errors: flash it again (cartpole-robot firmware flash)"
@@ -42,14 +42,13 @@ def answer_checks(protocol: Protocol) -> dict[int, Check]:
 def _quick(check: Check, protocol: Protocol) -> Check:
     """`check` of STATE, which comes each control tick, asked only for those that fail the comparison of all fields."""
     states, faults = int(max(protocol.enums["cart_state"])), int(max(protocol.enums["fault"]))
-    inputs, one = sum(protocol.enums["input_flag"]), protocol.constants["PROTOCOL_DUTY_ONE"]
+    one = protocol.constants["PROTOCOL_DUTY_ONE"]
 
     def quick(message: Message) -> str | None:
-        _, _, _, cart, pole, _, _, applied, _, _, state, fault, flags = message
+        _, _, _, cart, pole, _, _, applied, _, _, state, fault, _ = message
         if (
             state <= states
             and fault <= faults
-            and flags <= inputs
             and applied >= -one
             and -_COUNTS_MOST <= cart <= _COUNTS_MOST
             and -_COUNTS_MOST <= pole <= _COUNTS_MOST

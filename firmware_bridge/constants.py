@@ -15,6 +15,7 @@ MOVED_COUNTS = _LIMITS["MOVED_COUNTS"]  # moved this far a cart or a pole moves
 SWING_STUCK = _LIMITS["SWING_STUCK"]  # times STUCK_S, until the pole has been upright
 SWING_STILL = _LIMITS["SWING_STILL"]  # times still_travel_m, until the pole has been upright
 NO_COMMAND_MS = _LIMITS["NO_COMMAND_MS"]  # the age of a command before the first
+HOMING_DUTY_MOST = _LIMITS["HOMING_DUTY_CEILING"] / (_LIMITS["DUTY_CEILING"] + 1)  # with which any cart homes
 HOMING_MOST_S = _LIMITS["HOMING_MOST_MS"] / 1000.0  # then the firmware gives up homing
 ILLEGAL_MOST = _LIMITS["ILLEGAL_MOST"]  # transitions that no encoder makes, tolerated within ILLEGAL_MS
 CONTACT_SAMPLES = _LIMITS["CONTACT_SAMPLES"]  # equal ones in a row, before an end switch counts

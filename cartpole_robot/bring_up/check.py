@@ -110,7 +110,7 @@ class RigCheck:
     port: str
     operator: Operator | None
     may_move: bool
-    on_result: Callable[[StepResult], None]
+    on_result: Callable[[StepResult], object]
     steps: tuple[Step, ...] = STEPS
     meters: Meters = field(default_factory=Meters)
     usb: UsbBridge | None = None

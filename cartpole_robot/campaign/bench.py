@@ -18,6 +18,7 @@ from cartpole_robot.rigs.avr import ChipRig
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rollout.loop import start_rollout
+from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.task import observation
 from firmware_bridge._host import pulses_of
@@ -30,6 +31,7 @@ from firmware_bridge.second_emulator import Chip
 OBSERVED_MS = 1000  # after the rig has stopped
 OFF = (None, 0)  # the bridge's pulses
 CONTINUES = "continues"  # instead of a fault: the rig has not stopped
+FELL = "fell"  # likewise: cart or pole passed the limits of an episode, and the host stopped the motor
 _HOLD_MS = 450  # a hand takes 400
 _STILL_MM, _STILL_DEG = 2.0, 0.2  # neither has moved this far since the strike: no encoder had anything to show
 _ROCK_STEPS, _ROCK_STROKE_STEPS, _ROCK_SHARE = 100, 4, 1.5  # of the duty that must move the cart
@@ -188,9 +190,12 @@ class Bench:
         if self._restarts_first:
             self._restarts_first = False
             self.restart("EXTERNAL")
-        self._measured = start_rollout(self.rig, seed)
+        self._measured = self._start(seed)
         self._asked.clear()
         self.controller.reset()
+
+    def _start(self, seed: int) -> Measurement:
+        return start_rollout(self.rig, seed)
 
     def restart(self, cause: str) -> None:
         """Reset the chip by that `enum reset_cause`."""
@@ -249,7 +254,7 @@ class Bench:
             except RigError as error:
                 return step, str(error)
             if not self.rig.is_running:
-                return step, "fell"
+                return step, FELL
         return steps, None
 
     def strike(
@@ -297,6 +302,11 @@ class Bench:
         farthest = max(abs(moment.cart_counts - begin_counts) for moment in moments if moment.time_ms <= off_at_ms)
         self.board.is_recording = False
         return Struck(message=message, off_ms=off_at_ms - at_ms, travel_mm=farthest * self._mm_per_count)
+
+    def farthest_mm(self, begin_mm: float) -> float:
+        """How far from the middle the cart came while the board last recorded, having begun that far from it."""
+        first = self.board.moments[0].cart_counts
+        return max(abs(begin_mm + (moment.cart_counts - first) * self._mm_per_count) for moment in self.board.moments)
 
     def command_once(self) -> None:
         """Answer the last measurement without waiting."""

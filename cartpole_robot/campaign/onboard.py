@@ -6,7 +6,7 @@ import dataclasses
 import random
 from collections.abc import Callable
 
-from cartpole_robot.campaign.bench import CONTINUES, Bench, Subject, in_short
+from cartpole_robot.campaign.bench import CONTINUES, FELL, Bench, Subject, in_short
 from cartpole_robot.campaign.edges import EXACT_PER_S, SPUN_MS, Spin
 from cartpole_robot.campaign.trials import Outcome, Trial, silence
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
@@ -121,7 +121,7 @@ def _follow(bench: Bench, steps: int) -> tuple[list[StateMessage], str | None]:
             return states, str(error)
         states.append(bench.rig.state)
         if not bench.rig.is_running:
-            return states, "fell"
+            return states, FELL
     return states, None
 
 

@@ -34,6 +34,7 @@ from cartpole_robot.campaign.report import (
     to_record,
 )
 from cartpole_robot.campaign.second_emulator import SECOND, second_emulator_trials
+from cartpole_robot.campaign.swing import SWING, SwingBench, swing_trials
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import RigError, UsageError
@@ -173,7 +174,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
 
     Ctrl-C ends the campaign; finished results stay saved. Raises `UsageError`, `RigError`, `BridgeError`.
     """
-    trials = [*endurance_trials(), *fault_trials(), *edge_trials()]
+    trials = [*endurance_trials(), *fault_trials(), *swing_trials(), *edge_trials()]
     if _has_policy(request):
         trials += on_board_trials()
     trials += second_emulator_trials(has_policy=_has_policy(request))
@@ -189,17 +190,18 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     if any(trial.group == SECOND and not kept.has(trial.name) for trial in wanted):
         wanted = _if_installed(request, wanted, say)
     with contextlib.ExitStack() as stack:
-        benches: dict[bool, Bench] = {}
+        makers: dict[str, Callable[[Subject], Bench]] = {ON_BOARD: on_board_bench, SWING: SwingBench}
+        benches: dict[Callable[[Subject], Bench], Bench] = {}
 
-        def bench(is_on_board: bool = False) -> Bench:
-            if is_on_board not in benches:
-                made = on_board_bench(request.subject) if is_on_board else Bench(request.subject)
-                benches[is_on_board] = stack.enter_context(made)
-            return benches[is_on_board]
+        def bench(group: str = "") -> Bench:
+            make = makers.get(group, Bench)
+            if make not in benches:
+                benches[make] = stack.enter_context(make(request.subject))
+            return benches[make]
 
         for trial in wanted:
             if not kept.has(trial.name):
-                kept.rows.append(_run_trial(request, trial, bench(trial.group == ON_BOARD)))
+                kept.rows.append(_run_trial(request, trial, bench(trial.group)))
                 kept.keep()
                 say(row_text(kept.rows[-1]))
         for curve in curves:

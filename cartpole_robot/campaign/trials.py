@@ -21,6 +21,7 @@ MOST_TRAVEL_MM = 50.0
 CART_CUT = ("CART_STUCK", "POLARITY")  # one channel alone counts back and forth: either fault may be seen
 POLE_CUT = ("POLE_STILL", "POLE_SIGN")
 CART_B, CART_A, POLE_B, POLE_A = 1, 2, 4, 8
+LEFT_SWITCH, RIGHT_SWITCH = (int(read_protocol().enums["input_flag"][f"{side}_SWITCH"]) for side in ("LEFT", "RIGHT"))
 MOST_STANDING_MS = 250  # while the motor pushes the cart against its end stop
 _STOP_NEAR_MM = 1.0
 _PRESENT_MS = 100
@@ -192,36 +193,56 @@ def _restarting(
 # ---- encoders ----
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wires:
+    """How an encoder's wires are harmed, as `Bench.wire` takes it, and the faults that may name it while balancing."""
+
+    encoder: str
+    faults: tuple[str, ...]
+    cut: int = 0
+    swapped: int = 0
+    spiked: int = 0
+    spikes: int = 0
+
+    def harm(self, bench: Bench) -> None:
+        """From now on."""
+        bench.wire(cut=self.cut, swapped=self.swapped, spiked=self.spiked, spikes=self.spikes)
+
+
+def harmed_wires() -> dict[str, Wires]:
+    """Each by its name."""
+    found: dict[str, Wires] = {}
+    for encoder, a, b, cut, signs, swapped in (
+        ("cart", CART_A, CART_B, CART_CUT, "POLARITY", 1),
+        ("pole", POLE_A, POLE_B, POLE_CUT, "POLE_SIGN", 2),
+    ):
+        noise = f"{encoder.upper()}_ENCODER"
+        found |= {
+            f"{encoder} A cut": Wires(encoder=encoder, faults=cut, cut=a),
+            f"{encoder} B cut": Wires(encoder=encoder, faults=cut, cut=b),
+            f"{encoder} A and B cut": Wires(encoder=encoder, faults=cut, cut=a | b),
+            f"{encoder} A and B swapped": Wires(encoder=encoder, faults=(signs, noise), swapped=swapped),
+            f"{encoder} spikes, both channels": Wires(encoder=encoder, faults=(noise,), spiked=a | b, spikes=2),
+            f"{encoder} spikes, one channel": Wires(
+                encoder=encoder, faults=(noise,), spiked=CART_A if encoder == "cart" else POLE_B, spikes=2
+            ),
+        }
+    return found
+
+
 def _encoders() -> list[Trial]:
-    cut = {
-        "cart A cut": CART_A,
-        "cart B cut": CART_B,
-        "cart A and B cut": CART_A | CART_B,
-        "pole A cut": POLE_A,
-        "pole B cut": POLE_B,
-        "pole A and B cut": POLE_A | POLE_B,
-    }
-    wires = [
-        *((name, CART_CUT if bits < POLE_B else POLE_CUT, {"cut": bits}) for name, bits in cut.items()),
-        ("cart A and B swapped", ("POLARITY", "CART_ENCODER"), {"swapped": 1}),
-        ("pole A and B swapped", ("POLE_SIGN", "POLE_ENCODER"), {"swapped": 2}),
-        ("cart spikes, both channels", ("CART_ENCODER",), {"spiked": CART_A | CART_B, "spikes": 2}),
-        ("pole spikes, both channels", ("POLE_ENCODER",), {"spiked": POLE_A | POLE_B, "spikes": 2}),
-        ("cart spikes, one channel", ("CART_ENCODER",), {"spiked": CART_A, "spikes": 2}),
-        ("pole spikes, one channel", ("POLE_ENCODER",), {"spiked": POLE_B, "spikes": 2}),
-    ]
     return [
         *(
             Trial(
                 group="encoder",
                 name=name,
-                must=f"{' or '.join(faults)} before {MOST_TRAVEL_MM:g} mm of travel",
+                must=f"{' or '.join(wires.faults)} before {MOST_TRAVEL_MM:g} mm of travel",
                 unit="mm",
                 count=20,
                 short_count=1,
-                run=_wired(wiring, faults),
+                run=_wired(wires),
             )
-            for name, faults, wiring in wires
+            for name, wires in harmed_wires().items()
         ),
         *(
             Trial(
@@ -247,9 +268,9 @@ def _within_travel(struck: Struck, faults: tuple[str, ...]) -> Outcome:
     )
 
 
-def _wired(wiring: dict[str, int], faults: tuple[str, ...]) -> Callable[[Bench, random.Random], Outcome]:
+def _wired(wires: Wires) -> Callable[[Bench, random.Random], Outcome]:
     def run(bench: Bench, rng: random.Random) -> Outcome:
-        return _within_travel(bench.strike(rng, lambda: bench.wire(**wiring), may_rock=True), faults)
+        return _within_travel(bench.strike(rng, lambda: wires.harm(bench), may_rock=True), wires.faults)
 
     return run
 
@@ -278,8 +299,7 @@ def _rare_spikes(encoder: str, channel: int) -> Callable[[Bench, random.Random],
 
 
 def _switches() -> list[Trial]:
-    switch = read_protocol().enums["input_flag"]
-    sides = (("left", int(switch["LEFT_SWITCH"]), -1.0), ("right", int(switch["RIGHT_SWITCH"]), 1.0))
+    sides = (("left", LEFT_SWITCH, -1.0), ("right", RIGHT_SWITCH, 1.0))
     return [
         *(
             Trial(
@@ -309,12 +329,14 @@ def _switches() -> list[Trial]:
     ]
 
 
+def press_switch(bench: Bench, bit: int) -> None:
+    """An end switch, by its input flag, is stuck from now on."""
+    bench.cart.inputs_set = bit
+
+
 def _pressed(bit: int) -> Callable[[Bench, random.Random], Outcome]:
     def run(bench: Bench, rng: random.Random) -> Outcome:
-        def press() -> None:
-            bench.cart.inputs_set = bit
-
-        return _within_travel(bench.strike(rng, press), ("END_SWITCH",))
+        return _within_travel(bench.strike(rng, lambda: press_switch(bench, bit)), ("END_SWITCH",))
 
     return run
 

@@ -22,6 +22,8 @@ from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_
 from cartpole_robot.files.sourced import plain_numbers
 
 CART_FILE_FORMAT = 1
+IDENTIFIED = "identified"
+"""How the source of a number begins that `identify` has found."""
 _SWING_UP = "swing_up_duty"
 
 
@@ -54,6 +56,11 @@ def load_cart(cart: str | Path | CartParams) -> CartParams:
             "and see what it says with cartpole-robot carts show"
         )
     return _parsed(path)
+
+
+def is_identified(cart: CartParams) -> bool:
+    """Whether `identify` has found the force of its motor, as the number's source says."""
+    return cart.sources.get("motor.stall_force_n", "").startswith(f"{IDENTIFIED} from ")
 
 
 def with_actions(cart: CartParams, duties: tuple[float, ...], *, given: str, swings_up: bool = False) -> CartParams:

@@ -13,9 +13,11 @@ from cartpole_robot.errors import UsageError
 def encoders_and_settings(cart: CartParams) -> tuple[Encoders, FirmwareSettings]:
     """The cart's `encoders` and `firmware`. Raises `UsageError` for a cart that no firmware can drive."""
     if cart.encoders is None or cart.firmware is None:
-        missing = "encoders" if cart.encoders is None else "firmware"
+        missing, section = ("encoders", Encoders) if cart.encoders is None else ("firmware", FirmwareSettings)
+        keys = [field.name for field in dataclasses.fields(section) if field.default is dataclasses.MISSING]
         raise UsageError(
-            f"cart {cart.name!r} has no [{missing}] section and is for simulation only; use --rig sim, or another cart"
+            f"cart {cart.name!r} has no [{missing}] section and is for simulation only; use --rig sim, or another "
+            f"cart, or add the section with its keys {', '.join(keys)}"
         )
     if cart.encoders.pole_sensor is not PoleSensor.ENCODER:
         raise UsageError(
@@ -34,6 +36,14 @@ def pole_half_period_s(cart: CartParams) -> float:
     """Half of the period of the pole's small free swing about hanging, cart held: pi sqrt(J / m g l)."""
     body = cart.pole_cart
     return math.pi * math.sqrt(body.hinge_inertia_kg_m2 / (body.coupling_kg_m * body.gravity_m_s2))
+
+
+def pole_half_length_m(cart: CartParams, half_period_s: float) -> float:
+    """Half of the length of a pole built as the cart's, of other length, whose free swing takes twice that long.
+
+    Its inertia grows with the square of its length, so the length grows with the square of the period.
+    """
+    return cart.pole_cart.pole_half_length_m * (half_period_s / pole_half_period_s(cart)) ** 2
 
 
 def braking_distance_m(*, mass_kg: float, damping_n_s_m: float, dry_n: float, speed_m_s: float) -> float:

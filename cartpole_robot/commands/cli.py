@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from cartpole_robot import __version__
+from cartpole_robot.commands.bring_up import add_bring_up
 from cartpole_robot.commands.carts import add_carts
 from cartpole_robot.commands.compare import add_compare
 from cartpole_robot.commands.datasets import add_convert, add_import
@@ -26,6 +27,7 @@ from cartpole_robot.commands.identify import add_identify
 from cartpole_robot.commands.output import FAILED, PROGRAM, USAGE, print_error
 from cartpole_robot.commands.record import add_excite, add_record, add_show
 from cartpole_robot.commands.rig import add_check_rig, add_jog, add_ports, add_virtual_cart
+from cartpole_robot.commands.score import add_score
 from cartpole_robot.commands.stability_map import add_stability_map
 from cartpole_robot.commands.study import add_study
 from cartpole_robot.commands.train import add_demo, add_export, add_train
@@ -48,6 +50,7 @@ _GROUPS = {
         Verb("carts", "list or show the known carts, or write a new one", add_carts),
         Verb("ports", "list the serial ports and the carts on them", add_ports),
         Verb("check-rig", "check a cart step by step: link, encoders, motor, homing", add_check_rig),
+        Verb("bring-up", "take a wired cart to a balanced one: check, identify, train, balance", add_bring_up),
         Verb("jog", "move a cart with the keyboard", add_jog),
         Verb("virtual-cart", "simulate a cart with its firmware on a pseudo-terminal", add_virtual_cart),
         Verb("deploy", "run a policy on a cart in real time", add_deploy),
@@ -64,6 +67,7 @@ _GROUPS = {
     ),
     "experiment": (
         Verb("study", "train with many seeds and settings, and plot the effect", add_study),
+        Verb("score", "score a policy as others in the field report theirs", add_score),
         Verb("stability-map", "map how far a cart may differ before a policy fails", add_stability_map),
     ),
     "firmware": (Verb("firmware", "build, flash, measure and stress-test the cart's firmware", add_firmware),),

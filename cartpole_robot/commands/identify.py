@@ -107,4 +107,7 @@ def _text(found: Identification) -> str:
             f"{before.angle_rad:.4f} rad before, {1000 * after.position_m:.1f} mm and {after.angle_rad:.4f} rad now"
         )
     lines.append(f"  engine: {found.engine}{'' if found.repeated is None else f'; {found.repeated.text()}'}")
+    if found.not_shown:
+        lines.append("  not shown by these recordings, and kept:")
+        lines.extend(f"    {one.text()}" for one in found.not_shown)
     return "\n".join([*lines, *(f"  note: {note}" for note in found.notes)])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
-from cartpole_robot.commands.numbers import not_negative
+from cartpole_robot.commands.numbers import not_negative, positive, share
 from cartpole_robot.commands.output import DONE, FAILED, print_result, print_text, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
+from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.rigs.open_rig import check_may_move
 from cartpole_robot.simulation.engine import Engine
 
 if TYPE_CHECKING:
+    from cartpole_robot.cart.params import CartParams
     from cartpole_robot.rollout.record import RolloutRequest
+
+_UPRIGHT_S, _UPRIGHT_SWING_S = 30.0, 14.0
 
 
 def add_record(record: Parser) -> None:
@@ -51,19 +57,38 @@ def add_record(record: Parser) -> None:
 
 def add_excite(excite: Parser) -> None:
     """Declare the arguments of `excite`."""
-    details(excite, "The cart's regulator moves and shakes it; then the motor stops and the pole falls.")
+    details(
+        excite,
+        "With the pole hanging, the cart first looks for the duty that moves it, then is pushed by chance and coasts; "
+        "no operator is needed, and the cart file may be far off. With the pole upright its regulator moves and shakes "
+        "it, which needs a file that balances. Then the motor stops and the pole swings. The pole hangs unless "
+        "identify has found the force of the cart's motor, as the source of motor.stall_force_n then says.",
+    )
     examples(excite, "--rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet")
     excite.set_defaults(run=_excite, extra="sim")
     options.rig(excite, default="virtual")
     options.cart(excite, what="what is known of the cart", default=options.DIY_CART)
-    options.duration_s(excite, default=30.0, what="duration")
+    way = excite.add_mutually_exclusive_group()
+    way.add_argument("--hanging", action="store_true", help="the pole hangs, though the cart is identified")
+    way.add_argument("--upright", action="store_true", help="the pole is upright, though the cart is not identified")
+    excite.add_argument(
+        "--duration-s",
+        type=positive,
+        metavar="S",
+        help="duration, in seconds of the cart's time (default: 16 with the pole hanging, 30 upright)",
+    )
     excite.add_argument(
         "--swing-s",
         type=not_negative,
-        default=14.0,
         metavar="S",
-        help="end of the recording during which the motor is off and the pole swings, which shows its friction "
-        "(default: 14)",
+        help="end of the recording during which the motor is off and the pole swings, which shows its friction; "
+        "not on the rig sim (default: 4 with the pole hanging, 14 upright; half of the duration at most)",
+    )
+    excite.add_argument(
+        "--travel-share",
+        type=share,
+        metavar="SHARE",
+        help="with the pole hanging, the part of the cart's limit of position that it uses (default: 0.6)",
     )
     options.seed(excite, what="selects the motion")
     options.arm(excite)
@@ -92,8 +117,60 @@ def _record(arguments: argparse.Namespace) -> int:
 
 
 def _excite(arguments: argparse.Namespace) -> int:
-    swing_s = min(arguments.swing_s, 0.5 * arguments.duration_s)
+    check_may_move(arguments.rig, may_move=arguments.arm)
+    from cartpole_robot.cart.cart_file import is_identified, load_cart
+
+    cart = load_cart(arguments.cart)
+    is_known = is_identified(cart) or cart.encoders is None  # an ideal cart is what its file says
+    if arguments.hanging or not (arguments.upright or is_known):
+        return _excite_hanging(arguments, cart)
+    if arguments.travel_share is not None:
+        raise UsageError("--travel-share is for a hanging pole; add --hanging, or leave it out")
+    arguments.duration_s = arguments.duration_s or _UPRIGHT_S
+    swing_s = _UPRIGHT_SWING_S if arguments.swing_s is None else arguments.swing_s
+    swing_s = min(swing_s, 0.5 * arguments.duration_s)
     return _record_rollout(arguments, policy=Path(LQR), backend=Backend.C.value, excites=True, swing_s=swing_s)
+
+
+def _excite_hanging(arguments: argparse.Namespace, cart: CartParams) -> int:
+    from cartpole_robot.recording.summary import recording_summary, recording_text
+    from cartpole_robot.recording.writer import check_is_free
+    from cartpole_robot.rigs.open_rig import open_rig
+    from cartpole_robot.rollout.hanging import MOTION_S, SWING_S, HangingRequest, excite_hanging
+    from cartpole_robot.rollout.hanging_excitation import TRAVEL_SHARE
+    from cartpole_robot.simulation.engine import reference_engine
+    from cartpole_robot.terminal.progress import progress_bar
+
+    check_is_free(arguments.out)
+    duration_s = arguments.duration_s or MOTION_S + SWING_S
+    swing_s = min(SWING_S if arguments.swing_s is None else arguments.swing_s, 0.5 * duration_s)
+    request = HangingRequest(
+        out=arguments.out,
+        rig=arguments.rig,
+        seed=arguments.seed,
+        motion_s=duration_s - swing_s,
+        swing_s=swing_s,
+        travel_share=TRAVEL_SHARE if arguments.travel_share is None else arguments.travel_share,
+        engine=reference_engine() if arguments.rig == "sim" else None,
+    )
+    steps = round((request.motion_s if arguments.rig == "sim" else duration_s) / cart.timing.control_period_s)
+    with (
+        contextlib.closing(open_rig(arguments.rig, cart)) as rig,
+        progress_bar(steps, "exciting", " steps", quiet=arguments.json) as bar,
+    ):
+        excited = excite_hanging(rig, request, on_step=bar.update)
+    summary = recording_summary(excited.recording)
+    period = excited.pole_period
+    rows = {
+        "driven": f"{excited.driven_s:.2f} s in {excited.pieces} piece{'s' if excited.pieces > 1 else ''}, "
+        f"then {excited.swing_s:.2f} s with the motor off",
+        "largest": f"duty {excited.largest_duty:.2f}, {excited.farthest_m:.3f} m from the middle, pole swings "
+        f"{math.degrees(excited.largest_swing_rad):.0f} degrees",
+        "pole period": "not measured: this rig does not home" if period is None else period.text(),
+    }
+    text = f"{recording_text(summary)}\n{rows_text(rows, 14)}"
+    print_result(arguments, {**summary, "hanging": excited.as_dict()}, text)
+    return DONE
 
 
 def _record_rollout(arguments: argparse.Namespace, **request: Any) -> int:

@@ -48,6 +48,16 @@ class _Latency:
         return [name for name, column in both if column is not None and len(column)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """What a page tells before the comparison: sentences under a title, tables under theirs, notes."""
+
+    title: str
+    sentences: Sequence[str]
+    notes: Sequence[str]
+    tables: Sequence[tuple[str, report_tables.Table]]
+
+
 def write_report(comparison: Comparison, path: Path) -> None:
     """Write the page. Raises `UsageError` where `path` exists or cannot be written."""
     text = report_page(comparison)
@@ -55,12 +65,16 @@ def write_report(comparison: Comparison, path: Path) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # a name may not be valid Unicode
 
 
-def report_page(comparison: Comparison) -> str:
-    """The page as self-contained HTML; the template escapes every value that is not `Markup`."""
-    simulated = comparison.simulated
-    found = trajectories(comparison)
-    latencies = _latencies(comparison)
-    shown_until_s = figures.shown_until_s(found)
+def front_page(front: Front) -> str:
+    """A page that has a front, and no comparison."""
+    return (
+        _environment()
+        .get_template("front.html.jinja")
+        .render(front=front, version=__version__, css=_packaged("report.css"))
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(_PACKAGE, ""),
         autoescape=True,
@@ -70,28 +84,42 @@ def report_page(comparison: Comparison) -> str:
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    return environment.get_template("report.html.jinja").render(
-        comparison=comparison,
-        simulated_name=f"the cart {comparison.cart.name}" if simulated is None else simulated.path.name,
-        recorded_name=comparison.recorded.path.name,
-        sentences=summary(comparison),
-        tables={
-            "facts": report_tables.facts_table(comparison),
-            "horizons": report_tables.horizon_table(comparison),
-            "parameters": report_tables.parameter_table(comparison),
-            "loops": report_tables.loop_table(comparison),
-            "distances": report_tables.distance_table(comparison),
-        },
-        plots=_plots(comparison, found, latencies),
-        latencies=latencies,
-        frames=frames_of(found, comparison.cart),
-        longest_horizon_s=max((h.horizon_s for h in comparison.open_loop.horizons if h.windows), default=None),
-        past_s=PAST_S,
-        shown_until_s=None if shown_until_s == found.time_s[-1] else shown_until_s,
-        version=__version__,
-        plotly_js=Markup(get_plotlyjs()),
-        css=_packaged("report.css"),
-        script=_packaged("report.js"),
+    return environment
+
+
+def report_page(comparison: Comparison, front: Front | None = None) -> str:
+    """The page as self-contained HTML; the template escapes every value that is not `Markup`."""
+    simulated = comparison.simulated
+    found = trajectories(comparison)
+    latencies = _latencies(comparison)
+    shown_until_s = figures.shown_until_s(found)
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            comparison=comparison,
+            front=front,
+            simulated_name=f"the cart {comparison.cart.name}" if simulated is None else simulated.path.name,
+            recorded_name=comparison.recorded.path.name,
+            sentences=summary(comparison),
+            tables={
+                "facts": report_tables.facts_table(comparison),
+                "horizons": report_tables.horizon_table(comparison),
+                "parameters": report_tables.parameter_table(comparison),
+                "loops": report_tables.loop_table(comparison),
+                "distances": report_tables.distance_table(comparison),
+            },
+            plots=_plots(comparison, found, latencies),
+            latencies=latencies,
+            frames=frames_of(found, comparison.cart),
+            longest_horizon_s=max((h.horizon_s for h in comparison.open_loop.horizons if h.windows), default=None),
+            past_s=PAST_S,
+            shown_until_s=None if shown_until_s == found.time_s[-1] else shown_until_s,
+            version=__version__,
+            plotly_js=Markup(get_plotlyjs()),
+            css=_packaged("report.css"),
+            script=_packaged("report.js"),
+        )
     )
 
 

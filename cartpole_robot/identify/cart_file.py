@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cartpole_robot.cart.cart_file import CART_FILE_FORMAT
+from cartpole_robot.cart.cart_file import CART_FILE_FORMAT, IDENTIFIED
 from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Readings, Timing
@@ -40,7 +40,6 @@ _FIELDS = {
 }
 _SAME_DELAY_S = 1e-3
 _SAME_STEP_S = 1e-9
-_IDENTIFIED = "identified"
 _AS = ", as identified"
 
 
@@ -104,7 +103,15 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
 
 
 def _latency(model: Model, nominal: CartParams) -> Delay:
-    """The delay for the file: a firmware applies a command at the next whole millisecond after its arrival."""
+    """The delay for the file: a firmware applies a command at the next whole millisecond after its arrival.
+
+    Commands that wait for a control tick, and take effect after whole periods, still wait; the latency is one that
+    leads to that tick.
+    """
+    period_s = nominal.timing.control_period_s
+    periods = max(1, round(model.delay_s / period_s))
+    if nominal.delay.apply is Apply.NEXT_TICK and abs(model.delay_s - periods * period_s) < _SAME_DELAY_S:
+        return Delay(apply=Apply.NEXT_TICK, latency_s=(periods - 0.5) * period_s)
     before_tick_s = 0.0 if nominal.firmware is None else 0.5 * TICK_S
     return identified_delay(dataclasses.replace(model, delay_s=model.delay_s - before_tick_s))
 
@@ -146,7 +153,7 @@ def _source(estimate: Estimate, found: Identification, key: str, nominal: CartPa
         also += f", at the bound {estimate.bound:g} of the search"
     if estimate.is_disputed:
         also += ", recordings disagree"
-    return f"{_IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {unit}{also}, engine {found.engine}"
+    return f"{IDENTIFIED} from {of}: 95 % within {low:.4g} to {high:.4g} {unit}{also}, engine {found.engine}"
 
 
 def _value_at(estimate: Estimate, model: Model, key: str, value: float) -> float | None:
@@ -203,7 +210,7 @@ def cart_as_toml(cart: CartParams) -> str:
 
 def _line(name: str, value: Any, source: str) -> str:
     plain = value.value if isinstance(value, enum.Enum) else value
-    if source.startswith(_IDENTIFIED) and isinstance(plain, float):
+    if source.startswith(IDENTIFIED) and isinstance(plain, float):
         plain = float(f"{plain:.6g}")  # no interval is narrower
     return f"{name} = {{ value = {json.dumps(plain)}, source = {_text(source)} }}"
 

@@ -15,6 +15,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
+from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
@@ -85,7 +86,8 @@ class IdentifyRequest:
 class Identification:
     """The result; `before` and `after` are the nominal and the identified model's errors on the held-out data.
 
-    `engine` is the one that ran the model, and `repeated` what PyBullet makes of `after` where it is another.
+    `engine` is the one that ran the model, `repeated` what PyBullet makes of `after` where it is another; `not_shown`
+    names what stayed as it was.
     """
 
     nominal: Model
@@ -99,6 +101,7 @@ class Identification:
     repeated: Repeated | None
     notes: tuple[str, ...]
     recordings: tuple[str, ...]
+    not_shown: tuple[NotShown, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -116,6 +119,7 @@ class Identification:
             ],
             "engine": self.engine,
             "repeated_on_pybullet": None if self.repeated is None else self.repeated.as_dict(),
+            "not_shown": [one.as_dict() for one in self.not_shown],
             "notes": list(self.notes),
         }
 
@@ -215,6 +219,13 @@ def identify(
             *_alike_notes(alike),
         ),
         recordings=tuple(series.name for series in all_series),
+        not_shown=not_shown(
+            cart,
+            names,
+            {e.term.name for e in alike},
+            is_driven=any(map(_is_driven, all_series)),
+            are_chosen=request.terms is not None,
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import ObservationScale, StartSpread
 from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
 from cartpole_robot.policy.pole_estimate import PoleEstimate
+from cartpole_robot.policy.still_pole import StillPole
 from cartpole_robot.policy.swing_model import SwingModel
 from cartpole_robot.policy.swing_plan import SwingPlanner
 from cartpole_robot.policy.track import track_of
@@ -33,6 +34,9 @@ _PLAN_S = 0.02
 _LOST_RAD = 0.7  # twice the angle of any catch: the regulator keeps the pole until it has clearly failed
 _NO_DRIVE = 1e-3
 _RUBBING_M_S = 0.05
+_NUDGE_S = 0.06  # a pole that stands so still that its encoder seems torn off is set in motion by a push of that length
+_NUDGED_RAD_S = 0.5
+_LEAST_NUDGE, _MOST_NUDGE = 0.3, 0.6  # of the motor's force
 _SPEED_SHARE = 0.2  # of its scale, up to which a speed counts as still: one count alone can read as as much
 
 
@@ -55,6 +59,14 @@ class SwingUpDesign:
 def friction_drive(cart: CartParams) -> float:
     """The drive that makes up for most of the cart's dry friction while it moves; all of it would chatter."""
     return 0.7 * cart.friction.cart_coulomb_n / cart.motor.stall_force_n
+
+
+def nudge_drive(cart: CartParams) -> float:
+    """The drive that within `_NUDGE_S` gives the pole a speed at which its encoder soon counts."""
+    body = cart.pole_cart
+    speed_m_s = _NUDGED_RAD_S * body.hinge_inertia_kg_m2 / body.coupling_kg_m
+    drive = speed_m_s * body.mass_kg / (_NUDGE_S * cart.motor.stall_force_n)
+    return min(_MOST_NUDGE, max(_LEAST_NUDGE, drive))
 
 
 def is_within(observation: NDArray[Any] | State, spread: StartSpread, scale: ObservationScale) -> bool:
@@ -87,6 +99,7 @@ class SwingUpController:
         self._lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
         self._pole = PoleEstimate(cart, self._lag_s)
         self._pieces, self._before = _on_the_way(cart.mean_delay_s + cart.motor.lag_s, self._period_s)
+        self._still, self._nudge = StillPole(cart), nudge_drive(cart)
         self._keep_heat = math.exp(-self._period_s / HEAT_TIME_S)
         self._heat = 0.0
         self.reset()
@@ -97,6 +110,8 @@ class SwingUpController:
         self._planner.reset()
         self._lqr.reset()
         self._pole.reset()
+        self._still.reset()
+        self._nudge_steps, self._nudged = 0, 0.0
         self._until_plan, self._drive = 0, 0.0
         self._seen: deque[State] = deque(maxlen=SETTLED_STEPS)
 
@@ -122,6 +137,7 @@ class SwingUpController:
         self._seen.append(seen)
         self._pole.update(seen)
         self._choose_phase(seen)
+        self._look_at_pole(seen)
         if self.phase is Phase.PUMP:
             duty = self._pumped(self.predicted(seen))
             self._lqr.remember(duty)
@@ -146,13 +162,24 @@ class SwingUpController:
         elif self.phase is Phase.CATCH and self.is_settled():
             self.phase = Phase.BALANCE
 
+    def _look_at_pole(self, seen: State) -> None:
+        """Begin to nudge a pole that stands too still while the cart travels: against the way the cart goes."""
+        self._nudge_steps -= 1
+        if self._still.passes_for_torn(seen.cart_position_m, seen.pole_angle_rad):
+            self._nudge_steps = math.ceil(_NUDGE_S / self._period_s)
+            self._nudged = -math.copysign(self._nudge, seen.cart_speed_m_s)
+
     def _balanced(self, seen: State) -> float:
-        """The regulator's duty, and what dry friction takes of it."""
+        """The regulator's duty, and what dry friction takes of it; and a nudge where the pole stands too still."""
         duty = self._lqr.duty(np.array(seen))
+        drive = self._motor.level(duty)
         if self._friction and duty:
-            rubbing = self._friction * math.tanh(seen.cart_speed_m_s / _RUBBING_M_S)
-            return self._duty(self._motor.level(duty) + rubbing, seen)
-        return duty
+            drive += self._friction * math.tanh(seen.cart_speed_m_s / _RUBBING_M_S)
+        if self._nudge_steps > 0:
+            nudged = self._duty(max(-1.0, min(1.0, drive + self._nudged)), seen)
+            self._lqr.sent(nudged)
+            return nudged
+        return self._duty(drive, seen) if self._friction and duty else duty
 
     def predicted(self, seen: State) -> State:
         """The state when the next command takes effect: by the model, under the commands on their way.
@@ -181,7 +208,10 @@ class SwingUpController:
             self._model.stretch_pole(self._pole.scale)
             self._drive = self._planner.drive(state, (-self._motor.level(-most), self._motor.level(most)))
         self._until_plan -= 1
-        return self._duty(self._stoppable(state, self._drive, most), state)
+        drive = self._drive
+        if self._nudge_steps > 0 and abs(drive) < self._nudge:
+            drive = self._nudged
+        return self._duty(self._stoppable(state, drive, most), state)
 
     def _stoppable(self, state: State, drive: float, most: float) -> float:
         """`drive`, or else the next that leaves the cart able to stop on its track one step later."""

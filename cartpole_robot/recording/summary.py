@@ -33,11 +33,11 @@ def recording_summary(recording: Recording) -> dict[str, Any]:
     metadata = recording.metadata
     period_s = recording.cart.timing.control_period_s
     answered = rows[~np.isnan(rows["requested_duty"])]
-    steps = int(np.nansum(rows["reward"]))
     sides = np.sign(answered["requested_duty"])
     sides = sides[sides != 0.0]
     duration_s = len(answered) * period_s
     outcome = recording.outcome
+    steps = int(np.nansum(rows["reward"])) if outcome is None else outcome.steps
     return {
         "file": str(recording.path),
         "policy": metadata.controller.policy,

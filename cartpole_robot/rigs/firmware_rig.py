@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -90,44 +91,66 @@ class FirmwareRig:
 
         `arrivals` measures by how much each measurement is late, on a link in real time.
         """
-        encoders, _ = encoders_and_settings(cart)
-        self._cart = cart
         self._link = link
         self._hand = hand
         self._options = options
         self._arrivals = arrivals
         self._lateness_s = math.nan
-        self._limits = cfg_message(cart)
         self._states = link.protocol.enums["cart_state"]
         self._inputs = link.protocol.enums["input_flag"]
         self._armed = int(self._states["ARMED"])
         self._homing = int(self._states["HOMING"])
-        self._motion = MotionCheck(cart, self._limits)
-        self._m_per_count = 1.0 / encoders.cart_counts_per_m
-        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
-        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
-        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
-        self._power_w = electrical_power(cart.motor)
+        self._stuck = int(link.protocol.enums["fault"]["CART_STUCK"])
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
-        self._period_s = cart.timing.control_period_s
-        # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
-        self._valid_ms = self._limits.command_timeout_ms
+        self.on_state: Callable[[StateMessage], object] | None = None
+        """Gets every STATE that this rig reads, such as those of homing."""
+        self._take(cart)
         self._measurement = Measurement()
         self._tick = 0
         self._state: StateMessage | None = None
         self._first_tick = 0
         self._is_running = False
         self._is_swinging = False  # armed for a swing-up, and the pole has not been upright yet
-        self._pole_may_fall = False  # the firmware alone judges the pole: a policy swings it up
+        self._pole_may_fall = False  # the firmware alone judges the pole: in a swing-up, until it is handed over
         self._is_closed = False
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
         self.fault: str | None = None  # the firmware's, by name, or IMPLAUSIBLE, that ended the episode
+        self.takes_any_pole_period = False
+        """Whether homing accepts a pole whose period differs from the cart file, and only measures it."""
         try:
             self._open_session()
         except BridgeError as error:
             self.close()
             raise RigError(str(error)) from None
+
+    def _take(self, cart: CartParams) -> None:
+        """Drive as `cart` from now on. Raises `UsageError` for a cart that no firmware can drive."""
+        encoders, _ = encoders_and_settings(cart)
+        self._limits = cfg_message(cart)
+        self._cart = cart
+        self._motion = MotionCheck(cart, self._limits)
+        self._m_per_count = 1.0 / encoders.cart_counts_per_m
+        self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
+        self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
+        self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
+        self._power_w = electrical_power(cart.motor)
+        self._period_s = cart.timing.control_period_s
+        # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
+        self._valid_ms = self._limits.command_timeout_ms
+
+    def change_cart(self, cart: CartParams) -> None:
+        """Take the cart on the line for `cart` from now on, motor off; with other limits it homes again.
+
+        Raises `RigError`, and `UsageError` for a cart that no firmware can drive.
+        """
+        self._check_is_open()
+        self.disarm()
+        self._take(cart)
+        try:
+            self._open_session()
+        except BridgeError as error:
+            self._fail(error)
 
     @property
     def cart(self) -> CartParams:
@@ -207,7 +230,7 @@ class FirmwareRig:
         pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
         `UsageError` for a cart file that forbids a swing-up.
         """
-        self._pole_may_fall = False
+        self._pole_may_fall = True
         return self._swing_begun(checks_zero=checks_zero, may_be_held=True)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -236,6 +259,15 @@ class FirmwareRig:
         self._is_swinging = bool(state.inputs & self._inputs["SWINGING"])
         return self._begin(state)
 
+    def pole_half_period_s(self) -> float | None:
+        """Half of the pole's period as homing measured it, None before. Raises `RigError`."""
+        self._check_is_open()
+        try:
+            measured_ms = self._link.health().pole_half_period_ms
+        except BridgeError as error:
+            self._fail(error)
+        return measured_ms / 1000.0 if measured_ms else None
+
     def make_ready_to_swing(self) -> bool:
         """As `make_ready`, without a hand, and centred only if far out; whether it was homed. Raises `RigError`."""
         self._check_is_open()
@@ -248,6 +280,7 @@ class FirmwareRig:
 
     def begin_episode(self) -> Measurement:
         """The newest measurement as the first of an episode, at tick 0. Raises `RigError` before there is one."""
+        self._pole_may_fall = self._is_swinging = False
         self._first_tick = self.state.tick
         return self._measure(self.state)
 
@@ -344,7 +377,7 @@ class FirmwareRig:
         return measurement
 
     def _is_over(self, measurement: Measurement) -> bool:
-        if self._is_swinging or self._pole_may_fall:
+        if self._pole_may_fall:
             return abs(measurement.cart_position_m) > self._cart.limits.cart_position_m
         return is_terminated(measurement, self._cart.limits)
 
@@ -423,7 +456,14 @@ class FirmwareRig:
         if not was_homed:
             state = self._homed()
         if abs(state.cart_counts) * self._m_per_count > _SWING_SHARE * self._cart.limits.cart_position_m:
-            self._centre()
+            try:
+                self._centre()
+            except RefusedError:
+                if self.state.fault != self._stuck:
+                    raise
+                # A rotating pole may pull harder than the cart creeps: homing brakes it first.
+                self._cleared()
+                self._homed()
         return was_homed
 
     def _cleared(self) -> StateMessage:
@@ -447,7 +487,8 @@ class FirmwareRig:
 
     def _homed(self) -> StateMessage:
         self._is_off = False
-        self._link.mode("HOME")
+        any_period = int(self._link.protocol.enums["home_option"]["ANY_PERIOD"])
+        self._link.mode("HOME", any_period if self.takes_any_pole_period else 0)
         return self._wait_ready(HOMING_S)
 
     def _centre(self) -> None:
@@ -550,6 +591,8 @@ class FirmwareRig:
             raise SessionLostError(f"no measurement for {SILENCE_S:g} s: the link is lost; check cable and power")
         self._tick = state.tick
         self._state = state
+        if self.on_state is not None:
+            self.on_state(state)
         if self._arrivals is not None:
             self._lateness_s = self._arrivals.lateness_s(state.time_us, self._link.received_s)
             self._link.expect(self._arrivals.due_s(self._period_s))

@@ -77,6 +77,7 @@ class SwingStart:
         self._period_s = cart.timing.control_period_s
         self._timeout_s = _TIMEOUT_S if cart.firmware is None else cart.firmware.swing_timeout_s
         self._upright_s = 0.0 if cart.firmware is None else cart.firmware.upright_s
+        self._pole_limit_rad = cart.limits.pole_angle_rad if cart.firmware is None else cart.firmware.pole_limit_rad
         self._farthest_m = 0.0
         self._steps = self._turns = 0
         self._rig_step = rig.step
@@ -181,7 +182,8 @@ class SwingStart:
                     f"TRAVEL_LIMIT: the swing-up took the cart to {measurement.cart_position_m:+.3f} m, past the limit "
                     f"of {limits.cart_position_m:g} m"
                 )
-            if not is_upright and (was_upright or not rig.is_swinging):
+            is_lost = abs(wrap_angle_rad(measurement.pole_angle_rad)) > self._pole_limit_rad
+            if is_lost and (was_upright or not rig.is_swinging):
                 raise self._stopped(
                     f"POLE_ANGLE: the pole fell {steps * self._period_s:.1f} s into the swing-up, once upright"
                 )

@@ -40,7 +40,14 @@ class DriveLimits:
 
     def begin(self, position_m: float) -> None:
         """An episode begins there, with a cool motor and a pole that has not been upright."""
-        self._heat = self._pushed_s = self._driven_s = self._travelled_m = 0.0
+        self._heat = 0.0
+        self.resume(position_m)
+
+    def resume(self, position_m: float, rested_s: float = 0.0, duty_square: float = 0.0) -> None:
+        """Begin another swing-up there, after the motor was off for so long, or driven with that mean of duty²."""
+        kept = math.exp(-rested_s / HEAT_TIME_CONSTANT_S)
+        self._heat = kept * self._heat + (1.0 - kept) * duty_square
+        self._pushed_s = self._driven_s = self._travelled_m = 0.0
         self._stood_at_m = self._position_m = position_m
         self._stood_at_rad = 0.0
         self._side = self._reversals = self._steps = self._upright = 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.lqr import LqrController
+from cartpole_robot.policy.still_pole import StillPole
 
 _WAVES_HZ = (0.29, 0.71, 1.13)  # of the place it is sent to; none divides another
 _REACHES = (0.2, 0.14, 0.08)  # of each, of the way from the middle to the limit
@@ -18,8 +19,6 @@ _SHAKE_S = (0.04, 0.16)
 _CALM_ANGLE = 0.45  # of the angle's limit: past it the regulator is left alone until it has caught the pole
 _CALM_PLACE = 0.75  # of the position's
 _FADE_S = 1.0
-_UNMOVED_M = 0.012  # of travel while the pole stands still: a firmware takes a few centimetres for a torn wire
-_MOVED_COUNTS = 1.5  # of the pole's encoder: one count is a flicker
 
 
 class Excitation:
@@ -38,7 +37,7 @@ class Excitation:
         self._period_s = cart.timing.control_period_s
         self._limits = cart.limits
         self._size = _SHAKE * min(abs(duty) for duty in cart.action_duties if duty)
-        self._moved_rad = _MOVED_COUNTS / cart.encoders.pole_counts_per_rad if cart.encoders is not None else 0.0
+        self._pole = StillPole(cart)
         self._seed = seed
         self.reset()
 
@@ -50,8 +49,7 @@ class Excitation:
         self._time_s = self._shake_s = 0.0
         self._share = 0.0  # of the waves
         self._shake = 0.0
-        self._seen_m = self._still_rad = 0.0
-        self._travelled_m = 0.0  # since the pole moved
+        self._pole.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty in [-1, 1] for an observation (4,), SI units."""
@@ -60,7 +58,9 @@ class Excitation:
             abs(observation[2]) < _CALM_ANGLE * limits.pole_angle_rad
             and abs(observation[0]) < _CALM_PLACE * limits.cart_position_m
         )
-        self._watch_pole(float(observation[0]), float(observation[2]))
+        if self._pole.passes_for_torn(float(observation[0]), float(observation[2])):  # push hard, against the last push
+            self._shake = -math.copysign(self._size, self._shake)
+            self._shake_s = _SHAKE_S[1]
         if self._time_s >= self._tip_s:
             self._time_s += self._period_s
             return -math.copysign(self._size, observation[0])
@@ -71,18 +71,6 @@ class Excitation:
             duty = min(1.0, max(-1.0, duty + self._shake))
             self._regulator.sent(duty)
         return duty
-
-    def _watch_pole(self, position_m: float, angle_rad: float) -> None:
-        """Push hard, against the last push, if the pole stands too still while the cart moves on."""
-        self._travelled_m += abs(position_m - self._seen_m)
-        self._seen_m = position_m
-        if abs(angle_rad - self._still_rad) > self._moved_rad:
-            self._still_rad = angle_rad
-            self._travelled_m = 0.0
-        if self._travelled_m > _UNMOVED_M:
-            self._travelled_m = 0.0
-            self._shake = -math.copysign(self._size, self._shake)
-            self._shake_s = _SHAKE_S[1]
 
     def _next_place_m(self, is_calm: bool) -> float:
         """The target position; the waves fade in and out, and each shake is replaced by a new one when it is over."""

@@ -37,6 +37,9 @@ class NativeCart:
         sums: _Sums,
         /,
     ) -> tuple[int, bool, str | None, _Sums]: ...
+    def push(self, force_n: float, torque_n_m: float, /) -> None:
+        """From now on a force on the cart and a torque about the hinge act from outside, until `place`."""
+
     def state(self) -> tuple[float, float, float, float]: ...
 
 class Fleet:

@@ -25,7 +25,7 @@
 #define SWING_COUNTS 4        /* beyond this the pole is on a side */
 #define SWING_CROSSINGS 5     /* the first only starts the clock: four half periods are taken */
 #define ANY_PERIODS 3         /* half periods that one may take where any is welcome; 2 else. Four times fit 16 bits */
-#define KICK_MS 60
+#define KICK_MS 60 /* the second takes twice as long, the third three times */
 #define KICKS_MOST 3
 #define CENTRE_SHARE 128      /* the middle is reached within 1/128 of the track */
 
@@ -160,7 +160,7 @@ static bool hangs_still(homing_t *homing, const safety_inputs_t *inputs, const c
 static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     const int32_t most = (int32_t)(limits->travel_limit_counts / BRAKE_SHARE) + 1;
-    const int32_t lag = homing->lag += inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
+    const int32_t lag = homing->lag += (int32_t)(int16_t)inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
     const int32_t size = (int32_t)size_of(lag);
     homing->peak_lag -= (homing->peak_lag - homing->slow_lag) >> 12;
     if (size > homing->peak_lag)
@@ -303,10 +303,12 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
         return 0;
     }
     if (homing->crossing_ms <= (uint16_t)(most_periods * expected_ms))
-        return homing->kicks > 0 && homing->phase_ms <= KICK_MS ? limits->homing_duty_q15 : 0;
+        return homing->phase_ms <= KICK_MS * homing->kicks && !has_left_behind(homing, inputs, limits) ? limits->homing_duty_q15
+                                                                                                        : 0;
     if (homing->kicks++ >= KICKS_MOST)
         return fail(homing, homing->crossings > 0 ? FAULT_POLE_PERIOD : FAULT_POLE_STUCK);
     homing->crossings = 0;
+    homing->side = 0; /* the way to where the kick throws it is no half period */
     homing->half_periods_ms = 0;
     homing->crossing_ms = 0;
     homing->phase_ms = 0;

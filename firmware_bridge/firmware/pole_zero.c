@@ -54,7 +54,7 @@ bool pole_zero_is_off(pole_zero_t *zero, const safety_inputs_t *inputs, const cf
     zero->gone = (int16_t)(zero->side < 0 ? zero->gone - moved : zero->gone + moved);
     if (zero->gone > zero->farthest)
         zero->farthest = zero->gone;
-    const int32_t rolled = inputs->cart_counts - zero->cart, most = (int32_t)(limits->travel_limit_counts / ROLL_SHARE);
+    const int32_t rolled = (int32_t)((uint32_t)inputs->cart_counts - (uint32_t)zero->cart), most = (int32_t)(limits->travel_limit_counts / ROLL_SHARE);
     if (rolled > most || rolled < -most || zero->farthest > (int16_t)limits->pole_counts_per_turn)
         zero->points = 0; /* or the pole rotates */
     const int16_t back = (int16_t)(zero->farthest - zero->gone);

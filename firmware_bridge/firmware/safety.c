@@ -468,14 +468,13 @@ NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs,
     stand(&safety->pole_standing, inputs->pole_counts, STILL_COUNTS);
     stand(&safety->cart_resting, inputs->cart_counts, STILL_COUNTS + safety->limits.travel_limit_counts / REST_SHARE);
     watch_relay(safety, inputs);
+    watch_zero(safety, inputs);
     const uint8_t missed_before = inputs->missed_ticks != 0 ? safety->missed_in_a_row : 0;
     safety->missed_in_a_row = saturating_sum(missed_before, inputs->missed_ticks);
     if (inputs->is_estop_pressed)
         safety_trip(safety, FAULT_ESTOP);
-    if (!is_driving(safety)) {
-        watch_zero(safety, inputs);
+    if (!is_driving(safety))
         return at_rest(safety);
-    }
 
     uint8_t fault = check_machine(safety, inputs);
     int16_t duty_q15;

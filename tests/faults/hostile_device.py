@@ -633,7 +633,6 @@ BEHAVIOURS: dict[str, type[Device]] = {
     "HOME confirmed, stays DISARMED": acks("HOME", "DONE"),
     "STATE of unknown state": spoils_state(state=77),
     "STATE of unknown fault": spoils_state(state=5, fault=200),
-    "STATE of unknown inputs": spoils_state(inputs=255),
     "STATE HOMING while driven": spoils_state(state=2),
     "FAULT without a fault": spoils_state(state=5),
     "duty beyond full drive": spoils_state(applied_q15=-32768),

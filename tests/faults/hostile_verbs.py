@@ -64,7 +64,7 @@ def words_of(verb: str, port: str, policy: str, folder: str) -> list[str]:
             *("--record", f"{folder}/r.parquet", "--no-view", "--on-board"),
         ],
         "record": ["record", *regulator, *rig, "--duration-s", "0.5", "--out", f"{folder}/r.parquet"],
-        "excite": ["excite", *rig, "--duration-s", "4", "--swing-s", "2", "--out", f"{folder}/r.parquet"],
+        "excite": ["excite", "--upright", *rig, "--duration-s", "4", "--swing-s", "2", "--out", f"{folder}/r.parquet"],
         "evaluate": ["evaluate", *regulator, *rig, "--episodes", "1", "--steps", "20"],
         "check-rig": ["check-rig", "--port", port, "--arm", "--only", "homing,counters"],  # the device does not move
         "check-rig without --arm": ["check-rig", "--port", port],

@@ -388,7 +388,7 @@ class Core:
     def to_swinging(self, **changes: int) -> None:
         """Armed for a swing-up, the pole hanging."""
         self.to_ready(**changes)
-        self.inputs.pole_counts = 2048
+        self.inputs.pole_counts = changes.get("pole_counts_per_turn", LIMITS["pole_counts_per_turn"]) // 2
         self.tick()
         assert self.arm_to_swing_up() == (ACK.DONE, 0)
         assert self.state == STATE.ARMED

@@ -46,7 +46,7 @@ OF_THE_APP = (
 )
 HOST_TESTS = (
     *(f"tests/firmware/test_{name}.py" for name in OF_THE_APP),
-    "tests/faults/test_swing_up.py",
+    "tests/faults/test_swinging_pole.py",
     "tests/faults/test_virtual_cart.py",
     "tests/unit/policy/test_network.py",
 )

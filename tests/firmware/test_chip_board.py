@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 from collections import deque
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_motor_gets_the_pulses_that_state_reports(chip: Chip) -> None:
 
 
 def test_clock_counts_between_the_ticks(chip: Chip) -> None:
-    """A PING that comes 80 us later is answered with a time 80 us later, and none is before the one before."""
+    """A PING that comes 80 us later is answered with a time 80 us later, or once the tick before it is done."""
     chip.hello()
     phases = []
     for moment in range(0, 40, 4):
@@ -109,7 +110,7 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
         (pong,) = of_kind(PongMessage, said)
         phases.append(pong.time_us)
         assert -300 < pong.time_us - sent_us < 900
-    assert all(4_800 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
+    assert all(4_460 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
     assert phases[-1] - phases[0] == pytest.approx(9 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
 
@@ -299,6 +300,20 @@ def code_of(elf: Path) -> bytearray:
     return bytearray(flash.read_bytes())
 
 
+def jump_of(code: bytes, at: int) -> int:
+    """The address to which the vector at `at` jumps: by jmp, or by rjmp where that reaches."""
+    first, second = struct.unpack_from("<HH", code, at)
+    if first == 0x940C:
+        return int(second) * 2
+    assert first >> 12 == 0xC
+    return at + 2 + 2 * ((first & 0xFFF ^ 0x800) - 0x800)
+
+
+def jump_to(address: int) -> bytes:
+    """A jmp."""
+    return struct.pack("<HH", 0x940C, address // 2)
+
+
 def with_section(elf: Path, name: str, content: bytes) -> Path:
     """A copy of an image with that section."""
     changed, binary = (elf.with_suffix(f".changed.{suffix}") for suffix in ("elf", "bin"))
@@ -311,10 +326,8 @@ def with_section(elf: Path, name: str, content: bytes) -> Path:
 def test_cause_that_a_bootloader_hands_on_is_reported(chip: Chip, handed_on: int, cause: int) -> None:
     """Optiboot clears the register and leaves what it was in r2: as the two vectors behind the first one do here."""
     code = code_of(chip.elf)
-    begin = bytes(code[:4])  # jmp to where the program begins
-    assert begin[:2] == b"\x0c\x94"
     load = 0xE080 | (handed_on & 0xF0) << 4 | handed_on & 0x0F  # ldi r24, then mov r2, r24
-    code[:12] = b"\x0c\x94\x02\x00" + load.to_bytes(2, "little") + b"\x28\x2e" + begin
+    code[:12] = jump_to(4) + load.to_bytes(2, "little") + b"\x28\x2e" + jump_to(jump_of(code, 0))
     other = Chip(with_section(chip.elf, ".text", bytes(code)), chip.make_chip)
     try:
         other.emulated.restart(0)
@@ -327,7 +340,7 @@ def test_cause_that_a_bootloader_hands_on_is_reported(chip: Chip, handed_on: int
 def test_interrupt_that_nobody_asked_for_opens_the_bridge_and_resets_the_chip(chip: Chip) -> None:
     """The encoders' vector is one of those without a handler here."""
     code = code_of(chip.elf)
-    code[0x10:0x14] = code[4:8]
+    code[0x10:0x14] = jump_to(jump_of(code, 4))
     other = Chip(with_section(chip.elf, ".text", bytes(code)), chip.make_chip)
     try:
         other.step(milliseconds=30)
@@ -350,7 +363,7 @@ def test_first_instructions_open_the_bridge_and_stop_the_watchdog(chip: Chip) ->
     listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     found = re.findall(r"^ *([0-9a-f]+):\t([^\t;\n]+)\t?([^\t;\n]*)", listing, re.MULTILINE)
     code = {int(at, 16): f"{name.strip()} {operands.replace(' ', '')}".strip() for at, name, operands in found}
-    first = [code[at] for at in sorted(code) if at >= int(code[0].split()[1], 16)]
+    first = [code[at] for at in sorted(code) if at >= jump_of(code_of(chip.elf), 0)]
     opened = ["cli", "cbi 0x05,0", "ldi r24,0x00", "sts 0x0080,r24", "cbi 0x05,1", "cbi 0x05,2"]
     assert first[:9] == [*opened, "sbi 0x04,0", "sbi 0x04,1", "sbi 0x04,2"]
     look = first[first.index("wdr") :]

@@ -13,6 +13,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
+from firmware_bridge.errors import RefusedError
 from firmware_bridge.messages import StateMessage
 from firmware_bridge.protocol import read_protocol
 from tests.faults.test_virtual_cart import Tampered
@@ -116,6 +117,12 @@ def test_centring_brings_the_cart_to_the_middle_from_either_side(rig: VirtualRig
     rig.link.mode("CENTRE")
     assert homed(rig).state == STATES["READY"]
     assert abs(cart.true_state().cart_position_m) < 0.01
+
+
+def test_cart_without_zeros_is_not_centred(rig: VirtualRig) -> None:
+    with pytest.raises(RefusedError, match="NOT_NOW"):
+        rig.link.mode("CENTRE")
+    assert homed(rig).state == STATES["DISARMED"]
 
 
 def test_cart_that_overshoots_the_middle_creeps_back(rig: VirtualRig) -> None:

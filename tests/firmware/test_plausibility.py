@@ -8,6 +8,7 @@ However coarse an encoder is, 4096 is not too much yet.
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -525,8 +526,9 @@ def test_fastest_speeds_are_summed_right(core: Core, side: int) -> None:
 class Record:
     """A second implementation of the rule in header and limits, from all ticks since arming."""
 
-    def __init__(self, limits: dict[str, int]) -> None:
+    def __init__(self, limits: dict[str, int], *, is_swinging: bool) -> None:
         self.limits = limits
+        self.is_swinging = is_swinging
         self.duties: list[int] = []
         self.looks: list[tuple[int, int, int]] = []
         self.against = self.along = 0
@@ -547,12 +549,20 @@ class Record:
         if side == 0:
             return int(FAULT.NONE)
         cart_before, pole_before, _ = self.looks[-2]
-        gained = side * (cart_speed - cart_before)
+        gained, fallen = side * (cart_speed - cart_before), side * (pole_speed - pole_before)
+        lean = abs(pole_counts)
+        if self.is_swinging:
+            turn = self.limits["pole_counts_per_turn"]
+            lean = abs(pole_counts - math.floor(pole_speed / 2048) - math.floor(pole_speed / 8192))
+            if lean > turn // 4:  # it hangs, and falls the other way
+                lean, fallen = abs(lean - turn // 2), -fallen
+            if lean > self.limits["arming_angle_counts"]:
+                return int(FAULT.NONE)
         if not side * cart_before > 0:
             self.against = max(self.against - gained, 0)
-        is_upright = abs(pole_counts) <= self.limits["arming_angle_counts"]
-        if is_upright and gained >= self.limits["brake_decel_counts_s2"] // 128:
-            self.along = max(self.along + side * (pole_speed - pole_before), 0)
+        is_straight = lean <= self.limits["arming_angle_counts"]
+        if is_straight and gained >= self.limits["brake_decel_counts_s2"] // 128:
+            self.along = max(self.along + fallen, 0)
         if self.against / 16 > max(self.limits["travel_limit_counts"] / 4, 256):
             return int(FAULT.POLARITY)
         return int(FAULT.POLE_SIGN if self.along / 16 > max(2 * self.limits["pole_limit_counts"], 256) else FAULT.NONE)
@@ -574,10 +584,13 @@ def some_limits(rng: random.Random) -> dict[str, int]:
     }
 
 
-def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: int) -> int:
+def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: int, *, is_swinging: bool) -> int:
     """How a random armed run ends, by the core and by the record; speeds drift to what is too much in some looks."""
-    core.to_armed(**limits)
-    cart, record = Cart(core), Record(limits)
+    if is_swinging:
+        core.to_swinging(**limits)
+    else:
+        core.to_armed(**limits)
+    cart, record = Cart(core), Record(limits, is_swinging=is_swinging)
     strong, arming = limits["moving_duty_q15"], limits["arming_angle_counts"]
     cart_step, pole_step = max(limits["travel_limit_counts"], 1000), max(limits["pole_limit_counts"] * 16, 1000)
     lean = rng.choice((arming, min(arming + 1, limits["pole_limit_counts"])))
@@ -591,6 +604,10 @@ def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: in
         if rng.random() < 0.01:
             cart_speed = rng.choice((0, 1, -1))
         pole_counts = rng.choice((lean, -lean, 0))
+        if is_swinging:
+            half, quarter = limits["pole_counts_per_turn"] // 2, limits["pole_counts_per_turn"] // 4
+            pole_counts += rng.choice((0, half, half, -half, quarter, quarter + half // 10))
+            pole_counts += math.floor(pole_speed / 2048) + math.floor(pole_speed / 8192)
         now = (cart_speed, pole_speed) if tick % 4 == 3 else (rng.choice(GARBAGE), rng.choice(GARBAGE))
         cart.tick(duty_q15, cart_speed=now[0], pole_speed=now[1], pole_counts=pole_counts)
         fault = record.fault(duty_q15, *now, pole_counts)
@@ -600,8 +617,9 @@ def armed_time(core: Core, limits: dict[str, int], rng: random.Random, ticks: in
     return int(FAULT.NONE)
 
 
+@pytest.mark.parametrize("is_swinging", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_faults_where_the_rule_says_so_and_nowhere_else(core: Core, seed: int) -> None:
+def test_faults_where_the_rule_says_so_and_nowhere_else(core: Core, seed: int, is_swinging: bool) -> None:
     rng = random.Random(seed)
-    ends = [armed_time(Core(core.library), some_limits(rng), rng, 300) for _ in range(30)]
+    ends = [armed_time(Core(core.library), some_limits(rng), rng, 300, is_swinging=is_swinging) for _ in range(30)]
     assert {FAULT.NONE, FAULT.POLARITY, FAULT.POLE_SIGN} <= set(ends), f"seed {seed}"

@@ -36,10 +36,16 @@ def test_hanging_pole_that_moves_may_be_swung_up_and_not_armed_else(core: Core) 
     assert core.arm_to_swing_up() == (ACK.DONE, 0)
 
 
-@pytest.mark.parametrize(("sway", "code"), [(0, 0), (21, 0), (22, 7), (-21, 0), (-22, 7)])
-def test_cart_must_rest_for_100_ms_before_it_swings_up(core: Core, sway: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("travel", "sway", "code"),
+    [
+        *((5000, 0, 0), (5000, 21, 0), (5000, 22, 7), (5000, -21, 0), (5000, -22, 7)),
+        *((5119, 21, 0), (5119, 22, 7), (5120, 22, 0), (5120, 23, 7)),
+    ],
+)
+def test_cart_must_rest_for_100_ms_before_it_swings_up(core: Core, travel: int, sway: int, code: int) -> None:
     """A pole that swings moves its cart a little; three counts, which arming upright allows, are less than that."""
-    core.to_ready()
+    core.to_ready(travel_limit_counts=travel)
     core.inputs.pole_counts = 2048
     core.run(200, valid_ms=0)
     core.inputs.cart_counts += sway

@@ -54,6 +54,16 @@ def test_motor_is_off_in_time(campaign: dict[str, Any]) -> None:
         assert worst(campaign, name) == 0
 
 
+def test_faults_in_mid_swing_stop_the_motor_as_while_balancing(campaign: dict[str, Any]) -> None:
+    rows = [row["name"] for row in campaign["trials"] if row["group"] == "swing"]
+    assert len(rows) == 22
+    assert worst(campaign, "swing: host falls silent") <= 60
+    assert worst(campaign, "swing: e-stop pressed") == 0
+    assert worst(campaign, "swing: e-stop frame") <= 1
+    for name in rows:
+        assert worst(campaign, name) <= (3 if "switch" in name else 20 if "hangs" in name or "lost" in name else 30_000)
+
+
 def test_broken_encoders_and_switches_are_named_before_50_mm(campaign: dict[str, Any]) -> None:
     rows = [row for row in campaign["trials"] if row["group"] in ("encoder", "switch") and row["unit"] == "mm"]
     assert len(rows) == 14

@@ -60,6 +60,7 @@ static bool measure(const cart_t *cart, double duty, cart_reading_t *reading)
 bool cart_place(cart_t *cart, const plant_state_t *state, cart_reading_t *reading)
 {
     cart->state = *state;
+    cart->params.plant.cart_push_n = cart->params.plant.pole_push_n_m = 0.0;
     cart->motor.drive_n = 0.0;
     delay_reset(&cart->delay, &cart->params.delay);
     if (cart->params.has_encoders) {

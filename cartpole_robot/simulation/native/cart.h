@@ -45,7 +45,7 @@ bool cart_counts_at(const cart_params_t *params, const plant_state_t *state, int
 
 void cart_begin(cart_t *cart, const cart_params_t *params);
 
-/* An episode begins at `state`, motor without current, nothing on its way. Returns false for a state that has no counts. */
+/* An episode begins at `state`, motor without current, nobody pushing, nothing on its way. Returns false for a state that has no counts. */
 bool cart_place(cart_t *cart, const plant_state_t *state, cart_reading_t *reading);
 
 /* `steps` physics steps with the duty of each at the bridge. Returns false when the physics has no finite answer. */

@@ -303,6 +303,17 @@ static PyObject *native_cart_episode(PyObject *object, PyObject *args)
                          sums.power_w, (long long)sums.reversals);
 }
 
+static PyObject *native_cart_push(PyObject *object, PyObject *args)
+{
+    native_cart_object *self = (native_cart_object *)object;
+    double force_n, torque_n_m;
+    if (!PyArg_ParseTuple(args, "dd", &force_n, &torque_n_m) || refuse_busy(self) < 0)
+        return NULL;
+    self->cart.params.plant.cart_push_n = force_n;
+    self->cart.params.plant.pole_push_n_m = torque_n_m;
+    Py_RETURN_NONE;
+}
+
 static PyObject *native_cart_state(PyObject *object, PyObject *unused)
 {
     (void)unused;
@@ -319,6 +330,8 @@ static PyMethodDef native_cart_methods[] = {
     {"episode", native_cart_episode, METH_VARARGS,
      "episode(policy, duties, history_length, limits, most_steps, sums): the policy acts from the newest reading until a fall, at "
      "most `most_steps`; (steps, is_terminated, fault or None, sums), the sums with those of this episode added."},
+    {"push", native_cart_push, METH_VARARGS,
+     "push(force_n, torque_n_m): from now on a force on the cart and a torque about the hinge act from outside, until place()."},
     {"state", native_cart_state, METH_NOARGS, "The true state: position, speed, angle, angular speed."},
     {NULL, NULL, 0, NULL},
 };

@@ -3,8 +3,8 @@
  * With x the cart's position, a the pole's angle from upright (positive toward +x), M the mass of cart and pole together, J the
  * pole's inertia about its hinge and c its mass times the distance of its centre from the hinge, the equations of motion are
  *
- *     M x'' + c cos(a) a'' = F + c sin(a) a'^2           (F: the force on the cart)
- *     c cos(a) x'' + J a'' = c g sin(a) - d a'           (d: viscous friction of the hinge)
+ *     M x'' + c cos(a) a'' = F + c sin(a) a'^2           (F: the force on the cart, pushes from outside included)
+ *     c cos(a) x'' + J a'' = c g sin(a) - d a' + T       (d: viscous friction of the hinge, T: a push from outside)
  *
  * (R. V. Florian, Correct equations for the dynamics of the cart-pole system, 2007, with J for the inertia of any pole). A step is
  * one of semi-implicit Euler: speeds first, then positions by the new speeds. Between the two, in this order, each as an impulse
@@ -32,6 +32,7 @@ typedef struct {
     double pole_viscous_n_m_s; /* d */
     double cart_coulomb_n, cart_static_n, pole_coulomb_n_m;
     double end_stop_m; /* the distance of the track's ends from the middle; INFINITY without an end */
+    double cart_push_n, pole_push_n_m; /* from outside: a force on the cart, a torque about the hinge; 0 unless someone pushes */
 } plant_t;
 
 typedef struct {

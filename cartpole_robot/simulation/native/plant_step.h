@@ -22,8 +22,10 @@ static inline void plant_step_at(const plant_t *plant, plant_state_t *state, dou
 {
     const double step_s = plant->step_s;
     const double cosine = plant->coupling_kg_m * cosine_of_angle;
-    const double along = force_n + plant->coupling_kg_m * sine * state->rate_rad_s * state->rate_rad_s;
-    const double about = plant->coupling_kg_m * plant->gravity_m_s2 * sine - plant->pole_viscous_n_m_s * state->rate_rad_s;
+    const double along = force_n + plant->coupling_kg_m * sine * state->rate_rad_s * state->rate_rad_s +
+                         plant->cart_push_n;
+    const double about = plant->coupling_kg_m * plant->gravity_m_s2 * sine - plant->pole_viscous_n_m_s * state->rate_rad_s +
+                         plant->pole_push_n_m;
 
     /* The inverse of the mass matrix: what a unit impulse on a joint does to the speed of each. */
     const double share = 1.0 / (plant->mass_kg * plant->inertia_kg_m2 - cosine * cosine);

@@ -332,7 +332,7 @@ VERBS = (
     *("demo", "train", "evaluate", "export"),
     *("carts", "ports", "check-rig", "jog", "virtual-cart", "deploy", "replay"),
     *("record", "show", "import", "convert", "excite", "identify", "compare"),
-    *("study", "stability-map", "firmware"),
+    *("study", "score", "stability-map", "firmware"),
 )
 
 

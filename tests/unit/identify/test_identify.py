@@ -500,6 +500,7 @@ def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> N
             main(
                 [
                     "excite",
+                    "--upright",
                     "--cart",
                     "quanser_ip02",
                     "--duration-s",
@@ -526,7 +527,7 @@ def test_excited_cart_moves_and_the_same_seed_does_the_same(tmp_path: Path) -> N
 
 def test_excited_cart_is_let_swing_at_the_end(tmp_path: Path, cart: CartParams) -> None:
     out = tmp_path / "swing.parquet"
-    words = ["excite", "--duration-s", "12", "--swing-s", "6", "--seed", "1", "--out", str(out)]
+    words = ["excite", "--upright", "--duration-s", "12", "--swing-s", "6", "--seed", "1", "--out", str(out)]
     assert main(words) == 0
     recording = read_recording(out)
     assert len(recording.rows) == 601

@@ -213,6 +213,39 @@ def test_wrong_sign_while_braking_is_named(wired: dict[str, bool], fault: str) -
     assert abs(bench.virtual.true_state().cart_position_m) < 0.25
 
 
+def shown_pole(bench: Bench, counts: Callable[[float], float]) -> None:
+    """From now on the firmware reads a pole at so many counts, by the seconds since."""
+    ticks = itertools.count()
+
+    def change(x: int, _: int, inputs: int, supply_mv: int) -> tuple[int, int, int, int]:
+        return x, round(counts(next(ticks) / 1000.0)), inputs, supply_mv
+
+    bench.virtual.board = Tampered(bench.virtual.board, change)
+
+
+def test_pole_that_never_comes_to_rest_ends_homing() -> None:
+    """After a minute; it swings too little for a wrong sign to show."""
+    bench = Bench(load_cart("diy_arduino"))
+    shown_pole(bench, lambda now_s: 30.0 * math.sin(6.0 * now_s))
+    begun_s = bench.link.clock()
+    assert bench.home()[0] == "HOMING_TIMEOUT"
+    assert 59.0 < bench.link.clock() - begun_s < 62.0
+    assert bench.virtual.drive in (None, 0.0)
+
+
+@pytest.mark.parametrize(("swings_s", "waits_ms"), [(0.0, 500), (math.pi, 1158)])
+def test_pole_that_was_braked_must_rest_for_a_whole_period(swings_s: float, waits_ms: int) -> None:
+    """It may only be turning back; one that hung still before needs half a second. Then the cart creeps to the left."""
+    bench = Bench(load_cart("diy_arduino"))
+    shown_pole(bench, lambda now_s: 300.0 * math.sin(6.0 * now_s) if now_s < swings_s else 0.0)
+    bench.link.mode("HOME")
+    begun_s = bench.link.clock() + swings_s
+    while bench.virtual.true_state().cart_position_m > -0.08:
+        assert bench.fault() == "NONE", bench.link.clock() - begun_s
+    creeps_ms = 840
+    assert 1000.0 * (bench.link.clock() - begun_s) == pytest.approx(waits_ms + creeps_ms, abs=80)
+
+
 @pytest.mark.parametrize("half_length_m", [0.6, 0.4])
 def test_other_period_is_reported_when_asked_for(half_length_m: float) -> None:
     body = load_cart("diy_arduino").pole_cart

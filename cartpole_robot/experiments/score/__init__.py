@@ -1,0 +1,1 @@
+"""What a controller scores in the form in which others report theirs."""

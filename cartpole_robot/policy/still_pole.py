@@ -1,0 +1,33 @@
+"""Whether a cart travels while its pole's encoder shows the same angle, which a firmware takes for a torn wire."""
+
+from __future__ import annotations
+
+import math
+
+from cartpole_robot.cart.params import CartParams
+
+_SHARE = 0.3  # of the travel at which the firmware stops the motor
+_MOVED_COUNTS = 1.5  # of the pole's encoder: one count is a flicker
+
+
+class StillPole:
+    """Watches the pole of a cart that is driven: a well balanced one may stand still for centimetres."""
+
+    def __init__(self, cart: CartParams) -> None:
+        self._most_m = math.inf if cart.firmware is None else _SHARE * cart.firmware.still_travel_m
+        self._moved_rad = _MOVED_COUNTS / cart.encoders.pole_counts_per_rad if cart.encoders is not None else 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        self._seen_m = self._still_rad = self._travelled_m = 0.0
+
+    def passes_for_torn(self, position_m: float, angle_rad: float) -> bool:
+        """After one more measurement: whether the pole should be made to move. True once for each such stretch."""
+        self._travelled_m += abs(position_m - self._seen_m)
+        self._seen_m = position_m
+        if abs(math.remainder(angle_rad - self._still_rad, 2.0 * math.pi)) > self._moved_rad:
+            self._still_rad, self._travelled_m = angle_rad, 0.0
+        if self._travelled_m <= self._most_m:
+            return False
+        self._travelled_m = 0.0
+        return True
