@@ -50,7 +50,7 @@ _GROUPS = {
         Verb("carts", "list or show the known carts, or write a new one", add_carts),
         Verb("ports", "list the serial ports and the carts on them", add_ports),
         Verb("check-rig", "check a cart step by step: link, encoders, motor, homing", add_check_rig),
-        Verb("bring-up", "take a wired cart to a balanced one: check, identify, train, balance", add_bring_up),
+        Verb("bring-up", "take a wired cart to a balanced one in one run", add_bring_up),
         Verb("jog", "move a cart with the keyboard", add_jog),
         Verb("virtual-cart", "simulate a cart with its firmware on a pseudo-terminal", add_virtual_cart),
         Verb("deploy", "run a policy on a cart in real time", add_deploy),

@@ -25,9 +25,9 @@ ZERO_CHECK_EVERY = 20  # episodes
 _TIMEOUT_S = 30.0  # of a cart without a firmware, whose file allows it none
 _LONGEST_REST_S = 3600.0  # the cart's clock wraps a little later
 _SETTLING_S = 10.0  # more, from upright to still
-_RETRIED = frozenset(
+_RETRIED = frozenset(  # before the next one it homes where its zeros are lost: a torn wire does not survive that
     (
-        *("SWING_TIMEOUT", "TRAVEL_LIMIT", "END_SWITCH", "POLE_ANGLE", "POLE_ZERO"),
+        *("SWING_TIMEOUT", "TRAVEL_LIMIT", "END_SWITCH", "POLE_ANGLE", "POLE_ZERO", "POLE_STILL"),
         *("COMMAND_TIMEOUT", "REVERSALS", "UNSETTLED", "MOTOR_HOT"),
     )
 )
