@@ -29,8 +29,8 @@ MOST_BOUNCE_MS = 3  # a contact that bounces is given time
 # What a broken encoder makes the swing-up do may meet another limit first; the host has one for the cart, too. A pole
 # that counts backwards shows only near upright and hanging: elsewhere it looks like one that swings the other way.
 _LED_TO = {
-    "cart": ("CART_STUCK", "TRAVEL_LIMIT", "END_SWITCH", "POLE_SIGN", FELL),
-    "pole": ("POLE_STILL", "TRAVEL_LIMIT", "SWING_TIMEOUT"),
+    "cart": ("CART_ENCODER", "CART_STUCK", "TRAVEL_LIMIT", "END_SWITCH", "POLE_SIGN", FELL),
+    "pole": ("POLE_ENCODER", "POLE_STILL", "TRAVEL_LIMIT", "POLE_ANGLE", "SWING_TIMEOUT", FELL),
 }
 _COUNT, _SHORT_COUNT = 20, 1
 
