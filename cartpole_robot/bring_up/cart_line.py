@@ -98,7 +98,7 @@ class CartLine:
         return _KeptTransport(self.virtual)
 
     def operator(self) -> Operator | None:
-        """Who does what needs hands: the person at the terminal, or a simulated one; None where nobody is."""
+        """The operator for steps by hand: a person at the terminal or a simulated one; None if there is neither."""
         if self.virtual is not None:
             return SimulatedOperator(BuildersHand(self.virtual))
         return TerminalOperator() if sys.stdin.isatty() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class BringUpRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """What is told of a bring-up: a stage that begins, its result, and lines in between."""
+    """Callbacks that report progress: a stage begins, a stage ends with its result, a line in between."""
 
     begins: Callable[[StageName], object] = lambda _: None
     ends: Callable[[StageResult, bool], object] = lambda *_: None
@@ -103,7 +103,7 @@ class BringUp:
 
 
 @contextlib.contextmanager
-def _folder(request: BringUpRequest):  # type: ignore[no-untyped-def]
+def _folder(request: BringUpRequest) -> Iterator[BringUpFolder]:
     identity = Identity(
         rig=request.rig, cart=request.cart.name, fingerprint=request.cart.fingerprint(), seed=request.seed
     )

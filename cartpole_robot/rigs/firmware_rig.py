@@ -230,7 +230,6 @@ class FirmwareRig:
         pole first shows the firmware its turning points, which takes seconds. Raises `RigError`, motor off, and
         `UsageError` for a cart file that forbids a swing-up.
         """
-        self._pole_may_fall = True
         return self._swing_begun(checks_zero=checks_zero, may_be_held=True)
 
     def begin_hanging(self, start: State, rng: np.random.Generator) -> Measurement:
@@ -239,7 +238,6 @@ class FirmwareRig:
         Until the next episode the host ends this one only past the cart's limit; a pole that was up and falls is the
         firmware's to stop. `start` has no effect on a real cart. Raises as `begin_swing`, also for a pole that stands.
         """
-        self._pole_may_fall = True
         return self._swing_begun(checks_zero=False, may_be_held=False)
 
     def _swing_begun(self, *, checks_zero: bool, may_be_held: bool) -> Measurement:
@@ -248,6 +246,7 @@ class FirmwareRig:
             raise UsageError(
                 f"cart {self._cart.name!r}: firmware.swing_timeout_s = 0 forbids a swing-up; set it, or start by hand"
             )
+        self._pole_may_fall = True
         was_homed = self.make_ready_to_swing()
         try:
             if checks_zero and was_homed:  # else homing has just found it

@@ -146,7 +146,7 @@ class SwingStart:
         return measurement
 
     def _is_upright(self, measurement: Measurement) -> bool:
-        return abs(wrap_angle_rad(measurement.pole_angle_rad)) <= self.cart.limits.pole_angle_rad
+        return _leans_at_most(measurement, self.cart.limits.pole_angle_rad)
 
     def _travelled(self, position_m: float) -> None:
         self.cart_time_s += self._period_s
@@ -182,7 +182,7 @@ class SwingStart:
                     f"TRAVEL_LIMIT: the swing-up took the cart to {measurement.cart_position_m:+.3f} m, past the limit "
                     f"of {limits.cart_position_m:g} m"
                 )
-            is_lost = abs(wrap_angle_rad(measurement.pole_angle_rad)) > self._pole_limit_rad
+            is_lost = not _leans_at_most(measurement, self._pole_limit_rad)
             if is_lost and (was_upright or not rig.is_swinging):
                 raise self._stopped(
                     f"POLE_ANGLE: the pole fell {steps * self._period_s:.1f} s into the swing-up, once upright"
@@ -240,6 +240,10 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _leans_at_most(measurement: Measurement, angle_rad: float) -> bool:
+    return abs(wrap_angle_rad(measurement.pole_angle_rad)) <= angle_rad
 
 
 def kind_of(message: str) -> str:

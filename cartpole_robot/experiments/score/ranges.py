@@ -99,7 +99,7 @@ class ScoreRanges:
         return dataclasses.asdict(self)
 
     def with_runs(self, runs: int | None) -> ScoreRanges:
-        """With so many swing-ups and minutes under pushes; None leaves the file's."""
+        """A copy with this number of swing-ups and of minutes under pushes; None keeps the file's number."""
         if runs is None:
             return self
         return dataclasses.replace(
