@@ -60,7 +60,7 @@ SWEEPS = (
     Sweep("pulse loss", "µs", (0.7, 1, 2, 3, 4, 5, 6), lambda us: only("bridge", pulse_loss_s=us / 1e6), 1.0),
     Sweep("supply's resistance", "Ohm", (0.1, 0.5, 1, 1.5, 2, 3), lambda r: only("supply", source_ohm=r), 0.1),
     Sweep("capacitor", "µF", (2200, 1000, 470, 220, 100), lambda uf: only("supply", bulk_f=uf / 1e6), 2200),
-    Sweep("5 V rail", "V", (5, 4.75, 4.5, 4.25, 4.1, 4, 3.9, 3.8), lambda v: only("rail", rail_v=v), 4.75),
+    Sweep("5 V rail", "V", (5, 4.75, 4.5, 4.25, 4, 3.75, 3.5, 3.25, 3.1, 2.9), lambda v: only("rail", rail_v=v), 4.75),
     Sweep("belt play", "mm", (0.25, 0.5, 1, 1.5, 2, 3, 4), lambda mm: only("belt", play_m=mm / 1000), 0.5),
     Sweep("all of the workbench times", "", (0.5, 1, 1.5, 2, 2.5, 3, 4), scaled, 1.0),
 )

@@ -15,7 +15,7 @@ FAULTS = {
     "MOTOR_HOT": "the motor was driven harder than it bears for long; let it cool, and lower the duties",
     "REVERSALS": "the motor was reversed more often than its gear bears; check the controller",
     "SUPPLY_LOW": "the supply voltage is too low; check the power supply and its wires",
-    "SUPPLY_HIGH": "the supply voltage is too high; check the power supply",
+    "SUPPLY_HIGH": "the supply voltage is too high; check the power supply, and the clamp that a braking motor needs",
     "HOMING_TIMEOUT": "homing took too long; let the pole hang still, and let it swing freely",
     "HOMING_TRAVEL": "no end switch came within the track's length; check the switches and homing's direction",
     "HOMING_SWITCH": "the wrong end switch closed, or both did; check that left and right are not swapped",

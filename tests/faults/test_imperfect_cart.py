@@ -84,7 +84,9 @@ def test_usb_chip_delays_what_the_host_hears() -> None:
 
 def test_low_rail_hides_a_low_supply() -> None:
     """A rail of 4 V reads 12 V as 15 V, the limit; 8 V, which is too little, as 10 V, which is enough."""
-    rig = spoilt(dataclasses.replace(IDEAL, rail=Rail(rail_v=3.9)))
+    assert CART.firmware is not None
+    cart = dataclasses.replace(CART, firmware=dataclasses.replace(CART.firmware, supply_max_v=15.0))
+    rig = spoilt(dataclasses.replace(IDEAL, rail=Rail(rail_v=3.9)), cart=cart)
     with pytest.raises(RigError, match="UNHEALTHY: SUPPLY_HIGH"):
         start_rollout(rig, 0)
     rig.virtual_cart.supply_mv = 8000
@@ -96,6 +98,7 @@ def test_small_capacitor_lets_the_supply_rise_past_its_limit() -> None:
     with pytest.raises(RigError, match="SUPPLY_HIGH at "):
         drive_hard(dataclasses.replace(IDEAL, supply=Supply(bulk_f=1e-4)))
     drive_hard(dataclasses.replace(IDEAL, supply=Supply(bulk_f=10e-3)))
+    drive_hard(dataclasses.replace(IDEAL, supply=Supply(bulk_f=1e-4, clamp_v=16.8, clamp_ohm=0.09)))
 
 
 def drive_hard(profile: Profile) -> None:

@@ -187,7 +187,7 @@ def drive_until_fault(rig: VirtualRig, controller: Any, measured: Any, most: int
         (lambda x, p, i, mv, at: (x, p, i | 1, mv), ("END_SWITCH",)),
         (lambda x, p, i, mv, at: (x, p, i | 4, mv), ("ESTOP",)),
         (lambda x, p, i, mv, at: (x, p, i, 8000), ("SUPPLY_LOW",)),
-        (lambda x, p, i, mv, at: (x, p, i, 17000), ("SUPPLY_HIGH",)),
+        (lambda x, p, i, mv, at: (x, p, i, 21000), ("SUPPLY_HIGH",)),
     ],
 )
 def test_fault_while_balancing_is_named_within_50_mm_of_travel(

@@ -38,7 +38,7 @@ class Imperfect:
         self._bridge = profile.bridge or Bridge()
         self._belt = SlackBelt(profile.belt or Belt(), cart.motor, cart.pole_cart.cart_mass_kg)
         self._rail = profile.rail or Rail()
-        self._supply = None if profile.supply is None else MotorSupply(profile.supply, cart.motor)
+        self.supply = None if profile.supply is None else MotorSupply(profile.supply, cart.motor)
         self._per_m, self._per_rad = encoders.cart_counts_per_m, encoders.pole_counts_per_rad
         self._supply_v = 0.0
         self._rail_v = self._rail.voltage(0.0)
@@ -61,9 +61,9 @@ class Imperfect:
         source_v = source_mv / 1000.0
         motor_a = 0.0
         self._supply_v = source_v
-        if self._supply is not None:
-            self._supply_v = self._supply.voltage(source_v, duty, speed_m_s)
-            motor_a = self._supply.motor_a
+        if self.supply is not None:
+            self._supply_v = self.supply.voltage(source_v, duty, speed_m_s)
+            motor_a = self.supply.motor_a
         self._rail_v = self._rail.voltage(motor_a)
         if duty is not None:
             duty *= self._supply_v * 1000.0 / nominal_mv

@@ -13,21 +13,26 @@ RAIL_V = 5.0  # what the firmware takes it for until it has measured it
 
 @dataclass(frozen=True, kw_only=True)
 class Supply:
-    """A supply that gives current through `source_ohm` and takes none back, next to a capacitor of `bulk_f`.
+    """A supply that gives current through `source_ohm` and takes none back, with a capacitor of `bulk_f` and a clamp.
 
     At duty d, speed v and voltage U the motor's current is i = (d U - E) / R. R is the nominal voltage over the stall
     current; the back-EMF E is the nominal voltage times back_emf_n_s_m * v / stall_force_n. The bridge draws d i. What
     it feeds back (d i < 0, when the duty falls faster than the speed) charges the capacitor:
-    dU/dt = -(d i + idle_a) / bulk_f. The board's own `idle_a` discharges it again.
+    dU/dt = -(d i + idle_a) / bulk_f. The board's own `idle_a` discharges it again. Above `clamp_v` a clamp, such as a
+    suppressor diode, takes (U - clamp_v) / clamp_ohm; there is none by default.
     """
 
     source_ohm: float = 0.0
     bulk_f: float = 1.0
     idle_a: float = 0.0
+    clamp_v: float | None = None
+    clamp_ohm: float = 0.1
 
     def __post_init__(self) -> None:
         require_not_negative(self, "source_ohm", "idle_a")
-        require_positive(self, "bulk_f")
+        require_positive(self, "bulk_f", "clamp_ohm")
+        if self.clamp_v is not None:
+            require_positive(self, "clamp_v")
         require(self.bulk_f >= 1e-4, f"bulk_f = {self.bulk_f:g}, expected at least 0.0001, a bridge module's own")
 
 
@@ -46,6 +51,7 @@ class MotorSupply:
         self._back_emf_v_s_m = motor.supply_voltage_v * motor.back_emf_n_s_m / motor.stall_force_n
         self._charged_v = 0.0
         self.motor_a = 0.0  # the current that was drawn last
+        self.clamped_j = 0.0  # what the clamp has taken in all
 
     def voltage(self, source_v: float, duty: float | None, speed_m_s: float) -> float:
         """The voltage one millisecond later, at that voltage of the source without load; the duty is the motor's.
@@ -62,8 +68,18 @@ class MotorSupply:
         if drawn_a > 0.0 and self._charged_v <= source_v:
             self._charged_v = source_v
             return max(0.0, source_v - supply.source_ohm * drawn_a)
-        self._charged_v = max(source_v, now_v - drawn_a * TICK_S / supply.bulk_f)
+        self._charged_v = max(source_v, self._clamped(now_v - drawn_a * TICK_S / supply.bulk_f))
         return self._charged_v
+
+    def _clamped(self, unclamped_v: float) -> float:
+        """The capacitor's voltage after a millisecond with the clamp (by implicit Euler, as it is faster than that)."""
+        supply = self._supply
+        if supply.clamp_v is None or unclamped_v <= supply.clamp_v:
+            return unclamped_v
+        drained = TICK_S / (supply.clamp_ohm * supply.bulk_f)
+        volts = (unclamped_v + drained * supply.clamp_v) / (1.0 + drained)
+        self.clamped_j += volts * (volts - supply.clamp_v) / supply.clamp_ohm * TICK_S
+        return volts
 
 
 @dataclass(frozen=True, kw_only=True)

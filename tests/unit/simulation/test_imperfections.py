@@ -141,6 +141,18 @@ def test_braking_motor_charges_the_capacitor_with_its_energy() -> None:
     assert last_v == 12.0, "driving discharges it again"
 
 
+def test_clamp_takes_what_a_braking_motor_feeds_back() -> None:
+    supply = MotorSupply(Supply(bulk_f=2.2e-3, clamp_v=16.8, clamp_ohm=0.1), MOTOR)
+    for _ in range(1000):
+        volts = supply.voltage(12.0, 0.4, 1.6)
+    returned_a = -0.4 * supply.motor_a
+    assert returned_a > 0.1
+    assert volts == pytest.approx(16.8 + 0.1 * returned_a, rel=1e-3), "all that the motor returns is in the clamp"
+    before_j = supply.clamped_j
+    supply.voltage(12.0, 0.4, 1.6)
+    assert supply.clamped_j - before_j == pytest.approx(volts * returned_a * 0.001, rel=1e-2)
+
+
 def test_low_rail_makes_the_supply_read_high() -> None:
     rail = Rail(rail_v=4.75, shared_ohm=0.05)
     assert rail.voltage(0.0) == 4.75
