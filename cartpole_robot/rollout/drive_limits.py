@@ -15,8 +15,8 @@ from firmware_bridge.constants import (
     MOVED_COUNTS,
     STUCK_EITHER_WAY_S,
     STUCK_S,
+    STUCK_WEAK,
     SWING_STILL,
-    SWING_STUCK,
 )
 
 
@@ -66,7 +66,7 @@ class DriveLimits:
         if self._reverses_too_often(duty, settings.reversals_per_s):
             return "REVERSALS"
         is_swinging = self._is_swinging(angle_rad, settings.pole_limit_rad)
-        if self._is_stuck(position_m, duty, settings.moving_duty, SWING_STUCK if is_swinging else 1):
+        if self._is_stuck(position_m, duty, settings.moving_duty, is_swinging=is_swinging):
             return "CART_STUCK"
         most_m = settings.still_travel_m * (SWING_STILL if is_swinging else 1)
         return "POLE_STILL" if self._pole_stands(position_m, angle_rad, most_m) else None
@@ -89,15 +89,15 @@ class DriveLimits:
         is_too_often, self._reversals = self._reversals > most_per_s, 0
         return is_too_often
 
-    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, times: int) -> bool:
+    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, *, is_swinging: bool) -> bool:
         assert self._encoders is not None
         if abs(position_m - self._stood_at_m) * self._encoders.cart_counts_per_m >= MOVED_COUNTS:
             self._stood_at_m, self._pushed_s, self._driven_s = position_m, 0.0, 0.0
         elif abs(duty) >= moving_duty:
-            self._pushed_s += math.copysign(self._period_s, duty)
-            self._driven_s += self._period_s
-        most_s, most_driven_s = times * STUCK_S - 1e-9, times * STUCK_EITHER_WAY_S - 1e-9
-        return abs(self._pushed_s) >= most_s or self._driven_s >= most_driven_s
+            weight = 0.5 if is_swinging and abs(duty) < STUCK_WEAK * moving_duty else 1.0
+            self._pushed_s += math.copysign(weight * self._period_s, duty)
+            self._driven_s += weight * self._period_s
+        return abs(self._pushed_s) >= STUCK_S - 1e-9 or self._driven_s >= STUCK_EITHER_WAY_S - 1e-9
 
     def _pole_stands(self, position_m: float, angle_rad: float, most_m: float) -> bool:
         """Whether the cart has travelled `most_m` while the pole's encoder showed the same angle."""

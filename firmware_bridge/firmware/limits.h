@@ -29,7 +29,8 @@
 #define STILL_COUNTS 3     /* moved less than this it stands still: to arm, to home */
 #define REST_SHARE 256     /* a cart rests that a swinging pole moves less than this share of the travel limit */
 #define SWING_STILL 4      /* times as far a cart may travel while a pole that swings turns back, far from upright */
-#define SWING_STUCK 2      /* times as long a weak push may move nothing while a pole that swings pulls the other way */
+#define STUCK_WEIGHT 2     /* of a tick of pushing in vain; half while a pole that swings may pull the other way, in a push of */
+#define STUCK_WEAK 2       /* less than this times the duty that moves the cart */
 #define WRAP_COUNTS 3      /* beyond half a turn the pole's counts go on from the other side: one that hangs does not jump */
 #define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */

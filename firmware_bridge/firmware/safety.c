@@ -36,7 +36,7 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->homing_ms = 0;
     safety->quiet_ms = 0;
     safety->cart_still = (stillness_t){inputs->cart_counts, 0};
-    safety->pushed_ms = 0;
+    safety->pushed = 0;
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
     safety->went = 0;
     safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
@@ -387,15 +387,19 @@ uint8_t safety_warmth(const safety_t *safety)
 
 static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
-    const bool is_driven = magnitude(duty_q15) >= (uint16_t)safety->limits.moving_duty_q15;
+    const uint16_t size = (uint16_t)magnitude(duty_q15), moving = (uint16_t)safety->limits.moving_duty_q15;
+    uint8_t weight = STUCK_WEIGHT;
+    if (size < moving)
+        weight = 0;
+    else if (safety->is_swinging && size / STUCK_WEAK < moving)
+        weight = STUCK_WEIGHT / 2;
     const bool has_long_stood =
-        has_stood(&safety->cart_still, inputs->cart_counts, is_driven ? 1u : 0u,
-                  safety->is_swinging ? STUCK_EITHER_WAY_MS * SWING_STUCK : STUCK_EITHER_WAY_MS);
+        has_stood(&safety->cart_still, inputs->cart_counts, weight, STUCK_EITHER_WAY_MS * STUCK_WEIGHT);
     if (safety->cart_still.driven == 0)
-        safety->pushed_ms = 0;
-    else if (is_driven)
-        safety->pushed_ms = (int16_t)(safety->pushed_ms + (duty_q15 < 0 ? -1 : 1));
-    return has_long_stood || magnitude(safety->pushed_ms) >= (safety->is_swinging ? STUCK_MS * SWING_STUCK : STUCK_MS);
+        safety->pushed = 0;
+    else
+        safety->pushed = (int16_t)(safety->pushed + (duty_q15 < 0 ? -weight : weight));
+    return has_long_stood || magnitude(safety->pushed) >= STUCK_MS * STUCK_WEIGHT;
 }
 
 /* The motor's own limits, seen from what it was just given. */

@@ -251,18 +251,33 @@ def test_silence_during_a_swing_stops_the_motor(core: Core) -> None:
     assert core.fault == FAULT.COMMAND_TIMEOUT
 
 
-def test_cart_that_a_swinging_pole_may_hold_is_stuck_after_twice_the_time(core: Core) -> None:
+@pytest.mark.parametrize(("duty", "most_ms"), [(6000, 200), (11999, 200), (12000, 100), (32767, 100)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_weak_push_against_a_swinging_pole_may_be_in_vain_for_twice_the_time(
+    core: Core, duty: int, most_ms: int, side: int
+) -> None:
     core.to_swinging()
-    assert core.run(1000, 6000) == 200
+    assert core.run(1000, side * duty) == most_ms
     assert core.fault == FAULT.CART_STUCK
 
 
-def test_cart_that_is_pushed_either_way_is_stuck_after_twice_the_time(core: Core) -> None:
+def test_strong_push_makes_up_for_what_a_weak_one_is_allowed(core: Core) -> None:
+    core.to_swinging()
+    for _ in range(100):
+        core.fed_tick(6000)
+    assert core.run(1000, 12000) == 50
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize(("duty", "most_ms"), [(6000, 400), (12000, 200)])
+def test_cart_that_is_weakly_pushed_either_way_is_stuck_after_twice_the_time(
+    core: Core, duty: int, most_ms: int
+) -> None:
     core.to_swinging(reversals_per_s=500)
-    for tick in range(399):
-        core.fed_tick(6000 if tick % 2 else -6000)
+    for tick in range(most_ms - 1):
+        core.fed_tick(duty if tick % 2 else -duty)
         assert core.state == STATE.ARMED
-    core.fed_tick(6000)
+    core.fed_tick(duty)
     assert core.fault == FAULT.CART_STUCK
 
 

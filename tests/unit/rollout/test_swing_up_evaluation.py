@@ -154,6 +154,8 @@ def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_secon
     assert both_ways == [None] * 9 + ["CART_STUCK"]
     limits.begin(0.0)
     assert not any(limits.passed(0.0, 0.0, math.pi, 0.1) for _ in range(50)), "too weak a push to expect motion"
+    limits.begin(0.0)
+    assert [limits.passed(0.0, 0.0, math.pi, -0.3) for _ in range(5)] == [None] * 4 + ["CART_STUCK"], "a strong push"
 
 
 def test_pole_that_stands_while_the_cart_travels_looks_like_a_cut_wire() -> None:
