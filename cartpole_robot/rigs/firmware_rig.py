@@ -397,7 +397,10 @@ class FirmwareRig:
             self._fail(error)
         if state.state in (self._armed, self._homing):
             self._fail(LinkError(f"the cart is {self._states(state.state).name} after DISARM"))
-        self._check_motion(state)
+        if state.inputs & self._inputs["HOMED"]:
+            self._check_motion(state)
+        else:
+            self._motion.begin()  # a fault may take the zeros, and the pole then counts from anywhere
         return self._measure(state)
 
     def close(self) -> None:

@@ -31,8 +31,14 @@ _RETRIED = frozenset(  # before the next one it homes where its zeros are lost: 
         *("COMMAND_TIMEOUT", "REVERSALS", "UNSETTLED", "MOTOR_HOT"),
     )
 )
-_COOLING_S = 40.0  # with the motor off, after MOTOR_HOT: the mean of duty² falls to a tenth
+_RESTS_S = {  # with the motor off, before the next attempt
+    "MOTOR_HOT": 40.0,  # the mean of duty² falls to a tenth
+    "POLE_STILL": 8.0,  # the cart homes again, and the pole that fell must not pull it so hard that it is stuck
+    "CART_STUCK": 8.0,
+}
+_PULLING_RAD_S = 2.0  # a pole that is faster pulls at its cart
 _ADVICE = {
+    "SUPPLY_HIGH": "a braking motor returns more than the capacitor takes: docs/building.md has a clamp for it",
     "SWING_TIMEOUT": "the pole may be blocked, the motor weaker or the friction higher than the cart file says",
     "TRAVEL_LIMIT": "the motor may be stronger, or its brake weaker, than the cart file says",
     "END_SWITCH": "the motor may be stronger, or its brake weaker, than the cart file says",
@@ -111,11 +117,13 @@ class SwingStart:
                     duration_s = self.swing_from(measurement)
             except RigError as error:
                 failures.append(str(error))
-                if len(failures) == self._attempts or kind_of(str(error)) not in _RETRIED:
+                kind = kind_of(failures[-1])
+                if len(failures) == self._attempts or not self._is_curable(kind):
                     self._give_up(failures)
-                if kind_of(str(error)) == "MOTOR_HOT":
-                    self._cool_down()
-                say(f"swing-up {len(failures)} of {self._attempts} failed: {error}")
+                rest_s = _RESTS_S.get(kind, 0.0)
+                wait = f"; tried again after {rest_s:g} s" if rest_s else ""
+                say(f"swing-up {len(failures)} of {self._attempts} failed: {error}{wait}")
+                self._rest(rest_s)
                 continue
             first = self.rig.begin_episode()
             self._turns = round(first.pole_angle_rad / (2.0 * math.pi))
@@ -196,11 +204,19 @@ class SwingStart:
             f"the pole at {measurement.pole_angle_rad:+.2f} rad"
         )
 
-    def _cool_down(self) -> None:
-        """Leave the motor off until it is cool, on a rig whose motor gets hot."""
+    def _is_curable(self, kind: str) -> bool:
+        """Whether another attempt may cure that fault: a fast pole can hold a cart that homes."""
+        watch = getattr(self.rig, "watch", None)
+        if kind != "CART_STUCK" or watch is None:
+            return kind in _RETRIED
+        newest: Measurement = watch()
+        return abs(newest.pole_speed_rad_s) > _PULLING_RAD_S
+
+    def _rest(self, duration_s: float) -> None:
+        """Leave the motor off for so long, on a rig with a clock of its own."""
         watch = getattr(self.rig, "watch", None)
         if watch is not None:
-            for _ in range(round(_COOLING_S / self._period_s)):
+            for _ in range(round(duration_s / self._period_s)):
                 watch()
 
     def _reckon(self, measurement: Measurement) -> None:

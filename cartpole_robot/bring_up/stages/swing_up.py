@@ -19,8 +19,6 @@ _ANYWHERE = State(0.0, 0.0, 0.0, 0.0)  # a swing-up chooses its own start
 
 _NEEDS_PUSH = ("POLE_PERIOD", "POLE_STUCK", "CART_STUCK")  # of homing, that a stronger push may cure
 
-_AGAIN, _CALMING_S = 2, 8.0
-
 
 def swinging(work: Work) -> SwingStart:
     """The rig of the identified cart, whose episodes begin with a swing-up. Raises `StageFailedError`."""
@@ -72,24 +70,8 @@ def _swung(work: Work) -> SwingStart:
 
 
 def upright(work: Work, rig: SwingStart, attempt: int = 0) -> Measurement:
-    """The first measurement after a swing-up, armed and in step. Raises `RigError`.
-
-    A pole with much friction can stand so still while the cart goes back to the middle that the firmware takes its
-    encoder's wire for torn. The cart has to home again then, and the pole that fell may pull it so hard that it is
-    stuck: with the motor off the swing dies down first.
-    """
-    number = 0
-    while True:
-        try:
-            return rig.reset(_ANYWHERE, work.rng(attempt + 10 * number))
-        except RigError as error:
-            kind = kind_of(str(error))
-            if number == _AGAIN or kind not in ("POLE_STILL", *(("CART_STUCK",) if number else ())):
-                raise
-            number += 1
-            work.say(f"{error}; tried again after {_CALMING_S:g} s")
-            for _ in range(round(_CALMING_S / rig.cart.timing.control_period_s)):
-                work.line.rig(rig.cart).watch()
+    """The first measurement after a swing-up, armed and in step. Raises `RigError`."""
+    return rig.reset(_ANYWHERE, work.rng(attempt))
 
 
 def _push_harder(work: Work) -> bool:
