@@ -246,6 +246,6 @@ def _on_the_way(late_s: float, period_s: float) -> tuple[list[tuple[int, float]]
     """
     count = math.ceil(late_s / period_s - 1e-9)
     ends = [late_s - (age - 1) * period_s for age in range(count, 0, -1)]
-    begins = [0.0, *ends[:-1]]
+    begins = [0.0, *ends][:count]
     pieces = [(age, end - begin) for age, begin, end in zip(range(count, 0, -1), begins, ends, strict=True)]
     return pieces, int(late_s / period_s + 1e-9) + 1

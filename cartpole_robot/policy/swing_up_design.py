@@ -108,6 +108,7 @@ def wrong_carts(cart: CartParams) -> Iterator[tuple[CartParams, float]]:
     """The cart and those it may be mistaken for, each with the time by which its commands are later."""
     yield cart, 0.0
     yield cart, MOST_LATE_S
+    cart = dataclasses.replace(cart, action_duties=(-1.0, 1.0))  # a table's weakest duty may be too weak for some
     body, friction = cart.pole_cart, cart.friction
     for factor in (1.0 - MOST_WRONG, 1.0 + MOST_WRONG):
         motor = dataclasses.replace(cart.motor, stall_force_n=factor * cart.motor.stall_force_n)
