@@ -10,19 +10,29 @@ from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.emulator import EmulatedChip
 
+_REST_S = 60.0
+
 
 class PlacedSwing:
-    """A rig with a firmware; `reset` places cart and pole with the motor off and arms for a swing-up."""
+    """A rig with a firmware; `reset` places cart and pole with the motor off and arms for a swing-up.
+
+    Before, the motor is off for `rest_s` of the cart's time, which cools it; not on the emulated chip, where that would
+    take too long.
+    """
 
     def __init__(self, name: str, cart: CartParams, plant: CartParams) -> None:
         """The rig called `name`, virtual or avr, whose firmware and driver take `plant` for `cart`."""
         self.cart = cart
+        self.rest_s = 0.0 if name == "avr" else _REST_S
         self._chip = EmulatedChip(None) if name == "avr" else None
         self._rig = VirtualRig(cart, board=self._chip, plant=plant)
         self.true_state = self._rig.true_state
 
     def reset(self, start: State, rng: np.random.Generator) -> Measurement:
         """The first measurement after arming; the pole has moved on since `start`. Raises `RigError`."""
+        self._rig.disarm()
+        for _ in range(round(self.rest_s / self.cart.timing.control_period_s)):
+            self._rig.watch()
         self._rig.place(start)
         return self._rig.begin_swing(rng)
 
