@@ -74,7 +74,7 @@ def _s(seconds: float) -> str:
 
 def _cart(identified: StageResult) -> Table:
     return Table(
-        ("", "cart file", "identified", "95 % within", "unit"),
+        ("", "as assumed", "identified", "95 % within", "unit"),
         [_estimate(each) for each in identified.figures["estimates"]],
     )
 

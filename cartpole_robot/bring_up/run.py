@@ -29,6 +29,7 @@ from cartpole_robot.cart.parts import FirmwareSettings
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.files.run_folder import locked_folder
 from cartpole_robot.rigs.open_rig import check_may_move
+from cartpole_robot.start import swing_up_driver
 from firmware_bridge.errors import BridgeError
 
 STAGES: Mapping[StageName, Callable[[Work], StageResult]] = {
@@ -161,6 +162,7 @@ def check_request(request: BringUpRequest) -> None:
         raise UsageError(
             f"cart {cart.name!r}: firmware.swing_timeout_s = 0 forbids driving with the pole hanging; set it"
         )
+    swing_up_driver(cart)  # on a track, or with a motor, that does not do by the file itself, nothing else would
 
 
 def _closed(line: CartLine) -> str | None:

@@ -22,7 +22,8 @@ def notes_of(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimat
     notes.extend(_disagreement(e) for e in estimates if e.is_disputed)
     if recordings == 1:
         notes.append(
-            "one recording: the intervals hold its noise, not what differs from one recording to the next; give several"
+            "one recording: the intervals hold its noise, and not what differs from one recording to the next, which "
+            "several would show"
         )
     if "damping" in by_name:
         notes.append(
@@ -34,8 +35,8 @@ def notes_of(cart: CartParams, names: Sequence[str], estimates: Sequence[Estimat
     if "motor_gain" not in names:
         notes.append("the motor was never driven: motor, cart friction and delay do not show")
     notes.extend(
-        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); record a "
-        "motion that needs it"
+        f"{e.term.label}: hardly shows in these recordings ({e.low:.3g} to {e.high:.3g} {e.term.unit}); a motion that "
+        "depends on it would show it"
         for e in estimates
         if e.term.name != "angle_zero"
         and e.bound is None

@@ -33,6 +33,7 @@ _OFFSETS = tuple(np.linspace(-2.1, 2.1, 7).tolist())  # of the multistart's poin
 _TRUST_RADIUS = 0.3  # of a term's size: the farthest that one step goes
 _HUBER_THRESHOLD = 4.0  # times a window's noise, squared: above it the window counts less
 _INITIAL_DAMPING = 1e-2  # Marquardt's lambda
+_HALVINGS = 6
 _DAMPING_FACTORS = (0.03, 1.0, 30.0)  # times the newest lambda: the steps that an iteration tries
 _DAMPING_AFTER_FAILURE = 100.0  # times the newest lambda
 _LEAST_DAMPING = 1e-7
@@ -242,10 +243,22 @@ class Search:
     def _trials(
         self, at: Iterate, step: Floats, start_steps_by_terms: Floats, start_steps: Floats
     ) -> tuple[Iterate, Iterate]:
-        """`at` with its terms moved by `step`: with the start states that belong to them, and with those it has."""
-        moved = dataclasses.replace(at, model=self.model_at(at.model, self.values(at.model) + step))
+        """`at` with its terms moved by `step`: with the start states that belong to them, and with those it has.
+
+        A step to terms that no cart can have, such as more friction than force, is shortened until one can.
+        """
+        moved, step = self._moved(at, step)
         change = np.clip(start_steps + start_steps_by_terms @ step, -1.0, 1.0)
         return dataclasses.replace(moved, starts=at.starts - START_REACH * change), moved
+
+    def _moved(self, at: Iterate, step: Floats) -> tuple[Iterate, Floats]:
+        """`at` moved by `step`, or by the first of its halves, quarters and so on that is possible, and that step."""
+        for _ in range(_HALVINGS):
+            try:
+                return dataclasses.replace(at, model=self.model_at(at.model, self.values(at.model) + step)), step
+            except ValueError:
+                step = 0.5 * step
+        return at, np.zeros_like(step)
 
     def _corrected(self, trials: Sequence[Iterate], pseudoinverses: Sequence[Floats]) -> list[Iterate]:
         """Of each pair of `trials`, which differ in their start states, one, its start states corrected."""

@@ -32,10 +32,21 @@ def identify_cart(work: Work) -> StageResult:
             found = identify(
                 [series], nominal, IdentifyRequest(), progress=lambda share: bar.update(round(100 * share) - bar.n)
             )
-        cart = _finished(identified_cart(found, nominal), work.cart)
     except (UsageError, RunError) as error:
         raise StageFailedError(
             f"no cart was identified: {error}", "look at the recording with cartpole-robot show, and excite again"
+        ) from None
+    try:
+        cart = _finished(identified_cart(found, nominal), work.cart)
+    except (UsageError, RunError) as error:
+        motor, body = found.model.cart.motor, found.model.cart.pole_cart
+        share = motor.stall_force_n / (body.mass_kg * body.gravity_m_s2)
+        raise StageFailedError(
+            f"the identified motor is too weak: its {motor.stall_force_n:.3g} N are {share:.2f} of the weight of cart "
+            f"and pole, against {found.model.cart.friction.cart_coulomb_n:.3g} N of friction ({error})",
+            "use a stronger motor or a higher supply voltage, or make the cart run more freely; then begin in a new "
+            "folder",
+            _estimates(found),
         ) from None
     try:
         swing_up_driver(cart)
