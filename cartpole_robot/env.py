@@ -268,6 +268,8 @@ class CartPoleSwingUpEnv(CartPoleEnv):
         """As `CartPoleEnv`. Raises `UsageError` also for a rig that cannot begin with a hanging pole."""
         super().__init__(*arguments, **options)
         try:
+            if isinstance(self._rig, SwingStart):
+                raise UsageError("start = 'swing_up': this task begins with a hanging pole; leave start out")
             check_can_swing(self._rig)
         except UsageError:
             self.close()

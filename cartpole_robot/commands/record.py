@@ -188,6 +188,8 @@ def _record_rollout(arguments: argparse.Namespace, **request: Any) -> int:
     )
     if getattr(arguments, "episodes", None) is not None:
         return _record_series(arguments, asked)
+    if any(getattr(arguments, name, None) is not None for name in ("most_cart_time_s", "most_distance_m")):
+        raise UsageError("--most-cart-time-s and --most-distance-m are for several episodes; add --episodes")
     recording = record_rollout(asked)
     summary = recording_summary(recording)
     print_result(arguments, summary, recording_text(summary))

@@ -74,8 +74,8 @@ class HangingRequest:
     engine: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.travel_share <= 1.0:
-            raise UsageError(f"travel_share = {self.travel_share:g}, expected more than 0 and at most 1")
+        if not 0.0 < self.travel_share <= 0.9:
+            raise UsageError(f"travel_share = {self.travel_share:g}, expected more than 0 and at most 0.9")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,10 +113,10 @@ class SwingUps:
         """For JSON; empty where the pole is raised by hand."""
         if not self._found:
             return {}
-        durations = [each.swing_up_s for each in self._found]
+        durations = [each.swing_up_s for each in self._found if each.swing_ups]  # else the pole still stood
         return {
-            "swing_up_median_s": float(np.median(durations)),
-            "swing_up_longest_s": max(durations),
+            "swing_up_median_s": float(np.median(durations)) if durations else None,
+            "swing_up_longest_s": max(durations) if durations else None,
             "swing_up_farthest_m": max(each.swing_up_farthest_m for each in self._found),
             "swing_ups": sum(each.swing_ups for each in self._found),
             "starts": len(self._found),
@@ -240,9 +240,9 @@ def judgement_text(record: Mapping[str, Any]) -> str:
     ]
     if "swing_up_median_s" in record:
         median_s, longest_s = record["swing_up_median_s"], record["swing_up_longest_s"]
-        text = (
-            f"{median_s:.2f} s median, {longest_s:.2f} s longest, {record['swing_ups']} for {record['starts']} starts"
-        )
+        text = f"{record['swing_ups']} for {record['starts']} starts"
+        if median_s is not None:
+            text += f", {median_s:.2f} s median, {longest_s:.2f} s longest"
         rows.append(("swing-ups", text))
     if record.get("stopped"):
         rows.append(("stopped", str(record["stopped"])))

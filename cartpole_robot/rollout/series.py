@@ -66,7 +66,7 @@ def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO
                 fault = str(error)
                 faults.append(f"episode {number}: {fault}")
                 say(faults[-1])
-            recorded += 1
+            recorded += path.exists()
             stopped = unattended.reason_to_stop(fault)
             if stopped is not None:
                 break

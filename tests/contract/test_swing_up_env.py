@@ -73,6 +73,11 @@ def test_duty_beyond_full_drive_counts_as_full_and_no_number_is_refused() -> Non
             env.step(wrong)  # type: ignore[arg-type]
 
 
+def test_swing_up_before_the_swing_up_task_is_refused() -> None:
+    with pytest.raises(UsageError, match="begins with a hanging pole; leave start out"):
+        gymnasium.make(SWING_UP_ID, start="swing_up", **NATIVE)
+
+
 def test_unknown_kind_of_action_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="'force' is not known; expected one of table, duty"):
         CartPoleEnv(action="force", **NATIVE)

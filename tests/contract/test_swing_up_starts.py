@@ -31,6 +31,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.line import Line, LineFaults
 from cartpole_robot.start import swing_up_driver
 from cartpole_robot.vector_env import CartPoleVectorEnv
+from tests.faults.test_virtual_cart import Tampered
 from tests.virtual_cart_process import quick_cart, serve
 
 RIGS = ("sim", "virtual", "avr", pytest.param("serial", marks=pytest.mark.realtime))
@@ -211,6 +212,30 @@ def shorter(cart: CartParams) -> CartParams:
         limits=dataclasses.replace(limits, cart_position_m=0.04, end_stop_m=0.2),
         firmware=dataclasses.replace(settings, travel_limit_m=0.06, switch_m=0.15),
     )
+
+
+def test_pole_that_fell_with_the_zeros_lost_dies_down_before_the_next_attempt(
+    virtual: VirtualRig, driver: SwingUpController, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read: list[int] = []
+
+    def held(x: int, pole: int, inputs: int, supply_mv: int) -> tuple[int, int, int, int]:
+        read.append(pole)
+        return x, read[0] if len(read) < 600 else pole, inputs, supply_mv
+
+    def hold() -> None:
+        virtual.virtual_cart.board = Tampered(virtual.virtual_cart.board, held)
+
+    newest = begun(virtual, driver, hold).newest
+    assert newest is not None
+    assert newest.swing_up_failures[0].startswith("POLE_STILL at ")
+    assert "tried again after 8 s" in capsys.readouterr().err
+
+
+def test_cart_without_delay_or_with_weak_actions_swings_up_too() -> None:
+    assert swing_up_driver(load_cart("gym")).is_settled()
+    weak = dataclasses.replace(load_cart("diy_arduino"), action_duties=(-0.12, 0.12))
+    assert swing_up_driver(weak).is_settled()
 
 
 def test_track_that_is_too_short_is_refused_with_the_length_needed() -> None:

@@ -45,6 +45,10 @@ def assert_refused(done: Completed, *parts: str) -> None:
         (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
         (("train", "--preset", "best"), ("'best'", "blog, on_cart, recommended")),
         (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
+        (
+            ("record", "lqr", "--start", "swing-up", "--most-distance-m", 5, "--out", "new.parquet"),
+            ("--most-distance-m are for several episodes; add --episodes",),
+        ),
         (("train", "--seed", 1_000_000), ("seed 1000000", "0 to 999999")),
         (("train", "--resume", "nowhere"), ("nowhere", "is not a run folder")),
         (("train", "--resume", "nowhere", "--seed", 0), ("leave out --seed",)),
