@@ -34,6 +34,7 @@
 #define WRAP_COUNTS 3      /* beyond half a turn the pole's counts go on from the other side: one that hangs does not jump */
 #define MOVED_COUNTS 2     /* moved this far it moves: an encoder with a cut wire flickers by one count */
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
+#define SWING_BRAKE_MS 5000 /* the same in a swing-up, whose pole swings on and would pull a free cart against its end */
 #define STUCK_MS 100       /* driven this much longer to one side than to the other without moving: a wire, a jam */
 #define STUCK_EITHER_WAY_MS 200 /* and this long in all: pushes that are taken back again may move nothing */
 #define SUPPLY_MS 20       /* a dip this long is no spark */

@@ -22,7 +22,7 @@ static bool is_driving(const safety_t *safety)
 static void enter(safety_t *safety, uint8_t state)
 {
     if (is_driving(safety))
-        safety->brake_ms = BRAKE_MS;
+        safety->brake_ms = safety->is_swinging && state == CART_FAULT ? SWING_BRAKE_MS : BRAKE_MS;
     safety->state = state;
     safety->is_swinging = false;
 }

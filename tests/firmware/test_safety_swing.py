@@ -251,6 +251,21 @@ def test_silence_during_a_swing_stops_the_motor(core: Core) -> None:
     assert core.fault == FAULT.COMMAND_TIMEOUT
 
 
+@pytest.mark.parametrize(("upright_ms", "is_fault", "brake_ms"), [(0, True, 5000), (300, True, 500), (0, False, 500)])
+def test_cart_that_a_swinging_pole_still_pulls_is_braked_for_longer_after_a_fault(
+    core: Core, upright_ms: int, is_fault: bool, brake_ms: int
+) -> None:
+    core.to_swinging()
+    for _ in range(upright_ms):
+        core.fed_tick(pole_counts=0)
+    if is_fault:
+        core.inputs.is_estop_pressed = True
+    else:
+        core.disarm()
+    motors = [core.tick(32767) for _ in range(6000)]
+    assert motors == [(0, True)] * brake_ms + [(0, False)] * (6000 - brake_ms)
+
+
 @pytest.mark.parametrize(("duty", "most_ms"), [(6000, 200), (11999, 200), (12000, 100), (32767, 100)])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_weak_push_against_a_swinging_pole_may_be_in_vain_for_twice_the_time(
