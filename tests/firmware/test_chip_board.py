@@ -16,6 +16,7 @@ from firmware_bridge import build
 from firmware_bridge._host import encode_frame, pulses_of
 from firmware_bridge.messages import (
     CmdMessage,
+    HealthMessage,
     HealthRequestMessage,
     ModeMessage,
     PingMessage,
@@ -130,6 +131,31 @@ def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     assert health.longest_tick_us % 4 == 0  # as Timer2 counts
     assert health.longest_tick_us * 16 > counted["longest_latency_cycles"] - 64
     assert health.missed_ticks == 0
+
+
+def test_shorter_interrupts_do_not_replace_the_longest(chip: Chip) -> None:
+    """Bytes come between the tick's interrupt and each look at it."""
+    chip.hello()
+    chip.step(milliseconds=100)
+    for _ in range(20):
+        chip.step(bytes(30))
+    said = chip.step(encode_frame(HealthRequestMessage().pack()) + bytes(20))
+    for _ in range(5):
+        said += chip.step(bytes(30))
+    (health,) = of_kind(HealthMessage, said)
+    assert health.longest_interrupt_us > chip.emulated.figures()["longest_interrupt_cycles"] / 16 - 1
+
+
+def test_ticks_are_measured_as_timer2_counts(chip: Chip) -> None:
+    chip.hello()
+    longest_us = set()
+    for edges in range(0, 50, 5):
+        for _ in range(40):
+            chip.cart += edges
+            chip.step()
+        longest_us.add(health_of(chip).longest_tick_us)
+    assert len(longest_us) > 4
+    assert {each % 4 for each in longest_us} == {0}
 
 
 def test_tick_that_is_overtaken_once_is_measured_whole(chip: Chip) -> None:
