@@ -168,15 +168,20 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
     homing->phase_ms++;
     if (homing->phase_ms >= BRAKE_MOST_MS)
         return fail(homing, homing->peak_lag > 2 * homing->slow_lag ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
-    if (homing->phase_ms < BRAKE_AFTER_MS)
+    if (homing->phase_ms < BRAKE_AFTER_MS) {
         homing->from_cart = inputs->cart_counts;
-    if (inputs->is_left_closed)
-        homing->from_cart = inputs->cart_counts + most;
-    if (inputs->is_right_closed)
-        homing->from_cart = inputs->cart_counts - most;
+        homing->was_closed = false;
+    }
+    /* Away from a switch that it has come to, once: from one whose wire is cut it would run on and on. */
+    const bool is_closed = inputs->is_left_closed || inputs->is_right_closed;
+    if (is_closed && !homing->was_closed)
+        homing->from_cart = inputs->cart_counts + (inputs->is_left_closed ? most : -most);
+    homing->was_closed = is_closed;
     const int32_t away = difference(inputs->cart_counts, homing->from_cart);
     if (size_of(away) > 2u * (uint32_t)most)
         return fail(homing, FAULT_POLARITY);
+    if (is_closed && size_of(away) < (uint32_t)most / 4u)
+        return fail(homing, FAULT_HOMING_SWITCH);
     /* As it will be a sixteenth of a second from now: that eases it in. */
     int16_t left = (int16_t)-((away + (inputs->cart_speed >> 8)) * 256 / most);
     if (size >= BRAKE_STILL)
@@ -196,10 +201,10 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
 
 static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    if (!hangs_still(homing, inputs, limits))
-        return brake_pole(homing, inputs, limits);
     if (inputs->is_left_closed && inputs->is_right_closed)
         return fail(homing, FAULT_HOMING_SWITCH);
+    if (!hangs_still(homing, inputs, limits))
+        return brake_pole(homing, inputs, limits);
     enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
     return 0;
 }

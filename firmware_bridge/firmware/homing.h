@@ -31,6 +31,7 @@ typedef struct {
     uint8_t fault; /* why it failed */
     bool is_centring_only;
     bool is_braked; /* the cart has moved to brake the pole */
+    bool was_closed; /* a switch, in the tick before */
     bool is_any_period; /* the pole may have another one than CFG's */
     int8_t jog_side;
     uint16_t phase_ms;

@@ -223,6 +223,23 @@ def shown_pole(bench: Bench, counts: Callable[[float], float]) -> None:
     bench.virtual.board = Tampered(bench.virtual.board, change)
 
 
+@pytest.mark.parametrize("wire", [1, 2, 3])
+@pytest.mark.parametrize("after_ms", [0, 3000])
+def test_switch_wire_that_is_cut_while_the_pole_is_braked_is_named_near_by(wire: int, after_ms: int) -> None:
+    cart = load_cart("diy_arduino")
+    bench = Bench(cart, State(0.0, 0.0, math.pi - 2.5, 0.0))
+    places: list[int] = []
+
+    def cut(x: int, pole: int, inputs: int, supply_mv: int) -> tuple[int, int, int, int]:
+        places.append(x)
+        return x, pole, inputs | (wire if len(places) > after_ms else 0), supply_mv
+
+    bench.virtual.board = Tampered(bench.virtual.board, cut)
+    assert bench.home()[0] == "HOMING_SWITCH"
+    assert cart.encoders is not None
+    assert (max(places) - min(places)) / cart.encoders.cart_counts_per_m < 0.25
+
+
 def test_pole_that_never_comes_to_rest_ends_homing() -> None:
     """After a minute; it swings too little for a wrong sign to show."""
     bench = Bench(load_cart("diy_arduino"))
