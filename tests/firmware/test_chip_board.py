@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import struct
 import subprocess
@@ -114,6 +115,19 @@ def test_clock_counts_between_the_ticks(chip: Chip) -> None:
     assert all(4_460 < later - earlier < 5_700 for earlier, later in pairwise(phases)), phases
     assert phases[-1] - phases[0] == pytest.approx(9 * 5_080, abs=400), phases
     assert all(time_us % 4 == 0 for time_us in phases)
+
+
+def test_clock_does_not_step_back_while_its_interrupt_waits(chip: Chip) -> None:
+    """Edges and bytes that come at any moment of the tick: some look at the clock just as it comes round."""
+    chip.hello()
+    rng = random.Random(3)
+    times_us = []
+    for nonce in range(400):
+        chip.cart += rng.randrange(40)
+        said = chip.step(encode_frame(PingMessage(host_us=nonce).pack()) + bytes(rng.randrange(12)))
+        times_us += [pong.time_us for pong in of_kind(PongMessage, said)]
+    assert len(times_us) > 300
+    assert all(earlier < later for earlier, later in pairwise(times_us))
 
 
 def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
