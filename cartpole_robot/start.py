@@ -59,7 +59,8 @@ def swing_start(rig: Rig, design: SwingUpDesign | None = None) -> SwingStart:
 def swing_up_driver(cart: CartParams, design: SwingUpDesign | None = None) -> SwingUpController:
     """The controller of `cart`, which has swung up the simulated cart of the file from hanging still.
 
-    Raises `UsageError` where it does not, with the length of track that it needs, or for a motor that is too weak, and
+    Raises `UsageError` where it does not, with the length of track that it needs, or for a motor that is too weak or a
+    pole that turns too hard, and
     without a `design` where SciPy is missing.
     """
     if design is None and find_spec("scipy") is None:
@@ -81,6 +82,12 @@ def swing_up_driver(cart: CartParams, design: SwingUpDesign | None = None) -> Sw
             f"cart {cart.name!r}: its limits of +-{ends_m:g} m are too short for a swing-up, which needs about "
             f"+-{stretch * ends_m:.2f} m; lengthen limits.cart_position_m and the track, or start by hand"
         )
+    if _swings_freely(cart):
+        raise UsageError(
+            f"cart {cart.name!r}: the friction of its pole, {cart.friction.pole_coulomb_n_m:g} N m and "
+            f"{cart.friction.pole_viscous_n_m_s:g} N m s, takes more than a swing-up can give ({problem}); make the "
+            "pole turn more freely, or start by hand"
+        )
     motor, body = cart.motor, cart.pole_cart
     share = motor.stall_force_n / (body.mass_kg * body.gravity_m_s2)
     raise UsageError(
@@ -96,6 +103,15 @@ def _proven(cart: CartParams, design: SwingUpDesign | None = None) -> SwingUpCon
         SwingStart(rig, driver).swing_from(rig.reset(_HANGING, np.random.default_rng(0)))
     driver.rest(math.inf)
     return driver
+
+
+def _swings_freely(cart: CartParams) -> bool:
+    """Whether `cart` would swing up a pole without friction."""
+    free = dataclasses.replace(cart.friction, pole_coulomb_n_m=0.0, pole_viscous_n_m_s=0.0)
+    with contextlib.suppress(UsageError, RigError):
+        _proven(dataclasses.replace(cart, friction=free))
+        return True
+    return False
 
 
 def _stretched(cart: CartParams, stretch: float) -> CartParams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, FAILED, print_result
@@ -27,6 +28,9 @@ def add_evaluate(evaluate: Parser) -> None:
     options.steps(evaluate)
     options.first_seed(evaluate)
     options.randomize(evaluate)
+    evaluate.add_argument(
+        "--keep", type=Path, metavar="FILE", help="keep each finished episode in FILE; the same command continues it"
+    )
     options.arm(evaluate)
     options.json(evaluate)
 
@@ -50,6 +54,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             max_steps=arguments.steps,
             first_seed=arguments.first_seed,
             randomization=arguments.randomize,
+            keep=arguments.keep,
         )
     )
     print_result(arguments, record, judgement_text(record))

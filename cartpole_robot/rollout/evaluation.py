@@ -16,7 +16,9 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS, StartSpread
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rollout.episode import episode
+from cartpole_robot.rollout.kept_episodes import KeptEpisodes
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.rollout.unattended import UnattendedRun
 from cartpole_robot.signals import State
@@ -91,6 +93,8 @@ def evaluate(
     on_reset: Callable[[], None] | None = None,
     on_episode: Callable[[], object] | None = None,
     unattended: UnattendedRun | None = None,
+    kept: KeptEpisodes | None = None,
+    swing_up: Callable[[], SwingUpRecord | None] = lambda: None,
 ) -> Evaluation:
     """Run the policy greedily over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
@@ -98,7 +102,8 @@ def evaluate(
     `take_step` takes what `act` returns, where that is no action of `env.step` (`CartPoleEnv.step_duty` takes a duty);
     `on_reset` is called at the beginning of each episode, for an `act` that has a memory, `on_episode` at its end.
     An `unattended` run decides after each episode whether another follows, and counts a start that fails as a fault;
-    without it the error of such a start is raised.
+    without it the error of such a start is raised. Episodes that are `kept` do not run again, and each that has run
+    is kept, with what `swing_up` says of its start.
     """
     in_c = episodes_in_c(act, env, take_step=take_step, on_reset=on_reset)
     run = (in_c or _EpisodesInPython(act, env, take_step)).run
@@ -106,7 +111,14 @@ def evaluate(
     faults: list[str] = []
     sums = EpisodeSums()
     stopped = None
-    for number in range(episodes):
+    known = [] if kept is None else kept.episodes[:episodes]
+    for number, each in enumerate(known):
+        survived = each.survived(sums)
+        steps.append(survived.steps)
+        sums = survived.sums
+        faults += [] if survived.fault is None else [f"episode {number}: {survived.fault}"]
+    for number in range(len(known), episodes):
+        before = sums
         try:
             survived = run(seed=first_seed + number, max_steps=max_steps, sums=sums, on_reset=on_reset)
         except RigError as error:
@@ -117,6 +129,8 @@ def evaluate(
         sums = survived.sums
         if survived.fault is not None:
             faults.append(f"episode {number}: {survived.fault}")
+        if kept is not None:
+            kept.keep(survived, before, None if survived.fault is not None and not survived.steps else swing_up())
         if on_episode is not None:
             on_episode()
         stopped = None if unattended is None else unattended.reason_to_stop(survived.fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from cartpole_robot.rigs.engine_choice import rig_engine
 from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import with_history
+from cartpole_robot.rollout.kept_episodes import KeptEpisode, KeptEpisodes
 from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
 from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.start import check_start_of, swing_up_of_episode
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
-from cartpole_robot.terminal.progress import progress_bar
+from cartpole_robot.terminal.progress import progress_bar, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class JudgingRequest:
     engine: Engine | None = None
     start: Start = Start.BY_HAND
     limits: RunLimits = NO_LIMITS
+    keep: Path | None = None
 
 
 def judge(request: JudgingRequest) -> dict[str, Any]:
@@ -61,6 +63,8 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         check_start_of(chosen, request.start)
         if request.limits.are_set:
             raise UsageError("limits of cart time and distance are not for a policy that swings up; leave them out")
+        if request.keep is not None:
+            raise UsageError("--keep is not for a policy that swings up; leave it out")
         return _swung_up(request, chosen)
     options: dict[str, Any] = {"rig": request.rig, "cart": chosen.cart, "start": request.start}
     if request.randomization is not None:
@@ -70,8 +74,10 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     env = _made(ENV_ID, request.max_steps, options)
     inner = env.unwrapped
     assert isinstance(inner, CartPoleEnv)
-    controller, swing_ups = chosen.controller, SwingUps(inner.rig)
+    controller = chosen.controller
     try:
+        kept = None if request.keep is None else KeptEpisodes(request.keep, _identity(request, chosen))
+        swing_ups = SwingUps(inner.rig, [] if kept is None else kept.episodes[: request.episodes])
         unattended = UnattendedRun(inner.rig, request.limits)
     except UsageError:
         env.close()
@@ -84,6 +90,8 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         on_reset=controller.reset,
         on_episode=swing_ups.note,
         unattended=unattended if request.start is Start.SWING_UP else None,
+        kept=kept,
+        swing_up=lambda: swing_up_of_episode(inner.rig),
     )
     drawn = f", drawn from {request.randomization}" if request.randomization is not None else ""
     return {
@@ -96,12 +104,31 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     }
 
 
+def _identity(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
+    """What an evaluation must share with one that it continues."""
+    return {
+        "policy": str(chosen.record["policy_hash"] or chosen.record["policy"]),
+        "backend": request.backend,
+        "cart": chosen.cart.fingerprint(),
+        "rig": request.rig,
+        "start": str(request.start),
+        "randomization": None if request.randomization is None else str(request.randomization),
+        "steps": request.max_steps,
+        "first_seed": _first_seed(request),
+    }
+
+
+def _first_seed(request: JudgingRequest) -> int:
+    return VERDICT_SEED if request.first_seed is None else request.first_seed
+
+
 class SwingUps:
     """The swing-ups before the episodes of an evaluation."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, kept: Sequence[KeptEpisode] = ()) -> None:
+        """On that rig, after those of the episodes that were kept."""
         self._rig = rig
-        self._found: list[SwingUpRecord] = []
+        self._found = [each.swing_up for each in kept if each.swing_up is not None]
 
     def note(self) -> None:
         """An episode has ended; `newest` stays the same where the start of one failed."""
@@ -135,7 +162,7 @@ def _swung_up(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
                 chosen.controller,
                 rig,
                 episodes=request.episodes,
-                first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+                first_seed=_first_seed(request),
                 hold_steps=request.max_steps,
                 on_episode=bar.update,
             )
@@ -160,6 +187,8 @@ def _judged_elsewhere(request: JudgingRequest, env_id: str) -> dict[str, Any]:
         raise UsageError(f"{given} and --env {env_id}: another environment has its own cart; leave one out")
     if request.start is not Start.BY_HAND:
         raise UsageError(f"--start swing-up and --env {env_id}: another environment starts its own way; leave one out")
+    if request.keep is not None:
+        raise UsageError(f"--keep and --env {env_id}: only episodes on a rig are kept; leave one out")
     if request.engine is not None:
         raise UsageError(f"--engine {request.engine} and --env {env_id}: another environment has its own physics")
     if str(request.policy) == LQR:
@@ -188,27 +217,37 @@ def _evaluated(
     on_reset: Callable[[], None] | None = None,
     on_episode: Callable[[], None] = lambda: None,
     unattended: UnattendedRun | None = None,
+    kept: KeptEpisodes | None = None,
+    swing_up: Callable[[], SwingUpRecord | None] = lambda: None,
 ) -> Evaluation:
-    """The requested evaluation, with a progress bar; closes `env`."""
+    """The requested evaluation, with a progress bar; closes `env`. Raises KeyboardInterrupt with what was kept."""
 
     def ended() -> None:
         on_episode()
         bar.update()
 
     bar = progress_bar(request.episodes, "evaluating", " episodes", quiet=True)
+    bar.update(0 if kept is None else min(kept.kept, request.episodes))
     try:
         with stopped_by_signals():
             return evaluate(
                 act,
                 env,
                 episodes=request.episodes,
-                first_seed=VERDICT_SEED if request.first_seed is None else request.first_seed,
+                first_seed=_first_seed(request),
                 max_steps=request.max_steps,
                 take_step=take_step,
                 on_reset=on_reset,
                 on_episode=ended,
                 unattended=unattended,
+                kept=kept,
+                swing_up=swing_up,
             )
+    except KeyboardInterrupt:
+        if kept is not None:
+            count = f"{len(kept.episodes)} of {request.episodes} episodes"
+            say(f"{count} are kept in {request.keep}; the same command continues")
+        raise
     finally:
         bar.close()
         env.close()

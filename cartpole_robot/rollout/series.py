@@ -39,9 +39,9 @@ class Series:
 def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO_LIMITS) -> Series:
     """Record `episodes` rollouts into the folder `request.out`, with seeds from `request.seed`.
 
-    Episodes that the folder holds are not repeated. An episode that a fault ended is kept and the next begins; the
-    series stops at the limits, after equal faults in a row, and when the disk is nearly full. Raises `UsageError` for a
-    folder that another cart, policy or rig has begun.
+    Episodes that the folder holds are not repeated, but one that the user stopped is. An episode that a fault ended is
+    kept and the next begins; the series stops at the limits, after equal faults in a row, and when the disk is nearly
+    full. Raises `UsageError` for a folder that another cart, policy or rig has begun, and `RolloutStoppedError`.
     """
     folder = request.out
     with Rollouts(request) as rollouts:
@@ -60,8 +60,8 @@ def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO
             fault = None
             try:
                 rollouts.record(path, request.seed + number - 1)
-            except RolloutStoppedError:
-                raise
+            except RolloutStoppedError as error:
+                raise RolloutStoppedError(f"{error}{_set_aside(path)}; the same command continues the series") from None
             except RunError as error:
                 fault = str(error)
                 faults.append(f"episode {number}: {fault}")
@@ -100,6 +100,18 @@ def _begin(folder: Path, request: RolloutRequest, rollouts: Rollouts) -> None:
                 f"{path}: {name} = {before.get(name)!r}, this run has {value!r}; continue with the same, or choose "
                 "another --out"
             )
+
+
+def _set_aside(path: Path) -> str:
+    """Give the recording of an episode that the user stopped another name: the series is to have it whole."""
+    if not path.exists():
+        return ""
+    target, number = path.with_name(f"{path.stem}-stopped.parquet"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.stem}-stopped-{number}.parquet")
+    path.rename(target)
+    return f", now {target.name}"
 
 
 def _cart_hash(cart: CartParams) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,13 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rig import Start
 from cartpole_robot.rigs.open_rig import open_rig
+from cartpole_robot.rigs.pybullet_rigs import SimRig
 from cartpole_robot.rigs.swing_start import kind_of
 from cartpole_robot.rollout import series as series_module
-from cartpole_robot.rollout.record import RolloutRequest
+from cartpole_robot.rollout.record import RolloutRequest, RolloutStoppedError
 from cartpole_robot.rollout.series import record_series
 from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun, disk_problem
+from cartpole_robot.signals import Measurement
 
 
 @pytest.fixture
@@ -60,6 +64,25 @@ def test_series_continues_with_the_missing_episodes(tmp_path: Path) -> None:
     again = record_series(request(folder), 4)
     assert (again.episodes, again.recorded, again.faults, again.stopped) == (4, 2, (), None)
     assert (folder / "0001.parquet").stat().st_mtime_ns == before
+
+
+def test_episode_that_the_user_stopped_is_set_aside_and_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, step = tmp_path / "series", SimRig.step
+    steps = itertools.count()
+
+    def interrupted(rig: SimRig, duty: float) -> Measurement:
+        if next(steps) in (30, 40):  # in the second episode, and in its repetition
+            signal.raise_signal(signal.SIGINT)
+        return step(rig, duty)
+
+    monkeypatch.setattr(SimRig, "step", interrupted)
+    for aside in ("0002-stopped.parquet", "0002-stopped-2.parquet"):
+        with pytest.raises(RolloutStoppedError, match=f"{aside}; the same command continues the series"):
+            record_series(request(folder), 3)
+        assert 0 < len(read_recording(folder / aside).rows) < 20
+    assert record_series(request(folder), 3).episodes == 3
 
 
 def test_series_of_another_cart_is_not_continued(tmp_path: Path) -> None:
