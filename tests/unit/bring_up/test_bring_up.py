@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -43,19 +44,34 @@ def changed(**factors: float) -> CartParams:
     return changed_cart(cart, values, source="test")
 
 
-class EstopPressedAfter(DriveMeter):
+class Struck(DriveMeter):
+    """Something happens once the motor has been armed for so long."""
+
+    def __init__(self, armed_s: float, strike: Callable[[], object]) -> None:
+        super().__init__()
+        self._until_s, self._strike = armed_s, strike
+
+    def look(self, state: StateMessage) -> None:
+        super().look(state)
+        if self.armed_s > self._until_s:
+            self._strike()
+
+
+class EstopPressedAfter(Struck):
     """Presses the e-stop once the motor has been armed for so long."""
 
     virtual: VirtualCart | None = None
 
     def __init__(self, armed_s: float) -> None:
-        super().__init__()
-        self._until_s = armed_s
+        super().__init__(armed_s, self._press)
 
-    def look(self, state: StateMessage) -> None:
-        super().look(state)
-        if self.virtual is not None and self.armed_s > self._until_s:
+    def _press(self) -> None:
+        if self.virtual is not None:
             self.virtual.is_estop_pressed = True
+
+
+def request(out: Path, until: StageName, file: CartParams = CART) -> BringUpRequest:
+    return BringUpRequest(rig="virtual", cart=file, out=out, may_move=True, is_checked=True, until=until)
 
 
 def run(
@@ -67,12 +83,11 @@ def run(
     file: CartParams = CART,
     meter: DriveMeter | None = None,
 ) -> BringUp:
-    request = BringUpRequest(rig="virtual", cart=file, out=out, may_move=True, is_checked=True, until=until)
     line = CartLine("virtual", file, plant=plant)
     line.meter = meter or line.meter
     if isinstance(line.meter, EstopPressedAfter):
         line.meter.virtual = line.virtual
-    return bring_up(request, listener or Listener(), line=line)
+    return bring_up(request(out, until, file), listener or Listener(), line=line)
 
 
 @pytest.fixture
@@ -175,6 +190,16 @@ def test_estop_in_the_middle_of_a_drive_ends_it_by_name(tmp_path: Path, off: Cal
     assert done.failure.stage is StageName.EXCITE
     assert "ESTOP" in done.failure.message
     assert off(done)
+
+
+def test_ctrl_c_in_the_middle_of_a_drive_is_a_stop_and_no_failure(tmp_path: Path) -> None:
+    run(tmp_path / "out", StageName.BRAKE)
+    line = CartLine("virtual", CART)
+    line.meter = Struck(3.0, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(request(tmp_path / "out", StageName.EXCITE), line=line)
+    assert line.virtual is not None
+    assert not line.virtual.drive
 
 
 def test_cart_without_firmware_is_refused_with_the_missing_keys(tmp_path: Path) -> None:
