@@ -90,6 +90,13 @@ def run(
     return bring_up(request(out, until, file), listener or Listener(), line=line)
 
 
+CHECKED = StageResult(name=StageName.CHECK, line="made by the test", notes=())
+
+
+def identity_of(rig: str) -> Identity:
+    return Identity(rig=rig, cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
+
+
 @pytest.fixture
 def off() -> Callable[[BringUp], bool]:
     """Whether the motor of the virtual cart is off."""
@@ -127,16 +134,35 @@ def test_same_command_does_not_repeat_a_finished_stage_and_the_next_continues(tm
     ("identity", "expected"),
     [
         ({"rig": "avr"}, "of rig 'virtual', not of 'avr'"),
+        ({"rig": "serial:/dev/ttyACM0"}, "of rig 'virtual', not of 'serial:/dev/ttyACM0'"),
         ({"fingerprint": "f" * 64}, r"in another state \(ffffffff\)"),
         ({"cart": "other", "fingerprint": "f" * 64}, "not of 'other'"),
         ({"seed": 1}, "began with --seed 0, not 1"),
     ],
 )
 def test_folder_of_another_bring_up_is_refused(tmp_path: Path, identity: dict[str, str], expected: str) -> None:
-    known = Identity(rig="virtual", cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
-    open_folder(tmp_path / "out", known)
+    known = identity_of("virtual")
+    open_folder(tmp_path / "out", known).keep(CHECKED)
     with pytest.raises(UsageError, match=expected):
         open_folder(tmp_path / "out", dataclasses.replace(known, **identity))
+
+
+def test_cart_on_another_port_continues_and_its_folder_is_refused_to_a_virtual_one(tmp_path: Path) -> None:
+    open_folder(tmp_path / "out", identity_of("serial:/dev/ttyACM0")).keep(CHECKED)
+    folder = open_folder(tmp_path / "out", identity_of("serial:/dev/ttyACM1"))
+    assert folder.results == {StageName.CHECK: CHECKED}
+    folder.keep(CHECKED)
+    with pytest.raises(UsageError, match="of rig 'serial:/dev/ttyACM1', not of 'virtual'"):
+        open_folder(tmp_path / "out", identity_of("virtual"))
+
+
+def test_folder_of_a_rig_that_never_answered_is_free_for_another(tmp_path: Path) -> None:
+    missing = dataclasses.replace(request(tmp_path / "out", StageName.CHECK), rig="serial:/dev/ttyMissing")
+    failed = bring_up(missing)
+    assert failed.failure is not None
+    assert "no such port" in failed.failure.message
+    write_reports(failed)
+    assert [result.name for result in run(tmp_path / "out", StageName.CHECK).results] == [StageName.CHECK]
 
 
 def test_folder_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
@@ -244,9 +270,7 @@ def trained(tmp_path: Path) -> Callable[[bool], Path]:
     """A folder as the stages up to `train` leave it, with a policy that balances or one that pushes the other way."""
 
     def make(is_good: bool) -> Path:
-        folder = open_folder(
-            tmp_path / "out", Identity(rig="virtual", cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
-        )
+        folder = open_folder(tmp_path / "out", identity_of("virtual"))
         folder.write_cart(StageName.IDENTIFY, CART)
         bundle = regulating_policy(CART)
         if not is_good:
