@@ -14,7 +14,8 @@ class ArrivalClock:
     """A line under the arrivals (host seconds) over the times they were sent at (the cart's microseconds).
 
     The two clocks may differ in rate: the line is a regression through the quickest arrivals of the last 16 s, laid
-    where none of them is below it. It cannot see a delay that all arrivals share, such as the time on the wire.
+    where none of them is below it. It cannot see a delay that all arrivals share, such as the time on the wire. With
+    an arrival that is 0.25 s later or earlier than that, as where the host slept, a new line begins.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,11 @@ class ArrivalClock:
         self._cart_s = cart_s = self._cart_s + ((time_us - self._last_us) & 0xFFFF_FFFF) * _MICROSECOND
         self._last_us = time_us
         way_s = host_s - cart_s
+        late_s = way_s - self._offset_s - self._rate * cart_s
+        if abs(late_s) > _BUCKET_S:  # those of a whole bucket may be late, and would bend the line
+            self.restart()
+            self.lateness_s(time_us, host_s)
+            return max(0.0, late_s)
         if way_s - self._best_s < self._rate * (cart_s - self._best_at_s):
             self._best_s, self._best_at_s = way_s, cart_s
         if cart_s >= self._bucket_end_s:

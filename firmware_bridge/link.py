@@ -40,6 +40,7 @@ _SKEW_BASE_S = 2.0  # over less, a fraction of a millisecond of jitter would pas
 _DISARM_S = 0.5  # from its acknowledgement to a STATE without a duty: several control periods
 _HELLO_S = 0.5
 _DRAIN_S = 0.1  # what a USB chip still held of before the reset has come by then
+_PAUSE_S = 0.002  # after it the system has passed on nothing more of what it held
 _PRESENT_S = 0.1  # homing needs a frame every half second
 _DRIVING = ("ARMED", "HOMING")  # in every other state the motor is off
 
@@ -304,6 +305,22 @@ class Link:
     def forget_states(self) -> None:
         """Drop the STATEs that have arrived, so that the next one is new."""
         self._states.clear()
+
+    def drain(self) -> None:
+        """Drop what has arrived unread, as while the host slept, until the next whole frame.
+
+        A full line loses what comes next, and the half frame at its end spoils one more. Raises `LinkError` for a line
+        that is gone.
+        """
+        end_s = self.clock() + _DRAIN_S
+        heard = -1
+        while heard != self._heard and self.clock() < end_s:
+            heard = self._heard
+            self._listen(min(end_s, self.clock() + _PAUSE_S), is_strict=False)
+        frames = self._frames
+        while frames == self._frames and self._listen(end_s, is_strict=False):
+            pass
+        self.forget_states()
 
     def ping(self, timeout_s: float = 0.2) -> float:
         """The round trip in s; each one makes the clock fit better. Raises `LinkError`."""

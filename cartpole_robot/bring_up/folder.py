@@ -17,8 +17,9 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.files.records import record_from_table
-from cartpole_robot.files.run_folder import read_json, write_json
+from cartpole_robot.files.run_folder import LOCK_FILE, read_json, write_json
 from cartpole_robot.identify.cart_file import write_cart
+from cartpole_robot.rigs.open_rig import SERIAL
 
 FORMAT = 1
 RECORD_FILE = "bring_up.json"
@@ -35,7 +36,7 @@ FILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a folder is about: the rig, and the cart file as it was given. The same command has the same identity."""
+    """What a folder is about: the rig, and the cart file as it was given. Another port may be the same rig."""
 
     rig: str
     cart: str
@@ -65,7 +66,7 @@ class BringUpFolder:
         names = list(StageName)
         kept = [name for name in self.results if names.index(name) < names.index(result.name)]
         self.results = {name: self.results[name] for name in kept} | {result.name: result}
-        self._write()
+        self.write()
 
     def clear(self, stage: StageName) -> None:
         """Remove what an unfinished run of that stage has left."""
@@ -84,7 +85,8 @@ class BringUpFolder:
         """Write the cart file of `stage`."""
         write_cart(self.path / FILES[stage][0], cart)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what the folder is about, and the results."""
         stages = [dataclasses.asdict(result) for result in self.results.values()]
         write_json(
             self.path / RECORD_FILE, _plain({"format": FORMAT, **dataclasses.asdict(self.identity), "stages": stages})
@@ -92,20 +94,15 @@ class BringUpFolder:
 
 
 def open_folder(path: Path, identity: Identity) -> BringUpFolder:
-    """A new folder, or the one in which the same bring-up has stopped.
+    """A new folder, or the one in which the same bring-up has stopped; one without a finished stage may be any other's.
 
     Raises `UsageError` for a folder of another cart, rig or seed, and for one that is no bring-up's.
     """
     if not path.exists():
         check_is_new(path / RECORD_FILE)
         path.mkdir(parents=True)
-        folder = BringUpFolder(path, identity)
-        folder._write()
-        return folder
-    if path.is_dir() and not any(path.iterdir()):
-        folder = BringUpFolder(path, identity)
-        folder._write()
-        return folder
+    if path.is_dir() and {item.name for item in path.iterdir()} <= {LOCK_FILE}:
+        return BringUpFolder(path, identity)
     record = read_json(
         path / RECORD_FILE,
         f"{path}: exists and is no bring-up (it has no readable {RECORD_FILE}); choose another --out",
@@ -113,13 +110,15 @@ def open_folder(path: Path, identity: Identity) -> BringUpFolder:
     check_format(path / RECORD_FILE, "bring-up", record, expected=FORMAT, remedy="begin in a new folder")
     del record["format"]
     found = record_from_table(_Record, record, where=str(path / RECORD_FILE))
-    _check_same(path, found, identity)
+    if found.stages:
+        _check_same(path, found, identity)
     return BringUpFolder(path, identity, {result.name: result for result in found.stages})
 
 
 def _check_same(path: Path, found: _Record, identity: Identity) -> None:
     remedy = "continue it with those, or choose another --out"
-    if found.rig != identity.rig:
+    are_ports = found.rig.startswith(SERIAL) and identity.rig.startswith(SERIAL)  # a board may be plugged in elsewhere
+    if found.rig != identity.rig and not are_ports:
         raise UsageError(f"{path}: is the bring-up of rig {found.rig!r}, not of {identity.rig!r}; {remedy}")
     if found.fingerprint != identity.fingerprint:
         is_same_name = "in another state" if found.cart == identity.cart else f"not of {identity.cart!r}"

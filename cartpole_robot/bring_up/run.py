@@ -111,6 +111,8 @@ def _folder(request: BringUpRequest) -> Iterator[BringUpFolder]:
     folder = open_folder(request.out, identity)
     busy = "another bring-up works in it; wait for its end, or stop it"
     with locked_folder(request.out, busy=busy, unwritable="check its permissions"):
+        if not folder.results:
+            folder.write()
         yield folder
 
 

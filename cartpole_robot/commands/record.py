@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import not_negative, positive, share
-from cartpole_robot.commands.output import DONE, FAILED, print_result, print_text, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, print_error, print_result, print_text, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
@@ -209,7 +209,10 @@ def _record_series(arguments: argparse.Namespace, request: RolloutRequest) -> in
         "stopped": series.stopped or "no",
     }
     print_result(arguments, series.as_dict(), rows_text(rows, 10))
-    return FAILED if series.faults else DONE
+    if series.is_disk_full:
+        missing = arguments.episodes - series.episodes
+        print_error(f"{missing} of {arguments.episodes} episodes are missing: {series.stopped}")
+    return FAILED if series.faults or series.is_disk_full else DONE
 
 
 def _show(arguments: argparse.Namespace) -> int:

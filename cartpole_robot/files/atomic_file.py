@@ -28,13 +28,14 @@ def atomic_file(path: Path, *, may_replace: bool = False) -> Iterator[BufferedWr
     hard links nor renames without replacing, an empty one at worst.
 
     Raises `FileExistsError` where something is at `path` before the block or at its end, a symbolic link included,
-    unless it `may_replace`: then a link itself is replaced, not what it points to. Raises `OSError` for the rest.
+    unless it `may_replace`: then a link itself is replaced, not what it points to. Raises `OSError` for the rest, a
+    full disk with `path` as its file.
     """
     if not may_replace and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     temporary = _temporary_path(path)
     try:
-        with open(temporary, "xb", opener=_open_here) as file:
+        with _naming(path), open(temporary, "xb", opener=_open_here) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -62,10 +63,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        yield partial
-        for file in partial.iterdir():
-            _sync(file)
-        _sync_names(partial)
+        with _naming(path):
+            yield partial
+            for file in partial.iterdir():
+                _sync(file)
+            _sync_names(partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -79,6 +81,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         partial.rename(path)
     _sync_names(path.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Makes `path` the file of an `OSError` that has none, as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def is_partial(name: str) -> bool:

@@ -14,7 +14,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions, FirmwareRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.clock import ArrivalClock
-from firmware_bridge.errors import BridgeError
+from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.link import Link
 from firmware_bridge.transport import SerialTransport
 
@@ -93,10 +93,18 @@ class SerialRig(FirmwareRig):
 
     def _measure_round_trip(self) -> None:
         try:
-            for _ in range(_PINGS):
-                self.link.ping()
+            self.link.drain()
+            try:
+                self._ping()
+            except LinkError:  # this host may have slept meanwhile
+                self.link.drain()
+                self._ping()
         except BridgeError as error:
             raise RigError(str(error)) from None
+
+    def _ping(self) -> None:
+        for _ in range(_PINGS):
+            self.link.ping()
 
 
 def _abandon(link: Link, owner: int) -> None:

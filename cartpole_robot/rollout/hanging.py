@@ -26,6 +26,7 @@ from cartpole_robot.rig import Rig, SwingRig
 from cartpole_robot.rollout.hanging_excitation import MOST_GAIN_M_S, TRAVEL_SHARE, HangingExcitation
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, run_rollout
 from cartpole_robot.rollout.pilot import SinglePilot
+from cartpole_robot.rollout.record import RolloutStoppedError
 from cartpole_robot.signals import Measurement
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
@@ -140,7 +141,7 @@ def excite_hanging(
     The rig homes by itself where it has to, with any period of the pole; a firmware is armed for a swing-up, again and
     again where the motion takes longer than `firmware.swing_timeout_s`. Raises `UsageError` for a cart or a rig that
     cannot do so, and `RunError`, after the file is finished, if the rig failed, the cart did not move, the disk filled
-    up or the user stopped it; the message says how much was recorded, and where.
+    up or the user stopped it (`RolloutStoppedError`); the message says how much was recorded, and where.
     """
     check_is_free(request.out)
     check_can_hang(rig.cart)
@@ -280,7 +281,8 @@ def _check(recording: Recording, recorder: Recorder, driven: Rollout) -> None:
     if recorder.failure is not None or driven.end is not RolloutEnd.DURATION:
         reason = recorder.failure or driven.reason
         how = "was stopped" if reason is None else f"ended early: {reason}"
-        raise RunError(f"the excitation {how}; {len(recording.rows)} rows of it are in {recording.path}")
+        kind = RolloutStoppedError if driven.end is RolloutEnd.STOPPED else RunError
+        raise kind(f"the excitation {how}; {len(recording.rows)} rows of it are in {recording.path}")
     if recorder.rows_lost:
         raise RunError(
             f"{recording.path}: the disk was too slow, {recorder.rows_lost} rows of {driven.steps} are missing"

@@ -165,6 +165,7 @@ def _swung_up(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
                 first_seed=_first_seed(request),
                 hold_steps=request.max_steps,
                 on_episode=bar.update,
+                unattended=UnattendedRun(rig, NO_LIMITS),
             )
     finally:
         bar.close()
@@ -263,6 +264,7 @@ def judgement_text(record: Mapping[str, Any]) -> str:
                 ("RMS position", f"{record['rms_position_m'] * 1000.0:.1f} mm while up"),
                 ("farthest", f"{record['largest_position_m'] * 1000.0:.0f} mm from the middle"),
                 ("reversals", f"{record['reversals_per_s']:.1f} a second while up"),
+                *([("stopped", str(record["stopped"]))] if record.get("stopped") else []),
             ],
         )
     reversals = f"{record['reversals_per_step']:.3f} a step"

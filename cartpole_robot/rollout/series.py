@@ -23,13 +23,17 @@ SERIES_FILE = "series.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """What a folder of recordings holds: its episodes, those of this run, and why it stopped before the last."""
+    """What a folder of recordings holds: its episodes, those of this run, and why it stopped before the last.
+
+    `is_disk_full` where that is for lack of space.
+    """
 
     folder: Path
     episodes: int
     recorded: int
     faults: tuple[str, ...]
     stopped: str | None
+    is_disk_full: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -49,6 +53,7 @@ def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO
         _begin(folder, request, rollouts)
         recorded, faults = 0, []
         stopped: str | None = None
+        is_disk_full = False
         for number in range(1, episodes + 1):
             path = folder / f"{number:04d}.parquet"
             if path.exists() or journal_of(path).exists():
@@ -56,6 +61,7 @@ def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO
                 continue
             stopped = disk_problem(folder, rollouts.steps)
             if stopped is not None:
+                is_disk_full = True
                 break
             fault = None
             try:
@@ -71,7 +77,14 @@ def record_series(request: RolloutRequest, episodes: int, limits: RunLimits = NO
             if stopped is not None:
                 break
     held = sum((folder / f"{n:04d}.parquet").exists() for n in range(1, episodes + 1))
-    return Series(folder=folder, episodes=held, recorded=recorded, faults=tuple(faults), stopped=stopped)
+    return Series(
+        folder=folder,
+        episodes=held,
+        recorded=recorded,
+        faults=tuple(faults),
+        stopped=stopped,
+        is_disk_full=is_disk_full,
+    )
 
 
 def _begin(folder: Path, request: RolloutRequest, rollouts: Rollouts) -> None:

@@ -17,6 +17,7 @@ from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.lockstep_rig import LockstepRig
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.loop import start_rollout
+from cartpole_robot.rollout.unattended import UnattendedRun
 from cartpole_robot.task import Task
 
 HELD, FELL, NOT_UP, PAST_LIMIT, FAULT = "held", "fell", "not up", "past the limit", "fault"
@@ -44,7 +45,8 @@ class SwingUpEpisode:
 class SwingUpEvaluation:
     """Episodes that may take `up_steps` to get the pole up and must then hold it for `hold_steps`.
 
-    RMS position and reversals count the steps in which the pole was up.
+    RMS position and reversals count the steps in which the pole was up. `stopped` is why there are fewer episodes than
+    planned.
     """
 
     first_seed: int
@@ -56,6 +58,7 @@ class SwingUpEvaluation:
     reversals_per_step: float
     control_period_s: float
     faults: tuple[str, ...] = ()
+    stopped: str | None = None
 
     @property
     def successes(self) -> int:
@@ -92,6 +95,7 @@ class SwingUpEvaluation:
             "largest_position_m": self.largest_position_m,
             "reversals_per_s": self.reversals_per_step / self.control_period_s,
             "faults": list(self.faults),
+            **({} if self.stopped is None else {"stopped": self.stopped}),
         }
 
     def text(self) -> str:
@@ -100,9 +104,10 @@ class SwingUpEvaluation:
         hold_s = self.hold_steps * self.control_period_s
         others = Counter(episode.end for episode in self.episodes if episode.end != HELD)
         ends = "".join(f", {count} {end}" for end, count in others.most_common())
+        up = f"up after {median_s:.2f} s (median), {longest_s:.2f} s (longest)"
         return (
             f"{self.successes} of {len(self.episodes)} swung up and held for {hold_s:g} s{ends}; "
-            f"up after {median_s:.2f} s (median), {longest_s:.2f} s (longest)"
+            f"{'never up' if math.isnan(median_s) else up}"
         )
 
 
@@ -123,21 +128,29 @@ def evaluate_swing_up(
     hold_steps: int,
     up_steps: int = MAX_EPISODE_STEPS,
     on_episode: Callable[[], object] | None = None,
+    unattended: UnattendedRun | None = None,
 ) -> SwingUpEvaluation:
     """Run `controller` on `rig` over `episodes`, seeded first_seed, first_seed + 1, and so on.
 
     A simulated cart begins where the seed says, and without a firmware an episode ends where one would stop the motor.
+    An `unattended` run decides after each episode whether another follows.
     Raises `UsageError` for a rig that cannot begin with a hanging pole.
     """
     sums, faults, found = _Sums(), [], []
+    stopped = None
     for number in range(episodes):
+        fault = None
         try:
             found.append(_episode(controller, rig, first_seed + number, (up_steps, hold_steps), sums))
         except RigError as error:
-            faults.append(f"episode {number}: {error}")
+            fault = str(error)
+            faults.append(f"episode {number}: {fault}")
             found.append(SwingUpEpisode(end=FAULT, up_step=None, held_steps=0))
         if on_episode is not None:
             on_episode()
+        stopped = None if unattended is None else unattended.reason_to_stop(fault)
+        if stopped is not None:
+            break
     held = max(1, sums.held)
     return SwingUpEvaluation(
         first_seed=first_seed,
@@ -149,6 +162,7 @@ def evaluate_swing_up(
         reversals_per_step=sums.reversals / held,
         control_period_s=rig.cart.timing.control_period_s,
         faults=tuple(faults),
+        stopped=stopped,
     )
 
 

@@ -57,11 +57,12 @@ uint8_t config_check(const cfg_message_t *cfg)
         cfg->bandgap_mv == 0 || in_range(cfg->bandgap_mv, BANDGAP_LEAST_MV, BANDGAP_MOST_MV),
         cfg->swing_timeout_ms <= SWING_CEILING_MS,
         in_range(cfg->upright_ms, UPRIGHT_LEAST_MS, UPRIGHT_MOST_MS),
+        false, /* ends the search */
     };
-    for (uint8_t field = 0; field < sizeof checks; field++)
-        if (!checks[field])
-            return field;
-    return CONFIG_IN_RANGE;
+    uint8_t field = 0;
+    while (checks[field])
+        field++;
+    return field == sizeof checks - 1 ? CONFIG_IN_RANGE : field;
 }
 
 uint16_t config_crc(const cfg_message_t *cfg)

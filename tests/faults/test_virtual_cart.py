@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.policy.lqr_design import regulator_of
+from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.pybullet_rigs import SimRig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
 from cartpole_robot.rollout.evaluation import evaluate
@@ -28,6 +32,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from firmware_bridge.clock import ArrivalClock
 from firmware_bridge.link import Link
+from firmware_bridge.transport import SerialTransport
 
 ROOT = Path(__file__).parent.parent.parent
 HANGING = State(0.0, 0.0, math.pi, 0.0)
@@ -310,6 +315,35 @@ def test_arrival_clock_restarts_with_the_session_and_announces_each_measurement(
     assert len(errors_s) > 1000, "homing too"
     assert max(errors_s) < 0.0015
     rig.close()
+
+
+@pytest.mark.realtime
+def test_line_that_filled_up_while_the_host_slept_answers_once_it_is_read_empty() -> None:
+    """A STATE every 2 ms: 0.9 s of the cart's time fill the terminal's 16 kB, and the last frame is cut."""
+    known = load_cart("diy_arduino")
+    cart = dataclasses.replace(known, timing=dataclasses.replace(known.timing, control_period_s=0.002))
+    is_over = threading.Event()
+    with PtyCart(cart, has_hand=False) as pty_cart, contextlib.closing(Link(SerialTransport(pty_cart.path))) as link:
+
+        def serve() -> None:
+            pty_cart.serve(until=is_over.is_set)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        link.open()
+        link.configure(cfg_message(cart))
+        is_over.set()
+        serving.join()
+        for _ in range(900):
+            pty_cart._tick(None)
+        is_over.clear()
+        serving = threading.Thread(target=serve)
+        serving.start()
+        link.drain()
+        trip_s = link.ping()
+        is_over.set()
+        serving.join()
+    assert trip_s < 0.2
 
 
 def test_lateness_is_unknown_without_an_arrival_clock() -> None:

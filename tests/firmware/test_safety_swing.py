@@ -272,6 +272,7 @@ def test_weak_push_against_a_swinging_pole_may_be_in_vain_for_twice_the_time(
     core: Core, duty: int, most_ms: int, side: int
 ) -> None:
     core.to_swinging()
+    core.fed_tick(side * duty, cart_counts=core.inputs.cart_counts + 5)  # it has moved
     assert core.run(1000, side * duty) == most_ms
     assert core.fault == FAULT.CART_STUCK
 

@@ -8,6 +8,7 @@ from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RunError
 from cartpole_robot.rollout.hanging import MOTION_S, SWING_S, HangingExcited, HangingRequest, excite_hanging
 from cartpole_robot.rollout.hanging_excitation import TRAVEL_SHARE
+from cartpole_robot.rollout.record import RolloutStoppedError
 from cartpole_robot.terminal.progress import progress_bar
 
 _TRIES = ((TRAVEL_SHARE, 0.6), (0.45, 0.35), (0.35, 0.2))  # of the cautious limit; speed gained by one push, m/s
@@ -25,6 +26,8 @@ def excite(work: Work) -> StageResult:
         try:
             found = _excited(work, share, gain_m_s)
             break
+        except RolloutStoppedError:
+            raise KeyboardInterrupt from None
         except RunError as error:
             reason = str(error)
             if "COMMAND_TIMEOUT" not in reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -43,19 +44,34 @@ def changed(**factors: float) -> CartParams:
     return changed_cart(cart, values, source="test")
 
 
-class EstopPressedAfter(DriveMeter):
+class Struck(DriveMeter):
+    """Something happens once the motor has been armed for so long."""
+
+    def __init__(self, armed_s: float, strike: Callable[[], object]) -> None:
+        super().__init__()
+        self._until_s, self._strike = armed_s, strike
+
+    def look(self, state: StateMessage) -> None:
+        super().look(state)
+        if self.armed_s > self._until_s:
+            self._strike()
+
+
+class EstopPressedAfter(Struck):
     """Presses the e-stop once the motor has been armed for so long."""
 
     virtual: VirtualCart | None = None
 
     def __init__(self, armed_s: float) -> None:
-        super().__init__()
-        self._until_s = armed_s
+        super().__init__(armed_s, self._press)
 
-    def look(self, state: StateMessage) -> None:
-        super().look(state)
-        if self.virtual is not None and self.armed_s > self._until_s:
+    def _press(self) -> None:
+        if self.virtual is not None:
             self.virtual.is_estop_pressed = True
+
+
+def request(out: Path, until: StageName, file: CartParams = CART) -> BringUpRequest:
+    return BringUpRequest(rig="virtual", cart=file, out=out, may_move=True, is_checked=True, until=until)
 
 
 def run(
@@ -67,12 +83,18 @@ def run(
     file: CartParams = CART,
     meter: DriveMeter | None = None,
 ) -> BringUp:
-    request = BringUpRequest(rig="virtual", cart=file, out=out, may_move=True, is_checked=True, until=until)
     line = CartLine("virtual", file, plant=plant)
     line.meter = meter or line.meter
     if isinstance(line.meter, EstopPressedAfter):
         line.meter.virtual = line.virtual
-    return bring_up(request, listener or Listener(), line=line)
+    return bring_up(request(out, until, file), listener or Listener(), line=line)
+
+
+CHECKED = StageResult(name=StageName.CHECK, line="made by the test", notes=())
+
+
+def identity_of(rig: str) -> Identity:
+    return Identity(rig=rig, cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
 
 
 @pytest.fixture
@@ -112,16 +134,35 @@ def test_same_command_does_not_repeat_a_finished_stage_and_the_next_continues(tm
     ("identity", "expected"),
     [
         ({"rig": "avr"}, "of rig 'virtual', not of 'avr'"),
+        ({"rig": "serial:/dev/ttyACM0"}, "of rig 'virtual', not of 'serial:/dev/ttyACM0'"),
         ({"fingerprint": "f" * 64}, r"in another state \(ffffffff\)"),
         ({"cart": "other", "fingerprint": "f" * 64}, "not of 'other'"),
         ({"seed": 1}, "began with --seed 0, not 1"),
     ],
 )
 def test_folder_of_another_bring_up_is_refused(tmp_path: Path, identity: dict[str, str], expected: str) -> None:
-    known = Identity(rig="virtual", cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
-    open_folder(tmp_path / "out", known)
+    known = identity_of("virtual")
+    open_folder(tmp_path / "out", known).keep(CHECKED)
     with pytest.raises(UsageError, match=expected):
         open_folder(tmp_path / "out", dataclasses.replace(known, **identity))
+
+
+def test_cart_on_another_port_continues_and_its_folder_is_refused_to_a_virtual_one(tmp_path: Path) -> None:
+    open_folder(tmp_path / "out", identity_of("serial:/dev/ttyACM0")).keep(CHECKED)
+    folder = open_folder(tmp_path / "out", identity_of("serial:/dev/ttyACM1"))
+    assert folder.results == {StageName.CHECK: CHECKED}
+    folder.keep(CHECKED)
+    with pytest.raises(UsageError, match="of rig 'serial:/dev/ttyACM1', not of 'virtual'"):
+        open_folder(tmp_path / "out", identity_of("virtual"))
+
+
+def test_folder_of_a_rig_that_never_answered_is_free_for_another(tmp_path: Path) -> None:
+    missing = dataclasses.replace(request(tmp_path / "out", StageName.CHECK), rig="serial:/dev/ttyMissing")
+    failed = bring_up(missing)
+    assert failed.failure is not None
+    assert "no such port" in failed.failure.message
+    write_reports(failed)
+    assert [result.name for result in run(tmp_path / "out", StageName.CHECK).results] == [StageName.CHECK]
 
 
 def test_folder_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
@@ -177,6 +218,16 @@ def test_estop_in_the_middle_of_a_drive_ends_it_by_name(tmp_path: Path, off: Cal
     assert off(done)
 
 
+def test_ctrl_c_in_the_middle_of_a_drive_is_a_stop_and_no_failure(tmp_path: Path) -> None:
+    run(tmp_path / "out", StageName.BRAKE)
+    line = CartLine("virtual", CART)
+    line.meter = Struck(3.0, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(request(tmp_path / "out", StageName.EXCITE), line=line)
+    assert line.virtual is not None
+    assert not line.virtual.drive
+
+
 def test_cart_without_firmware_is_refused_with_the_missing_keys(tmp_path: Path) -> None:
     cart = dataclasses.replace(CART, firmware=None)
     with pytest.raises(UsageError, match=r"firmware\.switch_m, firmware\.travel_limit_m"):
@@ -219,9 +270,7 @@ def trained(tmp_path: Path) -> Callable[[bool], Path]:
     """A folder as the stages up to `train` leave it, with a policy that balances or one that pushes the other way."""
 
     def make(is_good: bool) -> Path:
-        folder = open_folder(
-            tmp_path / "out", Identity(rig="virtual", cart=CART.name, fingerprint=CART.fingerprint(), seed=0)
-        )
+        folder = open_folder(tmp_path / "out", identity_of("virtual"))
         folder.write_cart(StageName.IDENTIFY, CART)
         bundle = regulating_policy(CART)
         if not is_good:

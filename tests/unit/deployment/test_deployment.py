@@ -82,6 +82,15 @@ def test_restarted_clock_forgets_every_arrival() -> None:
     assert clock.due_s(0.02) == fresh.due_s(0.02)
 
 
+def test_arrivals_of_a_host_that_slept_do_not_bend_the_line() -> None:
+    clock = ArrivalClock()
+    for k in range(200):
+        clock.lateness_s(20_000 * k, 100.0 + 0.02 * k)
+    slept = [clock.lateness_s(20_000 * k, 114.0) for k in (240, 380, 480)]
+    assert slept[0] == pytest.approx(9.2)
+    assert max(clock.lateness_s(20_000 * k, 100.0 + 0.02 * k) for k in range(710, 900)) < 1e-6
+
+
 def test_times_are_kept_as_long_as_there_is_room_and_then_the_last() -> None:
     times = StepTimes(3)
     assert math.isnan(times.newest_lateness_s)

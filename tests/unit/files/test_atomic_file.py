@@ -283,7 +283,7 @@ def test_full_quota_leaves_everything_as_it_was(may_replace: bool, tmp_path: Pat
     if may_replace:
         path.write_bytes(b"before")
     _, stderr = writer(path, may_replace, limit).communicate("")
-    assert "File too large" in stderr
+    assert f"File too large: '{path}'" in stderr
     assert path.exists() is may_replace
     assert not may_replace or path.read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == may_replace
@@ -308,12 +308,23 @@ def test_full_disk_leaves_everything_as_it_was(may_replace: bool, mounted: Path)
     path = mounted / "a"
     if may_replace:
         path.write_bytes(b"before")
-    with pytest.raises(OSError, match="No space left"), atomic_file(path, may_replace=may_replace) as file:
+    with (
+        pytest.raises(OSError, match=f"No space left on device: '{path}'"),
+        atomic_file(path, may_replace=may_replace) as file,
+    ):
         for _ in range(300):
             file.write(bytes(1000))
     assert path.exists() is may_replace
     assert not may_replace or path.read_bytes() == b"before"
     assert len(list(mounted.iterdir())) == may_replace
+
+
+@pytest.mark.parametrize("mounted", ["size=200k"], indirect=True)
+def test_full_disk_leaves_no_folder_and_is_named(mounted: Path) -> None:
+    path = mounted / "a"
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"), atomic_folder(path) as partial:
+        (partial / "file").write_bytes(bytes(300_000))
+    assert list(mounted.iterdir()) == []
 
 
 @pytest.mark.parametrize("mounted", ["ro"], indirect=True)

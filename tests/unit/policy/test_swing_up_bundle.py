@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from cartpole_robot.policy.bundle import Interface, PolicyBundle, load_policy
 from cartpole_robot.policy.controllers import choose_controller, policy_controller
 from cartpole_robot.policy.export import bundle_of, write_export
 from cartpole_robot.policy.network import Network
-from cartpole_robot.rollout.judging import JudgingRequest, judge
+from cartpole_robot.rollout.judging import JudgingRequest, judge, judgement_text
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
 from cartpole_robot.signals import State
 from cartpole_robot.task import Task
@@ -106,3 +107,23 @@ def test_evaluate_and_record_begin_with_the_pole_hanging(tmp_path: Path) -> None
     )
     assert abs(recording.column("pole_angle_rad")[0]) > 3.0
     assert 0.0 <= recording.column("reward")[1] < 0.1
+
+
+def test_evaluate_stops_after_three_equal_faults_in_a_row_and_says_why(tmp_path: Path) -> None:
+    known = resources.files("cartpole_robot.cart") / "known" / "diy_arduino.toml"
+    blocked = tmp_path / "blocked.toml"
+    blocked.write_text(known.read_text().replace("pole_coulomb_n_m = { value = 5e-4", "pole_coulomb_n_m = { value = 9"))
+    found = judge(
+        JudgingRequest(
+            policy=write_export(made(), tmp_path).bundle,
+            env_id=None,
+            rig=f"virtual:{blocked}",
+            cart=None,
+            backend="c",
+            episodes=10,
+            max_steps=50,
+            first_seed=0,
+        )
+    )
+    assert (found["episodes"], len(found["faults"])) == (3, 3)
+    assert "stopped          3 equal faults in a row, the last: POLE_STUCK" in judgement_text(found)

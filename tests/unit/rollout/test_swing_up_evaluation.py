@@ -16,6 +16,7 @@ from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.drive_limits import DriveLimits
 from cartpole_robot.rollout.swing_up_evaluation import evaluate_swing_up
+from cartpole_robot.rollout.unattended import NO_LIMITS, UnattendedRun
 from cartpole_robot.signals import Measurement, State
 
 CART = load_cart("diy_arduino")
@@ -61,6 +62,19 @@ def test_rig_fault_does_not_count_as_a_fall() -> None:
     found = judged(0.0, Failing(CART))
     assert found.faults[0] == "episode 0: the wire is cut"
     assert found.as_dict()["ends"] == {"fault": 3}
+
+
+def test_third_equal_fault_in_a_row_stops_the_evaluation_and_says_why() -> None:
+    with contextlib.closing(VirtualRig(CART)) as rig:
+        rig.virtual_cart.is_estop_pressed = True
+        found = evaluate_swing_up(
+            Constant(0.0), rig, episodes=10, first_seed=5, hold_steps=50, unattended=UnattendedRun(rig, NO_LIMITS)
+        )
+    assert found.as_dict()["ends"] == {"fault": 3}
+    assert found.as_dict()["stopped"] == found.stopped
+    assert "3 equal faults in a row" in str(found.stopped)
+    assert "ESTOP" in str(found.stopped)
+    assert found.text() == "0 of 3 swung up and held for 1 s, 3 fault; never up"
 
 
 class SwingsUpThenRests:
@@ -146,10 +160,10 @@ def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_secon
     limits = DriveLimits(CART)
     assert [limits.passed(0.0, 0.0, math.pi, -0.2) for _ in range(10)] == [None] * 9 + ["CART_STUCK"]
     limits.begin(0.0)
-    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
+    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(50))
     assert [limits.passed(0.0, 0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
     limits.begin(0.0)
-    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(25))
+    assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(50))
     both_ways = [limits.passed(0.0, 0.0, 0.0, 0.2 * (-1) ** step) for step in range(10)]
     assert both_ways == [None] * 9 + ["CART_STUCK"]
     limits.begin(0.0)
@@ -164,7 +178,7 @@ def test_pole_that_stands_while_the_cart_travels_looks_like_a_cut_wire() -> None
     away = [limits.passed(0.0101 * step, 0.0, 3.0 + 0.002 * (step % 2), 0.0) for step in range(30)]
     assert away.index("POLE_STILL") == 16
     limits.begin(0.0)
-    assert not any(limits.passed(0.0, 0.0, 0.1, 0.0) for _ in range(25))
+    assert not any(limits.passed(0.0, 0.0, 0.1, 0.0) for _ in range(50))
     assert [limits.passed(0.0101 * step, 0.0, 0.1, 0.0) for step in range(5)] == [None] * 4 + ["POLE_STILL"]
     limits.begin(0.0)
     assert not any(limits.passed(0.0101 * step, 0.0, 0.1 + 0.006 * (step % 2), 0.0) for step in range(30))

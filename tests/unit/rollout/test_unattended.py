@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -17,6 +19,7 @@ from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rigs.pybullet_rigs import SimRig
 from cartpole_robot.rigs.swing_start import kind_of
 from cartpole_robot.rollout import series as series_module
+from cartpole_robot.rollout import unattended as unattended_module
 from cartpole_robot.rollout.record import RolloutRequest, RolloutStoppedError
 from cartpole_robot.rollout.series import record_series
 from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun, disk_problem
@@ -111,3 +114,14 @@ def test_series_stops_at_its_limit_of_cart_time_and_before_a_full_disk(
     assert (outcome.swing_up.swing_ups, outcome.swing_up.swing_up_failures) == (1, ())
     monkeypatch.setattr(series_module, "disk_problem", lambda folder, rows: "full")
     assert record_series(asked, 5).stopped == "full"
+
+
+def test_series_for_which_the_disk_has_no_room_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_here: Callable[..., CompletedProcess[str]]
+) -> None:
+    monkeypatch.setattr(unattended_module, "_LEAST_FREE_BYTES", 10**18)
+    done = command_here("record", "lqr", "--cart", "diy_arduino", "--episodes", 3, "--out", tmp_path / "series")
+    assert done.returncode == 1
+    assert "0 of 3, 0 of them now" in done.stdout
+    assert f"3 of 3 episodes are missing: {tmp_path / 'series'}: " in done.stderr
+    assert "the next episode needs 1000000000000 MB; free space and resume" in done.stderr
