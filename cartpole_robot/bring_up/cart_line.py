@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
 from cartpole_robot.bring_up.operator import Operator, SimulatedOperator, TerminalOperator
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.firmware_rig import FirmwareOptions, FirmwareRig
 from cartpole_robot.rigs.open_rig import HIDDEN, SERIAL, check_rig_name, open_board
@@ -88,6 +89,10 @@ class CartLine:
     def is_real(self) -> bool:
         """Whether it is a port, with real time and perhaps a real cart behind it."""
         return self._port is not None
+
+    def on_time(self) -> AbstractContextManager[object]:
+        """Keeps this process punctual while it drives a cart in real time; a simulated one waits for it."""
+        return punctual() if self.is_real else nullcontext()
 
     def transport(self) -> Transport:
         """A line for one session without a rig. Raises `BridgeError`."""

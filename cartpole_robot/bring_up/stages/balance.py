@@ -9,7 +9,6 @@ from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResu
 from cartpole_robot.bring_up.stages.swing_up import failed_swing_up, swinging, upright
 from cartpole_robot.bring_up.stages.train import MINUTE_S
 from cartpole_robot.bring_up.work import Work
-from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.backend import LQR
 from cartpole_robot.policy.controllers import choose_controller
@@ -66,7 +65,7 @@ def _minute(work: Work, rig: SwingStart, policy: Path, out: Path, attempt: int) 
         recorder = Recorder(out, dataclasses.replace(known, cart=rig.episode_cart))
         try:  # all is ready before the cart is armed, which waits for no file
             log = StepLog(recorder=recorder, on_step=lambda _: bar.update())
-            with stopped_by_signals(), punctual():
+            with stopped_by_signals(), work.line.on_time():
                 first = upright(work, rig, attempt)
                 done = run_rollout(rig, SinglePilot(chosen.controller), first, max_steps=steps, log=log)
                 done = disarmed(rig, done)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
 from cartpole_robot.bring_up.work import Work
-from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RunError
 from cartpole_robot.rollout.hanging import MOTION_S, SWING_S, HangingExcited, HangingRequest, excite_hanging
 from cartpole_robot.rollout.hanging_excitation import TRAVEL_SHARE
@@ -59,5 +58,5 @@ def _excited(work: Work, share: float, gain_m_s: float) -> HangingExcited:
         most_gain_m_s=gain_m_s,
     )
     steps = round((MOTION_S + SWING_S) / rig.cart.timing.control_period_s)
-    with progress_bar(steps, "exciting", " steps", quiet=True) as bar, punctual():
+    with progress_bar(steps, "exciting", " steps", quiet=True) as bar, work.line.on_time():
         return excite_hanging(rig, request, on_step=bar.update)

@@ -7,7 +7,6 @@ import dataclasses
 from cartpole_robot.bring_up.stage import StageFailedError, StageName, StageResult
 from cartpole_robot.bring_up.work import Work
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
-from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.swing_start import SwingStart, kind_of
 from cartpole_robot.signals import Measurement, State
@@ -63,7 +62,7 @@ def swing_up(work: Work) -> StageResult:
 def _swung(work: Work) -> SwingStart:
     """The rig after one swing-up, motor off. Raises `RigError`."""
     rig = swinging(work)
-    with stopped_by_signals(), punctual():
+    with stopped_by_signals(), work.line.on_time():
         upright(work, rig)
         rig.disarm()
     return rig
