@@ -76,7 +76,7 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
     assert isinstance(inner, CartPoleEnv)
     controller = chosen.controller
     try:
-        kept = None if request.keep is None else KeptEpisodes(request.keep, _identity(request, chosen))
+        kept = None if request.keep is None else KeptEpisodes(request.keep, _identity(request, chosen, choice.engine))
         swing_ups = SwingUps(inner.rig, [] if kept is None else kept.episodes[: request.episodes])
         unattended = UnattendedRun(inner.rig, request.limits)
     except UsageError:
@@ -98,24 +98,30 @@ def judge(request: JudgingRequest) -> dict[str, Any]:
         **chosen.record,
         "environment": f"{ENV_ID}, rig {request.rig}, cart {chosen.cart.name}{drawn}",
         "engine": choice.engine,
-        "note": " ".join(filter(None, (chosen.note, choice.note))) or None,
+        "note": " ".join(filter(None, (chosen.note, choice.note, _kept_note(request, kept)))) or None,
         **result.as_dict(),
         **swing_ups.as_dict(),
     }
 
 
-def _identity(request: JudgingRequest, chosen: Chosen) -> dict[str, Any]:
+def _identity(request: JudgingRequest, chosen: Chosen, engine: Engine | None) -> dict[str, Any]:
     """What an evaluation must share with one that it continues."""
     return {
         "policy": str(chosen.record["policy_hash"] or chosen.record["policy"]),
         "backend": request.backend,
         "cart": chosen.cart.fingerprint(),
         "rig": request.rig,
+        "engine": None if engine is None else str(engine),
         "start": str(request.start),
         "randomization": None if request.randomization is None else str(request.randomization),
         "steps": request.max_steps,
         "first_seed": _first_seed(request),
     }
+
+
+def _kept_note(request: JudgingRequest, kept: KeptEpisodes | None) -> str | None:
+    count = 0 if kept is None else min(kept.kept, request.episodes)
+    return f"{count} of the episodes are from {request.keep}" if count else None
 
 
 def _first_seed(request: JudgingRequest) -> int:

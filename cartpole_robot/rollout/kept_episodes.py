@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.errors import UsageError
-from cartpole_robot.files.records import record_from_table
+from cartpole_robot.files.records import record_from_table, require, require_not_negative
 from cartpole_robot.files.run_folder import read_json, write_json
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
 KEPT_FORMAT = 1
+_ANOTHER = "choose another file for --keep"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class KeptEpisode:
     power_w: float | None
     reversals: int
     swing_up: SwingUpRecord | None = None
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "steps", "square_m2", "square_rad2", "reversals")
+        for each in (None if self.swing_up is None else self.swing_up.swing_up_s, self.power_w):
+            require(each is None or math.isfinite(each), f"{each} is no finite number")
 
     def survived(self, before: EpisodeSums) -> Survived:
         """The episode, its sums added to those `before` it."""
@@ -46,9 +52,9 @@ class KeptEpisodes:
     """The episodes in a file, in the order of their seeds, `kept` of them when it was opened."""
 
     def __init__(self, path: Path, evaluation: Mapping[str, Any]) -> None:
-        """Read the file at `path`, or begin it with the first episode. `evaluation` says what is evaluated, for JSON.
+        """Read the file at `path`, or begin it. `evaluation` says what is evaluated, for JSON.
 
-        Raises `UsageError` for a file of something else.
+        Raises `UsageError` for a file of something else, and `OSError` for a place where none can be written.
         """
         self._path, self._evaluation = path, dict(evaluation)
         self.episodes: list[KeptEpisode] = []
@@ -56,11 +62,13 @@ class KeptEpisodes:
             self._read()
         elif not path.parent.is_dir():
             raise UsageError(f"{path.parent}: no such folder for --keep; make it, or choose another")
+        else:
+            self._write()
         self.kept = len(self.episodes)
 
     def _read(self) -> None:
         path = self._path
-        message = f"{path}: holds no episodes of an evaluation; choose another file for --keep"
+        message = f"{path}: holds no episodes of an evaluation; {_ANOTHER}"
         found = read_json(path, message)
         if found.get("format") != KEPT_FORMAT or not isinstance(found.get("episodes"), list):
             raise UsageError(message)
@@ -74,6 +82,10 @@ class KeptEpisodes:
             record_from_table(KeptEpisode, each, where=f"{path}: episode {number}")
             for number, each in enumerate(found["episodes"])
         ]
+        for number, each in enumerate(self.episodes):
+            most = self._evaluation["steps"]
+            if each.steps > most:
+                raise UsageError(f"{path}: episode {number} has {each.steps} steps, more than {most}; {_ANOTHER}")
 
     def keep(self, survived: Survived, before: EpisodeSums, swing_up: SwingUpRecord | None) -> None:
         """Add an episode to the file, whose sums were `before` when it began."""
@@ -90,5 +102,8 @@ class KeptEpisodes:
                 swing_up=swing_up,
             )
         )
+        self._write()
+
+    def _write(self) -> None:
         episodes = [dataclasses.asdict(each) for each in self.episodes]
         write_json(self._path, {"format": KEPT_FORMAT, **self._evaluation, "episodes": episodes})

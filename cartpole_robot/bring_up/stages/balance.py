@@ -46,11 +46,16 @@ def balance(work: Work) -> StageResult:
         if is_regulated
         else f"the regulator of the identified cart did not either: {_fall(regulator, rig)}"
     )
-    raise StageFailedError(
-        f"the policy did not balance a minute in {POLICY_ATTEMPTS} attempts: {'; '.join(falls)}; {fallback}",
+    remedy = (
         "use lqr with the cart file meanwhile, and train longer, or go on learning on the cart (train --init)"
         if is_regulated
-        else "excite again in a new folder: the identified cart is not the one on the line",
+        else "excite again in a new folder: the identified cart is not the one on the line"
+    )
+    if not is_regulated and all("MOTOR_HOT" in fall for fall in falls):
+        remedy = "use a stronger motor, or make the cart run more freely; then begin in a new folder"
+    raise StageFailedError(
+        f"the policy did not balance a minute in {POLICY_ATTEMPTS} attempts: {'; '.join(falls)}; {fallback}",
+        remedy,
         {"falls": falls, "regulator_balanced": is_regulated},
     )
 
