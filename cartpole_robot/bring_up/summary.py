@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cartpole_robot.bring_up.run import BringUp, Failure
 from cartpole_robot.bring_up.stage import CART_STAGES, StageName, StageResult
-from cartpole_robot.rigs.open_rig import SERIAL
 
 _BEFORE_BALANCE = (StageName.HOME, StageName.BRAKE, StageName.EXCITE, StageName.SWING_UP)
 
@@ -27,8 +26,7 @@ def cart_time_text(done: BringUp) -> str | None:
         return None
     armed_s, homing_s = cart_time_s(done)
     wall_s = sum(result.wall_s for result in done.results)
-    is_real = done.folder.identity.rig.startswith(SERIAL)
-    simulated = "" if is_real else " of this computer's time; the cart's time is simulated"
+    simulated = "" if done.work.line.is_real else " of this computer's time; the cart's time is simulated"
     return (
         f"Before that minute the motor was armed for {armed_s:.0f} s, and the cart homed for {homing_s:.0f} s. "
         f"All stages took {wall_s:.0f} s{simulated}."
