@@ -27,9 +27,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.network import ActionFunction
-from cartpole_robot.rollout.evaluation import SELECTION_SEED, Trials, evaluate
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, evaluate
+from cartpole_robot.rollout.trials import Trials
 from cartpole_robot.task import SUCCESS_STEPS
-from cartpole_robot.training.callbacks import TRIAL_STEPS
+from cartpole_robot.training.callbacks import TRIAL_RUNS, TRIAL_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner
@@ -60,7 +61,13 @@ class PolicyCheck(BaseCallback):
         super().__init__()
         self._act_of = act_of
         self._env = balancing_env(load_cart("gym"), "sim", TRIAL_STEPS)
-        self._trials = Trials(self._env, first_seed=SELECTION_SEED + 10, max_steps=500, long_steps=TRIAL_STEPS)
+        self._trials = Trials(
+            self._env,
+            first_seed=SELECTION_SEED + 10,
+            max_steps=500,
+            long_steps=TRIAL_STEPS,
+            long_runs=TRIAL_RUNS,
+        )
         self._due_step = CHECK_EVERY_STEPS
         self._began_s = time.monotonic()
         self._away_s = 0.0

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from cartpole_robot.cart.parts import MAX_EPISODE_STEPS, StartSpread
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.network import ActionFunction
@@ -21,7 +21,6 @@ from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.kept_episodes import KeptEpisodes
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.rollout.unattended import UnattendedRun
-from cartpole_robot.signals import State
 from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
 # Where the seeds of episodes live. Training draws its starts from generators seeded below SELECTION_SEED, a
@@ -106,7 +105,7 @@ def evaluate(
     is kept, with what `swing_up` says of its start.
     """
     in_c = episodes_in_c(act, env, take_step=take_step, on_reset=on_reset)
-    run = (in_c or _EpisodesInPython(act, env, take_step)).run
+    run = (in_c or EpisodesInPython(act, env, take_step)).run
     steps: list[int] = []
     faults: list[str] = []
     sums = EpisodeSums()
@@ -151,7 +150,7 @@ def evaluate(
     )
 
 
-class _EpisodesInPython:
+class EpisodesInPython:
     """Episodes step by step: any policy, any environment."""
 
     def __init__(
@@ -197,42 +196,6 @@ class _EpisodesInPython:
             if taken.is_terminated or taken.is_truncated:
                 fault = taken.info.get("fault")
         return Survived(survived, is_terminated, fault, EpisodeSums(squares_m2, squares_rad2, power_w, reversals))
-
-
-class Trials:
-    """What a policy must survive to be trusted: episodes from the corners of the start spread, then one long episode.
-
-    Almost good policies survive random starts, but fall from a corner or drift away in the end.
-    """
-
-    def __init__(self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_steps: int, long_steps: int) -> None:
-        """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
-
-        It is stepped up to `max_steps` steps from each corner and `long_steps` in the last; its TimeLimit must not be
-        shorter.
-        """
-        corners: list[dict[str, Any] | None] = [{"state": s} for s in corner_starts(env.get_wrapper_attr("cart").start)]
-        self._env = env
-        self._first_seed = first_seed
-        self._trials = [*((corner, max_steps) for corner in corners), (None, long_steps)]
-
-    def __len__(self) -> int:
-        return len(self._trials)
-
-    def survived(self, act: ActionFunction) -> int:
-        """How many trials, one after another, the policy survives before its first fall or fault."""
-        run = (episodes_in_c(act, self._env) or _EpisodesInPython(act, self._env)).run
-        for number, (options, steps) in enumerate(self._trials):
-            ended = run(seed=self._first_seed + number, max_steps=steps, options=options)
-            if ended.is_terminated or ended.fault is not None:
-                return number
-        return len(self._trials)
-
-
-def corner_starts(spread: StartSpread) -> tuple[State, ...]:
-    """The corners of a start spread: every combination of its ends, at most 16."""
-    ends = ((-size, size) if size else (0.0,) for size in spread.as_tuple())
-    return tuple(State(*corner) for corner in itertools.product(*ends))
 
 
 def _control_period_s(env: gymnasium.Env[Any, Any]) -> float:

@@ -15,18 +15,20 @@ from tqdm import tqdm
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.policy.network import ActionFunction, float_action_function
-from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, Trials, evaluate
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
+from cartpole_robot.rollout.trials import Trials, TrialsRecord
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
-from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.config import TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
-TRIAL_STEPS = 5000  # of the long episode among a network's trials
+TRIAL_STEPS = 15_000  # of a long run among a network's trials
+TRIAL_RUNS = 4  # from random starts, after those from every corner of the start spread
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
@@ -40,9 +42,15 @@ class TrainingCallbacks(CallbackList):
     def __init__(self, callbacks: Sequence[BaseCallback], config: TrainingConfig) -> None:
         super().__init__(list(callbacks))
         self._every = math.gcd(_SHOWN_STEPS, config.evaluate_every_steps)
+        self._planned_steps = config.steps
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
         self.locals = locals_
+
+    def _on_training_start(self) -> None:
+        if self.model.num_timesteps >= self._planned_steps:  # epsilon and learning rate stay at their ends
+            self.model._total_timesteps = self._planned_steps
+        super()._on_training_start()
 
     def on_step(self) -> bool:
         self.n_calls += 1
@@ -88,7 +96,13 @@ class GreedyEvaluation(BaseCallback):
         self._trials: Trials | SwingUpTrials = (
             SwingUpTrials(env, config, first_seed=first_seed)
             if config.task is Task.SWING_UP
-            else Trials(env, first_seed=first_seed, max_steps=MAX_EPISODE_STEPS, long_steps=TRIAL_STEPS)
+            else Trials(
+                env,
+                first_seed=first_seed,
+                max_steps=MAX_EPISODE_STEPS,
+                long_steps=TRIAL_STEPS,
+                long_runs=TRIAL_RUNS,
+            )
         )
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
@@ -97,7 +111,10 @@ class GreedyEvaluation(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps % self._config.evaluate_every_steps == 0:
             self.evaluate_now()
-            return not (self._config.ends_when_verified and self.first_verified_step is not None)
+            if self._config.ends_when_verified:
+                return self.first_verified_step is None
+            is_extended = self._config.extension_steps > 0 and self.num_timesteps > self._config.steps
+            return not (is_extended and self.may_end)
         return True
 
     def evaluate_now(self) -> None:
@@ -128,6 +145,25 @@ class GreedyEvaluation(BaseCallback):
             return self._trials.survived(act)
         best = self._state.selected
         return self._trials.survived(act, least=0 if best is None else best.row.trials)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the selected network has passed every trial."""
+        best = self._state.selected
+        return best is not None and best.row.mean_steps >= MAX_EPISODE_STEPS and best.row.trials == len(self._trials)
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the selected network has passed every trial, and the newest survived its evaluation episodes."""
+        return self.is_durable and self._state.log.evaluations[-1].mean_steps >= MAX_EPISODE_STEPS
+
+    def trials_of_selected(self) -> TrialsRecord:
+        """The trials of the selected network; unless it has passed all, they run again, each to its end."""
+        best = self._state.selected
+        assert best is not None
+        if self.is_durable:
+            return TrialsRecord(of=len(self._trials))
+        return self._trials.record(float_action_function(best.network))
 
     def _is_best(self, row: EvaluationRow) -> bool:
         best = self._state.selected
@@ -185,20 +221,26 @@ class ProgressBar(BaseCallback):
         self._config = config
         self._recent: deque[int] = deque(maxlen=20)
         self._bar: tqdm[Any] | None = None
+        self._first_step = 0  # at which the bar begins
 
     def _on_training_start(self) -> None:
-        by_episodes = self._config.episodes is not None
-        self._bar = progress_bar(
-            self._config.episodes or self._config.steps,
-            "training",
-            " episodes" if by_episodes else " steps",
-            initial=len(self._state.log.episodes) if by_episodes else self.num_timesteps,
-        )
+        config, steps = self._config, self.num_timesteps
+        if config.episodes is not None:
+            self._begin("training", config.episodes, " episodes", len(self._state.log.episodes))
+        elif steps < config.steps:
+            self._begin("training", config.steps, " steps", steps)
+        else:
+            self._first_step = config.steps
+            self._begin("extension", extended_to(config, steps) - config.steps, " steps", steps - config.steps)
+
+    def _begin(self, description: str, total: int, unit: str, initial: int) -> None:
+        self.close()
+        self._bar = progress_bar(total, description, unit, initial=initial)
 
     def _on_step(self) -> bool:
         assert self._bar is not None
         has_ended = bool(self.locals["dones"][0])
-        self._bar.update(has_ended if self._config.episodes else self.num_timesteps - self._bar.n)
+        self._bar.update(has_ended if self._config.episodes else self.num_timesteps - self._first_step - self._bar.n)
         if has_ended:
             log = self._state.log
             self._recent.append(log.episodes[-1].length)
@@ -213,7 +255,7 @@ class ProgressBar(BaseCallback):
 
     def _on_training_end(self) -> None:
         if self._bar is not None and self._config.episodes is None:
-            self._bar.update(self._state.model.num_timesteps - self._bar.n)
+            self._bar.update(self._state.model.num_timesteps - self._first_step - self._bar.n)
         self.close()
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ _MOST_HARD_STARTS = 10_000
 _LARGEST_BYTES = 1 << 30  # a memory of a million steps takes 50 MB, with a history of 16 steps 600 MB
 _COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _COUNTERS = ("num_timesteps", "_n_updates", "_n_calls", "_episode_num")
-_SHARES = ("exploration_rate", "_current_progress_remaining")
+_SHARES = {"exploration_rate": 0.0, "_current_progress_remaining": -1e9}  # least values; an extension counts below 0
 _MOMENTS = {torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"), torch.optim.Adagrad: ("step", "sum")}
 _LARGEST_COUNTER = 1 << 53
 
@@ -173,9 +173,9 @@ def _restore_counters(model: DQN, record: Mapping[str, Any]) -> None:
         value = record[name]
         require(type(value) is int and 0 <= value < _LARGEST_COUNTER, f"{name} = {value!r}, expected a count")
         setattr(model, name, value)
-    for name in _SHARES:
+    for name, least in _SHARES.items():
         value = float(record[name])
-        require(-1.0 <= value <= 1.0, f"{name} = {value}, expected -1 to 1")  # progress passes 0 by a few steps
+        require(least <= value <= 1.0, f"{name} = {value}, expected {least:g} to 1")
         setattr(model, name, value)
     is_held = record["are_updates_held"]
     require(type(is_held) is bool, f"are_updates_held = {is_held!r}, expected true or false")

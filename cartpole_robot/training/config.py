@@ -62,6 +62,7 @@ _CEILINGS = {
     "learning_rate": 1.0,
     "weight_decay": 10.0,
     "steps": 1_000_000_000,
+    "extension_steps": 1_000_000_000,
     "max_steps": 10_000_000,
 }
 
@@ -70,17 +71,20 @@ _CEILINGS = {
 class TrainingConfig:
     """Everything that defines a training except the cart, the rig and the seed.
 
-    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. The algorithm is
-    the plain DQN of the blog post, without double Q-learning. A swing-up may also evaluate and export the running mean
-    of the network over `averaged_steps`, begin the share `hard_start_share` of its episodes at starts from which the
-    policy has failed, and end with the first network that passes all trials. With a `history_length` above 1 the
-    network also sees the duties and observations of earlier steps (`cartpole_robot.policy.history`).
+    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. With
+    `extension_steps` it continues, by that many steps at most, until a network has passed every trial and the newest
+    one balances. The algorithm is the plain DQN of the blog post, without double Q-learning. A swing-up may also
+    evaluate and export the running mean of the network over `averaged_steps`, begin the share `hard_start_share` of
+    its episodes at starts from which the policy has failed, and end with the first network that passes all trials.
+    With a `history_length` above 1 the network also sees the duties and observations of earlier steps
+    (`cartpole_robot.policy.history`).
     """
 
     name: str
     description: str
     task: Task = Task.BALANCE
     steps: int
+    extension_steps: int = 0
     episodes: int | None = None
     max_steps: int
     replay_memory: int
@@ -159,7 +163,12 @@ class TrainingConfig:
             self.n_steps <= self.replay_memory,
             f"n_steps = {self.n_steps} is more than replay_memory = {self.replay_memory} holds; lower it",
         )
-        require_not_negative(self, "learning_starts", "weight_decay")
+        require_not_negative(self, "learning_starts", "weight_decay", "extension_steps")
+        require(
+            not (self.extension_steps and self.episodes),
+            f"extension_steps = {self.extension_steps} with episodes = {self.episodes}: an extension follows a number "
+            "of steps; leave one out",
+        )
         check_history_length(self.history_length)
         if self.learning_rate_end is not None:
             require_positive(self, "learning_rate_end")
@@ -191,6 +200,11 @@ class TrainingConfig:
             "'swing_up', expected 1 and 'off': a history and the guard are for balancing; correct them",
         )
         require(
+            not (swings_up and self.extension_steps),
+            f"extension_steps = {self.extension_steps} with task = 'swing_up': that one ends with ends_when_verified, "
+            "or with its steps; leave it out",
+        )
+        require(
             swings_up or (self.averaged_steps is None and not self.hard_start_share and not self.ends_when_verified),
             f"averaged_steps, hard_start_share and ends_when_verified with task = {str(self.task)!r}: they are for "
             "'swing_up'; leave them out",
@@ -201,16 +215,31 @@ class TrainingConfig:
     def changed(
         self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None
     ) -> TrainingConfig:
-        """A copy with another length or learner; None keeps the value. Raises `UsageError`."""
+        """A copy with another length or learner; None keeps the value. Raises `UsageError`.
+
+        A training whose length is given is not extended.
+        """
         try:
             return dataclasses.replace(
                 self,
                 steps=steps or self.steps,
                 episodes=episodes or self.episodes,
+                extension_steps=0 if steps or episodes else self.extension_steps,
                 learner=learner or self.learner,
             )
         except ValueError as error:
             raise UsageError(f"preset {self.name}: {error}") from None
+
+
+def extended_to(config: TrainingConfig, steps: int) -> int:
+    """The step at which an extension ends that begins, or is resumed, at step `steps`.
+
+    A training that has reached the end of its extension has another of the same length before it.
+    """
+    if not config.extension_steps:
+        return config.steps
+    ended = max(0, steps - config.steps) // config.extension_steps
+    return config.steps + (ended + 1) * config.extension_steps
 
 
 def preset_names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.terminal.printable import figure_text
 from cartpole_robot.training.config import GuardAction, TrainingConfig
-from cartpole_robot.training.guard import spans_since
+from cartpole_robot.training.guard import settled_spans, spans_since
 from cartpole_robot.training.log import GuardEvent, LearningLog
 
 _RUNNING_SHARE = 20  # the running mean spans a twentieth of the episodes, at least 5 and at most 100
@@ -42,10 +42,15 @@ def draw_learning_curve(log: LearningLog, config: TrainingConfig, path: Path, *,
     )
     last_step = max([*(row.step for row in log.episodes), *(row.step for row in log.evaluations)], default=0)
     settled = "settled, updates held" if config.collapse_guard is GuardAction.HOLD else "settled"
-    shades = (GuardEvent.NO_FALLS, "no fall in the memory", _NO_FALLS), (GuardEvent.SETTLED, settled, _SETTLED)
-    for event, label, color in shades:
-        for number, (begin, end) in enumerate(spans_since(event, log.guard, last_step)):
+    shades = (
+        (spans_since(GuardEvent.NO_FALLS, log.guard, last_step), "no fall in the memory", _NO_FALLS),
+        (settled_spans(log.guard, config, last_step), settled, _SETTLED),
+    )
+    for spans, label, color in shades:
+        for number, (begin, end) in enumerate(spans):
             axes.axvspan(begin, end, color=color, linewidth=0.0, zorder=0, label=label if number == 0 else None)
+    if config.extension_steps and last_step > config.steps:
+        axes.axvline(config.steps, color=_EPSILON, linewidth=1.0, linestyle=":", label="planned end")
     axes.set_xlabel("training steps")
     axes.set_ylabel("steps survived")
     axes.set_ylim(bottom=0.0)

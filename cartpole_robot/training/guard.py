@@ -58,6 +58,8 @@ class CollapseGuard(BaseCallback):
     `GuardAction.HOLD` makes no updates, which could only harm a good policy. When the mean greedy value over the
     memory lies outside the range of returns, `HOLD` restores network and target network from the last check that was
     inside and resets the optimizer. `WATCH` only reports. The guard works with any SB3 DQN.
+
+    In an extension of the training no updates are held: it is there because learning has to continue.
     """
 
     def __init__(
@@ -105,11 +107,16 @@ class CollapseGuard(BaseCallback):
                 self._note(GuardEvent.NO_FALLS, 0.0, "no fall is left in the replay memory")
             strays_m = rms_position(memory)
             if strays_m < self._settled_m:
-                done = "updates are held until a fall comes" if self._acts else _NO_ACTION
+                done = "updates are held until a fall comes" if self._holds else _NO_ACTION
                 text = f"the cart strays only {strays_m * 1000.0:.0f} mm (RMS) in the replay memory; {done}"
                 self._note(GuardEvent.SETTLED, strays_m, text)
-        is_held = self._acts and fall_event(self._rows) is GuardEvent.SETTLED
+        is_held = self._holds and fall_event(self._rows) is GuardEvent.SETTLED
         model.gradient_steps = 0 if is_held else self._config.gradient_steps
+
+    @property
+    def _holds(self) -> bool:
+        """Whether a settled learner makes no updates."""
+        return self._acts and self.model.num_timesteps < self._config.steps
 
     def _watch_values(self, model: DQN, memory: ReplayBuffer) -> None:
         value = mean_value(model, memory)
@@ -184,9 +191,16 @@ def spans_since(event: GuardEvent, rows: list[GuardRow], last_step: int) -> list
     return spans if begin is None else [*spans, (begin, last_step)]
 
 
+def settled_spans(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> list[tuple[int, int]]:
+    """(first, last) step of each span in which the learner was settled, without those of an extension."""
+    spans = spans_since(GuardEvent.SETTLED, rows, last_step)
+    end = config.steps if config.extension_steps else last_step
+    return [(first, min(last, end)) for first, last in spans if first < end]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GuardRecord:
-    """Summary of a guard: its action, spans and steps without a fall, steps settled, and drifts."""
+    """Summary of a guard: its action, spans and steps without a fall, planned steps settled, and drifts."""
 
     action: GuardAction
     times: int
@@ -211,7 +225,8 @@ class GuardRecord:
 
 def guard_record(rows: list[GuardRow], config: TrainingConfig, last_step: int) -> GuardRecord:
     """The record of a training that ended at step `last_step`."""
-    without, settled = (spans_since(event, rows, last_step) for event in (GuardEvent.NO_FALLS, GuardEvent.SETTLED))
+    without = spans_since(GuardEvent.NO_FALLS, rows, last_step)
+    settled = settled_spans(rows, config, last_step)
     return GuardRecord(
         action=config.collapse_guard,
         times=len(without),

@@ -21,11 +21,12 @@ from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.task import Task
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
-from cartpole_robot.training.config import GuardAction, TrainingConfig
+from cartpole_robot.training.config import GuardAction, TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.guard import CollapseGuard
@@ -49,10 +50,15 @@ class FirstVerified:
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """A training that ran to its end; `state.elapsed_s` includes the greedy evaluations."""
+    """A training that ran to its end; `state.elapsed_s` includes the greedy evaluations.
+
+    `trials` are those of the selected network. Where they are not passed, an extension has reached its end, if the
+    configuration has one.
+    """
 
     state: TrainingState
     selected: Selected
+    trials: TrialsRecord
     first_verified: FirstVerified | None
 
 
@@ -89,15 +95,33 @@ def learn(
         evaluation,
         *callbacks,
     ]
-    if not run_learner(state, config, callbacks, name=name, on_event=on_event):
-        return None
-    state.count_time()
-    if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
-        evaluation.evaluate_now()
+    for is_extension in (False, True):
+        until = config.steps
+        if is_extension:
+            if not config.extension_steps or evaluation.may_end:
+                break
+            until = extended_to(config, state.model.num_timesteps)
+            if on_event is not None:
+                on_event(_extension_text(state, evaluation, until))
+        if not run_learner(state, config, callbacks, name=name, on_event=on_event, until=until):
+            return None
+        state.count_time()
+        if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
+            evaluation.evaluate_now()
     assert state.selected is not None  # evaluate_now() has run at least once
     step = evaluation.first_verified_step
     first = None if step is None else FirstVerified(step=step, after_s=evaluation.first_verified_s)
-    return Learned(state=state, selected=state.selected, first_verified=first)
+    return Learned(state=state, selected=state.selected, trials=evaluation.trials_of_selected(), first_verified=first)
+
+
+def _extension_text(state: TrainingState, evaluation: GreedyEvaluation, until: int) -> str:
+    newest = state.log.evaluations[-1].mean_steps
+    lacking = (
+        f"the newest network survives only {newest:.0f} of {MAX_EPISODE_STEPS} mean steps"
+        if evaluation.is_durable
+        else "no network has passed every trial"
+    )
+    return f"step {state.model.num_timesteps}: {lacking}; the training continues, up to step {until}"
 
 
 def judge(learned: Learned, env: gymnasium.Env[Any, Any], on_episode: Callable[[], object] = lambda: None) -> Judged:
@@ -155,13 +179,16 @@ def run_learner(
     *,
     name: str,
     on_event: Callable[[str], object] | None = None,
+    until: int | None = None,
 ) -> bool:
     """Run the learner; True at the end of its steps or episodes, False if a callback raised `Stopped` before.
 
+    It runs to step `until`, if given, which may lie beyond the steps of `config`: epsilon and learning rate then stay
+    at their ends.
     The collapse guard that `config` asks for runs first, logs its events and sends sentences to `on_event`.
     Raises `RunError`, beginning with `name`, if the training diverges.
     """
-    remaining = config.steps - state.model.num_timesteps
+    remaining = (config.steps if until is None else until) - state.model.num_timesteps
     if remaining <= 0 or len(state.log.episodes) >= (config.episodes or math.inf):
         return True
     if config.collapse_guard is not GuardAction.OFF:

@@ -33,7 +33,7 @@ class EpisodeRow:
 class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
-    `trials` counts the `evaluation.Trials` survived before the first fall, 0 if they were not run.
+    `trials` counts the `Trials` survived before the first fall, 0 if they were not run.
     """
 
     step: int

@@ -18,6 +18,7 @@ from cartpole_robot.policy.controllers import SwingUpPolicyController
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.swing_up_evaluation import HELD, SwingUpEvaluation, evaluate_swing_up
+from cartpole_robot.rollout.trials import FailedTrial, TrialsRecord
 from cartpole_robot.swing_up_task import start_state
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import TrainingConfig
@@ -26,6 +27,7 @@ from cartpole_robot.training.dqn.learner import network_of
 CATCH_STEPS = 150  # three seconds after which a caught pole seldom falls
 HOLD_STEPS = 3000  # a minute, for which a policy that swings up must hold the pole
 PRACTICE_SEED = 5_000_000  # and the training step: starts from which the newest network is looked at
+CATCH, MINUTE, BEHIND_FIRMWARE = "catch", "minute", " behind the firmware"
 _CATCHES, _BEHIND_FIRMWARE = 150, 50  # for each of the preset's evaluation_episodes
 _MINUTE_OF = 25  # trials behind the firmware: there a calm cart may look stuck
 _GIVEN_UP_SHARE = 300
@@ -75,16 +77,42 @@ class SwingUpTrials:
         self._order = [*failed, *(number for number in self._order if number not in known)]
         return passed
 
+    def record(self, act: ActionFunction) -> TrialsRecord:
+        """Which trials it fails, until it is given up."""
+        failed: list[FailedTrial] = []
+        ran = 0
+        with ExitStack() as stack:
+            for number in self._order:
+                found = self._episode(act, number, stack)
+                ran += 1
+                if found.successes == 1:
+                    continue
+                episode, kind = found.episodes[0], CATCH if found.hold_steps == CATCH_STEPS else MINUTE
+                place = BEHIND_FIRMWARE if number >= self._behind_firmware_from else ""
+                failed.append(
+                    FailedTrial(
+                        kind=kind + place,
+                        seed=found.first_seed,
+                        steps=episode.held_steps,
+                        of=found.hold_steps,
+                        fault=episode.end,
+                    )
+                )
+                if len(failed) > len(self) // _GIVEN_UP_SHARE:
+                    break
+        return TrialsRecord(of=len(self), failed=tuple(failed), skipped=len(self) - ran)
+
     def _passes(self, act: ActionFunction, number: int, stack: ExitStack) -> bool:
+        return self._episode(act, number, stack).successes == 1
+
+    def _episode(self, act: ActionFunction, number: int, stack: ExitStack) -> SwingUpEvaluation:
         seed = self._first_seed + number
         steps = CATCH_STEPS if number < self._minutes_from else HOLD_STEPS
         if number >= self._behind_firmware_from:
             steps = CATCH_STEPS if number % _MINUTE_OF else HOLD_STEPS
             controller = SwingUpPolicyController(act, self._cart.swing_up_table)
-            found = evaluate_swing_up(controller, self._rig(stack), episodes=1, first_seed=seed, hold_steps=steps)
-        else:
-            found = swung_up(act, self._env, episodes=1, first_seed=seed, hold_steps=steps)
-        return found.successes == 1
+            return evaluate_swing_up(controller, self._rig(stack), episodes=1, first_seed=seed, hold_steps=steps)
+        return swung_up(act, self._env, episodes=1, first_seed=seed, hold_steps=steps)
 
     def _rig(self, stack: ExitStack) -> VirtualRig:
         """The cart behind its firmware, switched on once for a look at a network."""

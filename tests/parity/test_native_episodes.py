@@ -35,9 +35,10 @@ from cartpole_robot.policy.network import (
     int16_action_function,
     quantized,
 )
-from cartpole_robot.rollout.evaluation import Evaluation, Trials, evaluate
+from cartpole_robot.rollout.evaluation import Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import HistoryObservation, with_history
 from cartpole_robot.rollout.native_episodes import episodes_in_c
+from cartpole_robot.rollout.trials import Trials
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.simulation.native_cart import EpisodeSums, native_cart
@@ -194,7 +195,7 @@ def test_controllers_that_step_with_duties(form: str, history_length: int) -> No
 def test_trials_are_survived_alike(name: str) -> None:
     cart = load_cart(name)
     with made(cart, max_steps=1000) as env:
-        trials = Trials(env, first_seed=0, max_steps=150, long_steps=1000)
+        trials = Trials(env, first_seed=0, max_steps=150, long_steps=1000, long_runs=2)
         counts = []
         for seed in range(8):
             act = float_action_function(balancing_network(cart, seed=seed))

@@ -170,6 +170,8 @@ def cell_key(config: TrainingConfig, cart: CartParams, seed: int, engine: Engine
     """A hash of all that a training's result depends on, except the code; without names and descriptions."""
     values = dataclasses.asdict(config)
     del values["name"], values["description"]
+    if not values["extension_steps"]:  # as of cells that an earlier version trained
+        del values["extension_steps"]
     inputs = {"config": values, "cart": cart.fingerprint(), "seed": seed, "engine": engine}
     text = json.dumps(inputs, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -169,7 +169,8 @@ def _relative_to(path: Path, name: str) -> str | Path:
 
 def _base(preset: str, file: StudyFile, path: Path) -> TrainingConfig:
     try:
-        return load_preset(_relative_to(path, preset)).changed(steps=file.steps, episodes=file.episodes)
+        config = load_preset(_relative_to(path, preset)).changed(steps=file.steps, episodes=file.episodes)
+        return dataclasses.replace(config, extension_steps=0)  # cells of one length
     except UsageError as error:
         raise UsageError(f"{path}: presets: {error}") from None
 

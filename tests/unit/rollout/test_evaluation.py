@@ -8,7 +8,8 @@ import pytest
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import StartSpread
-from cartpole_robot.rollout.evaluation import Trials, corner_starts, evaluate, visited_observations
+from cartpole_robot.rollout.evaluation import evaluate, visited_observations
+from cartpole_robot.rollout.trials import Trials, corner_starts
 from cartpole_robot.signals import State
 
 
@@ -85,9 +86,10 @@ def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
 
         return act
 
-    trials = Trials(env, first_seed=0, max_steps=20, long_steps=200)
-    assert len(trials) == 17
-    assert trials.survived(balances_for(10_000)) == 17
-    assert steps == 16 * 20 + 200
-    assert trials.survived(balances_for(16 * 20 + 100)) == 16, "the long one is the last"
+    trials = Trials(env, first_seed=0, max_steps=20, long_steps=200, long_runs=2)
+    assert len(trials) == 34
+    assert trials.survived(balances_for(10_000)) == 34
+    assert steps == 16 * 20 + 18 * 200
+    assert trials.survived(balances_for(16 * 20 + 100)) == 16, "the long ones follow the short ones"
+    assert trials.survived(balances_for(16 * 20 + 17 * 200 + 100)) == 33
     assert trials.survived(balances_for(0)) == 0
