@@ -13,7 +13,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.firmware_figures import quickly_homing
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.commands.options import DIY_CART
-from cartpole_robot.commands.output import DONE, FAILED, command_line, print_text, report_stop, rows_text
+from cartpole_robot.commands.output import DONE, FAILED, command_line, print_error, print_text, report_stop, rows_text
 from cartpole_robot.compare.comparison import CompareRequest, compare
 from cartpole_robot.compare.html_report import write_report
 from cartpole_robot.compare.words import summary
@@ -35,6 +35,7 @@ from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.run import start_training
+from cartpole_robot.training.summary import TrainingOutcome
 
 EPISODES = 20
 DURATION_S = 10.0
@@ -59,7 +60,11 @@ def demo(out: Path | None) -> int:
     folder = out or unused_folder("demo")
     if folder.exists():
         raise UsageError(f"{folder}: exists already; choose another --out")
-    if not _train(folder):
+    outcome = _train(folder)
+    if outcome.no_policy is not None:
+        print_error(f"no network passed every trial; try on with: {command_line('train', '--resume', folder)}")
+        return FAILED
+    if outcome.summary is None:
         return report_stop(f"the training so far is in {folder}", command_line("train", "--resume", folder))
     survives = _survives(folder)
     with ThreadPoolExecutor(1) as pool:
@@ -76,8 +81,8 @@ def demo(out: Path | None) -> int:
     return DONE if survives and drives else FAILED
 
 
-def _train(folder: Path) -> bool:
-    """Whether the training finished."""
+def _train(folder: Path) -> TrainingOutcome:
+    """Train, and print how that ended."""
     config = load_preset("recommended")
     print(f"1. Training a DQN on the cart {DIY_CART!r} in simulation, {config.steps} steps, and judging it.")
     cart = load_cart(DIY_CART)
@@ -86,10 +91,10 @@ def _train(folder: Path) -> bool:
         say(note)
     job = TrainingJob(config=config, cart=cart, rig="sim", engine=engine, seed=0, folder=folder, tensorboard=True)
     outcome = start_training(job)
-    if outcome.summary is None:
-        return False
-    print(outcome.summary.text())
-    return True
+    found = outcome.summary or outcome.no_policy
+    if found is not None:
+        print(found.text())
+    return outcome
 
 
 def _survives(folder: Path) -> bool:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.numbers import count, numbers
-from cartpole_robot.commands.output import DONE, FAILED, command_text, print_error, print_result, report_stop, rows_text
+from cartpole_robot.commands.output import (
+    DONE,
+    FAILED,
+    command_line,
+    command_text,
+    print_error,
+    print_result,
+    report_stop,
+    rows_text,
+)
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.run_folder import read_run
@@ -98,6 +107,11 @@ def add_export(export: Parser) -> None:
         help="read Stable-Baselines3's own file of the model, which may run code: for your own runs of versions that "
         "kept no weights next to it",
     )
+    export.add_argument(
+        "--failed-trials",
+        action="store_true",
+        help="export the model of a training that ended without a policy; the trials it failed are in its provenance",
+    )
     options.json(export)
 
 
@@ -115,8 +129,17 @@ def _train(arguments: argparse.Namespace) -> int:
         outcome = _learn_on_cart(arguments)
     else:
         outcome = _train_new(arguments)
+    command = command_text(["train", "--resume", outcome.folder], arguments, ["arm"])
+    if outcome.no_policy is not None:
+        text = f"{outcome.no_policy.text()}\n  {'run folder':<18} {outcome.folder}"
+        print_result(arguments, outcome.no_policy.as_dict(), text)
+        export = command_line("export", outcome.folder, "--out", "exported", "--failed-trials")
+        print_error(
+            f"no network passed every trial in {outcome.no_policy.steps} steps, so none is exported; continue with: "
+            f"{command}, or export the closest as it is with: {export}"
+        )
+        return FAILED
     if outcome.summary is None:
-        command = command_text(["train", "--resume", outcome.folder], arguments, ["arm"])
         return report_stop(f"the training so far is in {outcome.checkpoint}", command)
     text = f"{outcome.summary.text()}\n  {'run folder':<18} {outcome.folder}"
     print_result(arguments, outcome.summary.as_dict(), text)
@@ -213,7 +236,13 @@ def _export(arguments: argparse.Namespace) -> int:
     from cartpole_robot.training.parity import agreement_text
     from cartpole_robot.training.reexport import export_run
 
-    exported = export_run(arguments.run_folder, arguments.out, which=arguments.model, is_trusted=arguments.trust)
+    exported = export_run(
+        arguments.run_folder,
+        arguments.out,
+        which=arguments.model,
+        is_trusted=arguments.trust,
+        may_fail_trials=arguments.failed_trials,
+    )
     record = exported.as_dict()
     print_result(arguments, record, rows_text({**record, "agreement": agreement_text(exported.agreement)}))
     return DONE

@@ -23,6 +23,7 @@ RUN_FORMAT = 2
 LOCK_FILE = "lock"
 RUN_FILE = "run.json"
 SUMMARY_FILE = "summary.json"
+NO_POLICY_FILE = "no_policy.json"  # instead of the summary, where no network was good enough to export
 
 
 def new_run_folder(path: Path, record: Mapping[str, Any]) -> Path:

@@ -92,18 +92,7 @@ class GreedyEvaluation(BaseCallback):
         self._state = state
         self._config = config
         self._env = env
-        first_seed = SELECTION_SEED + config.evaluation_episodes
-        self._trials: Trials | SwingUpTrials = (
-            SwingUpTrials(env, config, first_seed=first_seed)
-            if config.task is Task.SWING_UP
-            else Trials(
-                env,
-                first_seed=first_seed,
-                max_steps=MAX_EPISODE_STEPS,
-                long_steps=TRIAL_STEPS,
-                long_runs=TRIAL_RUNS,
-            )
-        )
+        self._trials = trials_of(config, env)
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
         )
@@ -176,6 +165,20 @@ class GreedyEvaluation(BaseCallback):
             if row.mean_steps >= MAX_EPISODE_STEPS and row.trials == len(self._trials):
                 return row.step
         return None
+
+
+def trials_of(config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> Trials | SwingUpTrials:
+    """The trials that a network of this configuration must pass in `env`."""
+    first_seed = SELECTION_SEED + config.evaluation_episodes
+    if config.task is Task.SWING_UP:
+        return SwingUpTrials(env, config, first_seed=first_seed)
+    return Trials(
+        env,
+        first_seed=first_seed,
+        max_steps=MAX_EPISODE_STEPS,
+        long_steps=TRIAL_STEPS,
+        long_runs=TRIAL_RUNS,
+    )
 
 
 def _rank(row: EvaluationRow) -> tuple[float, int, float]:

@@ -242,6 +242,12 @@ def extended_to(config: TrainingConfig, steps: int) -> int:
     return config.steps + (ended + 1) * config.extension_steps
 
 
+def extended_by(config: TrainingConfig, steps: int) -> int:
+    """How many of `steps` steps were those of an extension; without one a block of steps may exceed the planned end."""
+    beyond = steps - config.steps
+    return beyond if config.extension_steps and beyond >= config.train_every_steps else 0
+
+
 def preset_names() -> tuple[str, ...]:
     """Names of the package's presets, sorted."""
     folder = resources.files("cartpole_robot.training.presets")

@@ -1,4 +1,4 @@
-"""The end of a training: save the models, export the policy, plot the learning curve."""
+"""The end of a training: save models, log and learning curve, and export the policy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.export import ExportedFiles, bundle_of, write_export
 from cartpole_robot.policy.network import Network
 from cartpole_robot.policy.network_file import write_network
+from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.curve import draw_learning_curve
 from cartpole_robot.training.dqn.learner import network_of, set_network
@@ -48,25 +49,36 @@ def finish(
     visited: NDArray[np.float32],
     *,
     evaluation: Mapping[str, Any],
+    trials: TrialsRecord | None = None,
     unchanged: PolicyBundle | None = None,
 ) -> Exported:
-    """Save the last and the selected model, export the selected one, save the log and draw the learning curve.
+    """As `save_run`, and export the selected network.
 
-    Afterwards `state.model` has the selected network. `evaluation` goes into the policy's provenance; `visited` and
-    `unchanged` are those of `export_network`.
+    `evaluation` and `trials` go into the policy's provenance; `visited` and `unchanged` are those of `export_network`.
+    """
+    save_run(job, state)
+    assert state.selected is not None
+    found = {"selected_at_step": state.selected.row.step, "evaluation": evaluation}
+    if trials is not None:
+        found["trials"] = trials.as_dict()
+    model = state.model
+    return export_network(
+        job, network_of(model), visited, job.folder, values=model.q_net, provenance=found, unchanged=unchanged
+    )
+
+
+def save_run(job: TrainingJob, state: TrainingState) -> None:
+    """Save the last and the selected model and the log, and draw the learning curve.
+
+    Afterwards `state.model` has the selected network.
     """
     assert state.selected is not None
     folder, model = job.folder, state.model
     _save_model(model, folder / "model_last.zip")
     set_network(model, state.selected.network)
     _save_model(model, folder / "model_selected.zip")
-    found = {"selected_at_step": state.selected.row.step, "evaluation": evaluation}
-    exported = export_network(
-        job, network_of(model), visited, folder, values=model.q_net, provenance=found, unchanged=unchanged
-    )
     state.log.save(folder)
     draw_learning_curve(state.log, job.config, folder / "learning_curve.png", title=job.title)
-    return exported
 
 
 def _save_model(model: DQN, path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import gymnasium
 import torch
 
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
-from cartpole_robot.files.run_folder import SUMMARY_FILE, locked_run, new_run_folder, write_json
+from cartpole_robot.files.run_folder import NO_POLICY_FILE, SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import (
@@ -26,10 +27,10 @@ from cartpole_robot.task import Task
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
-from cartpole_robot.training.config import check_seed
+from cartpole_robot.training.config import check_seed, extended_by
 from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import balancing_env, judging_env, training_env
-from cartpole_robot.training.export import finish
+from cartpole_robot.training.export import finish, save_run
 from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.learning import (
@@ -44,7 +45,7 @@ from cartpole_robot.training.learning import (
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.parity import PARITY_STATES
-from cartpole_robot.training.summary import LongRun, Summary, TrainingOutcome, TrainingSummary
+from cartpole_robot.training.summary import LongRun, NoPolicy, Summary, TrainingOutcome, TrainingSummary
 from cartpole_robot.training.swing_up import check_swing_up, finish_swing_up
 
 LONG_RUN_STEPS = 15_000
@@ -73,7 +74,10 @@ def _train(job: TrainingJob) -> TrainingOutcome:
 
 
 def resume_training(folder: Path) -> TrainingOutcome:
-    """Resume from the newest checkpoint of a run folder. Raises `UsageError`."""
+    """Resume from the newest checkpoint of a run folder; one without a policy has another extension before it.
+
+    Raises `UsageError`.
+    """
     job = job_from_folder(folder)
     if (folder / SUMMARY_FILE).exists():
         raise UsageError(f"{folder}: this training is finished (it has a {SUMMARY_FILE}); train into a new folder")
@@ -115,12 +119,39 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
             learned = learn(state, job.config, drawing, callbacks, name=str(job.folder), on_event=say)
         if learned is None or stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
+        if job.config.extension_steps and not learned.trials.is_passed:
+            return _without_policy(job, learned)
         if job.config.task is Task.SWING_UP:
             summary: Summary = finish_swing_up(job, learned, env)
         else:
             summary = _finish(job, learned, env, drawing)
         write_json(job.folder / SUMMARY_FILE, summary.as_dict())
+        (job.folder / NO_POLICY_FILE).unlink(missing_ok=True)  # of an extension before this one
         return TrainingOutcome(folder=job.folder, summary=summary, checkpoint=None)
+
+
+def _without_policy(job: TrainingJob, learned: Learned) -> TrainingOutcome:
+    """Save models and log, and record what came closest to a policy."""
+    state, rows = learned.state, learned.state.log.evaluations
+    save_run(job, state)
+    no_policy = NoPolicy(
+        preset=job.config.name,
+        cart=job.cart.name,
+        seed=job.seed,
+        extension_steps=extended_by(job.config, state.model.num_timesteps),
+        steps=state.model.num_timesteps,
+        episodes=len(state.log.episodes),
+        training_s=round(state.elapsed_s, 2),
+        collapse_guard=guard_record(state.log.guard, job.config, state.model.num_timesteps),
+        evaluated=len(rows),
+        balanced=sum(row.mean_steps >= MAX_EPISODE_STEPS for row in rows),
+        newest=rows[-1],
+        closest=learned.selected.row,
+        trials=learned.trials,
+        machine=provenance.machine(),
+    )
+    write_json(job.folder / NO_POLICY_FILE, no_policy.as_dict())
+    return TrainingOutcome(folder=job.folder, summary=None, checkpoint=None, no_policy=no_policy)
 
 
 def _finish(
@@ -136,7 +167,7 @@ def _finish(
         judged = judge(learned, env, bar.update)
         act = float_action_function(learned.selected.network)
         visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
-        exported = finish(job, state, visited, evaluation=judged.selected.as_dict())
+        exported = finish(job, state, visited, evaluation=judged.selected.as_dict(), trials=learned.trials)
         int16_act = exported.bundle.action_function(Backend.INT16)
         long_run = evaluate(act, env, episodes=1, first_seed=LONG_RUN_SEED, max_steps=LONG_RUN_STEPS)
         return TrainingSummary(
@@ -145,7 +176,9 @@ def _finish(
             preset=job.config.name,
             cart=job.cart.name,
             seed=job.seed,
+            extension_steps=extended_by(job.config, state.model.num_timesteps),
             steps=state.model.num_timesteps,
+            trials=learned.trials,
             episodes=len(state.log.episodes),
             training_s=round(state.elapsed_s, 2),
             collapse_guard=guard_record(state.log.guard, job.config, state.model.num_timesteps),

@@ -12,9 +12,11 @@ from typing import Any
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.rollout.evaluation import Evaluation
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
+from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.training.cart_progress import CartEvaluation
 from cartpole_robot.training.guard import GuardRecord
 from cartpole_robot.training.job import InitialPolicy
+from cartpole_robot.training.log import EvaluationRow
 from cartpole_robot.training.parity import agreement_text
 
 Rows = list[tuple[str, str]]
@@ -71,7 +73,9 @@ class TrainingSummary(Summary):
     is not there.
     """
 
+    extension_steps: int
     first_verified_step: int | None
+    trials: TrialsRecord
     collapse_guard: GuardRecord
     last_model: Evaluation
     selected_at_step: int
@@ -89,8 +93,9 @@ class TrainingSummary(Summary):
     def _rows(self) -> Rows:
         guard, drawn, again = self.collapse_guard.text, self.exported_randomized, self.on_pybullet
         return [
-            ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
+            ("training", training_text(self.steps, self.extension_steps, self.episodes, self.training_s)),
             *([("collapse guard", guard)] if guard else []),
+            ("trials", self.trials.text),
             ("last model", _verdict_text(self.last_model)),
             ("exported policy", f"{_verdict_text(self.exported)} (of step {self.selected_at_step})"),
             ("exported as int16", _verdict_text(self.exported_int16)),
@@ -99,6 +104,46 @@ class TrainingSummary(Summary):
             ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
             ("same action", agreement_text(self.agreement)),
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoPolicy:
+    """Of a training that reached the end of its extension without a network that passes every trial.
+
+    `evaluated` networks were tried, of which `balanced` survived all their evaluation episodes. `closest` is the
+    evaluation of the best of them, and `trials` are its trials.
+    """
+
+    preset: str
+    cart: str
+    seed: int
+    extension_steps: int
+    steps: int
+    episodes: int
+    training_s: float
+    collapse_guard: GuardRecord
+    evaluated: int
+    balanced: int
+    newest: EvaluationRow
+    closest: EvaluationRow
+    trials: TrialsRecord
+    machine: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def text(self) -> str:
+        guard, closest = self.collapse_guard.text, self.closest
+        rows = [
+            ("training", training_text(self.steps, self.extension_steps, self.episodes, self.training_s)),
+            *([("collapse guard", guard)] if guard else []),
+            ("networks", f"{self.evaluated} evaluated, {self.balanced} balanced; none passed every trial"),
+            ("newest network", f"{self.newest.mean_steps:.1f} mean steps"),
+            ("closest network", f"of step {closest.step}, {closest.mean_steps:.1f} mean steps"),
+            ("its trials", self.trials.text),
+        ]
+        title = f"{self.preset} on {self.cart}, seed {self.seed}: no policy is exported"
+        return "\n".join([title, *(f"  {name:<18} {text}" for name, text in rows)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,17 +192,24 @@ class CartSummary(Summary):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """How a training ended: finished with a summary, or stopped with a checkpoint to resume."""
+    """How a training ended: with a summary and a policy, without a policy, or stopped with a checkpoint to resume."""
 
     folder: Path
     summary: Summary | None
     checkpoint: Path | None
+    no_policy: NoPolicy | None = None
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Evaluation | SwingUpEvaluation):
+    if isinstance(value, Evaluation | SwingUpEvaluation | TrialsRecord):
         return value.as_dict()
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+
+
+def training_text(steps: int, extension_steps: int, episodes: int, training_s: float) -> str:
+    """How long a training took, for a person."""
+    extended = f", {extension_steps} of them an extension" if extension_steps else ""
+    return f"{steps} steps{extended}, {episodes} episodes, {training_s:.1f} s"
 
 
 def _verdict_text(found: Evaluation) -> str:

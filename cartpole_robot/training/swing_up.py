@@ -15,6 +15,7 @@ from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, VERDICT_SEED, visited_observations
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
+from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.dqn.learner import network_of
@@ -38,6 +39,7 @@ class SwingUpSummary(Summary):
     """
 
     first_verified_step: int | None
+    trials: TrialsRecord
     last_model: SwingUpEvaluation
     selected_at_step: int
     exported: SwingUpEvaluation
@@ -55,6 +57,7 @@ class SwingUpSummary(Summary):
         behind, again = self.behind_firmware, self.on_pybullet
         return [
             ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
+            ("trials", self.trials.text),
             ("last model", self.last_model.text()),
             ("exported policy", f"{self.exported.text()} (of step {self.selected_at_step})"),
             ("exported as int16", self.exported_int16.text()),
@@ -90,9 +93,10 @@ def finish_swing_up(job: TrainingJob, learned: Learned, env: gymnasium.Env[Any, 
         act = float_action_function(learned.selected.network)
         exported = verdict(act)
         visited = visited_observations(act, env, count=PARITY_STATES, first_seed=CALIBRATION_SEED)
-        done = finish(job, state, visited, evaluation=exported.as_dict())
+        done = finish(job, state, visited, evaluation=exported.as_dict(), trials=learned.trials)
         return SwingUpSummary(
             first_verified_step=None if first is None else first.step,
+            trials=learned.trials,
             preset=job.config.name,
             cart=job.cart.name,
             seed=job.seed,

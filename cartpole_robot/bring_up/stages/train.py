@@ -115,7 +115,8 @@ def _trained(cart: CartParams, folder: Path, seed: int, randomization: Randomiza
         choice = rig_engine("sim", cart, None, randomization)
         outcome = start_training(
             TrainingJob(
-                config=load_preset(PRESET),
+                # Without an extension: the stage has trials of its own, and other trainings to try.
+                config=dataclasses.replace(load_preset(PRESET), extension_steps=0),
                 cart=cart,
                 rig="sim",
                 engine=choice.engine,
