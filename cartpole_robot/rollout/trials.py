@@ -1,4 +1,4 @@
-"""The trials a policy must survive to be trusted: corner starts, then long runs."""
+"""The trials a policy must survive to be trusted: corner starts, random starts, then long runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.native_cart import Survived
 
-CORNER, LONG_RUN = "corner start", "long run"
+CORNER, RANDOM, LONG_RUN = "corner start", "random start", "long run"
 _SHOWN = 3
 
 
@@ -84,23 +84,31 @@ class TrialsRecord:
 
 
 class Trials:
-    """What a policy must survive to be trusted: short and then long runs from the corners of the start spread, then
-    long runs from random starts.
+    """What a policy must survive to be trusted: episodes from corners of the start spread and from random starts, then
+    long runs from both.
 
-    Almost good policies survive random starts, but fall from a corner or drift away in the end.
+    Almost good policies survive a few random starts, but fall from a corner or drift away in the end.
     """
 
     def __init__(
-        self, env: gymnasium.Env[Any, Any], *, first_seed: int, max_steps: int, long_steps: int, long_runs: int
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        first_seed: int,
+        max_steps: int,
+        random_starts: int,
+        long_steps: int,
+        long_runs: int,
     ) -> None:
         """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
 
-        It is stepped up to `max_steps` and then up to `long_steps` from each corner, and up to `long_steps` from each
-        of `long_runs` random starts; its TimeLimit must not be shorter.
+        It is stepped up to `max_steps` from each corner and `random_starts` others, then up to `long_steps` from each
+        corner and `long_runs` others; its TimeLimit must not be shorter.
         """
         corners = corner_starts(env.get_wrapper_attr("cart").start)
         kinds = [
             *((CORNER, start, max_steps) for start in corners),
+            *[(RANDOM, None, max_steps)] * random_starts,
             *((LONG_RUN, start, long_steps) for start in corners),
             *[(LONG_RUN, None, long_steps)] * long_runs,
         ]

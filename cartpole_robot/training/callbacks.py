@@ -28,7 +28,8 @@ from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
 TRIAL_STEPS = 15_000  # of a long run among a network's trials
-TRIAL_RUNS = 4  # from random starts, after those from every corner of the start spread
+TRIAL_RUNS = 4  # of them from random starts, after those from every corner of the start spread
+TRIAL_STARTS = 100  # random ones, of episodes of the usual length
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
@@ -106,6 +107,13 @@ class GreedyEvaluation(BaseCallback):
             return not (is_extended and self.may_end)
         return True
 
+    def evaluate_newest(self) -> None:
+        """Count the time, and evaluate the current network unless the last evaluation was of this step."""
+        rows = self._state.log.evaluations
+        self._state.count_time()
+        if not rows or rows[-1].step != self._state.model.num_timesteps:
+            self.evaluate_now()
+
     def evaluate_now(self) -> None:
         """Evaluate the current network and keep a copy if it is the best so far."""
         state = self._state
@@ -116,7 +124,8 @@ class GreedyEvaluation(BaseCallback):
         if row.mean_steps >= MAX_EPISODE_STEPS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
             row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
-        state.model.logger.record("evaluation/mean_steps", row.mean_steps)
+        if hasattr(state.model, "_logger"):  # not where a training is resumed at its end
+            state.model.logger.record("evaluation/mean_steps", row.mean_steps)
         if self.first_verified_step == row.step:
             self.first_verified_s = state.count_time()
         if self._is_best(row):
@@ -176,6 +185,7 @@ def trials_of(config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> Trials | 
         env,
         first_seed=first_seed,
         max_steps=MAX_EPISODE_STEPS,
+        random_starts=TRIAL_STARTS,
         long_steps=TRIAL_STEPS,
         long_runs=TRIAL_RUNS,
     )

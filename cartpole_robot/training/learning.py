@@ -26,7 +26,7 @@ from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.task import Task
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
-from cartpole_robot.training.config import GuardAction, TrainingConfig, extended_to
+from cartpole_robot.training.config import GuardAction, TrainingConfig, extended_by, extended_to
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.guard import CollapseGuard
@@ -95,19 +95,17 @@ def learn(
         evaluation,
         *callbacks,
     ]
-    for is_extension in (False, True):
-        until = config.steps
-        if is_extension:
-            if not config.extension_steps or evaluation.may_end:
-                break
-            until = extended_to(config, state.model.num_timesteps)
-            if on_event is not None:
-                on_event(_extension_text(state, evaluation, until))
+    if not run_learner(state, config, callbacks, name=name, on_event=on_event):
+        return None
+    if not extended_by(config, state.model.num_timesteps):  # else this resumes an extension
+        evaluation.evaluate_newest()
+    if config.extension_steps and not evaluation.may_end:
+        until = extended_to(config, state.model.num_timesteps)
+        if on_event is not None:
+            on_event(_extension_text(state, evaluation, until))
         if not run_learner(state, config, callbacks, name=name, on_event=on_event, until=until):
             return None
-        state.count_time()
-        if not state.log.evaluations or state.log.evaluations[-1].step != state.model.num_timesteps:
-            evaluation.evaluate_now()
+        evaluation.evaluate_newest()
     assert state.selected is not None  # evaluate_now() has run at least once
     step = evaluation.first_verified_step
     first = None if step is None else FirstVerified(step=step, after_s=evaluation.first_verified_s)

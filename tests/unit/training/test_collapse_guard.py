@@ -233,3 +233,19 @@ def test_log_stores_the_events_and_reads_folders_without_them(tmp_path: Path) ->
     (tmp_path / "guard.csv").write_text(f"step,event,measured\n10,{'x' * 200_000},1.0\n")
     with pytest.raises(UsageError, match=r"guard\.csv: row 2 is damaged \(field larger than field limit"):
         LearningLog.load(tmp_path)
+
+
+def test_a_settled_learner_continues_in_an_extension(gym_cart: CartParams) -> None:
+    said: list[str] = []
+    asked = config(steps=800, extension_steps=400)
+    state = state_of(gym_cart, asked)
+    run_learner(state, asked, [Hook(700, settle)], name="test")
+    held = state.model._n_updates
+    assert state.model.gradient_steps == 0
+    # settled from the extension's first step on, which the guard notes at once
+    run_learner(state, asked, [Hook(800, settle)], name="test", on_event=said.append, until=1200)
+    assert state.model._n_updates == held + 400 // 4
+    assert not any("held" in text for text in said)
+    record = guard_record(state.log.guard, asked, 1200)
+    settled_at = state.log.guard[1].step
+    assert record.steps_settled == 800 - settled_at, "updates were held until then"

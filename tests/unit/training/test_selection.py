@@ -10,14 +10,16 @@ import pytest
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
-from cartpole_robot.training.callbacks import TRIAL_STEPS, GreedyEvaluation
+from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.training.callbacks import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS, GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.log import LearningLog
 
-ALL_TRIALS = 17  # the corners of four ranges, and a long episode
+SHORT_TRIALS = 16 + TRIAL_STARTS  # the corners of four ranges, and random starts
+ALL_TRIALS = SHORT_TRIALS + 16 + TRIAL_RUNS
 
 
 def linear(cart: CartParams, gain: np.ndarray, bias: float = 0.0) -> Network:
@@ -42,7 +44,7 @@ def looked_at(gym_cart: CartParams) -> tuple[TrainingState, GreedyEvaluation]:
     model = new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=0, tensorboard=None)
     model.learn(4)
     state = TrainingState(model, LearningLog())
-    return state, GreedyEvaluation(state, config, balancing_env(gym_cart, "sim", TRIAL_STEPS))
+    return state, GreedyEvaluation(state, config, balancing_env(gym_cart, "sim", TRIAL_STEPS, engine=Engine.NATIVE))
 
 
 def test_a_network_that_survives_every_trial_is_verified_and_stays_best(
@@ -51,7 +53,7 @@ def test_a_network_that_survives_every_trial_is_verified_and_stays_best(
     state, evaluation = looked_at
     regulator = design_lqr(gym_cart).state_gain
     calm = linear(gym_cart, regulator)
-    # survives 500 steps from random starts; the cart creeps away in the long episode, or from a corner
+    # survives 500 steps from random starts; the cart creeps away in the long runs, or from a corner
     creeping = linear(gym_cart, regulator * np.array([0.0, 0.1, 1.0, 1.0]), bias=0.01)
     leaning = linear(gym_cart, regulator * np.array([0.0, 0.1, 1.0, 1.0]), bias=0.02)
     evaluation.evaluate_now()
@@ -59,7 +61,7 @@ def test_a_network_that_survives_every_trial_is_verified_and_stays_best(
     falling = linear(gym_cart, -regulator)
     for network, mean_steps, trials in (
         (leaning, 500, 0),
-        (creeping, 500, 16),
+        (creeping, 500, SHORT_TRIALS),
         (calm, 500, ALL_TRIALS),
         (falling, 8, 0),
     ):
@@ -69,6 +71,8 @@ def test_a_network_that_survives_every_trial_is_verified_and_stays_best(
         row = state.log.evaluations[-1]
         assert round(row.mean_steps) == mean_steps
         assert row.trials == trials
+        assert evaluation.is_durable == (network in (calm, falling))
+        assert evaluation.may_end == (network is calm), "not with a newest network that falls"
     assert state.selected is not None
     assert state.selected.row is state.log.evaluations[3]
     assert (state.selected.network.hidden_weight == calm.hidden_weight).all()

@@ -39,7 +39,7 @@ def test_preset_for_drawn_carts_is_recommended_but_for_memory_rate_length_and_ev
     ours, recommended = (dataclasses.asdict(load_preset(name)) for name in ("robust", "recommended"))
     changed = {name for name in ours if ours[name] != recommended[name]}
     assert changed == {
-        *("name", "description", "steps", "replay_memory", "learning_rate_end"),
+        *("name", "description", "steps", "extension_steps", "replay_memory", "learning_rate_end"),
         *("evaluate_every_steps", "evaluation_episodes", "checkpoint_every_steps"),
     }
 
@@ -48,7 +48,7 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
     ours, recommended = (dataclasses.asdict(load_preset(name)) for name in ("on_cart", "recommended"))
     changed = {name for name in ours if ours[name] != recommended[name]}
     assert changed == {
-        *("name", "description", "steps", "episodes", "learning_starts", "train_every_steps"),
+        *("name", "description", "steps", "extension_steps", "episodes", "learning_starts", "train_every_steps"),
         *("target_update_every_steps", "epsilon_start", "epsilon_clock", "evaluate_every_steps"),
         *("evaluation_episodes", "checkpoint_every_steps", "collapse_guard"),
     }
