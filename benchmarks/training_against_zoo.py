@@ -30,7 +30,7 @@ from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, evaluate
 from cartpole_robot.rollout.trials import Trials
 from cartpole_robot.task import SUCCESS_STEPS
-from cartpole_robot.training.callbacks import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
+from cartpole_robot.training.callbacks import TRIAL_CORNER_STEPS, TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner
@@ -66,6 +66,7 @@ class PolicyCheck(BaseCallback):
             first_seed=SELECTION_SEED + 10,
             max_steps=500,
             random_starts=TRIAL_STARTS,
+            corner_steps=TRIAL_CORNER_STEPS,
             long_steps=TRIAL_STEPS,
             long_runs=TRIAL_RUNS,
         )

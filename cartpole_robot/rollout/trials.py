@@ -97,19 +97,20 @@ class Trials:
         first_seed: int,
         max_steps: int,
         random_starts: int,
+        corner_steps: int,
         long_steps: int,
         long_runs: int,
     ) -> None:
         """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
 
-        It is stepped up to `max_steps` from each corner and `random_starts` others, then up to `long_steps` from each
-        corner and `long_runs` others; its TimeLimit must not be shorter.
+        It is stepped up to `max_steps` from each corner and `random_starts` others, then up to `corner_steps` from each
+        corner and `long_steps` from `long_runs` others; its TimeLimit must not be shorter.
         """
         corners = corner_starts(env.get_wrapper_attr("cart").start)
         kinds = [
             *((CORNER, start, max_steps) for start in corners),
             *[(RANDOM, None, max_steps)] * random_starts,
-            *((LONG_RUN, start, long_steps) for start in corners),
+            *((LONG_RUN, start, corner_steps) for start in corners),
             *[(LONG_RUN, None, long_steps)] * long_runs,
         ]
         self._env = env

@@ -27,9 +27,11 @@ from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
-TRIAL_STEPS = 15_000  # of a long run among a network's trials
-TRIAL_RUNS = 4  # of them from random starts, after those from every corner of the start spread
-TRIAL_STARTS = 100  # random ones, of episodes of the usual length
+# A network's trials. Of 110 networks that survived 500 steps from every corner and fell later, all fell within 4,360
+# steps from one of them; of 369 others none fell in any of 150 random runs of 15,000 steps (recommended on gym, 30 seeds).
+TRIAL_STARTS = 50  # random ones, of episodes of the usual length
+TRIAL_CORNER_STEPS = 5_000  # of a long run from each corner
+TRIAL_STEPS, TRIAL_RUNS = 15_000, 3  # of a long run from a random start, and their number
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
@@ -186,6 +188,7 @@ def trials_of(config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> Trials | 
         first_seed=first_seed,
         max_steps=MAX_EPISODE_STEPS,
         random_starts=TRIAL_STARTS,
+        corner_steps=TRIAL_CORNER_STEPS,
         long_steps=TRIAL_STEPS,
         long_runs=TRIAL_RUNS,
     )

@@ -195,7 +195,9 @@ def test_controllers_that_step_with_duties(form: str, history_length: int) -> No
 def test_trials_are_survived_alike(name: str) -> None:
     cart = load_cart(name)
     with made(cart, max_steps=1000) as env:
-        trials = Trials(env, first_seed=0, max_steps=150, random_starts=3, long_steps=1000, long_runs=2)
+        trials = Trials(
+            env, first_seed=0, max_steps=150, random_starts=3, corner_steps=500, long_steps=1000, long_runs=2
+        )
         counts = []
         for seed in range(8):
             act = float_action_function(balancing_network(cart, seed=seed))

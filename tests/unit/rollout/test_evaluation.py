@@ -86,10 +86,10 @@ def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
 
         return act
 
-    trials = Trials(env, first_seed=0, max_steps=20, random_starts=4, long_steps=200, long_runs=2)
+    trials = Trials(env, first_seed=0, max_steps=20, random_starts=4, corner_steps=100, long_steps=200, long_runs=2)
     assert len(trials) == 38
     assert trials.survived(balances_for(10_000)) == 38
-    assert steps == 20 * 20 + 18 * 200
-    assert trials.survived(balances_for(20 * 20 + 100)) == 20, "the long ones follow the short ones"
-    assert trials.survived(balances_for(20 * 20 + 17 * 200 + 100)) == 37
+    assert steps == 20 * 20 + 16 * 100 + 2 * 200
+    assert trials.survived(balances_for(20 * 20 + 50)) == 20, "the long ones follow the short ones"
+    assert trials.survived(balances_for(20 * 20 + 16 * 100 + 200 + 100)) == 37
     assert trials.survived(balances_for(0)) == 0
