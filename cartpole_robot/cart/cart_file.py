@@ -24,7 +24,7 @@ from cartpole_robot.files.sourced import plain_numbers
 CART_FILE_FORMAT = 1
 IDENTIFIED = "identified"
 """How the source of a number begins that `identify` has found."""
-_SWING_UP = "swing_up_duty"
+_SWING_UP, _PRECISE = "swing_up_duty", "precise_duty"
 
 
 def cart_names() -> tuple[str, ...]:
@@ -98,15 +98,24 @@ def _parsed(path: Path) -> CartParams:
     elif "pole_cart" in plain:
         _fill_from_urdf(plain["pole_cart"], sources)
     actions, where = plain.pop("actions"), f"{path}: [actions]"
-    swing_up = _duties_listed(actions.pop(_SWING_UP), f"{where} {_SWING_UP}") if _SWING_UP in actions else None
+    others = {
+        field: _duties_listed(actions.pop(key), f"{where} {key}")
+        for key, field in ((_SWING_UP, "swing_up_duties"), (_PRECISE, "precise_duties"))
+        if key in actions
+    }
     duties = _action_duties(actions, plain.get("motor", {}), where)
     for name in plain:
         for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
     description = str(tables.get("description", ""))
-    table = {"name": path.stem, "description": description, "action_duties": duties, "sources": sources, **plain}
-    if swing_up is not None:
-        table["swing_up_duties"] = swing_up
+    table = {
+        "name": path.stem,
+        "description": description,
+        "action_duties": duties,
+        "sources": sources,
+        **others,
+        **plain,
+    }
     cart = record_from_table(CartParams, table, where=str(path))
     check_body(cart.pole_cart, where=f"{path}: [pole_cart]")
     return cart

@@ -91,9 +91,9 @@ def show_text(cart: CartParams) -> str:
             lines.append(f"  {field.name:<24}{_shown(value):>12} {unit_of(field.name):<12} {source}")
     source = cart.sources.get("actions.duty") or cart.sources.get("actions.force_n", "")
     lines += ["\n[actions]", _table_line("duty", cart.action_duties, source)]
-    if cart.swing_up_duties is not None:
-        source = cart.sources.get("actions.swing_up_duty", "")
-        lines.append(_table_line("swing_up_duty", cart.swing_up_duties, source))
+    for key, table in (("swing_up_duty", cart.swing_up_duties), ("precise_duty", cart.precise_duties)):
+        if table is not None:
+            lines.append(_table_line(key, table, cart.sources.get(f"actions.{key}", "")))
     return "\n".join(lines)
 
 

@@ -32,6 +32,8 @@ from cartpole_robot.files.records import require
 from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS
 
 _LONGEST_NAME = 100
+_COARSE = 4  # entries of an action table each of which must move the cart
+_MOVES = 1.25  # times what static friction and dead zone take
 _NAME_SIGNS = " _.,+-()=@#~"  # beside letters and digits: a name is written into C, HTML, TOML and file names
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 
@@ -40,8 +42,9 @@ MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
 class CartParams:
     """All parameters of one cart.
 
-    `action_duties` is the action table: the duty in [-1, 1] that each discrete action requests, and `swing_up_duties`
-    that of the swing-up task, None where it has none of its own. A cart without
+    `action_duties` is the action table: the duty in [-1, 1] that each discrete action requests. `swing_up_duties` is
+    that of the swing-up task and `precise_duties` the finer one of a precise policy, None where the cart has none of
+    its own. A cart without
     `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation only. `sources`
     names the source of each number, by "section.key"; comparisons ignore it.
     """
@@ -61,14 +64,19 @@ class CartParams:
     firmware: FirmwareSettings | None = None
     readings: Readings | None = None
     swing_up_duties: tuple[float, ...] | None = None
+    precise_duties: tuple[float, ...] | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         self._check_table(self.action_duties, "the action table", least=self.action_duties)
-        if self.swing_up_duties is not None:  # a weak push that the dead zone of a drawn cart takes is one choice less
-            ends = (min(self.swing_up_duties, default=0.0), max(self.swing_up_duties, default=0.0))
-            self._check_table(self.swing_up_duties, "the action table of the swing-up", least=ends)
+        finer = (
+            ("the action table of the swing-up", self.swing_up_duties),
+            ("the precise action table", self.precise_duties),
+        )
+        for name, table in finer:
+            if table is not None:
+                self._check_table(table, name, least=(min(table, default=0.0), max(table, default=0.0)))
         for key in ("cart_position_m", "pole_angle_rad"):
             spread, limit = getattr(self.start, key), getattr(self.limits, key)
             require(
@@ -86,7 +94,10 @@ class CartParams:
         self._check_encoders()
 
     def _check_table(self, duties: tuple[float, ...], name: str, *, least: tuple[float, ...]) -> None:
-        """Raises ValueError for a table that no policy has, and where one of `least` moves nothing."""
+        """Raises ValueError for a table that no policy has, and where one of `least` moves nothing.
+
+        Of a fine table the weak duties may lie in the dead zone of a cart that is drawn at random: one choice less.
+        """
         require(
             2 <= len(duties) <= MAX_OUTPUTS,
             f"{name} has {len(duties)} entries, expected 2 to {MAX_OUTPUTS}; change their number",
@@ -101,6 +112,8 @@ class CartParams:
             min(duties) < 0.0 < max(duties),
             f"{name} {list(duties)} pushes to one side only; give it a negative and a positive entry",
         )
+        if len(duties) > _COARSE:
+            least = (min(duties), max(duties))
         for duty in least:
             zone = self.motor.dead_zone_at(duty)
             require(
@@ -155,6 +168,37 @@ class CartParams:
         return self.swing_up_duties or self.action_duties
 
     @property
+    def precise_table(self) -> tuple[float, ...]:
+        """The action table of a precise policy: the cart's own, or 0 and three duties to each side.
+
+        Of those the weakest moves the cart, and the others are 0.75 and 1.5 times the strongest duty of balancing.
+        """
+        return self.precise_duties or self._graded_table()
+
+    def with_table(self, duties: tuple[float, ...]) -> CartParams:
+        """This cart with `duties` as its action table if that is its precise table, else this cart."""
+        if duties == self.action_duties or duties != self.precise_table:
+            return self
+        sources = dict(self.sources)
+        sources["actions.duty"] = sources.get("actions.precise_duty", "derived: the precise table of actions.duty")
+        return dataclasses.replace(self, action_duties=duties, precise_duties=duties, sources=sources)
+
+    def _graded_table(self) -> tuple[float, ...]:
+        strongest = min(-min(self.action_duties), max(self.action_duties))
+        static = self.friction.cart_static_n / self.motor.stall_force_n
+        zone = max(self.motor.right_dead_zone_duty, self.motor.left_dead_zone_duty)
+        moving = 0.0 if self.compensates_dead_zone else zone
+        moving = _MOVES * (moving + (1.0 - moving) * static)
+        grades = (max(moving, 0.3 * strongest), max(1.5 * moving, 0.75 * strongest), max(2.0 * moving, 1.5 * strongest))
+        sides = [round(min(1.0, grade), 3) for grade in grades]
+        return tuple(sorted({0.0, *sides, *(-side for side in sides)}))
+
+    @property
+    def is_mirror_image(self) -> bool:
+        """Whether the motor pushes to both sides alike, so that the cart is its own mirror image."""
+        return self.motor.gain_asymmetry == 0.0 and self.motor.dead_zone_asymmetry_duty == 0.0
+
+    @property
     def damping_n_s_m(self) -> float:
         """The damping of the cart while the bridge is not open: back-EMF and viscous friction."""
         return self.motor.back_emf_n_s_m + self.friction.cart_viscous_n_s_m
@@ -191,7 +235,7 @@ class CartParams:
         """The numbers as nested dicts, without the sources."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
         del values["sources"]
-        for name in ("readings", "swing_up_duties"):
+        for name in ("readings", "swing_up_duties", "precise_duties"):
             if values[name] is None:
                 del values[name]
         return values
@@ -199,10 +243,10 @@ class CartParams:
     def fingerprint(self) -> str:
         """SHA-256 of the numbers: equal for carts that behave the same; names, readings and sources do not count.
 
-        Nor does the swing-up's action table, which the interface of a policy has that uses it.
+        Nor do the swing-up's and the precise action table, which the interface of a policy has that uses them.
         """
         values = self.as_dict()
-        for name in ("name", "description", "readings", "swing_up_duties"):
+        for name in ("name", "description", "readings", "swing_up_duties", "precise_duties"):
             values.pop(name, None)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

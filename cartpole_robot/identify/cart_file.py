@@ -75,11 +75,13 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     duties = _same_pushes(nominal.action_duties, found.model, nominal)
     if duties != nominal.action_duties:
         sources["actions.duty"] = chosen
-    swinging = nominal.swing_up_duties
-    if swinging is not None:  # two that the motor cannot give any more become one
-        swinging = tuple(dict.fromkeys(_same_pushes(swinging, found.model, nominal)))
-        if swinging != nominal.swing_up_duties:
-            sources["actions.swing_up_duty"] = chosen
+    others: dict[str, Any] = {}
+    for key in ("swing_up", "precise"):
+        table = getattr(nominal, f"{key}_duties")
+        if table is not None:  # two that the motor cannot give any more become one
+            others[f"{key}_duties"] = tuple(dict.fromkeys(_same_pushes(table, found.model, nominal)))
+            if others[f"{key}_duties"] != table:
+                sources[f"actions.{key}_duty"] = chosen
     timing = _simulated_timing(nominal)
     if timing != nominal.timing:
         before_s = nominal.timing.control_period_s
@@ -93,7 +95,7 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
             delay=delay,
             limits=nominal.limits,
             action_duties=duties,
-            swing_up_duties=swinging,
+            **others,
             timing=timing,
             readings=readings,
             sources=sources,
@@ -203,8 +205,9 @@ def cart_as_toml(cart: CartParams) -> str:
             if value is not None:
                 lines.append(_line(field.name, value, cart.sources.get(f"{section}.{field.name}", "assumed")))
     lines += ["", "[actions]", _line("duty", list(cart.action_duties), cart.sources.get("actions.duty", "assumed"))]
-    if (swinging := cart.swing_up_duties) is not None:
-        lines.append(_line("swing_up_duty", list(swinging), cart.sources.get("actions.swing_up_duty", "assumed")))
+    for key, table in (("swing_up_duty", cart.swing_up_duties), ("precise_duty", cart.precise_duties)):
+        if table is not None:
+            lines.append(_line(key, list(table), cart.sources.get(f"actions.{key}", "assumed")))
     return "\n".join(lines) + "\n"
 
 

@@ -214,6 +214,10 @@ class PolicyBundle:
         shift = np.array([self.int16.hidden_shift])
         return arrays_digest(np.frombuffer(interface, np.uint8), *weights, *integers, shift).hex()
 
+    def fitted(self, cart: CartParams) -> CartParams:
+        """`cart` with the one of its action tables that the policy chooses from, or `cart` itself if it has no such."""
+        return cart if self.interface.task is Task.SWING_UP else cart.with_table(self.interface.action_duties)
+
     def check_fits(self, cart: CartParams, *, name: str) -> None:
         """Raise `UsageError`, naming both values of the first misfit, unless the policy can run on `cart`."""
         offered = Interface.of(cart, self.interface.history_length, self.interface.task)

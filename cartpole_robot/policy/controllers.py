@@ -146,6 +146,7 @@ def choose_controller(policy: Path, cart: str | CartParams | None, backend: str)
         raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
     chosen = trained_on if cart is None else load_cart(cart)
     assert chosen is not None  # for the type checker: one of the two is there
+    chosen = bundle.fitted(chosen)
     bundle.check_fits(chosen, name=str(path))
     note = None
     is_the_same = trained_on is not None and chosen.fingerprint() == trained_on.fingerprint()

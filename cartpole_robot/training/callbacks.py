@@ -7,10 +7,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
@@ -22,9 +23,10 @@ from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
-from cartpole_robot.training.config import TrainingConfig, extended_to
+from cartpole_robot.training.config import Selection, TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
+from cartpole_robot.training.precision import PrecisionReward, against, regulator_evaluation
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
 # A network's trials. Of 110 networks that survived 500 steps from every corner and fell later, all fell within 4,360
@@ -87,7 +89,8 @@ class GreedyEvaluation(BaseCallback):
     Where the training averages its network, that is the network evaluated.
 
     The best network survives, or holds, the most steps. One with all of them also runs the trials. Ties go to the
-    network that strays least from the middle of the track, because a long run needs that.
+    network that strays least from the middle of the track, because a long run needs that, or with
+    `Selection.REGULATOR` to the one that compares best with the cart's regulator.
     """
 
     def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
@@ -96,6 +99,7 @@ class GreedyEvaluation(BaseCallback):
         self._config = config
         self._env = env
         self._trials = trials_of(config, env)
+        self._regulator = self._regulator_evaluation() if config.selection is Selection.REGULATOR else None
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
         )
@@ -123,6 +127,8 @@ class GreedyEvaluation(BaseCallback):
         act = float_action_function(network)
         result = self._evaluated(act)
         row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
+        if self._regulator is not None and isinstance(result, Evaluation):
+            row = dataclasses.replace(row, against_regulator=against(result, self._regulator).score)
         if row.mean_steps >= MAX_EPISODE_STEPS and self._is_best(dataclasses.replace(row, trials=len(self._trials))):
             row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
@@ -138,6 +144,13 @@ class GreedyEvaluation(BaseCallback):
         if self._config.task is Task.SWING_UP:
             return swung_up(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, hold_steps=MAX_EPISODE_STEPS)
         return evaluate(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, max_steps=MAX_EPISODE_STEPS)
+
+    def _regulator_evaluation(self) -> Evaluation:
+        """That of the training's reward, if it has one."""
+        training: gymnasium.Env[Any, Any] = cast(DummyVecEnv, self._state.model.env).envs[0]
+        if isinstance(training, PrecisionReward):
+            return training.regulator
+        return regulator_evaluation(self._env, episodes=self._config.evaluation_episodes)
 
     def _survived(self, act: ActionFunction) -> int:
         """Trials survived; a swing-up is given up where it will not be the best."""
@@ -195,7 +208,8 @@ def trials_of(config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> Trials | 
 
 
 def _rank(row: EvaluationRow) -> tuple[float, int, float]:
-    return (row.mean_steps, row.trials, -row.rms_position_m)
+    figure = row.rms_position_m if row.against_regulator is None else row.against_regulator
+    return (row.mean_steps, row.trials, -figure)
 
 
 class Checkpointing(BaseCallback):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.records import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.policy.history import check_history_length
@@ -37,6 +38,47 @@ class LearnerReward(enum.StrEnum):
     STEP = "step"  # 1 for every step: the environment's own reward
     FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, with the same best policy
     TASK = "task"  # that of the swing-up task times 1 - gamma: returns lie in [0, 1]
+    PRECISION = "precision"  # -1 for a fall, else -(1 - gamma) times a cost in [0, 1): returns lie in [-1, 0]
+
+
+class ActionTable(enum.StrEnum):
+    """Which of the cart's action tables the policy chooses from."""
+
+    DUTY = "duty"
+    PRECISE = "precise_duty"
+
+
+class Symmetry(enum.StrEnum):
+    """What the learner knows of the cart's mirror image: signals negated, the opposite duty."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"  # every second step of a batch is replaced by its mirror image
+    ODD = "odd"  # the network is its own mirror image, by construction
+
+
+class Selection(enum.StrEnum):
+    """Which of the networks that balance is the best."""
+
+    POSITION = "position"  # the one with the smallest RMS position
+    REGULATOR = "regulator"  # the one whose worst figure, relative to the cart's regulator, is the smallest
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """Weights of the cost c of a step that does not end in a fall; the reward is -(1 - gamma) c / (1 + c).
+
+    Position and angle count by their squares, in units of what they are (RMS) under the cart's regulator; the duty by
+    its square, in units of the strongest of the action table. A reversal is a push to the other side than the last.
+    """
+
+    position: float
+    angle: float
+    duty: float
+    reversal: float
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, *(field.name for field in dataclasses.fields(self)))
+        require(self.position > 0.0 and self.angle > 0.0, "cost.position and cost.angle must be above 0; raise them")
 
 
 class EpsilonClock(enum.StrEnum):
@@ -64,6 +106,7 @@ _CEILINGS = {
     "steps": 1_000_000_000,
     "extension_steps": 1_000_000_000,
     "max_steps": 10_000_000,
+    "input_gain": 16.0,
 }
 
 
@@ -73,11 +116,11 @@ class TrainingConfig:
 
     A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. With
     `extension_steps` it continues, by that many steps at most, until a network has passed every trial and the newest
-    one balances. The algorithm is the plain DQN of the blog post, without double Q-learning. A swing-up may also
-    evaluate and export the running mean of the network over `averaged_steps`, begin the share `hard_start_share` of
-    its episodes at starts from which the policy has failed, and end with the first network that passes all trials.
-    With a `history_length` above 1 the network also sees the duties and observations of earlier steps
-    (`cartpole_robot.policy.history`).
+    one balances. The algorithm is the plain DQN of the blog post, without double Q-learning. With `averaged_steps` the
+    running mean of the network over that many steps is evaluated and exported. A swing-up may also begin the share
+    `hard_start_share` of its episodes at starts from which the policy has failed, and end with the first network that
+    passes all trials. With a `history_length` above 1 the network also sees the duties and observations of earlier
+    steps (`cartpole_robot.policy.history`); `input_gain` multiplies the scaled inputs.
     """
 
     name: str
@@ -110,7 +153,12 @@ class TrainingConfig:
     weight_decay: float
     loss: Loss
     learner_reward: LearnerReward
+    cost: StepCost | None = None  # of learner_reward "precision"
+    actions: ActionTable = ActionTable.DUTY
+    symmetry: Symmetry = Symmetry.NONE
+    selection: Selection = Selection.POSITION
     scale_observations: bool
+    input_gain: float = 1.0
     learner: Learner = Learner.LEAN
     collapse_guard: GuardAction = GuardAction.OFF
     averaged_steps: int | None = None  # None: the newest network
@@ -135,6 +183,7 @@ class TrainingConfig:
                 "evaluate_every_steps",
                 "evaluation_episodes",
                 "checkpoint_every_steps",
+                "input_gain",
             ),
         )
         for name in (
@@ -181,10 +230,15 @@ class TrainingConfig:
             value = getattr(self, name)
             require(value <= most, f"{name} = {value:g}, expected at most {most:g}; lower it")
         self._check_task()
+        self._check_precision()
         if self.learner is Learner.STOCK:
             require(
                 self.loss is Loss.HUBER and self.epsilon_clock is EpsilonClock.STEPS,
                 "learner = 'stock' has the Huber loss and counts epsilon in steps; use learner = 'lean' for the others",
+            )
+            require(
+                self.symmetry is Symmetry.NONE,
+                f"learner = 'stock' with symmetry = {str(self.symmetry)!r}, expected 'none'; use learner = 'lean'",
             )
 
     def _check_task(self) -> None:
@@ -205,12 +259,44 @@ class TrainingConfig:
             "or with its steps; leave it out",
         )
         require(
-            swings_up or (self.averaged_steps is None and not self.hard_start_share and not self.ends_when_verified),
-            f"averaged_steps, hard_start_share and ends_when_verified with task = {str(self.task)!r}: they are for "
-            "'swing_up'; leave them out",
+            swings_up or (not self.hard_start_share and not self.ends_when_verified),
+            f"hard_start_share and ends_when_verified with task = {str(self.task)!r}: they are for 'swing_up'; leave "
+            "them out",
         )
         if self.averaged_steps is not None:
             require_positive(self, "averaged_steps")
+
+    def _check_precision(self) -> None:
+        is_precise = self.learner_reward is LearnerReward.PRECISION
+        require(
+            is_precise == (self.cost is not None),
+            f"learner_reward = {str(self.learner_reward)!r} {'without' if is_precise else 'with'} a section [cost]: "
+            "'precision' needs one, and no other has one; correct one",
+        )
+        for name, value, plain in (
+            ("actions", self.actions, ActionTable.DUTY),
+            ("symmetry", self.symmetry, Symmetry.NONE),
+            ("selection", self.selection, Selection.POSITION),
+        ):
+            require(
+                self.task is Task.BALANCE or value is plain,
+                f"{name} = {str(value)!r} with task = {str(self.task)!r}: it is for 'balance'; leave it out",
+            )
+        require(
+            not (is_precise and self.collapse_guard is GuardAction.HOLD),
+            "collapse_guard = 'hold' with learner_reward = 'precision': a guard that holds updates while no pole falls "
+            "would end what makes a policy precise; use 'off' or 'watch'",
+        )
+        require(
+            self.symmetry is not Symmetry.ODD or self.hidden_units % 2 == 0,
+            f"hidden_units = {self.hidden_units} with symmetry = 'odd', expected an even number: each unit has a "
+            "mirror image; change it",
+        )
+        require(
+            self.input_gain == 1.0 or self.scale_observations,
+            f"input_gain = {self.input_gain:g} with scale_observations = false: it multiplies scaled inputs; leave it "
+            "out",
+        )
 
     def changed(
         self, *, steps: int | None = None, episodes: int | None = None, learner: Learner | None = None
@@ -229,6 +315,11 @@ class TrainingConfig:
             )
         except ValueError as error:
             raise UsageError(f"preset {self.name}: {error}") from None
+
+
+def cart_to_learn(config: TrainingConfig, cart: CartParams) -> CartParams:
+    """`cart` with the action table that `config` chooses from, as the one it has."""
+    return cart.with_table(cart.precise_table) if config.actions is ActionTable.PRECISE else cart
 
 
 def extended_to(config: TrainingConfig, steps: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import Any, SupportsFloat
 
 import gymnasium
 from stable_baselines3.common.monitor import Monitor
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.env import ENV_ID, SWING_UP_ID
 from cartpole_robot.rig import Start
@@ -19,6 +21,7 @@ from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.swing_up_task import start_anywhere
 from cartpole_robot.task import Task
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
+from cartpole_robot.training.precision import PrecisionReward, regulator_evaluation
 
 ANYWHERE_SHARE = 0.3
 
@@ -129,6 +132,10 @@ def training_env(
     past = config.history_length
     balancing = balancing_env(cart, rig, config.max_steps, randomization, history_length=past, engine=engine)
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
+    if config.cost is not None:
+        with closing(balancing_env(cart, rig, MAX_EPISODE_STEPS, engine=engine)) as plain:
+            regulator = regulator_evaluation(plain, episodes=config.evaluation_episodes)
+        return PrecisionReward(env, config.cost, regulator, config.gamma)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
 
 

@@ -33,13 +33,15 @@ class EpisodeRow:
 class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
-    `trials` counts the `Trials` survived before the first fall, 0 if they were not run.
+    `trials` counts the `Trials` survived before the first fall, 0 if they were not run. `against_regulator` is the
+    score of `training.precision.Against`, None where the training does not select by it.
     """
 
     step: int
     mean_steps: float
     rms_position_m: float
     trials: int = 0
+    against_regulator: float | None = None
 
 
 class GuardEvent(enum.StrEnum):
@@ -60,7 +62,12 @@ class GuardRow:
     measured: float
 
 
-_CONVERTERS: dict[str, Any] = {"int": int, "float": float, "GuardEvent": GuardEvent}
+_CONVERTERS: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "float | None": lambda word: float(word) if word else None,
+    "GuardEvent": GuardEvent,
+}
 
 
 @dataclass

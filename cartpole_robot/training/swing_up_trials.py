@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any, cast
@@ -15,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleSwingUpEnv
 from cartpole_robot.policy.controllers import SwingUpPolicyController
-from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
+from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.swing_up_evaluation import HELD, SwingUpEvaluation, evaluate_swing_up
 from cartpole_robot.rollout.trials import FailedTrial, TrialsRecord
@@ -34,8 +33,6 @@ _GIVEN_UP_SHARE = 300
 _PRACTICE_EPISODES = 200
 _PRACTICE_AFTER = 0.25  # of the training's steps: before, every start is hard
 _MOST_HARD_STARTS = 200
-_AVERAGED_EVERY_STEPS = 500
-_AVERAGED = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
 
 
 class SwingUpTrials:
@@ -147,31 +144,6 @@ def swung_up(
         hold_steps=hold_steps,
         on_episode=on_episode,
     )
-
-
-class Averaging(BaseCallback):
-    """Keeps the running mean of the network over `averaged_steps`: a newest network fluctuates.
-
-    From the first steps on it is their plain mean, so that nothing of the untrained network stays.
-    """
-
-    def __init__(self, state: TrainingState, averaged_steps: int) -> None:
-        super().__init__()
-        self._state, self._steps = state, averaged_steps
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps % _AVERAGED_EVERY_STEPS == 0:
-            newest = network_of(self._state.model)
-            mean = self._state.averaged
-            share = _AVERAGED_EVERY_STEPS / min(self._steps, self.num_timesteps)
-            self._state.averaged = newest if mean is None else _between(mean, newest, min(1.0, share))
-        return True
-
-
-def _between(mean: Network, newest: Network, share: float) -> Network:
-    arrays = {name: getattr(mean, name) for name in _AVERAGED}
-    moved = {name: old + np.float32(share) * (getattr(newest, name) - old) for name, old in arrays.items()}
-    return dataclasses.replace(mean, **moved)
 
 
 class Practice(BaseCallback):

@@ -125,7 +125,7 @@ class Score:
     def record(self) -> dict[str, Any]:
         """What every contender of a folder shares, for JSON."""
         cart = self.cart.as_dict()
-        for each in ("action_duties", "swing_up_duties"):  # each policy has its own
+        for each in ("action_duties", "swing_up_duties", "precise_duties"):  # each policy has its own
             cart.pop(each, None)
         return {"cart": cart, "ranges": self.ranges.with_runs(1).as_dict(), "seed": self.seed}
 

@@ -145,7 +145,8 @@ class StabilityMap:
         """Everything that identifies this map, for JSON."""
         conditions = self.conditions
         cart = self.cart.as_dict()
-        del cart["action_duties"]  # each policy has its own
+        for table in ("action_duties", "precise_duties"):  # each policy has its own
+            cart.pop(table, None)
         return {
             "cart": cart,
             "rig": conditions.rig,

@@ -20,6 +20,7 @@ class Update:
         steps: _Tensors,
         gain: _Floats,
         memory: tuple[NDArray[np.float32] | NDArray[np.int64], ...],
+        symmetry: int = 0,
     ) -> None: ...
     def step(
         self,

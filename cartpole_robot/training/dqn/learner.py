@@ -26,16 +26,18 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.history import input_gain as gain_of_inputs
 from cartpole_robot.policy.network import Network
 from cartpole_robot.swing_up_task import observation_scale
-from cartpole_robot.task import Task
-from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, TrainingConfig
+from cartpole_robot.task import OBSERVATION_LAYOUT, Task
+from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, Symmetry, TrainingConfig
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
 from cartpole_robot.training.dqn.scaling import ScaledObservation
+from cartpole_robot.training.dqn.symmetry import half_mirrored, make_gradient_odd, make_odd
 from cartpole_robot.training.learners import Learner
 
 # What SB3's load raises for an unreadable file; the AssertionError is its "No data found in the saved file".
@@ -68,6 +70,7 @@ class LeanDQN(DQN):
     loss: Loss = Loss.HUBER
     epsilon_episodes: int | None = None  # episodes of the whole training, if epsilon counts episodes
     is_native: bool = True  # False: update in PyTorch even if the extension exists
+    symmetry: Symmetry = Symmetry.NONE
 
     _update: NativeUpdate | None = None
     _store: TransitionStore | None = None
@@ -162,6 +165,8 @@ class LeanDQN(DQN):
     def _torch_update(self, batch_size: int) -> float:
         assert self.replay_buffer is not None
         batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+        if self.symmetry is Symmetry.MIRRORED:
+            batch = half_mirrored(batch, int(cast(gymnasium.spaces.Discrete, self.action_space).n))
         discounts = self.gamma if batch.discounts is None else batch.discounts
         with torch.no_grad():
             following = self.q_net_target(batch.next_observations).amax(dim=1, keepdim=True)
@@ -174,6 +179,8 @@ class LeanDQN(DQN):
         optimizer = self.policy.optimizer
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.symmetry is Symmetry.ODD:
+            make_gradient_odd(self.q_net)
         torch.nn.utils.clip_grad_norm_(self.q_net.parameters(), self.max_grad_norm)
         optimizer.step()
         return loss.item()
@@ -219,16 +226,37 @@ def new_learner(
     )
     if isinstance(model, LeanDQN):
         model.loss = config.loss
+        model.symmetry = symmetry_of(config, cart)
+        if model.symmetry is Symmetry.ODD:
+            make_odd(model)
         if config.epsilon_clock is EpsilonClock.EPISODES:
             model.epsilon_episodes = config.episodes
     return model
+
+
+def symmetry_of(config: TrainingConfig, cart: CartParams) -> Symmetry:
+    """The symmetry that `config` asks for; none for a cart that is not its own mirror image.
+
+    Raises `UsageError` for an action table that is not.
+    """
+    if config.symmetry is Symmetry.NONE or not cart.is_mirror_image:
+        return Symmetry.NONE
+    table = cart.action_duties
+    if table != tuple(-duty for duty in reversed(table)):
+        raise UsageError(
+            f"preset {config.name}: symmetry = {str(config.symmetry)!r} with the action table "
+            f"[{', '.join(f'{duty:g}' for duty in table)}], expected each duty's opposite at the other end; change one"
+        )
+    return config.symmetry
 
 
 def _gain(config: TrainingConfig, cart: CartParams) -> NDArray[np.float32]:
     """What the network multiplies its inputs by; called for inputs that are scaled, or a history."""
     if config.task is Task.SWING_UP:
         return np.array([1.0 / size for size in observation_scale(cart)], np.float32)
-    return gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
+    gain = gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
+    is_signal = np.arange(len(gain)) % (len(OBSERVATION_LAYOUT) + 1) != len(OBSERVATION_LAYOUT)  # a duty keeps its own
+    return np.where(is_signal, gain * np.float32(config.input_gain), gain)
 
 
 def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:

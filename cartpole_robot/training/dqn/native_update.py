@@ -16,6 +16,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
+from cartpole_robot.training.config import Symmetry
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 
@@ -24,6 +25,7 @@ try:
 except ImportError:  # built without a C compiler: the learner updates in PyTorch
     _update = None  # type: ignore[assignment]
 
+_SYMMETRIES = (Symmetry.NONE, Symmetry.MIRRORED, Symmetry.ODD)  # in the order of update.h
 _MEMORY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _ADAMW = (optimizers.AdamW, torch.optim.AdamW)
 _ADAGRAD = (optimizers.Adagrad, torch.optim.Adagrad)
@@ -60,6 +62,7 @@ class NativeUpdate:
             steps=_arrays([state["step"] for state in states]),
             gain=input_gain(model).detach().numpy(),
             memory=self._arrays,
+            symmetry=_SYMMETRIES.index(getattr(model, "symmetry", Symmetry.NONE)),
         )
         self._step, self.act, self.follow = update.step, update.act, update.follow
 

@@ -30,6 +30,7 @@ def initial_policy(
     chosen = own_cart(bundle, path) if cart is None else load_cart(cart)
     if chosen is None:
         raise UsageError(f"{path}: does not say which cart it was trained on; name one with --cart")
+    chosen = bundle.fitted(chosen)
     bundle.check_fits(chosen, name=str(path))
     if config.history_length == 1:
         config = dataclasses.replace(config, history_length=bundle.interface.history_length)

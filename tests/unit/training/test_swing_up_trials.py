@@ -12,13 +12,14 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.training.averaging import Averaging
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import swing_up_env, training_env
 from cartpole_robot.training.learning import run_learner
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.swing_up_trials import Averaging, Practice, SwingUpTrials
+from cartpole_robot.training.swing_up_trials import Practice, SwingUpTrials
 
 CART = load_cart("diy_arduino")
 

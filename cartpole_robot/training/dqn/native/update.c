@@ -127,6 +127,34 @@ static void scale(const update_shape_t *shape, const float *gain, const float *o
         input[i] = observation[i] * gain[i];
 }
 
+static void mirror(const update_shape_t *shape, float *input)
+{
+    for (int32_t i = 0; i < shape->inputs; i++)
+        input[i] = -input[i];
+}
+
+static void meet(float *a, float *b, float sign)
+{
+    const float middle = 0.5f * (*a + sign * *b);
+    *a = middle;
+    *b = sign * middle;
+}
+
+/* The mean of the gradient and that of the mirrored batch, for a network that is its own mirror image. */
+static void make_odd(const update_shape_t *shape, const rows_t *gradient)
+{
+    const int32_t half = shape->hidden / 2, width = shape->width, outputs = shape->outputs;
+    for (int32_t j = 0; j < half; j++) {
+        for (int32_t i = 0; i < shape->inputs; i++)
+            meet(&gradient->hidden_weight[i * width + j], &gradient->hidden_weight[i * width + half + j], -1.0f);
+        meet(&gradient->hidden_bias[j], &gradient->hidden_bias[half + j], 1.0f);
+        for (int32_t o = 0; o < outputs; o++)
+            meet(&gradient->output_weight[o * width + j], &gradient->output_weight[(outputs - 1 - o) * width + half + j], 1.0f);
+    }
+    for (int32_t o = 0; o < outputs / 2; o++)
+        meet(&gradient->output_bias[o], &gradient->output_bias[outputs - 1 - o], 1.0f);
+}
+
 /* The discounted rewards up to the last step of the return; also that step and the factor of the value after it. */
 static float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
                            float *bootstrap)
@@ -259,7 +287,10 @@ double update_once(const update_shape_t *shape, const update_tensors_t *tensors,
         int64_t last;
         float bootstrap;
         float wanted = n_step_return(memory, index[k], loss, &last, &bootstrap);
+        const bool is_mirrored = shape->symmetry == UPDATE_MIRRORED && k % 2 == 1;
         scale(shape, tensors->gain, &memory->following[last * inputs], input);
+        if (is_mirrored)
+            mirror(shape, input);
         hidden_of(&target, input, inputs, width, unit);
         float best = dot(unit, target.output_weight, width) + target.output_bias[0];
         for (int32_t o = 1; o < outputs; o++) {
@@ -267,8 +298,12 @@ double update_once(const update_shape_t *shape, const update_tensors_t *tensors,
             best = best >= value ? best : value;
         }
         wanted += bootstrap * best;
-        const int64_t action = memory->action[index[k]];
+        int64_t action = memory->action[index[k]];
         scale(shape, tensors->gain, &memory->observation[index[k] * inputs], input);
+        if (is_mirrored) {
+            action = outputs - 1 - action;
+            mirror(shape, input);
+        }
         hidden_of(&network, input, inputs, width, unit);
         const float value = dot(unit, &network.output_weight[action * width], width) + network.output_bias[action];
         const float error = value - wanted, size = fabsf(error);
@@ -282,6 +317,8 @@ double update_once(const update_shape_t *shape, const update_tensors_t *tensors,
         }
         add_gradient(shape, &network, &gradient, input, unit, action, slope / (float)batch, back);
     }
+    if (shape->symmetry == UPDATE_ODD)
+        make_odd(shape, &gradient);
     clip(gradient.hidden_weight, floats, loss->max_grad_norm);
     for (int32_t i = 0; i < inputs; i++)
         for (int32_t j = 0; j < hidden; j++)

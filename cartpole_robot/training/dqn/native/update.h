@@ -47,8 +47,16 @@ typedef struct {
     double beta2;
 } update_optimizer_t;
 
+/* What the update knows of the mirror image of a step: inputs negated, the action at the table's other end. */
+typedef enum {
+    UPDATE_PLAIN = 0,    /* nothing */
+    UPDATE_MIRRORED = 1, /* every second step of a batch is mirrored */
+    UPDATE_ODD = 2,      /* the second half of the hidden units mirrors the first, and stays its mirror */
+} update_symmetry_t;
+
 typedef struct {
     int32_t inputs, hidden, outputs;
+    update_symmetry_t symmetry;
     int32_t width; /* hidden units, rounded up to whole lanes */
     float *work;   /* `update_work_floats` of them */
 } update_shape_t;

@@ -81,16 +81,18 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     update_object *self = (update_object *)object;
     static char *names[] = {"inputs", "hidden", "outputs", "capacity", "parameters", "targets",
-                            "first",  "second", "steps",   "gain",     "memory",     NULL};
+                            "first",  "second", "steps",   "gain",     "memory",     "symmetry", NULL};
     Py_ssize_t inputs, hidden, outputs, capacity;
     PyObject *parameters, *targets, *first, *second, *steps, *gain, *memory;
+    int symmetry = UPDATE_PLAIN;
     if (self->held != 0) {
         PyErr_SetString(PyExc_TypeError, "this update has its arrays already; make a new one");
         return -1;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnO!O!O!O!O!OO!", names, &inputs, &hidden, &outputs, &capacity,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnnnO!O!O!O!O!OO!|i", names, &inputs, &hidden, &outputs, &capacity,
                                      &PyTuple_Type, &parameters, &PyTuple_Type, &targets, &PyTuple_Type, &first,
-                                     &PyTuple_Type, &second, &PyTuple_Type, &steps, &gain, &PyTuple_Type, &memory))
+                                     &PyTuple_Type, &second, &PyTuple_Type, &steps, &gain, &PyTuple_Type, &memory,
+                                     &symmetry))
         return -1;
     if (inputs < 1 || hidden < 1 || outputs < 1 || capacity < 1 || inputs > MOST_UNITS || hidden > MOST_UNITS ||
         outputs > MOST_UNITS || hidden > MOST_UNITS / inputs || hidden > MOST_UNITS / outputs ||
@@ -99,9 +101,15 @@ static int update_init(PyObject *object, PyObject *args, PyObject *kwargs)
                      hidden, outputs, capacity, MOST_UNITS);
         return -1;
     }
+    if (symmetry < UPDATE_PLAIN || symmetry > UPDATE_ODD || (symmetry == UPDATE_ODD && hidden % 2 != 0)) {
+        PyErr_Format(PyExc_ValueError, "symmetry %d of %zd hidden units, expected 0 to 2, and for 2 an even number", symmetry,
+                     hidden);
+        return -1;
+    }
     self->shape = (update_shape_t){.inputs = (int32_t)inputs,
                                    .hidden = (int32_t)hidden,
                                    .outputs = (int32_t)outputs,
+                                   .symmetry = (update_symmetry_t)symmetry,
                                    .width = update_width((int32_t)hidden)};
     const Py_ssize_t counts[UPDATE_TENSORS] = {hidden * inputs, hidden, outputs * hidden, outputs};
     const Py_ssize_t ones[UPDATE_TENSORS] = {1, 1, 1, 1};

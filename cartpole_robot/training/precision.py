@@ -1,0 +1,111 @@
+"""What a precise policy is measured by: how it compares with the regulator of its cart.
+
+`RegulatorFigures` are those of the regulator on given starts; `PrecisionReward` charges each step of a training in
+units of them, and `against` compares an evaluation with them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import gymnasium
+
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.policy.lqr_design import regulator_of
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
+from cartpole_robot.training.config import StepCost
+
+FIGURES = ("rms_position_m", "rms_angle_rad", "mean_power_w", "reversals_per_step")
+_MEAN_SHARE = 0.25  # of the mean over the figures, next to the largest: of two equal networks the calmer one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """The figures of a policy divided by those of the regulator, below 1 where the policy is better.
+
+    A figure that the environment does not report is NaN.
+    """
+
+    rms_position_m: float
+    rms_angle_rad: float
+    mean_power_w: float
+    reversals_per_step: float
+
+    @property
+    def score(self) -> float:
+        """What selection minimises: the largest of the figures known, plus a quarter of their mean."""
+        figures = (self.rms_position_m, self.rms_angle_rad, self.mean_power_w, self.reversals_per_step)
+        known = [value for value in figures if not math.isnan(value)]
+        return max(known) + _MEAN_SHARE * sum(known) / len(known)
+
+
+def regulator_evaluation(
+    env: gymnasium.Env[Any, Any], *, episodes: int, first_seed: int = SELECTION_SEED
+) -> Evaluation:
+    """The regulator of the cart of `env`, a `CartPoleEnv` or wrapped; `env` then needs a reset.
+
+    The default starts are those by which a training selects its network. Raises `UsageError` where no regulator exists.
+    """
+    inner = env.unwrapped
+    assert isinstance(inner, CartPoleEnv)
+    regulator = regulator_of(inner.cart)
+    return evaluate(
+        regulator.duty,
+        inner,
+        episodes=episodes,
+        first_seed=first_seed,
+        max_steps=MAX_EPISODE_STEPS,
+        take_step=inner.step_duty,
+        on_reset=regulator.reset,
+    )
+
+
+def against(found: Evaluation, regulator: Evaluation) -> Against:
+    """The figures of `found` divided by those of `regulator`, over the same starts."""
+    return Against(**{name: _ratio(getattr(found, name), getattr(regulator, name)) for name in FIGURES})
+
+
+def _ratio(found: float, reference: float) -> float:
+    return found / reference if reference > 0.0 else math.nan
+
+
+class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Rewards a fall with -1 and another step with -(1 - gamma) c / (1 + c), c being its cost (`StepCost`).
+
+    Returns lie in [-1, 0], and no cost makes a fall worth while.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], cost: StepCost, regulator: Evaluation, gamma: float) -> None:
+        """`env` observes a cart-pole; `regulator` gives the units of position and angle."""
+        super().__init__(env)
+        self.regulator = regulator
+        cart: CartParams = env.get_wrapper_attr("cart")
+        strongest = max(abs(duty) for duty in cart.action_duties)
+        self._position = cost.position / regulator.rms_position_m**2
+        self._angle = cost.angle / regulator.rms_angle_rad**2
+        self._duty = cost.duty / strongest**2
+        self._reversal = cost.reversal
+        self._scale = 1.0 - gamma
+        self._side = 0.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._side = 0.0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, _, terminated, truncated, info = self.env.step(action)
+        duty = info["requested_duty"]
+        cost = self._duty * duty * duty
+        if duty * self._side < 0.0:
+            cost += self._reversal
+        if duty:
+            self._side = duty
+        if terminated:
+            return observation, -1.0, terminated, truncated, info
+        position_m, angle_rad = float(observation[0]), float(observation[2])
+        cost += self._position * position_m * position_m + self._angle * angle_rad * angle_rad
+        return observation, -self._scale * cost / (1.0 + cost), terminated, truncated, info
