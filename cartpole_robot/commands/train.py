@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def add_train(train: Parser) -> None:
     train.add_argument(
         "--preset",
         metavar="NAME|FILE",
-        help="recommended (default), robust, swing_up, blog, on_cart (default with --init), or a .toml file",
+        help="recommended (default), precise, robust, swing_up, blog, on_cart (default with --init), or a .toml file",
     )
     options.cart(train, otherwise="gym; with --init the policy's own")
     train.add_argument(
@@ -162,7 +163,7 @@ def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
 def _train_new(arguments: argparse.Namespace) -> TrainingOutcome:
     from cartpole_robot.cart.cart_file import load_cart, with_actions
     from cartpole_robot.task import Task
-    from cartpole_robot.training.config import load_preset
+    from cartpole_robot.training.config import ActionTable, cart_to_learn, load_preset
 
     config = load_preset("recommended" if arguments.preset is None else arguments.preset)
     config = _changed(config, arguments, arguments.episodes)
@@ -170,6 +171,8 @@ def _train_new(arguments: argparse.Namespace) -> TrainingOutcome:
     if arguments.actions is not None:
         swings_up = config.task is Task.SWING_UP
         cart = with_actions(cart, arguments.actions, given="--actions", swings_up=swings_up)
+        config = dataclasses.replace(config, actions=ActionTable.DUTY)
+    cart = cart_to_learn(config, cart)
     if options.start_of(arguments) is not Start.BY_HAND:
         raise UsageError("--start swing-up is for learning on the cart; add --init, or leave out --start")
     _check_rig_and_seed(arguments)

@@ -36,6 +36,18 @@ class Against:
     reversals_per_step: float
 
     @property
+    def text(self) -> str:
+        """A line for a person, such as "RMS position 0.94, RMS angle 0.95 times its"."""
+        figures = {
+            "RMS position": self.rms_position_m,
+            "RMS angle": self.rms_angle_rad,
+            "motor power": self.mean_power_w,
+            "reversals": self.reversals_per_step,
+        }
+        known = [f"{name} {value:.2f}" for name, value in figures.items() if not math.isnan(value)]
+        return f"{', '.join(known)} times its"
+
+    @property
     def score(self) -> float:
         """What selection minimises: the largest of the figures known, plus a quarter of their mean."""
         figures = (self.rms_position_m, self.rms_angle_rad, self.mean_power_w, self.reversals_per_step)

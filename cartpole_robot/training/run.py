@@ -14,6 +14,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import NO_POLICY_FILE, SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import (
     CALIBRATION_SEED,
@@ -27,8 +28,8 @@ from cartpole_robot.task import Task
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
-from cartpole_robot.training.config import check_seed, extended_by
-from cartpole_robot.training.dqn.learner import new_learner
+from cartpole_robot.training.config import Selection, check_seed, extended_by
+from cartpole_robot.training.dqn.learner import new_learner, symmetry_of
 from cartpole_robot.training.environment import balancing_env, judging_env, training_env
 from cartpole_robot.training.export import finish, save_run
 from cartpole_robot.training.guard import guard_record
@@ -45,6 +46,7 @@ from cartpole_robot.training.learning import (
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.parity import PARITY_STATES
+from cartpole_robot.training.precision import Against, against, regulator_evaluation
 from cartpole_robot.training.summary import LongRun, NoPolicy, Summary, TrainingOutcome, TrainingSummary
 from cartpole_robot.training.swing_up import check_swing_up, finish_swing_up
 
@@ -56,10 +58,15 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
     check_seed(job.seed)
     if job.config.task is Task.SWING_UP:
         check_swing_up(job)
+    symmetry = symmetry_of(job.config, job.cart)
+    if job.config.cost is not None or job.config.selection is Selection.REGULATOR:
+        regulator_of(job.cart)  # raises, before anything is written
     new_run_folder(job.folder, job.as_dict())
     with locked_run(job.folder):
         if job.engine_note is not None:
             say(job.engine_note)
+        if symmetry is not job.config.symmetry:
+            say(f"the motor of {job.cart.name} is not the same to both sides: the learner uses no symmetry")
         return _train(job)
 
 
@@ -188,10 +195,20 @@ def _finish(
             exported_int16=verdict(int16_act, env, bar.update),
             exported_randomized=None if drawing is env else verdict(act, drawing, bar.update),
             long_run=LongRun(steps=long_run.steps[0], of=LONG_RUN_STEPS),
+            against_regulator=_against_regulator(job, judged.selected),
             agreement=exported.agreement,
             policy_hash=exported.bundle.policy_hash(),
             machine=provenance.machine(),
         )
+
+
+def _against_regulator(job: TrainingJob, found: Evaluation) -> Against | None:
+    """The exported policy's figures over the regulator's on the verdict's starts; None if that selects no network."""
+    if job.config.selection is not Selection.REGULATOR:
+        return None
+    with closing(balancing_env(job.cart, job.rig, MAX_EPISODE_STEPS, engine=job.engine)) as env:
+        regulator = regulator_evaluation(env, episodes=len(found.steps), first_seed=found.first_seed)
+    return against(found, regulator)
 
 
 def _on_pybullet(job: TrainingJob, act: ActionFunction) -> Evaluation | None:

@@ -18,6 +18,7 @@ from cartpole_robot.training.guard import GuardRecord
 from cartpole_robot.training.job import InitialPolicy
 from cartpole_robot.training.log import EvaluationRow
 from cartpole_robot.training.parity import agreement_text
+from cartpole_robot.training.precision import Against
 
 Rows = list[tuple[str, str]]
 
@@ -70,7 +71,7 @@ class TrainingSummary(Summary):
     """Of a training in simulation; `exported_randomized` is None without randomised carts.
 
     `on_pybullet` repeats the first episodes of `exported` on PyBullet; None if that engine simulated them already, or
-    is not there.
+    is not there. `against_regulator` divides the figures of `exported` by those of the cart's regulator.
     """
 
     extension_steps: int
@@ -84,6 +85,7 @@ class TrainingSummary(Summary):
     exported_randomized: Evaluation | None
     long_run: LongRun
     on_pybullet: Evaluation | None = None
+    against_regulator: Against | None = None
 
     @property
     def rig_failures(self) -> Sequence[str]:
@@ -102,6 +104,7 @@ class TrainingSummary(Summary):
             *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
             *([("on PyBullet", _verdict_text(again))] if again is not None else []),
             ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
+            *([("against LQR", self.against_regulator.text)] if self.against_regulator is not None else []),
             ("same action", agreement_text(self.agreement)),
         ]
 
