@@ -28,7 +28,8 @@ from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
 
 # A network's trials. Of 110 networks that survived 500 steps from every corner and fell later, all fell within 4,360
-# steps from one of them; of 369 others none fell in any of 150 random runs of 15,000 steps (recommended on gym, 30 seeds).
+# steps from one of them; of 369 others none fell in any of 150 random runs of 15,000 steps (recommended on gym, 30
+# seeds).
 TRIAL_STARTS = 50  # random ones, of episodes of the usual length
 TRIAL_CORNER_STEPS = 5_000  # of a long run from each corner
 TRIAL_STEPS, TRIAL_RUNS = 15_000, 3  # of a long run from a random start, and their number
