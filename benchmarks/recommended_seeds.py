@@ -201,7 +201,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time (default: 1)")
     parser.add_argument("--in-process", action="store_true", help="train in this process, and export nothing")
     arguments = parser.parse_args()
-    plan = {**dict.fromkeys(MOTOR_CARTS, arguments.motor_seeds), arguments.cart: arguments.seeds}
+    others = [cart for cart in MOTOR_CARTS if cart != arguments.cart]
+    plan = {arguments.cart: arguments.seeds, **dict.fromkeys(others, arguments.motor_seeds)}
     for cart, seeds in plan.items():
         if seeds:
             report(arguments, cart, range(arguments.first_seed, arguments.first_seed + seeds))

@@ -12,11 +12,12 @@ from typing import Any
 import gymnasium
 
 from cartpole_robot.cart.parts import StartSpread
+from cartpole_robot.errors import RigError
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import EpisodesInPython
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.native_cart import Survived
+from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
 CORNER, RANDOM, LONG_RUN = "corner start", "random start", "long run"
 BEHIND_FIRMWARE = "random start behind the firmware"
@@ -159,7 +160,13 @@ class Trials:
                     run = EpisodesInPython(act, stack.enter_context(closing(self._behind_firmware()))).run
                     is_behind = True
                 options = None if trial.start is None else {"state": trial.start}
-                yield trial, run(seed=trial.seed, max_steps=trial.steps, options=options)
+                try:
+                    ended = run(seed=trial.seed, max_steps=trial.steps, options=options)
+                except RigError as error:  # a firmware that does not arm again
+                    if not is_behind:
+                        raise
+                    ended = Survived(0, False, str(error), EpisodeSums())
+                yield trial, ended
 
 
 def _is_passed(ended: Survived) -> bool:
