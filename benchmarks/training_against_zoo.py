@@ -28,9 +28,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, evaluate
-from cartpole_robot.rollout.trials import Trials
 from cartpole_robot.task import SUCCESS_STEPS
-from cartpole_robot.training.callbacks import TRIAL_CORNER_STEPS, TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner
@@ -38,6 +36,7 @@ from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.learners import Learner
 from cartpole_robot.training.learning import run_learner, verdict
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.trials import TRIAL_STEPS, trials_of
 
 ZOO_STEPS = 50_000
 CHECK_EVERY_STEPS = 1000
@@ -61,15 +60,7 @@ class PolicyCheck(BaseCallback):
         super().__init__()
         self._act_of = act_of
         self._env = balancing_env(load_cart("gym"), "sim", TRIAL_STEPS)
-        self._trials = Trials(
-            self._env,
-            first_seed=SELECTION_SEED + 10,
-            max_steps=500,
-            random_starts=TRIAL_STARTS,
-            corner_steps=TRIAL_CORNER_STEPS,
-            long_steps=TRIAL_STEPS,
-            long_runs=TRIAL_RUNS,
-        )
+        self._trials = trials_of(load_preset("recommended"), self._env)
         self._due_step = CHECK_EVERY_STEPS
         self._began_s = time.monotonic()
         self._away_s = 0.0

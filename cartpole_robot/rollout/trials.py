@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 
 from cartpole_robot.cart.parts import StartSpread
+from cartpole_robot.errors import RigError
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import EpisodesInPython
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
-from cartpole_robot.simulation.native_cart import Survived
+from cartpole_robot.simulation.native_cart import EpisodeSums, Survived
 
 CORNER, RANDOM, LONG_RUN = "corner start", "random start", "long run"
+BEHIND_FIRMWARE = "random start behind the firmware"
 _SHOWN = 3
 
 
@@ -85,9 +88,10 @@ class TrialsRecord:
 
 class Trials:
     """What a policy must survive to be trusted: episodes from corners of the start spread and from random starts, then
-    long runs from both.
+    long runs from both, then episodes behind the firmware.
 
-    Almost good policies survive a few random starts, but fall from a corner or drift away in the end.
+    Almost good policies survive a few random starts, but fall from a corner or drift away in the end. A firmware may
+    take a calm cart for a stuck one.
     """
 
     def __init__(
@@ -100,11 +104,14 @@ class Trials:
         corner_steps: int,
         long_steps: int,
         long_runs: int,
+        behind_firmware: Callable[[], gymnasium.Env[Any, Any]] | None = None,
+        firmware_starts: int = 0,
     ) -> None:
         """`env` is a `CartPoleEnv`, wrapped or not; seeds run from `first_seed`.
 
         It is stepped up to `max_steps` from each corner and `random_starts` others, then up to `corner_steps` from each
-        corner and `long_steps` from `long_runs` others; its TimeLimit must not be shorter.
+        corner and `long_steps` from `long_runs` others; its TimeLimit must not be shorter. The environment that
+        `behind_firmware` opens is stepped up to `max_steps` from each of `firmware_starts`.
         """
         corners = corner_starts(env.get_wrapper_attr("cart").start)
         kinds = [
@@ -112,8 +119,9 @@ class Trials:
             *[(RANDOM, None, max_steps)] * random_starts,
             *((LONG_RUN, start, corner_steps) for start in corners),
             *[(LONG_RUN, None, long_steps)] * long_runs,
+            *[(BEHIND_FIRMWARE, None, max_steps)] * (0 if behind_firmware is None else firmware_starts),
         ]
-        self._env = env
+        self._env, self._behind_firmware = env, behind_firmware
         self._trials = [
             Trial(kind=kind, seed=first_seed + number, steps=steps, start=start)
             for number, (kind, start, steps) in enumerate(kinds)
@@ -124,9 +132,8 @@ class Trials:
 
     def survived(self, act: ActionFunction) -> int:
         """How many trials, one after another, the policy survives before its first fall or fault."""
-        return next(
-            (number for number, (_, ended) in enumerate(self._run(act)) if not _is_passed(ended)), len(self._trials)
-        )
+        with closing(self._run(act)) as running:
+            return next((number for number, (_, ended) in enumerate(running) if not _is_passed(ended)), len(self))
 
     def record(self, act: ActionFunction) -> TrialsRecord:
         """Which trials the policy passes; all of them run."""
@@ -144,11 +151,22 @@ class Trials:
         )
         return TrialsRecord(of=len(self), failed=failed)
 
-    def _run(self, act: ActionFunction) -> Iterator[tuple[Trial, Survived]]:
+    def _run(self, act: ActionFunction) -> Generator[tuple[Trial, Survived]]:
         run = (episodes_in_c(act, self._env) or EpisodesInPython(act, self._env)).run
-        for trial in self._trials:
-            options = None if trial.start is None else {"state": trial.start}
-            yield trial, run(seed=trial.seed, max_steps=trial.steps, options=options)
+        with ExitStack() as stack:
+            is_behind = False
+            for trial in self._trials:
+                if trial.kind == BEHIND_FIRMWARE and not is_behind and self._behind_firmware is not None:
+                    run = EpisodesInPython(act, stack.enter_context(closing(self._behind_firmware()))).run
+                    is_behind = True
+                options = None if trial.start is None else {"state": trial.start}
+                try:
+                    ended = run(seed=trial.seed, max_steps=trial.steps, options=options)
+                except RigError as error:  # a firmware that does not arm again
+                    if not is_behind:
+                        raise
+                    ended = Survived(0, False, str(error), EpisodeSums())
+                yield trial, ended
 
 
 def _is_passed(ended: Survived) -> bool:

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
@@ -26,14 +27,14 @@ from cartpole_robot.training.checkpoint import Selected, TrainingState, save_che
 from cartpole_robot.training.config import Selection, TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
+<<<<<<< HEAD
 from cartpole_robot.training.precision import PrecisionReward, against, regulator_evaluation
 from cartpole_robot.training.swing_up_trials import SwingUpTrials, swung_up
+=======
+from cartpole_robot.training.swing_up_trials import swung_up
+from cartpole_robot.training.trials import trials_of
+>>>>>>> wt-durable
 
-# A network's trials. Of 110 networks that survived 500 steps from every corner and fell later, all fell within 4,360
-# steps from one of them; of 369 others none fell in any of 150 random runs of 15,000 steps (recommended on gym, 30 seeds).
-TRIAL_STARTS = 50  # random ones, of episodes of the usual length
-TRIAL_CORNER_STEPS = 5_000  # of a long run from each corner
-TRIAL_STEPS, TRIAL_RUNS = 15_000, 3  # of a long run from a random start, and their number
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
@@ -93,13 +94,24 @@ class GreedyEvaluation(BaseCallback):
     `Selection.REGULATOR` to the one that compares best with the cart's regulator.
     """
 
-    def __init__(self, state: TrainingState, config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        config: TrainingConfig,
+        env: gymnasium.Env[Any, Any],
+        randomization: Randomization | None = None,
+    ) -> None:
+        """`env` draws its carts from `randomization`, if given."""
         super().__init__()
         self._state = state
         self._config = config
         self._env = env
+<<<<<<< HEAD
         self._trials = trials_of(config, env)
         self._regulator = self._regulator_evaluation() if config.selection is Selection.REGULATOR else None
+=======
+        self._trials = trials_of(config, env, randomization)
+>>>>>>> wt-durable
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
         )
@@ -189,22 +201,6 @@ class GreedyEvaluation(BaseCallback):
             if row.mean_steps >= MAX_EPISODE_STEPS and row.trials == len(self._trials):
                 return row.step
         return None
-
-
-def trials_of(config: TrainingConfig, env: gymnasium.Env[Any, Any]) -> Trials | SwingUpTrials:
-    """The trials that a network of this configuration must pass in `env`."""
-    first_seed = SELECTION_SEED + config.evaluation_episodes
-    if config.task is Task.SWING_UP:
-        return SwingUpTrials(env, config, first_seed=first_seed)
-    return Trials(
-        env,
-        first_seed=first_seed,
-        max_steps=MAX_EPISODE_STEPS,
-        random_starts=TRIAL_STARTS,
-        corner_steps=TRIAL_CORNER_STEPS,
-        long_steps=TRIAL_STEPS,
-        long_runs=TRIAL_RUNS,
-    )
 
 
 def _rank(row: EvaluationRow) -> tuple[float, int, float]:

@@ -17,6 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
+from cartpole_robot.cart.randomization import Randomization
 from cartpole_robot.errors import RunError, UsageError
 from cartpole_robot.policy.network import ActionFunction, Network, float_action_function
 from cartpole_robot.rigs.engine_choice import chosen_engine
@@ -24,15 +25,24 @@ from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
 from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.task import Task
+<<<<<<< HEAD
 from cartpole_robot.training.averaging import Averaging
 from cartpole_robot.training.callbacks import TRIAL_STEPS, EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
+=======
+from cartpole_robot.training.callbacks import EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
+>>>>>>> wt-durable
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig, cart_to_learn, extended_by, extended_to
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
+<<<<<<< HEAD
 from cartpole_robot.training.swing_up_trials import Practice
+=======
+from cartpole_robot.training.swing_up_trials import Averaging, Practice
+from cartpole_robot.training.trials import TRIAL_STEPS
+>>>>>>> wt-durable
 
 VERDICT_EPISODES = 100
 REPEATED_EPISODES = 20  # of a training's verdict, on PyBullet
@@ -82,13 +92,15 @@ def learn(
     callbacks: Sequence[BaseCallback] = (),
     *,
     name: str,
+    randomization: Randomization | None = None,
     on_event: Callable[[str], object] | None = None,
 ) -> Learned | None:
     """Learn to the end and select the best network, also evaluating the last one; None if a callback stopped earlier.
 
+    `selection_env` draws its carts from `randomization`, if given.
     Raises `RunError`, beginning with `name`, if the training diverges; `on_event` is that of `run_learner`.
     """
-    evaluation = GreedyEvaluation(state, config, selection_env)
+    evaluation = GreedyEvaluation(state, config, selection_env, randomization)
     callbacks = [
         EpisodeLogging(state, config.episodes),
         *([Averaging(state, config.averaged_steps)] if config.averaged_steps else []),

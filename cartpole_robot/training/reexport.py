@@ -20,7 +20,6 @@ from cartpole_robot.policy.network import Network, float_action_function
 from cartpole_robot.policy.network_file import read_network
 from cartpole_robot.rigs.open_rig import is_real
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, visited_observations
-from cartpole_robot.training.callbacks import TRIAL_STEPS, trials_of
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import latest_checkpoint
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of
@@ -29,6 +28,7 @@ from cartpole_robot.training.export import WEIGHTS_SUFFIX, Exported, export_netw
 from cartpole_robot.training.job import TrainingJob, job_from_folder
 from cartpole_robot.training.on_cart.run import INITIAL_FILE
 from cartpole_robot.training.parity import PARITY_STATES, torch_values
+from cartpole_robot.training.trials import TRIAL_STEPS, trials_of
 
 _LARGEST_EVALUATION = 1 << 16  # bytes of JSON; one with a fault in each of 100 episodes takes half of that
 _VERDICTS = (  # keys in the summary: of an ordinary training, of one on the real cart
@@ -94,7 +94,7 @@ def _trials(job: TrainingJob, network: Network) -> dict[str, Any]:
         past = job.config.history_length
         env = balancing_env(job.cart, rig, TRIAL_STEPS, job.randomization, history_length=past, engine=job.engine)
     with closing(env):
-        return trials_of(job.config, env).record(float_action_function(network)).as_dict()
+        return trials_of(job.config, env, job.randomization).record(float_action_function(network)).as_dict()
 
 
 def _evaluation(summary: dict[str, Any], key: str, path: Path) -> dict[str, Any] | None:

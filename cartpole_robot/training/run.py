@@ -123,7 +123,15 @@ def _train_and_finish(job: TrainingJob, state: TrainingState) -> TrainingOutcome
         checkpointing = Checkpointing(state, job.folder / "checkpoints", job.config.checkpoint_every_steps)
         with StopOnSignal() as stop, closing(ProgressBar(state, job.config)) as bar:
             callbacks = [checkpointing, bar, stop]
-            learned = learn(state, job.config, drawing, callbacks, name=str(job.folder), on_event=say)
+            learned = learn(
+                state,
+                job.config,
+                drawing,
+                callbacks,
+                name=str(job.folder),
+                randomization=job.randomization,
+                on_event=say,
+            )
         if learned is None or stop.was_asked:
             return TrainingOutcome(folder=job.folder, summary=None, checkpoint=checkpointing.save_now())
         if job.config.extension_steps and not learned.trials.is_passed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import json
 import signal
@@ -199,6 +200,19 @@ def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(gym_cart: Car
 
 
 # --- a cell ----------------------------------------------------------------------------------------------------------
+
+
+def test_cells_have_no_extension_and_the_keys_of_versions_without_one(gym_cart: CartParams) -> None:
+    config = load_study("replay-memory").configs["recommended"]
+    assert config.extension_steps == 0
+    values = dataclasses.asdict(config)
+    for name in ("name", "description", "extension_steps"):
+        del values[name]
+    record = {"config": values, "cart": gym_cart.fingerprint(), "seed": 0, "engine": Engine.NATIVE}
+    expected = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:20]
+    assert cell_key(config, gym_cart, 0, Engine.NATIVE) == expected
+    extended = dataclasses.replace(config, extension_steps=10)
+    assert cell_key(extended, gym_cart, 0, Engine.NATIVE) != expected
 
 
 def test_a_key_depends_on_the_history(gym_cart: CartParams) -> None:

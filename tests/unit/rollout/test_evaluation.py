@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from contextlib import closing
 
 import gymnasium
 import numpy as np
 import pytest
 
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import StartSpread
+from cartpole_robot.errors import RigError
+from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.rollout.evaluation import evaluate, visited_observations
-from cartpole_robot.rollout.trials import Trials, corner_starts
+from cartpole_robot.rollout.trials import BEHIND_FIRMWARE, Trials, corner_starts
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.engine import Engine
+from cartpole_robot.training.environment import balancing_env
 
 
 def follow_the_pole(observation: np.ndarray) -> int:
@@ -93,3 +100,38 @@ def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
     assert trials.survived(balances_for(20 * 20 + 50)) == 20, "the long ones follow the short ones"
     assert trials.survived(balances_for(20 * 20 + 16 * 100 + 200 + 100)) == 37
     assert trials.survived(balances_for(0)) == 0
+
+
+def test_trials_behind_the_firmware_come_last_and_name_its_fault() -> None:
+    """A policy that balances, behind a firmware that allows its motor little."""
+    cart = load_cart("diy_arduino")
+    assert cart.firmware is not None
+    strict = dataclasses.replace(cart, firmware=dataclasses.replace(cart.firmware, continuous_duty=0.05))
+    gain = design_lqr(cart).state_gain
+    opened: list[gymnasium.Env] = []
+
+    def balance(observation: np.ndarray) -> int:
+        return int(-gain @ observation > 0.0)
+
+    def behind_firmware() -> gymnasium.Env:
+        opened.append(balancing_env(strict, "virtual", 500))
+        return opened[-1]
+
+    with closing(balancing_env(strict, "sim", 500, engine=Engine.NATIVE)) as env:
+        steps = {"max_steps": 200, "corner_steps": 200, "long_steps": 300}
+        counts = {"random_starts": 2, "long_runs": 1, "firmware_starts": 3}
+        trials = Trials(env, first_seed=7, behind_firmware=behind_firmware, **steps, **counts)
+        others = 2 * len(corner_starts(cart.start)) + 3
+        assert len(trials) == others + 3
+        assert trials.survived(balance) == others
+        found = trials.record(balance)
+    assert (found.passed, found.of) == (others, others + 3)
+    for one in found.failed:
+        assert (one.kind, one.of) == (BEHIND_FIRMWARE, 200)
+        assert one.fault is not None
+        assert one.fault.startswith("MOTOR_HOT")
+    assert found.failed[0].text in found.text
+    for env in opened:
+        with pytest.raises(RigError):
+            env.reset()
+    assert len(opened) == 2

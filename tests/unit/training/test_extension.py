@@ -19,13 +19,14 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, evaluate
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.training.callbacks import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS, Stopped
+from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, extended_by, extended_to, load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.learning import Learned, learn
 from cartpole_robot.training.log import LearningLog
+from cartpole_robot.training.trials import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
 from tests.conftest import Completed
 
 ALL_TRIALS = 16 + TRIAL_STARTS + 16 + TRIAL_RUNS

@@ -67,6 +67,11 @@ def test_policy_that_never_swings_up_is_given_up_after_seven_trials() -> None:
     with closing(swing_up_env(CART, "sim", 500, engine=Engine.NATIVE)) as env:
         trials = SwingUpTrials(env, load_preset("swing_up"), first_seed=1_000_010)
         assert trials.survived(float_action_function(network)) == 0
+        record = trials.record(float_action_function(network))
+        assert (record.passed, record.of, len(record.failed), record.skipped) == (0, 2010, 7, 2003)
+        assert [one.seed for one in record.failed] == list(range(1_000_010, 1_000_017))
+        assert record.failed[0].text == "catch 1000010: 0 of 150 steps: not up"
+        assert record.text.endswith("4 more; 2003 did not run")
         with ExitStack() as stack:
             assert not trials._passes(float_action_function(network), 2009, stack), "behind the firmware too"
 

@@ -10,6 +10,15 @@
 #include <stddef.h>
 #include <string.h>
 
+/* The same operations in the same order on wider vectors, where the processor has them: results do not differ. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute) && __has_attribute(target_clones)
+#define WIDE_TOO __attribute__((target_clones("avx2", "default")))
+#define IN_CLONES static inline __attribute__((always_inline))
+#else
+#define WIDE_TOO
+#define IN_CLONES static inline
+#endif
+
 enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
 
 /* A network or its gradient, with a row of `width` floats per input and per output. */
@@ -47,7 +56,7 @@ static rows_t rows_at(const update_shape_t *shape, int64_t number)
     return rows;
 }
 
-static void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_TENSORS], const rows_t *rows)
+IN_CLONES void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_TENSORS], const rows_t *rows)
 {
     const int32_t inputs = shape->inputs, hidden = shape->hidden, width = shape->width;
     for (int32_t i = 0; i < inputs; i++)
@@ -59,7 +68,7 @@ static void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_TEN
     memcpy(rows->output_bias, tensors[OUTPUT_BIAS], (size_t)shape->outputs * sizeof(float));
 }
 
-static float sum_of_lanes(float *lanes)
+IN_CLONES float sum_of_lanes(float *lanes)
 {
     for (int half = UPDATE_LANES / 2; half > 0; half /= 2)
         for (int k = 0; k < half; k++)
@@ -67,7 +76,7 @@ static float sum_of_lanes(float *lanes)
     return lanes[0];
 }
 
-static float dot(const float *restrict a, const float *restrict b, int32_t width)
+IN_CLONES float dot(const float *restrict a, const float *restrict b, int32_t width)
 {
     float lanes[UPDATE_LANES] = {0.0f};
     for (int32_t j = 0; j < width; j += UPDATE_LANES)
@@ -76,14 +85,14 @@ static float dot(const float *restrict a, const float *restrict b, int32_t width
     return sum_of_lanes(lanes);
 }
 
-static void add_scaled(float *restrict sum, const float *restrict row, float factor, int32_t width)
+IN_CLONES void add_scaled(float *restrict sum, const float *restrict row, float factor, int32_t width)
 {
     for (int32_t j = 0; j < width; j++)
         sum[j] += row[j] * factor;
 }
 
 /* Four rows for the four numbers of a cart's observation in one pass, without intermediate stores. */
-static void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
+IN_CLONES void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
                            const float *restrict w2, const float *restrict w3, const float *input, int32_t width,
                            float *restrict unit)
 {
@@ -95,7 +104,7 @@ static void hidden_of_four(const float *restrict bias, const float *restrict w0,
 }
 
 /* Four rows at a time, with additions in the same order as one row at a time. */
-static void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
+IN_CLONES void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
                             const float *restrict w2, const float *restrict w3, const float *input, int32_t width)
 {
     const float a = input[0], b = input[1], c = input[2], d = input[3];
@@ -104,7 +113,7 @@ static void add_four_scaled(float *restrict sum, const float *restrict w0, const
 }
 
 /* Outputs of the hidden units; NaN stays NaN. */
-static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
+IN_CLONES void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
 {
     const float *w = rows->hidden_weight;
     if (inputs == 4) {
@@ -121,19 +130,19 @@ static void hidden_of(const rows_t *rows, const float *input, int32_t inputs, in
         unit[j] = unit[j] < 0.0f ? 0.0f : unit[j];
 }
 
-static void scale(const update_shape_t *shape, const float *gain, const float *observation, float *input)
+IN_CLONES void scale(const update_shape_t *shape, const float *gain, const float *observation, float *input)
 {
     for (int32_t i = 0; i < shape->inputs; i++)
         input[i] = observation[i] * gain[i];
 }
 
-static void mirror(const update_shape_t *shape, float *input)
+IN_CLONES void mirror(const update_shape_t *shape, float *input)
 {
     for (int32_t i = 0; i < shape->inputs; i++)
         input[i] = -input[i];
 }
 
-static void meet(float *a, float *b, float sign)
+IN_CLONES void meet(float *a, float *b, float sign)
 {
     const float middle = 0.5f * (*a + sign * *b);
     *a = middle;
@@ -141,7 +150,7 @@ static void meet(float *a, float *b, float sign)
 }
 
 /* The mean of the gradient and that of the mirrored batch, for a network that is its own mirror image. */
-static void make_odd(const update_shape_t *shape, const rows_t *gradient)
+IN_CLONES void make_odd(const update_shape_t *shape, const rows_t *gradient)
 {
     const int32_t half = shape->hidden / 2, width = shape->width, outputs = shape->outputs;
     for (int32_t j = 0; j < half; j++) {
@@ -156,7 +165,7 @@ static void make_odd(const update_shape_t *shape, const rows_t *gradient)
 }
 
 /* The discounted rewards up to the last step of the return; also that step and the factor of the value after it. */
-static float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
+IN_CLONES float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
                            float *bootstrap)
 {
     float sum = 0.0f;
@@ -176,7 +185,7 @@ static float n_step_return(const update_memory_t *memory, int64_t first, const u
 }
 
 /* Backpropagation through each hidden unit: its weight times the slope if the unit is active, else 0. */
-static void back_through(const float *restrict unit, const float *restrict weight, float slope, int32_t width,
+IN_CLONES void back_through(const float *restrict unit, const float *restrict weight, float slope, int32_t width,
                          float *restrict back)
 {
     for (int32_t j = 0; j < width; j++) {
@@ -185,7 +194,7 @@ static void back_through(const float *restrict unit, const float *restrict weigh
     }
 }
 
-static void add_to_four(float *restrict g0, float *restrict g1, float *restrict g2, float *restrict g3,
+IN_CLONES void add_to_four(float *restrict g0, float *restrict g1, float *restrict g2, float *restrict g3,
                         const float *restrict back, const float *input, int32_t width)
 {
     const float a = input[0], b = input[1], c = input[2], d = input[3];
@@ -199,7 +208,7 @@ static void add_to_four(float *restrict g0, float *restrict g1, float *restrict 
 }
 
 /* Add one step's share of the gradient; `slope` is the derivative of the loss by the value of `action`. */
-static void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
+IN_CLONES void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
                          const float *unit, int64_t action, float slope, float *back)
 {
     const int32_t width = shape->width;
@@ -215,7 +224,7 @@ static void add_gradient(const update_shape_t *shape, const rows_t *network, con
         add_scaled(g, back, input[i], width);
 }
 
-static void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
+IN_CLONES void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
                   float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
 {
     const float keep = (float)(1.0 - rule->learning_rate * rule->weight_decay);
@@ -230,7 +239,7 @@ static void adamw(float *restrict parameter, const float *restrict gradient, flo
     }
 }
 
-static void adagrad(float *restrict parameter, const float *restrict gradient, float *restrict sum, int32_t count,
+IN_CLONES void adagrad(float *restrict parameter, const float *restrict gradient, float *restrict sum, int32_t count,
                     double updates, const update_optimizer_t *rule)
 {
     const float size = (float)(rule->learning_rate / (1.0 + (updates - 1.0) * rule->beta1));
@@ -243,7 +252,7 @@ static void adagrad(float *restrict parameter, const float *restrict gradient, f
 }
 
 /* Update one parameter tensor; `gradient` has the tensor's own layout. */
-static void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
+IN_CLONES void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
                  const update_optimizer_t *rule)
 {
     const float updates = *tensors->step[tensor] += 1.0f;
@@ -255,7 +264,7 @@ static void move(const update_tensors_t *tensors, int tensor, const float *gradi
 }
 
 /* Clip the gradient (whole lanes) by its norm as clip_grad_norm_ does, with the norm in double. */
-static void clip(float *gradient, int64_t count, double most)
+IN_CLONES void clip(float *gradient, int64_t count, double most)
 {
     double lanes[UPDATE_LANES] = {0.0};
     for (int64_t k = 0; k < count; k += UPDATE_LANES)
@@ -271,7 +280,7 @@ static void clip(float *gradient, int64_t count, double most)
         gradient[k] *= (float)factor; /* also for NaN: an invalid gradient must stay visible */
 }
 
-double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
+WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
                    const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer)
 {
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs, width = shape->width;
