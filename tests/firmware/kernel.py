@@ -29,14 +29,15 @@ KERNELS = (  # steps of history, hidden units, outputs, and the shift of their a
     (1, 100, 2, 8),
     (1, 20, 3, 17),
     (1, 20, 2, 24),
+    (1, 130, 3, None),  # more than 128 units: the values in a loop
     (2, 64, 7, None),
     (2, 9, 2, 0),
     (3, 33, 8, 7),
     (3, 7, 2, 17),
 )
-UNITS_OF_A_SLICE = {  # hidden ones by history and outputs, 0.1 ms: a safety tick waits for one slice at most
-    **{(1, 2): 5, (1, 3): 3, (1, 5): 2, (1, 8): 2},
-    **{(2, 7): 2, (2, 2): 2, (3, 8): 2, (3, 2): 2},
+UNITS_OF_A_SLICE = {  # hidden ones by history and outputs, a quarter of a millisecond: bytes wait for one slice at most
+    **{(1, 2): 11, (1, 3): 10, (1, 5): 7, (1, 8): 5},
+    **{(2, 7): 4, (2, 2): 7, (3, 8): 3, (3, 2): 5},
 }
 KERNEL = "boards/avr/policy_image.c"
 

@@ -2,13 +2,16 @@
 #include "../../hal.h"
 #include "../../policy_image.h"
 
+#include <avr/io.h>
 #include <avr/pgmspace.h>
 #include <stddef.h>
 
 #include "policy_bytes.h" /* made by the build: POLICY_INPUTS, _HIDDEN, _OUTPUTS, _HIDDEN_SHIFT, policy_bytes[] */
 
-#define PRODUCTS (POLICY_INPUTS + POLICY_OUTPUTS + POLICY_OUTPUTS / 2) /* of a unit; a value in memory takes half as long again */
-#define ADDED_AT_ONCE (PRODUCTS > 10 ? 2 : PRODUCTS > 7 ? 3 : 5)      /* hidden units: 0.1 ms at the most */
+/* Of a unit, more or less, its share of the interrupts in: a value in memory takes half as long again as an input. */
+#define UNIT_CYCLES (80 + 38 * (POLICY_INPUTS + POLICY_OUTPUTS + POLICY_OUTPUTS / 2))
+#define ADDED_AT_ONCE (4000 / UNIT_CYCLES)            /* hidden units: a quarter of a millisecond, in which bytes may wait */
+#define LAST_COUNT (250 - (UNIT_CYCLES + 63) / 64)    /* of Timer2: another unit would not be through when it comes round */
 #define HALF (POLICY_HIDDEN_SHIFT == 0 ? 0L : 1L << (POLICY_HIDDEN_SHIFT - 1))
 #define BEYOND (32768UL << POLICY_HIDDEN_SHIFT) /* an activation would be over INT16_MAX from here on */
 #define OUTPUT_BYTES (POLICY_OUTPUTS * sizeof(int16_t))
@@ -50,11 +53,11 @@ _Static_assert(offsetof(policy_sums_t, inputs) == 0 && sizeof(policy_sums_t) <= 
     "adc " s2 ", r1\n\t"                    \
     "adc " s3 ", r19\n\t"
 
-/* All inputs: the first are in r2 to r17, the others where Y points. */
+/* All inputs: the first are in r2 and on, the others where Y points. */
 #define ADD_INPUTS                                       \
     ".set input, 0\n\t"                                  \
     ".rept %[inputs]\n\t"                                \
-    ".if input < 8\n\t"                                  \
+    ".if input < %[input_registers]\n\t"                 \
     "movw 22, 2 + 2 * input\n\t"                         \
     ".else\n\t"                                          \
     "ldd r22, Y + 2 * input\n\t"                         \
@@ -123,8 +126,26 @@ _Static_assert(offsetof(policy_sums_t, inputs) == 0 && sizeof(policy_sums_t) <= 
 #define KEEP_VALUES                                                          \
     "std Y+28, r10\n\tstd Y+29, r11\n\tstd Y+30, r12\n\tstd Y+31, r13\n\t" \
     "std Y+32, r14\n\tstd Y+33, r15\n\tstd Y+34, r16\n\tstd Y+35, r17\n\t"
-#define INPUT_REGISTERS 4
 _Static_assert(offsetof(policy_sums_t, values) == 28, "where the values are from Y");
+#elif POLICY_HIDDEN > 128 /* the weights leave no flash for more than a loop: 5 cycles more for each value */
+#define TAKE_VALUES
+#define ADD_TO_VALUES                                    \
+    "ldi r17, %[outputs]\n"                              \
+    "8:\n\t"                                             \
+    "ldd r24, Y + %[values]\n\t"                         \
+    "ldd r25, Y + %[values] + 1\n\t"                     \
+    "ldd r26, Y + %[values] + 2\n\t"                     \
+    "ldd r27, Y + %[values] + 3\n\t"                     \
+    ADD_PRODUCT("r23", "r22", "r27", "r26", "r25", "r24") \
+    "std Y + %[values], r24\n\t"                         \
+    "std Y + %[values] + 1, r25\n\t"                     \
+    "std Y + %[values] + 2, r26\n\t"                     \
+    "std Y + %[values] + 3, r27\n\t"                     \
+    "adiw r28, 4\n\t"                                    \
+    "dec r17\n\t"                                        \
+    "brne 8b\n\t"                                        \
+    "sbiw r28, 4 * %[outputs]\n"
+#define KEEP_VALUES
 #else
 #define TAKE_VALUES
 #define ADD_TO_VALUES                                    \
@@ -142,11 +163,11 @@ _Static_assert(offsetof(policy_sums_t, values) == 28, "where the values are from
     ".set value, value + 4\n\t"                          \
     ".endr\n"
 #define KEEP_VALUES
-#define INPUT_REGISTERS (POLICY_INPUTS < 8 ? POLICY_INPUTS : 8)
 #endif
+#define INPUT_REGISTERS (POLICY_INPUTS < 7 ? POLICY_INPUTS : 7) /* r2 to r15 */
 
-/* `count` units from flash address `at` on. */
-static NOT_INLINED void add_units(policy_sums_t *sums, uint16_t at, uint8_t count)
+/* Up to `count` units from flash address `at` on, fewer where a tick is nearly due; returns how many are left. */
+static NOT_INLINED uint8_t add_units(policy_sums_t *sums, uint16_t at, uint8_t count)
 {
     __asm__ volatile(".set input, 0\n\t"
                      ".rept %[input_registers]\n\t"
@@ -159,15 +180,20 @@ static NOT_INLINED void add_units(policy_sums_t *sums, uint16_t at, uint8_t coun
                      "5:\n\t"
                      "dec %[count]\n\t"
                      "breq 6f\n\t"
+                     "lds r20, %[timer]\n\t"
+                     "cpi r20, %[last_count]\n\t"
+                     "brsh 6f\n\t"
                      "rjmp 1b\n"
                      "6:\n\t" KEEP_VALUES
                      "clr r1\n\t"
                      : "+z"(at), [count] "+r"(count)
                      : "y"(sums), [half] "n"(HALF), [beyond] "n"(BEYOND), [shifts] "n"(SHIFTS),
                        [output_bytes] "n"(OUTPUT_BYTES), [inputs] "n"(POLICY_INPUTS), [outputs] "n"(POLICY_OUTPUTS),
-                       [input_registers] "n"(INPUT_REGISTERS), [values] "n"(offsetof(policy_sums_t, values))
+                       [input_registers] "n"(INPUT_REGISTERS), [values] "n"(offsetof(policy_sums_t, values)),
+                       [timer] "n"(_SFR_MEM_ADDR(TCNT2)), [last_count] "M"(LAST_COUNT)
                      : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "r16",
                        "r17", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "memory");
+    return count;
 }
 
 void policy_image_read(const policy_image_t *image, uint16_t from, void *target, uint16_t count)
@@ -183,6 +209,6 @@ uint16_t policy_image_add(const policy_image_t *image, policy_sums_t *sums, uint
     uint8_t count = ADDED_AT_ONCE;
     if (left < ADDED_AT_ONCE)
         count = (uint8_t)left;
-    add_units(sums, (uint16_t)((uint16_t)policy_bytes + UNITS_AT + unit * UNIT_BYTES), count);
-    return unit + count;
+    const uint8_t undone = add_units(sums, (uint16_t)((uint16_t)policy_bytes + UNITS_AT + unit * UNIT_BYTES), count);
+    return unit + count - undone;
 }
