@@ -139,6 +139,7 @@ def _compare(bench: Bench, rng: random.Random) -> Outcome:
     bench.begin(rng.randrange(1_000_000))
     states, message = _follow(bench, MAX_EPISODE_STEPS)
     other = 0
+    policy.reset()
     for state, later in zip(states, states[2:], strict=False):
         decided = policy.act(state.cart_counts, state.cart_speed, state.pole_counts, state.pole_speed)
         is_next = later.tick == state.tick + 2

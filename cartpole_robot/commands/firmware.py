@@ -99,12 +99,12 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
         return None, {}
-    from cartpole_robot.deployment.on_board import policy_header
+    from cartpole_robot.deployment.on_board import timely_header
     from cartpole_robot.policy.controllers import choose_controller, open_policy
 
     bundle, _ = open_policy(arguments.policy)
     cart = choose_controller(arguments.policy, arguments.cart, "int16").cart
-    return policy_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
+    return timely_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
 
 
 def _build(arguments: argparse.Namespace) -> int:

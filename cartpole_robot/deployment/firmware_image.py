@@ -16,14 +16,18 @@ from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.history import input_layout
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.task import OBSERVATION_LAYOUT
-from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_VERSION, PolicyImage
+from firmware_bridge._host import POLICY_FIT_SHIFT, POLICY_IMAGE_INPUTS, POLICY_IMAGE_VERSION, PolicyImage
 from firmware_bridge.constants import CRC_START, SPEED_PER_COUNT
 from firmware_bridge.protocol import read_protocol
 
 _HEAD = struct.Struct("<HIII8IHBBBBBB")  # behind the CRC: policy_head_t
 _INT16_MAX = 32767
+_SIGNALS = len(OBSERVATION_LAYOUT)
+_STEP = _SIGNALS + 1  # an earlier step has its duty, too
+MOST_HISTORY = 1 + (POLICY_IMAGE_INPUTS - _SIGNALS) // _STEP
 MOST_EXAMPLES = 32  # as an export has: with more, the largest network would not fit the flash
 _LARGEST_MULTIPLIER = (1 << 32) - 1
 _LEAST_MULTIPLIER = 128  # below, rounding it changes an observation by more than 0.4 %
@@ -39,33 +43,36 @@ class OnBoardFit:
     multiplier: tuple[int, ...]
     largest: tuple[int, ...]
     duty_q15: tuple[int, ...]
+    duty_input: tuple[int, ...]  # each action's duty as a policy with history sees it a step later
     control_period_ms: int
 
     @property
     def crc(self) -> int:
         """CRC-32 over the observations' numbers and the duties, as the POLICY message reports it."""
         numbers = (POLICY_FIT_SHIFT, *self.multiplier, *self.largest)
-        return zlib.crc32(struct.pack(f"<{len(numbers)}I{len(self.duty_q15)}h", *numbers, *self.duty_q15))
+        duties = (*self.duty_q15, *self.duty_input)
+        return zlib.crc32(struct.pack(f"<{len(numbers)}I{len(duties)}h", *numbers, *duties))
 
 
 def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     """The fit of `bundle` to `cart`. Raises `UsageError` if it does not fit, or no firmware can drive the cart."""
     bundle.check_fits(cart, name="on board")
-    if bundle.interface.history_length != 1:
+    if bundle.interface.history_length > MOST_HISTORY:
         raise UsageError(
-            f"on board: the policy's history_length is {bundle.interface.history_length}, expected 1: the "
-            "microcontroller sees one observation and remembers none; run it on a host"
+            f"on board: the policy's history_length is {bundle.interface.history_length}, expected at most "
+            f"{MOST_HISTORY}: the microcontroller remembers no more steps; run it on a host"
         )
     if bundle.interface.observation != OBSERVATION_LAYOUT:
         raise UsageError(
             f"on board: the policy takes {', '.join(bundle.interface.observation)}, "
             f"expected {', '.join(OBSERVATION_LAYOUT)}: the microcontroller has no sine; run it on a host"
         )
+    _check_one_scale(bundle)
     encoders, _ = encoders_and_settings(cart)
     protocol = read_protocol()
     per_count = np.array([1.0 / encoders.cart_counts_per_m] * 2 + [1.0 / encoders.pole_counts_per_rad] * 2)
     per_count[1::2] /= SPEED_PER_COUNT
-    gain = bundle.int16.input_gain.astype(np.float64) * per_count
+    gain = bundle.int16.input_gain[:_SIGNALS].astype(np.float64) * per_count
     multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
     for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
         if number < _LEAST_MULTIPLIER:
@@ -84,8 +91,34 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
         multiplier=multiplier,
         largest=tuple(most // number for number in multiplier),
         duty_q15=tuple(round(duty * one) for duty in cart.action_duties),
+        duty_input=_duty_inputs(bundle),
         control_period_ms=cfg_message(cart).control_period_ms,
     )
+
+
+def _check_one_scale(bundle: PolicyBundle) -> None:
+    """Raise `UsageError` unless each number of an earlier step has the scale that it has in the newest one."""
+    interface, gain = bundle.interface, bundle.int16.input_gain
+    names = input_layout(interface.history_length, interface.observation)
+    for k in range(_STEP, len(gain)):
+        if gain[k] != gain[k - _STEP]:
+            raise UsageError(
+                f"on board: the network takes {names[k]} times {gain[k]:g} and {names[k - _STEP]} times "
+                f"{gain[k - _STEP]:g}, expected one factor: the microcontroller remembers integers; run it on a host"
+            )
+
+
+def _duty_inputs(bundle: PolicyBundle) -> tuple[int, ...]:
+    """Each action's duty as the network sees it a step later, all 0 for a policy without history."""
+    network, duties = bundle.int16, bundle.interface.action_duties
+    if len(network.input_gain) == _SIGNALS:
+        return (0,) * len(duties)
+    inputs = np.zeros(len(network.input_gain), np.float32)
+    found = []
+    for duty in duties:
+        inputs[_SIGNALS] = duty
+        found.append(int(network.quantized(inputs)[_SIGNALS]))
+    return tuple(found)
 
 
 def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: int = MOST_EXAMPLES) -> bytes:
@@ -105,6 +138,7 @@ def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: in
         (
             network.output_bias.astype("<i4").tobytes(),
             np.array(fit.duty_q15, "<i2").tobytes(),
+            np.array(fit.duty_input, "<i2").tobytes(),
             units.tobytes(),
             examples.astype("<i2").tobytes(),
             golden.int16_actions[: len(examples)].astype(np.uint8).tobytes(),
@@ -123,7 +157,9 @@ def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: in
 
 
 def on_board_policy(bundle: PolicyBundle, cart: CartParams) -> PolicyImage:
-    """The microcontroller's own C policy: `act(cart_counts, cart_speed, pole_counts, pole_speed)`.
+    """The microcontroller's own C policy: `act(cart_counts, cart_speed, pole_counts, pole_speed)`, and `reset()`.
+
+    With history `act` takes each step's STATE, in order, and `reset` begins an episode.
 
     `firmware_bridge._host.Firmware` accepts it, too. Raises `UsageError`.
     """
@@ -151,6 +187,7 @@ def policy_header(bundle: PolicyBundle, cart: CartParams, most_examples: int = M
             f" * policy {bundle.policy_hash()}",
             f" * control period {period_s:g} s, duties {list(bundle.interface.action_duties)},",
             f" * cart {_comment(cart.name)} */",
+            f"#define POLICY_INPUTS {facts['inputs']}u",
             f"#define POLICY_HIDDEN {facts['hidden']}u",
             f"#define POLICY_OUTPUTS {facts['outputs']}u",
             f"#define POLICY_HIDDEN_SHIFT {facts['hidden_shift']}",

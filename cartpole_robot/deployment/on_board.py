@@ -6,12 +6,13 @@ from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.firmware_image import on_board_fit, on_board_policy, policy_header
+from cartpole_robot.deployment.on_board_time import check_in_time
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
 from firmware_bridge.emulator import current_image
 from firmware_bridge.link import Link
 
-__all__ = ["check_on_board", "on_board_fit", "on_board_image", "on_board_policy", "policy_header"]
+__all__ = ["check_on_board", "on_board_fit", "on_board_image", "on_board_policy", "policy_header", "timely_header"]
 
 BUILD = "cartpole-robot firmware build --policy POLICY"
 
@@ -19,9 +20,16 @@ BUILD = "cartpole-robot firmware build --policy POLICY"
 def on_board_image(bundle: PolicyBundle, cart: CartParams) -> Path:
     """The ELF of this package's firmware with `bundle` for `cart`, built unless it is cached.
 
-    Raises `UsageError` for a policy that does not fit the cart, `BridgeError`.
+    Raises `UsageError` for a policy that does not fit the cart or decides too late, `BridgeError`.
     """
-    return current_image(policy_header(bundle, cart))
+    return current_image(timely_header(bundle, cart))
+
+
+def timely_header(bundle: PolicyBundle, cart: CartParams) -> str:
+    """The policy's header for the firmware. Raises `UsageError`, also where the chip decides too late."""
+    header = policy_header(bundle, cart)
+    check_in_time(bundle.int16)
+    return header
 
 
 def check_on_board(link: Link, bundle: PolicyBundle, cart: CartParams, *, remedy: str = BUILD) -> None:

@@ -62,7 +62,8 @@ class OnBoardPilot:
         self._one = read_protocol().constants["PROTOCOL_DUTY_ONE"]
 
     def reset(self) -> None:
-        """Do nothing: a policy on board has no memory."""
+        """Begin an episode: the twin of a policy with history forgets the steps before, as the firmware does."""
+        self._policy.reset()
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty that the microcontroller computes from the same integers, by the same C code."""

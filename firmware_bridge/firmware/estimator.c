@@ -1,5 +1,7 @@
 #include "estimator.h"
 
+#include "hal.h"
+
 _Static_assert((ESTIMATOR_WINDOW & (ESTIMATOR_WINDOW - 1)) == 0, "the window wraps by a mask");
 
 /* With the weights w = 2 k - (N - 1) the slope is sum(w c) * 2 / (sum(w^2)) counts a millisecond, and sum(w^2) is
@@ -26,7 +28,8 @@ void estimator_reset(estimator_t *estimator, int32_t counts)
     estimator->oldest = 0;
 }
 
-void estimator_update(estimator_t *estimator, int32_t counts)
+/* Once for both encoders: inlined twice it takes 0.2 kB more. */
+NOT_INLINED void estimator_update(estimator_t *estimator, int32_t counts)
 {
     const uint32_t newest = (uint32_t)counts;
     const uint32_t gone = estimator->counts[estimator->oldest];

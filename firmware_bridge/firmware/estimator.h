@@ -16,10 +16,10 @@
 #define ESTIMATOR_ONE_COUNT 1506     /* the largest speed that a single count reads as, half a window after it */
 
 typedef struct {
-    uint32_t counts[ESTIMATOR_WINDOW];
-    uint32_t sum;     /* of the counts in the window */
-    uint32_t moment;  /* of the counts times 2 k - (WINDOW - 1), k = 0 the oldest */
+    uint32_t sum;    /* of the counts in the window; before them, where one instruction reaches it from the pointer */
+    uint32_t moment; /* of the counts times 2 k - (WINDOW - 1), k = 0 the oldest */
     uint8_t oldest;
+    uint32_t counts[ESTIMATOR_WINDOW];
 } estimator_t;
 
 /* As if the encoder had stood at `counts` for ever. */

@@ -11,26 +11,26 @@ static void read_head(const onboard_t *onboard, policy_head_t *head)
     policy_image_read(onboard->image, 0, head, sizeof *head);
 }
 
-/* Where the parts behind the head begin. */
+/* Where the duties begin: of each the one for the motor, then of each the one for the network. */
 static uint16_t duties_at(const onboard_t *onboard)
 {
     return (uint16_t)(sizeof(policy_head_t) + onboard->outputs * sizeof(int32_t));
 }
 
-static uint16_t examples_at(const onboard_t *onboard)
+static uint16_t example_bytes(const onboard_t *onboard)
 {
-    const uint16_t unit = (uint16_t)(sizeof(int32_t) + (POLICY_COUNTS + onboard->outputs) * sizeof(int16_t));
-    return (uint16_t)(duties_at(onboard) + onboard->outputs * sizeof(int16_t) + onboard->hidden * unit);
+    return (uint16_t)(onboard->inputs * sizeof(int16_t));
 }
 
 void onboard_init(onboard_t *onboard, const policy_image_t *image)
 {
-    *onboard = (onboard_t){.image = image, .self_test = SELF_TEST_NONE, .work = WORK_NONE};
+    *onboard = (onboard_t){.image = image, .self_test = SELF_TEST_NONE, .work = WORK_NONE, .is_new = true};
     if (image == NULL)
         return;
     policy_head_t head;
     read_head(onboard, &head);
     onboard->hidden = head.hidden;
+    onboard->inputs = head.inputs;
     onboard->outputs = head.outputs;
     onboard->bytes = head.bytes;
     onboard->self_test = SELF_TEST_RUNNING;
@@ -50,6 +50,7 @@ void onboard_begin(onboard_t *onboard, uint32_t time_us, const policy_counts_t *
 
 void onboard_stop(onboard_t *onboard)
 {
+    onboard->is_new = true;
     if (onboard_is_deciding(onboard))
         onboard->work = WORK_NONE;
 }
@@ -84,16 +85,29 @@ static void check(onboard_t *onboard)
         onboard->work = WORK_OBSERVE;
 }
 
+/* A step of the episode: the inputs keep those before it. */
+static void observe_cart(onboard_t *onboard, const policy_fit_t *fit)
+{
+    int16_t *inputs = onboard->sums.inputs;
+    if (!onboard->is_new)
+        policy_age(inputs, onboard->inputs, onboard->duty_input);
+    policy_observe(fit, &onboard->counts, inputs);
+    if (onboard->is_new)
+        policy_fill(inputs, onboard->inputs);
+    onboard->is_new = false;
+}
+
 static void observe(onboard_t *onboard)
 {
     policy_head_t head;
     read_head(onboard, &head);
-    if (onboard->self_test == SELF_TEST_PASSED)
-        policy_observe(head.fit, &onboard->counts, onboard->sums.observation);
-    else
-        policy_image_read(onboard->image,
-                          (uint16_t)(examples_at(onboard) + onboard->example * sizeof onboard->sums.observation),
-                          onboard->sums.observation, sizeof onboard->sums.observation);
+    if (onboard->self_test == SELF_TEST_PASSED) {
+        observe_cart(onboard, head.fit);
+    } else {
+        const uint16_t bytes = example_bytes(onboard);
+        const uint16_t left = (uint16_t)((uint8_t)(head.examples - onboard->example) * bytes + head.examples);
+        policy_image_read(onboard->image, (uint16_t)(onboard->bytes - left), onboard->sums.inputs, bytes);
+    }
     policy_image_read(onboard->image, sizeof(policy_head_t), onboard->sums.values,
                       (uint16_t)(onboard->outputs * sizeof(int32_t)));
     onboard->at = 0;
@@ -105,9 +119,8 @@ static void judge_example(onboard_t *onboard, uint8_t action)
     policy_head_t head;
     uint8_t expected;
     read_head(onboard, &head);
-    policy_image_read(onboard->image,
-                      (uint16_t)(examples_at(onboard) + head.examples * sizeof onboard->sums.observation + onboard->example),
-                      &expected, sizeof expected);
+    const uint16_t at = (uint16_t)(onboard->bytes - (uint8_t)(head.examples - onboard->example));
+    policy_image_read(onboard->image, at, &expected, sizeof expected);
     if (action != expected)
         end_self_test(onboard, SELF_TEST_FAILED);
     else if (++onboard->example == head.examples)
@@ -143,12 +156,14 @@ bool onboard_think(onboard_t *onboard)
 int16_t onboard_decide(onboard_t *onboard, uint32_t now_us)
 {
     int16_t duty_q15;
+    const uint16_t duties_bytes = (uint16_t)(onboard->outputs * sizeof duty_q15);
     const uint32_t took_us = now_us - onboard->tick_us;
     if (took_us > onboard->longest_us)
         onboard->longest_us = (uint16_t)(took_us < UINT16_MAX ? took_us : UINT16_MAX);
     const uint8_t action = policy_largest(onboard->sums.values, onboard->outputs);
-    policy_image_read(onboard->image, (uint16_t)(duties_at(onboard) + action * sizeof duty_q15), &duty_q15,
-                      sizeof duty_q15);
+    const uint16_t at = (uint16_t)(duties_at(onboard) + action * sizeof duty_q15);
+    policy_image_read(onboard->image, at, &duty_q15, sizeof duty_q15);
+    policy_image_read(onboard->image, (uint16_t)(at + duties_bytes), &onboard->duty_input, sizeof onboard->duty_input);
     onboard->work = WORK_NONE;
     return duty_q15;
 }

@@ -83,7 +83,9 @@ typedef struct {
     uint16_t at; /* the byte or the hidden unit to go on with */
     uint16_t crc;
     uint16_t hidden, bytes; /* the head's */
-    uint8_t outputs;
+    uint8_t inputs, outputs;
+    bool is_new;         /* nothing was observed yet in this episode */
+    int16_t duty_input;  /* the last decision, as the network sees it */
     uint16_t longest_us;
     uint32_t tick_us;
     policy_counts_t counts;
@@ -102,7 +104,7 @@ static inline bool onboard_is_there(const onboard_t *onboard)
 /* A control tick, at `time_us`: decide on what STATE tells. What was begun before is dropped. */
 void onboard_begin(onboard_t *onboard, uint32_t time_us, const policy_counts_t *counts);
 
-/* Drop what was begun. */
+/* Drop what was begun, and forget the steps before: an episode is over. */
 void onboard_stop(onboard_t *onboard);
 
 /* Whether onboard_begin() has not led to a duty yet. */

@@ -86,6 +86,21 @@ void policy_observe(const policy_fit_t *fit, const policy_counts_t *counts, int1
     observation[3] = fitted(fit + 3, counts->pole_speed);
 }
 
+void policy_age(int16_t *inputs, uint8_t count, int16_t duty)
+{
+    if (count == POLICY_COUNTS)
+        return;
+    for (uint8_t i = (uint8_t)(count - 1u); i >= POLICY_STEP; i--)
+        inputs[i] = inputs[i - POLICY_STEP];
+    inputs[POLICY_COUNTS] = duty;
+}
+
+void policy_fill(int16_t *inputs, uint8_t count)
+{
+    for (uint8_t i = POLICY_COUNTS; i < count; i++)
+        inputs[i] = i == POLICY_COUNTS ? 0 : inputs[i - POLICY_STEP];
+}
+
 void policy_int16_begin(const policy_int16_t *policy, int32_t *values)
 {
     for (uint16_t k = 0; k < policy->outputs; k++)

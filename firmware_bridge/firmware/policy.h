@@ -14,6 +14,7 @@
 #define POLICY_MAX_HIDDEN 256
 #define POLICY_MAX_OUTPUTS 8
 #define POLICY_COUNTS 4u   /* that make an observation: those of a STATE */
+#define POLICY_STEP 5u     /* inputs of an earlier step: its duty and its observation */
 #define POLICY_FIT_SHIFT 16
 
 typedef struct {
@@ -59,6 +60,14 @@ void policy_quantize(uint16_t inputs, const float *gain, const float *observatio
 /* The quantized observation[POLICY_COUNTS] of what a STATE tells: rounded to nearest (ties away from zero), at most INT16_MAX in
  * magnitude. Integers alone: what the microcontroller does. */
 void policy_observe(const policy_fit_t *fit, const policy_counts_t *counts, int16_t *observation);
+
+/* A policy with history sees this step's observation, then for each earlier step its duty and its observation. Before
+ * policy_observe(), in every step of an episode but the first: each step in inputs[count] becomes one older, and the last one has
+ * that duty. `count` is POLICY_COUNTS, without history, or POLICY_STEP more for each earlier step. */
+void policy_age(int16_t *inputs, uint8_t count, int16_t duty);
+
+/* After policy_observe(), in an episode's first step: the earlier observations are the first one, the earlier duties 0. */
+void policy_fill(int16_t *inputs, uint8_t count);
 
 /* values[outputs] of a quantized observation[inputs]; returns the action. */
 uint8_t policy_int16_act(const policy_int16_t *policy, const int16_t *observation, int32_t *values);

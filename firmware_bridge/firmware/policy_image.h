@@ -1,8 +1,9 @@
 /* The policy that a firmware carries: its bytes, and the arithmetic on them.
  *
- * The bytes are the same on every board: head, output_bias[outputs] (int32), duty_q15[outputs] (int16), a record for each hidden unit
- * (its bias as int32, weight[inputs] and output_weight[outputs] as int16, in the order in which they are used), then the golden
- * examples: observation[examples][inputs] (int16) and action[examples] (uint8). Little-endian, without gaps.
+ * The bytes are the same on every board: head, output_bias[outputs] (int32), duty_q15[outputs] (int16), duty_input[outputs] (int16:
+ * that duty as the network sees it a step later), a record for each hidden unit (its bias as int32, weight[inputs] and
+ * output_weight[outputs] as int16, in the order in which they are used), then the golden examples: inputs[examples][inputs] (int16)
+ * and action[examples] (uint8). Little-endian, without gaps.
  * A board keeps them where it likes, in flash out of reach of a plain pointer, and does the arithmetic as fast as it can.
  */
 #ifndef POLICY_IMAGE_H
@@ -12,7 +13,8 @@
 
 #include "policy.h"
 
-#define POLICY_IMAGE_VERSION 1
+#define POLICY_IMAGE_VERSION 2
+#define POLICY_IMAGE_INPUTS 14u /* at most: an observation and two earlier steps */
 
 typedef struct {
     uint16_t crc;       /* as framing_crc() has it, of all that follows */
@@ -23,7 +25,7 @@ typedef struct {
     policy_fit_t fit[POLICY_COUNTS];
     uint16_t hidden;
     uint8_t version;
-    uint8_t inputs; /* POLICY_COUNTS */
+    uint8_t inputs; /* POLICY_COUNTS, and POLICY_STEP for each earlier step */
     uint8_t outputs;
     uint8_t hidden_shift;
     uint8_t examples;
@@ -34,7 +36,7 @@ _Static_assert(sizeof(policy_head_t) == 56, "the head has no gaps");
 
 /* A network half through. */
 typedef struct {
-    int16_t observation[POLICY_COUNTS];
+    int16_t inputs[POLICY_IMAGE_INPUTS];
     int32_t values[POLICY_MAX_OUTPUTS];
 } policy_sums_t;
 

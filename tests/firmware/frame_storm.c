@@ -18,6 +18,7 @@
 #define HOMING_DUTY 8000
 #define SPEED_MOST 30
 #define CARRIED_PERIOD_MS 10
+#define CARRIED_INPUTS 9 /* one earlier step */
 #define CARRIED_HIDDEN 20
 #define CARRIED_EXAMPLES 4
 
@@ -35,7 +36,10 @@ static struct {
     int16_t active, pending;
     bool is_pending;
     int16_t decided; /* by the policy on board, once it has thought */
-    bool is_thinking;
+    bool is_thinking, is_observed;
+    bool has_past;      /* a step of this episode was observed */
+    int16_t inputs[CARRIED_INPUTS], past[CARRIED_INPUTS];
+    uint8_t action, past_action;
 } expected;
 static unsigned long long accepted, ticks_armed, ticks_homing, homed, decided;
 static policy_image_t carried;
@@ -93,15 +97,27 @@ static bool is_alone(void)
     return is_on_board() && (app.options & OPTION_HOST_MAY_LEAVE) != 0;
 }
 
-/* What the policy makes of what STATE tells, by the reference. */
+/* What the policy makes of what STATE tells and of the step before, by the reference. */
 static int16_t duty_on_state(void)
 {
+    const size_t observed = POLICY_COUNTS * sizeof(int16_t);
     const policy_counts_t counts = {app.inputs.cart_counts, app.inputs.cart_speed, app.inputs.pole_counts,
                                     estimator_speed(&app.pole_estimator)};
-    int16_t observation[POLICY_COUNTS];
     int32_t values[POLICY_MAX_OUTPUTS];
-    policy_observe(carried.head.fit, &counts, observation);
-    return carried.duty_q15[policy_int16_act(&carried.network, observation, values)];
+    policy_observe(carried.head.fit, &counts, expected.inputs);
+    memcpy(expected.inputs + POLICY_COUNTS + 1, expected.has_past ? expected.past : expected.inputs, observed);
+    expected.inputs[POLICY_COUNTS] = expected.has_past ? carried.duty_input[expected.past_action] : 0;
+    expected.action = policy_int16_act(&carried.network, expected.inputs, values);
+    return carried.duty_q15[expected.action];
+}
+
+/* A step that was looked at is the step before of the next one; one that was dropped before is in no history. */
+static void remember(void)
+{
+    if (!expected.is_thinking || expected.is_observed)
+        return;
+    memcpy(expected.past, expected.inputs, sizeof expected.past);
+    expected.is_observed = expected.has_past = true;
 }
 
 /* Slices, as many as come between two ticks. */
@@ -109,6 +125,7 @@ static void think(uint32_t slices)
 {
     for (; slices > 0 && app_must_think(&app); slices--) {
         const uint16_t age_ms = app.safety.command_age_ms;
+        remember();
         if (!app_think(&app))
             continue;
         app_decide(&app, time_us);
@@ -120,6 +137,7 @@ static void think(uint32_t slices)
         if (!expected.is_thinking)
             wrong("decides on nothing", expected.decided, 0);
         expected.is_thinking = false;
+        expected.past_action = expected.action;
         expected.is_pending = true;
         expected.pending = expected.decided;
         if (app.safety.limits.flags & CFG_APPLY_ON_ARRIVAL)
@@ -142,7 +160,7 @@ static void carry(void)
         .hash_high = 1,
         .hidden = CARRIED_HIDDEN,
         .version = POLICY_IMAGE_VERSION,
-        .inputs = POLICY_COUNTS,
+        .inputs = CARRIED_INPUTS,
         .outputs = 3,
         .hidden_shift = 13,
         .examples = CARRIED_EXAMPLES,
@@ -155,13 +173,15 @@ static void carry(void)
         put_bytes(&at, &(int32_t){(int32_t)(draw() % 2000000) - 1000000}, sizeof(int32_t));
     for (int k = 0; k < head.outputs; k++)
         put_bytes(&at, &(int16_t){(int16_t)(k * 9000 - 9000)}, sizeof(int16_t));
+    for (int k = 0; k < head.outputs; k++)
+        put_bytes(&at, &(int16_t){(int16_t)(k * 20000 - 18000)}, sizeof(int16_t));
     for (uint32_t j = 0; j < CARRIED_HIDDEN; j++) {
         put_bytes(&at, &(int32_t){(int32_t)(draw() % 2000000) - 1000000}, sizeof(int32_t));
-        for (uint32_t k = 0; k < POLICY_COUNTS + head.outputs; k++)
+        for (uint32_t k = 0; k < (uint32_t)CARRIED_INPUTS + head.outputs; k++)
             put_bytes(&at, &(int16_t){(int16_t)((int32_t)(draw() % 6000) - 3000)}, sizeof(int16_t));
     }
     uint8_t *const examples = at;
-    for (uint32_t k = 0; k < POLICY_COUNTS * CARRIED_EXAMPLES; k++)
+    for (uint32_t k = 0; k < CARRIED_INPUTS * CARRIED_EXAMPLES; k++)
         put_bytes(&at, &(int16_t){(int16_t)draw()}, sizeof(int16_t));
     head.bytes = (uint16_t)(at - bytes + CARRIED_EXAMPLES);
     for (uint32_t k = 0; k < 2; k++) { /* once to know the network, once more with what it makes of the examples */
@@ -171,10 +191,10 @@ static void carry(void)
         if (!policy_image_open(&carried, bytes, head.bytes))
             wrong("is no image", (long)k, 0);
         for (size_t example = 0; example < CARRIED_EXAMPLES; example++) {
-            int16_t observation[POLICY_COUNTS];
+            int16_t inputs[CARRIED_INPUTS];
             int32_t values[POLICY_MAX_OUTPUTS];
-            memcpy(observation, examples + example * sizeof observation, sizeof observation);
-            at[example] = policy_int16_act(&carried.network, observation, values);
+            memcpy(inputs, examples + example * sizeof inputs, sizeof inputs);
+            at[example] = policy_int16_act(&carried.network, inputs, values);
         }
     }
 }
@@ -275,7 +295,10 @@ static void one_ms(void)
     if (app.tick != before && is_on_board()) {
         expected.decided = duty_on_state();
         expected.is_thinking = true;
+        expected.is_observed = false;
     }
+    if (!is_on_board())
+        expected.has_past = false;
     static uint32_t slices = 3; /* in a millisecond; with one or none a decision is late */
     if (one_in(30))
         slices = draw() % 5;

@@ -26,11 +26,11 @@ int main(void)
     UCSR0B = 1u << TXEN0;
     policy_head_t head;
     policy_image_read(NULL, 0, &head, sizeof head);
-    const uint16_t example_bytes = POLICY_COUNTS * sizeof(int16_t);
+    const uint16_t example_bytes = head.inputs * sizeof(int16_t);
     const uint16_t at = (uint16_t)(head.bytes - head.examples * (example_bytes + 1u));
     for (uint8_t k = 0; k < head.examples; k++) {
         policy_sums_t sums;
-        policy_image_read(NULL, (uint16_t)(at + k * example_bytes), sums.observation, sizeof sums.observation);
+        policy_image_read(NULL, (uint16_t)(at + k * example_bytes), sums.inputs, example_bytes);
         policy_image_read(NULL, sizeof head, sums.values, (uint16_t)(head.outputs * sizeof *sums.values));
         uint8_t slices = 0;
         for (uint16_t unit = 0; unit < head.hidden; slices++)

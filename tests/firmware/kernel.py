@@ -15,21 +15,30 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.firmware_image import policy_header
 from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.history import input_gain
 from cartpole_robot.policy.network import Int16Network
 from tests.conftest import make_network, need
 
-KERNELS = (  # hidden units, outputs, and the shift of their activations, None: the policy's own
-    (100, 2, None),
-    (1, 2, None),
-    (7, 3, 0),
-    (9, 5, 7),
-    (33, 8, 15),
-    (64, 2, 16),
-    (100, 2, 8),
-    (20, 3, 17),
-    (20, 2, 24),
+KERNELS = (  # steps of history, hidden units, outputs, and the shift of their activations, None: the policy's own
+    (1, 100, 2, None),
+    (1, 1, 2, None),
+    (1, 7, 3, 0),
+    (1, 9, 5, 7),
+    (1, 33, 8, 15),
+    (1, 64, 2, 16),
+    (1, 100, 2, 8),
+    (1, 20, 3, 17),
+    (1, 20, 2, 24),
+    (1, 130, 3, None),  # more than 128 units: the values in a loop
+    (2, 64, 7, None),
+    (2, 9, 2, 0),
+    (3, 33, 8, 7),
+    (3, 7, 2, 17),
 )
-UNITS_OF_A_SLICE = {2: 5, 3: 3, 5: 2, 8: 2}  # hidden ones by outputs, 0.1 ms: a safety tick waits for one slice at most
+UNITS_OF_A_SLICE = {  # hidden ones by history and outputs, a quarter of a millisecond: bytes wait for one slice at most
+    **{(1, 2): 11, (1, 3): 10, (1, 5): 7, (1, 8): 5},
+    **{(2, 7): 4, (2, 2): 7, (3, 8): 3, (3, 2): 5},
+}
 KERNEL = "boards/avr/policy_image.c"
 
 
@@ -42,7 +51,7 @@ def chip_values(folder: Path, header: str, kernel: str | None = None) -> list[li
     source = resources.files("firmware_bridge.firmware")
     board = folder / "boards" / "avr"
     board.mkdir(parents=True)
-    for name in ("policy_image.h", "policy.h", KERNEL):
+    for name in ("hal.h", "policy_image.h", "policy.h", KERNEL):
         text = kernel if kernel is not None and name == KERNEL else source.joinpath(name).read_text()
         (folder / name).write_text(text)
     (board / "policy_bytes.h").write_text(header)
@@ -64,34 +73,41 @@ def model_values(network: Int16Network, observation: np.ndarray) -> list[int]:
     return [int(value) for value in network.output_weight.astype(np.int64) @ hidden + network.output_bias]
 
 
-def kernel_case(cart: CartParams, hidden: int, outputs: int, shift: int | None) -> tuple[str, list[list[int]]]:
+def kernel_case(
+    cart: CartParams, history: int, hidden: int, outputs: int, shift: int | None
+) -> tuple[str, list[list[int]]]:
     """The header of a random policy, and what `chip_values` should be, by the model."""
     rng = np.random.default_rng(hidden + outputs)
     duties = tuple(float(each) for each in np.linspace(-0.4, 0.4, outputs))
     other = dataclasses.replace(cart, action_duties=duties)
-    scale = np.array(other.observation_scale.as_tuple())
-    visited = (rng.normal(size=(100, 4)) * scale).astype(np.float32)
-    bundle = bundle_of(make_network(hidden, hidden=hidden, outputs=outputs), other, visited, {})
-    observations = (rng.normal(size=(60, 4)) * scale * rng.choice([0.01, 0.3, 2.0, 9.0], (60, 1))).astype(np.float32)
-    observations[:8] = np.array([[1, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [0, 0, 0, 0]] * 2) * scale * 9.0
-    network = bundle.int16
+    scale, inputs = 1.0 / input_gain(other, history), 5 * history - 1
+    network = dataclasses.replace(
+        make_network(hidden, inputs=inputs, hidden=hidden, outputs=outputs), input_gain=input_gain(other, history)
+    )
+    visited = (rng.normal(size=(100, inputs)) * scale).astype(np.float32)
+    bundle = bundle_of(network, other, visited, {}, history_length=history)
+    sizes = rng.choice([0.01, 0.3, 2.0, 9.0], (60, 1))
+    observations = (rng.normal(size=(60, inputs)) * scale * sizes).astype(np.float32)
+    signs = np.resize([1.0, -1.0], inputs)
+    observations[:8] = np.array([signs * signs, -signs * signs, signs, 0.0 * signs] * 2) * scale * 9.0
+    int16 = bundle.int16
     if shift is not None:
-        network = dataclasses.replace(
-            network, hidden_weight=network.hidden_weight // 2, hidden_bias=network.hidden_bias // 2, hidden_shift=shift
+        int16 = dataclasses.replace(
+            int16, hidden_weight=int16.hidden_weight // 2, hidden_bias=int16.hidden_bias // 2, hidden_shift=shift
         )
     if shift is not None and shift <= 8:  # at an observation of 0 the first units are where an activation saturates
         beyond = (32768 << shift) - (1 << shift >> 1)
-        bias = network.hidden_bias.copy()
+        bias = int16.hidden_bias.copy()
         bias[:5] = (beyond, beyond - 1, beyond + 255, beyond - 256, 100 << shift)
-        network = dataclasses.replace(network, hidden_bias=bias)
+        int16 = dataclasses.replace(int16, hidden_bias=bias)
     golden = dataclasses.replace(
         bundle.golden,
         observations=observations,
         values=np.zeros((60, outputs), np.float32),
         actions=np.zeros(60, np.int32),
-        int16_actions=np.array([network.act(row) for row in observations], np.int32),
+        int16_actions=np.array([int16.act(row) for row in observations], np.int32),
     )
-    bundle = dataclasses.replace(bundle, int16=network, golden=golden)
-    slices = -(-hidden // UNITS_OF_A_SLICE[outputs])
-    expected = [[*model_values(network, network.quantized(row)), slices] for row in observations]
+    bundle = dataclasses.replace(bundle, int16=int16, golden=golden)
+    slices = -(-hidden // UNITS_OF_A_SLICE[history, outputs])
+    expected = [[*model_values(int16, int16.quantized(row)), slices] for row in observations]
     return policy_header(bundle, other, len(observations)), expected

@@ -67,7 +67,7 @@ def _prepare(folder: Path) -> None:
 
 def _judged_by() -> int:
     compiler = subprocess.run(["avr-gcc", "--version"], capture_output=True, text=True, check=True).stdout
-    sources = [FIRMWARE / "policy.h", FIRMWARE / "policy_image.h", HERE / "kernel.c"]
+    sources = [FIRMWARE / "hal.h", FIRMWARE / "policy.h", FIRMWARE / "policy_image.h", HERE / "kernel.c"]
     loaded = loaded_from(HERE.parent, Path(build.__file__).parent, HERE.parent.parent / "cartpole_robot")
     return number_of([*sources, *loaded], compiler)
 

@@ -208,9 +208,9 @@ def test_bench_without_a_policy_in_its_image_says_so(chip_tools: None, cart: Car
 # ---- the kernel alone ----
 
 
-@pytest.mark.parametrize(("hidden", "outputs", "shift"), KERNELS)
+@pytest.mark.parametrize(("history", "hidden", "outputs", "shift"), KERNELS)
 def test_kernel_has_every_value_of_the_reference(
-    chip_tools: None, cart: CartParams, tmp_path: Path, hidden: int, outputs: int, shift: int | None
+    chip_tools: None, cart: CartParams, tmp_path: Path, history: int, hidden: int, outputs: int, shift: int | None
 ) -> None:
-    header, expected = kernel_case(cart, hidden, outputs, shift)
+    header, expected = kernel_case(cart, history, hidden, outputs, shift)
     assert chip_values(tmp_path, header) == expected

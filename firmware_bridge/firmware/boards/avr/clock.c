@@ -11,7 +11,7 @@
 #define COUNT_US 4u /* 16 MHz / 64 */
 #define TICK_US (1000000UL / TICK_HZ)
 #define TICK_COUNTS (TICK_US / COUNT_US)
-#define SLICE_US 100u
+#define SLICE_US 64u /* of the policy, which ends by this clock too */
 #define FRAME_HALF_US 12u /* entry, saving and restoring registers, about 95 cycles, which the measured interrupt does not see */
 
 _Static_assert(TICK_COUNTS * COUNT_US == TICK_US && TICK_COUNTS <= 256, "Timer2 counts the tick exactly");

@@ -32,6 +32,7 @@
 #define POLE_SHIFT 2
 #define ENCODER_MASK ((uint8_t)0x0F)
 #define ENCODER_CHANGES PCMSK1 /* PCINT8..11 are PC0..3 */
+#define ENCODER_LEVELS GPIOR1  /* the last ones; a register that one cycle reaches */
 
 #define SUPPLY_CHANNEL 4 /* ADC4 is PC4 */
 #define SUPPLY_MASK PIN(PC4)

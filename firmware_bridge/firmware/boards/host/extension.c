@@ -403,6 +403,7 @@ PyMODINIT_FUNC PyInit__host(void)
         add_api(self, &chip_api, CHIP_API_NAME) < 0 || add_api(self, &policy_api, POLICY_API_NAME) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_IMAGE_VERSION", POLICY_IMAGE_VERSION) < 0 ||
+        PyModule_AddIntConstant(self, "POLICY_IMAGE_INPUTS", POLICY_IMAGE_INPUTS) < 0 ||
         PyModule_AddIntConstant(self, "MAILBOX_BYTES", MAILBOX_BYTES) < 0 ||
         PyModule_AddIntConstant(self, "PULSE_PERIOD", (long)PULSE_PERIOD) < 0 ||
         PyModule_AddIntConstant(self, "PROTOCOL_HASH", (long)PROTOCOL_HASH) < 0) {

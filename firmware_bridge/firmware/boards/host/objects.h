@@ -21,6 +21,9 @@ int add_policy_image(PyObject *module);
 typedef struct {
     PyObject_HEAD
     policy_image_t image;
+    int16_t inputs[POLICY_IMAGE_INPUTS]; /* of the last act(), and those before it */
+    int16_t duty_input;
+    bool is_old; /* something was observed in this episode */
 } policy_image_object;
 
 PyObject *encode_frame(PyObject *module, PyObject *message);

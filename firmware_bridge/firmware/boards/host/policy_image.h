@@ -10,11 +10,12 @@
 struct policy_image {
     policy_int16_t network;
     policy_head_t head;
-    int16_t hidden_weight[POLICY_COUNTS * POLICY_MAX_HIDDEN];
+    int16_t hidden_weight[POLICY_IMAGE_INPUTS * POLICY_MAX_HIDDEN];
     int32_t hidden_bias[POLICY_MAX_HIDDEN];
     int16_t output_weight[POLICY_MAX_OUTPUTS * POLICY_MAX_HIDDEN];
     int32_t output_bias[POLICY_MAX_OUTPUTS];
     int16_t duty_q15[POLICY_MAX_OUTPUTS];
+    int16_t duty_input[POLICY_MAX_OUTPUTS];
     uint8_t bytes[UINT16_MAX];
 };
 

@@ -1,4 +1,5 @@
-/* PolicyImage: the policy that a firmware carries, as a Python object: what the microcontroller makes of a STATE. */
+/* PolicyImage: the policy that a firmware carries, as a Python object: what the microcontroller makes of a STATE, one step after the
+ * other where it has history. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -29,7 +30,7 @@ static int policy_image_init(PyObject *object, PyObject *args, PyObject *kwargs)
 
 /* -1 with an exception where the arguments are no STATE's counts, or there is no image. */
 static int read_counts(const policy_image_object *self, PyObject *const *arguments, Py_ssize_t given,
-                       int16_t *observation)
+                       policy_counts_t *observed)
 {
     int32_t counts[POLICY_COUNTS];
     if (self->image.head.outputs == 0) {
@@ -51,27 +52,45 @@ static int read_counts(const policy_image_object *self, PyObject *const *argumen
         }
         counts[k] = (int32_t)number;
     }
-    const policy_counts_t observed = {counts[0], counts[1], counts[2], counts[3]};
-    policy_observe(self->image.head.fit, &observed, observation);
+    *observed = (policy_counts_t){counts[0], counts[1], counts[2], counts[3]};
     return 0;
 }
 
 static PyObject *policy_image_observe(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
+    const policy_image_object *self = (const policy_image_object *)object;
+    policy_counts_t counts;
     int16_t observation[POLICY_COUNTS];
-    if (read_counts((const policy_image_object *)object, arguments, given, observation) < 0)
+    if (read_counts(self, arguments, given, &counts) < 0)
         return NULL;
+    policy_observe(self->image.head.fit, &counts, observation);
     return Py_BuildValue("(hhhh)", observation[0], observation[1], observation[2], observation[3]);
 }
 
 static PyObject *policy_image_act(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
-    const policy_image_object *self = (const policy_image_object *)object;
-    int16_t observation[POLICY_COUNTS];
+    policy_image_object *self = (policy_image_object *)object;
+    const policy_head_t *head = &self->image.head;
+    policy_counts_t counts;
     int32_t values[POLICY_MAX_OUTPUTS];
-    if (read_counts(self, arguments, given, observation) < 0)
+    if (read_counts(self, arguments, given, &counts) < 0)
         return NULL;
-    return PyLong_FromLong(policy_int16_act(&self->image.network, observation, values));
+    if (self->is_old)
+        policy_age(self->inputs, head->inputs, self->duty_input);
+    policy_observe(head->fit, &counts, self->inputs);
+    if (!self->is_old)
+        policy_fill(self->inputs, head->inputs);
+    self->is_old = true;
+    const uint8_t action = policy_int16_act(&self->image.network, self->inputs, values);
+    self->duty_input = self->image.duty_input[action];
+    return PyLong_FromLong(action);
+}
+
+static PyObject *policy_image_reset(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    ((policy_image_object *)object)->is_old = false;
+    Py_RETURN_NONE;
 }
 
 static PyObject *policy_image_duty(PyObject *object, PyObject *action)
@@ -89,8 +108,8 @@ static PyObject *policy_image_facts(PyObject *object, void *unused)
 {
     (void)unused;
     const policy_head_t *head = &((const policy_image_object *)object)->image.head;
-    return Py_BuildValue("{s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:i}", "hash_high", head->hash_high, "hash_low", head->hash_low,
-                         "fit_crc", head->fit_crc, "control_period_ms", head->control_period_ms, "hidden", head->hidden,
+    return Py_BuildValue("{s:I,s:I,s:I,s:i,s:i,s:i,s:i,s:i,s:i}", "hash_high", head->hash_high, "hash_low", head->hash_low,
+                         "fit_crc", head->fit_crc, "control_period_ms", head->control_period_ms, "inputs", head->inputs, "hidden", head->hidden,
                          "outputs", head->outputs, "hidden_shift", head->hidden_shift, "examples", head->examples);
 }
 
@@ -98,7 +117,8 @@ static PyMethodDef policy_image_methods[] = {
     {"observe", (PyCFunction)(void (*)(void))policy_image_observe, METH_FASTCALL,
      "observe(cart_counts, cart_speed, pole_counts, pole_speed): the integers that the network sees of a STATE."},
     {"act", (PyCFunction)(void (*)(void))policy_image_act, METH_FASTCALL,
-     "act(cart_counts, cart_speed, pole_counts, pole_speed): the action on a STATE, as the microcontroller decides."},
+     "act(cart_counts, cart_speed, pole_counts, pole_speed): the action on the next STATE, as the microcontroller decides."},
+    {"reset", policy_image_reset, METH_NOARGS, "reset(): the next STATE is an episode's first."},
     {"duty_q15", policy_image_duty, METH_O, "duty_q15(action): what that action asks of the motor."},
     {NULL, NULL, 0, NULL},
 };
