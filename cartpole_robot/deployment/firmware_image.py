@@ -50,6 +50,7 @@ class OnBoardFit:
 
 def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     """The fit of `bundle` to `cart`. Raises `UsageError` if it does not fit, or no firmware can drive the cart."""
+    int16 = bundle.check_int16("on board")
     bundle.check_fits(cart, name="on board")
     if bundle.interface.history_length != 1:
         raise UsageError(
@@ -65,7 +66,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     protocol = read_protocol()
     per_count = np.array([1.0 / encoders.cart_counts_per_m] * 2 + [1.0 / encoders.pole_counts_per_rad] * 2)
     per_count[1::2] /= SPEED_PER_COUNT
-    gain = bundle.int16.input_gain.astype(np.float64) * per_count
+    gain = int16.input_gain.astype(np.float64) * per_count
     multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
     for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
         if number < _LEAST_MULTIPLIER:
@@ -90,7 +91,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
 
 def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: int = MOST_EXAMPLES) -> bytes:
     """The image of `bundle` for `cart`, with that many golden examples. Raises `UsageError` as `on_board_fit` does."""
-    fit, network, golden = on_board_fit(bundle, cart), bundle.int16, bundle.golden
+    fit, network, golden = on_board_fit(bundle, cart), bundle.check_int16("on board"), bundle.golden
     hidden, inputs = network.hidden_weight.shape
     outputs = len(network.output_weight)
     examples = np.stack([network.quantized(row) for row in golden.observations[:most_examples]])

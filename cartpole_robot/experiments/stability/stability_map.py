@@ -255,11 +255,11 @@ def entered(
 
 
 def _actions(policy: str) -> tuple[float, ...]:
-    """The policy's action table; for a regulator, which may use any duty, the two strongest actions."""
+    """The policy's action table; for what may use any duty, a regulator for one, the two strongest actions."""
     if policy in (LQR, LQR_TRUE):
         return STRONGEST
     bundle, _ = open_policy(Path(policy))
-    return bundle.interface.action_duties
+    return bundle.interface.action_duties or STRONGEST
 
 
 def _labels(policies: Sequence[str]) -> list[str]:
