@@ -1,4 +1,4 @@
-"""A policy's network in the forms that only a host computes: a second hidden layer, tanh, or a duty in place of actions.
+"""A policy's network in the forms that only a host computes: a second hidden layer, tanh, a duty in place of actions.
 
 values = W3 f(W2 f(W1 (gain * observation) + b1) + b2) + b3, or without the middle part, with f ReLU or tanh. The output
 is the index of the largest value, or one duty. `cartpole_robot.policy.network` has the form that a microcontroller

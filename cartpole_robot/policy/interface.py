@@ -99,7 +99,7 @@ class Interface:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; without task and command where they are balancing and the table, as before there were others."""
+        """Plain values; without task and command where they are the default, as before there were others."""
         values = dataclasses.asdict(self)
         if self.task is Task.BALANCE:
             del values["task"]

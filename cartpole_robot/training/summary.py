@@ -91,11 +91,11 @@ class TrainingSummary(Summary):
         return [
             ("training", f"{self.steps} steps, {self.episodes} episodes, {self.training_s:.1f} s"),
             *([("collapse guard", guard)] if guard else []),
-            ("last model", _verdict_text(self.last_model)),
-            ("exported policy", f"{_verdict_text(self.exported)} (of step {self.selected_at_step})"),
-            ("exported as int16", _verdict_text(self.exported_int16)),
-            *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
-            *([("on PyBullet", _verdict_text(again))] if again is not None else []),
+            ("last model", verdict_text(self.last_model)),
+            ("exported policy", f"{verdict_text(self.exported)} (of step {self.selected_at_step})"),
+            ("exported as int16", verdict_text(self.exported_int16)),
+            *([("on drawn carts", verdict_text(drawn))] if drawn is not None else []),
+            *([("on PyBullet", verdict_text(again))] if again is not None else []),
             ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
             ("same action", agreement_text(self.agreement)),
         ]
@@ -160,7 +160,8 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 
 
-def _verdict_text(found: Evaluation) -> str:
+def verdict_text(found: Evaluation) -> str:
+    """The mean steps and the survivors of an evaluation, as a clause."""
     survived = sum(steps >= found.max_steps for steps in found.steps)
     return (
         f"{found.mean_steps:.1f} mean steps over {len(found.steps)} fresh episodes, "

@@ -25,8 +25,8 @@ from cartpole_robot.training.export import finish
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.learning import divergence_named
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.on_cart.initial import network_of_dqn
 from cartpole_robot.training.on_cart.episode import StopBetweenSteps
+from cartpole_robot.training.on_cart.initial import network_of_dqn
 from cartpole_robot.training.on_cart.learning import CartLearning
 from cartpole_robot.training.summary import CartSummary, TrainingOutcome
 
