@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import gymnasium
@@ -33,7 +34,7 @@ def random_host_network(
     """A network of that form with weights from that seed, of 4 inputs; over a table of 3 actions."""
     rng = np.random.default_rng(seed)
     sizes = (4, *hidden, 3 if output is Output.TABLE else 1)
-    pairs = list(zip(sizes, sizes[1:], strict=False))
+    pairs = list(itertools.pairwise(sizes))
     return HostNetwork(
         input_gain=rng.uniform(0.3, 5.0, 4).astype(np.float32),
         weights=tuple((rng.normal(size=(o, i)) / np.sqrt(i)).astype(np.float32) for i, o in pairs),

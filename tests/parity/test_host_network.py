@@ -12,13 +12,7 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.env import MAKE_ID
 from cartpole_robot.policy.controllers import DutyController, PolicyController
-from cartpole_robot.policy.host_network import (
-    SAME_DUTY,
-    Activation,
-    HostNetwork,
-    Output,
-    host_decision_function,
-)
+from cartpole_robot.policy.host_network import SAME_DUTY, Activation, HostNetwork, Output, host_decision_function
 from cartpole_robot.rollout.evaluation import evaluate
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from firmware_bridge import _host
