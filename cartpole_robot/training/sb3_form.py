@@ -69,6 +69,8 @@ def actor_of(model: Sb3Model, cart: CartParams) -> Actor:
     for pattern, what in _FOREIGN:
         if any(re.search(pattern, key) for key in model.tensors):
             raise refusal(model, f"is {what}")
+    if model.observation_space.name == "Dict":
+        raise refusal(model, "is a policy of several inputs (MultiInputPolicy)")
     module = _policy_module(model)
     algorithm = _algorithm(model, module)
     _check_options(model)
