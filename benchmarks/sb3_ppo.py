@@ -1,7 +1,7 @@
 """How Stable-Baselines3's own algorithms do on a cart with delay, through this package's policy bundle.
 
     python -m benchmarks.sb3_ppo --seeds 3
-    python -m benchmarks.sb3_ppo --learner a2c-duty
+    python -m benchmarks.sb3_ppo --learner ppo-duty --seeds 3
 
 PPO learns on the vector environment with the cart's action table; with -duty, on environments with any duty. Each last
 model is exported with `export_model`, whose trials run on the rig sim, and then judged on the rig virtual: the
@@ -19,7 +19,7 @@ from typing import Any
 
 import gymnasium
 import torch
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from benchmarks.machine_load import machine_line
@@ -53,31 +53,27 @@ def ppo(cart: str, seed: int) -> Any:
     return model.learn(300_000)
 
 
-def with_duty(algorithm: Any, cart: str, seed: int, steps: int, **options: Any) -> Any:
-    """A trained PPO or A2C with two layers of 64 tanh units that commands the duty, on 16 environments in turn."""
+def ppo_duty(cart: str, seed: int) -> Any:
+    """A trained PPO with two layers of 64 tanh units that commands the duty, on 16 environments in turn."""
 
     def env() -> gymnasium.Env[Any, Any]:
         return gymnasium.make(MAKE_ID, cart=cart, engine="native", action="duty", disable_env_checker=True)
 
-    envs = VecMonitor(DummyVecEnv([env] * 16))
-    policy = {"log_std_init": -0.7}
-    model = algorithm("MlpPolicy", envs, seed=seed, device="cpu", policy_kwargs=policy, **options)
-    return model.learn(steps)
+    model = PPO(
+        "MlpPolicy",
+        VecMonitor(DummyVecEnv([env] * 16)),
+        seed=seed,
+        device="cpu",
+        n_steps=128,
+        batch_size=512,
+        n_epochs=10,
+        learning_rate=falling(1e-3),
+        policy_kwargs={"log_std_init": -0.7},
+    )
+    return model.learn(300_000)
 
 
-def ppo_duty(cart: str, seed: int) -> Any:
-    """PPO with the duty as its action."""
-    options = {"n_steps": 128, "batch_size": 512, "n_epochs": 10, "learning_rate": falling(1e-3)}
-    return with_duty(PPO, cart, seed, 300_000, **options)
-
-
-def a2c_duty(cart: str, seed: int) -> Any:
-    """A2C with the duty as its action."""
-    options = {"n_steps": 16, "gae_lambda": 0.95, "normalize_advantage": True, "learning_rate": falling(1e-3)}
-    return with_duty(A2C, cart, seed, 400_000, **options)
-
-
-LEARNERS: dict[str, Callable[[str, int], Any]] = {"ppo": ppo, "ppo-duty": ppo_duty, "a2c-duty": a2c_duty}
+LEARNERS: dict[str, Callable[[str, int], Any]] = {"ppo": ppo, "ppo-duty": ppo_duty}
 
 
 def row(learner: str, cart: str, seed: int, folder: Path) -> str:
