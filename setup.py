@@ -17,8 +17,14 @@ LEARNER = "cartpole_robot/training/dqn/native"
 ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
 ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "window_object", "board_object", "extension")
-HOST = ("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object")
-HOST_HEADERS = ("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image")
+HOST = (
+    *("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object"),
+    *("policy_arrays", "host_network", "host_policy_object"),
+)
+HOST_HEADERS = (
+    *("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image", "policy_arrays"),
+    "host_network",
+)
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]

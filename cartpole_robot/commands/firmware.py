@@ -103,7 +103,7 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
     from cartpole_robot.policy.controllers import choose_controller, open_policy
 
     bundle, _ = open_policy(arguments.policy)
-    cart = choose_controller(arguments.policy, arguments.cart, "int16").cart
+    cart = choose_controller(arguments.policy, arguments.cart, "c").cart
     return timely_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
 
 

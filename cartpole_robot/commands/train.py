@@ -95,13 +95,20 @@ def add_train(train: Parser) -> None:
 
 def add_export(export: Parser) -> None:
     """Declare the arguments of `export`."""
-    examples(export, "runs/first --out exported")
+    examples(export, "runs/first --out exported", "ppo.zip --cart diy_arduino --out exported")
     export.set_defaults(run=_export, extra="train")
-    export.add_argument("run_folder", type=Path, metavar="RUN", help="the run folder of a finished training")
-    options.out(export, "FOLDER", "folder to write")
     export.add_argument(
-        "--model", default="selected", choices=["selected", "last"], help="which model of the run (default: selected)"
+        "source",
+        type=Path,
+        metavar="RUN|MODEL",
+        help="the run folder of a finished training, or a model of Stable-Baselines3's PPO, A2C or SAC (.zip)",
     )
+    options.out(export, "FOLDER", "folder to write")
+    options.cart(export, what="the cart that a MODEL was trained on", otherwise="none: a MODEL does not name its own")
+    export.add_argument(
+        "--allow-falls", action="store_true", help="write the policy of a MODEL also where it falls in its trials"
+    )
+    export.add_argument("--model", choices=["selected", "last"], help="which model of the RUN (default: selected)")
     export.add_argument(
         "--trust",
         action="store_true",
@@ -235,19 +242,42 @@ def _job(arguments: argparse.Namespace, config: TrainingConfig, cart: CartParams
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    read_run(arguments.run_folder)
+    source: Path = arguments.source
+    if source.is_file() or source.suffix == ".zip":
+        return _export_model(arguments)
+    given = ["--cart"] * (arguments.cart is not None) + ["--allow-falls"] * arguments.allow_falls
+    if given:
+        raise UsageError(f"{given[0]} is for a model file, and {source} is none; leave it out")
+    read_run(source)
     from cartpole_robot.training.parity import agreement_text
     from cartpole_robot.training.reexport import export_run
 
     exported = export_run(
-        arguments.run_folder,
+        source,
         arguments.out,
-        which=arguments.model,
+        which=arguments.model or "selected",
         is_trusted=arguments.trust,
         may_fail_trials=arguments.failed_trials,
     )
     record = exported.as_dict()
     print_result(arguments, record, rows_text({**record, "agreement": agreement_text(exported.agreement)}))
+    return DONE
+
+
+def _export_model(arguments: argparse.Namespace) -> int:
+    if arguments.model is not None or arguments.trust:
+        name = "--trust" if arguments.trust else "--model"
+        raise UsageError(f"{name} is for a run folder, and {arguments.source} is a model file; leave it out")
+    if arguments.cart is None:
+        raise UsageError(f"{arguments.source}: a model does not say which cart it was trained on; name it with --cart")
+    from cartpole_robot.training.sb3_export import export_model_file
+
+    done = export_model_file(
+        arguments.source, cart=arguments.cart, out=arguments.out, allow_falls=arguments.allow_falls
+    )
+    print_result(arguments, done.as_dict(), rows_text(done.rows()))
+    if not done.trial.is_survived:
+        print_error(f"the policy {done.trial.summary}; it is written nevertheless (--allow-falls)")
     return DONE
 
 

@@ -56,6 +56,7 @@ class OnBoardFit:
 
 def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     """The fit of `bundle` to `cart`. Raises `UsageError` if it does not fit, or no firmware can drive the cart."""
+    int16 = bundle.check_int16("on board")
     bundle.check_fits(cart, name="on board")
     if bundle.interface.history_length > MOST_HISTORY:
         raise UsageError(
@@ -72,7 +73,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
     protocol = read_protocol()
     per_count = np.array([1.0 / encoders.cart_counts_per_m] * 2 + [1.0 / encoders.pole_counts_per_rad] * 2)
     per_count[1::2] /= SPEED_PER_COUNT
-    gain = bundle.int16.input_gain[:_SIGNALS].astype(np.float64) * per_count
+    gain = int16.input_gain[:_SIGNALS].astype(np.float64) * per_count
     multiplier = tuple(round(float(each) * 2**POLICY_FIT_SHIFT) for each in gain)
     for name, number in zip(OBSERVATION_LAYOUT, multiplier, strict=True):
         if number < _LEAST_MULTIPLIER:
@@ -98,7 +99,7 @@ def on_board_fit(bundle: PolicyBundle, cart: CartParams) -> OnBoardFit:
 
 def _check_one_scale(bundle: PolicyBundle) -> None:
     """Raise `UsageError` unless each number of an earlier step has the scale that it has in the newest one."""
-    interface, gain = bundle.interface, bundle.int16.input_gain
+    interface, gain = bundle.interface, bundle.check_int16("on board").input_gain
     names = input_layout(interface.history_length, interface.observation)
     for k in range(_STEP, len(gain)):
         if gain[k] != gain[k - _STEP]:
@@ -110,7 +111,7 @@ def _check_one_scale(bundle: PolicyBundle) -> None:
 
 def _duty_inputs(bundle: PolicyBundle) -> tuple[int, ...]:
     """Each action's duty as the network sees it a step later, all 0 for a policy without history."""
-    network, duties = bundle.int16, bundle.interface.action_duties
+    network, duties = bundle.check_int16("on board"), bundle.interface.action_duties
     if len(network.input_gain) == _SIGNALS:
         return (0,) * len(duties)
     inputs = np.zeros(len(network.input_gain), np.float32)
@@ -123,7 +124,7 @@ def _duty_inputs(bundle: PolicyBundle) -> tuple[int, ...]:
 
 def policy_image_bytes(bundle: PolicyBundle, cart: CartParams, most_examples: int = MOST_EXAMPLES) -> bytes:
     """The image of `bundle` for `cart`, with that many golden examples. Raises `UsageError` as `on_board_fit` does."""
-    fit, network, golden = on_board_fit(bundle, cart), bundle.int16, bundle.golden
+    fit, network, golden = on_board_fit(bundle, cart), bundle.check_int16("on board"), bundle.golden
     hidden, inputs = network.hidden_weight.shape
     outputs = len(network.output_weight)
     examples = np.stack([network.quantized(row) for row in golden.observations[:most_examples]])

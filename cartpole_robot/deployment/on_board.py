@@ -28,7 +28,7 @@ def on_board_image(bundle: PolicyBundle, cart: CartParams) -> Path:
 def timely_header(bundle: PolicyBundle, cart: CartParams) -> str:
     """The policy's header for the firmware. Raises `UsageError`, also where the chip decides too late."""
     header = policy_header(bundle, cart)
-    check_in_time(bundle.int16)
+    check_in_time(bundle.check_int16("on board"))
     return header
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +25,11 @@ from cartpole_robot.files.formats import check_format
 from cartpole_robot.files.new_file import not_written
 from cartpole_robot.files.plain_data import parse_json
 from cartpole_robot.files.records import record_from_table, require
-from cartpole_robot.policy import swing_up_arrays
+from cartpole_robot.policy import host_arrays, swing_up_arrays
 from cartpole_robot.policy.backend import Backend
-from cartpole_robot.policy.history import check_history_length, input_layout
+from cartpole_robot.policy.history import input_layout
+from cartpole_robot.policy.host_network import SAME_DUTY, DecisionFunction, HostNetwork, host_decision_function
+from cartpole_robot.policy.interface import Command, Interface
 from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.network import (
     ActionFunction,
@@ -40,16 +40,15 @@ from cartpole_robot.policy.network import (
     int16_action_function,
 )
 from cartpole_robot.policy.swing_up import SwingUpDesign
-from cartpole_robot.swing_up_task import OBSERVATION_LAYOUT as SWING_UP_LAYOUT
-from cartpole_robot.swing_up_task import observation_scale as swing_up_scale
-from cartpole_robot.task import OBSERVATION_LAYOUT, SIGN_CONVENTION, Task
+from cartpole_robot.task import Task
 
-BUNDLE_FORMAT = 2
+__all__ = ["BUNDLE_FORMAT", "Golden", "Interface", "PolicyBundle", "load_policy"]
+
+BUNDLE_FORMAT = 2  # of a network that a microcontroller can compute; `host_arrays.FORMAT` of the others
 _LARGEST_BYTES = 1 << 24  # the largest network takes 200 kB
 _MOST_EXAMPLES = 1024
 _MOST_DUTY_GAINS = 64  # a delay in control periods
 _LARGEST_GAIN = 1e9
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of an observation: it is written into C
 _FLOAT_ARRAYS = ("input_gain", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
 _NAMES = (
     "header",
@@ -65,82 +64,17 @@ _NAMES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interface:
-    """What a policy requires of the cart it runs on, and in `history_length` how far back it looks.
-
-    `task` is what it was trained for, and says which of the cart's action tables it chooses from.
-    A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
-    """
-
-    control_period_s: float
-    action_duties: tuple[float, ...]
-    observation: tuple[str, ...] = OBSERVATION_LAYOUT
-    observation_scale: tuple[float, ...]
-    history_length: int = 1
-    sign_convention: str = SIGN_CONVENTION
-    task: Task = Task.BALANCE
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a history length that no policy has, and for names and numbers that no cart has."""
-        check_history_length(self.history_length)
-        swings_up = self.task is Task.SWING_UP
-        require(
-            swings_up == (self.observation == SWING_UP_LAYOUT) and not (swings_up and self.history_length > 1),
-            f"task {self.task} with the observation {', '.join(self.observation)[:200]} and history_length "
-            f"{self.history_length}; a swing-up takes {', '.join(SWING_UP_LAYOUT)} and no history",
-        )
-        require(
-            math.isfinite(self.control_period_s) and self.control_period_s > 0.0,
-            f"control_period_s = {self.control_period_s:g}, expected a finite number greater than 0",
-        )
-        require(
-            all(math.isfinite(number) for number in (*self.action_duties, *self.observation_scale)),
-            "action_duties or observation_scale has a number that is not finite",
-        )
-        for name in self.observation:
-            require(
-                _NAME.fullmatch(name) is not None,
-                f"observation names {name[:40]!r}, expected lower-case letters, digits and _",
-            )
-
-    @staticmethod
-    def of(cart: CartParams, history_length: int = 1, task: Task = Task.BALANCE) -> Interface:
-        """The interface that `cart` offers to a policy of that history length, for that task."""
-        if task is Task.SWING_UP:
-            return Interface(
-                control_period_s=cart.timing.control_period_s,
-                action_duties=cart.swing_up_table,
-                observation=SWING_UP_LAYOUT,
-                observation_scale=swing_up_scale(cart),
-                history_length=history_length,
-                task=task,
-            )
-        return Interface(
-            control_period_s=cart.timing.control_period_s,
-            action_duties=cart.action_duties,
-            observation_scale=cart.observation_scale.as_tuple(),
-            history_length=history_length,
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values; without the task where it is balancing, as before there was another."""
-        values = dataclasses.asdict(self)
-        if self.task is Task.BALANCE:
-            del values["task"]
-        return values
-
-
-@dataclass(frozen=True, kw_only=True)
 class Golden:
     """Visited inputs (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
 
     For a policy with history the inputs include it. The int16 form may differ from the float form near a tie, so its
-    actions are stored too.
+    actions are stored too; there are none without that form. Where the policy commands a duty, the actions are duties,
+    float32.
     """
 
     observations: NDArray[np.float32]
     values: NDArray[np.float32]
-    actions: NDArray[np.int32]
+    actions: NDArray[np.int32] | NDArray[np.float32]
     int16_actions: NDArray[np.int32]
 
 
@@ -148,13 +82,14 @@ class Golden:
 class PolicyBundle:
     """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values).
 
+    A network that only a host computes has no `int16` form.
     `lqr` is the regulator of the cart it was trained on, to stand in for it, and `swing_up` what brings its pole up
     before an episode; None where the cart has none.
     """
 
     interface: Interface
-    network: Network
-    int16: Int16Network
+    network: Network | HostNetwork
+    int16: Int16Network | None
     golden: Golden
     lqr: Lqr | None = None
     swing_up: SwingUpDesign | None = None
@@ -162,20 +97,29 @@ class PolicyBundle:
 
     def __post_init__(self) -> None:
         """Raises ValueError where interface and network do not fit each other."""
-        inputs = len(input_layout(self.interface.history_length, self.interface.observation))
-        pairs = (
-            ("inputs", self.network.inputs, inputs),
-            ("outputs", self.network.outputs, len(self.interface.action_duties)),
-            ("int16 inputs", self.int16.hidden_weight.shape[1], inputs),
-            ("int16 outputs", self.int16.output_weight.shape[0], len(self.interface.action_duties)),
+        interface, network = self.interface, self.network
+        inputs = len(input_layout(interface.history_length, interface.observation))
+        commands_duty = isinstance(network, HostNetwork) and network.commands_duty
+        command = Command.DUTY if commands_duty else Command.TABLE
+        require(interface.command is command, f"its network is for the command {command}, not {interface.command}")
+        outputs = 1 if commands_duty else len(interface.action_duties)
+        pairs = [("inputs", network.inputs, inputs), ("outputs", network.outputs, outputs)]
+        require(
+            isinstance(network, Network) == (self.int16 is not None),
+            "a network of one hidden layer of ReLU has an int16 form, any other none",
         )
+        if self.int16 is not None:
+            pairs += [
+                ("int16 inputs", self.int16.hidden_weight.shape[1], inputs),
+                ("int16 outputs", self.int16.output_weight.shape[0], outputs),
+            ]
         for name, found, expected in pairs:
             if found != expected:
                 raise ValueError(
                     f"the network has {found} {name}, the interface {expected} "
-                    f"(history_length = {self.interface.history_length})"
+                    f"(history_length = {interface.history_length})"
                 )
-        self._check_golden(inputs, self.network.outputs)
+        self._check_golden(inputs, network.outputs)
 
     def _check_golden(self, inputs: int, outputs: int) -> None:
         shape = self.golden.observations.shape
@@ -185,8 +129,8 @@ class PolicyBundle:
         expected: tuple[tuple[str, tuple[int, ...], type[np.generic]], ...] = (
             ("observations", shape, np.float32),
             ("values", (count, outputs), np.float32),
-            ("actions", (count,), np.int32),
-            ("int16_actions", (count,), np.int32),
+            ("actions", (count,), np.float32 if self.interface.command is Command.DUTY else np.int32),
+            ("int16_actions", (0 if self.int16 is None else count,), np.int32),
         )
         for name, shape, kind in expected:
             array = getattr(self.golden, name)
@@ -196,23 +140,52 @@ class PolicyBundle:
             )
         require(bool(np.isfinite(self.golden.observations).all()), "a golden observation is not finite")
 
-    def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
-        """A callable from the policy's inputs, float32 or float64, SI units, to an action; the fast path.
+    @property
+    def host_only(self) -> str | None:
+        """Why no microcontroller can compute it, as a clause; None if one can."""
+        if isinstance(self.network, Network):
+            return None
+        found = ", ".join(self.network.differences)
+        return f"its network has {found}; the int16 form takes one hidden layer of ReLU and an action table"
+
+    def check_int16(self, where: str) -> Int16Network:
+        """The int16 form. Raises `UsageError`, beginning with `where`, for a policy without one."""
+        if self.int16 is None:
+            raise UsageError(f"{where}: {self.host_only}; run the policy on a host, with the backend c or numpy")
+        return self.int16
+
+    def decision_function(self, backend: Backend = Backend.C) -> DecisionFunction:
+        """A callable from the policy's inputs, float32 or float64, SI units, to an action or a duty; the fast path.
 
         They are one observation, (4,) or for a swing-up (5,), or with history the (5 H - 1,) that
-        `cartpole_robot.policy.history` keeps.
+        `cartpole_robot.policy.history` keeps. Raises `UsageError` for the backend int16 of a policy without that form.
         """
         if backend is Backend.INT16:
-            return int16_action_function(self.int16)
-        return float_action_function(self.network, use_numpy=backend is Backend.NUMPY)
+            return int16_action_function(self.check_int16("backend int16"))
+        use_numpy = backend is Backend.NUMPY
+        if isinstance(self.network, Network):
+            return float_action_function(self.network, use_numpy=use_numpy)
+        return host_decision_function(self.network, use_numpy=use_numpy)
+
+    def action_function(self, backend: Backend = Backend.C) -> ActionFunction:
+        """As `decision_function`, to an index into the action table. Raises `UsageError` also where there is none."""
+        if self.interface.command is Command.DUTY:
+            raise UsageError("this policy commands a duty and has no actions; call decision_function()")
+        act: Any = self.decision_function(backend)
+        found: ActionFunction = act
+        return found
 
     def policy_hash(self) -> str:
         """SHA-256 (hex) of interface and weights: what firmware, recordings and reports call this policy."""
-        interface = json.dumps(self.interface.as_dict(), sort_keys=True).encode()
+        interface = np.frombuffer(json.dumps(self.interface.as_dict(), sort_keys=True).encode(), np.uint8)
+        if isinstance(self.network, HostNetwork):
+            form = np.frombuffer(json.dumps(host_arrays.form_of(self.network), sort_keys=True).encode(), np.uint8)
+            return arrays_digest(interface, form, *host_arrays.arrays_of(self.network).values()).hex()
+        assert self.int16 is not None  # for the type checker: __post_init__ has refused it
         weights = (getattr(self.network, name) for name in _FLOAT_ARRAYS)
         integers = (getattr(self.int16, name) for name in _FLOAT_ARRAYS)
         shift = np.array([self.int16.hidden_shift])
-        return arrays_digest(np.frombuffer(interface, np.uint8), *weights, *integers, shift).hex()
+        return arrays_digest(interface, *weights, *integers, shift).hex()
 
     def fitted(self, cart: CartParams) -> CartParams:
         """`cart` with the one of its action tables that the policy chooses from, or `cart` itself if it has no such."""
@@ -220,7 +193,8 @@ class PolicyBundle:
 
     def check_fits(self, cart: CartParams, *, name: str) -> None:
         """Raise `UsageError`, naming both values of the first misfit, unless the policy can run on `cart`."""
-        offered = Interface.of(cart, self.interface.history_length, self.interface.task)
+        own = self.interface
+        offered = Interface.of(cart, own.history_length, own.task, own.command)
         for f in dataclasses.fields(Interface):
             wanted, found = getattr(self.interface, f.name), getattr(offered, f.name)
             if wanted != found:
@@ -234,14 +208,18 @@ class PolicyBundle:
         header: dict[str, Any] = {
             "format": BUNDLE_FORMAT,
             "interface": self.interface.as_dict(),
-            "int16_hidden_shift": self.int16.hidden_shift,
+            "int16_hidden_shift": 0 if self.int16 is None else self.int16.hidden_shift,
             "policy_hash": self.policy_hash(),
             "provenance": dict(self.provenance),
         }
         arrays: dict[str, NDArray[Any]] = {}
-        for name in _FLOAT_ARRAYS:
-            arrays[name] = getattr(self.network, name)
-            arrays[f"int16_{name}"] = getattr(self.int16, name)
+        if isinstance(self.network, HostNetwork):
+            header |= {"format": host_arrays.FORMAT, "host_network": host_arrays.form_of(self.network)}
+            arrays |= host_arrays.arrays_of(self.network)
+        else:
+            for name in _FLOAT_ARRAYS:
+                arrays[name] = getattr(self.network, name)
+                arrays[f"int16_{name}"] = getattr(self.int16, name)
         for f in dataclasses.fields(Golden):
             arrays[f"golden_{f.name}"] = getattr(self.golden, f.name)
         for f in dataclasses.fields(Lqr):
@@ -262,7 +240,7 @@ def load_policy(path: Path) -> PolicyBundle:
     """The bundle in that file. Raises `UsageError` for one that is missing, truncated, altered or of another format."""
     remedy = "export the policy again"
     try:
-        arrays = read_arrays(path, (*_NAMES, *swing_up_arrays.NAMES), most_bytes=_LARGEST_BYTES)
+        arrays = read_arrays(path, (*_NAMES, *host_arrays.NAMES, *swing_up_arrays.NAMES), most_bytes=_LARGEST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such policy; train or export one, or check the path") from None
     except IsADirectoryError:
@@ -284,15 +262,14 @@ def load_policy(path: Path) -> PolicyBundle:
             path,
             "bundle",
             {**dict(writer), "format": header["format"]},
-            expected=BUNDLE_FORMAT,
+            expected=host_arrays.FORMAT if header["format"] == host_arrays.FORMAT else BUNDLE_FORMAT,
             remedy="train it again",
         )
+        network, int16 = _networks(header, arrays)
         bundle = PolicyBundle(
             interface=record_from_table(Interface, header["interface"], where=f"{path}: interface"),
-            network=Network(**{name: arrays[name] for name in _FLOAT_ARRAYS}),
-            int16=Int16Network(
-                **{name: arrays[f"int16_{name}"] for name in _FLOAT_ARRAYS}, hidden_shift=header["int16_hidden_shift"]
-            ),
+            network=network,
+            int16=int16,
             golden=Golden(**{f.name: arrays[f"golden_{f.name}"] for f in dataclasses.fields(Golden)}),
             lqr=_lqr(arrays),
             swing_up=swing_up_arrays.design_of(arrays, stated) if (stated := header.get("swing_up_digest")) else None,
@@ -308,16 +285,28 @@ def load_policy(path: Path) -> PolicyBundle:
             f"{path}: its contents hash to {found[:12]}, its header says {str(stated)[:12]}; "
             f"the file was altered, {remedy}"
         )
-    act = bundle.action_function()
-    wrong = sum(
-        act(row) != action for row, action in zip(bundle.golden.observations, bundle.golden.actions, strict=True)
-    )
+    act, most = bundle.decision_function(), SAME_DUTY if bundle.interface.command is Command.DUTY else 0
+    golden = zip(bundle.golden.observations, bundle.golden.actions.tolist(), strict=True)
+    wrong = sum(not abs(act(row) - action) <= most for row, action in golden)
     if wrong:
         raise UsageError(
             f"{path}: computes {wrong} of its {len(bundle.golden.actions)} golden examples otherwise on this machine, "
             f"expected none; {remedy}"
         )
     return bundle
+
+
+def _networks(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> tuple[Network | HostNetwork, Int16Network | None]:
+    """Both forms among a bundle's arrays. Raises ValueError and KeyError."""
+    if header["format"] == host_arrays.FORMAT:
+        form = header["host_network"]
+        require(isinstance(form, Mapping), "its host_network is no table")
+        return host_arrays.network_of(arrays, form), None
+    shift = header["int16_hidden_shift"]
+    int16 = Int16Network(**{name: arrays[f"int16_{name}"] for name in _FLOAT_ARRAYS}, hidden_shift=shift)
+    return Network(**{name: arrays[name] for name in _FLOAT_ARRAYS}), int16
 
 
 def _lqr(arrays: Mapping[str, NDArray[Any]]) -> Lqr | None:
@@ -335,7 +324,8 @@ def _lqr(arrays: Mapping[str, NDArray[Any]]) -> Lqr | None:
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 (hex) of everything in the file but the digest itself."""
     text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
-    return arrays_digest(text, *(arrays[name] for name in _NAMES if name != "header")).hex()
+    names = (*_NAMES[1:], *(host_arrays.NAMES if header.get("format") == host_arrays.FORMAT else ()))
+    return arrays_digest(text, *(arrays[name] for name in names)).hex()
 
 
 def _shown(value: object) -> str:

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.history import input_layout
+from cartpole_robot.policy.network import Network
 
 
 def c_header(bundle: PolicyBundle) -> str:
     """The header: `policy_weights_float`, `policy_weights_int16`, and golden examples for both, as static constants.
 
     The golden examples of the int16 form start from quantized observations, so a microcontroller can run them without
-    a floating-point number.
+    a floating-point number. Raises `UsageError` for a policy that only a host computes.
     """
-    network, int16, golden = bundle.network, bundle.int16, bundle.golden
+    network, int16, golden = bundle.network, bundle.check_int16("C header"), bundle.golden
+    assert isinstance(network, Network)  # for the type checker: it has an int16 form
     hidden, inputs = network.hidden_weight.shape
     observations = np.stack([int16.quantized(row) for row in golden.observations])
     arrays = (

@@ -17,6 +17,8 @@ from cartpole_robot.files.records import record_from_table
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.history import History
+from cartpole_robot.policy.host_network import DecisionFunction
+from cartpole_robot.policy.interface import Command
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.policy.swing_up import SwingUpDesign
 from cartpole_robot.swing_up_task import seen_by_policy
@@ -92,9 +94,25 @@ class SwingUpPolicyController(PolicyController):
         return self.action_duties[self.act(seen_by_policy(observation))]
 
 
+class DutyController(PolicyController):
+    """A policy that commands its duty itself. Implements `Controller`."""
+
+    def __init__(self, decide: DecisionFunction) -> None:
+        """`decide` takes an observation and returns a duty in [-1, 1]."""
+        act: Any = decide
+        super().__init__(act, ())
+
+    def duty(self, observation: NDArray[Any]) -> float:
+        """The network's duty."""
+        return self.act(observation)
+
+
 def policy_controller(bundle: PolicyBundle, backend: Backend = Backend.C) -> PolicyController:
     """The bundle's policy, with its history; `reset` it before each episode."""
-    act, interface = bundle.action_function(backend), bundle.interface
+    interface = bundle.interface
+    if interface.command is Command.DUTY:
+        return DutyController(bundle.decision_function(backend))
+    act = bundle.action_function(backend)
     if interface.task is Task.SWING_UP:
         return SwingUpPolicyController(act, interface.action_duties)
     if interface.history_length == 1:

@@ -2,7 +2,7 @@
 
 One hidden layer of ReLU: values = W2 relu(W1 (gain * observation) + b1) + b2, and the action is the index of the
 largest value, the first of equals. The arithmetic itself is C (`firmware_bridge/firmware/policy.c`); NumPy stands
-in where the extension is not built.
+in where the extension is not built. `cartpole_robot.policy.host_network` has the forms for hosts alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from firmware_bridge.constants import MAX_HIDDEN, MAX_INPUTS, MAX_OUTPUTS
 
 if TYPE_CHECKING:
-    from firmware_bridge._host import FloatPolicy, Int16Policy
+    from firmware_bridge._host import FloatPolicy, HostPolicy, Int16Policy
 
 _host: Any
 try:
@@ -47,14 +47,14 @@ class Network:
 
     def __post_init__(self) -> None:
         """Raises ValueError for shapes that do not fit, sizes over policy.h's, or numbers that are not finite."""
-        hidden, inputs = _matrix_shape(self.hidden_weight, "hidden_weight")
-        outputs, _ = _matrix_shape(self.output_weight, "output_weight")
+        hidden, inputs = matrix_shape(self.hidden_weight, "hidden_weight")
+        outputs, _ = matrix_shape(self.output_weight, "output_weight")
         _check_sizes(inputs, hidden, outputs)
-        _check_array(self.input_gain, "input_gain", (inputs,), np.float32)
-        _check_array(self.hidden_weight, "hidden_weight", (hidden, inputs), np.float32)
-        _check_array(self.hidden_bias, "hidden_bias", (hidden,), np.float32)
-        _check_array(self.output_weight, "output_weight", (outputs, hidden), np.float32)
-        _check_array(self.output_bias, "output_bias", (outputs,), np.float32)
+        check_array(self.input_gain, "input_gain", (inputs,), np.float32)
+        check_array(self.hidden_weight, "hidden_weight", (hidden, inputs), np.float32)
+        check_array(self.hidden_bias, "hidden_bias", (hidden,), np.float32)
+        check_array(self.output_weight, "output_weight", (outputs, hidden), np.float32)
+        check_array(self.output_bias, "output_bias", (outputs,), np.float32)
 
     @property
     def inputs(self) -> int:
@@ -86,14 +86,14 @@ class Int16Network:
 
     def __post_init__(self) -> None:
         """Raises ValueError like `Network`, and where some observation could overflow a 32-bit sum."""
-        hidden, inputs = _matrix_shape(self.hidden_weight, "hidden_weight")
-        outputs, _ = _matrix_shape(self.output_weight, "output_weight")
+        hidden, inputs = matrix_shape(self.hidden_weight, "hidden_weight")
+        outputs, _ = matrix_shape(self.output_weight, "output_weight")
         _check_sizes(inputs, hidden, outputs)
-        _check_array(self.input_gain, "input_gain", (inputs,), np.float32)
-        _check_array(self.hidden_weight, "hidden_weight", (hidden, inputs), np.int16)
-        _check_array(self.hidden_bias, "hidden_bias", (hidden,), np.int32)
-        _check_array(self.output_weight, "output_weight", (outputs, hidden), np.int16)
-        _check_array(self.output_bias, "output_bias", (outputs,), np.int32)
+        check_array(self.input_gain, "input_gain", (inputs,), np.float32)
+        check_array(self.hidden_weight, "hidden_weight", (hidden, inputs), np.int16)
+        check_array(self.hidden_bias, "hidden_bias", (hidden,), np.int32)
+        check_array(self.output_weight, "output_weight", (outputs, hidden), np.int16)
+        check_array(self.output_bias, "output_bias", (outputs,), np.int32)
         if not 0 <= self.hidden_shift <= 30:
             raise ValueError(f"hidden_shift = {self.hidden_shift}, expected 0 to 30")
         rounding = (1 << self.hidden_shift) >> 1
@@ -123,12 +123,17 @@ def has_extension() -> bool:
     return _host is not None
 
 
-def compiled_policy(act: object) -> FloatPolicy | Int16Policy | None:
+def host_extension() -> Any:
+    """The compiled extension, None where it is not built."""
+    return _host
+
+
+def compiled_policy(act: object) -> FloatPolicy | Int16Policy | HostPolicy | None:
     """The policy in C whose method `act` is; None for any other function."""
     owner: Any = getattr(act, "__self__", None)
-    if _host is None or type(owner) not in (_host.FloatPolicy, _host.Int16Policy) or act != owner.act:
+    if _host is None or type(owner) not in (_host.FloatPolicy, _host.Int16Policy, _host.HostPolicy) or act != owner.act:
         return None
-    found: FloatPolicy | Int16Policy = owner
+    found: FloatPolicy | Int16Policy | HostPolicy = owner
     return found
 
 
@@ -230,7 +235,8 @@ def arrays_digest(*arrays: NDArray[Any]) -> bytes:
     return digest.digest()
 
 
-def _matrix_shape(array: NDArray[Any], name: str) -> tuple[int, int]:
+def matrix_shape(array: NDArray[Any], name: str) -> tuple[int, int]:
+    """The rows and columns of a matrix. Raises ValueError for another array."""
     if array.ndim != 2:
         raise ValueError(f"{name} has {array.ndim} dimensions, expected 2")
     return int(array.shape[0]), int(array.shape[1])
@@ -246,7 +252,8 @@ def _check_sizes(inputs: int, hidden: int, outputs: int) -> None:
             raise ValueError(f"the network has {size} {name}, expected {least} to {most}")
 
 
-def _check_array(array: NDArray[Any], name: str, shape: tuple[int, ...], kind: type[np.generic]) -> None:
+def check_array(array: NDArray[Any], name: str, shape: tuple[int, ...], kind: type[np.generic]) -> None:
+    """Raise ValueError for an array of another shape or type, or with a number that is not finite."""
     if array.shape != shape or array.dtype != kind:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {kind.__name__} of shape {shape}")
     if not np.isfinite(array).all():

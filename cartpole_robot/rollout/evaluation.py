@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
-from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.kept_episodes import KeptEpisodes
@@ -211,17 +210,26 @@ def _or_none(number: float) -> float | None:
 
 
 def visited_observations(
-    act: ActionFunction, env: gymnasium.Env[Any, Any], *, count: int, first_seed: int, wander: float = 0.1
+    act: Callable[[NDArray[np.float32]], Any],
+    env: gymnasium.Env[Any, Any],
+    *,
+    count: int,
+    first_seed: int,
+    wander: float = 0.1,
 ) -> NDArray[np.float32]:
     """`count` observations (count, 4) that a policy meets, episode after episode; with history its inputs.
 
-    A share `wander` of the actions is random, so that states around the balanced ones are among them.
+    `act` returns actions of `env`. A share `wander` of them is random, so that states around the balanced ones are
+    among them.
     """
     rng = np.random.default_rng(first_seed)
-    actions = int(env.action_space.n)  # type: ignore[attr-defined]
+    space = env.action_space
+    actions = int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else None
 
-    def wandering(observation: NDArray[np.float32]) -> int:
-        return int(rng.integers(actions)) if rng.random() < wander else act(observation)
+    def wandering(observation: NDArray[np.float32]) -> Any:
+        if rng.random() >= wander:
+            return act(observation)
+        return rng.uniform(-1.0, 1.0, size=1) if actions is None else int(rng.integers(actions))
 
     steps = itertools.chain.from_iterable(
         episode(env, wandering, seed=seed, max_steps=MAX_EPISODE_STEPS) for seed in itertools.count(first_seed)

@@ -16,6 +16,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
+from cartpole_robot.policy.interface import Command
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.engine_choice import rig_engine
@@ -317,6 +318,8 @@ def _made(env_id: str, max_steps: int, options: Mapping[str, Any]) -> gymnasium.
 
 def _check_foreign(bundle: PolicyBundle, env: gymnasium.Env[Any, Any], path: Path, name: str) -> None:
     """Raise `UsageError` unless the environment has the policy's interface, as far as it reports its own."""
+    if bundle.interface.command is Command.DUTY:
+        raise UsageError(f"{path}: commands a duty, which no other environment knows; leave out --env {name}")
     observed, outputs = len(bundle.interface.observation), bundle.network.outputs
     space = env.observation_space
     if space.shape != (observed,):

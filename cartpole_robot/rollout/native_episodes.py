@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from cartpole_robot.env import CartPoleEnv
-from cartpole_robot.policy.controllers import HistoryController, PolicyController
+from cartpole_robot.policy.controllers import DutyController, HistoryController, PolicyController
 from cartpole_robot.policy.network import compiled_policy
 from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rollout.history_wrapper import HistoryObservation
@@ -113,8 +113,9 @@ def _acting(
 
 def _controlling(act: Callable[..., Any], on_reset: Callable[[], object] | None) -> TabledPolicy | None:
     controller = getattr(act, "__self__", None)
-    if type(controller) is not PolicyController and type(controller) is not HistoryController:
+    if type(controller) not in (PolicyController, HistoryController, DutyController):
         return None
+    assert isinstance(controller, PolicyController)  # for the type checker
     policy = compiled_policy(controller.act)
     forgets = controller.history_length == 1 or on_reset == controller.reset
     if policy is None or act != controller.duty or not forgets:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
-from firmware_bridge._host import ChipMailbox, Firmware, FloatPolicy, Int16Policy
+from firmware_bridge._host import ChipMailbox, Firmware, FloatPolicy, HostPolicy, Int16Policy
 
 _Sums = tuple[float, float, float, int]
 
@@ -29,7 +29,7 @@ class NativeCart:
 
     def episode(
         self,
-        policy: FloatPolicy | Int16Policy,
+        policy: FloatPolicy | Int16Policy | HostPolicy,
         duties: tuple[float, ...],
         history_length: int,
         limits: tuple[float, float],

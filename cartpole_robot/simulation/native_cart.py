@@ -14,13 +14,16 @@ from firmware_bridge._host import PULSE_PERIOD
 
 if TYPE_CHECKING:
     from cartpole_robot.simulation._native import BoardCart, Fleet, NativeCart
-    from firmware_bridge._host import FloatPolicy, Int16Policy
+    from firmware_bridge._host import FloatPolicy, HostPolicy, Int16Policy
 
 
 class TabledPolicy(NamedTuple):
-    """A policy in C as the native engine runs it: the inputs of which history it takes, and the duty of each action."""
+    """A policy in C as the native engine runs it: the inputs of which history it takes, and the duty of each action.
 
-    policy: FloatPolicy | Int16Policy
+    There are no duties for one that commands its duty itself.
+    """
+
+    policy: FloatPolicy | Int16Policy | HostPolicy
     duties: tuple[float, ...]
     history_length: int = 1
 

@@ -102,13 +102,15 @@ def balancing_env(
     history_length: int = 1,
     engine: Engine | None = None,
     start: Start = Start.BY_HAND,
+    action: str = "table",
 ) -> gymnasium.Env[Any, Any]:
     """The registered environment with another TimeLimit and without Gymnasium's checker.
 
-    Its observations are those of a policy with `history_length`; `engine` and `start` are those of
+    Its observations are those of a policy with `history_length`; `engine`, `start` and `action` are those of
     `CartPoleEnv`.
     """
-    env = _unchecked(ENV_ID, max_steps, rig=rig, cart=cart, randomization=randomization, engine=engine, start=start)
+    options = {"randomization": randomization, "engine": engine, "start": start, "action": action}
+    env = _unchecked(ENV_ID, max_steps, rig=rig, cart=cart, **options)
     return with_history(env, history_length, cart.action_duties)
 
 

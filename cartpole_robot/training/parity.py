@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
+from cartpole_robot.policy.host_network import SAME_DUTY
+from cartpole_robot.policy.interface import Command
 from cartpole_robot.policy.network import Network
 
 PARITY_STATES = 10_000  # visited states on which the forms are compared
@@ -40,20 +42,38 @@ def agreement(
 
     The forms are "c", "numpy", "onnxruntime" and "int16"; "states" has N.
     """
-    import onnxruntime
-
     with torch.no_grad():
         reference = values(torch.from_numpy(observations)).argmax(dim=1).numpy()
+    return agreement_with(bundle, onnx_file, reference, observations)
+
+
+def agreement_with(
+    bundle: PolicyBundle, onnx_file: Path, reference: NDArray[Any], observations: NDArray[np.float32]
+) -> dict[str, int]:
+    """As `agreement`, with the actions or duties (N,) of `reference`; a duty within `SAME_DUTY` is the same.
+
+    There is no "int16" for a policy without that form.
+    """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])
+    output = "duty" if bundle.interface.command is Command.DUTY else "action"
     chosen: dict[str, NDArray[Any]] = {
-        "c": _one_by_one(bundle, Backend.C, observations),
-        "numpy": _one_by_one(bundle, Backend.NUMPY, observations),
-        "onnxruntime": session.run(["action"], {"observation": observations})[0],
-        "int16": _one_by_one(bundle, Backend.INT16, observations),
+        "c": decisions(bundle, Backend.C, observations),
+        "numpy": decisions(bundle, Backend.NUMPY, observations),
+        "onnxruntime": session.run([output], {"observation": observations})[0],
     }
-    return {"states": len(observations), **{name: int((found == reference).sum()) for name, found in chosen.items()}}
+    if bundle.int16 is not None:
+        chosen["int16"] = decisions(bundle, Backend.INT16, observations)
+    return {"states": len(observations), **{name: same_decisions(found, reference) for name, found in chosen.items()}}
+
+
+def same_decisions(found: NDArray[Any], reference: NDArray[Any]) -> int:
+    """How many of two sets of actions (integers) or duties are the same."""
+    most = 0.0 if reference.dtype.kind in "iu" else SAME_DUTY
+    return int((np.abs(found - reference) <= most).sum())
 
 
 def agreement_text(agree: Mapping[str, int]) -> str:
@@ -62,6 +82,7 @@ def agreement_text(agree: Mapping[str, int]) -> str:
     return f"on {agree['states']} visited states as PyTorch: {forms}"
 
 
-def _one_by_one(bundle: PolicyBundle, backend: Backend, observations: NDArray[np.float32]) -> NDArray[np.int64]:
-    act = bundle.action_function(backend)
-    return np.array([act(row) for row in observations])
+def decisions(bundle: PolicyBundle, backend: Backend, observations: NDArray[np.float32]) -> NDArray[Any]:
+    """The actions (integers) or duties of observations (N, inputs), computed one by one as a cart does."""
+    decide = bundle.decision_function(backend)
+    return np.array([decide(row) for row in observations])

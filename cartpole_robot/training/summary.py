@@ -98,11 +98,11 @@ class TrainingSummary(Summary):
             ("training", training_text(self.steps, self.extension_steps, self.episodes, self.training_s)),
             *([("collapse guard", guard)] if guard else []),
             ("trials", self.trials.text),
-            ("last model", _verdict_text(self.last_model)),
-            ("exported policy", f"{_verdict_text(self.exported)} (of step {self.selected_at_step})"),
-            ("exported as int16", _verdict_text(self.exported_int16)),
-            *([("on drawn carts", _verdict_text(drawn))] if drawn is not None else []),
-            *([("on PyBullet", _verdict_text(again))] if again is not None else []),
+            ("last model", verdict_text(self.last_model)),
+            ("exported policy", f"{verdict_text(self.exported)} (of step {self.selected_at_step})"),
+            ("exported as int16", verdict_text(self.exported_int16)),
+            *([("on drawn carts", verdict_text(drawn))] if drawn is not None else []),
+            *([("on PyBullet", verdict_text(again))] if again is not None else []),
             ("one long episode", f"{self.long_run.steps} of {self.long_run.of} steps"),
             *([("against LQR", self.against_regulator.text)] if self.against_regulator is not None else []),
             ("same action", agreement_text(self.agreement)),
@@ -215,7 +215,8 @@ def training_text(steps: int, extension_steps: int, episodes: int, training_s: f
     return f"{steps} steps{extended}, {episodes} episodes, {training_s:.1f} s"
 
 
-def _verdict_text(found: Evaluation) -> str:
+def verdict_text(found: Evaluation) -> str:
+    """The mean steps and the survivors of an evaluation, as a clause."""
     survived = sum(steps >= found.max_steps for steps in found.steps)
     return (
         f"{found.mean_steps:.1f} mean steps over {len(found.steps)} fresh episodes, "

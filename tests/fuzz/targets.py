@@ -33,6 +33,7 @@ from tests.fuzz.edits import (
     xml_bytes,
     xml_tree,
 )
+from tests.fuzz.host_policy import host_policies, models, read_host_policy, read_sb3_model, seal_host_policy
 
 OWN_ERRORS = (UsageError, RunError, BridgeError, ProtocolError)
 Files = Mapping[str, bytes]
@@ -670,6 +671,8 @@ TARGETS = (
     Target(name="parquet", corpus=_parquets, read=_read_recording),
     Target(name="journal", corpus=_journals, read=_read_recording),
     Target(name="policy", corpus=_policies, read=_read_policy, seal=_seal_policy),
+    Target(name="host policy", corpus=host_policies, read=read_host_policy, seal=seal_host_policy),
+    Target(name="model", corpus=models, read=read_sb3_model, needs_torch=True),
     Target(name="network", corpus=_networks, read=_read_network),
     Target(name="checkpoint", corpus=_checkpoints, read=_read_checkpoint, needs_torch=True),
     Target(name="run", corpus=_runs, read=_read_run),

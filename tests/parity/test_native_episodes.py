@@ -309,5 +309,5 @@ def test_policy_that_does_not_fit_is_refused_with_both_numbers() -> None:
         cart.episode(policy, (-1.0, 1.0), 2, limits, 10, sums)
     with pytest.raises(RuntimeError, match="has not been placed yet"):
         cart.episode(policy, (-1.0, 0.0, 1.0), 2, limits, 10, sums)
-    with pytest.raises(TypeError, match="expected a FloatPolicy or Int16Policy with weights"):
+    with pytest.raises(TypeError, match="expected a FloatPolicy, Int16Policy or HostPolicy with weights"):
         cart.episode("policy", (-1.0, 1.0), 1, limits, 10, sums)  # type: ignore[arg-type]

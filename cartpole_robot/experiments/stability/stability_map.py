@@ -19,6 +19,7 @@ from cartpole_robot.experiments.stability.grid import STRONGEST, Grid, Point
 from cartpole_robot.files.records import require
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, open_policy
+from cartpole_robot.policy.interface import Command
 from cartpole_robot.rigs.open_rig import PLANT_RIGS
 from cartpole_robot.rollout.evaluation import VERDICT_SEED
 from cartpole_robot.simulation.engine import Engine
@@ -55,7 +56,7 @@ class Entrant:
     """A policy on the map: its label, and its source: a bundle, a run folder, "lqr" or "lqr-true".
 
     `cart` is the nominal cart of the map with the policy's own action table; policy, driver and firmware are configured
-    for it. `note` reports that the policy was trained on other parameters.
+    for it; `has_table` is whether it has one. `note` reports that the policy was trained on other parameters.
     """
 
     label: str
@@ -63,10 +64,11 @@ class Entrant:
     policy_hash: str | None
     cart: CartParams
     note: str | None = None
+    has_table: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        actions = list(self.cart.action_duties) if self.policy_hash is not None else None
+        actions = list(self.cart.action_duties) if self.policy_hash is not None and self.has_table else None
         return {"label": self.label, "policy": self.policy, "policy_hash": self.policy_hash, "actions": actions}
 
 
@@ -251,16 +253,19 @@ def entered(
         for other in entrants:
             if (other.policy_hash or other.policy) == (found or policy):
                 raise UsageError(f"{policy}: is the same policy as {other.policy}; leave one of them out")
-        entrants.append(Entrant(label=label, policy=policy, policy_hash=found, cart=nominal, note=chosen.note))
+        has_table = chosen.bundle is None or chosen.bundle.interface.command is Command.TABLE
+        entrants.append(
+            Entrant(label=label, policy=policy, policy_hash=found, cart=nominal, note=chosen.note, has_table=has_table)
+        )
     return known, entrants
 
 
 def _actions(policy: str) -> tuple[float, ...]:
-    """The policy's action table; for a regulator, which may use any duty, the two strongest actions."""
+    """The policy's action table; for what may use any duty, a regulator for one, the two strongest actions."""
     if policy in (LQR, LQR_TRUE):
         return STRONGEST
     bundle, _ = open_policy(Path(policy))
-    return bundle.interface.action_duties
+    return bundle.interface.action_duties or STRONGEST
 
 
 def _labels(policies: Sequence[str]) -> list[str]:

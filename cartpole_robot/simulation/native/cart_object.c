@@ -232,7 +232,7 @@ static int read_policy(PyObject *policy, PyObject *duties, episode_rules_t *rule
         return -1;
     }
     if (!api->view(policy, &view)) {
-        PyErr_Format(PyExc_TypeError, "expected a FloatPolicy or Int16Policy with weights, got %R", policy);
+        PyErr_Format(PyExc_TypeError, "expected a FloatPolicy, Int16Policy or HostPolicy with weights, got %R", policy);
         return -1;
     }
     if (rules->history_length < 1 || rules->history_length > EPISODE_MOST_HISTORY ||
@@ -251,6 +251,7 @@ static int read_policy(PyObject *policy, PyObject *duties, episode_rules_t *rule
     for (Py_ssize_t k = 0; k < count; k++)
         rules->duties[k] = PyFloat_AsDouble(PyTuple_GetItem(duties, k));
     rules->act = view.act;
+    rules->duty = view.duty;
     rules->policy = view.policy;
     return PyErr_Occurred() != NULL ? -1 : 0;
 }

@@ -49,7 +49,8 @@ void episode_run(episode_t *episode, const episode_rules_t *rules, int64_t until
                  cart_reading_t *reading, episode_sums_t *sums)
 {
     while (episode->end == EPISODE_RUNS && episode->steps < until) {
-        const double duty = rules->duties[rules->act(rules->policy, episode->inputs)];
+        const double duty = rules->act != NULL ? rules->duties[rules->act(rules->policy, episode->inputs)]
+                                               : rules->duty(rules->policy, episode->inputs);
         cart_reading_t found;
         const bool is_finite = cart_period(cart, duty, random, &found);
         count(episode, duty, sums);

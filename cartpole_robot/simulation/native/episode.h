@@ -16,7 +16,8 @@
 #define EPISODE_STEP_INPUTS (EPISODE_SIGNALS + 1) /* of a step before: its duty and its observation */
 
 typedef struct {
-    uint8_t (*act)(const void *policy, const float *inputs); /* an index into `duties` */
+    uint8_t (*act)(const void *policy, const float *inputs); /* an index into `duties`; or NULL, and */
+    double (*duty)(const void *policy, const float *inputs); /* the duty itself */
     const void *policy;
     int history_length; /* 1: the observation alone */
     double duties[EPISODE_MOST_ACTIONS];

@@ -13,6 +13,8 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import open_policy, own_cart
 from cartpole_robot.policy.history import input_gain
+from cartpole_robot.policy.host_network import HostNetwork
+from cartpole_robot.policy.network import Network
 from cartpole_robot.task import Task
 from cartpole_robot.training.config import TrainingConfig
 
@@ -38,11 +40,34 @@ def initial_policy(
     return bundle, path, chosen, config
 
 
+def network_of_dqn(bundle: PolicyBundle) -> Network:
+    """The network of a policy that `initial_policy` accepted."""
+    assert isinstance(bundle.network, Network)
+    return bundle.network
+
+
+def _check_is_dqn(bundle: PolicyBundle, path: Path) -> None:
+    """Raise `UsageError` for a policy that no DQN can continue: of another form, or of another algorithm."""
+    if isinstance(bundle.network, HostNetwork):
+        raise UsageError(
+            f"{path}: a training continues a DQN of one hidden layer of ReLU, and the policy's network has "
+            f"{', '.join(bundle.network.differences)}; use a policy of cartpole-robot train"
+        )
+    learner = bundle.provenance.get("learner")
+    if learner is not None:
+        name = learner.get("algorithm") if isinstance(learner, dict) else learner
+        raise UsageError(
+            f"{path}: a training continues a DQN, and the policy is of {str(name)[:40]!r}, whose outputs are no values "
+            "of actions; use a policy of cartpole-robot train"
+        )
+
+
 def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, config: TrainingConfig) -> None:
     for name, task in ((str(path), bundle.interface.task), (f"preset {config.name}", config.task)):
         if task is not Task.BALANCE:
             raise UsageError(f"{name}: is for the task {task}; only a policy that balances can learn on the cart")
-    hidden = bundle.network.hidden_weight.shape[0]
+    _check_is_dqn(bundle, path)
+    hidden = network_of_dqn(bundle).hidden_weight.shape[0]
     if hidden != config.hidden_units:
         raise UsageError(
             f"{path}: the policy's network has {hidden} hidden units, preset {config.name} has {config.hidden_units}; "
@@ -54,10 +79,11 @@ def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, confi
             f"{path}: the policy's history_length is {past}, preset {config.name} has {config.history_length}; "
             "use a preset with the same, or with none"
         )
+    own_gain = network_of_dqn(bundle).input_gain
     gain = input_gain(cart, past, scale_observations=config.scale_observations)
-    if not np.array_equal(bundle.network.input_gain, gain):
+    if not np.array_equal(own_gain, gain):
         raise UsageError(
-            f"{path}: the policy's input gain is {_shown(bundle.network.input_gain)}, that of preset {config.name} "
+            f"{path}: the policy's input gain is {_shown(own_gain)}, that of preset {config.name} "
             f"(scale_observations = {str(config.scale_observations).lower()}) is {_shown(gain)}; "
             "use a preset that scales observations as the policy's did"
         )

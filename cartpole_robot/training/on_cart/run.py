@@ -26,6 +26,7 @@ from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.learning import divergence_named
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.episode import StopBetweenSteps
+from cartpole_robot.training.on_cart.initial import network_of_dqn
 from cartpole_robot.training.on_cart.learning import CartLearning
 from cartpole_robot.training.summary import CartSummary, TrainingOutcome
 
@@ -86,7 +87,7 @@ def learn_on_cart(job: TrainingJob) -> TrainingOutcome:
 def begin_on_cart(job: TrainingJob, initial: PolicyBundle, env: gymnasium.Env[Any, Any]) -> TrainingState:
     """A learner on `env` with the network of `initial` as network and target network, and an empty memory."""
     model = new_learner(job.config, job.cart, env, seed=job.seed, tensorboard=None)
-    set_network(model, initial.network)
+    set_network(model, network_of_dqn(initial))
     model.q_net_target.load_state_dict(model.q_net.state_dict())
     model.set_logger(_logger(job))
     env.unwrapped.np_random = np.random.default_rng(job.seed)  # of the starts

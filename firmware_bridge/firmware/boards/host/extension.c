@@ -1,7 +1,7 @@
 /* The firmware's C as a Python extension: firmware_bridge._host.
  *
- * FloatPolicy and Int16Policy hold their own copy of the weights. `act` takes any contiguous buffer of `inputs` float32 or float64 numbers
- * and returns an int; nothing is allocated on the way.
+ * FloatPolicy and Int16Policy hold their own copy of the weights, as HostPolicy does (host_policy_object.c). `act` takes any contiguous
+ * buffer of `inputs` float32 or float64 numbers and returns an int; nothing is allocated on the way.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -11,8 +11,10 @@
 #include "../../../simavr/mailbox.h"
 #include "../../policy.h"
 #include "../../pulses.h"
+#include "host_network.h"
 #include "objects.h"
 #include "policy_api.h"
+#include "policy_arrays.h"
 
 typedef struct {
     PyObject_HEAD
@@ -34,89 +36,11 @@ typedef struct {
     int32_t output_bias[POLICY_MAX_OUTPUTS];
 } int16_policy_object;
 
-typedef struct {
-    const char *name;
-    char format;     /* buffer format character */
-    Py_ssize_t size; /* bytes of one number */
-    Py_ssize_t rows; /* 0: one-dimensional */
-    Py_ssize_t columns;
-} shape_t;
-
-/* Copies an array of exactly that type and shape; sets an exception and returns -1 otherwise. */
-static int copy_array(PyObject *source, const shape_t *shape, void *target)
-{
-    Py_buffer view;
-    if (PyObject_GetBuffer(source, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
-        return -1;
-    const int dimensions = shape->rows ? 2 : 1;
-    const int fits = view.ndim == dimensions && view.format != NULL && view.format[0] == shape->format &&
-                     view.format[1] == '\0' && view.itemsize == shape->size &&
-                     view.shape[dimensions - 1] == shape->columns &&
-                     (dimensions == 1 || view.shape[0] == shape->rows);
-    if (fits)
-        memcpy(target, view.buf, (size_t)view.len);
-    else if (dimensions == 2)
-        PyErr_Format(PyExc_ValueError, "%s: expected a C-contiguous array of format '%c' and shape (%zd, %zd)",
-                     shape->name, shape->format, shape->rows, shape->columns);
-    else
-        PyErr_Format(PyExc_ValueError, "%s: expected a contiguous array of format '%c' and shape (%zd,)", shape->name,
-                     shape->format, shape->columns);
-    PyBuffer_Release(&view);
-    return fits ? 0 : -1;
-}
-
-static int check_size(const char *name, Py_ssize_t size, Py_ssize_t most)
-{
-    if (size >= 1 && size <= most)
-        return 0;
-    PyErr_Format(PyExc_ValueError, "%s = %zd, expected 1 to %zd", name, size, most);
-    return -1;
-}
-
 static int check_sizes(Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t outputs)
 {
     if (check_size("inputs", inputs, POLICY_MAX_INPUTS) < 0 || check_size("hidden", hidden, POLICY_MAX_HIDDEN) < 0)
         return -1;
     return check_size("outputs", outputs, POLICY_MAX_OUTPUTS);
-}
-
-/* Reads an observation of `inputs` numbers into floats; sets an exception and returns -1 when it is something else. */
-static int read_observation(PyObject *source, uint16_t inputs, float *observation)
-{
-    Py_buffer view;
-    if (inputs == 0) {
-        PyErr_SetString(PyExc_RuntimeError, "this policy was never given its weights");
-        return -1;
-    }
-    if (PyObject_GetBuffer(source, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
-        return -1;
-    const char kind = view.format != NULL && view.format[1] == '\0' ? view.format[0] : '\0';
-    int result = 0;
-    if (kind == 'f' && view.len == (Py_ssize_t)(inputs * sizeof(float))) {
-        memcpy(observation, view.buf, (size_t)view.len);
-    } else if (kind == 'd' && view.len == (Py_ssize_t)(inputs * sizeof(double))) {
-        for (uint16_t i = 0; i < inputs; i++) {
-            double number; /* the buffer need not be aligned */
-            memcpy(&number, (const char *)view.buf + i * sizeof number, sizeof number);
-            observation[i] = (float)number;
-        }
-    } else {
-        PyErr_Format(PyExc_ValueError,
-                     "expected an observation of %d numbers, float32 or float64, got %zd bytes of format '%s'", inputs,
-                     view.len, view.format != NULL ? view.format : "B");
-        result = -1;
-    }
-    PyBuffer_Release(&view);
-    return result;
-}
-
-/* Weights are written once: `act` may be running on them in another place. */
-static int refuse_second_init(uint16_t inputs)
-{
-    if (inputs == 0)
-        return 0;
-    PyErr_SetString(PyExc_TypeError, "this policy has its weights already; make a new one");
-    return -1;
 }
 
 /* ---- FloatPolicy ---- */
@@ -177,15 +101,7 @@ static PyObject *float_policy_values(PyObject *object, PyObject *source)
     if (read_observation(source, policy->inputs, observation) < 0)
         return NULL;
     (void)policy_float_act(policy, observation, values);
-    PyObject *result = PyTuple_New(policy->outputs);
-    for (uint16_t k = 0; result != NULL && k < policy->outputs; k++) {
-        PyObject *number = PyFloat_FromDouble((double)values[k]);
-        if (number == NULL)
-            Py_CLEAR(result);
-        else
-            PyTuple_SetItem(result, k, number);
-    }
-    return result;
+    return float_tuple(values, policy->outputs);
 }
 
 static PyMethodDef float_policy_methods[] = {
@@ -351,14 +267,40 @@ static uint8_t int16_action(const void *object, const float *inputs)
     return policy_int16_act(&self->policy, quantized, values);
 }
 
+static uint8_t host_action(const void *network, const float *inputs)
+{
+    return host_network_action(network, inputs);
+}
+
+static double host_duty(const void *network, const float *inputs)
+{
+    return host_network_duty(network, inputs);
+}
+
+static bool view_host_policy(const host_network_t *network, policy_view_t *view)
+{
+    if (network->layers == 0)
+        return false;
+    *view = (policy_view_t){.inputs = network->layer[0].inputs, .policy = network};
+    if (network->output == HOST_TABLE) {
+        view->outputs = network->layer[network->layers - 1].outputs;
+        view->act = host_action;
+    } else {
+        view->duty = host_duty;
+    }
+    return true;
+}
+
 static bool view_policy(PyObject *object, policy_view_t *view)
 {
     if (Py_TYPE(object) == float_policy_type) {
         const policy_float_t *policy = &((const float_policy_object *)object)->policy;
-        *view = (policy_view_t){policy->inputs, policy->outputs, float_action, policy};
+        *view = (policy_view_t){policy->inputs, policy->outputs, float_action, NULL, policy};
     } else if (Py_TYPE(object) == int16_policy_type) {
         const policy_int16_t *policy = &((const int16_policy_object *)object)->policy;
-        *view = (policy_view_t){policy->inputs, policy->outputs, int16_action, object};
+        *view = (policy_view_t){policy->inputs, policy->outputs, int16_action, NULL, object};
+    } else if (Py_TYPE(object) == host_policy_type) {
+        return view_host_policy(host_network_of(object), view);
     } else {
         return false;
     }
@@ -397,8 +339,8 @@ PyMODINIT_FUNC PyInit__host(void)
         return NULL;
     float_policy_type = make_type(self, &float_policy_spec);
     int16_policy_type = float_policy_type != NULL ? make_type(self, &int16_policy_spec) : NULL;
-    if (int16_policy_type == NULL || add_cart_estimator(self) < 0 || add_policy_image(self) < 0 ||
-        add_firmware(self) < 0 || add_frame_decoder(self) < 0 || add_mailbox(self) < 0 ||
+    if (int16_policy_type == NULL || add_host_policy(self) < 0 || add_cart_estimator(self) < 0 ||
+        add_policy_image(self) < 0 || add_firmware(self) < 0 || add_frame_decoder(self) < 0 || add_mailbox(self) < 0 ||
         add_api(self, &board_api, BOARD_API_NAME) < 0 ||
         add_api(self, &chip_api, CHIP_API_NAME) < 0 || add_api(self, &policy_api, POLICY_API_NAME) < 0 ||
         PyModule_AddIntConstant(self, "POLICY_FIT_SHIFT", POLICY_FIT_SHIFT) < 0 ||

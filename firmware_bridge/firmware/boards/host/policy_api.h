@@ -9,18 +9,20 @@
 #include <stdint.h>
 
 #define POLICY_API_NAME "firmware_bridge._host.POLICY_API"
-#define POLICY_API_VERSION 1
+#define POLICY_API_VERSION 2
 
 typedef struct {
-    uint16_t inputs, outputs;
-    /* The action for inputs in SI units. It needs no interpreter, and the weights never change. */
+    uint16_t inputs, outputs; /* no outputs: it answers with a duty */
+    /* The action for inputs in SI units, or the duty in [-1, 1]: one of the two, the other is NULL. Neither needs an interpreter, and
+     * the weights never change. */
     uint8_t (*act)(const void *policy, const float *inputs);
+    double (*duty)(const void *policy, const float *inputs);
     const void *policy; /* lives as long as the object */
 } policy_view_t;
 
 typedef struct {
     int version;
-    /* What a FloatPolicy or an Int16Policy computes; false for another object, and for one without weights. */
+    /* What a FloatPolicy, an Int16Policy or a HostPolicy computes; false for another object, and for one without weights. */
     bool (*view)(PyObject *object, policy_view_t *view);
 } policy_api_t;
 
