@@ -103,14 +103,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def check_same(found: Mapping[str, Any], measured: Mapping[str, Any], *, where: str, under: str = "") -> None:
-    """Raise `UsageError`, naming the first value that differs, unless both are equal."""
+def check_same(
+    found: Mapping[str, Any], measured: Mapping[str, Any], *, where: str, option: str = "--keep", under: str = ""
+) -> None:
+    """Raise `UsageError`, naming the first value that differs and the `option` to change, unless both are equal."""
     for name in (*measured, *(name for name in found if name not in measured)):
         had, has = found.get(name), measured.get(name)
         if isinstance(had, Mapping) and isinstance(has, Mapping):
-            check_same(had, has, where=where, under=f"{under}{name}.")
+            check_same(had, has, where=where, option=option, under=f"{under}{name}.")
         elif had != has:
             raise UsageError(
                 f"{where}: was measured with {under}{name} = {had!r}, this run has {has!r}; continue with the same, or "
-                "choose another --keep"
+                f"choose another {option}"
             )

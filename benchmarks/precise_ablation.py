@@ -48,12 +48,12 @@ def ablated(config: TrainingConfig, carts: Sequence[CartParams], seeds: range) -
 def ablation_rows(
     trainings: Sequence[Training], kept: KeptRecords, regulators: Mapping[str, Figures]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By variant and cart: the median ratios, and of how many seeds how many beat the regulator, or diverged."""
+    """By variant and cart: the median ratios, and how many seeds beat the regulator, diverged, or fell in an episode."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for training in trainings:
         cart = training.cart.name
         row = rows.setdefault(training.name, {}).setdefault(
-            cart, {"ratios": [], "beat": 0, "of": 0, "diverged": 0, "not_exported": 0}
+            cart, {"ratios": [], "beat": 0, "of": 0, "diverged": 0, "fell": 0, "not_exported": 0}
         )
         record = kept.get(training.key)
         assert record is not None
@@ -64,6 +64,7 @@ def ablation_rows(
         figures = record["rigs"]["sim"]
         row["ratios"].append(ratios(figures, regulators[cart]))
         row["beat"] += record["is_exported"] and beats(figures, regulators[cart])
+        row["fell"] += figures["survived"] < figures["episodes"]
         row["not_exported"] += not record["is_exported"]
     for of_cart in rows.values():
         for row in of_cart.values():
@@ -91,4 +92,4 @@ def _cell(row: Mapping[str, Any]) -> str:
     return f"{' '.join(f'{value:.2f}' for value in row['medians'])}; {', '.join(counts)}"
 
 
-_OTHERS = (("diverged", "diverged"), ("not_exported", "without a policy"))
+_OTHERS = (("diverged", "diverged"), ("fell", "fell"), ("not_exported", "without a policy"))

@@ -71,7 +71,7 @@ class Training:
             found = load_policy(self.policy).provenance.get("measured")
             if not isinstance(found, Mapping):
                 raise UsageError(f"{self.policy}: is no policy of this benchmark; choose another --policies")
-            check_same(found, self.measured, where=str(self.policy))
+            check_same(found, self.measured, where=str(self.policy), option="--policies")
 
 
 def trained(training: Training) -> Record:

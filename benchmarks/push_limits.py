@@ -28,7 +28,7 @@ from benchmarks.command_line import run_benchmark
 from benchmarks.kept_records import KeptRecords, code_digest, json_text
 from benchmarks.machine_load import machine_line
 from benchmarks.push_runs import ENOUGH, PLACES, Contender, limit
-from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import load_randomization
 from cartpole_robot.errors import UsageError
@@ -36,6 +36,7 @@ from cartpole_robot.policy.controllers import choose_controller
 from cartpole_robot.simulation.workers import WorkerPool
 
 DRAWN = "drawn:"
+FULL = (-1.0, 1.0)
 
 
 def true_cart(named: str | None, cart: CartParams, ranges: str | None) -> CartParams:
@@ -47,7 +48,8 @@ def true_cart(named: str | None, cart: CartParams, ranges: str | None) -> CartPa
     seed = named.removeprefix(DRAWN)
     if not seed.isdecimal():
         raise UsageError(f"--true-cart {named}: expected a seed after {DRAWN}, such as {DRAWN}3")
-    return load_randomization(Path(ranges or cart.name), cart).draw(np.random.default_rng(int(seed)))
+    driven = with_actions(cart, FULL, given="full duty")  # else the weakest motor of the ranges is refused
+    return load_randomization(Path(ranges or cart.name), driven).draw(np.random.default_rng(int(seed)))
 
 
 def contenders(cart: CartParams, plant: CartParams, policies: Sequence[str]) -> list[Contender]:
