@@ -71,9 +71,9 @@ def _draw(axis: Axes, panel: Panel) -> None:
     if panel.policies:
         x, y = 1000.0 * np.array(panel.policies)[:, 0], np.array(panel.policies)[:, 1]
         axis.scatter(x, y, s=30, c=_POLICY, marker="^", edgecolors="white", linewidths=0.5, label="policies", zorder=4)
-    for point, colour, marker, size, label in (
-        (panel.today, _TODAY, "s", 46, "today's LQR"),
-        (panel.median, _MEDIAN, "D", 46, "policies, median"),
+    for point, colour, marker, size, label, order in (
+        (panel.today, _TODAY, "s", 46, "today's LQR", 5),
+        (panel.median, _MEDIAN, "D", 90, "policies, median", 3),  # below the policies, which it would hide
     ):
         if point is not None:
             axis.scatter(
@@ -85,7 +85,7 @@ def _draw(axis: Axes, panel: Panel) -> None:
                 edgecolors="black",
                 linewidths=0.9,
                 label=label,
-                zorder=5,
+                zorder=order,
             )
     axis.set_xlabel("RMS cart position [mm]")
     axis.grid(True, which="both", lw=0.4, color="#e3e6ea")

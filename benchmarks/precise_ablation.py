@@ -48,7 +48,7 @@ def ablated(config: TrainingConfig, carts: Sequence[CartParams], seeds: range) -
 def ablation_rows(
     trainings: Sequence[Training], kept: KeptRecords, regulators: Mapping[str, Figures]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By variant and cart: the median ratios, and how many seeds beat the regulator, diverged, or fell in an episode."""
+    """By variant and cart: the median ratios, and how many seeds beat the regulator, diverged, or fell."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for training in trainings:
         cart = training.cart.name

@@ -13,6 +13,8 @@ again.
 from __future__ import annotations
 
 import argparse
+import operator
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +30,13 @@ from benchmarks.machine_load import machine_line
 from benchmarks.regulator_designs import EPISODES, NAMES, Designs, drawn, point_of, searched
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.controllers import own_cart
 from cartpole_robot.simulation.workers import WorkerPool
+from cartpole_robot.training.precision import FIGURES
 
+TODAY_ROW, MEDIAN_ROW = "today's LQR", "policies, median of each figure"
 CARTS = ("diy_arduino", "quanser_ip02", "sensorsini")
 
 
@@ -39,15 +44,22 @@ def located(figures: Figures, designs: Sequence[Figures], front: Sequence[Point]
     """Where a policy lies against the front: see the head of this file; "factor" is the front's power by its own."""
     point = point_of(figures)
     better = sum(dominates(point_of(each), point) for each in designs)
-    names = ("rms_position_m", "rms_angle_rad", "mean_power_w", "reversals_per_step")
+    own = tuple(figures[name] for name in FIGURES)
+    all_four = (tuple(each[name] for name in FIGURES) for each in designs)
     factor = second_at(point[0], front) / point[1]
     return {
-        "place": "behind" if better else ("beyond" if factor > 1.0 else "on"),
+        "place": "fell" if figures["survived"] < figures["episodes"] else _place(better, factor),
         "factor": factor,
         "better_in_both": better,
-        "better_in_all": sum(all(each[name] <= figures[name] for name in names) for each in designs),
+        "better_in_all": sum(each != own and all(map(operator.le, each, own)) for each in all_four),
         **figures,
     }
+
+
+def _place(better: int, factor: float) -> str:
+    if better:
+        return "behind"
+    return "beyond" if factor > 1.0 else "on"
 
 
 def _row(name: str, found: dict[str, Any]) -> str:
@@ -62,17 +74,20 @@ def _compared(found: Designs, policies: dict[str, Figures]) -> dict[str, Any]:
     """Today's regulator, each policy and their medians against the front."""
     designs = list(found.tried.values())
     front = [point_of(found.tried[weights]) for weights in found.front]
-    rows = {"today's LQR": found.tried.get(drawn(0)[0]), **policies}
-    if policies:
+    today = found.tried.get(drawn(0)[0])
+    if today is None:
+        raise UsageError(f"cart {found.cart.name!r}: its regulator does not survive every episode; leave it out")
+    rows = {TODAY_ROW: today, **policies}
+    if len(policies) > 1:
         values = list(policies.values())
-        rows["policies, median of each figure"] = {
+        rows[MEDIAN_ROW] = {
             name: float(np.median([each[name] for each in values])) for name in values[0] if name != "faults"
         }
     return {
         "designs": len(designs),
         "lost": found.lost,
         "front": [{**dict(zip(NAMES, weights, strict=True)), **found.tried[weights]} for weights in found.front],
-        "compared": {name: located(figures, designs, front) for name, figures in rows.items() if figures is not None},
+        "compared": {name: located(figures, designs, front) for name, figures in rows.items()},
     }
 
 
@@ -85,14 +100,16 @@ def _print(cart: str, found: dict[str, Any]) -> None:
             f"  {weights:<44}{1000.0 * each['rms_position_m']:>9.2f}{1000.0 * each['rms_angle_rad']:>8.2f}"
             f"{each['mean_power_w']:>9.3f}{each['reversals_per_s']:>9.1f}"
         )
+    print(f"  {'':<68}{'front':>5}{'':>8}designs better")
     print(
-        f"  {'':<34}{'RMS x mm':>9}{'mrad':>9}{'power W':>9}{'rev./s':>9}   front, factor   designs better in both, all"
+        f"  {'':<34}{'RMS x mm':>9}{'mrad':>9}{'power W':>9}{'rev./s':>9}   {'place':<7}{'factor':>6}{'in both':>9}"
+        f"{'in all 4':>9}"
     )
     for name, each in found["compared"].items():
         print(_row(name, each))
-    places = [each["place"] for name, each in found["compared"].items() if name.endswith(".npz")]
+    places = Counter(each["place"] for name, each in found["compared"].items() if name not in (TODAY_ROW, MEDIAN_ROW))
     if places:
-        print(f"  policies: {', '.join(f'{places.count(place)} {place}' for place in ('beyond', 'on', 'behind'))}")
+        print(f"  policies: {', '.join(f'{places[place]} {place}' for place in ('beyond', 'on', 'behind', 'fell'))}")
 
 
 def _policies(folder: Path | None, carts: Sequence[CartParams]) -> dict[str, dict[str, Figures]]:
@@ -103,7 +120,8 @@ def _policies(folder: Path | None, carts: Sequence[CartParams]) -> dict[str, dic
         for cart in carts:
             if own is not None and own.name == cart.name:
                 controller, used, _ = policy_on(path, cart)
-                found[cart.name][str(path)] = judged(controller, used, "sim", episodes=EPISODES)
+                name = path.parent.name if path.name == "policy.npz" else path.stem
+                found[cart.name][name] = judged(controller, used, "sim", episodes=EPISODES)
     return found
 
 
@@ -133,9 +151,7 @@ def main() -> None:
             if not arguments.json:
                 _print(cart.name, results[cart.name])
     if arguments.out is not None:
-        title = (
-            f"Regulators with other weights, and policies: {EPISODES} episodes each, rig sim; down and left is better"
-        )
+        title = f"Regulators and policies, each over {EPISODES} episodes on the rig sim: lower left is better"
         draw_fronts(panels, arguments.out, title=title)
     print(json_text(results) if arguments.json else machine_line())
 
@@ -145,9 +161,9 @@ def _panel(cart: str, found: Designs, result: dict[str, Any], policies: dict[str
     return Panel(
         cart=cart,
         designs=[point_of(each) for each in found.tried.values()],
-        today=point_of(compared["today's LQR"]),
+        today=point_of(compared[TODAY_ROW]),
         policies=[point_of(each) for each in policies.values()],
-        median=point_of(compared["policies, median of each figure"]) if policies else None,
+        median=point_of(compared[MEDIAN_ROW]) if len(policies) > 1 else None,
     )
 
 
