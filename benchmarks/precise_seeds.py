@@ -76,6 +76,8 @@ def findings(trainings: Sequence[Training], judgings: Sequence[Judging], kept: K
                 policies[each.seed] = record["rigs"][rig]
         if policies:
             rigs[rig] = compared(policies, reference["rigs"][rig])
+            if rig in trainings[0].rigs or rig == "sim":  # a seed without a policy counts as one that is worse
+                rigs[rig]["seeds"] = len(records)
     return {
         "seeds": len(records),
         "diverged": [seed for seed, record in records.items() if "failed" in record],

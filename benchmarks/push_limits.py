@@ -119,7 +119,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cart", default="diy_arduino", metavar="CART", help="(default: diy_arduino)")
-    parser.add_argument("--policy", nargs="+", default=[], metavar="NAME=PATH", help="policies or run folders")
+    parser.add_argument(
+        "--policy", nargs="+", action="extend", default=[], metavar="NAME=PATH", help="policies or run folders"
+    )
     parser.add_argument("--runs", type=int, default=100, help="of each push (default: 100)")
     parser.add_argument("--true-cart", metavar="CART|drawn:SEED", help="the cart that is pushed, if another")
     parser.add_argument("--ranges", metavar="NAME|FILE", help="for drawn:SEED (default: those of the cart's name)")
