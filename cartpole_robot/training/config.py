@@ -163,6 +163,7 @@ class TrainingConfig:
     collapse_guard: GuardAction = GuardAction.OFF
     averaged_steps: int | None = None  # None: the newest network
     hard_start_share: float = 0.0
+    wide_start_share: float = 0.0
     ends_when_verified: bool = False
     evaluate_every_steps: int
     evaluation_episodes: int
@@ -194,6 +195,7 @@ class TrainingConfig:
             "epsilon_fraction",
             "learning_rate_fraction",
             "hard_start_share",
+            "wide_start_share",
         ):
             value = getattr(self, name)
             require(0.0 <= value <= 1.0, f"{name} = {value:g}, expected 0 to 1; correct it")
@@ -282,6 +284,11 @@ class TrainingConfig:
                 self.task is Task.BALANCE or value is plain,
                 f"{name} = {str(value)!r} with task = {str(self.task)!r}: it is for 'balance'; leave it out",
             )
+        require(
+            is_precise or not self.wide_start_share,
+            f"wide_start_share = {self.wide_start_share:g} with learner_reward = {str(self.learner_reward)!r}: it is "
+            "for 'precision'; leave it out",
+        )
         require(
             not (is_precise and self.collapse_guard is GuardAction.HOLD),
             "collapse_guard = 'hold' with learner_reward = 'precision': a guard that holds updates while no pole falls "

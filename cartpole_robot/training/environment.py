@@ -137,7 +137,7 @@ def training_env(
     if config.cost is not None:
         with closing(balancing_env(cart, rig, MAX_EPISODE_STEPS, engine=engine)) as plain:
             regulator = regulator_evaluation(plain, episodes=config.evaluation_episodes)
-        return PrecisionReward(env, config.cost, regulator, config.gamma)
+        return PrecisionReward(env, config.cost, regulator, config.gamma, config.wide_start_share)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
 
 

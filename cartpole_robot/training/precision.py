@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import gymnasium
+import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
+from cartpole_robot.signals import State
 from cartpole_robot.training.config import StepCost
 
 FIGURES = ("rms_position_m", "rms_angle_rad", "mean_power_w", "reversals_per_step")
+_PUSHED_SPEED = 1.5  # times the scale of the pole speed
 _MEAN_SHARE = 0.25  # of the mean over the figures, next to the largest: of two equal networks the calmer one
 
 
@@ -85,17 +88,34 @@ def _ratio(found: float, reference: float) -> float:
     return found / reference if reference > 0.0 else math.nan
 
 
+def wide_start(cart: CartParams, random: np.random.Generator) -> State:
+    """A start as after a push: in the inner half of the track, leaning, with speeds beyond those of balancing."""
+    limits, scale = cart.limits, cart.observation_scale
+    sizes = (
+        0.5 * limits.cart_position_m,
+        scale.cart_speed_m_s,
+        0.4 * limits.pole_angle_rad,
+        _PUSHED_SPEED * scale.pole_speed_rad_s,
+    )
+    return State(*(float(size * random.uniform(-1.0, 1.0)) for size in sizes))
+
+
 class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Rewards a fall with -1 and another step with -(1 - gamma) c / (1 + c), c being its cost (`StepCost`).
 
-    Returns lie in [-1, 0], and no cost makes a fall worth while.
+    Returns lie in [-1, 0], and no cost makes a fall worth while. The share `wide_share` of the episodes begins at a
+    `wide_start`: a policy that only ever balances does not know what to do after a push.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], cost: StepCost, regulator: Evaluation, gamma: float) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], cost: StepCost, regulator: Evaluation, gamma: float, wide_share: float = 0.0
+    ) -> None:
         """`env` observes a cart-pole; `regulator` gives the units of position and angle."""
         super().__init__(env)
+        self._wide_share = wide_share
         self.regulator = regulator
         cart: CartParams = env.get_wrapper_attr("cart")
+        self._cart = cart
         strongest = max(abs(duty) for duty in cart.action_duties)
         self._position = cost.position / regulator.rms_position_m**2
         self._angle = cost.angle / regulator.rms_angle_rad**2
@@ -106,6 +126,10 @@ class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._side = 0.0
+        if seed is None and options is None and self._wide_share:
+            random = self.unwrapped.np_random
+            if random.random() < self._wide_share:
+                options = {"state": wide_start(self._cart, random)}
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
