@@ -169,9 +169,9 @@ class CartParams:
 
     @property
     def precise_table(self) -> tuple[float, ...]:
-        """The action table of a precise policy: the cart's own, or 0 and three duties to each side.
+        """The action table of a precise policy: the cart's own, or 0 and up to three duties to each side.
 
-        Of those the weakest moves the cart, and the others are 0.75 and 1.5 times the strongest duty of balancing.
+        Of those the weakest moves the cart, the next is 1.5 times the strongest duty of balancing, and the last is full.
         """
         return self.precise_duties or self._graded_table()
 
@@ -189,7 +189,7 @@ class CartParams:
         zone = max(self.motor.right_dead_zone_duty, self.motor.left_dead_zone_duty)
         moving = 0.0 if self.compensates_dead_zone else zone
         moving = _MOVES * (moving + (1.0 - moving) * static)
-        grades = (max(moving, 0.3 * strongest), max(1.5 * moving, 0.75 * strongest), max(2.0 * moving, 1.5 * strongest))
+        grades = (max(moving, 0.4 * strongest), max(2.0 * moving, 1.5 * strongest), 1.0)
         sides = [round(min(1.0, grade), 3) for grade in grades]
         return tuple(sorted({0.0, *sides, *(-side for side in sides)}))
 

@@ -27,7 +27,7 @@ from cartpole_robot.training.checkpoint import Selected, TrainingState, save_che
 from cartpole_robot.training.config import Selection, TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
-from cartpole_robot.training.precision import PrecisionReward, against, regulator_evaluation
+from cartpole_robot.training.precision import PrecisionReward, RegulatorReference
 from cartpole_robot.training.swing_up_trials import swung_up
 from cartpole_robot.training.trials import trials_of
 
@@ -103,7 +103,7 @@ class GreedyEvaluation(BaseCallback):
         self._config = config
         self._env = env
         self._trials = trials_of(config, env, randomization)
-        self._regulator = self._regulator_evaluation() if config.selection is Selection.REGULATOR else None
+        self._regulator = self._reference() if config.selection is Selection.REGULATOR else None
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
         )
@@ -156,7 +156,7 @@ class GreedyEvaluation(BaseCallback):
         result = self._evaluated(act)
         row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
         if self._regulator is not None and isinstance(result, Evaluation):
-            row = dataclasses.replace(row, against_regulator=against(result, self._regulator).score)
+            row = dataclasses.replace(row, against_regulator=self._regulator.score(result, act, self._env))
         if self._runs_trials and self._balances_best(row):
             row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
@@ -173,12 +173,12 @@ class GreedyEvaluation(BaseCallback):
             return swung_up(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, hold_steps=MAX_EPISODE_STEPS)
         return evaluate(act, self._env, episodes=episodes, first_seed=SELECTION_SEED, max_steps=MAX_EPISODE_STEPS)
 
-    def _regulator_evaluation(self) -> Evaluation:
+    def _reference(self) -> RegulatorReference:
         """That of the training's reward, if it has one."""
         training: gymnasium.Env[Any, Any] = cast(DummyVecEnv, self._state.model.env).envs[0]
         if isinstance(training, PrecisionReward):
             return training.regulator
-        return regulator_evaluation(self._env, episodes=self._config.evaluation_episodes)
+        return RegulatorReference(self._env, episodes=self._config.evaluation_episodes)
 
     def _survived(self, act: ActionFunction) -> int:
         """Trials survived; a swing-up is given up where it will not be the best."""

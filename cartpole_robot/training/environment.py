@@ -21,7 +21,7 @@ from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.swing_up_task import start_anywhere
 from cartpole_robot.task import Task
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
-from cartpole_robot.training.precision import PrecisionReward, regulator_evaluation
+from cartpole_robot.training.precision import PrecisionReward, RegulatorReference
 
 ANYWHERE_SHARE = 0.3
 
@@ -136,7 +136,7 @@ def training_env(
     env: gymnasium.Env[Any, Any] = Monitor(balancing)
     if config.cost is not None:
         with closing(balancing_env(cart, rig, MAX_EPISODE_STEPS, engine=engine)) as plain:
-            regulator = regulator_evaluation(plain, episodes=config.evaluation_episodes)
+            regulator = RegulatorReference(plain, episodes=config.evaluation_episodes)
         return PrecisionReward(env, config.cost, regulator, config.gamma, config.wide_start_share)
     return FallReward(env) if config.learner_reward is LearnerReward.FALL else env
 

@@ -34,7 +34,7 @@ class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
     `trials` counts the `Trials` survived before the first fall, 0 if they were not run. `against_regulator` is the
-    score of `training.precision.Against`, None where the training does not select by it.
+    score of `training.precision.RegulatorReference`, None where the training does not select by it.
     """
 
     step: int

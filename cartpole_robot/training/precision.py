@@ -1,6 +1,6 @@
 """What a precise policy is measured by: how it compares with the regulator of its cart.
 
-`RegulatorFigures` are those of the regulator on given starts; `PrecisionReward` charges each step of a training in
+`RegulatorReference` has the regulator's figures on given starts; `PrecisionReward` charges each step of a training in
 units of them, and `against` compares an evaluation with them.
 """
 
@@ -17,12 +17,16 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.lqr_design import regulator_of
-from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
+from cartpole_robot.policy.network import ActionFunction
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, EpisodesInPython, Evaluation, evaluate
+from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import StepCost
 
 FIGURES = ("rms_position_m", "rms_angle_rad", "mean_power_w", "reversals_per_step")
 _PUSHED_SPEED = 1.5  # times the scale of the pole speed
+_PUSHED_STARTS, _PUSHED_STEPS = 60, 150
+_PUSH_WEIGHT = 2.0
 _MEAN_SHARE = 0.25  # of the mean over the figures, next to the largest: of two equal networks the calmer one
 
 
@@ -79,6 +83,37 @@ def regulator_evaluation(
     )
 
 
+class RegulatorReference:
+    """The regulator of a cart on the starts by which a training selects its network.
+
+    `figures` are its evaluation over the ordinary starts. Of starts as after a push (`wide_start`) it keeps those from
+    which the regulator recovers.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], *, episodes: int) -> None:
+        """`env` is a `CartPoleEnv` or wrapped; it then needs a reset. Raises `UsageError` where no regulator exists."""
+        self.figures = regulator_evaluation(env, episodes=episodes)
+        inner = env.unwrapped
+        assert isinstance(inner, CartPoleEnv)
+        regulator, random = regulator_of(inner.cart), np.random.default_rng(SELECTION_SEED)
+        run = EpisodesInPython(regulator.duty, inner, inner.step_duty).run
+        self._pushed = tuple(
+            start
+            for start in (wide_start(inner.cart, random) for _ in range(_PUSHED_STARTS))
+            if not run(**_pushed(start), on_reset=regulator.reset).is_terminated
+        )
+
+    def score(self, found: Evaluation, act: ActionFunction, env: gymnasium.Env[Any, Any]) -> float:
+        """`Against.score` of `found`, plus twice the share of the pushed starts from which `act` falls in `env`."""
+        run = (episodes_in_c(act, env) or EpisodesInPython(act, env)).run
+        fallen = sum(run(**_pushed(start)).is_terminated for start in self._pushed)
+        return against(found, self.figures).score + _PUSH_WEIGHT * fallen / max(1, len(self._pushed))
+
+
+def _pushed(start: State) -> dict[str, Any]:
+    return {"seed": SELECTION_SEED, "max_steps": _PUSHED_STEPS, "options": {"state": start}}
+
+
 def against(found: Evaluation, regulator: Evaluation) -> Against:
     """The figures of `found` divided by those of `regulator`, over the same starts."""
     return Against(**{name: _ratio(getattr(found, name), getattr(regulator, name)) for name in FIGURES})
@@ -108,7 +143,12 @@ class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(
-        self, env: gymnasium.Env[Any, Any], cost: StepCost, regulator: Evaluation, gamma: float, wide_share: float = 0.0
+        self,
+        env: gymnasium.Env[Any, Any],
+        cost: StepCost,
+        regulator: RegulatorReference,
+        gamma: float,
+        wide_share: float = 0.0,
     ) -> None:
         """`env` observes a cart-pole; `regulator` gives the units of position and angle."""
         super().__init__(env)
@@ -117,8 +157,8 @@ class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         cart: CartParams = env.get_wrapper_attr("cart")
         self._cart = cart
         strongest = max(abs(duty) for duty in cart.action_duties)
-        self._position = cost.position / regulator.rms_position_m**2
-        self._angle = cost.angle / regulator.rms_angle_rad**2
+        self._position = cost.position / regulator.figures.rms_position_m**2
+        self._angle = cost.angle / regulator.figures.rms_angle_rad**2
         self._duty = cost.duty / strongest**2
         self._reversal = cost.reversal
         self._scale = 1.0 - gamma

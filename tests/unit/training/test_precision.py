@@ -15,6 +15,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.controllers import choose_controller
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rollout.evaluation import Evaluation
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.callbacks import GreedyEvaluation
@@ -32,7 +33,13 @@ from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.log import LearningLog
-from cartpole_robot.training.precision import Against, PrecisionReward, against, regulator_evaluation
+from cartpole_robot.training.precision import (
+    Against,
+    PrecisionReward,
+    RegulatorReference,
+    against,
+    regulator_evaluation,
+)
 from cartpole_robot.training.run import start_training
 
 CART = load_cart("diy_arduino")
@@ -68,8 +75,9 @@ def test_a_figure_that_was_not_measured_does_not_count() -> None:
 def test_reward_counts_squares_in_units_of_the_regulator() -> None:
     cart = cart_to_learn(PRECISE, CART)
     cost = StepCost(position=0.5, angle=0.25, duty=0.125, reversal=0.0625)
-    regulator = evaluation(0.01, 0.02, 1.0, 0.1)
     with closing(balancing_env(cart, "sim", 500, engine=Engine.NATIVE)) as plain:
+        regulator = RegulatorReference(plain, episodes=1)
+        regulator.figures = evaluation(0.01, 0.02, 1.0, 0.1)
         env = PrecisionReward(plain, cost, regulator, gamma=0.9)
         env.reset(seed=1, options={"state": (0.02, 0.0, 0.01, 0.0)})
         strongest = max(cart.action_duties)
@@ -98,6 +106,38 @@ def test_a_fall_costs_more_than_any_step_can() -> None:
             rewards.append(float(reward))
     assert rewards[-1] == -1.0
     assert all(-(1.0 - PRECISE.gamma) < reward <= 0.0 for reward in rewards[:-1])
+
+
+def test_falls_after_a_push_that_the_regulator_survives_count_against_a_network() -> None:
+    cart = cart_to_learn(PRECISE, CART)
+    with closing(balancing_env(cart, "sim", 500, engine=Engine.NATIVE)) as env:
+        reference = RegulatorReference(env, episodes=2)
+        assert 10 <= len(reference._pushed) < 60, "the regulator recovers from a part of them"
+        found = reference.figures
+        never_moves = reference.score(found, lambda _: 3, env)
+        regulator = regulator_of(cart)
+        table = np.array(cart.action_duties)
+
+        def nearest(observation: np.ndarray) -> int:
+            return int(np.abs(table - regulator.duty(observation)).argmin())
+
+        assert never_moves == pytest.approx(against(found, found).score + 2.0, abs=0.2)
+        assert reference.score(found, nearest, env) < never_moves - 1.0
+
+
+def test_share_of_the_episodes_begins_as_after_a_push() -> None:
+    cart = cart_to_learn(PRECISE, CART)
+    config = dataclasses.replace(PRECISE, wide_start_share=0.3, history_length=1)
+    with closing(training_env(cart, "sim", config, engine=Engine.NATIVE)) as env:
+        env.reset(seed=0)
+        starts = np.array([env.reset()[0] for _ in range(400)])
+        again = env.reset(seed=0)[0]
+    limits, spread = cart.limits, cart.start
+    is_wide = np.abs(starts[:, 0]) > spread.cart_position_m + 0.001
+    assert 60 <= is_wide.sum() <= 140
+    assert np.abs(starts[:, 0]).max() <= 0.5 * limits.cart_position_m + 0.001
+    assert np.abs(starts[:, 2]).max() <= 0.4 * limits.pole_angle_rad + 0.003
+    assert abs(again[0]) <= spread.cart_position_m + 0.001, "a seeded start is the task's own"
 
 
 def test_regulator_is_judged_on_the_plain_environment_below_a_history() -> None:
@@ -174,7 +214,7 @@ def test_cart_without_a_table_gets_one_that_overcomes_dead_zone_and_friction() -
     )
     weakest = min(duty for duty in cart.precise_table if duty > 0.0)
     assert cart.motor.stall_force_n * cart.motor.level(weakest) > cart.friction.cart_static_n
-    assert max(cart.precise_table) == 0.45
+    assert cart.precise_table[-2:] == (0.45, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +225,7 @@ def test_cart_without_a_table_gets_one_that_overcomes_dead_zone_and_friction() -
         ({"collapse_guard": GuardAction.HOLD}, "collapse_guard = 'hold' with learner_reward = 'precision'"),
         ({"scale_observations": False}, "input_gain = .* with scale_observations = false"),
         ({"input_gain": 100.0}, "input_gain = 100, expected at most 16"),
+        ({"wide_start_share": 1.5}, "wide_start_share = 1.5, expected 0 to 1"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, object], message: str) -> None:
