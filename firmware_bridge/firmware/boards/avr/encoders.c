@@ -13,8 +13,8 @@ typedef struct {
 } kept_t;
 
 static quadrature_t cart, pole; /* interrupts only; their levels are in ENCODER_LEVELS */
-static kept_t cart_kept, pole_kept;
-static uint32_t cart_total, pole_total; /* of the kept ones */
+static kept_t cart_kept, pole_kept, cart_taken, pole_taken;
+static uint32_t cart_total, pole_total; /* of the taken ones */
 
 void encoders_begin(void)
 {
@@ -102,14 +102,20 @@ void encoders_latch(void)
     pole_kept = kept_of(&pole);
 }
 
+void encoders_take(void)
+{
+    cart_taken = cart_kept;
+    pole_taken = pole_kept;
+}
+
 void encoders_read(board_inputs_t *inputs)
 {
-    cart_total = quadrature_total(cart_total, cart_kept.counts);
-    pole_total = quadrature_total(pole_total, pole_kept.counts);
+    cart_total = quadrature_total(cart_total, cart_taken.counts);
+    pole_total = quadrature_total(pole_total, pole_taken.counts);
     inputs->cart_counts = (int32_t)cart_total;
     inputs->pole_counts = (int32_t)pole_total;
-    inputs->cart_illegal = cart_kept.illegal;
-    inputs->pole_illegal = pole_kept.illegal;
-    inputs->cart_edges = cart_kept.edges;
-    inputs->pole_edges = pole_kept.edges;
+    inputs->cart_illegal = cart_taken.illegal;
+    inputs->pole_illegal = pole_taken.illegal;
+    inputs->cart_edges = cart_taken.edges;
+    inputs->pole_edges = pole_taken.edges;
 }

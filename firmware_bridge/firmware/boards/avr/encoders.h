@@ -9,7 +9,10 @@ void encoders_begin(void);
 /* Keeps where both stand. With interrupts off: the tick's interrupt calls it. */
 void encoders_latch(void);
 
-/* Counts and transitions as last kept. With interrupts off. */
+/* Takes what was last kept. With interrupts off, and no longer than need be: two edges of an encoder must not wait at once. */
+void encoders_take(void);
+
+/* Counts and transitions as last taken. */
 void encoders_read(board_inputs_t *inputs);
 
 #endif

@@ -65,8 +65,9 @@ static void run_tick(void)
     ATOMIC_BLOCK(ATOMIC_RESTORESTATE)
     {
         inputs.missed_ticks = clock_take_tick(&time_us);
-        encoders_read(&inputs);
+        encoders_take();
     }
+    encoders_read(&inputs);
     contacts_read(&inputs);
     supply_read(&inputs);
     inputs.pulse_top = motor_pulse_top();
