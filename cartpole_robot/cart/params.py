@@ -171,7 +171,7 @@ class CartParams:
     def precise_table(self) -> tuple[float, ...]:
         """The action table of a precise policy: the cart's own, or 0 and up to three duties to each side.
 
-        Of those the weakest moves the cart, the next is 1.5 times the strongest duty of balancing, and the last is full.
+        The weakest of those moves the cart, the next is 1.5 times the strongest duty of balancing, the last is full.
         """
         return self.precise_duties or self._graded_table()
 
