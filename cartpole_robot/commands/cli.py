@@ -44,7 +44,7 @@ _GROUPS = {
         Verb("demo", "run every stage once: train, export, drive, record, compare", add_demo),
         Verb("train", "train a DQN and export its policy", add_train),
         Verb("evaluate", "run many episodes and count how long a policy balances", add_evaluate),
-        Verb("export", "export a run's policy again, or that of a Stable-Baselines3 model", add_export),
+        Verb("export", "export a run's policy again, or a Stable-Baselines3 model's", add_export),
     ),
     "run on a cart": (
         Verb("carts", "list or show the known carts, or write a new one", add_carts),

@@ -43,7 +43,7 @@ def assert_refused(done: Completed, *parts: str) -> None:
     [
         (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
         (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
-        (("train", "--preset", "best"), ("'best'", "blog, on_cart, recommended")),
+        (("train", "--preset", "best"), ("'best'", "blog, on_cart, precise, recommended")),
         (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
         (
             ("record", "lqr", "--start", "swing-up", "--most-distance-m", 5, "--out", "new.parquet"),

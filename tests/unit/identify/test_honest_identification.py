@@ -235,7 +235,7 @@ def test_sources_survive_without_a_cart(cart: CartParams, tmp_path: Path, capsys
         main(["identify", str(recording), "--out", str(out), "--terms", "coulomb", "--window-s", "0.5", "--json"]) == 0
     )
     json.loads(capsys.readouterr().out)
-    found, tables = load_cart(out), ("actions.duty", "actions.swing_up_duty")
+    found, tables = load_cart(out), ("actions.duty", "actions.swing_up_duty", "actions.precise_duty")
     for key, source in cart.sources.items():
         if key not in ("friction.cart_coulomb_n", "friction.cart_static_n", *tables, "actions.force_n"):
             assert found.sources[key] == source, key

@@ -117,7 +117,7 @@ def test_mean_and_hard_starts_come_back_from_a_checkpoint(trained: TrainingState
     assert np.array_equal(state.averaged.output_weight, trained.averaged.output_weight)
 
 
-@pytest.mark.parametrize("change", [{"averaged_steps": 100}, {"hard_start_share": 0.5}, {"ends_when_verified": True}])
+@pytest.mark.parametrize("change", [{"hard_start_share": 0.5}, {"ends_when_verified": True}])
 def test_options_of_a_swing_up_are_refused_for_balancing(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="they are for 'swing_up'"):
         dataclasses.replace(load_preset("recommended"), **change)  # type: ignore[arg-type]

@@ -31,8 +31,8 @@ def test_blog_preset_is_literal() -> None:
     assert config.learner_reward == "step"
 
 
-def test_there_are_five_presets() -> None:
-    assert preset_names() == ("blog", "on_cart", "recommended", "robust", "swing_up")
+def test_there_are_six_presets() -> None:
+    assert preset_names() == ("blog", "on_cart", "precise", "recommended", "robust", "swing_up")
 
 
 def test_preset_for_drawn_carts_is_recommended_but_for_memory_rate_length_and_evaluations() -> None:
@@ -99,7 +99,7 @@ def test_bad_preset_is_named(tmp_path: Path, old: str, new: str, message: str) -
 
 
 def test_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, on_cart, recommended"):
+    with pytest.raises(UsageError, match="'best' is not known; expected one of blog, on_cart, precise, recommended"):
         load_preset("best")
 
 
