@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
 _AGAIN_S = 0.05
+_AFTER_IMPORT_S = 0.5
 
 
 class StopWish:
@@ -108,8 +110,8 @@ def sigterm_stops() -> Iterator[None]:
 
     So files and processes are cleaned up, even where a supervisor sends the signal to the process and to its group. A
     Ctrl-C raises `Interrupted`. A caller's own handler, or its wish to ignore a signal, is left alone. Python drops an
-    exception that is raised in a finalizer, as garbage collection runs them at any time: a SIGTERM or Ctrl-C that met
-    one is sent again. One inside another changes nothing.
+    exception that is raised in a finalizer, as garbage collection runs them at any time, and compiled modules drop one
+    while they are imported: a SIGTERM or Ctrl-C that met either is sent again. One inside another changes nothing.
     """
     is_main = threading.current_thread() is threading.main_thread()
     is_inner = getattr(sys.unraisablehook, "__module__", None) == __name__
@@ -118,16 +120,39 @@ def sigterm_stops() -> Iterator[None]:
         return
     takes_sigterm = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     takes_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    has_come = False
+    has_come, is_active = False, True
+    raised: list[weakref.ref[Interrupted]] = []  # during an import, which may drop them
 
-    def stop(*_: object) -> None:
+    def stop(_: int, frame: FrameType | None) -> None:
         nonlocal has_come
         if not has_come:
             has_come = True
-            raise Terminated
+            interrupted(Terminated(), frame)
 
-    def interrupt(*_: object) -> None:
-        raise Interrupted
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        interrupted(Interrupted(), frame)
+
+    def interrupted(exception: Interrupted, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            number = signal.SIGTERM if isinstance(exception, Terminated) else signal.SIGINT
+            raised.append(weakref.ref(exception, lambda _: wait_and_send(number)))
+        try:
+            raise exception
+        finally:
+            del exception  # otherwise its traceback refers to it, and it outlives those who drop it
+
+    def wait_and_send(number: signal.Signals) -> None:
+        """Called when nothing refers to the exception any more: it was dropped, or handled, and all is about to end."""
+        if is_active:
+            again = threading.Timer(_AFTER_IMPORT_S, send_if_dropped, (number,))
+            again.daemon = True
+            again.start()
+
+    def send_if_dropped(number: signal.Signals) -> None:
+        nonlocal has_come
+        if is_active:
+            has_come = has_come and number is not signal.SIGTERM
+            os.kill(os.getpid(), number)
 
     def send_again(dropped: sys.UnraisableHookArgs) -> None:
         nonlocal has_come
@@ -150,8 +175,18 @@ def sigterm_stops() -> Iterator[None]:
     try:
         yield
     finally:
+        is_active = False
         sys.unraisablehook = before
         if takes_sigint:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if takes_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether the code of `frame` runs for an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

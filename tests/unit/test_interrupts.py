@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,47 @@ def test_ignored_sighup_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+DROPS_IT = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(5.0)
+except BaseException:
+    pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_that_an_import_drops_comes_again(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled modules do so: a SIGTERM that met one stopped nothing, and no further one did."""
+    name = f"drops_{number.name.lower()}"
+    (tmp_path / f"{name}.py").write_text(DROPS_IT.format(name=number.name), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    began_s = time.monotonic()
+
+    def work() -> None:
+        importlib.import_module(name)
+        time.sleep(5.0)
+
+    with pytest.raises(KeyboardInterrupt), sigterm_stops():
+        work()
+    assert time.monotonic() - began_s < 4.5
+
+
+def test_signal_that_is_handled_after_an_import_does_not_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stopped_module.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(5.0)\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), sigterm_stops():
+        importlib.import_module("stopped_module")
+    time.sleep(0.8)  # a second SIGTERM would end the tests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
