@@ -14,6 +14,8 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import TracebackType
 from typing import Any
 
+from cartpole_robot.terminal.interrupts import signals_held
+
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _starting = threading.Lock()
 
@@ -21,8 +23,13 @@ _starting = threading.Lock()
 class MainlessProcess(SpawnProcess):
     """A spawned process that does not import the caller's `__main__`: a script needs no main guard.
 
-    What it runs must therefore come from a module. Numerical libraries use one thread in it.
+    What it runs must therefore come from a module. Numerical libraries use one thread in it. A signal that comes while
+    it is started takes effect afterwards: a process that got half of its work would print a traceback.
     """
+
+    def start(self) -> None:
+        with signals_held():
+            super().start()
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 - the standard library's name

@@ -11,11 +11,14 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cartpole_robot.simulation.workers import WorkerPool
+from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
+from cartpole_robot.terminal.interrupts import sigterm_stops
 from tests.cell_folders import ROOT
 
 SCRIPT = """
@@ -61,6 +64,7 @@ WHOLE = """
 import matplotlib
 import numpy as np
 from pathlib import Path
+from typing import Any
 
 print("begin", np.arange(3).sum())
 
@@ -146,7 +150,8 @@ def test_workers_killed_while_they_send_a_result_are_not_awaited() -> None:
 
 CANCELLED = """
 import time
-from cartpole_robot.simulation.workers import WorkerPool
+from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
+from cartpole_robot.terminal.interrupts import sigterm_stops
 pool = WorkerPool(1)
 pool.submit(abs, 1).result()
 futures = [pool.submit(time.sleep, 30.0) for _ in range(6)]
@@ -170,3 +175,18 @@ def test_exit_codes_say_how_a_worker_ended() -> None:
         assert isinstance(future.exception(), BrokenProcessPool)
         assert pool.end() == [code]
         assert pool.end() == [code]
+
+
+def test_signal_that_comes_while_a_process_starts_waits_until_it_has_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = SpawnProcess._Popen
+
+    def struck(process: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return plain(process)
+
+    monkeypatch.setattr(SpawnProcess, "_Popen", staticmethod(struck))
+    process = MainlessProcess(target=time.sleep, args=(0.01,))
+    with pytest.raises(KeyboardInterrupt), sigterm_stops():
+        process.start()
+    process.join()
+    assert process.exitcode == 0
