@@ -20,16 +20,20 @@ class ProcessCrew(Generic[AnyTask]):
     def __init__(self, slots: int, function: Callable[[AnyTask], Result]) -> None:
         self.slots = slots
         self._function = function
+        self._pools: list[WorkerPool] = []  # all: a Ctrl-C in the middle of a submit leaves one neither idle nor busy
         self._idle: list[WorkerPool] = []
         self._busy: dict[Future[Result], tuple[AnyTask, WorkerPool]] = {}
 
     def submit(self, task: AnyTask) -> None:
         while True:
-            pool = self._idle.pop() if self._idle else WorkerPool(1)
+            if not self._idle:
+                self._pools.append(WorkerPool(1))
+                self._idle.append(self._pools[-1])
+            pool = self._idle.pop()
             try:
                 self._busy[pool.submit(self._function, task)] = task, pool
             except BrokenProcessPool:  # it died while idle
-                pool.end()
+                self._end(pool)
                 continue
             return
 
@@ -41,14 +45,19 @@ class ProcessCrew(Generic[AnyTask]):
         task, pool = self._busy.pop(future)
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
-            (code,) = pool.end()
+            (code,) = self._end(pool)
             end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             return task, Crashed(why=f"its process {end}")
         self._idle.append(pool)
         return task, future.result() if error is None else Failed(why=f"{type(error).__name__}: {error}")
 
+    def _end(self, pool: WorkerPool) -> list[int]:
+        self._pools.remove(pool)
+        return pool.end()
+
     def close(self) -> None:
-        for pool in [*self._idle, *(pool for _, pool in self._busy.values())]:
+        for pool in self._pools:
             pool.end()
+        self._pools.clear()
         self._idle.clear()
         self._busy.clear()

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from cartpole_robot.experiments.study.tables import write_tables
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.rigs import engine_choice
 from cartpole_robot.simulation.engine import Engine, is_installed
+from cartpole_robot.simulation.workers import WorkerPool
 from cartpole_robot.training import learning
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
@@ -509,6 +511,22 @@ def crashed(
         failures = run_tasks(tasks, crew, lambda record: kept.append(record["key"]), said.append)
     begun = {cell.seed: (folder / key).stat().st_size for key, cell in cells.items()}
     return kept, failures, said, begun
+
+
+def test_stop_in_the_middle_of_a_submit_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def struck(pool: WorkerPool, *args: Any) -> Any:
+        future = ProcessPoolExecutor.submit(pool, *args)
+        started.append(future.result())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkerPool, "submit", struck)
+    crew: ProcessCrew[Any] = ProcessCrew(1, dying.own_process_id)
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(crew):
+        crew.submit(None)
+    assert [pid for pid in started if is_alive(pid)] == []
+    assert len(started) == 1
 
 
 def test_a_cell_whose_process_dies_is_tried_again_and_then_left_out(
