@@ -120,8 +120,8 @@ def sigterm_stops() -> Iterator[None]:
         return
     takes_sigterm = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     takes_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    has_come, is_active = False, True
-    raised: list[weakref.ref[Interrupted]] = []  # during an import, which may drop them
+    has_come, is_active, count = False, True, 0
+    importing: list[weakref.ref[Interrupted]] = []  # exceptions raised during an import, which may drop them
 
     def stop(_: int, frame: FrameType | None) -> None:
         nonlocal has_come
@@ -133,45 +133,40 @@ def sigterm_stops() -> Iterator[None]:
         interrupted(Interrupted(), frame)
 
     def interrupted(exception: Interrupted, frame: FrameType | None) -> None:
-        if _is_importing(frame):
-            number = signal.SIGTERM if isinstance(exception, Terminated) else signal.SIGINT
-            raised.append(weakref.ref(exception, lambda _: wait_and_send(number)))
+        nonlocal count
+        count += 1
+        if _is_importing(frame):  # once nothing refers to it, it was dropped, or handled, and all is about to end
+            kind, number = type(exception), count
+            importing.append(weakref.ref(exception, lambda _: send_later(kind, number, _AFTER_IMPORT_S)))
         try:
             raise exception
         finally:
             del exception  # otherwise its traceback refers to it, and it outlives those who drop it
 
-    def wait_and_send(number: signal.Signals) -> None:
-        """Called when nothing refers to the exception any more: it was dropped, or handled, and all is about to end."""
-        if is_active:
-            again = threading.Timer(_AFTER_IMPORT_S, send_if_dropped, (number,))
-            again.daemon = True
-            again.start()
-
-    def send_if_dropped(number: signal.Signals) -> None:
-        nonlocal has_come
-        if is_active:
-            has_come = has_come and number is not signal.SIGTERM
-            os.kill(os.getpid(), number)
-
-    def send_again(dropped: sys.UnraisableHookArgs) -> None:
-        nonlocal has_come
-        if not isinstance(dropped.exc_value, KeyboardInterrupt):
-            before(dropped)
-            return
-        is_term = isinstance(dropped.exc_value, Terminated)
-        has_come = has_come and not is_term
-        number = signal.SIGTERM if is_term else signal.SIGINT
-        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+    def send_later(kind: type[BaseException], number: int, after_s: float) -> None:
+        again = threading.Timer(after_s, send_again, (kind, number))
         again.daemon = True
         again.start()
+
+    def send_again(kind: type[BaseException], number: int) -> None:
+        """Send the signal of the exception `number` again, unless another has been raised or it has stopped all."""
+        nonlocal has_come
+        if is_active and number == count:
+            has_come = has_come and not issubclass(kind, Terminated)
+            os.kill(os.getpid(), signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT)
+
+    def dropped(by_finalizer: sys.UnraisableHookArgs) -> None:
+        if isinstance(by_finalizer.exc_value, KeyboardInterrupt):
+            send_later(type(by_finalizer.exc_value), count, _AGAIN_S)
+        else:
+            before(by_finalizer)
 
     before = sys.unraisablehook
     if takes_sigterm:
         signal.signal(signal.SIGTERM, stop)
     if takes_sigint:
         signal.signal(signal.SIGINT, interrupt)
-    sys.unraisablehook = send_again
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
