@@ -15,7 +15,7 @@ from cartpole_robot.training.config import ActionTable, LearnerReward, Selection
 
 VARIANTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("the cart's own action table", {"actions": ActionTable.DUTY}),
-    ("the reward of `recommended`", {"learner_reward": LearnerReward.FALL, "cost": None}),
+    ("the reward of `recommended`", {"learner_reward": LearnerReward.FALL, "cost": None, "wide_start_share": 0.0}),
     ("no symmetry", {"symmetry": Symmetry.NONE}),
     ("mirrored steps, no odd network", {"symmetry": Symmetry.MIRRORED}),
     ("selection by position", {"selection": Selection.POSITION}),
