@@ -34,12 +34,16 @@ def input_layout(history_length: int, observation: tuple[str, ...] = OBSERVATION
     return (*observation, *earlier)
 
 
-def input_gain(cart: CartParams, history_length: int, *, scale_observations: bool = True) -> NDArray[np.float32]:
+def input_gain(
+    cart: CartParams, history_length: int, *, scale_observations: bool = True, gain: float = 1.0
+) -> NDArray[np.float32]:
     """What a network multiplies its inputs by, shape (5 H - 1,): a duty by 1 / the largest |duty| of the action table.
 
-    An observation's numbers by 1 / the cart's observation scale, or by 1 without `scale_observations`.
+    An observation's numbers by `gain` / the cart's observation scale, or by 1 without `scale_observations`.
     """
-    scale = cart.observation_scale.as_tuple() if scale_observations else (1.0,) * _SIGNALS
+    scale = (1.0,) * _SIGNALS
+    if scale_observations:
+        scale = tuple(size / gain for size in cart.observation_scale.as_tuple())
     largest_duty = max(abs(duty) for duty in cart.action_duties)
     sizes = (*scale, *(largest_duty, *scale) * (history_length - 1))
     return np.array([1.0 / size for size in sizes], np.float32)

@@ -30,7 +30,7 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.history import input_gain as gain_of_inputs
 from cartpole_robot.policy.network import Network
 from cartpole_robot.swing_up_task import observation_scale
-from cartpole_robot.task import OBSERVATION_LAYOUT, Task
+from cartpole_robot.task import Task
 from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, Symmetry, TrainingConfig
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
@@ -254,9 +254,9 @@ def _gain(config: TrainingConfig, cart: CartParams) -> NDArray[np.float32]:
     """What the network multiplies its inputs by; called for inputs that are scaled, or a history."""
     if config.task is Task.SWING_UP:
         return np.array([1.0 / size for size in observation_scale(cart)], np.float32)
-    gain = gain_of_inputs(cart, config.history_length, scale_observations=config.scale_observations)
-    is_signal = np.arange(len(gain)) % (len(OBSERVATION_LAYOUT) + 1) != len(OBSERVATION_LAYOUT)  # a duty keeps its own
-    return np.where(is_signal, gain * np.float32(config.input_gain), gain)
+    return gain_of_inputs(
+        cart, config.history_length, scale_observations=config.scale_observations, gain=config.input_gain
+    )
 
 
 def _learning_rate(config: TrainingConfig) -> float | LinearSchedule:

@@ -80,11 +80,12 @@ def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, confi
             "use a preset with the same, or with none"
         )
     own_gain = network_of_dqn(bundle).input_gain
-    gain = input_gain(cart, past, scale_observations=config.scale_observations)
+    gain = input_gain(cart, past, scale_observations=config.scale_observations, gain=config.input_gain)
     if not np.array_equal(own_gain, gain):
         raise UsageError(
             f"{path}: the policy's input gain is {_shown(own_gain)}, that of preset {config.name} "
-            f"(scale_observations = {str(config.scale_observations).lower()}) is {_shown(gain)}; "
+            f"(scale_observations = {str(config.scale_observations).lower()}, input_gain = {config.input_gain:g}) is "
+            f"{_shown(gain)}; "
             "use a preset that scales observations as the policy's did"
         )
     trained = bundle.provenance.get("config")

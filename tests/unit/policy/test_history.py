@@ -120,6 +120,9 @@ def test_gain_scales_a_duty_by_the_largest_of_the_table() -> None:
     scale = [1.0 / size for size in cart.observation_scale.as_tuple()]
     assert input_gain(cart, 3).tolist() == np.array([*scale, 2.0, *scale, 2.0, *scale], np.float32).tolist()
     ones = [1.0] * 4
+    sizes = cart.observation_scale.as_tuple()
+    tripled = np.array([*(3.0 / size for size in sizes), 2.0, *(3.0 / size for size in sizes)], np.float32)
+    assert input_gain(cart, 2, gain=3.0) == pytest.approx(tripled), "a duty keeps its own"
     assert input_gain(cart, 2, scale_observations=False).tolist() == [*ones, 2.0, *ones]
     assert input_gain(cart, 1, scale_observations=False).tolist() == ones
 
