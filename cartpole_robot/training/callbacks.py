@@ -129,7 +129,7 @@ class GreedyEvaluation(BaseCallback):
             self.evaluate_now()
         best = state.selected
         assert best is not None
-        if best.row.mean_steps >= MAX_EPISODE_STEPS and best.row.trials == 0:
+        if self._regulator is not None and best.row.mean_steps >= MAX_EPISODE_STEPS and best.row.trials == 0:
             row = dataclasses.replace(best.row, trials=self._survived(float_action_function(best.network)))
             rows[rows.index(best.row)] = row
             state.selected = dataclasses.replace(best, row=row)
