@@ -20,7 +20,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import float_action_function
-from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate, evaluate_controller
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
@@ -51,16 +51,7 @@ def trained(cart: CartParams, seed: int) -> Evaluation:
 def regulated(cart: CartParams) -> Evaluation:
     """The regulator's evaluation on the same starts."""
     env = CartPoleEnv(cart=cart)
-    controller = regulator_of(cart)
-    result = evaluate(
-        controller.duty,
-        env,
-        episodes=EPISODES,
-        first_seed=SELECTION_SEED,
-        max_steps=500,
-        take_step=env.step_duty,
-        on_reset=controller.reset,
-    )
+    result = evaluate_controller(regulator_of(cart), env, episodes=EPISODES, first_seed=SELECTION_SEED, max_steps=500)
     env.close()
     return result
 

@@ -14,10 +14,8 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.controllers import Controller, choose_controller
-from cartpole_robot.policy.lqr import LqrController
-from cartpole_robot.policy.lqr_design import LqrWeights, design_lqr
 from cartpole_robot.rigs.engine_choice import rig_engine
-from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate_controller
 from cartpole_robot.training.precision import FIGURES
 
 Figures = dict[str, Any]  # numbers by name, and the rig's faults
@@ -32,11 +30,6 @@ def engine_of(rig: str, cart: CartParams) -> str | None:
     return rig_engine(rig, cart).engine
 
 
-def regulator(cart: CartParams, weights: LqrWeights | None = None) -> LqrController:
-    """The regulator of `cart` with those weights, by default today's. Raises `UsageError` where none exists."""
-    return LqrController(design_lqr(cart, weights), cart.commanded_motor)
-
-
 def judged(
     controller: Controller,
     cart: CartParams,
@@ -48,17 +41,8 @@ def judged(
 ) -> Figures:
     """The figures of a controller over those starts; `figures_of` says which."""
     with closing(CartPoleEnv(rig, cart, engine=engine_of(rig, cart))) as env:
-        return figures_of(
-            evaluate(
-                controller.duty,
-                env,
-                episodes=episodes,
-                first_seed=first_seed,
-                max_steps=max_steps,
-                take_step=env.step_duty,
-                on_reset=controller.reset,
-            )
-        )
+        found = evaluate_controller(controller, env, episodes=episodes, first_seed=first_seed, max_steps=max_steps)
+        return figures_of(found)
 
 
 def figures_of(found: Evaluation) -> Figures:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.against_regulator import figures_of, judged, policy_on, regulator
+from benchmarks.against_regulator import figures_of, judged, policy_on
 from benchmarks.kept_records import KeptRecords, Record, check_same
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
@@ -20,6 +20,7 @@ from cartpole_robot.files import provenance
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.policy.export import bundle_of
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import Network, float_action_function
 from cartpole_robot.rollout.evaluation import CALIBRATION_SEED, LONG_RUN_SEED, visited_observations
 from cartpole_robot.simulation.engine import Engine
@@ -149,7 +150,7 @@ def judged_record(judging: Judging) -> Record:
     """The figures. Raises `UsageError` for a cart whose motor power is unknown."""
     cart, policy_hash = judging.cart, None
     if judging.policy is None:
-        figures = judged(regulator(cart), cart, judging.rig, episodes=judging.episodes)
+        figures = judged(regulator_of(cart), cart, judging.rig, episodes=judging.episodes)
     else:
         controller, used, policy_hash = policy_on(judging.policy, cart)
         figures = judged(controller, used, judging.rig, episodes=judging.episodes)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.against_regulator import regulator
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.experiments.score.disturbed_cart import Disturbance, DisturbedCart, Push
 from cartpole_robot.policy.controllers import Controller, choose_controller
+from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.signals import State
 from cartpole_robot.task import is_terminated, start_state
 
@@ -35,7 +35,7 @@ class Contender:
     def controller(self) -> Controller:
         """Raises `UsageError` for a policy that does not fit the cart of the file."""
         if self.policy is None:
-            return regulator(self.designed_for)
+            return regulator_of(self.designed_for)
         return choose_controller(self.policy, self.designed_for, "c").controller
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.against_regulator import Figures, judged, regulator
+from benchmarks.against_regulator import Figures, judged
 from benchmarks.front import Point, front_of
 from benchmarks.kept_records import KeptRecords
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.policy.lqr_design import LqrWeights
+from cartpole_robot.policy.lqr_design import LqrWeights, regulator_of
 from cartpole_robot.simulation.workers import WorkerPool
 
 EPISODES = 100
@@ -53,7 +53,7 @@ def _rounded(weights: Any) -> Weights:
 def evaluated(cart: CartParams, weights: Weights) -> Figures | None:
     """The figures of a regulator over the starts of the verdict; None where none exists for those weights."""
     try:
-        controller = regulator(cart, LqrWeights(**dict(zip(NAMES, weights, strict=True))))
+        controller = regulator_of(cart, LqrWeights(**dict(zip(NAMES, weights, strict=True))))
     except UsageError:
         return None
     return judged(controller, cart, "sim", episodes=EPISODES)

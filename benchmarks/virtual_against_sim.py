@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.machine_load import machine_line
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.controllers import choose_controller
-from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate_controller
 
 EPISODES = 20
 STARTS = 100
@@ -26,15 +26,7 @@ def judged(policy: Path, cart: str | None, rig: str, *, episodes: int, first_see
     chosen = choose_controller(policy, cart, "c")
     env = CartPoleEnv(rig=rig, cart=chosen.cart)
     try:
-        return evaluate(
-            chosen.controller.duty,
-            env,
-            episodes=episodes,
-            first_seed=first_seed,
-            max_steps=steps,
-            take_step=env.step_duty,
-            on_reset=chosen.controller.reset,
-        )
+        return evaluate_controller(chosen.controller, env, episodes=episodes, first_seed=first_seed, max_steps=steps)
     finally:
         env.close()
 

@@ -114,6 +114,6 @@ def lqr_and_cost(cart: CartParams, weights: LqrWeights | None = None) -> tuple[L
     return Lqr(state_gain=gain[:4], duty_gain=gain[4:]), np.asarray(solution)
 
 
-def regulator_of(cart: CartParams) -> LqrController:
+def regulator_of(cart: CartParams, weights: LqrWeights | None = None) -> LqrController:
     """The regulator of `cart`, ready to run. Raises `UsageError` if none exists."""
-    return LqrController(design_lqr(cart), cart.commanded_motor)
+    return LqrController(design_lqr(cart, weights), cart.commanded_motor)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.errors import RigError
+from cartpole_robot.policy.controllers import Controller
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.kept_episodes import KeptEpisodes
@@ -146,6 +147,33 @@ def evaluate(
         control_period_s=_control_period_s(env),
         faults=tuple(faults),
         stopped=stopped,
+    )
+
+
+def evaluate_controller(
+    controller: Controller,
+    env: gymnasium.Env[Any, Any],
+    *,
+    episodes: int,
+    first_seed: int,
+    max_steps: int,
+    on_episode: Callable[[], object] | None = None,
+) -> Evaluation:
+    """As `evaluate`, of a controller, which may command any duty.
+
+    `env` is a `CartPoleEnv` or wraps one; its wrappers take no part, so that the controller sees plain observations.
+    """
+    inner = env.unwrapped
+    assert isinstance(inner, CartPoleEnv)
+    return evaluate(
+        controller.duty,
+        inner,
+        episodes=episodes,
+        first_seed=first_seed,
+        max_steps=max_steps,
+        take_step=inner.step_duty,
+        on_reset=controller.reset,
+        on_episode=on_episode,
     )
 
 

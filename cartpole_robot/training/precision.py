@@ -18,7 +18,7 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import ActionFunction
-from cartpole_robot.rollout.evaluation import SELECTION_SEED, EpisodesInPython, Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import SELECTION_SEED, EpisodesInPython, Evaluation, evaluate_controller
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import StepCost
@@ -69,18 +69,8 @@ def regulator_evaluation(
 
     The default starts are those by which a training selects its network. Raises `UsageError` where no regulator exists.
     """
-    inner = env.unwrapped
-    assert isinstance(inner, CartPoleEnv)
-    regulator = regulator_of(inner.cart)
-    return evaluate(
-        regulator.duty,
-        inner,
-        episodes=episodes,
-        first_seed=first_seed,
-        max_steps=MAX_EPISODE_STEPS,
-        take_step=inner.step_duty,
-        on_reset=regulator.reset,
-    )
+    regulator = regulator_of(env.get_wrapper_attr("cart"))
+    return evaluate_controller(regulator, env, episodes=episodes, first_seed=first_seed, max_steps=MAX_EPISODE_STEPS)
 
 
 class RegulatorReference:

@@ -9,12 +9,11 @@ from typing import Any
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.rigs.engine_choice import EngineChoice
-from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate_controller
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.environment import balancing_env
@@ -106,17 +105,8 @@ def _evaluated(
 ) -> Evaluation:
     controller = policy_controller(bundle, backend)
     with closing(balancing_env(cart, "sim", steps, engine=engine)) as env:
-        inner = env.unwrapped
-        assert isinstance(inner, CartPoleEnv)  # for the type checker
-        return evaluate(
-            controller.duty,
-            env,
-            episodes=episodes,
-            first_seed=seed,
-            max_steps=steps,
-            take_step=inner.step_duty,
-            on_reset=controller.reset,
-            on_episode=on_episode,
+        return evaluate_controller(
+            controller, env, episodes=episodes, first_seed=seed, max_steps=steps, on_episode=on_episode
         )
 
 

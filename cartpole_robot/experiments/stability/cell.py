@@ -17,7 +17,7 @@ from cartpole_robot.rig import Rig
 from cartpole_robot.rigs.engine_choice import is_represented
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.rigs.virtual import VirtualRig
-from cartpole_robot.rollout.evaluation import Evaluation, evaluate
+from cartpole_robot.rollout.evaluation import Evaluation, evaluate_controller
 from cartpole_robot.simulation.engine import Engine, check_is_installed
 
 
@@ -43,14 +43,12 @@ def _judged(task: MapTask) -> dict[str, Any]:
     try:
         with closing(CartPoleEnv(_rig(conditions.rig, cart, plant, engine))) as env:
             for episode in range(conditions.episodes):
-                found = evaluate(
-                    chosen.controller.duty,
+                found = evaluate_controller(
+                    chosen.controller,
                     env,
                     episodes=1,
                     first_seed=conditions.first_seed + episode,
                     max_steps=conditions.max_steps,
-                    take_step=env.step_duty,
-                    on_reset=chosen.controller.reset,
                 )
                 done.append(found)
     except RigError as error:
