@@ -63,7 +63,7 @@ def normalization_of(normalizer: VecNormalize | None, cart: CartParams, describe
         raise refusal(described, "has VecNormalize statistics that are not finite", "train it again")
     bound = np.stack((mean - normalizer.clip_obs / gain, mean + normalizer.clip_obs / gain))
     limits, scale = cart.limits, np.array(cart.observation_scale.as_tuple())
-    reach = np.maximum(_OUT_OF_REACH * scale, 0.0)
-    reach[[0, 2]] = limits.cart_position_m, limits.pole_angle_rad  # beyond, no episode goes on
+    reach = _OUT_OF_REACH * scale
+    reach[[0, 2]] = limits.cart_position_m, limits.pole_angle_rad  # beyond them every episode ends
     is_reached = bool((bound[0] > -reach).any() or (bound[1] < reach).any())
     return Normalization(gain=gain, offset=-gain * mean, bound=bound.astype(np.float32) if is_reached else None)

@@ -59,7 +59,7 @@ def test_recording_has_the_duties_of_the_network(
     done = command_here("record", policy, "--rig", "virtual", "--duration-s", 2, "--out", file)
     assert done.returncode == 0, done.stderr
     duties = read_recording(file).column("requested_duty")[:-1]
-    assert len(set(duties.tolist())) > 50, "no action table has so many"
+    assert len(set(duties.tolist())) > 50, "more than an action table has"
     assert np.abs(duties).max() <= 1.0
     other = tmp_path / "simulated.parquet"
     done = command_here("record", policy, "--rig", "sim", "--duration-s", 2, "--out", other)
@@ -119,7 +119,7 @@ def test_stability_map_gives_it_every_duty(
 def test_what_needs_another_form_says_why(
     policy: Path, tmp_path: Path, command_here: Callable[..., Completed], words: tuple[Any, ...], message: str
 ) -> None:
-    places = {"POLICY": policy, "OUT": tmp_path / "out.parquet"}
-    done = command_here(*(places.get(word, word) for word in words))
+    paths = {"POLICY": policy, "OUT": tmp_path / "out.parquet"}
+    done = command_here(*(paths.get(word, word) for word in words))
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
