@@ -122,12 +122,23 @@ def test_clock_does_not_step_back_while_its_interrupt_waits(chip: Chip) -> None:
     chip.hello()
     rng = random.Random(3)
     times_us = []
-    for nonce in range(400):
+    for nonce in range(1200):
         chip.cart += rng.randrange(40)
         said = chip.step(encode_frame(PingMessage(host_us=nonce).pack()) + bytes(rng.randrange(12)))
         times_us += [pong.time_us for pong in of_kind(PongMessage, said)]
-    assert len(times_us) > 300
+    assert len(times_us) > 900
     assert all(earlier < later for earlier, later in pairwise(times_us))
+
+
+def test_both_encoders_count_a_thousand_edges_either_way(chip: Chip) -> None:
+    chip.hello()
+    for way in (1, -1, -1, 1):
+        for _ in range(50):
+            chip.cart += 20 * way
+            chip.pole -= 19 * way
+            chip.step()
+        state = of_kind(StateMessage, chip.step(milliseconds=40))[-1]
+        assert (state.cart_counts, state.pole_counts) == (chip.cart, chip.pole)
 
 
 def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
@@ -234,6 +245,7 @@ def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
     session = chip.hello().session
     for _ in range(12):
         chip.cart += 140
+        chip.pole += 140
         chip.step(b"\1" * 40)
     chip.step(milliseconds=40)
     first = health_of(chip)
