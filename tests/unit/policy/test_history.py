@@ -302,17 +302,19 @@ def test_c_header_names_every_input() -> None:
     assert max(map(len, head.splitlines())) <= 112
 
 
-def test_microcontroller_refuses_a_policy_with_history() -> None:
-    on_board_fit(a_bundle(1), CART)
-    with pytest.raises(UsageError, match=r"history_length is 3, expected 1: .* run it on a host"):
-        on_board_fit(a_bundle(3), CART)
+def test_microcontroller_refuses_a_policy_with_a_longer_history_than_it_keeps() -> None:
+    for length in (1, 2, 3):
+        on_board_fit(a_bundle(length), CART)
+    for length in (4, 6):
+        with pytest.raises(UsageError, match=rf"history_length is {length}, expected at most 3: .* run it on a host"):
+            on_board_fit(a_bundle(length), CART)
 
 
 def test_on_board_commands_refuse_it_in_one_line(command_line: Callable[..., Any], tmp_path: Path) -> None:
-    a_bundle(3).save(tmp_path / "policy.npz")
+    a_bundle(4).save(tmp_path / "policy.npz")
     for words in (("deploy", "policy.npz", "--on-board"), ("firmware", "build", "--policy", "policy.npz")):
         done = command_line(*words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert done.stderr.count("\n") == 1
-        assert "history_length is 3, expected 1" in done.stderr
+        assert "history_length is 4, expected at most 3" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["policy.npz"]
