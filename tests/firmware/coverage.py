@@ -42,6 +42,7 @@ OF_THE_APP = (
     "homing",
     "jogging",
     "onboard",
+    "onboard_history",
     "policy_c",
 )
 HOST_TESTS = (

@@ -335,7 +335,7 @@ def test_flood_of_noise_delays_no_tick(chip: Chip) -> None:
 
 def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
     session, health = chip.hello().session, health_of(chip)
-    missed_before = 0
+    missed_at_first = 0
     for edges in range(60, 180, 4):  # of both, until the interrupt takes nearly all the time: compilers differ
         missed_before = health.missed_ticks
         for _ in range(40):
@@ -344,10 +344,12 @@ def test_edges_faster_than_the_interrupt_are_reported(chip: Chip) -> None:
             chip.step()
         chip.step(milliseconds=20)
         health = health_of(chip)
-        if health.missed_ticks >= missed_before + 3:
+        if missed_at_first == 0 and health.missed_ticks >= missed_before + 3:
+            missed_at_first = health.missed_ticks - missed_before
+        if missed_at_first > 0 and health.cart_illegal > 0:
             break
-    assert 3 <= health.missed_ticks - missed_before <= 12
-    assert health.cart_illegal + health.pole_illegal > 0
+    assert 3 <= missed_at_first <= 12
+    assert health.cart_illegal > 0
     assert chip.hello().session == session  # no reset
 
 

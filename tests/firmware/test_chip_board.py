@@ -130,6 +130,31 @@ def test_clock_does_not_step_back_while_its_interrupt_waits(chip: Chip) -> None:
     assert all(earlier < later for earlier, later in pairwise(times_us))
 
 
+def test_clock_goes_on_wherever_in_a_tick_a_byte_comes(chip: Chip) -> None:
+    """A clock that runs away from the host's: bytes come at each of its moments, some as it comes round."""
+    session = chip.hello().session
+    chip.emulated.skew(300)
+    times_us = []
+    for nonce in range(4000):
+        said = chip.step(encode_frame(PingMessage(host_us=nonce).pack()))
+        times_us += [pong.time_us for pong in of_kind(PongMessage, said)]
+    chip.emulated.skew(0)
+    assert len(times_us) > 3900
+    assert all(earlier < later for earlier, later in pairwise(times_us))
+    assert chip.hello().session == session
+
+
+def test_both_encoders_count_a_thousand_edges_either_way(chip: Chip) -> None:
+    chip.hello()
+    for way in (1, -1, -1, 1):
+        for _ in range(50):
+            chip.cart += 20 * way
+            chip.pole -= 19 * way
+            chip.step()
+        state = of_kind(StateMessage, chip.step(milliseconds=40))[-1]
+        assert (state.cart_counts, state.pole_counts) == (chip.cart, chip.pole)
+
+
 def test_health_has_what_the_emulator_counts(chip: Chip) -> None:
     chip.hello()
     chip.step(milliseconds=100)
@@ -242,6 +267,21 @@ def test_bytes_that_are_lost_are_counted(chip: Chip) -> None:
     chip.step(milliseconds=100)
     for _ in range(5):  # within the room, and what is taken is not lost
         chip.step(b"\1" * 20, milliseconds=5)
+    assert health_of(chip).receive_overruns == first.receive_overruns
+    assert chip.hello().session == session
+
+
+def test_bytes_that_the_receiver_itself_loses_are_counted(chip: Chip) -> None:
+    """Both encoders leave the line's interrupt no time either, and the receiver has room for two bytes."""
+    session = chip.hello().session
+    for _ in range(12):
+        chip.cart += 140
+        chip.pole += 140
+        chip.step(b"\1" * 40)
+    chip.step(milliseconds=40)
+    first = health_of(chip)
+    assert 10 < first.receive_overruns < 480
+    chip.step(b"\1" * 20, milliseconds=20)
     assert health_of(chip).receive_overruns == first.receive_overruns
     assert chip.hello().session == session
 

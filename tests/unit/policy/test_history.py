@@ -305,10 +305,12 @@ def test_c_header_names_every_input() -> None:
     assert max(map(len, head.splitlines())) <= 112
 
 
-def test_microcontroller_refuses_a_policy_with_a_longer_history() -> None:
-    on_board_fit(a_bundle(3), CART)
-    with pytest.raises(UsageError, match=r"history_length is 4, expected at most 3: .* run it on a host"):
-        on_board_fit(a_bundle(4), CART)
+def test_microcontroller_refuses_a_policy_with_a_longer_history_than_it_keeps() -> None:
+    for length in (1, 2, 3):
+        on_board_fit(a_bundle(length), CART)
+    for length in (4, 6):
+        with pytest.raises(UsageError, match=rf"history_length is {length}, expected at most 3: .* run it on a host"):
+            on_board_fit(a_bundle(length), CART)
 
 
 def test_on_board_commands_refuse_it_in_one_line(command_line: Callable[..., Any], tmp_path: Path) -> None:
