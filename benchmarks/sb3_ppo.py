@@ -82,7 +82,7 @@ def row(learner: str, cart: str, seed: int, folder: Path) -> str:
     model = LEARNERS[learner](cart, seed)
     trained_s = time.perf_counter() - begin_s
     out = folder / f"{learner}-{seed}"
-    done = export_model(model, cart=cart, out=out, allow_falls=True)
+    done = export_model(model, cart=cart, out=out, may_fail_trials=True)
     verdict = judge(
         JudgingRequest(
             policy=out,
@@ -99,7 +99,7 @@ def row(learner: str, cart: str, seed: int, folder: Path) -> str:
         f"{learner} on {cart}, seed {seed}: {model.num_timesteps} steps in {trained_s:.0f} s; "
         f"virtual {verdict['episodes_survived']} of {verdict['episodes']} episodes, "
         f"RMS position {1e3 * verdict['rms_position_m']:.1f} mm, {verdict['reversals_per_s']:.1f} reversals a second; "
-        f"sim {done.trial.summary}; as PyTorch {done.agreement['c']} of {done.agreement['states']} states"
+        f"trials {done.tried.trials.text}; as PyTorch {done.agreement['c']} of {done.agreement['states']} states"
     )
 
 

@@ -105,9 +105,6 @@ def add_export(export: Parser) -> None:
     )
     options.out(export, "FOLDER", "folder to write")
     options.cart(export, what="the cart that a MODEL was trained on", otherwise="none: a MODEL does not name its own")
-    export.add_argument(
-        "--allow-falls", action="store_true", help="write the policy of a MODEL also where it falls in its trials"
-    )
     export.add_argument("--model", choices=["selected", "last"], help="which model of the RUN (default: selected)")
     export.add_argument(
         "--trust",
@@ -118,7 +115,8 @@ def add_export(export: Parser) -> None:
     export.add_argument(
         "--failed-trials",
         action="store_true",
-        help="export the model of a training that ended without a policy; the trials it failed are in its provenance",
+        help="export a MODEL that failed trials, or that of a RUN that ended without a policy; its provenance lists "
+        "the failed trials",
     )
     options.json(export)
 
@@ -245,9 +243,8 @@ def _export(arguments: argparse.Namespace) -> int:
     source: Path = arguments.source
     if source.is_file() or source.suffix == ".zip":
         return _export_model(arguments)
-    given = ["--cart"] * (arguments.cart is not None) + ["--allow-falls"] * arguments.allow_falls
-    if given:
-        raise UsageError(f"{given[0]} is for a model file, and {source} is none; leave it out")
+    if arguments.cart is not None:
+        raise UsageError(f"--cart is for a model file, and {source} is none; leave it out")
     read_run(source)
     from cartpole_robot.training.parity import agreement_text
     from cartpole_robot.training.reexport import export_run
@@ -273,11 +270,11 @@ def _export_model(arguments: argparse.Namespace) -> int:
     from cartpole_robot.training.sb3_export import export_model_file
 
     done = export_model_file(
-        arguments.source, cart=arguments.cart, out=arguments.out, allow_falls=arguments.allow_falls
+        arguments.source, cart=arguments.cart, out=arguments.out, may_fail_trials=arguments.failed_trials
     )
     print_result(arguments, done.as_dict(), rows_text(done.rows()))
-    if not done.trial.is_survived:
-        print_error(f"the policy {done.trial.summary}; it is written nevertheless (--allow-falls)")
+    if not done.tried.trials.is_passed:
+        print_error(f"the policy {done.tried.summary}; it is exported as it is (--failed-trials)")
     return DONE
 
 

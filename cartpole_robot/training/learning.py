@@ -34,10 +34,9 @@ from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.swing_up_trials import Practice
-from cartpole_robot.training.trials import TRIAL_STEPS
+from cartpole_robot.training.trials import REPEATED_EPISODES, TRIAL_STEPS
 
 VERDICT_EPISODES = 100
-REPEATED_EPISODES = 20  # of a training's verdict, on PyBullet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,21 +34,14 @@ from cartpole_robot.training.environment import balancing_env, judging_env, trai
 from cartpole_robot.training.export import finish, save_run
 from cartpole_robot.training.guard import guard_record
 from cartpole_robot.training.job import TrainingJob, job_from_folder
-from cartpole_robot.training.learning import (
-    REPEATED_EPISODES,
-    VERDICT_EPISODES,
-    Learned,
-    judge,
-    learn,
-    verdict,
-    verdict_on_pybullet,
-)
+from cartpole_robot.training.learning import VERDICT_EPISODES, Learned, judge, learn, verdict, verdict_on_pybullet
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.parity import PARITY_STATES
 from cartpole_robot.training.precision import Against, against, regulator_evaluation
 from cartpole_robot.training.summary import LongRun, NoPolicy, Summary, TrainingOutcome, TrainingSummary
 from cartpole_robot.training.swing_up import check_swing_up, finish_swing_up
+from cartpole_robot.training.trials import REPEATED_EPISODES
 
 LONG_RUN_STEPS = 15_000
 

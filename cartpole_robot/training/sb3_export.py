@@ -37,14 +37,14 @@ from cartpole_robot.training.parity import PARITY_STATES, agreement_text, agreem
 from cartpole_robot.training.sb3_form import Actor, actor_of, learner_record, network_of_actor
 from cartpole_robot.training.sb3_model import ModelRefusedError, Sb3Model, living_model, read_model
 from cartpole_robot.training.sb3_normalization import Normalization, normalization_of, normalizer_of
-from cartpole_robot.training.sb3_trials import Trial, tried
+from cartpole_robot.training.sb3_trials import Tried, tried
 
 LEAST_SAME = 0.999  # of visited states: a near tie may fall the other way, another network differs on more
 Decide = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
-class FellError(RunError):
-    """A policy that did not survive its trials, and so was not written."""
+class FailedTrialsError(RunError):
+    """A policy that did not pass every trial, and so was not written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class ExportedModel:
 
     bundle: PolicyBundle
     files: ExportedFiles
-    trial: Trial
+    tried: Tried
     agreement: Mapping[str, int]
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class ExportedModel:
             "policy_hash": self.bundle.policy_hash(),
             "agreement": dict(self.agreement),
             "host_only": self.bundle.host_only,
-            **self.trial.as_dict(),
+            **self.tried.as_dict(),
         }
 
     def rows(self) -> dict[str, str]:
@@ -74,7 +74,7 @@ class ExportedModel:
             "onnx": str(self.files.onnx),
             "header": f"none: {self.bundle.host_only}" if header is None else str(header),
             "policy_hash": self.bundle.policy_hash(),
-            **self.trial.rows(),
+            **self.tried.rows(),
             "agreement": agreement_text(self.agreement),
         }
 
@@ -85,13 +85,13 @@ def export_model(
     cart: str | Path | CartParams,
     out: Path,
     vec_normalize: VecNormalize | None = None,
-    allow_falls: bool = False,
+    may_fail_trials: bool = False,
 ) -> ExportedModel:
     """Write the policy of a living PPO, A2C or SAC into the new folder `out`; returns it with its trials.
 
     `cart` is the cart it was trained on. The observations of a `VecNormalize` around the model's environment, or of
     `vec_normalize` for a model without one, become part of the policy. Raises `ModelRefusedError` for a model that no
-    bundle can hold, `FellError` for one that falls in its trials unless `allow_falls`, `UsageError`.
+    bundle can hold, `FailedTrialsError` for one that fails a trial unless `may_fail_trials`, `UsageError`.
     """
     described = living_model(model)
     known = _ready(cart, out)
@@ -105,15 +105,15 @@ def export_model(
         return found.reshape(-1)
 
     more = {"is_normalized": normalizer is not None}
-    return _exported(described, actor, normalization, known, out, predicted, more, allow_falls=allow_falls)
+    return _exported(described, actor, normalization, known, out, predicted, more, may_fail_trials=may_fail_trials)
 
 
 def export_model_file(
-    path: Path, *, cart: str | Path | CartParams, out: Path, allow_falls: bool = False
+    path: Path, *, cart: str | Path | CartParams, out: Path, may_fail_trials: bool = False
 ) -> ExportedModel:
     """As `export_model`, of the zip file that `model.save` wrote; no code of the file runs.
 
-    A file says nothing of a `VecNormalize`: a policy trained with one falls in its trials. Raises `UsageError` also for
+    A file says nothing of a `VecNormalize`: a policy trained with one fails its trials. Raises `UsageError` also for
     a file that is no such zip.
     """
     known = _ready(cart, out)
@@ -122,7 +122,7 @@ def export_model_file(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     more = {"file": path.name[:200], "file_sha256": digest}
     return _exported(
-        described, actor, Normalization.none(), known, out, _in_pytorch(actor), more, allow_falls=allow_falls
+        described, actor, Normalization.none(), known, out, _in_pytorch(actor), more, may_fail_trials=may_fail_trials
     )
 
 
@@ -141,7 +141,7 @@ def _exported(
     reference: Decide,
     more: Mapping[str, Any],
     *,
-    allow_falls: bool,
+    may_fail_trials: bool,
 ) -> ExportedModel:
     try:
         network = network_of_actor(actor, normalization.gain, normalization.offset, normalization.bound)
@@ -168,17 +168,16 @@ def _exported(
             f"{described.name}: answers as its exported network on {same} of {len(visited)} visited states, expected "
             f"{LEAST_SAME:.1%} of them; it computes something that its tensors and settings do not show"
         )
-    trial = tried(bundle, cart, choice)
-    if not trial.is_survived and not allow_falls:
-        raise FellError(
-            f"{described.name}: {trial.summary}, expected all; nothing is written. Train it longer, name the cart it "
-            "was trained on, or export the living model if observations were normalized (VecNormalize); "
-            "--allow-falls writes it as it is"
+    found = tried(bundle, cart, choice)
+    if not found.trials.is_passed and not may_fail_trials:
+        raise FailedTrialsError(
+            f"{described.name}: {found.summary}. Nothing is written: {found.remedy}, or export it as it is with "
+            "--failed-trials"
         )
-    bundle = dataclasses.replace(bundle, provenance={**record, **trial.as_dict()})
+    bundle = dataclasses.replace(bundle, provenance={**record, **found.as_dict()})
     files = write_export(bundle, out)
     return ExportedModel(
-        bundle=bundle, files=files, trial=trial, agreement=agreement_with(bundle, files.onnx, expected, visited)
+        bundle=bundle, files=files, tried=found, agreement=agreement_with(bundle, files.onnx, expected, visited)
     )
 
 

@@ -1,114 +1,90 @@
-"""The trials of a policy that was trained elsewhere: those at the end of a training, in whatever form it decides."""
+"""The trials of a policy that was trained elsewhere: those of a training, in whatever form it decides."""
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.policy.backend import Backend
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.rigs.engine_choice import EngineChoice
-from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, Evaluation, evaluate_controller
-from cartpole_robot.simulation.engine import Engine, is_installed
+from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate_controller
+from cartpole_robot.rollout.trials import BEHIND_FIRMWARE, TrialsRecord
 from cartpole_robot.terminal.progress import progress_bar, say
 from cartpole_robot.training.environment import balancing_env
-from cartpole_robot.training.learning import REPEATED_EPISODES, VERDICT_EPISODES
-from cartpole_robot.training.run import LONG_RUN_STEPS
-from cartpole_robot.training.summary import LongRun, verdict_text
+from cartpole_robot.training.learning import VERDICT_EPISODES
+from cartpole_robot.training.summary import verdict_text
+from cartpole_robot.training.trials import TRIAL_STEPS, TRIALS, trials_of_model
+
+_WHAT_TO_DO = (
+    "train it longer, name the cart it was trained on, or export the living model if observations were normalized "
+    "(VecNormalize)"
+)
+_WHAT_TO_DO_BEHIND_FIRMWARE = (
+    "the firmware protects cart and motor: let the reward cost duty, reversals and distance, and train again"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """How a policy did: in fresh episodes, in its int16 form if it has one, on PyBullet, and in one long episode."""
+class Tried:
+    """How a policy did in its trials, and in fresh episodes, in its int16 form too if it has one."""
 
+    trials: TrialsRecord
     episodes: Evaluation
     int16: Evaluation | None
-    on_pybullet: Evaluation | None
-    long_run: LongRun
-
-    @property
-    def is_survived(self) -> bool:
-        """Whether no episode of the float form ended early, the long one included."""
-        found = [self.episodes, *([self.on_pybullet] if self.on_pybullet is not None else [])]
-        return all(min(each.steps) >= each.max_steps for each in found) and self.long_run.steps >= self.long_run.of
 
     @property
     def summary(self) -> str:
-        """As a clause: how many episodes and steps it survives."""
-        again = self.on_pybullet
-        more = "" if again is None else f", {_survived(again)} of {len(again.steps)} of them on PyBullet"
-        return (
-            f"survives {_survived(self.episodes)} of {len(self.episodes.steps)} episodes of {self.episodes.max_steps} "
-            f"steps{more}, and {self.long_run.steps} of {self.long_run.of} steps of a long one"
-        )
+        """As a clause: the trials, and how close it came."""
+        return f"{self.trials.text}; {verdict_text(self.episodes)}"
+
+    @property
+    def remedy(self) -> str:
+        """What the user of a policy that failed trials can do, as a clause."""
+        is_behind = all(one.kind.endswith(BEHIND_FIRMWARE) for one in self.trials.failed)
+        return _WHAT_TO_DO_BEHIND_FIRMWARE if is_behind else _WHAT_TO_DO
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, by the names that a training's provenance and summary have."""
+        """For JSON, by the names that a training's provenance has."""
         return {
+            "trials": self.trials.as_dict(),
             "evaluation": self.episodes.as_dict(),
             "evaluation_int16": None if self.int16 is None else self.int16.as_dict(),
-            "evaluation_on_pybullet": None if self.on_pybullet is None else self.on_pybullet.as_dict(),
-            "long_run": dataclasses.asdict(self.long_run),
         }
 
     def rows(self) -> dict[str, str]:
         """Names and texts for a person."""
         return {
+            "trials": self.trials.text,
             "episodes": verdict_text(self.episodes),
             **({} if self.int16 is None else {"as int16": verdict_text(self.int16)}),
-            **({} if self.on_pybullet is None else {"on PyBullet": verdict_text(self.on_pybullet)}),
-            "long episode": f"{self.long_run.steps} of {self.long_run.of} steps",
         }
 
 
-def tried(bundle: PolicyBundle, cart: CartParams, choice: EngineChoice) -> Trial:
-    """The trials of a policy that balances, in simulation on that engine."""
+def tried(bundle: PolicyBundle, cart: CartParams, choice: EngineChoice) -> Tried:
+    """The trials of a policy that balances: on the rig sim on that engine, and behind the cart's firmware."""
     if choice.note is not None:
         say(choice.note)
-    count = VERDICT_EPISODES * (1 if bundle.int16 is None else 2)
-    with progress_bar(count, "judging", " episodes", quiet=True) as bar:
+    with closing(balancing_env(cart, "sim", TRIAL_STEPS, engine=choice.engine)) as env:
 
-        def survives(episodes: int, seed: int, steps: int, **options: Any) -> Evaluation:
-            return _evaluated(bundle, cart, episodes, seed, steps, **{"engine": choice.engine, **options})
+        def survives(backend: Backend) -> Evaluation:
+            return evaluate_controller(
+                policy_controller(bundle, backend),
+                env,
+                episodes=VERDICT_EPISODES,
+                first_seed=VERDICT_SEED,
+                max_steps=TRIALS.max_steps,
+                on_episode=bar.update,
+            )
 
-        long_run = survives(1, LONG_RUN_SEED, LONG_RUN_STEPS)
-        repeats = choice.engine is Engine.NATIVE and is_installed(Engine.PYBULLET)
-        return Trial(
-            episodes=survives(VERDICT_EPISODES, VERDICT_SEED, MAX_EPISODE_STEPS, on_episode=bar.update),
-            int16=None
-            if bundle.int16 is None
-            else survives(
-                VERDICT_EPISODES, VERDICT_SEED, MAX_EPISODE_STEPS, backend=Backend.INT16, on_episode=bar.update
-            ),
-            on_pybullet=survives(REPEATED_EPISODES, VERDICT_SEED, MAX_EPISODE_STEPS, engine=Engine.PYBULLET)
-            if repeats
-            else None,
-            long_run=LongRun(steps=long_run.steps[0], of=LONG_RUN_STEPS),
-        )
-
-
-def _evaluated(
-    bundle: PolicyBundle,
-    cart: CartParams,
-    episodes: int,
-    seed: int,
-    steps: int,
-    *,
-    engine: Engine | None,
-    backend: Backend = Backend.C,
-    on_episode: Any = None,
-) -> Evaluation:
-    controller = policy_controller(bundle, backend)
-    with closing(balancing_env(cart, "sim", steps, engine=engine)) as env:
-        return evaluate_controller(
-            controller, env, episodes=episodes, first_seed=seed, max_steps=steps, on_episode=on_episode
-        )
-
-
-def _survived(found: Evaluation) -> int:
-    return sum(steps >= found.max_steps for steps in found.steps)
+        trials = trials_of_model(env, choice.engine, say)
+        count = len(trials) + VERDICT_EPISODES * (1 if bundle.int16 is None else 2)
+        with progress_bar(count, "judging", " episodes", quiet=True) as bar:
+            return Tried(
+                trials=trials.record(policy_controller(bundle), bar.update),
+                episodes=survives(Backend.C),
+                int16=None if bundle.int16 is None else survives(Backend.INT16),
+            )

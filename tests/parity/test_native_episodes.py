@@ -38,7 +38,7 @@ from cartpole_robot.policy.network import (
 from cartpole_robot.rollout.evaluation import Evaluation, evaluate
 from cartpole_robot.rollout.history_wrapper import HistoryObservation, with_history
 from cartpole_robot.rollout.native_episodes import episodes_in_c
-from cartpole_robot.rollout.trials import Trials
+from cartpole_robot.rollout.trials import TrialPlan, Trials
 from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.simulation.native_cart import EpisodeSums, native_cart
@@ -195,14 +195,14 @@ def test_controllers_that_step_with_duties(form: str, history_length: int) -> No
 def test_trials_are_survived_alike(name: str) -> None:
     cart = load_cart(name)
     with made(cart, max_steps=1000) as env:
-        trials = Trials(
-            env, first_seed=0, max_steps=150, random_starts=3, corner_steps=500, long_steps=1000, long_runs=2
-        )
+        plan = TrialPlan(max_steps=150, random_starts=3, corner_steps=500, long_steps=1000, long_runs=2)
+        trials = Trials(env, plan, first_seed=0)
         counts = []
         for seed in range(8):
             act = float_action_function(balancing_network(cart, seed=seed))
             counts.append(trials.survived(act))
             assert counts[-1] == trials.survived(in_python(act)), f"seed {seed}"
+            assert counts[-1] == trials.survived(PolicyController(act, cart.action_duties)), f"seed {seed}"
     assert len(set(counts)) > 1, "policies that all get as far show little"
 
 

@@ -14,7 +14,7 @@ from cartpole_robot.cart.parts import StartSpread
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.rollout.evaluation import evaluate, visited_observations
-from cartpole_robot.rollout.trials import BEHIND_FIRMWARE, Trials, corner_starts
+from cartpole_robot.rollout.trials import BEHIND_FIRMWARE, Elsewhere, TrialPlan, Trials, corner_starts
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.environment import balancing_env
@@ -93,7 +93,8 @@ def test_trials_are_counted_up_to_the_first_fall(env: gymnasium.Env) -> None:
 
         return act
 
-    trials = Trials(env, first_seed=0, max_steps=20, random_starts=4, corner_steps=100, long_steps=200, long_runs=2)
+    plan = TrialPlan(max_steps=20, random_starts=4, corner_steps=100, long_steps=200, long_runs=2)
+    trials = Trials(env, plan, first_seed=0)
     assert len(trials) == 38
     assert trials.survived(balances_for(10_000)) == 38
     assert steps == 20 * 20 + 16 * 100 + 2 * 200
@@ -118,16 +119,16 @@ def test_trials_behind_the_firmware_come_last_and_name_its_fault() -> None:
         return opened[-1]
 
     with closing(balancing_env(strict, "sim", 500, engine=Engine.NATIVE)) as env:
-        steps = {"max_steps": 200, "corner_steps": 200, "long_steps": 300}
-        counts = {"random_starts": 2, "long_runs": 1, "firmware_starts": 3}
-        trials = Trials(env, first_seed=7, behind_firmware=behind_firmware, **steps, **counts)
+        plan = TrialPlan(max_steps=200, random_starts=2, corner_steps=200, long_steps=300, long_runs=1)
+        three = Elsewhere(name=BEHIND_FIRMWARE, opened=behind_firmware, plan=TrialPlan(max_steps=200, random_starts=3))
+        trials = Trials(env, plan, first_seed=7, elsewhere=[three])
         others = 2 * len(corner_starts(cart.start)) + 3
         assert len(trials) == others + 3
         assert trials.survived(balance) == others
         found = trials.record(balance)
     assert (found.passed, found.of) == (others, others + 3)
     for one in found.failed:
-        assert (one.kind, one.of) == (BEHIND_FIRMWARE, 200)
+        assert (one.kind, one.of) == ("random start behind the firmware", 200)
         assert one.fault is not None
         assert one.fault.startswith("MOTOR_HOT")
     assert found.failed[0].text in found.text

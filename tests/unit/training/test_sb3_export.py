@@ -17,7 +17,7 @@ from cartpole_robot.env import MAKE_ID
 from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.host_network import SAME_DUTY, Activation, HostNetwork
 from cartpole_robot.policy.network import Network
-from cartpole_robot.training.sb3_export import FellError, export_model, export_model_file
+from cartpole_robot.training.sb3_export import FailedTrialsError, export_model, export_model_file
 from cartpole_robot.training.sb3_model import ModelRefusedError
 from cartpole_robot.training.vec_env import CartPoleVecEnv
 from tests.host_policies import balancing_model
@@ -54,10 +54,10 @@ def test_policy_is_exported_judged_and_answers_as_the_model(case: str, way: str,
     assert {name: done.agreement[name] for name in ("c", "numpy", "onnxruntime")} == dict.fromkeys(
         ("c", "numpy", "onnxruntime"), 10_000
     )
-    assert done.trial.is_survived
+    assert done.tried.trials.is_passed
     bundle = load_policy(out / "policy.npz")
     assert bundle.provenance["evaluation"]["episodes_survived"] == 100
-    assert bundle.provenance["long_run"] == {"steps": 15_000, "of": 15_000}
+    assert bundle.provenance["trials"] == {"passed": 105, "of": 105, "failed": [], "skipped": 0}
     assert bundle.provenance["learner"]["algorithm"] == algorithm.__name__
     is_classic = activation is Activation.RELU and not commands_duty and len(hidden) == 1
     assert isinstance(bundle.network, Network if is_classic else HostNetwork)
@@ -71,7 +71,7 @@ def test_policy_is_exported_judged_and_answers_as_the_model(case: str, way: str,
 def test_vector_environments_model_is_exported(tmp_path: Path) -> None:
     envs = gymnasium.make_vec(MAKE_ID, num_envs=3, cart="gym", autoreset_mode="SameStep")
     model = made("PPO over a table, two layers of tanh", env=CartPoleVecEnv(envs))
-    assert export_model(model, cart="gym", out=tmp_path / "out").trial.is_survived
+    assert export_model(model, cart="gym", out=tmp_path / "out").tried.trials.is_passed
 
 
 def normalized(model_env: VecNormalize, *, clip: float = 10.0) -> VecNormalize:
@@ -98,7 +98,7 @@ def normalized_model(clip: float = 10.0) -> Any:
 @pytest.mark.parametrize(("clip", "is_bounded"), [(10.0, True), (1e9, False), (1.0, True)])
 def test_normalization_becomes_part_of_the_policy(clip: float, is_bounded: bool, tmp_path: Path) -> None:
     model = normalized_model(clip)
-    done = export_model(model, cart="gym", out=tmp_path / "out", allow_falls=clip == 1.0)
+    done = export_model(model, cart="gym", out=tmp_path / "out", may_fail_trials=clip == 1.0)
     network = done.bundle.network
     assert isinstance(network, HostNetwork)
     assert (network.input_bound is not None) == is_bounded
@@ -116,18 +116,18 @@ def test_given_normalization_counts_for_a_model_without_an_environment(tmp_path:
 
 def test_file_of_a_normalized_model_falls_and_is_not_written(tmp_path: Path) -> None:
     normalized_model().save(tmp_path / "model.zip")
-    with pytest.raises(FellError, match=r"survives \d+ of 100 .* nothing is written.*VecNormalize"):
+    with pytest.raises(FailedTrialsError, match=r"passed \d+ of 105; failed: .* Nothing is written: .*VecNormalize"):
         export_model_file(tmp_path / "model.zip", cart="gym", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_policy_that_falls_is_written_on_request_alone(tmp_path: Path) -> None:
     model = PPO("MlpPolicy", table_env(), device="cpu", seed=1)
-    with pytest.raises(FellError, match=r"of 100 episodes of 500 steps.*--allow-falls"):
+    with pytest.raises(FailedTrialsError, match=r"passed 0 of 105; failed: corner start .*--failed-trials"):
         export_model(model, cart="gym", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    done = export_model(model, cart="gym", out=tmp_path / "out", allow_falls=True)
-    assert not done.trial.is_survived
+    done = export_model(model, cart="gym", out=tmp_path / "out", may_fail_trials=True)
+    assert not done.tried.trials.is_passed
     assert load_policy(tmp_path / "out" / "policy.npz").provenance["evaluation"]["episodes_survived"] < 100
 
 

@@ -79,7 +79,7 @@ def test_no_pickle_of_a_file_runs(model_file: Path, tmp_path: Path) -> None:
         members["policy.optimizer.pth"] = members["pytorch_variables.pth"] = evil
 
     done = export_model_file(edited(model_file, tmp_path / "a.zip", in_data), cart="gym", out=tmp_path / "out")
-    assert done.trial.is_survived, "the readable parts are all it takes"
+    assert done.tried.trials.is_passed, "the readable parts are all it takes"
     for content in (saved({"x": Runs(trap)}), saved({"x": Runs(trap)}, _use_new_zipfile_serialization=False), evil):
         file = edited(model_file, tmp_path / "b.zip", lambda members, new=content: members.update({"policy.pth": new}))
         with pytest.raises(ModelRefusedError, match="cannot be read without running code of it"):
@@ -157,7 +157,7 @@ def test_command_exports_a_model_file(model_file: Path, tmp_path: Path, command_
     assert done.returncode == 0, done.stderr
     assert "header         none: its network has two hidden layers, tanh; the int16 form takes" in done.stdout
     assert "100 survived all 500" in done.stdout
-    assert "long episode   15000 of 15000 steps" in done.stdout
+    assert "trials         passed all 105" in done.stdout
     record = json.loads(command_here("evaluate", tmp_path / "out", "--episodes", 5, "--json").stdout)
     assert record["episodes_survived"] == 5
 

@@ -109,7 +109,7 @@ def test_other_models_are_refused_by_name(case: str, way: str, tmp_path: Path) -
     model.save(tmp_path / "model.zip")
     export: Any = export_model if way == "living" else export_model_file
     with pytest.raises(ModelRefusedError, match=message):
-        export(model if way == "living" else tmp_path / "model.zip", cart="gym", out=out, allow_falls=True)
+        export(model if way == "living" else tmp_path / "model.zip", cart="gym", out=out, may_fail_trials=True)
     assert not out.exists()
 
 
