@@ -4,8 +4,8 @@
     python -m benchmarks.sb3_ppo --learner ppo-duty --seeds 3
 
 PPO learns on the vector environment with the cart's action table; with -duty, on environments with any duty. Each last
-model is exported with `export_model`, whose trials run on the rig sim, and then judged on the rig virtual: the
-firmware's C in front of the simulated cart. Seeds count from 0; the settings were chosen on seed 1000.
+model is exported with `export_model`, failed trials or not, and then judged on the rig virtual: the firmware's C in
+front of the simulated cart. Seeds count from 0; the settings were chosen on seed 1000.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ LEARNERS: dict[str, Callable[[str, int], Any]] = {"ppo": ppo, "ppo-duty": ppo_du
 
 
 def row(learner: str, cart: str, seed: int, folder: Path) -> str:
-    """The trials on the rig sim and the verdict on the rig virtual of one training, as a line."""
+    """The trials and the verdict on the rig virtual of one training, as a line."""
     begin_s = time.perf_counter()
     model = LEARNERS[learner](cart, seed)
     trained_s = time.perf_counter() - begin_s
