@@ -3,7 +3,7 @@
     python -m benchmarks.sb3_ppo --seeds 3
     python -m benchmarks.sb3_ppo --learner ppo-duty --seeds 3
 
-PPO learns on the vector environment with the cart's action table; with -duty, on environments with any duty. Each last
+PPO learns on the vector environment with the cart's action table; with -duty, it commands any duty. Each last
 model is exported with `export_model`, failed trials or not, and then judged on the rig virtual: the firmware's C in
 front of the simulated cart. Seeds count from 0; the settings were chosen on seed 1000.
 """
@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor
 
 from benchmarks.machine_load import machine_line
 from cartpole_robot.env import MAKE_ID
@@ -54,14 +54,11 @@ def ppo(cart: str, seed: int) -> Any:
 
 
 def ppo_duty(cart: str, seed: int) -> Any:
-    """A trained PPO with two layers of 64 tanh units that commands the duty, on 16 environments in turn."""
-
-    def env() -> gymnasium.Env[Any, Any]:
-        return gymnasium.make(MAKE_ID, cart=cart, engine="native", action="duty", disable_env_checker=True)
-
+    """A trained PPO with two layers of 64 tanh units that commands the duty."""
+    envs = gymnasium.make_vec(MAKE_ID, num_envs=16, cart=cart, action="duty", autoreset_mode="SameStep")
     model = PPO(
         "MlpPolicy",
-        VecMonitor(DummyVecEnv([env] * 16)),
+        VecMonitor(CartPoleVecEnv(envs)),
         seed=seed,
         device="cpu",
         n_steps=128,

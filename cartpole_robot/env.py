@@ -89,8 +89,7 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise UsageError(f"render_mode {render_mode!r} is not known; expected one of {', '.join(modes)}, or None")
-        if action not in ACTION_KINDS:
-            raise UsageError(f"action {action!r} is not known; expected one of {', '.join(ACTION_KINDS)}")
+        checked_action(action)
         if render_mode == "human":
             check_window()
         opened = _opened(rig, load_cart(cart), randomization, engine) if isinstance(rig, str) else checked_rig(rig)
@@ -106,11 +105,7 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         bound = self._observation_bound(self.cart)
         self.observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
         self._duties = self._table()
-        self.action_space = (
-            gymnasium.spaces.Discrete(len(self._duties))
-            if action == "table"
-            else gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        )
+        self.action_space = action_space(action, self._duties)
         self._takes_duties = action == "duty"
         self._limits = self.cart.limits
         self._rig_step = self._rig.step
@@ -333,6 +328,20 @@ def _duty_of(action: object) -> float:
             f"action {action!r}, expected an array of shape (1,) with a duty in [-1, 1]"
         )
     return min(1.0, max(-1.0, float(numbers[0])))
+
+
+def checked_action(action: str) -> str:
+    """`action`, which says what an action is. Raises `UsageError` for another than `ACTION_KINDS`."""
+    if action not in ACTION_KINDS:
+        raise UsageError(f"action {action!r} is not known; expected one of {', '.join(ACTION_KINDS)}")
+    return action
+
+
+def action_space(action: str, duties: tuple[float, ...]) -> gymnasium.Space[Any]:
+    """The actions of a table with those duties, or with `action` "duty" any duty, of shape (1,)."""
+    if action == "table":
+        return gymnasium.spaces.Discrete(len(duties))
+    return gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
 
 def checked_rig(rig: Rig) -> Rig:

@@ -22,7 +22,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.drawing.cart_pole import draw_cart_pole
-from cartpole_robot.env import checked_rig, loaded_ranges, start_state
+from cartpole_robot.env import action_space, checked_action, checked_rig, loaded_ranges, start_state
 from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rig import Rig, Start
 from cartpole_robot.rigs.open_rig import check_rig_name
@@ -39,10 +39,10 @@ Observations = NDArray[np.float32]
 StepResult = tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 _NO_LIMIT = 2**62  # steps
 _MOST_CARTS = 1_000_000  # at about a kilobyte each
-_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine, action and start'
+_INSTEAD = 'gymnasium.make_vec(..., vectorization_mode="sync") takes every rig, engine and start'
 
 
-class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+class CartPoleVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     """`num_envs` carts of `CartPoleEnv` on the native engine, with its spaces, rewards, ends and infos.
 
     Environment i after `reset(seed=s)` runs exactly as `gymnasium.make(..., engine="native")` after
@@ -69,11 +69,9 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         """The arguments of `CartPoleEnv`; each cart draws its own episodes from `randomization`.
 
         `max_episode_steps` None or -1 means no limit. `autoreset_mode` is Gymnasium's, or its value ("NextStep",
-        "SameStep", "Disabled"). Raises `UsageError`, also for a rig or an engine that steps one cart at a time, and for
-        `action="duty"`.
+        "SameStep", "Disabled"). Raises `UsageError`, also for a rig or an engine that steps one cart at a time.
         """
-        if action != "table":
-            raise UsageError(f"action {action!r}, the vector environment takes actions of the table alone; {_INSTEAD}")
+        self._takes_duties = checked_action(action) == "duty"
         self.num_envs = _counted(num_envs, "num_envs", _MOST_CARTS)
         self.cart = load_cart(cart)
         self._ranges = loaded_ranges(randomization, self.cart)
@@ -96,13 +94,14 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         bound = self._observation_bound(self.cart)
         self.single_observation_space = gymnasium.spaces.Box(-bound, bound, dtype=np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.single_action_space = gymnasium.spaces.Discrete(len(self.cart.action_duties))
+        self.single_action_space: gymnasium.Space[Any] = action_space(action, self.cart.action_duties)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         is_endless = max_episode_steps in (None, -1)
         most_steps = _NO_LIMIT if is_endless else _counted(max_episode_steps, "max_episode_steps", _NO_LIMIT)
         limits = (self.cart.limits.cart_position_m, self.cart.limits.pole_angle_rad)
         duties = tuple(map(self.cart.bridge_duty, self.cart.action_duties))
         self._fleet = native_fleet(self.cart, self.num_envs, duties, limits, most_steps)
+        self._table = np.array(self.cart.action_duties)
         self._has_motor = self.cart.encoders is not None
         self._carts = [self.cart] * self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
@@ -160,15 +159,16 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         keys = ("requested_duty", "applied_duty")
         return observations, _masked({key: np.zeros(self.num_envs) for key in keys}, mask)
 
-    def step(self, actions: NDArray[np.int64]) -> StepResult:
+    def step(self, actions: NDArray[Any]) -> StepResult:
         """One control period of every environment, with one action of the table for each, shape (num_envs,).
 
+        With `action="duty"` it is a duty for each, shape (num_envs, 1), which counts as ±1 beyond that.
         Raises `gymnasium.error.InvalidAction` for other actions, and nothing has moved then;
         `gymnasium.error.ResetNeeded` before the first reset, and with autoreset disabled while any episode is over.
         """
         if self._needs_reset:
             raise gymnasium.error.ResetNeeded("some environment has begun no episode; call reset() before step()")
-        chosen = self._whole_numbers(actions)
+        chosen = self._duties(actions) if self._takes_duties else self._whole_numbers(actions)
         is_next_step = self._mode is AutoresetMode.NEXT_STEP
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             raise gymnasium.error.ResetNeeded(
@@ -178,7 +178,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         resting = self._ended if is_next_step else self._nobody
         observations, flags, figures = self._arrays()
         try:
-            faults = self._fleet.step(chosen, resting, observations, flags, figures)
+            faults = self._stepped(chosen, resting, observations, flags, figures)
         except ValueError as error:
             raise gymnasium.error.InvalidAction(str(error)) from None
         rewards, requested, _, _ = figures
@@ -276,6 +276,40 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
                 f"actions of shape {array.shape} and type {array.dtype}, expected {self.num_envs} whole numbers"
             )
         return np.ascontiguousarray(array, np.int64)
+
+    def _duties(self, actions: Any) -> NDArray[np.float64]:
+        """Duties in [-1, 1], NaN where there is none."""
+        try:
+            array = np.asarray(actions, np.float64)
+        except (TypeError, ValueError):
+            array = np.empty(0)
+        if array.shape != (self.num_envs, 1):
+            raise gymnasium.error.InvalidAction(
+                f"actions {actions!r}, expected an array of shape ({self.num_envs}, 1) with duties in [-1, 1]"
+            )
+        duties = array[:, 0]
+        return np.where(np.isfinite(duties), np.clip(duties, -1.0, 1.0), np.nan)
+
+    def _stepped(
+        self,
+        chosen: NDArray[Any],
+        resting: NDArray[np.bool_],
+        observations: Observations,
+        flags: NDArray[np.bool_],
+        figures: NDArray[np.float64],
+    ) -> int:
+        """How many carts are faulty after the period, of which it writes the outcome. Raises ValueError for actions."""
+        if not self._takes_duties:
+            faults = self._fleet.step(chosen, resting, observations, flags, figures)
+        elif self.cart.compensates_dead_zone:
+            at_bridge = np.array([self.cart.bridge_duty(duty) for duty in chosen.tolist()])
+            faults = self._fleet.step_duties(at_bridge, resting, observations, flags, figures)
+        else:
+            faults = self._fleet.step_duties(chosen, resting, observations, flags, figures)
+        if self.cart.compensates_dead_zone:  # requested is what the caller asked for, not what the bridge got
+            moved = ~resting
+            figures[1, moved] = chosen[moved] if self._takes_duties else self._table[chosen[moved]]
+        return faults
 
     def _infos(
         self, figures: NDArray[np.float64], faulty: NDArray[np.bool_], moved: NDArray[np.bool_]

@@ -93,6 +93,17 @@ class Fleet:
         table, and then nothing has moved.
         """
 
+    def step_duties(
+        self,
+        duties: NDArray[np.float64],
+        resting: NDArray[np.bool_],
+        observations: NDArray[np.float32],
+        flags: NDArray[np.bool_],
+        figures: NDArray[np.float64],
+        /,
+    ) -> int:
+        """As `step`, with the duty at each cart's bridge, beyond ±1 as ±1; ValueError for one that is not finite."""
+
     def state(self, number: int, /) -> tuple[float, float, float, float]: ...
     def measured(self, number: int, /) -> tuple[float, float, float, float]: ...
 

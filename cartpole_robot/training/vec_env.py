@@ -40,7 +40,7 @@ class CartPoleVecEnv(VecEnv):
                 "ends them; give it to gymnasium.make_vec"
             )
         self.vector_env = vector_env
-        self._actions: NDArray[np.int64] | None = None
+        self._actions: NDArray[Any] | None = None
         super().__init__(vector_env.num_envs, vector_env.single_observation_space, vector_env.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ class CartPoleVecEnv(VecEnv):
         self._reset_options()
         return observations
 
-    def step_async(self, actions: NDArray[np.int64]) -> None:
+    def step_async(self, actions: NDArray[Any]) -> None:
         self._actions = actions
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:

@@ -81,8 +81,6 @@ def test_swing_up_before_the_swing_up_task_is_refused() -> None:
 def test_unknown_kind_of_action_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="'force' is not known; expected one of table, duty"):
         CartPoleEnv(action="force", **NATIVE)
-    with pytest.raises(UsageError, match="actions of the table alone"):
-        gymnasium.make_vec(ENV_ID, num_envs=2, cart="diy_arduino", action="duty")
 
 
 def test_swing_up_runs_in_a_vector_environment() -> None:

@@ -34,6 +34,16 @@ KINDS: dict[str, dict[str, Any]] = {
         "cart": dataclasses.replace(load_cart("quanser_ip02"), delay=Delay(latency_s=0.027, apply=Apply.ON_ARRIVAL))
     },
 }
+COMPENSATING = dataclasses.replace(
+    FOUR_DUTIES,
+    firmware=dataclasses.replace(FOUR_DUTIES.firmware, compensates_dead_zone=True),  # type: ignore[type-var]
+)
+KINDS |= {
+    "compensated": {"cart": COMPENSATING},
+    **{f"{kind}, any duty": {**KINDS[kind], "action": "duty"} for kind in ("gym", "randomised", "late")},
+    "jitter and losses, any duty": {**KINDS["jitter and losses"], "action": "duty"},
+    "compensated, any duty": {"cart": COMPENSATING, "action": "duty"},
+}
 
 
 def assert_same(one: Any, other: Any, at: str = "") -> None:
@@ -68,11 +78,18 @@ def both(count: int, mode: AutoresetMode, **kwargs: Any) -> tuple[VectorEnv, Vec
     return ours, theirs
 
 
+def drawn_actions(env: VectorEnv, rng: np.random.Generator) -> np.ndarray:
+    """One for each environment; some duties are beyond the action space."""
+    if isinstance(env.single_action_space, gymnasium.spaces.Discrete):
+        return rng.integers(env.single_action_space.n, size=env.num_envs)
+    return rng.uniform(-1.2, 1.2, (env.num_envs, 1)).astype(np.float32)
+
+
 def step_both(ours: VectorEnv, theirs: VectorEnv, rng: np.random.Generator, steps: int) -> int:
     """Step both with the same actions; how many episodes have ended."""
     ends = 0
     for _ in range(steps):
-        actions = rng.integers(ours.single_action_space.n, size=ours.num_envs)
+        actions = drawn_actions(ours, rng)
         found, expected = ours.step(actions), theirs.step(actions)
         for part, one, other in zip(("observation", "reward", "end", "cut", "info"), found, expected, strict=True):
             assert_same(one, other, part)
@@ -226,6 +243,25 @@ def test_actions_that_are_not_in_the_table_are_refused_and_nothing_moves() -> No
         assert_same(env.step(actions)[0], twin.step(np.ones(3, np.int64))[0])
 
 
+def test_what_is_no_duty_is_refused_and_nothing_moves() -> None:
+    env, twin = (gymnasium.make_vec(MAKE_ID, num_envs=3, cart="diy_arduino", action="duty") for _ in range(2))
+    for each in (env, twin):
+        each.reset(seed=0)
+    for actions in (np.zeros(3), np.zeros((1, 3)), np.zeros((3, 2)), 0.5, "abc", None, [[0.0], [], [0.0]]):
+        with pytest.raises(gymnasium.error.InvalidAction, match=r"expected an array of shape \(3, 1\) with duties"):
+            env.step(actions)
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(gymnasium.error.InvalidAction, match=r"the duty of environment 1 is not finite"):
+            env.step(np.array([[0.1], [wrong], [0.1]]))
+    same = np.array([[0.5], [1.0], [-1.0]])
+    for actions in (same, same.astype(np.float32), same.tolist(), [[0.5], [7], [-9.0]], np.asfortranarray(same)):
+        for one, other in zip(env.step(actions), twin.step(same), strict=True):
+            assert_same(one, other)
+    env.reset(options={"state": [0.5, 0.0, 0.0, 0.0], "reset_mask": np.array([True, False, False])})
+    assert env.step(same)[2].tolist() == [True, False, False]
+    assert env.step(np.array([[np.nan], [0.0], [0.0]]))[1].tolist() == [0.0, 1.0, 1.0], "it begins again"
+
+
 def test_action_of_an_environment_that_begins_again_is_ignored() -> None:
     env = gymnasium.make_vec(MAKE_ID, num_envs=2)
     env.reset(seed=0)
@@ -271,6 +307,7 @@ def test_arrays_are_the_callers_own() -> None:
     [
         ({"engine": "pybullet"}, r"engine pybullet steps one cart at a time.*vectorization_mode=\"sync\""),
         ({"engine": "mujoco"}, "engine 'mujoco' is not known"),
+        ({"action": "force"}, "action 'force' is not known; expected one of table, duty"),
         ({"rig": "virtual"}, r"rig 'virtual' is stepped one at a time.*vectorization_mode=\"sync\""),
         ({"rig": "simm"}, "rig 'simm' is not known"),
         ({"rig": simulated_rig(load_cart("gym"), engine=Engine.NATIVE)}, "rig NativeSimRig is stepped one at a time"),

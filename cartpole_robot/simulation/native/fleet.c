@@ -62,7 +62,6 @@ struct fleet {
     cart_params_t params;
     cart_params_t *own; /* of each cart; NULL while all have the same */
     fleet_task_t task;
-    double *action_duties;
     block_t *blocks;
     one_t *ones;
     cart_t *singles;   /* of each cart; NULL while there is none */
@@ -126,20 +125,16 @@ fleet_t *fleet_new(size_t count, const cart_params_t *params, const fleet_task_t
         .count = count,
         .params = *params,
         .task = *task,
-        .action_duties = calloc((size_t)task->actions, sizeof(double)),
         .blocks = aligned_alloc(CACHE_LINE, blocks * sizeof(block_t)),
         .ones = calloc(blocks * BLOCK, sizeof(one_t)),
         .random = calloc(count, sizeof(uniform_t)),
         .duties = calloc((size_t)params->delay.steps * BLOCK, sizeof(double)),
     };
-    if (fleet->action_duties == NULL || fleet->blocks == NULL || fleet->ones == NULL || fleet->random == NULL ||
-        fleet->duties == NULL) {
+    if (fleet->blocks == NULL || fleet->ones == NULL || fleet->random == NULL || fleet->duties == NULL) {
         fleet_free(fleet);
         return NULL;
     }
     memset(fleet->blocks, 0, blocks * sizeof(block_t));
-    memcpy(fleet->action_duties, task->duties, (size_t)task->actions * sizeof(double));
-    fleet->task.duties = fleet->action_duties;
     for (size_t number = 0; number < blocks * BLOCK; number++) /* also where no cart is, for the loops */
         if (!install(fleet, number, params)) {
             fleet_free(fleet);
@@ -153,7 +148,6 @@ void fleet_free(fleet_t *fleet)
     if (fleet == NULL)
         return;
     free(fleet->own);
-    free(fleet->action_duties);
     free(fleet->blocks);
     free(fleet->ones);
     free(fleet->singles);
@@ -165,11 +159,6 @@ void fleet_free(fleet_t *fleet)
 size_t fleet_count(const fleet_t *fleet)
 {
     return fleet->count;
-}
-
-int64_t fleet_actions(const fleet_t *fleet)
-{
-    return fleet->task.actions;
 }
 
 bool fleet_change(fleet_t *fleet, size_t number, const cart_params_t *params)
@@ -326,7 +315,7 @@ static double sent_before(const one_t *one, int age)
 }
 
 /* Sends a block's commands, and prepares the loops. */
-static void begin(const fleet_t *fleet, size_t first, size_t count, const int64_t *actions, const bool *resting,
+static void begin(const fleet_t *fleet, size_t first, size_t count, const double *duties, const bool *resting,
                   work_t *work)
 {
     const block_t *block = &fleet->blocks[first / BLOCK];
@@ -345,7 +334,7 @@ static void begin(const fleet_t *fleet, size_t first, size_t count, const int64_
         if (resting[first + lane] || one->is_single)
             continue;
         work->is_needed = true;
-        double duty = fleet->task.duties[actions[first + lane]];
+        double duty = duties[first + lane];
         if (!(duty >= -1.0 && duty <= 1.0))
             duty = copysign(1.0, duty);
         one->sent[one->steps & (SENT - 1)] = duty;
@@ -457,14 +446,14 @@ static void rest(const fleet_t *fleet, size_t number, const fleet_outcome_t *out
     outcome->rewards[number] = outcome->requested[number] = outcome->applied[number] = outcome->power_w[number] = 0.0;
 }
 
-size_t fleet_step(fleet_t *fleet, const int64_t *actions, const bool *resting, const fleet_outcome_t *outcome)
+size_t fleet_step(fleet_t *fleet, const double *duties, const bool *resting, const fleet_outcome_t *outcome)
 {
     size_t faulty = 0;
     work_t work;
     memset(&work, 0, sizeof work);
     for (size_t first = 0; first < fleet->count; first += BLOCK) {
         const size_t left = fleet->count - first, count = left < BLOCK ? left : BLOCK;
-        begin(fleet, first, count, actions, resting, &work);
+        begin(fleet, first, count, duties, resting, &work);
         if (work.is_needed)
             run(&fleet->blocks[first / BLOCK], &work, &fleet->ones[first], fleet->duties, &fleet->params.delay,
                 fleet->params.has_encoders);
@@ -474,7 +463,7 @@ size_t fleet_step(fleet_t *fleet, const int64_t *actions, const bool *resting, c
                 rest(fleet, number, outcome);
                 continue;
             }
-            const double requested = fleet->task.duties[actions[number]];
+            const double requested = duties[number];
             cart_reading_t reading;
             bool is_finite = true;
             if (fleet->ones[number].is_single)

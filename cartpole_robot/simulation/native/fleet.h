@@ -21,8 +21,6 @@ typedef struct fleet fleet_t;
 typedef struct {
     double position_limit_m, angle_limit_rad; /* an episode terminates past either */
     int64_t most_steps;                       /* an episode is truncated after this many steps */
-    const double *duties;                     /* of the actions */
-    int64_t actions;
 } fleet_task_t;
 
 /* What a period brings, one entry a cart in each array. */
@@ -34,12 +32,11 @@ typedef struct {
     double *power_w;           /* NAN if unknown and without a motor */
 } fleet_outcome_t;
 
-/* `count` carts of these parameters and this task, of whose duties the fleet has a copy; NULL without memory. */
+/* `count` carts of these parameters and this task; NULL without memory. */
 fleet_t *fleet_new(size_t count, const cart_params_t *params, const fleet_task_t *task);
 void fleet_free(fleet_t *fleet);
 
 size_t fleet_count(const fleet_t *fleet);
-int64_t fleet_actions(const fleet_t *fleet);
 
 /* The cart becomes that one; place it next. Returns false without memory, and for a cart with encoders or a number of physics steps in
  * a period that the others do not have. */
@@ -49,9 +46,9 @@ bool fleet_change(fleet_t *fleet, size_t number, const cart_params_t *params);
  * Returns false for a state that has no finite measurement. */
 bool fleet_place(fleet_t *fleet, size_t number, const plant_state_t *state, uniform_t random, float *observation);
 
-/* One control period of every cart that is not `resting`; the others keep their observation, and the rest of their outcome is zero.
- * Returns how many are faulty. Actions must be at least 0 and less than the task's number of them. */
-size_t fleet_step(fleet_t *fleet, const int64_t *actions, const bool *resting, const fleet_outcome_t *outcome);
+/* One control period of every cart that is not `resting`, in which its duty (clipped to [-1, 1]) is sent; the others keep their
+ * observation, and the rest of their outcome is zero. Returns how many are faulty. */
+size_t fleet_step(fleet_t *fleet, const double *duties, const bool *resting, const fleet_outcome_t *outcome);
 
 /* The true state of one cart, which no encoder shows. */
 plant_state_t fleet_state(const fleet_t *fleet, size_t number);

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <math.h>
 #include <string.h>
 
 #include "fleet.h"
@@ -16,6 +17,9 @@ typedef struct {
     PyObject_HEAD
     fleet_t *fleet;
     PyObject **random; /* of each cart the bit generator that it draws from; NULL until it is placed */
+    double *duties;    /* of the actions */
+    double *chosen;    /* of each cart, by its action */
+    int64_t actions;
 } fleet_object;
 
 /* The memory of an array of `count` items of one of the `formats`; -1 with an exception. */
@@ -62,13 +66,16 @@ static int fleet_init(PyObject *object, PyObject *args, PyObject *kwargs)
     }
     if (view(duties, "duties", float64s, sizeof(double), (size_t)actions, 0, &buffer) < 0)
         return -1;
-    task.duties = buffer.buf;
-    task.actions = actions;
-    task.most_steps = most_steps;
-    self->fleet = fleet_new((size_t)count, &params, &task);
+    self->actions = actions;
+    self->duties = PyMem_Calloc((size_t)actions, sizeof *self->duties);
+    if (self->duties != NULL)
+        memcpy(self->duties, buffer.buf, (size_t)buffer.len);
     PyBuffer_Release(&buffer);
+    task.most_steps = most_steps;
+    self->chosen = PyMem_Calloc((size_t)count, sizeof *self->chosen);
     self->random = PyMem_Calloc((size_t)count, sizeof *self->random);
-    if (self->fleet != NULL && self->random != NULL)
+    self->fleet = fleet_new((size_t)count, &params, &task);
+    if (self->fleet != NULL && self->random != NULL && self->duties != NULL && self->chosen != NULL)
         return 0;
     PyErr_NoMemory();
     return -1;
@@ -76,7 +83,8 @@ static int fleet_init(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static size_t held(const fleet_object *self)
 {
-    return self->fleet != NULL && self->random != NULL ? fleet_count(self->fleet) : 0;
+    const bool is_whole = self->fleet != NULL && self->random != NULL && self->duties != NULL && self->chosen != NULL;
+    return is_whole ? fleet_count(self->fleet) : 0;
 }
 
 static int fleet_traverse(PyObject *object, visitproc visit, void *arg)
@@ -103,6 +111,8 @@ static void fleet_dealloc(PyObject *object)
     fleet_clear(object);
     fleet_free(self->fleet);
     PyMem_Free(self->random);
+    PyMem_Free(self->duties);
+    PyMem_Free(self->chosen);
     free_object(object);
 }
 
@@ -207,35 +217,53 @@ static PyObject *fleet_object_draw(PyObject *object, PyObject *args)
     return place_all((fleet_object *)object, args, true);
 }
 
-/* Whether every cart that does not rest has been placed and has an action of the table; else an exception is set. */
-static bool can_step(const fleet_object *self, const int64_t *actions, const bool *resting)
+/* Whether every cart that does not rest has been placed; else an exception is set. */
+static bool can_step(const fleet_object *self, const bool *resting)
 {
-    const int64_t most = fleet_actions(self->fleet);
-    for (size_t k = 0; k < held(self); k++) {
-        if (resting[k])
-            continue;
-        if (self->random[k] == NULL) {
+    for (size_t k = 0; k < held(self); k++)
+        if (!resting[k] && self->random[k] == NULL) {
             PyErr_Format(PyExc_RuntimeError, "cart %zu has not been placed yet", k);
             return false;
         }
-        if (actions[k] < 0 || actions[k] >= most) {
-            PyErr_Format(PyExc_ValueError, "action %lld of environment %zu, expected a whole number from 0 to %lld",
-                         (long long)actions[k], k, (long long)(most - 1));
-            return false;
-        }
-    }
     return true;
 }
 
-static PyObject *fleet_object_step(PyObject *object, PyObject *args)
+/* The duty of each action of a cart that does not rest; NULL with an exception for one that is not in the table. */
+static const double *duties_of(fleet_object *self, const int64_t *actions, const bool *resting)
 {
-    fleet_object *self = (fleet_object *)object;
-    static const struct {
+    for (size_t k = 0; k < held(self); k++) {
+        if (resting[k])
+            continue;
+        if (actions[k] < 0 || actions[k] >= self->actions) {
+            PyErr_Format(PyExc_ValueError, "action %lld of environment %zu, expected a whole number from 0 to %lld",
+                         (long long)actions[k], k, (long long)(self->actions - 1));
+            return NULL;
+        }
+        self->chosen[k] = self->duties[actions[k]];
+    }
+    return self->chosen;
+}
+
+/* The duties themselves; NULL with an exception where one of a cart that does not rest is not finite. */
+static const double *checked_duties(const fleet_object *self, const double *duties, const bool *resting)
+{
+    for (size_t k = 0; k < held(self); k++)
+        if (!resting[k] && !isfinite(duties[k])) {
+            PyErr_Format(PyExc_ValueError, "the duty of environment %zu is not finite, expected one in [-1, 1]", k);
+            return NULL;
+        }
+    return duties;
+}
+
+static PyObject *step_all(fleet_object *self, PyObject *args, bool has_duties)
+{
+    const struct {
         const char *name, *formats;
         size_t item, items; /* a cart */
         int flags;
     } wanted[] = {
-        {"actions", int64s, sizeof(int64_t), 1, 0},
+        {has_duties ? "duties" : "actions", has_duties ? float64s : int64s,
+         has_duties ? sizeof(double) : sizeof(int64_t), 1, 0},
         {"resting", bools, sizeof(bool), 1, 0},
         {"observations", float32s, sizeof(float), FLEET_SIGNALS, PyBUF_WRITABLE},
         {"flags", bools, sizeof(bool), FLAGS, PyBUF_WRITABLE},
@@ -245,7 +273,7 @@ static PyObject *fleet_object_step(PyObject *object, PyObject *args)
     PyObject *arrays[ARRAYS];
     Py_buffer buffers[ARRAYS];
     const size_t count = held(self);
-    if (self->fleet == NULL)
+    if (count == 0)
         return PyErr_Format(PyExc_RuntimeError, "the fleet has no carts");
     if (!PyArg_ParseTuple(args, "OOOOO", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &arrays[4]))
         return NULL;
@@ -255,7 +283,6 @@ static PyObject *fleet_object_step(PyObject *object, PyObject *args)
             release(buffers, k);
             return NULL;
         }
-    const int64_t *actions = buffers[0].buf;
     const bool *resting = buffers[1].buf;
     bool *flags = buffers[3].buf;
     double *figures = buffers[4].buf;
@@ -270,10 +297,24 @@ static PyObject *fleet_object_step(PyObject *object, PyObject *args)
         .power_w = &figures[POWER * count],
     };
     PyObject *faulty = NULL;
-    if (can_step(self, actions, resting))
-        faulty = PyLong_FromSize_t(fleet_step(self->fleet, actions, resting, &outcome));
+    if (can_step(self, resting)) {
+        const double *duties = has_duties ? checked_duties(self, buffers[0].buf, resting)
+                                          : duties_of(self, buffers[0].buf, resting);
+        if (duties != NULL)
+            faulty = PyLong_FromSize_t(fleet_step(self->fleet, duties, resting, &outcome));
+    }
     release(buffers, ARRAYS);
     return faulty;
+}
+
+static PyObject *fleet_object_step(PyObject *object, PyObject *args)
+{
+    return step_all((fleet_object *)object, args, false);
+}
+
+static PyObject *fleet_object_step_duties(PyObject *object, PyObject *args)
+{
+    return step_all((fleet_object *)object, args, true);
 }
 
 static PyObject *fleet_object_state(PyObject *object, PyObject *number)
@@ -303,6 +344,8 @@ static PyMethodDef fleet_methods[] = {
      "draw(numbers, spread, bit_generators, observations): as place(), each start drawn from its generator within +-spread."},
     {"step", fleet_object_step, METH_VARARGS,
      "step(actions, resting, observations, flags, figures): one control period of the carts that do not rest; how many are faulty."},
+    {"step_duties", fleet_object_step_duties, METH_VARARGS,
+     "step_duties(duties, resting, observations, flags, figures): as step(), with a duty for each cart."},
     {"state", fleet_object_state, METH_O, "state(number): the true state: position, speed, angle, angular speed."},
     {"measured", fleet_object_measured, METH_O, "measured(number): the same as last measured."},
     {NULL, NULL, 0, NULL},

@@ -35,9 +35,9 @@ def assert_same_infos(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) 
             np.testing.assert_array_equal(value, other[key], err_msg=key)
 
 
-@pytest.mark.parametrize("cart", ["gym", "diy_arduino"])
-def test_equals_stable_baselines_own(cart: str) -> None:
-    ours, theirs = both(6, cart=cart, max_episode_steps=40)
+@pytest.mark.parametrize(("cart", "action"), [("gym", "table"), ("diy_arduino", "table"), ("diy_arduino", "duty")])
+def test_equals_stable_baselines_own(cart: str, action: str) -> None:
+    ours, theirs = both(6, cart=cart, action=action, max_episode_steps=40)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
     for env in (ours, theirs):
@@ -48,6 +48,8 @@ def test_equals_stable_baselines_own(cart: str) -> None:
     lost = cut = 0
     for _ in range(200):
         actions = rng.integers(2, size=6) if cart == "gym" else np.full(6, rng.integers(2))
+        if action == "duty":
+            actions = (0.5 * actions - 0.25 + rng.normal(0.0, 0.1, 6)).astype(np.float32).reshape(6, 1)
         found, expected = ours.step(actions), theirs.step(actions)
         for one, other in zip(found[:3], expected[:3], strict=True):
             np.testing.assert_array_equal(one, other)
