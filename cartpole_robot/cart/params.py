@@ -169,9 +169,10 @@ class CartParams:
 
     @property
     def precise_table(self) -> tuple[float, ...]:
-        """The action table of a precise policy: the cart's own, or 0 and up to three duties to each side.
+        """The action table of a precise policy: the cart's own, or one derived from its friction and balancing duties.
 
-        The weakest of those moves the cart, the next is 1.5 times the strongest duty of balancing, the last is full.
+        With dry friction that is 0, at which the cart comes to rest, and three duties to each side; without it, four
+        duties to each side. The weakest moves the cart, the strongest is full.
         """
         return self.precise_duties or self._graded_table()
 
@@ -189,9 +190,12 @@ class CartParams:
         zone = max(self.motor.right_dead_zone_duty, self.motor.left_dead_zone_duty)
         moving = 0.0 if self.compensates_dead_zone else zone
         moving = _MOVES * (moving + (1.0 - moving) * static)
-        grades = (max(moving, 0.4 * strongest), max(2.0 * moving, 1.5 * strongest), 1.0)
+        grades: tuple[float, ...] = (0.0, max(moving, 0.4 * strongest), max(2.0 * moving, 1.25 * strongest), 1.0)
+        if not static:
+            shares = ((1.0, 0.25), (2.0, 0.65), (4.0, 1.5))
+            grades = (*(max(times * moving, share * strongest) for times, share in shares), 1.0)
         sides = [round(min(1.0, grade), 3) for grade in grades]
-        return tuple(sorted({0.0, *sides, *(-side for side in sides)}))
+        return tuple(sorted({*sides, *(-side for side in sides)}))
 
     @property
     def is_mirror_image(self) -> bool:

@@ -214,7 +214,18 @@ def test_cart_without_a_table_gets_one_that_overcomes_dead_zone_and_friction() -
     )
     weakest = min(duty for duty in cart.precise_table if duty > 0.0)
     assert cart.motor.stall_force_n * cart.motor.level(weakest) > cart.friction.cart_static_n
-    assert cart.precise_table[-2:] == (0.45, 1.0)
+    assert 0.0 in cart.precise_table
+    assert cart.precise_table[-2:] == (0.375, 1.0)
+
+
+def test_cart_without_dry_friction_gets_four_duties_to_each_side() -> None:
+    cart = dataclasses.replace(load_cart("sensorsini"), precise_duties=None)
+    assert cart.friction.cart_static_n == 0.0
+    table = cart.precise_table
+    assert len(table) == 8
+    assert 0.0 not in table
+    assert table[4] == round(1.25 * cart.motor.dead_zone_duty, 3)
+    assert table[-2:] == (0.45, 1.0)
 
 
 @pytest.mark.parametrize(
