@@ -17,6 +17,7 @@ from firmware_bridge.constants import (
     STUCK_CALM_S,
     STUCK_EITHER_WAY_S,
     STUCK_S,
+    STUCK_SWING_S,
     STUCK_WEAK,
     SWING_STILL,
 )
@@ -104,7 +105,8 @@ class DriveLimits:
             self._driven_s += weight * self._period_s
         moved_counts = abs(math.remainder(angle_rad - self._pushed_at_rad, 2.0 * math.pi))
         moved_counts *= self._encoders.pole_counts_per_rad
-        most_s = STUCK_CALM_S if moved_counts < STILL_COUNTS - 0.5 else STUCK_EITHER_WAY_S
+        still_s = STUCK_CALM_S if moved_counts < STILL_COUNTS - 0.5 else STUCK_EITHER_WAY_S
+        most_s = STUCK_SWING_S if is_swinging else still_s
         return abs(self._pushed_s) >= STUCK_S - 1e-9 or self._driven_s >= most_s - 1e-9
 
     def _pole_stands(self, position_m: float, angle_rad: float, most_m: float) -> bool:
