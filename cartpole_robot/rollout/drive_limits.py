@@ -93,7 +93,8 @@ class DriveLimits:
         return is_too_often
 
     def _is_stuck(self, position_m: float, angle_rad: float, duty: float, *, is_swinging: bool) -> bool:
-        assert self._encoders is not None and self._settings is not None
+        assert self._encoders is not None
+        assert self._settings is not None
         moving_duty = self._settings.moving_duty
         if self._driven_s == 0.0:
             self._pushed_at_rad = angle_rad
