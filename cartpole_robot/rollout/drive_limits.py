@@ -13,8 +13,11 @@ from cartpole_robot.cart.params import CartParams
 from firmware_bridge.constants import (
     HEAT_TIME_CONSTANT_S,
     MOVED_COUNTS,
+    STILL_COUNTS,
+    STUCK_CALM_S,
     STUCK_EITHER_WAY_S,
     STUCK_S,
+    STUCK_SWING_S,
     STUCK_WEAK,
     SWING_STILL,
 )
@@ -49,7 +52,7 @@ class DriveLimits:
         self._heat = kept * self._heat + (1.0 - kept) * duty_square
         self._pushed_s = self._driven_s = self._travelled_m = 0.0
         self._stood_at_m = self._position_m = position_m
-        self._stood_at_rad = 0.0
+        self._stood_at_rad = self._pushed_at_rad = 0.0
         self._side = self._reversals = self._steps = self._upright = 0
 
     def passed(self, position_m: float, speed_m_s: float, angle_rad: float, duty: float) -> str | None:
@@ -66,7 +69,7 @@ class DriveLimits:
         if self._reverses_too_often(duty, settings.reversals_per_s):
             return "REVERSALS"
         is_swinging = self._is_swinging(angle_rad, settings.pole_limit_rad)
-        if self._is_stuck(position_m, duty, settings.moving_duty, is_swinging=is_swinging):
+        if self._is_stuck(position_m, angle_rad, duty, is_swinging=is_swinging):
             return "CART_STUCK"
         most_m = settings.still_travel_m * (SWING_STILL if is_swinging else 1)
         return "POLE_STILL" if self._pole_stands(position_m, angle_rad, most_m) else None
@@ -89,15 +92,23 @@ class DriveLimits:
         is_too_often, self._reversals = self._reversals > most_per_s, 0
         return is_too_often
 
-    def _is_stuck(self, position_m: float, duty: float, moving_duty: float, *, is_swinging: bool) -> bool:
+    def _is_stuck(self, position_m: float, angle_rad: float, duty: float, *, is_swinging: bool) -> bool:
         assert self._encoders is not None
+        assert self._settings is not None
+        moving_duty = self._settings.moving_duty
+        if self._driven_s == 0.0:
+            self._pushed_at_rad = angle_rad
         if abs(position_m - self._stood_at_m) * self._encoders.cart_counts_per_m >= MOVED_COUNTS:
             self._stood_at_m, self._pushed_s, self._driven_s = position_m, 0.0, 0.0
         elif abs(duty) >= moving_duty:
             weight = 0.5 if is_swinging and abs(duty) < STUCK_WEAK * moving_duty else 1.0
             self._pushed_s += math.copysign(weight * self._period_s, duty)
             self._driven_s += weight * self._period_s
-        return abs(self._pushed_s) >= STUCK_S - 1e-9 or self._driven_s >= STUCK_EITHER_WAY_S - 1e-9
+        moved_counts = abs(math.remainder(angle_rad - self._pushed_at_rad, 2.0 * math.pi))
+        moved_counts *= self._encoders.pole_counts_per_rad
+        still_s = STUCK_CALM_S if moved_counts < STILL_COUNTS - 0.5 else STUCK_EITHER_WAY_S
+        most_s = STUCK_SWING_S if is_swinging else still_s
+        return abs(self._pushed_s) >= STUCK_S - 1e-9 or self._driven_s >= most_s - 1e-9
 
     def _pole_stands(self, position_m: float, angle_rad: float, most_m: float) -> bool:
         """Whether the cart has travelled `most_m` while the pole's encoder showed the same angle."""

@@ -36,7 +36,9 @@
 #define BRAKE_MS 500       /* how long the bridge stays shorted after a fault, before it opens */
 #define SWING_BRAKE_MS 5000 /* the same in a swing-up, whose pole swings on and would pull a free cart against its end */
 #define STUCK_MS 100       /* driven this much longer to one side than to the other without moving: a wire, a jam */
-#define STUCK_EITHER_WAY_MS 200 /* and this long in all: pushes that are taken back again may move nothing */
+#define STUCK_EITHER_WAY_MS 300 /* and this long in all: pushes that are taken back again may move nothing */
+#define STUCK_SWING_MS 200 /* the same in a swing-up, whose pushes are long */
+#define STUCK_CALM_MS 2000 /* and under an upright pole that stands still too: it balances more calmly than the encoders see */
 #define SUPPLY_MS 20       /* a dip this long is no spark */
 #define ILLEGAL_MOST 8     /* illegal encoder transitions within ILLEGAL_MS; CFG may tolerate fewer */
 #define ILLEGAL_MS 100

@@ -393,8 +393,14 @@ static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t du
         weight = 0;
     else if (safety->is_swinging && size / STUCK_WEAK < moving)
         weight = STUCK_WEIGHT / 2;
-    const bool has_long_stood =
-        has_stood(&safety->cart_still, inputs->cart_counts, weight, STUCK_EITHER_WAY_MS * STUCK_WEIGHT);
+    if (safety->cart_still.driven == 0)
+        safety->pole_from_counts = inputs->pole_counts;
+    uint16_t most = STUCK_EITHER_WAY_MS * STUCK_WEIGHT;
+    if (safety->is_swinging)
+        most = STUCK_SWING_MS * STUCK_WEIGHT;
+    else if (magnitude(difference(inputs->pole_counts, safety->pole_from_counts)) < STILL_COUNTS)
+        most = STUCK_CALM_MS * STUCK_WEIGHT;
+    const bool has_long_stood = has_stood(&safety->cart_still, inputs->cart_counts, weight, most);
     if (safety->cart_still.driven == 0)
         safety->pushed = 0;
     else

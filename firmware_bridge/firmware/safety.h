@@ -49,6 +49,7 @@ typedef struct {
     uint16_t half_period_ms; /* the pole's, as homing measured it */
     pole_zero_t pole_zero;
     int8_t went; /* to which side the cart's encoder counted last */
+    int32_t pole_from_counts; /* where the pole was before the first push in vain */
     int16_t pushed; /* by weight, to the right less to the left, while the cart stood */
     uint8_t illegal_cart, illegal_pole, illegal_ms;
     uint8_t supply_low_ms, supply_high_ms;

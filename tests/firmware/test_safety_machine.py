@@ -253,31 +253,93 @@ def test_cart_that_flickers_by_one_count_is_stuck(core: Core, by: int) -> None:
     assert core.fault == FAULT.CART_STUCK
 
 
+def push_either_way(core: Core, ticks: int, first: int = 1) -> int:
+    """The number of ticks, at most `ticks`, of pushes of 50 ms to both sides until the state changed."""
+    for begin in range(0, ticks, 50):
+        some = min(50, ticks - begin)
+        done = core.run(some, (-first if begin // 50 % 2 else first) * 6000)
+        if done < some or core.state == STATE.FAULT:
+            return begin + done
+    return ticks
+
+
 @pytest.mark.parametrize("state", DRIVING)
 @pytest.mark.parametrize("first", [1, -1])
-def test_pushes_that_are_taken_back_may_move_nothing_for_200_ms(core: Core, state: str, first: int) -> None:
+@pytest.mark.parametrize("pole_counts", [3, -3])
+def test_pushes_that_are_taken_back_may_move_only_the_pole_for_300_ms(
+    core: Core, state: str, first: int, pole_counts: int
+) -> None:
     drive(core, state)
-    for side, push_ms in ((first, 50), (-first, 99), (first, 50)):
+    core.run(1, first * 6000)
+    core.inputs.pole_counts = pole_counts
+    for side, push_ms in ((first, 49), (-first, 99), (first, 99), (-first, 51)):
         assert core.run(push_ms, side * 6000) == push_ms
     assert core.fault == FAULT.NONE
-    core.run(1, first * 6000)
+    core.run(1, -first * 6000)
     assert core.fault == FAULT.CART_STUCK
     assert not core.is_homed
 
 
 @pytest.mark.parametrize("first", [1, -1])
-@pytest.mark.parametrize(("pushes_ms", "more_ms"), [((99, 60), 41), ((30, 99), 71), ((1, 0, 1, 98), 100)])
-def test_200_ms_in_all_are_too_long_whichever_way(
+@pytest.mark.parametrize(("pushes_ms", "more_ms"), [((99, 99, 60), 42), ((30, 99, 99), 72), ((1, 0, 1, 98, 99), 101)])
+def test_300_ms_in_all_are_too_long_whichever_way(
     core: Core, first: int, pushes_ms: tuple[int, ...], more_ms: int
 ) -> None:
     core.to_armed()
     side = first
     for push_ms in pushes_ms:
         assert core.run(push_ms, side * 6000) == push_ms
+        core.inputs.pole_counts = 3
         side = -side
     assert core.run(more_ms - 1, side * 6000) == more_ms - 1
     assert core.state == STATE.ARMED
     core.run(1, side * 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("state", DRIVING)
+@pytest.mark.parametrize("pole_counts", [0, 2, -2])
+def test_pole_that_balances_calmly_stands_still_with_the_cart_for_two_seconds(
+    core: Core, state: str, pole_counts: int
+) -> None:
+    drive(core, state)
+    core.run(1, -6000)
+    core.inputs.pole_counts = pole_counts
+    assert push_either_way(core, 3000) == 1999
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("pole_counts", [3, -3])
+def test_pole_that_leaves_its_place_ends_the_calm_at_once(core: Core, pole_counts: int) -> None:
+    core.to_armed()
+    assert push_either_way(core, 1500) == 1500
+    core.inputs.pole_counts = pole_counts
+    core.run(1, 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+def test_pole_has_its_place_where_the_first_push_in_vain_found_it(core: Core) -> None:
+    core.to_armed()
+    core.inputs.pole_counts = 40
+    core.run(1)
+    core.inputs.cart_counts = 2
+    core.run(1, 6000)  # it has moved
+    core.inputs.pole_counts = 43
+    core.run(1, 5999)
+    core.inputs.pole_counts = 46
+    core.run(1, 6000)
+    core.inputs.pole_counts = 44
+    assert push_either_way(core, 1000) == 1000
+    core.inputs.pole_counts = 43
+    core.run(1, 6000)
+    assert core.fault == FAULT.CART_STUCK
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_still_pole_excuses_no_push_to_one_side(core: Core, side: int) -> None:
+    core.to_armed()
+    assert push_either_way(core, 400) == 400
+    assert core.run(200, side * 6000) == 100
     assert core.fault == FAULT.CART_STUCK
 
 

@@ -286,12 +286,14 @@ def test_strong_push_makes_up_for_what_a_weak_one_is_allowed(core: Core) -> None
 
 
 @pytest.mark.parametrize(("duty", "most_ms"), [(6000, 400), (12000, 200)])
+@pytest.mark.parametrize("swung_counts", [0, 3])
 def test_cart_that_is_weakly_pushed_either_way_is_stuck_after_twice_the_time(
-    core: Core, duty: int, most_ms: int
+    core: Core, duty: int, most_ms: int, swung_counts: int
 ) -> None:
     core.to_swinging(reversals_per_s=500)
+    hanging_counts = core.inputs.pole_counts
     for tick in range(most_ms - 1):
-        core.fed_tick(duty if tick % 2 else -duty)
+        core.fed_tick(duty if tick % 2 else -duty, pole_counts=hanging_counts - min(tick, swung_counts))
         assert core.state == STATE.ARMED
     core.fed_tick(duty)
     assert core.fault == FAULT.CART_STUCK

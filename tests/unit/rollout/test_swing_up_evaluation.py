@@ -164,8 +164,12 @@ def test_cart_that_is_pushed_and_does_not_move_is_stuck_after_a_tenth_of_a_secon
     assert [limits.passed(0.0, 0.0, 0.0, -0.2) for _ in range(5)] == [None] * 4 + ["CART_STUCK"]
     limits.begin(0.0)
     assert not any(limits.passed(0.0, 0.0, 0.0, 0.0) for _ in range(50))
-    both_ways = [limits.passed(0.0, 0.0, 0.0, 0.2 * (-1) ** step) for step in range(10)]
-    assert both_ways == [None] * 9 + ["CART_STUCK"]
+    both_ways = [limits.passed(0.0, 0.0, 0.008 * (step > 0), 0.2 * (-1) ** step) for step in range(15)]
+    assert both_ways == [None] * 14 + ["CART_STUCK"], "the pole has moved three counts"
+    limits.begin(0.0)
+    assert not any(limits.passed(0.0, 0.0, 0.1, 0.0) for _ in range(50))
+    both_ways = [limits.passed(0.0, 0.0, 0.1 + 0.006 * (step > 0), 0.2 * (-1) ** step) for step in range(100)]
+    assert both_ways == [None] * 99 + ["CART_STUCK"], "the pole stands still too"
     limits.begin(0.0)
     assert not any(limits.passed(0.0, 0.0, math.pi, 0.1) for _ in range(50)), "too weak a push to expect motion"
     limits.begin(0.0)
