@@ -6,7 +6,7 @@ gymnasium.make_vec("cartpole_robot.env:cartpole_robot/CartPole-v1", num_envs=102
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -299,13 +299,11 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         figures: NDArray[np.float64],
     ) -> int:
         """How many carts are faulty after the period, of which it writes the outcome. Raises ValueError for actions."""
-        if not self._takes_duties:
-            faults = self._fleet.step(chosen, resting, observations, flags, figures)
-        elif self.cart.compensates_dead_zone:
-            at_bridge = np.array([self.cart.bridge_duty(duty) for duty in chosen.tolist()])
-            faults = self._fleet.step_duties(at_bridge, resting, observations, flags, figures)
-        else:
-            faults = self._fleet.step_duties(chosen, resting, observations, flags, figures)
+        step: Callable[..., int] = self._fleet.step_duties if self._takes_duties else self._fleet.step
+        sent = chosen
+        if self._takes_duties and self.cart.compensates_dead_zone:
+            sent = np.array([self.cart.bridge_duty(duty) for duty in chosen.tolist()])
+        faults = step(sent, resting, observations, flags, figures)
         if self.cart.compensates_dead_zone:  # requested is what the caller asked for, not what the bridge got
             moved = ~resting
             figures[1, moved] = chosen[moved] if self._takes_duties else self._table[chosen[moved]]

@@ -190,10 +190,8 @@ class CartParams:
         zone = max(self.motor.right_dead_zone_duty, self.motor.left_dead_zone_duty)
         moving = 0.0 if self.compensates_dead_zone else zone
         moving = _MOVES * (moving + (1.0 - moving) * static)
-        grades: tuple[float, ...] = (0.0, max(moving, 0.4 * strongest), max(2.0 * moving, 1.25 * strongest), 1.0)
-        if not static:
-            shares = ((1.0, 0.25), (2.0, 0.65), (4.0, 1.5))
-            grades = (*(max(times * moving, share * strongest) for times, share in shares), 1.0)
+        shares = ((0.0, 0.0), (1.0, 0.4), (2.0, 1.25)) if static else ((1.0, 0.25), (2.0, 0.65), (4.0, 1.5))
+        grades = (*(max(times * moving, share * strongest) for times, share in shares), 1.0)
         sides = [round(min(1.0, grade), 3) for grade in grades]
         return tuple(sorted({*sides, *(-side for side in sides)}))
 
