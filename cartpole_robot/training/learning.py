@@ -26,11 +26,12 @@ from cartpole_robot.rollout.trials import TrialsRecord
 from cartpole_robot.simulation.engine import Engine, is_installed
 from cartpole_robot.task import Task
 from cartpole_robot.training.averaging import Averaging
-from cartpole_robot.training.callbacks import EpisodeLogging, GreedyEvaluation, Stopped, TrainingCallbacks
+from cartpole_robot.training.callbacks import EpisodeLogging, Stopped, TrainingCallbacks
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import GuardAction, TrainingConfig, cart_to_learn, extended_by, extended_to
 from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.greedy_evaluation import GreedyEvaluation
 from cartpole_robot.training.guard import CollapseGuard
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.swing_up_trials import Practice

@@ -18,7 +18,6 @@ from cartpole_robot.policy.controllers import choose_controller
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rollout.evaluation import Evaluation
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.training.callbacks import GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import (
     GuardAction,
@@ -31,6 +30,7 @@ from cartpole_robot.training.config import (
 )
 from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.greedy_evaluation import GreedyEvaluation
 from cartpole_robot.training.job import TrainingJob
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.precision import (

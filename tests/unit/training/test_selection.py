@@ -11,11 +11,11 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.policy.lqr_design import design_lqr
 from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.training.callbacks import GreedyEvaluation
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.learner import new_learner, set_network
 from cartpole_robot.training.environment import balancing_env, training_env
+from cartpole_robot.training.greedy_evaluation import GreedyEvaluation
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.trials import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
 
