@@ -16,10 +16,12 @@ from cartpole_robot.training.config import ActionTable, LearnerReward, Selection
 VARIANTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("the cart's own action table", {"actions": ActionTable.DUTY}),
     ("the reward of `recommended`", {"learner_reward": LearnerReward.FALL, "cost": None, "wide_start_share": 0.0}),
+    ("weights of the cost that stay", {"cost": {"adapts_from": None}}),
     ("no symmetry", {"symmetry": Symmetry.NONE}),
     ("mirrored steps, no odd network", {"symmetry": Symmetry.MIRRORED}),
-    ("selection by position", {"selection": Selection.POSITION}),
+    ("selection by position, weights that stay", {"selection": Selection.POSITION, "cost": {"adapts_from": None}}),
     ("replay memory 1000", {"replay_memory": 1000}),
+    ("no starts as after a push", {"wide_start_share": 0.0}),
     ("history length 1", {"history_length": 1}),
     ("the newest network, no running mean", {"averaged_steps": None}),
 )
@@ -29,10 +31,21 @@ def variants(config: TrainingConfig) -> dict[str, TrainingConfig]:
     """`config` itself, then with one element removed at a time; a change that changes nothing is left out."""
     found = {"preset": config}
     for name, change in VARIANTS:
-        varied = dataclasses.replace(config, **change)
+        varied = _changed(config, change)
         if varied != config:
             found[name] = varied
     return found
+
+
+def _changed(config: TrainingConfig, change: Mapping[str, Any]) -> TrainingConfig:
+    """`config` with other values; where one is a table, with those of the section of that name."""
+    values = {
+        name: dataclasses.replace(section, **value)
+        if isinstance(value, Mapping) and (section := getattr(config, name)) is not None
+        else value
+        for name, value in change.items()
+    }
+    return dataclasses.replace(config, **values)
 
 
 def ablated(config: TrainingConfig, carts: Sequence[CartParams], seeds: range) -> list[Training]:

@@ -69,15 +69,23 @@ class StepCost:
 
     Position and angle count by their squares, in units of what they are (RMS) under the cart's regulator; the duty by
     its square, in units of the strongest of the action table. A reversal is a push to the other side than the last.
+
+    After the share `adapts_from` of the steps the first three follow the evaluations (`training.adaptive_cost`); None:
+    they stay.
     """
 
     position: float
     angle: float
     duty: float
     reversal: float
+    adapts_from: float | None = None
 
     def __post_init__(self) -> None:
-        require_not_negative(self, *(field.name for field in dataclasses.fields(self)))
+        require_not_negative(self, "position", "angle", "duty", "reversal")
+        if self.adapts_from is not None:
+            require(
+                0.0 <= self.adapts_from <= 1.0, f"cost.adapts_from = {self.adapts_from:g}, expected 0 to 1; correct it"
+            )
         require(self.position > 0.0 and self.angle > 0.0, "cost.position and cost.angle must be above 0; raise them")
 
 
@@ -284,6 +292,12 @@ class TrainingConfig:
                 self.task is Task.BALANCE or value is plain,
                 f"{name} = {str(value)!r} with task = {str(self.task)!r}: it is for 'balance'; leave it out",
             )
+        adapts = self.cost is not None and self.cost.adapts_from is not None
+        require(
+            not adapts or self.selection is Selection.REGULATOR,
+            f"cost.adapts_from with selection = {str(self.selection)!r}, expected 'regulator': it compares with that; "
+            "correct one",
+        )
         require(
             is_precise or not self.wide_start_share,
             f"wide_start_share = {self.wide_start_share:g} with learner_reward = {str(self.learner_reward)!r}: it is "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, cast
 
 import gymnasium
@@ -16,11 +17,12 @@ from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evalua
 from cartpole_robot.rollout.swing_up_evaluation import SwingUpEvaluation
 from cartpole_robot.rollout.trials import Trials, TrialsRecord
 from cartpole_robot.task import Task
+from cartpole_robot.training.adaptive_cost import cost_after
 from cartpole_robot.training.checkpoint import Selected, TrainingState
 from cartpole_robot.training.config import Selection, TrainingConfig
 from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.log import EvaluationRow
-from cartpole_robot.training.precision import PrecisionReward, RegulatorReference
+from cartpole_robot.training.precision import Against, PrecisionReward, RegulatorReference, against
 from cartpole_robot.training.swing_up_trials import swung_up
 from cartpole_robot.training.trials import trials_of
 
@@ -49,6 +51,7 @@ class GreedyEvaluation(BaseCallback):
         self._env = env
         self._trials = trials_of(config, env, randomization)
         self._regulator = self._reference() if config.selection is Selection.REGULATOR else None
+        self._adapt_cost()
         self.first_verified_s: float | None = (
             None  # learning time up to `first_verified_step`; None if an earlier run reached it
         )
@@ -101,7 +104,8 @@ class GreedyEvaluation(BaseCallback):
         result = self._evaluated(act)
         row = EvaluationRow(state.model.num_timesteps, result.mean_steps, result.rms_position_m)
         if self._regulator is not None and isinstance(result, Evaluation):
-            row = dataclasses.replace(row, against_regulator=self._regulator.score(result, act, self._env))
+            score = self._regulator.score(result, act, self._env)
+            row = _compared(row, against(result, self._regulator.figures), score)
         if self._runs_trials and self._balances_best(row):
             row = dataclasses.replace(row, trials=self._survived(act))
         state.log.evaluations.append(row)
@@ -111,6 +115,15 @@ class GreedyEvaluation(BaseCallback):
             self.first_verified_s = state.count_time()
         if self._is_best(row):
             state.selected = Selected(network, row)
+        self._adapt_cost()
+
+    def _adapt_cost(self) -> None:
+        """Set the weights of the reward that follow from the evaluations so far, those of an earlier run included."""
+        cost = self._config.cost
+        if cost is not None and cost.adapts_from is not None:
+            training = self._training_env()
+            assert isinstance(training, PrecisionReward)
+            training.set_cost(cost_after(self._config, self._state.log.evaluations))
 
     def _evaluated(self, act: ActionFunction) -> Evaluation | SwingUpEvaluation:
         episodes = self._config.evaluation_episodes
@@ -120,10 +133,13 @@ class GreedyEvaluation(BaseCallback):
 
     def _reference(self) -> RegulatorReference:
         """That of the training's reward, if it has one."""
-        training: gymnasium.Env[Any, Any] = cast(DummyVecEnv, self._state.model.env).envs[0]
+        training = self._training_env()
         if isinstance(training, PrecisionReward):
             return training.regulator
         return RegulatorReference(self._env, episodes=self._config.evaluation_episodes)
+
+    def _training_env(self) -> gymnasium.Env[Any, Any]:
+        return cast(DummyVecEnv, self._state.model.env).envs[0]
 
     def _survived(self, act: ActionFunction) -> int:
         """Trials survived; a swing-up is given up where it will not be the best."""
@@ -162,6 +178,21 @@ class GreedyEvaluation(BaseCallback):
             if row.mean_steps >= MAX_EPISODE_STEPS and row.trials == len(self._trials):
                 return row.step
         return None
+
+
+def _compared(row: EvaluationRow, found: Against, score: float) -> EvaluationRow:
+    return dataclasses.replace(
+        row,
+        against_regulator=score,
+        position_ratio=_known(found.rms_position_m),
+        angle_ratio=_known(found.rms_angle_rad),
+        power_ratio=_known(found.mean_power_w),
+        reversals_ratio=_known(found.reversals_per_step),
+    )
+
+
+def _known(ratio: float) -> float | None:
+    return None if math.isnan(ratio) else ratio
 
 
 def _rank(row: EvaluationRow) -> tuple[float, int, float]:

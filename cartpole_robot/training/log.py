@@ -34,7 +34,8 @@ class EvaluationRow:
     """One greedy evaluation on the selection seeds, after `step` training steps.
 
     `trials` counts the `Trials` survived before the first fall, 0 if they were not run. `against_regulator` is the
-    score of `training.precision.RegulatorReference`, None where the training does not select by it.
+    score of `training.precision.RegulatorReference`, and the ratios are those of `training.precision.Against`. They are
+    None where the training does not select by them, or a figure is unknown.
     """
 
     step: int
@@ -42,6 +43,10 @@ class EvaluationRow:
     rms_position_m: float
     trials: int = 0
     against_regulator: float | None = None
+    position_ratio: float | None = None
+    angle_ratio: float | None = None
+    power_ratio: float | None = None
+    reversals_ratio: float | None = None
 
 
 class GuardEvent(enum.StrEnum):

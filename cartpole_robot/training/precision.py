@@ -144,15 +144,19 @@ class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._wide_share = wide_share
         self.regulator = regulator
-        cart: CartParams = env.get_wrapper_attr("cart")
-        self._cart = cart
-        strongest = max(abs(duty) for duty in cart.action_duties)
-        self._position = cost.position / regulator.figures.rms_position_m**2
-        self._angle = cost.angle / regulator.figures.rms_angle_rad**2
-        self._duty = cost.duty / strongest**2
-        self._reversal = cost.reversal
+        self._cart: CartParams = env.get_wrapper_attr("cart")
+        self.set_cost(cost)
         self._scale = 1.0 - gamma
         self._side = 0.0
+
+    def set_cost(self, cost: StepCost) -> None:
+        """Charge the following steps by these weights."""
+        figures = self.regulator.figures
+        strongest = max(abs(duty) for duty in self._cart.action_duties)
+        self._position = cost.position / figures.rms_position_m**2
+        self._angle = cost.angle / figures.rms_angle_rad**2
+        self._duty = cost.duty / strongest**2
+        self._reversal = cost.reversal
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._side = 0.0

@@ -181,11 +181,13 @@ def test_a_network_is_selected_by_its_worst_figure_against_the_regulator(tmp_pat
     assert loaded.log.evaluations == state.log.evaluations
 
 
-def test_log_of_a_training_without_a_regulator_has_an_empty_column(tmp_path: Path) -> None:
+def test_log_of_a_training_without_a_regulator_has_empty_columns(tmp_path: Path) -> None:
     state, looking = trained(dataclasses.replace(load_preset("recommended"), hidden_units=2), 100)
     looking.evaluate_now()
     state.log.save(tmp_path)
-    assert (tmp_path / "evaluations.csv").read_text().splitlines()[0].endswith(",trials,against_regulator")
+    head, first = (tmp_path / "evaluations.csv").read_text().splitlines()
+    assert head.endswith(",against_regulator,position_ratio,angle_ratio,power_ratio,reversals_ratio")
+    assert first.endswith(",,,,,")
     assert LearningLog.load(tmp_path).evaluations == state.log.evaluations
     assert state.log.evaluations[0].against_regulator is None
 
