@@ -62,6 +62,15 @@ class TrainingCallbacks(CallbackList):
         self.update_child_locals(self.locals)
         return self._on_step()
 
+    def due_in(self) -> int:
+        """Steps until the next on which a callback is called, unless an episode ends before; at least 1."""
+        return self._every - self.model.num_timesteps % self._every
+
+    def skip(self, steps: int) -> None:
+        """As `on_step` after each of the newest `steps`, on none of which a callback is called."""
+        self.n_calls += steps
+        self.num_timesteps = self.model.num_timesteps
+
 
 class EpisodeLogging(BaseCallback):
     """Adds a row to the log at the end of each episode and ends the training after `episodes` episodes."""

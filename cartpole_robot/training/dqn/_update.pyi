@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.simulation._native import NativeCart
+from cartpole_robot.training.priced_steps import StepPrice
+
 _Floats = NDArray[np.float32]
 _Tensors = tuple[_Floats, ...]
 
@@ -32,3 +35,37 @@ class Update:
     ) -> float: ...
     def follow(self, tau: float, /) -> None: ...
     def act(self, observation: _Floats, /) -> int: ...
+
+class Collector:
+    """Steps of an epsilon-greedy learner; `requested` are the duties of its actions, `sent` those at the bridge.
+
+    Raises ValueError, also from `take` for a network of other inputs or actions.
+    """
+
+    def __init__(
+        self,
+        cart: NativeCart,
+        requested: tuple[float, ...],
+        sent: tuple[float, ...],
+        limits: tuple[float, float],
+        history_length: int,
+    ) -> None: ...
+    def take(
+        self,
+        update: Update,
+        observation: _Floats,
+        epsilons: tuple[float, ...],
+        at: int,
+        reward: StepPrice | float,
+        side: float,
+        whether: np.random.BitGenerator,
+        which: np.random.BitGenerator,
+        /,
+    ) -> tuple[int, int, float]:
+        """Take a step for each epsilon and store it from `at` on; how many, an action or -1, and the newest side.
+
+        Fewer steps mean that the next ends the episode, whose period the cart has taken with that action.
+        """
+
+def drawn(bit_generator: np.random.BitGenerator, count: int, /) -> int:
+    """Draw an action, 0 to `count` - 1, as the collector does."""

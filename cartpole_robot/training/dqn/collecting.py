@@ -6,7 +6,7 @@ environment of one copies observations, rewards and infos several times per step
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -15,6 +15,8 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from cartpole_robot.training.dqn.quiet_steps import SparseCallback
 
 
 class TransitionStore:
@@ -43,6 +45,13 @@ class TransitionStore:
     def is_of(self, memory: ReplayBuffer) -> bool:
         """Whether this store still writes into the arrays of `memory`."""
         return memory is self.memory and self._observations.base is memory.observations
+
+    def advance(self, steps: int) -> None:
+        """Count steps that were written past this store."""
+        memory = self.memory
+        at = memory.pos + steps
+        memory.full = memory.full or at >= memory.buffer_size
+        memory.pos = at % memory.buffer_size
 
     def add(
         self, observation: Any, following: Any, action: int, reward: float, *, has_ended: bool, was_cut: bool
@@ -92,9 +101,24 @@ def collect(
     num_collected_steps = num_collected_episodes = 0
     callback.on_rollout_start()
     continue_training = True
+    quiet = self.quiet_steps(inner, callback)
     while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
+        action: int | None = None
+        if quiet is not None and self.num_timesteps >= learning_starts:
+            possible = quiet.possible(callback)
+            if by_steps:
+                possible = min(possible, frequency - num_collected_steps)
+            if possible > 0:
+                taken, action = self.take_quietly(quiet, store, possible)
+                num_collected_steps += taken
+                if taken:
+                    cast(SparseCallback, callback).skip(taken)
+                if action is None:
+                    continue
         last = self._last_obs[0]
-        if self.num_timesteps < learning_starts or random() < self.exploration_rate:
+        if action is not None:
+            pass  # the cart has taken this step already
+        elif self.num_timesteps < learning_starts or random() < self.exploration_rate:
             action = int(sample())
         else:
             action = greedy(last)

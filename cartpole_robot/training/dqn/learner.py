@@ -36,6 +36,7 @@ from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
+from cartpole_robot.training.dqn.quiet_steps import QuietSteps, SparseCallback, quiet_steps
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 from cartpole_robot.training.dqn.symmetry import half_mirrored, make_gradient_odd, make_odd
 from cartpole_robot.training.learners import Learner
@@ -72,12 +73,16 @@ class LeanDQN(DQN):
     is_native: bool = True  # False: update in PyTorch even if the extension exists
     symmetry: Symmetry = Symmetry.NONE
 
+    steps_in_c: bool = True  # False: take every step in Python even if C can take those between callbacks
+
     _update: NativeUpdate | None = None
     _store: TransitionStore | None = None
+    _quiet: QuietSteps | None = None
+    _loud: gymnasium.Env[Any, Any] | None = None  # an environment that C cannot step
 
     def _excluded_save_params(self) -> list[str]:
         # SB3 derives the replay class from n_steps; if saved, the next load would take it for a caller's choice.
-        own = ["_update", "_store", "replay_buffer_class", "replay_buffer_kwargs"]
+        own = ["_update", "_store", "_quiet", "_loud", "replay_buffer_class", "replay_buffer_kwargs"]
         return [*super()._excluded_save_params(), *own]
 
     def _native_update(self) -> NativeUpdate | None:
@@ -126,19 +131,57 @@ class LeanDQN(DQN):
             store = self._store = TransitionStore(replay_buffer)
         return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
 
+    def quiet_steps(self, env: gymnasium.Env[Any, Any], callback: BaseCallback) -> QuietSteps | None:
+        """The steps that C takes; None where Python takes all."""
+        if not isinstance(callback, SparseCallback) or not self.steps_in_c or env is self._loud:
+            return None
+        if self._native_update() is None:
+            return None
+        if self._quiet is None or not self._quiet.is_of(env):
+            self._quiet = quiet_steps(env, self.action_space)
+            self._loud = env if self._quiet is None else None
+        return self._quiet
+
+    def take_quietly(self, quiet: QuietSteps, store: TransitionStore, steps: int) -> tuple[int, int | None]:
+        """Take up to `steps` quiet steps, as `QuietSteps.take` does, and count them."""
+        before, total, memory = self.num_timesteps, self._total_timesteps, store.memory
+        later = (self._epsilon_at(1.0 - float(before + step) / float(total)) for step in range(1, steps + 1))
+        epsilons = (self.exploration_rate, *later)
+        update, actions = self._native_update(), self.action_space.np_random
+        assert update is not None
+        assert self._last_obs is not None
+        taken, action = quiet.take(update, self._last_obs, actions, epsilons[:-1], memory.pos)
+        if taken:
+            store.advance(taken)
+            newest = memory.pos - 1
+            self._last_original_obs = memory.observations[newest].copy()
+            self._last_obs = memory.next_observations[newest].copy()
+            self.num_timesteps += taken
+            self._update_current_progress_remaining(self.num_timesteps, total)
+            self._count_steps(taken)
+            self.exploration_rate = epsilons[taken]
+        return taken, action
+
     def _on_step(self) -> None:
-        self._n_calls += 1
-        if self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
+        self._count_steps(1)
+        self.exploration_rate = self._epsilon_at(self._current_progress_remaining)
+
+    def _count_steps(self, steps: int) -> None:
+        every = max(self.target_update_interval // self.n_envs, 1)
+        due = (self._n_calls + steps) // every - self._n_calls // every
+        self._n_calls += steps
+        for _ in range(due):
             self.follow_target()
+
+    def _epsilon_at(self, progress_remaining: float) -> float:
         if self.epsilon_episodes is None:
-            self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
-        else:
-            self.exploration_rate = annealed_epsilon(
-                self._episode_num / self.epsilon_episodes,
-                start=self.exploration_initial_eps,
-                end=self.exploration_final_eps,
-                fraction=self.exploration_fraction,
-            )
+            return self.exploration_schedule(progress_remaining)
+        return annealed_epsilon(
+            self._episode_num / self.epsilon_episodes,
+            start=self.exploration_initial_eps,
+            end=self.exploration_final_eps,
+            fraction=self.exploration_fraction,
+        )
 
     def follow_target(self) -> None:
         """Move the target network by the share `tau` towards the network."""

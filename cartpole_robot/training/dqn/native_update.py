@@ -44,7 +44,8 @@ class NativeUpdate:
         parameters, targets = _layers(model.q_net), _layers(model.q_net_target)
         _begin_state(optimizer, parameters)
         self._weights = ((parameters[0], parameters[0].data_ptr()), (targets[0], targets[0].data_ptr()))
-        self._model, self._optimizer, self._state, self._memory = model, optimizer, optimizer.state, memory
+        self._model, self._optimizer, self._state, self.memory = model, optimizer, optimizer.state, memory
+        self.capacity = memory.buffer_size
         self._arrays = tuple(getattr(memory, name) for name in _MEMORY_ARRAYS)
         self._n_steps = memory.n_steps if isinstance(memory, NStepReplayBuffer) else 1
         self._is_adagrad = type(optimizer) in _ADAGRAD
@@ -64,7 +65,7 @@ class NativeUpdate:
             memory=self._arrays,
             symmetry=_SYMMETRIES.index(getattr(model, "symmetry", Symmetry.NONE)),
         )
-        self._step, self.act, self.follow = update.step, update.act, update.follow
+        self.object, self._step, self.act, self.follow = update, update.step, update.act, update.follow
 
     @staticmethod
     def fits(model: DQN) -> bool:
@@ -73,7 +74,7 @@ class NativeUpdate:
 
     def is_current(self) -> bool:
         """Whether the learner still has the weights, optimizer state and replay memory that this update holds."""
-        model, memory = self._model, self._memory
+        model, memory = self._model, self.memory
         optimizer = model.policy.optimizer
         if optimizer is not self._optimizer or optimizer.state is not self._state or model.replay_buffer is not memory:
             return False
@@ -92,7 +93,7 @@ class NativeUpdate:
 
     def step(self, batch_size: int, *, is_mse: bool) -> float:
         """Update once on a batch drawn as SB3's buffers draw it; returns the loss before the update."""
-        model, memory = self._model, self._memory
+        model, memory = self._model, self.memory
         steps = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
         newest, gamma = -1, model.gamma
         if self._n_steps > 1:

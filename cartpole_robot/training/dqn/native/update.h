@@ -21,12 +21,12 @@ typedef struct {
 
 /* The replay memory, a ring of `capacity` steps. */
 typedef struct {
-    const float *observation;
-    const float *following;
-    const int64_t *action;
-    const float *reward;
-    const float *done;    /* 1 for the last step of an episode */
-    const float *timeout; /* 1 if a time limit caused that end, not a fall */
+    float *observation;
+    float *following;
+    int64_t *action;
+    float *reward;
+    float *done;    /* 1 for the last step of an episode */
+    float *timeout; /* 1 if a time limit caused that end, not a fall */
     int64_t capacity;
 } update_memory_t;
 

@@ -5,19 +5,11 @@
 #include <string.h>
 
 #include "boards/host/heap_types.h"
-#include "update.h"
+#include "update_object.h"
 
-enum { MEMORY_ARRAYS = 6, BUFFERS = 5 * UPDATE_TENSORS + 1 + MEMORY_ARRAYS };
 enum { MOST_UNITS = 1 << 20 };
 
-typedef struct {
-    PyObject_HEAD
-    update_shape_t shape;
-    update_tensors_t tensors;
-    update_memory_t memory;
-    Py_buffer buffers[BUFFERS];
-    int held;
-} update_object;
+PyTypeObject *update_type;
 
 /* The data of a contiguous array of `count` numbers, held by `self`; NULL with an exception for another format or size. */
 static void *hold_array(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
@@ -141,7 +133,7 @@ static void update_dealloc(PyObject *object)
     free_object(object);
 }
 
-static int refuse_unready(const update_object *self)
+int refuse_unready(const update_object *self)
 {
     if (self->shape.work != NULL)
         return 0;
@@ -252,14 +244,14 @@ static PyType_Spec update_spec = {
 static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_update",
-    .m_doc = "One update of a DQN in C.",
+    .m_doc = "Updates of a DQN in C, and the steps between them.",
     .m_size = -1,
 };
 
 PyMODINIT_FUNC PyInit__update(void)
 {
     PyObject *self = PyModule_Create(&module);
-    if (self != NULL && add_type(self, &update_spec) < 0)
+    if (self != NULL && ((update_type = make_type(self, &update_spec)) == NULL || add_collector(self) < 0))
         Py_CLEAR(self);
     return self;
 }

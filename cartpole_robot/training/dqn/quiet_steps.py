@@ -1,0 +1,134 @@
+"""Steps in C that nothing in Python has to see: no callback is due, and no episode ends.
+
+Draws, stored steps, counters and the state of the environment's wrappers are those of `collecting.py`, bit for bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Protocol, cast, runtime_checkable
+
+import gymnasium
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+
+from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.rigs.native_rig import NativeSimRig
+from cartpole_robot.rollout.native_episodes import KnownWrappers, known_wrappers
+from cartpole_robot.task import REWARD_PER_STEP
+from cartpole_robot.training.dqn.native_update import NativeUpdate
+from cartpole_robot.training.priced_steps import PricedSteps
+
+try:
+    from cartpole_robot.training.dqn import _update
+except ImportError:  # built without a C compiler
+    _update = None  # type: ignore[assignment]
+
+MOST_STEPS = 1000  # in a call, between which signal handlers run
+
+
+@runtime_checkable
+class SparseCallback(Protocol):
+    """A callback that knows its next step."""
+
+    def due_in(self) -> int:
+        """Steps until the next on which it does something, unless an episode ends before; at least 1."""
+
+    def skip(self, steps: int) -> None:
+        """Count steps on which it had nothing to do."""
+
+
+class QuietSteps:
+    """The steps of one environment: `CartPoleEnv` on the native engine in the wrappers of a training."""
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        rewarding: PricedSteps | None,
+        monitor: Monitor,
+        known: KnownWrappers,
+        inner: CartPoleEnv,
+        rig: NativeSimRig,
+    ) -> None:
+        """Use `quiet_steps`, which finds out whether these fit."""
+        duties = inner.cart.action_duties
+        limits = inner.cart.limits
+        self._env, self._rewarding, self._monitor, self._known, self._inner = env, rewarding, monitor, known, inner
+        self._take = _update.Collector(
+            cart=rig.native_cart,
+            requested=duties,
+            sent=tuple(map(rig.sent_duty, duties)),
+            limits=(limits.cart_position_m, limits.pole_angle_rad),
+            history_length=1 if known.history is None else known.history.history_length,
+        ).take
+
+    def is_of(self, env: gymnasium.Env[Any, Any]) -> bool:
+        """Whether these are the steps of `env`."""
+        return env is self._env
+
+    def possible(self, callback: BaseCallback) -> int:
+        """How many steps may be quiet, if none ends the episode."""
+        if self._monitor.needs_reset or not self._inner.is_running:
+            return 0
+        left = (limit._max_episode_steps - cast(int, limit._elapsed_steps) for limit in self._known.limits)
+        return min(cast(SparseCallback, callback).due_in(), MOST_STEPS + 1, *left) - 1
+
+    def take(
+        self, update: NativeUpdate, observation: Any, actions: np.random.Generator, epsilons: tuple[float, ...], at: int
+    ) -> tuple[int, int | None]:
+        """Take a step for each epsilon, and store them from `at` on in the memory; how many.
+
+        Fewer mean that the episode ends with the next step: the cart has taken it with the action that is returned
+        too, and the environment's `step` with that action delivers it. Else the action is None.
+        """
+        rewarding = self._rewarding
+        price, side = (REWARD_PER_STEP, 0.0) if rewarding is None else (rewarding.price(), rewarding.side)
+        whether: np.random.BitGenerator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+        taken, action, side = self._take(
+            update.object, observation, epsilons, at, price, side, whether, actions.bit_generator
+        )
+        if taken:
+            monitor, known = self._monitor, self._known
+            monitor.rewards += [REWARD_PER_STEP] * taken
+            monitor.total_steps += taken
+            limit: Any  # Gymnasium's type of its count is None
+            for limit in known.limits:
+                limit._elapsed_steps += taken
+            if known.history is not None:
+                known.history.continue_from(update.memory.next_observations[(at + taken - 1) % update.capacity, 0])
+            if rewarding is not None:
+                rewarding.side = side
+        return taken, (None if action < 0 else action)
+
+
+def quiet_steps(env: gymnasium.Env[Any, Any], actions: gymnasium.Space[Any]) -> QuietSteps | None:
+    """The quiet steps of `env`, whose random actions come from `actions`; None where Python takes every step."""
+    inner = env.unwrapped
+    if type(inner) is not CartPoleEnv or type(inner.rig) is not NativeSimRig or inner.render_mode is not None:
+        return None
+    if type(actions) is not gymnasium.spaces.Discrete or actions.start != 0 or inner.action_space != actions:
+        return None
+    rewarding = None
+    monitor: Any = env
+    if isinstance(env, PricedSteps):
+        if "price" not in vars(type(env)):
+            return None
+        rewarding, monitor = env, env.env
+    if type(monitor) is not Monitor:
+        return None
+    known = known_wrappers(monitor.env)
+    if known is None or (known.history is not None and known.history.action_duties != inner.cart.action_duties):
+        return None
+    return (
+        QuietSteps(env, rewarding, monitor, known, inner, inner.rig) if _update is not None and _draws_agree() else None
+    )
+
+
+@functools.cache
+def _draws_agree() -> bool:
+    """Whether the extension draws actions as the installed Gymnasium and NumPy do."""
+    drawing, twin = gymnasium.spaces.Discrete(7, seed=0), gymnasium.spaces.Discrete(7, seed=0)
+    bits = twin.np_random.bit_generator
+    agree = all(int(drawing.sample()) == _update.drawn(bits, 7) for _ in range(99))
+    return agree and drawing.np_random.bit_generator.state == bits.state
