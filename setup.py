@@ -92,7 +92,7 @@ setup(
             "cartpole_robot.training.dqn._update",
             sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object", "collect", "collector_object")],
             depends=[
-                *(f"{LEARNER}/{name}.h" for name in ("update", "update_object", "collect")),
+                *(f"{LEARNER}/{name}.h" for name in ("update", "lanes", "update_object", "collect")),
                 *(f"{ENGINE}/{name}.h" for name in ("cart_api", "history", "bit_generator")),
                 f"{FIRMWARE}/boards/host/heap_types.h",
             ],

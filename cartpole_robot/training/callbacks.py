@@ -26,6 +26,7 @@ from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
 from cartpole_robot.training.config import Selection, TrainingConfig, extended_to
 from cartpole_robot.training.dqn.learner import network_of
+from cartpole_robot.training.dqn.quiet_steps import SparseCallback
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow
 from cartpole_robot.training.precision import PrecisionReward, RegulatorReference
 from cartpole_robot.training.swing_up_trials import swung_up
@@ -34,7 +35,7 @@ from cartpole_robot.training.trials import trials_of
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
-class TrainingCallbacks(CallbackList):
+class TrainingCallbacks(CallbackList, SparseCallback):
     """Calls the callbacks of a training only on steps that matter to them.
 
     These are the steps that end an episode and every `_SHOWN_STEPS`th or `evaluate_every_steps`th step: calling five

@@ -6,7 +6,7 @@ environment of one copies observations, rewards and infos several times per step
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -101,10 +101,10 @@ def collect(
     num_collected_steps = num_collected_episodes = 0
     callback.on_rollout_start()
     continue_training = True
-    quiet = self.quiet_steps(inner, callback)
+    quiet = self.quiet_steps(inner) if isinstance(callback, SparseCallback) else None
     while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
         action: int | None = None
-        if quiet is not None and self.num_timesteps >= learning_starts:
+        if quiet is not None and isinstance(callback, SparseCallback) and self.num_timesteps >= learning_starts:
             possible = quiet.possible(callback)
             if by_steps:
                 possible = min(possible, frequency - num_collected_steps)
@@ -112,7 +112,7 @@ def collect(
                 taken, action = self.take_quietly(quiet, store, possible)
                 num_collected_steps += taken
                 if taken:
-                    cast(SparseCallback, callback).skip(taken)
+                    callback.skip(taken)
                 if action is None:
                     continue
         last = self._last_obs[0]

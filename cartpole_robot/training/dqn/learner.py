@@ -36,7 +36,7 @@ from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
-from cartpole_robot.training.dqn.quiet_steps import QuietSteps, SparseCallback, quiet_steps
+from cartpole_robot.training.dqn.quiet_steps import QuietSteps, quiet_steps
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 from cartpole_robot.training.dqn.symmetry import half_mirrored, make_gradient_odd, make_odd
 from cartpole_robot.training.learners import Learner
@@ -131,9 +131,9 @@ class LeanDQN(DQN):
             store = self._store = TransitionStore(replay_buffer)
         return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
 
-    def quiet_steps(self, env: gymnasium.Env[Any, Any], callback: BaseCallback) -> QuietSteps | None:
-        """The steps that C takes; None where Python takes all."""
-        if not isinstance(callback, SparseCallback) or not self.steps_in_c or env is self._loud:
+    def quiet_steps(self, env: gymnasium.Env[Any, Any]) -> QuietSteps | None:
+        """The steps that C takes in `env`; None where Python takes all."""
+        if not self.steps_in_c or env is self._loud:
             return None
         if self._native_update() is None:
             return None

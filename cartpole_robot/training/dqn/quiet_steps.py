@@ -6,7 +6,8 @@ Draws, stored steps, counters and the state of the environment's wrappers are th
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol, cast, runtime_checkable
+from abc import abstractmethod
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -28,13 +29,14 @@ except ImportError:  # built without a C compiler
 MOST_STEPS = 1000  # in a call, between which signal handlers run
 
 
-@runtime_checkable
-class SparseCallback(Protocol):
+class SparseCallback(BaseCallback):
     """A callback that knows its next step."""
 
+    @abstractmethod
     def due_in(self) -> int:
         """Steps until the next on which it does something, unless an episode ends before; at least 1."""
 
+    @abstractmethod
     def skip(self, steps: int) -> None:
         """Count steps on which it had nothing to do."""
 
@@ -67,12 +69,12 @@ class QuietSteps:
         """Whether these are the steps of `env`."""
         return env is self._env
 
-    def possible(self, callback: BaseCallback) -> int:
+    def possible(self, callback: SparseCallback) -> int:
         """How many steps may be quiet, if none ends the episode."""
         if self._monitor.needs_reset or not self._inner.is_running:
             return 0
         left = (limit._max_episode_steps - cast(int, limit._elapsed_steps) for limit in self._known.limits)
-        return min(cast(SparseCallback, callback).due_in(), MOST_STEPS + 1, *left) - 1
+        return min(callback.due_in(), MOST_STEPS + 1, *left) - 1
 
     def take(
         self, update: NativeUpdate, observation: Any, actions: np.random.Generator, epsilons: tuple[float, ...], at: int

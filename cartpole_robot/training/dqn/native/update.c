@@ -10,16 +10,18 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lanes.h"
+
 /* The same operations in the same order on wider vectors, where the processor has them: results do not differ. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute) && __has_attribute(target_clones)
 #define WIDE_TOO __attribute__((target_clones("avx2", "default")))
-#define IN_CLONES static inline __attribute__((always_inline))
 #else
 #define WIDE_TOO
-#define IN_CLONES static inline
 #endif
 
 enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
+
+enum { CHUNK = 32 }; /* steps of a batch; whole tiles */
 
 /* A network or its gradient, with a row of `width` floats per input and per output. */
 typedef struct {
@@ -39,10 +41,17 @@ static int64_t rows_floats(int32_t inputs, int32_t width, int32_t outputs)
     return (int64_t)width * (inputs + 1 + outputs) + update_width(outputs);
 }
 
+/* A row of inputs, the 1 for the bias after it. */
+static int32_t chunk_stride(int32_t inputs)
+{
+    return inputs + 1;
+}
+
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs)
 {
     const int32_t width = update_width(hidden);
-    return 3 * rows_floats(inputs, width, outputs) + 2 * width + update_width(inputs) + update_width(outputs);
+    return 3 * rows_floats(inputs, width, outputs) + 2 * (int64_t)CHUNK * chunk_stride(inputs) +
+           (int64_t)(LANES_TILE + CHUNK) * width + update_width(inputs) + update_width(outputs);
 }
 
 static rows_t rows_at(const update_shape_t *shape, int64_t number)
@@ -68,66 +77,10 @@ IN_CLONES void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_
     memcpy(rows->output_bias, tensors[OUTPUT_BIAS], (size_t)shape->outputs * sizeof(float));
 }
 
-IN_CLONES float sum_of_lanes(float *lanes)
-{
-    for (int half = UPDATE_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++)
-            lanes[k] += lanes[k + half];
-    return lanes[0];
-}
-
-IN_CLONES float dot(const float *restrict a, const float *restrict b, int32_t width)
-{
-    float lanes[UPDATE_LANES] = {0.0f};
-    for (int32_t j = 0; j < width; j += UPDATE_LANES)
-        for (int k = 0; k < UPDATE_LANES; k++)
-            lanes[k] += a[j + k] * b[j + k];
-    return sum_of_lanes(lanes);
-}
-
 IN_CLONES void add_scaled(float *restrict sum, const float *restrict row, float factor, int32_t width)
 {
     for (int32_t j = 0; j < width; j++)
         sum[j] += row[j] * factor;
-}
-
-/* Four rows for the four numbers of a cart's observation in one pass, without intermediate stores. */
-IN_CLONES void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
-                           const float *restrict w2, const float *restrict w3, const float *input, int32_t width,
-                           float *restrict unit)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++) {
-        const float sum = bias[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
-        unit[j] = sum < 0.0f ? 0.0f : sum;
-    }
-}
-
-/* Four rows at a time, with additions in the same order as one row at a time. */
-IN_CLONES void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
-                            const float *restrict w2, const float *restrict w3, const float *input, int32_t width)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++)
-        sum[j] = sum[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
-}
-
-/* Outputs of the hidden units; NaN stays NaN. */
-IN_CLONES void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
-{
-    const float *w = rows->hidden_weight;
-    if (inputs == 4) {
-        hidden_of_four(rows->hidden_bias, w, w + width, w + 2 * width, w + 3 * width, input, width, unit);
-        return;
-    }
-    memcpy(unit, rows->hidden_bias, (size_t)width * sizeof(float));
-    int32_t i = 0;
-    for (; i + 4 <= inputs; i += 4, w += 4 * width)
-        add_four_scaled(unit, w, w + width, w + 2 * width, w + 3 * width, &input[i], width);
-    for (; i < inputs; i++, w += width)
-        add_scaled(unit, w, input[i], width);
-    for (int32_t j = 0; j < width; j++)
-        unit[j] = unit[j] < 0.0f ? 0.0f : unit[j];
 }
 
 IN_CLONES void scale(const update_shape_t *shape, const float *gain, const float *observation, float *input)
@@ -194,36 +147,6 @@ IN_CLONES void back_through(const float *restrict unit, const float *restrict we
     }
 }
 
-IN_CLONES void add_to_four(float *restrict g0, float *restrict g1, float *restrict g2, float *restrict g3,
-                        const float *restrict back, const float *input, int32_t width)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++) {
-        const float part = back[j];
-        g0[j] += part * a;
-        g1[j] += part * b;
-        g2[j] += part * c;
-        g3[j] += part * d;
-    }
-}
-
-/* Add one step's share of the gradient; `slope` is the derivative of the loss by the value of `action`. */
-IN_CLONES void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
-                         const float *unit, int64_t action, float slope, float *back)
-{
-    const int32_t width = shape->width;
-    float *g = gradient->hidden_weight;
-    gradient->output_bias[action] += slope;
-    add_scaled(&gradient->output_weight[action * width], unit, slope, width);
-    back_through(unit, &network->output_weight[action * width], slope, width, back);
-    add_scaled(gradient->hidden_bias, back, 1.0f, width);
-    int32_t i = 0;
-    for (; i + 4 <= shape->inputs; i += 4, g += 4 * width)
-        add_to_four(g, g + width, g + 2 * width, g + 3 * width, back, &input[i], width);
-    for (; i < shape->inputs; i++, g += width)
-        add_scaled(g, back, input[i], width);
-}
-
 IN_CLONES void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
                   float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
 {
@@ -280,51 +203,126 @@ IN_CLONES void clip(float *gradient, int64_t count, double most)
         gradient[k] *= (float)factor; /* also for NaN: an invalid gradient must stay visible */
 }
 
+/* Some steps of a batch, as many as stay in the processor's nearest cache. */
+typedef struct {
+    int32_t count;
+    int64_t action[CHUNK];
+    float wanted[CHUNK];        /* the rewards of the return, later with the value after it */
+    float bootstrap[CHUNK];     /* the factor of that value */
+    float *input, *following;   /* a row of `stride` floats each; of the inputs the one after the last is 1, for the bias */
+    float *unit, *back;         /* a row of `width` floats each */
+    int32_t stride;
+} chunk_t;
+
+IN_CLONES chunk_t chunk_at(const update_shape_t *shape)
+{
+    chunk_t chunk;
+    chunk.stride = chunk_stride(shape->inputs);
+    chunk.input = shape->work + 3 * rows_floats(shape->inputs, shape->width, shape->outputs);
+    chunk.following = chunk.input + CHUNK * chunk.stride;
+    chunk.unit = chunk.following + CHUNK * chunk.stride;
+    chunk.back = chunk.unit + LANES_TILE * shape->width;
+    return chunk;
+}
+
+/* Reads the steps of the batch from `first` on. */
+IN_CLONES void gather(const update_shape_t *shape, const float *gain, const update_memory_t *memory, const int64_t *index,
+                      int64_t first, const update_loss_t *loss, chunk_t *chunk)
+{
+    const int32_t inputs = shape->inputs;
+    for (int32_t k = 0; k < chunk->count; k++) {
+        const int64_t step = index[first + k];
+        float *input = &chunk->input[k * chunk->stride], *following = &chunk->following[k * chunk->stride];
+        int64_t last;
+        chunk->wanted[k] = n_step_return(memory, step, loss, &last, &chunk->bootstrap[k]);
+        chunk->action[k] = memory->action[step];
+        scale(shape, gain, &memory->observation[step * inputs], input);
+        scale(shape, gain, &memory->following[last * inputs], following);
+        if (shape->symmetry == UPDATE_MIRRORED && (first + k) % 2 == 1) {
+            mirror(shape, input);
+            mirror(shape, following);
+            chunk->action[k] = shape->outputs - 1 - chunk->action[k];
+        }
+        input[inputs] = 1.0f;
+    }
+}
+
+/* Adds the largest value of the target network after each return. */
+IN_CLONES void bootstrap(const update_shape_t *shape, const rows_t *target, chunk_t *chunk)
+{
+    const int32_t width = shape->width, outputs = shape->outputs;
+    for (int32_t k = 0; k < chunk->count; k++) {
+        const int32_t tile = k % LANES_TILE;
+        if (tile == 0)
+            lanes_hidden(target->hidden_weight, target->hidden_bias, &chunk->following[k * chunk->stride], chunk->stride,
+                         shape->inputs, width, chunk->unit);
+        const float *unit = &chunk->unit[tile * width];
+        float best = lanes_dot(unit, target->output_weight, width) + target->output_bias[0];
+        for (int32_t o = 1; o < outputs; o++) {
+            const float value = lanes_dot(unit, &target->output_weight[o * width], width) + target->output_bias[o];
+            best = best >= value ? best : value;
+        }
+        chunk->wanted[k] += chunk->bootstrap[k] * best;
+    }
+}
+
+/* The loss of one step, and its derivative by the value. */
+IN_CLONES double loss_of(float error, bool is_mse, float *slope)
+{
+    const float size = fabsf(error);
+    if (is_mse) {
+        *slope = 2.0f * error;
+        return (double)(error * error);
+    }
+    *slope = error > 1.0f ? 1.0f : error < -1.0f ? -1.0f : error;
+    return (double)(size < 1.0f ? 0.5f * error * error : size - 0.5f);
+}
+
+/* Adds the losses of the chunk to `total`, and its share of the gradient of a batch of `batch` steps. */
+IN_CLONES double learn_from(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, chunk_t *chunk,
+                            int64_t batch, bool is_mse, double total)
+{
+    const int32_t width = shape->width, stride = chunk->stride;
+    for (int32_t k = 0; k < chunk->count; k++) {
+        const int32_t tile = k % LANES_TILE;
+        if (tile == 0)
+            lanes_hidden(network->hidden_weight, network->hidden_bias, &chunk->input[k * stride], stride, shape->inputs,
+                         width, chunk->unit);
+        const float *unit = &chunk->unit[tile * width];
+        const int64_t action = chunk->action[k];
+        const float *weight = &network->output_weight[action * width];
+        float slope;
+        total += loss_of(lanes_dot(unit, weight, width) + network->output_bias[action] - chunk->wanted[k], is_mse, &slope);
+        slope /= (float)batch;
+        gradient->output_bias[action] += slope;
+        add_scaled(&gradient->output_weight[action * width], unit, slope, width);
+        back_through(unit, weight, slope, width, &chunk->back[k * width]);
+    }
+    int32_t row = 0; /* the bias is the last */
+    for (; row + LANES_GROUP <= shape->inputs + 1; row += LANES_GROUP)
+        lanes_add_group(&gradient->hidden_weight[row * width], chunk->back, &chunk->input[row], stride, chunk->count, width);
+    for (; row < shape->inputs + 1; row++)
+        lanes_add_row(&gradient->hidden_weight[row * width], chunk->back, &chunk->input[row], stride, chunk->count, width);
+    return total;
+}
+
 WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
                    const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer)
 {
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs, width = shape->width;
     const int64_t floats = rows_floats(inputs, width, outputs);
     const rows_t network = rows_at(shape, 0), target = rows_at(shape, 1), gradient = rows_at(shape, 2);
-    float *unit = shape->work + 3 * floats, *back = unit + width;
-    float *input = back + width, *ordered = target.hidden_weight; /* the target is no longer needed by then */
+    float *ordered = target.hidden_weight; /* the target is no longer needed by then */
+    chunk_t chunk = chunk_at(shape);
     lay_out(shape, tensors->parameter, &network);
     lay_out(shape, tensors->target, &target);
     memset(gradient.hidden_weight, 0, (size_t)floats * sizeof(float));
     double total = 0.0;
-    for (int64_t k = 0; k < batch; k++) {
-        int64_t last;
-        float bootstrap;
-        float wanted = n_step_return(memory, index[k], loss, &last, &bootstrap);
-        const bool is_mirrored = shape->symmetry == UPDATE_MIRRORED && k % 2 == 1;
-        scale(shape, tensors->gain, &memory->following[last * inputs], input);
-        if (is_mirrored)
-            mirror(shape, input);
-        hidden_of(&target, input, inputs, width, unit);
-        float best = dot(unit, target.output_weight, width) + target.output_bias[0];
-        for (int32_t o = 1; o < outputs; o++) {
-            const float value = dot(unit, &target.output_weight[o * width], width) + target.output_bias[o];
-            best = best >= value ? best : value;
-        }
-        wanted += bootstrap * best;
-        int64_t action = memory->action[index[k]];
-        scale(shape, tensors->gain, &memory->observation[index[k] * inputs], input);
-        if (is_mirrored) {
-            action = outputs - 1 - action;
-            mirror(shape, input);
-        }
-        hidden_of(&network, input, inputs, width, unit);
-        const float value = dot(unit, &network.output_weight[action * width], width) + network.output_bias[action];
-        const float error = value - wanted, size = fabsf(error);
-        float slope;
-        if (loss->is_mse) {
-            total += (double)(error * error);
-            slope = 2.0f * error;
-        } else {
-            total += (double)(size < 1.0f ? 0.5f * error * error : size - 0.5f);
-            slope = error > 1.0f ? 1.0f : error < -1.0f ? -1.0f : error;
-        }
-        add_gradient(shape, &network, &gradient, input, unit, action, slope / (float)batch, back);
+    for (int64_t first = 0; first < batch; first += CHUNK) {
+        chunk.count = batch - first < CHUNK ? (int32_t)(batch - first) : CHUNK;
+        gather(shape, tensors->gain, memory, index, first, loss, &chunk);
+        bootstrap(shape, &target, &chunk);
+        total = learn_from(shape, &network, &gradient, &chunk, batch, loss->is_mse, total);
     }
     if (shape->symmetry == UPDATE_ODD)
         make_odd(shape, &gradient);
@@ -370,9 +368,8 @@ void update_follow(const update_shape_t *shape, const update_tensors_t *tensors,
 
 int32_t update_greedy(const update_shape_t *shape, const update_tensors_t *tensors, const float *observation)
 {
-    const int64_t floats = rows_floats(shape->inputs, shape->width, shape->outputs);
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs;
-    float *input = shape->work + 3 * floats + 2 * shape->width, *value = input + update_width(inputs);
+    float *input = chunk_at(shape).back + CHUNK * shape->width, *value = input + update_width(inputs);
     scale(shape, tensors->gain, observation, input);
     memcpy(value, tensors->parameter[OUTPUT_BIAS], (size_t)outputs * sizeof(float));
     for (int32_t j = 0; j < hidden; j++) {
