@@ -22,6 +22,7 @@
 enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
 
 enum { CHUNK = 32 }; /* steps of a batch; whole tiles */
+enum { NEAR = 2 };   /* the second level of cache: the first is full of weights */
 
 /* A network or its gradient, with a row of `width` floats per input and per output. */
 typedef struct {
@@ -225,6 +226,24 @@ IN_CLONES chunk_t chunk_at(const update_shape_t *shape)
     return chunk;
 }
 
+/* Asks for the steps of a chunk before they are read: of a large memory they are in no cache. */
+IN_CLONES void fetch(const update_shape_t *shape, const update_memory_t *memory, const int64_t *index, int64_t first,
+                     int64_t batch, int32_t n_steps)
+{
+    const int32_t inputs = shape->inputs;
+    const int64_t end = first + CHUNK < batch ? first + CHUNK : batch;
+    for (int64_t k = first; k < end; k++) {
+        const int64_t step = index[k], last = step + n_steps <= memory->capacity ? step + n_steps - 1 : step;
+        __builtin_prefetch(&memory->reward[step], 0, NEAR);
+        __builtin_prefetch(&memory->done[step], 0, NEAR);
+        __builtin_prefetch(&memory->timeout[step], 0, NEAR);
+        __builtin_prefetch(&memory->observation[step * inputs], 0, NEAR);
+        __builtin_prefetch(&memory->observation[step * inputs + inputs - 1], 0, NEAR);
+        __builtin_prefetch(&memory->following[last * inputs], 0, NEAR);
+        __builtin_prefetch(&memory->following[last * inputs + inputs - 1], 0, NEAR);
+    }
+}
+
 /* Reads the steps of the batch from `first` on. */
 IN_CLONES void gather(const update_shape_t *shape, const float *gain, const update_memory_t *memory, const int64_t *index,
                       int64_t first, const update_loss_t *loss, chunk_t *chunk)
@@ -314,6 +333,7 @@ WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t 
     const rows_t network = rows_at(shape, 0), target = rows_at(shape, 1), gradient = rows_at(shape, 2);
     float *ordered = target.hidden_weight; /* the target is no longer needed by then */
     chunk_t chunk = chunk_at(shape);
+    fetch(shape, memory, index, 0, batch, loss->n_steps);
     lay_out(shape, tensors->parameter, &network);
     lay_out(shape, tensors->target, &target);
     memset(gradient.hidden_weight, 0, (size_t)floats * sizeof(float));
@@ -321,6 +341,7 @@ WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t 
     for (int64_t first = 0; first < batch; first += CHUNK) {
         chunk.count = batch - first < CHUNK ? (int32_t)(batch - first) : CHUNK;
         gather(shape, tensors->gain, memory, index, first, loss, &chunk);
+        fetch(shape, memory, index, first + CHUNK, batch, loss->n_steps);
         bootstrap(shape, &target, &chunk);
         total = learn_from(shape, &network, &gradient, &chunk, batch, loss->is_mse, total);
     }
