@@ -25,14 +25,17 @@ class Update:
         memory: tuple[NDArray[np.float32] | NDArray[np.int64], ...],
         symmetry: int = 0,
     ) -> None: ...
-    def step(
+    def learn(
         self,
-        steps: NDArray[np.int64],
+        times: int,
+        batch: int,
+        stored: int,
+        random: np.random.BitGenerator,
         newest: int,
         loss: tuple[int, float, bool, float],
         optimizer: tuple[bool, float, float, float, float, float],
         /,
-    ) -> float: ...
+    ) -> tuple[float, ...]: ...
     def follow(self, tau: float, /) -> None: ...
     def act(self, observation: _Floats, /) -> int: ...
 

@@ -197,9 +197,9 @@ class LeanDQN(DQN):
         update = self._native_update()
         if update is not None:
             is_mse = self.loss is Loss.MSE
-            losses = [update.step(batch_size, is_mse=is_mse) for _ in range(gradient_steps)]
+            losses = update.learn(gradient_steps, batch_size, is_mse=is_mse)
         else:
-            losses = [self._torch_update(batch_size) for _ in range(gradient_steps)]
+            losses = tuple(self._torch_update(batch_size) for _ in range(gradient_steps))
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", sum(losses) / max(1, gradient_steps))

@@ -65,7 +65,7 @@ class NativeUpdate:
             memory=self._arrays,
             symmetry=_SYMMETRIES.index(getattr(model, "symmetry", Symmetry.NONE)),
         )
-        self.object, self._step, self.act, self.follow = update, update.step, update.act, update.follow
+        self.object, self._learn, self.act, self.follow = update, update.learn, update.act, update.follow
 
     @staticmethod
     def fits(model: DQN) -> bool:
@@ -91,21 +91,29 @@ class NativeUpdate:
             and memory.timeouts is f
         )
 
-    def step(self, batch_size: int, *, is_mse: bool) -> float:
-        """Update once on a batch drawn as SB3's buffers draw it; returns the loss before the update."""
+    def learn(self, times: int, batch_size: int, *, is_mse: bool) -> tuple[float, ...]:
+        """Update on batches drawn as SB3's buffers draw them; returns the loss before each update."""
         model, memory = self._model, self.memory
-        steps = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
         newest, gamma = -1, model.gamma
         if self._n_steps > 1:
             newest, gamma = (memory.pos or memory.buffer_size) - 1, cast(NStepReplayBuffer, memory).gamma
         group = self._optimizer.param_groups[0]
         betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]
-        return self._step(
-            steps,
+        return self._learn(
+            times,
+            batch_size,
+            memory.buffer_size if memory.full else memory.pos,
+            global_bits(),
             newest,
             (self._n_steps, gamma, is_mse, model.max_grad_norm),
             (self._is_adagrad, group["lr"], group["eps"], group["weight_decay"], *betas),
         )
+
+
+def global_bits() -> np.random.BitGenerator:
+    """What `np.random.rand` and `np.random.randint` draw from."""
+    bits: np.random.BitGenerator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    return bits
 
 
 def input_gain(model: DQN) -> torch.Tensor:

@@ -18,7 +18,7 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rollout.native_episodes import KnownWrappers, known_wrappers
 from cartpole_robot.task import REWARD_PER_STEP
-from cartpole_robot.training.dqn.native_update import NativeUpdate
+from cartpole_robot.training.dqn.native_update import NativeUpdate, global_bits
 from cartpole_robot.training.priced_steps import PricedSteps
 
 try:
@@ -86,10 +86,8 @@ class QuietSteps:
         """
         rewarding = self._rewarding
         price, side = (REWARD_PER_STEP, 0.0) if rewarding is None else (rewarding.price(), rewarding.side)
-        whether: np.random.BitGenerator = np.random.get_bit_generator()  # type: ignore[attr-defined]
-        taken, action, side = self._take(
-            update.object, observation, epsilons, at, price, side, whether, actions.bit_generator
-        )
+        whether, which = global_bits(), actions.bit_generator
+        taken, action, side = self._take(update.object, observation, epsilons, at, price, side, whether, which)
         if taken:
             monitor, known = self._monitor, self._known
             monitor.rewards += [REWARD_PER_STEP] * taken

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boards/host/heap_types.h"
+#include "bit_generator.h"
 #include "update_object.h"
 
 enum { MOST_UNITS = 1 << 20 };
@@ -141,14 +142,9 @@ int refuse_unready(const update_object *self)
     return -1;
 }
 
-static int refuse_bad_steps(const update_object *self, const int64_t *index, Py_ssize_t batch)
+static int refuse_bad_actions(const update_object *self, const int64_t *index, Py_ssize_t batch)
 {
     for (Py_ssize_t k = 0; k < batch; k++) {
-        if (index[k] < 0 || index[k] >= self->memory.capacity) {
-            PyErr_Format(PyExc_IndexError, "step %lld, expected 0 to %lld", (long long)index[k],
-                         (long long)self->memory.capacity - 1);
-            return -1;
-        }
         const int64_t action = self->memory.action[index[k]];
         if (action < 0 || action >= self->shape.outputs) {
             PyErr_Format(PyExc_IndexError, "action %lld, expected 0 to %d", (long long)action, self->shape.outputs - 1);
@@ -158,17 +154,34 @@ static int refuse_bad_steps(const update_object *self, const int64_t *index, Py_
     return 0;
 }
 
-static PyObject *update_step(PyObject *object, PyObject *args)
+/* A batch as NumPy's RandomState.randint(0, stored, batch) draws it. */
+static void draw(const bit_generator_t *bits, int64_t stored, int64_t *index, Py_ssize_t batch)
+{
+    const uint32_t most = (uint32_t)(stored - 1);
+    uint32_t mask = most;
+    for (int shift = 1; shift < 32; shift *= 2)
+        mask |= mask >> shift;
+    for (Py_ssize_t k = 0; k < batch; k++) {
+        uint32_t step = 0;
+        if (most > 0)
+            while ((step = bits->next_uint32(bits->state) & mask) > most)
+                continue;
+        index[k] = step;
+    }
+}
+
+/* learn(times, batch, stored, random, newest, loss, optimizer) */
+static PyObject *update_learn(PyObject *object, PyObject *args)
 {
     update_object *self = (update_object *)object;
-    PyObject *steps;
-    Py_ssize_t newest;
+    Py_ssize_t times, batch, stored, newest;
+    PyObject *random;
     int is_mse, is_adagrad;
     update_loss_t loss = {0};
     update_optimizer_t rule = {0};
-    if (!PyArg_ParseTuple(args, "On(ifpd)(pddddd)", &steps, &newest, &loss.n_steps, &loss.gamma, &is_mse,
-                          &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon, &rule.weight_decay,
-                          &rule.beta1, &rule.beta2) ||
+    if (!PyArg_ParseTuple(args, "nnnOn(ifpd)(pddddd)", &times, &batch, &stored, &random, &newest, &loss.n_steps, &loss.gamma,
+                          &is_mse, &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon,
+                          &rule.weight_decay, &rule.beta1, &rule.beta2) ||
         refuse_unready(self) < 0)
         return NULL;
     if (loss.n_steps < 1)
@@ -176,20 +189,25 @@ static PyObject *update_step(PyObject *object, PyObject *args)
     loss.newest = newest;
     loss.is_mse = is_mse;
     rule.is_adagrad = is_adagrad;
-    Py_buffer view;
-    if (PyObject_GetBuffer(steps, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
-        return NULL;
-    const bool is_int64 = view.itemsize == (Py_ssize_t)sizeof(int64_t) && view.format != NULL &&
-                          (strcmp(view.format, "l") == 0 || strcmp(view.format, "q") == 0);
-    const Py_ssize_t batch = view.len / (Py_ssize_t)sizeof(int64_t);
-    PyObject *result = NULL;
-    if (!is_int64 || batch < 1)
-        PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one step, int64");
-    else if (refuse_bad_steps(self, view.buf, batch) == 0)
-        result = PyFloat_FromDouble(
-            update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
-    PyBuffer_Release(&view);
-    return result;
+    if (times < 0 || batch < 1 || batch > MOST_UNITS || stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
+        return PyErr_Format(PyExc_ValueError, "%zd updates on %zd of %zd steps, expected 1 to %d of 1 to %lld", times, batch,
+                            stored, MOST_UNITS, (long long)self->memory.capacity);
+    const bit_generator_t *bits = read_bit_generator(random);
+    int64_t *index = bits != NULL ? PyMem_Malloc((size_t)batch * sizeof *index) : NULL;
+    if (index == NULL)
+        return bits != NULL ? PyErr_NoMemory() : NULL;
+    PyObject *losses = PyTuple_New(times);
+    for (Py_ssize_t k = 0; losses != NULL && k < times; k++) {
+        draw(bits, stored, index, batch);
+        PyObject *number = NULL;
+        if (refuse_bad_actions(self, index, batch) == 0)
+            number = PyFloat_FromDouble(
+                update_once(&self->shape, &self->tensors, &self->memory, index, batch, &loss, &rule));
+        if (number == NULL || PyTuple_SetItem(losses, k, number) < 0)
+            Py_CLEAR(losses);
+    }
+    PyMem_Free(index);
+    return losses;
 }
 
 static PyObject *update_follow_target(PyObject *object, PyObject *tau)
@@ -218,9 +236,10 @@ static PyObject *update_act(PyObject *object, PyObject *observation)
 }
 
 static PyMethodDef methods[] = {
-    {"step", update_step, METH_VARARGS,
-     "step(steps, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
-     "beta1, beta2)): update once on those steps of the memory; returns the loss before the update."},
+    {"learn", update_learn, METH_VARARGS,
+     "learn(times, batch, stored, random, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, "
+     "weight_decay, beta1, beta2)): update on batches of the first `stored` steps, drawn from that bit generator; the loss before "
+     "each update."},
     {"follow", update_follow_target, METH_O, "follow(tau): move the target network by that share towards the network."},
     {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
     {NULL, NULL, 0, NULL},
