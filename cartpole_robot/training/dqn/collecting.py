@@ -6,6 +6,7 @@ environment of one copies observations, rewards and infos several times per step
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -96,9 +97,9 @@ def collect(
     """Act and store until it is time to train; the locals that callbacks see have the names of SB3."""
     replay_buffer = store.memory
     inner, sample, random = env.envs[0], self.action_space.sample, np.random.rand
-    greedy = self.greedy_action()
     by_steps, frequency = train_freq.unit == TrainFrequencyUnit.STEP, train_freq.frequency
     num_collected_steps = num_collected_episodes = 0
+    greedy: Callable[[Any], int] | None = None
     callback.on_rollout_start()
     continue_training = True
     quiet = self.quiet_steps(inner) if isinstance(callback, SparseCallback) else None
@@ -121,6 +122,7 @@ def collect(
         elif self.num_timesteps < learning_starts or random() < self.exploration_rate:
             action = int(sample())
         else:
+            greedy = greedy or self.greedy_action()
             action = greedy(last)
         observation, reward, terminated, truncated, info = inner.step(action)
         has_ended = bool(terminated or truncated)

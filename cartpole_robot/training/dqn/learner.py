@@ -145,12 +145,12 @@ class LeanDQN(DQN):
     def take_quietly(self, quiet: QuietSteps, store: TransitionStore, steps: int) -> tuple[int, int | None]:
         """Take up to `steps` quiet steps, as `QuietSteps.take` does, and count them."""
         before, total, memory = self.num_timesteps, self._total_timesteps, store.memory
-        later = (self._epsilon_at(1.0 - float(before + step) / float(total)) for step in range(1, steps + 1))
-        epsilons = (self.exploration_rate, *later)
-        update, actions = self._native_update(), self.action_space.np_random
-        assert update is not None
+        at = self._epsilon_at
+        epsilons = (self.exploration_rate, *[at(1.0 - step / total) for step in range(before + 1, before + steps + 1)])
+        assert self._update is not None  # for the type checker: `quiet_steps` needs it
         assert self._last_obs is not None
-        taken, action = quiet.take(update, self._last_obs, actions, epsilons[:-1], memory.pos)
+        actions = self.action_space.np_random
+        taken, action = quiet.take(self._update, self._last_obs, actions, epsilons[:-1], memory.pos)
         if taken:
             store.advance(taken)
             newest = memory.pos - 1
