@@ -65,7 +65,7 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
     for (int update = 0; update < 20; update++) {
         for (int k = 0; k < BATCH; k++)
             index[k] = (int64_t)((number() + 1.0f) * 1000.0f) % STEPS;
-        sum += update_once(&shape, &tensors, &memory, index, BATCH, &loss, &rule);
+        sum += update_once(&shape, &tensors, &memory, index, BATCH, 0, &loss, &rule);
         update_follow(&shape, &tensors, 0.1);
         sum += update_greedy(&shape, &tensors, &memory.observation[update * inputs]);
     }

@@ -228,10 +228,10 @@ IN_CLONES chunk_t chunk_at(const update_shape_t *shape)
 
 /* Asks for the steps of a chunk before they are read: of a large memory they are in no cache. */
 IN_CLONES void fetch(const update_shape_t *shape, const update_memory_t *memory, const int64_t *index, int64_t first,
-                     int64_t batch, int32_t n_steps)
+                     int64_t known, int32_t n_steps)
 {
     const int32_t inputs = shape->inputs;
-    const int64_t end = first + CHUNK < batch ? first + CHUNK : batch;
+    const int64_t end = first + CHUNK < known ? first + CHUNK : known;
     for (int64_t k = first; k < end; k++) {
         const int64_t step = index[k], last = step + n_steps <= memory->capacity ? step + n_steps - 1 : step;
         __builtin_prefetch(&memory->reward[step], 0, NEAR);
@@ -326,7 +326,8 @@ IN_CLONES double learn_from(const update_shape_t *shape, const rows_t *network, 
 }
 
 WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
-                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer)
+                            const int64_t *index, int64_t batch, int64_t later, const update_loss_t *loss,
+                            const update_optimizer_t *optimizer)
 {
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs, width = shape->width;
     const int64_t floats = rows_floats(inputs, width, outputs);
@@ -341,7 +342,7 @@ WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t 
     for (int64_t first = 0; first < batch; first += CHUNK) {
         chunk.count = batch - first < CHUNK ? (int32_t)(batch - first) : CHUNK;
         gather(shape, tensors->gain, memory, index, first, loss, &chunk);
-        fetch(shape, memory, index, first + CHUNK, batch, loss->n_steps);
+        fetch(shape, memory, index, first + chunk.count, batch + later, loss->n_steps);
         bootstrap(shape, &target, &chunk);
         total = learn_from(shape, &network, &gradient, &chunk, batch, loss->is_mse, total);
     }

@@ -64,9 +64,11 @@ typedef struct {
 int32_t update_width(int32_t hidden);
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs);
 
-/* Make one update; returns the loss before it. `index` is the batch: steps of the memory, 0 to capacity - 1. */
+/* Make one update; returns the loss before it. `index` is the batch: steps of the memory, 0 to capacity - 1. After the batch there are
+ * `later` steps of the next, which are fetched early. */
 double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
-                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer);
+                   const int64_t *index, int64_t batch, int64_t later, const update_loss_t *loss,
+                   const update_optimizer_t *optimizer);
 
 /* Move the target network by the share `tau` towards the network. */
 void update_follow(const update_shape_t *shape, const update_tensors_t *tensors, double tau);

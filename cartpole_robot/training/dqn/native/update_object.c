@@ -189,20 +189,20 @@ static PyObject *update_learn(PyObject *object, PyObject *args)
     loss.newest = newest;
     loss.is_mse = is_mse;
     rule.is_adagrad = is_adagrad;
-    if (times < 0 || batch < 1 || batch > MOST_UNITS || stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
+    if (times < 0 || times > MOST_UNITS || batch < 1 || batch > MOST_UNITS || stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
         return PyErr_Format(PyExc_ValueError, "%zd updates on %zd of %zd steps, expected 1 to %d of 1 to %lld", times, batch,
                             stored, MOST_UNITS, (long long)self->memory.capacity);
     const bit_generator_t *bits = read_bit_generator(random);
-    int64_t *index = bits != NULL ? PyMem_Malloc((size_t)batch * sizeof *index) : NULL;
+    int64_t *index = bits != NULL ? PyMem_Malloc((size_t)(batch * times + 1) * sizeof *index) : NULL;
     if (index == NULL)
         return bits != NULL ? PyErr_NoMemory() : NULL;
+    draw(bits, stored, index, batch * times);
     PyObject *losses = PyTuple_New(times);
     for (Py_ssize_t k = 0; losses != NULL && k < times; k++) {
-        draw(bits, stored, index, batch);
         PyObject *number = NULL;
-        if (refuse_bad_actions(self, index, batch) == 0)
-            number = PyFloat_FromDouble(
-                update_once(&self->shape, &self->tensors, &self->memory, index, batch, &loss, &rule));
+        if (refuse_bad_actions(self, &index[k * batch], batch) == 0)
+            number = PyFloat_FromDouble(update_once(&self->shape, &self->tensors, &self->memory, &index[k * batch], batch,
+                                                    (times - 1 - k) * batch, &loss, &rule));
         if (number == NULL || PyTuple_SetItem(losses, k, number) < 0)
             Py_CLEAR(losses);
     }
