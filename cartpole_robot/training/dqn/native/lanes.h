@@ -50,22 +50,41 @@ IN_CLONES void lanes_hidden(const float *weight, const float *bias, const float 
     }
 }
 
-/* The sum over all lanes of a row times a row: lanes k and k + 8 first, then k and k + 4, and so on. */
-IN_CLONES float lanes_dot(const float *a, const float *b, int32_t width)
+/* The sum of all lanes: lanes k and k + 8 first, then k and k + 4, and so on. */
+IN_CLONES float lanes_sum(const half_t *low, const half_t *high)
 {
     union {
         half_t all;
         float lane[HALF];
-    } sum;
+    } sum = {*low + *high};
+    const float first = sum.lane[0] + sum.lane[4], second = sum.lane[1] + sum.lane[5];
+    const float third = sum.lane[2] + sum.lane[6], fourth = sum.lane[3] + sum.lane[7];
+    return (first + third) + (second + fourth);
+}
+
+/* The sum over a row times a row. */
+IN_CLONES float lanes_dot(const float *a, const float *b, int32_t width)
+{
     half_t low = {0}, high = {0};
     for (int32_t j = 0; j < width; j += UPDATE_LANES) {
         low += CONST_AT(&a[j]) * CONST_AT(&b[j]);
         high += CONST_AT(&a[j + HALF]) * CONST_AT(&b[j + HALF]);
     }
-    sum.all = low + high;
-    const float first = sum.lane[0] + sum.lane[4], second = sum.lane[1] + sum.lane[5];
-    const float third = sum.lane[2] + sum.lane[6], fourth = sum.lane[3] + sum.lane[7];
-    return (first + third) + (second + fourth);
+    return lanes_sum(&low, &high);
+}
+
+/* The same with the row at `b` and the one after it. */
+IN_CLONES void lanes_two_dots(const float *a, const float *b, int32_t width, float *one, float *two)
+{
+    const float *c = b + width;
+    half_t low = {0}, high = {0}, low_too = {0}, high_too = {0};
+    for (int32_t j = 0; j < width; j += UPDATE_LANES) {
+        const half_t here = CONST_AT(&a[j]), next = CONST_AT(&a[j + HALF]);
+        low += here * CONST_AT(&b[j]), high += next * CONST_AT(&b[j + HALF]);
+        low_too += here * CONST_AT(&c[j]), high_too += next * CONST_AT(&c[j + HALF]);
+    }
+    *one = lanes_sum(&low, &high);
+    *two = lanes_sum(&low_too, &high_too);
 }
 
 /* LANES_GROUP rows of a sum over samples: each sample's `back` times its number for the row. */

@@ -96,26 +96,26 @@ IN_CLONES void mirror(const update_shape_t *shape, float *input)
         input[i] = -input[i];
 }
 
-IN_CLONES void meet(float *a, float *b, float sign)
+IN_CLONES void meet(float *restrict a, float *restrict b, float sign, int32_t count)
 {
-    const float middle = 0.5f * (*a + sign * *b);
-    *a = middle;
-    *b = sign * middle;
+    for (int32_t k = 0; k < count; k++) {
+        const float middle = 0.5f * (a[k] + sign * b[k]);
+        a[k] = middle;
+        b[k] = sign * middle;
+    }
 }
 
 /* The mean of the gradient and that of the mirrored batch, for a network that is its own mirror image. */
 IN_CLONES void make_odd(const update_shape_t *shape, const rows_t *gradient)
 {
     const int32_t half = shape->hidden / 2, width = shape->width, outputs = shape->outputs;
-    for (int32_t j = 0; j < half; j++) {
-        for (int32_t i = 0; i < shape->inputs; i++)
-            meet(&gradient->hidden_weight[i * width + j], &gradient->hidden_weight[i * width + half + j], -1.0f);
-        meet(&gradient->hidden_bias[j], &gradient->hidden_bias[half + j], 1.0f);
-        for (int32_t o = 0; o < outputs; o++)
-            meet(&gradient->output_weight[o * width + j], &gradient->output_weight[(outputs - 1 - o) * width + half + j], 1.0f);
-    }
+    for (int32_t i = 0; i < shape->inputs; i++)
+        meet(&gradient->hidden_weight[i * width], &gradient->hidden_weight[i * width + half], -1.0f, half);
+    meet(gradient->hidden_bias, gradient->hidden_bias + half, 1.0f, half);
+    for (int32_t o = 0; o < outputs; o++)
+        meet(&gradient->output_weight[o * width], &gradient->output_weight[(outputs - 1 - o) * width + half], 1.0f, half);
     for (int32_t o = 0; o < outputs / 2; o++)
-        meet(&gradient->output_bias[o], &gradient->output_bias[outputs - 1 - o], 1.0f);
+        meet(&gradient->output_bias[o], &gradient->output_bias[outputs - 1 - o], 1.0f, 1);
 }
 
 /* The discounted rewards up to the last step of the return; also that step and the factor of the value after it. */
@@ -266,6 +266,11 @@ IN_CLONES void gather(const update_shape_t *shape, const float *gain, const upda
     }
 }
 
+IN_CLONES float larger(float a, float b)
+{
+    return a >= b ? a : b;
+}
+
 /* Adds the largest value of the target network after each return. */
 IN_CLONES void bootstrap(const update_shape_t *shape, const rows_t *target, chunk_t *chunk)
 {
@@ -277,10 +282,15 @@ IN_CLONES void bootstrap(const update_shape_t *shape, const rows_t *target, chun
                          shape->inputs, width, chunk->unit);
         const float *unit = &chunk->unit[tile * width];
         float best = lanes_dot(unit, target->output_weight, width) + target->output_bias[0];
-        for (int32_t o = 1; o < outputs; o++) {
-            const float value = lanes_dot(unit, &target->output_weight[o * width], width) + target->output_bias[o];
-            best = best >= value ? best : value;
+        int32_t o = 1;
+        for (; o + 2 <= outputs; o += 2) {
+            float one, two;
+            lanes_two_dots(unit, &target->output_weight[o * width], width, &one, &two);
+            best = larger(best, one + target->output_bias[o]);
+            best = larger(best, two + target->output_bias[o + 1]);
         }
+        for (; o < outputs; o++)
+            best = larger(best, lanes_dot(unit, &target->output_weight[o * width], width) + target->output_bias[o]);
         chunk->wanted[k] += chunk->bootstrap[k] * best;
     }
 }
