@@ -14,6 +14,7 @@ CORE = (
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
+LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
 ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
 ENGINE_OBJECTS = (
@@ -92,7 +93,7 @@ setup(
             "cartpole_robot.training.dqn._update",
             sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object", "collect", "collector_object")],
             depends=[
-                *(f"{LEARNER}/{name}.h" for name in ("update", "lanes", "update_object", "collect")),
+                *(f"{LEARNER}/{name}.h" for name in LEARNER_HEADERS),
                 *(f"{ENGINE}/{name}.h" for name in ("cart_api", "history", "bit_generator")),
                 f"{FIRMWARE}/boards/host/heap_types.h",
             ],

@@ -35,7 +35,7 @@ int refuse_unplaced(const native_cart_object *self);
 /* The measurement with the reading written into it, a new reference; NULL with an exception. */
 PyObject *written(native_cart_object *self);
 
-/* Tells cart_ahead.c which type a NativeCart has, and adds CART_API to the module; -1 with an exception. */
+/* Adds CART_API, for objects of that type, to the module; -1 with an exception. */
 int add_cart_api(PyObject *module, PyTypeObject *type);
 
 #endif
