@@ -35,18 +35,12 @@ from tests.virtual_cart_process import quick_cart
 
 
 class Witness(BaseCallback):
-    """Records what callbacks see, and changes the price of the steps as a training may."""
+    """Records what callbacks see, the log too, and changes the price of the steps as a training may."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Any] = []
         self.calls: BaseCallback = self
-
-    def _on_rollout_start(self) -> None:
-        self.seen.append(("start", self.num_timesteps))
-
-    def _on_rollout_end(self) -> None:
-        self.seen.append(("end", self.num_timesteps))
 
     def _on_step(self) -> bool:
         found, model = self.locals, self.model
@@ -57,11 +51,22 @@ class Witness(BaseCallback):
         arrays = [found[name].tobytes() for name in ("actions", "new_obs", "rewards", "dones")]
         counts = (found["num_collected_steps"], found["num_collected_episodes"], found["replay_buffer"].pos)
         own = (self.num_timesteps, self.n_calls, self.calls.n_calls, model.exploration_rate, model._n_calls)
-        self.seen.append((own, arrays, shown, episode.get("r"), episode.get("l"), counts))
+        logged = [(name, value) for name, value in model.logger.name_to_value.items() if "time" not in name]
+        self.seen.append((own, arrays, shown, episode.get("r"), episode.get("l"), counts, logged))
         env = found["env"].envs[0]
         if isinstance(env, PrecisionReward):
             env._duty *= 1.01
         return True
+
+
+class RolloutWitness(Witness):
+    """Also records the rollouts, each of which matters to it then."""
+
+    def _on_rollout_start(self) -> None:
+        self.seen.append(("start", self.num_timesteps))
+
+    def _on_rollout_end(self) -> None:
+        self.seen.append(("end", self.num_timesteps))
 
 
 def learner(
@@ -75,8 +80,8 @@ def learner(
     return model
 
 
-def learn(model: LeanDQN, config: TrainingConfig) -> list[Any]:
-    witness = Witness()
+def learn(model: LeanDQN, config: TrainingConfig, kind: type[Witness] = Witness) -> list[Any]:
+    witness = kind()
     witness.calls = callbacks = TrainingCallbacks([witness], config)
     model.learn(config.steps, callback=callbacks, reset_num_timesteps=False)
     return witness.seen
@@ -117,12 +122,14 @@ def everything(model: LeanDQN) -> dict[str, Any]:
     }
 
 
-def same(config: TrainingConfig, cart: CartParams, randomization: Randomization | None = None) -> LeanDQN:
+def same(
+    config: TrainingConfig, cart: CartParams, randomization: Randomization | None = None, kind: type[Witness] = Witness
+) -> LeanDQN:
     """The model that learned in C; fails where the two ways differ."""
     found = []
     for in_c in (False, True):
         model = learner(config, cart, randomization, in_c=in_c)
-        found.append((learn(model, config), everything(model)))
+        found.append((learn(model, config, kind), everything(model)))
         assert (model._quiet is not None) == in_c
     (seen, expected), (seen_in_c, in_c_too) = found
     assert seen_in_c == seen
@@ -155,6 +162,11 @@ def test_presets(preset: str, name: str, changes: dict[str, Any]) -> None:
         assert memory is not None
         assert memory.timeouts.any(), "an episode was cut"
         assert (memory.dones > memory.timeouts).any(), "an episode ended with a fall"
+
+
+@pytest.mark.parametrize("preset", ["precise", "recommended"])
+def test_callbacks_that_heed_each_rollout(preset: str) -> None:
+    same(short(preset), load_cart("quanser_ip02"), kind=RolloutWitness)
 
 
 def with_delay(cart: CartParams) -> CartParams:
@@ -339,7 +351,7 @@ def test_batches_are_drawn_as_numpy_draws_them(stored: int) -> None:
         random, expected = np.random.RandomState(5), np.random.RandomState(5)
         expected.randint(0, stored, size=k + 1)
         with pytest.raises(IndexError, match=f"action {10 + step},"):
-            update._learn(1, k + 1, stored, random._bit_generator, -1, *rules)
+            update._learn((1, k + 1, *rules), random._bit_generator, stored, 0)
         assert repr(random.get_state()) == repr(expected.get_state())
 
 
@@ -355,16 +367,21 @@ def collector(cart: CartParams, history_length: int = 1) -> tuple[Any, Any]:
     return native, made
 
 
+LESSON = (1, 10, (1, 0.99, False, 10.0), (False, 1e-3, 1e-5, 0.1, 0.9, 0.999))
+
+
 def take(made: Any, model: LeanDQN, **changes: Any) -> Any:
     values: dict[str, Any] = {
         "update": model._native_update().object,  # type: ignore[union-attr]
         "observation": np.zeros(4, np.float32),
         "epsilons": (0.5,) * 4,
-        "at": 0,
+        "place": (0, 0),
         "reward": 1.0,
         "side": 0.0,
         "whether": np.random.PCG64(0),
         "which": np.random.PCG64(0),
+        "target": (0, 4, 0.5),
+        "plan": None,
         **changes,
     }
     return made.take(*values.values())
@@ -377,8 +394,8 @@ def test_period_taken_ahead_is_delivered_by_the_next_step(gym_cart: CartParams) 
     start = State(0.0, 0.0, gym_cart.limits.pole_angle_rad, 3.0)  # past the limit after any period
     for cart in (native, twin):
         cart.place(start, np.random.PCG64(0))
-    taken, action, side = take(made, model)
-    assert (taken, side) == (0, 0.0)
+    taken, action, side, times, losses = take(made, model)
+    assert (taken, side, times, losses) == (0, 0.0, 0, ())
     duty = gym_cart.action_duties[action]
     for refused in (
         lambda: native.step(0.5 * duty),
@@ -410,8 +427,14 @@ def test_c_refuses_what_does_not_fit(gym_cart: CartParams) -> None:
         ({"observation": np.zeros(5, np.float32)}, ValueError, "4 numbers, float32"),
         ({"epsilons": (0.1,) * 5000}, ValueError, "epsilons: expected 0 to 4096 numbers, got 5000"),
         ({"epsilons": ("a",)}, TypeError, "real number"),
-        ({"at": model.buffer_size}, ValueError, f"step {model.buffer_size} of a memory"),
-        ({"at": -1}, ValueError, "step -1"),
+        ({"place": (model.buffer_size, 0)}, ValueError, f"step {model.buffer_size} of a memory"),
+        ({"place": (-1, 0)}, ValueError, "step -1"),
+        ({"place": (0, -1)}, ValueError, "-1 steps stored"),
+        ({"target": (0, 0, 0.5)}, ValueError, "the target follows every 0"),
+        ({"plan": (2, 0, LESSON, (0.1,))}, ValueError, "updates after 2 and every 0 steps"),
+        ({"plan": (2, 4, (1, 0, *LESSON[2:]), (0.1,))}, ValueError, "1 updates on batches of 0"),
+        ({"plan": (0, 4, LESSON, (0.1,))}, ValueError, "updates on 0 steps"),
+        ({"plan": (0, 4, LESSON, ())}, ValueError, "0 learning rates"),
         ({"reward": (1.0, 2.0)}, ValueError, "reward: expected 5 to 5 numbers, got 2"),
         ({"reward": None}, TypeError, "real number"),
         ({"which": np.random}, AttributeError, "capsule"),

@@ -106,16 +106,13 @@ def collect(
     while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
         action: int | None = None
         if quiet is not None and isinstance(callback, SparseCallback) and self.num_timesteps >= learning_starts:
-            possible = quiet.possible(callback)
-            if by_steps:
-                possible = min(possible, frequency - num_collected_steps)
-            if possible > 0:
-                taken, action = self.take_quietly(quiet, store, possible)
-                num_collected_steps += taken
-                if taken:
-                    callback.skip(taken)
-                if action is None:
-                    continue
+            left = frequency - num_collected_steps if by_steps else None
+            taken = self.take_quietly(quiet, callback, store, left)
+            num_collected_steps += taken.steps - taken.times * frequency
+            num_collected_episodes = 0 if taken.times else num_collected_episodes
+            action = taken.action
+            if taken.steps and action is None:
+                continue
         last = self._last_obs[0]
         if action is not None:
             pass  # the cart has taken this step already

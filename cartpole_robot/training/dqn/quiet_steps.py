@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gymnasium
 import numpy as np
@@ -18,7 +18,7 @@ from cartpole_robot.env import CartPoleEnv
 from cartpole_robot.rigs.native_rig import NativeSimRig
 from cartpole_robot.rollout.native_episodes import KnownWrappers, known_wrappers
 from cartpole_robot.task import REWARD_PER_STEP
-from cartpole_robot.training.dqn.native_update import NativeUpdate, global_bits
+from cartpole_robot.training.dqn.native_update import Lesson, NativeUpdate, global_bits
 from cartpole_robot.training.priced_steps import PricedSteps
 
 try:
@@ -29,12 +29,32 @@ except ImportError:  # built without a C compiler
 MOST_STEPS = 1000  # in a call, between which signal handlers run
 
 
+Plan = tuple[int, int, Lesson, tuple[float, ...]]  # as in _update.pyi
+
+
+class Taken(NamedTuple):
+    """How many steps were taken; fewer than asked for mean that the episode ends with the next.
+
+    The cart has then taken that step with `action`, and the environment's `step` delivers it; else `action` is None.
+    The learner has updated `times` times in between, the last of which had `losses`.
+    """
+
+    steps: int
+    action: int | None
+    times: int
+    losses: tuple[float, ...]
+
+
 class SparseCallback(BaseCallback):
     """A callback that knows its next step."""
 
     @abstractmethod
     def due_in(self) -> int:
         """Steps until the next on which it does something, unless an episode ends before; at least 1."""
+
+    @abstractmethod
+    def rollout_due_in(self) -> int:
+        """Steps from which on the next start or end of a rollout matters to it; 0: each matters."""
 
     @abstractmethod
     def skip(self, steps: int) -> None:
@@ -77,17 +97,25 @@ class QuietSteps:
         return min(callback.due_in(), MOST_STEPS + 1, *left) - 1
 
     def take(
-        self, update: NativeUpdate, observation: Any, actions: np.random.Generator, epsilons: tuple[float, ...], at: int
-    ) -> tuple[int, int | None]:
-        """Take a step for each epsilon, and store them from `at` on in the memory; how many.
+        self,
+        update: NativeUpdate,
+        observation: Any,
+        actions: np.random.Generator,
+        epsilons: tuple[float, ...],
+        target: tuple[int, int, float],
+        plan: Plan | None,
+    ) -> Taken:
+        """Take a step for each epsilon, storing them in the memory, with the updates of `plan` between them.
 
-        Fewer mean that the episode ends with the next step: the cart has taken it with the action that is returned
-        too, and the environment's `step` with that action delivers it. Else the action is None.
+        `target` is the number of steps so far, after how many the target network follows, and by which share.
         """
-        rewarding = self._rewarding
+        rewarding, memory = self._rewarding, update.memory
+        at = memory.pos
         price, side = (REWARD_PER_STEP, 0.0) if rewarding is None else (rewarding.price(), rewarding.side)
-        whether, which = global_bits(), actions.bit_generator
-        taken, action, side = self._take(update.object, observation, epsilons, at, price, side, whether, which)
+        whether, which, place = global_bits(), actions.bit_generator, (at, memory.size())
+        taken, action, side, times, losses = self._take(
+            update.object, observation, epsilons, place, price, side, whether, which, target, plan
+        )
         if taken:
             monitor, known = self._monitor, self._known
             monitor.rewards += [REWARD_PER_STEP] * taken
@@ -96,10 +124,10 @@ class QuietSteps:
             for limit in known.limits:
                 limit._elapsed_steps += taken
             if known.history is not None:
-                known.history.continue_from(update.memory.next_observations[(at + taken - 1) % update.capacity, 0])
+                known.history.continue_from(memory.next_observations[(at + taken - 1) % memory.buffer_size, 0])
             if rewarding is not None:
                 rewarding.side = side
-        return taken, (None if action < 0 else action)
+        return Taken(taken, None if action < 0 else action, times, losses)
 
 
 def quiet_steps(env: gymnasium.Env[Any, Any], actions: gymnasium.Space[Any]) -> QuietSteps | None:

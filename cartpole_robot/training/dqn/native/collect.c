@@ -54,6 +54,9 @@ int32_t collect_steps(const collect_task_t *task, const update_shape_t *shape, c
         memory->reward[at] = (float)reward_of(reward, duty, &state->side, state->inputs);
         memory->done[at] = memory->timeout[at] = 0.0f;
         state->at = state->at + 1 == memory->capacity ? 0 : state->at + 1;
+        state->stored += state->stored < memory->capacity;
+        if (++state->calls % state->every == 0)
+            update_follow(shape, tensors, state->tau);
     }
     *action = -1;
     return steps;

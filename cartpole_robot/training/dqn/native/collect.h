@@ -37,8 +37,12 @@ typedef struct {
 
 typedef struct {
     float inputs[HISTORY_STEP_INPUTS * HISTORY_MOST];
-    double side; /* the newest duty that was not 0, or 0 */
-    int64_t at;  /* where the memory stores the next step */
+    double side;      /* the newest duty that was not 0, or 0 */
+    int64_t at;       /* where the memory stores the next step */
+    int64_t stored;   /* steps in the memory */
+    int64_t calls;    /* steps so far; */
+    int64_t every;    /* after so many of them the target network follows */
+    double tau;       /* by this share */
 } collect_state_t;
 
 /* A uniform integer, 0 to count - 1, as NumPy's Generator.integers draws it (Lemire's method on 32 bits). */

@@ -119,32 +119,93 @@ static int read_observation(PyObject *observation, int32_t inputs, float *number
     return fits ? 0 : -1;
 }
 
-/* take(update, observation, epsilons, at, reward, side, whether, which) */
+/* When the learner updates between the steps; never without a `lesson.batch`. */
+typedef struct {
+    Py_ssize_t first, every; /* steps up to the first time, and from each to the next */
+    lesson_t lesson;
+    double rate[MOST_STEPS]; /* the learning rate of each time */
+    Py_ssize_t rates;
+} plan_t;
+
+static int read_plan(const update_object *update, PyObject *object, plan_t *plan)
+{
+    PyObject *lesson, *rates;
+    if (object == Py_None)
+        return 0;
+    if (!PyArg_Parse(object, "(nnO!O!)", &plan->first, &plan->every, &PyTuple_Type, &lesson, &PyTuple_Type, &rates) ||
+        read_lesson(update, lesson, &plan->lesson) < 0)
+        return -1;
+    if (plan->first < 0 || plan->every < 1) {
+        PyErr_Format(PyExc_ValueError, "updates after %zd and every %zd steps, expected at least 0 and 1", plan->first,
+                     plan->every);
+        return -1;
+    }
+    plan->rates = read_numbers(rates, "rates", 0, MOST_STEPS, plan->rate);
+    return plan->rates < 0 ? -1 : 0;
+}
+
+/* Takes the steps, updating in between but not after the last; how many, -1 with an exception. `*losses` are those of the newest
+ * updates, NULL without any, and `*times` how often the learner has updated. */
+static int32_t run(const collector_object *self, update_object *own, const collect_reward_t *reward,
+                   const collect_random_t *random, const double *epsilon, int32_t steps, plan_t *plan, collect_state_t *state,
+                   int32_t *action, PyObject **losses, Py_ssize_t *times)
+{
+    int32_t taken = 0;
+    for (;;) {
+        const Py_ssize_t until = plan->lesson.batch > 0 ? plan->first + *times * plan->every : steps;
+        const int32_t end = until < steps ? (int32_t)until : steps;
+        taken += collect_steps(&self->task, &own->shape, &own->tensors, &own->memory, reward, random, &epsilon[taken],
+                               end - taken, state, action);
+        if (taken < end || taken == steps)
+            return taken;
+        if (*times == plan->rates) {
+            PyErr_Format(PyExc_ValueError, "%zd learning rates, expected one for each time of updating", plan->rates);
+            return -1;
+        }
+        plan->lesson.rule.learning_rate = plan->rate[(*times)++];
+        Py_XDECREF(*losses);
+        *losses = learn(own, &plan->lesson, random->whether, state->stored, state->at);
+        if (*losses == NULL)
+            return -1;
+    }
+}
+
+/* take(update, observation, epsilons, (at, stored), reward, side, whether, which, (calls, every, tau), plan) */
 static PyObject *collector_take(PyObject *object, PyObject *args)
 {
     const collector_object *self = (const collector_object *)object;
     const collect_task_t *task = &self->task;
-    PyObject *update, *observation, *epsilons, *price, *whether, *which;
-    Py_ssize_t at;
+    PyObject *update, *observation, *epsilons, *price, *whether, *which, *planned;
+    Py_ssize_t at, stored, calls, every;
     double epsilon[MOST_STEPS];
     collect_reward_t reward = {0};
     collect_state_t state = {0};
-    if (!PyArg_ParseTuple(args, "OOOnOdOO", &update, &observation, &epsilons, &at, &price, &state.side, &whether, &which) ||
+    plan_t plan = {0};
+    if (!PyArg_ParseTuple(args, "OOO(nn)OdOO(nnd)O", &update, &observation, &epsilons, &at, &stored, &price, &state.side,
+                          &whether, &which, &calls, &every, &state.tau, &planned) ||
         refuse_unfit(self, update, at) < 0 || read_reward(price, &reward) < 0)
         return NULL;
-    const update_object *own = (const update_object *)update;
+    update_object *own = (update_object *)update;
     const collect_random_t random = {read_bit_generator(whether), read_bit_generator(which)};
     const Py_ssize_t steps = read_numbers(epsilons, "epsilons", 0, MOST_STEPS, epsilon);
-    if (random.whether == NULL || random.which == NULL || steps < 0 ||
+    if (random.whether == NULL || random.which == NULL || steps < 0 || read_plan(own, planned, &plan) < 0 ||
         read_observation(observation, own->shape.inputs, state.inputs) < 0 || !task->api->check(task->cart))
         return NULL;
+    if (stored < 0 || stored > own->memory.capacity || calls < 0 || every < 1)
+        return PyErr_Format(PyExc_ValueError, "%zd steps stored, %zd taken, the target follows every %zd", stored, calls, every);
     state.at = at;
-    int32_t action;
-    const int32_t taken = collect_steps(task, &own->shape, &own->tensors, &own->memory, &reward, &random, epsilon,
-                                        (int32_t)steps, &state, &action);
-    if (taken > 0 && task->api->write(task->cart) < 0)
+    state.stored = stored;
+    state.calls = calls;
+    state.every = every;
+    int32_t action = -1;
+    PyObject *losses = NULL;
+    Py_ssize_t times = 0;
+    const int32_t taken = run(self, own, &reward, &random, epsilon, (int32_t)steps, &plan, &state, &action, &losses, &times);
+    if (taken < 0 || (taken > 0 && task->api->write(task->cart) < 0)) {
+        Py_XDECREF(losses);
         return NULL;
-    return Py_BuildValue("(iid)", taken, action, state.side);
+    }
+    return Py_BuildValue("(iidnN)", taken, action, state.side, times, losses != NULL ? losses : PyTuple_New(0));
 }
 
 static PyObject *drawn(PyObject *module, PyObject *args)
@@ -165,7 +226,8 @@ static PyMethodDef functions[] = {
 
 static PyMethodDef methods[] = {
     {"take", collector_take, METH_VARARGS,
-     "take(update, observation, epsilons, at, reward, side, whether, which): a step for each epsilon; (steps, action, side)."},
+     "take(update, observation, epsilons, (at, stored), reward, side, whether, which, (calls, every, tau), plan): a step for each "
+     "epsilon, with updates in between by the plan (first, every, lesson, rates) or None; (steps, action, side, times, losses)."},
     {NULL, NULL, 0, NULL},
 };
 

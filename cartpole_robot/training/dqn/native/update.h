@@ -31,7 +31,7 @@ typedef struct {
 } update_memory_t;
 
 typedef struct {
-    int64_t newest; /* the last stored step, which has no successor yet; -1 if unknown */
+    int64_t newest; /* the last stored step, which has no successor yet */
     int32_t n_steps;
     float gamma;
     bool is_mse; /* else Huber's */

@@ -170,44 +170,67 @@ static void draw(const bit_generator_t *bits, int64_t stored, int64_t *index, Py
     }
 }
 
-/* learn(times, batch, stored, random, newest, loss, optimizer) */
-static PyObject *update_learn(PyObject *object, PyObject *args)
+int read_lesson(const update_object *self, PyObject *tuple, lesson_t *lesson)
 {
-    update_object *self = (update_object *)object;
-    Py_ssize_t times, batch, stored, newest;
-    PyObject *random;
     int is_mse, is_adagrad;
-    update_loss_t loss = {0};
-    update_optimizer_t rule = {0};
-    if (!PyArg_ParseTuple(args, "nnnOn(ifpd)(pddddd)", &times, &batch, &stored, &random, &newest, &loss.n_steps, &loss.gamma,
-                          &is_mse, &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon,
-                          &rule.weight_decay, &rule.beta1, &rule.beta2) ||
+    update_loss_t *loss = &lesson->loss;
+    update_optimizer_t *rule = &lesson->rule;
+    if (!PyArg_ParseTuple(tuple, "nn(ifpd)(pddddd)", &lesson->times, &lesson->batch, &loss->n_steps, &loss->gamma, &is_mse,
+                          &loss->max_grad_norm, &is_adagrad, &rule->learning_rate, &rule->epsilon, &rule->weight_decay,
+                          &rule->beta1, &rule->beta2) ||
         refuse_unready(self) < 0)
-        return NULL;
-    if (loss.n_steps < 1)
-        return PyErr_Format(PyExc_ValueError, "n_steps = %d, expected at least 1", loss.n_steps);
-    loss.newest = newest;
-    loss.is_mse = is_mse;
-    rule.is_adagrad = is_adagrad;
-    if (times < 0 || times > MOST_UNITS || batch < 1 || batch > MOST_UNITS || stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
-        return PyErr_Format(PyExc_ValueError, "%zd updates on %zd of %zd steps, expected 1 to %d of 1 to %lld", times, batch,
-                            stored, MOST_UNITS, (long long)self->memory.capacity);
-    const bit_generator_t *bits = read_bit_generator(random);
-    int64_t *index = bits != NULL ? PyMem_Malloc((size_t)(batch * times + 1) * sizeof *index) : NULL;
+        return -1;
+    if (loss->n_steps < 1) {
+        PyErr_Format(PyExc_ValueError, "n_steps = %d, expected at least 1", loss->n_steps);
+        return -1;
+    }
+    if (lesson->times < 0 || lesson->times > MOST_UNITS || lesson->batch < 1 || lesson->batch > MOST_UNITS) {
+        PyErr_Format(PyExc_ValueError, "%zd updates on batches of %zd, expected 0 to %d on 1 to %d", lesson->times,
+                     lesson->batch, MOST_UNITS, MOST_UNITS);
+        return -1;
+    }
+    loss->is_mse = is_mse;
+    rule->is_adagrad = is_adagrad;
+    return 0;
+}
+
+PyObject *learn(update_object *self, const lesson_t *lesson, const bit_generator_t *bits, int64_t stored, int64_t at)
+{
+    const Py_ssize_t times = lesson->times, batch = lesson->batch;
+    if (stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
+        return PyErr_Format(PyExc_ValueError, "updates on %lld steps, expected 1 to %lld", (long long)stored,
+                            (long long)self->memory.capacity);
+    int64_t *index = PyMem_Malloc((size_t)(batch * times + 1) * sizeof *index);
     if (index == NULL)
-        return bits != NULL ? PyErr_NoMemory() : NULL;
+        return PyErr_NoMemory();
+    update_loss_t loss = lesson->loss;
+    loss.newest = (at > 0 ? at : self->memory.capacity) - 1;
     draw(bits, stored, index, batch * times);
     PyObject *losses = PyTuple_New(times);
     for (Py_ssize_t k = 0; losses != NULL && k < times; k++) {
         PyObject *number = NULL;
         if (refuse_bad_actions(self, &index[k * batch], batch) == 0)
             number = PyFloat_FromDouble(update_once(&self->shape, &self->tensors, &self->memory, &index[k * batch], batch,
-                                                    (times - 1 - k) * batch, &loss, &rule));
+                                                    (times - 1 - k) * batch, &loss, &lesson->rule));
         if (number == NULL || PyTuple_SetItem(losses, k, number) < 0)
             Py_CLEAR(losses);
     }
     PyMem_Free(index);
     return losses;
+}
+
+/* learn((times, batch, loss, optimizer), random, stored, at) */
+static PyObject *update_learn(PyObject *object, PyObject *args)
+{
+    update_object *self = (update_object *)object;
+    PyObject *tuple, *random;
+    Py_ssize_t stored, at;
+    lesson_t lesson = {0};
+    if (!PyArg_ParseTuple(args, "O!Onn", &PyTuple_Type, &tuple, &random, &stored, &at) ||
+        read_lesson(self, tuple, &lesson) < 0)
+        return NULL;
+    const bit_generator_t *bits = read_bit_generator(random);
+    return bits != NULL ? learn(self, &lesson, bits, stored, at) : NULL;
 }
 
 static PyObject *update_follow_target(PyObject *object, PyObject *tau)
@@ -237,9 +260,9 @@ static PyObject *update_act(PyObject *object, PyObject *observation)
 
 static PyMethodDef methods[] = {
     {"learn", update_learn, METH_VARARGS,
-     "learn(times, batch, stored, random, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, "
-     "weight_decay, beta1, beta2)): update on batches of the first `stored` steps, drawn from that bit generator; the loss before "
-     "each update."},
+     "learn((times, batch, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, beta1, "
+     "beta2)), random, stored, at): update on batches of the `stored` steps of the memory, the next of which will be at `at`; the "
+     "loss before each update."},
     {"follow", update_follow_target, METH_O, "follow(tau): move the target network by that share towards the network."},
     {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
     {NULL, NULL, 0, NULL},

@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include "bit_generator.h"
 #include "update.h"
 
 enum { MEMORY_ARRAYS = 6, BUFFERS = 5 * UPDATE_TENSORS + 1 + MEMORY_ARRAYS };
@@ -16,6 +17,19 @@ typedef struct {
     Py_buffer buffers[BUFFERS];
     int held;
 } update_object;
+
+/* Updates in a row, from the tuple that `Update.learn` takes. */
+typedef struct {
+    Py_ssize_t times, batch;
+    update_loss_t loss;
+    update_optimizer_t rule;
+} lesson_t;
+
+/* -1 with an exception. */
+int read_lesson(const update_object *self, PyObject *tuple, lesson_t *lesson);
+
+/* Updates on batches of the `stored` steps, the next of which will be at `at`; the losses, NULL with an exception. */
+PyObject *learn(update_object *self, const lesson_t *lesson, const bit_generator_t *bits, int64_t stored, int64_t at);
 
 /* -1 with an exception for an update that was never given its arrays. */
 int refuse_unready(const update_object *self);
