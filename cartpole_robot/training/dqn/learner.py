@@ -21,7 +21,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
-from stable_baselines3.common.utils import LinearSchedule, polyak_update, update_learning_rate
+from stable_baselines3.common.utils import LinearSchedule, polyak_update
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
@@ -35,8 +35,8 @@ from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, Symmet
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
-from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
-from cartpole_robot.training.dqn.quiet_steps import Plan, QuietSteps, SparseCallback, Taken, quiet_steps
+from cartpole_robot.training.dqn.native_update import Lesson, NativeUpdate, has_one_hidden_layer, input_gain
+from cartpole_robot.training.dqn.quiet_steps import QuietSteps, quiet_steps
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 from cartpole_robot.training.dqn.symmetry import half_mirrored, make_gradient_odd, make_odd
 from cartpole_robot.training.learners import Learner
@@ -140,70 +140,14 @@ class LeanDQN(DQN):
             self._loud = env if self._quiet is None else None
         return self._quiet
 
-    def take_quietly(
-        self, quiet: QuietSteps, callback: SparseCallback, store: TransitionStore, left: int | None
-    ) -> Taken:
-        """Take quiet steps and count them: none where none may be, else up to the next step that is not.
-
-        `left` are those of the rollout, None if it counts episodes. Rollouts of which no callback needs to know, and
-        the updates between them, are among the steps; the last ends where it is full, before its updates.
-        """
-        assert self._update is not None  # for the type checker: `quiet_steps` needs it
-        assert self._last_obs is not None
-        steps, total, before = quiet.possible(callback), self._total_timesteps, self.num_timesteps
-        plan = None
-        if left is not None and steps > left:
-            until = min(total - before, callback.rollout_due_in())
-            if until <= left or before <= self.learning_starts or self.gradient_steps < 1:
-                steps = left
-            else:
-                every = cast(TrainFreq, self.train_freq).frequency
-                steps = min(steps, left + -(-(until - left) // every) * every)
-                plan = self._plan(self._update, left, every, steps)
-        if steps <= 0:
-            return Taken(0, None, 0, ())
-        at = self._epsilon_at
-        epsilons = (self.exploration_rate, *[at(1.0 - step / total) for step in range(before + 1, before + steps + 1)])
-        target = (self._n_calls, max(self.target_update_interval // self.n_envs, 1), self.tau)
-        actions = self.action_space.np_random
-        taken = quiet.take(self._update, self._last_obs, actions, epsilons[:-1], target, plan)
-        if taken.times:
-            assert plan is not None
-            assert left is not None
-            newest = left + (taken.times - 1) * plan[1]
-            self._set_learning_rate(plan[3][taken.times - 1])
-            self._note_updates(taken.times * self.gradient_steps, taken.losses, epsilons[newest])
-        if taken.steps:
-            store.advance(taken.steps)
-            last = store.memory.pos - 1
-            self._last_original_obs = store.memory.observations[last].copy()
-            self._last_obs = store.memory.next_observations[last].copy()
-            self.num_timesteps += taken.steps
-            self._n_calls += taken.steps
-            self._update_current_progress_remaining(self.num_timesteps, total)
-            self.exploration_rate = epsilons[taken.steps]
-            callback.skip(taken.steps)
-        return taken
-
-    def _plan(self, update: NativeUpdate, left: int, every: int, steps: int) -> Plan:
-        """The updates between `steps` steps, from the end of the rollout that has `left` of them on."""
-        ends = range(self.num_timesteps + left, self.num_timesteps + steps, every)
-        rates = tuple([self.lr_schedule(1.0 - end / self._total_timesteps) for end in ends])
-        lesson = update.lesson(self.gradient_steps, self.batch_size, is_mse=self.loss is Loss.MSE)
-        return left, every, lesson, rates
-
-    def _set_learning_rate(self, rate: float) -> None:
-        """As `_update_learning_rate`, with the rate given."""
-        self.logger.record("train/learning_rate", rate)
-        update_learning_rate(self.policy.optimizer, rate)
-
     def _on_step(self) -> None:
         self._n_calls += 1
         if self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
             self.follow_target()
-        self.exploration_rate = self._epsilon_at(self._current_progress_remaining)
+        self.exploration_rate = self.epsilon_at(self._current_progress_remaining)
 
-    def _epsilon_at(self, progress_remaining: float) -> float:
+    def epsilon_at(self, progress_remaining: float) -> float:
+        """Epsilon while that share of the training remains and no episode ends."""
         if self.epsilon_episodes is None:
             return self.exploration_schedule(progress_remaining)
         return annealed_epsilon(
@@ -212,6 +156,11 @@ class LeanDQN(DQN):
             end=self.exploration_final_eps,
             fraction=self.exploration_fraction,
         )
+
+    def lesson(self) -> Lesson:
+        """The updates after a rollout, as C takes them."""
+        assert self._update is not None
+        return self._update.lesson(self.gradient_steps, self.batch_size, is_mse=self.loss is Loss.MSE)
 
     def follow_target(self) -> None:
         """Move the target network by the share `tau` towards the network."""
@@ -230,10 +179,10 @@ class LeanDQN(DQN):
             losses = update.learn(gradient_steps, batch_size, is_mse=is_mse)
         else:
             losses = tuple(self._torch_update(batch_size) for _ in range(gradient_steps))
-        self._note_updates(gradient_steps, losses, self.exploration_rate)
+        self.note_updates(gradient_steps, losses, self.exploration_rate)
 
-    def _note_updates(self, updates: int, losses: tuple[float, ...], epsilon: float) -> None:
-        """Count updates and log the newest, which had these losses."""
+    def note_updates(self, updates: int, losses: tuple[float, ...], epsilon: float) -> None:
+        """Count updates, and log the newest with its losses and epsilon."""
         self._n_updates += updates
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", sum(losses) / max(1, len(losses)))
