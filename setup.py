@@ -14,9 +14,14 @@ CORE = (
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
 LEARNER = "cartpole_robot/training/dqn/native"
+LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
 ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
-ENGINE_OBJECTS = ("params_reader", "cart_object", "fleet_object", "window_object", "board_object", "extension")
+ENGINE_OBJECTS = (
+    *("params_reader", "cart_object", "cart_ahead", "fleet_object", "window_object", "board_object"),
+    "extension",
+)
+ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (
     *("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object"),
     *("policy_arrays", "host_network", "host_policy_object"),
@@ -27,6 +32,7 @@ HOST_HEADERS = (
 )
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
+ENGINE_FOLDER = ["-iquote", ENGINE]
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
@@ -74,7 +80,7 @@ setup(
                 f"{FIRMWARE}/estimator.c",
             ],
             depends=[
-                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, "plant_step", "trig", "width", "objects")),
+                *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, *ENGINE_HEADERS)),
                 f"{FIRMWARE}/estimator.h",
                 *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("board_api", "heap_types", "policy_api")),
             ],
@@ -85,12 +91,16 @@ setup(
         ),
         Extension(
             "cartpole_robot.training.dqn._update",
-            sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object")],
-            depends=[f"{LEARNER}/update.h", f"{FIRMWARE}/boards/host/heap_types.h"],
+            sources=[f"{LEARNER}/{name}.c" for name in ("update", "update_object", "collect", "collector_object")],
+            depends=[
+                *(f"{LEARNER}/{name}.h" for name in LEARNER_HEADERS),
+                *(f"{ENGINE}/{name}.h" for name in ("cart_api", "history", "bit_generator")),
+                f"{FIRMWARE}/boards/host/heap_types.h",
+            ],
             define_macros=[STABLE_ABI],
             py_limited_api=True,
             # Neither changes a value; without them the compiler does not vectorise square roots and selections.
-            extra_compile_args=[*COMPILE, *FIRMWARE_HEADERS, "-fno-math-errno", "-fno-trapping-math"],
+            extra_compile_args=[*COMPILE, *FIRMWARE_HEADERS, *ENGINE_FOLDER, "-fno-math-errno", "-fno-trapping-math"],
             optional=True,  # without it the learner updates in PyTorch
         ),
     ],

@@ -121,6 +121,11 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
         return self._rig
 
     @property
+    def is_running(self) -> bool:
+        """Whether an episode has begun that has not ended here; wrappers may have ended it."""
+        return not self._needs_reset
+
+    @property
     def episode_cart(self) -> CartParams:
         """The cart of this episode: `cart`, or what the randomisation drew."""
         return self._rig.episode_cart

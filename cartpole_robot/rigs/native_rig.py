@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.engine import refuse_closed
 from cartpole_robot.simulation.estimator import check_tick
 from cartpole_robot.simulation.native_cart import EpisodeSums, Survived, TabledPolicy, native_cart
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation._native import NativeCart
 
 
 class NativeSimRig(LockstepRig):
@@ -54,9 +58,20 @@ class NativeSimRig(LockstepRig):
             raise _diverged(error) from None
 
     def _compensated_step(self, duty: float) -> Measurement:
+        return self._native.step(self.sent_duty(duty))
+
+    def sent_duty(self, duty: float) -> float:
+        """What `step` has the cart in C do for `duty`."""
+        if not self._compensates:
+            return duty
         if not -1.0 <= duty <= 1.0:
             duty = math.copysign(1.0, duty)
-        return self._native.step(self._cart.bridge_duty(duty))
+        return self._cart.bridge_duty(duty)
+
+    @property
+    def native_cart(self) -> NativeCart:
+        """The cart in C, for another extension that steps it (cart_api.h)."""
+        return self._native
 
     def episode(self, policy: TabledPolicy, most_steps: int, sums: EpisodeSums) -> Survived:
         """Steps from the newest measurement to a fall or fault, `most_steps` at most: `step` in a loop in C.

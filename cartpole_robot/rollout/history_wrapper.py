@@ -37,6 +37,10 @@ class HistoryObservation(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any], 
         self._history.reset()
         return self._history.observe(observation).copy(), info
 
+    def continue_from(self, inputs: NDArray[np.float32]) -> None:
+        """Continue an episode whose newest steps were taken past this wrapper; `inputs` are those after them."""
+        self._history.inputs[:] = inputs
+
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """The step, its observation extended by the history; a new array each step."""
         observation, reward, terminated, truncated, info = self.env.step(action)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 
@@ -70,9 +70,10 @@ def episodes_in_c(
         return None
     if type(inner.rig) is not NativeSimRig or inner.render_mode == "human":
         return None
-    most_steps, observed = _wrappers(env)
-    if most_steps is None or inner.cart.compensates_dead_zone:  # C has one duty for the bridge and for the history
+    known = known_wrappers(env)
+    if known is None or inner.cart.compensates_dead_zone:  # C has one duty for the bridge and for the history
         return None
+    most_steps, observed = min((limit._max_episode_steps for limit in known.limits), default=_NO_LIMIT), known.history
     if take_step is None:
         policy = _acting(act, inner.cart.action_duties, observed)
     elif take_step == inner.step_duty and observed is None:
@@ -86,20 +87,28 @@ def episodes_in_c(
 _NO_LIMIT = 2**62
 
 
-def _wrappers(env: gymnasium.Env[Any, Any]) -> tuple[int | None, HistoryObservation | None]:
-    """The least time limit around `env` and its history; None in place of a limit where there are other wrappers."""
-    most_steps, observed = _NO_LIMIT, None
+class KnownWrappers(NamedTuple):
+    """What wraps a `CartPoleEnv`: time limits and a history."""
+
+    limits: tuple[gymnasium.wrappers.TimeLimit[Any, Any], ...]
+    history: HistoryObservation | None
+
+
+def known_wrappers(env: gymnasium.Env[Any, Any]) -> KnownWrappers | None:
+    """The wrappers of `env`; None if there are others than Gymnasium's limits of time and order and one history."""
+    limits: list[gymnasium.wrappers.TimeLimit[Any, Any]] = []
+    observed = None
     while env is not env.unwrapped:
         kind = type(env)
         if isinstance(env, gymnasium.wrappers.TimeLimit) and kind is gymnasium.wrappers.TimeLimit:
-            most_steps = min(most_steps, env._max_episode_steps)
+            limits.append(env)
         elif isinstance(env, HistoryObservation) and kind is HistoryObservation and observed is None:
             observed = env
         elif kind is not gymnasium.wrappers.OrderEnforcing:
-            return None, None
+            return None
         assert isinstance(env, gymnasium.Wrapper)  # for the type checker
         env = env.env
-    return most_steps, observed
+    return KnownWrappers(tuple(limits), observed)
 
 
 def _acting(

@@ -15,12 +15,18 @@ from cartpole_robot.terminal.interrupts import StopWish
 from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.checkpoint import TrainingState, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, extended_to
+from cartpole_robot.training.dqn.quiet_steps import SparseCallback
 from cartpole_robot.training.log import EpisodeRow
 
+_NEVER = 2**62
 _SHOWN_STEPS = 50  # between two updates of the progress bar
 
 
-class TrainingCallbacks(CallbackList):
+def _at_once() -> int:
+    return 0
+
+
+class TrainingCallbacks(CallbackList, SparseCallback):
     """Calls the callbacks of a training only on steps that matter to them.
 
     These are the steps that end an episode and every `_SHOWN_STEPS`th or `evaluate_every_steps`th step: calling five
@@ -31,6 +37,11 @@ class TrainingCallbacks(CallbackList):
         super().__init__(list(callbacks))
         self._every = math.gcd(_SHOWN_STEPS, config.evaluate_every_steps)
         self._planned_steps = config.steps
+        hooks = ("_on_rollout_start", "_on_rollout_end", "on_rollout_start", "on_rollout_end")
+        heeding = [
+            one for one in callbacks if any(getattr(type(one), h) is not getattr(BaseCallback, h) for h in hooks)
+        ]
+        self._rollout_due = [getattr(one, "rollout_due_in", _at_once) for one in heeding]
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
         self.locals = locals_
@@ -47,6 +58,19 @@ class TrainingCallbacks(CallbackList):
             return True
         self.update_child_locals(self.locals)
         return self._on_step()
+
+    def due_in(self) -> int:
+        """Steps until the next on which a callback is called, unless an episode ends before; at least 1."""
+        return self._every - self.model.num_timesteps % self._every
+
+    def rollout_due_in(self) -> int:
+        """Steps from which on the next start or end of a rollout matters to a callback."""
+        return min((due() for due in self._rollout_due), default=_NEVER)
+
+    def skip(self, steps: int) -> None:
+        """As `on_step` after each of the newest `steps`, on none of which a callback is called."""
+        self.n_calls += steps
+        self.num_timesteps = self.model.num_timesteps
 
 
 class EpisodeLogging(BaseCallback):
@@ -83,6 +107,10 @@ class Checkpointing(BaseCallback):
         if self._state.model.num_timesteps >= self._due_step:
             self._due_step += self._every_steps
             self.save_now()
+
+    def rollout_due_in(self) -> int:
+        """Steps until the next checkpoint."""
+        return self._due_step - self._state.model.num_timesteps
 
     def _on_step(self) -> bool:
         return True
@@ -166,6 +194,10 @@ class StopOnSignal(StopWish, BaseCallback):
     def _on_rollout_start(self) -> None:
         if self.was_asked:
             raise Stopped
+
+    def rollout_due_in(self) -> int:
+        """No start of a rollout matters unless a signal has come."""
+        return 0 if self.was_asked else _NEVER
 
     def _on_step(self) -> bool:
         return True

@@ -22,16 +22,20 @@ from cartpole_robot.swing_up_task import start_anywhere
 from cartpole_robot.task import Task
 from cartpole_robot.training.config import LearnerReward, TrainingConfig
 from cartpole_robot.training.precision import PrecisionReward, RegulatorReference
+from cartpole_robot.training.priced_steps import PricedSteps
 
 ANYWHERE_SHARE = 0.3
 
 
-class FallReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+class FallReward(PricedSteps):
     """Rewards the step that ends in a fall with -1 and every other step with 0: values measure the time to a fall."""
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, _, terminated, truncated, info = self.env.step(action)
         return observation, (-1.0 if terminated else 0.0), terminated, truncated, info
+
+    def price(self) -> float:
+        return 0.0
 
 
 class WithinDriveLimits(gymnasium.Wrapper[Any, Any, Any, Any]):

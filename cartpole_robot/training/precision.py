@@ -22,6 +22,7 @@ from cartpole_robot.rollout.evaluation import SELECTION_SEED, EpisodesInPython, 
 from cartpole_robot.rollout.native_episodes import episodes_in_c
 from cartpole_robot.signals import State
 from cartpole_robot.training.config import StepCost
+from cartpole_robot.training.priced_steps import PricedSteps, StepPrice
 
 FIGURES = ("rms_position_m", "rms_angle_rad", "mean_power_w", "reversals_per_step")
 _PUSHED_SPEED = 1.5  # times the scale of the pole speed
@@ -125,7 +126,7 @@ def wide_start(cart: CartParams, random: np.random.Generator) -> State:
     return State(*(float(size * random.uniform(-1.0, 1.0)) for size in sizes))
 
 
-class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
+class PrecisionReward(PricedSteps):
     """Rewards a fall with -1 and another step with -(1 - gamma) c / (1 + c), c being its cost (`StepCost`).
 
     Returns lie in [-1, 0], and no cost makes a fall worth while. The share `wide_share` of the episodes begins at a
@@ -179,3 +180,6 @@ class PrecisionReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         position_m, angle_rad = float(observation[0]), float(observation[2])
         cost += self._position * position_m * position_m + self._angle * angle_rad * angle_rad
         return observation, -self._scale * cost / (1.0 + cost), terminated, truncated, info
+
+    def price(self) -> StepPrice:
+        return StepPrice(self._position, self._angle, self._duty, self._reversal, self._scale)

@@ -5,7 +5,7 @@
 
 #include "update.h"
 
-enum { STEPS = 60, BATCH = 32 };
+enum { STEPS = 60, BATCH = 45, LATER = 20 }; /* a batch of more than one chunk, and no whole number of tiles */
 
 static uint32_t noise = 1;
 
@@ -23,7 +23,7 @@ static float *numbers(int count, float size)
     return made;
 }
 
-static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagrad, int n_steps)
+static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagrad, int n_steps, update_symmetry_t symmetry)
 {
     const int counts[UPDATE_TENSORS] = {hidden * inputs, hidden, outputs * hidden, outputs};
     update_tensors_t tensors;
@@ -36,7 +36,7 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
     }
     tensors.gain = numbers(inputs, 1.0f);
     float *done = numbers(STEPS, 1.0f), *timeout = numbers(STEPS, 1.0f);
-    int64_t *action = malloc(STEPS * sizeof *action), *index = malloc(BATCH * sizeof *index);
+    int64_t *action = malloc(STEPS * sizeof *action), *index = malloc((BATCH + LATER) * sizeof *index);
     for (int k = 0; k < STEPS; k++) {
         done[k] = done[k] > 0.6f;
         timeout[k] = timeout[k] > 0.5f ? done[k] : 0.0f;
@@ -52,6 +52,7 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
     const update_shape_t shape = {.inputs = inputs,
                                   .hidden = hidden,
                                   .outputs = outputs,
+                                  .symmetry = symmetry,
                                   .width = update_width(hidden),
                                   .work = calloc((size_t)update_work_floats(inputs, hidden, outputs), sizeof(float))};
     const update_loss_t loss = {.newest = 17, .n_steps = n_steps, .gamma = 0.99f, .is_mse = is_mse, .max_grad_norm = 0.5};
@@ -63,9 +64,9 @@ static void run(int inputs, int hidden, int outputs, bool is_mse, bool is_adagra
                                      .beta2 = 0.999};
     double sum = 0.0;
     for (int update = 0; update < 20; update++) {
-        for (int k = 0; k < BATCH; k++)
+        for (int k = 0; k < BATCH + LATER; k++)
             index[k] = (int64_t)((number() + 1.0f) * 1000.0f) % STEPS;
-        sum += update_once(&shape, &tensors, &memory, index, BATCH, &loss, &rule);
+        sum += update_once(&shape, &tensors, &memory, index, BATCH, LATER, &loss, &rule);
         update_follow(&shape, &tensors, 0.1);
         sum += update_greedy(&shape, &tensors, &memory.observation[update * inputs]);
     }
@@ -88,6 +89,7 @@ int main(void)
     static const int shapes[][3] = {{4, 100, 2}, {4, 1, 1}, {1, 16, 3}, {5, 33, 2}, {4, 17, 20}, {20, 3, 5}, {14, 100, 4}};
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (int way = 0; way < 8; way++)
-            run(shapes[k][0], shapes[k][1], shapes[k][2], way & 1, way & 2, way & 4 ? 70 : 1);
+            run(shapes[k][0], shapes[k][1], shapes[k][2], way & 1, way & 2, way & 4 ? 70 : 1,
+                way % 3 == 2 && shapes[k][1] % 2 != 0 ? UPDATE_PLAIN : (update_symmetry_t)(way % 3));
     return 0;
 }

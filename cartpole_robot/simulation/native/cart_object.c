@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "boards/host/policy_api.h"
+#include "cart_object.h"
 #include "episode.h"
 #include "objects.h"
 
@@ -37,25 +38,20 @@ static const char *const field_names[FIELDS] = {
 };
 static PyObject *fields[FIELDS]; /* interned, made once */
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *measurement;
-    PyObject *random; /* a NumPy bit generator, or NULL */
-    uniform_t uniform;
-    uint32_t period_us;
-    int64_t tick;
-    bool is_placed;
-    bool is_busy; /* with an episode */
-    cart_t cart;
-    cart_reading_t reading; /* the newest, since it was placed */
-} native_cart_object;
-
 /* An episode lets signal handlers and other threads run: what they call must not touch its cart. */
-static int refuse_busy(const native_cart_object *self)
+int refuse_busy(const native_cart_object *self)
 {
     if (!self->is_busy)
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "an episode runs on this cart; wait for its end");
+    return -1;
+}
+
+int refuse_ahead(const native_cart_object *self)
+{
+    if (!self->is_ahead)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "the cart is ahead by a period that no step has delivered; step, or place it");
     return -1;
 }
 
@@ -72,7 +68,7 @@ static int native_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
     hold(&self->measurement, measurement);
     Py_CLEAR(self->random);
     self->uniform = (uniform_t){NULL, NULL};
-    self->is_placed = false;
+    self->is_placed = self->is_ahead = false;
     cart_begin(&self->cart, &params);
     return 0;
 }
@@ -108,8 +104,7 @@ static int set(native_cart_object *self, int field, PyObject *value)
     return outcome;
 }
 
-/* The measurement with the reading written into it, a new reference; NULL with an exception. */
-static PyObject *written(native_cart_object *self)
+PyObject *written(native_cart_object *self)
 {
     const cart_reading_t *reading = &self->reading;
     const bool has_encoders = self->cart.params.has_encoders;
@@ -147,7 +142,7 @@ static PyObject *diverged(const native_cart_object *self)
     return NULL;
 }
 
-static int refuse_unplaced(const native_cart_object *self)
+int refuse_unplaced(const native_cart_object *self)
 {
     if (self->is_placed)
         return 0;
@@ -164,7 +159,7 @@ static PyObject *native_cart_change(PyObject *object, PyObject *cart)
     const plant_state_t state = self->cart.state;
     cart_begin(&self->cart, &params);
     self->cart.state = state;
-    self->is_placed = false;
+    self->is_placed = self->is_ahead = false;
     Py_RETURN_NONE;
 }
 
@@ -184,6 +179,7 @@ static PyObject *native_cart_place(PyObject *object, PyObject *args)
     hold(&self->random, random);
     self->uniform = uniform;
     self->tick = 0;
+    self->is_ahead = false;
     cart_reading_t reading;
     if (!cart_place(&self->cart, &state, &reading))
         return diverged(self);
@@ -192,6 +188,7 @@ static PyObject *native_cart_place(PyObject *object, PyObject *args)
     return written(self);
 }
 
+/* A period that was taken ahead is delivered, not taken again. */
 static PyObject *native_cart_step(PyObject *object, PyObject *duty)
 {
     native_cart_object *self = (native_cart_object *)object;
@@ -201,6 +198,16 @@ static PyObject *native_cart_step(PyObject *object, PyObject *duty)
     if (refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
         return NULL;
     cart_reading_t reading;
+    if (self->is_ahead) {
+        if (requested != self->ahead.duty)
+            return PyErr_Format(PyExc_RuntimeError, "the cart is ahead by a period with another duty; step with that, or place it");
+        self->is_ahead = false;
+        self->tick++;
+        if (!self->ahead.is_finite)
+            return diverged(self);
+        self->reading = self->ahead.reading;
+        return written(self);
+    }
     self->tick++;
     if (!cart_period(&self->cart, requested, &self->uniform, &reading))
         return diverged(self);
@@ -213,7 +220,7 @@ static PyObject *native_cart_restart(PyObject *object, PyObject *ignored)
 {
     native_cart_object *self = (native_cart_object *)object;
     (void)ignored;
-    if (refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
+    if (refuse_busy(self) < 0 || refuse_ahead(self) < 0 || refuse_unplaced(self) < 0)
         return NULL;
     self->tick = 0;
     return written(self);
@@ -235,7 +242,7 @@ static int read_policy(PyObject *policy, PyObject *duties, episode_rules_t *rule
         PyErr_Format(PyExc_TypeError, "expected a FloatPolicy, Int16Policy or HostPolicy with weights, got %R", policy);
         return -1;
     }
-    if (rules->history_length < 1 || rules->history_length > EPISODE_MOST_HISTORY ||
+    if (rules->history_length < 1 || rules->history_length > HISTORY_MOST ||
         view.inputs != episode_inputs(rules->history_length)) {
         PyErr_Format(PyExc_ValueError, "a policy of %d inputs, which is none of history length %d", view.inputs,
                      rules->history_length);
@@ -286,7 +293,8 @@ static PyObject *native_cart_episode(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOi(dd)L(dddL)", &policy, &duties, &rules.history_length, &rules.position_limit_m,
                           &rules.angle_limit_rad, &most_steps, &sums.square_m2, &sums.square_rad2, &sums.power_w,
                           &reversals) ||
-        read_policy(policy, duties, &rules) < 0 || refuse_busy(self) < 0 || refuse_unplaced(self) < 0)
+        read_policy(policy, duties, &rules) < 0 || refuse_busy(self) < 0 || refuse_ahead(self) < 0 ||
+        refuse_unplaced(self) < 0)
         return NULL;
     sums.reversals = reversals;
     self->is_busy = true; /* `args` holds the policy */
@@ -308,7 +316,7 @@ static PyObject *native_cart_push(PyObject *object, PyObject *args)
 {
     native_cart_object *self = (native_cart_object *)object;
     double force_n, torque_n_m;
-    if (!PyArg_ParseTuple(args, "dd", &force_n, &torque_n_m) || refuse_busy(self) < 0)
+    if (!PyArg_ParseTuple(args, "dd", &force_n, &torque_n_m) || refuse_busy(self) < 0 || refuse_ahead(self) < 0)
         return NULL;
     self->cart.params.plant.cart_push_n = force_n;
     self->cart.params.plant.pole_push_n_m = torque_n_m;
@@ -359,5 +367,8 @@ int add_native_cart(PyObject *module)
     for (int k = 0; k < FIELDS; k++)
         if (fields[k] == NULL && (fields[k] = PyUnicode_InternFromString(field_names[k])) == NULL)
             return -1;
-    return add_type(module, &native_cart_spec);
+    PyTypeObject *type = make_type(module, &native_cart_spec);
+    const int outcome = type != NULL ? add_cart_api(module, type) : -1;
+    Py_XDECREF((PyObject *)type);
+    return outcome;
 }

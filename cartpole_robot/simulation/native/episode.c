@@ -1,36 +1,27 @@
 #include "episode.h"
 
 #include <math.h>
-#include <string.h>
 
 int episode_inputs(int history_length)
 {
-    return EPISODE_STEP_INPUTS * history_length - 1;
+    return HISTORY_STEP_INPUTS * history_length - 1;
 }
 
 /* A reading as the task observes it. */
-static void observe(const cart_reading_t *reading, float *observation)
+typedef struct {
+    double signals[HISTORY_SIGNALS];
+} observed_t;
+
+static observed_t observed(const cart_reading_t *reading)
 {
-    observation[0] = (float)reading->position_m;
-    observation[1] = (float)reading->speed_m_s;
-    observation[2] = (float)reading->angle_rad;
-    observation[3] = (float)reading->rate_rad_s;
+    return (observed_t){{reading->position_m, reading->speed_m_s, reading->angle_rad, reading->rate_rad_s}};
 }
 
 void episode_begin(episode_t *episode, const cart_reading_t *first)
 {
     *episode = (episode_t){.end = EPISODE_RUNS};
-    for (int step = 0; step < EPISODE_MOST_HISTORY; step++)
-        observe(first, &episode->inputs[EPISODE_STEP_INPUTS * step]);
-}
-
-/* The inputs of the next step, after a step with that duty. */
-static void remember(float *inputs, int history_length, double duty, const cart_reading_t *reading)
-{
-    const size_t earlier = (size_t)(EPISODE_STEP_INPUTS * (history_length - 1));
-    memmove(&inputs[EPISODE_STEP_INPUTS], inputs, earlier * sizeof(float));
-    inputs[EPISODE_SIGNALS] = (float)duty;
-    observe(reading, inputs);
+    for (int step = 0; step < HISTORY_MOST; step++)
+        history_observe(&episode->inputs[HISTORY_STEP_INPUTS * step], observed(first).signals);
 }
 
 static void count(episode_t *episode, double duty, episode_sums_t *sums)
@@ -63,6 +54,6 @@ void episode_run(episode_t *episode, const episode_rules_t *rules, int64_t until
         sums->power_w += found.motor_power_w;
         if (fabs(found.position_m) > rules->position_limit_m || fabs(found.angle_rad) > rules->angle_limit_rad)
             episode->end = EPISODE_TERMINATED;
-        remember(episode->inputs, rules->history_length, duty, &found);
+        history_remember(episode->inputs, rules->history_length, duty, observed(&found).signals);
     }
 }

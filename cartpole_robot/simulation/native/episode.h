@@ -9,11 +9,9 @@
 #include <stdint.h>
 
 #include "cart.h"
+#include "history.h"
 
 #define EPISODE_MOST_ACTIONS 8
-#define EPISODE_MOST_HISTORY 6
-#define EPISODE_SIGNALS 4                          /* in an observation */
-#define EPISODE_STEP_INPUTS (EPISODE_SIGNALS + 1) /* of a step before: its duty and its observation */
 
 typedef struct {
     uint8_t (*act)(const void *policy, const float *inputs); /* an index into `duties`; or NULL, and */
@@ -34,7 +32,7 @@ typedef struct {
 typedef enum { EPISODE_RUNS, EPISODE_TERMINATED, EPISODE_DIVERGED } episode_end_t;
 
 typedef struct {
-    float inputs[EPISODE_STEP_INPUTS * EPISODE_MOST_HISTORY]; /* newest first; the last is no input but where a duty is moved to */
+    float inputs[HISTORY_STEP_INPUTS * HISTORY_MOST];
     int64_t steps;
     int side; /* of the last push; 0 before the first */
     episode_end_t end;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bit_generator.h"
 #include "objects.h"
 
 static const struct {
@@ -148,21 +149,9 @@ int read_period(PyObject *cart, uint32_t *period_us)
     return 0;
 }
 
-/* The start of NumPy's `bitgen_t` (numpy/random/bitgen.h), whose layout is part of its C API. */
-typedef struct {
-    void *state;
-    uint64_t (*next_uint64)(void *state);
-    uint32_t (*next_uint32)(void *state);
-    double (*next_double)(void *state);
-} bit_generator_t;
-
 int read_uniform(PyObject *bit_generator, uniform_t *uniform)
 {
-    PyObject *capsule = PyObject_GetAttrString(bit_generator, "capsule");
-    if (capsule == NULL)
-        return -1;
-    const bit_generator_t *bits = PyCapsule_GetPointer(capsule, "BitGenerator"); /* inside the generator, not the capsule */
-    Py_DECREF(capsule);
+    const bit_generator_t *bits = read_bit_generator(bit_generator);
     if (bits == NULL)
         return -1;
     *uniform = (uniform_t){bits->next_double, bits->state};

@@ -1,11 +1,13 @@
 """Collects steps from one environment into the replay memory: SB3's `collect_rollouts` without vectors of length one.
 
+Steps that nothing in Python has to see run in C (quiet_steps.py), rollouts and their updates between them too.
 Draws, stored values, counters and callback calls, and their order, are those of SB3. It only omits copies: a vectorised
 environment of one copies observations, rewards and infos several times per step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -14,7 +16,10 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from cartpole_robot.training.dqn.quiet_steps import Plan, QuietSteps, SparseCallback, Taken
 
 
 class TransitionStore:
@@ -43,6 +48,13 @@ class TransitionStore:
     def is_of(self, memory: ReplayBuffer) -> bool:
         """Whether this store still writes into the arrays of `memory`."""
         return memory is self.memory and self._observations.base is memory.observations
+
+    def advance(self, steps: int) -> None:
+        """Count steps that were written past this store."""
+        memory = self.memory
+        at = memory.pos + steps
+        memory.full = memory.full or at >= memory.buffer_size
+        memory.pos = at % memory.buffer_size
 
     def add(
         self, observation: Any, following: Any, action: int, reward: float, *, has_ended: bool, was_cut: bool
@@ -87,16 +99,29 @@ def collect(
     """Act and store until it is time to train; the locals that callbacks see have the names of SB3."""
     replay_buffer = store.memory
     inner, sample, random = env.envs[0], self.action_space.sample, np.random.rand
-    greedy = self.greedy_action()
     by_steps, frequency = train_freq.unit == TrainFrequencyUnit.STEP, train_freq.frequency
     num_collected_steps = num_collected_episodes = 0
+    greedy: Callable[[Any], int] | None = None
     callback.on_rollout_start()
     continue_training = True
+    quiet = self.quiet_steps(inner) if isinstance(callback, SparseCallback) else None
     while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
+        action: int | None = None
+        if quiet is not None and isinstance(callback, SparseCallback) and self.num_timesteps >= learning_starts:
+            left = frequency - num_collected_steps if by_steps else None
+            taken = take_quietly(self, quiet, callback, store, left)
+            num_collected_steps += taken.steps - taken.times * frequency
+            num_collected_episodes = 0 if taken.times else num_collected_episodes
+            action = taken.action
+            if taken.steps and action is None:
+                continue
         last = self._last_obs[0]
-        if self.num_timesteps < learning_starts or random() < self.exploration_rate:
+        if action is not None:
+            pass  # the cart has taken this step already
+        elif self.num_timesteps < learning_starts or random() < self.exploration_rate:
             action = int(sample())
         else:
+            greedy = greedy or self.greedy_action()
             action = greedy(last)
         observation, reward, terminated, truncated, info = inner.step(action)
         has_ended = bool(terminated or truncated)
@@ -128,3 +153,54 @@ def collect(
                 self.dump_logs()
     callback.on_rollout_end()
     return RolloutReturn(num_collected_steps, num_collected_episodes, continue_training)
+
+
+def take_quietly(
+    model: Any, quiet: QuietSteps, callback: SparseCallback, store: TransitionStore, left: int | None
+) -> Taken:
+    """Take quiet steps and count them: none where none may be, else up to the next step that is not.
+
+    `left` are those of the rollout, None if it counts episodes. Rollouts of which no callback needs to know, and the
+    updates between them, are among the steps; the last ends where it is full, before its updates.
+    """
+    steps, total, before = quiet.possible(callback), model._total_timesteps, model.num_timesteps
+    plan = None
+    if left is not None and steps > left:
+        until = min(total - before, callback.rollout_due_in())
+        if until <= left or before <= model.learning_starts or model.gradient_steps < 1:
+            steps = left
+        else:
+            every = model.train_freq.frequency
+            steps = min(steps, left + -(-(until - left) // every) * every)
+            plan = _plan(model, left, every, steps)
+    if steps <= 0:
+        return Taken(0, None, 0, ())
+    at = model.epsilon_at
+    epsilons = (model.exploration_rate, *[at(1.0 - step / total) for step in range(before + 1, before + steps + 1)])
+    target = (model._n_calls, max(model.target_update_interval // model.n_envs, 1), model.tau)
+    actions = model.action_space.np_random
+    taken = quiet.take(model._update, model._last_obs, actions, epsilons[:-1], target, plan)
+    if taken.times and plan is not None:
+        first, every, _, rates = plan
+        model.logger.record("train/learning_rate", rates[taken.times - 1])
+        update_learning_rate(model.policy.optimizer, rates[taken.times - 1])
+        newest = first + (taken.times - 1) * every
+        model.note_updates(taken.times * model.gradient_steps, taken.losses, epsilons[newest])
+    if taken.steps:
+        store.advance(taken.steps)
+        last = store.memory.pos - 1
+        model._last_original_obs = store.memory.observations[last].copy()
+        model._last_obs = store.memory.next_observations[last].copy()
+        model.num_timesteps += taken.steps
+        model._n_calls += taken.steps
+        model._update_current_progress_remaining(model.num_timesteps, total)
+        model.exploration_rate = epsilons[taken.steps]
+        callback.skip(taken.steps)
+    return taken
+
+
+def _plan(model: Any, left: int, every: int, steps: int) -> Plan:
+    """The updates between `steps` steps, from the end of the rollout that has `left` of them on."""
+    ends = range(model.num_timesteps + left, model.num_timesteps + steps, every)
+    rates = tuple([model.lr_schedule(1.0 - end / model._total_timesteps) for end in ends])
+    return left, every, model.lesson(), rates

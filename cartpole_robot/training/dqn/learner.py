@@ -35,7 +35,8 @@ from cartpole_robot.training.config import EpsilonClock, Loss, Optimizer, Symmet
 from cartpole_robot.training.dqn import optimizers
 from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
-from cartpole_robot.training.dqn.native_update import NativeUpdate, has_one_hidden_layer, input_gain
+from cartpole_robot.training.dqn.native_update import Lesson, NativeUpdate, has_one_hidden_layer, input_gain
+from cartpole_robot.training.dqn.quiet_steps import QuietSteps, quiet_steps
 from cartpole_robot.training.dqn.scaling import ScaledObservation
 from cartpole_robot.training.dqn.symmetry import half_mirrored, make_gradient_odd, make_odd
 from cartpole_robot.training.learners import Learner
@@ -72,12 +73,16 @@ class LeanDQN(DQN):
     is_native: bool = True  # False: update in PyTorch even if the extension exists
     symmetry: Symmetry = Symmetry.NONE
 
+    steps_in_c: bool = True  # False: take every step in Python even if C can take those between callbacks
+
     _update: NativeUpdate | None = None
     _store: TransitionStore | None = None
+    _quiet: QuietSteps | None = None
+    _loud: gymnasium.Env[Any, Any] | None = None  # an environment that C cannot step
 
     def _excluded_save_params(self) -> list[str]:
         # SB3 derives the replay class from n_steps; if saved, the next load would take it for a caller's choice.
-        own = ["_update", "_store", "replay_buffer_class", "replay_buffer_kwargs"]
+        own = ["_update", "_store", "_quiet", "_loud", "replay_buffer_class", "replay_buffer_kwargs"]
         return [*super()._excluded_save_params(), *own]
 
     def _native_update(self) -> NativeUpdate | None:
@@ -126,19 +131,36 @@ class LeanDQN(DQN):
             store = self._store = TransitionStore(replay_buffer)
         return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
 
+    def quiet_steps(self, env: gymnasium.Env[Any, Any]) -> QuietSteps | None:
+        """The steps that C takes in `env`; None where Python takes all."""
+        if not self.steps_in_c or type(self) is not LeanDQN or env is self._loud or self._native_update() is None:
+            return None
+        if self._quiet is None or not self._quiet.is_of(env):
+            self._quiet = quiet_steps(env, self.action_space)
+            self._loud = env if self._quiet is None else None
+        return self._quiet
+
     def _on_step(self) -> None:
         self._n_calls += 1
         if self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
             self.follow_target()
+        self.exploration_rate = self.epsilon_at(self._current_progress_remaining)
+
+    def epsilon_at(self, progress_remaining: float) -> float:
+        """Epsilon while that share of the training remains and no episode ends."""
         if self.epsilon_episodes is None:
-            self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
-        else:
-            self.exploration_rate = annealed_epsilon(
-                self._episode_num / self.epsilon_episodes,
-                start=self.exploration_initial_eps,
-                end=self.exploration_final_eps,
-                fraction=self.exploration_fraction,
-            )
+            return self.exploration_schedule(progress_remaining)
+        return annealed_epsilon(
+            self._episode_num / self.epsilon_episodes,
+            start=self.exploration_initial_eps,
+            end=self.exploration_final_eps,
+            fraction=self.exploration_fraction,
+        )
+
+    def lesson(self) -> Lesson:
+        """The updates after a rollout, as C takes them."""
+        assert self._update is not None
+        return self._update.lesson(self.gradient_steps, self.batch_size, is_mse=self.loss is Loss.MSE)
 
     def follow_target(self) -> None:
         """Move the target network by the share `tau` towards the network."""
@@ -154,13 +176,17 @@ class LeanDQN(DQN):
         update = self._native_update()
         if update is not None:
             is_mse = self.loss is Loss.MSE
-            losses = [update.step(batch_size, is_mse=is_mse) for _ in range(gradient_steps)]
+            losses = update.learn(gradient_steps, batch_size, is_mse=is_mse)
         else:
-            losses = [self._torch_update(batch_size) for _ in range(gradient_steps)]
-        self._n_updates += gradient_steps
+            losses = tuple(self._torch_update(batch_size) for _ in range(gradient_steps))
+        self.note_updates(gradient_steps, losses, self.exploration_rate)
+
+    def note_updates(self, updates: int, losses: tuple[float, ...], epsilon: float) -> None:
+        """Count updates, and log the newest with its losses and epsilon."""
+        self._n_updates += updates
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/loss", sum(losses) / max(1, gradient_steps))
-        self.logger.record("rollout/exploration_rate", self.exploration_rate)
+        self.logger.record("train/loss", sum(losses) / max(1, len(losses)))
+        self.logger.record("rollout/exploration_rate", epsilon)
 
     def _torch_update(self, batch_size: int) -> float:
         assert self.replay_buffer is not None

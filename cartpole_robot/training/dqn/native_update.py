@@ -26,6 +26,7 @@ except ImportError:  # built without a C compiler: the learner updates in PyTorc
     _update = None  # type: ignore[assignment]
 
 _SYMMETRIES = (Symmetry.NONE, Symmetry.MIRRORED, Symmetry.ODD)  # in the order of update.h
+Lesson = tuple[int, int, tuple[int, float, bool, float], tuple[bool, float, float, float, float, float]]
 _MEMORY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _ADAMW = (optimizers.AdamW, torch.optim.AdamW)
 _ADAGRAD = (optimizers.Adagrad, torch.optim.Adagrad)
@@ -44,7 +45,7 @@ class NativeUpdate:
         parameters, targets = _layers(model.q_net), _layers(model.q_net_target)
         _begin_state(optimizer, parameters)
         self._weights = ((parameters[0], parameters[0].data_ptr()), (targets[0], targets[0].data_ptr()))
-        self._model, self._optimizer, self._state, self._memory = model, optimizer, optimizer.state, memory
+        self._model, self._optimizer, self._state, self.memory = model, optimizer, optimizer.state, memory
         self._arrays = tuple(getattr(memory, name) for name in _MEMORY_ARRAYS)
         self._n_steps = memory.n_steps if isinstance(memory, NStepReplayBuffer) else 1
         self._is_adagrad = type(optimizer) in _ADAGRAD
@@ -64,7 +65,7 @@ class NativeUpdate:
             memory=self._arrays,
             symmetry=_SYMMETRIES.index(getattr(model, "symmetry", Symmetry.NONE)),
         )
-        self._step, self.act, self.follow = update.step, update.act, update.follow
+        self.object, self._learn, self.act, self.follow = update, update.learn, update.act, update.follow
 
     @staticmethod
     def fits(model: DQN) -> bool:
@@ -73,7 +74,7 @@ class NativeUpdate:
 
     def is_current(self) -> bool:
         """Whether the learner still has the weights, optimizer state and replay memory that this update holds."""
-        model, memory = self._model, self._memory
+        model, memory = self._model, self.memory
         optimizer = model.policy.optimizer
         if optimizer is not self._optimizer or optimizer.state is not self._state or model.replay_buffer is not memory:
             return False
@@ -90,21 +91,25 @@ class NativeUpdate:
             and memory.timeouts is f
         )
 
-    def step(self, batch_size: int, *, is_mse: bool) -> float:
-        """Update once on a batch drawn as SB3's buffers draw it; returns the loss before the update."""
-        model, memory = self._model, self._memory
-        steps = np.random.randint(0, memory.buffer_size if memory.full else memory.pos, size=batch_size)
-        newest, gamma = -1, model.gamma
-        if self._n_steps > 1:
-            newest, gamma = (memory.pos or memory.buffer_size) - 1, cast(NStepReplayBuffer, memory).gamma
-        group = self._optimizer.param_groups[0]
-        betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]
-        return self._step(
-            steps,
-            newest,
-            (self._n_steps, gamma, is_mse, model.max_grad_norm),
-            (self._is_adagrad, group["lr"], group["eps"], group["weight_decay"], *betas),
+    def learn(self, times: int, batch_size: int, *, is_mse: bool) -> tuple[float, ...]:
+        """Update on batches drawn as SB3's buffers draw them; returns the loss before each update."""
+        return self._learn(
+            self.lesson(times, batch_size, is_mse=is_mse), global_bits(), self.memory.size(), self.memory.pos
         )
+
+    def lesson(self, times: int, batch_size: int, *, is_mse: bool) -> Lesson:
+        """What C needs for so many updates, with the optimizer's learning rate."""
+        model, memory, group = self._model, self.memory, self._optimizer.param_groups[0]
+        gamma = cast(NStepReplayBuffer, memory).gamma if self._n_steps > 1 else model.gamma
+        betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]
+        loss = (self._n_steps, gamma, is_mse, model.max_grad_norm)
+        return times, batch_size, loss, (self._is_adagrad, group["lr"], group["eps"], group["weight_decay"], *betas)
+
+
+def global_bits() -> np.random.BitGenerator:
+    """What `np.random.rand` and `np.random.randint` draw from."""
+    bits: np.random.BitGenerator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    return bits
 
 
 def input_gain(model: DQN) -> torch.Tensor:

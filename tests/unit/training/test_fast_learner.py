@@ -243,21 +243,24 @@ def test_c_refuses_arrays_and_steps_that_do_not_fit(gym_cart: CartParams) -> Non
     assert update is not None
     loss, rule = (1, 0.99, False, 10.0), (False, 1e-3, 1e-5, 0.1, 0.9, 0.999)
     before = network_of(model)
-    for steps, error, message in (
-        (np.array([1000]), IndexError, "step 1000, expected 0 to 999"),
-        (np.array([3, -1]), IndexError, "step -1"),
-        (np.array([1.0]), ValueError, "int64"),
-        (np.array([], np.int64), ValueError, "at least one step"),
+    bits = np.random.PCG64(0)
+    for times, batch, stored, message in (
+        (1, 100, 1001, "updates on 1001 steps, expected 1 to 1000"),
+        (1, 100, 0, "on 0 steps"),
+        (1, 0, 7, "1 updates on batches of 0, expected 0 to 1048576 on 1 to 1048576"),
+        (-1, 100, 7, "-1 updates"),
     ):
-        with pytest.raises(error, match=message):
-            update._step(steps, -1, loss, rule)
+        with pytest.raises(ValueError, match=message):
+            update._learn((times, batch, loss, rule), bits, stored, 0)
     with pytest.raises(ValueError, match="n_steps = 0"):
-        update._step(np.array([1]), -1, (0, *loss[1:]), rule)
+        update._learn((1, 100, (0, *loss[1:]), rule), bits, 7, 0)
+    with pytest.raises(AttributeError, match="capsule"):
+        update._learn((1, 100, loss, rule), np.random, 7, 0)
     memory = model.replay_buffer
     assert memory is not None
     memory.actions[7] = 2
     with pytest.raises(IndexError, match="action 2, expected 0 to 1"):
-        update._step(np.array([7]), -1, loss, rule)
+        update._learn((1, 100, loss, rule), bits, 8, 0)
     with pytest.raises(ValueError, match="4 numbers, float32"):
         update.act(np.zeros(4))
     assert (network_of(model).hidden_weight == before.hidden_weight).all()

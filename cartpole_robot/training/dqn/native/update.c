@@ -1,330 +1,57 @@
-/* The arithmetic of Stable-Baselines3's DQN.train and of PyTorch's clip_grad_norm_, AdamW and Adagrad, in float32:
- * one pass per step computes its target, both forward passes and its share of the gradient; then one pass updates the
- * parameters.
+/* The arithmetic of Stable-Baselines3's DQN.train in float32: chunk by chunk of a batch come targets, both forward passes and the
+ * gradient; then one pass updates the parameters.
  *
  * Loops over hidden units run over whole lanes on rows padded with zeros, and no sum depends on the width of the
  * compiler's vectors. */
 #include "update.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
-/* The same operations in the same order on wider vectors, where the processor has them: results do not differ. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute) && __has_attribute(target_clones)
+#include "chunk.h"
+#include "optimize.h"
+
+/* The same operations in the same order on wider vectors, where the processor has them: results do not differ. Not with Clang: its
+ * version 14 makes clones that no other file finds. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && defined(__has_attribute) && \
+    __has_attribute(target_clones)
 #define WIDE_TOO __attribute__((target_clones("avx2", "default")))
-#define IN_CLONES static inline __attribute__((always_inline))
 #else
 #define WIDE_TOO
-#define IN_CLONES static inline
 #endif
-
-enum { HIDDEN_WEIGHT, HIDDEN_BIAS, OUTPUT_WEIGHT, OUTPUT_BIAS };
-
-/* A network or its gradient, with a row of `width` floats per input and per output. */
-typedef struct {
-    float *hidden_weight; /* inputs rows: the transpose of PyTorch's */
-    float *hidden_bias;
-    float *output_weight;
-    float *output_bias;
-} rows_t;
 
 int32_t update_width(int32_t hidden)
 {
     return (hidden + UPDATE_LANES - 1) / UPDATE_LANES * UPDATE_LANES;
 }
 
-static int64_t rows_floats(int32_t inputs, int32_t width, int32_t outputs)
-{
-    return (int64_t)width * (inputs + 1 + outputs) + update_width(outputs);
-}
-
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs)
 {
     const int32_t width = update_width(hidden);
-    return 3 * rows_floats(inputs, width, outputs) + 2 * width + update_width(inputs) + update_width(outputs);
-}
-
-static rows_t rows_at(const update_shape_t *shape, int64_t number)
-{
-    float *at = shape->work + number * rows_floats(shape->inputs, shape->width, shape->outputs);
-    rows_t rows;
-    rows.hidden_weight = at;
-    rows.hidden_bias = rows.hidden_weight + (ptrdiff_t)shape->width * shape->inputs;
-    rows.output_weight = rows.hidden_bias + shape->width;
-    rows.output_bias = rows.output_weight + (ptrdiff_t)shape->width * shape->outputs;
-    return rows;
-}
-
-IN_CLONES void lay_out(const update_shape_t *shape, float *const tensors[UPDATE_TENSORS], const rows_t *rows)
-{
-    const int32_t inputs = shape->inputs, hidden = shape->hidden, width = shape->width;
-    for (int32_t i = 0; i < inputs; i++)
-        for (int32_t j = 0; j < hidden; j++)
-            rows->hidden_weight[i * width + j] = tensors[HIDDEN_WEIGHT][j * inputs + i];
-    memcpy(rows->hidden_bias, tensors[HIDDEN_BIAS], (size_t)hidden * sizeof(float));
-    for (int32_t o = 0; o < shape->outputs; o++)
-        memcpy(&rows->output_weight[o * width], &tensors[OUTPUT_WEIGHT][o * hidden], (size_t)hidden * sizeof(float));
-    memcpy(rows->output_bias, tensors[OUTPUT_BIAS], (size_t)shape->outputs * sizeof(float));
-}
-
-IN_CLONES float sum_of_lanes(float *lanes)
-{
-    for (int half = UPDATE_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++)
-            lanes[k] += lanes[k + half];
-    return lanes[0];
-}
-
-IN_CLONES float dot(const float *restrict a, const float *restrict b, int32_t width)
-{
-    float lanes[UPDATE_LANES] = {0.0f};
-    for (int32_t j = 0; j < width; j += UPDATE_LANES)
-        for (int k = 0; k < UPDATE_LANES; k++)
-            lanes[k] += a[j + k] * b[j + k];
-    return sum_of_lanes(lanes);
-}
-
-IN_CLONES void add_scaled(float *restrict sum, const float *restrict row, float factor, int32_t width)
-{
-    for (int32_t j = 0; j < width; j++)
-        sum[j] += row[j] * factor;
-}
-
-/* Four rows for the four numbers of a cart's observation in one pass, without intermediate stores. */
-IN_CLONES void hidden_of_four(const float *restrict bias, const float *restrict w0, const float *restrict w1,
-                           const float *restrict w2, const float *restrict w3, const float *input, int32_t width,
-                           float *restrict unit)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++) {
-        const float sum = bias[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
-        unit[j] = sum < 0.0f ? 0.0f : sum;
-    }
-}
-
-/* Four rows at a time, with additions in the same order as one row at a time. */
-IN_CLONES void add_four_scaled(float *restrict sum, const float *restrict w0, const float *restrict w1,
-                            const float *restrict w2, const float *restrict w3, const float *input, int32_t width)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++)
-        sum[j] = sum[j] + w0[j] * a + w1[j] * b + w2[j] * c + w3[j] * d;
-}
-
-/* Outputs of the hidden units; NaN stays NaN. */
-IN_CLONES void hidden_of(const rows_t *rows, const float *input, int32_t inputs, int32_t width, float *restrict unit)
-{
-    const float *w = rows->hidden_weight;
-    if (inputs == 4) {
-        hidden_of_four(rows->hidden_bias, w, w + width, w + 2 * width, w + 3 * width, input, width, unit);
-        return;
-    }
-    memcpy(unit, rows->hidden_bias, (size_t)width * sizeof(float));
-    int32_t i = 0;
-    for (; i + 4 <= inputs; i += 4, w += 4 * width)
-        add_four_scaled(unit, w, w + width, w + 2 * width, w + 3 * width, &input[i], width);
-    for (; i < inputs; i++, w += width)
-        add_scaled(unit, w, input[i], width);
-    for (int32_t j = 0; j < width; j++)
-        unit[j] = unit[j] < 0.0f ? 0.0f : unit[j];
-}
-
-IN_CLONES void scale(const update_shape_t *shape, const float *gain, const float *observation, float *input)
-{
-    for (int32_t i = 0; i < shape->inputs; i++)
-        input[i] = observation[i] * gain[i];
-}
-
-IN_CLONES void mirror(const update_shape_t *shape, float *input)
-{
-    for (int32_t i = 0; i < shape->inputs; i++)
-        input[i] = -input[i];
-}
-
-IN_CLONES void meet(float *a, float *b, float sign)
-{
-    const float middle = 0.5f * (*a + sign * *b);
-    *a = middle;
-    *b = sign * middle;
-}
-
-/* The mean of the gradient and that of the mirrored batch, for a network that is its own mirror image. */
-IN_CLONES void make_odd(const update_shape_t *shape, const rows_t *gradient)
-{
-    const int32_t half = shape->hidden / 2, width = shape->width, outputs = shape->outputs;
-    for (int32_t j = 0; j < half; j++) {
-        for (int32_t i = 0; i < shape->inputs; i++)
-            meet(&gradient->hidden_weight[i * width + j], &gradient->hidden_weight[i * width + half + j], -1.0f);
-        meet(&gradient->hidden_bias[j], &gradient->hidden_bias[half + j], 1.0f);
-        for (int32_t o = 0; o < outputs; o++)
-            meet(&gradient->output_weight[o * width + j], &gradient->output_weight[(outputs - 1 - o) * width + half + j], 1.0f);
-    }
-    for (int32_t o = 0; o < outputs / 2; o++)
-        meet(&gradient->output_bias[o], &gradient->output_bias[outputs - 1 - o], 1.0f);
-}
-
-/* The discounted rewards up to the last step of the return; also that step and the factor of the value after it. */
-IN_CLONES float n_step_return(const update_memory_t *memory, int64_t first, const update_loss_t *loss, int64_t *last,
-                           float *bootstrap)
-{
-    float sum = 0.0f;
-    double discount = 1.0;
-    int64_t step = first;
-    for (int32_t k = 0;; k++) {
-        sum += memory->reward[step] * (float)discount;
-        discount *= (double)loss->gamma;
-        if (k + 1 == loss->n_steps || memory->done[step] != 0.0f || memory->timeout[step] != 0.0f ||
-            step == loss->newest)
-            break;
-        step = step + 1 == memory->capacity ? 0 : step + 1;
-    }
-    *last = step;
-    *bootstrap = (1.0f - memory->done[step] * (1.0f - memory->timeout[step])) * (float)discount;
-    return sum;
-}
-
-/* Backpropagation through each hidden unit: its weight times the slope if the unit is active, else 0. */
-IN_CLONES void back_through(const float *restrict unit, const float *restrict weight, float slope, int32_t width,
-                         float *restrict back)
-{
-    for (int32_t j = 0; j < width; j++) {
-        const float all = weight[j] * slope;
-        back[j] = unit[j] > 0.0f ? all : 0.0f;
-    }
-}
-
-IN_CLONES void add_to_four(float *restrict g0, float *restrict g1, float *restrict g2, float *restrict g3,
-                        const float *restrict back, const float *input, int32_t width)
-{
-    const float a = input[0], b = input[1], c = input[2], d = input[3];
-    for (int32_t j = 0; j < width; j++) {
-        const float part = back[j];
-        g0[j] += part * a;
-        g1[j] += part * b;
-        g2[j] += part * c;
-        g3[j] += part * d;
-    }
-}
-
-/* Add one step's share of the gradient; `slope` is the derivative of the loss by the value of `action`. */
-IN_CLONES void add_gradient(const update_shape_t *shape, const rows_t *network, const rows_t *gradient, const float *input,
-                         const float *unit, int64_t action, float slope, float *back)
-{
-    const int32_t width = shape->width;
-    float *g = gradient->hidden_weight;
-    gradient->output_bias[action] += slope;
-    add_scaled(&gradient->output_weight[action * width], unit, slope, width);
-    back_through(unit, &network->output_weight[action * width], slope, width, back);
-    add_scaled(gradient->hidden_bias, back, 1.0f, width);
-    int32_t i = 0;
-    for (; i + 4 <= shape->inputs; i += 4, g += 4 * width)
-        add_to_four(g, g + width, g + 2 * width, g + 3 * width, back, &input[i], width);
-    for (; i < shape->inputs; i++, g += width)
-        add_scaled(g, back, input[i], width);
-}
-
-IN_CLONES void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
-                  float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
-{
-    const float keep = (float)(1.0 - rule->learning_rate * rule->weight_decay);
-    const float one_less_beta1 = (float)(1.0 - rule->beta1), beta2 = (float)rule->beta2;
-    const float one_less_beta2 = (float)(1.0 - rule->beta2), epsilon = (float)rule->epsilon;
-    const float size = (float)(rule->learning_rate / (1.0 - pow(rule->beta1, updates)));
-    const float correction = (float)sqrt(1.0 - pow(rule->beta2, updates));
-    for (int32_t k = 0; k < count; k++) {
-        mean[k] += one_less_beta1 * (gradient[k] - mean[k]);
-        square[k] = square[k] * beta2 + one_less_beta2 * gradient[k] * gradient[k];
-        parameter[k] = parameter[k] * keep - size * (mean[k] / (sqrtf(square[k]) / correction + epsilon));
-    }
-}
-
-IN_CLONES void adagrad(float *restrict parameter, const float *restrict gradient, float *restrict sum, int32_t count,
-                    double updates, const update_optimizer_t *rule)
-{
-    const float size = (float)(rule->learning_rate / (1.0 + (updates - 1.0) * rule->beta1));
-    const float decay = (float)rule->weight_decay, epsilon = (float)rule->epsilon;
-    for (int32_t k = 0; k < count; k++) {
-        const float slope = gradient[k] + decay * parameter[k];
-        sum[k] += slope * slope;
-        parameter[k] -= size * (slope / (sqrtf(sum[k]) + epsilon));
-    }
-}
-
-/* Update one parameter tensor; `gradient` has the tensor's own layout. */
-IN_CLONES void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
-                 const update_optimizer_t *rule)
-{
-    const float updates = *tensors->step[tensor] += 1.0f;
-    if (rule->is_adagrad)
-        adagrad(tensors->parameter[tensor], gradient, tensors->second[tensor], count, (double)updates, rule);
-    else
-        adamw(tensors->parameter[tensor], gradient, tensors->first[tensor], tensors->second[tensor], count,
-              (double)updates, rule);
-}
-
-/* Clip the gradient (whole lanes) by its norm as clip_grad_norm_ does, with the norm in double. */
-IN_CLONES void clip(float *gradient, int64_t count, double most)
-{
-    double lanes[UPDATE_LANES] = {0.0};
-    for (int64_t k = 0; k < count; k += UPDATE_LANES)
-        for (int lane = 0; lane < UPDATE_LANES; lane++)
-            lanes[lane] += (double)gradient[k + lane] * (double)gradient[k + lane];
-    double sum = 0.0;
-    for (int k = 0; k < UPDATE_LANES; k++)
-        sum += lanes[k];
-    const double factor = most / (sqrt(sum) + 1e-6);
-    if (factor >= 1.0)
-        return;
-    for (int64_t k = 0; k < count; k++)
-        gradient[k] *= (float)factor; /* also for NaN: an invalid gradient must stay visible */
+    return 3 * rows_floats(inputs, width, outputs) + 2 * (int64_t)CHUNK * chunk_stride(inputs) +
+           (int64_t)(LANES_TILE + CHUNK) * width + update_width(inputs) + update_width(outputs);
 }
 
 WIDE_TOO double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
-                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer)
+                            const int64_t *index, int64_t batch, int64_t later, const update_loss_t *loss,
+                            const update_optimizer_t *optimizer)
 {
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs, width = shape->width;
     const int64_t floats = rows_floats(inputs, width, outputs);
     const rows_t network = rows_at(shape, 0), target = rows_at(shape, 1), gradient = rows_at(shape, 2);
-    float *unit = shape->work + 3 * floats, *back = unit + width;
-    float *input = back + width, *ordered = target.hidden_weight; /* the target is no longer needed by then */
+    float *ordered = target.hidden_weight; /* the target is no longer needed by then */
+    chunk_t chunk = chunk_at(shape);
+    fetch(shape, memory, index, 0, batch, loss->n_steps);
     lay_out(shape, tensors->parameter, &network);
     lay_out(shape, tensors->target, &target);
     memset(gradient.hidden_weight, 0, (size_t)floats * sizeof(float));
     double total = 0.0;
-    for (int64_t k = 0; k < batch; k++) {
-        int64_t last;
-        float bootstrap;
-        float wanted = n_step_return(memory, index[k], loss, &last, &bootstrap);
-        const bool is_mirrored = shape->symmetry == UPDATE_MIRRORED && k % 2 == 1;
-        scale(shape, tensors->gain, &memory->following[last * inputs], input);
-        if (is_mirrored)
-            mirror(shape, input);
-        hidden_of(&target, input, inputs, width, unit);
-        float best = dot(unit, target.output_weight, width) + target.output_bias[0];
-        for (int32_t o = 1; o < outputs; o++) {
-            const float value = dot(unit, &target.output_weight[o * width], width) + target.output_bias[o];
-            best = best >= value ? best : value;
-        }
-        wanted += bootstrap * best;
-        int64_t action = memory->action[index[k]];
-        scale(shape, tensors->gain, &memory->observation[index[k] * inputs], input);
-        if (is_mirrored) {
-            action = outputs - 1 - action;
-            mirror(shape, input);
-        }
-        hidden_of(&network, input, inputs, width, unit);
-        const float value = dot(unit, &network.output_weight[action * width], width) + network.output_bias[action];
-        const float error = value - wanted, size = fabsf(error);
-        float slope;
-        if (loss->is_mse) {
-            total += (double)(error * error);
-            slope = 2.0f * error;
-        } else {
-            total += (double)(size < 1.0f ? 0.5f * error * error : size - 0.5f);
-            slope = error > 1.0f ? 1.0f : error < -1.0f ? -1.0f : error;
-        }
-        add_gradient(shape, &network, &gradient, input, unit, action, slope / (float)batch, back);
+    for (int64_t first = 0; first < batch; first += CHUNK) {
+        chunk.count = batch - first < CHUNK ? (int32_t)(batch - first) : CHUNK;
+        gather(shape, tensors->gain, memory, index, first, loss, &chunk);
+        fetch(shape, memory, index, first + chunk.count, batch + later, loss->n_steps);
+        bootstrap(shape, &target, &chunk);
+        total = learn_from(shape, &network, &gradient, &chunk, batch, loss->is_mse, total);
     }
     if (shape->symmetry == UPDATE_ODD)
         make_odd(shape, &gradient);
@@ -370,9 +97,8 @@ void update_follow(const update_shape_t *shape, const update_tensors_t *tensors,
 
 int32_t update_greedy(const update_shape_t *shape, const update_tensors_t *tensors, const float *observation)
 {
-    const int64_t floats = rows_floats(shape->inputs, shape->width, shape->outputs);
     const int32_t inputs = shape->inputs, hidden = shape->hidden, outputs = shape->outputs;
-    float *input = shape->work + 3 * floats + 2 * shape->width, *value = input + update_width(inputs);
+    float *input = chunk_at(shape).back + CHUNK * shape->width, *value = input + update_width(inputs);
     scale(shape, tensors->gain, observation, input);
     memcpy(value, tensors->parameter[OUTPUT_BIAS], (size_t)outputs * sizeof(float));
     for (int32_t j = 0; j < hidden; j++) {

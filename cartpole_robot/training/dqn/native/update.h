@@ -21,17 +21,17 @@ typedef struct {
 
 /* The replay memory, a ring of `capacity` steps. */
 typedef struct {
-    const float *observation;
-    const float *following;
-    const int64_t *action;
-    const float *reward;
-    const float *done;    /* 1 for the last step of an episode */
-    const float *timeout; /* 1 if a time limit caused that end, not a fall */
+    float *observation;
+    float *following;
+    int64_t *action;
+    float *reward;
+    float *done;    /* 1 for the last step of an episode */
+    float *timeout; /* 1 if a time limit caused that end, not a fall */
     int64_t capacity;
 } update_memory_t;
 
 typedef struct {
-    int64_t newest; /* the last stored step, which has no successor yet; -1 if unknown */
+    int64_t newest; /* the last stored step, which has no successor yet */
     int32_t n_steps;
     float gamma;
     bool is_mse; /* else Huber's */
@@ -64,9 +64,11 @@ typedef struct {
 int32_t update_width(int32_t hidden);
 int64_t update_work_floats(int32_t inputs, int32_t hidden, int32_t outputs);
 
-/* Make one update; returns the loss before it. `index` is the batch: steps of the memory, 0 to capacity - 1. */
+/* Make one update; returns the loss before it. `index` is the batch: steps of the memory, 0 to capacity - 1. After the batch there are
+ * `later` steps of the next, which are fetched early. */
 double update_once(const update_shape_t *shape, const update_tensors_t *tensors, const update_memory_t *memory,
-                   const int64_t *index, int64_t batch, const update_loss_t *loss, const update_optimizer_t *optimizer);
+                   const int64_t *index, int64_t batch, int64_t later, const update_loss_t *loss,
+                   const update_optimizer_t *optimizer);
 
 /* Move the target network by the share `tau` towards the network. */
 void update_follow(const update_shape_t *shape, const update_tensors_t *tensors, double tau);

@@ -5,19 +5,12 @@
 #include <string.h>
 
 #include "boards/host/heap_types.h"
-#include "update.h"
+#include "bit_generator.h"
+#include "update_object.h"
 
-enum { MEMORY_ARRAYS = 6, BUFFERS = 5 * UPDATE_TENSORS + 1 + MEMORY_ARRAYS };
 enum { MOST_UNITS = 1 << 20 };
 
-typedef struct {
-    PyObject_HEAD
-    update_shape_t shape;
-    update_tensors_t tensors;
-    update_memory_t memory;
-    Py_buffer buffers[BUFFERS];
-    int held;
-} update_object;
+PyTypeObject *update_type;
 
 /* The data of a contiguous array of `count` numbers, held by `self`; NULL with an exception for another format or size. */
 static void *hold_array(update_object *self, PyObject *array, const char *name, bool is_integer, Py_ssize_t count)
@@ -141,7 +134,7 @@ static void update_dealloc(PyObject *object)
     free_object(object);
 }
 
-static int refuse_unready(const update_object *self)
+int refuse_unready(const update_object *self)
 {
     if (self->shape.work != NULL)
         return 0;
@@ -149,14 +142,9 @@ static int refuse_unready(const update_object *self)
     return -1;
 }
 
-static int refuse_bad_steps(const update_object *self, const int64_t *index, Py_ssize_t batch)
+static int refuse_bad_actions(const update_object *self, const int64_t *index, Py_ssize_t batch)
 {
     for (Py_ssize_t k = 0; k < batch; k++) {
-        if (index[k] < 0 || index[k] >= self->memory.capacity) {
-            PyErr_Format(PyExc_IndexError, "step %lld, expected 0 to %lld", (long long)index[k],
-                         (long long)self->memory.capacity - 1);
-            return -1;
-        }
         const int64_t action = self->memory.action[index[k]];
         if (action < 0 || action >= self->shape.outputs) {
             PyErr_Format(PyExc_IndexError, "action %lld, expected 0 to %d", (long long)action, self->shape.outputs - 1);
@@ -166,38 +154,83 @@ static int refuse_bad_steps(const update_object *self, const int64_t *index, Py_
     return 0;
 }
 
-static PyObject *update_step(PyObject *object, PyObject *args)
+/* A batch as NumPy's RandomState.randint(0, stored, batch) draws it. */
+static void draw(const bit_generator_t *bits, int64_t stored, int64_t *index, Py_ssize_t batch)
+{
+    const uint32_t most = (uint32_t)(stored - 1);
+    uint32_t mask = most;
+    for (int shift = 1; shift < 32; shift *= 2)
+        mask |= mask >> shift;
+    for (Py_ssize_t k = 0; k < batch; k++) {
+        uint32_t step = 0;
+        if (most > 0)
+            while ((step = bits->next_uint32(bits->state) & mask) > most)
+                continue;
+        index[k] = step;
+    }
+}
+
+int read_lesson(const update_object *self, PyObject *tuple, lesson_t *lesson)
+{
+    int is_mse, is_adagrad;
+    update_loss_t *loss = &lesson->loss;
+    update_optimizer_t *rule = &lesson->rule;
+    if (!PyArg_ParseTuple(tuple, "nn(ifpd)(pddddd)", &lesson->times, &lesson->batch, &loss->n_steps, &loss->gamma, &is_mse,
+                          &loss->max_grad_norm, &is_adagrad, &rule->learning_rate, &rule->epsilon, &rule->weight_decay,
+                          &rule->beta1, &rule->beta2) ||
+        refuse_unready(self) < 0)
+        return -1;
+    if (loss->n_steps < 1) {
+        PyErr_Format(PyExc_ValueError, "n_steps = %d, expected at least 1", loss->n_steps);
+        return -1;
+    }
+    if (lesson->times < 0 || lesson->times > MOST_UNITS || lesson->batch < 1 || lesson->batch > MOST_UNITS) {
+        PyErr_Format(PyExc_ValueError, "%zd updates on batches of %zd, expected 0 to %d on 1 to %d", lesson->times,
+                     lesson->batch, MOST_UNITS, MOST_UNITS);
+        return -1;
+    }
+    loss->is_mse = is_mse;
+    rule->is_adagrad = is_adagrad;
+    return 0;
+}
+
+PyObject *learn(update_object *self, const lesson_t *lesson, const bit_generator_t *bits, int64_t stored, int64_t at)
+{
+    const Py_ssize_t times = lesson->times, batch = lesson->batch;
+    if (stored < 1 || stored > self->memory.capacity || stored > UINT32_MAX)
+        return PyErr_Format(PyExc_ValueError, "updates on %lld steps, expected 1 to %lld", (long long)stored,
+                            (long long)self->memory.capacity);
+    int64_t *index = PyMem_Malloc((size_t)(batch * times + 1) * sizeof *index);
+    if (index == NULL)
+        return PyErr_NoMemory();
+    update_loss_t loss = lesson->loss;
+    loss.newest = (at > 0 ? at : self->memory.capacity) - 1;
+    draw(bits, stored, index, batch * times);
+    PyObject *losses = PyTuple_New(times);
+    for (Py_ssize_t k = 0; losses != NULL && k < times; k++) {
+        PyObject *number = NULL;
+        if (refuse_bad_actions(self, &index[k * batch], batch) == 0)
+            number = PyFloat_FromDouble(update_once(&self->shape, &self->tensors, &self->memory, &index[k * batch], batch,
+                                                    (times - 1 - k) * batch, &loss, &lesson->rule));
+        if (number == NULL || PyTuple_SetItem(losses, k, number) < 0)
+            Py_CLEAR(losses);
+    }
+    PyMem_Free(index);
+    return losses;
+}
+
+/* learn((times, batch, loss, optimizer), random, stored, at) */
+static PyObject *update_learn(PyObject *object, PyObject *args)
 {
     update_object *self = (update_object *)object;
-    PyObject *steps;
-    Py_ssize_t newest;
-    int is_mse, is_adagrad;
-    update_loss_t loss = {0};
-    update_optimizer_t rule = {0};
-    if (!PyArg_ParseTuple(args, "On(ifpd)(pddddd)", &steps, &newest, &loss.n_steps, &loss.gamma, &is_mse,
-                          &loss.max_grad_norm, &is_adagrad, &rule.learning_rate, &rule.epsilon, &rule.weight_decay,
-                          &rule.beta1, &rule.beta2) ||
-        refuse_unready(self) < 0)
+    PyObject *tuple, *random;
+    Py_ssize_t stored, at;
+    lesson_t lesson = {0};
+    if (!PyArg_ParseTuple(args, "O!Onn", &PyTuple_Type, &tuple, &random, &stored, &at) ||
+        read_lesson(self, tuple, &lesson) < 0)
         return NULL;
-    if (loss.n_steps < 1)
-        return PyErr_Format(PyExc_ValueError, "n_steps = %d, expected at least 1", loss.n_steps);
-    loss.newest = newest;
-    loss.is_mse = is_mse;
-    rule.is_adagrad = is_adagrad;
-    Py_buffer view;
-    if (PyObject_GetBuffer(steps, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
-        return NULL;
-    const bool is_int64 = view.itemsize == (Py_ssize_t)sizeof(int64_t) && view.format != NULL &&
-                          (strcmp(view.format, "l") == 0 || strcmp(view.format, "q") == 0);
-    const Py_ssize_t batch = view.len / (Py_ssize_t)sizeof(int64_t);
-    PyObject *result = NULL;
-    if (!is_int64 || batch < 1)
-        PyErr_SetString(PyExc_ValueError, "expected the numbers of at least one step, int64");
-    else if (refuse_bad_steps(self, view.buf, batch) == 0)
-        result = PyFloat_FromDouble(
-            update_once(&self->shape, &self->tensors, &self->memory, view.buf, batch, &loss, &rule));
-    PyBuffer_Release(&view);
-    return result;
+    const bit_generator_t *bits = read_bit_generator(random);
+    return bits != NULL ? learn(self, &lesson, bits, stored, at) : NULL;
 }
 
 static PyObject *update_follow_target(PyObject *object, PyObject *tau)
@@ -226,9 +259,10 @@ static PyObject *update_act(PyObject *object, PyObject *observation)
 }
 
 static PyMethodDef methods[] = {
-    {"step", update_step, METH_VARARGS,
-     "step(steps, newest, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, "
-     "beta1, beta2)): update once on those steps of the memory; returns the loss before the update."},
+    {"learn", update_learn, METH_VARARGS,
+     "learn((times, batch, (n_steps, gamma, is_mse, max_grad_norm), (is_adagrad, learning_rate, epsilon, weight_decay, beta1, "
+     "beta2)), random, stored, at): update on batches of the `stored` steps of the memory, the next of which will be at `at`; the "
+     "loss before each update."},
     {"follow", update_follow_target, METH_O, "follow(tau): move the target network by that share towards the network."},
     {"act", update_act, METH_O, "act(observation): the action with the largest value, the first of equals."},
     {NULL, NULL, 0, NULL},
@@ -252,14 +286,14 @@ static PyType_Spec update_spec = {
 static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_update",
-    .m_doc = "One update of a DQN in C.",
+    .m_doc = "Updates of a DQN in C, and the steps between them.",
     .m_size = -1,
 };
 
 PyMODINIT_FUNC PyInit__update(void)
 {
     PyObject *self = PyModule_Create(&module);
-    if (self != NULL && add_type(self, &update_spec) < 0)
+    if (self != NULL && ((update_type = make_type(self, &update_spec)) == NULL || add_collector(self) < 0))
         Py_CLEAR(self);
     return self;
 }
