@@ -13,7 +13,7 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.training.config import StepCost, TrainingConfig
 from cartpole_robot.training.log import EvaluationRow
 
-_BALANCE_RATE = 0.3  # exponent of position / angle, by which position costs more and angle less
+_BALANCE_RATE = 0.5  # exponent of position / angle, by which position costs more and angle less
 _EFFORT_RATE = 0.7  # exponent of effort / precision, by which duty costs more
 _REVERSALS_SHARE = 0.9  # reversals count less than power
 _SPARED = 0.95  # effort is to be this share of precision: the regulator's power is no aim
