@@ -19,7 +19,7 @@ from cartpole_robot.training.dqn.quiet_steps import SparseCallback
 from cartpole_robot.training.log import EpisodeRow
 
 _NEVER = 2**62
-_SHOWN_STEPS = 50  # between two updates of the progress bar
+_SHOWN_STEPS = 250  # between two updates of the progress bar
 
 
 def _at_once() -> int:
