@@ -13,11 +13,11 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.training.config import StepCost, TrainingConfig
 from cartpole_robot.training.log import EvaluationRow
 
-_BALANCE_RATE = 0.5  # exponent of position / angle, by which position costs more and angle less
+_BALANCE_RATE = 1.0  # exponent of position / angle, by which position costs more and angle less
 _EFFORT_RATE = 0.7  # exponent of effort / precision, by which duty costs more
 _REVERSALS_SHARE = 0.9  # reversals count less than power
 _SPARED = 0.92  # effort is to be this share of precision: the regulator's power is no aim
-_MOST_BALANCE, _MOST_EFFORT = 1.6, 4.0  # how far a weight may be from the preset's, as a factor
+_MOST_BALANCE, _MOST_EFFORT = 2.0, 4.0  # how far a weight may be from the preset's, as a factor
 _LEAST_RATIO = 0.01
 
 

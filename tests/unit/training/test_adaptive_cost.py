@@ -70,8 +70,8 @@ def test_changes_add_up_to_a_bound() -> None:
     far = row(position=3.0, angle=0.5, power=5.0)
     once, always = cost_after(CONFIG, [row(position=1.1, angle=1.0)]), cost_after(CONFIG, [far] * 50)
     assert PLANNED.position < once.position < always.position
-    assert always.position == pytest.approx(1.6 * PLANNED.position)
-    assert always.angle == pytest.approx(PLANNED.angle / 1.6)
+    assert always.position == pytest.approx(2.0 * PLANNED.position)
+    assert always.angle == pytest.approx(PLANNED.angle / 2.0)
     assert always.duty == pytest.approx(4.0 * PLANNED.duty)
 
 
