@@ -24,7 +24,8 @@ from cartpole_robot.training.callbacks import EpisodeLogging, TrainingCallbacks
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, cart_to_learn, load_preset
 from cartpole_robot.training.dqn import quiet_steps as module
-from cartpole_robot.training.dqn.learner import LeanDQN, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.dqn.native_update import _update
 from cartpole_robot.training.dqn.quiet_steps import quiet_steps
 from cartpole_robot.training.environment import FallReward, judging_env, training_env

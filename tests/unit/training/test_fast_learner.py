@@ -20,7 +20,8 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.callbacks import TrainingCallbacks
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn import optimizers
-from cartpole_robot.training.dqn.learner import LeanDQN, load_learner, network_of, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import load_learner, network_of, new_learner
 from cartpole_robot.training.dqn.native_update import NativeUpdate, _update
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.learners import Learner
