@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from cartpole_robot.training.config import Loss, Symmetry
-from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect
+from cartpole_robot.training.dqn.collecting import TransitionStore, can_collect, collect, end_stored_episode
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.native_update import Lesson, NativeUpdate, has_one_hidden_layer, input_gain
 from cartpole_robot.training.dqn.quiet_steps import QuietSteps, quiet_steps
@@ -94,7 +94,16 @@ class LeanDQN(DQN):
         store = self._store
         if store is None or not store.is_of(replay_buffer):
             store = self._store = TransitionStore(replay_buffer)
-        return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
+        try:
+            return collect(self, cast(DummyVecEnv, env), store, callback, train_freq, learning_starts, log_interval)
+        except KeyboardInterrupt:  # in the middle of a step, or after steps in C that are not counted
+            self.drop_episode()
+            raise
+
+    def drop_episode(self) -> None:
+        """Forget the unfinished episode: the next `learn` begins with a reset."""
+        self._last_obs = None
+        end_stored_episode(self)
 
     def quiet_steps(self, env: gymnasium.Env[Any, Any]) -> QuietSteps | None:
         """The steps that C takes in `env`; None where Python takes all."""
