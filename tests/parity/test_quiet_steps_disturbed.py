@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from cartpole_robot.training.callbacks import TrainingCallbacks
 from cartpole_robot.training.config import Symmetry
 from cartpole_robot.training.dqn import collecting, optimizers
 from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.native_update import global_bits
 from tests.parity.test_quiet_steps import Witness, everything, learn, learner, same, short
 
 CONFIG = dataclasses.replace(short("recommended"), train_every_steps=3, batch_size=20)
@@ -196,3 +199,26 @@ def test_interrupt_in_the_step_that_delivers_a_period(monkeypatch: pytest.Monkey
     monkeypatch.undo()
     learn(model, dataclasses.replace(config, steps=200))
     assert broken_joints(model) == 0
+
+
+@pytest.mark.parametrize("steps_in_c", [False, True])
+def test_numbers_are_drawn_only_while_no_other_thread_draws(*, steps_in_c: bool) -> None:
+    """NumPy draws arrays without the GIL, under the generator's lock."""
+    model = learner(CONFIG, CART, in_c=steps_in_c)
+    learn(model, dataclasses.replace(CONFIG, steps=100))
+    bits = global_bits()
+    is_held, states = threading.Event(), []
+
+    def hold() -> None:
+        with bits.lock:
+            is_held.set()
+            for _ in range(2):
+                states.append(repr(bits.state))
+                time.sleep(0.1)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    is_held.wait()
+    model.train(1, 20) if not steps_in_c else learn(model, dataclasses.replace(CONFIG, steps=100))
+    other.join()
+    assert states[0] == states[1] != repr(bits.state)

@@ -94,9 +94,9 @@ class NativeUpdate:
 
     def learn(self, times: int, batch_size: int, *, is_mse: bool) -> tuple[float, ...]:
         """Update on batches drawn as SB3's buffers draw them; returns the loss before each update."""
-        return self._learn(
-            self.lesson(times, batch_size, is_mse=is_mse), global_bits(), self.memory.size(), self.memory.pos
-        )
+        bits, memory = global_bits(), self.memory
+        with bits.lock:  # another thread may draw from them while this one has the GIL
+            return self._learn(self.lesson(times, batch_size, is_mse=is_mse), bits, memory.size(), memory.pos)
 
     def lesson(self, times: int, batch_size: int, *, is_mse: bool) -> Lesson:
         """What C needs for so many updates, with the optimizer's learning rate."""
