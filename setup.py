@@ -18,7 +18,7 @@ LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_objec
 ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
 ENGINE_OBJECTS = (
-    *("params_reader", "cart_object", "cart_ahead", "fleet_object", "window_object", "board_object"),
+    *("params_reader", "cart_object", "cart_ahead", "cart_episode", "fleet_object", "window_object", "board_object"),
     "extension",
 )
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")

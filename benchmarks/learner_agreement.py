@@ -27,7 +27,8 @@ from stable_baselines3 import DQN
 from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.training.config import Loss, Optimizer, load_preset
-from cartpole_robot.training.dqn.learner import LeanDQN, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.learners import Learner
 

@@ -32,7 +32,8 @@ from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.task import SUCCESS_STEPS
 from cartpole_robot.training.config import TrainingConfig, load_preset
-from cartpole_robot.training.dqn.learner import LeanDQN, network_of, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import network_of, new_learner
 from cartpole_robot.training.dqn.native_update import NativeUpdate
 from cartpole_robot.training.environment import balancing_env, training_env
 from cartpole_robot.training.learners import Learner

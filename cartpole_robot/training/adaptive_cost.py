@@ -13,7 +13,6 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.training.config import StepCost, TrainingConfig
 from cartpole_robot.training.log import EvaluationRow
 
-_BALANCE_RATE = 1.0  # exponent of position / angle, by which position costs more and angle less
 _EFFORT_RATE = 0.7  # exponent of effort / precision, by which duty costs more
 _REVERSALS_SHARE = 0.9  # reversals count less than power
 _SPARED = 0.92  # effort is to be this share of precision: the regulator's power is no aim
@@ -42,11 +41,10 @@ def _adapted(cost: StepCost, planned: StepCost, row: EvaluationRow) -> StepCost:
     if row.position_ratio is None or row.angle_ratio is None:
         return cost
     position, angle = max(_LEAST_RATIO, row.position_ratio), max(_LEAST_RATIO, row.angle_ratio)
-    balance = (position / angle) ** _BALANCE_RATE
     changed = dataclasses.replace(
         cost,
-        position=_within(cost.position * balance, planned.position, _MOST_BALANCE),
-        angle=_within(cost.angle / balance, planned.angle, _MOST_BALANCE),
+        position=_within(cost.position * position / angle, planned.position, _MOST_BALANCE),
+        angle=_within(cost.angle * angle / position, planned.angle, _MOST_BALANCE),
     )
     efforts = []
     if row.power_ratio is not None:

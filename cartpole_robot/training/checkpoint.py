@@ -34,6 +34,7 @@ from cartpole_robot.policy.network import Network
 from cartpole_robot.policy.network_file import read_network, write_network
 from cartpole_robot.signals import State
 from cartpole_robot.training.cart_progress import CartProgress
+from cartpole_robot.training.dqn.collecting import end_stored_episode
 from cartpole_robot.training.generators import global_state, restore_generator, restore_global
 from cartpole_robot.training.log import EvaluationRow, LearningLog
 
@@ -255,18 +256,6 @@ def _restore_memory(model: DQN, record: Mapping[str, Any], arrays: Mapping[str, 
 def _generators(model: DQN) -> tuple[np.random.Generator, np.random.Generator]:
     """The generators of the episodes' starts and of random actions."""
     return cast(DummyVecEnv, model.env).envs[0].unwrapped.np_random, model.action_space.np_random
-
-
-def end_stored_episode(model: DQN) -> None:
-    """Mark the last stored step as the end of its episode, so that the next stored step begins another.
-
-    Without the mark an n-step return would run from one episode into the other.
-    """
-    memory = model.replay_buffer
-    assert memory is not None
-    last = memory.pos - 1
-    if memory.size() > 0 and not memory.dones[last].any():
-        memory.dones[last] = memory.timeouts[last] = 1.0
 
 
 def _load_selected(path: Path) -> Selected | None:

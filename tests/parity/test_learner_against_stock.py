@@ -16,7 +16,8 @@ from stable_baselines3 import DQN
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.config import Loss, Optimizer, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import native_update
-from cartpole_robot.training.dqn.learner import LeanDQN, network_of, new_learner, set_network
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import network_of, new_learner, set_network
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.learners import Learner
 

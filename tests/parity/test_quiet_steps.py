@@ -24,7 +24,8 @@ from cartpole_robot.training.callbacks import EpisodeLogging, TrainingCallbacks
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, cart_to_learn, load_preset
 from cartpole_robot.training.dqn import quiet_steps as module
-from cartpole_robot.training.dqn.learner import LeanDQN, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import new_learner
 from cartpole_robot.training.dqn.native_update import _update
 from cartpole_robot.training.dqn.quiet_steps import quiet_steps
 from cartpole_robot.training.environment import FallReward, judging_env, training_env
@@ -432,7 +433,13 @@ def test_c_refuses_what_does_not_fit(gym_cart: CartParams) -> None:
         ({"place": (-1, 0)}, ValueError, "step -1"),
         ({"place": (0, -1)}, ValueError, "-1 steps stored"),
         ({"target": (0, 0, 0.5)}, ValueError, "the target follows every 0"),
+        ({"epsilons": [0.1]}, TypeError, "epsilons: expected a tuple"),
+        ({"plan": [2, 4, LESSON, (0.1,)]}, TypeError, "plan: expected a tuple or None"),
+        ({"epsilons": [0.1]}, TypeError, "epsilons: expected a tuple"),
+        ({"plan": [2, 4, LESSON, (0.1,)]}, TypeError, "plan: expected a tuple or None"),
         ({"plan": (2, 0, LESSON, (0.1,))}, ValueError, "updates after 2 and every 0 steps"),
+        ({"plan": (1, 2**63 - 1, LESSON, (0.1,))}, ValueError, "updates after 1 and every 9223372036854775807 steps"),
+        ({"plan": (1, 2**63 - 1, LESSON, (0.1,))}, ValueError, "updates after 1 and every 9223372036854775807 steps"),
         ({"plan": (2, 4, (1, 0, *LESSON[2:]), (0.1,))}, ValueError, "1 updates on batches of 0"),
         ({"plan": (0, 4, LESSON, (0.1,))}, ValueError, "updates on 0 steps"),
         ({"plan": (0, 4, LESSON, ())}, ValueError, "0 learning rates"),

@@ -35,6 +35,12 @@ int refuse_unplaced(const native_cart_object *self);
 /* The measurement with the reading written into it, a new reference; NULL with an exception. */
 PyObject *written(native_cart_object *self);
 
+/* What is wrong with a cart whose physics has no finite answer, a new reference; NULL with an exception. */
+PyObject *divergence(const native_cart_object *self);
+
+/* The method `episode`. */
+PyObject *native_cart_episode(PyObject *object, PyObject *args);
+
 /* Adds CART_API, for objects of that type, to the module; -1 with an exception. */
 int add_cart_api(PyObject *module, PyTypeObject *type);
 

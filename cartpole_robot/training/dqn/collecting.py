@@ -19,7 +19,10 @@ from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq, Trai
 from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from cartpole_robot.training.dqn.native_update import MEMORY_ARRAYS
 from cartpole_robot.training.dqn.quiet_steps import Plan, QuietSteps, SparseCallback, Taken
+
+MOST_ROWS = 100_000  # steps of batches in a call of C, between which signal handlers run
 
 
 class TransitionStore:
@@ -27,6 +30,7 @@ class TransitionStore:
 
     def __init__(self, memory: ReplayBuffer) -> None:
         self.memory = memory
+        self._arrays = {name: getattr(memory, name) for name in MEMORY_ARRAYS}
         self._observations, self._following = memory.observations[:, 0], memory.next_observations[:, 0]
         self._actions = memory.actions.reshape(-1)
         self._rewards, self._dones = memory.rewards[:, 0], memory.dones[:, 0]
@@ -47,7 +51,7 @@ class TransitionStore:
 
     def is_of(self, memory: ReplayBuffer) -> bool:
         """Whether this store still writes into the arrays of `memory`."""
-        return memory is self.memory and self._observations.base is memory.observations
+        return memory is self.memory and all(getattr(memory, name) is array for name, array in self._arrays.items())
 
     def advance(self, steps: int) -> None:
         """Count steps that were written past this store."""
@@ -73,6 +77,18 @@ class TransitionStore:
             memory.full = True
             at = 0
         memory.pos = at
+
+
+def end_stored_episode(model: DQN) -> None:
+    """Mark the last stored step as the end of its episode, so that the next stored step begins another.
+
+    Without the mark an n-step return would run from one episode into the other.
+    """
+    memory = model.replay_buffer
+    assert memory is not None
+    last = memory.pos - 1
+    if memory.size() > 0 and not memory.dones[last].any():
+        memory.dones[last] = memory.timeouts[last] = 1.0
 
 
 def can_collect(model: DQN, env: VecEnv, memory: ReplayBuffer | None, action_noise: Any) -> bool:
@@ -104,12 +120,11 @@ def collect(
     greedy: Callable[[Any], int] | None = None
     callback.on_rollout_start()
     continue_training = True
-    quiet = self.quiet_steps(inner) if isinstance(callback, SparseCallback) else None
     while (num_collected_steps if by_steps else num_collected_episodes) < frequency:
         action: int | None = None
-        if quiet is not None and isinstance(callback, SparseCallback) and self.num_timesteps >= learning_starts:
+        if isinstance(callback, SparseCallback) and self.num_timesteps >= learning_starts:
             left = frequency - num_collected_steps if by_steps else None
-            taken = take_quietly(self, quiet, callback, store, left)
+            taken = take_quietly(self, inner, callback, store, train_freq, left)
             num_collected_steps += taken.steps - taken.times * frequency
             num_collected_episodes = 0 if taken.times else num_collected_episodes
             action = taken.action
@@ -155,31 +170,49 @@ def collect(
     return RolloutReturn(num_collected_steps, num_collected_episodes, continue_training)
 
 
+_NONE = Taken(0, None, 0, ())
+
+
 def take_quietly(
-    model: Any, quiet: QuietSteps, callback: SparseCallback, store: TransitionStore, left: int | None
+    model: Any,
+    env: gymnasium.Env[Any, Any],
+    callback: SparseCallback,
+    store: TransitionStore,
+    train_freq: TrainFreq,
+    left: int | None,
 ) -> Taken:
     """Take quiet steps and count them: none where none may be, else up to the next step that is not.
 
     `left` are those of the rollout, None if it counts episodes. Rollouts of which no callback needs to know, and the
-    updates between them, are among the steps; the last ends where it is full, before its updates.
+    updates between them, are among the steps; the last ends where it is full, before its updates. A callback that
+    replaces the memory, the environment or `train_freq` of the model does so from the next rollout on.
     """
+    quiet: QuietSteps | None = model.quiet_steps(env)
+    if quiet is None or not store.is_of(model.replay_buffer):
+        return _NONE
     steps, total, before = quiet.possible(callback), model._total_timesteps, model.num_timesteps
     plan = None
     if left is not None and steps > left:
         until = min(total - before, callback.rollout_due_in())
-        if until <= left or before <= model.learning_starts or model.gradient_steps < 1:
+        is_next_alike = model.train_freq == train_freq and model.env.envs[0] is env
+        if until <= left or before <= model.learning_starts or model.gradient_steps < 1 or not is_next_alike:
             steps = left
         else:
-            every = model.train_freq.frequency
-            steps = min(steps, left + -(-(until - left) // every) * every)
+            every = train_freq.frequency
+            rollouts = min(-(-(until - left) // every), max(1, MOST_ROWS // (model.gradient_steps * model.batch_size)))
+            steps = min(steps, left + rollouts * every)
             plan = _plan(model, left, every, steps)
     if steps <= 0:
-        return Taken(0, None, 0, ())
+        return _NONE
     at = model.epsilon_at
     epsilons = (model.exploration_rate, *[at(1.0 - step / total) for step in range(before + 1, before + steps + 1)])
     target = (model._n_calls, max(model.target_update_interval // model.n_envs, 1), model.tau)
     actions = model.action_space.np_random
-    taken = quiet.take(model._update, model._last_obs, actions, epsilons[:-1], target, plan)
+    try:
+        taken = quiet.take(model._update, model._last_obs, actions, epsilons[:-1], target, plan)
+    except BaseException:
+        model.drop_episode()  # it has steps that are not counted
+        raise
     if taken.times and plan is not None:
         first, every, _, rates = plan
         model.logger.record("train/learning_rate", rates[taken.times - 1])

@@ -27,7 +27,7 @@ except ImportError:  # built without a C compiler: the learner updates in PyTorc
 
 _SYMMETRIES = (Symmetry.NONE, Symmetry.MIRRORED, Symmetry.ODD)  # in the order of update.h
 Lesson = tuple[int, int, tuple[int, float, bool, float], tuple[bool, float, float, float, float, float]]
-_MEMORY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+MEMORY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _ADAMW = (optimizers.AdamW, torch.optim.AdamW)
 _ADAGRAD = (optimizers.Adagrad, torch.optim.Adagrad)
 
@@ -44,10 +44,10 @@ class NativeUpdate:
         optimizer = model.policy.optimizer
         parameters, targets = _layers(model.q_net), _layers(model.q_net_target)
         _begin_state(optimizer, parameters)
-        self._weights = ((parameters[0], parameters[0].data_ptr()), (targets[0], targets[0].data_ptr()))
+        self._weights = tuple((tensor, tensor.data_ptr()) for tensor in (*parameters, *targets))
+        self._symmetry = getattr(model, "symmetry", Symmetry.NONE)
         self._model, self._optimizer, self._state, self.memory = model, optimizer, optimizer.state, memory
-        self._arrays = tuple(getattr(memory, name) for name in _MEMORY_ARRAYS)
-        self._n_steps = memory.n_steps if isinstance(memory, NStepReplayBuffer) else 1
+        self._arrays = tuple(getattr(memory, name) for name in MEMORY_ARRAYS)
         self._is_adagrad = type(optimizer) in _ADAGRAD
         states = [optimizer.state[parameter] for parameter in parameters]
         means, squares = ("sum", "sum") if self._is_adagrad else ("exp_avg", "exp_avg_sq")
@@ -63,7 +63,7 @@ class NativeUpdate:
             steps=_arrays([state["step"] for state in states]),
             gain=input_gain(model).detach().numpy(),
             memory=self._arrays,
-            symmetry=_SYMMETRIES.index(getattr(model, "symmetry", Symmetry.NONE)),
+            symmetry=_SYMMETRIES.index(self._symmetry),
         )
         self.object, self._learn, self.act, self.follow = update, update.learn, update.act, update.follow
 
@@ -73,17 +73,18 @@ class NativeUpdate:
         return _update is not None and has_one_hidden_layer(model) and _optimizer_fits(model) and _memory_fits(model)
 
     def is_current(self) -> bool:
-        """Whether the learner still has the weights, optimizer state and replay memory that this update holds."""
+        """Whether the learner still has the symmetry, weights, optimizer state and memory that this update holds."""
         model, memory = self._model, self.memory
         optimizer = model.policy.optimizer
         if optimizer is not self._optimizer or optimizer.state is not self._state or model.replay_buffer is not memory:
             return False
-        (own, own_at), (target, target_at) = self._weights
-        if own.data_ptr() != own_at or target.data_ptr() != target_at:
-            return False  # moved, as by Module.to()
+        for tensor, at in self._weights:
+            if tensor.data_ptr() != at:
+                return False  # moved, as by Module.to()
         a, b, c, d, e, f = self._arrays
         return (
-            memory.observations is a
+            getattr(model, "symmetry", Symmetry.NONE) is self._symmetry
+            and memory.observations is a
             and memory.next_observations is b
             and memory.actions is c
             and memory.rewards is d
@@ -93,16 +94,16 @@ class NativeUpdate:
 
     def learn(self, times: int, batch_size: int, *, is_mse: bool) -> tuple[float, ...]:
         """Update on batches drawn as SB3's buffers draw them; returns the loss before each update."""
-        return self._learn(
-            self.lesson(times, batch_size, is_mse=is_mse), global_bits(), self.memory.size(), self.memory.pos
-        )
+        bits, memory = global_bits(), self.memory
+        with bits.lock:  # another thread may draw from them while this one has the GIL
+            return self._learn(self.lesson(times, batch_size, is_mse=is_mse), bits, memory.size(), memory.pos)
 
     def lesson(self, times: int, batch_size: int, *, is_mse: bool) -> Lesson:
         """What C needs for so many updates, with the optimizer's learning rate."""
         model, memory, group = self._model, self.memory, self._optimizer.param_groups[0]
-        gamma = cast(NStepReplayBuffer, memory).gamma if self._n_steps > 1 else model.gamma
+        n_steps, gamma = (memory.n_steps, memory.gamma) if isinstance(memory, NStepReplayBuffer) else (1, model.gamma)
         betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]
-        loss = (self._n_steps, gamma, is_mse, model.max_grad_norm)
+        loss = (n_steps, gamma, is_mse, model.max_grad_norm)
         return times, batch_size, loss, (self._is_adagrad, group["lr"], group["eps"], group["weight_decay"], *betas)
 
 

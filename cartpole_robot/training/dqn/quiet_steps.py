@@ -113,9 +113,10 @@ class QuietSteps:
         at = memory.pos
         price, side = (REWARD_PER_STEP, 0.0) if rewarding is None else (rewarding.price(), rewarding.side)
         whether, which, place = global_bits(), actions.bit_generator, (at, memory.size())
-        taken, action, side, times, losses = self._take(
-            update.object, observation, epsilons, place, price, side, whether, which, target, plan
-        )
+        with whether.lock, which.lock:  # another thread may draw from them while this one has the GIL
+            taken, action, side, times, losses = self._take(
+                update.object, observation, epsilons, place, price, side, whether, which, target, plan
+            )
         if taken:
             monitor, known = self._monitor, self._known
             monitor.rewards += [REWARD_PER_STEP] * taken

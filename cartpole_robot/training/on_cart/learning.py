@@ -25,8 +25,9 @@ from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, Evaluation, evaluate
 from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
-from cartpole_robot.training.checkpoint import Selected, TrainingState, end_stored_episode, save_checkpoint
+from cartpole_robot.training.checkpoint import Selected, TrainingState, save_checkpoint
 from cartpole_robot.training.config import EpsilonClock, LearnerReward, TrainingConfig
+from cartpole_robot.training.dqn.collecting import end_stored_episode
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
 from cartpole_robot.training.dqn.learner import follow_target, network_of
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow

@@ -16,14 +16,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
-from cartpole_robot.training.checkpoint import (
-    Selected,
-    TrainingState,
-    end_stored_episode,
-    load_checkpoint,
-    save_checkpoint,
-)
+from cartpole_robot.training.checkpoint import Selected, TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import load_preset
+from cartpole_robot.training.dqn.collecting import end_stored_episode
 from cartpole_robot.training.dqn.learner import MODEL_FILE_ERRORS, load_learner, network_of, new_learner
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.log import EpisodeRow, EvaluationRow, LearningLog

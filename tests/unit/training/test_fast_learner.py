@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.training.callbacks import TrainingCallbacks
-from cartpole_robot.training.config import TrainingConfig, load_preset
+from cartpole_robot.training.config import Symmetry, TrainingConfig, load_preset
 from cartpole_robot.training.dqn import optimizers
-from cartpole_robot.training.dqn.learner import LeanDQN, load_learner, network_of, new_learner
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import load_learner, network_of, new_learner
 from cartpole_robot.training.dqn.native_update import NativeUpdate, _update
 from cartpole_robot.training.environment import training_env
 from cartpole_robot.training.learners import Learner
@@ -174,6 +176,17 @@ def test_update_follows_its_learner_to_another_memory_and_another_optimizer_stat
         for tensor in one.q_net.parameters():
             tensor.data = tensor.data.clone()
     assert one._native_update() is not third
+    for network in (one.q_net, one.q_net_target):
+        for tensor in network.parameters():
+            before = one._native_update()
+            tensor.data = tensor.data.clone()
+            assert one._native_update() is not before
+    before = one._native_update()
+    one.symmetry = Symmetry.MIRRORED
+    assert one._native_update() is not before
+    assert isinstance(one.replay_buffer, NStepReplayBuffer)
+    one.replay_buffer.n_steps += 1
+    assert one.lesson()[2][0] == one.replay_buffer.n_steps
     one.train(1, 100)
     step = next(iter(one.policy.optimizer.state.values()))["step"]
     assert step == next(iter(other.policy.optimizer.state.values()))["step"] + 1

@@ -27,7 +27,8 @@ from cartpole_robot.training.cart_progress import CartEvaluation, CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint
 from cartpole_robot.training.config import TrainingConfig, load_preset
 from cartpole_robot.training.dqn.epsilon import annealed_epsilon
-from cartpole_robot.training.dqn.learner import LeanDQN, network_of
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import network_of
 from cartpole_robot.training.job import InitialPolicy, TrainingJob, job_from_folder
 from cartpole_robot.training.log import EvaluationRow
 from cartpole_robot.training.on_cart.episode import StopBetweenSteps

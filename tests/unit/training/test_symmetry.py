@@ -14,7 +14,8 @@ from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training.averaging import _between
 from cartpole_robot.training.config import Symmetry, TrainingConfig, cart_to_learn, load_preset
-from cartpole_robot.training.dqn.learner import LeanDQN, network_of, new_learner, symmetry_of
+from cartpole_robot.training.dqn.lean_dqn import LeanDQN
+from cartpole_robot.training.dqn.learner import network_of, new_learner, symmetry_of
 from cartpole_robot.training.environment import training_env
 
 CART = load_cart("diy_arduino")

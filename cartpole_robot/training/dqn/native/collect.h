@@ -40,8 +40,8 @@ typedef struct {
     double side;      /* the newest duty that was not 0, or 0 */
     int64_t at;       /* where the memory stores the next step */
     int64_t stored;   /* steps in the memory */
-    int64_t calls;    /* steps so far; */
-    int64_t every;    /* after so many of them the target network follows */
+    int64_t calls;    /* steps so far */
+    int64_t every;    /* of them, after which the target network follows */
     double tau;       /* by this share */
 } collect_state_t;
 

@@ -29,9 +29,11 @@ static const cart_api_t *cart_api(void)
 /* The numbers of a tuple; -1 with an exception for fewer than `least` or more than `most`. */
 static Py_ssize_t read_numbers(PyObject *tuple, const char *name, Py_ssize_t least, Py_ssize_t most, double *numbers)
 {
-    const Py_ssize_t count = PyTuple_Size(tuple);
-    if (count < 0)
+    if (!PyTuple_Check(tuple)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected a tuple, got %R", name, tuple);
         return -1;
+    }
+    const Py_ssize_t count = PyTuple_Size(tuple);
     if (count < least || count > most) {
         PyErr_Format(PyExc_ValueError, "%s: expected %zd to %zd numbers, got %zd", name, least, most, count);
         return -1;
@@ -58,9 +60,9 @@ static int collector_init(PyObject *object, PyObject *args, PyObject *kwargs)
         return -1;
     }
     task.actions = (int32_t)count;
-    task.cart = Py_NewRef(cart);
-    Py_XDECREF(self->task.cart);
+    task.cart = self->task.cart;
     self->task = task;
+    hold(&self->task.cart, cart);
     return 0;
 }
 
@@ -132,12 +134,16 @@ static int read_plan(const update_object *update, PyObject *object, plan_t *plan
     PyObject *lesson, *rates;
     if (object == Py_None)
         return 0;
-    if (!PyArg_Parse(object, "(nnO!O!)", &plan->first, &plan->every, &PyTuple_Type, &lesson, &PyTuple_Type, &rates) ||
+    if (!PyTuple_Check(object)) { /* of another sequence the parts might not outlive the parsing */
+        PyErr_Format(PyExc_TypeError, "plan: expected a tuple or None, got %R", object);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(object, "nnO!O!", &plan->first, &plan->every, &PyTuple_Type, &lesson, &PyTuple_Type, &rates) ||
         read_lesson(update, lesson, &plan->lesson) < 0)
         return -1;
-    if (plan->first < 0 || plan->every < 1) {
-        PyErr_Format(PyExc_ValueError, "updates after %zd and every %zd steps, expected at least 0 and 1", plan->first,
-                     plan->every);
+    if (plan->first < 0 || plan->every < 1 || plan->every > INT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "updates after %zd and every %zd steps, expected at least 0 and 1 to %d", plan->first,
+                     plan->every, INT32_MAX);
         return -1;
     }
     plan->rates = read_numbers(rates, "rates", 0, MOST_STEPS, plan->rate);
