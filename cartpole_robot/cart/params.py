@@ -122,16 +122,20 @@ class CartParams:
             )
 
     def _check_force(self) -> None:
-        """Raises ValueError for a force too weak to catch the leaning pole."""
+        """Raises ValueError for a table of balancing whose force is too weak to catch the leaning pole."""
         motor, body = self.motor, self.pole_cart
-        usable = min(-motor.level(min(self.action_duties)), motor.level(max(self.action_duties)))
-        force_n = usable * motor.stall_force_n - self.friction.cart_static_n
         needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
-        require(
-            force_n > needed_n,
-            f"the actions leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
-            f"{self.limits.arming_angle_rad:g} needs {needed_n:.3g} N; use a stronger action or a smaller arming angle",
-        )
+        for name, table in (("the actions", self.action_duties), ("the precise actions", self.precise_duties)):
+            if table is None:
+                continue
+            usable = min(-motor.level(min(table)), motor.level(max(table)))
+            force_n = usable * motor.stall_force_n - self.friction.cart_static_n
+            require(
+                force_n > needed_n,
+                f"{name} leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
+                f"{self.limits.arming_angle_rad:g} needs {needed_n:.3g} N; use a stronger action or a smaller arming "
+                "angle",
+            )
 
     def _check_encoders(self) -> None:
         """Raises ValueError where one count in a control period reads as more than a quarter of the speed scale.

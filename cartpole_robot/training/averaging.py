@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.network import Network
 from cartpole_robot.training.checkpoint import TrainingState
 from cartpole_robot.training.dqn.learner import network_of
@@ -22,7 +23,14 @@ class Averaging(BaseCallback):
     """
 
     def __init__(self, state: TrainingState, averaged_steps: int) -> None:
+        """Raises `UsageError` for a resumed training that has lost its mean."""
         super().__init__()
+        steps = state.model.num_timesteps
+        if state.averaged is None and steps >= _EVERY_STEPS:
+            raise UsageError(
+                f"the checkpoint of step {steps} is damaged: averaged.npz is missing; delete it and resume from "
+                "the one before"
+            )
         self._state, self._steps = state, averaged_steps
 
     def _on_step(self) -> bool:

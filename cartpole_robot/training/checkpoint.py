@@ -154,6 +154,11 @@ def load_checkpoint(path: Path, model: DQN) -> TrainingState:
         elapsed_s = float(record["elapsed_s"])
         require(math.isfinite(elapsed_s) and elapsed_s >= 0.0, f"elapsed_s = {elapsed_s}, expected at least 0")
         log, on_cart = LearningLog.load(path), CartProgress.load(path)
+        require((selected is None) == (not log.evaluations), f"only one of {_SELECTED} and an evaluation is there")
+        require(
+            selected is None or any(row.step == selected.row.step for row in log.evaluations),
+            f"the step of {_SELECTED_ROW} is not in evaluations.csv",
+        )
     except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, ArithmeticError) as error:
         raise UsageError(
             f"{path}: this checkpoint is damaged ({type(error).__name__}: {error}); "

@@ -109,6 +109,8 @@ _CEILINGS = {
     "hidden_units": MAX_HIDDEN,
     "replay_memory": 10_000_000,
     "batch_size": 1_000_000,
+    "gradient_steps": 10_000,
+    "evaluation_episodes": 10_000,  # the seeds after theirs are those of the trials
     "learning_rate": 1.0,
     "weight_decay": 10.0,
     "steps": 1_000_000_000,
@@ -256,7 +258,12 @@ class TrainingConfig:
         require(
             swings_up == (self.learner_reward is LearnerReward.TASK),
             f"learner_reward = {str(self.learner_reward)!r} with task = {str(self.task)!r}, expected 'task' for "
-            "'swing_up' and 'fall' or 'step' for 'balance'; correct one",
+            "'swing_up' and 'step', 'fall' or 'precision' for 'balance'; correct one",
+        )
+        require(
+            self.gamma < 1.0 or self.learner_reward not in (LearnerReward.TASK, LearnerReward.PRECISION),
+            f"gamma = 1 with learner_reward = {str(self.learner_reward)!r}, expected less than 1: a step counts by "
+            "1 - gamma; lower it",
         )
         require(
             not swings_up or (self.history_length == 1 and self.collapse_guard is GuardAction.OFF),

@@ -79,7 +79,7 @@ class GreedyEvaluation(BaseCallback):
         assert best is not None
         if self._regulator is not None and best.row.mean_steps >= MAX_EPISODE_STEPS and best.row.trials == 0:
             row = dataclasses.replace(best.row, trials=self._survived(float_action_function(best.network)))
-            rows[rows.index(best.row)] = row
+            rows[[each.step for each in rows].index(row.step)] = row
             state.selected = dataclasses.replace(best, row=row)
             if row.trials == len(self._trials):
                 self.first_verified_s = state.count_time()

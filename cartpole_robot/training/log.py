@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import enum
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.atomic_file import atomic_file
 from cartpole_robot.files.plain_data import read_bounded
+from cartpole_robot.files.records import require
 
 _LARGEST_BYTES = 1 << 28  # ten million episodes
 
@@ -67,10 +69,18 @@ class GuardRow:
     measured: float
 
 
+def _finite_or_none(word: str) -> float | None:
+    if not word:
+        return None
+    number = float(word)
+    require(math.isfinite(number), f"{word} is not finite")
+    return number
+
+
 _CONVERTERS: dict[str, Any] = {
     "int": int,
     "float": float,
-    "float | None": lambda word: float(word) if word else None,
+    "float | None": _finite_or_none,
     "GuardEvent": GuardEvent,
 }
 

@@ -16,6 +16,7 @@ import numpy as np
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.env import CartPoleEnv
+from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import ActionFunction
 from cartpole_robot.rollout.evaluation import SELECTION_SEED, EpisodesInPython, Evaluation, evaluate_controller
@@ -63,6 +64,20 @@ class Against:
         return max(known) + _MEAN_SHARE * sum(known) / len(known)
 
 
+def check_regulator(cart: CartParams) -> None:
+    """Raise `UsageError` for a cart that has no regulator, or whose starts leave it nothing to do."""
+    regulator_of(cart)
+    if not any(cart.start.as_tuple()):
+        raise _nothing_to_compare(cart)
+
+
+def _nothing_to_compare(cart: CartParams) -> UsageError:
+    return UsageError(
+        f"cart {cart.name!r}: from its [start] the regulator need not move, so there is nothing to compare a policy "
+        "with; widen [start]"
+    )
+
+
 def regulator_evaluation(
     env: gymnasium.Env[Any, Any], *, episodes: int, first_seed: int = SELECTION_SEED
 ) -> Evaluation:
@@ -82,10 +97,12 @@ class RegulatorReference:
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, episodes: int) -> None:
-        """`env` is a `CartPoleEnv` or wrapped; it then needs a reset. Raises `UsageError` where no regulator exists."""
+        """`env` is a `CartPoleEnv` or wrapped; it then needs a reset. Raises `UsageError` as `check_regulator` does."""
         self.figures = regulator_evaluation(env, episodes=episodes)
         inner = env.unwrapped
         assert isinstance(inner, CartPoleEnv)
+        if not (self.figures.rms_position_m and self.figures.rms_angle_rad):
+            raise _nothing_to_compare(inner.cart)
         regulator, random = regulator_of(inner.cart), np.random.default_rng(SELECTION_SEED)
         run = EpisodesInPython(regulator.duty, inner, inner.step_duty).run
         self._pushed = tuple(

@@ -14,7 +14,6 @@ from cartpole_robot.errors import UsageError
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import NO_POLICY_FILE, SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.backend import Backend
-from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.policy.network import ActionFunction, float_action_function
 from cartpole_robot.rollout.evaluation import (
     CALIBRATION_SEED,
@@ -38,7 +37,7 @@ from cartpole_robot.training.learning import VERDICT_EPISODES, Learned, judge, l
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.on_cart.run import learn_on_cart
 from cartpole_robot.training.parity import PARITY_STATES
-from cartpole_robot.training.precision import Against, against, regulator_evaluation
+from cartpole_robot.training.precision import Against, against, check_regulator, regulator_evaluation
 from cartpole_robot.training.summary import LongRun, NoPolicy, Summary, TrainingOutcome, TrainingSummary
 from cartpole_robot.training.swing_up import check_swing_up, finish_swing_up
 from cartpole_robot.training.trials import REPEATED_EPISODES
@@ -53,7 +52,7 @@ def start_training(job: TrainingJob) -> TrainingOutcome:
         check_swing_up(job)
     symmetry = symmetry_of(job.config, job.cart)
     if job.config.cost is not None or job.config.selection is Selection.REGULATOR:
-        regulator_of(job.cart)  # raises, before anything is written
+        check_regulator(job.cart)  # raises, before anything is written
     new_run_folder(job.folder, job.as_dict())
     with locked_run(job.folder):
         if job.engine_note is not None:

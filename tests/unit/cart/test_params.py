@@ -135,6 +135,11 @@ def test_action_table_that_cannot_balance_is_refused(
         dataclasses.replace(gym_cart, action_duties=duties)
 
 
+def test_precise_table_too_weak_to_catch_the_pole_is_refused(gym_cart: CartParams) -> None:
+    with pytest.raises(ValueError, match=r"the precise actions leave 0\.5 N beyond friction, and a pole leaning by"):
+        dataclasses.replace(gym_cart, precise_duties=(-0.05, 0.05))
+
+
 def test_start_outside_the_limits_is_refused(gym_cart: CartParams) -> None:
     wide = StartSpread(cart_position_m=0.05, cart_speed_m_s=0.0, pole_angle_rad=0.3, pole_speed_rad_s=0.0)
     with pytest.raises(ValueError, match=r"start\.pole_angle_rad = 0\.3 reaches the limit 0\.20944"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import zipfile
@@ -16,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.training.averaging import Averaging
 from cartpole_robot.training.checkpoint import Selected, TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.dqn.collecting import end_stored_episode
@@ -178,6 +180,37 @@ def test_impossible_numbers_in_a_checkpoint_are_refused(
     (path / "learner.json").write_text(json.dumps({**record, name: value}))
     with pytest.raises(UsageError, match="this checkpoint is damaged"):
         loaded(gym_cart, path)
+
+
+def test_selected_network_and_its_row_of_the_log_belong_together(
+    gym_cart: CartParams, saved: tuple[TrainingState, Path, list[float]]
+) -> None:
+    _, path, _ = saved
+    log = (path / "evaluations.csv").read_text()
+    head = log.splitlines()[0]
+    for changed, message in (
+        (log.replace("400,", "401,"), "the step of selected.json is not in evaluations.csv"),
+        (f"{head}\n", "only one of selected.npz and an evaluation is there"),
+        (log.replace(",,", ",nan,", 1), "row 2 is damaged .nan is not finite"),
+        (log.replace(",,", ",inf,", 1), "row 2 is damaged .inf is not finite"),
+    ):
+        (path / "evaluations.csv").write_text(changed)
+        with pytest.raises(UsageError, match=message):
+            loaded(gym_cart, path)
+    (path / "evaluations.csv").write_text(log)
+    loaded(gym_cart, path)
+    (path / "selected.npz").unlink()
+    with pytest.raises(UsageError, match=r"only one of selected\.npz and an evaluation is there"):
+        loaded(gym_cart, path)
+
+
+def test_training_that_lost_the_mean_of_its_network_does_not_begin_another(gym_cart: CartParams) -> None:
+    config = dataclasses.replace(load_preset("recommended"), averaged_steps=2000)
+    model = new_learner(config, gym_cart, training_env(gym_cart, "sim", config), seed=3, tensorboard=None)
+    Averaging(TrainingState(model, LearningLog()), 2000)
+    model.num_timesteps = 500
+    with pytest.raises(UsageError, match=r"checkpoint of step 500 is damaged: averaged\.npz is missing"):
+        Averaging(TrainingState(model, LearningLog()), 2000)
 
 
 def test_place_of_a_generator_outside_its_table_is_refused(

@@ -239,6 +239,11 @@ def test_cart_without_dry_friction_gets_four_duties_to_each_side() -> None:
         ({"scale_observations": False}, "input_gain = .* with scale_observations = false"),
         ({"input_gain": 100.0}, "input_gain = 100, expected at most 16"),
         ({"wide_start_share": 1.5}, "wide_start_share = 1.5, expected 0 to 1"),
+        ({"gamma": 1.0}, "gamma = 1 with learner_reward = 'precision', expected less than 1"),
+        (
+            {"cost": None, "learner_reward": LearnerReward.TASK},
+            "expected .* 'step', 'fall' or 'precision' for 'balance'",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, object], message: str) -> None:
@@ -284,7 +289,7 @@ def test_cart_without_a_regulator_is_refused_before_anything_is_written(
     def none_exists(cart: CartParams) -> None:
         raise UsageError(f"cart {cart.name!r}: no regulator can be found")
 
-    monkeypatch.setattr("cartpole_robot.training.run.regulator_of", none_exists)
+    monkeypatch.setattr("cartpole_robot.training.precision.regulator_of", none_exists)
     job = TrainingJob(
         config=PRECISE, cart=CART, rig="sim", engine=Engine.NATIVE, seed=1, folder=tmp_path / "run", tensorboard=False
     )

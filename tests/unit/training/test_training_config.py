@@ -74,6 +74,12 @@ def test_preset_for_the_cart_is_recommended_but_for_epsilon_updates_and_what_it_
         ("learning_rate = 1e-3", "learning_rate = 1e-3\nlearning_rate_end = 0", "learning_rate_end = 0, expected"),
         ("learning_rate = 1e-3", "learning_rate = 1e30", "learning_rate is beyond 1e+12"),
         ("replay_memory = 1000", "replay_memory = 100_000_000_000", "replay_memory = 1e+11, expected at most 1e+07"),
+        ("gradient_steps = 1", "gradient_steps = 1_000_000", "gradient_steps = 1e+06, expected at most 10000"),
+        (
+            "evaluation_episodes = 10",
+            "evaluation_episodes = 1_000_000",
+            "evaluation_episodes = 1e+06, expected at most 10000",
+        ),
         (
             "learning_starts = 200",
             "learning_starts = -1",
