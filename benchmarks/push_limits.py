@@ -32,7 +32,7 @@ from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.randomization import load_randomization
 from cartpole_robot.errors import UsageError
-from cartpole_robot.policy.controllers import choose_controller
+from cartpole_robot.policy.controllers import choose_controller, open_policy
 from cartpole_robot.simulation.workers import WorkerPool
 
 DRAWN = "drawn:"
@@ -59,7 +59,7 @@ def contenders(cart: CartParams, plant: CartParams, policies: Sequence[str]) -> 
         name, equals, path = given.partition("=")
         if not (name and equals and path):
             raise UsageError(f"--policy {given}: expected NAME=PATH, such as precise=runs/precise")
-        found.append(Contender(name=name, policy=Path(path), designed_for=cart))
+        found.append(Contender(name=name, policy=Path(path), designed_for=_with_its_table(cart, Path(path))))
     if plant.fingerprint() == cart.fingerprint():
         found.append(Contender(name="LQR", policy=None, designed_for=cart))
     else:
@@ -71,6 +71,14 @@ def contenders(cart: CartParams, plant: CartParams, policies: Sequence[str]) -> 
     for each in found:
         each.controller()
     return found
+
+
+def _with_its_table(cart: CartParams, policy: Path) -> CartParams:
+    """`cart` with the action table of a policy that was trained with another than the cart's two."""
+    duties = open_policy(policy)[0].interface.action_duties
+    if duties in (cart.action_duties, cart.precise_table):
+        return cart
+    return with_actions(cart, duties, given=f"--policy {policy}")
 
 
 def measured_limits(
