@@ -68,7 +68,7 @@ class TrainingState:
     selected: Selected | None = None
     elapsed_s: float = 0.0
     on_cart: CartProgress | None = None  # set when learning on the real cart
-    averaged: Network | None = None  # the running mean of the network, of a swing-up that asks for it
+    averaged: Network | None = None  # the running mean of the network, if the preset asks for it
     hard_starts: list[State] = field(default_factory=list)  # from which a swing-up has failed
     _counted_s: float = field(default_factory=time.monotonic, init=False)
 

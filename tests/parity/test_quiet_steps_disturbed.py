@@ -164,7 +164,8 @@ def test_interrupted_training_can_be_continued(error: type[BaseException]) -> No
     learn(model, dataclasses.replace(config, steps=100))
     quiet = model._quiet
     assert quiet is not None
-    take, endings = quiet._take, []
+    take = quiet._take
+    endings: list[int] = []
 
     def interrupted(*given: Any) -> Any:
         taken, action, *_ = take(*given)

@@ -121,7 +121,7 @@ static int read_observation(PyObject *observation, int32_t inputs, float *number
     return fits ? 0 : -1;
 }
 
-/* When the learner updates between the steps; never without a `lesson.batch`. */
+/* When the learner updates between the steps: never, if `lesson.batch` is 0. */
 typedef struct {
     Py_ssize_t first, every; /* steps up to the first time, and from each to the next */
     lesson_t lesson;

@@ -8,7 +8,7 @@
 #include "lanes.h"
 
 IN_CLONES void adamw(float *restrict parameter, const float *restrict gradient, float *restrict mean,
-                  float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
+                      float *restrict square, int32_t count, double updates, const update_optimizer_t *rule)
 {
     const float keep = (float)(1.0 - rule->learning_rate * rule->weight_decay);
     const float one_less_beta1 = (float)(1.0 - rule->beta1), beta2 = (float)rule->beta2;
@@ -23,7 +23,7 @@ IN_CLONES void adamw(float *restrict parameter, const float *restrict gradient, 
 }
 
 IN_CLONES void adagrad(float *restrict parameter, const float *restrict gradient, float *restrict sum, int32_t count,
-                    double updates, const update_optimizer_t *rule)
+                        double updates, const update_optimizer_t *rule)
 {
     const float size = (float)(rule->learning_rate / (1.0 + (updates - 1.0) * rule->beta1));
     const float decay = (float)rule->weight_decay, epsilon = (float)rule->epsilon;
@@ -36,7 +36,7 @@ IN_CLONES void adagrad(float *restrict parameter, const float *restrict gradient
 
 /* Update one parameter tensor; `gradient` has the tensor's own layout. */
 IN_CLONES void move(const update_tensors_t *tensors, int tensor, const float *gradient, int32_t count,
-                 const update_optimizer_t *rule)
+                     const update_optimizer_t *rule)
 {
     const float updates = *tensors->step[tensor] += 1.0f;
     if (rule->is_adagrad)
