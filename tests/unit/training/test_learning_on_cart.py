@@ -492,7 +492,7 @@ def test_preset_whose_reward_charges_steps_is_refused(tmp_path: Path) -> None:
         initial_policy(saved(tmp_path / "policy.npz"), None, load_preset("precise"))
     path = tmp_path / "precise.npz"
     bundle(balancing(), config={"learner_reward": "precision"}).save(path)
-    with pytest.raises(UsageError, match="precise.npz: learner_reward = 'precision', expected 'fall' or 'step'"):
+    with pytest.raises(UsageError, match=r"precise\.npz: learner_reward = 'precision', expected 'fall' or 'step'"):
         initial_policy(path, None, config())
 
 
