@@ -16,7 +16,7 @@ from cartpole_robot.policy.history import input_gain
 from cartpole_robot.policy.host_network import HostNetwork
 from cartpole_robot.policy.network import Network
 from cartpole_robot.task import Task
-from cartpole_robot.training.config import TrainingConfig
+from cartpole_robot.training.config import LearnerReward, TrainingConfig
 
 
 def initial_policy(
@@ -66,6 +66,14 @@ def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, confi
     for name, task in ((str(path), bundle.interface.task), (f"preset {config.name}", config.task)):
         if task is not Task.BALANCE:
             raise UsageError(f"{name}: is for the task {task}; only a policy that balances can learn on the cart")
+    trained = bundle.provenance.get("config")
+    reward = trained.get("learner_reward") if isinstance(trained, dict) else None
+    for name, rewarded in ((str(path), reward), (f"preset {config.name}", config.learner_reward)):
+        if rewarded == LearnerReward.PRECISION:
+            raise UsageError(
+                f"{name}: learner_reward = 'precision', expected 'fall' or 'step': on the cart a step has no cost; use "
+                "policy and preset of another reward, such as recommended and on_cart"
+            )
     _check_is_dqn(bundle, path)
     hidden = network_of_dqn(bundle).hidden_weight.shape[0]
     if hidden != config.hidden_units:
@@ -88,8 +96,6 @@ def _check_fits_config(bundle: PolicyBundle, path: Path, cart: CartParams, confi
             f"{_shown(gain)}; "
             "use a preset that scales observations as the policy's did"
         )
-    trained = bundle.provenance.get("config")
-    reward = trained.get("learner_reward") if isinstance(trained, dict) else None
     if reward is not None and reward != config.learner_reward:
         raise UsageError(
             f"{path}: the policy was trained with learner_reward = {reward!r}, preset {config.name} has "

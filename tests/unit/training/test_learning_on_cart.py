@@ -487,6 +487,16 @@ def test_policy_of_another_interface_is_refused_with_both_values(
         assert part in str(refused.value)
 
 
+def test_preset_whose_reward_charges_steps_is_refused(tmp_path: Path) -> None:
+    """On the cart nothing charges a step: each would count +1 for values that lie in [-1, 0]."""
+    with pytest.raises(UsageError, match="preset precise: learner_reward = 'precision', expected 'fall' or 'step'"):
+        initial_policy(saved(tmp_path / "policy.npz"), None, load_preset("precise"))
+    path = tmp_path / "precise.npz"
+    bundle(balancing(), config={"learner_reward": "precision"}).save(path)
+    with pytest.raises(UsageError, match=r"precise\.npz: learner_reward = 'precision', expected 'fall' or 'step'"):
+        initial_policy(path, None, config())
+
+
 @pytest.mark.parametrize(
     ("preset", "parts"),
     [
