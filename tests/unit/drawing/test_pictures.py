@@ -4,6 +4,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+import pytest
 from PIL import Image
 
 from benchmarks.readme_pictures import take_kept
@@ -58,6 +59,28 @@ def test_learning_curve_is_drawn_for_any_log(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.png"
         draw_learning_curve(log, config, path, title=name)
         assert Image.open(path).size == (1040, 546)
+
+
+@pytest.mark.parametrize("power", [0.5, None])
+def test_learning_curve_has_the_figures_compared_with_the_regulator_below(tmp_path: Path, power: float | None) -> None:
+    """A figure that is unknown has no line: green is that of motor power."""
+    rows = [
+        EvaluationRow(
+            1000 * n, 500.0, 0.01, position_ratio=2.0, angle_ratio=1.5, power_ratio=power, reversals_ratio=0.3
+        )
+        for n in range(1, 9)
+    ]
+    path = tmp_path / "curve.png"
+    draw_learning_curve(LearningLog([], rows), load_preset("precise"), path, title="compared")
+    picture = np.asarray(Image.open(path).convert("RGB"), np.int16)
+    assert picture.shape == (832, 1040, 3)
+    lower = picture[450:]
+    green = (lower == (0x4F, 0x8F, 0x3A)).all(axis=2).sum()
+    assert (green > 500) == (power is not None)
+    assert (green == 0) == (power is None)
+    blue = (lower == (0x1F, 0x5A, 0x99)).all(axis=2)
+    red_violet = (lower == (0xA0, 0x4B, 0x87)).all(axis=2)
+    assert np.nonzero(blue.sum(axis=1) > 300)[0].mean() < np.nonzero(red_violet.sum(axis=1) > 300)[0].mean()
 
 
 def test_pictures_that_take_long_come_from_runs_or_the_command_is_named(tmp_path: Path) -> None:
