@@ -135,7 +135,7 @@ def test_environment_that_a_callback_wraps_is_used_from_the_next_rollout_on() ->
 
 
 def test_batches_of_many_steps_do_not_keep_signals_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One call makes no more updates than have so many steps together, but at least one."""
+    """The batches of one call of C have at most `MOST_ROWS` steps, but a call makes at least one update."""
     plans = []
     planned = collecting._plan
     monkeypatch.setattr(collecting, "_plan", lambda *given: plans.append(planned(*given)) or plans[-1])

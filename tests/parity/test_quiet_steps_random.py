@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stable_baselines3.common.callbacks import BaseCallback
 
 from cartpole_robot.cart.cart_file import load_cart, with_actions
 from cartpole_robot.cart.params import CartParams
@@ -17,7 +16,7 @@ from cartpole_robot.cart.randomization import Randomization, load_randomization
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.training import precision
 from cartpole_robot.training.averaging import Averaging
-from cartpole_robot.training.callbacks import Checkpointing, EpisodeLogging, Stopped
+from cartpole_robot.training.callbacks import Checkpointing, EpisodeLogging
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import (
     EpsilonClock,
@@ -36,6 +35,7 @@ from cartpole_robot.training.greedy_evaluation import GreedyEvaluation
 from cartpole_robot.training.learning import run_learner
 from cartpole_robot.training.log import LearningLog
 from tests.parity.test_quiet_steps import RolloutWitness, Witness, compensating, everything, learner, with_delay
+from tests.stop_at import StopAt
 
 TRAININGS = 10
 
@@ -100,24 +100,6 @@ def drawn_cart(rng: random.Random) -> tuple[CartParams, Randomization | None]:
     if cart.encoders is not None and rng.random() < 0.25:
         cart = dataclasses.replace(cart, motor=dataclasses.replace(cart.motor, gain_asymmetry=0.07))
     return cart, None
-
-
-class StopAt(BaseCallback):
-    """Stops the training at the first rollout that begins at `step` or later."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self._step = step
-
-    def _on_rollout_start(self) -> None:
-        if self.model.num_timesteps >= self._step:
-            raise Stopped
-
-    def rollout_due_in(self) -> int:
-        return max(0, self._step - self.model.num_timesteps)
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def left_by(seed: int, folder: Path, *, in_c: bool) -> dict[str, Any]:

@@ -37,7 +37,6 @@ class LeanDQN(DQN):
     epsilon_episodes: int | None = None  # episodes of the whole training, if epsilon counts episodes
     is_native: bool = True  # False: update in PyTorch even if the extension exists
     symmetry: Symmetry = Symmetry.NONE
-
     steps_in_c: bool = True  # False: take every step in Python even if C can take those between callbacks
 
     _update: NativeUpdate | None = None

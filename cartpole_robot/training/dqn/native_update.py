@@ -99,7 +99,7 @@ class NativeUpdate:
             return self._learn(self.lesson(times, batch_size, is_mse=is_mse), bits, memory.size(), memory.pos)
 
     def lesson(self, times: int, batch_size: int, *, is_mse: bool) -> Lesson:
-        """What C needs for so many updates, with the optimizer's learning rate."""
+        """What C needs for `times` updates, with the optimizer's learning rate."""
         model, memory, group = self._model, self.memory, self._optimizer.param_groups[0]
         n_steps, gamma = (memory.n_steps, memory.gamma) if isinstance(memory, NStepReplayBuffer) else (1, model.gamma)
         betas = (group["lr_decay"], 0.0) if self._is_adagrad else group["betas"]

@@ -19,7 +19,6 @@ from cartpole_robot.policy.bundle import load_policy
 from cartpole_robot.policy.network import float_action_function
 from cartpole_robot.rollout.evaluation import LONG_RUN_SEED, VERDICT_SEED, evaluate
 from cartpole_robot.simulation.engine import Engine
-from cartpole_robot.training.callbacks import Stopped
 from cartpole_robot.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from cartpole_robot.training.config import TrainingConfig, extended_by, extended_to, load_preset
 from cartpole_robot.training.dqn.learner import network_of, new_learner
@@ -28,26 +27,12 @@ from cartpole_robot.training.learning import Learned, learn
 from cartpole_robot.training.log import LearningLog
 from cartpole_robot.training.trials import TRIAL_RUNS, TRIAL_STARTS, TRIAL_STEPS
 from tests.conftest import Completed
+from tests.stop_at import StopAt
 
 ALL_TRIALS = 16 + TRIAL_STARTS + 16 + TRIAL_RUNS
 PRESET = load_preset("recommended")
 SHORT = dataclasses.replace(PRESET, steps=5000, extension_steps=75_000, learning_rate_end=5e-4)
 HOPELESS = dataclasses.replace(PRESET, steps=400, extension_steps=600, evaluate_every_steps=200)
-
-
-class StopAt(BaseCallback):
-    """Stops the training as Ctrl-C does, at the first block of steps from `step` on."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self._step = step
-
-    def _on_rollout_start(self) -> None:
-        if self.model.num_timesteps >= self._step:
-            raise Stopped
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def new_state(cart: CartParams, config: TrainingConfig, seed: int) -> TrainingState:
