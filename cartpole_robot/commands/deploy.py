@@ -61,6 +61,7 @@ def add_deploy(deploy: Parser) -> None:
         help="with --on-board: the cart keeps driving if the host falls silent, as long as its board has power",
     )
     options.profile(deploy)
+    options.browser(deploy)
     deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
     options.json(deploy)
 
@@ -95,6 +96,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
             is_on_board=arguments.on_board,
             host_may_leave=arguments.host_may_leave,
             is_viewed=not arguments.no_view and not arguments.json,
+            browser_port=options.browser_port_of(arguments),
             profile=arguments.profile,
         )
     )

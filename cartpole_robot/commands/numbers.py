@@ -56,6 +56,14 @@ def count_from_zero(text: str) -> int:
     return number
 
 
+def port_number(text: str) -> int:
+    """The number of a port that a program without privileges can serve."""
+    number = count_from_zero(text)
+    if not 1024 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1024 to 65535, got {text!r}")
+    return number
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
-from cartpole_robot.commands.numbers import count, count_from_zero, positive
+from cartpole_robot.commands.numbers import count, count_from_zero, port_number, positive
 from cartpole_robot.commands.verbs import Parser
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.backend import LQR, Backend
@@ -153,6 +153,21 @@ def profile(verb: Parser, *, otherwise: str = "workbench") -> None:
     """`--profile`, the imperfections of a virtual cart; None means `otherwise`."""
     text = "what is imperfect about the virtual cart: workbench, ideal, ftdi, ftdi_slow, or a .toml file"
     verb.add_argument("--profile", metavar="NAME|FILE", help=f"{text} (default: {otherwise})")
+
+
+def browser(verb: Parser) -> None:
+    """`--browser` and `--browser-port`; `browser_port_of` reads them."""
+    text = "show the cart live in a browser on this machine, with an e-stop button that does not replace the wired one"
+    verb.add_argument("--browser", action="store_true", help=text)
+    text = "with --browser: the port of the view on 127.0.0.1 (default: a free one)"
+    verb.add_argument("--browser-port", type=port_number, metavar="N", help=text)
+
+
+def browser_port_of(arguments: argparse.Namespace) -> int | None:
+    """The port for the live view, 0 for a free one, None for no view. Raises `UsageError` for a port without view."""
+    if arguments.browser_port is not None and not arguments.browser:
+        raise UsageError(f"--browser-port {arguments.browser_port} without a view; add --browser")
+    return (arguments.browser_port or 0) if arguments.browser else None
 
 
 def no_hand(verb: Parser, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import signal
 import sys
@@ -22,6 +23,8 @@ from cartpole_robot.terminal.interrupts import signals_held, stopped_by_signals
 if TYPE_CHECKING:
     from cartpole_robot.bring_up.findings import StepResult
     from cartpole_robot.cart.params import CartParams
+    from cartpole_robot.page.live.view import BrowserView
+    from cartpole_robot.simulation.virtual_cart import VirtualCart
 
 
 def add_ports(ports: Parser) -> None:
@@ -93,6 +96,7 @@ def add_virtual_cart(virtual: Parser) -> None:
     virtual.add_argument("--link", type=Path, metavar="PATH", help="make a symbolic link to the port there")
     options.profile(virtual)
     options.seed(virtual, what="seed of the imperfections")
+    options.browser(virtual)
     options.no_hand(virtual, "leave the pole hanging: no simulated hand raises it")
     virtual.add_argument(
         "--by-hand",
@@ -203,9 +207,23 @@ def _jog(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _browser_view(cart: CartParams, port: int | None) -> contextlib.AbstractContextManager[BrowserView | None]:
+    if port is None:
+        return contextlib.nullcontext()
+    from cartpole_robot.page.live.view import BrowserView, Shown
+    from cartpole_robot.page.live.virtual_cart import DRIVERS
+
+    lead = "A virtual cart: its true state, and the state and faults of its firmware."
+    shown = Shown(cart=cart, title=cart.name, lead=lead, drivers=DRIVERS, has_lateness=False)
+    view = BrowserView(shown, port=port)
+    print(f"live view: {view.address}", file=sys.stderr, flush=True)
+    return view
+
+
 def _virtual_cart(arguments: argparse.Namespace) -> int:
     from cartpole_robot.bring_up.practice import TypedDeeds
     from cartpole_robot.cart.cart_file import load_cart
+    from cartpole_robot.page.live.virtual_cart import VirtualCartFeed
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart, clear_link
     from cartpole_robot.simulation.imperfections.imperfect import spoil
@@ -219,6 +237,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         nonlocal stopped
         stopped = True
 
+    browser_port = options.browser_port_of(arguments)
     cart = load_cart(arguments.cart)
     profile, note = fitting(load_profile(WORKBENCH if arguments.profile is None else arguments.profile), cart.motor)
     mistake = Mistake(arguments.mistake) if arguments.mistake else None
@@ -227,6 +246,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     if arguments.link is not None:
         clear_link(arguments.link)
     with (
+        _browser_view(cart, browser_port) as view,
         open_board(arguments.rig) as board,
         PtyCart(
             built,
@@ -238,12 +258,21 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         virtual.cart.line = built_line(mistake)
         spoil(virtual.cart, built, profile, arguments.seed)
         deeds = TypedDeeds(virtual.cart) if arguments.by_hand else None
+        feed = None if view is None else VirtualCartFeed(view.ring, virtual)
+
+        def on_tick(cart: VirtualCart) -> None:
+            if deeds is not None:
+                deeds(cart)
+            if feed is not None:
+                feed()
+
+        is_observed = deeds is not None or feed is not None
         if note is not None:
             print(note, file=sys.stderr)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         print_text(f"{cart.name} is at {arguments.link or virtual.path}, profile {profile.name}; Ctrl-C removes it")
-        virtual.serve(until=lambda: stopped, on_tick=deeds)
+        virtual.serve(until=lambda: stopped, on_tick=on_tick if is_observed else None)
     if virtual.lost_ms:
         print(f"this machine was too slow at times: {virtual.lost_ms} ms were lost", file=sys.stderr)
     return DONE

@@ -37,6 +37,14 @@ class LiveView:
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         self._lines = 0
+        self._new_lines: list[str] = []
+
+    def add_line(self, line: str) -> None:
+        """Print a line above the view. From any thread."""
+        if self._file.isatty() and not self._is_over.is_set():
+            self._new_lines.append(line)
+        else:
+            print(line, file=self._file, flush=True)
 
     def __enter__(self) -> LiveView:
         if self._file.isatty():
@@ -57,11 +65,12 @@ class LiveView:
         self._draw()
 
     def _draw(self) -> None:
-        lines = self.text().splitlines()
+        new, self._new_lines = self._new_lines, []
+        lines = [*new, *self.text().splitlines()]
         up = f"\033[{self._lines}F" if self._lines else ""
         self._file.write(up + "\n".join(f"{line}\033[K" for line in lines) + "\n")
         self._file.flush()
-        self._lines = len(lines)
+        self._lines = len(lines) - len(new)
 
     def text(self) -> str:
         m, times, limits = self._measurement, self._times, self._cart.limits

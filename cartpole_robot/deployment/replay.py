@@ -70,6 +70,7 @@ class _Step:
     command: int | None = None
     arms: bool = False  # MODE ARM precedes it
     number: int | None = None  # of the box's sample; None: interpolated
+    stops: bool = False  # MODE ESTOP precedes it
 
 
 def replay(box: BlackBox, rig: str) -> Replayed:
@@ -199,6 +200,7 @@ class _Player:
         samples = self._box.samples
         is_on_arrival = self._cart.delay.apply is Apply.ON_ARRIVAL
         controls = np.flatnonzero(samples["flags"] & self._flag["CONTROL_TICK"])
+        is_sent = self._box.fault == "ESTOP" and not (samples["flags"] & self._flag["ESTOP"]).any()  # by the host
         steps: list[_Step] = []
         for k, row in enumerate(samples):
             missed = int(row["missed"])
@@ -230,6 +232,7 @@ class _Player:
                     command=command,
                     arms=k == 0 and self._box.since_armed_ms == 0,
                     number=k,
+                    stops=is_sent and k == len(samples) - 1,
                 )
             )
         return steps
@@ -246,6 +249,9 @@ class _Player:
             self._arm()
         if commands.command is not None:
             self._command(number, commands.command)
+        if step.stops:
+            stop = ModeMessage(session=0, seq=0, mode=int(self._protocol.enums["mode"]["ESTOP"]), options=0)
+            self._board.feed(encode_frame(stop.pack()))
         if isinstance(self._board, Firmware) and (step.missed or step.illegal != (0, 0)):
             self._board.disturb(*step.illegal, step.missed)
         cart_zero, pole_zero = self._zeros

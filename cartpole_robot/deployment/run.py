@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.black_box import BlackBox, samples_of, traces_kept
+from cartpole_robot.deployment.browser_feed import DRIVERS, BrowserFeed
 from cartpole_robot.deployment.late import Late
 from cartpole_robot.deployment.latency_report import LatencyReport, figures_of
 from cartpole_robot.deployment.live_view import LiveView
@@ -23,6 +25,7 @@ from cartpole_robot.deployment.realtime import Setting, punctual
 from cartpole_robot.errors import UsageError
 from cartpole_robot.files.new_file import check_is_new
 from cartpole_robot.files.run_folder import unused_folder, write_json
+from cartpole_robot.page.live.view import BrowserView, Shown
 from cartpole_robot.policy.backend import LQR, Backend
 from cartpole_robot.policy.controllers import Chosen, choose_controller, policy_controller
 from cartpole_robot.policy.lqr import LqrController
@@ -36,6 +39,7 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import Rollout, StepLog, disarmed, rollout_metadata, run_rollout, start_rollout
 from cartpole_robot.rollout.pilot import Pilot, SinglePilot
 from cartpole_robot.rollout.step_times import StepTimes
+from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
 from cartpole_robot.start import check_start_of, starting, swing_up_of_episode
 from cartpole_robot.task import Task
@@ -55,7 +59,8 @@ class DeployRequest:
 
     `has_fallback`: the regulator takes over outside the policy's envelope; `is_shadow`: the regulator drives and the
     policy only computes; `is_on_board`: the policy in the firmware drives, and continues without a host if
-    `host_may_leave`. `profile` says what is imperfect about a simulated cart, by default what a workbench has.
+    `host_may_leave`. `browser_port` is where a live view is served on loopback, 0 for a free port, None for no view.
+    `profile` says what is imperfect about a simulated cart, by default what a workbench has.
     """
 
     policy: Path
@@ -72,6 +77,7 @@ class DeployRequest:
     is_on_board: bool = False
     host_may_leave: bool = False
     is_viewed: bool = True
+    browser_port: int | None = None
     profile: str | Path | None = None
 
     def __post_init__(self) -> None:
@@ -159,11 +165,36 @@ def deploy(request: DeployRequest) -> Deployment:
         ),
     )
     with contextlib.ExitStack() as stack:
+        view = _browser_view(request, chosen, stack)
         port = stack.enter_context(_port(request, chosen))
         rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
         stack.callback(rig.close)
         starts = starting(rig, request.start, chosen.swing_up)
-        return _Run(request, chosen, (rig, starts), _pilot(request, chosen, rig), path, known).run()
+        pilot = _pilot(request, chosen, rig)
+        return _Run(request, chosen, (rig, starts), pilot, path, known, view).run()
+
+
+def _browser_view(request: DeployRequest, chosen: Chosen, stack: contextlib.ExitStack) -> BrowserView | None:
+    """The live view in a browser, where one was requested; prints its address. Raises `UsageError`."""
+    if request.browser_port is None:
+        return None
+    who = "policy" if chosen.bundle is not None else "controller"
+    shown = Shown(
+        cart=chosen.cart,
+        title=chosen.cart.name,
+        lead=f"A running cart: {who} {chosen.record['policy']} on rig {request.rig}.",
+        drivers=(_driver(request, chosen), *DRIVERS),
+        has_lateness=True,
+    )
+    view = stack.enter_context(BrowserView(shown, port=request.browser_port))
+    print(f"live view: {view.address}", file=sys.stderr, flush=True)
+    return view
+
+
+def _driver(request: DeployRequest, chosen: Chosen) -> str:
+    if request.is_shadow:
+        return "regulator; the policy only computes"
+    return "policy on board" if request.is_on_board else str(chosen.record["policy"])
 
 
 class _Run:
@@ -175,6 +206,7 @@ class _Run:
         pilot: Pilot,
         path: Path,
         known: RecordingMetadata,
+        browser: BrowserView | None = None,
     ) -> None:
         """`rigs` are the one on the port, and the same as it starts its episodes."""
         self._request, self._chosen, self._pilot, self._path = request, chosen, pilot, path
@@ -183,6 +215,7 @@ class _Run:
         self._known = known
         self._period_s = chosen.cart.timing.control_period_s
         self._traces = rig.options.traces
+        self._browser = browser
 
     def run(self) -> Deployment:
         """Home, drive and write the files. Raises `RigError` if it could not begin."""
@@ -192,6 +225,7 @@ class _Run:
         startup_s, late_before = _since_start_s(), rig.link.health().late_commands
         self._begin_session = rig.link.session
         recorder = Recorder(self._path, self._known)
+        feed = None if self._browser is None else BrowserFeed(self._browser.ring, rig, self._pilot)
         try:
             with stopped_by_signals(), punctual() as settings:
                 self._traces.clear()
@@ -199,14 +233,20 @@ class _Run:
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 if self._request.start is Start.SWING_UP:
                     self._traces.clear()  # a black box is replayed as armed upright
-                view = LiveView(cart, first, times, self._who) if self._request.is_viewed else contextlib.nullcontext()
-                with view:
-                    log = StepLog(recorder=recorder, times=times, arrival_s=rig.arrival_s)
+                with self._shown(cart, first, times):
+                    log = StepLog(
+                        recorder=recorder,
+                        times=times,
+                        arrival_s=rig.arrival_s,
+                        on_step=None if feed is None else feed.note,
+                    )
                     rollout = run_rollout(
                         self._starting, self._pilot, first, max_steps=max_steps, log=log, task=self._chosen.task
                     )
                     fault = self._fault() if rollout.end is RolloutEnd.FAULT else None
                     rollout = disarmed(rig, rollout)
+                    if feed is not None:
+                        feed.finish()
                 resident_mb = _resident_mb()
         except BaseException:
             recorder.discard()
@@ -254,6 +294,16 @@ class _Run:
         except OSError:  # the disk is full: the run is reported nevertheless
             return dataclasses.replace(deployment, latency_file=None)
         return deployment
+
+    def _shown(
+        self, cart: CartParams, first: Measurement, times: StepTimes
+    ) -> contextlib.AbstractContextManager[object]:
+        if not self._request.is_viewed:
+            return contextlib.nullcontext()
+        view = LiveView(cart, first, times, self._who)
+        if self._browser is not None:
+            self._browser.warn = view.add_line
+        return view
 
     def _who(self) -> str:
         if self._request.is_shadow:

@@ -75,6 +75,17 @@ class FirmwareOptions:
 NO_OPTIONS = FirmwareOptions()
 
 
+@dataclass(frozen=True, kw_only=True)
+class WireScale:
+    """SI units for the numbers of a STATE."""
+
+    m_per_count: float
+    rad_per_count: float
+    m_s_per_unit: float
+    rad_s_per_unit: float
+    duty_per_unit: float
+
+
 class FirmwareRig:
     """The cart at the other end of `link`; implements `cartpole_robot.rig.Rig`."""
 
@@ -104,6 +115,8 @@ class FirmwareRig:
         self._one = link.protocol.constants["PROTOCOL_DUTY_ONE"]
         self.on_state: Callable[[StateMessage], object] | None = None
         """Gets every STATE that this rig reads, such as those of homing."""
+        self.requested_duty = math.nan
+        """Of the newest command."""
         self._take(cart)
         self._measurement = Measurement()
         self._tick = 0
@@ -134,6 +147,14 @@ class FirmwareRig:
         self._rad_per_count = 1.0 / encoders.pole_counts_per_rad
         self._m_s_per_unit = self._m_per_count / SPEED_PER_COUNT
         self._rad_s_per_unit = self._rad_per_count / SPEED_PER_COUNT
+        self.scale = WireScale(
+            m_per_count=self._m_per_count,
+            rad_per_count=self._rad_per_count,
+            m_s_per_unit=self._m_s_per_unit,
+            rad_s_per_unit=self._rad_s_per_unit,
+            duty_per_unit=1.0 / self._one,
+        )
+        """Of the cart as configured."""
         self._power_w = electrical_power(cart.motor)
         self._period_s = cart.timing.control_period_s
         # As long as the firmware would wait anyway: the host may give up earlier, and this host does not.
@@ -311,8 +332,20 @@ class FirmwareRig:
             raise RigError("the rig is not armed; call reset() before step()")
         if not -1.0 <= duty <= 1.0:
             duty = math.copysign(1.0, duty)
+        self.requested_duty = duty
         try:
             self._link.command(self._tick, round(duty * self._one), self._valid_ms)
+        except BridgeError as error:
+            self._fail(error)
+
+    def emergency_stop(self) -> None:
+        """Send the e-stop, at any time and without waiting: the cart's next measurements have the fault ESTOP.
+
+        Raises `RigError` for a line that is gone.
+        """
+        self._check_is_open()
+        try:
+            self._link.post_mode("ESTOP")
         except BridgeError as error:
             self._fail(error)
 

@@ -16,15 +16,16 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.virtual_cart import Board, VirtualCart
-from firmware_bridge._host import FrameDecoder
+from firmware_bridge._host import FrameDecoder, encode_frame
 from firmware_bridge.constants import TICK_S
-from firmware_bridge.messages import EventMessage, StateMessage
+from firmware_bridge.messages import EventMessage, ModeMessage, StateMessage
 from firmware_bridge.protocol import read_protocol
 
 _MOST_BEHIND_MS = 50  # a host that stalls longer loses time instead of making the cart race
 _WAIT_MS = 300  # a hand is not there at once
 _STEADY_MS = 2000  # how long homing waits for a swinging pole before the person helps
 _HOLD_MS = 1000
+_FRAME_MS = 5  # no host takes longer for a frame
 
 OnTick = Callable[[VirtualCart], None]
 
@@ -68,6 +69,10 @@ class PtyCart:
         self.person = SimulatedPerson(self.cart, cart) if has_hand else None
         self.lost_ms = 0
         self.last_received_ms = 0  # of the cart's time
+        self.on_sent: Callable[[bytes], object] | None = None
+        """Gets what the cart sends."""
+        self._is_in_frame = False
+        self._on_stopped: Callable[[], object] | None = None
 
     def serve(self, *, until: Callable[[], bool], on_tick: OnTick | None = None) -> None:
         """Run the cart in real time until `until()` is true; `on_tick` is called after each millisecond."""
@@ -88,12 +93,16 @@ class PtyCart:
 
     def _tick(self, on_tick: OnTick | None) -> None:
         self._take_received()
+        if self._on_stopped is not None:
+            self._try_stop(self._on_stopped)
         sent = self.cart.pass_ms()
         if sent:
             with contextlib.suppress(BlockingIOError):  # no reader: a real line loses its bytes too
                 os.write(self._master, sent)
             if self.person is not None:
                 self.person.look(sent)
+            if self.on_sent is not None:
+                self.on_sent(sent)
         if self.person is not None:
             self.person.act()
         if on_tick is not None:
@@ -104,7 +113,20 @@ class PtyCart:
             data = os.read(self._master, 4096)
             if data:
                 self.last_received_ms = self.cart.time_ms
+                self._is_in_frame = data[-1] != 0
                 self.cart.receive(data)
+
+    def stop_between_frames(self, on_stopped: Callable[[], object]) -> None:
+        """Deliver an e-stop frame as soon as no frame of the host is under way; `on_stopped` is called then."""
+        self._on_stopped = on_stopped
+
+    def _try_stop(self, on_stopped: Callable[[], object]) -> None:
+        if self._is_in_frame and self.cart.time_ms - self.last_received_ms < _FRAME_MS:
+            return
+        stop = ModeMessage(session=0, seq=0, mode=int(read_protocol().enums["mode"]["ESTOP"]), options=0)
+        self.cart.receive(b"\0" + encode_frame(stop.pack()))  # the zero ends what a host may have left half sent
+        self._on_stopped = None
+        on_stopped()
 
     def close(self) -> None:
         """Remove the port. May be called twice."""

@@ -1,0 +1,113 @@
+// The page as a live view: frames come from the server on this machine, and the e-stop goes back to it.
+
+import { CartView } from "./cart_view.js";
+import { CURVES_S, Curves } from "./curves.js";
+import { LiveSource } from "./live_source.js";
+import { StatusView, setText } from "./status.js";
+import { connectTheme } from "./theme.js";
+
+const LIVE_PANELS = [
+  {
+    title: "Pole angle",
+    unit: "°",
+    factor: 180 / Math.PI,
+    least: 5,
+    steps: [5, 10, 20, 45, 90, 180, 360],
+    lines: [{ column: "angle_rad", colour: "good" }],
+  },
+  { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
+  {
+    title: "Duty",
+    unit: "",
+    factor: 1,
+    least: 1,
+    lines: [
+      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
+      { column: "applied_duty", colour: "accent", label: "applied" },
+    ],
+  },
+];
+const LATENESS_PANEL = {
+  title: "Lateness of a measurement, worst of each 10 ms",
+  unit: "µs",
+  factor: 1,
+  least: 200,
+  isPositive: true,
+  lines: [{ column: "lateness_us", colour: "bad" }],
+};
+
+function main() {
+  const contents = JSON.parse(document.getElementById("contents").textContent);
+  const token = new URLSearchParams(location.search).get("token") || "";
+  const part = (id) => document.getElementById(id);
+  const source = new LiveSource(contents);
+  const view = new CartView(part("cart"), contents.drawing);
+  const curves = new Curves(part("curves"), contents.hasLateness ? [...LIVE_PANELS, LATENESS_PANEL] : LIVE_PANELS);
+  const status = new StatusView(document, contents.faults);
+  part("lateness-row").hidden = !contents.hasLateness;
+  let isFrozen = false;
+  let isOver = false;
+  let isDirty = false;
+
+  connectTheme(part("theme"), () => {
+    view.readColours();
+    curves.readColours();
+    view.resize();
+    curves.resize();
+  });
+
+  function draw() {
+    isDirty = false;
+    const snapshot = source.snapshot();
+    if (!snapshot || isFrozen) return;
+    view.draw(snapshot);
+    curves.draw(source.history(curves.columns, CURVES_S), snapshot.time_s);
+    status.update(snapshot);
+  }
+
+  function connection(text, isGood) {
+    setText(part("connection"), text);
+    part("connection").dataset.colour = isGood ? "good" : "bad";
+  }
+
+  const events = new EventSource(`events?token=${encodeURIComponent(token)}`);
+  events.addEventListener("open", () => connection("Live", true));
+  events.addEventListener("error", () => {
+    if (!isOver) connection("No connection; what is shown is old", false);
+  });
+  events.addEventListener("frame", (event) => {
+    source.take(JSON.parse(event.data));
+    connection("Live", true);
+    if (!isDirty) requestAnimationFrame(draw);
+    isDirty = true;
+  });
+  events.addEventListener("end", () => {
+    isOver = true;
+    events.close();
+    connection("The run is over", false);
+    part("estop").disabled = true;
+    setText(part("estop-answer"), "The run is over: this button no longer reaches the cart.");
+  });
+
+  async function stop() {
+    if (isOver) return;
+    setText(part("estop-answer"), "Sending the emergency stop …");
+    try {
+      const answer = await fetch("estop", { method: "POST", headers: { "X-Token": token } });
+      setText(part("estop-answer"), (await answer.text()).trim());
+    } catch {
+      setText(part("estop-answer"), "It was not sent: the server does not answer. Use the wired emergency stop.");
+    }
+  }
+  part("estop").addEventListener("click", stop);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") stop();
+  });
+  part("freeze").addEventListener("click", () => {
+    isFrozen = !isFrozen;
+    part("freeze").setAttribute("aria-pressed", String(isFrozen));
+    draw();
+  });
+}
+
+main();

@@ -1,0 +1,87 @@
+// State, duty, numbers and the named fault with its remedy, in words and for screen readers.
+
+import { stateColour } from "./cart_view.js";
+
+const STATES = {
+  BOOT: "Starting",
+  DISARMED: "Motor off, not homed",
+  HOMING: "Homing: the firmware looks for both zeros",
+  READY: "Homed, motor off",
+  ARMED: "Armed: commands drive the motor",
+  FAULT: "Fault: motor off until it is cleared",
+};
+const NUMBERS_EVERY_MS = 100;
+
+export class StatusView {
+  // `root` contains the elements with data-view attributes; `faults` maps a fault's name to its remedy.
+  constructor(root, faults) {
+    this.faults = faults;
+    this.parts = {};
+    for (const element of root.querySelectorAll("[data-view]")) this.parts[element.dataset.view] = element;
+    this.shown = "";
+    this.numbersMs = -Infinity;
+  }
+
+  update(snapshot) {
+    const key = `${snapshot.state} ${snapshot.fault} ${snapshot.controller}`;
+    if (key !== this.shown) {
+      this.shown = key;
+      this.showState(snapshot);
+    }
+    const now = performance.now();
+    if (now - this.numbersMs >= NUMBERS_EVERY_MS) {
+      this.numbersMs = now;
+      this.showNumbers(snapshot);
+    }
+  }
+
+  showState({ state, fault, controller }) {
+    const { parts } = this;
+    document.documentElement.dataset.state = state;
+    setText(parts.state, state);
+    parts.state.dataset.colour = stateColour(state);
+    setText(parts.sentence, STATES[state] || state);
+    setText(parts.controller, controller || "—");
+    const hasFault = fault !== "NONE";
+    parts["fault-card"].hidden = !hasFault;
+    setText(parts.fault, hasFault ? fault : "");
+    setText(parts.remedy, hasFault ? sentence(this.faults[fault] || "the firmware stopped the motor") : "");
+  }
+
+  showNumbers(snapshot) {
+    const { parts } = this;
+    const duty = snapshot.applied_duty || 0;
+    parts.bar.style.transform = `scaleX(${Math.max(-1, Math.min(1, duty))})`;
+    const wanted = snapshot.requested_duty;
+    parts.wanted.hidden = !Number.isFinite(wanted);
+    if (Number.isFinite(wanted)) parts.wanted.style.left = `${50 + 50 * Math.max(-1, Math.min(1, wanted))}%`;
+    setText(parts.duty, signed(duty, 2));
+    setText(parts.angle, `${signed((180 / Math.PI) * wrapped(snapshot.angle_rad), 1)}°`);
+    setText(parts.rate, `${signed((180 / Math.PI) * snapshot.rate_rad_s, 0)}°/s`);
+    setText(parts.position, `${signed(100 * snapshot.position_m, 1)} cm`);
+    setText(parts.speed, `${signed(snapshot.speed_m_s, 2)} m/s`);
+    setText(parts.supply, Number.isFinite(snapshot.supply_v) ? `${snapshot.supply_v.toFixed(1)} V` : "—");
+    if (parts.lateness) {
+      const late = snapshot.lateness_us;
+      setText(parts.lateness, late !== null && Number.isFinite(late) ? `${late.toFixed(0)} µs` : "—");
+    }
+  }
+}
+
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+export function signed(value, digits) {
+  if (!Number.isFinite(value)) return "—";
+  const text = Math.abs(value).toFixed(digits);
+  return `${value < 0 && Number(text) !== 0 ? "−" : "+"}${text}`;
+}
+
+export function wrapped(angle_rad) {
+  return angle_rad - 2 * Math.PI * Math.round(angle_rad / (2 * Math.PI));
+}
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
