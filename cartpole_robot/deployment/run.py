@@ -247,6 +247,9 @@ class _Run:
                     rollout = disarmed(rig, rollout)
                     if feed is not None:
                         feed.finish()
+                        if feed.has_stopped and fault == "ESTOP":
+                            reason = "the emergency stop was pressed in the browser"
+                            rollout = dataclasses.replace(rollout, reason=reason)
                 resident_mb = _resident_mb()
         except BaseException:
             recorder.discard()

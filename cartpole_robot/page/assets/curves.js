@@ -1,5 +1,7 @@
 // The last ten seconds as curves, one panel above the other.
 
+import { wrapped } from "./angles.js";
+
 const LEFT = 54;
 const RIGHT = 14;
 const GAP = 14;
@@ -7,9 +9,9 @@ const GAP = 14;
 export const CURVES_S = 10;
 
 export class Curves {
-  // `panels` are [{title, unit, factor, least, steps, isPositive, lines: [{column, colour, label}]}]: a value times `factor` is
+  // `panels` are [{title, unit, factor, least, steps, isPositive, wraps, lines: [{column, colour, label}]}]: a value times `factor` is
   // in `unit`; the axis reaches to the first of `steps` that is enough, or a round number, at least to `least`, and to
-  // both sides unless `isPositive`.
+  // both sides unless `isPositive`; `wraps` is for angles.
   constructor(canvas, panels) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
@@ -83,11 +85,11 @@ export class Curves {
     context.beginPath();
     context.rect(LEFT, top - 2, this.width - LEFT - RIGHT, height + 4);
     context.clip();
-    for (const line of panel.lines) this.drawLine(line, panel.factor, yOf);
+    for (const line of panel.lines) this.drawLine(line, panel, yOf);
     context.restore();
   }
 
-  drawLine(line, factor, yOf) {
+  drawLine(line, { factor, wraps }, yOf) {
     const { context, history } = this;
     const times = history.time_s;
     const values = history[line.column];
@@ -98,12 +100,15 @@ export class Curves {
     context.lineJoin = "round";
     context.beginPath();
     let isDown = false;
+    let before = 0;
     for (let k = 0; k < times.length; k++) {
-      const value = values[k];
+      const value = wraps ? wrapped(values[k]) : values[k];
       if (!Number.isFinite(value)) {
         isDown = false;
         continue;
       }
+      if (wraps && Math.abs(value - before) > Math.PI) isDown = false;
+      before = value;
       const x = edge + perSecond * (times[k] - this.now_s);
       if (isDown) context.lineTo(x, yOf(factor * value));
       else context.moveTo(x, yOf(factor * value));
@@ -118,7 +123,8 @@ export class Curves {
     for (const line of panel.lines) {
       const values = this.history[line.column];
       for (let k = 0; k < values.length; k++) {
-        const value = panel.factor * (panel.isPositive ? values[k] : Math.abs(values[k]));
+        const shown = panel.wraps ? wrapped(values[k]) : values[k];
+        const value = panel.factor * (panel.isPositive ? shown : Math.abs(shown));
         if (value > most) most = value;
       }
     }

@@ -12,7 +12,8 @@ const LIVE_PANELS = [
     unit: "°",
     factor: 180 / Math.PI,
     least: 5,
-    steps: [5, 10, 20, 45, 90, 180, 360],
+    steps: [5, 10, 20, 45, 90, 180],
+    wraps: true,
     lines: [{ column: "angle_rad", colour: "good" }],
   },
   { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
@@ -48,6 +49,7 @@ function main() {
   let isFrozen = false;
   let isOver = false;
   let isDirty = false;
+  let wasSent = false;
 
   connectTheme(part("theme"), () => {
     view.readColours();
@@ -84,9 +86,12 @@ function main() {
   events.addEventListener("end", () => {
     isOver = true;
     events.close();
+    draw();
+    if (source.snapshot()) status.update(source.snapshot(), true);
     connection("The run is over", false);
     part("estop").disabled = true;
-    setText(part("estop-answer"), "The run is over: this button no longer reaches the cart.");
+    const sent = wasSent ? "The emergency stop was sent, and the run is over." : "The run is over.";
+    setText(part("estop-answer"), `${sent} This button no longer reaches the cart.`);
   });
 
   async function stop() {
@@ -94,7 +99,9 @@ function main() {
     setText(part("estop-answer"), "Sending the emergency stop …");
     try {
       const answer = await fetch("estop", { method: "POST", headers: { "X-Token": token } });
-      setText(part("estop-answer"), (await answer.text()).trim());
+      const text = (await answer.text()).trim();
+      wasSent = wasSent || answer.ok;
+      if (!isOver) setText(part("estop-answer"), text);
     } catch {
       setText(part("estop-answer"), "It was not sent: the server does not answer. Use the wired emergency stop.");
     }

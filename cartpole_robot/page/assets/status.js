@@ -1,5 +1,6 @@
 // State, duty, numbers and the named fault with its remedy, in words and for screen readers.
 
+import { wrapped } from "./angles.js";
 import { stateColour } from "./cart_view.js";
 
 const STATES = {
@@ -22,8 +23,10 @@ export class StatusView {
     this.numbersMs = -Infinity;
   }
 
-  update(snapshot) {
+  // The numbers follow ten times a second, and at once with `isLast` or another state.
+  update(snapshot, isLast = false) {
     const key = `${snapshot.state} ${snapshot.fault} ${snapshot.controller}`;
+    if (isLast || key !== this.shown) this.numbersMs = -Infinity;
     if (key !== this.shown) {
       this.shown = key;
       this.showState(snapshot);
@@ -76,10 +79,6 @@ export function signed(value, digits) {
   if (!Number.isFinite(value)) return "—";
   const text = Math.abs(value).toFixed(digits);
   return `${value < 0 && Number(text) !== 0 ? "−" : "+"}${text}`;
-}
-
-export function wrapped(angle_rad) {
-  return angle_rad - 2 * Math.PI * Math.round(angle_rad / (2 * Math.PI));
 }
 
 function sentence(text) {

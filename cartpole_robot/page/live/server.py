@@ -155,11 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
         while ring.stops_sent < number and time.monotonic() < deadline_s:
             time.sleep(0.002)
         if ring.stops_sent >= number:
-            self._answer(HTTPStatus.OK, b"The loop has sent the emergency stop to the cart.\n")
+            self._answer(HTTPStatus.OK, b"The emergency stop was sent to the cart.\n")
         else:
             self._refuse(
                 HTTPStatus.GATEWAY_TIMEOUT,
-                "The loop has not sent it yet. Use the wired emergency stop.",
+                "It was not sent within a second. Use the wired emergency stop.",
             )
 
     def _may_pass(self, *, is_change: bool) -> bool:
