@@ -1,0 +1,234 @@
+// What the visitor does to the cart: drags, pushes, changes and breaks it, by pointer, touch or keyboard.
+
+import { setText } from "./status.js";
+
+const CART_PUSH_N_S = 0.35; // relative to a cart of 1 kg
+const POLE_PUSH_N_S = 0.06;
+const TILT_RAD = Math.PI / 36;
+
+export class Controls {
+  // `restart` begins again from nothing; `arm` clears a fault, homes where necessary, raises the pole and arms.
+  constructor(simulation, view, contents, { arm, restart, pause }) {
+    this.simulation = simulation;
+    this.view = view;
+    this.contents = contents;
+    this.actions = { arm, restart, pause };
+    this.hand = null; // what is held: {part, x, y, offset}
+    this.tilt_rad = null; // where the keyboard holds the pole
+    this.part = (id) => document.getElementById(id);
+    this.connectPointer();
+    this.connectKeys();
+    this.connectButtons();
+    this.connectSliders();
+    this.connectController();
+  }
+
+  // ---- dragging ----
+
+  connectPointer() {
+    const { canvas } = this.view;
+    canvas.addEventListener("pointerdown", (event) => this.take(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      canvas.addEventListener(name, () => this.letGo());
+    }
+    canvas.addEventListener(
+      "touchstart",
+      (event) => {
+        const touch = event.changedTouches[0];
+        const box = canvas.getBoundingClientRect();
+        if (this.view.partAt(touch.clientX - box.left, touch.clientY - box.top)) event.preventDefault();
+      },
+      { passive: false },
+    );
+  }
+
+  take(event) {
+    if (event.button !== 0) return;
+    const part = this.view.partAt(event.offsetX, event.offsetY);
+    if (!part) return;
+    this.tilt_rad = null;
+    try {
+      this.view.canvas.setPointerCapture(event.pointerId);
+    } catch {
+      // the pointer has gone meanwhile
+    }
+    const offset = part === "cart" ? this.view.snapshot.position_m - this.view.positionAt(event.offsetX) : 0;
+    this.hand = { part, x: event.offsetX, y: event.offsetY, offset };
+    this.pull();
+  }
+
+  move(event) {
+    if (!this.hand) {
+      const part = this.view.partAt(event.offsetX, event.offsetY);
+      this.view.canvas.style.cursor = part ? "grab" : "default";
+      return;
+    }
+    this.view.canvas.style.cursor = "grabbing";
+    this.hand.x = event.offsetX;
+    this.hand.y = event.offsetY;
+    this.pull();
+  }
+
+  letGo() {
+    if (this.hand) this.simulation.release();
+    this.hand = null;
+    this.view.canvas.style.cursor = "default";
+  }
+
+  // To be called in each frame: the cart moves under the hand.
+  pull() {
+    if (!this.hand) return;
+    if (this.hand.part === "cart") {
+      this.simulation.grabCart(this.view.positionAt(this.hand.x) + this.hand.offset);
+      return;
+    }
+    const wanted = this.view.angleAt(this.hand.x, this.hand.y);
+    const turns = Math.round((this.view.snapshot.angle_rad - wanted) / (2 * Math.PI));
+    this.simulation.grabPole(wanted + 2 * Math.PI * turns);
+  }
+
+  // ---- keyboard ----
+
+  connectKeys() {
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.pressEstop(true);
+    });
+    this.view.canvas.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const handle = {
+        ArrowLeft: () => this.arrow(-1, event.shiftKey),
+        ArrowRight: () => this.arrow(1, event.shiftKey),
+        h: () => this.holdPole(),
+        a: () => this.actions.arm(),
+        " ": () => this.actions.pause(),
+      }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      if (!handle) return;
+      event.preventDefault();
+      handle();
+    });
+  }
+
+  arrow(direction, isShifted) {
+    if (this.tilt_rad !== null) {
+      this.tilt_rad += direction * TILT_RAD;
+      this.simulation.grabPole(this.tilt_rad);
+    } else {
+      this.push(isShifted ? "pole" : "cart", direction);
+    }
+  }
+
+  holdPole() {
+    if (this.tilt_rad !== null) {
+      this.tilt_rad = null;
+      this.simulation.release();
+      this.say("The pole is free.");
+    } else {
+      this.tilt_rad = this.view.snapshot.angle_rad;
+      this.simulation.grabPole(this.tilt_rad);
+      this.say("A hand holds the pole; the arrow keys tilt it.");
+    }
+  }
+
+  // ---- buttons ----
+
+  connectButtons() {
+    for (const button of document.querySelectorAll("[data-push]")) {
+      button.addEventListener("click", () => this.push(button.dataset.push, Number(button.dataset.direction)));
+    }
+    for (const button of document.querySelectorAll("[data-break]")) {
+      button.addEventListener("click", () => {
+        const isBroken = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(isBroken));
+        this.setBroken(button.dataset.break, isBroken);
+      });
+    }
+    this.part("estop").addEventListener("click", () => {
+      this.pressEstop(this.part("estop").getAttribute("aria-pressed") !== "true");
+    });
+    this.part("arm").addEventListener("click", () => this.actions.arm());
+    this.part("reset").addEventListener("click", () => {
+      this.repairAll();
+      this.actions.restart();
+    });
+  }
+
+  push(part, direction) {
+    const { pole_mass_kg = 0.1, cart_mass_kg = 1 } = this.contents.drawing;
+    const impulse = part === "cart" ? CART_PUSH_N_S * (cart_mass_kg + pole_mass_kg) : POLE_PUSH_N_S * (pole_mass_kg / 0.1);
+    this.simulation.push(direction * impulse, part);
+    this.view.showPush(part, direction);
+  }
+
+  setBroken(name, isBroken) {
+    const { simulation } = this;
+    const [what, which] = name.split("-");
+    if (name === "host") isBroken ? simulation.killHost() : simulation.startHost();
+    else if (name === "block") simulation.blockCart(isBroken);
+    else if (what === "cut") simulation.cutEncoder(which, isBroken ? "both" : "none");
+    else if (name === "swap-motor") simulation.swapMotor(isBroken);
+    else if (what === "swap") simulation.swapChannels(which, isBroken);
+    else simulation.closeSwitch(what, isBroken);
+  }
+
+  pressEstop(isPressed) {
+    const button = this.part("estop");
+    button.setAttribute("aria-pressed", String(isPressed));
+    setText(button, isPressed ? "Release" : "Stop");
+    this.simulation.pressEstop(isPressed);
+  }
+
+  repairAll() {
+    for (const button of document.querySelectorAll('[data-break][aria-pressed="true"]')) button.click();
+    this.pressEstop(false);
+    for (const slider of document.querySelectorAll(".slider input")) {
+      slider.value = slider.defaultValue;
+      slider.dispatchEvent(new Event("input"));
+    }
+  }
+
+  // ---- sliders and the controller ----
+
+  connectSliders() {
+    const supply = this.part("supply");
+    const nominal = this.contents.drawing.supply_v || 12;
+    supply.min = (0.4 * nominal).toFixed(1);
+    supply.max = (1.8 * nominal).toFixed(1);
+    supply.setAttribute("value", String(nominal));
+    supply.value = String(nominal);
+    const connect = (id, unit, digits, set) => {
+      const slider = this.part(id);
+      const output = document.querySelector(`output[for="${id}"]`);
+      const show = () => {
+        const text = `${Number(slider.value).toFixed(digits)}${unit}`;
+        setText(output, text);
+        slider.setAttribute("aria-valuetext", text);
+      };
+      slider.addEventListener("input", () => {
+        show();
+        set(Number(slider.value));
+      });
+      show();
+    };
+    connect("friction", " times the cart's", 1, (factor) => this.simulation.setFriction(factor));
+    connect("delay", " ms", 0, (ms) => this.simulation.setDelayMs(ms));
+    connect("supply", " V", 1, (volts) => this.simulation.setSupplyV(volts));
+  }
+
+  connectController() {
+    const select = this.part("controller");
+    for (const { name, label } of this.contents.controllers) {
+      const option = document.createElement("option");
+      option.value = name;
+      option.textContent = label;
+      select.append(option);
+    }
+    select.addEventListener("change", () => {
+      this.simulation.setController(select.value);
+    });
+  }
+
+  say(text) {
+    setText(this.part("message"), text);
+  }
+}

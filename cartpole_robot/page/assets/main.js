@@ -1,0 +1,140 @@
+// The page with a simulated cart: the firmware's ticks in WebAssembly, drawn at the pace of the display.
+
+import { CartSimulation } from "./simulation.js";
+import { CartView } from "./cart_view.js";
+import { Controls } from "./controls.js";
+import { CURVES_S, Curves } from "./curves.js";
+import { StatusView, setText } from "./status.js";
+import { connectTheme } from "./theme.js";
+
+const MOST_MS = 100; // in one frame: a page that was hidden does not catch up
+const START_MS = 60000; // homing and raising the pole are run without drawing, at most for so long
+const STEP_MS = 100;
+
+const PANELS = [
+  {
+    title: "Pole angle",
+    unit: "°",
+    factor: 180 / Math.PI,
+    least: 5,
+    steps: [5, 10, 20, 45, 90, 180],
+    wraps: true,
+    lines: [{ column: "angle_rad", colour: "good" }],
+  },
+  { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
+  {
+    title: "Duty",
+    unit: "",
+    factor: 1,
+    least: 1,
+    lines: [
+      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
+      { column: "applied_duty", colour: "accent", label: "applied" },
+    ],
+  },
+  { title: "Supply", unit: "V", factor: 1, least: 15, isPositive: true, lines: [{ column: "supply_v", colour: "bad" }] },
+];
+
+function bytesOf(text) {
+  return Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+}
+
+function showProblem(text) {
+  const problem = document.getElementById("problem");
+  problem.hidden = false;
+  setText(problem, text);
+}
+
+async function main() {
+  if (typeof WebAssembly !== "object") {
+    showProblem("This page needs WebAssembly, which this browser does not have or has switched off.");
+    return;
+  }
+  const part = (id) => document.getElementById(id);
+  const contents = JSON.parse(part("contents").textContent);
+  let simulation;
+  try {
+    simulation = await CartSimulation.create(bytesOf(part("module").textContent), contents);
+  } catch (error) {
+    showProblem(`The simulation does not start in this browser: ${error.message}`);
+    return;
+  }
+  const page = new SimulationPage(simulation, contents);
+  globalThis.cartPolePage = page; // for the browser's console and for tests
+}
+
+class SimulationPage {
+  constructor(simulation, contents) {
+    this.simulation = simulation;
+    this.part = (id) => document.getElementById(id);
+    this.view = new CartView(this.part("cart"), contents.drawing);
+    this.curves = new Curves(this.part("curves"), PANELS);
+    this.status = new StatusView(document, contents.faults);
+    this.pace = 1;
+    this.rest_ms = 0;
+    this.last_ms = null;
+    this.frames = 0;
+    this.isPaused = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    connectTheme(this.part("theme"), () => {
+      this.view.readColours();
+      this.curves.readColours();
+      this.draw();
+    });
+    this.controls = new Controls(simulation, this.view, contents, {
+      arm: () => this.arm(),
+      restart: () => this.restart(),
+      pause: () => this.setPaused(!this.isPaused),
+    });
+    this.part("pause").addEventListener("click", () => this.setPaused(!this.isPaused));
+    this.part("pace").addEventListener("change", () => (this.pace = Number(this.part("pace").value)));
+    this.restart();
+    this.setPaused(this.isPaused);
+    requestAnimationFrame((now_ms) => this.frame(now_ms));
+  }
+
+  setPaused(isPaused) {
+    this.isPaused = isPaused;
+    this.part("pause").setAttribute("aria-pressed", String(isPaused));
+    setText(this.part("pause"), isPaused ? "Run" : "Pause");
+  }
+
+  frame(now_ms) {
+    requestAnimationFrame((next_ms) => this.frame(next_ms));
+    const passed_ms = this.last_ms === null ? 0 : Math.min(MOST_MS, now_ms - this.last_ms);
+    this.last_ms = now_ms;
+    this.frames += 1;
+    if (!this.isPaused) {
+      this.rest_ms += this.pace * passed_ms;
+      const due_ms = Math.floor(this.rest_ms);
+      this.rest_ms -= due_ms;
+      this.controls.pull();
+      this.simulation.advance(due_ms);
+    }
+    this.draw();
+  }
+
+  draw() {
+    const snapshot = this.simulation.snapshot();
+    this.view.draw(snapshot, this.controls ? this.controls.hand : null);
+    this.curves.draw(this.simulation.history(this.curves.columns, CURVES_S), snapshot.time_s);
+    this.status.update(snapshot);
+  }
+
+  // Clear a fault, home where necessary, raise the pole, arm; not drawn until it is done or refused.
+  arm() {
+    this.simulation.arm();
+    this.draw();
+  }
+
+  restart() {
+    this.simulation.startHost();
+    this.simulation.home();
+    this.simulation.arm();
+    for (let ms = 0; ms < START_MS && this.simulation.snapshot().state !== "ARMED"; ms += STEP_MS) {
+      this.simulation.advance(STEP_MS);
+    }
+    this.draw();
+  }
+}
+
+main();
