@@ -46,7 +46,7 @@ def page_contents(
     Policies are listed as "policy:NAME". Raises `UsageError` for a cart that no firmware can drive, and for a policy
     or a controller that a page cannot run.
     """
-    encoders, settings = encoders_and_settings(cart)
+    _, settings = encoders_and_settings(cart)
     _check(cart, policies, lqr, swing_up)
     numbers = {**_plant_numbers(cart), **_host_numbers(cart)}
     arrays: dict[str, NDArray[Any]] = {}
@@ -93,14 +93,15 @@ def _check(
 ) -> None:
     if abs(cart.timing.physics_step_s - TICK_S) > 1e-12:
         raise UsageError(
-            f"cart {cart.name!r}: timing.physics_step_s = {cart.timing.physics_step_s:g}, and a page simulates steps of "
-            f"{TICK_S:g}, as the firmware ticks; set it"
+            f"cart {cart.name!r}: timing.physics_step_s = {cart.timing.physics_step_s:g}, and a page simulates "
+            f"steps of {TICK_S:g}, as the firmware ticks; set it"
         )
     if len(policies) > _MOST_NETWORKS:
         raise UsageError(f"{len(policies)} policies, and a page takes at most {_MOST_NETWORKS}; leave some out")
     for name, bundle in policies.items():
         bundle.check_fits(bundle.fitted(cart), name=name)
-    late = max([0, *(len(each.duty_gain) for each in (lqr, swing_up and swing_up.lqr) if each is not None)])
+    regulators = (lqr, None if swing_up is None else swing_up.lqr)
+    late = max((len(each.duty_gain) for each in regulators if each is not None), default=0)
     if late > _MOST_LATE:
         raise UsageError(
             f"cart {cart.name!r}: a command takes {late} control periods to work, and a page takes at most "
@@ -180,5 +181,5 @@ def _array(array: NDArray[Any]) -> dict[str, str]:
     """An array as base64: whole numbers from -128 to 127 as int8, all others as float64."""
     flat = np.ascontiguousarray(array).reshape(-1)
     small = flat.astype(np.int8)
-    kind = "int8" if np.array_equal(small, flat) else "float64"
-    return {"type": kind, "data": base64.b64encode(flat.astype("<f8" if kind == "float64" else "i1").tobytes()).decode()}
+    kind, layout = ("int8", "i1") if np.array_equal(small, flat) else ("float64", "<f8")
+    return {"type": kind, "data": base64.b64encode(flat.astype(layout).tobytes()).decode()}

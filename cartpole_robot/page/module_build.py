@@ -25,7 +25,10 @@ _PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "cart", "del
 _TARGET = "--target=wasm32-wasi"
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
 _COMPILE = (_TARGET, "-std=c11", "-O3", "-ffp-contract=off", "-mbulk-memory", *_WARNINGS)
-_LINK = (_TARGET, "-nostartfiles", "-Wl,--no-entry", "-Wl,--export=__heap_base", "-Wl,--strip-all", "-Wl,-z,stack-size=262144")
+_LINK = (
+    *(_TARGET, "-nostartfiles", "-Wl,--no-entry", "-Wl,--strip-all"),
+    *("-Wl,--export=__heap_base", "-Wl,-z,stack-size=262144"),
+)
 _SECTION = b"sources"
 _SECTION_BYTES = 2 + 1 + len(_SECTION) + 32  # its kind and size, the length of its name, the name, the hash
 _LIMIT_S = 300.0
@@ -88,7 +91,8 @@ def build(protocol_hash: int, root: Path = ROOT) -> Path:
         )
     target = root / MODULE
     target.parent.mkdir(parents=True, exist_ok=True)
-    options = (f"-DPROTOCOL_HASH=0x{protocol_hash:08x}u", "-iquote", str(root / _ENGINE), "-iquote", str(root / _FIRMWARE))
+    folders = ("-iquote", str(root / _ENGINE), "-iquote", str(root / _FIRMWARE))
+    options = (f"-DPROTOCOL_HASH=0x{protocol_hash:08x}u", *folders)
     with tempfile.TemporaryDirectory(prefix="module-", dir=target.parent) as name:
         objects = []
         for number, source in enumerate(sources(root)):

@@ -58,7 +58,8 @@ def network_contents(name: str, bundle: PolicyBundle) -> dict[str, Any]:
             arrays += [weight.T, bias]
     else:
         raise UsageError(
-            f"{name}: a page runs networks of one or two hidden layers, not {type(network).__name__}; choose another policy"
+            f"{name}: a page runs networks of one or two hidden layers, not {type(network).__name__}; "
+            "choose another policy"
         )
     return {**found, "numbers": _base64(arrays)}
 

@@ -60,11 +60,12 @@ class SwingPlanner:
 
     def numbers(self) -> dict[str, float]:
         """What the twin in C (`page/native/swing_plan.c`) takes besides `plan_variants`."""
-        track = {"position_m": self._track.position_m, "stop_m": self._track.stop_m, "brake_m_s2": self._track.brake_m_s2}
         return {
             "plan_steps": self.steps,
             "plan_step_s": self._step_s,
-            **{f"track_{name}": number for name, number in track.items()},
+            "track_position_m": self._track.position_m,
+            "track_stop_m": self._track.stop_m,
+            "track_brake_m_s2": self._track.brake_m_s2,
             "track_late_s": LATE_S,
             **dataclasses.asdict(self._weights),
         }

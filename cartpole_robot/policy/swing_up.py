@@ -134,13 +134,14 @@ class SwingUpController:
     def numbers(self) -> dict[str, float]:
         """What the twin in C (`page/native/swing_up.c`) takes, besides the design and the arrays of `arrays`."""
         firmware = self._cart.firmware
+        motor, compensates = self._cart.motor, self._cart.compensates_dead_zone
         return {
             **self._planner.numbers(),
             **self._pole.numbers(),
             **self._still.numbers(),
             "saturation": self._motor.saturation,
-            "left_bridge_dead_zone": self._cart.motor.left_dead_zone_duty if self._cart.compensates_dead_zone else 0.0,
-            "right_bridge_dead_zone": self._cart.motor.right_dead_zone_duty if self._cart.compensates_dead_zone else 0.0,
+            "left_bridge_dead_zone": motor.left_dead_zone_duty if compensates else 0.0,
+            "right_bridge_dead_zone": motor.right_dead_zone_duty if compensates else 0.0,
             "brakes": float(self._motor.brakes_at_zero or self._motor.back_emf_n_s_m == 0.0),
             "period_s": self._period_s,
             "held": self._held,
