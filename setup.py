@@ -24,11 +24,11 @@ ENGINE_OBJECTS = (
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (
     *("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object"),
-    *("policy_arrays", "host_network", "host_policy_object"),
+    *("policy_arrays", "host_network", "host_policy_object", "simulated_board"),
 )
 HOST_HEADERS = (
     *("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image", "policy_arrays"),
-    "host_network",
+    *("host_network", "simulated_board"),
 )
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own

@@ -1,1 +1,1 @@
-"""A page that shows a cart: simulated in it, or a running one."""
+"""A page that shows a cart: simulated in it by the real firmware as WebAssembly, or a running one."""

@@ -29,12 +29,22 @@ class PoleEstimate:
         self._viscous = friction.pole_viscous_n_m_s / body.hinge_inertia_kg_m2
         self._coulomb = friction.pole_coulomb_n_m / body.hinge_inertia_kg_m2
         self._window = max(1, round(_WINDOW_S / self._step_s))
+        self._prior = _PRIOR * self._gravity * self._gravity * _WINDOW_S * _WINDOW_S
         self.reset()
+
+    def numbers(self) -> dict[str, float]:
+        """What the twin in C (`page/native/swing_up.c`) takes."""
+        return {
+            "pole_expected": self._expected,
+            "pole_viscous": self._viscous,
+            "pole_coulomb": self._coulomb,
+            "pole_window": self._window,
+            "pole_prior": self._prior,
+        }
 
     def reset(self) -> None:
         """Return to the cart's parameters."""
-        prior = _PRIOR * self._gravity * self._gravity * _WINDOW_S * _WINDOW_S
-        self._squares, self._products = prior, prior * self._expected
+        self._squares, self._products = self._prior, self._prior * self._expected
         self._last: State | None = None
         self._steps, self._cause, self._gain = 0, 0.0, 0.0
 

@@ -18,6 +18,10 @@ class StillPole:
         self._moved_rad = _MOVED_COUNTS / cart.encoders.pole_counts_per_rad if cart.encoders is not None else 0.0
         self.reset()
 
+    def numbers(self) -> dict[str, float]:
+        """What the twin in C (`page/native/swing_up.c`) takes."""
+        return {"most_still_m": self._most_m, "moved_rad": self._moved_rad}
+
     def reset(self) -> None:
         self._seen_m = self._still_rad = self._travelled_m = 0.0
 

@@ -9,15 +9,18 @@ whatever brings the cart so fast so far out that it could not stop before the en
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cartpole_robot.policy.swing_model import Array, SwingModel
 from cartpole_robot.policy.track import LATE_S, Track
 from cartpole_robot.signals import State
 
+_KNOTS, _SMOOTH_EVERY = 6, 3
 HORIZON = 3.4  # over the hanging pole's angular frequency: half of its small swing and a little more
 
 
@@ -54,6 +57,22 @@ class SwingPlanner:
         """Forget all plans."""
         self._plans = np.zeros((self.steps, self._KEPT))
         self._next = 0
+
+    def numbers(self) -> dict[str, float]:
+        """What the twin in C (`page/native/swing_plan.c`) takes besides `plan_variants`."""
+        return {
+            "plan_steps": self.steps,
+            "plan_step_s": self._step_s,
+            "track_position_m": self._track.position_m,
+            "track_stop_m": self._track.stop_m,
+            "track_brake_m_s2": self._track.brake_m_s2,
+            "track_late_s": LATE_S,
+            **dataclasses.asdict(self._weights),
+        }
+
+    def variants(self) -> PlanVariants:
+        """What its plans are varied by."""
+        return plan_variants(self._VARIANTS, self.steps)
 
     def drive(self, state: State, most: tuple[float, float]) -> float:
         """The drive to hold for the step that begins at `state`, at least -most[0] and at most most[1]."""
@@ -97,18 +116,50 @@ class SwingPlanner:
         return np.asarray(cost)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanVariants:
+    """What plans are varied by, always the same for the same number of steps, in the few numbers that it is drawn from.
+
+    A window of `window_steps` steps from step `window_begin` on changes a plan by `window_size`, (many,) each; every
+    third variant is a smooth curve instead, through equidistant `knots` (a third of many, 6). A bang-bang plan begins
+    with `sign`, (many,), and changes it at each of its `switches`, (3, many).
+    """
+
+    window_begin: NDArray[np.int64]
+    window_steps: NDArray[np.int64]
+    window_size: Array
+    knots: Array
+    switches: NDArray[np.int64]
+    sign: Array
+
+
+def plan_variants(many: int, steps: int) -> PlanVariants:
+    """The variants of plans of so many steps."""
+    rng = np.random.default_rng(1)
+    begin = rng.integers(-2, steps, many)
+    duration = rng.integers(1, steps // 2, many)
+    size = np.where(rng.random(many) < 0.5, 2.0, rng.exponential(0.3, many)) * rng.choice((-1.0, 1.0), many)
+    knots = np.array([rng.normal(0.0, rng.choice((0.05, 0.2, 0.5)), _KNOTS) for _ in range(0, many, _SMOOTH_EVERY)])
+    return PlanVariants(
+        window_begin=begin,
+        window_steps=duration,
+        window_size=size,
+        knots=knots,
+        switches=rng.integers(1, 2 * steps, (3, many)),
+        sign=rng.choice((-1.0, 1.0), many),
+    )
+
+
 def _variants(many: int, steps: int) -> tuple[Array, Array]:
     """Changes to add to a plan, and plans of full drives to either side; both (steps, many), always the same."""
-    rng = np.random.default_rng(1)
+    drawn = plan_variants(many, steps)
     times = np.arange(steps)[:, None]
     changes, bangs = np.zeros((steps, many)), np.ones((steps, many))
-    begin = rng.integers(-2, steps, many)
-    inside = (times >= begin) & (times < begin + rng.integers(1, steps // 2, many))
-    size = np.where(rng.random(many) < 0.5, 2.0, rng.exponential(0.3, many)) * rng.choice((-1.0, 1.0), many)
-    changes += inside * size
-    knots = np.linspace(0, steps - 1, 6)
-    for k in range(0, many, 3):
-        changes[:, k] = np.interp(times[:, 0], knots, rng.normal(0.0, rng.choice((0.05, 0.2, 0.5)), 6))
-    for switch in rng.integers(1, 2 * steps, (3, many)):
+    inside = (times >= drawn.window_begin) & (times < drawn.window_begin + drawn.window_steps)
+    changes += inside * drawn.window_size
+    places = np.linspace(0, steps - 1, _KNOTS)
+    for k, knots in enumerate(drawn.knots):
+        changes[:, _SMOOTH_EVERY * k] = np.interp(times[:, 0], places, knots)
+    for switch in drawn.switches:
         bangs *= np.where(times >= switch, -1.0, 1.0)
-    return changes, bangs * rng.choice((-1.0, 1.0), many)
+    return changes, bangs * drawn.sign

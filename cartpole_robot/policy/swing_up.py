@@ -8,6 +8,7 @@ needs depends on it.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 from collections import deque
@@ -129,6 +130,44 @@ class SwingUpController:
     def pole_scale(self) -> float:
         """How many times as long as in the cart's parameters the pole is, as far as its swings have shown."""
         return self._pole.scale
+
+    def numbers(self) -> dict[str, float]:
+        """What the twin in C (`page/native/swing_up.c`) takes, besides the design and the arrays of `arrays`."""
+        firmware = self._cart.firmware
+        motor, compensates = self._cart.motor, self._cart.compensates_dead_zone
+        return {
+            **self._planner.numbers(),
+            **self._pole.numbers(),
+            **self._still.numbers(),
+            "saturation": self._motor.saturation,
+            "left_bridge_dead_zone": motor.left_dead_zone_duty if compensates else 0.0,
+            "right_bridge_dead_zone": motor.right_dead_zone_duty if compensates else 0.0,
+            "brakes": float(self._motor.brakes_at_zero or self._motor.back_emf_n_s_m == 0.0),
+            "period_s": self._period_s,
+            "held": self._held,
+            "lag_s": self._lag_s,
+            "friction": self._friction,
+            "nudge": self._nudge,
+            "bearable": 1.0 if firmware is None else firmware.continuous_duty,
+            "keep_heat": self._keep_heat,
+            "before": self._before,
+            "pieces": len(self._pieces),
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that the twin in C takes, by name."""
+        variants = self._planner.variants()
+        return {
+            "state_gain": self._design.lqr.state_gain,
+            "duty_gain": self._design.lqr.duty_gain,
+            "catch_cost": self._design.catch_cost,
+            "plan_catch_cost": self._design.catch_cost[:4, :4],
+            "start": np.array(self._cart.start.as_tuple()),
+            "scale": np.array(self._cart.observation_scale.as_tuple()),
+            "piece_age": np.array([age for age, _ in self._pieces], np.float64),
+            "piece_s": np.array([duration_s for _, duration_s in self._pieces], np.float64),
+            **{field.name: getattr(variants, field.name) for field in dataclasses.fields(variants)},
+        }
 
     def duty(self, observation: NDArray[Any]) -> float:
         """The duty in [-1, 1] for an observation (4,), SI units, the angle in any turn."""

@@ -8,8 +8,8 @@ from firmware_bridge.constants import TICK_S
 
 _FALL_S = 1.03  # 2200 uF over the bleeder of 470 ohm, as docs/building.md wires them
 _RISE_S = 0.09  # over the precharge resistor, from the same table
-_START_SHARE = 0.85  # of the supply: as far as the precharge gets; then START is pressed, which closes the relay
-_KEPT, _MISSING = math.exp(-TICK_S / _FALL_S), math.exp(-TICK_S / _RISE_S)
+START_SHARE = 0.85  # of the supply: as far as the precharge gets; then START is pressed, which closes the relay
+KEPT, MISSING = math.exp(-TICK_S / _FALL_S), math.exp(-TICK_S / _RISE_S)
 
 
 class SupplyRelay:
@@ -22,8 +22,8 @@ class SupplyRelay:
     def pass_ms(self, *, is_estop_pressed: bool) -> None:
         """Let a millisecond pass."""
         if is_estop_pressed and self._is_opened_by_estop:
-            self.share *= _KEPT
+            self.share *= KEPT
         elif self.share < 1.0:
-            self.share = 1.0 - (1.0 - self.share) * _MISSING
-            if self.share >= _START_SHARE:
+            self.share = 1.0 - (1.0 - self.share) * MISSING
+            if self.share >= START_SHARE:
                 self.share = 1.0

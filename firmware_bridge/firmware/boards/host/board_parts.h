@@ -1,34 +1,10 @@
-/* What a simulated board is made of, as far as the firmware finds it out: its 5 V rail, fuses, bootloader, chip and timer. */
+/* What a simulated board is made of, from the keyword arguments of a Python call. */
 #ifndef BOARD_PARTS_H
 #define BOARD_PARTS_H
 
 #include <Python.h>
-#include <stdint.h>
 
-#include "../../pulses.h"
-
-typedef struct {
-    uint16_t rail_mv;
-    uint16_t bandgap_mv; /* the reference of this chip */
-    uint16_t pulse_top;
-    uint8_t fuse_low, fuse_high, fuse_extended, lock_bits;
-    uint16_t bootloader;
-    uint16_t chip;
-} board_parts_t;
-
-/* An Arduino Uno with Optiboot 4.4, its brown-out level set to 4.3 V, its lock bits as Optiboot's own files set them: those of the
- * Arduino files, 0xCF, forbid to read the bootloader. */
-static const board_parts_t usual_parts = {
-    .rail_mv = 5000,
-    .bandgap_mv = 1100,
-    .pulse_top = PULSE_PERIOD - 1u,
-    .fuse_low = 0xFF,
-    .fuse_high = 0xDE,
-    .fuse_extended = 0xFC,
-    .lock_bits = 0xEF,
-    .bootloader = 0x0404,
-    .chip = 0x950F,
-};
+#include "simulated_board.h"
 
 #define EQUIP_TEXT                                                                                                            \
     "equip(rail_mv=5000, bandgap_mv=1100, pulse_top=799, fuse_low=0xFF, fuse_high=0xDE, fuse_extended=0xFC, "                  \

@@ -1,47 +1,20 @@
-/* Firmware: the firmware on a simulated board, as a Python object. One tick is one millisecond of its clock.
- *
- * The board turns counts into the levels of two quadrature encoders and decodes them again, edge by edge, as the
- * microcontroller's interrupt does.
- */
+/* Firmware: the firmware on a simulated board, as a Python object. One tick is one millisecond of its clock. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "../../app.h"
 #include "../../limits.h"
-#include "../../pulses.h"
-#include "../../quadrature.h"
 #include "board_parts.h"
 #include "objects.h"
 
-#define TICK_US 1000u
-#define FULL_STEPS 4096u /* of the converter, as bandgap_steps has it */
-#define MAY_READ_BOOTLOADER 0x20u /* of the lock bits, as on the ATmega328P */
-#define MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
-
 typedef struct {
     PyObject_HEAD
-    app_t app;
+    board_t board;
     PyObject *policy; /* a policy_image_object, or NULL */
-    quadrature_t cart, pole;
-    uint32_t cart_total, pole_total;
-    board_parts_t parts;
-    uint32_t time_us;
-    uint16_t session;
-    uint8_t missed;
-    bool is_ticking;
 } firmware_object;
 
-static void begin(firmware_object *self, uint8_t reset_cause)
+static const policy_image_t *image_of(const firmware_object *self)
 {
-    const policy_image_t *image = self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
-    app_init(&self->app, self->session, reset_cause, app_doubts_relay(&self->app), image);
-    self->app.board = (board_health_t){
-        .fuse_low = self->parts.fuse_low,
-        .fuse_high = self->parts.fuse_high,
-        .fuse_extended = self->parts.fuse_extended,
-        .bootloader = (self->parts.lock_bits & MAY_READ_BOOTLOADER) != 0 ? self->parts.bootloader : 0,
-        .chip = self->parts.chip,
-    };
+    return self->policy != NULL ? &((policy_image_object *)self->policy)->image : NULL;
 }
 
 static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -60,13 +33,7 @@ static int firmware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     Py_CLEAR(self->policy);
     if (policy != Py_None)
         hold(&self->policy, policy);
-    self->session = session;
-    self->time_us = (uint32_t)time_us;
-    self->cart = self->pole = (quadrature_t){0};
-    self->cart_total = self->pole_total = 0;
-    self->parts = usual_parts;
-    self->app = (app_t){0};
-    begin(self, RESET_POWER_ON);
+    board_begin(&self->board, session, (uint32_t)time_us, image_of(self));
     return 0;
 }
 
@@ -76,72 +43,29 @@ static void firmware_dealloc(PyObject *object)
     free_object(object);
 }
 
-/* Edge by edge to where the encoder stands; -1 with an exception when that is impossibly far. */
-static int turn(quadrature_t *decoder, uint32_t *total, int32_t counts)
-{
-    static const uint8_t levels[4] = {0, 2, 3, 1}; /* A leads B */
-    uint32_t at = *total;
-    const int32_t way = (int32_t)((uint32_t)counts - at);
-    if (way > MOST_EDGES || way < -MOST_EDGES) {
-        PyErr_Format(PyExc_OverflowError, "an encoder jumped by %d counts in a millisecond", (int)way);
-        return -1;
-    }
-    while (at != (uint32_t)counts) {
-        at += way > 0 ? 1u : UINT32_MAX;
-        quadrature_update(decoder, levels[at & 3u]);
-        *total = quadrature_total(*total, quadrature_counts(decoder));
-    }
-    return 0;
-}
-
 static int read_number(PyObject *source, long *number)
 {
     *number = PyLong_AsLong(source);
     return *number == -1 && PyErr_Occurred() != NULL ? -1 : 0;
 }
 
-static long signed_pulses(int16_t duty_q15)
+/* -1 with an exception for a place that is impossibly far from where the encoder stands. */
+static int check_jump(const board_encoder_t *encoder, int32_t counts)
 {
-    const long pulses = pulses_of(duty_q15);
-    return duty_q15 < 0 ? -pulses : pulses;
-}
-
-/* By a converter that takes its rail for 5 V. */
-static uint16_t measured_mv(const board_parts_t *parts, unsigned supply_mv)
-{
-    return (uint16_t)(supply_mv * RAIL_NOMINAL_MV / parts->rail_mv);
+    const int32_t way = board_jump(encoder, counts);
+    if (way <= BOARD_MOST_EDGES && way >= -BOARD_MOST_EDGES)
+        return 0;
+    PyErr_Format(PyExc_OverflowError, "an encoder jumped by %d counts in a millisecond", (int)way);
+    return -1;
 }
 
 /* As `board_api_t.tick`. */
 static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
 {
-    firmware_object *self = (firmware_object *)object;
-    if (turn(&self->cart, &self->cart_total, cart) < 0 || turn(&self->pole, &self->pole_total, pole) < 0)
+    board_t *board = &((firmware_object *)object)->board;
+    if (check_jump(&board->cart, cart) < 0 || check_jump(&board->pole, pole) < 0)
         return -1;
-    self->time_us += TICK_US;
-    const board_inputs_t board = {
-        .cart_counts = (int32_t)self->cart_total,
-        .pole_counts = (int32_t)self->pole_total,
-        .cart_illegal = self->cart.illegal,
-        .pole_illegal = self->pole.illegal,
-        .cart_edges = quadrature_edges(&self->cart),
-        .pole_edges = quadrature_edges(&self->pole),
-        .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
-        .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
-        .is_estop_pressed = (inputs & INPUT_ESTOP) != 0,
-        .supply_mv = measured_mv(&self->parts, supply_mv),
-        .bandgap_steps = (uint16_t)((uint32_t)self->parts.bandgap_mv * FULL_STEPS / self->parts.rail_mv),
-        .pulse_top = self->parts.pulse_top,
-        .missed_ticks = self->missed,
-    };
-    self->missed = 0;
-    const motor_t motor = app_tick(&self->app, self->time_us, &board);
-    app_tell(&self->app);
-    while (app_must_think(&self->app)) /* this machine is done at once */
-        if (app_think(&self->app))
-            app_decide(&self->app, self->time_us);
-    *pulses = (int32_t)signed_pulses(motor.duty_q15);
-    return motor.duty_q15 != 0 || motor.brake;
+    return board_tick(board, cart, pole, inputs, supply_mv, pulses);
 }
 
 static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
@@ -167,16 +91,13 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
 
 static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
 {
-    firmware_object *self = (firmware_object *)object;
-    for (Py_ssize_t i = 0; i < length; i++)
-        app_receive(&self->app, bytes[i], self->time_us);
+    board_feed(&((firmware_object *)object)->board, bytes, (size_t)length);
     return 0;
 }
 
 static bool has_sent(PyObject *object)
 {
-    const app_t *app = &((firmware_object *)object)->app;
-    return app->send_head != app->send_tail;
+    return board_has_sent(&((firmware_object *)object)->board);
 }
 
 board_api_t board_api = {.version = BOARD_API_VERSION, .tick = tick, .feed = feed, .has_sent = has_sent};
@@ -194,12 +115,9 @@ static PyObject *firmware_feed(PyObject *object, PyObject *bytes)
 static PyObject *firmware_take(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    firmware_object *self = (firmware_object *)object;
     uint8_t bytes[APP_SEND_BYTES];
-    Py_ssize_t length = 0;
-    while (length < APP_SEND_BYTES && app_next_byte(&self->app, &bytes[length]))
-        length++;
-    return PyBytes_FromStringAndSize((const char *)bytes, length);
+    const size_t length = board_take(&((firmware_object *)object)->board, bytes, sizeof bytes);
+    return PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)length);
 }
 
 static PyObject *firmware_has_sent(PyObject *object, PyObject *unused)
@@ -214,17 +132,13 @@ static PyObject *firmware_restart(PyObject *object, PyObject *cause)
     long number;
     if (read_number(cause, &number) < 0)
         return NULL;
-    self->session++;
-    self->time_us = 0;
-    self->cart = self->pole = (quadrature_t){0};
-    self->cart_total = self->pole_total = 0;
-    begin(self, (uint8_t)number);
+    board_restart(&self->board, (uint8_t)number, image_of(self));
     Py_RETURN_NONE;
 }
 
 static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
-    firmware_object *self = (firmware_object *)object;
+    board_t *board = &((firmware_object *)object)->board;
     long cart, pole, missed;
     if (given != 3) {
         PyErr_Format(PyExc_TypeError, "expected cart, pole and missed ticks, got %zd arguments", given);
@@ -233,9 +147,9 @@ static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, 
     if (read_number(arguments[0], &cart) < 0 || read_number(arguments[1], &pole) < 0 ||
         read_number(arguments[2], &missed) < 0)
         return NULL;
-    self->cart.illegal = (uint8_t)(self->cart.illegal + cart); /* the pins stay: the next edges are to count */
-    self->pole.illegal = (uint8_t)(self->pole.illegal + pole);
-    self->missed = (uint8_t)missed;
+    board->cart.decoder.illegal = (uint8_t)(board->cart.decoder.illegal + cart); /* the pins stay: the next edges are to count */
+    board->pole.decoder.illegal = (uint8_t)(board->pole.decoder.illegal + pole);
+    board->missed = (uint8_t)missed;
     Py_RETURN_NONE;
 }
 
@@ -246,13 +160,13 @@ static PyObject *firmware_warm(PyObject *object, PyObject *warmth)
         return NULL;
     if (number < 0 || number > UINT8_MAX)
         return PyErr_Format(PyExc_ValueError, "a warmth of %ld, expected 0 to 255", number);
-    ((firmware_object *)object)->app.safety.heat = (uint32_t)number << (7 + HEAT_SHIFT);
+    ((firmware_object *)object)->board.app.safety.heat = (uint32_t)number << (7 + HEAT_SHIFT);
     Py_RETURN_NONE;
 }
 
 static PyObject *firmware_equip(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    if (take_parts(args, kwargs, &((firmware_object *)object)->parts) < 0)
+    if (take_parts(args, kwargs, &((firmware_object *)object)->board.parts) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -275,13 +189,13 @@ static PyMethodDef firmware_methods[] = {
 static PyObject *firmware_time_us(PyObject *object, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong(((firmware_object *)object)->time_us);
+    return PyLong_FromUnsignedLong(((firmware_object *)object)->board.time_us);
 }
 
 static PyObject *firmware_duty_q15(PyObject *object, void *unused)
 {
     (void)unused;
-    return PyLong_FromLong(((firmware_object *)object)->app.motor.duty_q15);
+    return PyLong_FromLong(((firmware_object *)object)->board.app.motor.duty_q15);
 }
 
 static PyGetSetDef firmware_properties[] = {

@@ -1,0 +1,188 @@
+"""Runs of the page's module under Node, and the same runs of its twins in Python."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartpole_robot import task
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.errors import RigError
+from cartpole_robot.page.module import module_bytes
+from cartpole_robot.page.module_build import MODULE, ROOT
+from cartpole_robot.policy.lqr import Lqr, LqrController
+from cartpole_robot.rigs.virtual import VirtualRig
+from cartpole_robot.signals import State
+from cartpole_robot.simulation.line import Line, LineFaults
+from firmware_bridge._host import Firmware
+from firmware_bridge.protocol import read_protocol
+
+_SCRIPT = "cartpole_robot/page/assets/simulation.js"
+_LIMIT_S = 600.0
+_FALLING_MS, _RISING_MS = 2000, 300
+_INPUTS = read_protocol().enums["input_flag"]
+Call = list[Any]
+
+
+def has_node() -> bool:
+    """Whether Node is installed."""
+    return shutil.which("node") is not None
+
+
+def in_node(contents: dict[str, Any], job: str, **given: Any) -> Any:
+    """The answer of that job of page_driver.js. Raises RuntimeError with what Node reports."""
+    module_bytes()  # compiles it if need be
+    order = {
+        "script": str(ROOT / _SCRIPT),
+        "module": str(ROOT / MODULE),
+        "contents": contents,
+        "job": job,
+        "given": given,
+    }
+    words = ["node", str(Path(__file__).parent / "page_driver.js")]
+    done = subprocess.run(
+        words, input=json.dumps(order), capture_output=True, text=True, check=False, timeout=_LIMIT_S
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{job}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout)
+
+
+class RecordingBoard:
+    """The firmware built for this machine, with every call to it in `calls`; implements `Board`."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.ticks = 0
+        self._firmware = Firmware(session=1)
+
+    @property
+    def time_us(self) -> int:
+        return self._firmware.time_us
+
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+        self.calls.append(["tick", cart_counts, pole_counts, inputs, supply_mv])
+        self.ticks += 1
+        return self._firmware.tick(cart_counts, pole_counts, inputs, supply_mv)
+
+    def feed(self, received: bytes, /) -> None:
+        self.calls.append(["feed", received.hex()])
+        self._firmware.feed(received)
+
+    def take(self) -> bytes:
+        self.calls.append(["take"])
+        return self._firmware.take()
+
+    def has_sent(self) -> bool:
+        return self._firmware.has_sent()
+
+    def disturb(self, cart: int, pole: int, missed: int) -> None:
+        """As `Firmware.disturb`."""
+        self.calls.append(["disturb", cart, pole, missed])
+        self._firmware.disturb(cart, pole, missed)
+
+    def restart(self, cause: int, /) -> None:
+        raise NotImplementedError(f"a restart ({cause}) is no part of these runs")
+
+
+def firmware_lines(calls: list[Call]) -> Iterator[str]:
+    """What the firmware built for this machine answers to those calls, a line each as page_driver.js has it."""
+    firmware = Firmware(session=1)
+    for what, *given in calls:
+        match what:
+            case "tick":
+                pulses = firmware.tick(*given)
+                yield f"{'open' if pulses is None else pulses} {firmware.duty_q15}"
+            case "feed":
+                firmware.feed(bytes.fromhex(given[0]))
+            case "take":
+                yield firmware.take().hex()
+            case _:
+                firmware.disturb(*given)
+
+
+def digest_of(lines: list[str]) -> str:
+    """SHA-256 (hex) of lines."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+class RandomRun:
+    """A cart under its firmware and a host, to which random things happen; `faults` counts what came of them."""
+
+    def __init__(self, cart: CartParams, lqr: Lqr, seed: int) -> None:
+        self.board = RecordingBoard()
+        self.faults: dict[str, int] = {}
+        self._rng = np.random.default_rng(seed)
+        self._cart, self._lqr = cart, LqrController(lqr, cart.commanded_motor)
+        self._rig = VirtualRig(cart, board=self.board)
+        self._line_seed = seed
+
+    def run(self, least_ticks: int) -> None:
+        """Continue until the firmware has ticked so often since its cart was armed, over all episodes."""
+        ticks = 0
+        while ticks < least_ticks:
+            try:
+                measured = self._rig.reset(State(0.0, 0.0, 0.5 * self._cart.start.pole_angle_rad, 0.0), self._rng)
+                self._lqr.reset()
+                begun = self.board.ticks
+                for _ in range(int(self._rng.integers(5, 60))):
+                    measured = self._rig.step(self._lqr.duty(task.observation(measured)))
+                self._happen()
+                for _ in range(30):
+                    measured = self._rig.step(self._lqr.duty(task.observation(measured)))
+            except RigError as error:
+                name = self._rig.fault or str(error).partition(":")[0]
+                self.faults[name] = self.faults.get(name, 0) + 1
+            ticks += self.board.ticks - begun
+            self._calm()
+        self._rig.close()
+
+    def _happen(self) -> None:
+        """One of the things that happen."""
+        virtual, rng = self._rig.virtual_cart, self._rng
+        happenings: list[Callable[[], object]] = [
+            lambda: setattr(virtual, "is_estop_pressed", True),
+            lambda: setattr(virtual, "inputs_set", int(_INPUTS["LEFT_SWITCH"])),
+            lambda: setattr(virtual, "inputs_set", int(_INPUTS["RIGHT_SWITCH"])),
+            lambda: setattr(virtual, "supply_mv", int(rng.integers(3000, 40000))),
+            lambda: virtual.push(float(rng.normal(0.0, 4.0))),
+            lambda: self.board.disturb(int(rng.integers(0, 20)), 0, 0),
+            lambda: self.board.disturb(0, int(rng.integers(0, 20)), 0),
+            lambda: self.board.disturb(0, 0, int(rng.integers(1, 30))),
+            lambda: [virtual.pass_ms() for _ in range(int(rng.integers(10, 200)))],
+            lambda: virtual.receive(rng.bytes(int(rng.integers(1, 200)))),
+            lambda: setattr(virtual, "line", Line(LineFaults(flipped=0.02, dropped=0.02), self._line_seed)),
+            lambda: [self._rig.step(float(rng.choice((-1.0, 1.0)))) for _ in range(20)],
+        ]
+        happenings[int(rng.integers(len(happenings)))]()
+
+    def _calm(self) -> None:
+        virtual = self._rig.virtual_cart
+        for _ in range(_FALLING_MS if virtual.is_estop_pressed else 0):
+            virtual.pass_ms()  # the firmware wants to see the supply fall
+        virtual.is_estop_pressed, virtual.inputs_set = False, 0
+        virtual.supply_mv, virtual.line = virtual.nominal_mv, None
+        for _ in range(_RISING_MS):
+            virtual.pass_ms()
+
+
+def visited(rig: VirtualRig, duty: Callable[[NDArray[np.float32]], float], start: State, steps: int) -> tuple[
+    list[list[float]], list[float]
+]:
+    """The observations of an episode on the virtual rig, and the duties that answered them."""
+    observations, duties = [], []
+    measured = rig.reset(start, np.random.default_rng(0))
+    for _ in range(steps):
+        seen = task.observation(measured)
+        observations.append([float(number) for number in seen])
+        duties.append(duty(seen))
+        measured = rig.step(duties[-1])
+    return observations, duties

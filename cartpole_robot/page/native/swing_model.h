@@ -1,0 +1,25 @@
+/* The cart-pole's motion over large angles, as policy/swing_model.py has it: the same operations in the same order. */
+#ifndef SWING_MODEL_H
+#define SWING_MODEL_H
+
+#include "plant.h"
+
+typedef struct {
+    double mass_kg, inertia_kg_m2, coupling_kg_m, gravity_m_s2; /* of the cart as configured */
+    double stall_n, damping_n_s_m, coulomb_n, pole_viscous, pole_coulomb;
+    double coupling, inertia, rate_hanging_rad_s; /* of the pole as it is taken for */
+} swing_model_t;
+
+/* Makes the pole `scale` times as long as the cart's, with the same mass. */
+void swing_model_stretch(swing_model_t *model, double scale);
+
+/* The share of damping that acts over a step whose speed it changes. */
+double swing_model_kept(const swing_model_t *model, double step_s);
+
+/* The accelerations of cart and pole in a moving cart. */
+void swing_model_accelerations(const swing_model_t *model, const plant_state_t *state, double drive, double *cart, double *pole);
+
+/* The state after `duration_s` at one drive. */
+plant_state_t swing_model_after(const swing_model_t *model, plant_state_t state, double drive, double duration_s);
+
+#endif
