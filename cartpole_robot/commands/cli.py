@@ -25,6 +25,7 @@ from cartpole_robot.commands.extras import extras_for
 from cartpole_robot.commands.firmware import add_firmware
 from cartpole_robot.commands.identify import add_identify
 from cartpole_robot.commands.output import FAILED, PROGRAM, USAGE, print_error
+from cartpole_robot.commands.page import add_page
 from cartpole_robot.commands.record import add_excite, add_record, add_show
 from cartpole_robot.commands.rig import add_check_rig, add_jog, add_ports, add_virtual_cart
 from cartpole_robot.commands.score import add_score
@@ -57,6 +58,7 @@ _GROUPS = {
         Verb("replay", "replay a black box in the firmware and compare the fault", add_replay),
     ),
     "work with data": (
+        Verb("page", "write a page in which a policy drives a simulated cart, for a browser", add_page),
         Verb("record", "run one episode of a policy and record it", add_record),
         Verb("show", "summarize and plot a recording", add_show),
         Verb("import", "convert a CSV file to a recording", add_import),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\./([\w.]+)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|class|const|function) (\w+))", re.MULTILINE)
+_COMMON_EXPORT = re.compile(r'^if \(typeof module !== "undefined"\) module\.exports = \{ ([\w, ]+) \};$', re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _PART = re.compile(r"^<!-- (\w+) -->\n", re.MULTILINE)
 _ENDS_SCRIPT = re.compile(r"</script|<!--", re.IGNORECASE)
@@ -55,7 +56,9 @@ def _visit(name: str, order: list[str], path: tuple[str, ...]) -> None:
 
 def _scoped(name: str) -> str:
     text = asset(name)
-    exported = _EXPORT.findall(text)
+    for_node = _COMMON_EXPORT.search(text)
+    exported = _EXPORT.findall(text) + (for_node[1].split(", ") if for_node else [])
+    text = _COMMON_EXPORT.sub("", text)
     text = _EXPORT.sub("", _IMPORT.sub(lambda found: f"const {{ {found[1]} }} = {_scope(found[2])};", text))
     left = re.search(r"^(?:import|export)\b.*", text, re.MULTILINE)
     if left is not None:

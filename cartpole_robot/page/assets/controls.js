@@ -1,9 +1,9 @@
 // What the visitor does to the cart: drags, pushes, changes and breaks it, by pointer, touch or keyboard.
 
-import { setText } from "./status.js";
+import { controllerLabel, setText } from "./status.js";
 
-const CART_PUSH_N_S = 0.35; // relative to a cart of 1 kg
-const POLE_PUSH_N_S = 0.06;
+const CART_PUSH_M_S = 0.25; // what a push changes
+const POLE_PUSH_RAD_S = 0.7;
 const TILT_RAD = Math.PI / 36;
 
 export class Controls {
@@ -154,8 +154,9 @@ export class Controls {
   }
 
   push(part, direction) {
-    const { pole_mass_kg = 0.1, cart_mass_kg = 1 } = this.contents.drawing;
-    const impulse = part === "cart" ? CART_PUSH_N_S * (cart_mass_kg + pole_mass_kg) : POLE_PUSH_N_S * (pole_mass_kg / 0.1);
+    const { mass_kg, inertia_kg_m2 } = this.contents.numbers;
+    const tip_kg_m = inertia_kg_m2 / this.contents.cart.pole_length_m;
+    const impulse = part === "cart" ? CART_PUSH_M_S * mass_kg : POLE_PUSH_RAD_S * tip_kg_m;
     this.simulation.push(direction * impulse, part);
     this.view.showPush(part, direction);
   }
@@ -191,7 +192,7 @@ export class Controls {
 
   connectSliders() {
     const supply = this.part("supply");
-    const nominal = this.contents.drawing.supply_v || 12;
+    const nominal = this.contents.cart.nominal_v;
     supply.min = (0.4 * nominal).toFixed(1);
     supply.max = (1.8 * nominal).toFixed(1);
     supply.setAttribute("value", String(nominal));
@@ -217,15 +218,21 @@ export class Controls {
 
   connectController() {
     const select = this.part("controller");
-    for (const { name, label } of this.contents.controllers) {
+    for (const name of this.contents.controllers) {
       const option = document.createElement("option");
       option.value = name;
-      option.textContent = label;
+      option.textContent = controllerLabel(name);
       select.append(option);
     }
-    select.addEventListener("change", () => {
-      this.simulation.setController(select.value);
-    });
+    select.addEventListener("change", () => this.choose(select.value));
+    this.first = this.contents.controllers[0];
+    this.choose(this.first);
+  }
+
+  choose(name) {
+    this.controller = name;
+    this.part("controller").value = name;
+    this.simulation.setController(name);
   }
 
   say(text) {

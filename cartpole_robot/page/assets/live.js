@@ -42,7 +42,7 @@ function main() {
   const token = new URLSearchParams(location.search).get("token") || "";
   const part = (id) => document.getElementById(id);
   const source = new LiveSource(contents);
-  const view = new CartView(part("cart"), contents.drawing);
+  const view = new CartView(part("cart"), contents.cart);
   const curves = new Curves(part("curves"), contents.hasLateness ? [...LIVE_PANELS, LATENESS_PANEL] : LIVE_PANELS);
   const status = new StatusView(document, contents.faults);
   part("lateness-row").hidden = !contents.hasLateness;

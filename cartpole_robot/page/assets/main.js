@@ -10,6 +10,7 @@ import { connectTheme } from "./theme.js";
 const MOST_MS = 100; // in one frame: a page that was hidden does not catch up
 const START_MS = 60000; // homing and raising the pole are run without drawing, at most for so long
 const STEP_MS = 100;
+const CALM_MS = 10500; // of balancing, so that the curves have something to show
 
 const PANELS = [
   {
@@ -67,7 +68,7 @@ class SimulationPage {
   constructor(simulation, contents) {
     this.simulation = simulation;
     this.part = (id) => document.getElementById(id);
-    this.view = new CartView(this.part("cart"), contents.drawing);
+    this.view = new CartView(this.part("cart"), contents.cart);
     this.curves = new Curves(this.part("curves"), PANELS);
     this.status = new StatusView(document, contents.faults);
     this.pace = 1;
@@ -90,6 +91,15 @@ class SimulationPage {
     this.restart();
     this.setPaused(this.isPaused);
     requestAnimationFrame((now_ms) => this.frame(now_ms));
+  }
+
+  // What the host says about the operator's last request, where it was not done.
+  showHost() {
+    const { message } = this.simulation.host();
+    if (message !== this.message) {
+      this.message = message;
+      setText(this.part("message"), message || "");
+    }
   }
 
   setPaused(isPaused) {
@@ -118,21 +128,30 @@ class SimulationPage {
     this.view.draw(snapshot, this.controls ? this.controls.hand : null);
     this.curves.draw(this.simulation.history(this.curves.columns, CURVES_S), snapshot.time_s);
     this.status.update(snapshot);
+    this.showHost();
   }
 
-  // Clear a fault, home where necessary, raise the pole, arm; not drawn until it is done or refused.
+  // Clear a fault, home where necessary, raise the pole, arm.
   arm() {
+    if (this.controls.controller === "off") {
+      this.controls.say("Choose a controller first.");
+      return;
+    }
     this.simulation.arm();
-    this.draw();
   }
 
+  // Not drawn until the cart is armed.
   restart() {
-    this.simulation.startHost();
-    this.simulation.home();
-    this.simulation.arm();
-    for (let ms = 0; ms < START_MS && this.simulation.snapshot().state !== "ARMED"; ms += STEP_MS) {
-      this.simulation.advance(STEP_MS);
+    const { simulation } = this;
+    simulation.release();
+    simulation.resetBoard();
+    simulation.startHost();
+    if (this.controls.controller === "off") this.controls.choose(this.controls.first);
+    simulation.arm();
+    for (let ms = 0; ms < START_MS && simulation.snapshot().state !== "ARMED"; ms += STEP_MS) {
+      simulation.advance(STEP_MS);
     }
+    if (simulation.snapshot().state === "ARMED") simulation.advance(CALM_MS);
     this.draw();
   }
 }

@@ -44,7 +44,7 @@ export class StatusView {
     setText(parts.state, state);
     parts.state.dataset.colour = stateColour(state);
     setText(parts.sentence, STATES[state] || state);
-    setText(parts.controller, controller || "—");
+    setText(parts.controller, controllerLabel(controller));
     const hasFault = fault !== "NONE";
     parts["fault-card"].hidden = !hasFault;
     setText(parts.fault, hasFault ? fault : "");
@@ -69,6 +69,12 @@ export class StatusView {
       setText(parts.lateness, late !== null && Number.isFinite(late) ? `${late.toFixed(0)} µs` : "—");
     }
   }
+}
+
+const CONTROLLERS = { lqr: "LQR, the regulator", "swing-up": "swing-up controller", off: "no controller" };
+
+export function controllerLabel(name) {
+  return CONTROLLERS[name] || name.replace(/^policy:/, "policy ") || "—";
 }
 
 export function setText(element, text) {

@@ -101,7 +101,7 @@ def live_page(shown: Shown) -> Page:
     """The page of a live view."""
     protocol = read_protocol()
     contents: dict[str, Any] = {
-        "drawing": drawing_of(shown.cart),
+        "cart": drawing_of(shown.cart),
         "states": {int(state): state.name for state in protocol.enums["cart_state"]},
         "fault_names": {int(fault): fault.name for fault in protocol.enums["fault"]},
         "faults": FAULTS,
