@@ -4,15 +4,17 @@ import { controllerLabel, setText } from "./status.js";
 
 const CART_PUSH_M_S = 0.25; // what a push changes
 const POLE_PUSH_RAD_S = 0.7;
+const FALLING_MS = 2000;
 const TILT_RAD = Math.PI / 36;
 
 export class Controls {
-  // `restart` begins again from nothing; `arm` clears a fault, homes where necessary, raises the pole and arms.
-  constructor(simulation, view, contents, { arm, restart, pause }) {
+  // `actions` are `restart`, which begins again from nothing; `arm`, which clears a fault, homes where necessary, raises
+  // the pole and arms; `drop`, which lets the pole fall to be swung up; and `pause`.
+  constructor(simulation, view, contents, actions) {
     this.simulation = simulation;
     this.view = view;
     this.contents = contents;
-    this.actions = { arm, restart, pause };
+    this.actions = actions;
     this.hand = null; // what is held: {part, x, y, offset}
     this.tilt_rad = null; // where the keyboard holds the pole
     this.part = (id) => document.getElementById(id);
@@ -153,11 +155,11 @@ export class Controls {
     });
   }
 
-  push(part, direction) {
+  push(part, direction, times = 1) {
     const { mass_kg, inertia_kg_m2 } = this.contents.numbers;
     const tip_kg_m = inertia_kg_m2 / this.contents.cart.pole_length_m;
     const impulse = part === "cart" ? CART_PUSH_M_S * mass_kg : POLE_PUSH_RAD_S * tip_kg_m;
-    this.simulation.push(direction * impulse, part);
+    this.simulation.push(times * direction * impulse, part);
     this.view.showPush(part, direction);
   }
 
@@ -176,12 +178,20 @@ export class Controls {
     const button = this.part("estop");
     button.setAttribute("aria-pressed", String(isPressed));
     setText(button, isPressed ? "Release" : "Stop");
+    this.wasPressed = true;
     this.simulation.pressEstop(isPressed);
   }
 
   repairAll() {
     for (const button of document.querySelectorAll('[data-break][aria-pressed="true"]')) button.click();
-    this.pressEstop(false);
+    if (this.wasPressed) {
+      // Pressed until the supply has fallen, as the firmware wants to see of its relay.
+      this.pressEstop(true);
+      this.simulation.advance(FALLING_MS);
+      this.pressEstop(false);
+      this.simulation.advance(FALLING_MS);
+      this.wasPressed = false;
+    }
     for (const slider of document.querySelectorAll(".slider input")) {
       slider.value = slider.defaultValue;
       slider.dispatchEvent(new Event("input"));
@@ -193,8 +203,8 @@ export class Controls {
   connectSliders() {
     const supply = this.part("supply");
     const nominal = this.contents.cart.nominal_v;
-    supply.min = (0.4 * nominal).toFixed(1);
-    supply.max = (1.8 * nominal).toFixed(1);
+    supply.min = Math.max(0, this.contents.cart.supply_min_v - 3).toFixed(1);
+    supply.max = (this.contents.cart.supply_max_v + 3).toFixed(1);
     supply.setAttribute("value", String(nominal));
     supply.value = String(nominal);
     const connect = (id, unit, digits, set) => {
@@ -224,7 +234,10 @@ export class Controls {
       option.textContent = controllerLabel(name);
       select.append(option);
     }
-    select.addEventListener("change", () => this.choose(select.value));
+    select.addEventListener("change", () => {
+      this.choose(select.value);
+      if (this.swingsUp(select.value)) this.actions.drop();
+    });
     this.first = this.contents.controllers[0];
     this.choose(this.first);
   }
@@ -233,6 +246,11 @@ export class Controls {
     this.controller = name;
     this.part("controller").value = name;
     this.simulation.setController(name);
+  }
+
+  swingsUp(name) {
+    const network = this.contents.networks.find((each) => each.name === name);
+    return name === "swing-up" || (network !== undefined && network.swings_up);
   }
 
   say(text) {

@@ -10,6 +10,8 @@ import { connectTheme } from "./theme.js";
 const MOST_MS = 100; // in one frame: a page that was hidden does not catch up
 const START_MS = 60000; // homing and raising the pole are run without drawing, at most for so long
 const STEP_MS = 100;
+const DROP_PUSHES = 4;
+const FALLING_S = 1.5; // of a pole that was pushed over
 const CALM_MS = 10500; // of balancing, so that the curves have something to show
 
 const PANELS = [
@@ -75,6 +77,7 @@ class SimulationPage {
     this.rest_ms = 0;
     this.last_ms = null;
     this.frames = 0;
+    this.arms_at_s = null; // when a pole that was dropped is swung up
     this.isPaused = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     connectTheme(this.part("theme"), () => {
       this.view.readColours();
@@ -85,6 +88,7 @@ class SimulationPage {
       arm: () => this.arm(),
       restart: () => this.restart(),
       pause: () => this.setPaused(!this.isPaused),
+      drop: () => this.drop(),
     });
     this.part("pause").addEventListener("click", () => this.setPaused(!this.isPaused));
     this.part("pace").addEventListener("change", () => (this.pace = Number(this.part("pace").value)));
@@ -95,7 +99,8 @@ class SimulationPage {
 
   // What the host says about the operator's last request, where it was not done.
   showHost() {
-    const { message } = this.simulation.host();
+    const host = this.simulation.host();
+    const message = host.trouble === "fault" ? null : host.message; // a fault is shown with its remedy already
     if (message !== this.message) {
       this.message = message;
       setText(this.part("message"), message || "");
@@ -114,6 +119,7 @@ class SimulationPage {
     this.last_ms = now_ms;
     this.frames += 1;
     if (!this.isPaused) {
+      this.armIfDue();
       this.rest_ms += this.pace * passed_ms;
       const due_ms = Math.floor(this.rest_ms);
       this.rest_ms -= due_ms;
@@ -131,6 +137,20 @@ class SimulationPage {
     this.showHost();
   }
 
+  // Disarm and push the pole over: a controller that swings up has something to do.
+  drop() {
+    this.simulation.disarm();
+    this.controls.push("pole", 1, DROP_PUSHES);
+    this.arms_at_s = this.simulation.snapshot().time_s + FALLING_S;
+  }
+
+  armIfDue() {
+    if (this.arms_at_s !== null && this.simulation.snapshot().time_s >= this.arms_at_s) {
+      this.arms_at_s = null;
+      this.arm();
+    }
+  }
+
   // Clear a fault, home where necessary, raise the pole, arm.
   arm() {
     if (this.controls.controller === "off") {
@@ -143,6 +163,7 @@ class SimulationPage {
   // Not drawn until the cart is armed.
   restart() {
     const { simulation } = this;
+    this.arms_at_s = null;
     simulation.release();
     simulation.resetBoard();
     simulation.startHost();

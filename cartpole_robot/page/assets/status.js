@@ -11,6 +11,7 @@ const STATES = {
   ARMED: "Armed: commands drive the motor",
   FAULT: "Fault: motor off until it is cleared",
 };
+const WITHOUT_COMMANDS = { HOMING: "the firmware" };
 const NUMBERS_EVERY_MS = 100;
 
 export class StatusView {
@@ -44,7 +45,7 @@ export class StatusView {
     setText(parts.state, state);
     parts.state.dataset.colour = stateColour(state);
     setText(parts.sentence, STATES[state] || state);
-    setText(parts.controller, controllerLabel(controller));
+    setText(parts.controller, state === "ARMED" ? controllerLabel(controller) : WITHOUT_COMMANDS[state] || "none, motor off");
     const hasFault = fault !== "NONE";
     parts["fault-card"].hidden = !hasFault;
     setText(parts.fault, hasFault ? fault : "");
