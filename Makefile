@@ -19,10 +19,13 @@ simavr|simavr|the network on an emulated ATmega328P
 node|nodejs|the firmware on a second emulated ATmega328P
 npm|npm|the second emulator's package
 chromium|chromium|the comparison's page in a browser
+clang|clang|the firmware as WebAssembly
+wasm-ld|lld|the firmware as WebAssembly
+/usr/include/wasm32-wasi/math.h|wasi-libc libclang-rt-dev-wasm32|the firmware as WebAssembly
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels mutants fuzz pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels mutants fuzz pictures module clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
@@ -156,6 +159,9 @@ pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m cartpole_robot.drawing.wiring docs/wiring.svg
 	$(BIN)/python -m benchmarks.readme_pictures
 
+module: $(STAMP) ## compile the page's WebAssembly
+	$(BIN)/python -m cartpole_robot.page.module_build
+
 clean: ## remove .venv, build output and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	find firmware_bridge cartpole_robot -name '*.so' -delete
+	find firmware_bridge cartpole_robot \( -name '*.so' -o -name '*.wasm' \) -delete

@@ -1,10 +1,13 @@
 """The packages and the C extensions; everything else is in pyproject.toml."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 FIRMWARE = "firmware_bridge/firmware"
 CORE = (
@@ -36,12 +39,51 @@ ENGINE_FOLDER = ["-iquote", ENGINE]
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 
 
+HERE = Path(__file__).parent
+RELEASE = "CARTPOLE_ROBOT_RELEASE"  # set: everything that a wheel may carry has to be in it
+
+
+def loaded(path: str):
+    """A file of this package that needs nothing else of it, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, HERE / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def protocol_hash() -> int:
     """The hash that host and firmware compare, from the reader that parses protocol.h."""
-    spec = importlib.util.spec_from_file_location("protocol", Path(__file__).parent / "firmware_bridge/protocol.py")
-    protocol = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(protocol)
-    return protocol.Protocol((Path(__file__).parent / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
+    protocol = loaded("firmware_bridge/protocol.py")
+    return protocol.Protocol((HERE / FIRMWARE / "protocol.h").read_text(encoding="utf-8")).hash
+
+
+def compile_page_module() -> None:
+    """Compile the page's WebAssembly unless it is there; without the tools a release fails, other builds continue."""
+    module_build = loaded("cartpole_robot/page/module_build.py")
+    if module_build.is_current(HERE):
+        return
+    try:
+        module_build.build(protocol_hash(), HERE)
+    except module_build.ModuleBuildError as error:
+        if os.environ.get(RELEASE):
+            sys.exit(f"error: {error}")
+        print(f"warning: {error}; everything but cartpole-robot page works without it", file=sys.stderr)
+
+
+class BuildPython(build_py):
+    """As setuptools' own, with the page's module among the data."""
+
+    def run(self) -> None:
+        compile_page_module()
+        super().run()
+
+
+class SourceDistribution(sdist):
+    """As setuptools' own, with the page's module, so that a wheel made of it needs no compiler for WebAssembly."""
+
+    def run(self) -> None:
+        compile_page_module()
+        super().run()
 
 
 if sys.platform == "win32":
@@ -49,10 +91,11 @@ if sys.platform == "win32":
 
 # Builds of before the stable ABI, which Python would prefer to today's.
 for folder in ("firmware_bridge", "cartpole_robot/simulation", "cartpole_robot/training/dqn"):
-    for stale in Path(__file__).parent.glob(f"{folder}/_*.cpython-*.so"):
+    for stale in HERE.glob(f"{folder}/_*.cpython-*.so"):
         stale.unlink()
 
 setup(
+    cmdclass={"build_py": BuildPython, "sdist": SourceDistribution},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     # Folders of data are packages too, so they are installed; pyproject.toml names the URDF's folder.
     packages=[*find_namespace_packages(include=["cartpole_robot*", "firmware_bridge*"]), "cartpole_robot.urdf"],

@@ -48,9 +48,7 @@ def in_node(contents: dict[str, Any], job: str, **given: Any) -> Any:
         "given": given,
     }
     words = ["node", str(Path(__file__).parent / "page_driver.js")]
-    done = subprocess.run(
-        words, input=json.dumps(order), capture_output=True, text=True, check=False, timeout=_LIMIT_S
-    )
+    done = subprocess.run(words, input=json.dumps(order), capture_output=True, text=True, check=False, timeout=_LIMIT_S)
     if done.returncode != 0:
         raise RuntimeError(f"{job}: {done.stderr.strip()[-2000:]}")
     return json.loads(done.stdout)
@@ -174,9 +172,9 @@ class RandomRun:
             virtual.pass_ms()
 
 
-def visited(rig: VirtualRig, duty: Callable[[NDArray[np.float32]], float], start: State, steps: int) -> tuple[
-    list[list[float]], list[float]
-]:
+def visited(
+    rig: VirtualRig, duty: Callable[[NDArray[np.float32]], float], start: State, steps: int
+) -> tuple[list[list[float]], list[float]]:
     """The observations of an episode on the virtual rig, and the duties that answered them."""
     observations, duties = [], []
     measured = rig.reset(start, np.random.default_rng(0))

@@ -10,6 +10,7 @@ environments, then an extension that does not load. One wheel serves every Pytho
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ for name in ("cartpole_robot.deployment.run", "cartpole_robot.rigs.open_rig", "c
              "cartpole_robot.training.dqn._update", "firmware_bridge._host"):
     found = importlib.import_module(name).__file__
     assert found.startswith(sys.prefix), found
+from cartpole_robot.page.module import module_bytes
+assert module_bytes()[:4] == b"\\0asm"
 installed = {{each.name for each in importlib.metadata.distributions()}} - {{"pip", "setuptools"}}
 assert installed == {PACKAGES!r}, installed
 """
@@ -81,11 +84,15 @@ def copy_tracked_files(target: Path) -> Path:
     return target
 
 
-def build(folder: Path) -> tuple[Path, Path]:
-    """The source distribution, and the wheel built from it, in `folder`."""
+def build(folder: Path, *, is_release: bool = True) -> tuple[Path, Path]:
+    """The source distribution, and the wheel built from it, in `folder`.
+
+    A release carries the page's WebAssembly, or is not built.
+    """
     with tempfile.TemporaryDirectory(prefix="source-") as name:
         source = copy_tracked_files(Path(name))
-        _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)])
+        words = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)]
+        _run(words, env={**os.environ, "CARTPOLE_ROBOT_RELEASE": "1" if is_release else ""})
     return next(folder.glob("*.tar.gz")), next(folder.glob("*.whl"))
 
 
@@ -151,9 +158,11 @@ def _environment(folder: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
-def _run(words: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run in `folder` with nothing of this environment, or without one as here. Raises `CheckError`."""
-    env = None if folder is None else _environment(folder)
+def _run(
+    words: Sequence[str], folder: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run in `folder` with nothing of this environment, or without one here, in `env`. Raises `CheckError`."""
+    env = env if folder is None else _environment(folder)
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     if done.returncode != 0:
         shown = " ".join(word.strip().splitlines()[0] for word in words)

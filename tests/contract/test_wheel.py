@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
+from cartpole_robot.page.module import module_bytes
+from cartpole_robot.page.module_build import missing_tools
 from tests.policy_on_board import regulating_policy
 from tests.wheels import build, check_damaged, tag
 
@@ -36,7 +38,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))[1]
+    return build(tmp_path_factory.mktemp("wheel"), is_release=not missing_tools())[1]
 
 
 def test_one_wheel_from_the_sdist_serves_every_python(wheel: Path) -> None:
@@ -83,6 +85,14 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/training/dqn/_update.pyi",
     } <= names
     assert not any(name.startswith(("tests/", "benchmarks/", "urdf/")) for name in names)
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason="without clang, wasm-ld and wasi-libc a wheel has no page")
+def test_wheel_has_the_page_and_its_module(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        assert {"cartpole_robot/page/assets/simulation.js", "cartpole_robot/page/native/world.c"} <= names
+        assert archive.read("cartpole_robot/page/assets/cartpole.wasm") == module_bytes()
 
 
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

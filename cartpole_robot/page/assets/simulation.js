@@ -101,14 +101,13 @@ class CartSimulation {
     let message = null;
     if (trouble === "refused") {
       message = `The cart refuses ${mode}: ${code}`;
-      if (code === "UNHEALTHY") message += `: ${fault}: ${this.contents.faults[fault]}`;
-      message += ".";
-    } else if (trouble === "no answer") message = "The cart does not answer any more.";
-    else if (trouble === "other protocol") message = "The cart speaks another protocol than the host.";
-    else if (trouble === "not raised") message = "The pole was not still and where it must be, within a minute.";
-    else if (trouble === "restarted") message = "The cart has restarted; its zeros are lost, home it again.";
-    else if (trouble === "fault") message = `${fault}: ${this.contents.faults[fault]}.`;
-    if (now.is_broken) message = "The simulation came apart; start it again.";
+      if (code === "UNHEALTHY") message += `: ${fault}: ${this.remedy(fault)}`;
+    } else if (trouble === "no answer") message = "The cart does not answer any more";
+    else if (trouble === "other protocol") message = "The cart speaks another protocol than the host";
+    else if (trouble === "not raised") message = "The pole was not still and where it must be, within a minute";
+    else if (trouble === "restarted") message = "The cart has restarted; its zeros are lost, home it again";
+    else if (trouble === "fault") message = `${fault}: ${this.remedy(fault)}`;
+    if (now.is_broken) message = "The simulation came apart; start it again";
     return {
       phase: PHASES[now.phase],
       isOn: now.phase > 0,
@@ -119,7 +118,7 @@ class CartSimulation {
       swingPhase: this._controller === "swing-up" ? SWING_PHASES[now.swing_phase] : null,
       commands: now.commands,
       trouble,
-      message,
+      message: message === null || /[.?!]$/.test(message) ? message : `${message}.`,
     };
   }
 
