@@ -91,6 +91,34 @@ class RecordingBoard:
         raise NotImplementedError(f"a restart ({cause}) is no part of these runs")
 
 
+class TrafficBoard(RecordingBoard):
+    """As `RecordingBoard`; `traffic` is a hash as `host_t.traffic` of page/native/host.h: every byte and its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hash = 0xCBF29CE484222325
+
+    @property
+    def traffic(self) -> str:
+        """The hash so far, in 16 digits."""
+        return f"{self._hash:016x}"
+
+    def feed(self, received: bytes, /) -> None:
+        self._note(0, received)
+        super().feed(received)
+
+    def take(self) -> bytes:
+        sent = super().take()
+        self._note(1, sent)
+        return sent
+
+    def _note(self, direction: int, data: bytes) -> None:
+        time = (self.time_us // 1000).to_bytes(4, "big")[1:]
+        for byte in data:
+            for part in (*time, direction, byte):
+                self._hash = (self._hash ^ part) * 0x100000001B3 & 0xFFFF_FFFF_FFFF_FFFF
+
+
 def firmware_lines(calls: list[Call]) -> Iterator[str]:
     """What the firmware built for this machine answers to those calls, a line each as page_driver.js has it."""
     firmware = Firmware(session=1)
