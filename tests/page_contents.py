@@ -52,7 +52,12 @@ def quick() -> CartParams:
     return dataclasses.replace(cart, motor=motor, timing=Timing(physics_step_s=0.001, control_period_s=0.005))
 
 
-CARTS = {"as shipped": diy, "sluggish": sluggish, "quick": quick}
+def quanser() -> CartParams:
+    """Another shipped cart with a firmware."""
+    return load_cart("quanser_ip02")
+
+
+CARTS = {"as shipped": diy, "sluggish": sluggish, "quick": quick, "quanser": quanser}
 
 
 @functools.cache

@@ -11,7 +11,9 @@ TICKS = 10_000  # of an armed cart
 
 
 @needs_node
-@pytest.mark.parametrize(("cart_name", "seed"), [("as shipped", 0), ("as shipped", 1), ("sluggish", 2), ("quick", 3)])
+@pytest.mark.parametrize(
+    ("cart_name", "seed"), [("as shipped", 0), ("as shipped", 1), ("sluggish", 2), ("quick", 3), ("quanser", 4)]
+)
 def test_firmware_answers_alike_over_random_ticks(cart_name: str, seed: int) -> None:
     cart, lqr, _ = designs(cart_name)
     run = RandomRun(cart, lqr, seed)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.page_runs import TrafficBoard, in_node
 from cartpole_robot import task
+from cartpole_robot.cart.params import CartParams
 from cartpole_robot.page.contents import page_contents
-from cartpole_robot.policy.lqr import LqrController
+from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.native_cart import NativeBoardCart
+from cartpole_robot.simulation.virtual_cart import VirtualCart
 from tests.page_contents import CARTS, contents_of, designs, diy, needs_node
 
 STEPS = 5000
@@ -40,27 +44,62 @@ def test_plant_moves_exactly_as_the_native_engine(name: str, seed: int) -> None:
     assert in_node(contents_of(name), "plant", start=start, duties=duties) == expected
 
 
+def balanced(
+    cart: CartParams, lqr: Lqr, start_rad: float, prepare: Callable[[VirtualCart], object]
+) -> tuple[int, str, State]:
+    """Milliseconds, traffic and true state of the virtual rig with its host, after it has homed, armed and balanced."""
+    board = TrafficBoard()
+    rig = VirtualRig(cart, board=board)
+    prepare(rig.virtual_cart)
+    controller = LqrController(lqr, cart.commanded_motor)
+    measured = rig.reset(State(0.0, 0.0, start_rad, 0.0), np.random.default_rng(0))
+    for _ in range(COMMANDS):
+        measured = rig.step(controller.duty(task.observation(measured)))
+    rig.command(controller.duty(task.observation(measured)))  # the page's host has answered by the end of a millisecond
+    true = rig.true_state()
+    time_ms, traffic = rig.virtual_cart.time_ms, board.traffic
+    rig.close()
+    wrapped = true._replace(
+        pole_angle_rad=math.remainder(true.pole_angle_rad, 2.0 * math.pi)
+    )  # it may come up either way
+    return time_ms, traffic, wrapped
+
+
+def on_the_page(contents: dict[str, Any], time_ms: int, *prepare: list[Any]) -> tuple[str, State]:
+    """The same on the page, after so many milliseconds."""
+    steps = [*prepare, ["setController", "lqr"], ["arm"], ["advance", time_ms], ["traffic"], ["see"]]
+    traffic, seen = in_node(contents, "visit", steps=steps)
+    assert seen["state"] == "ARMED"
+    return traffic, State(*(seen[key] for key in ("position_m", "speed_m_s", "angle_rad", "rate_rad_s")))
+
+
 @needs_node
 @pytest.mark.parametrize("name", CARTS)
 def test_page_homes_arms_and_balances_as_the_virtual_rig_does_to_the_byte(name: str) -> None:
     cart, lqr, _ = designs(name)
     contents = contents_of(name)
-    board = TrafficBoard()
-    rig = VirtualRig(cart, board=board)
-    controller = LqrController(lqr, cart.commanded_motor)
-    start = State(contents["numbers"]["host.start_m"], 0.0, contents["numbers"]["host.start_rad"], 0.0)
-    measured = rig.reset(start, np.random.default_rng(0))
-    for _ in range(COMMANDS):
-        measured = rig.step(controller.duty(task.observation(measured)))
-    rig.command(controller.duty(task.observation(measured)))  # the page's host has answered by the end of a millisecond
-    steps = [["setController", "lqr"], ["arm"], ["advance", rig.virtual_cart.time_ms], ["traffic"], ["see"]]
-    traffic, seen = in_node(contents, "visit", steps=steps)
-    state = tuple(seen[key] for key in ("position_m", "speed_m_s", "angle_rad", "rate_rad_s"))
-    assert traffic == board.traffic
-    assert seen["state"] == "ARMED"
-    true = rig.true_state()  # its pole may have come up the other way round
-    assert state == true._replace(pole_angle_rad=math.remainder(true.pole_angle_rad, 2.0 * math.pi))
-    rig.close()
+    time_ms, *expected = balanced(cart, lqr, contents["numbers"]["host.start_rad"], lambda _: None)
+    assert list(on_the_page(contents, time_ms)) == expected
+
+
+@needs_node
+def test_added_delay_is_that_of_a_late_host() -> None:
+    cart, lqr, _ = designs("as shipped")
+    contents = contents_of("as shipped")
+    late = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, latency_s=0.013))
+    time_ms, *expected = balanced(late, lqr, contents["numbers"]["host.start_rad"], lambda _: None)
+    assert list(on_the_page(contents, time_ms, ["setDelayMs", 13])) == expected
+    assert list(on_the_page(contents, time_ms)) != expected
+
+
+@needs_node
+def test_supply_drives_the_motor_as_on_the_virtual_rig() -> None:
+    cart, lqr, _ = designs("as shipped")
+    contents = contents_of("as shipped")
+    start_rad = contents["numbers"]["host.start_rad"]
+    time_ms, *expected = balanced(cart, lqr, start_rad, lambda virtual: setattr(virtual, "supply_mv", 10_500))
+    assert list(on_the_page(contents, time_ms, ["setSupplyV", 10.5])) == expected
+    assert list(on_the_page(contents, time_ms)) != expected
 
 
 @needs_node
