@@ -47,6 +47,12 @@ def test_changed_source_makes_the_module_stale_and_a_build_current(copy_of_sourc
 
 
 @needs_module
+def test_sources_compile_without_a_warning(copy_of_sources: Path) -> None:
+    conversions = ("-Wconversion", "-Wno-sign-conversion", "-Wno-implicit-int-float-conversion")
+    module_build.build(read_protocol().hash, copy_of_sources, ("-Wall", "-Wextra", "-Werror", *conversions))
+
+
+@needs_module
 def test_damaged_module_is_not_current(copy_of_sources: Path) -> None:
     path = module_build.build(read_protocol().hash, copy_of_sources)
     path.write_bytes(path.read_bytes()[:-10])
