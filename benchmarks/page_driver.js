@@ -56,17 +56,21 @@ const JOBS = {
   // most so many milliseconds; "see" takes both down.
   visit(simulation, { steps }) {
     const seen = [];
+    const halfOfTraffic = (half) => (simulation.exports.traffic_half(half) >>> 0).toString(16).padStart(8, "0");
     const now = () => ({ ...simulation.host(), ...simulation.snapshot() });
     for (const [what, ...given] of steps) {
       if (what === "see") seen.push(now());
+      else if (what === "traffic") seen.push([1, 0].map(halfOfTraffic).join(""));
       else if (what === "wait") {
         const [wanted, most] = given;
         let ms = 0;
         const holds = (found) => Object.entries(wanted).every(([name, value]) => found[name] === value);
         while (ms < most && !holds(now())) ms += simulation.advance(1);
         seen.push({ ...now(), waited_ms: ms, is_so: holds(now()) });
-      } else if (what === "history") seen.push(Object.fromEntries(Object.entries(simulation.history(...given)).map(([name, series]) => [name, [...series]])));
-      else simulation[what](...given);
+      } else if (what === "history") {
+        const series = Object.entries(simulation.history(...given));
+        seen.push(Object.fromEntries(series.map(([name, numbers]) => [name, [...numbers]])));
+      } else simulation[what](...given);
     }
     return seen;
   },

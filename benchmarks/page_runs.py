@@ -22,8 +22,17 @@ from cartpole_robot.policy.lqr import Lqr, LqrController
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.line import Line, LineFaults
-from firmware_bridge._host import Firmware
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge._host import Firmware, encode_frame
+from firmware_bridge.messages import (
+    CfgMessage,
+    CmdMessage,
+    HealthRequestMessage,
+    HelloMessage,
+    ModeMessage,
+    PingMessage,
+    PolicyRequestMessage,
+)
+from firmware_bridge.protocol import Message, read_protocol
 
 _SCRIPT = "cartpole_robot/page/assets/simulation.js"
 _LIMIT_S = 600.0
@@ -91,6 +100,34 @@ class RecordingBoard:
         raise NotImplementedError(f"a restart ({cause}) is no part of these runs")
 
 
+class TrafficBoard(RecordingBoard):
+    """As `RecordingBoard`; `traffic` is a hash as `host_t.traffic` of page/native/host.h: every byte and its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hash = 0xCBF29CE484222325
+
+    @property
+    def traffic(self) -> str:
+        """The hash so far, in 16 digits."""
+        return f"{self._hash:016x}"
+
+    def feed(self, received: bytes, /) -> None:
+        self._note(0, received)
+        super().feed(received)
+
+    def take(self) -> bytes:
+        sent = super().take()
+        self._note(1, sent)
+        return sent
+
+    def _note(self, direction: int, data: bytes) -> None:
+        time = (self.time_us // 1000).to_bytes(4, "big")[1:]
+        for byte in data:
+            for part in (*time, direction, byte):
+                self._hash = (self._hash ^ part) * 0x100000001B3 & 0xFFFF_FFFF_FFFF_FFFF
+
+
 def firmware_lines(calls: list[Call]) -> Iterator[str]:
     """What the firmware built for this machine answers to those calls, a line each as page_driver.js has it."""
     firmware = Firmware(session=1)
@@ -137,7 +174,7 @@ class RandomRun:
                 for _ in range(30):
                     measured = self._rig.step(self._lqr.duty(task.observation(measured)))
             except RigError as error:
-                name = self._rig.fault or str(error).partition(":")[0]
+                name = self._rig.fault or ("fell" if "not armed" in str(error) else str(error).partition(":")[0])
                 self.faults[name] = self.faults.get(name, 0) + 1
             ticks += self.board.ticks - begun
             self._calm()
@@ -170,6 +207,41 @@ class RandomRun:
         virtual.supply_mv, virtual.line = virtual.nominal_mv, None
         for _ in range(_RISING_MS):
             virtual.pass_ms()
+
+
+def noise(limits: CfgMessage, seed: int, ticks: int) -> list[Call]:
+    """Calls to a board at which everything is random: motion, contacts, supply, noise on the wires, and frames.
+
+    The frames are those of a host that has a session and asks for anything, some of them damaged.
+    """
+    rng = np.random.default_rng(seed)
+    modes = [int(mode) for mode in read_protocol().enums["mode"]]
+    cart = pole = seq = 0
+    calls: list[Call] = [["feed", encode_frame(HelloMessage(nonce=1, protocol_hash=read_protocol().hash).pack()).hex()]]
+    for tick in range(ticks):
+        if tick % 50 == 0:
+            speeds = rng.normal(0.0, 3.0, 2) * rng.choice((0, 1, 5))
+            inputs = int(rng.choice((0, 0, 0, 0, rng.integers(8))))
+            supply_mv = int(rng.choice((12000, 12000, 12000, rng.integers(40000))))
+        cart, pole = cart + round(speeds[0] + rng.normal()), pole + round(speeds[1] + rng.normal())
+        if rng.random() < 0.01:
+            calls.append(["disturb", *rng.integers(0, (4, 4, 12)).tolist()])
+        if rng.random() < 0.1:
+            seq = (seq + 1) % 256
+            message: Message = [
+                ModeMessage(session=1, seq=seq, mode=int(rng.choice(modes)), options=int(rng.integers(64))),
+                CmdMessage(session=1, tick=tick // 20, duty_q15=int(rng.integers(-32767, 32768)), valid_ms=60),
+                limits._replace(session=1, seq=seq, flags=int(rng.integers(64))),
+                PingMessage(host_us=int(rng.integers(2**32))),
+                HealthRequestMessage(),
+                PolicyRequestMessage(),
+            ][int(rng.integers(6))]
+            frame = bytearray(encode_frame(message.pack()))
+            if rng.random() < 0.2:
+                frame[int(rng.integers(len(frame)))] ^= 1 << int(rng.integers(8))
+            calls.append(["feed", bytes(frame).hex()])
+        calls += [["tick", cart, pole, inputs, supply_mv], ["take"]]
+    return calls
 
 
 def visited(

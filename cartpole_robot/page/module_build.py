@@ -23,8 +23,7 @@ _PAGE = "cartpole_robot/page/native"
 _BOARD = tuple(f"{_FIRMWARE}/boards/host/{name}.c" for name in ("host_network", "policy_image", "simulated_board"))
 _PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "cart", "delay"))
 _TARGET = "--target=wasm32-wasi"
-_WARNINGS = ("-Wall", "-Wextra", "-Werror")
-_COMPILE = (_TARGET, "-std=c11", "-O3", "-ffp-contract=off", "-mbulk-memory", *_WARNINGS)
+_COMPILE = (_TARGET, "-std=c11", "-O3", "-ffp-contract=off", "-mbulk-memory")
 _LINK = (
     *(_TARGET, "-nostartfiles", "-Wl,--no-entry", "-Wl,--strip-all"),
     *("-Wl,--export=__heap_base", "-Wl,-z,stack-size=262144"),
@@ -81,8 +80,11 @@ def missing_tools() -> list[str]:
     return missing
 
 
-def build(protocol_hash: int, root: Path = ROOT) -> Path:
-    """The module's file, compiled. Raises `ModuleBuildError`: tools are missing, or the compiler reports an error."""
+def build(protocol_hash: int, root: Path = ROOT, warnings: tuple[str, ...] = ()) -> Path:
+    """The module's file, compiled. Raises `ModuleBuildError`: tools are missing, or the compiler reports an error.
+
+    `warnings` are more options for the compiler.
+    """
     missing = missing_tools()
     if missing:
         raise ModuleBuildError(
@@ -97,7 +99,7 @@ def build(protocol_hash: int, root: Path = ROOT) -> Path:
         objects = []
         for number, source in enumerate(sources(root)):
             objects.append(str(Path(name, f"{number}.o")))
-            _run(["clang", *_COMPILE, *options, "-c", str(source), "-o", objects[-1]])
+            _run(["clang", *_COMPILE, *warnings, *options, "-c", str(source), "-o", objects[-1]])
         linked = Path(name, "linked.wasm")
         _run(["clang", *_LINK, *objects, "-o", str(linked)])
         with linked.open("ab") as file:

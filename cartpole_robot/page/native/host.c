@@ -8,7 +8,7 @@
 #define HELLO_EVERY_MS 250
 #define REPEAT_MS 50
 #define REPEATS 10
-#define PRESENT_MS 100 /* homing needs a frame every half second */
+#define PRESENT_S 0.1 /* homing needs a frame every half second */
 #define RAISE_MS 60000
 #define HOMING_MS (HOMING_MOST_MS + 20000)
 
@@ -16,6 +16,15 @@ static void go(host_t *host, const world_t *world, host_phase_t phase)
 {
     host->phase = phase;
     host->phase_ms = world->time_ms;
+}
+
+/* FNV-1a over the board's time, the direction and the byte. */
+static void note(host_t *host, const world_t *world, uint8_t direction, uint8_t byte)
+{
+    const uint32_t ms = world->board.time_us / 1000;
+    const uint8_t noted[] = {(uint8_t)(ms >> 16), (uint8_t)(ms >> 8), (uint8_t)ms, direction, byte};
+    for (size_t k = 0; k < sizeof noted; k++)
+        host->traffic = (host->traffic ^ noted[k]) * 0x100000001B3u;
 }
 
 /* ---- sending ---- */
@@ -97,7 +106,7 @@ void host_post(host_t *host, world_t *world, uint8_t mode)
 
 void host_begin(host_t *host, const host_params_t *params)
 {
-    *host = (host_t){.params = *params, .random = 0x9E3779B97F4A7C15u};
+    *host = (host_t){.params = *params, .random = 0x9E3779B97F4A7C15u, .traffic = 0xCBF29CE484222325u};
     frame_decoder_reset(&host->decoder);
 }
 
@@ -177,7 +186,8 @@ static void take_message(host_t *host, world_t *world, const uint8_t *bytes, uin
         }
         host->state = state;
         host->has_state = true;
-        if (state.state == CART_HOMING && world->time_ms - host->written_ms >= PRESENT_MS) {
+        /* In seconds, whose rounding decides in Python whether 100 ms are enough. */
+        if (state.state == CART_HOMING && world->time_ms * 0.001 - host->written_ms * 0.001 >= PRESENT_S) {
             const ping_message_t ping = {MESSAGE_PING, 0}; /* whoever answers is present */
             write_message(host, world, &ping, sizeof ping, false);
         }
@@ -409,14 +419,18 @@ static void go_on(host_t *host, world_t *world, controllers_t *controllers)
 void host_deliver(host_t *host, world_t *world)
 {
     uint8_t byte;
-    while (line_receive(&host->to_cart, world->time_ms, &byte))
+    while (line_receive(&host->to_cart, world->time_ms, &byte)) {
+        note(host, world, 0, byte);
         board_feed(&world->board, &byte, 1);
+    }
 }
 
-void host_hear(host_t *host, world_t *world, controllers_t *controllers)
+static void hear_once(host_t *host, world_t *world, controllers_t *controllers)
 {
     uint8_t bytes[APP_SEND_BYTES], byte;
     const size_t length = board_take(&world->board, bytes, sizeof bytes);
+    for (size_t k = 0; k < length; k++)
+        note(host, world, 1, bytes[k]);
     line_send(&host->to_host, bytes, length, world->time_ms, 0);
     while (line_receive(&host->to_host, world->time_ms, &byte)) {
         if (host->phase == HOST_OFF)
@@ -430,5 +444,12 @@ void host_hear(host_t *host, world_t *world, controllers_t *controllers)
         open_session(host, world);
     }
     go_on(host, world, controllers);
-    host_deliver(host, world); /* a line without delay */
+    host_deliver(host, world);
+}
+
+void host_hear(host_t *host, world_t *world, controllers_t *controllers)
+{
+    do
+        hear_once(host, world, controllers);
+    while (board_has_sent(&world->board)); /* over a line without delay a question is answered at once */
 }

@@ -73,6 +73,7 @@ typedef struct {
     int16_t requested_q15;
     host_trouble_t trouble;
     uint8_t trouble_mode, trouble_code, trouble_detail;
+    uint64_t traffic;  /* hash of every byte in both directions, and of its millisecond: for comparing with the host in Python */
     uint32_t commands; /* answers to STATE since it was armed */
 } host_t;
 

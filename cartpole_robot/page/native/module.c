@@ -137,6 +137,7 @@ void EXPORT(start_host)(void)
 {
     host_start(&page.host, &page.world);
     host_deliver(&page.host, &page.world);
+    host_hear(&page.host, &page.world, &page.controllers);
 }
 
 void EXPORT(kill_host)(void)
@@ -151,6 +152,7 @@ void EXPORT(want)(int goal)
     hand_let_go(&page.world);
     host_want(&page.host, &page.world, (host_goal_t)goal);
     host_deliver(&page.host, &page.world);
+    host_hear(&page.host, &page.world, &page.controllers);
 }
 
 void EXPORT(post_mode)(int mode)
@@ -158,6 +160,7 @@ void EXPORT(post_mode)(int mode)
     hand_let_go(&page.world);
     host_post(&page.host, &page.world, (uint8_t)mode);
     host_deliver(&page.host, &page.world);
+    host_hear(&page.host, &page.world, &page.controllers);
 }
 
 void EXPORT(reset_board)(void)

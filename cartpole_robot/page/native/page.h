@@ -6,7 +6,11 @@
 #include "host.h"
 #include "world.h"
 
+#ifdef __wasm__
 #define EXPORT(name) __attribute__((export_name(#name), used)) name
+#else /* as part of a test's program */
+#define EXPORT(name) name
+#endif
 
 typedef struct {
     cart_params_t cart;

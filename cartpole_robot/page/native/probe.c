@@ -46,6 +46,12 @@ int EXPORT(bare_duty_q15)(void)
     return bare.app.motor.duty_q15;
 }
 
+/* 32 bits of host_t.traffic: the upper half with 1. */
+uint32_t EXPORT(traffic_half)(int half)
+{
+    return (uint32_t)(page.host.traffic >> (half != 0 ? 32 : 0));
+}
+
 /* The plant alone, as BoardCart.place() and step() have it. */
 void EXPORT(plant_place)(double position_m, double speed_m_s, double angle_rad, double rate_rad_s)
 {
