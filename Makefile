@@ -139,6 +139,8 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 		$(BIN)/cartpole-robot train --cart diy_arduino --out runs/campaign-policy; fi
 	$(BIN)/python -m benchmarks.inference runs/campaign-policy
 	$(BIN)/python -m benchmarks.deployment_loop runs/campaign-policy
+	$(BIN)/python -m benchmarks.browser_view
+	$(BIN)/python -m benchmarks.page_speed runs/campaign-policy
 	$(BIN)/python -m benchmarks.learning_on_cart
 
 wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments

@@ -58,7 +58,7 @@ _GROUPS = {
         Verb("replay", "replay a black box in the firmware and compare the fault", add_replay),
     ),
     "work with data": (
-        Verb("page", "write a page in which a policy drives a simulated cart, for a browser", add_page),
+        Verb("page", "make a web page of a cart, its firmware and policies", add_page),
         Verb("record", "run one episode of a policy and record it", add_record),
         Verb("show", "summarize and plot a recording", add_show),
         Verb("import", "convert a CSV file to a recording", add_import),
