@@ -46,6 +46,7 @@ _GROUPS = {
         Verb("train", "train a DQN and export its policy", add_train),
         Verb("evaluate", "run many episodes and count how long a policy balances", add_evaluate),
         Verb("export", "export a run's policy again, or a Stable-Baselines3 model's", add_export),
+        Verb("page", "make a web page of a cart, its firmware and policies", add_page),
     ),
     "run on a cart": (
         Verb("carts", "list or show the known carts, or write a new one", add_carts),
@@ -58,7 +59,6 @@ _GROUPS = {
         Verb("replay", "replay a black box in the firmware and compare the fault", add_replay),
     ),
     "work with data": (
-        Verb("page", "make a web page of a cart, its firmware and policies", add_page),
         Verb("record", "run one episode of a policy and record it", add_record),
         Verb("show", "summarize and plot a recording", add_show),
         Verb("import", "convert a CSV file to a recording", add_import),

@@ -333,7 +333,7 @@ def test_trained_policy_is_recorded_with_its_hash(command_line: CommandLine, tra
 
 
 VERBS = (
-    *("demo", "train", "evaluate", "export"),
+    *("demo", "train", "evaluate", "export", "page"),
     *("carts", "ports", "check-rig", "bring-up", "jog", "virtual-cart", "deploy", "replay"),
     *("record", "show", "import", "convert", "excite", "identify", "compare"),
     *("study", "score", "stability-map", "firmware"),
