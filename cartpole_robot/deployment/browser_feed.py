@@ -14,8 +14,8 @@ from cartpole_robot.signals import Measurement
 from firmware_bridge.messages import StateMessage
 from firmware_bridge.protocol import read_protocol
 
-REGULATOR, MOTOR_OFF, FIRMWARE = 1, 2, 3  # after the pilot itself, number 0
-DRIVERS = ("the regulator, for the policy", "none, motor off", "the firmware")
+REGULATOR, MOTOR_OFF, FIRMWARE, SWING_UP = 1, 2, 3, 4  # after the pilot itself, number 0
+DRIVERS = ("the regulator, for the policy", "none, motor off", "the firmware", "the swing-up controller")
 
 
 class BrowserFeed:
@@ -29,9 +29,14 @@ class BrowserFeed:
         self._begun_s = rig.link.clock()
         states, inputs = (read_protocol().enums[name] for name in ("cart_state", "input_flag"))
         self._armed, self._homing, self._homed = int(states["ARMED"]), int(states["HOMING"]), int(inputs["HOMED"])
+        self._is_running = False
         self.has_stopped = False
         """Whether an e-stop was sent from the browser."""
         rig.on_state = self._look
+
+    def begin(self) -> None:
+        """From now on `note` gets every measurement of the armed cart."""
+        self._is_running = True
 
     def note(self, measurement: Measurement) -> None:
         """A measurement of an armed cart, whose command has been sent. Raises `RigError` for an e-stop not sent."""
@@ -60,8 +65,9 @@ class BrowserFeed:
             self._rig.watch()
 
     def _look(self, state: StateMessage) -> None:
-        if state.state == self._armed:
-            return  # `note` follows
+        is_armed = state.state == self._armed
+        if is_armed and self._is_running:
+            return  # `note` follows, after the command
         scale = self._rig.scale
         # Before homing its zeros are unknown: it is shown where it was switched on, pole hanging.
         zero_rad = 0.0 if state.inputs & self._homed else math.pi
@@ -72,13 +78,13 @@ class BrowserFeed:
                 state.cart_speed * scale.m_s_per_unit,
                 state.pole_counts * scale.rad_per_count + zero_rad,
                 state.pole_speed * scale.rad_s_per_unit,
-                math.nan,
+                self._rig.requested_duty if is_armed else math.nan,
                 state.applied_q15 * scale.duty_per_unit,
                 state.supply_mv / 1000.0,
                 math.nan,
                 state.state,
                 state.fault,
-                FIRMWARE if state.state == self._homing else MOTOR_OFF,
+                SWING_UP if is_armed else FIRMWARE if state.state == self._homing else MOTOR_OFF,
             )
         )
         self._stop_if_asked()

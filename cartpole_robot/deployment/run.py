@@ -233,6 +233,8 @@ class _Run:
                 _, _, self._armed_us = samples_of(tuple(self._traces)[:1])
                 if self._request.start is Start.SWING_UP:
                     self._traces.clear()  # a black box is replayed as armed upright
+                if feed is not None:
+                    feed.begin()
                 with self._shown(cart, first, times):
                     log = StepLog(
                         recorder=recorder,

@@ -131,6 +131,23 @@ def test_stop_before_the_pole_is_raised_ends_the_run(quick_cart_file: Path, tmp_
     assert re.search(r"ESTOP at .* mm: the emergency stop was pressed", command.lines[-1])
 
 
+def test_stop_during_a_swing_up_ends_the_run(quick_cart_file: Path, tmp_path: Path, browser: Browser) -> None:
+    words = ("--record", tmp_path / "r.parquet", "--start", "swing-up", "--profile", "ideal")
+    with running("deploy", "lqr", "--cart", quick_cart_file, *words, "--browser", "--duration-s", 60) as command:
+        context = browser.new_context()
+        noted = Noted(context)
+        noted.page.goto(command.address)
+        noted.wait_for_state("ARMED")
+        assert noted.page.inner_text("[data-view=controller]") == "the swing-up controller"
+        noted.page.click("#estop")
+        noted.wait_for_state("FAULT", timeout_s=5.0)
+        assert noted.page.inner_text("[data-view=fault]") == "ESTOP"
+        context.close()
+        assert command.end()[0] == 1
+    assert "ESTOP" in command.lines[-1]
+    assert noted.wrong == []
+
+
 def test_server_that_is_killed_leaves_the_loop_running(words: tuple[object, ...]) -> None:
     with running(*words, "--duration-s", 3, "--json") as command:
         command.wait_for("let go")

@@ -56,11 +56,11 @@ def address_of(port: int, token: str) -> str:
 def serve(listening: socket.socket, served: Served) -> None:
     """Run in a process of its own until the loop's process ends the ring, or dies."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the loop, whose end ends this
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)  # not ignored: a browser would inherit that
     threading.Thread(target=_end_with_loop, daemon=True).start()
     server = _Server(listening, served)
-    if served.opens_browser:
-        open_browser(address_of(server.port, served.token))
+    if served.opens_browser:  # it may take seconds, and does not give way
+        threading.Thread(target=open_browser, args=(address_of(server.port, served.token),), daemon=True).start()
     _give_way()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     while not served.ring.has_ended:
@@ -79,7 +79,7 @@ def _end_with_loop() -> None:
 
 
 def _give_way() -> None:
-    """Run after everything else, and not on the last processor, which the loop prefers."""
+    """From now on this thread and those it starts run last, and not on the last processor, which the loop prefers."""
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     with contextlib.suppress(OSError, AttributeError):
