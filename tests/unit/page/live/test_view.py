@@ -76,6 +76,16 @@ def client(view: BrowserView) -> Client:
     return Client(view)
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[BrowserView]:
+    """A view for all tests that only refuse something."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            patch.delenv(name, raising=False)
+        with BrowserView(SHOWN) as view:
+            yield view
+
+
 def put(view: BrowserView, first: int, many: int = 1) -> None:
     for k in range(first, first + many):
         view.ring.put(Snapshot(k / 100.0 + 0.005, 0.1, 0.0, 0.0, 0.0, 0.5, 0.5, 12.0, 80.0, 4, 0, 0))
@@ -126,25 +136,25 @@ def test_page_is_served_with_its_policy_and_nothing_hostile(client: Client) -> N
     ],
 )
 def test_strangers_are_refused_with_one_line(
-    client: Client, view: BrowserView, method: str, path: str, wrong: dict[str, str], expected: str
+    shared: BrowserView, method: str, path: str, wrong: dict[str, str], expected: str
 ) -> None:
-    status, text, _ = client.ask(method, path, **wrong)  # type: ignore[arg-type]
-    assert (status, text) == (403, expected.format(host=client.host))
-    assert not view.ring.is_stop_asked()
+    status, text, _ = Client(shared).ask(method, path, **wrong)  # type: ignore[arg-type]
+    assert (status, text) == (403, expected.format(host=Client(shared).host))
+    assert not shared.ring.is_stop_asked()
 
 
-def test_stop_without_an_origin_is_refused(client: Client, view: BrowserView) -> None:
-    assert client.ask("POST", "/estop", origin=None)[0] == 403
-    assert not view.ring.is_stop_asked()
+def test_stop_without_an_origin_is_refused(shared: BrowserView) -> None:
+    assert Client(shared).ask("POST", "/estop", origin=None)[0] == 403
+    assert not shared.ring.is_stop_asked()
 
 
-def test_two_tokens_are_refused(client: Client) -> None:
-    assert client.ask("GET", "/", more={"X-Token": client.token})[0] == 403
+def test_two_tokens_are_refused(shared: BrowserView) -> None:
+    assert Client(shared).ask("GET", "/", more={"X-Token": Client(shared).token})[0] == 403
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/estop"), ("POST", "/"), ("GET", "/../etc/passwd")])
-def test_other_addresses_have_nothing(client: Client, method: str, path: str) -> None:
-    assert client.ask(method, path)[0] == 404
+def test_other_addresses_have_nothing(shared: BrowserView, method: str, path: str) -> None:
+    assert Client(shared).ask(method, path)[0] == 404
 
 
 def test_browser_gets_the_last_snapshots_and_what_follows(view: BrowserView) -> None:
@@ -277,3 +287,38 @@ def test_browser_of_the_terminal_is_not_opened(
     monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("w3m"))
     browser.open_browser("http://127.0.0.1:1/?token=x")
     assert capsys.readouterr().err == "no browser was found to open; open the address yourself\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0" * 4096 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST /estop?token=%00%ff%C3 HTTP/1.1\r\nHost: \xff\r\nContent-Length: 99999999\r\n\r\n",
+        b"BREW / HTTP/1.1\r\n\r\n",
+        b"GET http://[::1/?token=x HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_server_survives_requests_that_make_no_sense(shared: BrowserView, data: bytes) -> None:
+    where = urlsplit(shared.address)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5.0) as stranger:
+        stranger.sendall(data)
+        assert Client(shared).token.encode() not in stranger.recv(65536)
+    assert Client(shared).ask("GET", "/")[0] == 200
+    assert not shared.ring.is_stop_asked()
+
+
+def test_idle_connections_do_not_fill_the_server_for_ever(view: BrowserView, client: Client) -> None:
+    where = urlsplit(view.address)
+    idle = [socket.create_connection((where.hostname or "", where.port or 0)) for _ in range(40)]
+    for each in idle:
+        each.close()
+    deadline_s = time.monotonic() + 5.0
+    while time.monotonic() < deadline_s:
+        try:
+            assert client.ask("GET", "/")[0] == 200
+            return
+        except (http.client.HTTPException, OSError):  # it is still full
+            time.sleep(0.05)
+    raise AssertionError("the server stays full")
