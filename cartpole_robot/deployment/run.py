@@ -194,7 +194,10 @@ def _browser_view(request: DeployRequest, chosen: Chosen, stack: contextlib.Exit
 def _driver(request: DeployRequest, chosen: Chosen) -> str:
     if request.is_shadow:
         return "regulator; the policy only computes"
-    return "policy on board" if request.is_on_board else str(chosen.record["policy"])
+    if request.is_on_board:
+        return "policy on board"
+    path = Path(str(chosen.record["policy"]))
+    return str(path.parent if path.name == "policy.npz" else path)
 
 
 class _Run:

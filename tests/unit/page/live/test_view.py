@@ -232,7 +232,7 @@ def test_end_of_the_run_is_reported_and_frees_the_port() -> None:
         answer = connection.getresponse()
         answer.readline()
         begun_s = time.monotonic()
-    assert time.monotonic() - begun_s < 2.0
+    assert time.monotonic() - begun_s < 4.0
     assert b"event: end" in answer.read()
     assert warnings == []
     with BrowserView(SHOWN, port=where.port or 0) as again:
