@@ -123,6 +123,7 @@ benchmarks: $(STAMP) ## physics, environment steps and training against other pa
 	$(BIN)/python -m benchmarks.environment_step
 	$(BIN)/python -m benchmarks.engine_equality
 	$(BIN)/python -m benchmarks.engine_speed
+	$(BIN)/python -m benchmarks.page_equality
 	$(BIN)/python -m benchmarks.vector_env
 	$(BIN)/python -m benchmarks.evaluation_speed
 	$(BIN)/python -m benchmarks.chip_speed

@@ -9,105 +9,6 @@
 #define RUBBING_M_S 0.05
 #define NUDGE_S 0.06
 #define SPEED_SHARE 0.2
-#define LEAST_SCALE 0.6
-#define MOST_SCALE 1.6
-#define KEPT 0.9
-#define MOST_STEPS 50 /* of Newton's method */
-#define SAME_LEVEL 1e-15
-#define POWER 5
-
-/* ---- the motor ---- */
-
-static int side_of(double duty)
-{
-    return copysign(1.0, duty) > 0.0;
-}
-
-static double fifth(double number)
-{
-    const double square = number * number;
-    return square * square * number;
-}
-
-static double level_of(const swing_motor_t *motor, double duty)
-{
-    const int side = side_of(duty);
-    const double dead_zone = motor->dead_zone[side], past = fabs(duty) - dead_zone;
-    if (past <= 0.0)
-        return 0.0;
-    double drive = past / (1.0 - dead_zone);
-    if (motor->saturation > 0.0)
-        drive = (drive - motor->saturation * fifth(drive)) / (1.0 - motor->saturation);
-    return copysign(drive * motor->share[side], duty);
-}
-
-static double duty_for(const swing_motor_t *motor, double level)
-{
-    const int side = side_of(level);
-    double drive = fabs(level) / motor->share[side];
-    if (0.0 < drive && drive < 1.0 && motor->saturation > 0.0) {
-        const double asked = drive * (1.0 - motor->saturation);
-        drive = 0.0;
-        for (int k = 0; k < MOST_STEPS; k++) {
-            const double missing = asked - drive + motor->saturation * fifth(drive);
-            if (missing <= SAME_LEVEL)
-                break;
-            const double square = drive * drive;
-            drive += missing / (1.0 - POWER * motor->saturation * (square * square));
-        }
-    }
-    return copysign(motor->dead_zone[side] + (1.0 - motor->dead_zone[side]) * drive, level);
-}
-
-static double bridge_duty(const swing_motor_t *motor, double duty)
-{
-    const double zone = motor->bridge_dead_zone[side_of(duty)];
-    return duty != 0.0 ? copysign(zone + (1.0 - zone) * fabs(duty), duty) : 0.0;
-}
-
-/* ---- the pole's length ---- */
-
-static void pole_reset(pole_estimate_t *pole)
-{
-    pole->squares = pole->prior;
-    pole->products = pole->prior * pole->expected;
-    pole->has_last = false;
-    pole->steps = 0;
-    pole->cause = pole->gain = 0.0;
-}
-
-static double pole_scale(const pole_estimate_t *pole)
-{
-    if (pole->products <= 0.0)
-        return MOST_SCALE;
-    return fmin(MOST_SCALE, fmax(LEAST_SCALE, pole->expected * pole->squares / pole->products));
-}
-
-static void pole_update(pole_estimate_t *pole, const plant_state_t *seen, double step_s, double lag_s)
-{
-    const double angle = seen->angle_rad - lag_s * seen->rate_rad_s;
-    const double now[4] = {sin(angle), seen->speed_m_s, cos(angle), seen->rate_rad_s};
-    double last[4];
-    memcpy(last, pole->last, sizeof last);
-    memcpy(pole->last, now, sizeof now);
-    if (!pole->has_last) {
-        pole->has_last = true;
-        return;
-    }
-    const double rate = 0.5 * (last[3] + now[3]);
-    pole->cause += 0.5 * pole->gravity * step_s * (last[0] + now[0]);
-    pole->cause -= 0.5 * (last[2] + now[2]) * (now[1] - last[1]);
-    pole->gain += now[3] - last[3] + step_s * (pole->viscous * rate + copysign(pole->coulomb, rate));
-    pole->steps++;
-    if (pole->steps == (int)pole->window) {
-        pole->squares = KEPT * pole->squares + pole->cause * pole->cause;
-        pole->products = KEPT * pole->products + pole->cause * pole->gain;
-        pole->steps = 0;
-        pole->cause = pole->gain = 0.0;
-    }
-}
-
-/* ---- the controller ---- */
 
 void swing_up_begin(swing_up_t *swing)
 {
@@ -123,7 +24,7 @@ void swing_up_reset(swing_up_t *swing)
     memset(swing->drives, 0, sizeof swing->drives);
     swing_planner_reset(&swing->planner);
     regulator_reset(&swing->regulator);
-    pole_reset(&swing->pole);
+    pole_estimate_reset(&swing->pole);
     swing->seen_m = swing->still_rad = swing->travelled_m = 0.0;
     swing->nudge_steps = swing->until_plan = swing->seen_count = 0;
     swing->nudged = swing->drive = 0.0;
@@ -212,13 +113,13 @@ static double duty_of(const swing_up_t *swing, double drive, const plant_state_t
             return 0.0;
         drive = copysign(NO_DRIVE, -state->speed_m_s);
     }
-    return fmax(-1.0, fmin(1.0, duty_for(&swing->motor, drive)));
+    return fmax(-1.0, fmin(1.0, swing_motor_duty(&swing->motor, drive)));
 }
 
 static double balanced(swing_up_t *swing, const plant_state_t *seen)
 {
     const double duty = regulator_duty(&swing->regulator, seen);
-    double drive = level_of(&swing->motor, duty);
+    double drive = swing_motor_level(&swing->motor, duty);
     const bool rubs = swing->friction != 0.0 && duty != 0.0;
     if (rubs)
         drive += swing->friction * tanh(seen->speed_m_s / RUBBING_M_S);
@@ -264,7 +165,7 @@ static double past_track_m(const swing_up_t *swing, const plant_state_t *state)
 /* `drive`, or else the next that leaves the cart able to stop on its track one step later. */
 static double stoppable(const swing_up_t *swing, const plant_state_t *state, double drive, double most)
 {
-    const double left = level_of(&swing->motor, -most), right = level_of(&swing->motor, most);
+    const double left = swing_motor_level(&swing->motor, -most), right = swing_motor_level(&swing->motor, most);
     const double choices[] = {drive, 0.5 * drive, 0.0, 0.5 * left, 0.5 * right, left, right};
     double least = INFINITY, chosen = drive;
     for (size_t k = 0; k < sizeof choices / sizeof choices[0]; k++) {
@@ -285,9 +186,9 @@ static double pumped(swing_up_t *swing, const plant_state_t *state)
     const double most = most_duty(swing);
     if (swing->until_plan <= 0) {
         swing->until_plan = (int)swing->held;
-        swing_model_stretch(&swing->model, pole_scale(&swing->pole));
-        swing->drive = swing_planner_drive(&swing->planner, &swing->model, state, -level_of(&swing->motor, -most),
-                                           level_of(&swing->motor, most));
+        swing_model_stretch(&swing->model, pole_estimate_scale(&swing->pole));
+        swing->drive = swing_planner_drive(&swing->planner, &swing->model, state, -swing_motor_level(&swing->motor, -most),
+                                           swing_motor_level(&swing->motor, most));
     }
     swing->until_plan--;
     double drive = swing->drive;
@@ -303,7 +204,7 @@ double swing_up_duty(swing_up_t *swing, observation_t observation)
            (const double[]){seen.position_m, seen.speed_m_s, seen.angle_rad, seen.rate_rad_s}, sizeof swing->seen[0]);
     if (swing->seen_count == 2 * SWING_UP_SEEN)
         swing->seen_count = SWING_UP_SEEN;
-    pole_update(&swing->pole, &seen, swing->period_s, swing->lag_s);
+    pole_estimate_update(&swing->pole, &seen, swing->period_s, swing->lag_s);
     choose_phase(swing, &seen);
     look_at_pole(swing, &seen);
     double duty;
@@ -314,8 +215,8 @@ double swing_up_duty(swing_up_t *swing, observation_t observation)
     } else
         duty = balanced(swing, &seen);
     memmove(&swing->drives[1], swing->drives, REGULATOR_MOST * sizeof swing->drives[0]);
-    swing->drives[0] = level_of(&swing->motor, duty);
-    const double at_bridge = bridge_duty(&swing->motor, duty);
+    swing->drives[0] = swing_motor_level(&swing->motor, duty);
+    const double at_bridge = swing_motor_at_bridge(&swing->motor, duty);
     swing->heat = swing->keep_heat * swing->heat + (1.0 - swing->keep_heat) * at_bridge * at_bridge;
     return duty;
 }

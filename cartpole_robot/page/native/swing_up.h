@@ -6,27 +6,13 @@
 
 #include "observation.h"
 #include "regulator.h"
+#include "swing_parts.h"
 #include "swing_plan.h"
 
 #define SWING_UP_SEEN 10 /* observations that must be still */
 #define SWING_UP_STATES (4 + REGULATOR_MOST)
 
 typedef enum { SWING_PUMP, SWING_CATCH, SWING_BALANCE } swing_phase_t;
-
-/* How long the pole is, as its swings show: policy/pole_estimate.py. */
-typedef struct {
-    double expected, viscous, coulomb, gravity, window, prior;
-    double squares, products, cause, gain, last[4];
-    int steps;
-    bool has_last;
-} pole_estimate_t;
-
-/* What the commanded motor makes of a duty: `Motor.level` and `Motor.duty_for`, to the left and to the right. */
-typedef struct {
-    double dead_zone[2], share[2], saturation;
-    double bridge_dead_zone[2]; /* that the firmware compensates for; 0: it does not */
-    double brakes; /* duty 0 brakes, or there is nothing to brake with */
-} swing_motor_t;
 
 typedef struct {
     swing_model_t model;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -183,3 +184,17 @@ def test_history_has_the_newest_seconds_at_100_hz() -> None:
 def test_same_visit_twice_is_the_same() -> None:
     steps = [*UP, ["push", 0.2, "pole"], ["advance", 3000], ["see"], ["traffic"]]
     assert visit(*steps) == visit(*steps)
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("lost", "jitter_s", "fault"), [(0.05, 0.0, "NONE"), (0.97, 0.0, "COMMAND_TIMEOUT"), (0.0, 0.015, "NONE")]
+)
+def test_commands_get_lost_and_late_as_the_carts_delay_says(lost: float, jitter_s: float, fault: str) -> None:
+    cart, lqr, _ = designs("as shipped")
+    cart = dataclasses.replace(cart, delay=dataclasses.replace(cart.delay, drop_probability=lost, jitter_s=jitter_s))
+    contents = page_contents(cart, {}, lqr=lqr)
+    _, seen, traffic = visit(*UP, ["advance", 3000], ["see"], ["traffic"], contents=contents)
+    assert seen["fault"] == fault
+    _, _, undisturbed = visit(*UP, ["advance", 3000], ["see"], ["traffic"])
+    assert traffic != undisturbed
