@@ -22,10 +22,10 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures docs docs-serve docs-check docs-accessibility clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 28
 
 setup: $(STAMP) ## create .venv and install into it
 
@@ -159,6 +159,15 @@ pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m cartpole_robot.drawing.wiring docs/wiring.svg
 	$(BIN)/python -m benchmarks.readme_pictures
 
+SITE := docs/_build/html
+
+docs: $(STAMP) ## build the documentation site into docs/_build; warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d docs/_build/doctrees docs $(SITE)
+	@echo "$(SITE)/index.html"
+
+docs-serve: docs ## build the site and serve it on this machine
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+
 clean: ## remove .venv, build output and caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find firmware_bridge cartpole_robot -name '*.so' -delete

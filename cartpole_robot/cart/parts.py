@@ -72,7 +72,7 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
 
 
 MOST_ANGLE_ZERO_RAD = 0.5
-SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: see docs/identifying.md
+SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: docs/results/real_cart.md
 MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, above which more duty would give less force
 _MOST_STEPS = 50
 _SAME_LEVEL = 1e-15

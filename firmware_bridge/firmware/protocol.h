@@ -168,6 +168,7 @@ typedef struct PACKED {
     uint32_t protocol_hash;
 } hello_message_t;
 
+/* Cart to host, the answer to HELLO. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t nonce; /* of the HELLO it answers */
@@ -250,6 +251,7 @@ typedef struct PACKED {
     uint8_t options; /* enum arm_option with MODE_ARM, enum home_option with MODE_HOME; else 0 */
 } mode_message_t;
 
+/* Cart to host, the answer to CFG and MODE. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t seq; /* of the message it answers */
@@ -258,11 +260,13 @@ typedef struct PACKED {
     uint16_t limits_crc; /* of the limits in force */
 } ack_message_t;
 
+/* Host to cart, to compare the clocks. */
 typedef struct PACKED {
     uint8_t type;
     uint32_t host_us;
 } ping_message_t;
 
+/* Cart to host, the answer to PING. */
 typedef struct PACKED {
     uint8_t type;
     uint32_t host_us;
@@ -278,11 +282,12 @@ typedef struct PACKED {
     int32_t cart_counts;
 } event_message_t;
 
+/* Host to cart, asks for HEALTH. */
 typedef struct PACKED {
     uint8_t type;
 } health_request_message_t;
 
-/* Counters since boot; they stay at their largest value. */
+/* Cart to host, the answer to HEALTH_REQUEST. Counters since boot; they stay at their largest value. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t frame_errors; /* CRC, length, COBS */
@@ -308,6 +313,7 @@ typedef struct PACKED {
     uint16_t pole_half_period_ms; /* of a free swing about hanging, as homing measured it; 0: it has not yet */
 } health_message_t;
 
+/* Host to cart, asks for POLICY. */
 typedef struct PACKED {
     uint8_t type;
 } policy_request_message_t;
@@ -342,7 +348,7 @@ typedef struct PACKED {
     trace_sample_t samples[PROTOCOL_TRACE_SAMPLES];
 } trace_message_t;
 
-/* The policy in the image; all 0 where there is none. */
+/* Cart to host, the answer to POLICY_REQUEST: the policy in the image; all 0 where there is none. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t self_test;  /* enum self_test */

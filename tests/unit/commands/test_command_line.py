@@ -381,7 +381,7 @@ PRINTING = r"""
 import contextlib
 from cartpole_robot.commands import cli
 from cartpole_robot.terminal.progress import progress_bar, say
-verbs = [verb.name for group in cli._GROUPS.values() for verb in group]
+verbs = [verb.name for group in cli.VERB_GROUPS.values() for verb in group]
 for words in [["--help"], *([verb, "--help"] for verb in verbs)]:
     with contextlib.suppress(SystemExit):
         cli.main(words)
