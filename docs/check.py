@@ -3,8 +3,8 @@
 python -m docs.check [PAGE ...]     all pages, or those whose paths contain one of the words
 
 Each page gets a folder of its own, in which its blocks run in order. Blocks that need hardware, an answer or hours are
-marked in the page and not run; their verbs, options, modules and targets are checked all the same. Exit code 1 where a
-block fails.
+marked in the page and not run, nor are those whose tool is missing; their verbs, options, modules and targets are
+checked all the same. Exit code 1 where a block fails.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ SHOWN_LINES = 8
 PREPARED = {
     "runs/diy": "cartpole-robot train --cart diy_arduino --out runs/diy --no-tensorboard",
     "my_cart.toml": "cp ROOT/cartpole_robot/cart/known/diy_arduino.toml my_cart.toml",
+    "other_cart.toml": "sed 's/^cart_mass_kg = { value = 0.65/cart_mass_kg = { value = 0.8/' "
+    "ROOT/cartpole_robot/cart/known/diy_arduino.toml > other_cart.toml",
     "my_preset.toml": "sed 's/^hidden_units.*/hidden_units = 64\\nhistory_length = 3/' "
     "ROOT/cartpole_robot/training/presets/recommended.toml > my_preset.toml",
     "rollouts/swing_up.parquet": "cartpole-robot record lqr --cart diy_arduino --out rollouts/swing_up.parquet",
@@ -78,9 +80,9 @@ class Check:
                 fault = fault_of(command)
                 if fault is not None:
                     raise FailedError(f"{block.where}: {command}: {fault}")
-        if not block.is_run:
-            reason = "need hardware, an answer or another tool" if block.needs else "take long"
-            self.counts[reason] += len(block.commands()) if block.kind == "sh" else 1
+        left_out = self._left_out(block)
+        if left_out is not None:
+            self.counts[left_out] += len(block.commands()) if block.kind == "sh" else 1
             return
         for name in block.uses:
             self._prepare(name, folder)
@@ -91,6 +93,14 @@ class Check:
         else:
             self._run([sys.executable, "-c", block.text], folder, f"{block.where}: the Python snippet")
             self.counts["Python snippets run"] += 1
+
+    def _left_out(self, block: Block) -> str | None:
+        """Why the block is not run, in the words of the summary."""
+        if block.needs is not None:
+            return "need hardware, an answer or another terminal"
+        if block.takes is not None:
+            return "take long"
+        return None if block.tool is None or shutil.which(block.tool) else f"need {block.tool}, which is missing here"
 
     def _prepare(self, name: str, folder: Path) -> None:
         """Put `name` into the page's folder; it is made once."""

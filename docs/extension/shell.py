@@ -13,12 +13,16 @@ _BLOCK = re.compile(
     r"(?P<marks>(?:^<!-- [^\n]* -->\n)*)^```(?P<kind>sh|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 _OTHER_BLOCK = re.compile(r"^```text\n.*?^```$", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"<!-- (needs|takes|uses): (.*) -->")
+_MARK = re.compile(r"<!-- (needs|takes|uses|tool): (.*) -->")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A fenced block of a page. It is not run where it `needs` or `takes` something; it finds the files it `uses`."""
+    """A fenced block of a page.
+
+    It is not run where it `needs` something or `takes` long, nor where its `tool` is missing; it finds the files it
+    `uses`.
+    """
 
     page: str
     line: int
@@ -27,6 +31,7 @@ class Block:
     needs: str | None = None
     takes: str | None = None
     uses: tuple[str, ...] = ()
+    tool: str | None = None
 
     @property
     def is_run(self) -> bool:
@@ -54,7 +59,10 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = list(_blocks(text, page.relative_to(DOCS).as_posix()))
     marks = len(_MARK.findall(_OTHER_BLOCK.sub("", text)))
-    followed = sum((each.needs is not None) + (each.takes is not None) + bool(each.uses) for each in found)
+    followed = sum(
+        (each.needs is not None) + (each.takes is not None) + (each.tool is not None) + bool(each.uses)
+        for each in found
+    )
     if marks != followed:
         raise ValueError(
             f"{page}: {marks} marks, but {followed} stand directly before a block; move or remove the others"
@@ -72,6 +80,7 @@ def _blocks(text: str, page: str) -> Iterator[Block]:
             text=found["text"],
             needs=marks.get("needs"),
             takes=marks.get("takes"),
+            tool=marks.get("tool"),
             uses=tuple(filter(None, (name.strip() for name in marks.get("uses", "").split(",")))),
         )
 

@@ -132,8 +132,15 @@ def test_check_runs_a_page_in_order_and_counts_what_it_leaves_out(own_docs: Path
     assert check.failures == []
     assert check.counts["commands run"] == 2
     assert check.counts["Python snippets run"] == 1
-    assert check.counts["need hardware, an answer or another tool"] == 1
+    assert check.counts["need hardware, an answer or another terminal"] == 1
     assert list((own_docs / "work").iterdir()) == []
+
+
+def test_block_whose_tool_is_missing_is_left_out_and_counted(own_docs: Path) -> None:
+    check = Check(own_docs / "work")
+    check.run_page(written(own_docs, PAGE.replace("needs: a cart", "tool: a-tool-of-nobody")))
+    assert check.counts["need a-tool-of-nobody, which is missing here"] == 1
+    assert check.failures == []
 
 
 def test_check_names_the_line_and_the_output_of_a_command_that_fails(own_docs: Path) -> None:
