@@ -22,7 +22,7 @@ chromium|chromium|the comparison's page in a browser
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels mutants fuzz pictures docs docs-serve docs-check docs-accessibility clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures docs docs-serve docs-check docs-accessibility clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 28
@@ -140,6 +140,9 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 
 wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments
 	$(BIN)/python -m tests.wheels
+
+release: $(STAMP) ## check version, changelog and tree, then build and test what would be published; pushes nothing
+	@$(BIN)/python -m tests.release $(RELEASE)
 
 mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards that are not set up, a million frames, coverage
 	$(BIN)/python -m tests.firmware.mutate_safety --journal build/mutants/core.jsonl

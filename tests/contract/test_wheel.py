@@ -12,6 +12,7 @@ import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
 from tests.policy_on_board import regulating_policy
+from tests.release import artefact_problems, stated_version
 from tests.wheels import build, check_damaged, tag
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +84,14 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/training/dqn/_update.pyi",
     } <= names
     assert not any(name.startswith(("tests/", "benchmarks/", "urdf/")) for name in names)
+
+
+def test_metadata_of_what_would_be_published_is_valid(wheel: Path) -> None:
+    assert artefact_problems(wheel.parent, stated_version(ROOT)) == []
+    found = artefact_problems(wheel.parent, "9.9.9")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        f"is version {stated_version(ROOT)}, expected 9.9.9"
+    ] * 2
 
 
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
