@@ -15,7 +15,7 @@ ROOT = DOCS.parent
 PAGES = {page.relative_to(DOCS).as_posix(): page for page in pages() if page.parent != DOCS or page.stem == "index"}
 LONGEST_PAGE = 250
 # What the first sentence of a page says its reader will be able to do or find.
-OUTCOME = re.compile(r"^(After|On|With) this (page|site) you (can|will)\b")
+OUTCOME = re.compile(r"^(After|On|With) this (page|site) you (can|will|know)\b")
 
 
 def text_of(page: Path) -> str:
