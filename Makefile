@@ -168,6 +168,12 @@ docs: $(STAMP) ## build the documentation site into docs/_build; warnings are er
 docs-serve: docs ## build the site and serve it on this machine
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
+docs-check: $(STAMP) ## run the commands and snippets that the pages show, each page in a folder of its own
+	$(BIN)/python -m docs.check $(PAGES)
+
+docs-accessibility: docs ## audit pages of the site with Lighthouse in Chromium (needs npx and chromium)
+	$(BIN)/python -m docs.accessibility $(SITE) $(PAGES)
+
 clean: ## remove .venv, build output and caches
 	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find firmware_bridge cartpole_robot -name '*.so' -delete

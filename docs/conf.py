@@ -15,6 +15,7 @@ author = "the authors of cartpole_robot"
 version = release = __version__
 project_copyright = "MIT licence"
 language = "en"
+smartquotes = False  # it would turn the two hyphens of an option into a dash
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docs.extension"]
 exclude_patterns = ["_build", "extension", "maps", "**.ipynb_checkpoints"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 
 from cartpole_robot.commands.cli import VERB_GROUPS, command_line_parser
@@ -54,7 +55,7 @@ def _section(parser: argparse.ArgumentParser, level: int) -> list[str]:
 def _description(parser: argparse.ArgumentParser) -> str:
     """The description without the list of verbs below it."""
     text, _, _ = (parser.description or "").partition("\n\n")
-    return sentence(text)
+    return _with_code(sentence(text))
 
 
 def _synopsis(parser: argparse.ArgumentParser) -> str:
@@ -69,7 +70,13 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> Iterator[t
     formatter = parser._get_formatter()
     shown = formatter._format_action_invocation(action)
     names = shown if action.option_strings else f"{action.metavar or action.dest}"
-    yield code(names), sentence(formatter._expand_help(action)) if action.help else ""
+    yield code(names), _with_code(sentence(formatter._expand_help(action))) if action.help else ""
+
+
+def _with_code(text: str) -> str:
+    """A text whose options and commands in quotation marks are shown as code."""
+    text = re.sub(r"'(cartpole-robot [^']*)'", r"`\1`", text)
+    return re.sub(r"(?<![\w`-])(--[a-z][\w-]*(?:=[^\s,;)]+)?)", r"`\1`", text)
 
 
 def _examples(epilog: str) -> str:

@@ -56,7 +56,7 @@ def faults() -> str:
         resets.append((code(name), sentence(meaning), sentence(remedy)))
     return "\n\n".join(
         [
-            "## Faults",
+            "## All faults",
             table(("fault", "number", "what happened", "what to do"), rows),
             "## Causes of a reset",
             "The host names the cause when a cart begins a new session.",

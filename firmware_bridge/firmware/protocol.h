@@ -109,17 +109,17 @@ enum ack_code {
     ACK_POLE_NOT_HANGING = 14 /* to be swung up, and above the horizontal */
 };
 
-/* How it is to be driven, said with MODE_ARM and in force until disarmed. Without one a late command leaves the one before in force. */
+/* How the cart is driven: part of MODE_ARM, in force until disarmed. Without one a late command leaves the one before in force. */
 enum arm_option {
     OPTION_LATE_BRAKES = 1,    /* at a control tick without a new command the duty is 0 */
     OPTION_LATE_DISARMS = 2,   /* there it ends with COMMAND_LATE */
-    OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that somebody watches */
-    OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: nobody needs to watch */
+    OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that the host is there */
+    OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: the host may fall silent */
     OPTION_TRACE = 16,         /* TRACE is sent */
     OPTION_SWING_UP = 32       /* the pole hangs (below the horizontal, may move) and is to be swung up */
 };
 
-/* Said with MODE_HOME. */
+/* Part of MODE_HOME. */
 enum home_option {
     HOME_ANY_PERIOD = 1 /* a pole with another period than CFG's is reported, in HEALTH, instead of refused */
 };
