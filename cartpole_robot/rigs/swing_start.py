@@ -18,7 +18,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rig import SwingRig
 from cartpole_robot.signals import TIME_MASK, Measurement, State, wrap_angle_rad
-from cartpole_robot.terminal.progress import say
+from cartpole_robot.terminal.lines import say
 
 ATTEMPTS = 3
 ZERO_CHECK_EVERY = 20  # episodes
