@@ -13,7 +13,7 @@ from cartpole_robot import __version__  # noqa: E402  the source tree, installed
 project = "cartpole_robot"
 author = "the authors of cartpole_robot"
 version = release = __version__
-project_copyright = "MIT licence"
+project_copyright = "the authors of cartpole_robot, MIT licence"
 language = "en"
 smartquotes = False  # it would turn the two hyphens of an option into a dash
 
