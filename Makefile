@@ -25,10 +25,10 @@ wasm-ld|lld|the firmware as WebAssembly
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels mutants fuzz pictures module clean
+.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures module docs docs-serve docs-check docs-accessibility clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1	/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 28
 
 setup: $(STAMP) ## create .venv and install into it
 
@@ -147,6 +147,9 @@ deployment: $(STAMP) ## inference and the real-time loop against other packages,
 wheels: $(STAMP) ## build the sdist and the wheel into dist/, test both in empty environments
 	$(BIN)/python -m tests.wheels
 
+release: $(STAMP) ## check version, changelog and tree, then build and test what would be published; pushes nothing
+	@$(BIN)/python -m tests.release $(RELEASE)
+
 mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards that are not set up, a million frames, coverage
 	$(BIN)/python -m tests.firmware.mutate_safety --journal build/mutants/core.jsonl
 	$(BIN)/python -m tests.firmware.mutate_boards --journal build/mutants/boards.jsonl
@@ -165,6 +168,21 @@ pictures: $(STAMP) ## make the pictures in docs/
 module: $(STAMP) ## compile the page's WebAssembly
 	$(BIN)/python -m cartpole_robot.page.module_build
 
+SITE := docs/_build/html
+
+docs: $(STAMP) ## build the documentation site into docs/_build; warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d docs/_build/doctrees docs $(SITE)
+	@echo "$(SITE)/index.html"
+
+docs-serve: docs ## build the site and serve it on this machine
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+
+docs-check: $(STAMP) ## run the commands and snippets that the pages show, each page in a folder of its own
+	$(BIN)/python -m docs.check $(PAGES)
+
+docs-accessibility: docs ## audit pages of the site with Lighthouse in Chromium (needs npx and chromium)
+	$(BIN)/python -m docs.accessibility $(SITE) $(PAGES)
+
 clean: ## remove .venv, build output and caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find firmware_bridge cartpole_robot \( -name '*.so' -o -name '*.wasm' \) -delete

@@ -1,4 +1,4 @@
-"""The calculations of docs/building.md for the cart diy_arduino: precharge, bleeder, clamp, filters, divider, fuse.
+"""The calculations of docs/hardware/building.md for diy_arduino: precharge, bleeder, clamp, filters, divider, fuse.
 
 python -m benchmarks.build_guide
 """

@@ -99,7 +99,7 @@ def _pole_cart(interview: Interview, design: CartDesign) -> _Section:
     half = f"half of {a['pole_length_m']:g} m ({interview.origin('pole_length_m')}): a uniform pole"
     return (
         "pole_cart",
-        "Weigh cart and pole. A pole with a heavy hub is not uniform: docs/carts.md says what to do.",
+        "Weigh cart and pole. A pole with a heavy hub is not uniform: docs/guides/carts.md says what to do.",
         [
             (
                 "cart_mass_kg",

@@ -72,7 +72,7 @@ def equivalent_body(body: PoleCart, loaded: PoleCart) -> PoleCart:
 
 
 MOST_ANGLE_ZERO_RAD = 0.5
-SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: see docs/identifying.md
+SATURATION_POWER = 5  # of 2, 3, 5, 7, 9 and 13 the best fit to the one real cart: docs/results/real_cart.md
 MOST_SATURATION = 0.198  # below 1 / SATURATION_POWER, above which more duty would give less force
 _MOST_STEPS = 50
 _SAME_LEVEL = 1e-15
@@ -413,7 +413,7 @@ class FirmwareSettings:
     dead zone on that side to every command; the `is_..._reversed` flags state how motor and encoders are wired.
     `estop_cuts_supply` states that the emergency stop also opens the relay of the motor's supply: the firmware then
     wants to see the supply fall. More than `illegal_edges_most` transitions that no encoder makes, within 0.1 s, are a
-    fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if nobody has.
+    fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if unmeasured.
     `brake_decel_m_s2` is how hard the shorted motor brakes, as `check-rig` measures it; None: computed from the motor.
     A swing-up may take `swing_timeout_s`, 0 forbids it; once the pole has been within `pole_limit_rad` for `upright_s`
     without a break, it has to stay there.

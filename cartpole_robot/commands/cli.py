@@ -40,7 +40,7 @@ from cartpole_robot.terminal.streams import print_everything
 from firmware_bridge.errors import BridgeError
 
 _COMPILED = ("firmware_bridge._host", "cartpole_robot.simulation._native", "cartpole_robot.training.dqn._update")
-_GROUPS = {
+VERB_GROUPS = {
     "learn": (
         Verb("demo", "run every stage once: train, export, drive, record, compare", add_demo),
         Verb("train", "train a DQN and export its policy", add_train),
@@ -161,8 +161,8 @@ def _compiled_part(error: ImportError) -> str | None:
     return next((part for part in _COMPILED if f".{part}".endswith(f".{error.name}")), None)
 
 
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one verb. Exits with 2 where they are wrong, with 0 after printing help or the version."""
+def command_line_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs, which the reference of the command line is made from too."""
     parser = argparse.ArgumentParser(prog=PROGRAM, usage=f"{PROGRAM} [-h] [--version] VERB ...")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.description = (
@@ -171,8 +171,14 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         f"         {PROGRAM} deploy runs/diy --rig virtual"
     )
     parser.epilog = f"{PROGRAM} VERB --help explains a verb."
-    add_verbs(parser, _GROUPS)
-    verbs = [verb.name for group in _GROUPS.values() for verb in group]
+    add_verbs(parser, VERB_GROUPS)
+    return parser
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one verb. Exits with 2 where they are wrong, with 0 after printing help or the version."""
+    parser = command_line_parser()
+    verbs = [verb.name for group in VERB_GROUPS.values() for verb in group]
     if words and words[0] not in verbs and not words[0].startswith("-"):
         near = difflib.get_close_matches(words[0], verbs, 1)
         hint = f"did you mean {near[0]}?" if near else f"{PROGRAM} --help lists them"

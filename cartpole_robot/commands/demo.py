@@ -30,7 +30,8 @@ from cartpole_robot.rigs.engine_choice import chosen_engine
 from cartpole_robot.rollout.episode import episode
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, evaluate
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.config import load_preset
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.job import TrainingJob

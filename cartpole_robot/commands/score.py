@@ -43,7 +43,7 @@ def _score(arguments: argparse.Namespace) -> int:
     from cartpole_robot.experiments.score.score import planned_score
     from cartpole_robot.files.new_file import check_is_new
     from cartpole_robot.terminal.interrupts import stopped_by_signals
-    from cartpole_robot.terminal.progress import say
+    from cartpole_robot.terminal.lines import say
 
     if arguments.plot is not None:
         check_is_new(arguments.plot, option="--plot")

@@ -66,7 +66,7 @@ def _stability_map(arguments: argparse.Namespace) -> int:
     from cartpole_robot.experiments.stability.stability_map import Conditions
     from cartpole_robot.rollout.evaluation import VERDICT_SEED
     from cartpole_robot.terminal.interrupts import stopped_by_signals
-    from cartpole_robot.terminal.progress import say
+    from cartpole_robot.terminal.lines import say
 
     whole, folder = plan(
         MapRequest(

@@ -56,7 +56,7 @@ def _study(arguments: argparse.Namespace) -> int:
     folder = arguments.out or Path("runs", f"study-{study.name}")
     from cartpole_robot.experiments.study.run import StudyRequest, run_study
     from cartpole_robot.terminal.interrupts import stopped_by_signals
-    from cartpole_robot.terminal.progress import say
+    from cartpole_robot.terminal.lines import say
 
     request = StudyRequest(study=study, folder=folder, workers=arguments.workers, ray=arguments.ray)
     again = command_text(["study", arguments.study, "--out", folder], arguments, ["seeds", "engine", "workers", "ray"])

@@ -29,23 +29,23 @@ RECORDING_FORMAT = 3
 
 # Name, code of `struct`, dtype; SI units, little-endian, packed.
 COLUMNS = (
-    ("tick", "I", "<u4"),
-    ("mcu_time_us", "I", "<u4"),
-    ("host_time_s", "d", "<f8"),
-    ("cart_counts", "i", "<i4"),
-    ("pole_counts", "i", "<i4"),
-    ("cart_position_m", "d", "<f8"),
-    ("cart_speed_m_s", "d", "<f8"),
-    ("pole_angle_rad", "d", "<f8"),
-    ("pole_speed_rad_s", "d", "<f8"),
-    ("requested_duty", "d", "<f8"),
-    ("applied_duty", "d", "<f8"),
-    ("motor_power_w", "f", "<f4"),
-    ("reward", "f", "<f4"),
-    ("lateness_s", "f", "<f4"),
-    ("command_age_s", "f", "<f4"),
-    ("shadow_duty", "f", "<f4"),
-    ("flags", "I", "<u4"),
+    ("tick", "I", "<u4"),  # control ticks since the start
+    ("mcu_time_us", "I", "<u4"),  # the microcontroller's clock in µs; wraps after 71.6 minutes
+    ("host_time_s", "d", "<f8"),  # the host's monotonic clock when it learned of the tick
+    ("cart_counts", "i", "<i4"),  # raw counts of the cart's encoder; empty on a cart without encoders
+    ("pole_counts", "i", "<i4"),  # the same of the pole's encoder
+    ("cart_position_m", "d", "<f8"),  # distance from the middle of the track, positive to the right
+    ("cart_speed_m_s", "d", "<f8"),  # what the estimator makes of the counts
+    ("pole_angle_rad", "d", "<f8"),  # 0 upright, positive leaning to the right
+    ("pole_speed_rad_s", "d", "<f8"),  # what the estimator makes of the counts
+    ("requested_duty", "d", "<f8"),  # the answer to this tick; NaN in the last row
+    ("applied_duty", "d", "<f8"),  # the duty in force until this tick
+    ("motor_power_w", "f", "<f4"),  # electrical power in W; NaN if not measured
+    ("reward", "f", "<f4"),  # of the step that led to this tick
+    ("lateness_s", "f", "<f4"),  # how much later than at the quickest the host learned of the tick
+    ("command_age_s", "f", "<f4"),  # how old the newest command was
+    ("shadow_duty", "f", "<f4"),  # what the policy of a shadow deployment would have requested
+    ("flags", "I", "<u4"),  # facts about the tick
 )
 COUNT_COLUMNS = ("cart_counts", "pole_counts")
 ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])

@@ -18,7 +18,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.recording.metadata import SwingUpRecord
 from cartpole_robot.rig import SwingRig
 from cartpole_robot.signals import TIME_MASK, Measurement, State, wrap_angle_rad
-from cartpole_robot.terminal.progress import say
+from cartpole_robot.terminal.lines import say
 
 ATTEMPTS = 3
 ZERO_CHECK_EVERY = 20  # episodes
@@ -38,7 +38,8 @@ _RESTS_S = {  # with the motor off, before the next attempt
 }
 _PULLING_RAD_S = 2.0  # a pole that is faster pulls at its cart
 _ADVICE = {
-    "SUPPLY_HIGH": "a braking motor returns more than the capacitor takes: docs/building.md has a clamp for it",
+    "SUPPLY_HIGH": "a braking motor returns more than the capacitor takes: docs/hardware/building.md has a clamp "
+    "for it",
     "SWING_TIMEOUT": "the pole may be blocked, the motor weaker or the friction higher than the cart file says",
     "TRAVEL_LIMIT": "the motor may be stronger, or its brake weaker, than the cart file says",
     "END_SWITCH": "the motor may be stronger, or its brake weaker, than the cart file says",

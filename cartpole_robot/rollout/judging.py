@@ -30,7 +30,8 @@ from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.start import check_start_of, swing_up_of_episode
 from cartpole_robot.task import Task
 from cartpole_robot.terminal.interrupts import stopped_by_signals
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)

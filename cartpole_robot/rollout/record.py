@@ -29,7 +29,8 @@ from cartpole_robot.signals import Measurement
 from cartpole_robot.simulation.engine import Engine, reference_engine, reference_note
 from cartpole_robot.start import check_start_of, starting, swing_up_of_episode
 from cartpole_robot.terminal.interrupts import stopped_by_signals
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from cartpole_robot.cart.randomization import Randomization

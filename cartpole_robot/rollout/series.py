@@ -16,7 +16,7 @@ from cartpole_robot.recording.journal import journal_of
 from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.rollout.record import RolloutRequest, Rollouts, RolloutStoppedError
 from cartpole_robot.rollout.unattended import NO_LIMITS, RunLimits, UnattendedRun, disk_problem
-from cartpole_robot.terminal.progress import say
+from cartpole_robot.terminal.lines import say
 
 SERIES_FILE = "series.json"
 

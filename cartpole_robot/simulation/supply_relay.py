@@ -6,7 +6,7 @@ import math
 
 from firmware_bridge.constants import TICK_S
 
-_FALL_S = 1.03  # 2200 uF over the bleeder of 470 ohm, as docs/building.md wires them
+_FALL_S = 1.03  # 2200 uF over the bleeder of 470 ohm, as docs/hardware/building.md wires them
 _RISE_S = 0.09  # over the precharge resistor, from the same table
 START_SHARE = 0.85  # of the supply: as far as the precharge gets; then START is pressed, which closes the relay
 KEPT, MISSING = math.exp(-TICK_S / _FALL_S), math.exp(-TICK_S / _RISE_S)

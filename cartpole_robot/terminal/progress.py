@@ -1,4 +1,4 @@
-"""The progress bar of everything that takes longer than two seconds, and lines above it."""
+"""The progress bar of everything that takes longer than two seconds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cartpole_robot.terminal.printable import printable, printable_lines
-
-
-def say(text: str) -> None:
-    """Print a line on stderr, above any progress bar."""
-    tqdm.write(f"cartpole-robot: {printable_lines(text)}", file=sys.stderr)
+from cartpole_robot.terminal.printable import printable
 
 
 def progress_bar(total: int, description: str, unit: str, *, initial: int = 0, quiet: bool = False) -> tqdm[Any]:

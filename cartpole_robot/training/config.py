@@ -134,50 +134,50 @@ class TrainingConfig:
     """
 
     name: str
-    description: str
-    task: Task = Task.BALANCE
-    steps: int
-    extension_steps: int = 0
-    episodes: int | None = None
-    max_steps: int
-    replay_memory: int
-    batch_size: int
-    hidden_units: int
-    history_length: int = 1
-    learning_starts: int
-    train_every_steps: int
-    gradient_steps: int
-    gamma: float
-    n_steps: int
-    tau: float
-    target_update_every_steps: int
-    epsilon_start: float
-    epsilon_end: float
-    epsilon_fraction: float
-    epsilon_clock: EpsilonClock
-    optimizer: Optimizer
-    learning_rate: float
+    description: str  # one line, shown in the summary
+    task: Task = Task.BALANCE  # what the policy is trained for
+    steps: int  # control periods to train for
+    extension_steps: int = 0  # at most so many more, until a network has passed every trial
+    episodes: int | None = None  # at most so many; None: no limit
+    max_steps: int  # an episode is truncated after so many steps
+    replay_memory: int  # steps that the replay memory holds
+    batch_size: int  # steps in the batch of an update
+    hidden_units: int  # of the one hidden layer, ReLU
+    history_length: int = 1  # steps that the network sees, 1 to 6
+    learning_starts: int  # steps before the first update
+    train_every_steps: int  # steps from one update to the next
+    gradient_steps: int  # gradient steps in an update
+    gamma: float  # discount factor
+    n_steps: int  # rewards in a return before the target network's estimate follows
+    tau: float  # share by which the target network follows in each of its updates
+    target_update_every_steps: int  # steps from one of those to the next
+    epsilon_start: float  # probability of a random action at the beginning
+    epsilon_end: float  # the same at the end
+    epsilon_fraction: float  # share of the training over which epsilon falls, linearly
+    epsilon_clock: EpsilonClock  # what epsilon counts
+    optimizer: Optimizer  # of the gradient steps
+    learning_rate: float  # at the beginning
     learning_rate_end: float | None = None  # reached linearly; None: constant
     learning_rate_fraction: float = 1.0  # of `steps`, after which it is reached
-    optimizer_epsilon: float
-    weight_decay: float
-    loss: Loss
-    learner_reward: LearnerReward
+    optimizer_epsilon: float  # the optimizer's term against a division by zero
+    weight_decay: float  # of AdamW
+    loss: Loss  # on the temporal-difference error
+    learner_reward: LearnerReward  # what the learner gets as reward
     cost: StepCost | None = None  # of learner_reward "precision"
-    actions: ActionTable = ActionTable.DUTY
-    symmetry: Symmetry = Symmetry.NONE
-    selection: Selection = Selection.POSITION
-    scale_observations: bool
-    input_gain: float = 1.0
-    learner: Learner = Learner.LEAN
-    collapse_guard: GuardAction = GuardAction.OFF
+    actions: ActionTable = ActionTable.DUTY  # which of the cart's action tables
+    symmetry: Symmetry = Symmetry.NONE  # use of the cart's mirror image
+    selection: Selection = Selection.POSITION  # which balancing network is the best
+    scale_observations: bool  # divide observations by the cart's [observation_scale]
+    input_gain: float = 1.0  # multiplies the scaled inputs
+    learner: Learner = Learner.LEAN  # which class trains
+    collapse_guard: GuardAction = GuardAction.OFF  # what the collapse guard does
     averaged_steps: int | None = None  # None: the newest network
-    hard_start_share: float = 0.0
-    wide_start_share: float = 0.0
-    ends_when_verified: bool = False
-    evaluate_every_steps: int
-    evaluation_episodes: int
-    checkpoint_every_steps: int
+    hard_start_share: float = 0.0  # share of episodes that begin where the policy has failed; swing-up only
+    wide_start_share: float = 0.0  # share of episodes that begin as after a push; with "precision" only
+    ends_when_verified: bool = False  # end with the first network that passes all trials; swing-up only
+    evaluate_every_steps: int  # steps from one greedy evaluation to the next
+    evaluation_episodes: int  # episodes in each
+    checkpoint_every_steps: int  # steps from one checkpoint to the next
 
     def __post_init__(self) -> None:
         require(

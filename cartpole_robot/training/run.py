@@ -24,7 +24,8 @@ from cartpole_robot.rollout.evaluation import (
 )
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.task import Task
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.callbacks import Checkpointing, ProgressBar, StopOnSignal
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.config import Selection, check_seed, extended_by

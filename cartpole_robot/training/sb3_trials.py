@@ -13,7 +13,8 @@ from cartpole_robot.policy.controllers import policy_controller
 from cartpole_robot.rigs.engine_choice import EngineChoice
 from cartpole_robot.rollout.evaluation import VERDICT_SEED, Evaluation, evaluate_controller
 from cartpole_robot.rollout.trials import BEHIND_FIRMWARE, TrialsRecord
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.environment import balancing_env
 from cartpole_robot.training.learning import VERDICT_EPISODES
 from cartpole_robot.training.summary import verdict_text

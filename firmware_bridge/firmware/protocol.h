@@ -109,17 +109,17 @@ enum ack_code {
     ACK_POLE_NOT_HANGING = 14 /* to be swung up, and above the horizontal */
 };
 
-/* How it is to be driven, said with MODE_ARM and in force until disarmed. Without one a late command leaves the one before in force. */
+/* How the cart is driven: part of MODE_ARM, in force until disarmed. Without one a late command leaves the one before in force. */
 enum arm_option {
     OPTION_LATE_BRAKES = 1,    /* at a control tick without a new command the duty is 0 */
     OPTION_LATE_DISARMS = 2,   /* there it ends with COMMAND_LATE */
-    OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that somebody watches */
-    OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: nobody needs to watch */
+    OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that the host is there */
+    OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: the host may fall silent */
     OPTION_TRACE = 16,         /* TRACE is sent */
     OPTION_SWING_UP = 32       /* the pole hangs (below the horizontal, may move) and is to be swung up */
 };
 
-/* Said with MODE_HOME. */
+/* Part of MODE_HOME. */
 enum home_option {
     HOME_ANY_PERIOD = 1 /* a pole with another period than CFG's is reported, in HEALTH, instead of refused */
 };
@@ -168,6 +168,7 @@ typedef struct PACKED {
     uint32_t protocol_hash;
 } hello_message_t;
 
+/* Cart to host, the answer to HELLO. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t nonce; /* of the HELLO it answers */
@@ -250,6 +251,7 @@ typedef struct PACKED {
     uint8_t options; /* enum arm_option with MODE_ARM, enum home_option with MODE_HOME; else 0 */
 } mode_message_t;
 
+/* Cart to host, the answer to CFG and MODE. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t seq; /* of the message it answers */
@@ -258,11 +260,13 @@ typedef struct PACKED {
     uint16_t limits_crc; /* of the limits in force */
 } ack_message_t;
 
+/* Host to cart, to compare the clocks. */
 typedef struct PACKED {
     uint8_t type;
     uint32_t host_us;
 } ping_message_t;
 
+/* Cart to host, the answer to PING. */
 typedef struct PACKED {
     uint8_t type;
     uint32_t host_us;
@@ -278,11 +282,12 @@ typedef struct PACKED {
     int32_t cart_counts;
 } event_message_t;
 
+/* Host to cart, asks for HEALTH. */
 typedef struct PACKED {
     uint8_t type;
 } health_request_message_t;
 
-/* Counters since boot; they stay at their largest value. */
+/* Cart to host, the answer to HEALTH_REQUEST. Counters since boot; they stay at their largest value. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t frame_errors; /* CRC, length, COBS */
@@ -308,6 +313,7 @@ typedef struct PACKED {
     uint16_t pole_half_period_ms; /* of a free swing about hanging, as homing measured it; 0: it has not yet */
 } health_message_t;
 
+/* Host to cart, asks for POLICY. */
 typedef struct PACKED {
     uint8_t type;
 } policy_request_message_t;
@@ -342,7 +348,7 @@ typedef struct PACKED {
     trace_sample_t samples[PROTOCOL_TRACE_SAMPLES];
 } trace_message_t;
 
-/* The policy in the image; all 0 where there is none. */
+/* Cart to host, the answer to POLICY_REQUEST: the policy in the image; all 0 where there is none. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t self_test;  /* enum self_test */

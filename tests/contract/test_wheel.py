@@ -14,6 +14,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.page.module import module_bytes
 from cartpole_robot.page.module_build import missing_tools
 from tests.policy_on_board import regulating_policy
+from tests.release import artefact_problems, stated_version
 from tests.wheels import build, check_damaged, tag
 
 ROOT = Path(__file__).parent.parent.parent
@@ -93,6 +94,14 @@ def test_wheel_has_the_page_and_its_module(wheel: Path) -> None:
         names = set(archive.namelist())
         assert {"cartpole_robot/page/assets/simulation.js", "cartpole_robot/page/native/world.c"} <= names
         assert archive.read("cartpole_robot/page/assets/cartpole.wasm") == module_bytes()
+
+
+def test_metadata_of_what_would_be_published_is_valid(wheel: Path) -> None:
+    assert artefact_problems(wheel.parent, stated_version(ROOT)) == []
+    found = artefact_problems(wheel.parent, "9.9.9")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        f"is version {stated_version(ROOT)}, expected 9.9.9"
+    ] * 2
 
 
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

@@ -405,7 +405,7 @@ def test_fault_in_an_episode_truncates_it_and_the_next_one_starts() -> None:
 
 
 def pass_until_low(virtual: VirtualCart) -> None:
-    """Let the supply fall below 9 V with the e-stop pressed, as long as docs/building.md says, and 20 ms longer."""
+    """Let the supply fall below 9 V, e-stop pressed, as long as docs/hardware/building.md says and 20 ms more."""
     before_ms = virtual.time_ms
     while virtual.bridge_mv >= 9000:
         virtual.pass_ms()

@@ -16,7 +16,8 @@ from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
 from cartpole_robot.files import provenance
 from cartpole_robot.files.run_folder import SUMMARY_FILE, locked_run, new_run_folder, write_json
 from cartpole_robot.policy.bundle import PolicyBundle, load_policy
-from cartpole_robot.terminal.progress import progress_bar, say
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
 from cartpole_robot.training.cart_progress import CartProgress
 from cartpole_robot.training.checkpoint import TrainingState, latest_checkpoint, load_checkpoint
 from cartpole_robot.training.dqn.learner import new_learner, set_network

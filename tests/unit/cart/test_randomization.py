@@ -237,7 +237,7 @@ def test_ideal_cart_draws_nothing_that_it_would_leave_out(tmp_path: Path) -> Non
 
 
 def test_ranges_in_the_docs_suit_the_cart_they_name(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "carts.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "randomisation.md").read_text()
     (text,) = (block for block in page.split("```") if block.startswith("toml\nformat = 1 ") and "factor" in block)
     (tmp_path / "ranges.toml").write_text(text.removeprefix("toml\n"))
     assert load_randomization(tmp_path / "ranges.toml", load_cart("diy_arduino")).draw(np.random.default_rng(0))

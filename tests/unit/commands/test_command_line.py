@@ -380,8 +380,9 @@ LATIN = {"PYTHONIOENCODING": "iso-8859-1"}
 PRINTING = r"""
 import contextlib
 from cartpole_robot.commands import cli
-from cartpole_robot.terminal.progress import progress_bar, say
-verbs = [verb.name for group in cli._GROUPS.values() for verb in group]
+from cartpole_robot.terminal.lines import say
+from cartpole_robot.terminal.progress import progress_bar
+verbs = [verb.name for group in cli.VERB_GROUPS.values() for verb in group]
 for words in [["--help"], *([verb, "--help"] for verb in verbs)]:
     with contextlib.suppress(SystemExit):
         cli.main(words)

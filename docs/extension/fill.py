@@ -1,0 +1,55 @@
+"""Fills the marks of a page with what the code says: `<!-- generated: NAME -->` becomes the text of that name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.extension import command_line, records, wire
+
+MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
+DOCS = Path(__file__).parent.parent
+LIVE_PAGE = "page.html"
+
+
+def live_page() -> str:
+    """The page that runs the firmware, in a frame; empty where it has not been made."""
+    if not (DOCS / "_static" / LIVE_PAGE).exists():
+        return ""
+    return (
+        '<iframe class="live-page" src="_static/page.html" loading="lazy" '
+        'title="The firmware and a policy on a simulated cart, in this page"></iframe>'
+    )
+
+
+def more_pages() -> str:
+    """A list of contents of the pages that lie next to the front page; empty where there are none."""
+    names = sorted(path.stem for path in DOCS.glob("*.md") if path.stem != "index")
+    return "" if not names else "\n".join(["```{toctree}", ":caption: More", "", *names, "```"])
+
+
+def notebooks() -> str:
+    """A list of the notebooks, each with its title and its first sentence, to download."""
+    from docs.extension.notebooks import list_of_notebooks
+
+    return list_of_notebooks(DOCS / "notebooks")
+
+
+TEXTS: dict[str, Callable[[], str]] = {
+    "command-line": command_line.command_line,
+    "cart-file": records.cart_file,
+    "preset": records.preset,
+    "policy-bundle": records.policy_bundle,
+    "recording-columns": wire.recording_columns,
+    "wire-protocol": wire.wire_protocol,
+    "faults": wire.faults,
+    "live-page": live_page,
+    "more-pages": more_pages,
+    "notebooks": notebooks,
+}
+
+
+def filled(text: str) -> str:
+    """A page with its marks filled. Raises KeyError for a mark of an unknown name."""
+    return MARK.sub(lambda mark: TEXTS[mark[1]](), text)
