@@ -236,8 +236,9 @@ class PolicyBundle:
             raise UsageError(not_written(path, error, option="folder")) from None
 
 
-def load_policy(path: Path) -> PolicyBundle:
+def load_policy(path: str | Path) -> PolicyBundle:
     """The bundle in that file. Raises `UsageError` for one that is missing, truncated, altered or of another format."""
+    path = Path(path)
     remedy = "export the policy again"
     try:
         arrays = read_arrays(path, (*_NAMES, *host_arrays.NAMES, *swing_up_arrays.NAMES), most_bytes=_LARGEST_BYTES)

@@ -20,11 +20,12 @@ from cartpole_robot.recording.journal import JOURNAL_SUFFIX, LARGEST_JOURNAL_BYT
 from cartpole_robot.recording.parquet import has_pyarrow, read_parquet, write_parquet
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: str | Path) -> Recording:
     """The recording in that file or in its journal; a journal without a writer is converted to Parquet where possible.
 
     Raises `UsageError` for a file that is missing, not a recording, damaged at its beginning or of another format.
     """
+    path = Path(path)
     name = path.name.removesuffix(JOURNAL_SUFFIX)
     target = path.with_name(name) if name else path
     try:

@@ -34,6 +34,13 @@ def test_bundle_comes_back_as_it_was_written(bundle: PolicyBundle, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_path_may_be_text(bundle: PolicyBundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "policy.npz")
+    assert load_policy(f"{tmp_path}/policy.npz").policy_hash() == bundle.policy_hash()
+    with pytest.raises(UsageError, match=r"none\.npz: no such policy"):
+        load_policy(f"{tmp_path}/none.npz")
+
+
 def test_regulator_of_the_cart_travels_in_the_bundle(
     bundle: PolicyBundle, gym_cart: CartParams, tmp_path: Path
 ) -> None:

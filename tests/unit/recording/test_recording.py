@@ -54,6 +54,11 @@ def recorded(path: Path, steps: int = 100, cart_name: str = "diy_arduino") -> Re
     return read_recording(path)
 
 
+def test_path_may_be_text(tmp_path: Path) -> None:
+    again = read_recording(str(recorded(tmp_path / "text.parquet", 5).path))
+    assert len(again.rows) == 6
+
+
 def measured(tick: int) -> Measurement:
     return Measurement(tick=tick, mcu_time_us=tick * 20_000, cart_counts=-tick, pole_counts=tick)
 
