@@ -171,6 +171,7 @@ module: $(STAMP) ## compile the page's WebAssembly
 SITE := docs/_build/html
 
 docs: $(STAMP) ## build the documentation site into docs/_build; warnings are errors
+	@$(BIN)/python -m docs.live_page
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d docs/_build/doctrees docs $(SITE)
 	@echo "$(SITE)/index.html"
 

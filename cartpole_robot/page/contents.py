@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.cart_file import with_actions
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
@@ -22,6 +23,7 @@ from cartpole_robot.policy.lqr import Lqr
 from cartpole_robot.policy.swing_up import SwingUpController, SwingUpDesign
 from cartpole_robot.rigs.cfg_message import cfg_message
 from cartpole_robot.simulation import supply_relay
+from cartpole_robot.task import Task
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.protocol import read_protocol
@@ -99,7 +101,7 @@ def _check(
     if len(policies) > _MOST_NETWORKS:
         raise UsageError(f"{len(policies)} policies, and a page takes at most {_MOST_NETWORKS}; leave some out")
     for name, bundle in policies.items():
-        bundle.check_fits(bundle.fitted(cart), name=name)
+        bundle.check_fits(_with_its_table(cart, name, bundle), name=name)
     regulators = (lqr, None if swing_up is None else swing_up.lqr)
     late = max((len(each.duty_gain) for each in regulators if each is not None), default=0)
     if late > _MOST_LATE:
@@ -107,6 +109,14 @@ def _check(
             f"cart {cart.name!r}: a command takes {late} control periods to work, and a page takes at most "
             f"{_MOST_LATE}; lengthen timing.control_period_s"
         )
+
+
+def _with_its_table(cart: CartParams, name: str, bundle: PolicyBundle) -> CartParams:
+    """`cart` with the table the policy chooses from: each network of a page has its own."""
+    duties = bundle.interface.action_duties
+    if bundle.interface.task is Task.SWING_UP or duties in ((), cart.action_duties, cart.precise_table):
+        return bundle.fitted(cart)
+    return with_actions(cart, duties, given=name)
 
 
 def _plant_numbers(cart: CartParams) -> dict[str, float]:

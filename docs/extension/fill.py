@@ -14,12 +14,13 @@ LIVE_PAGE = "page.html"
 
 
 def live_page() -> str:
-    """The page that runs the firmware, in a frame; empty where it has not been made."""
+    """The page that runs the firmware, in a frame; an animation where it has not been made."""
     if not (DOCS / "_static" / LIVE_PAGE).exists():
-        return ""
+        return "![A trained policy balancing](balancing.gif)"
     return (
         '<iframe class="live-page" src="_static/page.html" loading="lazy" '
-        'title="The firmware and a policy on a simulated cart, in this page"></iframe>'
+        'title="The firmware and a policy on a simulated cart, in this page"></iframe>\n\n'
+        '<a href="_static/page.html">Open this cart in a window of its own</a>'
     )
 
 

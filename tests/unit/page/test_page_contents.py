@@ -90,6 +90,15 @@ def test_policy_of_another_cart_is_refused_with_both_values() -> None:
     one_line(error)
 
 
+def test_policies_with_different_action_tables_share_a_page() -> None:
+    cart = diy()
+    precise, third = cart.with_table(cart.precise_table), dataclasses.replace(cart, action_duties=(-0.3, 0.3))
+    bundles = {"two": regulating_policy(cart), "fine": regulating_policy(precise), "own": regulating_policy(third)}
+    for shown in (cart, precise, third):
+        tables = [network["duties"] for network in page_contents(shown, bundles)["networks"]]
+        assert tables == [list(one.action_duties) for one in (cart, precise, third)]
+
+
 def test_policy_of_an_unknown_form_is_refused_in_one_line() -> None:
     bundle = regulating_policy(diy())
     network = bundle.network
