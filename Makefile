@@ -18,7 +18,7 @@ simavr|simavr|the network on an emulated ATmega328P
 /usr/include/simavr/sim_avr.h|libsimavr-dev|the firmware on an emulated ATmega328P
 node|nodejs|the firmware on a second emulated ATmega328P
 npm|npm|the second emulator's package
-chromium|chromium|the comparison's page in a browser
+chromium|chromium|the pages in a browser
 clang|clang|the firmware as WebAssembly
 wasm-ld|lld|the firmware as WebAssembly
 /usr/include/wasm32-wasi/math.h|wasi-libc libclang-rt-dev-wasm32|the firmware as WebAssembly

@@ -1,5 +1,7 @@
 // The cart on its track, drawn on a canvas. World coordinates: metres from the middle of the track, radians from upright.
 
+import { circle, roundRect, tickStep } from "./shapes.js";
+
 const TRAIL_S = 0.7;
 const GRAB_PX = 26; // a finger is wider than a pole
 
@@ -306,22 +308,4 @@ export class CartView {
 
 export function stateColour(state) {
   return { ARMED: "good", FAULT: "bad", HOMING: "warm", READY: "accent" }[state] || "faint";
-}
-
-function tickStep(half_m, scale) {
-  for (const step of [0.05, 0.1, 0.2, 0.5, 1]) {
-    if (step * scale >= 38 && half_m / step <= 12) return step;
-  }
-  return 2;
-}
-
-function circle(context, x, y, radius) {
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.fill();
-}
-
-function roundRect(context, x, y, width, height, radius) {
-  context.beginPath();
-  context.roundRect(x, y, width, height, radius);
 }

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cartpole_robot.cart.cart_file import load_cart
-from cartpole_robot.errors import UsageError
 from cartpole_robot.page.contents import page_contents
 from cartpole_robot.page.module import module_bytes
-from cartpole_robot.page.offline import offline_page, write_offline_page
+from cartpole_robot.page.offline import offline_page
 from cartpole_robot.policy.lqr_design import design_lqr
-from firmware_bridge.faults import FAULTS
-from tests.chromium import Noted, chromium
-from tests.conftest import Completed
+from tests.chromium import Noted
 from tests.policy_on_board import regulating_policy
 
 if TYPE_CHECKING:
@@ -26,94 +20,24 @@ if TYPE_CHECKING:
 
 HOSTILE = "</script><script>document.title='taken'</script><b>&amp;"
 MOST_BYTES = 1_000_000
-# What the visitor does, the fault that follows, and the most milliseconds until the motor is off. A visitor who cuts a
-# wire pushes, too: a cart at rest shows nothing. Times as the firmware's own tests have them, rounded up.
-INTERVENTIONS: dict[str, tuple[str, tuple[str, ...], int]] = {
-    "e-stop": ("document.getElementById('estop').click()", ("ESTOP",), 1),
-    "host killed": ("press('host')", ("COMMAND_TIMEOUT",), 60),
-    "left switch": ("press('left-switch')", ("END_SWITCH",), 3),
-    "right switch": ("press('right-switch')", ("END_SWITCH",), 3),
-    "supply low": ("slide('supply', 'min')", ("SUPPLY_LOW",), 20),
-    "supply high": ("slide('supply', 'max')", ("SUPPLY_HIGH",), 20),
-    "line too slow": ("slide('delay', 'max')", ("COMMAND_TIMEOUT",), 60),
-    "cart blocked": ("press('block'); push('pole')", ("CART_STUCK",), 400),
-    "cart's wire cut": ("press('cut-cart'); push('cart')", ("CART_STUCK",), 600),
-    "pole's wire cut": ("press('cut-pole'); push('cart')", ("POLE_STILL",), 400),
-    "cart's channels swapped": ("press('swap-cart'); push('cart')", ("POLARITY",), 200),
-    "pole's channels swapped": ("press('swap-pole'); push('cart')", ("POLE_SIGN",), 200),
-    "motor's wires swapped": ("press('swap-motor'); push('cart')", ("POLARITY",), 200),
-    "pole pulled over": ("cartPolePage.simulation.grabPole(0.6)", ("POLE_ANGLE", "POLE_SIGN"), 200),
-    "cart pulled away": ("cartPolePage.simulation.grabCart(1)", ("TRAVEL_LIMIT", "POLARITY"), 200),
-}
-RUN = """([deed, most]) => {
-  const press = (name) => document.querySelector(`[data-break="${name}"]`).click();
-  const push = (part) => document.querySelector(`[data-push="${part}"][data-direction="1"]`).click();
-  const slide = (id, end) => {
-    const slider = document.getElementById(id);
-    slider.value = slider[end];
-    slider.dispatchEvent(new Event("input"));
-  };
-  const { simulation } = cartPolePage;
-  if (simulation.snapshot().state !== "ARMED") return ["was not armed", 0];
-  const deeds = { DEEDS };
-  deeds[deed]();
-  for (let ms = 1; ms <= most; ms++) {
-    simulation.advance(1);
-    const { state, fault } = simulation.snapshot();
-    if (state === "FAULT") return [fault, ms];
-  }
-  return [simulation.snapshot().state, most];
-}""".replace("DEEDS", ", ".join(f'"{name}": () => {{ {deed} }}' for name, (deed, _, _) in INTERVENTIONS.items()))
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("policy") / "balancing" / "policy.npz"
-    path.parent.mkdir()
-    regulating_policy(load_cart("diy_arduino")).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def page_file(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    made = write_offline_page([policy], path, "diy_arduino")
-    assert made.size == path.stat().st_size
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.set_offline(True)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def noted(context: BrowserContext, page_file: Path) -> Iterator[Noted]:
-    noted = Noted(context)
-    noted.page.goto(page_file.as_uri())
-    noted.wait_for_state("ARMED")
-    yield noted
-    assert noted.wrong == []
-    assert noted.requests == [page_file.as_uri()]
-
-
-@pytest.fixture
-def page(noted: Noted) -> Page:
-    return noted.page
 
 
 def snapshot(page: Page) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate("cartPolePage.simulation.snapshot()")
     return found
+
+
+def pass_ms(page: Page, ms: int) -> None:
+    """Let so much of the cart's time pass, under the visitor's hand: the machine may be too slow for real time."""
+    page.evaluate(
+        """(ms) => {
+      for (let passed = 0; passed < ms; passed += 10) {
+        cartPolePage.controls.pull();
+        cartPolePage.simulation.advance(10);
+      }
+    }""",
+        ms,
+    )
 
 
 def test_file_is_smaller_than_a_megabyte(page_file: Path) -> None:
@@ -148,12 +72,12 @@ def test_dragging_moves_the_pole_and_letting_go_frees_it(page: Page) -> None:
     page.mouse.move(box["x"] + x, box["y"] + y)
     page.mouse.down()
     page.mouse.move(box["x"] + x + 90, box["y"] + y + 30, steps=8)
-    page.wait_for_timeout(600.0)
+    pass_ms(page, 1000)
     wanted_rad = page.evaluate("cartPolePage.view.angleAt(cartPolePage.controls.hand.x, cartPolePage.controls.hand.y)")
     assert wanted_rad > 0.3
     assert snapshot(page)["angle_rad"] == pytest.approx(wanted_rad, abs=0.1)
     page.mouse.up()
-    page.wait_for_timeout(700.0)
+    pass_ms(page, 1500)
     assert abs(snapshot(page)["angle_rad"]) > 1.0  # it has fallen
 
 
@@ -175,7 +99,7 @@ def test_touch_drags_the_cart(browser: Browser, page_file: Path) -> None:
     for k in range(1, 9):
         at = {**at, "x": box["x"] + x + 5 * k}
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
-    noted.page.wait_for_timeout(600.0)
+    pass_ms(noted.page, 1000)
     moved_m = 40.0 / noted.page.evaluate("cartPolePage.view.scale")
     assert snapshot(noted.page)["position_m"] == pytest.approx(moved_m, abs=0.03)
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
@@ -183,73 +107,6 @@ def test_touch_drags_the_cart(browser: Browser, page_file: Path) -> None:
     assert noted.page.evaluate("cartPolePage.controls.hand") is None
     context.close()
     assert noted.wrong == []
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser, page_file: Path) -> Iterator[Noted]:
-    """One page for all interventions, paused; each begins by `Start again`."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    noted = Noted(context)
-    noted.page.goto(page_file.as_uri())
-    noted.wait_for_state("ARMED")
-    noted.page.click("#pause")
-    yield noted
-    context.close()
-    assert noted.wrong == []
-
-
-@pytest.mark.parametrize("deed", INTERVENTIONS)
-def test_intervention_has_its_named_fault_in_time(opened: Noted, deed: str) -> None:
-    page = opened.page
-    page.evaluate("cartPolePage.simulation.release()")
-    page.select_option("#controller", "lqr")
-    page.click("#reset")
-    _, faults, most_ms = INTERVENTIONS[deed]
-    fault, ms = page.evaluate(RUN, [deed, most_ms])
-    assert fault in faults, f"{fault} after {ms} ms"
-    shown = page.locator("[data-view=fault]")
-    shown.wait_for(state="visible")
-    assert shown.inner_text() == fault
-    assert page.inner_text("[data-view=remedy]").lower() == f"{FAULTS[fault]}.".lower()
-    page.evaluate("cartPolePage.simulation.release()")
-
-
-def test_policy_is_stopped_after_every_intervention(opened: Noted) -> None:
-    """With a coarse policy a wrong wire may first show as a pole that falls, or later, by the course of its swings."""
-    page = opened.page
-    page.select_option("#controller", "policy:balancing")
-    for deed, (_, faults, _) in INTERVENTIONS.items():
-        page.click("#reset")
-        fault, _ = page.evaluate(RUN, [deed, 5000])
-        assert fault in (*faults, "POLE_ANGLE"), deed
-        page.evaluate("cartPolePage.simulation.release()")
-
-
-def test_page_starts_again_from_every_fault(opened: Noted) -> None:
-    page = opened.page
-    for deed in INTERVENTIONS:
-        page.click("#reset")
-        assert snapshot(page)["state"] == "ARMED", deed
-        page.evaluate(RUN, [deed, 1000])
-        page.evaluate("cartPolePage.simulation.release()")
-    page.click("#reset")
-    assert page.locator("[data-break][aria-pressed=true]").count() == 0
-    assert page.locator("#estop").get_attribute("aria-pressed") == "false"
-
-
-def test_swing_up_begins_with_a_falling_pole_and_ends_upright(opened: Noted) -> None:
-    page = opened.page
-    page.click("#reset")
-    page.click("#pause")
-    page.select_option("#controller", "swing-up")
-    opened.wait_for_state("READY")
-    page.wait_for_selector("[data-view=angle]:text-matches('1[0-9][0-9]\\.')")
-    opened.wait_for_state("ARMED")
-    page.click("#pause")
-    ran = "(() => { cartPolePage.simulation.advance(20000); return cartPolePage.simulation.snapshot(); })()"
-    after = page.evaluate(ran)
-    assert after["state"] == "ARMED"
-    assert abs(after["angle_rad"]) < 0.2
 
 
 def test_keyboard_alone_works(page: Page) -> None:
@@ -272,10 +129,11 @@ def test_keyboard_alone_works(page: Page) -> None:
     page.wait_for_selector("html[data-state=FAULT]", state="attached")
     page.locator("#estop").press("Enter")  # releases it
     assert page.locator("#estop").get_attribute("aria-pressed") == "false"
-    page.wait_for_timeout(1500.0)  # the supply rises
+    pass_ms(page, 3000)  # the supply rises
     page.focus("#cart")
     page.keyboard.press("a")
-    page.wait_for_selector("html[data-state=ARMED]", state="attached", timeout=30_000)
+    pass_ms(page, 40_000)
+    assert snapshot(page)["state"] == "ARMED"
 
 
 def test_every_control_can_be_reached_by_tab_in_order(page: Page) -> None:
@@ -374,48 +232,3 @@ def test_hostile_names_are_shown_as_text(context: BrowserContext, tmp_path: Path
     assert noted.page.inner_text("[data-view=controller]") == f"policy {HOSTILE}"
     assert noted.page.locator("b").count() == 0
     assert noted.wrong == []
-
-
-def test_command_writes_a_page_and_never_overwrites_one(
-    policy: Path, tmp_path: Path, command_here: Callable[..., Completed]
-) -> None:
-    out = tmp_path / "page.html"
-    words = ("page", policy, policy.parent, "--cart", "diy_arduino", "--out", out, "--json")
-    done = command_here(*words)
-    assert done.returncode == 0, done.stderr
-    record = json.loads(done.stdout)
-    assert record["controllers"] == ["policy:balancing", "policy:balancing (2)", "lqr", "swing-up", "off"]
-    assert record["bytes"] == out.stat().st_size < MOST_BYTES
-    before = out.read_bytes()
-    again = command_here(*words)
-    assert again.returncode == 2
-    assert "exists already, and nothing is overwritten; choose another --out" in again.stderr
-    assert out.read_bytes() == before
-
-
-def test_lqr_alone_needs_a_cart(tmp_path: Path, command_here: Callable[..., Completed]) -> None:
-    done = command_here("page", "lqr", "--out", tmp_path / "page.html")
-    assert done.returncode == 2
-    assert "name it with --cart" in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_cart_without_firmware_is_refused(tmp_path: Path, command_here: Callable[..., Completed]) -> None:
-    done = command_here("page", "lqr", "--cart", "gym", "--out", tmp_path / "page.html")
-    assert done.returncode == 2
-    assert done.stderr.startswith("cartpole-robot: cart 'gym'")
-    assert len(done.stderr.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_policies_of_two_carts_are_refused(policy: Path, tmp_path: Path) -> None:
-    cart = load_cart("sensorsini")
-    bundle = regulating_policy(cart)
-    bundle = dataclasses.replace(bundle, provenance={**bundle.provenance, "cart": cart.as_dict()})
-    other = tmp_path / "other.npz"
-    bundle.save(other)
-    mine = regulating_policy(load_cart("diy_arduino"))
-    mine = dataclasses.replace(mine, provenance={**mine.provenance, "cart": load_cart("diy_arduino").as_dict()})
-    mine.save(tmp_path / "mine.npz")
-    with pytest.raises(UsageError, match=r"a page has one cart, so name it with --cart, or make two pages"):
-        write_offline_page([tmp_path / "mine.npz", other], tmp_path / "page.html")
