@@ -7,7 +7,7 @@ FAULTS = {
     "ESTOP": "the emergency stop was pressed; release it and reset",
     "END_SWITCH": "the cart ran onto an end switch; check the travel limit and the switches",
     "TRAVEL_LIMIT": "the cart could no longer stop before its travel limit; the controller let it run too far",
-    "POLE_ANGLE": "the pole fell past its limit",
+    "POLE_ANGLE": "the pole fell past its limit; raise it and arm again, or let the cart swing it up",
     "CART_ENCODER": "the cart's encoder gave impossible counts; check its wires and their shielding, then home again",
     "POLE_ENCODER": "the pole's encoder gave impossible counts; check its wires and their shielding, then home again",
     "CART_STUCK": "the motor was driven and the cart's encoder stood still; check motor wires, encoder wires, a jam",
