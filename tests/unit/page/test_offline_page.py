@@ -127,6 +127,7 @@ def test_keyboard_alone_works(page: Page) -> None:
     assert page.locator("#pause").get_attribute("aria-pressed") == "false"
     page.keyboard.press("Escape")
     page.wait_for_selector("html[data-state=FAULT]", state="attached")
+    pass_ms(page, 3000)  # as long as the relay must be seen to open
     page.locator("#estop").press("Enter")  # releases it
     assert page.locator("#estop").get_attribute("aria-pressed") == "false"
     pass_ms(page, 3000)  # the supply rises
