@@ -28,7 +28,6 @@ from firmware_bridge.constants import TICK_S
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.protocol import read_protocol
 
-FORMAT = 1
 LQR, SWING_UP, OFF = "lqr", "swing-up", "off"
 _MOST_NETWORKS = 8  # CONTROLLERS_NETWORKS of page/native/controllers.h
 _MOST_LATE = 64  # control periods: REGULATOR_MOST of page/native/regulator.h
@@ -64,7 +63,6 @@ def page_contents(
         numbers |= {f"swing.{name}": number for name, number in driver.numbers().items()}
         arrays |= {f"swing.{name}": array for name, array in driver.arrays().items()}
     return {
-        "format": FORMAT,
         "cart": {
             "name": cart.name,
             "description": cart.description,

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Completed
 
 ROOT = Path(__file__).parent.parent.parent
-TOOLS = ("Xvfb", "avr-gcc", "simavr", "node", "npm", "chromium")
+TOOLS = ("Xvfb", "avr-gcc", "simavr", "node", "npm", "clang", "wasm-ld", "chromium")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def script(path: Path, body: str) -> None:
 
 
 def make_packages(folder: Path, **environment: str) -> Completed:
-    """Run it with only that folder on the PATH; the emulator's header may be installed or not."""
+    """Run it with only that folder on the PATH; the headers may be installed or not."""
     return subprocess.run(
         ["make", "--silent", "packages"],
         cwd=ROOT,
@@ -62,7 +62,7 @@ def test_one_missing_tool_asks_for_its_packages_alone(folder: Path) -> None:
         script(folder / name, "")
     done = make_packages(folder)
     packages = set(done.stderr.splitlines()[-1].partition("recommends ")[2].split())
-    assert packages - {"libsimavr-dev"} == {"chromium"}
+    assert packages - {"libsimavr-dev", "wasi-libc", "libclang-rt-dev-wasm32"} == {"chromium"}
 
 
 def test_continuous_integration_installs_them(folder: Path) -> None:
@@ -87,5 +87,6 @@ def test_nothing_is_reported_where_nothing_is_missing(folder: Path) -> None:
     for name in TOOLS:
         script(folder / name, "")
     done = make_packages(folder)
-    has_header = Path("/usr/include/simavr/sim_avr.h").exists()
-    assert (done.returncode, done.stdout, done.stderr == "") == (0, "", has_header)
+    headers = (Path("/usr/include/simavr/sim_avr.h"), Path("/usr/include/wasm32-wasi/math.h"))
+    has_headers = all(header.exists() for header in headers)
+    assert (done.returncode, done.stdout, done.stderr == "") == (0, "", has_headers)

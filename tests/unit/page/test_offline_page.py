@@ -128,6 +128,7 @@ def test_keyboard_alone_works(page: Page) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("html[data-state=FAULT]", state="attached")
     pass_ms(page, 3000)  # as long as the relay must be seen to open
+    pass_ms(page, 1000)  # the supply falls: a relay that does not open would be the next fault
     page.locator("#estop").press("Enter")  # releases it
     assert page.locator("#estop").get_attribute("aria-pressed") == "false"
     pass_ms(page, 3000)  # the supply rises
