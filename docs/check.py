@@ -33,6 +33,11 @@ PREPARED = {
     "my_preset.toml": "sed 's/^hidden_units.*/hidden_units = 64\\nhistory_length = 3/' "
     "ROOT/cartpole_robot/training/presets/recommended.toml > my_preset.toml",
     "rollouts/swing_up.parquet": "cartpole-robot record lqr --cart diy_arduino --out rollouts/swing_up.parquet",
+    "my_log.csv": "cartpole-robot record lqr --cart diy_arduino --out my_log.parquet && "
+    "python ROOT/docs/prepared_log.py my_log.parquet my_log.csv",
+    "my_map.toml": "sed -n '/^```toml/,/^```$/{/^```/d;p}' ROOT/docs/guides/recordings.md > my_map.toml",
+    "late_cart.toml": "sed 's/^apply = .*/apply = \"next_tick\"\\nlatency_s = 0.04/' "
+    "ROOT/cartpole_robot/cart/known/diy_arduino.toml > late_cart.toml",
     "ppo.zip": "python ROOT/docs/prepared_ppo.py ppo.zip",
     "runs/swing": "",
     "runs/recommended": "",

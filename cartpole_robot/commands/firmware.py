@@ -93,18 +93,29 @@ def _add_policy(verb: argparse.ArgumentParser) -> None:
     options.cart(verb, what="the cart that carries the policy", otherwise="the policy's own")
 
 
-def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, str]]:
+def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, Any]]:
     """The policy's header for the firmware, None without one, and a record of it. Raises `UsageError`."""
     if arguments.policy is None:
         if arguments.cart is not None:
             raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
         return None, {}
     from cartpole_robot.deployment.on_board import timely_header
+    from cartpole_robot.deployment.on_board_time import check_in_time
     from cartpole_robot.policy.controllers import choose_controller, open_policy
 
     bundle, _ = open_policy(arguments.policy)
     cart = choose_controller(arguments.policy, arguments.cart, "c").cart
-    return timely_header(bundle, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name}
+    header = timely_header(bundle, cart)
+    decision_ms = round(check_in_time(bundle.check_int16("on board")), 2)
+    return header, {"policy": bundle.policy_hash()[:16], "cart": cart.name, "decision_ms": decision_ms}
+
+
+def _policy_rows(policy: dict[str, Any]) -> dict[str, str]:
+    """What the text says of the record of a policy."""
+    if not policy:
+        return {}
+    decides = f"{policy['decision_ms']:.1f} ms after the control step at the latest (computed)"
+    return {"policy": policy["policy"], "cart": policy["cart"], "decides": decides}
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -112,8 +123,8 @@ def _build(arguments: argparse.Namespace) -> int:
 
     header, policy = _policy(arguments)
     built = build_firmware(arguments.out or Path(_FOLDER), header)
-    files = {**policy, "elf": str(built.elf), "hex": str(built.hex)}
-    print_result(arguments, {**_figures(built), **files}, _text(built, files))
+    files = {"elf": str(built.elf), "hex": str(built.hex)}
+    print_result(arguments, {**_figures(built), **policy, **files}, _text(built, {**_policy_rows(policy), **files}))
     return DONE
 
 

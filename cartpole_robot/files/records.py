@@ -63,6 +63,10 @@ def read_toml(path: Path, *, purpose: str, expected_format: int | None = None) -
     if expected_format is not None:
         found = tables.pop("format", None)
         if found != expected_format or isinstance(found, bool):
+            if found is None:
+                raise UsageError(
+                    f"{path}: has no format, expected {expected_format}; add the line format = {expected_format}"
+                )
             raise UsageError(f"{path}: format = {found!r}, expected {expected_format}; this version reads no other")
     return tables
 

@@ -13,6 +13,7 @@ from cartpole_robot.campaign.bench import Bench, Subject
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.deployment.firmware_image import policy_header, policy_image_bytes
 from cartpole_robot.deployment.on_board import on_board_image, on_board_policy
+from cartpole_robot.deployment.on_board_time import check_in_time
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.bundle import PolicyBundle
 from cartpole_robot.rigs.avr import AvrRig
@@ -182,6 +183,8 @@ def test_command_line_builds_it_and_says_what_it_carries(
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["policy"], summary["cart"]) == (bundle.policy_hash()[:16], "diy_arduino")
+    assert summary["decision_ms"] == pytest.approx(check_in_time(bundle.check_int16("here")), abs=0.01)
+    assert 2.0 < summary["decision_ms"] < 12.0
     assert summary["flash_bytes"] <= 32_256
     assert summary["ram_bytes"] <= 2048 - 600
     for words, expected in (

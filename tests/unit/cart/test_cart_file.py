@@ -85,7 +85,7 @@ def test_other_pole_without_inertia_is_a_uniform_rod(tmp_path: Path) -> None:
         ("force_n = [-10.0, 10.0]", "", "[actions]: found nothing, expected either duty or force_n"),
         ("control_period_s = 0.02", "control_period_s = 0.03", "control period 0.03 s is not a whole number of 0.02 s"),
         ("format = 1", "format = 2", "format = 2, expected 1"),
-        ("format = 1", "", "format = None, expected 1"),
+        ("format = 1", "", "has no format, expected 1"),
         ("[start]", "[start", "is not valid TOML"),
         (
             'cart_speed_m_s = { value = 2.0, source = "assumed: round figure for the speeds of a balancing cart" }',

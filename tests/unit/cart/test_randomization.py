@@ -201,7 +201,7 @@ def test_randomization_survives_its_record(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[motor]\nstall_force_n = { factor = [0.8, 1.2] }", "format = None, expected 1"),
+        ("[motor]\nstall_force_n = { factor = [0.8, 1.2] }", "has no format, expected 1"),
         ("format = 1", "holds no range"),
         ("format = 1\n[limits]\ncart_position_m = { factor = [0.8, 1.2] }", "unknown key 'limits'"),
         ("format = 1\n[motor]\nforce = { factor = [0.8, 1.2] }", "unknown key 'force'"),

@@ -110,11 +110,18 @@ def test_what_does_not_fit_is_named_with_section_key_and_value(change: dict[str,
     assert text.isprintable()
 
 
-@pytest.mark.parametrize("text", ["", "format = 2", "format = true", 'format = "1"'])
+@pytest.mark.parametrize("text", ["format = 2", "format = true", 'format = "1"'])
 def test_file_of_another_format_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"a\.toml: format = .*, expected 1; this version reads no other"):
+        read_toml(path, purpose="wagon file", expected_format=1)
+
+
+def test_file_without_a_format_is_refused_with_the_line_to_add(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("[axle]\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"a\.toml: has no format, expected 1; add the line format = 1$"):
         read_toml(path, purpose="wagon file", expected_format=1)
 
 
