@@ -77,7 +77,9 @@ def demo(out: Path | None) -> int:
             _compare(folder)
     for picture in pictures:
         picture.result()
-    print(f"Everything is in {folder}:\n{rows_text(_FILES, 20)}")
+    made = {name: text for name, text in _FILES.items() if (folder / name).exists()}
+    everything = "Everything" if survives and drives else "What was made before something failed"
+    print(f"{everything} is in {folder}:\n{rows_text(made, 20)}")
     gc.freeze()  # or the interpreter's end goes through every object of PyTorch again, for half a second
     return DONE if survives and drives else FAILED
 
