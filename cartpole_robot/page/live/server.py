@@ -29,6 +29,7 @@ _FRAME_S = 1.0 / 30.0
 _FIRST_ROWS = 6000  # snapshots that a browser gets when it connects, so that its curves are not empty
 _MOST_PER_FRAME = 2000
 _MOST_CONNECTIONS = 24
+_ROOM_S = 0.5  # for a connection that is dropped to end
 _TIMEOUT_S = 10.0  # for a request to come, and for a browser that takes nothing
 _SEND_BYTES = 1 << 16  # that may wait for a slow browser: about a second of frames
 _KEEP_ALIVE_S = 2.0
@@ -102,18 +103,34 @@ class _Server(ThreadingHTTPServer):
         self.stopping = threading.Lock()
         self.streams = 0
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._strangers: dict[socket.socket, None] = {}  # who has not shown the token yet, the oldest first
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        if not self._free.acquire(blocking=False):
+            self._drop_a_stranger()
+            if not self._free.acquire(timeout=_ROOM_S):
+                self.shutdown_request(request)
+                return
+        self._strangers[request] = None
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.admit(request)
             self._free.release()
+
+    def admit(self, request: Any) -> None:
+        """From now on this connection keeps its place."""
+        self._strangers.pop(request, None)
+
+    def _drop_a_stranger(self) -> None:
+        """Make room: connections that send their requests slowly, or none, must not keep the e-stop out."""
+        for request in list(self._strangers)[:1]:
+            self.admit(request)
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a browser that goes away is no error."""
@@ -177,6 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(
                 HTTPStatus.FORBIDDEN, "wrong token: open the address that cartpole-robot has printed, token included"
             )
+        self.server.admit(self.request)
         return True
 
     def _refuse(self, status: HTTPStatus, line: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -322,3 +323,30 @@ def test_idle_connections_do_not_fill_the_server_for_ever(view: BrowserView, cli
         except (http.client.HTTPException, OSError):  # it is still full
             time.sleep(0.05)
     raise AssertionError("the server stays full")
+
+
+def test_connections_that_send_slowly_do_not_keep_the_stop_out(view: BrowserView, client: Client) -> None:
+    client.ask("GET", "/")
+    where = urlsplit(view.address)
+    slow = [socket.create_connection((where.hostname or "", where.port or 0)) for _ in range(30)]
+    for _ in range(3):
+        for each in slow:
+            with contextlib.suppress(OSError):  # it was dropped
+                each.sendall(b"G")
+        assert client.ask("POST", "/estop")[0] == 504  # no loop takes it in this test
+    assert view.ring.is_stop_asked()
+    for each in slow:
+        each.close()
+
+
+def test_streams_are_not_dropped_for_strangers(view: BrowserView) -> None:
+    where = urlsplit(view.address)
+    connection = http.client.HTTPConnection(where.netloc, timeout=10.0)
+    connection.request("GET", f"/events?{where.query}")
+    answer = connection.getresponse()
+    strangers = [socket.create_connection((where.hostname or "", where.port or 0)) for _ in range(60)]
+    time.sleep(0.5)
+    put(view, 0, 2)
+    assert b"event: frame" in answer.readline()
+    for each in strangers:
+        each.close()
