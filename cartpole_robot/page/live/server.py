@@ -148,6 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the standard library's name
         """Nothing: the terminal belongs to the loop."""
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request to this view, in one plain line."""
+        status = HTTPStatus(code)
+        self._refuse(status, f"{status.phrase}: {message}" if message else status.phrase)
+
     def do_GET(self) -> None:
         if not self._may_pass(is_change=False):
             return
@@ -187,7 +192,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.FORBIDDEN, f"wrong Host: this view is at http://{own} only")
         if origins != [f"http://{own}"] and (origins or is_change):
             return self._refuse(HTTPStatus.FORBIDDEN, "wrong Origin: only this view's own page may ask for this")
-        query = parse_qs(urlsplit(self.path).query)
+        try:
+            query = parse_qs(urlsplit(self.path).query)
+        except ValueError:
+            return self._refuse(HTTPStatus.BAD_REQUEST, "this is not an address")
         tokens = [*query.get("token", []), *self.headers.get_all("X-Token", [])]
         expected = self.server.served.token.encode()
         if len(tokens) != 1 or not hmac.compare_digest(tokens[0].encode("utf-8", "replace"), expected):

@@ -350,3 +350,25 @@ def test_streams_are_not_dropped_for_strangers(view: BrowserView) -> None:
     assert b"event: frame" in answer.readline()
     for each in strangers:
         each.close()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "line"),
+    [
+        ("BREW /<script> HTTP/1.1", 501, "Not Implemented: Unsupported method ('BREW')"),
+        ("HEAD / HTTP/1.1", 501, "Not Implemented: Unsupported method ('HEAD')"),
+        ("GET / HTTP/1.1\r\nA: " + 70_000 * "a", 431, "Request Header Fields Too Large: Line too long"),
+        ("GET http://[::1/?token=x HTTP/1.1", 400, "this is not an address"),
+    ],
+)
+def test_what_is_no_request_is_refused_in_one_plain_line(
+    shared: BrowserView, request_line: str, status: int, line: str
+) -> None:
+    where = urlsplit(shared.address)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5.0) as stranger:
+        stranger.sendall(f"{request_line}\r\nHost: {where.netloc}\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(stranger)
+        answer.begin()
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert (answer.status, answer.read().decode()) == (status, f"{line}\n")
