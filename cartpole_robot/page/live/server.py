@@ -29,6 +29,7 @@ _FRAME_S = 1.0 / 30.0
 _FIRST_ROWS = 6000  # snapshots that a browser gets when it connects, so that its curves are not empty
 _MOST_PER_FRAME = 2000
 _MOST_CONNECTIONS = 24
+_MOST_STREAMS = 4  # a browser has six connections to a server, and the e-stop needs one
 _ROOM_S = 0.5  # for a connection that is dropped to end
 _TIMEOUT_S = 10.0  # for a request to come, and for a browser that takes nothing
 _SEND_BYTES = 1 << 16  # that may wait for a slow browser: about a second of frames
@@ -101,7 +102,7 @@ class _Server(ThreadingHTTPServer):
         self.server_address = (HOST, self.port)
         self.served = served
         self.stopping = threading.Lock()
-        self.streams = 0
+        self.streams: list[object] = []  # the newest last
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self._strangers: dict[socket.socket, None] = {}  # who has not shown the token yet, the oldest first
 
@@ -232,7 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self._send_headers("text/event-stream")
         self.end_headers()
-        self.server.streams += 1
+        stream, streams = object(), self.server.streams
+        streams.append(stream)
         try:
             rows, sent_s = Rows(), time.monotonic()
             at, most = 0, _FIRST_ROWS
@@ -250,8 +252,11 @@ class _Handler(BaseHTTPRequestHandler):
                 if is_last:
                     self.wfile.write(event("end", {}))
                     return
+                if stream not in streams[-_MOST_STREAMS:]:
+                    self.wfile.write(event("replaced", {}))
+                    return
                 time.sleep(_FRAME_S)
         except OSError:
             return  # the browser is gone, or takes nothing
         finally:
-            self.server.streams -= 1
+            streams.remove(stream)
