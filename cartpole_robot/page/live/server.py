@@ -41,11 +41,15 @@ _NICE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What the server needs: the page, its policy for browsers, the token, and the memory shared with the loop."""
+    """What the server needs: the page, its policy for browsers, the token, and the memory shared with the loop.
+
+    `ticket` opens the page once. The browser is started with it, because every user can list a program's arguments.
+    """
 
     page: bytes
     security: str
     token: str
+    ticket: str
     ring: Ring
     opens_browser: bool
 
@@ -55,6 +59,10 @@ def address_of(port: int, token: str) -> str:
     return f"http://{HOST}:{port}/?token={token}"
 
 
+def _address_to_open(port: int, ticket: str) -> str:
+    return f"http://{HOST}:{port}/?ticket={ticket}"
+
+
 def serve(listening: socket.socket, served: Served) -> None:
     """Run in a process of its own until the loop's process ends the ring, or dies."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the loop, whose end ends this
@@ -62,7 +70,7 @@ def serve(listening: socket.socket, served: Served) -> None:
     threading.Thread(target=_end_with_loop, daemon=True).start()
     server = _Server(listening, served)
     if served.opens_browser:  # it may take seconds, and does not give way
-        threading.Thread(target=open_browser, args=(address_of(server.port, served.token),), daemon=True).start()
+        threading.Thread(target=open_browser, args=(_address_to_open(server.port, served.ticket),), daemon=True).start()
     _give_way()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     while not served.ring.has_ended:
@@ -102,6 +110,7 @@ class _Server(ThreadingHTTPServer):
         self.server_address = (HOST, self.port)
         self.served = served
         self.stopping = threading.Lock()
+        self._tickets = [served.ticket.encode()]
         self.streams: list[object] = []  # the newest last
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self._strangers: dict[socket.socket, None] = {}  # who has not shown the token yet, the oldest first
@@ -121,6 +130,15 @@ class _Server(ThreadingHTTPServer):
         finally:
             self.admit(request)
             self._free.release()
+
+    def takes(self, ticket: str) -> bool:
+        """Whether this is the ticket, for the first time."""
+        given = ticket.encode("utf-8", "replace")
+        with self.stopping:
+            is_right = any(hmac.compare_digest(given, each) for each in self._tickets)
+            if is_right:
+                self._tickets.clear()
+        return is_right
 
     def admit(self, request: Any) -> None:
         """From now on this connection keeps its place."""
@@ -197,6 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
             query = parse_qs(urlsplit(self.path).query)
         except ValueError:
             return self._refuse(HTTPStatus.BAD_REQUEST, "this is not an address")
+        tickets = query.get("ticket", [])
+        if tickets and not is_change:
+            return self._exchange(tickets[0])
         tokens = [*query.get("token", []), *self.headers.get_all("X-Token", [])]
         expected = self.server.served.token.encode()
         if len(tokens) != 1 or not hmac.compare_digest(tokens[0].encode("utf-8", "replace"), expected):
@@ -205,6 +226,20 @@ class _Handler(BaseHTTPRequestHandler):
             )
         self.server.admit(self.request)
         return True
+
+    def _exchange(self, ticket: str) -> bool:
+        """Send a browser that brings the ticket on to the address with the token; False: this answers the request."""
+        if not self.server.takes(ticket):
+            return self._refuse(
+                HTTPStatus.FORBIDDEN,
+                "this address has been opened before; open the one that cartpole-robot has printed, token included",
+            )
+        self.send_response(HTTPStatus.SEE_OTHER)
+        self.send_header("Location", address_of(self.server.port, self.server.served.token))
+        self._send_headers("text/plain; charset=utf-8")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return False
 
     def _refuse(self, status: HTTPStatus, line: str) -> bool:
         self._answer(status, f"{line}\n".encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -323,52 +322,3 @@ def test_idle_connections_do_not_fill_the_server_for_ever(view: BrowserView, cli
         except (http.client.HTTPException, OSError):  # it is still full
             time.sleep(0.05)
     raise AssertionError("the server stays full")
-
-
-def test_connections_that_send_slowly_do_not_keep_the_stop_out(view: BrowserView, client: Client) -> None:
-    client.ask("GET", "/")
-    where = urlsplit(view.address)
-    slow = [socket.create_connection((where.hostname or "", where.port or 0)) for _ in range(30)]
-    for _ in range(3):
-        for each in slow:
-            with contextlib.suppress(OSError):  # it was dropped
-                each.sendall(b"G")
-        assert client.ask("POST", "/estop")[0] == 504  # no loop takes it in this test
-    assert view.ring.is_stop_asked()
-    for each in slow:
-        each.close()
-
-
-def test_streams_are_not_dropped_for_strangers(view: BrowserView) -> None:
-    where = urlsplit(view.address)
-    connection = http.client.HTTPConnection(where.netloc, timeout=10.0)
-    connection.request("GET", f"/events?{where.query}")
-    answer = connection.getresponse()
-    strangers = [socket.create_connection((where.hostname or "", where.port or 0)) for _ in range(60)]
-    time.sleep(0.5)
-    put(view, 0, 2)
-    assert b"event: frame" in answer.readline()
-    for each in strangers:
-        each.close()
-
-
-@pytest.mark.parametrize(
-    ("request_line", "status", "line"),
-    [
-        ("BREW /<script> HTTP/1.1", 501, "Not Implemented: Unsupported method ('BREW')"),
-        ("HEAD / HTTP/1.1", 501, "Not Implemented: Unsupported method ('HEAD')"),
-        ("GET / HTTP/1.1\r\nA: " + 70_000 * "a", 431, "Request Header Fields Too Large: Line too long"),
-        ("GET http://[::1/?token=x HTTP/1.1", 400, "this is not an address"),
-    ],
-)
-def test_what_is_no_request_is_refused_in_one_plain_line(
-    shared: BrowserView, request_line: str, status: int, line: str
-) -> None:
-    where = urlsplit(shared.address)
-    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5.0) as stranger:
-        stranger.sendall(f"{request_line}\r\nHost: {where.netloc}\r\n\r\n".encode())
-        answer = http.client.HTTPResponse(stranger)
-        answer.begin()
-        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        assert (answer.status, answer.read().decode()) == (status, f"{line}\n")
