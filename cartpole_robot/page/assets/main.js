@@ -100,7 +100,6 @@ class SimulationPage {
   // What the host says about the operator's last request, where it was not done.
   showHost() {
     const host = this.simulation.host();
-    if (this.controls) this.controls.showHost(host.isOn);
     const message = host.trouble === "fault" ? null : host.message; // a fault is shown with its remedy already
     if (message !== this.message) {
       this.message = message;
@@ -148,7 +147,7 @@ class SimulationPage {
   armIfDue() {
     if (this.arms_at_s !== null && this.simulation.snapshot().time_s >= this.arms_at_s) {
       this.arms_at_s = null;
-      if (this.controls.controller !== "off") this.arm();
+      this.arm();
     }
   }
 
@@ -158,7 +157,6 @@ class SimulationPage {
       this.controls.say("Choose a controller first.");
       return;
     }
-    this.controls.say("");
     this.simulation.arm();
   }
 
@@ -166,8 +164,7 @@ class SimulationPage {
   restart() {
     const { simulation } = this;
     this.arms_at_s = null;
-    this.controls.forgetHands();
-    this.controls.say("");
+    simulation.release();
     simulation.resetBoard();
     simulation.startHost();
     if (this.controls.controller === "off") this.controls.choose(this.controls.first);
