@@ -85,12 +85,12 @@ def parts_of(name: str) -> dict[str, str]:
 def filled(template: str, raw: Mapping[str, str], texts: Mapping[str, str]) -> str:
     """`template` with each {{name}} replaced: by markup from `raw` as it is, or by plain text from `texts`, escaped.
 
-    Raises KeyError for a name that neither has.
+    Bytes of a path that are no UTF-8 become "?". Raises KeyError for a name that neither has.
     """
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
-        return raw[name] if name in raw else html.escape(texts[name])
+        return raw[name] if name in raw else html.escape(texts[name].encode("utf-8", "replace").decode())
 
     return _PLACEHOLDER.sub(value, template)
 

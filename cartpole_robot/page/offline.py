@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +112,8 @@ def _names(chosen: Sequence[Chosen]) -> list[str]:
         path = Path(str(each.record["policy"]))
         name = path.resolve().parent.name if path.name == "policy.npz" else path.stem
         name = (name or "policy")[:_LONGEST_NAME]
-        same = sum(other == name or other.startswith(f"{name} (") for other in names)
-        names.append(f"{name} ({same + 1})" if same else name)
+        numbered = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+        names.append(next(each for each in numbered if each not in names))
     return names
 
 

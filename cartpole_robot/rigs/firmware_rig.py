@@ -128,6 +128,7 @@ class FirmwareRig:
         self._is_closed = False
         self._is_off = True  # the cart has confirmed it, and has not been asked to move since
         self._was_reported = False  # that it has not confirmed it
+        self._is_stopped = False  # by the host's e-stop, since the cart was last to be made ready
         self.fault: str | None = None  # the firmware's, by name, or IMPLAUSIBLE, that ended the episode
         self.takes_any_pole_period = False
         """Whether homing accepts a pole whose period differs from the cart file, and only measures it."""
@@ -220,7 +221,7 @@ class FirmwareRig:
     def make_ready(self) -> None:
         """Disarm the cart, clear its fault, home it, and centre it unless the hand brings it. Raises `RigError`."""
         self._check_is_open()
-        self._is_running = self._was_reported = False
+        self._is_running = self._was_reported = self._is_stopped = False
         self.fault = None
         try:
             self._home()
@@ -291,7 +292,7 @@ class FirmwareRig:
     def make_ready_to_swing(self) -> bool:
         """As `make_ready`, without a hand, and centred only if far out; whether it was homed. Raises `RigError`."""
         self._check_is_open()
-        self._is_running = self._was_reported = False
+        self._is_running = self._was_reported = self._is_stopped = False
         self.fault = None
         try:
             return self._ready_to_swing()
@@ -344,6 +345,7 @@ class FirmwareRig:
         Raises `RigError` for a line that is gone.
         """
         self._check_is_open()
+        self._is_stopped = True
         try:
             self._link.post_mode("ESTOP")
         except BridgeError as error:
@@ -514,6 +516,8 @@ class FirmwareRig:
         state = self._next_state()  # what the cart sees now, not at the end of the last episode
         if state.state in (self._armed, self._homing):
             raise LinkError(f"the cart is {self._states(state.state).name} after DISARM")
+        if self._is_stopped:  # meanwhile: to clear an older fault would clear this one too
+            raise RefusedError("the emergency stop was sent while the cart was made ready; the motor stays off", "")
         if state.state == self._states["FAULT"]:
             link.mode("CLEAR")
             link.forget_states()

@@ -37,6 +37,10 @@ const LATENESS_PANEL = {
   lines: [{ column: "lateness_us", colour: "bad" }],
 };
 
+const ANSWER_MS = 3000; // the server answers within a second
+const ALIVE_MS = 5000; // it sends something every two seconds
+const SILENT_MS = 1500;
+
 function main() {
   const contents = JSON.parse(document.getElementById("contents").textContent);
   const token = new URLSearchParams(location.search).get("token") || "";
@@ -51,6 +55,8 @@ function main() {
   let isOver = false;
   let isDirty = false;
   let wasSent = false;
+  let heard_ms = performance.now(); // from the server
+  let fresh_ms = heard_ms; // from the cart
 
   connectTheme(part("theme"), () => {
     view.readColours();
@@ -74,20 +80,37 @@ function main() {
     part("connection").dataset.colour = isGood ? "good" : "bad";
   }
 
+  const NO_SERVER = "No connection; what is shown is old";
   const events = new EventSource(`events?token=${encodeURIComponent(token)}`);
-  events.addEventListener("open", () => connection("Live", true));
+  events.addEventListener("open", () => (heard_ms = performance.now()));
   events.addEventListener("error", () => {
-    if (!isOver) connection("No connection; what is shown is old", false);
+    if (!isOver) connection(NO_SERVER, false);
   });
   events.addEventListener("frame", (event) => {
-    source.take(JSON.parse(event.data));
+    const frame = JSON.parse(event.data);
+    heard_ms = performance.now();
+    if (frame.rows.length === 0) return;
+    fresh_ms = heard_ms;
+    source.take(frame);
     connection("Live", true);
     if (!isDirty) requestAnimationFrame(draw);
     isDirty = true;
   });
+  events.addEventListener("replaced", () => {
+    events.close();
+    clearInterval(watch);
+    connection("Newer tabs show the cart; reload this one to see it here", false);
+  });
+  const watch = setInterval(() => {
+    const now_ms = performance.now();
+    if (now_ms - heard_ms > ALIVE_MS) connection(NO_SERVER, false);
+    else if (!source.snapshot()) connection("Waiting for the cart", false);
+    else if (now_ms - fresh_ms > SILENT_MS) connection("The cart is silent; what is shown is old", false);
+  }, 500);
   events.addEventListener("end", () => {
     isOver = true;
     events.close();
+    clearInterval(watch);
     draw();
     if (source.snapshot()) status.update(source.snapshot(), true);
     connection("The run is over", false);
@@ -99,18 +122,22 @@ function main() {
   async function stop() {
     if (isOver) return;
     setText(part("estop-answer"), "Sending the emergency stop …");
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), ANSWER_MS);
     try {
-      const answer = await fetch("estop", { method: "POST", headers: { "X-Token": token } });
+      const answer = await fetch("estop", { method: "POST", headers: { "X-Token": token }, signal: limit.signal });
       const text = (await answer.text()).trim();
       wasSent = wasSent || answer.ok;
       if (!isOver) setText(part("estop-answer"), text);
     } catch {
-      setText(part("estop-answer"), "It was not sent: the server does not answer. Use the wired emergency stop.");
+      if (!isOver) setText(part("estop-answer"), "The server does not answer: the stop may not have been sent. Use the wired emergency stop.");
+    } finally {
+      clearTimeout(timer);
     }
   }
   part("estop").addEventListener("click", stop);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") stop();
+    if (event.key === "Escape" && !event.repeat) stop();
   });
   part("freeze").addEventListener("click", () => {
     isFrozen = !isFrozen;

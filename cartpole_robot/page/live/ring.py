@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import weakref
 import zlib
-from ctypes import c_ubyte
-from multiprocessing.sharedctypes import RawArray
+from multiprocessing.heap import Arena
 from typing import NamedTuple
 
 _RECORD = struct.Struct("<Q9d3Bx")  # number, the nine quantities of a Snapshot, then its state, fault and driver
@@ -46,11 +47,11 @@ class Ring:
 
     def __init__(self, slots: int = _SLOTS) -> None:
         self._slots = slots
-        self._memory = RawArray(c_ubyte, _HEAD + slots * _SLOT)
+        self._memory = _shared_memory(_HEAD + slots * _SLOT)
         self._view()
 
     def _view(self) -> None:
-        self._bytes = memoryview(self._memory).cast("B")
+        self._bytes = memoryview(self._memory.buffer)
         self._written = self._number(_WRITTEN)
         self._taken = self._number(_TAKEN)
 
@@ -122,3 +123,22 @@ class Ring:
             if its_number == number and check == zlib.crc32(record[: _RECORD.size]):
                 found.append(Snapshot(*values))
         return newest, found
+
+
+def _shared_memory(size: int) -> Arena:
+    """Zeroed memory that can be passed to a new process. Raises OSError where there is not so much.
+
+    On Linux it is no file: /dev/shm may be small or full, writing to it would then end the process, and the pages of a
+    file on a disk make the loop wait.
+    """
+    if not hasattr(os, "memfd_create"):
+        return Arena(size)
+    file = os.memfd_create("live view")
+    try:
+        os.posix_fallocate(file, 0, size)
+        memory = Arena(size, file)
+    except OSError:
+        os.close(file)
+        raise
+    weakref.finalize(memory, os.close, file)
+    return memory

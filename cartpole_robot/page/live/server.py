@@ -29,6 +29,8 @@ _FRAME_S = 1.0 / 30.0
 _FIRST_ROWS = 6000  # snapshots that a browser gets when it connects, so that its curves are not empty
 _MOST_PER_FRAME = 2000
 _MOST_CONNECTIONS = 24
+_MOST_STREAMS = 4  # a browser has six connections to a server, and the e-stop needs one
+_ROOM_S = 0.5  # for a connection that is dropped to end
 _TIMEOUT_S = 10.0  # for a request to come, and for a browser that takes nothing
 _SEND_BYTES = 1 << 16  # that may wait for a slow browser: about a second of frames
 _KEEP_ALIVE_S = 2.0
@@ -39,11 +41,15 @@ _NICE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What the server needs: the page, its policy for browsers, the token, and the memory shared with the loop."""
+    """What the server needs: the page, its policy for browsers, the token, and the memory shared with the loop.
+
+    `ticket` opens the page once. The browser is started with it, because every user can list a program's arguments.
+    """
 
     page: bytes
     security: str
     token: str
+    ticket: str
     ring: Ring
     opens_browser: bool
 
@@ -53,6 +59,10 @@ def address_of(port: int, token: str) -> str:
     return f"http://{HOST}:{port}/?token={token}"
 
 
+def _address_to_open(port: int, ticket: str) -> str:
+    return f"http://{HOST}:{port}/?ticket={ticket}"
+
+
 def serve(listening: socket.socket, served: Served) -> None:
     """Run in a process of its own until the loop's process ends the ring, or dies."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the loop, whose end ends this
@@ -60,7 +70,7 @@ def serve(listening: socket.socket, served: Served) -> None:
     threading.Thread(target=_end_with_loop, daemon=True).start()
     server = _Server(listening, served)
     if served.opens_browser:  # it may take seconds, and does not give way
-        threading.Thread(target=open_browser, args=(address_of(server.port, served.token),), daemon=True).start()
+        threading.Thread(target=open_browser, args=(_address_to_open(server.port, served.ticket),), daemon=True).start()
     _give_way()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     while not served.ring.has_ended:
@@ -100,20 +110,46 @@ class _Server(ThreadingHTTPServer):
         self.server_address = (HOST, self.port)
         self.served = served
         self.stopping = threading.Lock()
-        self.streams = 0
+        self._tickets = [served.ticket.encode()]
+        self.streams: list[object] = []  # the newest last
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._strangers: dict[socket.socket, None] = {}  # who has not shown the token yet, the oldest first
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        if not self._free.acquire(blocking=False):
+            self._drop_a_stranger()
+            if not self._free.acquire(timeout=_ROOM_S):
+                self.shutdown_request(request)
+                return
+        self._strangers[request] = None
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.admit(request)
             self._free.release()
+
+    def takes(self, ticket: str) -> bool:
+        """Whether this is the ticket, for the first time."""
+        given = ticket.encode("utf-8", "replace")
+        with self.stopping:
+            is_right = any(hmac.compare_digest(given, each) for each in self._tickets)
+            if is_right:
+                self._tickets.clear()
+        return is_right
+
+    def admit(self, request: Any) -> None:
+        """From now on this connection keeps its place."""
+        self._strangers.pop(request, None)
+
+    def _drop_a_stranger(self) -> None:
+        """Make room: connections that send their requests slowly, or none, must not keep the e-stop out."""
+        for request in list(self._strangers)[:1]:
+            self.admit(request)
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a browser that goes away is no error."""
@@ -130,6 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the standard library's name
         """Nothing: the terminal belongs to the loop."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request to this view, in one plain line."""
+        status = HTTPStatus(code)
+        self._refuse(status, f"{status.phrase}: {message}" if message else status.phrase)
 
     def do_GET(self) -> None:
         if not self._may_pass(is_change=False):
@@ -170,14 +211,35 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.FORBIDDEN, f"wrong Host: this view is at http://{own} only")
         if origins != [f"http://{own}"] and (origins or is_change):
             return self._refuse(HTTPStatus.FORBIDDEN, "wrong Origin: only this view's own page may ask for this")
-        query = parse_qs(urlsplit(self.path).query)
+        try:
+            query = parse_qs(urlsplit(self.path).query)
+        except ValueError:
+            return self._refuse(HTTPStatus.BAD_REQUEST, "this is not an address")
+        tickets = query.get("ticket", [])
+        if tickets and not is_change:
+            return self._exchange(tickets[0])
         tokens = [*query.get("token", []), *self.headers.get_all("X-Token", [])]
         expected = self.server.served.token.encode()
         if len(tokens) != 1 or not hmac.compare_digest(tokens[0].encode("utf-8", "replace"), expected):
             return self._refuse(
                 HTTPStatus.FORBIDDEN, "wrong token: open the address that cartpole-robot has printed, token included"
             )
+        self.server.admit(self.request)
         return True
+
+    def _exchange(self, ticket: str) -> bool:
+        """Send a browser that brings the ticket on to the address with the token; False: this answers the request."""
+        if not self.server.takes(ticket):
+            return self._refuse(
+                HTTPStatus.FORBIDDEN,
+                "this address has been opened before; open the one that cartpole-robot has printed, token included",
+            )
+        self.send_response(HTTPStatus.SEE_OTHER)
+        self.send_header("Location", address_of(self.server.port, self.server.served.token))
+        self._send_headers("text/plain; charset=utf-8")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return False
 
     def _refuse(self, status: HTTPStatus, line: str) -> bool:
         self._answer(status, f"{line}\n".encode())
@@ -206,7 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self._send_headers("text/event-stream")
         self.end_headers()
-        self.server.streams += 1
+        stream, streams = object(), self.server.streams
+        streams.append(stream)
         try:
             rows, sent_s = Rows(), time.monotonic()
             at, most = 0, _FIRST_ROWS
@@ -224,8 +287,11 @@ class _Handler(BaseHTTPRequestHandler):
                 if is_last:
                     self.wfile.write(event("end", {}))
                     return
+                if stream not in streams[-_MOST_STREAMS:]:
+                    self.wfile.write(event("replaced", {}))
+                    return
                 time.sleep(_FRAME_S)
         except OSError:
             return  # the browser is gone, or takes nothing
         finally:
-            self.server.streams -= 1
+            streams.remove(stream)

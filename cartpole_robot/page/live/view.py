@@ -69,6 +69,7 @@ class BrowserView:
             page=made.text.encode(),
             security=made.security,
             token=self._token,
+            ticket=secrets.token_urlsafe(24),
             ring=self.ring,
             opens_browser=has_display(),
         )

@@ -11,6 +11,8 @@ void host_go(host_t *host, const world_t *world, host_phase_t phase)
 {
     host->phase = phase;
     host->phase_ms = world->time_ms;
+    if (phase != HOST_ARMED && phase != HOST_RUNNING)
+        host->requested_q15 = 0;
 }
 
 /* FNV-1a over the board's time, the direction and the byte. */

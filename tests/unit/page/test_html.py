@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -105,3 +106,8 @@ def test_page_allows_its_own_script_and_style_only(body: str) -> None:
     assert " style=" not in made.text
     assert not re.search(r"\son\w+=", made.text.replace(scripts[0], ""))
     assert made.text.count("</script>") == made.text.count("<script") == 2
+
+
+def test_path_that_is_no_utf8_makes_a_page_that_can_be_encoded() -> None:
+    text = filled("{{lead}}", {}, {"lead": os.fsdecode(b"runs/\xff<") + " on rig virtual"})
+    assert text.encode() == b"runs/?&lt; on rig virtual"

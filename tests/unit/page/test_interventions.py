@@ -49,6 +49,18 @@ def test_every_fault_is_cleared_and_the_cart_armed_again() -> None:
 
 
 @needs_node
+@pytest.mark.parametrize(
+    "what", [["disarm"], ["sendEstop"], ["startHost"], ["resetBoard"], ["clearFault"], ["killHost"]]
+)
+def test_a_host_that_no_longer_drives_requests_no_duty(what: list[str]) -> None:
+    steps = [*UP, ["push", 0.5, "cart"], ["advance", 100], ["see"], what, ["advance", 400], ["see"]]
+    _, driven, left = in_node(contents_of("as shipped"), "visit", steps=steps)
+    assert driven["requested_duty"] != 0.0
+    assert left["state"] != "ARMED"
+    assert left["requested_duty"] == 0.0
+
+
+@needs_node
 def test_cart_without_a_host_stays_disarmed() -> None:
     (seen,) = in_node(contents_of("as shipped"), "visit", steps=[["advance", 5000], ["see"]])
     assert (seen["state"], seen["phase"], seen["requested_duty"]) == ("DISARMED", "off", 0.0)

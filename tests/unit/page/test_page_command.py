@@ -35,6 +35,17 @@ def test_command_writes_a_page_and_never_overwrites_one(
     assert out.read_bytes() == before
 
 
+def test_every_policy_has_its_own_name(policy: Path, tmp_path: Path) -> None:
+    places = []
+    for name in ("a (2)", "a", "a.b"):
+        places.append(tmp_path / name / "policy.npz")
+        places[-1].parent.mkdir()
+        places[-1].write_bytes(policy.read_bytes())
+    made = write_offline_page([*places, places[1]], tmp_path / "page.html", "diy_arduino")
+    names = ["a (2)", "a", "a.b", "a (3)"]
+    assert list(made.controllers) == [*(f"policy:{name}" for name in names), "lqr", "swing-up", "off"]
+
+
 def test_lqr_alone_needs_a_cart(tmp_path: Path, command_here: Callable[..., Completed]) -> None:
     done = command_here("page", "lqr", "--out", tmp_path / "page.html")
     assert done.returncode == 2

@@ -15,10 +15,11 @@ from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import State
 from firmware_bridge._host import FrameDecoder, encode_frame
-from firmware_bridge.messages import AckMessage, EventMessage, HelloMessage, PingMessage, PongMessage
+from firmware_bridge.messages import AckMessage, EventMessage, HelloMessage, ModeMessage, PingMessage, PongMessage
 from firmware_bridge.protocol import read_protocol
 
 ESTOP = int(read_protocol().enums["fault"]["ESTOP"])
+STOP = ModeMessage(session=0, seq=0, mode=int(read_protocol().enums["mode"]["ESTOP"]), options=0).pack()
 
 
 def test_next_measurement_of_a_stopped_cart_has_the_fault() -> None:
@@ -32,6 +33,24 @@ def test_next_measurement_of_a_stopped_cart_has_the_fault() -> None:
         assert rig.fault == "ESTOP"
         assert rig.state.applied_q15 == 0
         assert not rig.is_running
+
+
+@pytest.mark.parametrize("begin", ["make_ready", "make_ready_to_swing"])
+def test_stop_while_an_old_fault_is_cleared_is_not_cleared_with_it(begin: str) -> None:
+    rig = VirtualRig(load_cart("diy_arduino"))
+    with contextlib.closing(rig):
+        rig.make_ready()
+        rig.virtual_cart.receive(encode_frame(STOP))  # the fault that was there before
+
+        def stop(_: object) -> None:
+            rig.on_state = None
+            rig.emergency_stop()
+
+        rig.on_state = stop
+        with pytest.raises(RigError, match=r"^the emergency stop was sent while the cart was made ready; the motor"):
+            getattr(rig, begin)()
+        assert rig.state.applied_q15 == 0
+        rig.make_ready()  # the operator begins again
 
 
 def test_requested_duty_is_that_of_the_newest_command() -> None:

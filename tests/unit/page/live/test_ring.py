@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import math
 import multiprocessing
+import os
 import threading
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +114,24 @@ def test_every_snapshot_that_is_read_is_whole(slots: int) -> None:
             assert each == snapshot(round(100.0 * each.time_s))
     writer.join()
     assert many > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux has memory that is no file")
+def test_ring_needs_no_room_for_a_file() -> None:
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    maps = Path("/proc/self/maps").read_text()
+    ring = Ring()
+    found = set(Path("/proc/self/maps").read_text().splitlines()) - set(maps.splitlines())
+    assert any("/memfd:live view" in line for line in found)
+    assert not any("pym-" in line for line in found)
+    del ring
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_ring_without_memory_is_an_error_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        Ring()
