@@ -90,6 +90,19 @@ export class Controls {
     this.simulation.grabPole(wanted + 2 * Math.PI * turns);
   }
 
+  // Neither pointer nor keyboard holds anything any more.
+  forgetHands() {
+    this.hand = null;
+    this.tilt_rad = null;
+    this.simulation.release();
+  }
+
+  // The host also starts when the operator arms the cart.
+  showHost(isOn) {
+    const button = document.querySelector('[data-break="host"]');
+    if (button.getAttribute("aria-pressed") === String(isOn)) button.setAttribute("aria-pressed", String(!isOn));
+  }
+
   // ---- keyboard ----
 
   connectKeys() {

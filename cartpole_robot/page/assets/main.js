@@ -100,6 +100,7 @@ class SimulationPage {
   // What the host says about the operator's last request, where it was not done.
   showHost() {
     const host = this.simulation.host();
+    if (this.controls) this.controls.showHost(host.isOn);
     const message = host.trouble === "fault" ? null : host.message; // a fault is shown with its remedy already
     if (message !== this.message) {
       this.message = message;
@@ -147,7 +148,7 @@ class SimulationPage {
   armIfDue() {
     if (this.arms_at_s !== null && this.simulation.snapshot().time_s >= this.arms_at_s) {
       this.arms_at_s = null;
-      this.arm();
+      if (this.controls.controller !== "off") this.arm();
     }
   }
 
@@ -157,6 +158,7 @@ class SimulationPage {
       this.controls.say("Choose a controller first.");
       return;
     }
+    this.controls.say("");
     this.simulation.arm();
   }
 
@@ -164,7 +166,8 @@ class SimulationPage {
   restart() {
     const { simulation } = this;
     this.arms_at_s = null;
-    simulation.release();
+    this.controls.forgetHands();
+    this.controls.say("");
     simulation.resetBoard();
     simulation.startHost();
     if (this.controls.controller === "off") this.controls.choose(this.controls.first);
