@@ -134,7 +134,7 @@ class PlanVariants:
 
 
 def plan_variants(many: int, steps: int) -> PlanVariants:
-    """The variants of plans of so many steps."""
+    """The variants of a plan with that number of steps."""
     rng = np.random.default_rng(1)
     begin = rng.integers(-2, steps, many)
     duration = rng.integers(1, steps // 2, many)

@@ -1,5 +1,6 @@
 // The cart on its track, drawn on a canvas. World coordinates: metres from the middle of the track, radians from upright.
 
+import { coloursOf, fitted } from "./canvas.js";
 import { circle, roundRect, tickStep } from "./shapes.js";
 
 const TRAIL_S = 0.7;
@@ -21,21 +22,12 @@ export class CartView {
   }
 
   readColours() {
-    const style = getComputedStyle(this.canvas);
-    this.colours = {};
-    for (const name of ["ink", "faint", "line", "accent", "warm", "good", "bad", "card", "metal", "metal-dark"]) {
-      this.colours[name] = style.getPropertyValue(`--${name}`).trim();
-    }
-    this.font = style.fontFamily;
+    this.colours = coloursOf(this.canvas, ["ink", "faint", "line", "accent", "warm", "good", "bad", "card", "metal", "metal-dark"]);
+    this.font = getComputedStyle(this.canvas).fontFamily;
   }
 
   resize() {
-    const ratio = window.devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    [this.width, this.height] = fitted(this.canvas, this.context);
     const { switch_m, pole_length_m } = this.drawing;
     this.scale = Math.min((this.width - 72) / (2 * switch_m), (this.height - 76) / (2.04 * pole_length_m));
     this.cartWidth = Math.max(52, Math.min(104, 0.15 * this.scale));

@@ -1,5 +1,6 @@
 // The last ten seconds as curves, one panel above the other.
 
+import { coloursOf, fitted } from "./canvas.js";
 import { wrapped } from "./angles.js";
 
 const LEFT = 54;
@@ -24,21 +25,12 @@ export class Curves {
   }
 
   readColours() {
-    const style = getComputedStyle(this.canvas);
-    this.colours = {};
-    for (const name of ["ink", "faint", "line", "accent", "warm", "good", "bad"]) {
-      this.colours[name] = style.getPropertyValue(`--${name}`).trim();
-    }
-    this.font = style.fontFamily;
+    this.colours = coloursOf(this.canvas, ["ink", "faint", "line", "accent", "warm", "good", "bad"]);
+    this.font = getComputedStyle(this.canvas).fontFamily;
   }
 
   resize() {
-    const ratio = window.devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    [this.width, this.height] = fitted(this.canvas, this.context);
     if (this.history) this.draw(this.history, this.now_s);
   }
 

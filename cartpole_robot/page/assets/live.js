@@ -3,31 +3,10 @@
 import { CartView } from "./cart_view.js";
 import { CURVES_S, Curves } from "./curves.js";
 import { LiveSource } from "./live_source.js";
+import { STATE_PANELS } from "./panels.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
-const LIVE_PANELS = [
-  {
-    title: "Pole angle",
-    unit: "°",
-    factor: 180 / Math.PI,
-    least: 5,
-    steps: [5, 10, 20, 45, 90, 180],
-    wraps: true,
-    lines: [{ column: "angle_rad", colour: "good" }],
-  },
-  { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
-  {
-    title: "Duty",
-    unit: "",
-    factor: 1,
-    least: 1,
-    lines: [
-      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
-      { column: "applied_duty", colour: "accent", label: "applied" },
-    ],
-  },
-];
 const LATENESS_PANEL = {
   title: "Lateness of a measurement, worst of each 10 ms",
   unit: "µs",
@@ -47,7 +26,7 @@ function main() {
   const part = (id) => document.getElementById(id);
   const source = new LiveSource(contents);
   const view = new CartView(part("cart"), contents.cart);
-  const curves = new Curves(part("curves"), contents.hasLateness ? [...LIVE_PANELS, LATENESS_PANEL] : LIVE_PANELS);
+  const curves = new Curves(part("curves"), contents.hasLateness ? [...STATE_PANELS, LATENESS_PANEL] : STATE_PANELS);
   const status = new StatusView(document, contents.faults);
   part("lateness-row").hidden = !contents.hasLateness;
   let drawn = 0;

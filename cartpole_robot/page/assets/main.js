@@ -4,6 +4,7 @@ import { CartSimulation } from "./simulation.js";
 import { CartView } from "./cart_view.js";
 import { Controls } from "./controls.js";
 import { CURVES_S, Curves } from "./curves.js";
+import { STATE_PANELS } from "./panels.js";
 import { StatusView, setText } from "./status.js";
 import { connectTheme } from "./theme.js";
 
@@ -15,26 +16,7 @@ const FALLING_S = 1.5; // of a pole that was pushed over
 const CALM_MS = 10500; // of balancing, so that the curves have something to show
 
 const PANELS = [
-  {
-    title: "Pole angle",
-    unit: "°",
-    factor: 180 / Math.PI,
-    least: 5,
-    steps: [5, 10, 20, 45, 90, 180],
-    wraps: true,
-    lines: [{ column: "angle_rad", colour: "good" }],
-  },
-  { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
-  {
-    title: "Duty",
-    unit: "",
-    factor: 1,
-    least: 1,
-    lines: [
-      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
-      { column: "applied_duty", colour: "accent", label: "applied" },
-    ],
-  },
+  ...STATE_PANELS,
   { title: "Supply", unit: "V", factor: 1, least: 15, isPositive: true, lines: [{ column: "supply_v", colour: "bad" }] },
 ];
 

@@ -185,7 +185,7 @@ static void take_message(host_t *host, world_t *world, const uint8_t *bytes, uin
         host->has_state = true;
         /* In seconds, whose rounding decides in Python whether 100 ms are enough. */
         if (state.state == CART_HOMING && world->time_ms * 0.001 - host->written_ms * 0.001 >= PRESENT_S) {
-            const ping_message_t ping = {MESSAGE_PING, 0}; /* whoever answers is present */
+            const ping_message_t ping = {MESSAGE_PING, 0}; /* an answer shows that a board is present */
             host_write(host, world, &ping, sizeof ping, false);
         }
     }

@@ -1,7 +1,7 @@
 /* The host's end of the line, as firmware_bridge/link.py and rigs/firmware_rig.py have it: the handshake, the limits, requests that are
  * repeated until they are acknowledged, and a command in answer to every STATE.
  *
- * Python waits for each answer; here a phase waits, and host_hear() goes on with it once a millisecond. The firmware alone judges
+ * Python waits for each answer; here a phase waits, and host_hear() continues it once a millisecond. The firmware alone judges
  * the run: this host ends none by itself. */
 #ifndef HOST_H
 #define HOST_H
@@ -94,7 +94,7 @@ void host_post(host_t *host, world_t *world, uint8_t mode);
 /* What has arrived at the board by now reaches the firmware. */
 void host_deliver(host_t *host, world_t *world);
 
-/* What the firmware has sent goes on its way, and the host answers what has arrived by now. */
+/* Put what the firmware has sent on the line; the host answers what has arrived by now. */
 void host_hear(host_t *host, world_t *world, controllers_t *controllers);
 
 #endif

@@ -108,7 +108,7 @@ static void take_answer(host_t *host, world_t *world, controllers_t *controllers
         if (code == ACK_CART_OUTSIDE && controllers_swing_up(controllers))
             host_request(host, world, HOST_CENTRE, MODE_CENTRE, 0);
         else
-            host->phase = HOST_RAISE; /* its time goes on */
+            host->phase = HOST_RAISE; /* its time continues */
         return;
     }
     if (code != ACK_DONE) {

@@ -240,7 +240,7 @@ void EXPORT(close_switch)(int is_right, int is_closed)
     page.world.inputs_set = is_closed ? page.world.inputs_set | flag : page.world.inputs_set & ~flag;
 }
 
-/* So many ticks do not come before the next. */
+/* That many ticks are missed before the next one. */
 void EXPORT(miss_ticks)(int missed)
 {
     page.world.board.missed = (uint8_t)missed;

@@ -1,9 +1,7 @@
 import dataclasses
-import importlib.util
 import json
 import math
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +25,8 @@ from cartpole_robot.compare.words import interval_text, report_text, rounded_tex
 from cartpole_robot.errors import UsageError
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.rollout.record import RolloutRequest, record_rollout
-from tests.conftest import Completed, need
+from tests.chromium import chromium
+from tests.conftest import Completed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,15 +41,6 @@ SECTIONS = (
     "closed-loop",
     "distributions",
     "latencies",
-)
-CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 )
 BLAMED = Attribution(
     blames=(
@@ -119,15 +109,8 @@ def page_file(comparison: Comparison, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    need(importlib.util.find_spec("playwright") is not None, "playwright")
-    chromium = shutil.which("chromium")
-    need(chromium is not None, "chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+    with chromium() as started:
         yield started
-        started.close()
 
 
 class Opened:

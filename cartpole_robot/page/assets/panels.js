@@ -1,0 +1,24 @@
+// The curves that every cart has.
+
+export const STATE_PANELS = [
+  {
+    title: "Pole angle",
+    unit: "°",
+    factor: 180 / Math.PI,
+    least: 5,
+    steps: [5, 10, 20, 45, 90, 180],
+    wraps: true,
+    lines: [{ column: "angle_rad", colour: "good" }],
+  },
+  { title: "Cart position", unit: "cm", factor: 100, least: 5, lines: [{ column: "position_m", colour: "accent" }] },
+  {
+    title: "Duty",
+    unit: "",
+    factor: 1,
+    least: 1,
+    lines: [
+      { column: "requested_duty", colour: "warm", label: "requested", isThin: true },
+      { column: "applied_duty", colour: "accent", label: "applied" },
+    ],
+  },
+];
