@@ -22,17 +22,8 @@ ENGINE = "cartpole_robot/simulation/native"
 ENGINE_CORE = ("plant", "motor", "stepper", "delay", "cart", "episode", "fleet", "window")
 ENGINE_FIRMWARE = ("estimator", "ramp", "boards/host/pulse_train")
 ENGINE_OBJECTS = (
-    *(
-        "params_reader",
-        "stepper_object",
-        "cart_object",
-        "cart_ahead",
-        "cart_episode",
-        "fleet_object",
-        "window_object",
-        "board_object",
-    ),
-    "extension",
+    *("params_reader", "stepper_object", "cart_object", "cart_ahead", "cart_episode", "fleet_object", "window_object"),
+    *("board_object", "extension"),
 )
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (

@@ -75,7 +75,8 @@ def list_text(carts: list[CartParams]) -> str:
         masses = f"{figures['cart_mass_kg']:.3g} + {figures['pole_mass_kg']:.3g}"
         duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
         lines.append(
-            f"{cart.name:<14}{figures['drive']:<8}{masses:>13}{2.0 * figures['pole_half_length_m']:>8.3g}{figures['stall_force_n']:>9.3g}"
+            f"{cart.name:<14}{figures['drive']:<8}{masses:>13}"
+            f"{2.0 * figures['pole_half_length_m']:>8.3g}{figures['stall_force_n']:>9.3g}"
             f"{'-' if speed is None else f'{speed:.2f}':>11}{'±' + format(figures['cart_position_m'], '.3g'):>9}"
             f"{figures['pole_counts_per_turn'] or 'exact':>13}  {duties}"
         )

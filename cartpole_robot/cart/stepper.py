@@ -29,8 +29,8 @@ class Stepper:
     """A stepper motor and its driver with STEP, DIR and ENABLE inputs, described at the cart.
 
     A duty is the share of `maximum_acceleration_m_s2` by which the firmware changes the cart's speed, up to
-    `maximum_speed_m_s` to either side; duty 0 keeps the speed. A metre takes `steps_per_m` pulses, `microsteps` of which
-    are a full step of the motor. Rotor and belt follow the pulses critically damped, with the time constant
+    `maximum_speed_m_s` to either side; duty 0 keeps the speed. A metre takes `steps_per_m` pulses, `microsteps` of
+    which are a full step of the motor. Rotor and belt follow the pulses critically damped, with the time constant
     `settling_s`: 2 settling_s late at a steady speed, and with a jerk of no more than 0.74 times the largest
     acceleration over settling_s when a duty is reversed.
 
@@ -110,7 +110,7 @@ class Stepper:
 
     @property
     def late_s(self) -> float:
-        """How long after the duty that asks for it an acceleration acts: a safety tick, and what rotor and belt take."""
+        """How long after its duty an acceleration acts: a safety tick, and what rotor and belt take."""
         return TICK_S + 2.0 * self.settling_s
 
     def force_at(self, speed_m_s: float) -> float:
@@ -134,7 +134,7 @@ class Stepper:
         )
 
     def equivalent_motor(self, body: PoleCart) -> Motor:
-        """A DC motor without back-EMF whose full force accelerates the cart as this does, for code that asks for one."""
+        """A DC motor without back-EMF whose full force accelerates the cart as this does."""
         return Motor(
             stall_force_n=body.mass_kg * self.maximum_acceleration_m_s2,
             supply_voltage_v=self.supply_voltage_v,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.cart_file import CART_FILE_FORMAT, IDENTIFIED
-from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.drive_keys import keys_in_file
+from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Readings, Timing
 from cartpole_robot.errors import RunError

@@ -80,8 +80,8 @@ def open_loop_engine(cart: CartParams, requested: Engine | None = None) -> Engin
     """
     if cart.stepper is not None:
         raise UsageError(
-            f"cart {cart.name!r} has a stepper, and recordings are compared and identified with DC motors alone; choose "
-            "a cart with a [motor]"
+            f"cart {cart.name!r} has a stepper, and recordings are compared and identified with DC motors alone; "
+            "choose a cart with a [motor]"
         )
     if cart.encoders is None:
         try:

@@ -131,7 +131,7 @@ class BoardCart:
     ) -> None: ...
 
 class StepperDrive:
-    """The stepper of a cart, with its pulses, in front of a rigid body that Python simulates; ValueError without one."""
+    """The stepper of a cart, with its pulses; Python simulates the rigid body. ValueError without a stepper."""
 
     def __init__(self, cart: CartParams) -> None: ...
     def place(self, position_m: float, speed_m_s: float, /) -> int:

@@ -64,7 +64,7 @@ def test_equivalent_motor_follows_the_body() -> None:
         (
             "steps_per_m = { value = 20000.0",
             "steps_per_m = { value = 80000.0",
-            "steps_per_m = 80000 at maximum_speed_m_s = 1 is 80000 steps a second, the board's timer makes at most 20000",
+            "steps_per_m = 80000 at maximum_speed_m_s = 1 is 80000 steps a second, the board's timer makes at most 20",
         ),
         (
             "maximum_acceleration_m_s2 = { value = 15.0",
@@ -144,7 +144,8 @@ def test_shipped_ranges_draw_what_the_firmware_does_not_know() -> None:
     cart = load_cart("diy_stepper")
     ranges = load_randomization(Path("diy_stepper"), cart)
     drawn = ranges.draw(np.random.default_rng(1))
-    assert drawn.stepper is not None and cart.stepper is not None
+    assert drawn.stepper is not None
+    assert cart.stepper is not None
     assert drawn.stepper.pull_out_force_n != cart.stepper.pull_out_force_n
     assert drawn.stepper.steps_per_m == cart.stepper.steps_per_m
 
