@@ -34,7 +34,10 @@ class Track:
 
 
 def track_of(cart: CartParams) -> Track:
-    """The track of `cart`, which brakes with its motor shorted, as the firmware does; without damping or with a stepper, by its drive."""
+    """The track of `cart`, which brakes with its motor shorted, as the firmware does; without damping, by its drive.
+
+    A stepper brakes by its drive too.
+    """
     limits, firmware = cart.limits, cart.firmware
     if math.isinf(cart.terminal_speed_m_s):
         brake = drive_model(cart).acceleration_m_s2
