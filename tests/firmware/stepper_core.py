@@ -90,6 +90,8 @@ def load_stepper(path: Path) -> ctypes.CDLL:
     library.shim_read.restype = None
     library.shim_find_switches.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32]
     library.shim_find_switches.restype = None
+    library.shim_idle.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_bool, ctypes.c_void_p]
+    library.shim_idle.restype = None
     library.shim_round_trip.argtypes = [ctypes.c_void_p]
     library.shim_round_trip.restype = ctypes.c_uint16
     library.drive_take_message.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -190,6 +192,11 @@ class StepperCore(Core):
             if self.state != before:
                 return done
         return ticks
+
+    def idle(self, ticks: int, *, is_heard: bool = False) -> None:
+        """So many ticks of a cart at rest, each after a frame where `is_heard`."""
+        assert self.speed == 0
+        self.library.shim_idle(self._safety, ctypes.byref(self.inputs), ticks, is_heard, ctypes.byref(self.motor))
 
     def fast_to(self, speed: float) -> None:
         """Armed, accelerate to about `speed` steps a second."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from binascii import crc_hqx
+
 import pytest
 
-from tests.firmware.c_core import ACK, FAULT, STATE
-from tests.firmware.stepper_core import StepperCore
+from firmware_bridge.messages import StepperMessage
+from tests.firmware.c_core import ACK, FAULT, STATE, cfg_message
+from tests.firmware.stepper_core import CFG, STEPPER, StepperCore
 
 MOTOR_REVERSED, CART_REVERSED, POLE_REVERSED, ON_ARRIVAL, BRAKES, CUTS, IS_STEPPER = 1, 2, 4, 8, 16, 32, 64
 SPEED, GAIN_Q4, ROUND_TRIP = 1, 2, 5
@@ -107,6 +110,17 @@ def test_session_and_number_of_stepper_are_no_limits(stepper: StepperCore) -> No
     stepper.to_ready()
     stepper.stepper_limits(session=7, seq=9)
     assert stepper.state == STATE.READY
+
+
+def test_limits_crc_is_that_of_cfg_and_stepper_and_never_zero(stepper: StepperCore) -> None:
+    stepper.configure()
+    of_cfg = crc_hqx(cfg_message(**CFG)[4:], 0xFFFF)
+    assert stepper.limits_crc == of_cfg
+    for changes, expected in (({}, None), ({"speed_most": 26, "round_trip_steps": 19}, 1)):
+        both = crc_hqx(StepperMessage(**{"session": 3, "seq": 4, **STEPPER, **changes}).pack()[4:], of_cfg)
+        assert both == 0 if expected == 1 else both > 1
+        stepper.stepper_limits(**changes)
+        assert stepper.limits_crc == (expected or both)
 
 
 @pytest.mark.parametrize("state", ["homing", "armed"])

@@ -135,8 +135,7 @@ def test_held_cart_is_free_after_a_minute_without_a_frame(stepper: StepperCore) 
     stepper.disarm()
     stepper.rest()
     stepper.hear()
-    for _ in range(59_999):
-        stepper.tick()
+    stepper.idle(59_999)
     assert (stepper.state, stepper.is_enabled, stepper.is_homed) == (STATE.READY, True, True)
     stepper.tick()
     assert (stepper.state, stepper.is_enabled, stepper.is_homed) == (STATE.DISARMED, False, False)
@@ -146,9 +145,9 @@ def test_held_cart_is_free_after_a_minute_without_a_frame(stepper: StepperCore) 
 def test_frames_keep_the_hold(stepper: StepperCore) -> None:
     moving(stepper)
     stepper.disarm()
+    stepper.rest()
     for _ in range(3):
-        for _ in range(40_000):
-            stepper.tick()
+        stepper.idle(40_000)
         stepper.hear()
     assert (stepper.state, stepper.is_enabled) == (STATE.READY, True)
 
@@ -158,8 +157,7 @@ def test_ramp_is_no_part_of_the_minute(stepper: StepperCore) -> None:
     stepper.disarm()
     while stepper.speed != 0:
         stepper.tick()
-    for _ in range(59_999):
-        stepper.tick()
+    stepper.idle(59_999)
     assert stepper.is_enabled
     stepper.tick()
     assert not stepper.is_enabled
@@ -168,14 +166,13 @@ def test_ramp_is_no_part_of_the_minute(stepper: StepperCore) -> None:
 def test_fault_is_held_for_a_minute_whatever_the_host_says(stepper: StepperCore) -> None:
     moving(stepper)
     stepper.disarm()
-    stepper.run(30_000, valid_ms=0)
+    stepper.rest()
+    stepper.idle(30_000, is_heard=True)
     stepper.arm()
     stepper.fed_tick(1)
     stepper.trip(FAULT.POLE_ANGLE)
     stepper.rest()
-    for _ in range(59_990):
-        stepper.hear()
-        stepper.tick()
+    stepper.idle(59_990, is_heard=True)
     assert (stepper.is_enabled, stepper.is_homed) == (True, True)
     for _ in range(12):
         stepper.hear()
