@@ -93,7 +93,7 @@ def test_equivalent_motor_follows_the_body() -> None:
         ("homing_speed_m_s", "homing_duty = 0.5\nhoming_speed_m_s", "[firmware] homing_duty = 0.5 belongs"),
         ("homing_speed_m_s", "brake_decel_m_s2 = 5.0\nhoming_speed_m_s", "[firmware] brake_decel_m_s2 = 5.0 belongs"),
         ("homing_speed_m_s", "is_cart_reversed = true\nhoming_speed_m_s", "[firmware] is_cart_reversed = True belongs"),
-        ("duty = [-0.3, 0.3]", "force_n = [-3.0, 3.0]", "has force_n, expected duty: shares of the largest"),
+        ("duty = { value = [-0.15, 0.15]", "force_n = { value = [-3.0, 3.0]", "has force_n, expected duty: shares of the largest"),
         ("physics_step_s = 0.001", "physics_step_s = 0.002", "timing.physics_step_s = 0.002, expected 0.001"),
     ],
 )
