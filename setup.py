@@ -12,10 +12,13 @@ from setuptools.command.sdist import sdist
 FIRMWARE = "firmware_bridge/firmware"
 CORE = (
     *("framing", "config", "safety", "plausibility", "pole_zero", "homing", "app", "estimator", "policy", "onboard"),
-    "rail",
+    *("rail", "stillness"),
 )
 EMULATOR = "firmware_bridge/simavr"
-HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
+HEADERS = (
+    *("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", "counts", "drive", "ramp"),
+    *("drive_dc", "drive_stepper", "homing_parts", *CORE),
+)
 LEARNER = "cartpole_robot/training/dqn/native"
 LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
 ENGINE = "cartpole_robot/simulation/native"
@@ -27,12 +30,13 @@ ENGINE_OBJECTS = (
 )
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (
-    *("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object"),
+    *("extension", "estimator_object", "firmware_object", "framing_object", "policy_image", "policy_image_object"),
     *("policy_arrays", "host_network", "host_policy_object", "simulated_board"),
 )
+STEPPER_HOST = ("stepper_extension", "firmware_object", "policy_image", "simulated_board", "pulse_train")
 HOST_HEADERS = (
     *("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image", "policy_arrays"),
-    *("host_network", "simulated_board"),
+    *("host_network", "simulated_board", "firmware_motor", "pulse_train"),
 )
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
@@ -105,7 +109,7 @@ setup(
             "firmware_bridge._host",
             sources=[
                 *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
-                *(f"{FIRMWARE}/{name}.c" for name in CORE),
+                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_dc", "homing_dc")),
                 *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object")),
             ],
             depends=[
@@ -114,6 +118,20 @@ setup(
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
+            py_limited_api=True,
+            extra_compile_args=COMPILE,
+        ),
+        Extension(
+            "firmware_bridge._stepper",
+            sources=[
+                *(f"{FIRMWARE}/boards/host/{name}.c" for name in STEPPER_HOST),
+                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_stepper", "homing_stepper", "ramp")),
+            ],
+            depends=[
+                *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in HOST_HEADERS),
+            ],
+            define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u"), ("FIRMWARE_STEPPER", "1")],
             py_limited_api=True,
             extra_compile_args=COMPILE,
         ),

@@ -28,6 +28,9 @@ PARTS = (
     "policy",
     "onboard",
     "rail",
+    "stillness",
+    "drive_dc",
+    "homing_dc",
 )
 HOST_PARTS = ("policy_image",)
 
