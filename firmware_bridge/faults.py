@@ -22,8 +22,8 @@ FAULTS = {
     "HOMING_SWITCH": "the wrong end switch closed or stayed closed, or both did; check that left and right are not "
     "swapped, and that a stepper moves away from the switch",
     "POLARITY": "the motor pushes one way and the cart's encoder counts the other; "
-    "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires; a stepper that met the right switch on "
-    "its way to the left: set firmware.is_motor_reversed, or swap the wires of one coil, or of the switches",
+    "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires; a stepper that met the right switch "
+    "on its way to the left: set firmware.is_motor_reversed, or swap the wires of one coil, or of the switches",
     "POLE_STUCK": "the pole does not swing; is it stuck upright, held, or its encoder not connected?",
     "POLE_PERIOD": "the pole does not swing in its natural period about where it hung; check pole length and hinge, "
     "that it hung freely when homing began, and that its push swings it a few degrees (raise firmware.homing_duty)",
