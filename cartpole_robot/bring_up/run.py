@@ -155,8 +155,8 @@ def check_request(request: BringUpRequest) -> None:
     cart = request.cart
     if cart.stepper is not None:
         raise UsageError(
-            f"cart {cart.name!r} has a stepper, and bring-up checks and identifies carts with a [motor] alone; train and "
-            "deploy a policy for it"
+            f"cart {cart.name!r} has a stepper, and bring-up checks and identifies carts with a [motor] alone; train "
+            "and deploy a policy for it"
         )
     if cart.firmware is None:
         needed = [field.name for field in dataclasses.fields(FirmwareSettings) if field.default is dataclasses.MISSING]
