@@ -65,11 +65,11 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Visited inputs (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
+    """Visited inputs (N, inputs), and the policy's values (N, outputs) and actions (N,) for them.
 
-    For a policy with history the inputs include it. The int16 form may differ from the float form near a tie, so its
-    actions are stored too; there are none without that form. Where the policy commands a duty, the actions are duties,
-    float32.
+    The inputs of a policy with history include the history. Actions are indices, or float32 duties if the policy
+    commands the duty itself. The int16 form may choose differently near a tie, so its actions are stored too; they are
+    empty for a policy without that form.
     """
 
     observations: NDArray[np.float32]
