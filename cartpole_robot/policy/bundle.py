@@ -80,11 +80,11 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyBundle:
-    """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values).
+    """A complete policy: interface, network in both forms, golden examples, provenance (plain JSON values).
 
     A network that only a host computes has no `int16` form.
-    `lqr` is the regulator of the cart it was trained on, to stand in for it, and `swing_up` what brings its pole up
-    before an episode; None where the cart has none.
+    `lqr` is the regulator of the training cart, used as a fallback, and `swing_up` the swing-up controller that starts
+    an episode; None if the cart has none.
     """
 
     interface: Interface

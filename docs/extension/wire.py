@@ -95,7 +95,7 @@ def _overview(text: str) -> list[tuple[str, str, str, str]]:
         meaning = _joined(note[1]) if note and note[1] else ""
         name = f"[{message.NAME}](#{message.NAME.lower()})" if message.FIELDS else message.NAME
         found.append((name, str(message.TYPE), str(message.LAYOUT.size), meaning))
-    return found
+    return sorted(found, key=lambda row: int(row[1]))
 
 
 def _struct(text: str, name: str, suffix: str = "_message") -> list[tuple[str, str, str]]:
