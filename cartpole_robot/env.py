@@ -52,7 +52,7 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
 
     Observation: float32, shape (4,): cart position m, cart speed m/s, pole angle rad (0 upright, positive toward
     +x), pole speed rad/s. Actions: indices into the cart's action table, or with `action="duty"` any duty in [-1, 1] as
-    an array of shape (1,), float32. Reward: 1 a step. An episode terminates at
+    an array of shape (1,), float32. Reward: 1 per step. An episode terminates at
     the cart's limits; the 500 steps are the registration's TimeLimit. `info` has the duty that was requested and
     the one applied, and for a cart with a motor its power in W (NaN if unknown). The spaces of the cart "gym" equal
     those of Gymnasium's CartPole-v1.
@@ -117,17 +117,17 @@ class CartPoleEnv(gymnasium.Env[Observation, Any]):
 
     @property
     def rig(self) -> Rig:
-        """What it steps."""
+        """The rig that the environment steps."""
         return self._rig
 
     @property
     def is_running(self) -> bool:
-        """Whether an episode has begun that has not ended here; wrappers may have ended it."""
+        """Whether an episode is running; wrappers may have ended it."""
         return not self._needs_reset
 
     @property
     def episode_cart(self) -> CartParams:
-        """The cart of this episode: `cart`, or what the randomisation drew."""
+        """The cart of this episode: `cart`, or the one that the randomisation drew."""
         return self._rig.episode_cart
 
     def reset(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Start(enum.StrEnum):
-    """How the pole comes upright at the start of an episode."""
+    """How the pole gets upright at the start of an episode."""
 
     BY_HAND = "by_hand"  # a person raises it, or a simulated rig places it
     SWING_UP = "swing_up"  # the cart swings it up
@@ -22,7 +22,7 @@ class Start(enum.StrEnum):
 class Rig(Protocol):
     """One cart-pole, stepped in control periods.
 
-    Nothing above a rig knows whether its cart is simulated. All quantities are SI; a duty is the fraction of full
+    The caller cannot tell whether the cart is simulated. All quantities are SI; a duty is the fraction of full
     drive in [-1, 1], positive to the right.
     """
 

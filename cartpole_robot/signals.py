@@ -32,8 +32,8 @@ class Measurement:
 
     `tick` counts control ticks from the reset, `mcu_time_us` is the microcontroller's clock (uint32, wraps; a
     simulated rig's is simulated time). Counts are raw, `NO_COUNT` without encoders. `applied_duty` was in force just
-    before this tick. `command_age_s` is how long ago the newest command had arrived, `lateness_s` how much later than
-    it should the host learned of the tick; both are NaN if not measured, as is `motor_power_w`.
+    before this tick. `command_age_s` is how long ago the newest command had arrived, `lateness_s` how late the host
+    received the tick; both are NaN if not measured, as is `motor_power_w`.
     """
 
     tick: int = 0

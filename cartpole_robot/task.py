@@ -21,8 +21,8 @@ from cartpole_robot.signals import Measurement, State
 class Task(enum.StrEnum):
     """What a policy is trained for."""
 
-    BALANCE = "balance"
-    SWING_UP = "swing_up"  # cartpole_robot.swing_up_task
+    BALANCE = "balance"  # keep an upright pole up
+    SWING_UP = "swing_up"  # swing a hanging pole up and keep it up
 
 
 OBSERVATION_LAYOUT = ("cart_position_m", "cart_speed_m_s", "pole_angle_rad", "pole_speed_rad_s")

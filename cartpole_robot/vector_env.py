@@ -47,8 +47,8 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
 
     Environment i after `reset(seed=s)` runs exactly as `gymnasium.make(..., engine="native")` after
     `reset(seed=s + i)`. Observations have shape (num_envs, 4), float32; rewards (float64), terminations and truncations
-    have shape (num_envs,); infos are those of `gymnasium.vector.SyncVectorEnv`. Arrays that are returned are the
-    caller's own. An environment whose physics has no finite answer is truncated alone, the cause in `info["fault"]`.
+    have shape (num_envs,); infos are those of `gymnasium.vector.SyncVectorEnv`. The caller owns
+    the returned arrays. An environment whose physics diverges is truncated alone, with the cause in `info["fault"]`.
     """
 
     _observation_bound = staticmethod(task.observation_bound)
@@ -116,7 +116,7 @@ class CartPoleVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
 
     @property
     def episode_carts(self) -> tuple[CartParams, ...]:
-        """The cart of each environment's episode: `cart`, or what the randomisation drew."""
+        """The cart of each environment's episode: `cart`, or the one that the randomisation drew."""
         return tuple(self._carts)
 
     @property  # type: ignore[misc]

@@ -8,7 +8,7 @@ class BridgeError(RuntimeError):
 
 
 class LinkError(BridgeError):
-    """No cart answers, or it no longer does."""
+    """No cart answers, or it has stopped answering."""
 
 
 class SessionLostError(LinkError):

@@ -126,7 +126,7 @@ class Link:
         self.transport.expect(due_s)
 
     def open(self, timeout_s: float = BOOT_S) -> HelloAckMessage:
-        """What the cart says about itself; it is disarmed and a session has begun.
+        """The cart's HELLO_ACK: the cart is disarmed and a session has begun.
 
         Raises `LinkError` if nothing answers in time, or what answers is not a cart of this protocol.
         """
@@ -181,7 +181,7 @@ class Link:
     def configure(self, limits: CfgMessage, stepper: StepperMessage | None = None) -> int:
         """The CRC of the limits, once the cart holds them. Raises `RefusedError` and `LinkError`.
 
-        `stepper` is what only a cart with a stepper has. Session and seq of both are the link's to fill in.
+        `stepper` holds the limits that only a stepper has. The link fills in session and seq of both.
         """
         self._check_drive("DC" if stepper is None else "STEPPER")
         before_ms = self._ticks.period_ms
@@ -217,9 +217,9 @@ class Link:
     def disarm(self) -> None:
         """Motor off: acknowledged, and seen in a STATE that came after.
 
-        A cart that has restarted meanwhile confirms it with its HELLO_ACK, and needs a new session then. What makes no
-        sense is ignored here: nothing the cart sends keeps it from being asked. Raises `NotDisarmedError`, which says
-        what came instead.
+        A cart that has restarted meanwhile confirms it with its HELLO_ACK, and needs a new session then. Invalid
+        messages are ignored, so that nothing the cart sends prevents the request. Raises `NotDisarmedError`, which
+        names what arrived instead.
         """
         request = self._numbered(self._mode_message("DISARM", 0))
         self._answers.pop((AckMessage, request.seq), None)
@@ -247,7 +247,7 @@ class Link:
             self.session = None
 
     def restart_problem(self) -> str | None:
-        """That the cart has restarted since `open`, why, and what to do; None while nothing says so."""
+        """Why the cart has restarted since `open`, and what to do; None if it has not."""
         if self._restarted is None:
             return None
         cause = reset_cause_name(self.protocol, self._restarted.reset_cause)
@@ -280,7 +280,7 @@ class Link:
         return self._asked(HealthRequestMessage(), HealthMessage, timeout_s)
 
     def policy(self, timeout_s: float = 0.5) -> PolicyMessage:
-        """What the cart says about the policy in its image; `self_test` is 0 without one. Raises `LinkError`."""
+        """The cart's report on the policy in its image; `self_test` is 0 without one. Raises `LinkError`."""
         return self._asked(PolicyRequestMessage(), PolicyMessage, timeout_s)
 
     def _asked(self, request: Message, kind: type[Answer], timeout_s: float) -> Answer:

@@ -35,7 +35,7 @@ def cart_names() -> tuple[str, ...]:
 
 
 def load_cart(cart: str | Path | CartParams) -> CartParams:
-    """The cart of that name, or of that file (a path ends in ".toml" or has a folder in it).
+    """The cart with that name, or from that file (a path ends in ".toml" or contains a folder).
 
     A `CartParams` is returned as it is. Raises `UsageError` naming file, key, value and what was expected.
     """

@@ -13,16 +13,12 @@ from firmware_bridge.constants import BANDGAP_V, ILLEGAL_MOST, SWING_MOST_S, UPR
 
 @dataclass(frozen=True, kw_only=True)
 class PoleCart:
-    """The rigid body: a cart that slides along a level track and a pole hinged on it.
+    """The rigid body: a cart that slides along a level track, and a pole hinged on it."""
 
-    `pole_half_length_m` is the distance from the hinge to the pole's centre of mass, half of a uniform pole;
-    `pole_inertia_kg_m2` is about that centre, across the plane of motion.
-    """
-
-    cart_mass_kg: float
+    cart_mass_kg: float  # everything that slides but the pole
     pole_mass_kg: float
-    pole_half_length_m: float
-    pole_inertia_kg_m2: float
+    pole_half_length_m: float  # from the hinge to the pole's centre of mass: half the length of a uniform pole
+    pole_inertia_kg_m2: float  # about the centre of mass, about an axis perpendicular to the plane of motion
     gravity_m_s2: float
 
     def __post_init__(self) -> None:
@@ -82,27 +78,24 @@ _SAME_LEVEL = 1e-15
 class Motor:
     """The motor: a DC motor on an H-bridge, described by forces at the cart.
 
-    At duty d and speed v the force is stall_force_n * level(d) - back_emf_n_s_m * v, reached through a first-order
-    lag. A positive duty pushes to the right, toward +x. Past the dead zone z, e = (|d| - z) / (1 - z) drives the motor:
-    level is e, or, where it saturates, (e - saturation * e^5) / (1 - saturation), ±1 at full duty in both cases. A
-    bridge that `brakes_at_zero` shorts the motor at duty 0, so back-EMF brakes there too; one that does not lets it
-    coast. The forces are for `supply_voltage_v`. `stall_current_a` affects power figures only.
+    At duty d and speed v the force is `stall_force_n` * level(d) - `back_emf_n_s_m` * v, through a first-order lag. A
+    positive duty pushes to the right, toward +x. With the dead zone z, e = (|d| - z) / (1 - z) is the drive past it.
+    Then level(d) is e, or with saturation s it is (e - s e^5) / (1 - s); both give ±1 at full duty.
 
-    `stall_force_n` and `dead_zone_duty` are the means of both sides. To the right, level has the factor
-    1 + gain_asymmetry and z is dead_zone_duty + dead_zone_asymmetry_duty; to the left, minus takes the place of plus. A
-    motor that is weaker to the right has a negative `gain_asymmetry`; with both at 0 it is the same to both sides.
+    Stall force and dead zone are means of both sides. To the right, level has the factor 1 + `gain_asymmetry`, and z is
+    `dead_zone_duty` + `dead_zone_asymmetry_duty`; to the left, minus replaces plus.
     """
 
-    stall_force_n: float
-    supply_voltage_v: float | None = None
-    stall_current_a: float | None = None
-    back_emf_n_s_m: float = 0.0
-    dead_zone_duty: float = 0.0
-    saturation: float = 0.0
-    gain_asymmetry: float = 0.0
-    dead_zone_asymmetry_duty: float = 0.0
-    lag_s: float = 0.0
-    brakes_at_zero: bool = True
+    stall_force_n: float  # force at full duty on a cart that stands still
+    supply_voltage_v: float | None = None  # the supply voltage at which the forces hold
+    stall_current_a: float | None = None  # used for power figures only
+    back_emf_n_s_m: float = 0.0  # braking force per speed
+    dead_zone_duty: float = 0.0  # the duty that the motor needs before it pulls
+    saturation: float = 0.0  # s above
+    gain_asymmetry: float = 0.0  # negative for a motor that is weaker to the right
+    dead_zone_asymmetry_duty: float = 0.0  # positive for a wider dead zone to the right
+    lag_s: float = 0.0  # time constant of the force
+    brakes_at_zero: bool = True  # duty 0 shorts the motor, so that back-EMF brakes; false: the cart coasts
 
     def __post_init__(self) -> None:
         require_positive(self, "stall_force_n")
@@ -225,16 +218,13 @@ class Motor:
 
 @dataclass(frozen=True, kw_only=True)
 class Friction:
-    """Dry and viscous friction of the cart on its track and of the pole in its hinge.
+    """Dry and viscous friction of the cart on its track and of the pole in its hinge."""
 
-    Dry friction holds a resting cart up to `cart_static_n` and brakes a moving one with `cart_coulomb_n`.
-    """
-
-    cart_viscous_n_s_m: float = 0.0
-    cart_coulomb_n: float = 0.0
-    cart_static_n: float = 0.0
-    pole_viscous_n_m_s: float = 0.0
-    pole_coulomb_n_m: float = 0.0
+    cart_viscous_n_s_m: float = 0.0  # grows with the cart's speed
+    cart_coulomb_n: float = 0.0  # dry friction that brakes a moving cart
+    cart_static_n: float = 0.0  # dry friction that holds a resting cart
+    pole_viscous_n_m_s: float = 0.0  # grows with the pole's speed
+    pole_coulomb_n_m: float = 0.0  # dry friction of the hinge
 
     def __post_init__(self) -> None:
         require_not_negative(self, *(f.name for f in dataclasses.fields(self)))
@@ -246,19 +236,19 @@ class Friction:
 
 
 class PoleSensor(enum.StrEnum):
-    """The sensor that the pole turns."""
+    """The sensor on the pole's shaft."""
 
-    ENCODER = "encoder"
-    POTENTIOMETER = "potentiometer"  # analogue: no firmware of this project reads it yet
+    ENCODER = "encoder"  # incremental, with two channels
+    POTENTIOMETER = "potentiometer"  # analogue; this project's firmware cannot read it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoders:
-    """The encoders: counts per metre at the cart, counts per revolution at the pole (all four edges counted)."""
+    """The encoders. All four edges of a line count."""
 
     cart_counts_per_m: float
     pole_counts_per_turn: int
-    pole_sensor: PoleSensor = PoleSensor.ENCODER
+    pole_sensor: PoleSensor = PoleSensor.ENCODER  # type of the pole's sensor
 
     def __post_init__(self) -> None:
         require_positive(self, "cart_counts_per_m", "pole_counts_per_turn")
@@ -271,12 +261,9 @@ class Encoders:
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:
-    """How recordings show the cart: `pole_angle_zero_rad` is the angle in them with the pole upright.
+    """An offset in recordings of this cart, which only comparison and identification correct."""
 
-    Comparison and identification correct recordings by it; nothing else uses it.
-    """
-
-    pole_angle_zero_rad: float = 0.0
+    pole_angle_zero_rad: float = 0.0  # the recorded angle of an upright pole
 
     def __post_init__(self) -> None:
         require(
@@ -289,22 +276,19 @@ class Readings:
 class Apply(enum.StrEnum):
     """When a command takes effect."""
 
-    AT_ONCE = "at_once"  # in the control period it was chosen for: an ideal cart without delay
-    NEXT_TICK = "next_tick"  # at the first control tick after its arrival: one period, on every rig
-    ON_ARRIVAL = "on_arrival"  # as soon as it has arrived
+    AT_ONCE = "at_once"  # in the same control period: an ideal cart without delay
+    NEXT_TICK = "next_tick"  # at the first control tick after its arrival, usually one period after the measurement
+    ON_ARRIVAL = "on_arrival"  # on arrival
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delay:
-    """The time from measurement to action: a fixed host latency plus a uniform jitter, and lost commands.
+    """The time from measurement to action."""
 
-    While a command is missing, the previous one holds.
-    """
-
-    apply: Apply
-    latency_s: float = 0.0
-    jitter_s: float = 0.0
-    drop_probability: float = 0.0
+    apply: Apply  # when a command takes effect
+    latency_s: float = 0.0  # fixed latency of the host
+    jitter_s: float = 0.0  # largest additional latency, drawn uniformly
+    drop_probability: float = 0.0  # share of lost commands; the previous one then holds
 
     def __post_init__(self) -> None:
         require_not_negative(self, "latency_s", "jitter_s", "drop_probability")
@@ -335,10 +319,10 @@ class Delay:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """The two clocks of a rollout: the physics step and the control period, a whole number of the first."""
+    """The two time steps of a rollout."""
 
-    physics_step_s: float
-    control_period_s: float
+    physics_step_s: float  # step of the simulation
+    control_period_s: float  # one control step; a whole number of physics steps
 
     def __post_init__(self) -> None:
         require_positive(self, "physics_step_s", "control_period_s")
@@ -373,16 +357,12 @@ MAX_EPISODE_STEPS = 500  # an episode within the cart's limits ends after this n
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Where an episode ends: the cart's distance from the middle, the pole's angle from upright.
+    """Where an episode ends, and where the track does."""
 
-    `arming_angle_rad` is how far the pole may lean when the motor is switched on. `end_stop_m` is the distance from the
-    middle at which the cart hits the end of its track; None where there is no end.
-    """
-
-    cart_position_m: float
-    pole_angle_rad: float
-    arming_angle_rad: float
-    end_stop_m: float | None = None
+    cart_position_m: float  # the episode ends at this distance from the middle
+    pole_angle_rad: float  # the episode ends at this angle from upright
+    arming_angle_rad: float  # largest angle at which the motor may be switched on
+    end_stop_m: float | None = None  # distance from the middle to the end of the track; none: an endless track
 
     def __post_init__(self) -> None:
         require_positive(self, "cart_position_m", "pole_angle_rad", "arming_angle_rad")
@@ -403,44 +383,32 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class FirmwareSettings:
-    """The limits that the firmware enforces on a cart, and how it finds its zeros.
+    """The limits that the firmware enforces on a cart, and how it finds its zeros."""
 
-    `switch_m` is the distance of the end switches from the middle, `travel_limit_m` that of the firmware's own limit,
-    before which it keeps the braking distance. It cuts the motor beyond `pole_limit_rad`, after `command_timeout_s`
-    without a command, when duties of `moving_duty` move nothing, when the cart travels `still_travel_m` and the pole
-    encoder counts nothing, when the motor gets hotter than `continuous_duty` would ever make it, and outside the supply
-    voltages. Homing moves at `homing_speed_m_s` with at most `homing_duty`. `compensates_dead_zone` adds the motor's
-    dead zone on that side to every command; the `is_..._reversed` flags state how motor and encoders are wired.
-    `estop_cuts_supply` states that the emergency stop also opens the relay of the motor's supply: the firmware then
-    wants to see the supply fall. More than `illegal_edges_most` transitions that no encoder makes, within 0.1 s, are a
-    fault. `bandgap_v` is the microcontroller's own reference as measured on this board, None if unmeasured.
-    `brake_decel_m_s2` is how hard the shorted motor brakes, as `check-rig` measures it; None: computed from the motor.
-    A swing-up may take `swing_timeout_s`, 0 forbids it; once the pole has been within `pole_limit_rad` for `upright_s`
-    without a break, it has to stay there.
-    """
-
-    switch_m: float
-    travel_limit_m: float
-    pole_limit_rad: float
-    command_timeout_s: float
+    switch_m: float  # distance of each end switch from the middle
+    travel_limit_m: float  # the firmware brakes the cart so that it stops within this distance from the middle
+    pole_limit_rad: float  # the motor is off beyond this angle
+    command_timeout_s: float  # the motor is off after this time without a command
     homing_speed_m_s: float
-    homing_duty: float
-    moving_duty: float
-    still_travel_m: float
-    continuous_duty: float
-    reversals_per_s: int
-    supply_min_v: float
-    supply_max_v: float
-    compensates_dead_zone: bool = False
-    brake_decel_m_s2: float | None = None
-    is_motor_reversed: bool = False
-    is_cart_reversed: bool = False
-    is_pole_reversed: bool = False
-    estop_cuts_supply: bool = False
-    illegal_edges_most: int = ILLEGAL_MOST
-    bandgap_v: float | None = None
-    swing_timeout_s: float = 30.0  # twice the median of 13 s that a gentle energy law takes on `diy_arduino`
-    upright_s: float = 0.5  # a pole that only passes through is within its limit for less than 0.2 s
+    homing_duty: float  # largest duty while homing
+    moving_duty: float  # the smallest duty that must move the cart; else CART_STUCK
+    still_travel_m: float  # the distance after which the pole's encoder must have counted; else POLE_STILL
+    continuous_duty: float  # the duty that the motor bears for any time; more heat than that is MOTOR_HOT
+    reversals_per_s: int  # largest number of reversals
+    supply_min_v: float  # the motor is off below this supply voltage
+    supply_max_v: float  # the motor is off above this supply voltage
+    compensates_dead_zone: bool = False  # add the motor's dead zone to every command
+    brake_decel_m_s2: float | None = None  # deceleration with the motor shorted; none: computed from the motor
+    is_motor_reversed: bool = False  # the motor is wired the other way round
+    is_cart_reversed: bool = False  # the cart's encoder is wired the other way round
+    is_pole_reversed: bool = False  # the pole's encoder is wired the other way round
+    estop_cuts_supply: bool = False  # the e-stop also cuts the motor's supply; the firmware then checks that it falls
+    illegal_edges_most: int = ILLEGAL_MOST  # tolerated impossible encoder transitions in 0.1 s
+    bandgap_v: float | None = None  # the microcontroller's voltage reference, measured on this board
+    # twice the median of 13 s that a gentle energy law takes on `diy_arduino`
+    swing_timeout_s: float = 30.0  # time limit of a swing-up; 0 forbids it
+    # a pole that only passes through is within its limit for less than 0.2 s
+    upright_s: float = 0.5  # a swing-up is done after this time within pole_limit_rad
 
     def __post_init__(self) -> None:
         require_positive(

@@ -193,7 +193,7 @@ def questions() -> tuple[Question, ...]:
         ),
         q(
             name="cart_encoder_on",
-            text="where the cart's encoder sits: the motor's shaft, the pulley's, or a wheel or pinion of its own",
+            text="where the cart's encoder sits: the motor's shaft, the pulley's, or a separate wheel or pinion",
             choices=("motor", "pulley", "wheel"),
             default=_fixed("motor"),
         ),
@@ -208,7 +208,7 @@ def questions() -> tuple[Question, ...]:
         ),
         q(
             name="cart_encoder_counts_per_turn",
-            text="counts a turn of the cart's encoder (four times its lines)",
+            text="counts per turn of the cart's encoder (four times its lines)",
             low=4,
             high=100000,
             is_whole=True,
@@ -216,7 +216,7 @@ def questions() -> tuple[Question, ...]:
         ),
         q(
             name="pole_encoder_counts_per_turn",
-            text="counts a turn of the pole's encoder (four times its lines)",
+            text="counts per turn of the pole's encoder (four times its lines)",
             low=200,
             high=20000,
             is_whole=True,

@@ -47,18 +47,18 @@ class Stepper:
     `direction_setup_s` after a change of DIR. `supply_voltage_v` is the driver's.
     """
 
-    steps_per_m: float
-    microsteps: int
-    maximum_speed_m_s: float
-    maximum_acceleration_m_s2: float
-    pull_out_force_n: float
-    corner_speed_m_s: float
-    pull_in_speed_m_s: float
-    settling_s: float
-    pulse_width_s: float
-    direction_setup_s: float
-    enable_is_low: bool = True
-    supply_voltage_v: float | None = None
+    steps_per_m: float  # pulses per metre of travel
+    microsteps: int  # pulses per full step, as set on the driver
+    maximum_speed_m_s: float  # the firmware's ramp goes no faster
+    maximum_acceleration_m_s2: float  # the acceleration at full duty
+    pull_out_force_n: float  # largest force at the cart, up to corner_speed_m_s
+    corner_speed_m_s: float  # above it, the force falls as the inverse of the speed
+    pull_in_speed_m_s: float  # a motor that has slipped locks again below this difference of speed
+    settling_s: float  # time constant with which rotor and belt follow the pulses
+    pulse_width_s: float  # length of a STEP pulse
+    direction_setup_s: float  # DIR is stable this long before a pulse
+    enable_is_low: bool = True  # the driver is on while ENABLE is low
+    supply_voltage_v: float | None = None  # the driver's supply
 
     def __post_init__(self) -> None:
         require_positive(

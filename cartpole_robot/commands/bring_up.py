@@ -25,9 +25,9 @@ def add_bring_up(verb: Parser) -> None:
     """Declare the arguments of `bring-up`."""
     details(
         verb,
-        f"Its stages are {', '.join(_STAGES)}. Each leaves its result in the folder --out; the same command continues "
-        "after the last one that was finished. The cart file may be far off: the stages before identify assume the "
-        "weakest brake and use three quarters of the track.",
+        f"Its stages are {', '.join(_STAGES)}. Each saves its result in the folder --out; the same command continues "
+        "after the last finished stage. The cart file may be far off: the stages before identify assume the weakest "
+        "brake and use three quarters of the track.",
     )
     examples(
         verb,
@@ -40,13 +40,13 @@ def add_bring_up(verb: Parser) -> None:
     options.cart(verb, what="what is known of the cart", default=options.DIY_CART)
     options.arm(verb)
     verb.add_argument(
-        "--out", type=Path, metavar="FOLDER", required=True, help="folder to write, or that of a bring-up to continue"
+        "--out", type=Path, metavar="FOLDER", required=True, help="folder of a new bring-up, or of one to continue"
     )
     verb.add_argument("--until", choices=_STAGES, default=_STAGES[-1], metavar="STAGE", help="stop after this stage")
     verb.add_argument(
         "--checked",
         action="store_true",
-        help="the rig has passed check-rig: leave out the steps that need a person at the cart",
+        help="the rig has passed check-rig: skip the steps that need a person at the cart",
     )
     options.seed(verb)
     options.json(verb)

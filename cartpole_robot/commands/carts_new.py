@@ -26,8 +26,8 @@ def add_new(new: Parser) -> None:
     """Declare the arguments of `carts new`."""
     details(
         new,
-        "Ask for the parts of a cart and write a commented cart file to start from. With --from-answers or one of the "
-        "answers below it asks nothing, and what is not answered gets its default.",
+        "Asks for the parts of a cart and writes a commented cart file to start from. With --from-answers or any of "
+        "the answers below it asks nothing and uses defaults for the rest.",
     )
     examples(
         new, "", "--pulley-teeth 20 --track-m 0.7 --out small.toml", "--from-answers parts.toml --out small.toml --json"

@@ -69,7 +69,7 @@ VERB_GROUPS = {
     ),
     "experiment": (
         Verb("study", "train with many seeds and settings, and plot the effect", add_study),
-        Verb("score", "score a policy as others in the field report theirs", add_score),
+        Verb("score", "score a policy with measures from the literature", add_score),
         Verb("stability-map", "map how far a cart may differ before a policy fails", add_stability_map),
     ),
     "firmware": (Verb("firmware", "build, flash, measure and stress-test the cart's firmware", add_firmware),),

@@ -23,14 +23,16 @@ def add_compare(compare: Parser) -> None:
     examples(compare, "rollouts/sim.parquet rollouts/cart.parquet --out report.html")
     compare.set_defaults(run=_compare, extra="sim,report")
     compare.add_argument(
-        "simulated", metavar="SIM", help="a recording of the simulation, or a cart (name or file) for open loop alone"
+        "simulated",
+        metavar="SIM",
+        help="a recording of the simulation, or a cart (name or file) to compare only in open loop",
     )
     compare.add_argument("recorded", type=Path, metavar="REAL", help="a recording of the cart")
     options.out(compare, "FILE.html", "report to write, a new file that opens offline", default="no report")
     compare.add_argument("--png", type=Path, metavar="FILE.png", help="the report's picture, a new file")
-    options.cart(compare, what="the simulation to replay the commands in", otherwise="SIM's cart")
+    options.cart(compare, what="the cart of the simulation that replays the commands", otherwise="SIM's cart")
     options.policy_option(
-        compare, "the policy to ask again about both rollouts (default: the recordings' policy, if it still exists)"
+        compare, "the policy to replay on both rollouts (default: the recordings' policy, if it still exists)"
     )
     compare.add_argument(
         "--tube-mm",
@@ -47,7 +49,9 @@ def add_compare(compare: Parser) -> None:
         help="largest angle error that still counts as faithful (default: 0.05)",
     )
     compare.add_argument(
-        "--no-attribution", action="store_true", help="skip the search for the term to blame (the longest part)"
+        "--no-attribution",
+        action="store_true",
+        help="skip the search for the model term that explains the difference (the slowest part)",
     )
     options.engine(compare, what="the replay")
     options.json(compare)

@@ -19,14 +19,14 @@ def add_import(read: Parser) -> None:
     """Declare the arguments of `import`."""
     details(
         read,
-        "A map says what its columns mean. Where the rows pause or a clock jumps, the file becomes several "
-        "recordings: the second gets _2 at the end of its name, and so on.",
+        "A map describes the columns. If rows pause or a clock jumps, the file is split into several recordings; the "
+        "second gets _2 at the end of its name, and so on.",
     )
     examples(read, "swing.csv --map docs/maps/sensorsini_50hz.toml --out rollouts/swing.parquet")
     read.set_defaults(run=_import, extra="sim")
     read.add_argument("source", type=Path, metavar="FILE.csv", help="one row per control period")
     read.add_argument(
-        "--map", type=Path, required=True, metavar="MAP.toml", help="what the columns mean; docs/maps has examples"
+        "--map", type=Path, required=True, metavar="MAP.toml", help="meaning of the columns; docs/maps has examples"
     )
     options.out(read, "FILE", "recording to write")
     options.cart(read, what="the recorded cart", otherwise="the map's")
@@ -35,7 +35,7 @@ def add_import(read: Parser) -> None:
             f"--{name}-sign",
             type=int,
             choices=(1, -1),
-            help=f"the {name}'s sign, whatever the map and the motion suggest",
+            help=f"sign of the {name}, overriding the map and the motion",
         )
     options.json(read)
 
@@ -44,9 +44,9 @@ def add_convert(convert: Parser) -> None:
     """Declare the arguments of `convert`."""
     examples(convert, "rollouts/first.parquet --to video --out first.mp4")
     convert.set_defaults(run=_convert, extra="datasets")
-    convert.add_argument("recording", type=Path, metavar="REC", help="a recording, finished or cut off")
+    convert.add_argument("recording", type=Path, metavar="REC", help="a recording, complete or interrupted")
     convert.add_argument(
-        "--to", required=True, choices=_FORMATS, help="csv (with its map), minari, or video (mp4, gif)"
+        "--to", required=True, choices=_FORMATS, help="format: csv (with its map), minari, or video (mp4, gif)"
     )
     options.out(convert, "PATH", "FILE.csv, FILE.mp4 or FILE.gif to write; for minari the folder of datasets")
     convert.add_argument(

@@ -45,15 +45,15 @@ def add_deploy(deploy: Parser) -> None:
     deploy.add_argument(
         "--fallback",
         choices=(LQR,),
-        help="the regulator takes over where the cart leaves the states that the policy knows",
+        help="let the regulator take over when the cart leaves the states that the policy knows",
     )
     deploy.add_argument(
-        "--shadow", action="store_true", help="the regulator drives; the policy's duties are only recorded"
+        "--shadow", action="store_true", help="let the regulator drive and only record the policy's duties"
     )
     deploy.add_argument(
         "--on-board",
         action="store_true",
-        help="the policy in the firmware drives (firmware build --policy); the host arms and records",
+        help="let the policy in the firmware drive (firmware build --policy); the host arms and records",
     )
     deploy.add_argument(
         "--host-may-leave",
@@ -62,7 +62,7 @@ def add_deploy(deploy: Parser) -> None:
     )
     options.profile(deploy)
     options.browser(deploy)
-    deploy.add_argument("--no-view", action="store_true", help="no live view in the terminal")
+    deploy.add_argument("--no-view", action="store_true", help="show no live view in the terminal")
     options.json(deploy)
 
 

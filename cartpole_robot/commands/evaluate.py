@@ -29,7 +29,10 @@ def add_evaluate(evaluate: Parser) -> None:
     options.first_seed(evaluate)
     options.randomize(evaluate)
     evaluate.add_argument(
-        "--keep", type=Path, metavar="FILE", help="keep each finished episode in FILE; the same command continues it"
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="save each finished episode in FILE; the same command continues from it",
     )
     options.arm(evaluate)
     options.json(evaluate)

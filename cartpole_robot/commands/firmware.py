@@ -57,7 +57,7 @@ def _add_flash(flash: Parser) -> None:
         type=int,
         default=_BAUDS[0],
         choices=_BAUDS,
-        help="the bootloader's: 115200 (default; Uno, newer Nano) or 57600 (Nano with the old bootloader)",
+        help="baud rate of the bootloader: 115200 (default; Uno, newer Nano) or 57600 (Nano with the old bootloader)",
     )
 
 
@@ -73,17 +73,17 @@ def _add_campaign(campaign: Parser) -> None:
     campaign.set_defaults(run=_campaign, extra="sim")
     options.policy_option(campaign, f"what balances: a policy.npz, a run folder, or {LQR} (default)", default=LQR)
     options.cart(campaign, otherwise=f"the policy's own; with {LQR} {options.DIY_CART}")
-    campaign.add_argument("--image", type=Path, metavar="ELF", help="this image instead of the package's firmware")
-    campaign.add_argument("--short", action="store_true", help="each fault once or twice, in a minute")
+    campaign.add_argument("--image", type=Path, metavar="ELF", help="test this image instead of the package's firmware")
+    campaign.add_argument("--short", action="store_true", help="inject each fault once or twice, in about a minute")
     campaign.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="WORD",
-        help="groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve) "
-        "or beginnings of names",
+        help="run only groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve) "
+        "or trials whose names begin with WORD",
     )
-    options.seed(campaign, what="draws starts and moments")
+    options.seed(campaign, what="random seed of starts and moments")
     options.out(campaign, "FOLDER", "folder of a new campaign, or of one to continue", default="a new runs/campaign-N")
     options.json(campaign)
 

@@ -26,21 +26,28 @@ def add_identify(identify: Parser) -> None:
     identify.add_argument("recordings", type=Path, nargs="+", metavar="REC", help="recordings of one cart")
     options.cart(
         identify,
-        what="where the search starts, and the values of what is not searched for",
+        what="start values of the search, and fixed values of everything else",
         otherwise="the first recording's",
     )
     options.out(identify, "FILE.toml", "cart file to write")
     identify.add_argument(
-        "--terms", nargs="+", metavar="TERM", help="only these, such as motor_gain delay (default: all that can show)"
+        "--terms",
+        nargs="+",
+        metavar="TERM",
+        help="search only these, such as motor_gain delay (default: all that the recordings show)",
     )
     identify.add_argument(
         "--window-s",
         type=positive,
         metavar="S",
-        help="how long the model runs before it restarts (default: 2 where the pole hangs all the time, else 0.5)",
+        help="how long the model runs before it restarts (default: 2 if the pole hangs throughout, else 0.5)",
     )
     identify.add_argument(
-        "--held-out", type=share, default=0.3, metavar="SHARE", help="end of each recording, to test on (default: 0.3)"
+        "--held-out",
+        type=share,
+        default=0.3,
+        metavar="SHARE",
+        help="share at the end of each recording to test on (default: 0.3)",
     )
     identify.add_argument("--mixed-periods", action="store_true", help="allow recordings of different control periods")
     options.engine(identify, what="the model")

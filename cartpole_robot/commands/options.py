@@ -65,7 +65,7 @@ def rig(verb: Parser, *, default: str, names: Sequence[str] = RIG_NAMES, more: s
     """`--rig`; `names` are those that suit the verb."""
     takes_name = any(":" in name for name in names)
     checks: dict[str, Any] = {"type": _rig_name, "metavar": "RIG"} if takes_name else {"choices": names}
-    text = f"{', '.join(names)} (default: {default}){more}"
+    text = f"rig: {', '.join(names)} (default: {default}){more}"
     verb.add_argument("--rig", default=default, help=text, **checks)
 
 
@@ -73,20 +73,20 @@ def engine(
     verb: Parser, *, what: str = "the rig sim", otherwise: str = "native, checked against pybullet on this cart"
 ) -> None:
     """`--engine`; None means the engine that `otherwise` describes."""
-    text = f"what simulates {what} (default: {otherwise})"
+    text = f"engine that simulates {what} (default: {otherwise})"
     verb.add_argument("--engine", choices=values(Engine), help=text)
 
 
 def backend(verb: Parser) -> None:
     """`--backend`."""
-    text = f"what computes the policy's actions (default: {Backend.C})"
+    text = f"implementation that computes the policy's actions (default: {Backend.C})"
     verb.add_argument("--backend", default=Backend.C.value, choices=values(Backend), help=text)
 
 
 def start(verb: Parser, *, more: str = "") -> None:
     """`--start`; `start_of` reads it."""
-    text = f"how the pole comes upright before each episode: a person raises it, or the cart swings it up{more}; "
-    text += "a policy that swings up begins with a hanging pole and does it itself"
+    text = f"how the pole gets upright before each episode: raised by a person, or swung up{more}; "
+    text += "a policy that swings up starts with the pole hanging and does it itself"
     choices = [choice.replace("_", "-") for choice in Start]
     verb.add_argument("--start", default=choices[0], choices=choices, help=f"{text} (default: {choices[0]})")
 
@@ -98,13 +98,13 @@ def start_of(arguments: argparse.Namespace) -> Start:
 
 def run_limits(verb: Parser) -> None:
     """`--most-cart-time-s` and `--most-distance-m`, of a run without an operator."""
-    text = "with --start swing-up: no other episode once the motor has been armed for S seconds in all (default: any)"
+    text = "with --start swing-up: start no episode after S seconds of armed motor in total (default: no limit)"
     verb.add_argument("--most-cart-time-s", type=positive, metavar="S", help=text)
-    text = "with --start swing-up: no other episode once the cart has travelled M metres in all (default: any)"
+    text = "with --start swing-up: start no episode after M metres of travel in total (default: no limit)"
     verb.add_argument("--most-distance-m", type=positive, metavar="M", help=text)
 
 
-def seed(verb: Parser, *, what: str = "seed of everything random", default: int | None = 0) -> None:
+def seed(verb: Parser, *, what: str = "random seed", default: int | None = 0) -> None:
     """`--seed`; with None as `default` the verb sees whether it was given, and uses 0 if not."""
     verb.add_argument("--seed", type=count_from_zero, default=default, metavar="N", help=f"{what} (default: 0)")
 
@@ -151,7 +151,7 @@ def port(verb: Parser) -> None:
 
 def profile(verb: Parser, *, otherwise: str = "workbench") -> None:
     """`--profile`, the imperfections of a virtual cart; None means `otherwise`."""
-    text = "what is imperfect about the virtual cart: workbench, ideal, ftdi, ftdi_slow, or a .toml file"
+    text = "imperfections of the virtual cart: workbench, ideal, ftdi, ftdi_slow, or a .toml file"
     verb.add_argument("--profile", metavar="NAME|FILE", help=f"{text} (default: {otherwise})")
 
 

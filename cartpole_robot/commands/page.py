@@ -18,8 +18,8 @@ def add_page(page: Parser) -> None:
     """Declare the arguments of `page`."""
     details(
         page,
-        "One file that works offline: the firmware's own C, the cart and the policies run in the browser. The visitor "
-        "drags the pole, changes and breaks the cart, and sees state, duty and the named fault.",
+        "One file that works offline: the firmware's own C, the cart and the policies run in the browser. Visitors can "
+        "drag the pole, change and break the cart, and see its state, duty and faults.",
     )
     examples(page, "runs/diy --out page.html", "runs/diy runs/swing --cart diy_arduino --out page.html")
     page.set_defaults(run=_page, extra="sim")
@@ -28,7 +28,7 @@ def add_page(page: Parser) -> None:
         type=Path,
         nargs="+",
         metavar="POLICY",
-        help="policies to choose from, each a policy.npz or its run folder; lqr for none: every page has the regulator",
+        help="policies for the page, each a policy.npz or its run folder; lqr for none: every page has the regulator",
     )
     options.cart(page, otherwise="that of the first policy; required with lqr alone")
     options.out(page, "FILE.html", "the page to write")

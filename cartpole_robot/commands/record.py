@@ -43,9 +43,9 @@ def add_record(record: Parser) -> None:
         type=Path,
         metavar="FILE|FOLDER",
         required=True,
-        help="recording to write, which must not exist yet; with --episodes a folder of them, which is continued",
+        help="recording to write, must not exist yet; with --episodes a folder of recordings, new or to continue",
     )
-    options.episodes(record, what="record so many, each with the next seed", otherwise="one")
+    options.episodes(record, what="number of recordings, each with the next seed", otherwise="one")
     options.run_limits(record)
     options.duration_s(record, default=10.0)
     options.seed(record, what="seed of the start")
@@ -59,18 +59,22 @@ def add_excite(excite: Parser) -> None:
     """Declare the arguments of `excite`."""
     details(
         excite,
-        "With the pole hanging, the cart first looks for the duty that moves it, then is pushed by chance and coasts; "
-        "no operator is needed, and the cart file may be far off. With the pole upright its regulator moves and shakes "
-        "it, which needs a file that balances. Then the motor stops and the pole swings. The pole hangs unless "
-        "identify has found the force of the cart's motor, as the source of motor.stall_force_n then says.",
+        "With the pole hanging, the cart first finds the duty that moves it, then makes random pushes and coasts. This "
+        "needs no operator, and the cart file may be far off. With the pole upright, the regulator moves and shakes "
+        "the cart, which needs a file that balances. At the end the motor is off and the pole swings. The pole hangs "
+        "unless the source of motor.stall_force_n in the cart file is identify.",
     )
     examples(excite, "--rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet")
     excite.set_defaults(run=_excite, extra="sim")
     options.rig(excite, default="virtual")
     options.cart(excite, what="what is known of the cart", default=options.DIY_CART)
     way = excite.add_mutually_exclusive_group()
-    way.add_argument("--hanging", action="store_true", help="the pole hangs, though the cart is identified")
-    way.add_argument("--upright", action="store_true", help="the pole is upright, though the cart is not identified")
+    way.add_argument(
+        "--hanging", action="store_true", help="start with the pole hanging, even if the cart is identified"
+    )
+    way.add_argument(
+        "--upright", action="store_true", help="start with the pole upright, even if the cart is not identified"
+    )
     excite.add_argument(
         "--duration-s",
         type=positive,
@@ -81,16 +85,16 @@ def add_excite(excite: Parser) -> None:
         "--swing-s",
         type=not_negative,
         metavar="S",
-        help="end of the recording during which the motor is off and the pole swings, which shows its friction; "
+        help="length of the free swing at the end, motor off, which shows the pole's friction; "
         "not on the rig sim (default: 4 with the pole hanging, 14 upright; half of the duration at most)",
     )
     excite.add_argument(
         "--travel-share",
         type=share,
         metavar="SHARE",
-        help="with the pole hanging, the part of the cart's limit of position that it uses (default: 0.6)",
+        help="with the pole hanging, the share of the cart's position limit to use (default: 0.6)",
     )
-    options.seed(excite, what="selects the motion")
+    options.seed(excite, what="random seed of the motion")
     options.arm(excite)
     options.out(excite, "FILE", "recording to write")
     options.json(excite)
@@ -100,7 +104,7 @@ def add_show(show: Parser) -> None:
     """Declare the arguments of `show`."""
     examples(show, "rollouts/first.parquet")
     show.set_defaults(run=_show, extra="report")
-    show.add_argument("recording", type=Path, metavar="FILE", help="a recording, finished or cut off")
+    show.add_argument("recording", type=Path, metavar="FILE", help="a recording, complete or interrupted")
     options.out(show, "PNG", "picture to write", default="FILE.png, which is replaced")
     options.json(show)
 

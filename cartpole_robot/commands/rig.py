@@ -39,29 +39,33 @@ def add_check_rig(check: Parser) -> None:
     """Declare the arguments of `check-rig`."""
     details(
         check,
-        "Each step has a result and what to do about it. Steps by hand are asked for in a terminal. --list names the "
-        "steps.",
+        "Each step reports a result and, if something is wrong, what to do. In a terminal, some steps ask you to move "
+        "or press a part. --list names the steps.",
     )
     examples(
         check,
         "--port /dev/ttyACM0 --cart my_cart.toml --arm",
-        "--port /dev/ttyACM0 --cart my_cart.toml --arm --only track,dead-zone,brake --write measured.toml",
+        "--port /dev/ttyACM0 --cart my_cart.toml --arm --only track,dead-zone,brake --write checked.toml",
     )
     check.set_defaults(run=_check, extra="sim")
-    check.add_argument("--port", metavar="PORT", help="serial port, such as /dev/ttyACM0; required but for --list")
+    check.add_argument("--port", metavar="PORT", help="serial port, such as /dev/ttyACM0; required except with --list")
     options.cart(check, default=options.DIY_CART)
-    options.arm(check, also="; without it the steps that move the cart are left out")
-    options.no_hand(check, "leave out the steps that need a person at the cart")
-    check.add_argument("--supply-v", type=positive, metavar="V", help="the motor's supply as a voltmeter shows it")
-    check.add_argument("--rail-v", type=positive, metavar="V", help="the board's 5 V as a voltmeter shows them")
-    check.add_argument("--only", metavar="STEP[,STEP]", help="do these steps only, such as those that failed")
-    check.add_argument("--list", action="store_true", help="list the steps and end")
-    check.add_argument("--report", type=Path, metavar="FILE.md", help="write a report there; must not exist yet")
+    options.arm(check, also="; without it the steps that move the cart are skipped")
+    options.no_hand(check, "skip the steps that need a person at the cart")
+    check.add_argument(
+        "--supply-v", type=positive, metavar="V", help="voltage of the motor supply, read on a voltmeter"
+    )
+    check.add_argument(
+        "--rail-v", type=positive, metavar="V", help="voltage of the board's 5 V rail, read on a voltmeter"
+    )
+    check.add_argument("--only", metavar="STEP[,STEP]", help="run only these steps, such as those that failed")
+    check.add_argument("--list", action="store_true", help="list the steps and exit")
+    check.add_argument("--report", type=Path, metavar="FILE.md", help="report to write; must not exist yet")
     check.add_argument(
         "--write",
         type=Path,
         metavar="CART.toml",
-        help="write a copy of the cart file with what was measured there; must not exist yet",
+        help="copy of the cart file to write, with the measured numbers; must not exist yet",
     )
     options.json(check)
 
@@ -79,10 +83,9 @@ def add_virtual_cart(virtual: Parser) -> None:
     """Declare the arguments of `virtual-cart`."""
     details(
         virtual,
-        "Other verbs reach it by its port, such as check-rig --port /tmp/cart. Runs in real time. The profile "
-        "workbench has what a home build has: a USB chip that waits, bouncing switches, chattering encoders, a bridge "
-        "that shortens pulses, a supply and a 5 V rail that do not stand still, a board that takes time to start, and "
-        "a belt with play.",
+        "Runs in real time. Other verbs reach it through its port, as in check-rig --port /tmp/cart. The profile "
+        "workbench imitates a home build: USB latency, bouncing switches, chattering encoders, an H-bridge that "
+        "shortens pulses, a varying supply and 5 V rail, a board that takes time to start, and a belt with play.",
     )
     examples(virtual, "--cart diy_arduino --link /tmp/cart", "--profile ideal --link /tmp/cart")
     virtual.set_defaults(run=_virtual_cart, extra="sim")
@@ -93,7 +96,7 @@ def add_virtual_cart(virtual: Parser) -> None:
         names=SIMULATED_BOARDS,
         more="; virtual runs the firmware built for this machine, avr the flashed image on an emulated chip",
     )
-    virtual.add_argument("--link", type=Path, metavar="PATH", help="make a symbolic link to the port there")
+    virtual.add_argument("--link", type=Path, metavar="PATH", help="symbolic link to make to the port")
     options.profile(virtual)
     options.seed(virtual, what="seed of the imperfections")
     options.browser(virtual)
@@ -101,13 +104,13 @@ def add_virtual_cart(virtual: Parser) -> None:
     virtual.add_argument(
         "--by-hand",
         action="store_true",
-        help="do by hand what is typed here, one deed a line, such as 'press estop'; 'help' lists the deeds",
+        help="act on the cart by commands typed here, one per line, such as 'press estop'; 'help' lists them",
     )
     virtual.add_argument(
         "--mistake",
         choices=options.values(Mistake),
         metavar="NAME",
-        help="build the cart with a mistake, for practising check-rig: " + ", ".join(options.values(Mistake)),
+        help="build the cart with a mistake, to practise check-rig: " + ", ".join(options.values(Mistake)),
     )
 
 

@@ -19,9 +19,9 @@ def add_score(verb: Parser) -> None:
     """Declare the arguments of `score`."""
     details(
         verb,
-        "The pole hangs and is to be swung up and held, in simulation. A policy that balances gets it from the "
-        "swing-up controller. LQR after a swing-up, and the swing-up controller itself, are scored next to it. The "
-        "same command continues a stopped score.",
+        "In simulation, the pole starts hanging and must be swung up and held. A policy that only balances takes over "
+        "from the swing-up controller. For reference, LQR after a swing-up and the swing-up controller itself are "
+        "scored too. The same command continues a stopped score.",
     )
     examples(verb, "runs/diy --cart diy_arduino", "lqr --cart diy_arduino --plot score.png")
     verb.set_defaults(run=_score, extra="sim,report")
@@ -29,9 +29,12 @@ def add_score(verb: Parser) -> None:
     options.cart(verb, otherwise=options.POLICYS_CART)
     options.out(verb, "FOLDER", "folder of finished runs, new or of this cart", default="runs/score-CART")
     verb.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="draw the share of successes at each value; must not exist yet"
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="picture of the share of successes at each value; must not exist yet",
     )
-    options.episodes(verb, what="swing-ups, and minutes under pushes", otherwise="10 swing-ups, 50 minutes")
+    options.episodes(verb, what="number of swing-ups and of minutes under pushes", otherwise="10 swing-ups, 50 minutes")
     verb.add_argument(
         "--jobs", "--workers", dest="jobs", type=count, metavar="N", help="processes to use (default: one per core)"
     )

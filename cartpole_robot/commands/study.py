@@ -27,7 +27,7 @@ def add_study(study: Parser) -> None:
     study.add_argument(
         "study",
         metavar="NAME|FILE.toml|show",
-        help="replay-memory, epsilon, gamma, or a study file; show prints what is finished in FOLDER",
+        help="study to run: replay-memory, epsilon, gamma, or a study file; show prints what is finished in FOLDER",
     )
     study.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="with show: a study's folder")
     options.out(study, "FOLDER", "folder of a new study, or of this study to continue", default="runs/study-NAME")

@@ -50,14 +50,15 @@ def add_train(train: Parser) -> None:
     train.add_argument(
         "--preset",
         metavar="NAME|FILE",
-        help="recommended (default), precise, robust, swing_up, blog, on_cart (default with --init), or a .toml file",
+        help="preset: recommended (default), precise, robust, swing_up, blog, on_cart (default with --init), or a "
+        ".toml file",
     )
     options.cart(train, otherwise="gym; with --init the policy's own")
     train.add_argument(
         "--actions",
         type=numbers,
         metavar="DUTIES",
-        help="duties to choose from, instead of the cart's own, such as --actions=-0.4,-0.2,0.2,0.4",
+        help="duties that the policy chooses from, instead of the cart's action table: --actions=-0.4,-0.2,0.2,0.4",
     )
     options.rig(train, default="sim")
     options.engine(train)
@@ -68,14 +69,14 @@ def add_train(train: Parser) -> None:
     )
     options.episodes(
         train,
-        what="most episodes to train for; with --init, those of evaluation included",
+        what="maximum number of training episodes; with --init including those for evaluation",
         otherwise=f"the preset's number; with --init {_EPISODES_ON_CART} if it has none",
     )
     train.add_argument(
         "--init",
         type=Path,
         metavar="POLICY",
-        help="continue from this exported policy (a policy.npz or its run folder) on the cart at the rig; it learns "
+        help="continue training this exported policy (a policy.npz or its run folder) on the rig's cart; it learns "
         "only between episodes, with the motor off",
     )
     options.out(train, "FOLDER", "run folder", default="runs/PRESET-CART-seedN")
@@ -83,7 +84,7 @@ def add_train(train: Parser) -> None:
     train.add_argument(
         "--learner",
         choices=options.values(Learner),
-        help="lean, this package's faster DQN, or stock, Stable-Baselines3's own (default: the preset's, else lean)",
+        help="DQN class: lean, this package's faster one, or stock, Stable-Baselines3's own (default: the preset's)",
     )
     train.add_argument(
         "--tensorboard", action=argparse.BooleanOptionalAction, default=True, help="write a log for TensorBoard"
@@ -104,19 +105,19 @@ def add_export(export: Parser) -> None:
         help="the run folder of a finished training, or a model of Stable-Baselines3's PPO, A2C or SAC (.zip)",
     )
     options.out(export, "FOLDER", "folder to write")
-    options.cart(export, what="the cart that a MODEL was trained on", otherwise="none: a MODEL does not name its own")
+    options.cart(export, what="the cart that a MODEL was trained on", otherwise="none; a MODEL does not name its cart")
     export.add_argument("--model", choices=["selected", "last"], help="which model of the RUN (default: selected)")
     export.add_argument(
         "--trust",
         action="store_true",
-        help="read Stable-Baselines3's own file of the model, which may run code: for your own runs of versions that "
-        "kept no weights next to it",
+        help="read the model from Stable-Baselines3's own file, which can run code; only for your own runs of versions "
+        "that saved no plain weights",
     )
     export.add_argument(
         "--failed-trials",
         action="store_true",
-        help="export a MODEL that failed trials, or that of a RUN that ended without a policy; its provenance lists "
-        "the failed trials",
+        help="export a MODEL that failed trials, or the model of a RUN that ended without a policy; the provenance "
+        "lists the failed trials",
     )
     options.json(export)
 

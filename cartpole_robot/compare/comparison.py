@@ -41,8 +41,8 @@ _OPEN_LOOP_SHARE = 0.4  # of the work, typically
 class CompareRequest:
     """What to compare.
 
-    `simulated` is a recording, or the name or file of a cart; then there is no closed loop to compare. The recorded
-    commands are replayed in a simulation of `cart` (None: that of `simulated`). `policy` is asked again about both
+    `simulated` is a recording, or the name or file of a cart; then only the open loop is compared. The recorded
+    commands are replayed in a simulation of `cart` (None: that of `simulated`). `policy` is replayed on both
     rollouts (None: the one that the recording names, if it still exists). `engine` None: the choice of
     `rigs.engine_choice` for the cart.
     """

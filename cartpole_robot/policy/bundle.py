@@ -65,11 +65,11 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Visited inputs (N, inputs) and what the policy makes of them: values (N, outputs) and actions (N,).
+    """Visited inputs (N, inputs), and the policy's values (N, outputs) and actions (N,) for them.
 
-    For a policy with history the inputs include it. The int16 form may differ from the float form near a tie, so its
-    actions are stored too; there are none without that form. Where the policy commands a duty, the actions are duties,
-    float32.
+    The inputs of a policy with history include the history. Actions are indices, or float32 duties if the policy
+    commands the duty itself. The int16 form may choose differently near a tie, so its actions are stored too; they are
+    empty for a policy without that form.
     """
 
     observations: NDArray[np.float32]
@@ -80,11 +80,11 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyBundle:
-    """A policy, complete: interface, network in both forms, golden examples, provenance (plain JSON values).
+    """A complete policy: interface, network in both forms, golden examples, provenance (plain JSON values).
 
     A network that only a host computes has no `int16` form.
-    `lqr` is the regulator of the cart it was trained on, to stand in for it, and `swing_up` what brings its pole up
-    before an episode; None where the cart has none.
+    `lqr` is the regulator of the training cart, used as a fallback, and `swing_up` the swing-up controller that starts
+    an episode; None if the cart has none.
     """
 
     interface: Interface

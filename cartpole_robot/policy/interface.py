@@ -21,31 +21,25 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # of an observation: it is written 
 
 
 class Command(enum.StrEnum):
-    """How a policy commands a duty: by the index of one in the cart's action table, or the duty itself."""
+    """How a policy commands a duty."""
 
-    TABLE = "table"
-    DUTY = "duty"
+    TABLE = "table"  # by an index into the cart's action table
+    DUTY = "duty"  # by the duty itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """What a policy requires of the cart it runs on, and in `history_length` how far back it looks.
+    """What a policy requires of the cart it runs on. Every cart offers any history, because the host keeps it."""
 
-    `task` is what it was trained for, and says which of the cart's action tables it chooses from; `command` is whether
-    it chooses from a table at all. A policy that commands its duty itself has no table: `action_duties` is empty.
-    `drive` is what its duties mean: shares of a DC motor's voltage or of a stepper's acceleration.
-    A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
-    """
-
-    drive: Drive = Drive.DC
-    control_period_s: float
-    action_duties: tuple[float, ...]
-    observation: tuple[str, ...] = OBSERVATION_LAYOUT
-    observation_scale: tuple[float, ...]
-    history_length: int = 1
+    drive: Drive = Drive.DC  # what a duty means: a share of a DC motor's voltage or of a stepper's acceleration
+    control_period_s: float  # the cart's control period
+    action_duties: tuple[float, ...]  # the action table; empty for a policy that commands the duty itself
+    observation: tuple[str, ...] = OBSERVATION_LAYOUT  # the signals, in order
+    observation_scale: tuple[float, ...]  # the network sees each signal divided by its scale
+    history_length: int = 1  # steps that the network sees
     sign_convention: str = SIGN_CONVENTION
-    task: Task = Task.BALANCE
-    command: Command = Command.TABLE
+    task: Task = Task.BALANCE  # what it was trained for; selects the action table
+    command: Command = Command.TABLE  # whether it chooses from the table
 
     def __post_init__(self) -> None:
         """Raises ValueError for a history length that no policy has, and for names and numbers that no cart has."""

@@ -86,8 +86,8 @@ def is_within(observation: NDArray[Any] | State, spread: StartSpread, scale: Obs
 class SwingUpController:
     """Maps observations to duties; `reset` it before each swing-up. Implements `policy.controllers.Controller`.
 
-    `phase` is what it does, `catches` how often it has begun to catch. `reset` keeps the motor's heat, because several
-    swing-ups in a row heat it further; `rest` tells of time with the motor off.
+    `phase` is the current phase, `catches` counts the attempts to catch the pole. `reset` keeps the motor's heat,
+    because swing-ups in a row heat it further; call `rest` for time with the motor off.
     """
 
     def __init__(self, cart: CartParams, design: SwingUpDesign) -> None:
@@ -119,7 +119,7 @@ class SwingUpController:
         self._seen: deque[State] = deque(maxlen=SETTLED_STEPS)
 
     def rest(self, duration_s: float, duty_square: float = 0.0) -> None:
-        """Let the motor cool for that long, or drive it elsewhere with that mean of duty²."""
+        """Update the heat for a time with the motor off, or driven elsewhere with that mean of duty²."""
         kept = math.exp(-duration_s / HEAT_TIME_S)
         self._heat = kept * self._heat + (1.0 - kept) * duty_square
 
@@ -130,7 +130,7 @@ class SwingUpController:
 
     @property
     def pole_scale(self) -> float:
-        """How many times as long as in the cart's parameters the pole is, as far as its swings have shown."""
+        """The pole's length, estimated from its swings, as a multiple of the length in the cart's parameters."""
         return self._pole.scale
 
     def numbers(self) -> dict[str, float]:

@@ -30,22 +30,22 @@ RECORDING_FORMAT = 3
 # Name, code of `struct`, dtype; SI units, little-endian, packed.
 COLUMNS = (
     ("tick", "I", "<u4"),  # control ticks since the start
-    ("mcu_time_us", "I", "<u4"),  # the microcontroller's clock in µs; wraps after 71.6 minutes
-    ("host_time_s", "d", "<f8"),  # the host's monotonic clock when it learned of the tick
-    ("cart_counts", "i", "<i4"),  # raw counts of the cart's encoder; empty on a cart without encoders
-    ("pole_counts", "i", "<i4"),  # the same of the pole's encoder
+    ("mcu_time_us", "I", "<u4"),  # clock of the microcontroller in µs; wraps after 71.6 minutes
+    ("host_time_s", "d", "<f8"),  # monotonic clock of the host when it received the tick
+    ("cart_counts", "i", "<i4"),  # raw counts of the cart's encoder; empty without encoders
+    ("pole_counts", "i", "<i4"),  # raw counts of the pole's encoder; empty without encoders
     ("cart_position_m", "d", "<f8"),  # distance from the middle of the track, positive to the right
-    ("cart_speed_m_s", "d", "<f8"),  # what the estimator makes of the counts
+    ("cart_speed_m_s", "d", "<f8"),  # estimated speed
     ("pole_angle_rad", "d", "<f8"),  # 0 upright, positive leaning to the right
-    ("pole_speed_rad_s", "d", "<f8"),  # what the estimator makes of the counts
-    ("requested_duty", "d", "<f8"),  # the answer to this tick; NaN in the last row
-    ("applied_duty", "d", "<f8"),  # the duty in force until this tick
-    ("motor_power_w", "f", "<f4"),  # electrical power in W; NaN if not measured
-    ("reward", "f", "<f4"),  # of the step that led to this tick
-    ("lateness_s", "f", "<f4"),  # how much later than at the quickest the host learned of the tick
-    ("command_age_s", "f", "<f4"),  # how old the newest command was
-    ("shadow_duty", "f", "<f4"),  # what the policy of a shadow deployment would have requested
-    ("flags", "I", "<u4"),  # facts about the tick
+    ("pole_speed_rad_s", "d", "<f8"),  # estimated speed
+    ("requested_duty", "d", "<f8"),  # duty requested in response to this tick; NaN in the last row
+    ("applied_duty", "d", "<f8"),  # duty in force until this tick
+    ("motor_power_w", "f", "<f4"),  # electrical power of the motor in W; NaN if not measured
+    ("reward", "f", "<f4"),  # reward of the step that led to this tick
+    ("lateness_s", "f", "<f4"),  # delay of this tick at the host, beyond the shortest delay
+    ("command_age_s", "f", "<f4"),  # age of the newest command
+    ("shadow_duty", "f", "<f4"),  # duty that the policy of a shadow deployment would have requested
+    ("flags", "I", "<u4"),  # sum of the flags below
 )
 COUNT_COLUMNS = ("cart_counts", "pole_counts")
 ROW_DTYPE = np.dtype([(name, kind) for name, _, kind in COLUMNS])
@@ -66,22 +66,21 @@ def check_rewards(rows: NDArray[np.void]) -> None:
 
 
 class Flag(enum.IntFlag):
-    """Facts about the tick of a row."""
+    """Flags of a row's tick."""
 
-    TERMINATED = 1  # past the cart's limits
+    TERMINATED = 1  # the cart or the pole passed its limit
     TRUNCATED = 2  # the rollout reached its duration
-    FALLBACK = 4  # the regulator drove, having taken over from the policy
+    FALLBACK = 4  # the regulator drove as the policy's fallback
     ON_BOARD = 8  # the policy in the firmware drove
-    MOTOR_OFF = 16  # nothing drove: after the end, with the bridge open
+    MOTOR_OFF = 16  # nothing drove: after the end, bridge open
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """One recorded rollout.
 
-    `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` where no encoder counts. `outcome`
-    is how the rollout ended; it is None where the writer was cut off, or `is_being_written`. `rows_damaged` were left
-    out.
+    `rows` is a structured array with the fields of `COLUMNS`; counts are `NO_COUNT` without an encoder. `outcome` is
+    how the rollout ended, None if the writer was interrupted or `is_being_written`. `rows_damaged` counts skipped rows.
     """
 
     path: Path

@@ -17,7 +17,7 @@ class RolloutEnd(enum.StrEnum):
     """Why a rollout ended."""
 
     DURATION = "duration"  # it reached its duration
-    FALL = "fall"  # past the cart's limits
+    FALL = "fall"  # the cart or the pole passed its limit
     FAULT = "fault"  # the rig failed, motor off
     STOPPED = "stopped"  # the user stopped it
     DISK = "disk"  # the recording could not continue
@@ -40,9 +40,10 @@ class SwingUpRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a rollout ended; `reason` is one line, if there is one. `rows_lost` did not reach the disk in time.
+    """How a rollout ended; `reason` is one line or None. `rows_lost` counts rows that did not reach the disk in time.
 
-    A deployment counts its `handovers` between policy and regulator. `swing_up` is None for a pole raised by hand.
+    `handovers` counts changes between policy and regulator in a deployment. `swing_up` is None for a pole raised by
+    hand.
     """
 
     end: RolloutEnd
@@ -119,9 +120,9 @@ class ImportRecord:
 class RecordingMetadata:
     """The metadata of a recording.
 
-    `cart` is the one that was driven, with the source of each number, and `randomization` the ranges that it was drawn
-    from. `engine` simulated the rig sim; it is None for other rigs. Times are ISO 8601. `machine` and `versions` are
-    those of the host. `deployed` and `imported` are set for recordings of those origins.
+    `cart` is the cart that was driven, with the source of each number; `randomization` has the ranges from which it was
+    drawn. `engine` is the simulator of the rig sim, None for other rigs. Times are ISO 8601. `machine` and `versions`
+    describe the host. `deployed` and `imported` are set for deployments and imports.
     """
 
     cart: CartParams

@@ -21,64 +21,60 @@ from firmware_bridge.constants import MAX_HIDDEN
 class Loss(enum.StrEnum):
     """The loss on the temporal-difference error."""
 
-    HUBER = "huber"
-    MSE = "mse"
+    HUBER = "huber"  # Huber loss
+    MSE = "mse"  # mean squared error
 
 
 class Optimizer(enum.StrEnum):
     """The optimizer."""
 
-    ADAMW = "adamw"
-    ADAGRAD = "adagrad"
+    ADAMW = "adamw"  # AdamW
+    ADAGRAD = "adagrad"  # Adagrad
 
 
 class LearnerReward(enum.StrEnum):
-    """The learner's reward. Curves and scores count steps survived in either case."""
+    """The reward that the learner sees. Learning curves and scores always count survived steps."""
 
     STEP = "step"  # 1 for every step: the environment's own reward
     FALL = "fall"  # -1 for the step that ends in a fall, else 0: centred, bounded, with the same best policy
-    TASK = "task"  # that of the swing-up task times 1 - gamma: returns lie in [0, 1]
+    TASK = "task"  # the swing-up task's reward times 1 - gamma: returns lie in [0, 1]
     PRECISION = "precision"  # -1 for a fall, else -(1 - gamma) times a cost in [0, 1): returns lie in [-1, 0]
 
 
 class ActionTable(enum.StrEnum):
     """Which of the cart's action tables the policy chooses from."""
 
-    DUTY = "duty"
-    PRECISE = "precise_duty"
+    DUTY = "duty"  # the table of balancing
+    PRECISE = "precise_duty"  # the finer one
 
 
 class Symmetry(enum.StrEnum):
-    """What the learner knows of the cart's mirror image: signals negated, the opposite duty."""
+    """How the learner uses the cart's mirror image, in which signals and duties have the opposite sign."""
 
-    NONE = "none"
+    NONE = "none"  # not at all
     MIRRORED = "mirrored"  # every second step of a batch is replaced by its mirror image
     ODD = "odd"  # the network is its own mirror image, by construction
 
 
 class Selection(enum.StrEnum):
-    """Which of the networks that balance is the best."""
+    """The criterion that selects the best of the networks that balance."""
 
-    POSITION = "position"  # the one with the smallest RMS position
-    REGULATOR = "regulator"  # the one whose worst figure, relative to the cart's regulator, is the smallest
+    POSITION = "position"  # the smallest RMS position
+    REGULATOR = "regulator"  # the smallest worst figure relative to the cart's regulator
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepCost:
-    """Weights of the cost c of a step that does not end in a fall; the reward is -(1 - gamma) c / (1 + c).
+    """Weights of the cost c of a step without a fall; the reward is -(1 - gamma) c / (1 + c)."""
 
-    Position and angle count by their squares, in units of what they are (RMS) under the cart's regulator; the duty by
-    its square, in units of the strongest of the action table. A reversal is a push to the other side than the last.
-
-    After the share `adapts_from` of the steps the first three follow the evaluations (`training.adaptive_cost`); None:
-    they stay.
-    """
-
-    position: float
-    angle: float
-    duty: float
-    reversal: float
-    adapts_from: float | None = None
+    position: float  # weight of the squared position, relative to the RMS position under the cart's regulator
+    angle: float  # weight of the squared angle, relative to the RMS angle under the cart's regulator
+    duty: float  # weight of the squared duty, relative to the largest duty of the action table
+    reversal: float  # cost of a push to the other side than the last one
+    # `training.adaptive_cost`
+    adapts_from: float | None = (
+        None  # share of the steps after which the evaluations adapt the first three; none: never
+    )
 
     def __post_init__(self) -> None:
         require_not_negative(self, "position", "angle", "duty", "reversal")
@@ -92,16 +88,16 @@ class StepCost:
 class EpsilonClock(enum.StrEnum):
     """What the epsilon schedule counts."""
 
-    STEPS = "steps"
-    EPISODES = "episodes"
+    STEPS = "steps"  # training steps
+    EPISODES = "episodes"  # training episodes
 
 
 class GuardAction(enum.StrEnum):
-    """What the collapse guard does (guard.py)."""
+    """What the collapse guard does."""
 
-    OFF = "off"
-    WATCH = "watch"  # reports events and changes nothing
-    HOLD = "hold"  # also holds updates while there is nothing left to learn from, and reverts drifting values
+    OFF = "off"  # nothing
+    WATCH = "watch"  # reports events
+    HOLD = "hold"  # also holds updates while there is nothing to learn from, and reverts drifting values
 
 
 _LONGEST_NAME = 255  # as that of a file
@@ -124,60 +120,54 @@ _CEILINGS = {
 class TrainingConfig:
     """Everything that defines a training except the cart, the rig and the seed.
 
-    A training ends after `steps` steps or, if given, after `episodes` episodes, whichever comes first. With
-    `extension_steps` it continues, by that many steps at most, until a network has passed every trial and the newest
-    one balances. The algorithm is the plain DQN of the blog post, without double Q-learning. With `averaged_steps` the
-    running mean of the network over that many steps is evaluated and exported. A swing-up may also begin the share
-    `hard_start_share` of its episodes at starts from which the policy has failed, and end with the first network that
-    passes all trials. With a `history_length` above 1 the network also sees the duties and observations of earlier
-    steps (`cartpole_robot.policy.history`); `input_gain` multiplies the scaled inputs.
+    The algorithm is the plain DQN of the blog post, without double Q-learning.
     """
 
     name: str
-    description: str  # one line, shown in the summary
-    task: Task = Task.BALANCE  # what the policy is trained for
+    description: str  # one line for the summary
+    task: Task = Task.BALANCE  # what the policy learns
     steps: int  # control periods to train for
-    extension_steps: int = 0  # at most so many more, until a network has passed every trial
-    episodes: int | None = None  # at most so many; None: no limit
-    max_steps: int  # an episode is truncated after so many steps
-    replay_memory: int  # steps that the replay memory holds
-    batch_size: int  # steps in the batch of an update
-    hidden_units: int  # of the one hidden layer, ReLU
-    history_length: int = 1  # steps that the network sees, 1 to 6
+    extension_steps: int = 0  # most additional steps until a network passes every trial and the newest one balances
+    episodes: int | None = None  # most episodes; none: no limit
+    max_steps: int  # longest episode, in steps
+    replay_memory: int  # steps in the replay memory
+    batch_size: int  # steps in a batch
+    hidden_units: int  # units in the hidden layer (ReLU)
+    history_length: int = 1  # steps that the network sees, 1 to 6, with their duties
     learning_starts: int  # steps before the first update
-    train_every_steps: int  # steps from one update to the next
-    gradient_steps: int  # gradient steps in an update
+    train_every_steps: int  # steps between updates
+    gradient_steps: int  # gradient steps per update
     gamma: float  # discount factor
-    n_steps: int  # rewards in a return before the target network's estimate follows
-    tau: float  # share by which the target network follows in each of its updates
-    target_update_every_steps: int  # steps from one of those to the next
-    epsilon_start: float  # probability of a random action at the beginning
-    epsilon_end: float  # the same at the end
-    epsilon_fraction: float  # share of the training over which epsilon falls, linearly
-    epsilon_clock: EpsilonClock  # what epsilon counts
-    optimizer: Optimizer  # of the gradient steps
-    learning_rate: float  # at the beginning
-    learning_rate_end: float | None = None  # reached linearly; None: constant
-    learning_rate_fraction: float = 1.0  # of `steps`, after which it is reached
-    optimizer_epsilon: float  # the optimizer's term against a division by zero
-    weight_decay: float  # of AdamW
-    loss: Loss  # on the temporal-difference error
-    learner_reward: LearnerReward  # what the learner gets as reward
-    cost: StepCost | None = None  # of learner_reward "precision"
+    n_steps: int  # rewards in a return before the target network's estimate
+    tau: float  # share by which the target network follows in one target update
+    target_update_every_steps: int  # steps between target updates
+    epsilon_start: float  # probability of a random action at the start
+    epsilon_end: float  # probability of a random action at the end of the schedule
+    epsilon_fraction: float  # share of the training over which epsilon falls linearly
+    epsilon_clock: EpsilonClock  # what the epsilon schedule counts
+    optimizer: Optimizer  # algorithm of the gradient steps
+    learning_rate: float  # initial learning rate
+    learning_rate_end: float | None = None  # final learning rate, reached linearly; none: constant
+    learning_rate_fraction: float = 1.0  # share of `steps` after which it is reached
+    optimizer_epsilon: float  # the optimizer's term against division by zero
+    weight_decay: float  # weight decay of AdamW
+    loss: Loss  # loss on the temporal-difference error
+    learner_reward: LearnerReward  # reward that the learner sees
+    cost: StepCost | None = None  # for learner_reward "precision" only
     actions: ActionTable = ActionTable.DUTY  # which of the cart's action tables
     symmetry: Symmetry = Symmetry.NONE  # use of the cart's mirror image
-    selection: Selection = Selection.POSITION  # which balancing network is the best
+    selection: Selection = Selection.POSITION  # criterion for the best network
     scale_observations: bool  # divide observations by the cart's [observation_scale]
-    input_gain: float = 1.0  # multiplies the scaled inputs
-    learner: Learner = Learner.LEAN  # which class trains
+    input_gain: float = 1.0  # factor on the scaled inputs
+    learner: Learner = Learner.LEAN  # DQN class
     collapse_guard: GuardAction = GuardAction.OFF  # what the collapse guard does
-    averaged_steps: int | None = None  # None: the newest network
-    hard_start_share: float = 0.0  # share of episodes that begin where the policy has failed; swing-up only
-    wide_start_share: float = 0.0  # share of episodes that begin as after a push; with "precision" only
-    ends_when_verified: bool = False  # end with the first network that passes all trials; swing-up only
-    evaluate_every_steps: int  # steps from one greedy evaluation to the next
-    evaluation_episodes: int  # episodes in each
-    checkpoint_every_steps: int  # steps from one checkpoint to the next
+    averaged_steps: int | None = None  # use the network's running mean over this many steps; none: the newest network
+    hard_start_share: float = 0.0  # swing-up only: share of episodes at starts from which the policy has failed
+    wide_start_share: float = 0.0  # with "precision" only: share of episodes that start as after a push
+    ends_when_verified: bool = False  # swing-up only: end with the first network that passes all trials
+    evaluate_every_steps: int  # steps between greedy evaluations
+    evaluation_episodes: int  # episodes in a greedy evaluation
+    checkpoint_every_steps: int  # steps between checkpoints
 
     def __post_init__(self) -> None:
         require(

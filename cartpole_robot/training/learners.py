@@ -6,7 +6,7 @@ import enum
 
 
 class Learner(enum.StrEnum):
-    """The package's lean subclass of Stable-Baselines3's DQN, or the stock class."""
+    """The DQN class."""
 
-    LEAN = "lean"
-    STOCK = "stock"
+    LEAN = "lean"  # the package's faster subclass of Stable-Baselines3's DQN
+    STOCK = "stock"  # Stable-Baselines3's own class

@@ -87,7 +87,7 @@ def export_model(
     vec_normalize: VecNormalize | None = None,
     may_fail_trials: bool = False,
 ) -> ExportedModel:
-    """Write the policy of a living PPO, A2C or SAC into the new folder `out`; returns it with its trials.
+    """Write the policy of a PPO, A2C or SAC model in memory into the new folder `out`; returns it with its trials.
 
     `cart` is the cart it was trained on. The observations of a `VecNormalize` around the model's environment, or of
     `vec_normalize` for a model without one, become part of the policy. Raises `ModelRefusedError` for a model that no

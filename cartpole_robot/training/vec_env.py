@@ -25,7 +25,7 @@ class CartPoleVecEnv(VecEnv):
     """A `CartPoleVectorEnv` as Stable-Baselines3's `VecEnv`.
 
     An episode that ends begins again in the same step; its last observation is `terminal_observation` in that
-    environment's info, and `TimeLimit.truncated` tells whether it was cut off rather than lost. Infos are otherwise
+    environment's info, and `TimeLimit.truncated` is true if the episode was truncated. Infos are otherwise
     those of `CartPoleEnv`: of the step that was taken, also where it ended an episode.
     """
 
@@ -116,5 +116,5 @@ class CartPoleVecEnv(VecEnv):
         raise UsageError(f"method {method_name!r}: the carts are one object; call it on the attribute vector_env")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """False for each: no environment has a wrapper of its own."""
+        """False for each: environments have no wrappers."""
         return [False for _ in self._get_indices(indices)]

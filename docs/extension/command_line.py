@@ -76,7 +76,8 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> Iterator[t
 def _with_code(text: str) -> str:
     """A text whose options and commands in quotation marks are shown as code."""
     text = re.sub(r"'(cartpole-robot [^']*)'", r"`\1`", text)
-    return re.sub(r"(?<![\w`-])(--[a-z][\w-]*(?:=[^\s,;)]+)?)", r"`\1`", text)
+    value = r"=[^\s;)]*[^\s,;)]| swing-up\b| [^\s`]*[:/][^\s`]*\w"
+    return re.sub(rf"(?<![\w`-])(--[a-z][\w-]*(?:{value})?)", r"`\1`", text)
 
 
 def _examples(epilog: str) -> str:

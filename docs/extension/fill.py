@@ -20,7 +20,7 @@ def live_page() -> str:
     return (
         '<iframe class="live-page" src="_static/page.html" loading="lazy" '
         'title="The firmware and a policy on a simulated cart, in this page"></iframe>\n\n'
-        '<a href="_static/page.html">Open this cart in a window of its own</a>'
+        '<a href="_static/page.html">Open this cart in its own window</a>'
     )
 
 

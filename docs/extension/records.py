@@ -27,7 +27,7 @@ def cart_file() -> str:
     parts = []
     for name, record in SECTIONS.items():
         shown = SHOWN_STEPPER if name == "stepper" else SHOWN_CART
-        head = ("key", "type", "unit", "default", f"in {shown}", "its source there")
+        head = ("key", "meaning", "type", "unit", "default", f"in {shown}", "source of that value")
         parts += [f"## `[{name}]`", docstring(record), table(head, _cart_rows(name, record, load_cart(shown)))]
         parts += [part for kind in _enums(record) for part in _members(kind)]
     return "\n\n".join(parts)
@@ -35,10 +35,15 @@ def cart_file() -> str:
 
 def _cart_rows(section: str, record: type, cart: CartParams) -> Iterator[tuple[str, ...]]:
     part = getattr(cart, section)
+    meanings = field_comments(record)
     for name, kind, default in _fields(record):
         value = "" if part is None else _plain(getattr(part, name))
-        source = "" if part is None else cart.sources.get(f"{section}.{name}", "")
-        yield code(name), kind, unit_of(name), default, code(value), source
+        source = (
+            ""
+            if part is None
+            else cart.sources.get(f"{section}.{name}", "").replace("not given in the file: the default", "")
+        )
+        yield code(name), meanings.get(name, ""), kind, unit_of(name), default, code(value), source
 
 
 def preset() -> str:
@@ -49,7 +54,7 @@ def preset() -> str:
     comments = field_comments(TrainingConfig)
     fields = [row for row in _fields(TrainingConfig) if row[0] != "name"]
     rows = [(code(name), kind, default, comments.get(name, "")) for name, kind, default in fields]
-    parts += ["## Fields", table(("field", "type", "default", "note"), rows)]
+    parts += ["## Fields", table(("field", "type", "default", "meaning"), rows)]
     parts += ["## The presets of the package"]
     values = [
         (code(name), *(code(_plain(getattr(config, name))) for config in presets.values()))
@@ -57,8 +62,8 @@ def preset() -> str:
         if name not in ("description", "cost")
     ]
     parts.append(table(("field", *names), values))
-    parts += ["## `[cost]`", docstring(StepCost), table(("key", "type", "default"), _code_first(StepCost))]
-    parts += ["## Words that a field takes", *(part for kind in _enums(TrainingConfig) for part in _members(kind))]
+    parts += ["## `[cost]`", docstring(StepCost), _explained(StepCost)]
+    parts += ["## Values of fields", *(part for kind in _enums(TrainingConfig) for part in _members(kind))]
     return "\n\n".join(parts)
 
 
@@ -69,28 +74,30 @@ def _preset_files() -> Iterator[typing.Any]:
 
 def policy_bundle() -> str:
     """The interface of a bundle, and the arrays in its file."""
-    parts = ["## The interface", docstring(Interface), table(("key", "type", "default"), _code_first(Interface))]
+    parts = ["## The interface", docstring(Interface), _explained(Interface)]
     parts += [part for kind in _enums(Interface) for part in _members(kind)]
     kinds = (
         ("every bundle", bundle._NAMES),
-        ("a network that only a host computes, besides", host_arrays.NAMES),
-        ("a policy that balances on a cart with `[firmware]`, besides", swing_up_arrays.NAMES),
+        ("a network that only a host computes, also", host_arrays.NAMES),
+        ("a policy that balances on a cart with `[firmware]`, also", swing_up_arrays.NAMES),
     )
-    rows = [(code(name), f"{where}") for where, names in kinds for name in names]
+    rows = [(where, ", ".join(map(code, names))) for where, names in kinds]
     parts += [
         "## The arrays",
         f"Format {bundle.BUNDLE_FORMAT} holds a network that a microcontroller can compute, format "
-        f"{host_arrays.FORMAT} one that only a host computes. Readers refuse every other number.",
-        table(("array", "in"), rows),
+        f"{host_arrays.FORMAT} one that only a host can. Readers refuse every other number.",
+        table(("in", "arrays"), rows),
         "## Golden examples",
         docstring(bundle.Golden),
     ]
     return "\n\n".join(parts)
 
 
-def _code_first(record: type) -> Iterator[tuple[str, str, str]]:
-    for name, kind, default in _fields(record):
-        yield code(name), kind, default
+def _explained(record: type) -> str:
+    """A table of the fields of a record, with the comments behind them."""
+    comments = field_comments(record)
+    rows = [(code(name), kind, default, comments.get(name, "")) for name, kind, default in _fields(record)]
+    return table(("key", "type", "default", "meaning"), rows)
 
 
 def _fields(record: type) -> Iterator[tuple[str, str, str]]:
@@ -133,4 +140,4 @@ def _enums(record: type) -> Iterator[type[enum.StrEnum]]:
 def _members(kind: type[enum.StrEnum]) -> list[str]:
     comments = field_comments(kind)
     rows = [(code(member.value), comments.get(member.name, "")) for member in kind]
-    return [docstring(kind), table(("word", "meaning"), rows)]
+    return [docstring(kind), table(("value", "meaning"), rows)]

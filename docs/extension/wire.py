@@ -46,7 +46,7 @@ def faults() -> str:
     """Each fault with its number, meaning and remedy, then the causes of a reset."""
     numbers = read_protocol().enums["fault"]
     rows = []
-    for name, text in FAULTS.items():
+    for name, text in sorted(FAULTS.items(), key=lambda fault: int(numbers[fault[0]])):
         meaning, _, remedy = text.partition("; ")
         anchor = f"fault-{name.lower().replace('_', '-')}"
         rows.append((f"[`{name}`]{{#{anchor}}}", str(int(numbers[name])), sentence(meaning), sentence(remedy)))
@@ -72,9 +72,9 @@ def wire_protocol() -> str:
     for message in protocol.messages.values():
         if message.FIELDS:
             parts += [f"### {message.NAME}", table(("field", "type", "meaning"), _struct(text, message.NAME))]
-    parts += ["## Records", "A TRACE carries these."]
+    parts += ["## Records", "A TRACE contains these samples."]
     parts += [table(("field", "type", "meaning"), _struct(text, "trace_sample", suffix=""))]
-    parts += ["## Numbers and words"]
+    parts += ["## Enumerations and constants"]
     for name, members in protocol.enums.items():
         if name not in ("message_type", "fault"):
             explained = _comments(_body(text, rf"enum {name} \{{(.*?)\n?\}};"), r"(\w+) = \d+,?")
@@ -95,7 +95,7 @@ def _overview(text: str) -> list[tuple[str, str, str, str]]:
         meaning = _joined(note[1]) if note and note[1] else ""
         name = f"[{message.NAME}](#{message.NAME.lower()})" if message.FIELDS else message.NAME
         found.append((name, str(message.TYPE), str(message.LAYOUT.size), meaning))
-    return found
+    return sorted(found, key=lambda row: int(row[1]))
 
 
 def _struct(text: str, name: str, suffix: str = "_message") -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-/* What host and cart say to each other: the one declaration of the wire format.
+/* The messages between host and cart: the one declaration of the wire format.
  *
  * A frame is 0x00, the message's length, COBS(message), three check bytes, 0x00. The check bytes are the CRC-16 of length and
  * COBS(message) as they stand on the line, its 4, 6 and 6 bits from the top, each byte plus 0xC0. The CRC has polynomial 0x1021, starts
@@ -46,7 +46,7 @@ enum drive {
 };
 
 enum cart_state {
-    CART_BOOT = 0,     /* not one tick has passed */
+    CART_BOOT = 0,     /* no tick has passed yet */
     CART_DISARMED = 1, /* motor off, zeros unknown */
     CART_HOMING = 2,   /* the firmware drives, slowly, to find both zeros or the middle of the track */
     CART_READY = 3,    /* motor off, or a stepper holding the cart; both zeros known */
@@ -96,7 +96,7 @@ enum mode {
     MODE_CENTRE = 3,
     MODE_ESTOP = 4, /* needs no session */
     MODE_CLEAR = 5,
-    MODE_JOG_LEFT = 6, /* creep that way for a moment; asked for again while a key is held */
+    MODE_JOG_LEFT = 6, /* creep that way for a moment; repeated while a key is held */
     MODE_JOG_RIGHT = 7
 };
 
@@ -110,27 +110,27 @@ enum ack_code {
     ACK_POLE_NOT_UPRIGHT = 6,
     ACK_NOT_STILL = 7,
     ACK_CART_OUTSIDE = 8,   /* beyond the travel limit */
-    ACK_UNHEALTHY = 9,      /* e-stop, switch, supply or timer; detail: the fault that would follow */
+    ACK_UNHEALTHY = 9,      /* e-stop, switch, supply or timer; detail: the fault it would cause */
     ACK_UNKNOWN = 10,
     ACK_NO_POLICY = 11,     /* none is in the image */
     ACK_SELF_TEST = 12,     /* the policy in the image has not passed its golden examples; detail: enum self_test */
-    ACK_POLICY_PERIOD = 13, /* it is for another control period; detail: for which, in ms */
-    ACK_POLE_NOT_HANGING = 14 /* to be swung up, and above the horizontal */
+    ACK_POLICY_PERIOD = 13, /* it was made for another control period; detail: which, in ms */
+    ACK_POLE_NOT_HANGING = 14 /* for a swing-up the pole must be below the horizontal */
 };
 
 /* How the cart is driven: part of MODE_ARM, in force until disarmed. Without one a late command leaves the one before in force. */
 enum arm_option {
     OPTION_LATE_BRAKES = 1,    /* at a control tick without a new command the duty is 0 */
-    OPTION_LATE_DISARMS = 2,   /* there it ends with COMMAND_LATE */
+    OPTION_LATE_DISARMS = 2,   /* such a control tick ends the run with COMMAND_LATE */
     OPTION_ON_BOARD = 4,       /* the policy in the image drives; CMD only shows that the host is there */
     OPTION_HOST_MAY_LEAVE = 8, /* with ON_BOARD: the host may fall silent */
     OPTION_TRACE = 16,         /* TRACE is sent */
-    OPTION_SWING_UP = 32       /* the pole hangs (below the horizontal, may move) and is to be swung up */
+    OPTION_SWING_UP = 32       /* swing up a hanging pole (below the horizontal, may move) */
 };
 
 /* Part of MODE_HOME. */
 enum home_option {
-    HOME_ANY_PERIOD = 1 /* a pole with another period than CFG's is reported, in HEALTH, instead of refused */
+    HOME_ANY_PERIOD = 1 /* report a pole with another period than CFG's, in HEALTH, instead of failing */
 };
 
 enum self_test {
@@ -162,7 +162,7 @@ enum input_flag {
     INPUT_ESTOP = 4,
     INPUT_HOMED = 8,
     INPUT_STILL = 16, /* cart and pole have stood still long enough to arm */
-    INPUT_CLIPPED = 32, /* the last command asked for more than the limits allow */
+    INPUT_CLIPPED = 32, /* the last command exceeded the limits */
     INPUT_ON_BOARD = 64, /* the policy in the image drives */
     INPUT_SWINGING = 128 /* armed for a swing-up, and the pole has not been upright yet */
 };
@@ -176,8 +176,8 @@ enum reset_cause {
 
 #define PACKED __attribute__((packed))
 
-/* Host to cart. Begins or renews a session; the cart disarms. Before the first one the cart sends HELLO_ACK by itself, with nonce 0, a
- * few times a second: a host that has opened the port need not send a byte while a bootloader may still be listening. */
+/* Host to cart. Begins or renews a session; the cart disarms. Before the first one the cart sends HELLO_ACK with nonce 0 a few
+ * times a second, so that a host need not send anything while a bootloader may be listening. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t nonce;
@@ -189,7 +189,7 @@ typedef struct PACKED {
     uint8_t type;
     uint16_t nonce; /* of the HELLO it answers */
     uint32_t protocol_hash;
-    uint16_t session; /* another one after every reset */
+    uint16_t session; /* changes with every reset */
     uint8_t version;
     uint8_t state;
     uint8_t fault;
@@ -200,13 +200,13 @@ typedef struct PACKED {
     uint8_t drive;       /* enum drive: what this image drives */
 } hello_ack_message_t;
 
-/* Host to cart, the answer to STATE `tick`. Never repeated: the newest wins. */
+/* Host to cart, the answer to STATE `tick`. Never repeated; the newest applies. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t session;
     uint32_t tick;
     int16_t duty_q15;
-    uint16_t valid_ms; /* of this and command_timeout_ms the shorter wins */
+    uint16_t valid_ms; /* the shorter of this and command_timeout_ms applies */
 } cmd_message_t;
 
 /* Cart to host, every control tick of a session. */
@@ -217,7 +217,7 @@ typedef struct PACKED {
     uint32_t time_us;
     int32_t cart_counts; /* from the middle of the track once homed */
     int32_t pole_counts; /* from upright once homed, within half a turn */
-    int32_t cart_speed;
+    int32_t cart_speed; /* in 1/16 count per second */
     int32_t pole_speed;
     int16_t applied_q15; /* in force during the last millisecond */
     uint16_t supply_mv;
@@ -237,29 +237,29 @@ typedef struct PACKED {
     uint16_t command_timeout_ms;
     int16_t max_duty_q15;
     uint32_t travel_limit_counts;  /* from the middle */
-    uint32_t brake_decel_counts_s2; /* how hard a shorted motor brakes the cart: v^2 / 2a is left before the travel limit */
+    uint32_t brake_decel_counts_s2; /* deceleration a with the motor shorted; v^2 / 2a must be left before the travel limit */
     uint16_t pole_limit_counts;
     uint16_t arming_angle_counts;
     uint16_t pole_counts_per_turn;
-    uint16_t pole_half_period_ms; /* of a free swing about hanging */
-    uint32_t homing_travel_counts; /* no leg of homing is longer */
+    uint16_t pole_half_period_ms; /* of a free swing */
+    uint32_t homing_travel_counts; /* longest leg of homing */
     uint16_t homing_speed_counts_s;
-    int16_t homing_duty_q15; /* no more while homing */
-    int16_t moving_duty_q15; /* from here on the cart must move */
-    uint16_t still_travel_counts; /* the cart cannot travel further with a pole that stands still */
-    int16_t dead_zone_left_q15;  /* compensated for in every command to the left; 0: not at all */
+    int16_t homing_duty_q15; /* largest duty while homing */
+    int16_t moving_duty_q15; /* smallest duty that must move the cart */
+    uint16_t still_travel_counts; /* the pole must count before the cart has travelled this far */
+    int16_t dead_zone_left_q15;  /* added to every command to the left; 0: no compensation */
     int16_t dead_zone_right_q15; /* the same to the right */
-    int16_t continuous_duty_q15; /* what the motor bears for ever */
+    int16_t continuous_duty_q15; /* what the motor can bear indefinitely */
     uint16_t reversals_per_s;
     uint16_t supply_min_mv;
     uint16_t supply_max_mv;
-    uint8_t illegal_most; /* illegal encoder transitions within ILLEGAL_MS that are tolerated */
-    uint16_t bandgap_mv;  /* the chip's reference, as measured on this board; 0: unknown, the 5 V are compared with those at start-up */
-    uint16_t swing_timeout_ms; /* a swing-up takes no longer; 0: it is refused */
-    uint16_t upright_ms;       /* within its limit for so long the pole is upright, and has to stay there */
+    uint8_t illegal_most; /* tolerated impossible encoder transitions within ILLEGAL_MS */
+    uint16_t bandgap_mv;  /* the chip's reference, measured on this board; 0: unknown, 5 V assumed at start-up */
+    uint16_t swing_timeout_ms; /* time limit of a swing-up; 0: refused */
+    uint16_t upright_ms;       /* a pole within its limit for this time is upright, and must stay there */
 } cfg_message_t;
 
-/* Host to cart, after CFG and only to a stepper: what it has besides. Refused while the cart moves. Repeated until acknowledged. */
+/* Host to cart, after CFG and only to a stepper: the limits that only it has. Refused while the cart moves. Repeated until acknowledged. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t session;
@@ -268,11 +268,11 @@ typedef struct PACKED {
     uint16_t speed_most;       /* steps a second */
     uint16_t gain_q4;          /* the largest acceleration: steps a second that a millisecond adds, in 1/16 */
     uint8_t pulse_counts;      /* width of a STEP pulse, in half microseconds */
-    uint8_t setup_us;          /* that DIR must stand before a pulse */
-    uint16_t round_trip_steps; /* by so many may a switch close elsewhere than at homing */
+    uint8_t setup_us;          /* DIR is stable this long before a pulse */
+    uint16_t round_trip_steps; /* by at most this many may a switch close elsewhere than at homing */
 } stepper_message_t;
 
-/* Host to cart. Repeated until acknowledged; asking again changes nothing. */
+/* Host to cart. Repeated until acknowledged; a repetition changes nothing. */
 typedef struct PACKED {
     uint8_t type;
     uint16_t session;
@@ -321,26 +321,26 @@ typedef struct PACKED {
 typedef struct PACKED {
     uint8_t type;
     uint16_t frame_errors; /* CRC, length, COBS */
-    uint16_t refused; /* whole frames of no use: wrong session, stale tick, unknown type */
+    uint16_t refused; /* valid frames that were refused: wrong session, stale tick, unknown type */
     uint16_t receive_overruns;
     uint16_t send_overruns;
     uint16_t missed_ticks;
     uint16_t longest_tick_us;
     uint16_t longest_interrupt_us;
     uint16_t stack_free;
-    uint16_t cart_illegal; /* transitions that no encoder makes */
+    uint16_t cart_illegal; /* impossible encoder transitions */
     uint16_t pole_illegal;
-    uint16_t late_commands; /* control ticks while armed that no new command had reached */
-    uint16_t rail_mv;       /* the 5 V that the microcontroller and its converter run on */
+    uint16_t late_commands; /* control ticks without a new command while armed */
+    uint16_t rail_mv;       /* the 5 V rail of the microcontroller and its converter */
     uint16_t bandgap_steps; /* the chip's reference as its converter sees it, in 1/4096 of the rail; 0: not measured yet */
     uint16_t pulse_top;     /* the last cycle of a pulse period, read back from the timer; a stepper's: how the timer is set up */
-    uint8_t fuse_low;       /* the fuses as they are read on the chip: 0 is programmed */
+    uint8_t fuse_low;       /* as read on the chip: 0 is programmed */
     uint8_t fuse_high;
     uint8_t fuse_extended;
-    uint16_t bootloader;    /* the last word of flash, where Optiboot keeps its version; 0xFFFF where nothing is, 0 where the lock
-                               bits forbid to read it, as those of an Arduino Uno do */
-    uint16_t chip;          /* the last two bytes of its signature */
-    uint16_t pole_half_period_ms; /* of a free swing about hanging, as homing measured it; 0: it has not yet */
+    uint16_t bootloader;    /* the last word of flash, where Optiboot stores its version; 0xFFFF if empty, 0 if the lock bits
+                               forbid reading it, as on an Arduino Uno */
+    uint16_t chip;          /* the last two bytes of the signature */
+    uint16_t pole_half_period_ms; /* of a free swing, measured by homing; 0: not yet */
 } health_message_t;
 
 /* Host to cart, asks for POLICY. */
@@ -352,29 +352,29 @@ enum trace_flag {
     TRACE_LEFT_SWITCH = 1,
     TRACE_RIGHT_SWITCH = 2,
     TRACE_ESTOP = 4,
-    TRACE_COMMAND = 8,      /* one was accepted since the tick before */
+    TRACE_COMMAND = 8,      /* one was accepted since the previous tick */
     TRACE_CONTROL_TICK = 16
 };
 
 typedef struct PACKED {
-    int8_t cart_moved; /* counts since the tick before, 127 at most either way */
+    int8_t cart_moved; /* counts since the previous tick, at most 127 either way */
     int8_t pole_moved;
     uint8_t flags;     /* enum trace_flag */
-    uint8_t illegal;   /* transitions that no encoder makes: the cart's, and 16 times the pole's, 15 of each at most */
+    uint8_t illegal;   /* impossible transitions: the cart's plus 16 times the pole's, at most 15 each */
     int16_t duty_q15;  /* commanded and in force from this tick on */
 } trace_sample_t;
 
-/* Cart to host while armed with OPTION_TRACE: every safety tick, some at a time, the last one that which disarmed. None begins before a
- * control tick, or a missed one, and ends after it: all of one are a millisecond apart. */
+/* Cart to host while armed with OPTION_TRACE: every safety tick, several in a message; the last is the one that disarmed. No
+ * message spans a control tick or a missed tick, so its samples are a millisecond apart. */
 typedef struct PACKED {
     uint8_t type;
-    uint8_t count;        /* of samples; what is behind them means nothing */
+    uint8_t count;        /* valid samples */
     uint32_t time_us;     /* of the first */
     int32_t cart_counts;  /* at the first */
     int16_t pole_counts;
     uint16_t supply_mv;   /* at the last */
-    uint8_t heat;         /* of the motor, 255 at full drive for ever */
-    uint8_t missed;       /* ticks before the first that did not come */
+    uint8_t heat;         /* of the motor; 255 is full drive indefinitely */
+    uint8_t missed;       /* missed ticks before the first */
     trace_sample_t samples[PROTOCOL_TRACE_SAMPLES];
 } trace_message_t;
 
@@ -384,9 +384,9 @@ typedef struct PACKED {
     uint8_t self_test;  /* enum self_test */
     uint32_t hash_high; /* the first 64 bits of the policy's SHA-256 */
     uint32_t hash_low;
-    uint32_t fit_crc;   /* of what joins it to its cart: observations from counts, actions to duties */
+    uint32_t fit_crc;   /* of its conversions: counts to observations, actions to duties */
     uint8_t control_period_ms;
-    uint16_t longest_us; /* from a control tick to the action, at the longest so far */
+    uint16_t longest_us; /* longest time so far from a control tick to the action */
 } policy_message_t;
 
 _Static_assert(sizeof(hello_message_t) == 7, "HELLO");

@@ -98,7 +98,9 @@ def test_every_key_of_a_cart_file_stands_in_its_section() -> None:
         (part,) = re.findall(rf"^## `\[{section}\]`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
         for each in dataclasses.fields(record):
             assert f"| `{each.name}` |" in part
-    assert "| `stall_force_n` | number | N | required | `25.7" in text
+    (row,) = [row for row in rows(text) if row[0] == "`stall_force_n`"]
+    assert row[2:6] == ["number", "N", "required", "`25.7`"]
+    assert all(row[1] for row in rows(text) if row[0].strip("`").startswith("is_"))
 
 
 def test_every_key_of_the_interface_is_in_the_bundles_reference() -> None:

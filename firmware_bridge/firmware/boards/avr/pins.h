@@ -1,4 +1,4 @@
-/* Which pin does what on an ATmega328P at 16 MHz, an Arduino Uno or Nano. The wiring in firmware_bridge/README.md follows this table.
+/* Which pin does what on an ATmega328P at 16 MHz, an Arduino Uno or Nano. The wiring table in docs/hardware/building.md follows this one.
  *
  *   pin  Arduino  what
  *   PC0  A0       cart encoder B
