@@ -23,6 +23,8 @@ from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.second_emulator import check_node, installed_packages
+from tests.command_server import CommandServer
+from tests.made_once import made_once
 from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
@@ -105,8 +107,8 @@ def second_emulator_tools(chip_tools: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def command_line() -> Callable[..., Completed]:
-    """Runs `cartpole-robot` with the given words in its own process."""
+def new_interpreter() -> Callable[..., Completed]:
+    """Runs `cartpole-robot` with the given words in a new interpreter, which imports all it needs: a second or two."""
 
     def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
         return subprocess.run(
@@ -122,9 +124,20 @@ def command_line() -> Callable[..., Completed]:
     return run
 
 
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[Callable[..., Completed]]:
+    """Runs `cartpole-robot` with the given words in its own process, forked where the imports are done."""
+    with CommandServer() as server:
+
+        def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
+            return server.run([*map(str, words)], cwd, timeout_s)
+
+        yield run
+
+
 @pytest.fixture
 def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
-    """As `command_line`, in this process, which has imported PyTorch already."""
+    """As `command_line`, in this process: the fastest."""
 
     def run(*words: object, cwd: Path | None = None) -> Completed:
         if cwd is not None:
@@ -141,11 +154,13 @@ def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
-    """The run folder of one real training: the whole recommended preset, seed 0."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    done = command_line("train", "--seed", 0, "--out", folder, timeout_s=300.0)
-    assert done.returncode == 0, done.stderr
-    return folder
+    """The run folder of one real training: the whole recommended preset, seed 0; read-only, as all workers share it."""
+
+    def train(folder: Path) -> None:
+        done = command_line("train", "--seed", 0, "--out", folder / "run", timeout_s=300.0)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "trained", train) / "run"
 
 
 @pytest.fixture(scope="session")
