@@ -28,6 +28,8 @@ from tests.made_once import made_once
 from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
+REALTIME = "realtime and not long"  # as the Makefile selects them
+VIEWS_AND_PORTS = ("test_browser_view", "test_stale_view", "test_report", "test_rig_commands")  # half of the time
 
 
 @pytest.fixture
@@ -66,14 +68,16 @@ def need(is_there: bool, what: str) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
-    if config.option.markexpr != "realtime":
+    """Three processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
+    if config.option.markexpr != REALTIME:
         return None
     from xdist.scheduler import LoadScopeScheduling
 
     class FaultsAndOthers(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "faults" if nodeid.startswith("tests/faults/") else "others"
+            if nodeid.startswith("tests/faults/"):
+                return "faults"
+            return "views and ports" if any(name in nodeid for name in VIEWS_AND_PORTS) else "others"
 
     return FaultsAndOthers(config, log)
 
