@@ -1,5 +1,5 @@
 # make demo   set up, train, export, evaluate, animate
-# make test   set up, lint, type-check, check the architecture, test
+# make test   set up, lint, type-check, check the architecture, test; make test-long runs the rest
 # make smoke  set up, test the main path in a minute
 # Everything is installed into .venv next to this file. PYTHON=... chooses one of CPython 3.11 to 3.14.
 
@@ -25,7 +25,7 @@ wasm-ld|lld|the firmware as WebAssembly
 endef
 export TOOLS
 
-.PHONY: help setup pybullet fresh demo test check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures module docs docs-serve docs-check docs-accessibility clean
+.PHONY: help setup pybullet fresh demo test test-long check pytest smoke packages seeds reliability swing-up score benchmarks deployment campaign wheels release mutants fuzz pictures module docs docs-serve docs-check docs-accessibility clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1	/' | expand -t 28
@@ -45,12 +45,12 @@ fresh: ## as root: demo and test in empty Debian systems (an hour)
 demo: $(STAMP) ## train, export, evaluate, animate; leaves a run folder under runs/
 	$(BIN)/cartpole-robot demo
 
-# Most tests compute, and some wait: one process more than processors keeps all busy. A real-time test shares its two
-# processors with at most one other.
+# Most tests compute, and some wait: one process more than processors keeps all busy. Real-time tests mostly wait: a
+# test shares the processors with at most two others.
 PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
-PARALLEL := $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "not realtime"
-REALTIME := $(PYTEST) --numprocesses 2 --dist loadfile -m realtime
+PARALLEL := $(PYTEST) --numprocesses $(PROCESSES) --dist loadfile -m "not realtime and not long"
+REALTIME := $(PYTEST) --numprocesses 3 --dist loadfile -m "realtime and not long"
 CHECK = $(MAKE) --no-print-directory check
 
 test: $(STAMP) packages ## lint, types, architecture, tests
@@ -75,6 +75,9 @@ pytest: $(STAMP) packages ## the tests only
 	$(PARALLEL)
 	$(REALTIME)
 	@$(MAKE) --silent packages
+
+test-long: $(STAMP) packages ## the tests that make test leaves out: campaigns with a shorter form there
+	$(PYTEST) --numprocesses 2 --dist load -m long
 
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
 	$(BIN)/python -m pytest -m smoke -rs tests/contract

@@ -23,9 +23,13 @@ from cartpole_robot.policy.network import Network
 from cartpole_robot.simulation.engine import HAS_PYBULLET_WHEEL, Engine, is_installed
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.second_emulator import check_node, installed_packages
+from tests.command_server import CommandServer
+from tests.made_once import made_once
 from tests.virtual_cart_process import quick_cart, serve
 
 Completed = subprocess.CompletedProcess[str]
+REALTIME = "realtime and not long"  # as the Makefile selects them
+VIEWS_AND_PORTS = ("test_browser_view", "test_stale_view", "test_report", "test_rig_commands")  # half of the time
 
 
 @pytest.fixture
@@ -64,14 +68,16 @@ def need(is_there: bool, what: str) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
-    if config.option.markexpr != "realtime":
+    """Three processes for the real-time tests: faults keep processors busy, and the others mostly wait."""
+    if config.option.markexpr != REALTIME:
         return None
     from xdist.scheduler import LoadScopeScheduling
 
     class FaultsAndOthers(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "faults" if nodeid.startswith("tests/faults/") else "others"
+            if nodeid.startswith("tests/faults/"):
+                return "faults"
+            return "views and ports" if any(name in nodeid for name in VIEWS_AND_PORTS) else "others"
 
     return FaultsAndOthers(config, log)
 
@@ -105,8 +111,8 @@ def second_emulator_tools(chip_tools: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def command_line() -> Callable[..., Completed]:
-    """Runs `cartpole-robot` with the given words in its own process."""
+def new_interpreter() -> Callable[..., Completed]:
+    """Runs `cartpole-robot` with the given words in a new interpreter, which imports all it needs: a second or two."""
 
     def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
         return subprocess.run(
@@ -122,9 +128,20 @@ def command_line() -> Callable[..., Completed]:
     return run
 
 
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[Callable[..., Completed]]:
+    """Runs `cartpole-robot` with the given words in its own process, forked where the imports are done."""
+    with CommandServer() as server:
+
+        def run(*words: object, cwd: Path | None = None, timeout_s: float = 120.0) -> Completed:
+            return server.run([*map(str, words)], cwd, timeout_s)
+
+        yield run
+
+
 @pytest.fixture
 def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
-    """As `command_line`, in this process, which has imported PyTorch already."""
+    """As `command_line`, in this process: the fastest."""
 
     def run(*words: object, cwd: Path | None = None) -> Completed:
         if cwd is not None:
@@ -141,11 +158,13 @@ def command_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, command_line: Callable[..., Completed]) -> Path:
-    """The run folder of one real training: the whole recommended preset, seed 0."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    done = command_line("train", "--seed", 0, "--out", folder, timeout_s=300.0)
-    assert done.returncode == 0, done.stderr
-    return folder
+    """The run folder of one real training: the whole recommended preset, seed 0; read-only, as all workers share it."""
+
+    def train(folder: Path) -> None:
+        done = command_line("train", "--seed", 0, "--out", folder / "run", timeout_s=300.0)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "trained", train) / "run"
 
 
 @pytest.fixture(scope="session")

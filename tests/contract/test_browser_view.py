@@ -196,7 +196,7 @@ def test_escape_key_sends_the_stop(words: tuple[object, ...], browser: Browser) 
 
 
 def test_virtual_cart_has_a_view_whose_stop_reaches_the_firmware(
-    quick_cart_file: Path, tmp_path: Path, browser: Browser, command_line: Callable[..., Completed]
+    quick_cart_file: Path, tmp_path: Path, browser: Browser, new_interpreter: Callable[..., Completed]
 ) -> None:
     link = tmp_path / "cart"
     with running("virtual-cart", "--cart", quick_cart_file, "--link", link, "--browser", "--profile", "ideal") as cart:
@@ -206,7 +206,7 @@ def test_virtual_cart_has_a_view_whose_stop_reaches_the_firmware(
         noted.page.wait_for_selector("[data-view=angle]:text('180.0°')")
         done: list[Completed] = []
         drive = ("record", "lqr", "--cart", quick_cart_file, "--rig", f"serial:{link}", "--arm")
-        host = threading.Thread(target=lambda: done.append(command_line(*drive, "--out", tmp_path / "r.parquet")))
+        host = threading.Thread(target=lambda: done.append(new_interpreter(*drive, "--out", tmp_path / "r.parquet")))
         host.start()
         noted.wait_for_state("ARMED")
         noted.page.click("#estop")
@@ -223,7 +223,7 @@ def test_virtual_cart_has_a_view_whose_stop_reaches_the_firmware(
 
 @pytest.mark.parametrize("verb", ["deploy", "virtual-cart"])
 def test_port_in_use_is_one_line_before_anything_moves(
-    verb: str, tmp_path: Path, command_line: Callable[..., Completed]
+    verb: str, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     import socket
 
@@ -232,7 +232,7 @@ def test_port_in_use_is_one_line_before_anything_moves(
         taken.listen()
         number = taken.getsockname()[1]
         words = ("lqr", "--record", tmp_path / "r.parquet") if verb == "deploy" else ()
-        done = command_line(verb, *words, "--cart", "diy_arduino", "--browser", "--browser-port", number)
+        done = new_interpreter(verb, *words, "--cart", "diy_arduino", "--browser", "--browser-port", number)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         f"cartpole-robot: --browser-port {number}: another program uses this port; choose another, or leave it out for "
@@ -241,8 +241,8 @@ def test_port_in_use_is_one_line_before_anything_moves(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_port_without_a_view_is_refused(command_line: Callable[..., Completed]) -> None:
-    done = command_line("deploy", "lqr", "--cart", "diy_arduino", "--browser-port", 8765)
+def test_port_without_a_view_is_refused(new_interpreter: Callable[..., Completed]) -> None:
+    done = new_interpreter("deploy", "lqr", "--cart", "diy_arduino", "--browser-port", 8765)
     assert (done.returncode, done.stderr) == (
         2,
         "cartpole-robot: --browser-port 8765 without a view; add --browser\n",

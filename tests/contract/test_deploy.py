@@ -46,7 +46,7 @@ def driven(
     port: str,
     quick_cart_file: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    command_line: Callable[..., Completed],
+    new_interpreter: Callable[..., Completed],
 ) -> dict[str, tuple[Path, Completed]]:
     """By option, the recording and output of the deployments whose cart homes first, all at the same time."""
     folder = tmp_path_factory.mktemp("deployed")
@@ -60,7 +60,7 @@ def driven(
         record = folder / option.strip("-") / "r.parquet"
         record.parent.mkdir()
         words = ("deploy", policy, "--cart", quick_cart_file, "--record", record, option, *options[option])
-        return record, command_line(*words)
+        return record, new_interpreter(*words)
 
     with ThreadPoolExecutor(len(options)) as pool:
         return dict(zip(options, pool.map(run, options), strict=True))
@@ -104,7 +104,7 @@ def test_who_drives_is_recorded(
     policy: Path,
     quick_cart_file: Path,
     tmp_path: Path,
-    command_line: Callable[..., Completed],
+    new_interpreter: Callable[..., Completed],
     port: str,
     driven: dict[str, tuple[Path, Completed]],
     more: tuple[str, ...],
@@ -116,7 +116,7 @@ def test_who_drives_is_recorded(
     else:
         record = tmp_path / "r.parquet"
         rig = ("--rig", f"serial:{port}", "--arm", "--duration-s", 2)
-        done = command_line("deploy", policy, "--cart", quick_cart_file, "--record", record, *rig, *more)
+        done = new_interpreter("deploy", policy, "--cart", quick_cart_file, "--record", record, *rig, *more)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_recording(record).rows
     if flag is not None:
@@ -128,13 +128,13 @@ def test_who_drives_is_recorded(
 
 @pytest.mark.parametrize("more", [(), ("--shadow",)])
 def test_policy_with_history_sees_the_duties_that_were_sent(
-    quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed], port: str, more: tuple[str, ...]
+    quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed], port: str, more: tuple[str, ...]
 ) -> None:
     """Replayed on the recording, with the duties that were sent, the policy answers the same in every step."""
     bundle = regulating_policy(load_cart("diy_arduino"), history_length=3)
     bundle.save(tmp_path / "policy.npz")
     words = ("--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--duration-s", 2)
-    done = command_line("deploy", tmp_path / "policy.npz", *words, "--record", tmp_path / "r.parquet", *more)
+    done = new_interpreter("deploy", tmp_path / "policy.npz", *words, "--record", tmp_path / "r.parquet", *more)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_recording(tmp_path / "r.parquet").rows[:-1]
     assert len(rows) == 100
@@ -180,7 +180,7 @@ run.deploy(run.DeployRequest(policy=Path({str(policy)!r}), cart={str(quick_cart_
     assert found["steps"] == 50
 
 
-def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line: Callable[..., Completed]) -> None:
+def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]) -> None:
     (tmp_path / "there.parquet").write_bytes(b"kept")
     slow = tmp_path / "slow.toml"
     text = (ROOT / "cartpole_robot" / "cart" / "known" / "diy_arduino.toml").read_text()
@@ -195,20 +195,22 @@ def test_refusals_name_what_is_wrong(policy: Path, tmp_path: Path, command_line:
         ((policy, "--cart", "diy_arduino", "--rig", "sim"), "use --rig virtual, avr or serial:PORT"),
         ((tmp_path / "none.npz",), "no such policy"),
     ):
-        done = command_line("deploy", *words)
+        done = new_interpreter("deploy", *words)
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert (tmp_path / "there.parquet").read_bytes() == b"kept"
-    done = command_line("deploy", policy, "--cart", "diy_arduino", "--rig", "serial:/dev/ttyNONE", "--arm")
+    done = new_interpreter("deploy", policy, "--cart", "diy_arduino", "--rig", "serial:/dev/ttyNONE", "--arm")
     assert done.returncode == 1
     assert "/dev/ttyNONE: no such port; cartpole-robot ports lists those there are" in done.stderr
 
 
 def test_image_without_the_policy_is_refused(
-    policy: Path, port: str, quick_cart_file: Path, command_line: Callable[..., Completed]
+    policy: Path, port: str, quick_cart_file: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
-    done = command_line("deploy", policy, "--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--on-board")
+    done = new_interpreter(
+        "deploy", policy, "--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm", "--on-board"
+    )
     assert done.returncode == 2
     assert f"cartpole-robot firmware flash --port {port} --policy {policy}" in done.stderr
 

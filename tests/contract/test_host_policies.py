@@ -74,12 +74,12 @@ def test_recording_has_the_duties_of_the_network(
 
 @pytest.mark.realtime
 def test_deploy_drives_with_it_and_watches_it(
-    policy: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    policy: Path, port: str, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     for number, option in enumerate(((), ("--shadow",), ("--fallback", "lqr"))):
         file = tmp_path / f"rollout-{number}.parquet"
-        words = ("--rig", "virtual", "--duration-s", 1, "--record", file, *option)
-        done = command_line("deploy", policy, *words)
+        rig = ("--cart", quick_cart_file, "--rig", f"serial:{port}", "--arm")
+        done = new_interpreter("deploy", policy, *rig, "--duration-s", 1, "--record", file, *option)
         assert done.returncode == 0, done.stderr
         assert len(read_recording(file).rows) > 40
 

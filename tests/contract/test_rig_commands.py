@@ -80,10 +80,10 @@ def port(quick_cart_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_emulated_chip_behind_a_port_passes_for_a_cart(
-    chip_tools: None, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    chip_tools: None, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     with virtual_cart(quick_cart_file, tmp_path, "--rig", "avr") as link:
-        done = command_line(
+        done = new_interpreter(
             *("check-rig", "--port", link, "--cart", quick_cart_file, "--arm"),
             *("--only", "firmware,chip,fuses,bootloader,motor,homing,counters"),
         )
@@ -92,9 +92,9 @@ def test_emulated_chip_behind_a_port_passes_for_a_cart(
 
 
 def test_check_without_arm_reads_and_moves_nothing(
-    port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
-    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
+    done = new_interpreter("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 0, done.stdout + done.stderr
     answers = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     fine = {"firmware", "chip", "fuses", "bootloader", "round-trip", "limits", "counters"}
@@ -105,11 +105,11 @@ def test_check_without_arm_reads_and_moves_nothing(
 
 
 def test_check_with_arm_homes_the_cart_and_reports(
-    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     report = tmp_path / "report.md"
     words = ("check-rig", "--port", port, "--cart", quick_cart_file, "--arm", "--json", "--report", report)
-    done = command_line(*words, "--only", "homing,counters")
+    done = new_interpreter(*words, "--only", "homing,counters")
     assert done.returncode == 0, done.stdout + done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)}
     assert steps["homing"]["verdict"] == steps["counters"]["verdict"] == "ok"
@@ -117,18 +117,18 @@ def test_check_with_arm_homes_the_cart_and_reports(
     record = json.loads(text.partition("```json\n")[2].partition("```")[0])
     assert record["steps"] == json.loads(done.stdout)
     assert "| homing | ok | both zeros are known |" in text
-    again = command_line(*words)
+    again = new_interpreter(*words)
     assert again.returncode == 2
     assert "exists already, and nothing is overwritten; choose another --report" in again.stderr
     assert report.read_text() == text
 
 
 def test_rail_by_voltmeter_is_written_into_a_copy_of_the_cart_file(
-    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     before, copy = quick_cart_file.read_text(), tmp_path / "measured.toml"
     words = ("check-rig", "--port", port, "--cart", quick_cart_file, "--only", "rail")
-    done = command_line(*words, "--rail-v", "4.9", "--write", copy)
+    done = new_interpreter(*words, "--rail-v", "4.9", "--write", copy)
     assert done.returncode == 0, done.stdout + done.stderr
     written = load_cart(str(copy))
     assert written.firmware is not None
@@ -136,27 +136,27 @@ def test_rail_by_voltmeter_is_written_into_a_copy_of_the_cart_file(
     assert written.sources["firmware.bandgap_v"].startswith("measured: check-rig 20")
     assert quick_cart_file.read_text() == before
     assert "firmware.bandgap_v = 1." in done.stderr
-    same = command_line(*words, "--rail-v", "4.9", "--report", tmp_path / "one", "--write", tmp_path / "one")
+    same = new_interpreter(*words, "--rail-v", "4.9", "--report", tmp_path / "one", "--write", tmp_path / "one")
     assert same.returncode == 2
     assert "is for --report and --write alike" in same.stderr
 
 
 def test_check_names_a_wrong_polarity(
-    port: Path, quick_cart_file: Path, tmp_path: Path, command_line: Callable[..., Completed]
+    port: Path, quick_cart_file: Path, tmp_path: Path, new_interpreter: Callable[..., Completed]
 ) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(
         quick_cart_file.read_text().replace("reversals_per_s", "is_motor_reversed = true\nreversals_per_s")
     )
-    done = command_line("check-rig", "--port", port, "--cart", wrong, "--arm", "--only", "motor,homing")
+    done = new_interpreter("check-rig", "--port", port, "--cart", wrong, "--arm", "--only", "motor,homing")
     assert done.returncode == 1
     assert "NO  motor           asked to the right, the cart's encoder counted the other way" in done.stdout
     assert "homing          not checked: first put right what motor found" in done.stdout
     assert "check these again: cartpole-robot check-rig --only motor,homing --port " in done.stdout
 
 
-def test_steps_are_listed_without_a_port(command_line: Callable[..., Completed]) -> None:
-    done = command_line("check-rig", "--list")
+def test_steps_are_listed_without_a_port(command_here: Callable[..., Completed]) -> None:
+    done = command_here("check-rig", "--list")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(STEP_NAMES)
 
@@ -241,9 +241,9 @@ def test_port_with_a_cart_is_reported(port: Path) -> None:
     assert found.message.startswith("a cart: ")
 
 
-def test_port_in_use_is_reported(port: Path, quick_cart_file: Path, command_line: Callable[..., Completed]) -> None:
+def test_port_in_use_is_reported(port: Path, quick_cart_file: Path, new_interpreter: Callable[..., Completed]) -> None:
     transport = SerialTransport(str(port))
-    done = command_line("check-rig", "--port", port, "--cart", quick_cart_file)
+    done = new_interpreter("check-rig", "--port", port, "--cart", quick_cart_file)
     assert done.returncode == 1
     assert f"{port}: another program has this port; close it" in done.stdout
     with pytest.raises(RigError, match="another program has this port"):
@@ -297,9 +297,9 @@ def test_keys_move_the_cart_and_letting_go_stops_it(port: Path, quick_cart_file:
     ],
 )
 def test_path_that_is_no_port_is_reported(
-    words: tuple[str, ...], message: str, command_line: Callable[..., Completed]
+    words: tuple[str, ...], message: str, command_here: Callable[..., Completed]
 ) -> None:
-    done = command_line(*words)
+    done = command_here(*words)
     assert done.returncode == 1
     assert message in done.stdout
 
@@ -317,9 +317,9 @@ def test_path_that_is_no_port_is_reported(
     ],
 )
 def test_mistakes_are_reported_in_one_line(
-    words: tuple[str, ...], message: str, tmp_path: Path, command_line: Callable[..., Completed]
+    words: tuple[str, ...], message: str, tmp_path: Path, command_here: Callable[..., Completed]
 ) -> None:
-    done = command_line(*words, cwd=tmp_path)
+    done = command_here(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

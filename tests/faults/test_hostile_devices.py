@@ -173,7 +173,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     policy = folder / "policy.npz"
     regulating_policy(load_cart("diy_arduino")).save(policy)
     words = [sys.executable, "-m", "tests.faults.hostile_verbs", str(policy), str(folder), *CASES]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300.0, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900.0, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return {outcome["case"]: outcome for outcome in found}

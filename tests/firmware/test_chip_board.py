@@ -445,7 +445,8 @@ def test_first_instructions_open_the_bridge_and_stop_the_watchdog(chip: Chip) ->
     listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     found = re.findall(r"^ *([0-9a-f]+):\t([^\t;\n]+)\t?([^\t;\n]*)", listing, re.MULTILINE)
     code = {int(at, 16): f"{name.strip()} {operands.replace(' ', '')}".strip() for at, name, operands in found}
-    first = [code[at] for at in sorted(code) if at >= jump_of(code_of(chip.elf), 0)]
+    begin = jump_of(code_of(chip.elf), 0)
+    first = [code[at] for at in sorted(code) if at >= begin]
     opened = ["cli", "cbi 0x05,0", "ldi r24,0x00", "sts 0x0080,r24", "cbi 0x05,1", "cbi 0x05,2"]
     assert first[:9] == [*opened, "sbi 0x04,0", "sbi 0x04,1", "sbi 0x04,2"]
     look = first[first.index("wdr") :]

@@ -44,11 +44,9 @@ def cart_with(duties: int) -> CartParams:
     [
         (1, 100, 2, None),
         (1, 64, 5, 10),
-        (1, 140, 4, None),
         (2, 64, 7, None),
-        (2, 100, 7, None),
-        (3, 100, 7, None),
         (3, 100, 8, None),
+        *(pytest.param(*sizes, None, marks=pytest.mark.long) for sizes in ((1, 140, 4), (2, 100, 7), (3, 100, 7))),
     ],
 )
 def test_decision_takes_the_computed_time(

@@ -641,6 +641,7 @@ def test_without_ray_the_error_names_the_extra(
     assert "cartpole-robot[sweep]" in error
 
 
+@pytest.mark.long
 def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callable[..., Any]) -> None:
     pytest.importorskip("ray")
     path, out = written(tmp_path, SMALL.replace("seeds = 6", "seeds = 1")), tmp_path / "out"
@@ -650,7 +651,7 @@ def test_ray_finishes_what_processes_began(tmp_path: Path, command_line: Callabl
         assert isinstance(first, Finished)
         folder.keep(first.record, None)
     before = cells_in(out)
-    done = command_line("study", path, "--out", out, "--workers", 1, "--ray", "local")
+    done = command_line("study", path, "--out", out, "--workers", 1, "--ray", "local", timeout_s=600.0)
     assert done.returncode == 0, done.stderr
     assert before.items() < cells_in(out).items()
     there = shown_study(out).records[study.cells[1].key]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from benchmarks.real_cart import (
     errors_on,
     final_speed,
     imported,
+    main,
     published,
     swing_ups,
 )
@@ -27,6 +28,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.identify.identification import IdentifyRequest, default_terms, identify
 from cartpole_robot.open_loop.model import TERMS, Model, model_of
 from cartpole_robot.open_loop.series import Series
+from tests.conftest import Completed
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "real_cart_recordings"
@@ -34,27 +36,41 @@ REAL = ROOT.parent / "shared" / "real_cart_recordings"
 real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of a real cart next to this checkout")
 
 
-def test_benchmark_without_the_recordings_is_skipped(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "benchmarks.real_cart", str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture
+def benchmark_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
+    """Runs `python -m benchmarks.real_cart` with the given words, in this process."""
+
+    def run(*words: object) -> Completed:
+        monkeypatch.setattr(sys, "argv", ["real_cart", *map(str, words)])
+        try:
+            status = main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        return Completed(words, status, *capfd.readouterr())
+
+    return run
+
+
+def test_benchmark_without_the_recordings_is_skipped(tmp_path: Path, benchmark_here: Callable[..., Completed]) -> None:
+    done = benchmark_here(tmp_path)
     assert done.returncode == 0
     assert f"skipped: {tmp_path} holds no {STEPS}.csv" in done.stdout
 
 
-def test_picture_that_is_there_is_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+def test_picture_that_is_there_is_refused_before_anything_is_fitted(
+    tmp_path: Path, benchmark_here: Callable[..., Completed]
+) -> None:
     (tmp_path / f"{STEPS}.csv").touch()
     (tmp_path / "found_steps.png").touch()
-    words = [sys.executable, "-m", "benchmarks.real_cart", str(tmp_path), "--picture", str(tmp_path / "found.png")]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = benchmark_here(tmp_path, "--picture", tmp_path / "found.png")
     assert done.returncode == 2
     assert "found_steps.png: exists already" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_steps_alone_write_no_file(tmp_path: Path) -> None:
+def test_steps_alone_write_no_file(tmp_path: Path, benchmark_here: Callable[..., Completed]) -> None:
     (tmp_path / f"{STEPS}.csv").touch()
-    words = [sys.executable, "-m", "benchmarks.real_cart", str(tmp_path), "--steps", "--out", str(tmp_path / "a.toml")]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = benchmark_here(tmp_path, "--steps", "--out", tmp_path / "a.toml")
     assert done.returncode == 2
     assert "--steps writes no file; leave out --out and --picture" in done.stderr
 
