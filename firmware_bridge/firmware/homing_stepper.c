@@ -7,8 +7,10 @@
 #pragma GCC optimize("Os") /* as homing.c */
 #endif
 
-#define PLACE_SHIFT 4      /* 2^4 times its distance a second is the speed to a place; looking 1/16 s ahead halves that */
+#define PLACE_SHIFT 6      /* 2^6 times its distance a second is the speed to a place; looking 1/16 s ahead makes a fifth of it */
 #define WRONG_WAY_SHARE 32 /* of the travel limit: so far along a leg a switch that closes is another one */
+
+#define FASTER 2u          /* than it creeps: the cart where it brakes the pole and kicks it */
 
 static int16_t as_speed(uint32_t speed)
 {
@@ -21,10 +23,16 @@ int16_t homing_creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_
     return (int16_t)(side < 0 ? -as_speed(speed) : as_speed(speed));
 }
 
+/* Against a pole that rotates: a motor pulls out the sooner the faster it turns. */
+int16_t homing_kick(const cfg_message_t *limits)
+{
+    return as_speed(FASTER * limits->homing_speed_counts_s);
+}
+
 int32_t homing_push(const cfg_message_t *limits, uint16_t far, int32_t most)
 {
-    (void)limits;
-    return as_speed(far * (((uint32_t)most >> (8 - PLACE_SHIFT)) + 1u));
+    const int32_t speed = as_speed(far * (((uint32_t)most >> (8 - PLACE_SHIFT)) + 1u));
+    return speed < homing_kick(limits) ? speed : homing_kick(limits);
 }
 
 /* Steps do not lag, but the third sample of a switch is two to three milliseconds old. */

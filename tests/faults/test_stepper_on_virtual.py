@@ -92,6 +92,28 @@ def test_cart_finds_both_zeros_wherever_it_is_switched_on(position_m: float, is_
         assert off_rad == pytest.approx(0.0, abs=0.004)
 
 
+class IdleHand(SimulatedHand):
+    """One that does not stop the pole's swing before the cart homes."""
+
+    brings_cart = False
+
+    def let_hang(self) -> None: ...
+
+
+@pytest.mark.parametrize(("angle_rad", "speed_rad_s"), [(0.3, 0.0), (math.pi, 12.0), (math.pi, -25.0)])
+def test_pole_that_swings_or_rotates_is_braked_before_it_homes(angle_rad: float, speed_rad_s: float) -> None:
+    """The cart stays within an eighth of its travel limit of its place, but for what a pole threw it before."""
+    virtual = VirtualCart(load_cart("diy_stepper"), start=State(0.0, 0.0, angle_rad, speed_rad_s))
+    transport = Link(LockstepTransport(virtual))
+    with contextlib.closing(FirmwareRig(load_cart("diy_stepper"), transport, IdleHand(virtual, 20))) as rig:
+        rig.make_ready()
+        assert virtual.time_ms < 90_000
+        measured_rad = state_of(rig).pole_counts * 2.0 * math.pi / 2400
+        off_rad = math.remainder(measured_rad - virtual.true_state().pole_angle_rad, 2.0 * math.pi)
+        assert off_rad == pytest.approx(0.0, abs=0.02)
+        assert abs(round(virtual.true_state().cart_position_m * STEPS_PER_M) - state_of(rig).cart_counts) <= 2
+
+
 def once(steps: float, after: int) -> Callable[[float | None], float | None]:
     """Wires that lose `steps` once the cart has passed a count going right."""
     lost, before = 0.0, 0.0
