@@ -15,7 +15,7 @@
 
 uint8_t stepper_check(const stepper_message_t *limits)
 {
-    const bool checks[] = {
+    const uint8_t checks[] = {
         limits->flags <= (STEPPER_ENABLE_LOW | STEPPER_HAS_ALARM | STEPPER_ALARM_LOW),
         limits->speed_most >= 1 && limits->speed_most <= STEP_RATE_CEILING,
         limits->gain_q4 >= 1,
@@ -27,7 +27,7 @@ uint8_t stepper_check(const stepper_message_t *limits)
     uint8_t field = 0;
     while (checks[field])
         field++;
-    return field == sizeof checks / sizeof *checks - 1 ? CONFIG_IN_RANGE : field;
+    return field == sizeof checks - 1 ? CONFIG_IN_RANGE : field;
 }
 
 bool drive_takes_flags(uint8_t flags)

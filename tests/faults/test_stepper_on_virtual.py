@@ -95,8 +95,6 @@ def test_cart_finds_both_zeros_wherever_it_is_switched_on(position_m: float, is_
 class IdleHand(SimulatedHand):
     """One that does not stop the pole's swing before the cart homes."""
 
-    brings_cart = False
-
     def let_hang(self) -> None: ...
 
 

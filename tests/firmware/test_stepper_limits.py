@@ -164,11 +164,15 @@ def test_tolerance_of_the_round_trip_reaches_homing(stepper: StepperCore) -> Non
     assert stepper.round_trip_steps == 23
 
 
+@pytest.mark.parametrize("enable", [0, 1])
 @pytest.mark.parametrize("is_low", [False, True])
-def test_alarm_counts_at_its_level_for_three_samples(stepper: StepperCore, is_low: bool) -> None:
+def test_alarm_counts_at_its_level_for_three_samples(stepper: StepperCore, is_low: bool, enable: int) -> None:
     stepper.to_disarmed()
-    assert stepper.stepper_limits(flags=2 + 4 * is_low) == (ACK.DONE, 0xFF)
+    assert stepper.stepper_limits(flags=enable + 2 + 4 * is_low) == (ACK.DONE, 0xFF)
     alarm = not is_low
+    for _ in range(4):
+        assert not stepper.see_alarm(is_high=alarm)
+        assert not stepper.see_alarm(is_high=not alarm)
     for _ in range(2):
         assert not stepper.see_alarm(is_high=alarm)
     assert not stepper.see_alarm(is_high=not alarm)
