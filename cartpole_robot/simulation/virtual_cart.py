@@ -259,7 +259,8 @@ class VirtualCart:
         """One millisecond of a cart with imperfections."""
         simulated = self._simulated
         speed_m_s = simulated.state().cart_speed_m_s
-        at_motor = imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, speed_m_s)
+        drive = self._at_motor() if self._is_stepper else self.drive
+        at_motor = imperfect.at_motor(drive, self.bridge_mv, self.nominal_mv, speed_m_s)
         simulated.run_under(self._tick, at_motor, 1)
 
     def _tick(self, cart_counts: int, pole_counts: int) -> float | None:

@@ -191,6 +191,25 @@ def test_alarm_that_is_not_wired_says_nothing(stepper: StepperCore, flags: int) 
     assert not any(stepper.see_alarm(is_high=is_high) for is_high in (True, False) for _ in range(5))
 
 
+@pytest.mark.parametrize("switch", ["left", "right"])
+def test_switch_is_touched_where_it_first_closed_and_may_bounce(stepper: StepperCore, switch: str) -> None:
+    closed = {switch: True}
+    for counts in range(10):
+        stepper.see_switches(counts)
+    assert stepper.see_switches(100, **closed) == 100
+    assert stepper.see_switches(101) == 100
+    for _ in range(9):
+        stepper.see_switches(102)
+    assert stepper.see_switches(103, **closed) == 103, "open for 10 ticks"
+    for _ in range(9):
+        assert stepper.see_switches(104) == 103
+    assert stepper.see_switches(105, **closed) == 103, "open for 9: it bounces"
+    assert stepper.see_switches(106, **closed) == 103
+    for _ in range(300):
+        stepper.see_switches(107)
+    assert stepper.see_switches(108, left=True, right=True) == 108
+
+
 def test_alarm_forbids_to_begin_and_to_clear(stepper: StepperCore) -> None:
     stepper.to_disarmed()
     stepper.inputs.is_alarm = True
