@@ -35,7 +35,7 @@ FAULTS = {
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command arrived by a control tick, and --late disarm ends the run; see the latency report",
     "MISSED_TICKS": "the firmware missed its safety ticks; reset it",
-    "HOST_SILENT": "no frame arrived from the host for half a second during homing, centring or jogging; check for an "
+    "HOST_SILENT": "no frame arrived from the host for half a second during homing or centring; check for an "
     "overloaded host or a loose cable",
     "PULSE_PERIOD": "the PWM timer reads back a wrong period; reset the board, and if that does not help, flash it "
     "again (cartpole-robot firmware flash)",

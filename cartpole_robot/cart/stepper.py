@@ -44,7 +44,8 @@ class Stepper:
     modelled.
 
     The driver is on with ENABLE low if `enable_is_low`. A pulse lasts `pulse_width_s`, and comes at least
-    `direction_setup_s` after a change of DIR. `supply_voltage_v` is the driver's.
+    `direction_setup_s` after a change of DIR. `supply_voltage_v` is the driver's. `alarm_is_low` is the level by which
+    its alarm output reports a fault, if that is wired.
     """
 
     steps_per_m: float  # pulses per metre of travel
@@ -59,6 +60,7 @@ class Stepper:
     direction_setup_s: float  # DIR is stable this long before a pulse
     enable_is_low: bool = True  # the driver is on while ENABLE is low
     supply_voltage_v: float | None = None  # the driver's supply
+    alarm_is_low: bool | None = None  # the level by which the driver's alarm output reports a fault; none: not wired
 
     def __post_init__(self) -> None:
         require_positive(
