@@ -28,7 +28,7 @@ from firmware_bridge.protocol import read_protocol
 
 _PROGRAM = (
     *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
-    *("idle_timers", "timer1", "board_setup", "chip_bytes", "pin_events", "trace"),
+    *("idle_timers", "timer1", "step_pins", "board_setup", "chip_bytes", "pin_events", "trace"),
 )
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
@@ -37,6 +37,7 @@ _LINK = (
 )
 _COMPILE_LIMIT_S = 120.0
 _START_LIMIT_S = 20.0
+DRIVES = ("dc", "stepper")  # enum drive, from 1
 _SILENCE_LIMIT_MS = 10_000
 _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
@@ -155,10 +156,13 @@ class EmulatedChip:
     A traced chip runs one instruction at a time, which is slower, and keeps its `trace`, None otherwise.
     """
 
-    def __init__(self, elf: Path | None = None, events: Path | None = None, *, is_traced: bool = False) -> None:
+    def __init__(
+        self, elf: Path | None = None, events: Path | None = None, *, is_traced: bool = False, drive: str = "dc"
+    ) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
-        `events` is a file to write with what the bridge's pins do (`simavr/pin_events.h`), which takes time.
+        `events` is a file to write with what PB0 to PB2 do (`simavr/pin_events.h`), which takes time. `drive` is what
+        is wired there: a bridge ("dc"), or a stepper's driver ("stepper").
         """
         if not hasattr(os, "memfd_create"):
             raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
@@ -170,7 +174,7 @@ class EmulatedChip:
         files = [memory] if self.trace is None else [memory, self.trace.file]
         try:
             os.ftruncate(memory, MAILBOX_BYTES)
-            self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
+            self.mailbox = mailbox = ChipMailbox(memory, _weakly(self), drive=DRIVES.index(drive) + 1)
             self._process = subprocess.Popen(
                 [program, image, str(memory), "-" if events is None else events, *map(str, files[1:])],
                 stdin=subprocess.PIPE,
@@ -194,6 +198,7 @@ class EmulatedChip:
         self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
         self.figures, self.equip = mailbox.figures, mailbox.equip
+        self.steps, self.step_figures = mailbox.steps, mailbox.step_figures
 
     @property
     def time_us(self) -> int:

@@ -31,13 +31,13 @@ _INSTALL = "install it: apt install nodejs npm (Debian 13), or https://nodejs.or
 _INSTALL_LIMIT_S = 120.0
 _SILENCE_LIMIT_S = 20.0
 _REQUEST = struct.Struct("<iiiHBBBBBBHHBBBHHBI")
-_ANSWER = struct.Struct("<iIIIQQQIIII4x")
+_ANSWER = struct.Struct("<iIIIQQQIIIIiiII")
 _FIGURES = (
     *("resets", "cycles", "awake_cycles", "policy_cycles"),
     *("longest_latency_cycles", "longest_interrupt_cycles", "bytes_lost"),
 )
 _RESET, _HANG_PROGRAM, _LOSE_TICK = 1, 2, 3  # enum world_order
-_PROGRAM = ("runner.js", "chip.js", "timers.js", "usart.js", "world.js")
+_PROGRAM = ("runner.js", "chip.js", "timers.js", "usart.js", "steps.js", "world.js")
 _PACKAGE_FILES = ("package.json", "package-lock.json")
 
 
@@ -143,6 +143,7 @@ class SecondChip:
         self._line = b""
         self._last_taken = 0
         self._figures: dict[str, int] = {}
+        self._steps = (0, 0, 0, 0)
         self.equip()
         try:
             ready = self._read(len(b"ready\n"))
@@ -190,7 +191,8 @@ class SecondChip:
             stdin.flush()
         except (OSError, ValueError):
             raise LinkError(self._why_ended()) from None
-        pulses, is_open, ticks, *figures, length = _ANSWER.unpack(self._read(_ANSWER.size))
+        pulses, is_open, ticks, *figures, length, steps, area, is_left, enable = _ANSWER.unpack(self._read(_ANSWER.size))
+        self._steps = (steps, area, is_left, enable)
         self._kept += self._read(length)
         self._time_us = ticks * 1000 & 0xFFFFFFFF
         self._figures = {"ticks": ticks, **dict(zip(_FIGURES, figures, strict=True))}
@@ -275,6 +277,10 @@ class SecondChip:
     def figures(self) -> dict[str, int]:
         """What the emulator counted, as `EmulatedChip.figures`."""
         return dict(self._figures)
+
+    def steps(self) -> tuple[int, int, int, int]:
+        """What a stepper's driver has seen, as `EmulatedChip.steps`."""
+        return self._steps
 
     def close(self) -> None:
         """Switch it off; Node.js ends. May be called twice."""

@@ -39,12 +39,17 @@ static void equip(world_t *world, const board_parts_t *parts)
 
 static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"file", "is_alive", NULL};
+    static char *names[] = {"file", "is_alive", "drive", NULL};
     mailbox_object *self = (mailbox_object *)object;
-    int file;
+    int file, drive = WORLD_DRIVES_DC;
     PyObject *is_alive;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO", names, &file, &is_alive))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO|i", names, &file, &is_alive, &drive))
         return -1;
+    if (drive != WORLD_DRIVES_DC && drive != WORLD_DRIVES_STEPPER) {
+        PyErr_Format(PyExc_ValueError, "a drive of %d, expected %d (DC) or %d (stepper)", drive, WORLD_DRIVES_DC,
+                     WORLD_DRIVES_STEPPER);
+        return -1;
+    }
     if (self->mailbox != NULL) {
         PyErr_SetString(PyExc_TypeError, "a mailbox is opened once");
         return -1;
@@ -58,6 +63,7 @@ static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->mailbox->version = MAILBOX_VERSION;
     self->mailbox->bytes = sizeof *self->mailbox;
     self->is_alive = Py_NewRef(is_alive);
+    self->next.drive = (uint8_t)drive;
     equip(&self->next, &usual_parts);
     return 0;
 }
@@ -287,6 +293,32 @@ static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
                          chip->longest_interrupt, "bytes_lost", chip->bytes_lost);
 }
 
+static PyObject *mailbox_steps(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
+    return Py_BuildValue("iiiB", chip->steps, chip->step_area, (int)chip->is_left, chip->enable);
+}
+
+/* None for a time that there was none of. */
+static PyObject *shortest(uint32_t cycles)
+{
+    if (cycles == UINT32_MAX)
+        return Py_NewRef(Py_None);
+    return PyLong_FromUnsignedLong(cycles);
+}
+
+static PyObject *mailbox_step_figures(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
+    const step_times_t *times = &chip->step_times;
+    return Py_BuildValue("{s:N,s:N,s:N,s:N,s:N,s:I,s:I}", "high_cycles", shortest(times->high), "low_cycles", shortest(times->low),
+                         "period_cycles", shortest(times->period), "setup_cycles", shortest(times->setup), "hold_cycles",
+                         shortest(times->hold), "longest_write_cycles", chip->longest_step_write, "lost_bottoms",
+                         chip->lost_bottoms);
+}
+
 static PyMethodDef mailbox_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))mailbox_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond, as Firmware.tick."},
@@ -305,6 +337,14 @@ static PyMethodDef mailbox_methods[] = {
     {"figures", mailbox_figures, METH_NOARGS,
      "What the emulator counted: ticks since the last reset, resets, cycles, awake_cycles and policy_cycles, the longest ways "
      "from a tick to the bridge and through an interrupt in cycles, received bytes lost."},
+    {"steps", mailbox_steps, METH_NOARGS,
+     "What a stepper's driver has seen by the end of the millisecond: pulses with DIR low less those with DIR high, which wraps at 32 "
+     "bits; of this millisecond's, how long ago they ended, added up in half microseconds with their signs; the level of DIR; "
+     "ENABLE: 0 let go of, 1 driven low, 2 driven high."},
+    {"step_figures", mailbox_step_figures, METH_NOARGS,
+     "The shortest times at a stepper driver's pins so far, in cycles, None where there was none: STEP high, low, and from one "
+     "rising edge to the next; DIR before a rising edge, and after one; then the longest time from a BOTTOM of Timer1 to the "
+     "last write to its compare registers, and how many BOTTOMs found the interrupt of the one before still waiting."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -66,11 +66,12 @@ static void run_tick(void)
     {
         inputs.missed_ticks = clock_take_tick(&time_us);
         encoders_take();
+        motor_take();
     }
     encoders_read(&inputs);
     contacts_read(&inputs);
     supply_read(&inputs);
-    inputs.pulse_top = motor_pulse_top();
+    motor_read(&inputs);
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
     relay_keep(app_doubts_relay(&app));

@@ -15,6 +15,15 @@
  *   PB1  D9       OC1A, left half bridge: high connects its motor wire to the supply, low to ground
  *   PB2  D10      OC1B, right half bridge
  *
+ * With a stepper's driver in place of the bridge:
+ *
+ *   PB0  D8       ENABLE, driven only while the driver is to be enabled. 10 kOhm to the level that disables it hold it through every
+ *                 reset and whenever the chip lets go of it
+ *   PB1  D9       DIR: high for a step to the left
+ *   PB2  D10      OC1B, STEP: high at the end of a period
+ *   PD5  D5       the driver's alarm, with a pull-up
+ *   PC0, PC1      free: no cart encoder is read
+ *
  * An open contact or a cut wire reads high: pressed. The two half bridges are a BTS7960 module's RPWM and LPWM, its R_EN and L_EN
  * joined to the enable. Between pulses both motor wires are at ground, so that the mean voltage is duty times supply
  * whichever way the motor turns, as in the simulation's motor.
@@ -43,11 +52,20 @@
 #define LEFT_MASK PIN(PD3)
 #define RIGHT_MASK PIN(PD4)
 
+#ifdef FIRMWARE_STEPPER
+#define ALARM_MASK PIN(PD5)
+#define CONTACT_MASK (ESTOP_MASK | LEFT_MASK | RIGHT_MASK | ALARM_MASK)
+#else
+#define CONTACT_MASK (ESTOP_MASK | LEFT_MASK | RIGHT_MASK)
+#endif
+
 #define BRIDGE_PORT PORTB
 #define BRIDGE_DIRECTION DDRB
 #define ENABLE_BIT PB0
 #define FORWARDS_BIT PB1  /* OC1A */
 #define BACKWARDS_BIT PB2 /* OC1B */
+#define DIR_BIT PB1
+#define STEP_BIT PB2      /* OC1B */
 #define BRIDGE_MASK ((uint8_t)(PIN(ENABLE_BIT) | PIN(FORWARDS_BIT) | PIN(BACKWARDS_BIT)))
 
 #endif
