@@ -12,10 +12,13 @@ from setuptools.command.sdist import sdist
 FIRMWARE = "firmware_bridge/firmware"
 CORE = (
     *("framing", "config", "safety", "plausibility", "pole_zero", "homing", "app", "estimator", "policy", "onboard"),
-    "rail",
+    *("rail", "stillness"),
 )
 EMULATOR = "firmware_bridge/simavr"
-HEADERS = ("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", *CORE)
+HEADERS = (
+    *("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", "counts", "drive", "ramp"),
+    *("drive_dc", "drive_stepper", *CORE),
+)
 LEARNER = "cartpole_robot/training/dqn/native"
 LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
 ENGINE = "cartpole_robot/simulation/native"
@@ -104,7 +107,7 @@ setup(
             "firmware_bridge._host",
             sources=[
                 *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
-                *(f"{FIRMWARE}/{name}.c" for name in CORE),
+                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_dc")),
                 *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object")),
             ],
             depends=[

@@ -35,6 +35,9 @@ _BOARD = "boards/avr"
 _POLICY_BYTES = f"{_BOARD}/policy_bytes.h"  # what is compiled into the firmware of a cart with a policy
 _POLICY_CODE = ("policy.c", "onboard.c", f"{_BOARD}/policy_image.c")  # nothing of it where there is none
 _WITHOUT_POLICY = "-DFIRMWARE_WITHOUT_POLICY"
+DRIVES = ("dc", "stepper")
+_ONLY_DC = ("drive_dc.c", "drive_dc.h")
+_ONLY_STEPPER = ("drive_stepper.c", "drive_stepper.h", "ramp.c", "ramp.h")
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
 _ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
@@ -67,17 +70,23 @@ class FirmwareImage:
     ram_bytes: int  # variables; the stack has the rest
 
 
-def firmware_sources(policy_header: str | None = None) -> dict[str, str]:
+def firmware_sources(policy_header: str | None = None, drive: str = "dc") -> dict[str, str]:
     """The text of every C file that makes up the firmware, by its path below `firmware/`, in order of that path.
 
+    `drive` is what it drives, one of `DRIVES`.
     `policy_header` is the text of policy_bytes.h; without one the firmware carries no policy and none of its code.
     """
     folder = resources.files("firmware_bridge.firmware")
+    other = _ONLY_STEPPER if drive == "dc" else _ONLY_DC
     found: dict[str, str] = {}
     for place, prefix in ((folder, ""), (folder.joinpath(_BOARD), f"{_BOARD}/")):
         for entry in place.iterdir():
             path = prefix + entry.name
-            if path.endswith((".c", ".h")) and (policy_header is not None or path not in _POLICY_CODE):
+            if (
+                path.endswith((".c", ".h"))
+                and path not in other
+                and (policy_header is not None or path not in _POLICY_CODE)
+            ):
                 found[path] = entry.read_text(encoding="utf-8")
     if policy_header is not None:
         found[_POLICY_BYTES] = policy_header

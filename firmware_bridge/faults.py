@@ -41,6 +41,10 @@ FAULTS = {
     "and that the cart file's motor, friction and pole are right, or allow more time",
     "POLE_ZERO": "the pole swings freely about a place more than a quarter of limits.arming_angle_rad from where "
     "homing found it hanging; check that its encoder's coupling does not slip and the track is level, then home again",
+    "STEPS_LOST": "an end switch closed elsewhere than the stepper's count says, or the count passed it: steps were lost; "
+    "lower stepper.maximum_acceleration_m_s2, check the driver's current, the belt and the switches, then home again",
+    "DRIVER_ALARM": "the stepper's driver reports a fault and no longer holds the cart; check its supply, its temperature "
+    "and the motor's wires, switch it off and on, then home again",
     "RAIL_LOW": "the board's own 5 V are below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""

@@ -21,6 +21,7 @@ class _HelloAck(NamedTuple):
     time_us: int
     firmware_id: int
     limits_crc: int
+    drive: int
 
 class HelloAckMessage(_HelloAck, Message): ...
 
@@ -79,6 +80,18 @@ class _Cfg(NamedTuple):
     upright_ms: int
 
 class CfgMessage(_Cfg, Message): ...
+
+class _Stepper(NamedTuple):
+    session: int
+    seq: int
+    flags: int
+    speed_most: int
+    gain_q4: int
+    pulse_counts: int
+    setup_us: int
+    round_trip_steps: int
+
+class StepperMessage(_Stepper, Message): ...
 
 class _Mode(NamedTuple):
     session: int

@@ -20,6 +20,7 @@ MODULE = "cartpole_robot/page/assets/cartpole.wasm"
 _FIRMWARE = "firmware_bridge/firmware"
 _ENGINE = "cartpole_robot/simulation/native"
 _PAGE = "cartpole_robot/page/native"
+_OTHER_DRIVE = ("drive_stepper.c",)  # the page's cart has a DC motor
 _BOARD = tuple(f"{_FIRMWARE}/boards/host/{name}.c" for name in ("host_network", "policy_image", "simulated_board"))
 _PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "cart", "delay"))
 _TARGET = "--target=wasm32-wasi"
@@ -41,7 +42,8 @@ class ModuleBuildError(Exception):
 def sources(root: Path = ROOT) -> list[Path]:
     """The C files that are compiled."""
     named = [root / name for name in (*_BOARD, *_PLANT)]
-    return [*sorted((root / _FIRMWARE).glob("*.c")), *named, *sorted((root / _PAGE).glob("*.c"))]
+    core = sorted(path for path in (root / _FIRMWARE).glob("*.c") if path.name not in _OTHER_DRIVE)
+    return [*core, *named, *sorted((root / _PAGE).glob("*.c"))]
 
 
 def sources_hash(root: Path = ROOT) -> bytes:

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "limits.h"
-#include "pulses.h"
 
 #ifndef PROTOCOL_HASH /* of the declarations in protocol.h: the build gives it */
 #error "compile with -DPROTOCOL_HASH=0x...: cartpole-robot firmware build does"
@@ -17,6 +16,13 @@ _Static_assert(PROTOCOL_SPEED_PER_COUNT == ESTIMATOR_SPEED_PER_COUNT, "STATE has
 #define DEFAULT_PERIOD_MS 20
 #define BEACON_MS 250 /* from one HELLO_ACK that nobody asked for to the next */
 #define STALE_TICKS 2 /* an answer to a STATE older than this is no answer */
+
+/* How CFG, MODE and STEPPER begin. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint8_t seq;
+} request_t;
 
 static void count(uint16_t *counter)
 {
@@ -89,6 +95,7 @@ static void send_hello_ack(app_t *app, uint16_t nonce)
         .time_us = app->time_us,
         .firmware_id = FIRMWARE_ID,
         .limits_crc = app->safety.limits_crc,
+        .drive = DRIVE_KIND,
     };
     send(app, &answer, sizeof answer);
 }
@@ -173,7 +180,7 @@ static void send_trace(app_t *app)
 {
     app->trace.type = MESSAGE_TRACE;
     app->trace.supply_mv = app->inputs.supply_mv;
-    app->trace.heat = safety_warmth(&app->safety);
+    app->trace.heat = drive_warmth(&app->safety);
     send(app, &app->trace, sizeof app->trace);
     app->trace.count = 0;
 }
@@ -257,8 +264,10 @@ static uint8_t change_mode(app_t *app, uint8_t mode, uint8_t options, uint8_t *d
         return code;
     case MODE_HOME:
         code = safety_begin_homing(safety, &app->inputs, detail);
-        if (code == ACK_DONE)
+        if (code == ACK_DONE) {
             homing_begin(&app->homing, &app->inputs, &safety->limits, options);
+            drive_prepare_homing(safety, &app->homing);
+        }
         return code;
     case MODE_CENTRE:
         code = safety_begin_centring(safety, &app->inputs, detail);
@@ -292,11 +301,19 @@ static void answer(app_t *app, uint8_t type, uint8_t seq, uint8_t code, uint8_t 
     send_ack(app, seq, code, detail);
 }
 
-static bool is_repeated(app_t *app, uint8_t type, uint8_t seq)
+/* Whether the request is of another session, or a repeated one: it has its answer now. */
+static NOT_INLINED bool is_answered(app_t *app, const request_t *request)
 {
-    if (!app->has_answered || app->last_of_type != type || app->last_seq != seq)
-        return false;
-    send_ack(app, seq, app->last_code, app->last_detail);
+    uint8_t code = ACK_BAD_SESSION, detail = 0;
+    if (!app->is_session_live || request->session != app->session) {
+        count(&app->refused);
+    } else {
+        if (!app->has_answered || app->last_of_type != request->type || app->last_seq != request->seq)
+            return false;
+        code = app->last_code;
+        detail = app->last_detail;
+    }
+    send_ack(app, request->seq, code, detail);
     return true;
 }
 
@@ -308,12 +325,7 @@ static void take_mode(app_t *app, const mode_message_t *message)
         send_ack(app, message->seq, ACK_DONE, 0);
         return;
     }
-    if (!app->is_session_live || message->session != app->session) {
-        count(&app->refused);
-        send_ack(app, message->seq, ACK_BAD_SESSION, 0);
-        return;
-    }
-    if (is_repeated(app, MESSAGE_MODE, message->seq))
+    if (is_answered(app, (const request_t *)message))
         return;
     const uint8_t code = change_mode(app, message->mode, message->options, &detail);
     answer(app, MESSAGE_MODE, message->seq, code, detail);
@@ -327,12 +339,7 @@ static int32_t signed_counts(int32_t raw, uint8_t flags, uint8_t reversed)
 static void take_cfg(app_t *app, const cfg_message_t *cfg)
 {
     uint8_t detail = 0;
-    if (!app->is_session_live || cfg->session != app->session) {
-        count(&app->refused);
-        send_ack(app, cfg->seq, ACK_BAD_SESSION, 0);
-        return;
-    }
-    if (is_repeated(app, MESSAGE_CFG, cfg->seq))
+    if (is_answered(app, (const request_t *)cfg))
         return;
     const uint8_t flags = app->safety.limits.flags;
     const uint8_t code = safety_configure(&app->safety, cfg, &detail);
@@ -340,6 +347,16 @@ static void take_cfg(app_t *app, const cfg_message_t *cfg)
     app->cart_raw = signed_counts(app->cart_raw, turned, CFG_CART_REVERSED);
     app->pole_raw = signed_counts(app->pole_raw, turned, CFG_POLE_REVERSED);
     answer(app, MESSAGE_CFG, cfg->seq, code, detail);
+}
+
+/* What only one drive has a message for. */
+static void take_drive(app_t *app, const request_t *request)
+{
+    uint8_t detail = 0;
+    if (is_answered(app, request))
+        return;
+    const uint8_t code = drive_take_message(&app->safety, request, &detail);
+    answer(app, request->type, request->seq, code, detail);
 }
 
 static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint32_t time_us)
@@ -350,6 +367,7 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
         cfg_message_t cfg;
         mode_message_t mode;
         ping_message_t ping;
+        request_t request;
     } message;
     const uint8_t type = bytes[0];
     const uint8_t expected = type == MESSAGE_HELLO            ? sizeof message.hello
@@ -359,13 +377,17 @@ static void take_message(app_t *app, const uint8_t *bytes, uint8_t length, uint3
                              : type == MESSAGE_PING           ? sizeof message.ping
                              : type == MESSAGE_HEALTH_REQUEST ? sizeof(health_request_message_t)
                              : type == MESSAGE_POLICY_REQUEST ? sizeof(policy_request_message_t)
-                                                              : 0;
+                                                              : drive_message_bytes(type);
     if (length != expected) {
         count(&app->refused);
         return;
     }
     memcpy(&message, bytes, length < sizeof message ? length : sizeof message);
     safety_hear(&app->safety);
+    if (drive_message_bytes(type) != 0) {
+        take_drive(app, &message.request);
+        return;
+    }
     switch (type) {
     case MESSAGE_HELLO:
         take_hello(app, &message.hello);
@@ -452,8 +474,10 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     inputs->pole_speed = plausibility_is_due(&app->safety.plausibility) ? estimator_speed(&app->pole_estimator) : 0;
     inputs->cart_moved = cart_moved;
     inputs->pole_moved = pole_moved;
-    inputs->cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
-                                       (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks);
+    inputs->cart_illegal = 0;
+    if (DRIVE_HAS_CART_ENCODER)
+        inputs->cart_illegal = safety_illegal((uint8_t)(board->cart_illegal - app->cart_illegal),
+                                              (uint8_t)(board->cart_edges - app->cart_edges), cart_moved, board->missed_ticks);
     inputs->pole_illegal = safety_illegal((uint8_t)(board->pole_illegal - app->pole_illegal),
                                        (uint8_t)(board->pole_edges - app->pole_edges), pole_moved, board->missed_ticks);
     inputs->is_left_closed = settled(&app->left_samples, app->inputs.is_left_closed, board->is_left_closed);
@@ -461,8 +485,9 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     inputs->is_estop_pressed = board->is_estop_pressed;
     inputs->supply_mv = rail_corrected(&app->rail, board->supply_mv);
     inputs->rail_mv = app->rail.mv;
-    inputs->has_pulse_period = board->pulse_top == PULSE_PERIOD - 1u;
+    inputs->has_pulse_period = board->pulse_top == DRIVE_PULSE_TOP;
     inputs->missed_ticks = board->missed_ticks;
+    drive_read(&app->safety, inputs, board);
     app->cart_raw = cart;
     app->pole_raw = pole;
     app->cart_illegal = board->cart_illegal;
@@ -474,24 +499,11 @@ NOT_INLINED static void read_inputs(app_t *app, const board_inputs_t *board)
     count_more(&app->missed_ticks, board->missed_ticks);
 }
 
-/* The dead zone of that side is added beyond what was asked for, so that full drive stays full drive. */
-static int16_t compensated(int16_t duty_q15, const cfg_message_t *limits)
-{
-    const int16_t dead_zone_q15 = duty_q15 < 0 ? limits->dead_zone_left_q15 : limits->dead_zone_right_q15;
-    if (dead_zone_q15 == 0 || duty_q15 == 0)
-        return duty_q15;
-    const int32_t size = duty_q15 < 0 ? -(int32_t)duty_q15 : duty_q15;
-    int32_t beyond = dead_zone_q15 + (size * (PROTOCOL_DUTY_ONE - dead_zone_q15)) / PROTOCOL_DUTY_ONE;
-    if (beyond > PROTOCOL_DUTY_ONE)
-        beyond = PROTOCOL_DUTY_ONE;
-    return (int16_t)(duty_q15 < 0 ? -beyond : beyond);
-}
-
 static int16_t wanted(app_t *app)
 {
     safety_t *safety = &app->safety;
     if (safety->state == CART_ARMED)
-        return compensated(app->active.duty_q15, &safety->limits);
+        return drive_commanded(safety, app->active.duty_q15, app->active.is_there);
     if (safety->state != CART_HOMING)
         return 0;
     const int16_t want = homing_tick(&app->homing, &app->inputs, &safety->limits);
@@ -505,6 +517,7 @@ static int16_t wanted(app_t *app)
             app->cart_zero = (int32_t)((uint32_t)app->cart_zero + (uint32_t)homing_centre(&app->homing));
             app->pole_zero = (int32_t)((uint32_t)app->pole_zero +
                                        (uint32_t)homing_upright(&app->homing, &safety->limits));
+            drive_homed(safety, &app->homing);
             app->inputs.cart_counts = minus(app->cart_raw, app->cart_zero);
             app->inputs.pole_counts = minus(app->pole_raw, app->pole_zero);
         }
@@ -594,12 +607,12 @@ NOT_INLINED motor_t app_tick(app_t *app, uint32_t time_us, const board_inputs_t 
             take_late(app);
         app->pending.is_there = false;
     }
-    const int16_t want_q15 = wanted(app);
+    const int16_t want = wanted(app);
     const bool is_reversed = (app->safety.limits.flags & CFG_MOTOR_REVERSED) != 0;
-    app->applied_q15 = is_reversed ? (int16_t)-app->motor.duty_q15 : app->motor.duty_q15;
-    app->motor = safety_tick(&app->safety, &app->inputs, want_q15);
+    app->applied_q15 = drive_applied(&app->safety, app->motor, is_reversed);
+    app->motor = safety_tick(&app->safety, &app->inputs, want);
     if (is_reversed)
-        app->motor.duty_q15 = (int16_t)-app->motor.duty_q15;
+        app->motor = drive_reversed(app->motor);
     return app->motor;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "drive.h"
 #include "framing.h"
 #include "hal.h"
 #include "limits.h"
@@ -29,10 +30,8 @@ static NOT_INLINED uint8_t is_way(uint32_t counts, uint32_t most)
 uint8_t config_check(const cfg_message_t *cfg)
 {
     const uint16_t quarter_turn = cfg->pole_counts_per_turn / 4u;
-    const uint8_t flags = CFG_MOTOR_REVERSED | CFG_CART_REVERSED | CFG_POLE_REVERSED | CFG_APPLY_ON_ARRIVAL |
-                           CFG_BRAKE_AT_ZERO | CFG_ESTOP_CUTS_SUPPLY;
     const uint8_t checks[] = {
-        cfg->flags <= flags,
+        drive_takes_flags(cfg->flags),
         is_up_to(cfg->control_period_ms, CONTROL_PERIOD_CEILING_MS),
         is_up_to(cfg->command_timeout_ms, COMMAND_TIMEOUT_CEILING_MS),
         is_up_to((uint16_t)cfg->max_duty_q15, DUTY_CEILING),

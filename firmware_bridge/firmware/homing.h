@@ -26,7 +26,7 @@ enum homing_phase {
     HOMING_FAILED
 };
 
-typedef struct {
+typedef struct homing {
     uint8_t phase; /* enum homing_phase */
     uint8_t fault; /* why it failed */
     bool is_centring_only;

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 4
+#define PROTOCOL_VERSION 5
 #define PROTOCOL_BAUD 500000
 #define PROTOCOL_MAX_MESSAGE 64
 #define PROTOCOL_DUTY_ONE 32767 /* full drive */
@@ -35,14 +35,21 @@ enum message_type {
     MESSAGE_HEALTH = 12,
     MESSAGE_POLICY_REQUEST = 13,
     MESSAGE_POLICY = 14,
-    MESSAGE_TRACE = 15
+    MESSAGE_TRACE = 15,
+    MESSAGE_STEPPER = 16
+};
+
+/* What moves the cart: one image of the firmware drives one kind. */
+enum drive {
+    DRIVE_DC = 1,     /* a DC motor on a bridge; a duty is a share of the supply's voltage */
+    DRIVE_STEPPER = 2 /* a stepper behind a STEP/DIR driver; a duty is a share of the largest acceleration */
 };
 
 enum cart_state {
     CART_BOOT = 0,     /* not one tick has passed */
     CART_DISARMED = 1, /* motor off, zeros unknown */
     CART_HOMING = 2,   /* the firmware drives, slowly, to find both zeros or the middle of the track */
-    CART_READY = 3,    /* motor off, both zeros known */
+    CART_READY = 3,    /* motor off, or a stepper holding the cart; both zeros known */
     CART_ARMED = 4,    /* commands drive the motor */
     CART_FAULT = 5     /* motor off, latched until cleared */
 };
@@ -77,7 +84,9 @@ enum fault {
     FAULT_RELAY_WELDED = 26, /* only as the detail of ACK_UNHEALTHY: the e-stop was pressed and the supply has not fallen since */
     FAULT_RAIL_LOW = 27,     /* the microcontroller's own 5 V */
     FAULT_SWING_TIMEOUT = 28, /* armed for a swing-up, and the pole was not upright in time */
-    FAULT_POLE_ZERO = 29     /* the pole swings freely about another place than half a turn from upright */
+    FAULT_POLE_ZERO = 29,    /* the pole swings freely about another place than half a turn from upright */
+    FAULT_STEPS_LOST = 30,   /* a stepper's count and an end switch disagree */
+    FAULT_DRIVER_ALARM = 31  /* a stepper's driver reports a fault */
 };
 
 enum mode {
@@ -95,7 +104,7 @@ enum ack_code {
     ACK_DONE = 0,
     ACK_BAD_SESSION = 1,
     ACK_NOT_NOW = 2,        /* the state does not allow it */
-    ACK_OUT_OF_RANGE = 3,   /* detail: which field of CFG, counted from 0 after seq */
+    ACK_OUT_OF_RANGE = 3,   /* detail: which field of CFG or STEPPER, counted from 0 after seq */
     ACK_NO_LIMITS = 4,      /* CFG comes before HOME and ARM */
     ACK_NOT_HOMED = 5,
     ACK_POLE_NOT_UPRIGHT = 6,
@@ -137,7 +146,14 @@ enum cfg_flag {
     CFG_POLE_REVERSED = 4,
     CFG_APPLY_ON_ARRIVAL = 8, /* else at the next control tick */
     CFG_BRAKE_AT_ZERO = 16,   /* else the bridge opens at duty 0 */
-    CFG_ESTOP_CUTS_SUPPLY = 32 /* the e-stop also opens the relay of the motor's supply */
+    CFG_ESTOP_CUTS_SUPPLY = 32, /* the e-stop also opens the relay of the motor's supply */
+    CFG_STEPPER = 64          /* these are a stepper's limits: STEPPER follows, and counts are steps */
+};
+
+enum stepper_flag {
+    STEPPER_ENABLE_LOW = 1, /* a low ENABLE switches the driver on */
+    STEPPER_HAS_ALARM = 2,  /* the driver's alarm output is wired */
+    STEPPER_ALARM_LOW = 4   /* it reports a fault by a low level */
 };
 
 enum input_flag {
@@ -181,6 +197,7 @@ typedef struct PACKED {
     uint32_t time_us;
     uint32_t firmware_id;
     uint16_t limits_crc; /* 0 before the first CFG */
+    uint8_t drive;       /* enum drive: what this image drives */
 } hello_ack_message_t;
 
 /* Host to cart, the answer to STATE `tick`. Never repeated: the newest wins. */
@@ -242,6 +259,19 @@ typedef struct PACKED {
     uint16_t upright_ms;       /* within its limit for so long the pole is upright, and has to stay there */
 } cfg_message_t;
 
+/* Host to cart, after CFG and only to a stepper: what it has besides. Refused while the cart moves. Repeated until acknowledged. */
+typedef struct PACKED {
+    uint8_t type;
+    uint16_t session;
+    uint8_t seq;
+    uint8_t flags;             /* enum stepper_flag */
+    uint16_t speed_most;       /* steps a second */
+    uint16_t gain_q4;          /* the largest acceleration: steps a second that a millisecond adds, in 1/16 */
+    uint8_t pulse_counts;      /* width of a STEP pulse, in half microseconds */
+    uint8_t setup_us;          /* that DIR must stand before a pulse */
+    uint16_t round_trip_steps; /* by so many may a switch close elsewhere than at homing */
+} stepper_message_t;
+
 /* Host to cart. Repeated until acknowledged; asking again changes nothing. */
 typedef struct PACKED {
     uint8_t type;
@@ -251,7 +281,7 @@ typedef struct PACKED {
     uint8_t options; /* enum arm_option with MODE_ARM, enum home_option with MODE_HOME; else 0 */
 } mode_message_t;
 
-/* Cart to host, the answer to CFG and MODE. */
+/* Cart to host, the answer to CFG, STEPPER and MODE. */
 typedef struct PACKED {
     uint8_t type;
     uint8_t seq; /* of the message it answers */
@@ -303,7 +333,7 @@ typedef struct PACKED {
     uint16_t late_commands; /* control ticks while armed that no new command had reached */
     uint16_t rail_mv;       /* the 5 V that the microcontroller and its converter run on */
     uint16_t bandgap_steps; /* the chip's reference as its converter sees it, in 1/4096 of the rail; 0: not measured yet */
-    uint16_t pulse_top;     /* the last cycle of a pulse period, read back from the timer */
+    uint16_t pulse_top;     /* the last cycle of a pulse period, read back from the timer; a stepper's: how the timer is set up */
     uint8_t fuse_low;       /* the fuses as they are read on the chip: 0 is programmed */
     uint8_t fuse_high;
     uint8_t fuse_extended;
@@ -360,7 +390,7 @@ typedef struct PACKED {
 } policy_message_t;
 
 _Static_assert(sizeof(hello_message_t) == 7, "HELLO");
-_Static_assert(sizeof(hello_ack_message_t) == 23, "HELLO_ACK");
+_Static_assert(sizeof(hello_ack_message_t) == 24, "HELLO_ACK");
 _Static_assert(sizeof(cmd_message_t) == 11, "CMD");
 _Static_assert(sizeof(state_message_t) == 36, "STATE");
 _Static_assert(sizeof(cfg_message_t) == 57, "CFG");
@@ -373,6 +403,7 @@ _Static_assert(sizeof(health_request_message_t) == 1, "HEALTH_REQUEST");
 _Static_assert(sizeof(health_message_t) == 38, "HEALTH");
 _Static_assert(sizeof(policy_request_message_t) == 1, "POLICY_REQUEST");
 _Static_assert(sizeof(policy_message_t) == 17, "POLICY");
+_Static_assert(sizeof(stepper_message_t) == 13, "STEPPER");
 _Static_assert(sizeof(trace_message_t) == 64, "TRACE");
 _Static_assert(sizeof(cfg_message_t) <= PROTOCOL_MAX_MESSAGE, "the largest message fits a frame");
 

@@ -1,18 +1,8 @@
 #include "safety.h"
 
 #include "config.h"
+#include "counts.h"
 #include "limits.h"
-
-static uint32_t magnitude(int32_t value)
-{
-    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
-}
-
-/* Wrapping difference of two counters. */
-static int32_t difference(int32_t to, int32_t from)
-{
-    return (int32_t)((uint32_t)to - (uint32_t)from);
-}
 
 static bool is_driving(const safety_t *safety)
 {
@@ -22,12 +12,12 @@ static bool is_driving(const safety_t *safety)
 static void enter(safety_t *safety, uint8_t state)
 {
     if (is_driving(safety))
-        safety->brake_ms = safety->is_swinging && state == CART_FAULT ? SWING_BRAKE_MS : BRAKE_MS;
+        drive_end(safety, state);
     safety->state = state;
     safety->is_swinging = false;
 }
 
-/* Nothing has been driven, heard or missed yet; heat stays. */
+/* Nothing has been driven, heard or missed yet. */
 static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8_t state)
 {
     safety->state = state;
@@ -35,14 +25,11 @@ static void begin_driving(safety_t *safety, const safety_inputs_t *inputs, uint8
     safety->command_valid_ms = COMMAND_TIMEOUT_CEILING_MS; /* for the first one: until then the duty is 0 */
     safety->homing_ms = 0;
     safety->quiet_ms = 0;
-    safety->cart_still = (stillness_t){inputs->cart_counts, 0};
-    safety->pushed = 0;
     safety->pole_still = (stillness_t){inputs->pole_counts, 0};
     safety->went = 0;
     safety->illegal_cart = safety->illegal_pole = safety->illegal_ms = 0;
     safety->supply_low_ms = safety->supply_high_ms = 0;
-    safety->reversals = safety->reversals_ms = 0;
-    safety->last_side = 0;
+    drive_begin(safety, inputs);
     plausibility_begin(&safety->plausibility);
     safety->was_clipped = false;
 }
@@ -71,13 +58,9 @@ static uint8_t surroundings(const safety_t *safety, const safety_inputs_t *input
     if (safety->is_configured && inputs->supply_mv > safety->limits.supply_max_mv)
         return FAULT_SUPPLY_HIGH;
     const uint8_t fault = check_board(inputs);
-    return fault != FAULT_NONE ? fault : check_relay(safety);
-}
-
-/* duty^2 in 1/32768. */
-static uint32_t heat_of(uint16_t size_q15)
-{
-    return (uint32_t)size_q15 * size_q15 * 2u >> 16;
+    if (fault != FAULT_NONE)
+        return fault;
+    return drive_surroundings(inputs, check_relay(safety));
 }
 
 void safety_init(safety_t *safety)
@@ -85,23 +68,28 @@ void safety_init(safety_t *safety)
     *safety = (safety_t){.state = CART_BOOT};
 }
 
+void safety_take_limits(safety_t *safety, uint16_t crc)
+{
+    if (crc == safety->limits_crc)
+        return;
+    safety->limits_crc = crc;
+    safety->is_homed = false; /* other signs, another pole: the zeros were another cart's */
+    if (safety->state == CART_READY)
+        enter(safety, CART_DISARMED);
+}
+
 uint8_t safety_configure(safety_t *safety, const cfg_message_t *cfg, uint8_t *detail)
 {
-    if (is_driving(safety))
+    if (!drive_may_begin(safety, !is_driving(safety)))
         return ACK_NOT_NOW;
     *detail = config_check(cfg);
     if (*detail != CONFIG_IN_RANGE)
         return ACK_OUT_OF_RANGE;
-    const uint16_t crc = config_crc(cfg);
-    if (crc != safety->limits_crc) {
-        safety->is_homed = false; /* other signs, another pole: the zeros were another cart's */
-        if (safety->state == CART_READY)
-            enter(safety, CART_DISARMED);
-    }
+    const uint16_t crc = drive_crc(safety, cfg);
+    const bool is_changed = crc != safety->limits_crc;
     safety->limits = *cfg;
-    safety->limits_crc = crc;
-    safety->bearable_heat = heat_of((uint16_t)cfg->continuous_duty_q15);
-    safety->is_configured = true;
+    safety_take_limits(safety, crc);
+    safety->is_configured = drive_configure(safety, is_changed);
     return ACK_DONE;
 }
 
@@ -162,7 +150,7 @@ uint8_t safety_begin_jogging(safety_t *safety, const safety_inputs_t *inputs, ui
 {
     if (!safety->is_configured)
         return ACK_NO_LIMITS;
-    if (safety->state != CART_DISARMED && safety->state != CART_READY)
+    if (!drive_may_begin(safety, safety->state == CART_DISARMED || safety->state == CART_READY))
         return ACK_NOT_NOW;
     return begin_homing(safety, inputs, detail);
 }
@@ -179,7 +167,7 @@ uint8_t safety_begin_centring(safety_t *safety, const safety_inputs_t *inputs, u
 {
     if (safety->state == CART_DISARMED)
         return ACK_NOT_HOMED;
-    if (safety->state != CART_READY)
+    if (!drive_may_begin(safety, safety->state == CART_READY))
         return ACK_NOT_NOW;
     return begin_homing(safety, inputs, detail);
 }
@@ -211,6 +199,7 @@ void safety_homed(safety_t *safety, uint16_t half_period_ms)
 
 void safety_trip(safety_t *safety, uint8_t fault)
 {
+    drive_trip(safety, fault);
     if (safety->state == CART_FAULT)
         return;
     /* A wrong or a lost count makes both zeros worthless. */
@@ -232,33 +221,7 @@ void safety_feed(safety_t *safety, uint16_t valid_ms)
 void safety_hear(safety_t *safety)
 {
     safety->quiet_ms = 0;
-}
-
-/* Whether the brake can no longer stop the cart before the travel limit: v^2 / 2a against what is left. */
-static bool is_past_stopping(const safety_t *safety, const safety_inputs_t *inputs)
-{
-    const uint32_t limit = safety->limits.travel_limit_counts;
-    const uint32_t distance = magnitude(inputs->cart_counts);
-    if (distance >= limit)
-        return true;
-    if ((inputs->cart_counts < 0) != (inputs->cart_speed < 0))
-        return false; /* toward the middle: the whole track is ahead */
-    const uint32_t speed = magnitude(inputs->cart_speed) >> 6; /* in 4 counts a second: the square fits 32 bits */
-    if (speed > UINT16_MAX)
-        return true;
-    /* (4 s)^2 / 2a is s^2 / (a / 8); multiplied out, for a division takes the microcontroller 500 cycles */
-    const uint32_t eighth_decel = safety->limits.brake_decel_counts_s2 >> 3;
-    return speed * speed >= (uint64_t)(limit - distance) * eighth_decel;
-}
-
-/* Adds `driven` where nothing moved, forgets it where something did; true when it has become `most`. */
-static bool has_stood(stillness_t *stillness, int32_t counts, uint32_t driven, uint32_t most)
-{
-    if (magnitude(difference(counts, stillness->from_counts)) >= MOVED_COUNTS)
-        *stillness = (stillness_t){counts, 0};
-    else
-        stillness->driven += driven;
-    return stillness->driven >= most;
+    drive_hear(safety);
 }
 
 /* How far the cart went in this tick: a count that an encoder takes back at an edge is no way. */
@@ -339,21 +302,21 @@ static uint8_t check_angle(safety_t *safety, const safety_inputs_t *inputs)
     return FAULT_NONE;
 }
 
-static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs)
+static uint8_t check_armed(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
 {
     safety->command_age_ms = (uint16_t)(safety->command_age_ms + 1u + inputs->missed_ticks);
     if (safety->command_age_ms >= safety->command_valid_ms)
         return FAULT_COMMAND_TIMEOUT;
     if (inputs->is_left_closed || inputs->is_right_closed)
-        return FAULT_END_SWITCH;
-    if (is_past_stopping(safety, inputs))
+        return drive_switch_fault(safety, inputs);
+    if (drive_is_past_stopping(safety, inputs, duty_q15))
         return FAULT_TRAVEL_LIMIT;
     const uint8_t fault = check_angle(safety, inputs);
     if (fault != FAULT_NONE)
         return fault;
     const uint32_t most = safety->limits.still_travel_counts;
-    if (has_stood(&safety->pole_still, inputs->pole_counts, travelled(safety, inputs->cart_moved),
-                  safety->is_swinging ? most * SWING_STILL : most))
+    if (stillness_has_lasted(&safety->pole_still, inputs->pole_counts, travelled(safety, inputs->cart_moved),
+                             safety->is_swinging ? most * SWING_STILL : most))
         return FAULT_POLE_STILL;
     return FAULT_NONE;
 }
@@ -366,76 +329,12 @@ static uint8_t check_homing(safety_t *safety, const safety_inputs_t *inputs)
     return ++safety->homing_ms > HOMING_MOST_MS ? FAULT_HOMING_TIMEOUT : FAULT_NONE;
 }
 
-static int16_t clamped(safety_t *safety, int16_t want_q15, int16_t most)
+int16_t safety_clamped(safety_t *safety, int16_t want_q15, int16_t most)
 {
     safety->was_clipped = magnitude(want_q15) > (uint32_t)most;
     if (!safety->was_clipped)
         return want_q15;
     return want_q15 < 0 ? (int16_t)-most : most;
-}
-
-/* The long mean of duty^2, in 1/32768. A shift by 16 costs the microcontroller nothing, one by 14 a loop; heat stays below 2^30. */
-static uint32_t mean_heat(const safety_t *safety)
-{
-    return safety->heat << (16 - HEAT_SHIFT) >> 16;
-}
-
-uint8_t safety_warmth(const safety_t *safety)
-{
-    return (uint8_t)(mean_heat(safety) >> 7); /* at most 32766 / 128 */
-}
-
-static bool is_stuck(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
-{
-    const uint16_t size = (uint16_t)magnitude(duty_q15), moving = (uint16_t)safety->limits.moving_duty_q15;
-    uint8_t weight = STUCK_WEIGHT;
-    if (size < moving)
-        weight = 0;
-    else if (safety->is_swinging && size / STUCK_WEAK < moving)
-        weight = STUCK_WEIGHT / 2;
-    if (safety->cart_still.driven == 0)
-        safety->pole_from_counts = inputs->pole_counts;
-    uint16_t most = STUCK_EITHER_WAY_MS * STUCK_WEIGHT;
-    if (safety->is_swinging)
-        most = STUCK_SWING_MS * STUCK_WEIGHT;
-    else if (magnitude(difference(inputs->pole_counts, safety->pole_from_counts)) < STILL_COUNTS)
-        most = STUCK_CALM_MS * STUCK_WEIGHT;
-    const bool has_long_stood = has_stood(&safety->cart_still, inputs->cart_counts, weight, most);
-    if (safety->cart_still.driven == 0)
-        safety->pushed = 0;
-    else
-        safety->pushed = (int16_t)(safety->pushed + (duty_q15 < 0 ? -weight : weight));
-    return has_long_stood || magnitude(safety->pushed) >= STUCK_MS * STUCK_WEIGHT;
-}
-
-/* The motor's own limits, seen from what it was just given. */
-static uint8_t check_motor(safety_t *safety, const safety_inputs_t *inputs, int16_t duty_q15)
-{
-    const uint16_t size = (uint16_t)magnitude(duty_q15);
-    safety->heat += heat_of(size) - mean_heat(safety);
-    if (duty_q15 != 0) {
-        const int8_t side = duty_q15 < 0 ? -1 : 1;
-        safety->reversals = (uint16_t)(safety->reversals + (side == -safety->last_side));
-        safety->last_side = side;
-    }
-    if (++safety->reversals_ms >= TICK_HZ) {
-        const bool is_too_many = safety->reversals > safety->limits.reversals_per_s;
-        safety->reversals = safety->reversals_ms = 0;
-        if (is_too_many)
-            return FAULT_REVERSALS;
-    }
-    if (mean_heat(safety) > safety->bearable_heat)
-        return FAULT_MOTOR_HOT;
-    return is_stuck(safety, inputs, duty_q15) ? FAULT_CART_STUCK : FAULT_NONE;
-}
-
-static motor_t at_rest(safety_t *safety)
-{
-    safety->heat -= mean_heat(safety);
-    if (safety->brake_ms == 0)
-        return (motor_t){0, false};
-    safety->brake_ms--;
-    return (motor_t){0, true};
 }
 
 static void stand(standing_t *standing, int32_t counts, uint32_t moves)
@@ -470,7 +369,7 @@ static void watch_relay(safety_t *safety, const safety_inputs_t *inputs)
     }
 }
 
-NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want_q15)
+NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs, int16_t want)
 {
     if (safety->state == CART_BOOT)
         safety->state = CART_DISARMED;
@@ -484,28 +383,26 @@ NOT_INLINED motor_t safety_tick(safety_t *safety, const safety_inputs_t *inputs,
     if (inputs->is_estop_pressed)
         safety_trip(safety, FAULT_ESTOP);
     if (!is_driving(safety))
-        return at_rest(safety);
+        return drive_rest(safety, inputs);
 
     uint8_t fault = check_machine(safety, inputs);
     int16_t duty_q15;
     if (safety->state == CART_ARMED) {
-        duty_q15 = clamped(safety, want_q15, safety->limits.max_duty_q15);
+        duty_q15 = safety_clamped(safety, want, safety->limits.max_duty_q15);
         if (fault == FAULT_NONE)
-            fault = check_armed(safety, inputs);
+            fault = check_armed(safety, inputs, duty_q15);
     } else {
-        duty_q15 = clamped(safety, want_q15, safety->limits.homing_duty_q15);
-        if ((inputs->is_left_closed && duty_q15 < 0) || (inputs->is_right_closed && duty_q15 > 0))
-            duty_q15 = 0;
+        duty_q15 = drive_homing_duty(safety, inputs, want);
         if (fault == FAULT_NONE)
             fault = check_homing(safety, inputs);
     }
     if (fault == FAULT_NONE)
-        fault = check_motor(safety, inputs, duty_q15);
+        fault = drive_check(safety, inputs, duty_q15);
     if (fault == FAULT_NONE && safety->state == CART_ARMED)
         fault = plausibility_check(&safety->plausibility, inputs, &safety->limits, duty_q15, safety->is_swinging);
     if (fault != FAULT_NONE) {
         safety_trip(safety, fault);
-        return at_rest(safety);
+        return drive_rest(safety, inputs);
     }
-    return (motor_t){duty_q15, (safety->limits.flags & CFG_BRAKE_AT_ZERO) != 0};
+    return drive_push(safety, duty_q15);
 }

@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety.c"))).parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CORE = ("framing", "config", "safety", "plausibility", "pole_zero", "homing", "app", "estimator", "policy", "rail")
+CHECKS = ("safety", "drive_dc", "stillness", "plausibility", "pole_zero", "framing", "config", "rail")
+CORE = (*CHECKS, "homing", "app", "estimator", "policy")
 
 PROTOCOL = read_protocol()
 STATE: Any = PROTOCOL.enums["cart_state"]
@@ -41,7 +42,7 @@ def compile_c(target: Path, sources: Sequence[Path], options: Sequence[str]) -> 
 
 def compile_library(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
     """The safety core, framing and configuration as a shared library, the shim with them."""
-    sources = [FIRMWARE / f"{name}.c" for name in ("safety", "plausibility", "pole_zero", "framing", "config", "rail")]
+    sources = [FIRMWARE / f"{name}.c" for name in CHECKS]
     return compile_c(target, [*sources, HERE / "safety_shim.c"], [*STRICT, *options, "-fPIC", "-shared"])
 
 
@@ -105,8 +106,10 @@ def load_library(path: Path) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         function.restype = ctypes.c_uint8
-    library.safety_warmth.argtypes = [ctypes.c_void_p]
-    library.safety_warmth.restype = ctypes.c_uint8
+    library.drive_commanded.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_bool]
+    library.drive_commanded.restype = ctypes.c_int16
+    library.drive_warmth.argtypes = [ctypes.c_void_p]
+    library.drive_warmth.restype = ctypes.c_uint8
     library.safety_illegal.argtypes = [ctypes.c_uint8, ctypes.c_uint8, ctypes.c_int32, ctypes.c_uint8]
     library.safety_illegal.restype = ctypes.c_uint8
     library.safety_configure.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -271,7 +274,11 @@ class Core:
 
     @property
     def warmth(self) -> int:
-        return int(self.library.safety_warmth(self._safety))
+        return int(self.library.drive_warmth(self._safety))
+
+    def commanded(self, duty_q15: int, *, is_there: bool = True) -> int:
+        """What app asks for where that is the command, or where none is there."""
+        return int(self.library.drive_commanded(self._safety, duty_q15, is_there))
 
     @property
     def is_pole_speed_due(self) -> bool:

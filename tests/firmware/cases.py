@@ -19,7 +19,7 @@ from tests.firmware.c_core import Core, load_library
 
 SAFETY_MODULES = (
     *("test_safety_states", "test_safety_armed", "test_safety_machine", "test_safety_swing", "test_plausibility"),
-    "test_pole_zero",
+    *("test_pole_zero", "test_commanded"),
 )
 CORE_MODULES = (*SAFETY_MODULES, "test_config", "test_framing", "test_rail")
 

@@ -28,6 +28,8 @@ PARTS = (
     "policy",
     "onboard",
     "rail",
+    "stillness",
+    "drive_dc",
 )
 HOST_PARTS = ("policy_image",)
 

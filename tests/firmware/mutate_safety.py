@@ -19,6 +19,8 @@ from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials,
 
 CASES = {  # what judges each file
     "safety": SAFETY_MODULES,
+    "drive_dc": SAFETY_MODULES,
+    "stillness": SAFETY_MODULES,
     "plausibility": SAFETY_MODULES,
     "pole_zero": SAFETY_MODULES,
     "config": CORE_MODULES,

@@ -15,7 +15,7 @@ import pytest
 from tests.firmware.c_core import FIRMWARE, HERE, PROTOCOL, SANITIZED, STRICT, compile_c, compile_library
 
 ROOT = HERE.parent.parent
-COVERED = ("safety.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")
+COVERED = ("safety.c", "drive_dc.c", "stillness.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")
 
 
 def run_cases(library: Path, **environment: str) -> str:
@@ -62,8 +62,8 @@ def test_every_line_and_branch_of_the_core_is_run(tmp_path: Path) -> None:
     for source in COVERED:
         lines, branches, missing = uncovered(tmp_path, source)
         print(f"{source}: {lines} lines, {branches} branches, {len(missing)} missing")
-        assert lines > 15, "gcov saw the file"
-        assert branches > 5
+        assert lines >= 5, "gcov saw the file"
+        assert branches >= 2
         assert missing == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.firmware.mutant_trials import KILLED, Trials, all_mutants, complaints, read_explained, try_mutants
 from tests.firmware.mutate_boards import board_trials
-from tests.firmware.mutate_safety import core_trials
+from tests.firmware.mutate_safety import CASES, core_trials
 from tests.firmware.mutation import mutants_of
 
 SAMPLE, OF_THE_BOARD = 40, 16
@@ -21,7 +21,7 @@ SAMPLE, OF_THE_BOARD = 40, 16
 def test_sampled_mutants_are_killed_or_explained() -> None:
     trials = core_trials()
     everything = all_mutants(trials.sources)
-    assert {mutant.file for mutant in everything} == {"safety", "plausibility", "pole_zero", "config", "rail"}
+    assert {mutant.file for mutant in everything} == {*CASES}
     assert len(everything) > 1400
     seed = zlib.crc32("".join(trials.sources.values()).encode())
     verdict = try_mutants(random.Random(seed).sample(everything, SAMPLE), trials, processes=2)

@@ -160,7 +160,7 @@ static PyObject *firmware_warm(PyObject *object, PyObject *warmth)
         return NULL;
     if (number < 0 || number > UINT8_MAX)
         return PyErr_Format(PyExc_ValueError, "a warmth of %ld, expected 0 to 255", number);
-    ((firmware_object *)object)->board.app.safety.heat = (uint32_t)number << (7 + HEAT_SHIFT);
+    ((firmware_object *)object)->board.app.safety.drive.heat = (uint32_t)number << (7 + HEAT_SHIFT);
     Py_RETURN_NONE;
 }
 
@@ -182,7 +182,7 @@ static PyMethodDef firmware_methods[] = {
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
     {"equip", (PyCFunction)(void (*)(void))firmware_equip, METH_VARARGS | METH_KEYWORDS, EQUIP_TEXT},
-    {"warm", firmware_warm, METH_O, "warm(warmth): the motor is as warm as safety_warmth() tells it, 0 to 255."},
+    {"warm", firmware_warm, METH_O, "warm(warmth): the motor is as warm as drive_warmth() tells it, 0 to 255."},
     {NULL, NULL, 0, NULL},
 };
 
