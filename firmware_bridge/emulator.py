@@ -21,7 +21,7 @@ from importlib import resources
 from pathlib import Path
 
 from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
-from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.build import DRIVES, MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
 from firmware_bridge.chip_trace import ChipTrace
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
@@ -37,7 +37,7 @@ _LINK = (
 )
 _COMPILE_LIMIT_S = 120.0
 _START_LIMIT_S = 20.0
-DRIVES = ("dc", "stepper")  # enum drive, from 1
+_MOTORS = {"dc": "DC motor", "stepper": "stepper"}
 _SILENCE_LIMIT_MS = 10_000
 _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
@@ -80,16 +80,16 @@ def _written_by_others(path: Path) -> str | None:
     return None
 
 
-def current_image(policy_header: str | None = None) -> Path:
-    """The ELF of this package's firmware, built if not cached; `policy_header` is as in `firmware_sources`.
+def current_image(policy_header: str | None = None, drive: str = "dc") -> Path:
+    """The ELF of this package's firmware, built if not cached; the arguments are as in `firmware_sources`.
 
     Raises `BridgeError`.
     """
-    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header)):08x}"
+    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header, drive)):08x}"
     image = cache_folder() / f"firmware-{identity}.elf"
     if not _cached(image):
         with tempfile.TemporaryDirectory(prefix="firmware-", dir=image.parent) as folder:
-            build_firmware(Path(folder), policy_header).elf.replace(image)
+            build_firmware(Path(folder), policy_header, drive).elf.replace(image)
     return image
 
 
@@ -131,8 +131,8 @@ def emulator_program() -> Path:
     return program
 
 
-def check_image(elf: Path) -> None:
-    """Raise `BridgeError` unless `elf` is a firmware for this chip that this host can talk to."""
+def check_image(elf: Path, drive: str = "dc") -> None:
+    """Raise `BridgeError` unless `elf` is a firmware for this chip and `drive` that this host can talk to."""
     if not elf.is_file():
         raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
     mark = read_image_mark(elf)
@@ -142,6 +142,11 @@ def check_image(elf: Path) -> None:
         raise BridgeError(
             f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: "
             "build it again (cartpole-robot firmware build)"
+        )
+    if mark.drive != drive:
+        raise BridgeError(
+            f"{elf}: drives a {_MOTORS[mark.drive]}, and the cart has a {_MOTORS[drive]}; "
+            f"build the cart's own: cartpole-robot firmware build --drive {drive}"
         )
 
 
@@ -166,8 +171,8 @@ class EmulatedChip:
         """
         if not hasattr(os, "memfd_create"):
             raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
-        image = current_image() if elf is None else elf
-        check_image(image)
+        image = current_image(drive=drive) if elf is None else elf
+        check_image(image, drive)
         program = emulator_program()
         memory = os.memfd_create("cartpole-robot-mailbox")
         self.trace = ChipTrace() if is_traced else None

@@ -109,14 +109,22 @@ class SecondChip:
     dropped without `close`.
     """
 
-    def __init__(self, elf: Path | None = None, events: Path | None = None, pulse_phase: int | None = None) -> None:
+    def __init__(
+        self,
+        elf: Path | None = None,
+        events: Path | None = None,
+        pulse_phase: int | None = None,
+        *,
+        drive: str = "dc",
+    ) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
         `events` is a file to write, as `EmulatedChip` does. With `pulse_phase` the PWM periods begin that many cycles
-        after the first tick, modulo their length, instead of where the time of the start has left them.
+        after the first tick, modulo their length, instead of where the time of the start has left them. `drive` is
+        what the image must drive.
         """
-        image = current_image() if elf is None else elf
-        check_image(image)
+        image = current_image(drive=drive) if elf is None else elf
+        check_image(image, drive)
         node, packages = check_node(), installed_packages()
         self._folder = tempfile.TemporaryDirectory(prefix="avr8js-")
         folder = Path(self._folder.name)

@@ -72,7 +72,7 @@ class Board {
     const changed = (levels ^ this.bridge) & 7;
     this.bridge = levels & 7;
     if (changed === 0) return;
-    this.stepPins.look(this.bridge, this.cycle);
+    this.stepPins.look(this.bridge, this.chip);
     this.changes.push([this.cycle, this.bridge]);
     for (let pin = 0; pin < 3; pin++)
       if ((changed >> pin) & 1) this.note(EVENT.PIN + pin, ((levels >> pin) & 1) | (isTimers ? 2 : 0));
@@ -142,6 +142,7 @@ class Board {
     this.chip.usart.listen();
     // The first tick after a reset moves the end.
     while (this.cycle < this.frameEnd) this.chip.runTo(Math.min(this.frameEnd, this.cycle + PERIOD));
+    while (this.stepPins.isUnsettled(this.chip)) this.chip.runTo(this.cycle + 1);
     if (this.answered === null) this.answered = { ticks: this.ticks, sent: this.sent.length };
   }
 

@@ -274,7 +274,7 @@ static const char *run_frame(uint32_t number)
     idle_timers_quiet(avr);
     encoder_wires_move(avr, &world, cycles);
     avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
-    while (avr->cycle < frame_end) {
+    while (avr->cycle < frame_end || timer1_is_unsettled(avr)) {
         const int state = run_some();
         pin_events_look(avr);
         if (was_reset)

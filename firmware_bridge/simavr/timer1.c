@@ -13,6 +13,8 @@ enum { LAST = 0x8B, WGM_A = 0x03, WGM_B = 0x18, CS = 0x07 };
 #define TOP_IS_ICR1 0x5500u /* a bit for each mode: 8, 10, 12, 14. In others ICR1 cannot be written (16.6.3, page 131) */
 #define FAST_PWM 0xC0E0u    /* 5, 6, 7, 14, 15 */
 
+#define WRITING_CYCLES 160 /* longer than the firmware's interrupt takes */
+
 enum { COM_SET_AT_BOTTOM = 2, COM_SET_AT_MATCH = 3 };
 
 static uint8_t temporary; /* the one TEMP register of all 16-bit registers: a high byte waits in it for its low byte (16.3) */
@@ -270,6 +272,13 @@ period_t timer1_next_period(const avr_t *avr)
 {
     const period_t now = timer1_period(avr);
     return period_of(avr, now.bottom + now.length, word_at(avr, OCR1AL), word_at(avr, OCR1BL));
+}
+
+bool timer1_is_unsettled(avr_t *avr)
+{
+    if (!makes_steps(avr))
+        return false;
+    return avr_regbit_get(avr, overflow_vector(avr)->raised) != 0 || avr->cycle - timer1_period(avr).bottom < WRITING_CYCLES;
 }
 
 overflow_t timer1_overflow(void)

@@ -42,6 +42,9 @@ void timer1_begin(avr_t *avr);
 period_t timer1_period(const avr_t *avr);
 period_t timer1_next_period(const avr_t *avr);
 
+/* Whether the program may still be about to write what the next period does: BOTTOM has only just been. */
+bool timer1_is_unsettled(avr_t *avr);
+
 overflow_t timer1_overflow(void);
 
 /* Whether OC1B is high; it keeps its level while no COM bit connects it (16.8). In mode 15. */

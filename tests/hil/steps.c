@@ -19,10 +19,11 @@
 typedef struct {
     char name[24];
     uint32_t protocol_hash, firmware_id;
+    char drive[8];
 } mark_t;
 
 extern const mark_t firmware_mark;
-const mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, 0};
+const mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, 0, "stepper"};
 
 int main(void)
 {

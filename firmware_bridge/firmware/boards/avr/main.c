@@ -27,10 +27,20 @@ typedef struct {
     char name[24];
     uint32_t protocol_hash;
     uint32_t firmware_id;
+#ifdef FIRMWARE_STEPPER
+    char drive[8];
+#endif
 } firmware_mark_t;
 
 extern const firmware_mark_t firmware_mark;
-const firmware_mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, FIRMWARE_ID};
+const firmware_mark_t firmware_mark PROGMEM = {
+    .name = "cartpole_robot firmware",
+    .protocol_hash = PROTOCOL_HASH,
+    .firmware_id = FIRMWARE_ID,
+#ifdef FIRMWARE_STEPPER
+    .drive = "stepper",
+#endif
+};
 
 #ifdef FIRMWARE_WITHOUT_POLICY
 #define IMAGE NULL
