@@ -17,7 +17,7 @@ CORE = (
 EMULATOR = "firmware_bridge/simavr"
 HEADERS = (
     *("protocol", "limits", "hal", "quadrature", "pulses", "inputs", "policy_image", "counts", "drive", "ramp"),
-    *("drive_dc", "drive_stepper", *CORE),
+    *("drive_dc", "drive_stepper", "homing_parts", *CORE),
 )
 LEARNER = "cartpole_robot/training/dqn/native"
 LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
@@ -107,7 +107,7 @@ setup(
             "firmware_bridge._host",
             sources=[
                 *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
-                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_dc")),
+                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_dc", "homing_dc")),
                 *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object")),
             ],
             depends=[

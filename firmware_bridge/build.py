@@ -36,8 +36,11 @@ _POLICY_BYTES = f"{_BOARD}/policy_bytes.h"  # what is compiled into the firmware
 _POLICY_CODE = ("policy.c", "onboard.c", f"{_BOARD}/policy_image.c")  # nothing of it where there is none
 _WITHOUT_POLICY = "-DFIRMWARE_WITHOUT_POLICY"
 DRIVES = ("dc", "stepper")
-_ONLY_DC = ("drive_dc.c", "drive_dc.h", f"{_BOARD}/motor.c")
-_ONLY_STEPPER = ("drive_stepper.c", "drive_stepper.h", "ramp.c", "ramp.h", f"{_BOARD}/stepper.c")
+_ONLY_DC = ("drive_dc.c", "drive_dc.h", "homing_dc.c", f"{_BOARD}/motor.c")
+_ONLY_STEPPER = (
+    *("drive_stepper.c", "drive_stepper.h", "homing_stepper.c", "ramp.c", "ramp.h"),
+    f"{_BOARD}/stepper.c",
+)
 _STEPPER_DEFINE = "-DFIRMWARE_STEPPER"
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
 _STEPPER_MARK = b"stepper\0"  # behind the two numbers that follow it

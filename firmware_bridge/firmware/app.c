@@ -547,7 +547,7 @@ static void take_late(app_t *app)
     if (app->options & OPTION_LATE_DISARMS)
         safety_trip(&app->safety, FAULT_COMMAND_LATE);
     else if (app->options & OPTION_LATE_BRAKES)
-        app->active.duty_q15 = 0;
+        app->active = (command_t){0};
 }
 
 static int8_t as_int8(int32_t counts)

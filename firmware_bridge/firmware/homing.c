@@ -1,6 +1,8 @@
 #include "homing.h"
 
+#include "counts.h"
 #include "hal.h"
+#include "homing_parts.h"
 #include "limits.h"
 
 #ifdef __AVR__
@@ -19,8 +21,6 @@
 #define BRAKE_STILL 384       /* a count and a half: less is no swing that this could brake */
 #define CREEP_STUCK_MS 1000   /* creeping without moving */
 #define SETTLE_MS 200         /* at the middle, before the swing is watched */
-#define FASTER_Q15 16         /* added to the push each millisecond while too slow: half of full drive in a second */
-#define SLOWER_Q15 48
 #define POLARITY_SHARE 32     /* moved the wrong way by 1/32 of the travel limit: no overshoot, the signs are wrong */
 #define SWING_COUNTS 4        /* beyond this the pole is on a side */
 #define SWING_CROSSINGS 5     /* the first only starts the clock: four half periods are taken */
@@ -29,18 +29,7 @@
 #define KICKS_MOST 3
 #define CENTRE_SHARE 128      /* the middle is reached within 1/128 of the track */
 
-static uint32_t size_of(int32_t value)
-{
-    return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
-}
-
-/* Wrapping difference of two counters. */
-static int32_t difference(int32_t to, int32_t from)
-{
-    return (int32_t)((uint32_t)to - (uint32_t)from);
-}
-
-static void enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
+void homing_enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
 {
     homing->phase = phase;
     homing->phase_ms = 0;
@@ -50,7 +39,7 @@ static void enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs
     homing->still_ms = 0;
 }
 
-static int16_t fail(homing_t *homing, uint8_t fault)
+int16_t homing_fail(homing_t *homing, uint8_t fault)
 {
     homing->phase = HOMING_FAILED;
     homing->fault = fault;
@@ -63,14 +52,14 @@ void homing_begin(homing_t *homing, const safety_inputs_t *inputs, const cfg_mes
     homing->is_any_period = (options & HOME_ANY_PERIOD) != 0;
     homing->slow_lag = homing->peak_lag =
         (int32_t)(BRAKE_SLOW * limits->pole_counts_per_turn / limits->pole_half_period_ms);
-    enter(homing, HOMING_STILL, inputs);
+    homing_enter(homing, HOMING_STILL, inputs);
 }
 
 void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs)
 {
     homing->is_centring_only = true;
     homing->jog_side = 0;
-    enter(homing, HOMING_CENTRE, inputs);
+    homing_enter(homing, HOMING_CENTRE, inputs);
 }
 
 int32_t homing_centre(const homing_t *homing)
@@ -83,33 +72,18 @@ int32_t homing_upright(const homing_t *homing, const cfg_message_t *limits)
     return difference(homing->rest_pole, limits->pole_counts_per_turn / 2);
 }
 
-/* A push to `side` that keeps about `speed` counts a second: it grows while the cart is too slow and eases when it is too fast. */
-static int16_t creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side,
-                     uint32_t speed)
-{
-    const int32_t along = side < 0 ? -inputs->cart_speed : inputs->cart_speed;
-    int32_t drive = homing->drive_q15;
-    drive += along < (int32_t)(speed * PROTOCOL_SPEED_PER_COUNT) ? FASTER_Q15 : -SLOWER_Q15;
-    if (drive > limits->homing_duty_q15)
-        drive = limits->homing_duty_q15;
-    if (drive < 0)
-        drive = 0;
-    homing->drive_q15 = (int16_t)drive;
-    return (int16_t)(side < 0 ? -drive : drive);
-}
-
 /* What is wrong with a leg toward `side`, FAULT_NONE where nothing is. */
 static uint8_t check_leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
 {
     const int32_t moved = difference(inputs->cart_counts, homing->from_cart);
-    if (size_of(moved) > limits->homing_travel_counts)
+    if (magnitude(moved) > limits->homing_travel_counts)
         return FAULT_HOMING_TRAVEL;
-    if ((side < 0) != (moved < 0) && size_of(moved) > limits->travel_limit_counts / POLARITY_SHARE)
+    if ((side < 0) != (moved < 0) && magnitude(moved) > limits->travel_limit_counts / POLARITY_SHARE)
         return FAULT_POLARITY;
-    if (size_of(difference(inputs->cart_counts, homing->still_from)) >= STILL_COUNTS) {
+    if (magnitude(difference(inputs->cart_counts, homing->still_from)) >= STILL_COUNTS) {
         homing->still_from = inputs->cart_counts;
         homing->still_ms = 0;
-    } else if (++homing->still_ms >= CREEP_STUCK_MS) {
+    } else if (DRIVE_HAS_CART_ENCODER && ++homing->still_ms >= CREEP_STUCK_MS) {
         return FAULT_CART_STUCK;
     }
     return FAULT_NONE;
@@ -161,13 +135,13 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
 {
     const int32_t most = (int32_t)(limits->travel_limit_counts / BRAKE_SHARE) + 1;
     const int32_t lag = homing->lag += (int32_t)(int16_t)inputs->pole_moved * 256 - (homing->lag >> BRAKE_SHIFT);
-    const int32_t size = (int32_t)size_of(lag);
+    const int32_t size = (int32_t)magnitude(lag);
     homing->peak_lag -= (homing->peak_lag - homing->slow_lag) >> 12;
     if (size > homing->peak_lag)
         homing->peak_lag = size;
     homing->phase_ms++;
     if (homing->phase_ms >= BRAKE_MOST_MS)
-        return fail(homing, homing->peak_lag > 2 * homing->slow_lag ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
+        return homing_fail(homing, homing->peak_lag > 2 * homing->slow_lag ? FAULT_POLE_SIGN : FAULT_HOMING_TIMEOUT);
     if (homing->phase_ms < BRAKE_AFTER_MS) {
         homing->from_cart = inputs->cart_counts;
         homing->was_closed = false;
@@ -178,10 +152,10 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
         homing->from_cart = inputs->cart_counts + (inputs->is_left_closed ? most : -most);
     homing->was_closed = is_closed;
     const int32_t away = difference(inputs->cart_counts, homing->from_cart);
-    if (size_of(away) > 2u * (uint32_t)most)
-        return fail(homing, FAULT_POLARITY);
-    if (is_closed && size_of(away) < (uint32_t)most / 4u)
-        return fail(homing, FAULT_HOMING_SWITCH);
+    if (magnitude(away) > 2u * (uint32_t)most)
+        return homing_fail(homing, FAULT_POLARITY);
+    if (is_closed && magnitude(away) < (uint32_t)most / 4u)
+        return homing_fail(homing, FAULT_HOMING_SWITCH);
     /* As it will be a sixteenth of a second from now: that eases it in. */
     int16_t left = (int16_t)-((away + (inputs->cart_speed >> 8)) * 256 / most);
     if (size >= BRAKE_STILL)
@@ -190,9 +164,7 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
     int32_t drive = 0;
     /* A push, once begun, moves the cart by more than its encoder's flicker. */
     if (homing->phase_ms >= BRAKE_AFTER_MS && far >= (homing->drive_q15 == 0 ? BRAKE_EXACT : 1)) {
-        drive = limits->moving_duty_q15 + ((int32_t)(limits->homing_duty_q15 - limits->moving_duty_q15) * far >> 8);
-        if (drive > limits->homing_duty_q15)
-            drive = limits->homing_duty_q15;
+        drive = homing_push(limits, far, most);
         homing->is_braked = true;
     }
     homing->drive_q15 = (int16_t)(left < 0 ? -drive : drive);
@@ -202,52 +174,53 @@ static int16_t brake_pole(homing_t *homing, const safety_inputs_t *inputs, const
 static int16_t wait_hanging(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     if (inputs->is_left_closed && inputs->is_right_closed)
-        return fail(homing, FAULT_HOMING_SWITCH);
+        return homing_fail(homing, FAULT_HOMING_SWITCH);
     if (!hangs_still(homing, inputs, limits))
         return brake_pole(homing, inputs, limits);
-    enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
+    homing_enter(homing, inputs->is_left_closed ? HOMING_LEAVE : HOMING_LEFT, inputs);
     return 0;
 }
 
 /* Whether the cart is so far from where the leg began that the switch there must be open. */
-static NOT_INLINED bool has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+NOT_INLINED bool homing_has_left_behind(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    return size_of(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / LEFT_SHARE;
+    return magnitude(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / LEFT_SHARE;
 }
 
-static int16_t leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
+int16_t homing_leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
 {
     const uint8_t fault = check_leg(homing, inputs, limits, side);
     if (fault != FAULT_NONE)
-        return fail(homing, fault);
+        return homing_fail(homing, fault);
     watch_first_swing(homing, inputs, side);
     /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
-    if (homing->first_swing != homing->first_push && has_left_behind(homing, inputs, limits))
-        return fail(homing, FAULT_POLE_SIGN);
-    return creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
+    if (DRIVE_HAS_CART_ENCODER && homing->first_swing != homing->first_push && homing_has_left_behind(homing, inputs, limits))
+        return homing_fail(homing, FAULT_POLE_SIGN);
+    return homing_creep(homing, inputs, limits, side, limits->homing_speed_counts_s);
 }
 
 static int16_t go_left(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    if (inputs->is_right_closed && has_left_behind(homing, inputs, limits))
-        return fail(homing, FAULT_HOMING_SWITCH);
+    const uint8_t fault = homing_wrong_switch(homing, inputs, limits);
+    if (fault != FAULT_NONE)
+        return homing_fail(homing, fault);
     if (!inputs->is_left_closed)
-        return leg(homing, inputs, limits, -1);
-    homing->left = inputs->cart_counts;
-    enter(homing, HOMING_RIGHT, inputs);
+        return homing_leg(homing, inputs, limits, -1);
+    homing->left = homing_closed_at(inputs);
+    homing_enter(homing, HOMING_RIGHT, inputs);
     return 0;
 }
 
 static int16_t go_right(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
-    if (inputs->is_left_closed && has_left_behind(homing, inputs, limits))
-        return fail(homing, FAULT_HOMING_SWITCH);
+    if (inputs->is_left_closed && homing_has_left_behind(homing, inputs, limits))
+        return homing_fail(homing, FAULT_HOMING_SWITCH);
     if (!inputs->is_right_closed)
-        return leg(homing, inputs, limits, 1);
-    homing->right = inputs->cart_counts;
+        return homing_leg(homing, inputs, limits, 1);
+    homing->right = homing_closed_at(inputs);
     if ((uint32_t)difference(homing->right, homing->left) / 2u <= limits->travel_limit_counts)
-        return fail(homing, FAULT_TRACK_SHORT);
-    enter(homing, HOMING_CENTRE, inputs);
+        return homing_fail(homing, FAULT_TRACK_SHORT);
+    homing_enter(homing, HOMING_AFTER_RIGHT, inputs);
     return 0;
 }
 
@@ -257,9 +230,9 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
     const int32_t left = difference(target, inputs->cart_counts);
     const uint32_t tolerance = (uint32_t)difference(homing->right, homing->left) / CENTRE_SHARE + STILL_COUNTS;
     /* Once it is there, the encoder's flicker does not send it on: the push would begin again at 0 each time. */
-    if (size_of(left) <= tolerance + (homing->phase_ms > 0 ? STILL_COUNTS : 0u)) {
+    if (magnitude(left) <= tolerance + (homing->phase_ms > 0 ? STILL_COUNTS : 0u)) {
         if (++homing->phase_ms >= SETTLE_MS) {
-            enter(homing, homing->is_centring_only ? HOMING_DONE : HOMING_SWING, inputs);
+            homing_enter(homing, homing->is_centring_only ? HOMING_DONE : HOMING_SWING, inputs);
             homing->crossing_ms = 0;
         }
         homing->drive_q15 = 0;
@@ -270,11 +243,11 @@ static int16_t go_to_centre(homing_t *homing, const safety_inputs_t *inputs, con
     const uint8_t fault = check_leg(homing, inputs, limits, side);
     /* It may overshoot the middle: the leg began on the other side then, and polarity was seen on the legs before. */
     if (fault != FAULT_NONE && fault != FAULT_POLARITY)
-        return fail(homing, fault);
+        return homing_fail(homing, fault);
     uint32_t speed = limits->homing_speed_counts_s;
-    if (size_of(left) < speed / 2u) /* the last half second slower and slower */
-        speed = size_of(left) * 2u;
-    return creep(homing, inputs, limits, side, speed);
+    if (magnitude(left) < speed / 2u) /* the last half second slower and slower */
+        speed = magnitude(left) * 2u;
+    return homing_creep(homing, inputs, limits, side, speed);
 }
 
 /* Four half periods about the place where the pole hung. A pole at rest is kicked, three times at most. */
@@ -286,7 +259,7 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
     if (homing->kicks > 0)
         watch_first_swing(homing, inputs, 1);
     if (homing->first_swing != homing->first_push)
-        return fail(homing, FAULT_POLE_SIGN);
+        return homing_fail(homing, FAULT_POLE_SIGN);
     homing->crossing_ms++;
     homing->phase_ms++;
     if (swung >= SWING_COUNTS || swung <= -SWING_COUNTS) {
@@ -303,15 +276,15 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
         const uint16_t off_ms = (uint16_t)(found_ms > expected_ms ? found_ms - expected_ms : expected_ms - found_ms);
         homing->half_period_ms = found_ms;
         if (off_ms > expected_ms / 4u && !homing->is_any_period)
-            return fail(homing, FAULT_POLE_PERIOD);
+            return homing_fail(homing, FAULT_POLE_PERIOD);
         homing->phase = HOMING_DONE;
         return 0;
     }
     if (homing->crossing_ms <= (uint16_t)(most_periods * expected_ms))
-        return homing->phase_ms <= KICK_MS * homing->kicks && !has_left_behind(homing, inputs, limits) ? limits->homing_duty_q15
+        return homing->phase_ms <= KICK_MS * homing->kicks && !homing_has_left_behind(homing, inputs, limits) ? homing_kick(limits)
                                                                                                         : 0;
     if (homing->kicks++ >= KICKS_MOST)
-        return fail(homing, homing->crossings > 0 ? FAULT_POLE_PERIOD : FAULT_POLE_STUCK);
+        return homing_fail(homing, homing->crossings > 0 ? FAULT_POLE_PERIOD : FAULT_POLE_STUCK);
     homing->crossings = 0;
     homing->side = 0; /* the way to where the kick throws it is no half period */
     homing->half_periods_ms = 0;
@@ -323,7 +296,7 @@ static int16_t watch_swing(homing_t *homing, const safety_inputs_t *inputs, cons
 void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side)
 {
     if (homing->phase != HOMING_JOG || homing->jog_side != side)
-        enter(homing, HOMING_JOG, inputs);
+        homing_enter(homing, HOMING_JOG, inputs);
     homing->jog_side = side;
     homing->phase_ms = 0;
 }
@@ -331,7 +304,7 @@ void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side)
 static int16_t jog(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
 {
     if (++homing->phase_ms <= JOG_MS)
-        return creep(homing, inputs, limits, homing->jog_side, limits->homing_speed_counts_s);
+        return homing_creep(homing, inputs, limits, homing->jog_side, limits->homing_speed_counts_s);
     homing->phase = HOMING_DONE;
     return 0;
 }
@@ -343,8 +316,8 @@ int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_m
         return wait_hanging(homing, inputs, limits);
     case HOMING_LEAVE:
         if (inputs->is_left_closed)
-            return leg(homing, inputs, limits, 1);
-        enter(homing, HOMING_LEFT, inputs);
+            return homing_leave(homing, inputs, limits);
+        homing_enter(homing, HOMING_LEFT, inputs);
         return 0;
     case HOMING_LEFT:
         return go_left(homing, inputs, limits);
@@ -357,6 +330,6 @@ int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_m
     case HOMING_JOG:
         return jog(homing, inputs, limits);
     default:
-        return 0;
+        return homing_go_on(homing, inputs, limits);
     }
 }

@@ -19,6 +19,7 @@ enum homing_phase {
     HOMING_LEAVE,    /* off the left switch, where the cart stands on it */
     HOMING_LEFT,
     HOMING_RIGHT,
+    HOMING_RETURN,   /* a stepper's: to the left switch again, where the count must be what it was */
     HOMING_CENTRE,
     HOMING_SWING,    /* watch the pole swing */
     HOMING_JOG,      /* creep where a person wants it */
@@ -35,9 +36,12 @@ typedef struct homing {
     bool is_any_period; /* the pole may have another one than CFG's */
     int8_t jog_side;
     uint16_t phase_ms;
-    int16_t drive_q15; /* size of the push that keeps the speed */
+    int16_t drive_q15; /* size of the push that keeps the speed; a stepper's: the speed */
     int32_t from_cart; /* where the leg began, or its place while it brakes the pole */
-    int32_t left, right;
+    int32_t left, right; /* where the switches closed */
+#ifdef FIRMWARE_STEPPER
+    uint16_t round_trip_steps; /* how far off the left one may close at the end of the round */
+#endif
     int32_t still_from;
     uint16_t still_ms;
     int16_t strayed; /* of the pole for so long */
@@ -66,7 +70,7 @@ void homing_begin_centring(homing_t *homing, const safety_inputs_t *inputs);
 /* Creeps to `side` for JOG_MS; again while it does, and it goes on for as long. */
 void homing_jog(homing_t *homing, const safety_inputs_t *inputs, int8_t side);
 
-/* One safety tick; returns the duty it would like. Ends in HOMING_DONE or HOMING_FAILED. */
+/* One safety tick; returns the duty it would like, for a stepper the speed in steps a second. Ends in HOMING_DONE or HOMING_FAILED. */
 int16_t homing_tick(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits);
 
 /* The middle of the track and upright in the counts that homing saw. */

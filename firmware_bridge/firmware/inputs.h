@@ -18,6 +18,9 @@ typedef struct {
     bool is_left_closed; /* for CONTACT_SAMPLES ticks */
     bool is_right_closed;
     bool is_estop_pressed;
+#ifdef FIRMWARE_STEPPER
+    bool is_alarm; /* of the driver, for CONTACT_SAMPLES ticks */
+#endif
     uint16_t supply_mv; /* whatever the rail is */
     uint16_t rail_mv;   /* 0: not measured yet */
     bool has_pulse_period;

@@ -59,6 +59,13 @@
 #define HOST_QUIET_MS 490  /* homing without a frame from the host; less than half a second by a tick or two of it */
 #define CONTACT_SAMPLES 3  /* equal ones in a row: contacts bounce for a millisecond or two */
 #define JOG_MS 250         /* how long one request to jog lasts */
+#define STEP_RATE_CEILING 20000   /* steps a second */
+#define PULSE_COUNTS_CEILING 50   /* of half a microsecond: half of the shortest period */
+#define SETUP_CEILING_US 250      /* a new direction stands for two periods less a pulse before it counts, and none is shorter there than 244 us */
+#define ROUND_TRIP_CEILING 1000   /* steps: a switch that closes further off than this is not the same */
+#define ENABLE_MS 200             /* from ENABLE to the first pulse: some DM542 want as much */
+#define HOLD_MOST_MS 60000        /* a stepper holds the cart for so long without a frame from the host, or in a fault; then it is free */
+#define CONTACT_LATE 400          /* a second over this, 2.5 ms, is how old the third sample of a contact is, give or take half a tick */
 #define HEAT_SHIFT 14      /* the motor's heat follows duty^2 with a time constant of 2^14 ms, 16 s */
 
 #endif

@@ -115,7 +115,7 @@ uint8_t safety_arm(safety_t *safety, const safety_inputs_t *inputs, bool is_swin
         return ACK_NO_LIMITS;
     if (safety->state == CART_DISARMED)
         return ACK_NOT_HOMED;
-    if (safety->state != CART_READY)
+    if (!drive_may_begin(safety, safety->state == CART_READY))
         return ACK_NOT_NOW;
     if (is_swing_up && safety->limits.swing_timeout_ms == 0)
         return ACK_NO_LIMITS;

@@ -17,7 +17,7 @@ FIRMWARE = Path(str(resources.files("firmware_bridge.firmware").joinpath("safety
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 CHECKS = ("safety", "drive_dc", "stillness", "plausibility", "pole_zero", "framing", "config", "rail")
-CORE = (*CHECKS, "homing", "app", "estimator", "policy")
+CORE = (*CHECKS, "homing", "homing_dc", "app", "estimator", "policy")
 
 PROTOCOL = read_protocol()
 STATE: Any = PROTOCOL.enums["cart_state"]

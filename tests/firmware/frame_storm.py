@@ -30,6 +30,7 @@ PARTS = (
     "rail",
     "stillness",
     "drive_dc",
+    "homing_dc",
 )
 HOST_PARTS = ("policy_image",)
 

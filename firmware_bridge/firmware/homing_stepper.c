@@ -1,0 +1,74 @@
+#include "homing_parts.h"
+
+#include "counts.h"
+#include "limits.h"
+
+#ifdef __AVR__
+#pragma GCC optimize("Os") /* as homing.c */
+#endif
+
+#define PLACE_SHIFT 4      /* 2^4 times its distance a second is the speed to a place; looking 1/16 s ahead halves that */
+#define WRONG_WAY_SHARE 32 /* of the travel limit: so far along a leg a switch that closes is another one */
+
+static int16_t as_speed(uint32_t speed)
+{
+    return (int16_t)(speed < INT16_MAX ? speed : INT16_MAX);
+}
+
+int16_t homing_creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side, uint32_t speed)
+{
+    (void)homing, (void)inputs, (void)limits;
+    return (int16_t)(side < 0 ? -as_speed(speed) : as_speed(speed));
+}
+
+int32_t homing_push(const cfg_message_t *limits, uint16_t far, int32_t most)
+{
+    (void)limits;
+    return as_speed(far * (((uint32_t)most >> (8 - PLACE_SHIFT)) + 1u));
+}
+
+/* Steps do not lag, but the third sample of a switch is two to three milliseconds old. */
+int32_t homing_closed_at(const safety_inputs_t *inputs)
+{
+    return difference(inputs->cart_counts, inputs->cart_speed / (CONTACT_LATE * PROTOCOL_SPEED_PER_COUNT));
+}
+
+/* One that closes on the way has been run into: the direction is wrong. One that stays closed is stuck, or the cart is. */
+uint8_t homing_wrong_switch(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (!inputs->is_right_closed) {
+        homing->was_closed = false;
+        return FAULT_NONE;
+    }
+    if (homing->was_closed)
+        return homing_has_left_behind(homing, inputs, limits) ? FAULT_HOMING_SWITCH : FAULT_NONE;
+    const uint32_t gone = magnitude(difference(inputs->cart_counts, homing->from_cart));
+    return gone > limits->travel_limit_counts / WRONG_WAY_SHARE ? FAULT_POLARITY : FAULT_NONE;
+}
+
+/* A left switch that stays closed is stuck, or the cart is, or it goes the wrong way. */
+int16_t homing_leave(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (homing_has_left_behind(homing, inputs, limits))
+        return homing_fail(homing, FAULT_HOMING_SWITCH);
+    return homing_leg(homing, inputs, limits, 1);
+}
+
+/* To the left switch again: it must close where it did. */
+static int16_t go_back(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    if (inputs->is_right_closed && homing_has_left_behind(homing, inputs, limits))
+        return homing_fail(homing, FAULT_HOMING_SWITCH);
+    const int32_t off = difference(homing_closed_at(inputs), homing->left), most = homing->round_trip_steps;
+    if (off < -most || (inputs->is_left_closed && off > most))
+        return homing_fail(homing, FAULT_STEPS_LOST);
+    if (!inputs->is_left_closed)
+        return homing_leg(homing, inputs, limits, -1);
+    homing_enter(homing, HOMING_CENTRE, inputs);
+    return 0;
+}
+
+int16_t homing_go_on(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    return homing->phase == HOMING_RETURN ? go_back(homing, inputs, limits) : 0;
+}
