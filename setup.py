@@ -22,10 +22,11 @@ HEADERS = (
 LEARNER = "cartpole_robot/training/dqn/native"
 LEARNER_HEADERS = ("update", "lanes", "rows", "chunk", "optimize", "update_object", "collect")
 ENGINE = "cartpole_robot/simulation/native"
-ENGINE_CORE = ("plant", "motor", "delay", "cart", "episode", "fleet", "window")
+ENGINE_CORE = ("plant", "motor", "stepper", "delay", "cart", "episode", "fleet", "window")
+ENGINE_FIRMWARE = ("estimator", "ramp", "boards/host/pulse_train")
 ENGINE_OBJECTS = (
-    *("params_reader", "cart_object", "cart_ahead", "cart_episode", "fleet_object", "window_object", "board_object"),
-    "extension",
+    *("params_reader", "stepper_object", "cart_object", "cart_ahead", "cart_episode", "fleet_object", "window_object"),
+    *("board_object", "extension"),
 )
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (
@@ -123,11 +124,11 @@ setup(
             "cartpole_robot.simulation._native",
             sources=[
                 *(f"{ENGINE}/{name}.c" for name in (*ENGINE_CORE, *ENGINE_OBJECTS)),
-                f"{FIRMWARE}/estimator.c",
+                *(f"{FIRMWARE}/{name}.c" for name in ENGINE_FIRMWARE),
             ],
             depends=[
                 *(f"{ENGINE}/{name}.h" for name in (*ENGINE_CORE, *ENGINE_HEADERS)),
-                f"{FIRMWARE}/estimator.h",
+                *(f"{FIRMWARE}/{name}.h" for name in ENGINE_FIRMWARE),
                 *(f"{FIRMWARE}/boards/host/{name}.h" for name in ("board_api", "heap_types", "policy_api")),
             ],
             define_macros=[STABLE_ABI],

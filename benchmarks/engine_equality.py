@@ -24,6 +24,7 @@ from benchmarks.machine_load import machine_line
 from cartpole_robot.cart.cart_file import cart_names, load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Timing
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.open_loop.model import freed, model_of
 from cartpole_robot.rigs.sim import simulated_rig
 from cartpole_robot.signals import State
@@ -56,9 +57,9 @@ class Window:
 
 
 def randomised(number: int, seed: int) -> CartParams:
-    """A cart with a motor whose every number is drawn, around a shipped cart's; without delay, a step at a time."""
+    """A cart with a DC motor whose every number is drawn, around a shipped cart's; without delay, a step at a time."""
     rng = np.random.default_rng((seed, number))
-    names = [name for name in cart_names() if load_cart(name).encoders is not None]
+    names = [name for name in cart_names() if load_cart(name).encoders and load_cart(name).drive is Drive.DC]
     cart = load_cart(names[number % len(names)])
 
     def factor(low: float, high: float) -> float:

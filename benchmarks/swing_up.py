@@ -38,7 +38,7 @@ from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.task import observation
 from cartpole_robot.terminal.progress import progress_bar
 
-CARTS = ("diy_arduino", "quanser_ip02", "sensorsini")
+CARTS = ("diy_arduino", "quanser_ip02", "sensorsini", "diy_stepper")
 SEED = 2101
 MOST_S = 10.0
 
@@ -48,8 +48,9 @@ def cases(cart: CartParams) -> Iterator[tuple[str, CartParams]]:
     body, friction, delay = cart.pole_cart, cart.friction, cart.delay
     yield "exact", cart
     for sign, factor in (("-", 0.8), ("+", 1.2)):
-        motor = dataclasses.replace(cart.motor, stall_force_n=factor * cart.motor.stall_force_n)
-        yield f"force {sign}20 %", dataclasses.replace(cart, motor=motor)
+        if cart.stepper is None:  # a stepper accelerates as its pulses say
+            motor = dataclasses.replace(cart.motor, stall_force_n=factor * cart.motor.stall_force_n)
+            yield f"force {sign}20 %", dataclasses.replace(cart, motor=motor)
         rubbing = {name: factor * value for name, value in dataclasses.asdict(friction).items()}
         yield f"friction {sign}20 %", dataclasses.replace(cart, friction=dataclasses.replace(friction, **rubbing))
         other = dataclasses.replace(

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cartpole_robot.cart.drive_keys import check_one_drive, fill_for_stepper
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.physical import check_body
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
@@ -90,6 +91,7 @@ def _parsed(path: Path) -> CartParams:
         for name in [*SECTIONS, "actions"]
         if name in tables
     }
+    check_one_drive(plain, str(path))
     if "actions" not in plain:
         raise UsageError(f"{path}: the section [actions] is missing; add it (cart/known/gym.toml shows one)")
     plain.setdefault("friction", {})
@@ -97,13 +99,15 @@ def _parsed(path: Path) -> CartParams:
         _take_urdf(path, tables["urdf"], plain, sources)
     elif "pole_cart" in plain:
         _fill_from_urdf(plain["pole_cart"], sources)
+    if "stepper" in plain:
+        fill_for_stepper(plain, sources, str(path))
     actions, where = plain.pop("actions"), f"{path}: [actions]"
     others = {
         field: _duties_listed(actions.pop(key), f"{where} {key}")
         for key, field in ((_SWING_UP, "swing_up_duties"), (_PRECISE, "precise_duties"))
         if key in actions
     }
-    duties = _action_duties(actions, plain.get("motor", {}), where)
+    duties = _action_duties(actions, plain.get("motor"), where)
     for name in plain:
         for field in dataclasses.fields(SECTIONS[name]):
             sources.setdefault(f"{name}.{field.name}", "not given in the file: the default")
@@ -157,12 +161,16 @@ def _fill_from_urdf(pole_cart: dict[str, Any], sources: dict[str, str]) -> None:
         sources["pole_cart.pole_inertia_kg_m2"] = "uniform rod, m (2l)^2 / 12"
 
 
-def _action_duties(actions: dict[str, Any], motor: dict[str, Any], where: str) -> tuple[float, ...]:
+def _action_duties(actions: dict[str, Any], motor: dict[str, Any] | None, where: str) -> tuple[float, ...]:
     """The action table as duties, from `duty` or from `force_n` (on a cart at rest, positive to the right)."""
     check_keys(actions, ["duty", "force_n"], where=where)
     if len(actions) != 1:
         raise UsageError(f"{where}: found {sorted(actions) or 'nothing'}, expected either duty or force_n; give one")
     ((key, listed),) = actions.items()
+    if motor is None:
+        if key == "duty":
+            return _duties_listed(listed, f"{where} duty")
+        raise UsageError(f"{where}: has force_n, expected duty: shares of the largest acceleration of the [stepper]")
     numbers = _duties_listed(listed, f"{where} {key}")
     full_n, asymmetry = motor.get("stall_force_n", 1.0), motor.get("gain_asymmetry", 0.0)
     if key == "duty" or not (_is_number(full_n) and full_n > 0 and _is_number(asymmetry) and abs(asymmetry) < 1.0):

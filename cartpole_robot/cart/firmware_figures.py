@@ -59,8 +59,11 @@ def braking_deceleration_m_s2(cart: CartParams) -> float:
 
     A shorted motor brakes less, relative to v², the slower the cart is: below the terminal speed v² / 2a is a little
     too short, which the margin to the switches has to cover (a time constant times a few cm/s). A measured one,
-    firmware.brake_decel_m_s2, takes its place. Raises `UsageError` for a cart without a terminal speed.
+    firmware.brake_decel_m_s2, takes its place. A stepper brakes as hard as it accelerates. Raises `UsageError` for a
+    cart without a terminal speed.
     """
+    if cart.stepper is not None:
+        return cart.stepper.maximum_acceleration_m_s2
     speed_m_s = cart.terminal_speed_m_s
     if math.isinf(speed_m_s):
         raise UsageError(f"cart {cart.name!r}: nothing limits its speed; give motor.back_emf_n_s_m")

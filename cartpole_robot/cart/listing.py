@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
+from cartpole_robot.cart.drive_keys import keys_in_file
 from cartpole_robot.cart.params import SECTIONS, CartParams
 
 # The unit is the end of a name, as everywhere in this project; longer ends first.
@@ -16,6 +16,7 @@ _UNITS = (
     ("_counts_per_m", "counts/m"),
     ("_n_s_m", "N s/m"),
     ("_kg_m2", "kg m²"),
+    ("_per_m", "1/m"),
     ("_rad_s", "rad/s"),
     ("_m_s2", "m/s²"),
     ("_n_m", "N m"),
@@ -43,10 +44,14 @@ def words_of(name: str) -> str:
 
 
 def key_figures(cart: CartParams) -> dict[str, Any]:
-    """The key figures of a cart: masses, pole, force, speed, track, encoders, delay; SI units."""
+    """The key figures of a cart: drive, masses, pole, force, speed, track, encoders, delay; SI units.
+
+    A stepper's force is what its largest acceleration takes.
+    """
     return {
         "name": cart.name,
         "description": cart.description,
+        "drive": cart.drive.value,
         "cart_mass_kg": cart.pole_cart.cart_mass_kg,
         "pole_mass_kg": cart.pole_cart.pole_mass_kg,
         "pole_half_length_m": cart.pole_cart.pole_half_length_m,
@@ -63,14 +68,15 @@ def key_figures(cart: CartParams) -> dict[str, Any]:
 def list_text(carts: list[CartParams]) -> str:
     """A table with one line per cart, then the descriptions."""
     columns = f"{'pole m':>8}{'force N':>9}{'speed m/s':>11}{'track m':>9}{'pole counts':>13}  actions"
-    lines = [f"{'cart':<14}{'masses kg':>13}{columns}"]
+    lines = [f"{'cart':<14}{'drive':<8}{'masses kg':>13}{columns}"]
     for cart in carts:
         figures = key_figures(cart)
         speed = figures["terminal_speed_m_s"]
         masses = f"{figures['cart_mass_kg']:.3g} + {figures['pole_mass_kg']:.3g}"
         duties = ", ".join(f"{duty:g}" for duty in cart.action_duties)
         lines.append(
-            f"{cart.name:<14}{masses:>13}{2.0 * figures['pole_half_length_m']:>8.3g}{figures['stall_force_n']:>9.3g}"
+            f"{cart.name:<14}{figures['drive']:<8}{masses:>13}"
+            f"{2.0 * figures['pole_half_length_m']:>8.3g}{figures['stall_force_n']:>9.3g}"
             f"{'-' if speed is None else f'{speed:.2f}':>11}{'±' + format(figures['cart_position_m'], '.3g'):>9}"
             f"{figures['pole_counts_per_turn'] or 'exact':>13}  {duties}"
         )
@@ -81,14 +87,14 @@ def show_text(cart: CartParams) -> str:
     """Every parameter with its value, unit and source."""
     lines = [f"{cart.name}: {cart.description}"]
     for section in SECTIONS:
-        record = getattr(cart, section)
-        if record is None:
+        names = keys_in_file(cart, section)
+        if not names:
             continue
         lines.append(f"\n[{section}]")
-        for field in dataclasses.fields(record):
-            value = getattr(record, field.name)
-            source = cart.sources.get(f"{section}.{field.name}", "")
-            lines.append(f"  {field.name:<24}{_shown(value):>12} {unit_of(field.name):<12} {source}")
+        for name in names:
+            value = getattr(getattr(cart, section), name)
+            source = cart.sources.get(f"{section}.{name}", "")
+            lines.append(f"  {name:<24}{_shown(value):>12} {unit_of(name):<12} {source}")
     source = cart.sources.get("actions.duty") or cart.sources.get("actions.force_n", "")
     lines += ["\n[actions]", _table_line("duty", cart.action_duties, source)]
     for key, table in (("swing_up_duty", cart.swing_up_duties), ("precise_duty", cart.precise_duties)):

@@ -28,14 +28,16 @@ from cartpole_robot.cart.parts import (
     StartSpread,
     Timing,
 )
+from cartpole_robot.cart.stepper import Drive, Stepper
 from cartpole_robot.files.records import require
-from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS
+from firmware_bridge.constants import ESTIMATOR_COUNT_S, MAX_OUTPUTS, TICK_S
 
 _LONGEST_NAME = 100
 _COARSE = 4  # entries of an action table each of which must move the cart
 _MOVES = 1.25  # times what static friction and dead zone take
 _NAME_SIGNS = " _.,+-()=@#~"  # beside letters and digits: a name is written into C, HTML, TOML and file names
 MAX_COUNTS_PER_UNIT = 2e7  # counts are 32 bits: a hundred metres, a dozen turns
+_NO_MOTOR = Motor(stall_force_n=1.0)  # stands for one that is not given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +49,16 @@ class CartParams:
     its own. A cart without
     `encoders` is an ideal one whose state is known exactly; one without `firmware` is for simulation only. `sources`
     names the source of each number, by "section.key"; comparisons ignore it.
+
+    One drive moves a cart: a DC `motor`, or a `stepper`. `motor` is then the equivalent one, whatever was given, for
+    code that counts in forces.
     """
 
     name: str
     description: str
     pole_cart: PoleCart
-    motor: Motor
+    motor: Motor = _NO_MOTOR
+    stepper: Stepper | None = None
     friction: Friction
     delay: Delay
     timing: Timing
@@ -69,6 +75,7 @@ class CartParams:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        self._check_drive()
         self._check_table(self.action_duties, "the action table", least=self.action_duties)
         finer = (
             ("the action table of the swing-up", self.swing_up_duties),
@@ -92,6 +99,34 @@ class CartParams:
             )
         self._check_force()
         self._check_encoders()
+
+    def _check_drive(self) -> None:
+        """Raises ValueError without a drive, and for a stepper that does not fit the cart's body or its counts."""
+        if self.stepper is None:
+            require(
+                self.motor is not _NO_MOTOR,
+                "has neither the section [motor] nor [stepper], expected one of them: a DC motor or a stepper moves "
+                "the cart; add it",
+            )
+            return
+        object.__setattr__(self, "motor", self.stepper.equivalent_motor(self.pole_cart))
+        self.stepper.check_torque(self.pole_cart, self.friction)
+        require(
+            self.encoders is not None,
+            "a cart with a [stepper] has no [encoders], expected them: its position is counted in steps and its pole "
+            "by an encoder; add the section with pole_counts_per_turn",
+        )
+        assert self.encoders is not None  # for the type checker
+        require(
+            math.isclose(self.encoders.cart_counts_per_m, self.stepper.steps_per_m, rel_tol=1e-9),
+            f"encoders.cart_counts_per_m = {self.encoders.cart_counts_per_m:g} differs from stepper.steps_per_m = "
+            f"{self.stepper.steps_per_m:g}, and the steps are what is counted; leave the first out",
+        )
+        require(
+            math.isclose(self.timing.physics_step_s, TICK_S, rel_tol=1e-9),
+            f"timing.physics_step_s = {self.timing.physics_step_s:g}, expected {TICK_S:g} for a cart with a [stepper], "
+            "whose speed the firmware changes each millisecond; correct it",
+        )
 
     def _check_table(self, duties: tuple[float, ...], name: str, *, least: tuple[float, ...]) -> None:
         """Raises ValueError for a table that no policy has, and where one of `least` moves nothing.
@@ -124,12 +159,13 @@ class CartParams:
     def _check_force(self) -> None:
         """Raises ValueError for a table of balancing whose force is too weak to catch the leaning pole."""
         motor, body = self.motor, self.pole_cart
+        static_n = self.friction.cart_static_n if self.stepper is None else 0.0
         needed_n = body.mass_kg * body.gravity_m_s2 * math.tan(self.limits.arming_angle_rad)
         for name, table in (("the actions", self.action_duties), ("the precise actions", self.precise_duties)):
             if table is None:
                 continue
             usable = min(-motor.level(min(table)), motor.level(max(table)))
-            force_n = usable * motor.stall_force_n - self.friction.cart_static_n
+            force_n = usable * motor.stall_force_n - static_n
             require(
                 force_n > needed_n,
                 f"{name} leave {force_n:.3g} N beyond friction, and a pole leaning by arming_angle_rad = "
@@ -190,7 +226,7 @@ class CartParams:
 
     def _graded_table(self) -> tuple[float, ...]:
         strongest = min(-min(self.action_duties), max(self.action_duties))
-        static = self.friction.cart_static_n / self.motor.stall_force_n
+        static = self.friction.cart_static_n / self.motor.stall_force_n if self.stepper is None else 0.0
         zone = max(self.motor.right_dead_zone_duty, self.motor.left_dead_zone_duty)
         moving = 0.0 if self.compensates_dead_zone else zone
         moving = _MOVES * (moving + (1.0 - moving) * static)
@@ -198,6 +234,11 @@ class CartParams:
         grades = (*(max(times * moving, share * strongest) for times, share in shares), 1.0)
         sides = [round(min(1.0, grade), 3) for grade in grades]
         return tuple(sorted({*sides, *(-side for side in sides)}))
+
+    @property
+    def drive(self) -> Drive:
+        """What moves the cart."""
+        return Drive.DC if self.stepper is None else Drive.STEPPER
 
     @property
     def is_mirror_image(self) -> bool:
@@ -211,7 +252,12 @@ class CartParams:
 
     @property
     def terminal_speed_m_s(self) -> float:
-        """The speed at full drive to the stronger side on an endless track; infinite without damping."""
+        """The speed at full drive to the stronger side on an endless track; infinite without damping.
+
+        A stepper's is its largest.
+        """
+        if self.stepper is not None:
+            return self.stepper.maximum_speed_m_s
         if self.damping_n_s_m == 0.0:
             return math.inf
         return (self.motor.strongest_force_n - self.friction.cart_coulomb_n) / self.damping_n_s_m
@@ -238,9 +284,10 @@ class CartParams:
         return self.delay.effect(self.delay.latency_s + 0.5 * self.delay.jitter_s, self.timing.control_period_s)
 
     def as_dict(self) -> dict[str, object]:
-        """The numbers as nested dicts, without the sources."""
+        """The numbers as nested dicts, without the sources; with the motor or the stepper, not both."""
         values = dataclasses.asdict(dataclasses.replace(self, sources={}))
         del values["sources"]
+        del values["stepper" if self.stepper is None else "motor"]
         for name in ("readings", "swing_up_duties", "precise_duties"):
             if values[name] is None:
                 del values[name]
@@ -300,6 +347,7 @@ def check_is_ideal(cart: CartParams) -> None:
 SECTIONS: dict[str, type] = {
     "pole_cart": PoleCart,
     "motor": Motor,
+    "stepper": Stepper,
     "friction": Friction,
     "encoders": Encoders,
     "firmware": FirmwareSettings,

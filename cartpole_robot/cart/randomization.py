@@ -32,9 +32,16 @@ from cartpole_robot.files.records import LARGEST, check_keys, read_toml
 
 RANDOMIZATION_FORMAT = 1
 _SHIPPED = "cartpole_robot.cart.ranges"
-RANDOMIZED_SECTIONS = ("pole_cart", "motor", "friction", "delay")
+RANDOMIZED_SECTIONS = ("pole_cart", "motor", "stepper", "friction", "delay")
 _MOST_CORNERS = 4096
 _POWER_ONLY = ("motor.supply_voltage_v", "motor.stall_current_a")
+_KNOWN_TO_FIRMWARE = tuple(
+    f"stepper.{name}"
+    for name in (
+        *("steps_per_m", "microsteps", "maximum_speed_m_s", "maximum_acceleration_m_s2"),
+        *("pulse_width_s", "direction_setup_s", "enable_is_low", "supply_voltage_v"),
+    )
+)
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")
 _INERTIA = "pole_cart.pole_inertia_kg_m2"
 _DEAD_ZONE, _DEAD_ZONE_ASYMMETRY = "motor.dead_zone_duty", "motor.dead_zone_asymmetry_duty"
@@ -233,6 +240,15 @@ def nominal_value(cart: CartParams, key: str, *, where: str) -> float:
     if key in _POWER_ONLY:
         raise UsageError(
             f"{where}: {key} changes power figures alone, not the motion; draw motor.stall_force_n, which falls with it"
+        )
+    if cart.stepper is not None and key.startswith("motor."):
+        raise UsageError(
+            f"{where}: {key} belongs to a DC motor, and the cart {cart.name!r} has a stepper; draw one of "
+            "stepper.pull_out_force_n, stepper.settling_s and the sections pole_cart, friction and delay"
+        )
+    if key in _KNOWN_TO_FIRMWARE:
+        raise UsageError(
+            f"{where}: {key} is what the firmware counts with, and no cart differs from it unknown; leave it out"
         )
     section, _, name = key.partition(".")
     part = getattr(cart, section, None) if section in RANDOMIZED_SECTIONS else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cartpole_robot.cart.cart_file import CART_FILE_FORMAT, IDENTIFIED
+from cartpole_robot.cart.drive_keys import keys_in_file
 from cartpole_robot.cart.listing import unit_of
 from cartpole_robot.cart.params import SECTIONS, CartParams
 from cartpole_robot.cart.parts import Apply, Delay, Readings, Timing
@@ -196,14 +197,14 @@ def cart_as_toml(cart: CartParams) -> str:
         'source = "see each number"',
     ]
     for section in SECTIONS:
-        record = getattr(cart, section)
-        if record is None:
+        names = keys_in_file(cart, section)
+        if not names:
             continue
         lines += ["", f"[{section}]"]
-        for field in dataclasses.fields(record):
-            value = getattr(record, field.name)
+        for name in names:
+            value = getattr(getattr(cart, section), name)
             if value is not None:
-                lines.append(_line(field.name, value, cart.sources.get(f"{section}.{field.name}", "assumed")))
+                lines.append(_line(name, value, cart.sources.get(f"{section}.{name}", "assumed")))
     lines += ["", "[actions]", _line("duty", list(cart.action_duties), cart.sources.get("actions.duty", "assumed"))]
     for key, table in (("swing_up_duty", cart.swing_up_duties), ("precise_duty", cart.precise_duties)):
         if table is not None:

@@ -96,6 +96,10 @@ def _check(
             f"cart {cart.name!r}: timing.physics_step_s = {cart.timing.physics_step_s:g}, and a page simulates "
             f"steps of {TICK_S:g}, as the firmware ticks; set it"
         )
+    if cart.stepper is not None:
+        raise UsageError(
+            f"cart {cart.name!r} has a stepper, and a page simulates DC motors alone; choose a cart with a [motor]"
+        )
     if len(policies) > _MOST_NETWORKS:
         raise UsageError(f"{len(policies)} policies, and a page takes at most {_MOST_NETWORKS}; leave some out")
     for name, bundle in policies.items():

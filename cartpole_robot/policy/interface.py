@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.files.records import require
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.swing_up_task import OBSERVATION_LAYOUT as SWING_UP_LAYOUT
@@ -32,9 +33,11 @@ class Interface:
 
     `task` is what it was trained for, and says which of the cart's action tables it chooses from; `command` is whether
     it chooses from a table at all. A policy that commands its duty itself has no table: `action_duties` is empty.
+    `drive` is what its duties mean: shares of a DC motor's voltage or of a stepper's acceleration.
     A cart offers any history: it is kept on the host (`cartpole_robot.policy.history`).
     """
 
+    drive: Drive = Drive.DC
     control_period_s: float
     action_duties: tuple[float, ...]
     observation: tuple[str, ...] = OBSERVATION_LAYOUT
@@ -83,6 +86,7 @@ class Interface:
         """The interface that `cart` offers to a policy of that history length, task and command."""
         if task is Task.SWING_UP:
             return Interface(
+                drive=cart.drive,
                 control_period_s=cart.timing.control_period_s,
                 action_duties=cart.swing_up_table,
                 observation=SWING_UP_LAYOUT,
@@ -91,6 +95,7 @@ class Interface:
                 task=task,
             )
         return Interface(
+            drive=cart.drive,
             control_period_s=cart.timing.control_period_s,
             action_duties=cart.action_duties if command is Command.TABLE else (),
             observation_scale=cart.observation_scale.as_tuple(),
@@ -99,8 +104,10 @@ class Interface:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; without task and command where they are the default, as before there were others."""
+        """Plain values; without task, command and drive where they are the default, as before there were others."""
         values = dataclasses.asdict(self)
+        if self.drive is Drive.DC:
+            del values["drive"]
         if self.task is Task.BALANCE:
             del values["task"]
         if self.command is Command.TABLE:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
@@ -28,19 +29,22 @@ class LqrWeights:
 
 
 def linear_model(cart: CartParams) -> tuple[Matrix, Matrix]:
-    """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units; no dry friction, dead zone, saturation."""
-    body, motor, friction = cart.pole_cart, cart.motor, cart.friction
+    """A (4, 4) and B (4,) of x' = A x + B duty about upright, SI units; no dry friction, dead zone, saturation.
+
+    A stepper's cart accelerates by the duty alone.
+    """
+    body, motor, friction, drive = cart.pole_cart, cart.motor, cart.friction, drive_model(cart)
     coupling = body.coupling_kg_m
-    mass = np.array([[body.mass_kg, coupling], [coupling, body.hinge_inertia_kg_m2]])
+    mass = np.array([[drive.mass_kg, coupling], [coupling, body.hinge_inertia_kg_m2]])
     # Generalised forces for the state (x, x', angle, angle') and for the duty.
     forces = np.array(
-        [[0.0, -cart.damping_n_s_m, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
+        [[0.0, -drive.damping_n_s_m, 0.0, 0.0], [0.0, 0.0, coupling * body.gravity_m_s2, -friction.pole_viscous_n_m_s]]
     )
     acceleration = np.linalg.solve(mass, forces)
     # The regulator counts duty from the dead zone's end, in shares of what is left, and makes up for an asymmetry; a
     # motor that saturates comes to its force at full duty by a steeper slope.
     steeper = (1.0 - motor.dead_zone_duty) / motor.reach_duty
-    per_duty = np.linalg.solve(mass, np.array([motor.stall_force_n * steeper, 0.0]))
+    per_duty = np.linalg.solve(mass, np.array([drive.full_force_n * steeper, 0.0]))
     a = np.zeros((4, 4))
     a[0, 1] = a[2, 3] = 1.0
     a[1], a[3] = acceleration

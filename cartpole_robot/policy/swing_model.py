@@ -1,6 +1,7 @@
 """The cart-pole's motion over large angles, in NumPy: one state at a time, or many drives at once.
 
-A drive is the motor's level: the share of its stall force, 1 at full duty of a motor that is the same to both sides.
+A drive is the motor's level: the share of its stall force, 1 at full duty of a motor that is the same to both sides. A
+stepper's is the share of its acceleration, up to its largest speed.
 The equations of motion are those of `simulation/native/plant.h`; back-EMF and viscous friction are solved exactly over
 a step, positions move half a step before and half a step after the forces act (leapfrog).
 """
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
 
@@ -33,14 +35,11 @@ class SwingModel:
     """The motion of one cart. The motor's lag is left to the delay."""
 
     def __init__(self, cart: CartParams) -> None:
-        body, friction = cart.pole_cart, cart.friction
+        body, friction, drive = cart.pole_cart, cart.friction, drive_model(cart)
         self._body = body
-        self.mass_kg, self.gravity_m_s2 = body.mass_kg, body.gravity_m_s2
-        self.stall_n, self.damping, self.coulomb_n = (
-            cart.motor.stall_force_n,
-            cart.damping_n_s_m,
-            friction.cart_coulomb_n,
-        )
+        self.mass_kg, self.gravity_m_s2 = drive.mass_kg, body.gravity_m_s2
+        self.stall_n, self.damping, self.coulomb_n = drive.full_force_n, drive.damping_n_s_m, drive.dry_n
+        self.most_m_s = drive.most_speed_m_s
         self.pole_viscous, self.pole_coulomb = friction.pole_viscous_n_m_s, friction.pole_coulomb_n_m
         self.stretch_pole(1.0)
 
@@ -64,6 +63,8 @@ class SwingModel:
         _, speed, angle, rate = state
         sine, cosine = math.sin(angle), self.coupling * math.cos(angle)
         dry = self.coulomb_n * max(-1.0, min(1.0, speed / 0.01))
+        if speed * drive > 0.0 and abs(speed) >= self.most_m_s:
+            drive = 0.0
         along = drive * self.stall_n - self.damping * speed - dry + self.coupling * sine * rate * rate
         about = self.coupling * self.gravity_m_s2 * sine - self.pole_viscous * rate
         share = 1.0 / (self.mass_kg * self.inertia - cosine * cosine)
@@ -77,8 +78,11 @@ class SwingModel:
         force_n, damping = kept * drive * self.stall_n, kept * self.damping
         mass, inertia, coupling, dry = self.mass_kg, self.inertia, self.coupling, self.coulomb_n
         weight, stop = coupling * self.gravity_m_s2, mass / step_s
+        most, asked_n = self.most_m_s, force_n
         x, v, angle, rate = state
         for _ in range(steps):
+            if most < math.inf:
+                force_n = max(-stop * (most + v), min(stop * (most - v), asked_n))
             angle += 0.5 * step_s * rate
             x += 0.5 * step_s * v
             sine, cosine = math.sin(angle), coupling * math.cos(angle)
@@ -104,7 +108,10 @@ class SwingModel:
         sine, cosine, along, about, share, part = np.empty((6, many))
         add, subtract, multiply, divide = np.add, np.subtract, np.multiply, np.divide
         minimum, maximum = np.minimum, np.maximum
+        most = self.most_m_s
         for k in range(steps):
+            if most < math.inf:  # no more force than brings the cart to its largest speed
+                np.clip(forces[k], -stop * (most + speed), stop * (most - speed), out=forces[k])
             multiply(rate, step_s, part)
             angle = add(angle, part, angles[k])
             np.sin(angle, sine)

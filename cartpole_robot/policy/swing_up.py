@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import ObservationScale, StartSpread
 from cartpole_robot.policy.lqr import Lqr, LqrController, Matrix
@@ -59,14 +60,15 @@ class SwingUpDesign:
 
 def friction_drive(cart: CartParams) -> float:
     """The drive that makes up for most of the cart's dry friction while it moves; all of it would chatter."""
-    return 0.7 * cart.friction.cart_coulomb_n / cart.motor.stall_force_n
+    drive = drive_model(cart)
+    return 0.7 * drive.dry_n / drive.full_force_n
 
 
 def nudge_drive(cart: CartParams) -> float:
     """The drive that within `_NUDGE_S` gives the pole a speed at which its encoder soon counts."""
-    body = cart.pole_cart
+    body, model = cart.pole_cart, drive_model(cart)
     speed_m_s = _NUDGED_RAD_S * body.hinge_inertia_kg_m2 / body.coupling_kg_m
-    drive = speed_m_s * body.mass_kg / (_NUDGE_S * cart.motor.stall_force_n)
+    drive = speed_m_s * model.mass_kg / (_NUDGE_S * model.full_force_n)
     return min(_MOST_NUDGE, max(_LEAST_NUDGE, drive))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
 from cartpole_robot.policy.lqr import Lqr
@@ -36,7 +37,8 @@ def catch_weights(cart: CartParams) -> LqrWeights:
     Full drive costs as its acceleration over gravity does: with a strong motor and a coarse encoder a stiff regulator
     only amplifies the counts.
     """
-    strength = cart.motor.stall_force_n / (cart.pole_cart.mass_kg * cart.pole_cart.gravity_m_s2)
+    drive = drive_model(cart)
+    strength = drive.full_force_n / (drive.mass_kg * cart.pole_cart.gravity_m_s2)
     return LqrWeights(cart_position=4.0, duty=1.2 * strength)
 
 
@@ -111,14 +113,17 @@ def wrong_carts(cart: CartParams) -> Iterator[tuple[CartParams, float]]:
     cart = dataclasses.replace(cart, action_duties=(-1.0, 1.0))  # a table's weakest duty may be too weak for some
     body, friction = cart.pole_cart, cart.friction
     for factor in (1.0 - MOST_WRONG, 1.0 + MOST_WRONG):
-        motor = dataclasses.replace(cart.motor, stall_force_n=factor * cart.motor.stall_force_n)
         rubbing = {name: factor * value for name, value in dataclasses.asdict(friction).items()}
+        if cart.stepper is None:
+            motor = dataclasses.replace(cart.motor, stall_force_n=factor * cart.motor.stall_force_n)
+            yield dataclasses.replace(cart, motor=motor), 0.0
+        else:  # its acceleration is what the pulses say, whatever rubs on the cart
+            rubbing = {name: value for name, value in rubbing.items() if name.startswith("pole_")}
         long = dataclasses.replace(
             body,
             pole_half_length_m=factor * body.pole_half_length_m,
             pole_inertia_kg_m2=factor**2 * body.pole_inertia_kg_m2,
         )
-        yield dataclasses.replace(cart, motor=motor), 0.0
         yield dataclasses.replace(cart, friction=dataclasses.replace(friction, **rubbing)), 0.0
         yield dataclasses.replace(cart, pole_cart=long), 0.0
 

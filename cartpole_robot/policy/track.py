@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cartpole_robot.cart.drive import drive_model
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import State
@@ -33,10 +34,13 @@ class Track:
 
 
 def track_of(cart: CartParams) -> Track:
-    """The track of `cart`, which brakes with its motor shorted, as the firmware does; without damping, by its motor."""
+    """The track of `cart`, which brakes with its motor shorted, as the firmware does; without damping, by its drive.
+
+    A stepper brakes by its drive too.
+    """
     limits, firmware = cart.limits, cart.firmware
     if math.isinf(cart.terminal_speed_m_s):
-        brake = cart.motor.stall_force_n / cart.pole_cart.mass_kg
+        brake = drive_model(cart).acceleration_m_s2
     else:
         brake = braking_deceleration_m_s2(cart)
     ends = [limits.cart_position_m] if firmware is None else [limits.cart_position_m, firmware.travel_limit_m]

@@ -68,14 +68,18 @@ class LockstepRig(ABC):
     def begin_swing(self, rng: np.random.Generator, *, checks_zero: bool = False) -> Measurement:
         """The first measurement of a swing-up: at first the pole hangs, with a motion drawn from `rng`.
 
-        Later the cart coasts to rest from where the episode before left it. One that does not come to rest inside its
-        limits, as a firmware would have stopped it, is put there. `checks_zero` has no effect. Raises `RigError`.
+        Later the cart coasts to rest from where the episode before left it, or a stepper brakes it. One that does not
+        come to rest inside its limits, as a firmware would have stopped it, is put there. `checks_zero` has no effect.
+        Raises `RigError`.
         """
         state = self._coasted() if self._was_begun else hanging_state(self._cart, rng)
         return self.reset(state, rng)
 
     def _coasted(self) -> State:
         limits, period_s = self._cart.limits, self._cart.timing.control_period_s
+        if self._cart.stepper is not None:  # at duty 0 it would travel on; a firmware brakes as hard as it can
+            x, v, angle, rate = self.true_state()
+            return self._inside(x + v * abs(v) / (2.0 * self._cart.stepper.maximum_acceleration_m_s2), angle, rate)
         still_steps, before_m = 0, math.nan
         for _ in range(round(_COASTING_S / period_s)):
             position_m = self.true_state().cart_position_m
@@ -87,7 +91,12 @@ class LockstepRig(ABC):
             before_m = position_m
             self.step(0.0)
         x, _, angle, rate = self.true_state()
-        inside_m = min(limits.cart_position_m, max(-limits.cart_position_m, x))
+        return self._inside(x, angle, rate)
+
+    def _inside(self, x: float, angle: float, rate: float) -> State:
+        """The cart at rest at `x`, or where that is past its limit halfway to it."""
+        limit_m = self._cart.limits.cart_position_m
+        inside_m = min(limit_m, max(-limit_m, x))
         return State(0.5 * inside_m if inside_m != x else x, 0.0, wrap_angle_rad(angle), rate)
 
     def begin_episode(self) -> Measurement:

@@ -130,6 +130,24 @@ class BoardCart:
         surroundings: tuple[int, int, int, int, int, int, int, int],
     ) -> None: ...
 
+class StepperDrive:
+    """The stepper of a cart, with its pulses; Python simulates the rigid body. ValueError without a stepper."""
+
+    def __init__(self, cart: CartParams) -> None: ...
+    def place(self, position_m: float, speed_m_s: float, /) -> int:
+        """The motor holds the cart there, moving at that speed; the steps at which the count stands then."""
+
+    def tick(self, duty: float, position_m: float, speed_m_s: float, /) -> tuple[float, float, int]:
+        """One physics step of a cart that is there.
+
+        The speed in m/s to which its joint is to be brought, by at most how many N, and the steps at the step's end.
+        """
+
+    def follow(
+        self, mean_steps: float, is_enabled: bool, position_m: float, speed_m_s: float, /
+    ) -> tuple[float, float, int]:
+        """As `tick`, under a board's pulses: the mean of its count of steps over the physics step."""
+
 class Windows:
     """Windows of recordings, each a run from a start state under the recorded duties.
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from math import floor
+from typing import TYPE_CHECKING
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Encoders, Friction
 from cartpole_robot.signals import State
 from cartpole_robot.simulation.motor import rewindable_force
+from cartpole_robot.simulation.native_cart import stepper_drive
 from cartpole_robot.simulation.plant import Plant
+
+if TYPE_CHECKING:
+    from cartpole_robot.simulation._native import StepperDrive
 
 STANDING_M_S = 1e-9  # dry friction stops a cart exactly, to floating-point rounding
 
@@ -20,7 +25,8 @@ OnCounts = Callable[[int, int], object]
 class SimulatedCart:
     """A cart with a motor, as seen from its bridge and its two encoders; it knows no policy and no task.
 
-    Counts are rounded to the nearest; their zeros are the middle of the track and upright. They do not wrap.
+    Counts are rounded to the nearest; their zeros are the middle of the track and upright. They do not wrap. A
+    stepper's cart counts its steps instead of its travel.
     """
 
     def __init__(self, cart: CartParams, encoders: Encoders) -> None:
@@ -38,6 +44,7 @@ class SimulatedCart:
     def _take(self, cart: CartParams) -> None:
         self._cart = cart
         self._force, _, self._hold = rewindable_force(cart)
+        self._stepper = None if cart.stepper is None else stepper_drive(cart)
         self._has_stiction = cart.friction.cart_static_n > cart.friction.cart_coulomb_n
 
     def change(self, cart: CartParams) -> None:
@@ -53,7 +60,10 @@ class SimulatedCart:
         self._plant.place(state)
         self._hold(0.0)
         self._speed_m_s = state.cart_speed_m_s
-        return self._counts_at(state)
+        counts = self._counts_at(state)
+        if self._stepper is None:
+            return counts
+        return self._stepper.place(state.cart_position_m, state.cart_speed_m_s), counts[1]
 
     def _counts_at(self, state: State) -> tuple[int, int]:
         cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
@@ -66,6 +76,8 @@ class SimulatedCart:
         one control period. Raises ValueError or OverflowError when the physics has no finite answer, which no count
         can show.
         """
+        if self._stepper is not None:
+            return self._follow(self._stepper, duties, on_counts)
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -81,6 +93,21 @@ class SimulatedCart:
             on_counts(cart_counts, pole_counts)
         self._speed_m_s = speed
         return cart_counts, pole_counts
+
+    def _follow(self, stepper: StepperDrive, duties: Iterable[float], on_counts: OnCounts) -> tuple[int, int]:
+        """`run` of a stepper's cart."""
+        advance, force, drive = self._plant.advance, self._force, self._plant.drive_cart
+        per_rad = self._counts_per_rad
+        (position, speed, *_), _ = advance(0.0, 0)
+        steps = pole_counts = 0
+        for duty in duties:
+            target_m_s, most_n, steps = stepper.tick(duty, position, speed)
+            drive(target_m_s, most_n)
+            (position, speed, *_), pole = advance(force(0.0, speed, True), 1)
+            pole_counts = floor(pole[0] * per_rad + 0.5)
+            on_counts(steps, pole_counts)
+        self._speed_m_s = speed
+        return steps, pole_counts
 
     def run_under(self, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int) -> int:
         """Run physics steps, each under the drive that `tick` chose, until `tick` ends it; returns their number.

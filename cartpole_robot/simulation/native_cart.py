@@ -13,7 +13,7 @@ from cartpole_robot.signals import Measurement, State
 from firmware_bridge._host import PULSE_PERIOD
 
 if TYPE_CHECKING:
-    from cartpole_robot.simulation._native import BoardCart, Fleet, NativeCart
+    from cartpole_robot.simulation._native import BoardCart, Fleet, NativeCart, StepperDrive
     from firmware_bridge._host import FloatPolicy, HostPolicy, Int16Policy
 
 
@@ -65,6 +65,12 @@ def native_fleet(
 ) -> Fleet:
     """`count` carts in C, with the task's actions and limits of position and angle. Raises `NotRepresentedError`."""
     made: Fleet = _made("Fleet", cart, count, np.array(duties), limits, most_steps)
+    return made
+
+
+def stepper_drive(cart: CartParams) -> StepperDrive:
+    """The stepper of `cart` in C, which both engines use. Raises `NotRepresentedError`."""
+    made: StepperDrive = _made("StepperDrive", cart)
     return made
 
 

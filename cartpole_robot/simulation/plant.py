@@ -265,6 +265,17 @@ class Plant:
             friction = self._friction
             self._set_dry_friction(self._cart, friction.cart_static_n if is_stuck else friction.cart_coulomb_n)
 
+    def drive_cart(self, speed_m_s: float, force_n: float) -> None:
+        """In the steps from here on, bring the cart to that speed by at most that force, in place of dry friction."""
+        self._bullet.setJointMotorControl2(
+            self._body_id,
+            self._cart,
+            self._bullet.VELOCITY_CONTROL,
+            targetVelocity=speed_m_s,
+            force=force_n,
+            physicsClientId=self._client,
+        )
+
     def place(self, state: State) -> None:
         """Put the cart and the pole where `state` says, moving as it says."""
         x, v, angle, rate = state
@@ -312,6 +323,6 @@ class Plant:
             self._is_open = False
             # The engine reuses a client's number: a closed plant must not move the next one's cart.
             self.advance = refuse_closed
-            for name in ("place", "change", "hold_or_release"):
+            for name in ("place", "change", "hold_or_release", "drive_cart"):
                 setattr(self, name, refuse_closed)
             self._release()

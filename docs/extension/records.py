@@ -19,19 +19,18 @@ from docs.extension.source import docstring, field_comments
 from docs.extension.tables import code, table
 
 SHOWN_CART = "diy_arduino"
+SHOWN_STEPPER = "diy_stepper"  # in the section that the other does not have
 
 
 def cart_file() -> str:
     """Each section of a cart file: what it is, its keys, and the values of one cart with their sources."""
-    cart = load_cart(SHOWN_CART)
     parts = []
     for name, record in SECTIONS.items():
-        parts += [f"## `[{name}]`", docstring(record), table(_CART_HEAD, _cart_rows(name, record, cart))]
+        shown = SHOWN_STEPPER if name == "stepper" else SHOWN_CART
+        head = ("key", "type", "unit", "default", f"in {shown}", "its source there")
+        parts += [f"## `[{name}]`", docstring(record), table(head, _cart_rows(name, record, load_cart(shown)))]
         parts += [part for kind in _enums(record) for part in _members(kind)]
     return "\n\n".join(parts)
-
-
-_CART_HEAD = ("key", "type", "unit", "default", f"in {SHOWN_CART}", "its source there")
 
 
 def _cart_rows(section: str, record: type, cart: CartParams) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,10 @@ void cart_begin(cart_t *cart, const cart_params_t *params)
 {
     cart->params = *params;
     cart->motor = motor_of(&params->motor);
+    if (params->has_stepper) {
+        stepper_begin(&cart->stepper, &params->stepper, &params->plant);
+        step_source_begin(&cart->source, &params->stepper);
+    }
     delay_reset(&cart->delay, &params->delay);
     cart->state = (plant_state_t){0};
 }
@@ -30,7 +34,12 @@ bool cart_counts_at(const cart_params_t *params, const plant_state_t *state, int
 
 static bool count(const cart_t *cart, cart_reading_t *reading)
 {
-    return cart_counts_at(&cart->params, &cart->state, &reading->cart_counts, &reading->pole_counts);
+    const cart_params_t *params = &cart->params;
+    if (!cart_counts_at(params, &cart->state, &reading->cart_counts, &reading->pole_counts))
+        return false;
+    if (params->has_stepper)
+        reading->cart_counts = step_source_steps(&cart->source);
+    return true;
 }
 
 /* Completes a reading that has its counts. */
@@ -62,6 +71,10 @@ bool cart_place(cart_t *cart, const plant_state_t *state, cart_reading_t *readin
     cart->state = *state;
     cart->params.plant.cart_push_n = cart->params.plant.pole_push_n_m = 0.0;
     cart->motor.drive_n = 0.0;
+    if (cart->params.has_stepper) {
+        const int32_t steps = stepper_place(&cart->stepper, state->position_m, state->speed_m_s);
+        step_source_place(&cart->source, steps, state->speed_m_s * cart->params.stepper.steps_per_m);
+    }
     delay_reset(&cart->delay, &cart->params.delay);
     if (cart->params.has_encoders) {
         if (!count(cart, reading))
@@ -72,10 +85,23 @@ bool cart_place(cart_t *cart, const plant_state_t *state, cart_reading_t *readin
     return measure(cart, 0.0, reading);
 }
 
+/* A physics step of a stepper's cart. */
+static void follow_pulses(cart_t *cart, double duty)
+{
+    const step_pulses_t pulses = step_source_tick(&cart->source, duty);
+    const stepper_aim_t aim = stepper_aim(&cart->stepper, &pulses, &cart->state);
+    const double rubbing_n = motor_force(&cart->motor, 0.0, cart->state.speed_m_s, true);
+    plant_step_driven(&cart->params.plant, &cart->state, rubbing_n, aim.speed_m_s, aim.force_n);
+}
+
 bool cart_run(cart_t *cart, const double *duties, int steps, cart_reading_t *reading)
 {
     for (int k = 0; k < steps; k++) {
-        plant_step(&cart->params.plant, &cart->state, motor_force(&cart->motor, duties[k], cart->state.speed_m_s, false));
+        if (cart->params.has_stepper)
+            follow_pulses(cart, duties[k]);
+        else
+            plant_step(&cart->params.plant, &cart->state,
+                       motor_force(&cart->motor, duties[k], cart->state.speed_m_s, false));
         if (!cart->params.has_encoders)
             continue;
         if (!count(cart, reading))

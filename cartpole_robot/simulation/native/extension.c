@@ -15,7 +15,7 @@ PyMODINIT_FUNC PyInit__native(void)
 {
     PyObject *made = PyModule_Create(&module);
     if (made != NULL && (add_native_cart(made) < 0 || add_board_cart(made) < 0 || add_fleet(made) < 0 ||
-                         add_windows(made) < 0))
+                         add_windows(made) < 0 || add_stepper_drive(made) < 0))
         Py_CLEAR(made);
     return made;
 }

@@ -87,7 +87,7 @@ static bool install(fleet_t *fleet, size_t number, const cart_params_t *params)
     const size_t lane = number % BLOCK;
     const plant_t *plant = &params->plant;
     one->motor = motor_of(&params->motor);
-    one->is_single = !delay_moment(&params->delay, &one->moment) || !has_window(params);
+    one->is_single = !delay_moment(&params->delay, &one->moment) || !has_window(params) || params->has_stepper;
     block->mass_kg[lane] = plant->mass_kg;
     block->inertia_kg_m2[lane] = plant->inertia_kg_m2;
     block->coupling_kg_m[lane] = plant->coupling_kg_m;

@@ -3,7 +3,7 @@
  * Every cart moves as `cart_period` moves a single one, with the same bits. Carts are advanced a block at a time, one physics step of
  * all carts of a block after the other, in loops without branches that a compiler turns into vector instructions. What does not fit
  * such a loop is advanced as a single cart: one that meets the end of its track or diverges, for that period; one whose commands have
- * jitter or losses, or that has encoders and fewer physics steps in a period than the estimator's window, always. */
+ * jitter or losses, or that has encoders and fewer physics steps in a period than the estimator's window, or a stepper, always. */
 #ifndef FLEET_H
 #define FLEET_H
 

@@ -12,6 +12,7 @@ int add_board_cart(PyObject *module);
 int add_native_cart(PyObject *module);
 int add_fleet(PyObject *module);
 int add_windows(PyObject *module);
+int add_stepper_drive(PyObject *module);
 
 /* The parameters of a `CartParams`; -1 with an exception, a ValueError for a rule of the delay that is not known. The second is for
  * those who simulate the delay too: a ValueError for one that this engine cannot represent. */

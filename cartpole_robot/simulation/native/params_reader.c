@@ -47,8 +47,24 @@ static const struct {
     NUMBER("delay", "drop_probability", delay.drop_probability, NAN),
     NUMBER("timing", "physics_step_s", delay.step_s, NAN),
     NUMBER("timing", "control_period_s", delay.period_s, NAN),
-#undef NUMBER
 };
+
+static const struct {
+    const char *name;
+    size_t offset;
+} stepper_numbers[] = {
+#define STEPPER(name) {#name, offsetof(stepper_params_t, name)}
+    STEPPER(steps_per_m),
+    STEPPER(microsteps),
+    STEPPER(maximum_speed_m_s),
+    STEPPER(maximum_acceleration_m_s2),
+    STEPPER(pull_out_force_n),
+    STEPPER(corner_speed_m_s),
+    STEPPER(pull_in_speed_m_s),
+    STEPPER(settling_s),
+};
+#undef NUMBER
+#undef STEPPER
 
 /* The attribute `name` of `section` of `object`; NULL with an exception. */
 static PyObject *attribute(PyObject *object, const char *section, const char *name)
@@ -89,6 +105,20 @@ static int read_apply(PyObject *cart, delay_apply_t *apply)
     return outcome;
 }
 
+static int read_stepper(PyObject *cart, cart_params_t *params)
+{
+    PyObject *found = PyObject_GetAttrString(cart, "stepper");
+    if (found == NULL)
+        return -1;
+    params->has_stepper = found != Py_None;
+    Py_DECREF(found);
+    for (size_t k = 0; params->has_stepper && k < sizeof stepper_numbers / sizeof stepper_numbers[0]; k++)
+        if (read_number(cart, "stepper", stepper_numbers[k].name, NAN,
+                        (double *)((char *)&params->stepper + stepper_numbers[k].offset)) < 0)
+            return -1;
+    return 0;
+}
+
 int read_cart(PyObject *cart, cart_params_t *params)
 {
     *params = (cart_params_t){0};
@@ -98,7 +128,7 @@ int read_cart(PyObject *cart, cart_params_t *params)
             return -1;
     double steps;
     if (read_number(cart, "timing", "physics_steps_per_period", NAN, &steps) < 0 ||
-        read_apply(cart, &params->delay.apply) < 0)
+        read_apply(cart, &params->delay.apply) < 0 || read_stepper(cart, params) < 0)
         return -1;
     PyObject *found = PyObject_GetAttrString(cart, "encoders");
     if (found == NULL)

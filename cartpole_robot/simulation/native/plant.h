@@ -10,7 +10,8 @@
  * one of semi-implicit Euler: speeds first, then positions by the new speeds. Between the two, in this order, each as an impulse
  * on its joint that acts on the other joint through the mass matrix:
  *   the end of the track: a cart that is past it at the beginning of a step loses its outward speed and is pushed back;
- *   dry friction of the cart: stops it, or is limited to the static friction's impulse for a standing cart, else to Coulomb's;
+ *   dry friction of the cart: stops it, or is limited to the static friction's impulse for a standing cart, else to Coulomb's; a
+ *   stepper (stepper.h) acts in its place;
  *   dry friction of the pole: likewise, with one limit.
  * This is what PyBullet does with a joint motor of target speed 0, one solver iteration and joint limits; a test compares both.
  *
@@ -41,5 +42,8 @@ typedef struct {
 
 /* One physics step under `force_n`. */
 void plant_step(const plant_t *plant, plant_state_t *state, double force_n);
+
+/* The same with the cart's joint brought toward `target_m_s` by no more than `most_n`, in place of its dry friction. */
+void plant_step_driven(const plant_t *plant, plant_state_t *state, double force_n, double target_m_s, double most_n);
 
 #endif

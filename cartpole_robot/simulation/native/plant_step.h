@@ -16,9 +16,16 @@ static inline double plant_limited(double value, double most)
     return value < -most ? -most : value > most ? most : value;
 }
 
-/* A step under `force_n`, with the sine and cosine of the state's angle; without `has_end` for a cart before its track's end. */
-static inline void plant_step_at(const plant_t *plant, plant_state_t *state, double force_n, double sine,
-                                 double cosine_of_angle, bool has_end)
+/* The largest force of dry friction on the cart. */
+static inline double plant_dry_n(const plant_t *plant, const plant_state_t *state)
+{
+    return fabs(state->speed_m_s) < PLANT_STANDING_M_S ? plant->cart_static_n : plant->cart_coulomb_n;
+}
+
+/* A step under `force_n`, with the sine and cosine of the state's angle, and with the cart's joint brought toward `target_m_s` by no
+ * more than `most_n`; without `has_end` for a cart before its track's end. */
+static inline void plant_step_to(const plant_t *plant, plant_state_t *state, double force_n, double target_m_s, double most_n,
+                                 double sine, double cosine_of_angle, bool has_end)
 {
     const double step_s = plant->step_s;
     const double cosine = plant->coupling_kg_m * cosine_of_angle;
@@ -30,8 +37,6 @@ static inline void plant_step_at(const plant_t *plant, plant_state_t *state, dou
     /* The inverse of the mass matrix: what a unit impulse on a joint does to the speed of each. */
     const double share = 1.0 / (plant->mass_kg * plant->inertia_kg_m2 - cosine * cosine);
     const double of_cart = plant->inertia_kg_m2 * share, of_pole = plant->mass_kg * share, of_both = cosine * share;
-    const bool is_standing = fabs(state->speed_m_s) < PLANT_STANDING_M_S;
-    const double dry_n = is_standing ? plant->cart_static_n : plant->cart_coulomb_n;
     double speed = state->speed_m_s + step_s * (of_cart * along - of_both * about);
     double rate = state->rate_rad_s + step_s * (of_pole * about - of_both * along);
 
@@ -45,8 +50,8 @@ static inline void plant_step_at(const plant_t *plant, plant_state_t *state, dou
             rate += side * impulse * of_both;
         }
     }
-    if (dry_n > 0.0) {
-        const double impulse = plant_limited(-speed / of_cart, step_s * dry_n);
+    if (most_n > 0.0) {
+        const double impulse = plant_limited((target_m_s - speed) / of_cart, step_s * most_n);
         speed += impulse * of_cart;
         rate -= impulse * of_both;
     }
@@ -59,6 +64,13 @@ static inline void plant_step_at(const plant_t *plant, plant_state_t *state, dou
     state->rate_rad_s = rate;
     state->position_m += step_s * speed;
     state->angle_rad += step_s * rate;
+}
+
+/* As `plant_step_to`, with dry friction on the cart's joint. */
+static inline void plant_step_at(const plant_t *plant, plant_state_t *state, double force_n, double sine,
+                                 double cosine_of_angle, bool has_end)
+{
+    plant_step_to(plant, state, force_n, 0.0, plant_dry_n(plant, state), sine, cosine_of_angle, has_end);
 }
 
 #endif

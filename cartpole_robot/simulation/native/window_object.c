@@ -125,10 +125,10 @@ static cart_params_t *read_carts(PyObject *carts, Py_ssize_t count)
         PyObject *cart = PySequence_GetItem(carts, k);
         const int outcome = cart != NULL ? read_cart(cart, &params[k]) : -1;
         Py_XDECREF(cart);
-        if (outcome == 0 && params[k].plant.step_s == params[0].plant.step_s)
+        if (outcome == 0 && params[k].plant.step_s == params[0].plant.step_s && !params[k].has_stepper)
             continue;
         if (outcome == 0)
-            PyErr_Format(PyExc_ValueError, "carts of different physics steps");
+            PyErr_SetString(PyExc_ValueError, params[k].has_stepper ? "a stepper" : "carts of different physics steps");
         PyMem_Free(params);
         return NULL;
     }

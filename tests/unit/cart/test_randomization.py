@@ -79,7 +79,9 @@ def test_ranges_that_come_with_the_package_are_found_by_name_and_are_no_cart() -
     assert ranges["delay.latency_s"] == {"between": [0.0, 0.03]}
     assert set(ranges_names()) <= set(cart_names())
     assert not any("ranges" in name for name in cart_names())
-    with pytest.raises(UsageError, match=r"ranges 'diy_arduin' are not known; expected one of diy_arduino, or a .toml"):
+    with pytest.raises(
+        UsageError, match=r"ranges 'diy_arduin' are not known; expected one of diy_arduino, diy_stepper, or a .toml"
+    ):
         load_randomization(Path("diy_arduin"), cart)
 
 

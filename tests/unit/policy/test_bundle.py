@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import Timing
 from cartpole_robot.errors import UsageError
@@ -97,6 +98,9 @@ def test_misfit_names_both_values(bundle: PolicyBundle, gym_cart: CartParams) ->
     weak = dataclasses.replace(gym_cart, action_duties=(-0.5, 0.5))
     with pytest.raises(UsageError, match=r"action_duties is \[-1, 1\], the cart 'gym' has \[-0\.5, 0\.5\]"):
         bundle.check_fits(weak, name="p.npz")
+    stepper = load_cart("diy_stepper")
+    with pytest.raises(UsageError, match=r"p\.npz: the policy's drive is dc, the cart 'diy_stepper' has stepper"):
+        bundle.check_fits(stepper, name="p.npz")
     narrow = dataclasses.replace(
         gym_cart, observation_scale=dataclasses.replace(gym_cart.observation_scale, cart_speed_m_s=1.0)
     )

@@ -1,0 +1,79 @@
+"""Which keys a cart file has with a stepper: some of a DC motor's have no meaning there, and are refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from cartpole_robot.cart.params import SECTIONS, CartParams
+from cartpole_robot.errors import UsageError
+from firmware_bridge.constants import HOMING_DUTY_MOST
+
+_MOST_REVERSALS_PER_S = 500
+_WITHOUT_LIMIT: dict[str, Any] = {
+    "homing_duty": HOMING_DUTY_MOST,
+    "moving_duty": 1.0,
+    "continuous_duty": 1.0,
+    "reversals_per_s": _MOST_REVERSALS_PER_S,
+}
+"""Keys of `[firmware]` that limit a DC motor, with what limits nothing."""
+_DC_FIRMWARE = (*_WITHOUT_LIMIT, "compensates_dead_zone", "brake_decel_m_s2", "is_cart_reversed")
+_DERIVED = "derived: the motor of the same acceleration as the [stepper]"
+
+
+def check_one_drive(tables: dict[str, Any], where: str) -> None:
+    """Raises `UsageError` beginning with `where` for a cart file with both drives, or with none."""
+    motor, stepper = (tables.get(name) for name in ("motor", "stepper"))
+    if motor is not None and stepper is not None:
+        raise UsageError(
+            f"{where}: has both [motor] ({_first(motor)}) and [stepper] ({_first(stepper)}), expected one of them; "
+            "remove the section of the drive that the cart does not have"
+        )
+    if motor is None and stepper is None:
+        raise UsageError(
+            f"{where}: has neither the section [motor] nor [stepper], expected one of them; add [motor] for a DC motor "
+            "(cart/known/diy_arduino.toml shows one) or [stepper] (cart/known/diy_stepper.toml)"
+        )
+
+
+def _first(table: Any) -> str:
+    if not isinstance(table, dict) or not table:
+        return "empty"
+    key, value = next(iter(table.items()))
+    shown = repr(value)
+    return f"{key} = {shown if len(shown) <= 40 else shown[:40] + '...'}"
+
+
+def fill_for_stepper(plain: dict[str, dict[str, Any]], sources: dict[str, str], where: str) -> None:
+    """Fill in what follows from the `[stepper]` of a cart file's plain sections.
+
+    Raises `UsageError` beginning with `where` for a key that only a DC motor's cart has.
+    """
+    firmware = plain.get("firmware")
+    if firmware is not None:
+        for key in _DC_FIRMWARE:
+            if key in firmware:
+                raise UsageError(
+                    f"{where}: [firmware] {key} = {firmware[key]!r} belongs to a DC motor, and this cart has a "
+                    "[stepper]; remove it"
+                )
+        for key, value in _WITHOUT_LIMIT.items():
+            firmware[key] = value
+            sources[f"firmware.{key}"] = "derived: without limit, for a [stepper]"
+    encoders = plain.get("encoders")
+    if encoders is not None and "cart_counts_per_m" not in encoders and "steps_per_m" in plain["stepper"]:
+        encoders["cart_counts_per_m"] = plain["stepper"]["steps_per_m"]
+        sources["encoders.cart_counts_per_m"] = "derived: stepper.steps_per_m"
+    for field in dataclasses.fields(SECTIONS["motor"]):
+        sources[f"motor.{field.name}"] = _DERIVED
+
+
+def keys_in_file(cart: CartParams, section: str) -> tuple[str, ...]:
+    """The keys of `section` that a file of `cart` has: none of those that follow from its stepper."""
+    if getattr(cart, section) is None:
+        return ()
+    names = tuple(field.name for field in dataclasses.fields(SECTIONS[section]))
+    if cart.stepper is None:
+        return names
+    derived = {"motor": names, "firmware": _DC_FIRMWARE, "encoders": ("cart_counts_per_m",)}.get(section, ())
+    return tuple(name for name in names if name not in derived)

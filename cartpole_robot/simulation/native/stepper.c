@@ -1,0 +1,129 @@
+#include "stepper.h"
+
+#include <math.h>
+
+#include "plant_step.h"
+
+#define DUTY_ONE 32767.0 /* PROTOCOL_DUTY_ONE */
+#define SLIP_FULL_STEPS 2.0
+
+void step_source_begin(step_source_t *source, const stepper_params_t *params)
+{
+    const double per_tick = params->maximum_acceleration_m_s2 * params->steps_per_m / (RAMP_COUNTS_PER_S / PULSE_TICK_COUNTS);
+    source->limits = (ramp_limits_t){
+        .speed_most = (uint16_t)lrint(params->maximum_speed_m_s * params->steps_per_m),
+        .gain_q4 = (uint16_t)lrint(per_tick * RAMP_GAIN_PER_STEP),
+    };
+    step_source_place(source, 0, 0.0);
+}
+
+void step_source_place(step_source_t *source, int32_t steps, double steps_per_s)
+{
+    const double most = source->limits.speed_most;
+    source->ramp.speed = (int32_t)lrint(plant_limited(steps_per_s, most) * RAMP_SPEED_PER_STEP);
+    pulse_train_t *train = &source->train;
+    pulse_train_begin(train);
+    train->steps = steps;
+    pulse_train_set(train, ramp_rate(&source->ramp), source->ramp.speed < 0);
+    if (train->rate.share == RAMP_EVERY) {
+        train->period = train->next_period = train->rate.period;
+        train->has_pulse = train->has_next = true;
+    }
+}
+
+/* The counts of a tick pass; returns the sum over them of the pulses so far. */
+static int64_t pass_tick(pulse_train_t *train)
+{
+    int64_t sum = (int64_t)train->steps * PULSE_TICK_COUNTS;
+    uint32_t left = PULSE_TICK_COUNTS;
+    while (left >= (uint32_t)(train->period - train->count)) {
+        const uint32_t part = (uint32_t)(train->period - train->count);
+        left -= part;
+        sum += (int64_t)pulse_train_advance(train, part) * left;
+    }
+    pulse_train_advance(train, left);
+    return sum;
+}
+
+step_pulses_t step_source_tick(step_source_t *source, double duty)
+{
+    pulse_train_set(&source->train, ramp_rate(&source->ramp), source->ramp.speed < 0);
+    ramp_tick(&source->ramp, &source->limits, (int16_t)lrint(duty * DUTY_ONE));
+    return (step_pulses_t){(double)pass_tick(&source->train) / PULSE_TICK_COUNTS, true};
+}
+
+int32_t step_source_steps(const step_source_t *source)
+{
+    return source->train.steps;
+}
+
+void stepper_begin(stepper_t *stepper, const stepper_params_t *params, const plant_t *plant)
+{
+    const double full_step_m = params->microsteps / params->steps_per_m;
+    *stepper = (stepper_t){
+        .step_s = plant->step_s,
+        .keep = exp(-plant->step_s / params->settling_s),
+        .m_per_step = 1.0 / params->steps_per_m,
+        .settling_s = params->settling_s,
+        .period_m = FULL_STEPS_PER_PERIOD * full_step_m,
+        .slip_m = SLIP_FULL_STEPS * full_step_m,
+        .pull_out_force_n = params->pull_out_force_n,
+        .corner_speed_m_s = params->corner_speed_m_s,
+        .pull_in_speed_m_s = params->pull_in_speed_m_s,
+        .coulomb_n = plant->cart_coulomb_n,
+        .static_n = plant->cart_static_n,
+        .end_stop_m = plant->end_stop_m,
+        .is_locked = true,
+    };
+}
+
+int32_t stepper_place(stepper_t *stepper, double position_m, double speed_m_s)
+{
+    const double pulses_m = position_m + 2.0 * stepper->settling_s * speed_m_s;
+    const double exact = floor(pulses_m / stepper->m_per_step + 0.5);
+    const int32_t steps = fabs(exact) < INT32_MAX ? (int32_t)exact : 0; /* the cart's own count refuses such a place */
+    stepper->offset_m = pulses_m - steps * stepper->m_per_step;
+    stepper->field_m = position_m - stepper->offset_m;
+    stepper->field_m_s = speed_m_s;
+    stepper->is_locked = true;
+    return steps;
+}
+
+/* Critically damped, toward a place that is constant over the step. */
+static void move_field(stepper_t *stepper, double pulses_m)
+{
+    const double away = stepper->field_m - pulses_m, step_s = stepper->step_s;
+    const double turn = stepper->field_m_s + away / stepper->settling_s;
+    stepper->field_m = pulses_m + (away + turn * step_s) * stepper->keep;
+    stepper->field_m_s = (stepper->field_m_s - turn * step_s / stepper->settling_s) * stepper->keep;
+}
+
+/* Slips a cart that has fallen behind, and locks one whose speed is that of the field. */
+static void choose_lock(stepper_t *stepper, double behind_m, bool is_enabled, const plant_state_t *state)
+{
+    if (!is_enabled || fabs(behind_m) > stepper->slip_m * (1.0 + 1e-9))
+        stepper->is_locked = false;
+    if (is_enabled && !stepper->is_locked && fabs(stepper->field_m_s - state->speed_m_s) < stepper->pull_in_speed_m_s) {
+        stepper->offset_m -= stepper->period_m * floor(behind_m / stepper->period_m + 0.5);
+        stepper->is_locked = true;
+    }
+}
+
+stepper_aim_t stepper_aim(stepper_t *stepper, const step_pulses_t *pulses, const plant_state_t *state)
+{
+    choose_lock(stepper, stepper->field_m + stepper->offset_m - state->position_m, pulses->is_enabled, state);
+    move_field(stepper, pulses->mean_steps * stepper->m_per_step);
+    if (!stepper->is_locked) {
+        const bool is_standing = fabs(state->speed_m_s) < PLANT_STANDING_M_S;
+        return (stepper_aim_t){0.0, is_standing ? stepper->static_n : stepper->coulomb_n};
+    }
+    const double speed = fmax(fabs(state->speed_m_s), stepper->corner_speed_m_s);
+    stepper_aim_t aim = {
+        .speed_m_s = (stepper->field_m + stepper->offset_m - state->position_m) / stepper->step_s,
+        .force_n = fmax(0.0, stepper->pull_out_force_n * stepper->corner_speed_m_s / speed - stepper->coulomb_n),
+    };
+    /* What is rigid stops the cart, not the motor what is rigid. */
+    if (fabs(state->position_m) >= stepper->end_stop_m && aim.speed_m_s * state->position_m > 0.0)
+        aim.speed_m_s = 0.0;
+    return aim;
+}
