@@ -199,7 +199,9 @@ class SecondChip:
             stdin.flush()
         except (OSError, ValueError):
             raise LinkError(self._why_ended()) from None
-        pulses, is_open, ticks, *figures, length, steps, area, is_left, enable = _ANSWER.unpack(self._read(_ANSWER.size))
+        pulses, is_open, ticks, *figures, length, steps, area, is_left, enable = _ANSWER.unpack(
+            self._read(_ANSWER.size)
+        )
         self._steps = (steps, area, is_left, enable)
         self._kept += self._read(length)
         self._time_us = ticks * 1000 & 0xFFFFFFFF

@@ -101,7 +101,8 @@ def _add_drive(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--drive",
         choices=[drive.value for drive in Drive],
-        help="what the image drives: a DC motor on a bridge, or a stepper behind a STEP/DIR driver (default: the cart's, else dc)",
+        help="what the image drives: a DC motor on a bridge, or a stepper behind a STEP/DIR driver "
+        "(default: the cart's, else dc)",
     )
 
 
@@ -116,7 +117,10 @@ def _drive(arguments: argparse.Namespace, cart: CartParams | None = None) -> str
 
 
 def _policy(arguments: argparse.Namespace) -> tuple[str | None, str, dict[str, Any]]:
-    """The policy's header for the firmware, None without one; the drive; a record of the policy. Raises `UsageError`."""
+    """The policy's header for the firmware, None without one; the drive; a record of the policy.
+
+    Raises `UsageError`.
+    """
     if arguments.policy is None:
         from cartpole_robot.cart.cart_file import load_cart
 
@@ -130,7 +134,11 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, str, dict[str, A
     cart = choose_controller(arguments.policy, arguments.cart, "c").cart
     header = timely_header(bundle, cart)
     decision_ms = round(check_in_time(bundle.check_int16("on board")), 2)
-    return header, _drive(arguments, cart), {"policy": bundle.policy_hash()[:16], "cart": cart.name, "decision_ms": decision_ms}
+    return (
+        header,
+        _drive(arguments, cart),
+        {"policy": bundle.policy_hash()[:16], "cart": cart.name, "decision_ms": decision_ms},
+    )
 
 
 def _policy_rows(policy: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The pulses of a stepper's board, count for count: what the chip's are compared with, and the program that makes them."""
+"""A stepper's pulses, count for count: what the chip's are compared with, and the program that makes them."""
 
 from __future__ import annotations
 
