@@ -72,4 +72,12 @@ def compile_steps(folder: Path, defines: Sequence[str] = ()) -> Path:
     return elf
 
 
+def compile_buffered(folder: Path) -> Path:
+    """An image of buffered.c. Raises `CalledProcessError`."""
+    elf = folder / "buffered.elf"
+    words = ["avr-gcc", "-mmcu=atmega328p", "-O2", f"-DPROTOCOL_HASH=0x{read_protocol().hash:08x}UL"]
+    subprocess.run([*words, str(Path(__file__).with_name("buffered.c")), "-o", str(elf)], check=True)
+    return elf
+
+
 _BOARD = ("stepper", "encoders", "clock", "contacts", "serial", "supply", "startup")

@@ -6,16 +6,18 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.second_emulator import Chip, SecondChip
-from tests.hil.step_train import HostTrain, compile_steps
+from tests.hil.step_train import HostTrain, compile_buffered, compile_steps
 
 START_MS = 20
 ENABLED = 1
 LET_GO, DRIVEN_LOW = 0, 1
 STEP_HIGH_CYCLES, SHORTEST_PERIOD_CYCLES = 80, 800  # 5 us, and 20,000 steps a second
+STEP_PIN, CONNECTED = 2, 6  # enum pin_event
 SLOW, FAST = 1500, 20_000
 
 
@@ -52,17 +54,39 @@ def drive(chip: Chip, train: HostTrain, most: int, edges: int, milliseconds: int
     return counts[:-1], chips[1:]
 
 
+def make(emulator: str, request: pytest.FixtureRequest) -> Callable[..., Chip]:
+    if emulator == "simavr":
+        return EmulatedChip
+    request.getfixturevalue("second_emulator_tools")
+    return SecondChip
+
+
+@pytest.mark.parametrize("emulator", ["simavr", "avr8js"])
+def test_compare_registers_hold_from_the_next_bottom_on(
+    chip_tools: None, emulator: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Edges of OC1B, in counts since the timer began; a pulse begins a count after its match, and ends at BOTTOM."""
+    events = tmp_path / "events"
+    with make(emulator, request)(compile_buffered(tmp_path), events, drive="stepper") as chip:
+        for _ in range(8):
+            chip.tick(0, 0, 0, 12_000)
+    records = np.fromfile(events, np.dtype([("cycle", "<u8"), ("what", "u1"), ("kind", "u1")]))
+    (begun, *_) = records["cycle"][records["what"] == CONNECTED]
+    edges = records[records["what"] == STEP_PIN]
+    found = [(round((int(cycle) - int(begun)) / 8), int(kind) & 1) for cycle, kind in edges[["cycle", "kind"]]]
+    wide = [(950, 1), (1000, 0), (1950, 1), (2000, 0), (2950, 1), (3000, 0), (3950, 1), (4000, 0)]
+    after_three_without = [(6750, 1), (7000, 0), (7950, 1), (8200, 0), (9300, 1), (9400, 0), (10_500, 1), (10_600, 0)]
+    assert found == [*wide, *after_three_without]
+
+
 @pytest.mark.parametrize("most", [SLOW, FAST])
 @pytest.mark.parametrize("emulator", ["simavr", "avr8js"])
 def test_chip_makes_the_steps_of_the_train_and_counts_them(
     image: Path, emulator: str, most: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """With 20,000 edges a second of both encoders; at every tick, for as long as it runs."""
-    if emulator == "avr8js":
-        request.getfixturevalue("second_emulator_tools")
-    make: Callable[..., Chip] = EmulatedChip if emulator == "simavr" else SecondChip
     milliseconds = 1500
-    with make(image, drive="stepper") as chip:
+    with make(emulator, request)(image, drive="stepper") as chip:
         train = HostTrain(tmp_path)
         expected, found = drive(chip, train, most, 20, milliseconds)
         assert len(found) == milliseconds - 1
