@@ -30,12 +30,13 @@ ENGINE_OBJECTS = (
 )
 ENGINE_HEADERS = ("plant_step", "trig", "width", "objects", "cart_object", "cart_api", "history", "bit_generator")
 HOST = (
-    *("extension", "estimator_object", "firmware_object", "policy_image", "policy_image_object"),
+    *("extension", "estimator_object", "firmware_object", "framing_object", "policy_image", "policy_image_object"),
     *("policy_arrays", "host_network", "host_policy_object", "simulated_board"),
 )
+STEPPER_HOST = ("stepper_extension", "firmware_object", "policy_image", "simulated_board", "pulse_train")
 HOST_HEADERS = (
     *("objects", "board_api", "board_parts", "heap_types", "policy_api", "policy_image", "policy_arrays"),
-    *("host_network", "simulated_board"),
+    *("host_network", "simulated_board", "firmware_motor", "pulse_train"),
 )
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")  # one build serves CPython 3.11 and later
 FIRMWARE_HEADERS = ["-iquote", FIRMWARE]  # not -I: the firmware has a limits.h of its own
@@ -117,6 +118,20 @@ setup(
                 f"{EMULATOR}/mailbox.h",
             ],
             define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
+            py_limited_api=True,
+            extra_compile_args=COMPILE,
+        ),
+        Extension(
+            "firmware_bridge._stepper",
+            sources=[
+                *(f"{FIRMWARE}/boards/host/{name}.c" for name in STEPPER_HOST),
+                *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_stepper", "homing_stepper", "ramp")),
+            ],
+            depends=[
+                *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
+                *(f"{FIRMWARE}/boards/host/{name}.h" for name in HOST_HEADERS),
+            ],
+            define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u"), ("FIRMWARE_STEPPER", "1")],
             py_limited_api=True,
             extra_compile_args=COMPILE,
         ),

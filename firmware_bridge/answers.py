@@ -14,7 +14,7 @@ from firmware_bridge.protocol import Message, Protocol
 
 _ENUM_FIELDS = {
     "STATE": {"state": "cart_state", "fault": "fault"},
-    "HELLO_ACK": {"state": "cart_state", "fault": "fault"},
+    "HELLO_ACK": {"state": "cart_state", "fault": "fault", "drive": "drive"},
     "EVENT": {"state": "cart_state", "fault": "fault"},
     "ACK": {"code": "ack_code"},
     "POLICY": {"self_test": "self_test"},
@@ -65,7 +65,7 @@ def _check_of(kind: type[Message], protocol: Protocol) -> Check:
     allowed: list[tuple[int, str, frozenset[int], str]] = []
     for name, enum in _ENUM_FIELDS.get(kind.NAME, {}).items():
         numbers = frozenset(int(member) for member in protocol.enums[enum])
-        allowed.append((places.index(name), name, numbers, f"0 to {max(numbers)}"))
+        allowed.append((places.index(name), name, numbers, f"{min(numbers)} to {max(numbers)}"))
     for name, enum in _FLAG_FIELDS.get(kind.NAME, {}).items():
         everything = sum(protocol.enums[enum])
         allowed.append((places.index(name), name, frozenset(range(everything + 1)), f"0 to {everything}"))

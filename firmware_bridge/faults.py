@@ -17,15 +17,18 @@ FAULTS = {
     "SUPPLY_LOW": "the supply voltage is too low; check the power supply and its wires",
     "SUPPLY_HIGH": "the supply voltage is too high; check the power supply, and the clamp that a braking motor needs",
     "HOMING_TIMEOUT": "homing took too long; let the pole hang still, and let it swing freely",
-    "HOMING_TRAVEL": "no end switch came within the track's length; check the switches and homing's direction",
-    "HOMING_SWITCH": "the wrong end switch closed, or both did; check that left and right are not swapped",
+    "HOMING_TRAVEL": "no end switch came within the track's length; check the switches and homing's direction, "
+    "and that a stepper moves: its driver's supply, ENABLE and current",
+    "HOMING_SWITCH": "the wrong end switch closed or stayed closed, or both did; check that left and right are not "
+    "swapped, and that a stepper moves away from the switch",
     "POLARITY": "the motor pushes one way and the cart's encoder counts the other; "
-    "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires",
+    "set firmware.is_motor_reversed or firmware.is_cart_reversed, or swap wires; a stepper that met the right switch "
+    "on its way to the left: set firmware.is_motor_reversed, or swap the wires of one coil, or of the switches",
     "POLE_STUCK": "the pole does not swing; is it stuck upright, held, or its encoder not connected?",
     "POLE_PERIOD": "the pole does not swing in its natural period about where it hung; check pole length and hinge, "
     "that it hung freely when homing began, and that its push swings it a few degrees (raise firmware.homing_duty)",
     "POLE_SIGN": "the pole's encoder counts the wrong way; set firmware.is_pole_reversed, or swap its wires A and B; "
-    "if it came while balancing, check them: one may be loose",
+    "if it came while balancing, check them: one may be loose, or a stepper has stalled",
     "TRACK_SHORT": "the track between the switches is shorter than twice the travel limit; "
     "lower firmware.travel_limit_m",
     "COMMAND_LATE": "no new command had come by a control tick, and the run was to end so; see the latency report",
@@ -41,10 +44,10 @@ FAULTS = {
     "and that the cart file's motor, friction and pole are right, or allow more time",
     "POLE_ZERO": "the pole swings freely about a place more than a quarter of limits.arming_angle_rad from where "
     "homing found it hanging; check that its encoder's coupling does not slip and the track is level, then home again",
-    "STEPS_LOST": "an end switch closed elsewhere than the stepper's count says, or the count passed it: steps were lost; "
-    "lower stepper.maximum_acceleration_m_s2, check the driver's current, the belt and the switches, then home again",
-    "DRIVER_ALARM": "the stepper's driver reports a fault and no longer holds the cart; check its supply, its temperature "
-    "and the motor's wires, switch it off and on, then home again",
+    "STEPS_LOST": "an end switch closed elsewhere than the stepper's count says, or the count passed it: steps were "
+    "lost; lower stepper.maximum_acceleration_m_s2, check the driver's current, the belt and the switches, home again",
+    "DRIVER_ALARM": "the stepper's driver reports a fault and no longer holds the cart; check its supply, its "
+    "temperature and the motor's wires, switch it off and on, then home again",
     "RAIL_LOW": "the board's own 5 V are below 4 V; check its USB cable and what else draws from that rail",
 }
 """By the name of the fault in `protocol.h`, without NONE."""

@@ -26,6 +26,7 @@ from firmware_bridge.messages import (
     PolicyRequestMessage,
     PongMessage,
     StateMessage,
+    StepperMessage,
     TraceMessage,
 )
 from firmware_bridge.protocol import Message, read_protocol
@@ -42,10 +43,11 @@ _HELLO_S = 0.5
 _DRAIN_S = 0.1  # what a USB chip still held of before the reset has come by then
 _PAUSE_S = 0.002  # after it the system has passed on nothing more of what it held
 _PRESENT_S = 0.1  # homing needs a frame every half second
+_MOTORS = {"DC": "a DC motor", "STEPPER": "a stepper"}  # by `enum drive`
 _DRIVING = ("ARMED", "HOMING")  # in every other state the motor is off
 
 Answer = TypeVar("Answer", bound=Message)
-Request = CfgMessage | ModeMessage  # each with session and seq
+Request = CfgMessage | StepperMessage | ModeMessage  # each with session and seq
 
 
 @dataclass(slots=True)
@@ -176,20 +178,34 @@ class Link:
         self._ticks.restart(self.clock())
         return hello
 
-    def configure(self, limits: CfgMessage) -> int:
+    def configure(self, limits: CfgMessage, stepper: StepperMessage | None = None) -> int:
         """The CRC of the limits, once the cart holds them. Raises `RefusedError` and `LinkError`.
 
-        Session and seq of `limits` are the link's to fill in.
+        `stepper` is what only a cart with a stepper has. Session and seq of both are the link's to fill in.
         """
+        self._check_drive("DC" if stepper is None else "STEPPER")
         before_ms = self._ticks.period_ms
         self._ticks.restart(self.clock(), 0)  # what comes along with the answer may be of either period
         try:
             answer = self._request(limits)
+            if stepper is not None:
+                answer = self._request(stepper)
         except BridgeError:
             self._ticks.restart(self.clock(), before_ms)
             raise
         self._ticks.restart(self.clock(), limits.control_period_ms)
         return answer.limits_crc
+
+    def _check_drive(self, wanted: str) -> None:
+        """Raises `LinkError` where the cart's firmware drives another motor than the cart file has."""
+        drives = self.protocol.enums["drive"]
+        if self.hello is None or self.hello.drive == drives[wanted]:
+            return
+        found = drives(self.hello.drive).name
+        raise LinkError(
+            f"the cart's firmware drives {_MOTORS[found]}, the cart file has {_MOTORS[wanted]}; choose another cart "
+            f"file, or flash the other firmware (cartpole-robot firmware build --drive {wanted.lower()})"
+        )
 
     def mode(self, name: str, options: int = 0) -> AckMessage:
         """The cart's acknowledgement of DISARM, ARM (with an `enum arm_option`), HOME, CENTRE, CLEAR or ESTOP.

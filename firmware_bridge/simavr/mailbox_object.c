@@ -114,7 +114,7 @@ static int finish(mailbox_object *self)
 }
 
 /* As `board_api_t.tick`. */
-static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
+static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, double *drive)
 {
     mailbox_object *self = (mailbox_object *)object;
     if (self->is_begun && finish(self) < 0) /* one that was interrupted, or whose chip is gone */
@@ -133,14 +133,14 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
     mailbox_raise(&mailbox->asked, self->number, &mailbox->is_chip_asleep);
     if (finish(self) < 0)
         return -1;
-    *pulses = mailbox->chip.pulses;
+    *drive = mailbox->chip.pulses;
     return !mailbox->chip.is_open;
 }
 
 static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
     long numbers[4];
-    int32_t pulses;
+    double pulses;
     if (given != 4)
         return PyErr_Format(PyExc_TypeError,
                             "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments", given);
@@ -155,7 +155,7 @@ static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_s
         return NULL;
     if (is_driven == 0)
         Py_RETURN_NONE;
-    return PyLong_FromLong(pulses);
+    return PyLong_FromLong((long)pulses);
 }
 
 static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)

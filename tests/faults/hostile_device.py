@@ -164,6 +164,7 @@ class Device:
             "version": PROTOCOL.constants["PROTOCOL_VERSION"],
             "state": self.state,
             "time_us": self.time_us,
+            "drive": 1,
             **fields,
         }
         found = filled(HelloAckMessage, **values)

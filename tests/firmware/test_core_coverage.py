@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge import build
 from tests.firmware.c_core import FIRMWARE, HERE, PROTOCOL, SANITIZED, STRICT, compile_c, compile_library
 
+OF_DRIVE = {"dc": (), "stepper": ("-DFIRMWARE_STEPPER",)}
 ROOT = HERE.parent.parent
 COVERED = ("safety.c", "drive_dc.c", "stillness.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")
 
@@ -74,19 +76,31 @@ def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path) -
     assert "all pass" in report
 
 
-@pytest.mark.parametrize("source", sorted(path.name for path in FIRMWARE.glob("*.c")))
+@pytest.mark.parametrize("drive", build.DRIVES)
 @pytest.mark.parametrize("optimized", ["-O0", "-Os", "-O3"])
-def test_core_compiles_without_a_warning(tmp_path: Path, source: str, optimized: str) -> None:
-    compile_c(tmp_path / "object.o", [FIRMWARE / source], [*STRICT, optimized, "-c"])
+def test_core_compiles_without_a_warning(tmp_path: Path, drive: str, optimized: str) -> None:
+    core = [name for name in build.firmware_sources("", drive) if name.endswith(".c") and "/" not in name]
+    assert len(core) >= 14
+    for source in core:
+        compile_c(tmp_path / "object.o", [FIRMWARE / source], [*STRICT, *OF_DRIVE[drive], optimized, "-c"])
 
 
-@pytest.mark.parametrize("source", sorted(path.name for path in FIRMWARE.glob("boards/host/*.c")))
-def test_host_board_compiles_without_a_warning(tmp_path: Path, source: str) -> None:
+def board_sources() -> list[tuple[str, str]]:
+    """Each file of boards/host, with the drive that it is compiled for."""
+    names = sorted(path.name for path in FIRMWARE.glob("boards/host/*.c"))
+    shared = ("firmware_object.c", "policy_image.c", "pulse_train.c", "simulated_board.c", "stepper_extension.c")
+    of_stepper = [(name, "stepper") for name in shared]
+    return [(name, "dc") for name in names if name != "stepper_extension.c"] + of_stepper
+
+
+@pytest.mark.parametrize(("source", "drive"), board_sources())
+def test_host_board_compiles_without_a_warning(tmp_path: Path, source: str, drive: str) -> None:
     """The firmware's folder is no include path here: its limits.h would hide the system's from Python.h."""
     headers = sysconfig.get_path("include")
     words = [
         "gcc",
         *STRICT,
+        *OF_DRIVE[drive],
         "-O2",
         "-fPIC",
         "-DPy_LIMITED_API=0x030B0000",

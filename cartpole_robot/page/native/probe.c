@@ -20,8 +20,9 @@ void EXPORT(bare_begin)(int session)
 /* The pulses, or OPEN_BRIDGE. */
 int EXPORT(bare_tick)(int cart_counts, int pole_counts, int inputs, int supply_mv)
 {
-    int32_t pulses;
-    return board_tick(&bare, cart_counts, pole_counts, (unsigned)inputs, (unsigned)supply_mv, &pulses) ? pulses : OPEN_BRIDGE;
+    double pulses;
+    const bool is_driven = board_tick(&bare, cart_counts, pole_counts, (unsigned)inputs, (unsigned)supply_mv, &pulses);
+    return is_driven ? (int32_t)pulses : OPEN_BRIDGE;
 }
 
 void EXPORT(bare_feed)(int length)

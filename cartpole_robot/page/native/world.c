@@ -201,7 +201,7 @@ void world_tick(world_t *world)
         world->is_broken = true;
         return;
     }
-    int32_t pulses;
+    double pulses;
     world->is_open = !board_tick(&world->board, cart, pole, inputs, world_bridge_mv(world), &pulses);
     world->duty = world->is_open ? 0.0 : pulses * (1.0 / PULSE_PERIOD);
     if (world->hand.is_there && world->hand.will_let_go && (int32_t)(world->time_ms - world->hand.release_ms) >= 0)

@@ -181,7 +181,7 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
     self->time_ms = time_ms;
     for (const int64_t end_ms = time_ms + most_ms; self->time_ms < end_ms;) {
         int64_t cart_counts, pole_counts;
-        int32_t pulses;
+        double pulses;
         step(self, supply_mv == nominal_mv ? self->drive : self->drive * supply_mv / nominal_mv);
         self->time_ms++;
         if (count(self, &cart_counts, &pole_counts) < 0 || deliver(api, board, waiting, self->time_ms) < 0)

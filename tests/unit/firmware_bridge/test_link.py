@@ -71,7 +71,7 @@ class ScriptedLine:
 
 def hello_ack(message: HelloMessage, **changes: int) -> bytes:
     values = dict.fromkeys(HelloAckMessage.FIELDS, 0)
-    values.update(nonce=message.nonce, protocol_hash=PROTOCOL.hash, session=7, version=VERSION, state=1)
+    values.update(nonce=message.nonce, protocol_hash=PROTOCOL.hash, session=7, version=VERSION, state=1, drive=1)
     values.update(changes)
     return frames(HelloAckMessage(**values))
 
@@ -148,16 +148,18 @@ def test_line_that_never_pauses_does_not_keep_the_handshake_past_its_deadline() 
     ("name", "field", "bad"),
     [
         ("STATE", "state", 6),
-        ("STATE", "fault", 30),
+        ("STATE", "fault", 32),
         ("STATE", "applied_q15", -32768),
         ("STATE", "cart_counts", 2**30 + 1),
         ("STATE", "pole_counts", -(2**30) - 1),
         ("HELLO_ACK", "state", 6),
-        ("HELLO_ACK", "fault", 30),
+        ("HELLO_ACK", "fault", 32),
         ("HELLO_ACK", "reset_cause", 16),
         ("HELLO_ACK", "version", 1),
+        ("HELLO_ACK", "drive", 0),
+        ("HELLO_ACK", "drive", 3),
         ("EVENT", "state", 6),
-        ("EVENT", "fault", 30),
+        ("EVENT", "fault", 32),
         ("ACK", "code", 15),
         ("POLICY", "self_test", 4),
         ("TRACE", "count", 9),
@@ -168,7 +170,7 @@ def test_number_that_the_protocol_does_not_declare_is_named(name: str, field: st
     kind = PROTOCOL.messages[name]
     values = {each: type_() for each, type_ in kind.FIELDS.items()}
     if name == "HELLO_ACK":
-        values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION}
+        values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION, "drive": 1}
     check = answer_checks(PROTOCOL)[kind.TYPE]
     assert check(kind(**values)) is None
     found = check(kind(**{**values, field: bad}))
@@ -179,17 +181,17 @@ def test_number_that_the_protocol_does_not_declare_is_named(name: str, field: st
 def test_every_field_named_like_an_enum_is_checked() -> None:
     """A new message with a state, a fault or a code needs a check too."""
     checks = answer_checks(PROTOCOL)
-    named = {"state", "fault", "code", "self_test"}
+    named = {"state", "fault", "code", "self_test", "drive"}
     for kind in PROTOCOL.messages.values():
         for field in named & set(kind.FIELDS):
             values = {each: type_() for each, type_ in kind.FIELDS.items()}
             if kind is HelloAckMessage:
-                values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION}
+                values |= {"protocol_hash": PROTOCOL.hash, "version": VERSION, "drive": 1}
             assert checks[kind.TYPE](kind(**{**values, field: 255})) is not None, (kind.NAME, field)
 
 
 @pytest.mark.parametrize(
-    ("code", "detail", "is_good"), [(3, 24, True), (3, 25, False), (9, 29, True), (9, 30, False), (12, 4, False)]
+    ("code", "detail", "is_good"), [(3, 24, True), (3, 25, False), (9, 31, True), (9, 32, False), (12, 4, False)]
 )
 def test_detail_of_an_acknowledgement_is_checked(code: int, detail: int, is_good: bool) -> None:
     assert (answer_checks(PROTOCOL)[AckMessage.TYPE](AckMessage(1, code, detail, 0)) is None) == is_good
@@ -359,7 +361,7 @@ class BootingLine:
         else:
             self._now_s = max(self._now_s, min(deadline_s, self._now_s + 0.25))
             if self._now_s > self.boots_s:
-                data = frames(HelloAckMessage(0, PROTOCOL.hash, 7, VERSION, 1, 0, 1, 0, 0, 0))
+                data = frames(HelloAckMessage(0, PROTOCOL.hash, 7, VERSION, 1, 0, 1, 0, 0, 0, 1))
         return data
 
     def clock(self) -> float:

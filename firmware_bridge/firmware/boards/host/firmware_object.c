@@ -2,7 +2,6 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "../../limits.h"
 #include "board_parts.h"
 #include "objects.h"
 
@@ -11,6 +10,14 @@ typedef struct {
     board_t board;
     PyObject *policy; /* a policy_image_object, or NULL */
 } firmware_object;
+
+static int read_number(PyObject *source, long *number)
+{
+    *number = PyLong_AsLong(source);
+    return *number == -1 && PyErr_Occurred() != NULL ? -1 : 0;
+}
+
+#include "firmware_motor.h" /* what one drive's board has of its own */
 
 static const policy_image_t *image_of(const firmware_object *self)
 {
@@ -43,12 +50,6 @@ static void firmware_dealloc(PyObject *object)
     free_object(object);
 }
 
-static int read_number(PyObject *source, long *number)
-{
-    *number = PyLong_AsLong(source);
-    return *number == -1 && PyErr_Occurred() != NULL ? -1 : 0;
-}
-
 /* -1 with an exception for a place that is impossibly far from where the encoder stands. */
 static int check_jump(const board_encoder_t *encoder, int32_t counts)
 {
@@ -60,18 +61,18 @@ static int check_jump(const board_encoder_t *encoder, int32_t counts)
 }
 
 /* As `board_api_t.tick`. */
-static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, int32_t *pulses)
+static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, double *drive)
 {
     board_t *board = &((firmware_object *)object)->board;
-    if (check_jump(&board->cart, cart) < 0 || check_jump(&board->pole, pole) < 0)
+    if ((DRIVE_HAS_CART_ENCODER && check_jump(&board->cart, cart) < 0) || check_jump(&board->pole, pole) < 0)
         return -1;
-    return board_tick(board, cart, pole, inputs, supply_mv, pulses);
+    return board_tick(board, cart, pole, inputs, supply_mv, drive);
 }
 
 static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_ssize_t given)
 {
     long cart, pole, inputs, supply_mv;
-    int32_t pulses;
+    double drive;
     if (given != 4) {
         PyErr_Format(PyExc_TypeError, "expected cart counts, pole counts, inputs and supply_mv, got %zd arguments",
                      given);
@@ -81,12 +82,12 @@ static PyObject *firmware_tick(PyObject *object, PyObject *const *arguments, Py_
         read_number(arguments[2], &inputs) < 0 || read_number(arguments[3], &supply_mv) < 0)
         return NULL;
     const int is_driven = tick(object, (int32_t)(uint32_t)cart, (int32_t)(uint32_t)pole, (unsigned)inputs,
-                               (unsigned)supply_mv, &pulses);
+                               (unsigned)supply_mv, &drive);
     if (is_driven < 0)
         return NULL;
     if (is_driven == 0)
         Py_RETURN_NONE;
-    return PyLong_FromLong(pulses);
+    return as_number(drive);
 }
 
 static int feed(PyObject *object, const uint8_t *bytes, Py_ssize_t length)
@@ -153,17 +154,6 @@ static PyObject *firmware_disturb(PyObject *object, PyObject *const *arguments, 
     Py_RETURN_NONE;
 }
 
-static PyObject *firmware_warm(PyObject *object, PyObject *warmth)
-{
-    long number;
-    if (read_number(warmth, &number) < 0)
-        return NULL;
-    if (number < 0 || number > UINT8_MAX)
-        return PyErr_Format(PyExc_ValueError, "a warmth of %ld, expected 0 to 255", number);
-    ((firmware_object *)object)->board.app.safety.drive.heat = (uint32_t)number << (7 + HEAT_SHIFT);
-    Py_RETURN_NONE;
-}
-
 static PyObject *firmware_equip(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     if (take_parts(args, kwargs, &((firmware_object *)object)->board.parts) < 0)
@@ -173,8 +163,8 @@ static PyObject *firmware_equip(PyObject *object, PyObject *args, PyObject *kwar
 
 static PyMethodDef firmware_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))firmware_tick, METH_FASTCALL,
-     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; how many of PULSE_PERIOD cycles the bridge drives "
-     "from now on, 0 with the motor shorted, None with the bridge open. `inputs` are the first three of enum input_flag."},
+     "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond; " TICK_TEXT " `inputs` are the first three of enum "
+     "input_flag."},
     {"feed", firmware_feed, METH_O, "feed(bytes): what the serial port receives."},
     {"take", firmware_take, METH_NOARGS, "The bytes that the serial port has sent since the last call."},
     {"has_sent", firmware_has_sent, METH_NOARGS, "Whether take() would give anything."},
@@ -182,7 +172,7 @@ static PyMethodDef firmware_methods[] = {
     {"disturb", (PyCFunction)(void (*)(void))firmware_disturb, METH_FASTCALL,
      "disturb(cart, pole, missed): so many illegal transitions at each encoder, so many missed ticks before the next."},
     {"equip", (PyCFunction)(void (*)(void))firmware_equip, METH_VARARGS | METH_KEYWORDS, EQUIP_TEXT},
-    {"warm", firmware_warm, METH_O, "warm(warmth): the motor is as warm as drive_warmth() tells it, 0 to 255."},
+    MOTOR_METHODS
     {NULL, NULL, 0, NULL},
 };
 
@@ -192,14 +182,8 @@ static PyObject *firmware_time_us(PyObject *object, void *unused)
     return PyLong_FromUnsignedLong(((firmware_object *)object)->board.time_us);
 }
 
-static PyObject *firmware_duty_q15(PyObject *object, void *unused)
-{
-    (void)unused;
-    return PyLong_FromLong(((firmware_object *)object)->board.app.motor.duty_q15);
-}
-
 static PyGetSetDef firmware_properties[] = {
-    {"duty_q15", firmware_duty_q15, NULL, "What the last tick decided, in 1/32767, before it becomes pulses.", NULL},
+    MOTOR_PROPERTIES
     {"time_us", firmware_time_us, NULL, "What its clock showed at the last tick; wraps at 32 bits.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -214,7 +198,7 @@ static PyType_Slot firmware_slots[] = {
 };
 
 static PyType_Spec firmware_spec = {
-    .name = "firmware_bridge._host.Firmware",
+    .name = MODULE_NAME ".Firmware",
     .basicsize = sizeof(firmware_object),
     .flags = TYPE_FLAGS,
     .slots = firmware_slots,
@@ -224,94 +208,4 @@ int add_firmware(PyObject *module)
 {
     board_api.type = make_type(module, &firmware_spec);
     return board_api.type != NULL ? 0 : -1;
-}
-
-/* ---- framing, for the host's end of the line ---- */
-
-PyObject *duty_pulses(PyObject *module, PyObject *duty_q15)
-{
-    (void)module;
-    long number;
-    if (read_number(duty_q15, &number) < 0)
-        return NULL;
-    if (number < -PROTOCOL_DUTY_ONE || number > PROTOCOL_DUTY_ONE)
-        return PyErr_Format(PyExc_ValueError, "a duty of %ld, expected at most %d either way", number, PROTOCOL_DUTY_ONE);
-    return PyLong_FromLong(signed_pulses((int16_t)number));
-}
-
-PyObject *encode_frame(PyObject *module, PyObject *message)
-{
-    (void)module;
-    Py_buffer view;
-    if (PyObject_GetBuffer(message, &view, PyBUF_SIMPLE) < 0)
-        return NULL;
-    uint8_t frame[FRAMING_MAX_FRAME];
-    const size_t length = framing_encode((const uint8_t *)view.buf, (size_t)view.len, frame);
-    const Py_ssize_t given = view.len;
-    PyBuffer_Release(&view);
-    if (length == 0)
-        return PyErr_Format(PyExc_ValueError, "a message of %zd bytes, expected at most %d", given,
-                            PROTOCOL_MAX_MESSAGE);
-    return PyBytes_FromStringAndSize((const char *)frame, (Py_ssize_t)length);
-}
-
-typedef struct {
-    PyObject_HEAD
-    frame_decoder_t decoder;
-} frame_decoder_object;
-
-static PyObject *frame_decoder_feed(PyObject *object, PyObject *bytes)
-{
-    frame_decoder_object *self = (frame_decoder_object *)object;
-    Py_buffer view;
-    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
-        return NULL;
-    PyObject *messages = PyList_New(0);
-    for (Py_ssize_t i = 0; messages != NULL && i < view.len; i++) {
-        const uint8_t length = frame_decoder_push(&self->decoder, ((const uint8_t *)view.buf)[i]);
-        if (length == 0)
-            continue;
-        PyObject *message = PyBytes_FromStringAndSize((const char *)self->decoder.message, length);
-        if (message == NULL || PyList_Append(messages, message) < 0)
-            Py_CLEAR(messages);
-        Py_XDECREF(message);
-    }
-    PyBuffer_Release(&view);
-    return messages;
-}
-
-static PyObject *frame_decoder_errors(PyObject *object, void *unused)
-{
-    (void)unused;
-    return PyLong_FromLong(((frame_decoder_object *)object)->decoder.errors);
-}
-
-static PyMethodDef frame_decoder_methods[] = {
-    {"feed", frame_decoder_feed, METH_O, "feed(bytes): the whole, sound messages that end in them, a list."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef frame_decoder_properties[] = {
-    {"errors", frame_decoder_errors, NULL, "Frames refused so far, 65535 at most.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot frame_decoder_slots[] = {
-    {Py_tp_doc, "The firmware's frame decoder (framing.c), for the host's end."},
-    {Py_tp_dealloc, free_object},
-    {Py_tp_methods, frame_decoder_methods},
-    {Py_tp_getset, frame_decoder_properties},
-    {0, NULL},
-};
-
-static PyType_Spec frame_decoder_spec = {
-    .name = "firmware_bridge._host.FrameDecoder",
-    .basicsize = sizeof(frame_decoder_object),
-    .flags = TYPE_FLAGS,
-    .slots = frame_decoder_slots,
-};
-
-int add_frame_decoder(PyObject *module)
-{
-    return add_type(module, &frame_decoder_spec);
 }

@@ -55,6 +55,18 @@ int32_t pulse_train_advance(pulse_train_t *train, uint32_t counts)
     return steps;
 }
 
+int64_t pulse_train_pass(pulse_train_t *train, uint32_t counts)
+{
+    int64_t sum = (int64_t)train->steps * counts;
+    while (counts >= (uint32_t)(train->period - train->count)) {
+        const uint32_t part = (uint32_t)(train->period - train->count);
+        counts -= part;
+        sum += (int64_t)pulse_train_advance(train, part) * counts;
+    }
+    (void)pulse_train_advance(train, counts);
+    return sum;
+}
+
 int32_t pulse_train_phase(const pulse_train_t *train)
 {
     uint32_t phase = 0;

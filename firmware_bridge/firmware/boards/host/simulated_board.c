@@ -6,8 +6,11 @@
 #define FULL_STEPS 4096u         /* of the converter, as bandgap_steps has it */
 #define MAY_READ_BOOTLOADER 0x20u /* of the lock bits, as on the ATmega328P */
 
+static void begin_motor(board_t *board);
+
 static void boot(board_t *board, uint8_t reset_cause, const policy_image_t *image)
 {
+    begin_motor(board);
     app_init(&board->app, board->session, reset_cause, app_doubts_relay(&board->app), image);
     board->app.board = (board_health_t){
         .fuse_low = board->parts.fuse_low,
@@ -67,18 +70,62 @@ static void turn(board_encoder_t *encoder, int32_t counts)
     }
 }
 
-bool board_tick(board_t *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv, int32_t *pulses)
+#ifdef FIRMWARE_STEPPER
+
+/* The tick's interrupt: what the tick before chose is in force. */
+static void see_cart(board_t *board, board_inputs_t *seen, int32_t counts, unsigned inputs)
 {
-    turn(&board->cart, cart_counts);
+    (void)counts;
+    pulse_train_set(&board->motor.train, board->motor.wanted.rate, board->motor.wanted.is_left);
+    seen->cart_counts = board->motor.train.steps;
+    seen->is_alarm_high = (inputs & BOARD_ALARM) != 0;
+}
+
+static bool drive_motor(board_t *board, double *drive)
+{
+    *drive = (double)pulse_train_pass(&board->motor.train, PULSE_TICK_COUNTS) / PULSE_TICK_COUNTS;
+    return board->motor.wanted.is_enabled;
+}
+
+static void begin_motor(board_t *board)
+{
+    board->motor = (board_motor_t){.wanted = {.rate = {RAMP_SLOT, 0}}};
+    pulse_train_begin(&board->motor.train);
+}
+
+#else
+
+static void see_cart(board_t *board, board_inputs_t *seen, int32_t counts, unsigned inputs)
+{
+    (void)inputs;
+    turn(&board->cart, counts);
+    seen->cart_counts = (int32_t)board->cart.total;
+    seen->cart_illegal = board->cart.decoder.illegal;
+    seen->cart_edges = quadrature_edges(&board->cart.decoder);
+}
+
+static bool drive_motor(board_t *board, double *drive)
+{
+    const motor_t motor = board->motor.wanted;
+    *drive = signed_pulses(motor.duty_q15);
+    return motor.duty_q15 != 0 || motor.brake;
+}
+
+static void begin_motor(board_t *board)
+{
+    board->motor = (board_motor_t){0};
+}
+
+#endif
+
+bool board_tick(board_t *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv, double *drive)
+{
     turn(&board->pole, pole_counts);
     board->time_us += TICK_US;
     const board_parts_t *parts = &board->parts;
-    const board_inputs_t seen = {
-        .cart_counts = (int32_t)board->cart.total,
+    board_inputs_t seen = {
         .pole_counts = (int32_t)board->pole.total,
-        .cart_illegal = board->cart.decoder.illegal,
         .pole_illegal = board->pole.decoder.illegal,
-        .cart_edges = quadrature_edges(&board->cart.decoder),
         .pole_edges = quadrature_edges(&board->pole.decoder),
         .is_left_closed = (inputs & INPUT_LEFT_SWITCH) != 0,
         .is_right_closed = (inputs & INPUT_RIGHT_SWITCH) != 0,
@@ -88,14 +135,14 @@ bool board_tick(board_t *board, int32_t cart_counts, int32_t pole_counts, unsign
         .pulse_top = parts->pulse_top,
         .missed_ticks = board->missed,
     };
+    see_cart(board, &seen, cart_counts, inputs);
     board->missed = 0;
-    const motor_t motor = app_tick(&board->app, board->time_us, &seen);
+    board->motor.wanted = app_tick(&board->app, board->time_us, &seen);
     app_tell(&board->app);
     while (app_must_think(&board->app)) /* this machine is done at once */
         if (app_think(&board->app))
             app_decide(&board->app, board->time_us);
-    *pulses = signed_pulses(motor.duty_q15);
-    return motor.duty_q15 != 0 || motor.brake;
+    return drive_motor(board, drive);
 }
 
 void board_feed(board_t *board, const uint8_t *bytes, size_t length)

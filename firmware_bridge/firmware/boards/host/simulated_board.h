@@ -12,6 +12,9 @@
 #include "../../app.h"
 #include "../../pulses.h"
 #include "../../quadrature.h"
+#ifdef FIRMWARE_STEPPER
+#include "pulse_train.h"
+#endif
 
 #define BOARD_MOST_EDGES 100000 /* in one tick; a plant that moves faster has come apart */
 
@@ -30,7 +33,7 @@ typedef struct {
 static const board_parts_t usual_parts = {
     .rail_mv = 5000,
     .bandgap_mv = 1100,
-    .pulse_top = PULSE_PERIOD - 1u,
+    .pulse_top = DRIVE_PULSE_TOP,
     .fuse_low = 0xFF,
     .fuse_high = 0xDE,
     .fuse_extended = 0xFC,
@@ -52,9 +55,23 @@ typedef struct {
     uint32_t total; /* what the decoder has counted */
 } board_encoder_t;
 
+#ifdef FIRMWARE_STEPPER
+#define BOARD_ALARM 8u /* among the inputs: the driver's alarm output is high */
+
+typedef struct {
+    motor_t wanted; /* of the tick before */
+    pulse_train_t train;
+} board_motor_t;
+#else
+typedef struct {
+    motor_t wanted;
+} board_motor_t;
+#endif
+
 typedef struct {
     app_t app;
-    board_encoder_t cart, pole;
+    board_encoder_t cart, pole; /* a stepper's cart has none */
+    board_motor_t motor;
     board_parts_t parts;
     uint32_t time_us;
     uint16_t session;
@@ -71,8 +88,10 @@ void board_restart(board_t *board, uint8_t reset_cause, const policy_image_t *im
 int32_t board_jump(const board_encoder_t *encoder, int32_t counts);
 
 /* One millisecond: app_tick(), app_tell() and what the policy in the image thinks. `inputs` are the first three of enum input_flag.
- * Returns whether the bridge drives `pulses` of PULSE_PERIOD (0: shorted) from now on; else it is open. */
-bool board_tick(board_t *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv, int32_t *pulses);
+ * Returns whether the motor is driven until the next tick: a bridge with `drive` pulses of PULSE_PERIOD (0: shorted), a stepper's driver,
+ * enabled, with steps that are `drive` on the mean over that millisecond. Else the bridge is open, the driver disabled. A stepper's board
+ * counts its own steps, whatever `cart_counts` are. */
+bool board_tick(board_t *board, int32_t cart_counts, int32_t pole_counts, unsigned inputs, unsigned supply_mv, double *drive);
 
 void board_feed(board_t *board, const uint8_t *bytes, size_t length);
 
