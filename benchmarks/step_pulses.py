@@ -18,9 +18,10 @@ import numpy as np
 
 from cartpole_robot.campaign.pin_events import PinEvents, read_pin_events
 from firmware_bridge.build import CLOCK_HZ
-from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from tests.hil.step_train import GAIN_Q4, compile_steps
 
+DRIVER = DriverWiring(has_cart_encoder=True)
 US_PER_CYCLE = 1e6 / CLOCK_HZ
 ONE_Q15 = 32_767
 START_MS, STEADY_MS, SETTLING_MS = 20, 300, 5
@@ -59,7 +60,7 @@ def run(image: Path, moments: Moments, edges_per_ms: int) -> tuple[PinEvents, li
     """The pins' events, the tick at which each moment began, and what the emulator counted."""
     events = image.with_suffix(".events")
     counts, begun = 0, []
-    with EmulatedChip(image, events, drive="stepper") as chip:
+    with EmulatedChip(image, events, driver=DRIVER) as chip:
         ticks = 0
         for asked, milliseconds in moments:
             begun.append(ticks)

@@ -7,6 +7,7 @@ kept in the user's cache, and spoken to through shared memory and a pipe.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -21,7 +22,7 @@ from importlib import resources
 from pathlib import Path
 
 from firmware_bridge._host import MAILBOX_BYTES, ChipMailbox
-from firmware_bridge.build import DRIVES, MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
+from firmware_bridge.build import MCU, build_firmware, firmware_id, firmware_sources, read_image_mark
 from firmware_bridge.chip_trace import ChipTrace
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.protocol import read_protocol
@@ -150,6 +151,22 @@ def check_image(elf: Path, drive: str = "dc") -> None:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DriverWiring:
+    """A stepper's driver at PB0 to PB2 of an emulated chip, and what may be wrong with it.
+
+    The driver is on while the chip drives ENABLE low if `is_enable_low`, high otherwise. One that `is_reversed` takes DIR
+    the other way round, one without power moves nothing, and of `misses_every` pulses it misses one (0: none).
+    `has_cart_encoder` connects an encoder that the firmware does not read, and whose edges take it time.
+    """
+
+    is_enable_low: bool = True
+    is_reversed: bool = False
+    is_powered: bool = True
+    misses_every: int = 0
+    has_cart_encoder: bool = False
+
+
 class EmulatedChip:
     """One ATmega328P with a firmware, switched on; a millisecond passes with each `tick`.
 
@@ -162,15 +179,21 @@ class EmulatedChip:
     """
 
     def __init__(
-        self, elf: Path | None = None, events: Path | None = None, *, is_traced: bool = False, drive: str = "dc"
+        self,
+        elf: Path | None = None,
+        events: Path | None = None,
+        *,
+        is_traced: bool = False,
+        driver: DriverWiring | None = None,
     ) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
-        `events` is a file to write with what PB0 to PB2 do (`simavr/pin_events.h`), which takes time. `drive` is what
-        is wired there: a bridge ("dc"), or a stepper's driver ("stepper").
+        `events` is a file to write with what PB0 to PB2 do (`simavr/pin_events.h`), which takes time. What is wired
+        there is a stepper's `driver`, or a bridge.
         """
         if not hasattr(os, "memfd_create"):
             raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
+        drive = "dc" if driver is None else "stepper"
         image = current_image(drive=drive) if elf is None else elf
         check_image(image, drive)
         program = emulator_program()
@@ -179,7 +202,9 @@ class EmulatedChip:
         files = [memory] if self.trace is None else [memory, self.trace.file]
         try:
             os.ftruncate(memory, MAILBOX_BYTES)
-            self.mailbox = mailbox = ChipMailbox(memory, _weakly(self), drive=DRIVES.index(drive) + 1)
+            self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
+            if driver is not None:
+                self.wire_driver(driver)
             self._process = subprocess.Popen(
                 [program, image, str(memory), "-" if events is None else events, *map(str, files[1:])],
                 stdin=subprocess.PIPE,
@@ -204,6 +229,10 @@ class EmulatedChip:
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
         self.figures, self.equip = mailbox.figures, mailbox.equip
         self.steps, self.step_figures = mailbox.steps, mailbox.step_figures
+
+    def wire_driver(self, driver: DriverWiring) -> None:
+        """Change the wires of a stepper's driver, from the next millisecond on."""
+        self.mailbox.wire_driver(**dataclasses.asdict(driver))
 
     @property
     def time_us(self) -> int:

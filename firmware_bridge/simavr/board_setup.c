@@ -17,7 +17,7 @@
 
 enum { PORTB = 0x25, DDRB = 0x24, DDRC = 0x27, PORTC = 0x28, DDRD = 0x2A, PORTD = 0x2B, SMCR = 0x53, PCMSK1 = 0x6C, TIMSK1 = 0x6F, WDTCSR = 0x60 };
 enum { PRR = 0x64, PCICR = 0x68, ADCSRA = 0x7A, ADMUX = 0x7C, UCSR0A = 0xC0, UCSR0B = 0xC1, UCSR0C = 0xC2, UBRR0L = 0xC4, UBRR0H = 0xC5 };
-enum { BRIDGE = 0x07, STEP_DIR = 0x06, TOIE1 = 0x01, ENCODERS = 0x0F, CONTACTS = 0x1C, SM = 0x0E, PCIE1 = 0x02, REFS = 0xC0, AVCC = 0x40, MUX = 0x0F, UCSZ2 = 0x04 };
+enum { BRIDGE = 0x07, STEP_DIR = 0x06, ALARM = 0x20, TOIE1 = 0x01, ENCODERS = 0x0F, CONTACTS = 0x1C, SM = 0x0E, PCIE1 = 0x02, REFS = 0xC0, AVCC = 0x40, MUX = 0x0F, UCSZ2 = 0x04 };
 enum { WDE = 0x08, WDP = 0x27, PRR_USED = 0x6B /* Timer2, Timer0, Timer1, USART0, ADC */, ASYNCHRONOUS_8N1 = 0x06 };
 enum { LINE_ON = 0x98 /* RXCIE0, RXEN0, TXEN0 */, U2X = 0x02, ADEN = 0x80, ADLAR = 0x20 };
 
@@ -58,6 +58,8 @@ static const char *steps_missing(const avr_t *avr)
     const timer1_t timer = timer1_now(avr);
     if ((avr->data[DDRB] & STEP_DIR) != STEP_DIR)
         return say("STEP or DIR (PB2, PB1) is an input: DDRB is 0x%02x", avr->data[DDRB]);
+    if ((avr->data[DDRD] & ALARM) != 0 || (avr->data[PORTD] & ALARM) == 0)
+        return say("the alarm's pin (PD5) has no pull-up: DDRD is 0x%02x, PORTD 0x%02x", avr->data[DDRD], avr->data[PORTD]);
     if (timer1_output(avr, OC1A) != 0)
         return say("COM1A is %u, and DIR (PB1) is the port's pin", timer1_output(avr, OC1A));
     if (timer1_output(avr, OC1B) == 0)

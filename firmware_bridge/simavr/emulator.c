@@ -41,7 +41,7 @@
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
 enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, TCCR2B = 0xB1, GPIOR0 = 0x3E };
-enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, RECEIVE = 1 };
+enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, RECEIVE = 1, ALARM = 0x20 };
 
 static avr_t *avr;
 static mailbox_t *mailbox;
@@ -200,7 +200,12 @@ static void take_world(void)
     unsigned levels = RECEIVE; /* the line idles high */
     for (unsigned k = 0; k < 3; k++)
         levels |= (world.contacts >> k & 1u) << pin_of[k];
-    port_set(&contacts, avr, CONTACTS | RECEIVE, levels);
+    unsigned wired = CONTACTS | RECEIVE;
+    if (world.drive == WORLD_DRIVES_STEPPER) {
+        wired |= ALARM;
+        levels |= (world.contacts & WORLD_ALARM) != 0 ? ALARM : 0;
+    }
+    port_set(&contacts, avr, wired, levels);
     avr_raise_irq(supply, world.supply_mv * 1800u / 11800u);
     serial_line_take(avr, &world);
 }

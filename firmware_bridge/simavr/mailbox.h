@@ -21,6 +21,7 @@
 #define MAILBOX_NAPS 63         /* waits without a look after one that did not help */
 
 enum world_drive { WORLD_DRIVES_DC = 1, WORLD_DRIVES_STEPPER = 2 }; /* enum drive */
+enum { WORLD_ALARM = 8 }; /* among the contacts: BOARD_ALARM */
 enum chip_enable { ENABLE_OPEN = 0, ENABLE_LOW = 1, ENABLE_HIGH = 2 };
 enum world_order { ORDER_NONE = 0, ORDER_RESET = 1, ORDER_HANG_PROGRAM = 2, ORDER_LOSE_TICK = 3 };
 
@@ -30,7 +31,7 @@ typedef struct {
     int32_t pole_counts;
     int32_t skew_ppm;      /* how much faster than nominal the chip's clock runs */
     uint16_t supply_mv;    /* of the motor */
-    uint8_t contacts;      /* the first three of enum input_flag: open contacts */
+    uint8_t contacts;      /* the first three of enum input_flag: open contacts; a stepper's driver: WORLD_ALARM */
     uint8_t cut;           /* encoder channels with a cut wire; bits as on port C: cart B, cart A, pole B, pole A */
     uint8_t swapped;       /* encoders with A and B exchanged: 1 the cart's, 2 the pole's */
     uint8_t spiked;        /* channels that spikes hit, as in `cut` */

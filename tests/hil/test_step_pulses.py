@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from firmware_bridge.second_emulator import Chip, SecondChip
 from tests.hil.step_train import HostTrain, compile_buffered, compile_steps
 
+DRIVER = DriverWiring(has_cart_encoder=True)
 START_MS = 20
 ENABLED = 1
 LET_GO, DRIVEN_LOW = 0, 1
@@ -67,7 +68,7 @@ def test_compare_registers_hold_from_the_next_bottom_on(
 ) -> None:
     """Edges of OC1B, in counts since the timer began; a pulse begins a count after its match, and ends at BOTTOM."""
     events = tmp_path / "events"
-    with make(emulator, request)(compile_buffered(tmp_path), events, drive="stepper") as chip:
+    with make(emulator, request)(compile_buffered(tmp_path), events, driver=DRIVER) as chip:
         for _ in range(8):
             chip.tick(0, 0, 0, 12_000)
     records = np.fromfile(events, np.dtype([("cycle", "<u8"), ("what", "u1"), ("kind", "u1")]))
@@ -86,7 +87,7 @@ def test_chip_makes_the_steps_of_the_train_and_counts_them(
 ) -> None:
     """With 20,000 edges a second of both encoders; at every tick, for as long as it runs."""
     milliseconds = 1500
-    with make(emulator, request)(image, drive="stepper") as chip:
+    with make(emulator, request)(image, driver=DRIVER) as chip:
         train = HostTrain(tmp_path)
         expected, found = drive(chip, train, most, 20, milliseconds)
         assert len(found) == milliseconds - 1
