@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import math
+from typing import TypeVar
+
 from cartpole_robot.cart.firmware_figures import braking_deceleration_m_s2, encoders_and_settings, pole_half_period_s
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.cart.parts import Apply
+from cartpole_robot.cart.parts import Apply, FirmwareSettings
 from cartpole_robot.errors import UsageError
-from firmware_bridge.messages import CfgMessage
-from firmware_bridge.protocol import read_protocol
+from firmware_bridge.constants import TICK_S
+from firmware_bridge.messages import CfgMessage, StepperMessage
+from firmware_bridge.protocol import read_constants, read_protocol
+
+_RAMP = read_constants("ramp.h")
+Request = TypeVar("Request", CfgMessage, StepperMessage)
+
+
+_PUSH_DUTY = 0.125  # of a stepper: the acceleration from which on the pole must be seen to fall back from it
+_SWITCH_S = 0.001  # between two looks at a switch
+
+
+def _counts_backwards(cart: CartParams, firmware: FirmwareSettings) -> bool:
+    """Whether what counts the cart counts to the left: a stepper's steps turn with its motor."""
+    return firmware.is_motor_reversed if cart.stepper is not None else firmware.is_cart_reversed
+
+
+def stepper_message(cart: CartParams) -> StepperMessage | None:
+    """STEPPER for `cart`, session and seq 0; None for a DC motor. Raises `UsageError` as `cfg_message`.
+
+    A switch may close two full steps off, half of what a motor that slips loses at least, or as far as the cart travels
+    between two looks while it homes.
+    """
+    stepper = cart.stepper
+    if stepper is None:
+        return None
+    _, firmware = encoders_and_settings(cart)
+    flag = read_protocol().enums["stepper_flag"]
+    per_tick = stepper.steps_per_m * stepper.maximum_acceleration_m_s2 * TICK_S
+    look_steps = math.ceil(firmware.homing_speed_m_s * stepper.steps_per_m * _SWITCH_S) + 1
+    message = StepperMessage(
+        session=0,
+        seq=0,
+        flags=int(flag["ENABLE_LOW"]) if stepper.enable_is_low else 0,
+        speed_most=round(stepper.maximum_speed_m_s * stepper.steps_per_m),
+        gain_q4=round(per_tick * _RAMP["RAMP_GAIN_PER_STEP"]),
+        pulse_counts=math.ceil(stepper.pulse_width_s * _RAMP["RAMP_COUNTS_PER_S"] - 1e-6),
+        setup_us=math.ceil(stepper.direction_setup_s * 1e6 - 1e-6),
+        round_trip_steps=max(2 * stepper.microsteps, look_steps),
+    )
+    return _that_fits(message, cart, "stepper")
 
 
 def cfg_message(cart: CartParams) -> CfgMessage:
@@ -19,10 +61,11 @@ def cfg_message(cart: CartParams) -> CfgMessage:
     flag = protocol.enums["cfg_flag"]
     flags = (
         (flag["MOTOR_REVERSED"] if firmware.is_motor_reversed else 0)
-        | (flag["CART_REVERSED"] if firmware.is_cart_reversed else 0)
+        | (flag["CART_REVERSED"] if _counts_backwards(cart, firmware) else 0)
+        | (flag["STEPPER"] if cart.stepper is not None else 0)
         | (flag["POLE_REVERSED"] if firmware.is_pole_reversed else 0)
         | (flag["APPLY_ON_ARRIVAL"] if cart.delay.apply is Apply.ON_ARRIVAL else 0)
-        | (flag["BRAKE_AT_ZERO"] if cart.motor.brakes_at_zero else 0)
+        | (flag["BRAKE_AT_ZERO"] if cart.stepper is None and cart.motor.brakes_at_zero else 0)
         | (flag["ESTOP_CUTS_SUPPLY"] if firmware.estop_cuts_supply else 0)
     )
     period_ms = round(cart.timing.control_period_s * 1000.0)
@@ -47,7 +90,7 @@ def cfg_message(cart: CartParams) -> CfgMessage:
         homing_travel_counts=round(2.2 * firmware.switch_m * per_m),
         homing_speed_counts_s=round(firmware.homing_speed_m_s * per_m),
         homing_duty_q15=round(firmware.homing_duty * one),
-        moving_duty_q15=round(firmware.moving_duty * one),
+        moving_duty_q15=round((firmware.moving_duty if cart.stepper is None else _PUSH_DUTY) * one),
         still_travel_counts=round(firmware.still_travel_m * per_m),
         dead_zone_left_q15=round(cart.motor.left_dead_zone_duty * one) if firmware.compensates_dead_zone else 0,
         dead_zone_right_q15=round(cart.motor.right_dead_zone_duty * one) if firmware.compensates_dead_zone else 0,
@@ -60,8 +103,13 @@ def cfg_message(cart: CartParams) -> CfgMessage:
         swing_timeout_ms=round(firmware.swing_timeout_s * 1000.0),
         upright_ms=round(firmware.upright_s * 1000.0),
     )
+    return _that_fits(message, cart, "firmware")
+
+
+def _that_fits(message: Request, cart: CartParams, section: str) -> Request:
+    """`message`. Raises `UsageError` for a number that its field cannot hold."""
     try:
         message.pack()
     except ValueError as error:
-        raise UsageError(f"cart {cart.name!r}: the firmware cannot hold it ({error}); change [firmware]") from None
+        raise UsageError(f"cart {cart.name!r}: the firmware cannot hold it ({error}); change [{section}]") from None
     return message

@@ -14,7 +14,7 @@ import numpy as np
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from cartpole_robot.rigs.plausibility import MotionCheck
 from cartpole_robot.rigs.turning_points import TurningPoints
 from cartpole_robot.signals import Measurement, State
@@ -142,6 +142,7 @@ class FirmwareRig:
         """Drive as `cart` from now on. Raises `UsageError` for a cart that no firmware can drive."""
         encoders, _ = encoders_and_settings(cart)
         self._limits = cfg_message(cart)
+        self._stepper_limits = stepper_message(cart)
         self._cart = cart
         self._motion = MotionCheck(cart, self._limits)
         self._m_per_count = 1.0 / encoders.cart_counts_per_m
@@ -469,12 +470,15 @@ class FirmwareRig:
         if self._arrivals is not None:
             self._arrivals.restart()
         try:
-            self._link.configure(self._limits)
+            self._link.configure(self._limits, self._stepper_limits)
         except RefusedError as error:
             if error.code != "NOT_NOW":
                 raise
-            self._link.mode("DISARM")
-            self._link.configure(self._limits)
+            if self._stepper_limits is None:
+                self._link.mode("DISARM")
+            else:
+                self._link.disarm()  # and wait for the end of the ramp
+            self._link.configure(self._limits, self._stepper_limits)
 
     def _home(self) -> None:
         """Home the cart if necessary, and centre it, while the hand does its part."""

@@ -56,11 +56,11 @@ class LockstepTransport:
 
 
 class SimulatedHand:
-    """Brings cart and pole exactly to the start, without delay; implements `Hand`."""
+    """Brings cart and pole exactly to the start, without delay, or only the pole; implements `Hand`."""
 
-    brings_cart = True
-
-    def __init__(self, cart: VirtualCart, period_ms: int) -> None:
+    def __init__(self, cart: VirtualCart, period_ms: int, *, brings_cart: bool = True) -> None:
+        """`brings_cart` is False for a cart that a stepper holds."""
+        self.brings_cart = brings_cart
         self._cart = cart
         self._period_ms = period_ms
 
@@ -86,7 +86,10 @@ class SimulatedHand:
 
 
 class VirtualRig(FirmwareRig):
-    """The cart behind its firmware, both simulated; implements `cartpole_robot.rig.Rig`, exactly at `start`."""
+    """The cart behind its firmware, both simulated; implements `cartpole_robot.rig.Rig`, exactly at `start`.
+
+    A stepper holds its cart against any hand: that one starts where it is, near the middle.
+    """
 
     def __init__(
         self,
@@ -110,7 +113,8 @@ class VirtualRig(FirmwareRig):
         self._transport = LockstepTransport(self._virtual)
         period_ms = round(cart.timing.control_period_s * 1000.0)
         link = Link(self._transport, traces=options.traces)
-        super().__init__(cart, link, SimulatedHand(self._virtual, period_ms), options=options)
+        hand = SimulatedHand(self._virtual, period_ms, brings_cart=cart.stepper is None)
+        super().__init__(cart, link, hand, options=options)
 
     @property
     def episode_cart(self) -> CartParams:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge._host import ChipMailbox, Firmware, FloatPolicy, HostPolicy, Int16Policy
+from firmware_bridge._stepper import Firmware as StepperFirmware
 
 _Sums = tuple[float, float, float, int]
 
@@ -119,10 +120,11 @@ class BoardCart:
     def place(self, state: State) -> tuple[int, int]: ...
     def counts(self) -> tuple[int, int]: ...
     def state(self) -> tuple[float, float, float, float]: ...
+    def turn(self, angle_rad: float, rate_rad_s: float, /) -> tuple[int, int]: ...
     def step(self, drive: float | None) -> tuple[int, int]: ...
     def run(
         self,
-        board: Firmware | ChipMailbox,
+        board: Firmware | StepperFirmware | ChipMailbox,
         waiting: deque[tuple[int, bytes]],
         most_ms: int,
         time_ms: int,

@@ -40,6 +40,8 @@ class SimulatedCart:
         self._counts_per_m = encoders.cart_counts_per_m
         self._counts_per_rad = encoders.pole_counts_per_rad
         self._speed_m_s = 0.0
+        self._counted = 0.0  # a board's last mean count of steps
+        self._steps_at_0 = 0  # the steps where it counts 0
 
     def _take(self, cart: CartParams) -> None:
         self._cart = cart
@@ -63,7 +65,14 @@ class SimulatedCart:
         counts = self._counts_at(state)
         if self._stepper is None:
             return counts
-        return self._stepper.place(state.cart_position_m, state.cart_speed_m_s), counts[1]
+        steps = self._stepper.place(state.cart_position_m, state.cart_speed_m_s)
+        self._steps_at_0 = steps - round(self._counted)
+        return steps, counts[1]
+
+    def turn(self, angle_rad: float, rate_rad_s: float) -> tuple[int, int]:
+        """Put the pole there, the cart as it moves; returns (cart counts, pole counts) there."""
+        self._plant.place(self._plant.state()._replace(pole_angle_rad=angle_rad, pole_speed_rad_s=rate_rad_s))
+        return self.counts()
 
     def _counts_at(self, state: State) -> tuple[int, int]:
         cart_counts = floor(state.cart_position_m * self._counts_per_m + 0.5)
@@ -116,6 +125,8 @@ class SimulatedCart:
         with (cart counts, pole counts) and returns the drive of the next, or raises StopIteration to end. Other errors
         are those of `run`.
         """
+        if self._stepper is not None:
+            return self._follow_board(self._stepper, tick, drive, most_steps)
         advance, force, hold_or_release = self._plant.advance, self._force, self._plant.hold_or_release
         per_m, per_rad = self._counts_per_m, self._counts_per_rad
         has_stiction = self._has_stiction
@@ -129,6 +140,31 @@ class SimulatedCart:
                 cart, pole = advance(force(drive, speed) if drive is not None else force(0.0, speed, True), 1)
                 speed = cart[1]
                 drive = tick(floor(cart[0] * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
+        except StopIteration:
+            pass
+        finally:
+            self._speed_m_s = speed
+        return steps
+
+    def _follow_board(
+        self, stepper: StepperDrive, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int
+    ) -> int:
+        """`run_under` of a stepper's cart: a drive is the mean of the board's count over the step."""
+        advance, force, drive_cart = self._plant.advance, self._force, self._plant.drive_cart
+        per_m, per_rad = self._counts_per_m, self._counts_per_rad
+        (position, speed, *_), _ = advance(0.0, 0)
+        steps = 0
+        try:
+            while steps < most_steps:
+                steps += 1
+                if drive is not None:
+                    self._counted = drive
+                target_m_s, most_n, _ = stepper.follow(
+                    self._counted + self._steps_at_0, drive is not None, position, speed
+                )
+                drive_cart(target_m_s, most_n)
+                (position, speed, *_), pole = advance(force(0.0, speed, True), 1)
+                drive = tick(floor(position * per_m + 0.5), floor(pole[0] * per_rad + 0.5))
         except StopIteration:
             pass
         finally:

@@ -84,6 +84,7 @@ class NativeBoardCart:
         """Raises `UsageError` without the compiled part."""
         self.body: BoardCart = _made("BoardCart", cart, PULSE_PERIOD)
         self.place, self.counts, self.change = self.body.place, self.body.counts, self.body.change
+        self.turn = self.body.turn
 
     def run_under(self, tick: Callable[[int, int], float | None], drive: float | None, most_steps: int) -> int:
         """As `SimulatedCart.run_under`."""

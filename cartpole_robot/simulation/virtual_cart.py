@@ -22,6 +22,7 @@ from cartpole_robot.simulation.line import Line
 from cartpole_robot.simulation.native_cart import NativeBoardCart
 from cartpole_robot.simulation.supply_relay import SupplyRelay
 from firmware_bridge._host import PULSE_PERIOD, ChipMailbox, Firmware
+from firmware_bridge._stepper import Firmware as StepperFirmware
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
 
@@ -45,8 +46,12 @@ class Board(Protocol):
     def time_us(self) -> int:
         """What the firmware's clock showed at the last tick; wraps at 32 bits."""
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
-        """Run one millisecond; returns how many of `PULSE_PERIOD` cycles the bridge drives, None if it is open."""
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
+        """Run one millisecond; returns how many of `PULSE_PERIOD` cycles the bridge drives, None if it is open.
+
+        A stepper's board returns the mean, over the next millisecond, of the steps that it has made; None with the
+        driver disabled.
+        """
 
     def feed(self, received: bytes, /) -> None:
         """Receive bytes from the serial line."""
@@ -65,10 +70,12 @@ class VirtualCart:
     """One cart; `run` lets time pass.
 
     `receive` takes bytes, which reach the firmware after the cart's latency. Before it is homed its pole hangs still,
-    somewhere along the track. `drive` is the duty at the motor, None with the bridge open. `supply_mv`, which the
-    motor's voltage follows, `is_estop_pressed`, and the switches (`inputs_set` and `inputs_cleared`, bits of
-    `enum input_flag`) may be set at any time, and so may `line`. Where the cart file's `estop_cuts_supply` is set, the
-    supply at the bridge falls while the e-stop is pressed. `imperfect` is what `imperfections.imperfect.spoil`
+    somewhere along the track. `drive` is the duty at the motor, None with the bridge open; a stepper's is the board's
+    count of steps, None with the driver disabled, and a hand leaves the cart where the motor holds it. `supply_mv`,
+    which a DC motor's voltage follows, and without half of which a stepper's driver is off, `is_estop_pressed`, and
+    the switches (`inputs_set` and `inputs_cleared`, bits of `enum input_flag`) may be set at any time, and so may
+    `line`. Where the cart file's `estop_cuts_supply` is set, the supply at the bridge falls while the e-stop is
+    pressed. `imperfect` is what `imperfections.imperfect.spoil`
     makes of it; None is an ideal cart.
     """
 
@@ -90,7 +97,9 @@ class VirtualCart:
         self._simulated = _simulated(cart, loaded, encoders, engine)
         self._right_counts = floor(settings.switch_m * encoders.cart_counts_per_m)
         self._left_counts = -self._right_counts
-        self._put_on(Firmware(session=1) if board is None else board)
+        self._is_stepper = cart.stepper is not None
+        self._per_pulse = 1.0 if self._is_stepper else _PULSE
+        self._put_on(built_firmware(cart) if board is None else board)
         self.nominal_mv = self.supply_mv = round(1000.0 * (cart.motor.supply_voltage_v or 12.0))
         self.is_estop_pressed = False
         self._relay = SupplyRelay(is_opened_by_estop=settings.estop_cuts_supply)
@@ -120,9 +129,9 @@ class VirtualCart:
 
     def _put_on(self, board: Board) -> None:
         self._board = board
-        self._native: tuple[BoardCart, Firmware | ChipMailbox] | None = None
+        self._native: tuple[BoardCart, Firmware | StepperFirmware | ChipMailbox] | None = None
         in_c = getattr(board, "mailbox", board)  # of an emulated chip
-        if isinstance(self._simulated, NativeBoardCart) and isinstance(in_c, Firmware | ChipMailbox):
+        if isinstance(self._simulated, NativeBoardCart) and isinstance(in_c, Firmware | StepperFirmware | ChipMailbox):
             self._native = self._simulated.body, in_c
 
     @property
@@ -178,7 +187,7 @@ class VirtualCart:
             if self._hand is not None:
                 if self.imperfect is not None:
                     self.imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, 0.0)
-                self._tick(*self._simulated.place(self._hand.state()))
+                self._hold(self._hand.state())
                 if self._release_ms is not None and self.time_ms >= self._release_ms:
                     self.let_go()
                 sent = self._take()
@@ -215,7 +224,22 @@ class VirtualCart:
         self._simulated.run_under(tick, self._at_motor(), most_ms)
         return sent
 
-    def _run_native(self, body: BoardCart, board: Firmware | ChipMailbox, most_ms: int) -> bytes:
+    def _hold(self, held: State) -> None:
+        """One millisecond in a hand."""
+        if not self._is_stepper:
+            self._tick(*self._simulated.place(held))
+            return
+        self._simulated.turn(held.pole_angle_rad, 0.0)
+        self._simulated.run_under(self._tick_held, self._at_motor(), 1)
+
+    def _tick_held(self, cart_counts: int, _: int) -> float | None:
+        """The board's millisecond, with the pole where the hand had it before the motor moved the cart."""
+        assert self._hand is not None
+        held = self._hand.held
+        _, pole_counts = self._simulated.turn(held.pole_angle_rad, held.pole_speed_rad_s)
+        return self._tick(cart_counts, pole_counts)
+
+    def _run_native(self, body: BoardCart, board: Firmware | StepperFirmware | ChipMailbox, most_ms: int) -> bytes:
         """The hot path in one call."""
         pressed = _ESTOP if self.is_estop_pressed else 0
         surroundings = (
@@ -235,9 +259,9 @@ class VirtualCart:
         at_motor = imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, speed_m_s)
         simulated.run_under(self._tick, at_motor, 1)
 
-    def _tick(self, cart_counts: int, pole_counts: int) -> None:
+    def _tick(self, cart_counts: int, pole_counts: int) -> float | None:
         """The board's millisecond, with cart and pole in a hand or with imperfections."""
-        self._driven(self._board.tick(*self._surroundings(cart_counts, pole_counts)))
+        return self._driven(self._board.tick(*self._surroundings(cart_counts, pole_counts)))
 
     def _surroundings(self, cart_counts: int, pole_counts: int) -> tuple[int, int, int, int]:
         """A millisecond begins: what the line brings reaches the board; returns what else `Board.tick` wants."""
@@ -263,13 +287,18 @@ class VirtualCart:
         seen = imperfect.inputs(inputs, self.time_ms)
         return cart_counts - self._cart_zero, pole_counts - self._pole_zero, seen, imperfect.power(self._board)
 
-    def _driven(self, pulses: int | None) -> float | None:
+    def _driven(self, pulses: float | None) -> float | None:
         """The board's answer, as `_at_motor`."""
-        self.drive = pulses if pulses is None else pulses * _PULSE
+        self.drive = pulses if pulses is None else pulses * self._per_pulse
         return self._at_motor()
 
     def _at_motor(self) -> float | None:
-        """The duty that gives, at the nominal supply, what the motor gets from now on; None with an open bridge."""
+        """The duty that gives, at the nominal supply, what the motor gets from now on; None with an open bridge.
+
+        Of a stepper the board's count, None where it is not driven.
+        """
+        if self._is_stepper:
+            return None if self.bridge_mv < self.nominal_mv // 2 else self.drive
         if self.drive is None or self.bridge_mv == self.nominal_mv:
             return self.drive
         return self.drive * self.bridge_mv / self.nominal_mv
@@ -307,14 +336,21 @@ class VirtualCart:
     def let_go(self) -> None:
         """The hand lets go, with the speeds of the start it was given."""
         if self._hand is not None:
-            self._simulated.place(self._hand.release())
+            self._put(self._hand.release())
             self._hand = self._release_ms = None
+
+    def _put(self, state: State) -> None:
+        """Cart and pole are there, moving so; a stepper's cart stays where the motor holds it."""
+        if self._is_stepper:
+            self._simulated.turn(state.pole_angle_rad, state.pole_speed_rad_s)
+        else:
+            self._simulated.place(state)
 
     def push(self, pole_speed_rad_s: float) -> None:
         """Strike the pole, which is then faster by so much; one in a hand feels nothing."""
         if self._hand is None:
             state = self._simulated.state()
-            self._simulated.place(state._replace(pole_speed_rad_s=state.pole_speed_rad_s + pole_speed_rad_s))
+            self._put(state._replace(pole_speed_rad_s=state.pole_speed_rad_s + pole_speed_rad_s))
 
     def true_state(self) -> State:
         """The state of the plant, which no encoder shows."""
@@ -328,6 +364,11 @@ class VirtualCart:
     def close(self) -> None:
         """Release the physics. May be called twice."""
         self._simulated.close()
+
+
+def built_firmware(cart: CartParams) -> Firmware | StepperFirmware:
+    """A board with the firmware built for this machine, of the drive that `cart` has."""
+    return Firmware(session=1) if cart.stepper is None else StepperFirmware(session=1)
 
 
 def _simulated(
@@ -357,6 +398,8 @@ class _Hand:
         self._goal = goal
         self._duration_s = duration_s
         self._ms = 0
+        self.held = begin
+        """Of the last millisecond."""
 
     def release(self) -> State:
         """The state at release: the goal with its speeds, or the place on the way there, at rest."""
@@ -369,7 +412,8 @@ class _Hand:
     def state(self) -> State:
         """The state a millisecond later."""
         self._ms += 1
-        return self._place()
+        self.held = self._place()
+        return self.held
 
     def _place(self) -> State:
         share = min(1.0, self._ms * TICK_S / self._duration_s)

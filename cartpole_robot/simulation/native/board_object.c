@@ -13,16 +13,38 @@
 #define LEFT_SWITCH 1u /* bits of enum input_flag */
 #define RIGHT_SWITCH 2u
 
+#define APIS 3
+
 typedef struct {
     PyObject_HEAD
     cart_params_t params;
     plant_state_t state;
     motor_t motor;
     int64_t time_ms;
-    double drive; /* the duty at the bridge; NAN with the bridge open */
-    double pulse; /* the duty of one pulse cycle */
-    const board_api_t *apis[2]; /* of a Firmware, of a ChipMailbox */
+    double drive; /* the duty at the bridge, NAN with the bridge open; of a stepper the board's mean count, NAN with the driver disabled */
+    double pulse; /* the duty of one pulse cycle; 1 for a stepper */
+    stepper_t stepper;
+    double counted;   /* the board's last mean count */
+    int32_t steps_at_0; /* the steps of `stepper` where the board counts 0 */
+    const board_api_t *apis[APIS]; /* of a Firmware, of a ChipMailbox, of a stepper's Firmware */
 } board_cart_object;
+
+/* The motor holds the cart where it is, whatever the board has counted. */
+static void hold_there(board_cart_object *self)
+{
+    const int32_t steps = stepper_place(&self->stepper, self->state.position_m, self->state.speed_m_s);
+    self->steps_at_0 = (int32_t)((uint32_t)steps - (uint32_t)(int32_t)lrint(self->counted));
+}
+
+static void take(board_cart_object *self, const cart_params_t *params)
+{
+    self->params = *params;
+    self->motor = motor_of(&params->motor);
+    if (params->has_stepper) {
+        stepper_begin(&self->stepper, &params->stepper, &params->plant);
+        hold_there(self);
+    }
+}
 
 static int board_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -30,15 +52,16 @@ static int board_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
     board_cart_object *self = (board_cart_object *)object;
     PyObject *cart;
     int pulse_period;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi", names, &cart, &pulse_period) ||
-        read_cart(cart, &self->params) < 0)
+    cart_params_t params;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi", names, &cart, &pulse_period) || read_cart(cart, &params) < 0)
         return -1;
-    if (!self->params.has_encoders) {
+    if (!params.has_encoders) {
         PyErr_SetString(PyExc_ValueError, "a cart without encoders has no board");
         return -1;
     }
-    for (int k = 0; k < 2; k++) {
-        self->apis[k] = PyCapsule_Import(k == 0 ? BOARD_API_NAME : CHIP_API_NAME, 0);
+    static const char *const api_names[APIS] = {BOARD_API_NAME, CHIP_API_NAME, STEPPER_API_NAME};
+    for (int k = 0; k < APIS; k++) {
+        self->apis[k] = PyCapsule_Import(api_names[k], 0);
         if (self->apis[k] == NULL)
             return -1;
         if (self->apis[k]->version != BOARD_API_VERSION) {
@@ -47,10 +70,11 @@ static int board_cart_init(PyObject *object, PyObject *args, PyObject *kwargs)
             return -1;
         }
     }
-    self->motor = motor_of(&self->params.motor);
     self->state = (plant_state_t){0};
+    self->counted = 0.0;
+    take(self, &params);
     self->drive = NAN;
-    self->pulse = 1.0 / pulse_period;
+    self->pulse = params.has_stepper ? 1.0 : 1.0 / pulse_period;
     return 0;
 }
 
@@ -60,8 +84,7 @@ static PyObject *board_cart_change(PyObject *object, PyObject *cart)
     cart_params_t params;
     if (read_cart(cart, &params) < 0)
         return NULL;
-    self->params = params;
-    self->motor = motor_of(&params.motor);
+    take(self, &params);
     Py_RETURN_NONE;
 }
 
@@ -91,6 +114,19 @@ static PyObject *board_cart_place(PyObject *object, PyObject *state)
         return NULL;
     self->state = at;
     self->motor.drive_n = 0.0;
+    if (self->params.has_stepper)
+        hold_there(self);
+    return counts_tuple(self);
+}
+
+static PyObject *board_cart_turn(PyObject *object, PyObject *args)
+{
+    board_cart_object *self = (board_cart_object *)object;
+    double angle_rad, rate_rad_s;
+    if (!PyArg_ParseTuple(args, "dd", &angle_rad, &rate_rad_s))
+        return NULL;
+    self->state.angle_rad = angle_rad;
+    self->state.rate_rad_s = rate_rad_s;
     return counts_tuple(self);
 }
 
@@ -107,10 +143,19 @@ static PyObject *board_cart_state(PyObject *object, PyObject *unused)
     return Py_BuildValue("(dddd)", at->position_m, at->speed_m_s, at->angle_rad, at->rate_rad_s);
 }
 
-/* One physics step at the duty `at_motor`; NAN: with the bridge open. */
+/* One physics step at the duty or the count `at_motor`; NAN: with the bridge open or the driver disabled. */
 static void step(board_cart_object *self, double at_motor)
 {
     const bool is_open = isnan(at_motor);
+    if (self->params.has_stepper) {
+        if (!is_open)
+            self->counted = at_motor;
+        const step_pulses_t pulses = {self->counted + self->steps_at_0, !is_open};
+        const stepper_aim_t aim = stepper_aim(&self->stepper, &pulses, &self->state);
+        const double rubbing_n = motor_force(&self->motor, 0.0, self->state.speed_m_s, true);
+        plant_step_driven(&self->params.plant, &self->state, rubbing_n, aim.speed_m_s, aim.force_n);
+        return;
+    }
     const double force_n = motor_force(&self->motor, is_open ? 0.0 : at_motor, self->state.speed_m_s, is_open);
     plant_step(&self->params.plant, &self->state, force_n);
 }
@@ -160,6 +205,14 @@ static int deliver(const board_api_t *api, PyObject *board, PyObject *waiting, i
     }
 }
 
+/* What the motor gets of the drive: at another supply a bridge's share of another voltage, a driver nothing below half. */
+static double at_motor(const board_cart_object *self, unsigned supply_mv, unsigned nominal_mv)
+{
+    if (self->params.has_stepper)
+        return supply_mv < nominal_mv / 2u ? NAN : self->drive;
+    return supply_mv == nominal_mv ? self->drive : self->drive * supply_mv / nominal_mv;
+}
+
 /* run(board, waiting, most_ms, time_ms, drive, (supply_mv, nominal_mv, set, cleared, left, right, cart_zero, pole_zero)) */
 static PyObject *board_cart_run(PyObject *object, PyObject *args)
 {
@@ -173,8 +226,11 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
         return NULL;
     if (self->apis[1] == NULL)
         return PyErr_Format(PyExc_RuntimeError, "the cart has no parameters");
-    const board_api_t *api = self->apis[PyObject_TypeCheck(board, self->apis[1]->type)];
-    if (!PyObject_TypeCheck(board, api->type))
+    const board_api_t *api = NULL;
+    for (int k = 0; k < APIS; k++)
+        if (PyObject_TypeCheck(board, self->apis[k]->type))
+            api = self->apis[k];
+    if (api == NULL)
         return PyErr_Format(PyExc_TypeError, "expected a Firmware or a ChipMailbox, got %R", board);
     if (time_ms < 0 || most_ms < 0 || most_ms > INT64_MAX - time_ms)
         return PyErr_Format(PyExc_ValueError, "%lld ms from %lld ms on, expected neither negative nor endless", most_ms, time_ms);
@@ -182,7 +238,7 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
     for (const int64_t end_ms = time_ms + most_ms; self->time_ms < end_ms;) {
         int64_t cart_counts, pole_counts;
         double pulses;
-        step(self, supply_mv == nominal_mv ? self->drive : self->drive * supply_mv / nominal_mv);
+        step(self, at_motor(self, supply_mv, nominal_mv));
         self->time_ms++;
         if (count(self, &cart_counts, &pole_counts) < 0 || deliver(api, board, waiting, self->time_ms) < 0)
             return NULL;
@@ -204,9 +260,10 @@ static PyObject *board_cart_run(PyObject *object, PyObject *args)
 static PyMethodDef board_cart_methods[] = {
     {"change", board_cart_change, METH_O, "change(cart): become that CartParams; call place() next."},
     {"place", board_cart_place, METH_O, "place(state): be there, motor without current; (cart counts, pole counts)."},
+    {"turn", board_cart_turn, METH_VARARGS, "turn(angle_rad, rate_rad_s): the pole is there; (cart counts, pole counts)."},
     {"counts", board_cart_counts, METH_NOARGS, "(cart counts, pole counts) of the state."},
     {"state", board_cart_state, METH_NOARGS, "The true state: position, speed, angle, angular speed."},
-    {"step", board_cart_step, METH_O, "step(drive): one physics step at that duty, None with the bridge open; the counts."},
+    {"step", board_cart_step, METH_O, "step(drive): one physics step at that duty, or a stepper's count; None with the bridge open, the driver disabled. The counts."},
     {"run", board_cart_run, METH_VARARGS,
      "run(board, waiting, most_ms, time_ms, drive, surroundings): until the board has sent something, at most `most_ms`. "
      "`time_ms` and `drive` then have what is in force, after an exception too."},
