@@ -3,7 +3,6 @@
 const DDRB = 0x24, PORTB = 0x25, TIFR1 = 0x36, TOV1 = 1, MODE = 15, ENABLE = 1, DIR = 2, STEP = 4;
 const COUNT_CYCLES = 8;
 const SET_AT_MATCH = 3; // COM1B
-const WRITING_CYCLES = 160; // longer than the firmware's interrupt takes
 const OPEN = 0, LOW = 1, HIGH = 2; // enum chip_enable
 
 class StepPins {
@@ -32,11 +31,10 @@ class StepPins {
     return Math.floor((cycle - this.grid) / COUNT_CYCLES);
   }
 
-  // Whether the program may still be about to write what the next period does: BOTTOM has only just been.
-  isUnsettled({ cpu, timers: [, timer] }) {
+  // Whether the program may still be about to write what the next period does: its interrupt waits or runs.
+  isUnsettled({ cpu, timers: [, timer], interruptVector }) {
     if (timer.WGM !== MODE || !timer.divider) return false;
-    const bottom = timer.lastCycle - timer.tcnt * timer.divider;
-    return (cpu.data[TIFR1] & TOV1) !== 0 || cpu.cycles - bottom < WRITING_CYCLES;
+    return (cpu.data[TIFR1] & TOV1) !== 0 || interruptVector === timer.OVF.address;
   }
 
   // What the driver has seen by `moment`, up to which Timer1 goes on as it is programmed now.

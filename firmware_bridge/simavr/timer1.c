@@ -13,8 +13,6 @@ enum { LAST = 0x8B, WGM_A = 0x03, WGM_B = 0x18, CS = 0x07 };
 #define TOP_IS_ICR1 0x5500u /* a bit for each mode: 8, 10, 12, 14. In others ICR1 cannot be written (16.6.3, page 131) */
 #define FAST_PWM 0xC0E0u    /* 5, 6, 7, 14, 15 */
 
-#define WRITING_CYCLES 160 /* longer than the firmware's interrupt takes */
-
 enum { COM_SET_AT_BOTTOM = 2, COM_SET_AT_MATCH = 3 };
 
 static uint8_t temporary; /* the one TEMP register of all 16-bit registers: a high byte waits in it for its low byte (16.3) */
@@ -23,6 +21,7 @@ static avr_cycle_count_t base_cycle; /* where the counter stood at base_count */
 static uint16_t in_force[2];   /* in mode 15 what was written counts from the next BOTTOM on */
 static bool is_step_high;
 static overflow_t overflow;
+static bool is_in_interrupt; /* that of BOTTOM */
 
 static uint16_t word_at(const avr_t *avr, int address)
 {
@@ -210,6 +209,12 @@ static uint8_t read_temporary(avr_t *avr, avr_io_addr_t address, void *unused)
     return temporary;
 }
 
+static void on_interrupt(avr_irq_t *irq, uint32_t is_running, void *unused)
+{
+    (void)irq, (void)unused;
+    is_in_interrupt = is_running != 0;
+}
+
 void timer1_begin(avr_t *avr)
 {
     for (int address = TCCR1A; address <= LAST; address++) {
@@ -223,6 +228,10 @@ void timer1_begin(avr_t *avr)
     /* simavr's own input capture, on PB0, would overwrite ICR1: it does not see that ICR1 is the TOP. */
     avr_unconnect_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('B'), 0),
                       avr_io_getirq(avr, AVR_IOCTL_TIMER_GETIRQ('1'), TIMER_IRQ_IN_ICP));
+    avr_irq_t *const irq = overflow_vector(avr)->irq + AVR_INT_IRQ_RUNNING;
+    avr_irq_unregister_notify(irq, on_interrupt, NULL);
+    avr_irq_register_notify(irq, on_interrupt, NULL);
+    is_in_interrupt = false;
     temporary = 0;
     base_count = 0;
     base_cycle = avr->cycle;
@@ -278,7 +287,7 @@ bool timer1_is_unsettled(avr_t *avr)
 {
     if (!makes_steps(avr))
         return false;
-    return avr_regbit_get(avr, overflow_vector(avr)->raised) != 0 || avr->cycle - timer1_period(avr).bottom < WRITING_CYCLES;
+    return is_in_interrupt || avr_regbit_get(avr, overflow_vector(avr)->raised) != 0;
 }
 
 overflow_t timer1_overflow(void)

@@ -42,7 +42,7 @@ void timer1_begin(avr_t *avr);
 period_t timer1_period(const avr_t *avr);
 period_t timer1_next_period(const avr_t *avr);
 
-/* Whether the program may still be about to write what the next period does: BOTTOM has only just been. */
+/* Whether the program may still be about to write what the next period does: the interrupt of BOTTOM waits or runs. */
 bool timer1_is_unsettled(avr_t *avr);
 
 overflow_t timer1_overflow(void);
