@@ -12,9 +12,8 @@ from cartpole_robot.rigs.virtual import LockstepTransport
 from cartpole_robot.simulation.hand import BuildersHand
 from cartpole_robot.simulation.mistake import Mistake
 from cartpole_robot.simulation.planted_mistakes import LATENCY_MS, built_board, built_cart, built_line
-from cartpole_robot.simulation.virtual_cart import VirtualCart
+from cartpole_robot.simulation.virtual_cart import VirtualCart, built_firmware
 from cartpole_robot.simulation.wired_board import EquippedBoard
-from firmware_bridge._host import Firmware
 from firmware_bridge.usb import described
 
 _FTDI = (0x0403, 0x6001)
@@ -32,7 +31,7 @@ def rehearse(
 
     The firmware runs on `board`, by default built for this machine; it is the caller's to close.
     """
-    wired = built_board(Firmware(session=1) if board is None else board, cart, mistake)
+    wired = built_board(built_firmware(cart) if board is None else board, cart, mistake)
     virtual = VirtualCart(built_cart(cart, mistake), board=wired)
     virtual.line = built_line(mistake)
     spoil(virtual)

@@ -229,7 +229,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
     from cartpole_robot.simulation.imperfections.imperfect import spoil
     from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
     from cartpole_robot.simulation.planted_mistakes import built_board, built_cart, built_line
-    from firmware_bridge._host import Firmware
+    from cartpole_robot.simulation.virtual_cart import built_firmware
 
     stopped = False
 
@@ -252,7 +252,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
             built,
             link=arguments.link,
             has_hand=not (arguments.no_hand or arguments.by_hand),
-            board=built_board(board or Firmware(session=1), cart, mistake) if is_built else board,
+            board=built_board(board or built_firmware(cart), cart, mistake) if is_built else board,
         ) as virtual,
     ):
         virtual.cart.line = built_line(mistake)

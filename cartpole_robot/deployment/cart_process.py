@@ -83,8 +83,8 @@ def _serve(connection: Connection, given: _Given) -> None:
     from cartpole_robot.rigs.open_rig import open_board
     from cartpole_robot.rigs.pty_cart import PtyCart
     from cartpole_robot.simulation.imperfections.imperfect import spoil
-    from cartpole_robot.simulation.virtual_cart import Board
-    from firmware_bridge._host import Firmware, PolicyImage
+    from cartpole_robot.simulation.virtual_cart import Board, built_firmware
+    from firmware_bridge._host import PolicyImage
     from firmware_bridge.errors import BridgeError
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver: the cart stays until it has been stopped
@@ -93,7 +93,7 @@ def _serve(connection: Connection, given: _Given) -> None:
         try:
             board: Board | None = stack.enter_context(open_board(given.rig, cart))
             if given.policy is not None and board is None:
-                board = Firmware(policy=PolicyImage(given.policy))
+                board = built_firmware(cart, PolicyImage(given.policy))
             pty_cart = stack.enter_context(PtyCart(cart, board=board, has_hand=given.has_hand))
             spoil(pty_cart.cart, cart, fitting(given.profile, cart.motor)[0], given.seed)
         except (UsageError, RunError, BridgeError) as error:

@@ -21,7 +21,7 @@ from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.simulation.line import Line
 from cartpole_robot.simulation.native_cart import NativeBoardCart
 from cartpole_robot.simulation.supply_relay import SupplyRelay
-from firmware_bridge._host import PULSE_PERIOD, ChipMailbox, Firmware
+from firmware_bridge._host import PULSE_PERIOD, ChipMailbox, Firmware, PolicyImage
 from firmware_bridge._stepper import Firmware as StepperFirmware
 from firmware_bridge.constants import TICK_S
 from firmware_bridge.protocol import read_protocol
@@ -366,9 +366,9 @@ class VirtualCart:
         self._simulated.close()
 
 
-def built_firmware(cart: CartParams) -> Firmware | StepperFirmware:
-    """A board with the firmware built for this machine, of the drive that `cart` has."""
-    return Firmware(session=1) if cart.stepper is None else StepperFirmware(session=1)
+def built_firmware(cart: CartParams, policy: PolicyImage | None = None) -> Firmware | StepperFirmware:
+    """A board with the firmware built for this machine, of the drive that `cart` has, and with `policy` in it."""
+    return Firmware(policy=policy) if cart.stepper is None else StepperFirmware(policy=policy)
 
 
 def _simulated(

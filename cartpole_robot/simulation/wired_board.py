@@ -66,7 +66,7 @@ class WiredBoard:
         self.rail_v = parts.get("rail_mv", 1000.0 * self.rail_v) / 1000.0
         self._board.equip(**parts)
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         driven = self._board.tick(
             self.cart_counts(cart_counts),
             self.pole_counts(pole_counts),
@@ -89,14 +89,14 @@ class WiredBoard:
     def supply_mv(self, supply_mv: int) -> int:
         return supply_mv
 
-    def pulses(self, pulses: int | None) -> int | None:
+    def pulses(self, pulses: float | None) -> float | None:
         return pulses
 
 
 class MotorLeadsSwapped(WiredBoard):
     """The bridge drives the motor the other way."""
 
-    def pulses(self, pulses: int | None) -> int | None:
+    def pulses(self, pulses: float | None) -> float | None:
         return None if pulses is None else -pulses
 
 
@@ -206,7 +206,7 @@ class BrakeWeak(WiredBoard):
         super().__init__(board, cart)
         self._is_open = False
 
-    def pulses(self, pulses: int | None) -> int | None:
+    def pulses(self, pulses: float | None) -> float | None:
         self._is_open = not self._is_open
         return None if pulses == 0 and self._is_open else pulses
 

@@ -9,6 +9,9 @@
 #define DRIVE_KIND DRIVE_DC
 #define DRIVE_PULSE_TOP (PULSE_PERIOD - 1u)
 #define DRIVE_HAS_CART_ENCODER true
+#define DRIVE_LATE_LOOKS 0 /* PLAUSIBLE_MS each, by which the cart is later than what counts it */
+#define DRIVE_LOOK_THEN 0
+#define DRIVE_ALONG_SHARE ALONG_SHARE
 
 typedef struct {
     uint16_t brake_ms; /* left to brake */

@@ -13,6 +13,9 @@
 #define DRIVE_KIND DRIVE_STEPPER
 #define DRIVE_PULSE_TOP 0x1A33u /* TCCR1B: mode 15, clock / 8; TCCR1A: OC1B set at the compare and cleared at BOTTOM */
 #define DRIVE_HAS_CART_ENCODER false
+#define DRIVE_LATE_LOOKS 2 /* rotor and belt follow the pulses some 8 ms late, and with them the pole */
+#define DRIVE_LOOK_THEN (DRIVE_LATE_LOOKS - 1)
+#define DRIVE_ALONG_SHARE (2 * ALONG_SHARE) /* it is accelerated several times as hard, and a count of its pole is no finer */
 
 typedef struct {
     stepper_message_t limits;

@@ -44,13 +44,20 @@ bool plausibility_is_due(const plausibility_t *seen)
     return seen->ms == PLAUSIBLE_MS - 1;
 }
 
+/* The cart's speed at which what is seen of the pole began. */
+static int32_t speed_then(const plausibility_t *seen, const safety_inputs_t *inputs)
+{
+    return DRIVE_LATE_LOOKS == 0 ? inputs->cart_speed : seen->cart_speeds[DRIVE_LOOK_THEN];
+}
+
 /* The estimator's speeds stay within 2^27 and both sums below 2^22 before each look: nothing here overflows. */
 static uint8_t look(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, bool is_swinging)
 {
-    const int8_t side = seen->sides_before[1];
+    const int8_t side = seen->sides_before[1 + DRIVE_LATE_LOOKS];
     if (side == 0)
         return FAULT_NONE;
-    const int32_t gained = along(side, inputs->cart_speed - seen->cart_speed);
+    const int32_t speed_before = seen->cart_speeds[DRIVE_LATE_LOOKS];
+    const int32_t gained = along(side, speed_then(seen, inputs) - speed_before);
     int32_t fallen = along(side, inputs->pole_speed - seen->pole_speed);
     int32_t lean = inputs->pole_counts;
     if (is_swinging) {
@@ -66,14 +73,14 @@ static uint8_t look(plausibility_t *seen, const safety_inputs_t *inputs, const c
         if (!is_within(lean, limits->arming_angle_counts))
             return FAULT_NONE;
     }
-    if (along(side, seen->cart_speed) <= 0)
+    if (along(side, speed_before) <= 0)
         seen->against = at_least_0(seen->against - gained);
     if (is_too_much(seen->against, (int32_t)limits->travel_limit_counts * AGAINST_SHARE))
         return FAULT_POLARITY;
     /* Gravity has its say, too: not where the pole leans far, nor where the cart hardly gains. */
     if (gained >= (int32_t)(limits->brake_decel_counts_s2 >> GAIN_SHIFT) && is_within(lean, limits->arming_angle_counts))
         seen->along = at_least_0(seen->along + fallen);
-    return is_too_much(seen->along, (int32_t)limits->pole_limit_counts * ALONG_SHARE) ? FAULT_POLE_SIGN : FAULT_NONE;
+    return is_too_much(seen->along, (int32_t)limits->pole_limit_counts * DRIVE_ALONG_SHARE) ? FAULT_POLE_SIGN : FAULT_NONE;
 }
 
 uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, const cfg_message_t *limits, int16_t duty_q15,
@@ -87,10 +94,13 @@ uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, 
     }
     const uint8_t fault = look(seen, inputs, limits, is_swinging);
     seen->ms = 0;
-    seen->sides_before[1] = seen->sides_before[0];
+    for (uint8_t k = 1 + DRIVE_LATE_LOOKS; k > 0; k--)
+        seen->sides_before[k] = seen->sides_before[k - 1];
     seen->sides_before[0] = seen->side;
     seen->side = side;
-    seen->cart_speed = inputs->cart_speed;
+    for (uint8_t k = DRIVE_LATE_LOOKS; k > 0; k--)
+        seen->cart_speeds[k] = seen->cart_speeds[k - 1];
+    seen->cart_speeds[0] = inputs->cart_speed;
     seen->pole_speed = inputs->pole_speed;
     return fault;
 }

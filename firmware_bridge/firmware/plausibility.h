@@ -10,14 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "drive.h"
 #include "inputs.h"
 #include "protocol.h"
 
 typedef struct {
     uint8_t ms;            /* since the last look */
     int8_t side;           /* of the duty since then; 0 where it was weak or did not stay */
-    int8_t sides_before[2]; /* of the two looks before, the newer first */
-    int32_t cart_speed, pole_speed; /* at the last look */
+    int8_t sides_before[2 + DRIVE_LATE_LOOKS]; /* of the looks before, the newest first */
+    int32_t cart_speeds[1 + DRIVE_LATE_LOOKS]; /* likewise */
+    int32_t pole_speed;    /* at the last look */
     int32_t against;       /* 1/16 count per second that the cart gained against the push */
     int32_t along;         /* likewise the pole along with it */
 } plausibility_t;

@@ -51,7 +51,7 @@ class BootingBoard:
     def time_us(self) -> int:
         return self._board.time_us
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         """As `Board.tick`; None while the board starts."""
         if self._left_ms == 0:
             driven = self._board.tick(cart_counts, pole_counts, inputs, supply_mv)
