@@ -27,7 +27,8 @@ _DUTY = 0.12  # below what the pole must be seen to follow
 _TURN_M = 0.1  # from where on it brakes: 1 m/s end 0.28 m later
 _REQUESTS = (HealthRequestMessage(), PolicyRequestMessage(), PingMessage(host_us=0))
 _MOMENTS = range(0, 46, 2)  # bytes of 20 us each before a request
-_BETWEEN_MS = 17
+_PERIODS_BETWEEN = 3  # control periods of each request: at every speed
+_PATIENCE_S = 0.1
 
 
 class _Edges:
@@ -87,17 +88,15 @@ def strain(rig: ChipRig) -> HealthMessage:
     cart.grab(cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
     asked = [bytes(moment) + encode_frame(request.pack()) for request in _REQUESTS for moment in _MOMENTS]
     side = 1
-    for request, passed_ms in itertools.product(asked, range(_BETWEEN_MS)):
-        if passed_ms == 0:
-            cart.board.feed(request)
-        cart.pass_ms()
+    for request, _ in itertools.product(asked, range(_PERIODS_BETWEEN)):
+        cart.board.feed(request)
+        state = link.newest_state(link.clock() + _PATIENCE_S)
         if cart.true_state().cart_position_m * side > _TURN_M:
             side = -side
-        state = link.newest_state(link.clock())
-        if state is not None and state.state == armed:
-            link.command(state.tick, round(side * _DUTY * one), 60)
-        elif state is not None:
-            raise RigError(f"{protocol.enums['fault'](state.fault).name} under strain")
+        if state is None or state.state != armed:
+            reason = "no STATE" if state is None else protocol.enums["fault"](state.fault).name
+            raise RigError(f"{reason} under strain")
+        link.command(state.tick, round(side * _DUTY * one), 60)
     link.health()  # the next one has what this one took
     health = link.health()
     cart.board = before
