@@ -32,11 +32,12 @@ _PATIENCE_S = 0.1
 
 
 class _Edges:
-    """A board whose encoders both turn back and forth, the cart's as one that is wired and not read."""
+    """A board whose encoders both turn back and forth, the cart's, wired and not read, about where it stands."""
 
-    def __init__(self, chip: EmulatedChip) -> None:
+    def __init__(self, chip: EmulatedChip, cart_counts: int) -> None:
         self.feed, self.take, self.has_sent, self.restart = chip.feed, chip.take, chip.has_sent, chip.restart
         self._chip, self._spin = chip, Spin(_EDGES_PER_MS)
+        self._cart_counts = cart_counts
 
     @property
     def time_us(self) -> int:
@@ -44,7 +45,7 @@ class _Edges:
 
     def tick(self, _: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         spun = self._spin()
-        return self._chip.tick(spun, pole_counts + spun, inputs, supply_mv)
+        return self._chip.tick(self._cart_counts + spun, pole_counts + spun, inputs, supply_mv)
 
 
 def loaded_chip(cart: CartParams, image: Path | None) -> EmulatedChip:
@@ -84,7 +85,7 @@ def strain(rig: ChipRig) -> HealthMessage:
     protocol = link.protocol
     armed, one = protocol.enums["cart_state"]["ARMED"], protocol.constants["PROTOCOL_DUTY_ONE"]
     assert isinstance(rig.chip, EmulatedChip)
-    cart.board, before = _Edges(rig.chip), cart.board
+    cart.board, before = _Edges(rig.chip, cart.raw_counts()[0]), cart.board
     cart.grab(cart.true_state()._replace(cart_speed_m_s=0.0, pole_angle_rad=0.0, pole_speed_rad_s=0.0))
     asked = [bytes(moment) + encode_frame(request.pack()) for request in _REQUESTS for moment in _MOMENTS]
     side = 1

@@ -68,6 +68,7 @@ def _add_flash(flash: Parser) -> None:
 def _add_size(size: Parser) -> None:
     examples(size, "--json")
     size.set_defaults(run=_size, extra="sim")
+    _add_drive(size)
     options.json(size)
 
 
@@ -187,15 +188,21 @@ def _size(arguments: argparse.Namespace) -> int:
 
     chip = missing = None
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
-        built = build_firmware(Path(folder))
+        drive = _drive(arguments)
+        built = build_firmware(Path(folder), drive=drive)
         try:
             emulator_program()
         except BridgeError as error:
             missing = str(error)
         else:
             from cartpole_robot.campaign.figures import chip_figures
+            from cartpole_robot.campaign.stepper_figures import stepper_figures
 
-            chip = dataclasses.asdict(chip_figures(built.elf))
+            if drive == Drive.STEPPER:
+                found, pulses = stepper_figures(built.elf)
+                chip = {**dataclasses.asdict(found), "pulses": pulses}
+            else:
+                chip = dataclasses.asdict(chip_figures(built.elf))
     text = f"{_text(built, {})}\n{_chip_text(chip, missing)}"
     print_result(arguments, {**_figures(built), "chip": chip, "missing": missing}, text)
     return DONE
@@ -214,7 +221,17 @@ def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }
-    how = "  (homed, balanced for 10 s, armed with 40,000 edges a second and requests at any moment; emulated chip)"
+    steps = ""
+    if "pulses" in chip:
+        pulses = chip["pulses"]
+        us = {name: (cycles or 0) / 16.0 for name, cycles in pulses.items()}
+        rows["STEP"] = (
+            f"{us['high_cycles']:.1f} us high at the shortest, {us['period_cycles']:.1f} us from edge to edge; "
+            f"{pulses['lost_bottoms']} lost"
+        )
+        rows["its interrupt"] = f"done {us['longest_write_cycles']:.1f} us after a pulse at the latest"
+        steps = "up to 20,000 steps, "
+    how = f"  (homed, balanced for 10 s, armed with {steps}40,000 edges a second and requests at any moment; emulated chip)"
     return f"{rows_text(rows)}\n{how}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cartpole_robot.campaign.stepper_figures import stepper_figures
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
@@ -84,6 +85,21 @@ def test_image_fits_the_chip(tmp_path: Path) -> None:
     built = build.build_firmware(tmp_path, drive="stepper")
     assert built.flash_bytes <= FLASH_MOST
     assert built.ram_bytes <= RAM_MOST
+
+
+def test_chip_has_time_for_20_000_steps_and_40_000_edges_a_second(image: Path) -> None:
+    """Half of the edges of each encoder, requests at any moment, and the cart driven back and forth at full speed."""
+    figures, pulses = stepper_figures(image)
+    assert figures.missed_ticks == 0
+    assert 300 <= figures.longest_tick_us <= 850
+    assert figures.stack_free_bytes >= 350
+    assert 5.0 <= figures.longest_off_us <= 30.0
+    assert figures.longest_interrupt_us <= 30.0
+    assert pulses["period_cycles"] == 800
+    assert pulses["high_cycles"] == 80
+    assert pulses["lost_bottoms"] == 0
+    assert pulses["longest_write_cycles"] is not None
+    assert pulses["longest_write_cycles"] < 640  # a fifth of the shortest period to spare
 
 
 def test_driver_is_let_go_of_until_homing_and_at_once_by_the_e_stop(rig: AvrRig) -> None:
