@@ -3,8 +3,8 @@
     python -m benchmarks.step_pulses [--edges-per-s 20000]
 
 The board's own files run around a program that only accelerates (`tests/hil/steps.c`), on simavr, with the edges of
-both encoders spread over each millisecond. A period is timed from one rising edge of STEP to the next and compared with the
-mean at that speed; at speeds below 2,000 steps a second pulses come in slots of a quarter millisecond.
+both encoders spread over each millisecond. A period is timed from one rising edge of STEP to the next, and the longest
+at each speed compared with the shortest; below 2,000 steps a second pulses come in slots of a quarter millisecond.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DATA_SHEETS = {
 
 @dataclass(frozen=True)
 class Steady:
-    """The pulses at one speed; a `jitter` in cycles is the largest distance of a period from the mean."""
+    """The pulses at one speed."""
 
     asked_steps_s: int
     steps_s: float

@@ -155,8 +155,8 @@ def check_image(elf: Path, drive: str = "dc") -> None:
 class DriverWiring:
     """A stepper's driver at PB0 to PB2 of an emulated chip, and what may be wrong with it.
 
-    The driver is on while the chip drives ENABLE low if `is_enable_low`, high otherwise. One that `is_reversed` takes DIR
-    the other way round, one without power moves nothing, and of `misses_every` pulses it misses one (0: none).
+    The driver is on while the chip drives ENABLE low if `is_enable_low`, high otherwise. One that `is_reversed` takes
+    DIR the other way round, one without power moves nothing, and of `misses_every` pulses it misses one (0: none).
     `has_cart_encoder` connects an encoder that the firmware does not read, and whose edges take it time.
     """
 

@@ -193,7 +193,8 @@ class SecondChip:
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         """Run one millisecond; returns how many of 800 cycles the bridge drives, None if it is open.
 
-        A stepper's returns where the pulses stand on the mean of the millisecond, None if its driver is off. Raises `LinkError` when the emulator has ended or does not answer.
+        A stepper's returns where the pulses stand on the mean of the millisecond, None if its driver is off. Raises
+        `LinkError` when the emulator has ended or does not answer.
         """
         cut, swapped, spiked, spikes = self._wired
         order, cause = self._order

@@ -231,7 +231,8 @@ def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
         )
         rows["its interrupt"] = f"done {us['longest_write_cycles']:.1f} us after a pulse at the latest"
         steps = "up to 20,000 steps, "
-    how = f"  (homed, balanced for 10 s, armed with {steps}40,000 edges a second and requests at any moment; emulated chip)"
+    load = f"{steps}40,000 edges a second and requests at any moment"
+    how = f"  (homed, balanced for 10 s, armed with {load}; emulated chip)"
     return f"{rows_text(rows)}\n{how}"
 
 

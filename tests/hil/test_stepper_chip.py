@@ -7,19 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cartpole_robot.campaign.bench import Subject
+from cartpole_robot.campaign.pin_runs import record_run, repeat_run
 from cartpole_robot.campaign.stepper_figures import stepper_figures
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import RigError
 from cartpole_robot.policy.lqr_design import regulator_of
 from cartpole_robot.rigs.avr import AvrRig, driver_wiring
+from cartpole_robot.rigs.firmware_rig import NO_OPTIONS
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.task import observation
 from firmware_bridge import build
 from firmware_bridge.emulator import DriverWiring, EmulatedChip, current_image
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.second_emulator import SecondChip
 from tests.conftest import need_compiler
 
 CART = load_cart("diy_stepper")
@@ -69,6 +74,20 @@ def test_chip_and_virtual_rig_have_equal_counts(rig: AvrRig, seed: int) -> None:
     assert figures["high_cycles"] == 80  # the cart file's 5 us
     assert (figures["setup_cycles"] or 0) >= 160  # its 10 us
     assert figures["lost_bottoms"] == 0
+
+
+def test_second_emulator_makes_the_same_steps(image: Path, second_emulator_tools: None) -> None:
+    """Homing, fifty steps and the e-stop, the same inputs in each millisecond; every edge of STEP at its cycle."""
+    subject = Subject(policy=Path("lqr"), cart="diy_stepper")
+    first = record_run(subject, NO_OPTIONS, lambda path: EmulatedChip(image, path, driver=WIRING), 0)
+    second = repeat_run(first, lambda path: SecondChip(image, path, driver=WIRING))
+    means = [[one.pulses for one in run.milliseconds] for run in (first, second)]
+    assert means[0] == means[1]
+    assert None in means[0]
+    assert max(mean for mean in means[0] if mean is not None) > 1000  # homed
+    edges = [run.events.edges["PB2"][0] for run in (first, second)]
+    assert len(edges[0]) == len(edges[1]) > 10_000
+    assert np.array_equal(edges[0] - edges[0][0], edges[1] - edges[1][0])
 
 
 def test_image_of_each_drive_is_named_and_refused_by_the_other(image: Path) -> None:
