@@ -73,13 +73,15 @@ def main() -> None:
     """Print one table per cart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cart", action="append", help="a cart (default: every cart with a motor)")
+    parser.add_argument("--sizes", action="append", help="a table by its sizes, such as 0.4,0 (default: seven tables)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to N-1 (default: 3)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.cart or [name for name in cart_names() if load_cart(name).encoders is not None]:
         cart = load_cart(name)
         print(f"{name}\n  duties               steps   least  RMS x mm  RMS mrad  reversals/s  power W", flush=True)
-        for sizes in TABLES:
+        tables = [tuple(map(float, sizes.split(","))) for sizes in arguments.sizes] if arguments.sizes else TABLES
+        for sizes in tables:
             duties = table_of(sizes)
             try:
                 tried = dataclasses.replace(cart, action_duties=duties)

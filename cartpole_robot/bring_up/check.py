@@ -117,7 +117,15 @@ class RigCheck:
     results: list[StepResult] = field(default_factory=list)
 
     def run(self) -> bool:
-        """Whether nothing wrong or unknown was found. Leaves the motor off. Raises `UsageError` as `cfg_message`."""
+        """Whether nothing wrong or unknown was found. Leaves the motor off.
+
+        Raises `UsageError` as `cfg_message`, and for a cart with a stepper.
+        """
+        if self.cart.stepper is not None:
+            raise UsageError(
+                f"cart {self.cart.name!r} has a stepper, and check-rig checks carts with a [motor] alone; its firmware "
+                "checks switches, directions and steps when it homes"
+            )
         encoders, settings = encoders_and_settings(self.cart)
         cfg = cfg_message(self.cart)
         try:

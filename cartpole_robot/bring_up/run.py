@@ -153,6 +153,11 @@ def check_request(request: BringUpRequest) -> None:
     """Raise `UsageError` for what cannot begin: permission, a cart file without firmware, or one that forbids it."""
     check_may_move(request.rig, may_move=request.may_move)
     cart = request.cart
+    if cart.stepper is not None:
+        raise UsageError(
+            f"cart {cart.name!r} has a stepper, and bring-up checks and identifies carts with a [motor] alone; train "
+            "and deploy a policy for it"
+        )
     if cart.firmware is None:
         needed = [field.name for field in dataclasses.fields(FirmwareSettings) if field.default is dataclasses.MISSING]
         raise UsageError(

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from cartpole_robot.cart.parts import Friction, Motor, PoleCart
 from cartpole_robot.files.records import require, require_not_negative, require_positive
 from firmware_bridge.constants import TICK_S
+from firmware_bridge.protocol import read_constants
 
-MOST_STEPS_PER_S = 20_000  # that the board's timer makes
+_LIMITS = read_constants("limits.h")
+MOST_STEPS_PER_S = _LIMITS["STEP_RATE_CEILING"]  # that the board's timer makes
 FULL_STEPS_PER_PERIOD = 4  # full steps in an electrical period: a motor that slips loses a whole number of periods
 _MOST_GAIN = 4095.0  # steps a second that a tick adds: 16 bits of 1/16
 _MOST_MICROSTEPS = 256
 _MOST_SETTLING_S = 0.05
-_PULSE_S = (1e-6, 20e-6)
+_PULSE_S = (1e-6, 0.5e-6 * _LIMITS["PULSE_COUNTS_CEILING"])
+_MOST_SETUP_S = 1e-6 * _LIMITS["SETUP_CEILING_US"]
 
 
 class Drive(enum.StrEnum):
@@ -90,12 +93,12 @@ class Stepper:
         least, most = _PULSE_S
         require(
             least <= self.pulse_width_s <= most,
-            f"pulse_width_s = {self.pulse_width_s:g}, expected {least:g} to {most:g}, less than half of the shortest "
-            "period of pulses",
+            f"pulse_width_s = {self.pulse_width_s:g}, expected {least:g} to {most:g}, half of the shortest period",
         )
         require(
-            self.direction_setup_s <= 0.5 * TICK_S,
-            f"direction_setup_s = {self.direction_setup_s:g}, expected at most {0.5 * TICK_S:g}, half of a safety tick",
+            self.direction_setup_s <= _MOST_SETUP_S,
+            f"direction_setup_s = {self.direction_setup_s:g}, expected at most {_MOST_SETUP_S:g}, which is what the "
+            "firmware leaves between a change of DIR and a pulse",
         )
 
     @property

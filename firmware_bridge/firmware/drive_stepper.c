@@ -251,15 +251,15 @@ motor_t drive_push(safety_t *safety, int16_t duty_q15)
 static uint8_t check_hold(safety_t *safety, const safety_inputs_t *inputs)
 {
     drive_t *drive = &safety->drive;
-    if (inputs->supply_mv >= safety->limits.supply_min_mv)
-        drive->unsupplied_ms = 0;
-    else if (drive->unsupplied_ms < SUPPLY_MS)
-        drive->unsupplied_ms++;
     if (inputs->is_alarm)
         return FAULT_DRIVER_ALARM;
     if (!inputs->has_pulse_period)
         return FAULT_PULSE_PERIOD;
-    return drive->unsupplied_ms >= SUPPLY_MS ? FAULT_SUPPLY_LOW : FAULT_NONE;
+    if (inputs->supply_mv >= safety->limits.supply_min_mv) {
+        drive->unsupplied_ms = 0;
+        return FAULT_NONE;
+    }
+    return ++drive->unsupplied_ms >= SUPPLY_MS ? FAULT_SUPPLY_LOW : FAULT_NONE; /* once tripped it may wrap */
 }
 
 motor_t drive_rest(safety_t *safety, const safety_inputs_t *inputs)

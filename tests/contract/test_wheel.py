@@ -82,6 +82,7 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/compare/report.html.jinja",
         "cartpole_robot/compare/report.js",
         "cartpole_robot/experiments/stability/default_grid.toml",
+        "cartpole_robot/experiments/stability/default_grid_stepper.toml",
         "cartpole_robot/experiments/study/presets/replay_memory.toml",
         "cartpole_robot/training/dqn/_update.pyi",
     } <= names

@@ -155,6 +155,8 @@ def short(preset: str, **changes: Any) -> TrainingConfig:
         ("recommended", "sensorsini", {"history_length": 3, "max_steps": 20}),
         ("recommended", "quanser_ip02", {"train_every_steps": 60, "target_update_every_steps": 7}),
         ("blog", "gym", {}),
+        ("precise", "diy_stepper", {"wide_start_share": 0.7}),
+        ("recommended", "diy_stepper", {}),
     ],
 )
 def test_presets(preset: str, name: str, changes: dict[str, Any]) -> None:

@@ -190,7 +190,14 @@ def carts() -> Iterator[CartParams]:
             pull_in_speed_m_s=float(rng.uniform(0.01, 0.2)),
         )
         friction = dataclasses.replace(base.friction, cart_static_n=float(rng.uniform(1.0, 3.0)))
-        yield dataclasses.replace(base, name=f"stepper {number}", stepper=changed, friction=friction)
+        yield dataclasses.replace(
+            base,
+            name=f"stepper {number}",
+            stepper=changed,
+            friction=friction,
+            action_duties=(-1.0, 1.0),
+            precise_duties=None,
+        )
 
 
 @pytest.mark.pybullet

@@ -35,6 +35,7 @@ _SAME = 1e-9  # relative: a value that differs less from the cart's own is the c
 _NAMES = {
     "delay.latency_s": "delay",
     "motor.stall_force_n": "motor gain",
+    "stepper.settling_s": "settling of the motor",
     "pole_cart.pole_half_length_m": "pole half-length",
 }
 _HOW = "factor = [low, high], points = N | between = [low, high], points = N | factors = [...] | values = [...]"
@@ -133,13 +134,14 @@ class Grid:
 
 
 def load_grids(path: Path | None, cart: CartParams) -> tuple[Grid, ...]:
-    """The maps of a grid file around `cart`; of the package's default grid if `path` is None.
+    """The maps of a grid file around `cart`; of the package's default grid for its drive if `path` is None.
 
     Raises `UsageError` naming file, key, value and what was expected.
     """
     if path is not None:
         return _parsed(path, cart)
-    shipped = resources.files("cartpole_robot.experiments.stability").joinpath("default_grid.toml")
+    name = "default_grid.toml" if cart.stepper is None else "default_grid_stepper.toml"
+    shipped = resources.files("cartpole_robot.experiments.stability").joinpath(name)
     with resources.as_file(shipped) as file:
         return _parsed(file, cart)
 

@@ -80,7 +80,7 @@ def test_equivalent_motor_follows_the_body() -> None:
         ("microsteps = { value = 4,", "microsteps = { value = 512,", "microsteps = 512, expected 1 to 256"),
         ("settling_s = { value = 0.004", "settling_s = { value = 0.4", "settling_s = 0.4, expected at most 0.05"),
         ("pulse_width_s = { value = 5e-6", "pulse_width_s = { value = 5e-5", "pulse_width_s = 5e-05, expected 1e-06"),
-        ("direction_setup_s = { value = 1e-5", "direction_setup_s = { value = 1e-3", "expected at most 0.0005"),
+        ("direction_setup_s = { value = 1e-5", "direction_setup_s = { value = 1e-3", "expected at most 0.00025"),
         ("pull_out_force_n = { value = 55.0", "pull_out_force_n = { value = -1", "pull_out_force_n = -1, expected"),
         (
             "pole_counts_per_turn =",
@@ -93,7 +93,11 @@ def test_equivalent_motor_follows_the_body() -> None:
         ("homing_speed_m_s", "homing_duty = 0.5\nhoming_speed_m_s", "[firmware] homing_duty = 0.5 belongs"),
         ("homing_speed_m_s", "brake_decel_m_s2 = 5.0\nhoming_speed_m_s", "[firmware] brake_decel_m_s2 = 5.0 belongs"),
         ("homing_speed_m_s", "is_cart_reversed = true\nhoming_speed_m_s", "[firmware] is_cart_reversed = True belongs"),
-        ("duty = [-0.3, 0.3]", "force_n = [-3.0, 3.0]", "has force_n, expected duty: shares of the largest"),
+        (
+            "duty = { value = [-0.15, 0.15]",
+            "force_n = { value = [-3.0, 3.0]",
+            "has force_n, expected duty: shares of the largest",
+        ),
         ("physics_step_s = 0.001", "physics_step_s = 0.002", "timing.physics_step_s = 0.002, expected 0.001"),
     ],
 )
