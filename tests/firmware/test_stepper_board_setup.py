@@ -66,8 +66,12 @@ def test_stepper_board_that_is_not_set_up_is_named(
     monkeypatch.setattr(build, "firmware_sources", lambda *_: changed)
     elf = build.build_firmware(tmp_path, drive="stepper").elf
     with EmulatedChip(elf, driver=DriverWiring()) as chip, pytest.raises(LinkError, match=rf"has ended \({message}"):
-        for _ in range(100):
-            chip.tick(0, 0, 0, 24_000)
+        _run(chip)
+
+
+def _run(chip: EmulatedChip) -> None:
+    for _ in range(100):
+        chip.tick(0, 0, 0, 24_000)
 
 
 def test_image_of_a_stepper_is_set_up(chip_tools: None, tmp_path: Path) -> None:
