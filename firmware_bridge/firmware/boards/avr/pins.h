@@ -17,12 +17,13 @@
  *
  * With a stepper's driver in place of the bridge:
  *
- *   PB0  D8       ENABLE, driven only while the driver is to be enabled. 10 kOhm to the level that disables it hold it through every
- *                 reset and whenever the chip lets go of it
- *   PB1  D9       DIR: high for a step to the left
- *   PB2  D10      OC1B, STEP: high at the end of a period
- *   PD5  D5       the driver's alarm, with a pull-up
- *   PC0, PC1      free: no cart encoder is read
+ *   D8 (PB0)      ENABLE, driven only while the driver is to be on. A resistor to the level that switches it off holds it through every
+ *                 reset, and whenever the chip lets go of it: 10 kOhm at a driver with logic inputs, at an optocoupler as little as
+ *                 its current needs, or a transistor
+ *   D9 (PB1)      DIR: high for a step to the left
+ *   D10 (PB2)     OC1B, STEP: high at the end of a period
+ *   D5 (PD5)      the driver's alarm, with a pull-up
+ *   A0, A1        free: what a cart encoder counts here is not used
  *
  * An open contact or a cut wire reads high: pressed. The two half bridges are a BTS7960 module's RPWM and LPWM, its R_EN and L_EN
  * joined to the enable. Between pulses both motor wires are at ground, so that the mean voltage is duty times supply
