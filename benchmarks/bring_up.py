@@ -102,8 +102,8 @@ def main() -> None:
     began_s = time.monotonic()
     with progress_bar(len(planted), "bring-up", " carts", quiet=arguments.json) as bar:
         for mistake in planted:
-            with contextlib.redirect_stderr(io.StringIO()), open_board(arguments.rig) as board:  # what is asked
-                built = built_cart(cart, mistake)
+            built = built_cart(cart, mistake)
+            with contextlib.redirect_stderr(io.StringIO()), open_board(arguments.rig, built) as board:  # what is asked
                 rows.append((mistake, rehearse(cart, mistake, board=board, spoil=partial(_spoil, built, profile))))
             bar.update()
     belts = Counter(", ".join(belt_named(cart, seed)) or "nothing" for seed in range(arguments.belts))

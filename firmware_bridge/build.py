@@ -36,9 +36,14 @@ _POLICY_BYTES = f"{_BOARD}/policy_bytes.h"  # what is compiled into the firmware
 _POLICY_CODE = ("policy.c", "onboard.c", f"{_BOARD}/policy_image.c")  # nothing of it where there is none
 _WITHOUT_POLICY = "-DFIRMWARE_WITHOUT_POLICY"
 DRIVES = ("dc", "stepper")
-_ONLY_DC = ("drive_dc.c", "drive_dc.h", "homing_dc.c")
-_ONLY_STEPPER = ("drive_stepper.c", "drive_stepper.h", "homing_stepper.c", "ramp.c", "ramp.h")
+_ONLY_DC = ("drive_dc.c", "drive_dc.h", "homing_dc.c", f"{_BOARD}/motor.c")
+_ONLY_STEPPER = (
+    *("drive_stepper.c", "drive_stepper.h", "homing_stepper.c", "ramp.c", "ramp.h"),
+    f"{_BOARD}/stepper.c",
+)
+_STEPPER_DEFINE = "-DFIRMWARE_STEPPER"
 _MARK = b"cartpole_robot firmware\0"  # in main.c: every image of ours holds it
+_STEPPER_MARK = b"stepper\0"  # behind the two numbers that follow it
 _ELF_MACHINE_AT, _AVR = 18, 83
 _COMPILE = (
     *(f"-mmcu={MCU}", f"-DF_CPU={CLOCK_HZ}UL", "-std=c11", "-O2", "-flto"),
@@ -101,10 +106,11 @@ def firmware_id(sources: dict[str, str]) -> int:
     return crc
 
 
-def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage:
+def build_firmware(out: Path, policy_header: str | None = None, drive: str = "dc") -> FirmwareImage:
     """Compile into `out`/firmware.elf and firmware.hex; the folder is created if missing.
 
-    `policy_header` is the policy that the microcontroller is to carry, as `firmware_sources` takes it.
+    `policy_header` is the policy that the microcontroller is to carry, `drive` what the image is to drive, as
+    `firmware_sources` takes them.
     Files of an earlier build are replaced. Raises `BridgeError` if a tool is missing, the C does not compile, or
     another file has one of these names.
     """
@@ -113,7 +119,7 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
         if path.exists() and not is_own_image(path):
             raise BridgeError(f"{path}: not built by this program; move it away or choose another folder with --out")
     compiler, sizer = (_tool(name, _INSTALL_COMPILER) for name in ("avr-gcc", "avr-size"))
-    sources = firmware_sources(policy_header)
+    sources = firmware_sources(policy_header, drive)
     protocol_hash, identity = read_protocol().hash, firmware_id(sources)
     with tempfile.TemporaryDirectory(prefix="firmware-") as name:
         folder = Path(name)
@@ -123,6 +129,8 @@ def build_firmware(out: Path, policy_header: str | None = None) -> FirmwareImage
         defines = [f"-DPROTOCOL_HASH=0x{protocol_hash:08x}UL", f"-DFIRMWARE_ID=0x{identity:08x}UL"]
         if policy_header is None:
             defines.append(_WITHOUT_POLICY)
+        if drive == "stepper":
+            defines.append(_STEPPER_DEFINE)
         code = [source for source in sources if source.endswith(".c")]
         _run([compiler, *_COMPILE, *defines, *code, "-o", ELF_NAME], folder)
         write_hex(folder / ELF_NAME, folder / HEX_NAME)
@@ -182,11 +190,15 @@ def flash_firmware(image: Path, port: str, baud: int = 115_200) -> None:
 
 @dataclass(frozen=True)
 class ImageMark:
-    """What an image says about itself; `device` is the chip it was compiled for, None if the file does not say."""
+    """What an image says about itself; `device` is the chip it was compiled for, None if the file does not say.
+
+    `drive` is what it drives, one of `DRIVES`.
+    """
 
     protocol_hash: int
     firmware_id: int
     device: str | None
+    drive: str
 
 
 def read_image_mark(elf: Path) -> ImageMark:
@@ -196,11 +208,13 @@ def read_image_mark(elf: Path) -> ImageMark:
     if not content.startswith(b"\x7fELF") or at < 0 or len(content) < at + len(_MARK) + 8:
         raise BridgeError(f"{elf}: not a firmware.elf of this program; build one: cartpole-robot firmware build")
     protocol_hash, identity = struct.unpack_from("<II", content, at + len(_MARK))
+    is_stepper = content.startswith(_STEPPER_MARK, at + len(_MARK) + 8)
+    drive = "stepper" if is_stepper else "dc"
     (machine,) = struct.unpack_from("<H", content, _ELF_MACHINE_AT)
     device = re.search(rb"\0(at(?:mega|tiny|xmega)\w+)\0", content)
     if machine != _AVR:
-        return ImageMark(protocol_hash, identity, f"machine {machine}")
-    return ImageMark(protocol_hash, identity, None if device is None else device[1].decode())
+        return ImageMark(protocol_hash, identity, f"machine {machine}", drive)
+    return ImageMark(protocol_hash, identity, None if device is None else device[1].decode(), drive)
 
 
 def is_own_image(path: Path) -> bool:

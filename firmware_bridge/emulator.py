@@ -7,6 +7,7 @@ kept in the user's cache, and spoken to through shared memory and a pipe.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -28,7 +29,7 @@ from firmware_bridge.protocol import read_protocol
 
 _PROGRAM = (
     *("emulator", "mailbox", "pins", "serial_line", "encoder_wires"),
-    *("idle_timers", "timer1", "board_setup", "chip_bytes", "pin_events", "trace"),
+    *("idle_timers", "timer1", "step_pins", "board_setup", "chip_bytes", "pin_events", "trace"),
 )
 _COMPILE = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LINK = (
@@ -37,6 +38,7 @@ _LINK = (
 )
 _COMPILE_LIMIT_S = 120.0
 _START_LIMIT_S = 20.0
+_MOTORS = {"dc": "DC motor", "stepper": "stepper"}
 _SILENCE_LIMIT_MS = 10_000
 _INSTALL = "simavr is not installed: apt install libsimavr-dev (Debian, Ubuntu)"
 
@@ -79,16 +81,16 @@ def _written_by_others(path: Path) -> str | None:
     return None
 
 
-def current_image(policy_header: str | None = None) -> Path:
-    """The ELF of this package's firmware, built if not cached; `policy_header` is as in `firmware_sources`.
+def current_image(policy_header: str | None = None, drive: str = "dc") -> Path:
+    """The ELF of this package's firmware, built if not cached; the arguments are as in `firmware_sources`.
 
     Raises `BridgeError`.
     """
-    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header)):08x}"
+    identity = f"{read_protocol().hash:08x}-{firmware_id(firmware_sources(policy_header, drive)):08x}"
     image = cache_folder() / f"firmware-{identity}.elf"
     if not _cached(image):
         with tempfile.TemporaryDirectory(prefix="firmware-", dir=image.parent) as folder:
-            build_firmware(Path(folder), policy_header).elf.replace(image)
+            build_firmware(Path(folder), policy_header, drive).elf.replace(image)
     return image
 
 
@@ -130,8 +132,8 @@ def emulator_program() -> Path:
     return program
 
 
-def check_image(elf: Path) -> None:
-    """Raise `BridgeError` unless `elf` is a firmware for this chip that this host can talk to."""
+def check_image(elf: Path, drive: str = "dc") -> None:
+    """Raise `BridgeError` unless `elf` is a firmware for this chip and `drive` that this host can talk to."""
     if not elf.is_file():
         raise BridgeError(f"{elf}: no such file; build one: cartpole-robot firmware build")
     mark = read_image_mark(elf)
@@ -142,6 +144,27 @@ def check_image(elf: Path) -> None:
             f"{elf}: speaks {mark.protocol_hash & 0xFFFF:04x}, host {read_protocol().hash & 0xFFFF:04x}: "
             "build it again (cartpole-robot firmware build)"
         )
+    if mark.drive != drive:
+        raise BridgeError(
+            f"{elf}: drives a {_MOTORS[mark.drive]}, and the cart has a {_MOTORS[drive]}; "
+            f"build the cart's own: cartpole-robot firmware build --drive {drive}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DriverWiring:
+    """A stepper's driver at PB0 to PB2 of an emulated chip, and what may be wrong with it.
+
+    The driver is on while the chip drives ENABLE low if `is_enable_low`, high otherwise. One that `is_reversed` takes
+    DIR the other way round, one without power moves nothing, and of `misses_every` pulses it misses one (0: none).
+    `has_cart_encoder` connects an encoder that the firmware does not read, and whose edges take it time.
+    """
+
+    is_enable_low: bool = True
+    is_reversed: bool = False
+    is_powered: bool = True
+    misses_every: int = 0
+    has_cart_encoder: bool = False
 
 
 class EmulatedChip:
@@ -155,15 +178,24 @@ class EmulatedChip:
     A traced chip runs one instruction at a time, which is slower, and keeps its `trace`, None otherwise.
     """
 
-    def __init__(self, elf: Path | None = None, events: Path | None = None, *, is_traced: bool = False) -> None:
+    def __init__(
+        self,
+        elf: Path | None = None,
+        events: Path | None = None,
+        *,
+        is_traced: bool = False,
+        driver: DriverWiring | None = None,
+    ) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
-        `events` is a file to write with what the bridge's pins do (`simavr/pin_events.h`), which takes time.
+        `events` is a file to write with what PB0 to PB2 do (`simavr/pin_events.h`), which takes time. What is wired
+        there is a stepper's `driver`, or a bridge.
         """
         if not hasattr(os, "memfd_create"):
             raise BridgeError("the emulated chip runs on Linux only; use the rig virtual")
-        image = current_image() if elf is None else elf
-        check_image(image)
+        drive = "dc" if driver is None else "stepper"
+        image = current_image(drive=drive) if elf is None else elf
+        check_image(image, drive)
         program = emulator_program()
         memory = os.memfd_create("cartpole-robot-mailbox")
         self.trace = ChipTrace() if is_traced else None
@@ -171,6 +203,8 @@ class EmulatedChip:
         try:
             os.ftruncate(memory, MAILBOX_BYTES)
             self.mailbox = mailbox = ChipMailbox(memory, _weakly(self))
+            if driver is not None:
+                self.wire_driver(driver)
             self._process = subprocess.Popen(
                 [program, image, str(memory), "-" if events is None else events, *map(str, files[1:])],
                 stdin=subprocess.PIPE,
@@ -194,6 +228,11 @@ class EmulatedChip:
         self.tick, self.feed, self.take, self.has_sent = mailbox.tick, mailbox.feed, mailbox.take, mailbox.has_sent
         self.restart, self.wire, self.hang, self.skew = mailbox.restart, mailbox.wire, mailbox.hang, mailbox.skew
         self.figures, self.equip = mailbox.figures, mailbox.equip
+        self.steps, self.step_figures = mailbox.steps, mailbox.step_figures
+
+    def wire_driver(self, driver: DriverWiring) -> None:
+        """Change the wires of a stepper's driver, from the next millisecond on."""
+        self.mailbox.wire_driver(**dataclasses.asdict(driver))
 
     @property
     def time_us(self) -> int:

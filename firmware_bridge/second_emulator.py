@@ -23,7 +23,15 @@ from importlib import resources
 from pathlib import Path
 
 from firmware_bridge.build import write_hex
-from firmware_bridge.emulator import EmulatedChip, cache_folder, check_image, close_pipes, current_image, kill
+from firmware_bridge.emulator import (
+    DriverWiring,
+    EmulatedChip,
+    cache_folder,
+    check_image,
+    close_pipes,
+    current_image,
+    kill,
+)
 from firmware_bridge.errors import BridgeError, LinkError
 
 NODE_LEAST = 20
@@ -31,13 +39,15 @@ _INSTALL = "install it: apt install nodejs npm (Debian 13), or https://nodejs.or
 _INSTALL_LIMIT_S = 120.0
 _SILENCE_LIMIT_S = 20.0
 _REQUEST = struct.Struct("<iiiHBBBBBBHHBBBHHBI")
-_ANSWER = struct.Struct("<iIIIQQQIIII4x")
+_ANSWER = struct.Struct("<iIIIQQQIIIIiiII")
 _FIGURES = (
     *("resets", "cycles", "awake_cycles", "policy_cycles"),
     *("longest_latency_cycles", "longest_interrupt_cycles", "bytes_lost"),
 )
+_TICK_COUNTS = 2000  # PULSE_TICK_COUNTS
+_DRIVEN_LOW, _DRIVEN_HIGH = 1, 2  # enum chip_enable
 _RESET, _HANG_PROGRAM, _LOSE_TICK = 1, 2, 3  # enum world_order
-_PROGRAM = ("runner.js", "chip.js", "timers.js", "usart.js", "world.js")
+_PROGRAM = ("runner.js", "chip.js", "timers.js", "usart.js", "steps.js", "world.js")
 _PACKAGE_FILES = ("package.json", "package-lock.json")
 
 
@@ -109,14 +119,23 @@ class SecondChip:
     dropped without `close`.
     """
 
-    def __init__(self, elf: Path | None = None, events: Path | None = None, pulse_phase: int | None = None) -> None:
+    def __init__(
+        self,
+        elf: Path | None = None,
+        events: Path | None = None,
+        pulse_phase: int | None = None,
+        *,
+        driver: DriverWiring | None = None,
+    ) -> None:
         """Switch it on with the image `elf`, or this package's own firmware. Raises `BridgeError`.
 
         `events` is a file to write, as `EmulatedChip` does. With `pulse_phase` the PWM periods begin that many cycles
-        after the first tick, modulo their length, instead of where the time of the start has left them.
+        after the first tick, modulo their length, instead of where the time of the start has left them. A stepper's
+        `driver` is as for `EmulatedChip`; it misses no pulses.
         """
-        image = current_image() if elf is None else elf
-        check_image(image)
+        drive = "dc" if driver is None else "stepper"
+        image = current_image(drive=drive) if elf is None else elf
+        check_image(image, drive)
         node, packages = check_node(), installed_packages()
         self._folder = tempfile.TemporaryDirectory(prefix="avr8js-")
         folder = Path(self._folder.name)
@@ -143,6 +162,8 @@ class SecondChip:
         self._line = b""
         self._last_taken = 0
         self._figures: dict[str, int] = {}
+        self._steps = (0, 0, 0, 0)
+        self._driver, self._driver_steps = driver, 0
         self.equip()
         try:
             ready = self._read(len(b"ready\n"))
@@ -169,15 +190,18 @@ class SecondChip:
         """Whether Node.js still runs."""
         return self._process.poll() is None
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         """Run one millisecond; returns how many of 800 cycles the bridge drives, None if it is open.
 
-        Raises `LinkError` when the emulator has ended or does not answer.
+        A stepper's returns where the pulses stand on the mean of the millisecond, None if its driver is off. Raises
+        `LinkError` when the emulator has ended or does not answer.
         """
         cut, swapped, spiked, spikes = self._wired
         order, cause = self._order
         (rail_mv, bandgap_mv, fuses, chip, bootloader), line = self._parts, self._line
         self._order, self._line = (0, 0), b""
+        if self._driver is not None and not self._driver.has_cart_encoder:
+            cart_counts = 0
         request = _REQUEST.pack(
             *(_signed(cart_counts), _signed(pole_counts), self._skew_ppm, supply_mv, inputs),
             *(cut, swapped, order, cause, spiked),
@@ -190,11 +214,24 @@ class SecondChip:
             stdin.flush()
         except (OSError, ValueError):
             raise LinkError(self._why_ended()) from None
-        pulses, is_open, ticks, *figures, length = _ANSWER.unpack(self._read(_ANSWER.size))
+        pulses, is_open, ticks, *figures, length, steps, area, is_left, enable = _ANSWER.unpack(
+            self._read(_ANSWER.size)
+        )
+        self._steps = (steps, area, is_left, enable)
         self._kept += self._read(length)
         self._time_us = ticks * 1000 & 0xFFFFFFFF
         self._figures = {"ticks": ticks, **dict(zip(_FIGURES, figures, strict=True))}
+        if self._driver is not None:
+            return self._mean_steps(self._driver)
         return None if is_open else pulses
+
+    def _mean_steps(self, driver: DriverWiring) -> float | None:
+        """As `ChipMailbox.tick` of a stepper's chip, of the millisecond that has just passed."""
+        steps, area, _, enable = self._steps
+        before, self._driver_steps = self._driver_steps, steps
+        is_on = driver.is_powered and enable == (_DRIVEN_LOW if driver.is_enable_low else _DRIVEN_HIGH)
+        mean = (before * _TICK_COUNTS + area) / _TICK_COUNTS
+        return (-mean if driver.is_reversed else mean) if is_on else None
 
     def _read(self, count: int) -> bytes:
         stdout = self._process.stdout
@@ -275,6 +312,10 @@ class SecondChip:
     def figures(self) -> dict[str, int]:
         """What the emulator counted, as `EmulatedChip.figures`."""
         return dict(self._figures)
+
+    def steps(self) -> tuple[int, int, int, int]:
+        """What a stepper's driver has seen, as `EmulatedChip.steps`."""
+        return self._steps
 
     def close(self) -> None:
         """Switch it off; Node.js ends. May be called twice."""

@@ -79,7 +79,7 @@ class CartLine:
         if rig.startswith(HIDDEN):
             plant, rig = load_cart(rig.removeprefix(HIDDEN)), "virtual"
         try:
-            board = self._stack.enter_context(open_board(rig))
+            board = self._stack.enter_context(open_board(rig, plant or cart))
         except BridgeError as error:
             raise RigError(str(error)) from None
         self.virtual = VirtualCart(plant or cart, board=board)

@@ -40,14 +40,14 @@ _ROCK_STEPS, _ROCK_STROKE_STEPS, _ROCK_SHARE = 100, 4, 1.5  # of the duty that m
 class Moment(NamedTuple):
     """One millisecond: its number, the chip's clock at its tick, the encoders' counts, the bridge's pulses after it.
 
-    `pulses` is None while the bridge is open.
+    `pulses` is None while the bridge is open; of a stepper it is what `Board.tick` returns.
     """
 
     time_ms: int
     time_us: int
     cart_counts: int
     pole_counts: int
-    pulses: int | None
+    pulses: float | None
 
 
 class RecordedBoard:
@@ -91,7 +91,7 @@ class RecordedBoard:
         self.moments.clear()
         self.is_recording = True
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         self.time_ms += 1
         if self.spin is not None:
             spun = self.spin()

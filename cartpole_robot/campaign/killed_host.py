@@ -35,6 +35,7 @@ from typing import NamedTuple
 from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_homing
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.avr import driver_wiring
 from cartpole_robot.rigs.pty_cart import PtyCart
 from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout
@@ -170,7 +171,7 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
     """The cart's process: for each position received, sends the moments since the last and starts there next."""
     moments: list[Moment] = []
     with contextlib.ExitStack() as stack:
-        board = stack.enter_context(EmulatedChip(image)) if on_chip else None
+        board = stack.enter_context(EmulatedChip(image, driver=driver_wiring(params))) if on_chip else None
         pty_cart = stack.enter_context(PtyCart(params, board=board))
         assert pty_cart.person is not None
         person = pty_cart.person

@@ -26,14 +26,17 @@ _SUPPLY_MV = 12_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Millisecond:
-    """What a chip is given for one millisecond, and what its bridge then drives: pulses, None if it is open."""
+    """What a chip is given for one millisecond, and what its bridge then drives: pulses, None if it is open.
+
+    Of a stepper's chip, where the pulses stand on the mean, None if the driver is off.
+    """
 
     cart_counts: int
     pole_counts: int
     inputs: int
     supply_mv: int
     received: bytes
-    pulses: int | None
+    pulses: float | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class _Recorder:
         self._received += bytes(received)
         self._chip.feed(received)
 
-    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> int | None:
+    def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
         pulses = self._chip.tick(cart_counts, pole_counts, inputs, supply_mv)
         self.milliseconds.append(
             Millisecond(

@@ -34,6 +34,7 @@ from cartpole_robot.campaign.report import (
     to_record,
 )
 from cartpole_robot.campaign.second_emulator import SECOND, second_emulator_trials
+from cartpole_robot.campaign.stepper import STEPPER, StepperBench, stepper_trials
 from cartpole_robot.campaign.swing import SWING, SwingBench, swing_trials
 from cartpole_robot.campaign.trials import Kind, Outcome, Trial, fault_trials
 from cartpole_robot.cart.parts import MAX_EPISODE_STEPS
@@ -139,10 +140,11 @@ class _Kept:
 def _identity(request: CampaignRequest) -> dict[str, Any]:
     """What a result depends on ("of"), and where it comes from. Raises `UsageError`, `BridgeError`."""
     subject = request.subject
-    image = subject.image or current_image()
-    check_image(image)
     chosen = choose_controller(subject.policy, subject.cart, "c")
-    carrier = on_board_subject(subject).image if _has_policy(request) else None
+    image = subject.image or current_image(drive=chosen.cart.drive)
+    check_image(image, chosen.cart.drive)
+    has_carrier = _has_policy(request) and chosen.cart.stepper is None
+    carrier = on_board_subject(subject).image if has_carrier else None
     return {
         "of": {
             "on_board_id": None if carrier is None else f"{read_image_mark(carrier).firmware_id:08x}",
@@ -174,13 +176,17 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
 
     Ctrl-C ends the campaign; finished results stay saved. Raises `UsageError`, `RigError`, `BridgeError`.
     """
-    trials = [*endurance_trials(), *fault_trials(), *swing_trials(), *edge_trials()]
-    if _has_policy(request):
-        trials += on_board_trials()
-    trials += second_emulator_trials(has_policy=_has_policy(request))
+    is_stepper = request.subject.open()[0].stepper is not None
+    if is_stepper:
+        trials = stepper_trials()
+    else:
+        trials = [*endurance_trials(), *fault_trials(), *swing_trials(), *edge_trials()]
+        if _has_policy(request):
+            trials += on_board_trials()
+        trials += second_emulator_trials(has_policy=_has_policy(request))
     _check_words(request, trials)
     wanted = [trial for trial in trials if _is_wanted(request, trial.group, trial.name) and _count(request, trial)]
-    curves = [curve for curve in all_curves() if _is_wanted(request, "curve", curve.name)]
+    curves = [curve for curve in all_curves() if not is_stepper and _is_wanted(request, "curve", curve.name)]
     kept = _Kept(request)
     kept.keep()
     for row in kept.rows:
@@ -190,7 +196,11 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
     if any(trial.group == SECOND and not kept.has(trial.name) for trial in wanted):
         wanted = _if_installed(request, wanted, say)
     with contextlib.ExitStack() as stack:
-        makers: dict[str, Callable[[Subject], Bench]] = {ON_BOARD: on_board_bench, SWING: SwingBench}
+        makers: dict[str, Callable[[Subject], Bench]] = {
+            ON_BOARD: on_board_bench,
+            SWING: SwingBench,
+            STEPPER: StepperBench,
+        }
         benches: dict[Callable[[Subject], Bench], Bench] = {}
 
         def bench(group: str = "") -> Bench:
@@ -209,7 +219,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
                 kept.curves.append(_run_curve(request, curve, bench()))
                 kept.keep()
                 say(curve_text(kept.curves[-1]))
-    for name in (KILLED, KILLED_HOMING):
+    for name in () if is_stepper else (KILLED, KILLED_HOMING):
         if _is_wanted(request, "stop", name) and not kept.has(name):
             kept.rows.append(_run_killed(request, kept, name))
             kept.keep()
@@ -279,7 +289,7 @@ def _outcomes(name: str, bench: Bench, runs: Sequence[Callable[[], Outcome]]) ->
             try:
                 outcomes.append(run())
             except (RigError, BridgeError) as error:
-                if not bench.chip.is_running:
+                if not isinstance(bench, StepperBench) and not bench.chip.is_running:
                     raise
                 outcomes.append(Outcome(is_good=False, message=in_short(str(error)), figure=None, struck=0))
                 bench.restart_first()

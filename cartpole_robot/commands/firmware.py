@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartpole_robot.cart.stepper import Drive
 from cartpole_robot.commands import options
 from cartpole_robot.commands.output import DONE, FAILED, command_text, print_result, print_text, report_stop, rows_text
 from cartpole_robot.commands.verbs import Parser, Verb, add_verbs, details, examples
@@ -16,6 +17,7 @@ from cartpole_robot.files.run_folder import unused_folder
 from cartpole_robot.policy.backend import LQR
 
 if TYPE_CHECKING:
+    from cartpole_robot.cart.params import CartParams
     from firmware_bridge.build import FirmwareImage
 
 _BAUDS = (115200, 57600)
@@ -43,6 +45,7 @@ def _add_build(build: Parser) -> None:
     build.set_defaults(run=_build, extra="sim")
     options.out(build, "FOLDER", "folder to write", default=_FOLDER)
     _add_policy(build)
+    _add_drive(build)
     options.json(build)
 
 
@@ -51,6 +54,7 @@ def _add_flash(flash: Parser) -> None:
     flash.set_defaults(run=_flash, extra="sim")
     options.port(flash)
     _add_policy(flash)
+    _add_drive(flash)
     flash.add_argument("--hex", type=Path, metavar="FILE", help="write this image instead of a new one")
     flash.add_argument(
         "--baud",
@@ -64,6 +68,7 @@ def _add_flash(flash: Parser) -> None:
 def _add_size(size: Parser) -> None:
     examples(size, "--json")
     size.set_defaults(run=_size, extra="sim")
+    _add_drive(size)
     options.json(size)
 
 
@@ -90,15 +95,38 @@ def _add_campaign(campaign: Parser) -> None:
 
 def _add_policy(verb: argparse.ArgumentParser) -> None:
     options.policy_option(verb, "put this policy into the firmware: a policy.npz or a run folder")
-    options.cart(verb, what="the cart that carries the policy", otherwise="the policy's own")
+    options.cart(verb, what="the cart that the image is for", otherwise="the policy's own")
 
 
-def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, Any]]:
-    """The policy's header for the firmware, None without one, and a record of it. Raises `UsageError`."""
+def _add_drive(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--drive",
+        choices=[drive.value for drive in Drive],
+        help="what the image drives: a DC motor on a bridge, or a stepper behind a STEP/DIR driver "
+        "(default: the cart's, else dc)",
+    )
+
+
+def _drive(arguments: argparse.Namespace, cart: CartParams | None = None) -> str:
+    """What the image is to drive. Raises `UsageError` for a cart with another drive."""
+    asked: str | None = arguments.drive
+    if cart is None:
+        return asked or Drive.DC
+    if asked not in (None, cart.drive):
+        raise UsageError(f"--drive {asked}: cart {cart.name} has the drive {cart.drive}; leave --drive out")
+    return cart.drive
+
+
+def _policy(arguments: argparse.Namespace) -> tuple[str | None, str, dict[str, Any]]:
+    """The policy's header for the firmware, None without one; the drive; a record of the policy.
+
+    Raises `UsageError`.
+    """
     if arguments.policy is None:
-        if arguments.cart is not None:
-            raise UsageError(f"--cart {arguments.cart}: says nothing without --policy; the firmware fits every cart")
-        return None, {}
+        from cartpole_robot.cart.cart_file import load_cart
+
+        cart = None if arguments.cart is None else load_cart(arguments.cart)
+        return None, _drive(arguments, cart), {}
     from cartpole_robot.deployment.on_board import timely_header
     from cartpole_robot.deployment.on_board_time import check_in_time
     from cartpole_robot.policy.controllers import choose_controller, open_policy
@@ -107,7 +135,11 @@ def _policy(arguments: argparse.Namespace) -> tuple[str | None, dict[str, Any]]:
     cart = choose_controller(arguments.policy, arguments.cart, "c").cart
     header = timely_header(bundle, cart)
     decision_ms = round(check_in_time(bundle.check_int16("on board")), 2)
-    return header, {"policy": bundle.policy_hash()[:16], "cart": cart.name, "decision_ms": decision_ms}
+    return (
+        header,
+        _drive(arguments, cart),
+        {"policy": bundle.policy_hash()[:16], "cart": cart.name, "decision_ms": decision_ms},
+    )
 
 
 def _policy_rows(policy: dict[str, Any]) -> dict[str, str]:
@@ -121,8 +153,8 @@ def _policy_rows(policy: dict[str, Any]) -> dict[str, str]:
 def _build(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware
 
-    header, policy = _policy(arguments)
-    built = build_firmware(arguments.out or Path(_FOLDER), header)
+    header, drive, policy = _policy(arguments)
+    built = build_firmware(arguments.out or Path(_FOLDER), header, drive)
     files = {"elf": str(built.elf), "hex": str(built.hex)}
     print_result(arguments, {**_figures(built), **policy, **files}, _text(built, {**_policy_rows(policy), **files}))
     return DONE
@@ -131,7 +163,7 @@ def _build(arguments: argparse.Namespace) -> int:
 def _flash(arguments: argparse.Namespace) -> int:
     from firmware_bridge.build import build_firmware, flash_firmware, is_own_image
 
-    header, policy = _policy(arguments)
+    header, drive, policy = _policy(arguments)
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
         image = arguments.hex
         if image is not None and header is not None:
@@ -139,7 +171,7 @@ def _flash(arguments: argparse.Namespace) -> int:
                 f"--hex {image} and --policy {arguments.policy}: an image already has its policy; leave one out"
             )
         if image is None:
-            image = build_firmware(Path(folder), header).hex
+            image = build_firmware(Path(folder), header, drive).hex
         elif image.suffix != ".hex" or not image.is_file() or not is_own_image(image):
             raise UsageError(f"{image}: not a firmware.hex of this program; build one: cartpole-robot firmware build")
         flash_firmware(image, arguments.port, arguments.baud)
@@ -156,15 +188,21 @@ def _size(arguments: argparse.Namespace) -> int:
 
     chip = missing = None
     with tempfile.TemporaryDirectory(prefix="firmware-") as folder:
-        built = build_firmware(Path(folder))
+        drive = _drive(arguments)
+        built = build_firmware(Path(folder), drive=drive)
         try:
             emulator_program()
         except BridgeError as error:
             missing = str(error)
         else:
             from cartpole_robot.campaign.figures import chip_figures
+            from cartpole_robot.campaign.stepper_figures import stepper_figures
 
-            chip = dataclasses.asdict(chip_figures(built.elf))
+            if drive == Drive.STEPPER:
+                found, pulses = stepper_figures(built.elf)
+                chip = {**dataclasses.asdict(found), "pulses": pulses}
+            else:
+                chip = dataclasses.asdict(chip_figures(built.elf))
     text = f"{_text(built, {})}\n{_chip_text(chip, missing)}"
     print_result(arguments, {**_figures(built), "chip": chip, "missing": missing}, text)
     return DONE
@@ -183,7 +221,18 @@ def _chip_text(chip: dict[str, Any] | None, missing: str | None) -> str:
         "motor": f"driven {chip['longest_drive_us']:.0f} us after the tick's interrupt at the latest",
         "busy": f"{100.0 * chip['busy_share']:.0f} % of the time while it balances",
     }
-    how = "  (homed, balanced for 10 s, armed with 40,000 edges a second and requests at any moment; emulated chip)"
+    steps = ""
+    if "pulses" in chip:
+        pulses = chip["pulses"]
+        us = {name: (cycles or 0) / 16.0 for name, cycles in pulses.items()}
+        rows["STEP"] = (
+            f"{us['high_cycles']:.1f} us high at the shortest, {us['period_cycles']:.1f} us from edge to edge; "
+            f"{pulses['lost_bottoms']} lost"
+        )
+        rows["its interrupt"] = f"done {us['longest_write_cycles']:.1f} us after a pulse at the latest"
+        steps = "up to 20,000 steps, "
+    load = f"{steps}40,000 edges a second and requests at any moment"
+    how = f"  (homed, balanced for 10 s, armed with {load}; emulated chip)"
     return f"{rows_text(rows)}\n{how}"
 
 

@@ -250,7 +250,7 @@ def _virtual_cart(arguments: argparse.Namespace) -> int:
         clear_link(arguments.link)
     with (
         _browser_view(cart, browser_port) as view,
-        open_board(arguments.rig) as board,
+        open_board(arguments.rig, built) as board,
         PtyCart(
             built,
             link=arguments.link,

@@ -91,7 +91,7 @@ def _serve(connection: Connection, given: _Given) -> None:
     cart = given.cart
     with contextlib.ExitStack() as stack:
         try:
-            board: Board | None = stack.enter_context(open_board(given.rig))
+            board: Board | None = stack.enter_context(open_board(given.rig, cart))
             if given.policy is not None and board is None:
                 board = built_firmware(cart, PolicyImage(given.policy))
             pty_cart = stack.enter_context(PtyCart(cart, board=board, has_hand=given.has_hand))

@@ -87,7 +87,7 @@ def replay(box: BlackBox, rig: str) -> Replayed:
     if rig != "virtual" and (box.samples["cart_illegal"].any() or box.samples["pole_illegal"].any()):
         raise UsageError("this black box has illegal encoder transitions, which only --rig virtual can be shown")
     cart = _as_kept(box.cart)
-    with open_board(rig) as board:
+    with open_board(rig, cart) as board:
         virtual = VirtualRig(cart, board=board)
         try:
             return _Player(box, cart, virtual, is_early=rig != "virtual").play()

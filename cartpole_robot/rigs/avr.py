@@ -11,7 +11,7 @@ from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.firmware_rig import NO_OPTIONS, FirmwareOptions
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.simulation.engine import Engine
-from firmware_bridge.emulator import EmulatedChip
+from firmware_bridge.emulator import DriverWiring, EmulatedChip
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.second_emulator import Chip
 
@@ -70,4 +70,12 @@ class AvrRig(ChipRig):
         The first use on a machine compiles firmware and emulator, which takes a few seconds. Raises `RigError` if a
         tool is missing or the image is not for this chip and host, `UsageError` for a cart that no firmware can drive.
         """
-        super().__init__(cart, lambda: EmulatedChip(image), randomization, options=options, engine=engine)
+        driver = driver_wiring(cart)
+        super().__init__(
+            cart, lambda: EmulatedChip(image, driver=driver), randomization, options=options, engine=engine
+        )
+
+
+def driver_wiring(cart: CartParams) -> DriverWiring | None:
+    """The driver of a stepper's cart as its file has it; None for a DC motor's, whose chip has a bridge."""
+    return None if cart.stepper is None else DriverWiring(is_enable_low=cart.stepper.enable_is_low)

@@ -78,8 +78,8 @@ def open_rig(
     return SerialRig(cart, rig.removeprefix(SERIAL))
 
 
-def open_board(rig: str) -> AbstractContextManager[EquippedBoard | None]:
-    """A context with what runs the firmware of a simulated cart: None for "virtual", the chip for "avr" and "avr:ELF".
+def open_board(rig: str, cart: CartParams) -> AbstractContextManager[EquippedBoard | None]:
+    """A context with what runs the firmware of the simulated `cart`: None for "virtual", the chip for "avr", "avr:ELF".
 
     Raises `UsageError` for the name of another rig, `BridgeError` as `EmulatedChip` does.
     """
@@ -87,9 +87,10 @@ def open_board(rig: str) -> AbstractContextManager[EquippedBoard | None]:
         return nullcontext()
     if not _is_chip(rig):
         raise UsageError(f"rig {rig!r} has no simulated cart with a firmware; expected virtual, avr or avr:ELF")
+    from cartpole_robot.rigs.avr import driver_wiring
     from firmware_bridge.emulator import EmulatedChip
 
-    return EmulatedChip(_image(rig))
+    return EmulatedChip(_image(rig), driver=driver_wiring(cart))
 
 
 def _is_chip(rig: str) -> bool:

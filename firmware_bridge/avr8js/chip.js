@@ -57,7 +57,7 @@ class Chip {
     this.cpu = cpu;
     this.resets++;
     this.isAsleep = this.isExecuting = false;
-    this.interruptBegan = this.thinkingSince = this.asked = null;
+    this.interruptBegan = this.interruptVector = this.thinkingSince = this.asked = null;
     this.dueReset = null;
     cpu.reset = () => {
       this.dueReset = WDRF;
@@ -165,6 +165,7 @@ class Chip {
     if (!interrupt.constant) cpu.clearInterrupt(interrupt);
     cpu.passTo(began + ENTRY_CYCLES);
     this.interruptBegan = cpu.cycles;
+    this.interruptVector = interrupt.address;
   }
 
   endInterrupt() {
@@ -172,7 +173,7 @@ class Chip {
     const took = this.cpu.cycles - this.interruptBegan + ENTRY_CYCLES;
     if (this.thinkingSince !== null) this.thinkingSince += took;
     if (took > this.longestInterrupt) this.longestInterrupt = took;
-    this.interruptBegan = null;
+    this.interruptBegan = this.interruptVector = null;
   }
 
   sleepTo(cycle) {

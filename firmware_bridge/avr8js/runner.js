@@ -6,11 +6,12 @@
 "use strict";
 const fs = require("fs");
 const { Chip } = require("./chip.js");
+const { StepPins } = require("./steps.js");
 const { LATE_CYCLES, World } = require("./world.js");
 
 const MILLISECOND = 16000, PERIOD = 800, ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMSK2 = 0x70;
 const ORDER_RESET = 1, ORDER_HANG_PROGRAM = 2, ORDER_LOSE_TICK = 3;
-const REQUEST_BYTES = 36, ANSWER_BYTES = 60, EVENT_BYTES = 10, EVENTS_KEPT = 4096;
+const REQUEST_BYTES = 36, ANSWER_BYTES = 72, EVENT_BYTES = 10, EVENTS_KEPT = 4096;
 const EVENT = { PIN: 0, TICK: 3, RESET: 4, BYTE: 5, CONNECT: 6 };
 
 class Events {
@@ -45,6 +46,7 @@ class Board {
     this.world = new World();
     this.sent = [];
     this.bridge = 0;
+    this.stepPins = new StepPins();
     this.changes = []; // of the bridge in this millisecond: [cycle, levels]
     this.ticks = this.frameEnd = this.frameRest = this.tickCycle = this.longestLatency = 0;
     this.isAligned = false;
@@ -70,6 +72,7 @@ class Board {
     const changed = (levels ^ this.bridge) & 7;
     this.bridge = levels & 7;
     if (changed === 0) return;
+    this.stepPins.look(this.bridge, this.chip);
     this.changes.push([this.cycle, this.bridge]);
     for (let pin = 0; pin < 3; pin++)
       if ((changed >> pin) & 1) this.note(EVENT.PIN + pin, ((levels >> pin) & 1) | (isTimers ? 2 : 0));
@@ -139,6 +142,7 @@ class Board {
     this.chip.usart.listen();
     // The first tick after a reset moves the end.
     while (this.cycle < this.frameEnd) this.chip.runTo(Math.min(this.frameEnd, this.cycle + PERIOD));
+    while (this.stepPins.isUnsettled(this.chip)) this.chip.runTo(this.cycle + 1);
     if (this.answered === null) this.answered = { ticks: this.ticks, sent: this.sent.length };
   }
 
@@ -177,6 +181,11 @@ class Board {
     answer.writeUInt32LE(this.chip.longestInterrupt, 44);
     answer.writeUInt32LE(this.line.lost, 48);
     answer.writeUInt32LE(line.length, 52);
+    const { steps, area, isLeft, enable } = this.stepPins.take(this.chip, this.frameEnd + LATE_CYCLES);
+    answer.writeInt32LE(steps | 0, 56);
+    answer.writeInt32LE(area, 60);
+    answer.writeUInt32LE(isLeft ? 1 : 0, 64);
+    answer.writeUInt32LE(enable, 68);
     answer.set(line, ANSWER_BYTES);
     return answer;
   }

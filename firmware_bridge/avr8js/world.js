@@ -6,7 +6,7 @@ const LATE_CYCLES = 1500; // after which the encoders stand where the world had 
 const LATE_MOST = 8, EDGE_CYCLES = 160, FASTEST_CYCLES = 100, SPIKE_CYCLES = 100;
 const LEVELS = [0, 2, 3, 1]; // A leads B; A is bit 1
 const CHANNELS = [0, 1, 2, 3]; // pins of port C: cart B, cart A, pole B, pole A
-const CONTACT_PINS = [3, 4, 2]; // of port D: left, right, e-stop
+const CONTACT_PINS = [3, 4, 2, 5]; // of port D: left, right, e-stop; a stepper driver's alarm
 const PORT = { C: 0x28, D: 0x2b };
 
 class World {

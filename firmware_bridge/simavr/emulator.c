@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <simavr/avr_adc.h>
 #include <simavr/avr_extint.h>
+#include <simavr/avr_timer.h>
 #include <simavr/avr_watchdog.h>
 #include <simavr/sim_avr.h>
 #include <simavr/sim_elf.h>
@@ -27,18 +28,20 @@
 #include "pin_events.h"
 #include "pins.h"
 #include "serial_line.h"
+#include "step_pins.h"
 #include "timer1.h"
 #include "trace.h"
 
 #define CLOCK_HZ 16000000u
 #define MILLISECOND 16000 /* cycles */
 #define ENTRY_CYCLES 4      /* an interrupt takes to begin; twice as many out of sleep */
+#define TICK_HEARD_CYCLES 64
 #define LOOK_AT_STDIN_MS 100
 #define PULSES 800          /* what chip_t divides a period into */
 #define SELF_JUMP 0xCFFFu   /* rjmp .-2 */
 
 enum { MCUSR = 0x54, PORTB = 0x25, DDRB = 0x24, TIMSK2 = 0x70, TCCR2B = 0xB1, GPIOR0 = 0x3E };
-enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, RECEIVE = 1 };
+enum { ENABLE = 1, FORWARDS = 2, BACKWARDS = 4, TIMER2_COMPA = 7, CONTACTS = 0x1C, RECEIVE = 1, ALARM = 0x20 };
 
 static avr_t *avr;
 static mailbox_t *mailbox;
@@ -154,6 +157,7 @@ static void begin_after_reset(void)
     chip.ticks = 0;
     chip.resets++;
     timer1_begin(avr);
+    step_pins_reset(avr);
     encoder_wires_begin(avr);
     port_repeat(&contacts, avr);
     serial_line_begin(avr);
@@ -196,7 +200,12 @@ static void take_world(void)
     unsigned levels = RECEIVE; /* the line idles high */
     for (unsigned k = 0; k < 3; k++)
         levels |= (world.contacts >> k & 1u) << pin_of[k];
-    port_set(&contacts, avr, CONTACTS | RECEIVE, levels);
+    unsigned wired = CONTACTS | RECEIVE;
+    if (world.drive == WORLD_DRIVES_STEPPER) {
+        wired |= ALARM;
+        levels |= (world.contacts & WORLD_ALARM) != 0 ? ALARM : 0;
+    }
+    port_set(&contacts, avr, wired, levels);
     avr_raise_irq(supply, world.supply_mv * 1800u / 11800u);
     serial_line_take(avr, &world);
 }
@@ -208,6 +217,25 @@ static int32_t high_pulses(uint8_t pin, int unit)
         return (avr->data[PORTB] & pin) != 0 ? PULSES : 0;
     const uint32_t period = timer1_now(avr).period;
     return period != 0 ? (int32_t)((timer1_high_cycles(avr, unit) * PULSES + period / 2) / period) : 0;
+}
+
+/* The end of the world's millisecond: the tick's own cycle, where it is there. on_tick() hears of it after the instruction under way. */
+static avr_cycle_count_t frame_moment(void)
+{
+    const avr_cycle_count_t end = frame_end + LATE_CYCLES;
+    for (const avr_io_t *module = avr->io_port; module != NULL; module = module->next)
+        if (strcmp(module->kind, "timer") == 0 && ((const avr_timer_t *)module)->name == '2') {
+            const avr_timer_t *timer = (const avr_timer_t *)module;
+            const avr_cycle_count_t tick = timer->tov_base + timer->tov_cycles;
+            return tick <= end && end - tick < TICK_HEARD_CYCLES ? tick : end;
+        }
+    return end;
+}
+
+/* What the host's end of the line has by the time that the motor is driven, whenever the answer comes. */
+static void tell_line(void)
+{
+    serial_line_give(avr, &mailbox->chip);
 }
 
 static void answer(uint32_t number)
@@ -224,7 +252,7 @@ static void answer(uint32_t number)
     report->policy_cycles = chip.policy_cycles;
     report->longest_latency = chip.longest_latency;
     report->longest_interrupt = chip.longest_interrupt;
-    serial_line_give(avr, report);
+    step_pins_give(avr, frame_moment(), report);
     mailbox_raise(&mailbox->answered, number, &mailbox->is_world_asleep);
 }
 
@@ -242,7 +270,7 @@ static int run_some(void)
 /* One millisecond of the world, answered as soon as the bridge is driven. Returns why the chip cannot go on, NULL where it can. */
 static const char *run_frame(uint32_t number)
 {
-    bool has_answered = false;
+    bool has_told = false, has_answered = false;
     const uint64_t exact = (uint64_t)MILLISECOND * (uint64_t)(1000000 + world.skew_ppm) + frame_rest;
     const avr_cycle_count_t cycles = exact / 1000000u;
     frame_rest = exact % 1000000u;
@@ -251,23 +279,28 @@ static const char *run_frame(uint32_t number)
     idle_timers_quiet(avr);
     encoder_wires_move(avr, &world, cycles);
     avr_cycle_timer_register(avr, frame_end - avr->cycle, end_frame, NULL);
-    while (avr->cycle < frame_end) {
+    while (avr->cycle < frame_end || timer1_is_unsettled(avr)) {
         const int state = run_some();
         pin_events_look(avr);
         if (was_reset)
             begin_after_reset();
         if (state == cpu_Done || state == cpu_Crashed)
             return "the program left its memory, or slept with interrupts off";
-        if (has_driven && !has_answered) {
-            has_answered = true;
-            const char *missing = board_setup_missing(avr);
+        if (has_driven && !has_told) {
+            has_told = true;
+            const char *missing = board_setup_missing(avr, world.drive);
             if (missing != NULL)
                 return missing;
-            answer(number);
+            tell_line();
+            has_answered = world.drive != WORLD_DRIVES_STEPPER;
+            if (has_answered)
+                answer(number);
         }
     }
     avr_cycle_timer_cancel(avr, end_frame, NULL);
     pin_events_flush();
+    if (!has_told)
+        tell_line();
     if (!has_answered)
         answer(number);
     return NULL;
@@ -316,6 +349,7 @@ int main(int argc, char **argv)
     avr_register_io_write(avr, GPIOR0, on_policy, NULL);
     chip_bytes_begin(avr, &world);
     port_begin(&contacts, avr, 'D');
+    step_pins_begin(avr);
     supply = avr_io_getirq(avr, AVR_IOCTL_ADC_GETIRQ, ADC_IRQ_ADC4);
     next_cause = 1; /* power on */
     begin_after_reset();

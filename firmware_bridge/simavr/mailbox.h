@@ -14,12 +14,15 @@
 #include <stdint.h>
 #include <time.h>
 
-#define MAILBOX_VERSION 4u
+#define MAILBOX_VERSION 5u
 #define MAILBOX_BYTES 8192
 #define MAILBOX_LINE_BYTES 2048 /* the serial line carries 50 bytes in a millisecond */
 #define MAILBOX_LOOK_NS 100000 /* a millisecond of the chip takes some 20 us */
 #define MAILBOX_NAPS 63         /* waits without a look after one that did not help */
 
+enum world_drive { WORLD_DRIVES_DC = 1, WORLD_DRIVES_STEPPER = 2 }; /* enum drive */
+enum { WORLD_ALARM = 8 }; /* among the contacts: BOARD_ALARM */
+enum chip_enable { ENABLE_OPEN = 0, ENABLE_LOW = 1, ENABLE_HIGH = 2 };
 enum world_order { ORDER_NONE = 0, ORDER_RESET = 1, ORDER_HANG_PROGRAM = 2, ORDER_LOSE_TICK = 3 };
 
 /* The chip's surroundings at the beginning of a millisecond. */
@@ -28,7 +31,7 @@ typedef struct {
     int32_t pole_counts;
     int32_t skew_ppm;      /* how much faster than nominal the chip's clock runs */
     uint16_t supply_mv;    /* of the motor */
-    uint8_t contacts;      /* the first three of enum input_flag: open contacts */
+    uint8_t contacts;      /* the first three of enum input_flag: open contacts; a stepper's driver: WORLD_ALARM */
     uint8_t cut;           /* encoder channels with a cut wire; bits as on port C: cart B, cart A, pole B, pole A */
     uint8_t swapped;       /* encoders with A and B exchanged: 1 the cart's, 2 the pole's */
     uint8_t spiked;        /* channels that spikes hit, as in `cut` */
@@ -40,11 +43,20 @@ typedef struct {
     uint8_t lock_bits;
     uint16_t bootloader;   /* the last word of flash, from the next reset on */
     uint16_t signature;    /* its last two bytes */
+    uint8_t drive;         /* what is wired to PB0 to PB2: a bridge, or a stepper's driver */
     uint16_t line_length;  /* bytes that the host has sent since the last millisecond */
     uint8_t line[MAILBOX_LINE_BYTES];
 } world_t;
 
-/* The chip, when it has driven the bridge, or at the end of a millisecond in which it did not. */
+/* The shortest times at a stepper driver's pins so far, in cycles; UINT32_MAX: there was none. */
+typedef struct {
+    uint32_t high, low, period; /* of STEP; the period from one rising edge to the next */
+    uint32_t setup, hold;       /* from a change of DIR to a rising edge of STEP, and from the edge to the change */
+} step_times_t;
+
+/* The chip, when it has driven the bridge, or at the end of a millisecond in which it did not. A stepper's chip answers at the end of
+ * the millisecond, with what its pins will have done when the next one's encoders are looked at: all but the last tenth is past by then,
+ * and what is left follows from the timer's registers. */
 typedef struct {
     int32_t pulses;        /* cycles of 800 in which the bridge drives: positive forwards, 0 shorted */
     uint8_t is_open;       /* the bridge is open and drives nothing */
@@ -56,6 +68,13 @@ typedef struct {
     uint32_t longest_latency;   /* cycles from a tick to the bridge */
     uint32_t longest_interrupt; /* cycles from entry to return */
     uint32_t bytes_lost;   /* that came faster than the chip took them */
+    int32_t steps;         /* pulses at STEP that have ended, with DIR low, less those with DIR high; wraps */
+    int32_t step_area;     /* of this millisecond's, how long ago they ended, added up in half microseconds with their signs */
+    uint8_t is_left;       /* the level of DIR */
+    uint8_t enable;        /* enum chip_enable: open is what a pin is that the chip lets go of */
+    step_times_t step_times;
+    uint32_t longest_step_write; /* cycles from a BOTTOM of Timer1 to the last write to OCR1x before the next */
+    uint32_t lost_bottoms; /* of Timer1, whose interrupt came too late for the next */
     uint16_t line_length;  /* bytes that have left the chip's pin since the last millisecond */
     uint8_t line[MAILBOX_LINE_BYTES];
 } chip_t;

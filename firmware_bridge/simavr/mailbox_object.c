@@ -8,10 +8,18 @@
 
 #include "../firmware/boards/host/board_parts.h"
 #include "../firmware/boards/host/objects.h"
+#include "../firmware/boards/host/pulse_train.h"
 #include "mailbox.h"
 
 #define PATIENCE_MS 20  /* between two looks at whether there is still somebody */
 #define MOST_SKEW_PPM 100000
+
+/* A stepper's driver and its wires; see DriverWiring. */
+typedef struct {
+    bool is_there; /* else a bridge is */
+    bool is_enable_low, is_reversed, is_powered, has_cart_encoder;
+    unsigned misses_every; /* pulses; 0: none */
+} driver_t;
 
 typedef struct {
     PyObject_HEAD
@@ -24,6 +32,10 @@ typedef struct {
     Py_ssize_t kept_length;
     uint8_t last_taken;  /* of them */
     unsigned naps;       /* see mailbox_look() */
+    driver_t driver;
+    int32_t chip_steps;  /* as of the last millisecond; what the driver made of them: */
+    int32_t driver_steps;
+    uint32_t pulses;     /* since the last one that it missed */
 } mailbox_object;
 
 static void equip(world_t *world, const board_parts_t *parts)
@@ -58,6 +70,7 @@ static int mailbox_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->mailbox->version = MAILBOX_VERSION;
     self->mailbox->bytes = sizeof *self->mailbox;
     self->is_alive = Py_NewRef(is_alive);
+    self->next.drive = WORLD_DRIVES_DC;
     equip(&self->next, &usual_parts);
     return 0;
 }
@@ -107,6 +120,41 @@ static int finish(mailbox_object *self)
     return 0;
 }
 
+/* The pulses of this millisecond as the driver takes them: how many, with their sign, and their `step_area`. */
+static int32_t taken_by_driver(mailbox_object *self, double *area)
+{
+    const chip_t *chip = &self->mailbox->chip;
+    const driver_t *driver = &self->driver;
+    int32_t steps = (int32_t)((uint32_t)chip->steps - (uint32_t)self->chip_steps);
+    self->chip_steps = chip->steps;
+    *area = chip->step_area;
+    if (driver->misses_every != 0 && steps != 0) {
+        const uint32_t size = steps < 0 ? 0u - (uint32_t)steps : (uint32_t)steps;
+        self->pulses += size;
+        const uint32_t missed = self->pulses / driver->misses_every;
+        self->pulses %= driver->misses_every;
+        const int32_t left = (int32_t)(size > missed ? size - missed : 0u);
+        *area *= (double)left / size;
+        steps = steps < 0 ? -left : left;
+    }
+    if (driver->is_reversed) {
+        *area = -*area;
+        steps = -steps;
+    }
+    return steps;
+}
+
+/* Where the pulses stand on the mean, as pulse_train_pass() has it; whether the driver has current. */
+static int drive_stepper(mailbox_object *self, double *drive)
+{
+    const driver_t *driver = &self->driver;
+    double area;
+    const int32_t before = self->driver_steps;
+    self->driver_steps = (int32_t)((uint32_t)before + (uint32_t)taken_by_driver(self, &area));
+    *drive = ((double)before * PULSE_TICK_COUNTS + area) / PULSE_TICK_COUNTS;
+    return driver->is_powered && self->mailbox->chip.enable == (driver->is_enable_low ? ENABLE_LOW : ENABLE_HIGH);
+}
+
 /* As `board_api_t.tick`. */
 static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, double *drive)
 {
@@ -115,7 +163,7 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
         return -1;
     mailbox_t *mailbox = self->mailbox;
     world_t *next = &self->next;
-    next->cart_counts = cart;
+    next->cart_counts = self->driver.is_there && !self->driver.has_cart_encoder ? 0 : cart;
     next->pole_counts = pole;
     next->contacts = (uint8_t)inputs;
     next->supply_mv = (uint16_t)supply_mv;
@@ -127,6 +175,8 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
     mailbox_raise(&mailbox->asked, self->number, &mailbox->is_chip_asleep);
     if (finish(self) < 0)
         return -1;
+    if (self->driver.is_there)
+        return drive_stepper(self, drive);
     *drive = mailbox->chip.pulses;
     return !mailbox->chip.is_open;
 }
@@ -149,6 +199,8 @@ static PyObject *mailbox_tick(PyObject *object, PyObject *const *arguments, Py_s
         return NULL;
     if (is_driven == 0)
         Py_RETURN_NONE;
+    if (((mailbox_object *)object)->driver.is_there)
+        return PyFloat_FromDouble(pulses);
     return PyLong_FromLong((long)pulses);
 }
 
@@ -287,6 +339,53 @@ static PyObject *mailbox_figures(PyObject *object, PyObject *unused)
                          chip->longest_interrupt, "bytes_lost", chip->bytes_lost);
 }
 
+static PyObject *mailbox_steps(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
+    return Py_BuildValue("iiiB", chip->steps, chip->step_area, (int)chip->is_left, chip->enable);
+}
+
+static PyObject *mailbox_wire_driver(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"is_enable_low", "is_reversed", "is_powered", "misses_every", "has_cart_encoder", NULL};
+    int is_enable_low = 1, is_reversed = 0, is_powered = 1, has_cart_encoder = 0;
+    unsigned misses_every = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pppIp", names, &is_enable_low, &is_reversed, &is_powered, &misses_every,
+                                     &has_cart_encoder))
+        return NULL;
+    mailbox_object *self = (mailbox_object *)object;
+    self->next.drive = WORLD_DRIVES_STEPPER;
+    self->driver = (driver_t){
+        .is_there = true,
+        .is_enable_low = is_enable_low,
+        .is_reversed = is_reversed,
+        .is_powered = is_powered,
+        .has_cart_encoder = has_cart_encoder,
+        .misses_every = misses_every,
+    };
+    Py_RETURN_NONE;
+}
+
+/* None for a time that there was none of. */
+static PyObject *shortest(uint32_t cycles)
+{
+    if (cycles == UINT32_MAX)
+        return Py_NewRef(Py_None);
+    return PyLong_FromUnsignedLong(cycles);
+}
+
+static PyObject *mailbox_step_figures(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const chip_t *chip = &((mailbox_object *)object)->mailbox->chip;
+    const step_times_t *times = &chip->step_times;
+    return Py_BuildValue("{s:N,s:N,s:N,s:N,s:N,s:I,s:I}", "high_cycles", shortest(times->high), "low_cycles", shortest(times->low),
+                         "period_cycles", shortest(times->period), "setup_cycles", shortest(times->setup), "hold_cycles",
+                         shortest(times->hold), "longest_write_cycles", chip->longest_step_write, "lost_bottoms",
+                         chip->lost_bottoms);
+}
+
 static PyMethodDef mailbox_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))mailbox_tick, METH_FASTCALL,
      "tick(cart_counts, pole_counts, inputs, supply_mv): one millisecond, as Firmware.tick."},
@@ -305,6 +404,18 @@ static PyMethodDef mailbox_methods[] = {
     {"figures", mailbox_figures, METH_NOARGS,
      "What the emulator counted: ticks since the last reset, resets, cycles, awake_cycles and policy_cycles, the longest ways "
      "from a tick to the bridge and through an interrupt in cycles, received bytes lost."},
+    {"wire_driver", (PyCFunction)(void (*)(void))mailbox_wire_driver, METH_VARARGS | METH_KEYWORDS,
+     "wire_driver(is_enable_low=True, is_reversed=False, is_powered=True, misses_every=0, has_cart_encoder=False): a stepper's driver "
+     "is at PB0 to PB2 in place of a bridge, from the next millisecond on, and tick() gives where the pulses it has taken stand on "
+     "the mean of the millisecond."},
+    {"steps", mailbox_steps, METH_NOARGS,
+     "What a stepper's driver has seen by the end of the millisecond: pulses with DIR low less those with DIR high, which wraps at 32 "
+     "bits; of this millisecond's, how long ago they ended, added up in half microseconds with their signs; the level of DIR; "
+     "ENABLE: 0 let go of, 1 driven low, 2 driven high."},
+    {"step_figures", mailbox_step_figures, METH_NOARGS,
+     "The shortest times at a stepper driver's pins so far, in cycles, None where there was none: STEP high, low, and from one "
+     "rising edge to the next; DIR before a rising edge, and after one; then the longest time from a BOTTOM of Timer1 to the "
+     "last write to its compare registers, and how many BOTTOMs found the interrupt of the one before still waiting."},
     {NULL, NULL, 0, NULL},
 };
 

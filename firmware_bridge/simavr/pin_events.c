@@ -50,6 +50,18 @@ void pin_events_flush(void)
         fflush(file);
 }
 
+static uint32_t prescaler_now(void)
+{
+    static const uint16_t prescalers[8] = {0, 1, 8, 64, 256, 1024, 0, 0};
+    return prescalers[seen.timer.clock & 7u];
+}
+
+/* The last count of the period under way. */
+static uint32_t top_now(void)
+{
+    return seen.timer.mode == TIMER1_STEP_MODE ? in_force[OC1A] : seen.timer.period / prescaler_now() - 1u;
+}
+
 static registers_t registers_now(const avr_t *avr)
 {
     registers_t now = {.timer = timer1_now(avr), .port = avr->data[PORTB], .direction = avr->data[DDRB]};
@@ -94,14 +106,13 @@ static void pass_count(uint32_t top)
 /* The counts of fast PWM that change something, each at its cycle; other modes move no pin here. */
 static void pass_time(avr_cycle_count_t until)
 {
-    static const uint16_t prescalers[8] = {0, 1, 8, 64, 256, 1024, 0, 0};
-    const uint32_t prescaler = prescalers[seen.timer.clock & 7u];
+    const uint32_t prescaler = prescaler_now();
     if (prescaler == 0 || !seen.timer.is_fast_pwm) {
         counted_cycle = until;
         return;
     }
-    const uint32_t top = seen.timer.period / prescaler - 1u;
     for (;;) {
+        const uint32_t top = top_now();
         uint32_t counts = count <= top ? top + 1u - count : 1;
         for (unsigned unit = OC1A; unit <= OC1B; unit++)
             if (in_force[unit] >= count && in_force[unit] + 1u - count < counts)
@@ -126,6 +137,9 @@ void pin_events_look(avr_t *avr)
     pass_time(seen_cycle);
     const registers_t before = seen;
     seen = registers_now(avr);
+    for (unsigned unit = OC1A; unit <= OC1B; unit++)
+        if (!seen.timer.is_fast_pwm) /* in mode 15 it becomes the first TOP */
+            in_force[unit] = seen.compare[unit];
     if (seen.output[OC1A] != before.output[OC1A] || seen.output[OC1B] != before.output[OC1B])
         pin_events_note(seen_cycle, EVENT_CONNECT, 0);
     show(seen_cycle, 0);

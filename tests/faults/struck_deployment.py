@@ -115,7 +115,7 @@ STRIKES: dict[str, Callable[[VirtualCart], None]] = {
 def _serve(connection: Connection, others: Connection, cart: CartParams, rig: str, strike_ms: int) -> None:
     """The cart's process: each fault received strikes once, in the next run, after everything is repaired."""
     others.close()  # or it would never see the other end closed
-    with open_board(rig) as board, PtyCart(cart, board=board) as pty_cart:
+    with open_board(rig, cart) as board, PtyCart(cart, board=board) as pty_cart:
         assert pty_cart.person is not None
         person, whole, fault, armed_ms = pty_cart.person, pty_cart.cart.board, None, 0
 

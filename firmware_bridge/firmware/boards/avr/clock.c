@@ -7,6 +7,7 @@
 #include "../../limits.h"
 #include "encoders.h"
 #include "interrupt_time.h"
+#include "motor.h"
 
 #define COUNT_US 4u /* 16 MHz / 64 */
 #define TICK_US (1000000UL / TICK_HZ)
@@ -30,7 +31,9 @@ void clock_begin(void)
     TIFR2 = 1u << OCF2A;
     TIMSK2 = 1u << OCIE2A;
     TCCR2A = 1u << WGM21;
+    motor_hold_clocks();
     TCCR2B = 1u << CS22;
+    motor_release_clocks();
 }
 
 /* The counts are kept here and not when the main loop comes to it: the estimator expects them a millisecond apart. */
@@ -41,6 +44,7 @@ ISR(TIMER2_COMPA_vect)
     if (ticks_due != UINT8_MAX)
         ticks_due++;
     encoders_latch();
+    motor_latch();
     interrupt_end(began);
 }
 

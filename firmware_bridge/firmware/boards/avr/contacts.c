@@ -6,7 +6,7 @@
 
 void contacts_begin(void)
 {
-    CONTACT_PORT |= ESTOP_MASK | LEFT_MASK | RIGHT_MASK; /* pull-ups */
+    CONTACT_PORT |= CONTACT_MASK; /* pull-ups */
 }
 
 /* The contacts are normally closed to ground: high is an open contact, pressed, or a cut wire. */
@@ -16,4 +16,7 @@ void contacts_read(board_inputs_t *inputs)
     inputs->is_estop_pressed = (high & ESTOP_MASK) != 0;
     inputs->is_left_closed = (high & LEFT_MASK) != 0;
     inputs->is_right_closed = (high & RIGHT_MASK) != 0;
+#ifdef FIRMWARE_STEPPER
+    inputs->is_alarm_high = (high & ALARM_MASK) != 0;
+#endif
 }

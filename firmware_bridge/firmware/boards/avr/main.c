@@ -27,10 +27,20 @@ typedef struct {
     char name[24];
     uint32_t protocol_hash;
     uint32_t firmware_id;
+#ifdef FIRMWARE_STEPPER
+    char drive[8];
+#endif
 } firmware_mark_t;
 
 extern const firmware_mark_t firmware_mark;
-const firmware_mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, FIRMWARE_ID};
+const firmware_mark_t firmware_mark PROGMEM = {
+    .name = "cartpole_robot firmware",
+    .protocol_hash = PROTOCOL_HASH,
+    .firmware_id = FIRMWARE_ID,
+#ifdef FIRMWARE_STEPPER
+    .drive = "stepper",
+#endif
+};
 
 #ifdef FIRMWARE_WITHOUT_POLICY
 #define IMAGE NULL
@@ -66,11 +76,12 @@ static void run_tick(void)
     {
         inputs.missed_ticks = clock_take_tick(&time_us);
         encoders_take();
+        motor_take();
     }
     encoders_read(&inputs);
     contacts_read(&inputs);
     supply_read(&inputs);
-    inputs.pulse_top = motor_pulse_top();
+    motor_read(&inputs);
     motor_drive(app_tick(&app, time_us, &inputs));
     wdt_reset();
     relay_keep(app_doubts_relay(&app));

@@ -12,6 +12,28 @@
 #define PULSE_FORWARDS ((uint8_t)(1u << COM1A1))
 #define PULSE_BACKWARDS ((uint8_t)(1u << COM1B1))
 
+void startup_open_bridge(void) __attribute__((naked, used, section(".init1")));
+
+/* The very first instructions. After a reset all pins are inputs and the resistor on the enable holds the bridge open; after a
+ * jump to address 0 that was no reset, Timer1 may still drive it. */
+void startup_open_bridge(void)
+{
+    __asm__ volatile("cli\n\t"
+                     "cbi %[port], %[enable]\n\t"
+                     "ldi r24, 0\n\t"
+                     "sts %[timer], r24\n\t"
+                     "cbi %[port], %[forwards]\n\t"
+                     "cbi %[port], %[backwards]\n\t"
+                     "sbi %[direction], %[enable]\n\t"
+                     "sbi %[direction], %[forwards]\n\t"
+                     "sbi %[direction], %[backwards]\n\t"
+                     :
+                     : [port] "I"(_SFR_IO_ADDR(BRIDGE_PORT)), [direction] "I"(_SFR_IO_ADDR(BRIDGE_DIRECTION)),
+                       [timer] "n"(_SFR_MEM_ADDR(TCCR1A)), [enable] "I"(ENABLE_BIT), [forwards] "I"(FORWARDS_BIT),
+                       [backwards] "I"(BACKWARDS_BIT)
+                     : "r24");
+}
+
 void motor_open(void)
 {
     BRIDGE_PORT &= (uint8_t)~PIN(ENABLE_BIT);
@@ -29,9 +51,9 @@ void motor_begin(void)
     TCCR1B = MODE_B | CLOCK;
 }
 
-uint16_t motor_pulse_top(void)
+void motor_read(board_inputs_t *inputs)
 {
-    return ICR1;
+    inputs->pulse_top = ICR1;
 }
 
 void motor_drive(motor_t motor)

@@ -15,6 +15,16 @@
  *   PB1  D9       OC1A, left half bridge: high connects its motor wire to the supply, low to ground
  *   PB2  D10      OC1B, right half bridge
  *
+ * With a stepper's driver in place of the bridge:
+ *
+ *   D8 (PB0)      ENABLE, driven only while the driver is to be on. A resistor to the level that switches it off holds it through every
+ *                 reset, and whenever the chip lets go of it: 10 kOhm at a driver with logic inputs, at an optocoupler as little as
+ *                 its current needs, or a transistor
+ *   D9 (PB1)      DIR: high for a step to the left
+ *   D10 (PB2)     OC1B, STEP: high at the end of a period
+ *   D5 (PD5)      the driver's alarm, with a pull-up
+ *   A0, A1        free: what a cart encoder counts here is not used
+ *
  * An open contact or a cut wire reads high: pressed. The two half bridges are a BTS7960 module's RPWM and LPWM, its R_EN and L_EN
  * joined to the enable. Between pulses both motor wires are at ground, so that the mean voltage is duty times supply
  * whichever way the motor turns, as in the simulation's motor.
@@ -43,11 +53,20 @@
 #define LEFT_MASK PIN(PD3)
 #define RIGHT_MASK PIN(PD4)
 
+#ifdef FIRMWARE_STEPPER
+#define ALARM_MASK PIN(PD5)
+#define CONTACT_MASK (ESTOP_MASK | LEFT_MASK | RIGHT_MASK | ALARM_MASK)
+#else
+#define CONTACT_MASK (ESTOP_MASK | LEFT_MASK | RIGHT_MASK)
+#endif
+
 #define BRIDGE_PORT PORTB
 #define BRIDGE_DIRECTION DDRB
 #define ENABLE_BIT PB0
 #define FORWARDS_BIT PB1  /* OC1A */
 #define BACKWARDS_BIT PB2 /* OC1B */
+#define DIR_BIT PB1
+#define STEP_BIT PB2      /* OC1B */
 #define BRIDGE_MASK ((uint8_t)(PIN(ENABLE_BIT) | PIN(FORWARDS_BIT) | PIN(BACKWARDS_BIT)))
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "../../protocol.h"
 #include "motor.h"
-#include "pins.h"
 
 #define PAINT 0xC5
 #define LOOKS 16 /* bytes looked at in one call: all of them in a second, with one call in 16 ms */
@@ -19,28 +18,7 @@ extern uint8_t __heap_start; /* the first byte after all variables, from the lin
 static uint8_t status __attribute__((section(".noinit")));
 static uint8_t bootloader_status __attribute__((section(".noinit")));
 
-void startup_open_bridge(void) __attribute__((naked, used, section(".init1")));
 void startup_look(void) __attribute__((naked, used, section(".init3")));
-
-/* The very first instructions. After a reset all pins are inputs and the resistor on the enable holds the bridge open; after a
- * jump to address 0 that was no reset, Timer1 may still drive it. */
-void startup_open_bridge(void)
-{
-    __asm__ volatile("cli\n\t"
-                     "cbi %[port], %[enable]\n\t"
-                     "ldi r24, 0\n\t"
-                     "sts %[timer], r24\n\t"
-                     "cbi %[port], %[forwards]\n\t"
-                     "cbi %[port], %[backwards]\n\t"
-                     "sbi %[direction], %[enable]\n\t"
-                     "sbi %[direction], %[forwards]\n\t"
-                     "sbi %[direction], %[backwards]\n\t"
-                     :
-                     : [port] "I"(_SFR_IO_ADDR(BRIDGE_PORT)), [direction] "I"(_SFR_IO_ADDR(BRIDGE_DIRECTION)),
-                       [timer] "n"(_SFR_MEM_ADDR(TCCR1A)), [enable] "I"(ENABLE_BIT), [forwards] "I"(FORWARDS_BIT),
-                       [backwards] "I"(BACKWARDS_BIT)
-                     : "r24");
-}
 
 /* r1 is 0 and the stack is empty here. Optiboot clears MCUSR and hands what it was in r2. A watchdog that caused the reset goes on
  * running, at its shortest, until it is stopped by this timed sequence. */

@@ -1,0 +1,74 @@
+/* The board's own pulses with a program around them that does nothing else: every tick's count goes out, three bytes of a command come
+ * in: the low byte of an acceleration in 1/32767 of 1,000 steps a second for a tick, its high byte, and 1 to enable the driver.
+ */
+#include <avr/interrupt.h>
+#include <avr/io.h>
+#include <avr/pgmspace.h>
+#include <avr/sleep.h>
+#include <avr/wdt.h>
+#include <util/atomic.h>
+
+#include "boards/avr/clock.h"
+#include "boards/avr/contacts.h"
+#include "boards/avr/encoders.h"
+#include "boards/avr/motor.h"
+#include "boards/avr/serial.h"
+#include "boards/avr/supply.h"
+#include "ramp.h"
+
+typedef struct {
+    char name[24];
+    uint32_t protocol_hash, firmware_id;
+    char drive[8];
+} mark_t;
+
+extern const mark_t firmware_mark;
+const mark_t firmware_mark PROGMEM = {"cartpole_robot firmware", PROTOCOL_HASH, 0, "stepper"};
+
+int main(void)
+{
+    static const ramp_limits_t limits = {20000, 16000};
+    static ramp_t ramp;
+    static int16_t acceleration;
+    static bool is_enabled;
+    motor_begin();
+    encoders_begin();
+    contacts_begin();
+    supply_begin();
+    serial_begin();
+    SMCR = 1u << SE;
+    clock_begin();
+    wdt_enable(WDTO_15MS);
+    sei();
+    for (;;) {
+        if (!clock_is_due()) {
+            cli();
+            if (!clock_is_due()) {
+                sei();
+                sleep_cpu();
+            }
+            sei(); /* and back: simavr lets two instructions pass after it */
+            continue;
+        }
+        board_inputs_t inputs;
+        uint32_t time_us;
+        cli();
+        clock_take_tick(&time_us);
+        encoders_take();
+        motor_take();
+        sei();
+        encoders_read(&inputs);
+        supply_read(&inputs);
+        motor_read(&inputs);
+        ramp_tick(&ramp, &limits, acceleration);
+        motor_drive((motor_t){ramp_rate(&ramp), ramp.speed < 0, is_enabled, true, 10});
+        wdt_reset();
+        for (uint8_t k = 0; k < 4; k++)
+            serial_send((uint8_t)(inputs.cart_counts >> (8 * k)));
+        uint8_t low, high, enable;
+        if (serial_receive(&low) && serial_receive(&high) && serial_receive(&enable)) {
+            acceleration = (int16_t)(high << 8 | low);
+            is_enabled = enable != 0;
+        }
+    }
+}
