@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).parent.parent
+STARTS_WITHIN_S = 600.0  # with all imports, on a busy machine too
 IMPORTED_BEFORE = (  # by most verbs; one that is not installed is left out
     *("torch", "stable_baselines3", "gymnasium", "scipy.optimize", "scipy.linalg", "scipy.signal"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "pyarrow.parquet", "plotly.graph_objects", "jinja2"),
@@ -67,7 +68,7 @@ class CommandServer:
             raise subprocess.TimeoutExpired(words, timeout_s, out.read_bytes(), err.read_bytes()) from None
         return subprocess.CompletedProcess(words, code, *(path.read_text("utf-8") for path in (out, err)))
 
-    def _answer(self, timeout_s: float = 60.0) -> int:
+    def _answer(self, timeout_s: float = STARTS_WITHIN_S) -> int:
         answers = self._server.stdout
         assert answers is not None
         if not select.select([answers], [], [], timeout_s)[0]:

@@ -44,7 +44,7 @@ def endurance_trials() -> list[Trial]:
             must="survived",
             unit="steps",
             count=20,
-            short_count=2,
+            short_count=1,
             run=lambda bench, rng: _survive(bench, rng, MAX_EPISODE_STEPS),
             is_more_better=True,
         ),

@@ -58,7 +58,7 @@ def on_board_trials() -> list[Trial]:
             must="survived without a command, no duty late",
             unit="steps",
             count=20,
-            short_count=2,
+            short_count=1,
             run=_balance,
             is_more_better=True,
         ),

@@ -62,7 +62,7 @@ _CODE = {
 }  # what a result depends on besides the image
 _SOURCES = (".py", ".c", ".h", ".js", ".json")
 _KILLED_STARTS = {KILLED: 1000, KILLED_HOMING: 100}
-_KILLED_SHORT = {KILLED: 4, KILLED_HOMING: 2}
+_KILLED_SHORT = {KILLED: 2, KILLED_HOMING: 1}
 _KILLED_KEPT = 120  # starts per save
 _CARTS_SIDE_BY_SIDE = 3  # per core: they run in real time and mostly wait
 

@@ -87,7 +87,7 @@ def _stopping() -> list[Trial]:
             must="off when the cart's command timeout has passed since the last command",
             unit="ms",
             count=100,
-            short_count=2,
+            short_count=1,
             run=silence,
         ),
         Trial(
@@ -96,7 +96,7 @@ def _stopping() -> list[Trial]:
             must="off with the next safety tick (0 ms)",
             unit="ms",
             count=100,
-            short_count=2,
+            short_count=1,
             run=lambda bench, rng: _off_within(bench.strike(rng, lambda: _press(bench)), 0, ("ESTOP",)),
         ),
         Trial(
@@ -105,7 +105,7 @@ def _stopping() -> list[Trial]:
             must="off with the safety tick after it has arrived (1 ms)",
             unit="ms",
             count=100,
-            short_count=2,
+            short_count=1,
             run=lambda bench, rng: _off_within(bench.strike(rng, lambda: bench.link.post_mode("ESTOP")), 1, ("ESTOP",)),
         ),
         *(
@@ -115,7 +115,7 @@ def _stopping() -> list[Trial]:
                 must=f"off within {WATCHDOG_MS} ms by the watchdog; a new session, and the host names the reset",
                 unit="ms",
                 count=50,
-                short_count=2,
+                short_count=1,
                 run=_restarting(lambda bench, program=program: bench.chip.hang(program), WATCHDOG_MS, "WATCHDOG"),  # type: ignore[misc]
             )
             for name, program in (("program hangs", True), ("tick interrupt lost", False))

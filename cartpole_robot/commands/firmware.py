@@ -79,7 +79,7 @@ def _add_campaign(campaign: Parser) -> None:
     options.policy_option(campaign, f"what balances: a policy.npz, a run folder, or {LQR} (default)", default=LQR)
     options.cart(campaign, otherwise=f"the policy's own; with {LQR} {options.DIY_CART}")
     campaign.add_argument("--image", type=Path, metavar="ELF", help="test this image instead of the package's firmware")
-    campaign.add_argument("--short", action="store_true", help="inject each fault once or twice, in about a minute")
+    campaign.add_argument("--short", action="store_true", help="inject each fault once, in about a minute")
     campaign.add_argument(
         "--only",
         nargs="+",

@@ -105,6 +105,7 @@ def test_metadata_of_what_would_be_published_is_valid(wheel: Path) -> None:
     ] * 2
 
 
+@pytest.mark.long
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     import json
 

@@ -43,7 +43,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], timeout_s: float = 60.0
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_signal_saves_a_checkpoint_says_where_and_resume_finishes(
     tmp_path: Path, command_line: Callable[..., Completed], number: signal.Signals
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.run_target import Runner
 from tests.fuzz.targets import TARGETS, Target
 
-INPUTS = 40
+INPUTS = 16
 SEED = 1905
 
 

@@ -1,4 +1,4 @@
-"""The campaign in its short form, on the chip: limits are restated here as numbers."""
+"""The campaign in its short form, on the chip and a cart that homes quickly: limits are restated here as numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 
 from tests.conftest import Completed
 
+# The faults in mid-swing are those of the other groups; three of them run here, and all with the marker `long`.
+GROUPS = ("balance", "stop", "encoder", "switch", "line", "edges", "curve")
+IN_MID_SWING = ("swing: host falls silent", "swing: e-stop")
 ENCODER_FAULTS = {"CART_STUCK", "POLE_STILL", "POLARITY", "POLE_SIGN", "CART_ENCODER", "POLE_ENCODER"}
 
 
@@ -20,8 +23,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def campaign(chip_tools: None, command_line: Callable[..., Completed], folder: Path) -> dict[str, Any]:
-    done = command_line("firmware", "campaign", "--short", "--json", "--out", folder, timeout_s=400.0)
+def words(quick_cart_file: Path) -> tuple[object, ...]:
+    return "firmware", "campaign", "--short", "--cart", quick_cart_file, "--only", *GROUPS, *IN_MID_SWING
+
+
+@pytest.fixture(scope="module")
+def campaign(
+    chip_tools: None, command_line: Callable[..., Completed], words: tuple[object, ...], folder: Path
+) -> dict[str, Any]:
+    done = command_line(*words, "--json", "--out", folder, timeout_s=900.0)
     assert done.stderr == "" or "Traceback" not in done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == 0, [row for row in found["trials"] if row["good"] < row["count"]]
@@ -55,8 +65,22 @@ def test_motor_is_off_in_time(campaign: dict[str, Any]) -> None:
 
 
 def test_faults_in_mid_swing_stop_the_motor_as_while_balancing(campaign: dict[str, Any]) -> None:
+    check_mid_swing(campaign, 3)
+
+
+@pytest.mark.long
+def test_every_fault_in_mid_swing_stops_the_motor_as_while_balancing(
+    chip_tools: None, command_line: Callable[..., Completed], tmp_path: Path
+) -> None:
+    words = ("--short", "--only", "swing", "--json", "--out", tmp_path / "out")
+    done = command_line("firmware", "campaign", *words, timeout_s=900.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_mid_swing(json.loads(done.stdout), 22)
+
+
+def check_mid_swing(campaign: dict[str, Any], count: int) -> None:
     rows = [row["name"] for row in campaign["trials"] if row["group"] == "swing"]
-    assert len(rows) == 22
+    assert len(rows) == count
     assert worst(campaign, "swing: host falls silent") <= 60
     assert worst(campaign, "swing: e-stop pressed") == 0
     assert worst(campaign, "swing: e-stop frame") <= 1
@@ -97,14 +121,18 @@ def test_edges_are_counted(campaign: dict[str, Any]) -> None:
 
 
 def test_campaign_goes_on_and_refuses_another_one(
-    campaign: dict[str, Any], command_line: Callable[..., Completed], folder: Path, tmp_path: Path
+    campaign: dict[str, Any],
+    command_line: Callable[..., Completed],
+    words: tuple[object, ...],
+    folder: Path,
+    tmp_path: Path,
 ) -> None:
     before = (folder / "campaign.json").read_text()
-    again = command_line("firmware", "campaign", "--short", "--json", "--out", folder)
+    again = command_line(*words, "--json", "--out", folder)
     assert again.returncode == 0
     assert json.loads(again.stdout)["trials"] == campaign["trials"]
     kept = (folder / "campaign.json").read_text()
-    other = command_line("firmware", "campaign", "--short", "--seed", 1, "--out", folder)
+    other = command_line(*words, "--seed", 1, "--out", folder)
     assert other.returncode == 2
     assert "has seed 0, this would be 1; choose another --out" in other.stderr
     assert (folder / "campaign.json").read_text() == kept
@@ -113,7 +141,7 @@ def test_campaign_goes_on_and_refuses_another_one(
     record = json.loads(kept)
     record["of"]["code of the emulator"] = "0123"
     (older / "campaign.json").write_text(json.dumps(record))
-    stale = command_line("firmware", "campaign", "--short", "--out", older)
+    stale = command_line(*words, "--out", older)
     assert stale.returncode == 2
     assert "has code of the emulator 0123, this would be" in stale.stderr
     assert json.loads(kept)["trials"] == json.loads(before)["trials"]

@@ -63,7 +63,7 @@ def test_model_trained_there_runs_and_learns_here(
     tmp_path: Path, one_thread: None, there: dict[str, str], here: dict[str, str]
 ) -> None:
     first, second = Monitor(gymnasium.make(**there)), Monitor(gymnasium.make(**here))
-    model = trained(first, 6000)
+    model = trained(first, 2500)
     model.save(tmp_path / "model.zip")
     moved = DQN.load(tmp_path / "model.zip", env=second, device="cpu")
     first.reset(seed=7), second.reset(seed=7)

@@ -301,7 +301,9 @@ def test_python_takes_every_step_of_another_environment() -> None:
         env.unwrapped,
     ]
     if is_installed(Engine.PYBULLET):
-        others.append(training_env(cart, "sim", config, engine=Engine.PYBULLET))
+        plain = training_env(cart, "sim", short("recommended"), engine=Engine.PYBULLET)
+        assert isinstance(plain, FallReward)
+        others += [plain, PrecisionReward(plain.env, config.cost, env.regulator, 0.99)]
     for other in others:
         assert quiet_steps(other, actions) is None, other
     assert quiet_steps(env, gymnasium.spaces.Discrete(int(actions.n) - 1)) is None  # type: ignore[attr-defined]

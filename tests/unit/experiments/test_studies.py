@@ -327,6 +327,7 @@ def test_engine_that_a_worker_lacks_or_that_moves_its_cart_otherwise_is_a_failur
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_killed_and_stopped_anywhere_no_cell_is_lost_or_run_twice(tmp_path: Path) -> None:
     words, out = (written(tmp_path), "--workers", 1, "--out", "out"), tmp_path / "out"
     with driver("study", *words, cwd=tmp_path) as process:

@@ -107,7 +107,7 @@ def test_window_gives_the_same_numbers_wherever_it_lies(rate: int, engine: Engin
         np.testing.assert_array_equal(other, first)
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", [100, *(pytest.param(rate, marks=pytest.mark.long) for rate in (50, 500))])
 def test_an_hour_is_identified_and_compared_in_a_bounded_number_of_windows(
     rate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +126,14 @@ def test_an_hour_is_identified_and_compared_in_a_bounded_number_of_windows(
     assert compared.runs[-1].time_s[-1] > 0.99 * HOUR_S
 
 
-@pytest.mark.parametrize("pause_s", [1, HOUR_S, 3 * HOUR_S, 25 * HOUR_S])
+@pytest.mark.parametrize(
+    "pause_s",
+    [
+        1,
+        25 * HOUR_S,
+        *(pytest.param(pause_s, marks=pytest.mark.long) for pause_s in (HOUR_S, 3 * HOUR_S)),
+    ],
+)
 def test_a_pause_of_any_length_is_a_gap(pause_s: int) -> None:
     """Longer than the microcontroller's clock takes to wrap, too."""
     series = swings(50, 2 * SWING_S)

@@ -35,7 +35,7 @@ def visit() -> dict[str, Seen]:
     steps: Steps = [*UP]
     for done, *_ in INTERVENTIONS.values():
         steps += [*done, ["wait", {"state": "FAULT"}, 10_000], ["advance", 600], ["see"], ["advance", 2400], *MENDS]
-        steps += [["advance", 500], ["arm"], ["wait", {"phase": "running"}, 240_000], ["advance", 1000]]
+        steps += [["advance", 500], ["arm"], ["wait", {"phase": "running"}, 240_000], ["advance", 2000]]
     up, *seen = in_node(contents_of("as shipped"), "visit", steps=steps)
     ups = [up, *seen[2::3]]
     return {
