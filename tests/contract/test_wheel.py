@@ -54,6 +54,7 @@ def test_one_wheel_from_the_sdist_serves_every_python(wheel: Path) -> None:
         "cartpole_robot/simulation/_native.abi3.so",
         "cartpole_robot/training/dqn/_update.abi3.so",
         "firmware_bridge/_host.abi3.so",
+        "firmware_bridge/_stepper.abi3.so",
     }
 
 
@@ -117,7 +118,7 @@ def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     done = subprocess.run([str(python), "-I", "-c", CODE], capture_output=True, text=True, cwd=tmp_path, check=True)
     found = json.loads(done.stdout)
     assert found["place"].startswith(str(tmp_path))
-    assert found["carts"] == ["diy_arduino", "gym", "quanser_ip02", "sensorsini"]
+    assert found["carts"] == ["diy_arduino", "diy_stepper", "gym", "quanser_ip02", "sensorsini"]
     assert (found["extension"], found["policy.c"]) == (True, True)
     assert 5 < found["steps"] < 30
     without_train = subprocess.run(

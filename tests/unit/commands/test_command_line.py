@@ -42,9 +42,9 @@ def assert_refused(done: Completed, *parts: str) -> None:
     ("words", "parts"),
     [
         (("train", "--cart", "missing.toml"), ("missing.toml", "no such cart file")),
-        (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, gym")),
+        (("train", "--cart", "jim"), ("'jim'", "expected one of diy_arduino, diy_stepper, gym")),
         (("train", "--preset", "best"), ("'best'", "blog, on_cart, precise, recommended")),
-        (("train", "--cart", ""), ("''", "expected one of diy_arduino, gym")),
+        (("train", "--cart", ""), ("''", "expected one of diy_arduino, diy_stepper, gym")),
         (
             ("record", "lqr", "--start", "swing-up", "--most-distance-m", 5, "--out", "new.parquet"),
             ("--most-distance-m are for several episodes; add --episodes",),
@@ -227,7 +227,7 @@ def test_cart_of_another_interface_is_refused_with_both_values(
 
 def test_carts_are_listed_with_their_key_figures(command_line: CommandLine) -> None:
     lines = command_line("carts").stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:5]] == ["diy_arduino", "gym", "quanser_ip02", "sensorsini"]
+    assert [line.split()[0] for line in lines[1:6]] == ["diy_arduino", "diy_stepper", "gym", "quanser_ip02", "sensorsini"]
     found = {cart["name"]: cart for cart in json.loads(command_line("carts", "--json").stdout)}
     assert found["quanser_ip02"]["terminal_speed_m_s"] == pytest.approx(12.6 / (6.26 + 5.4))
     assert found["gym"]["terminal_speed_m_s"] is None
@@ -239,7 +239,7 @@ def test_cart_is_shown_with_unit_and_source_of_every_parameter(command_line: Com
     assert re.search(r"pole_viscous_n_m_s +0\.0024 N m s/rad +Quanser IP02 and SIP user manuals", text)
     record = json.loads(command_line("carts", "show", "gym", "--json").stdout)
     assert record["sources"]["pole_cart.cart_mass_kg"] == "urdf/cartpole.urdf"
-    assert_refused(command_line("carts", "show", "jim"), "'jim'", "expected one of diy_arduino, gym")
+    assert_refused(command_line("carts", "show", "jim"), "'jim'", "expected one of diy_arduino, diy_stepper, gym")
 
 
 def test_regulator_is_evaluated_like_a_policy(command_line: CommandLine) -> None:
