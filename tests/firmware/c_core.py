@@ -91,10 +91,10 @@ class Motor(ctypes.Structure):
     _fields_ = (("duty_q15", ctypes.c_int16), ("brake", ctypes.c_bool))
 
 
-def load_library(path: Path) -> ctypes.CDLL:
-    """The library with the types of its functions."""
+def load_library(path: Path, motor: type[ctypes.Structure] = Motor) -> ctypes.CDLL:
+    """The library with the types of its functions; `motor` is its motor_t."""
     library = ctypes.CDLL(str(path))
-    library.safety_tick.restype = Motor
+    library.safety_tick.restype = motor
     library.safety_tick.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int16]
     library.safety_feed.argtypes = [ctypes.c_void_p, ctypes.c_uint16]
     library.safety_feed.restype = None
@@ -108,8 +108,9 @@ def load_library(path: Path) -> ctypes.CDLL:
         function.restype = ctypes.c_uint8
     library.drive_commanded.argtypes = [ctypes.c_void_p, ctypes.c_int16, ctypes.c_bool]
     library.drive_commanded.restype = ctypes.c_int16
-    library.drive_warmth.argtypes = [ctypes.c_void_p]
-    library.drive_warmth.restype = ctypes.c_uint8
+    if motor is Motor:
+        library.drive_warmth.argtypes = [ctypes.c_void_p]
+        library.drive_warmth.restype = ctypes.c_uint8
     library.safety_illegal.argtypes = [ctypes.c_uint8, ctypes.c_uint8, ctypes.c_int32, ctypes.c_uint8]
     library.safety_illegal.restype = ctypes.c_uint8
     library.safety_configure.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -222,14 +223,16 @@ def cfg_message(**changes: int) -> bytes:
 class Core:
     """One safety_t, the inputs of its next tick, and what app.c sees of it."""
 
+    INPUTS: type[ctypes.Structure] = Inputs
+
     def __init__(self, library: ctypes.CDLL) -> None:
         self.library = library
         size = library.shim_size_of_safety()
-        assert library.shim_size_of_inputs() == ctypes.sizeof(Inputs)
+        assert library.shim_size_of_inputs() == ctypes.sizeof(self.INPUTS)
         self._safety = (ctypes.c_uint8 * size)(*[0xA5] * size)
         self._seen = (ctypes.c_int32 * 9)()
         self._detail = ctypes.c_uint8(0)
-        self.inputs = Inputs(supply_mv=12000, rail_mv=5000, has_pulse_period=True)
+        self.inputs: Any = self.INPUTS(supply_mv=12000, rail_mv=5000, has_pulse_period=True)
         library.safety_init(self._safety)
 
     def _look(self) -> Sequence[int]:

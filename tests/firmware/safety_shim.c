@@ -71,3 +71,52 @@ uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_
     }
     return ticks;
 }
+
+#ifdef FIRMWARE_STEPPER
+
+#include "homing.h"
+
+void shim_look_at_stepper(const safety_t *safety, int32_t *seen);
+void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high, bool is_left, bool is_right);
+void shim_find_switches(safety_t *safety, int32_t left, int32_t right);
+void shim_idle(safety_t *safety, const safety_inputs_t *inputs, uint32_t ticks, bool is_heard, motor_t *motor);
+uint16_t shim_round_trip(const safety_t *safety);
+
+void shim_look_at_stepper(const safety_t *safety, int32_t *seen)
+{
+    seen[0] = safety->drive.ramp.speed;
+    seen[1] = drive_applied(safety, (motor_t){0}, true);
+    seen[2] = safety->drive.is_enabled;
+}
+
+void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high, bool is_left, bool is_right)
+{
+    const board_inputs_t board = {.is_alarm_high = is_alarm_high, .is_left_closed = is_left, .is_right_closed = is_right};
+    drive_read(safety, inputs, &board);
+}
+
+/* Homing has found them in those counts, and the middle becomes 0. */
+void shim_find_switches(safety_t *safety, int32_t left, int32_t right)
+{
+    const homing_t homing = {.left = left, .right = right};
+    drive_homed(safety, &homing);
+}
+
+/* So many ticks of a cart at rest, each after a frame where `is_heard`. */
+void shim_idle(safety_t *safety, const safety_inputs_t *inputs, uint32_t ticks, bool is_heard, motor_t *motor)
+{
+    while (ticks-- > 0) {
+        if (is_heard)
+            safety_hear(safety);
+        *motor = safety_tick(safety, inputs, 0);
+    }
+}
+
+uint16_t shim_round_trip(const safety_t *safety)
+{
+    homing_t homing = {0};
+    drive_prepare_homing(safety, &homing);
+    return homing.round_trip_steps;
+}
+
+#endif

@@ -14,16 +14,17 @@ import pytest
 
 from firmware_bridge import build
 from tests.firmware.c_core import FIRMWARE, HERE, PROTOCOL, SANITIZED, STRICT, compile_c, compile_library
+from tests.firmware.stepper_core import compile_stepper
 
 OF_DRIVE = {"dc": (), "stepper": ("-DFIRMWARE_STEPPER",)}
 ROOT = HERE.parent.parent
 COVERED = ("safety.c", "drive_dc.c", "stillness.c", "plausibility.c", "pole_zero.c", "framing.c", "config.c", "rail.c")
 
 
-def run_cases(library: Path, **environment: str) -> str:
+def run_cases(library: Path, *drive: str, **environment: str) -> str:
     """The cases in a process of their own, so that counters are written and sanitizers may end it."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.firmware.cases", str(library)],
+        [sys.executable, "-m", "tests.firmware.cases", str(library), *drive],
         capture_output=True,
         text=True,
         check=False,
@@ -69,10 +70,23 @@ def test_every_line_and_branch_of_the_core_is_run(tmp_path: Path) -> None:
         assert missing == []
 
 
-def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path) -> None:
-    library = compile_library(tmp_path / "core.so", ("-O1", "-g", *SANITIZED))
+def test_every_line_and_branch_of_a_stepper_is_run(tmp_path: Path) -> None:
+    library = compile_stepper(tmp_path / "core.so", ("-O0", "-g", "--coverage"))
+    run_cases(library, "stepper")
+    for source in ("drive_stepper.c", "ramp.c"):
+        lines, branches, missing = uncovered(tmp_path, source)
+        print(f"{source}: {lines} lines, {branches} branches, {len(missing)} missing")
+        assert lines > 15, "gcov saw the file"
+        assert branches > 5
+        assert missing == []
+
+
+@pytest.mark.parametrize("drive", build.DRIVES)
+def test_cases_meet_no_undefined_behaviour_and_no_memory_error(tmp_path: Path, drive: str) -> None:
+    compiled = compile_library if drive == "dc" else compile_stepper
+    library = compiled(tmp_path / "core.so", ("-O1", "-g", *SANITIZED))
     asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    report = run_cases(library, LD_PRELOAD=asan.stdout.strip(), ASAN_OPTIONS="detect_leaks=0")
+    report = run_cases(library, drive, LD_PRELOAD=asan.stdout.strip(), ASAN_OPTIONS="detect_leaks=0")
     assert "all pass" in report
 
 

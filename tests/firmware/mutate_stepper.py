@@ -1,0 +1,69 @@
+"""Mutation testing of a stepper's drive: test cases kill every mutant, or equivalent_stepper.txt explains it.
+
+    python -m tests.firmware.mutate_stepper                  all mutants, some minutes on two cores
+    python -m tests.firmware.mutate_stepper --sample 60 --seed 3
+
+Exit code 1 when an unexplained mutant survives, or an explained one is killed or is none any more.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from tests.firmware.c_core import FIRMWARE, HERE, CompileError, compile_c
+from tests.firmware.cases import STEPPER_MODULES, cases_of, first_failure
+from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, loaded_from, number_of, run_trials
+from tests.firmware.stepper_core import CHECKS, StepperCore, load_stepper
+
+MUTATED = ("drive_stepper", "ramp")
+UNCHANGED = (*(FIRMWARE / f"{name}.c" for name in CHECKS if name not in MUTATED), HERE / "safety_shim.c")
+OPTIONS = ("-std=c11", "-w", "-O0", "-fPIC", "-DFIRMWARE_STEPPER")
+
+
+@cache
+def cached_cases() -> list[tuple[str, object, dict[str, object]]]:
+    return list(cases_of(STEPPER_MODULES, "stepper"))
+
+
+def stepper_trials() -> Trials:
+    return Trials(
+        sources={name: (FIRMWARE / f"{name}.c").read_text(encoding="utf-8") for name in MUTATED},
+        explained=HERE / "equivalent_stepper.txt",
+        prepare=_prepare,
+        judge=_judge,
+        judged_by=_judged_by,
+        limit_s=60.0,
+    )
+
+
+def _judged_by() -> int:
+    compiler = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout
+    headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / f"{name}.c" for name in MUTATED), *UNCHANGED]
+    return number_of([*headers, *loaded_from(HERE.parent, FIRMWARE.parent)], compiler, " ".join(OPTIONS))
+
+
+def _prepare(folder: Path) -> None:
+    for part in (*UNCHANGED, *(FIRMWARE / f"{each}.c" for each in MUTATED)):
+        compile_c(folder / f"{part.stem}.o", [part], [*OPTIONS, "-c"])
+    cached_cases()
+
+
+def _judge(trial: Trial) -> tuple[int, str]:
+    file, folder = trial.mutant.file, trial.folder
+    text = folder / f"{trial.number}.c"
+    text.write_text(trial.changed, encoding="utf-8")
+    objects = [each for each in folder.glob("*.o") if each.stem != file]
+    try:
+        library = compile_c(folder / f"{trial.number}.so", [text, *objects], [*OPTIONS, "-shared"])
+    except CompileError:
+        return NOT_C, ""
+    cases = trial.ordered(cached_cases())
+    failed = first_failure(load_stepper(library), cases, "stepper", StepperCore)
+    return (SURVIVED, "") if failed is None else (KILLED, failed)
+
+
+if __name__ == "__main__":
+    sys.exit(run_trials(stepper_trials(), "a stepper's drive"))
