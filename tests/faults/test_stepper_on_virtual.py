@@ -22,6 +22,8 @@ from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, Virtua
 from cartpole_robot.rollout.evaluation import evaluate_controller
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.signals import State
+from cartpole_robot.simulation.imperfections.imperfect import spoil
+from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
 from cartpole_robot.simulation.virtual_cart import ALARM_HIGH, VirtualCart
 from firmware_bridge import _host, _stepper
 from firmware_bridge.link import Link
@@ -105,7 +107,7 @@ def test_pole_that_swings_or_rotates_is_braked_before_it_homes(angle_rad: float,
     transport = Link(LockstepTransport(virtual))
     with contextlib.closing(FirmwareRig(load_cart("diy_stepper"), transport, IdleHand(virtual, 20))) as rig:
         rig.make_ready()
-        assert virtual.time_ms < 90_000
+        assert virtual.time_ms < 120_000
         measured_rad = state_of(rig).pole_counts * 2.0 * math.pi / 2400
         off_rad = math.remainder(measured_rad - virtual.true_state().pole_angle_rad, 2.0 * math.pi)
         assert off_rad == pytest.approx(0.0, abs=0.02)
@@ -144,6 +146,15 @@ def once(steps: float, after: int) -> Callable[[float | None], float | None]:
 def test_wrong_wires_and_lost_steps_are_named_while_homing(wires: dict[str, Any], fault: str) -> None:
     cart = load_cart("diy_stepper")
     assert fault_at_start(VirtualCart(cart, board=Wired(**wires))).startswith(f"{fault} at ")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contacts_that_bounce_cost_no_steps(seed: int) -> None:
+    cart = load_cart("diy_stepper")
+    with contextlib.closing(VirtualRig(cart)) as rig:
+        spoil(rig.virtual_cart, cart, fitting(load_profile(WORKBENCH), cart.motor)[0], seed)
+        rig.make_ready()
+        assert abs(lost_steps(rig)) <= 8
 
 
 @pytest.mark.parametrize("steps", [3, -3])
@@ -243,7 +254,7 @@ def test_silent_host_at_full_speed_leaves_the_cart_at_rest_before_its_limit_with
             for _ in range(400):
                 virtual.pass_ms()
                 farthest_m = max(farthest_m, abs(virtual.true_state().cart_position_m))
-            assert virtual.true_state().cart_speed_m_s == pytest.approx(0.0, abs=1e-6)
+            assert virtual.true_state().cart_speed_m_s == pytest.approx(0.0, abs=1e-5), "but for the pole's pull"
             state = state_of(rig)
             assert ENUMS["fault"](state.fault).name in ("COMMAND_TIMEOUT", "TRAVEL_LIMIT")
             assert farthest_m < TRAVEL_LIMIT_M + 0.001

@@ -45,6 +45,20 @@ def test_driver_is_awake_before_the_first_pulse(stepper: StepperCore) -> None:
     assert stepper.speed > 0
 
 
+def test_driver_that_was_disabled_wakes_up_again(stepper: StepperCore) -> None:
+    stepper.to_armed()
+    stepper.trip(FAULT.ESTOP)
+    stepper.tick()
+    assert not stepper.is_enabled
+    assert stepper.clear()[0] == stepper.home()[0] == 0
+    for _ in range(200):
+        stepper.hear()
+        assert stepper.tick(3000) == (0, True)
+    stepper.hear()
+    stepper.tick(3000)
+    assert stepper.speed > 0
+
+
 def test_driver_that_is_awake_does_not_wait_again(stepper: StepperCore) -> None:
     stepper.to_armed()
     stepper.disarm()
