@@ -227,7 +227,13 @@ def test_cart_of_another_interface_is_refused_with_both_values(
 
 def test_carts_are_listed_with_their_key_figures(command_line: CommandLine) -> None:
     lines = command_line("carts").stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:6]] == ["diy_arduino", "diy_stepper", "gym", "quanser_ip02", "sensorsini"]
+    assert [line.split()[0] for line in lines[1:6]] == [
+        "diy_arduino",
+        "diy_stepper",
+        "gym",
+        "quanser_ip02",
+        "sensorsini",
+    ]
     found = {cart["name"]: cart for cart in json.loads(command_line("carts", "--json").stdout)}
     assert found["quanser_ip02"]["terminal_speed_m_s"] == pytest.approx(12.6 / (6.26 + 5.4))
     assert found["gym"]["terminal_speed_m_s"] is None
