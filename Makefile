@@ -152,6 +152,7 @@ release: $(STAMP) ## check version, changelog and tree, then build and test what
 
 mutants: $(STAMP) ## every mutant of the safety core and of boards/avr, boards that are not set up, a million frames, coverage
 	$(BIN)/python -m tests.firmware.mutate_safety --journal build/mutants/core.jsonl
+	$(BIN)/python -m tests.firmware.mutate_stepper --journal build/mutants/stepper.jsonl
 	$(BIN)/python -m tests.firmware.mutate_boards --journal build/mutants/boards.jsonl
 	$(BIN)/python -m tests.firmware.mutate_kernel --journal build/mutants/kernel.jsonl
 	$(BIN)/python -m tests.firmware.coverage

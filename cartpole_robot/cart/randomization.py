@@ -39,7 +39,7 @@ _KNOWN_TO_FIRMWARE = tuple(
     f"stepper.{name}"
     for name in (
         *("steps_per_m", "microsteps", "maximum_speed_m_s", "maximum_acceleration_m_s2"),
-        *("pulse_width_s", "direction_setup_s", "enable_is_low", "supply_voltage_v"),
+        *("pulse_width_s", "direction_setup_s", "enable_is_low", "supply_voltage_v", "alarm_is_low"),
     )
 )
 _HINGE = ("pole_cart.pole_mass_kg", "pole_cart.pole_half_length_m")

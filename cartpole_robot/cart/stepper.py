@@ -44,7 +44,8 @@ class Stepper:
     modelled.
 
     The driver is on with ENABLE low if `enable_is_low`. A pulse lasts `pulse_width_s`, and comes at least
-    `direction_setup_s` after a change of DIR. `supply_voltage_v` is the driver's.
+    `direction_setup_s` after a change of DIR. `supply_voltage_v` is the driver's. `alarm_is_low` is the level by which
+    its alarm output reports a fault, if that is wired.
     """
 
     steps_per_m: float
@@ -59,6 +60,7 @@ class Stepper:
     direction_setup_s: float
     enable_is_low: bool = True
     supply_voltage_v: float | None = None
+    alarm_is_low: bool | None = None
 
     def __post_init__(self) -> None:
         require_positive(

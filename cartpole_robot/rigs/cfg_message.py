@@ -42,7 +42,11 @@ def stepper_message(cart: CartParams) -> StepperMessage | None:
     message = StepperMessage(
         session=0,
         seq=0,
-        flags=int(flag["ENABLE_LOW"]) if stepper.enable_is_low else 0,
+        flags=int(
+            (flag["ENABLE_LOW"] if stepper.enable_is_low else 0)
+            | (flag["HAS_ALARM"] if stepper.alarm_is_low is not None else 0)
+            | (flag["ALARM_LOW"] if stepper.alarm_is_low else 0)
+        ),
         speed_most=round(stepper.maximum_speed_m_s * stepper.steps_per_m),
         gain_q4=round(per_tick * _RAMP["RAMP_GAIN_PER_STEP"]),
         pulse_counts=math.ceil(stepper.pulse_width_s * _RAMP["RAMP_COUNTS_PER_S"] - 1e-6),

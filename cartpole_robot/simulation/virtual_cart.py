@@ -36,6 +36,7 @@ _HANGING = State(0.0, 0.0, math.pi, 0.0)
 _LEFT, _RIGHT, _ESTOP = (
     int(read_protocol().enums["input_flag"][name]) for name in ("LEFT_SWITCH", "RIGHT_SWITCH", "ESTOP")
 )
+ALARM_HIGH = 8  # among a stepper's inputs: the level of its driver's alarm output
 _PULSE = 1.0 / PULSE_PERIOD
 
 
@@ -104,6 +105,8 @@ class VirtualCart:
         self.is_estop_pressed = False
         self._relay = SupplyRelay(is_opened_by_estop=settings.estop_cuts_supply)
         self.inputs_set = self.inputs_cleared = 0
+        if cart.stepper is not None and cart.stepper.alarm_is_low:
+            self.inputs_set = ALARM_HIGH
         self.line: Line | None = None
         self.imperfect: Imperfect | None = None
         self.time_ms = 0
@@ -256,7 +259,8 @@ class VirtualCart:
         """One millisecond of a cart with imperfections."""
         simulated = self._simulated
         speed_m_s = simulated.state().cart_speed_m_s
-        at_motor = imperfect.at_motor(self.drive, self.bridge_mv, self.nominal_mv, speed_m_s)
+        drive = self._at_motor() if self._is_stepper else self.drive
+        at_motor = imperfect.at_motor(drive, self.bridge_mv, self.nominal_mv, speed_m_s)
         simulated.run_under(self._tick, at_motor, 1)
 
     def _tick(self, cart_counts: int, pole_counts: int) -> float | None:

@@ -15,7 +15,7 @@
 
 uint8_t stepper_check(const stepper_message_t *limits)
 {
-    const bool checks[] = {
+    const uint8_t checks[] = {
         limits->flags <= (STEPPER_ENABLE_LOW | STEPPER_HAS_ALARM | STEPPER_ALARM_LOW),
         limits->speed_most >= 1 && limits->speed_most <= STEP_RATE_CEILING,
         limits->gain_q4 >= 1,
@@ -27,7 +27,7 @@ uint8_t stepper_check(const stepper_message_t *limits)
     uint8_t field = 0;
     while (checks[field])
         field++;
-    return field == sizeof checks / sizeof *checks - 1 ? CONFIG_IN_RANGE : field;
+    return field == sizeof checks - 1 ? CONFIG_IN_RANGE : field;
 }
 
 bool drive_takes_flags(uint8_t flags)
@@ -128,6 +128,15 @@ void drive_read(safety_t *safety, safety_inputs_t *inputs, const board_inputs_t 
         drive->is_alarm = is_alarm;
     }
     inputs->is_alarm = drive->is_alarm;
+    if (!board->is_left_closed && !board->is_right_closed) {
+        if (drive->open_ms < TOUCH_MS)
+            drive->open_ms++;
+    } else {
+        if (drive->open_ms >= TOUCH_MS)
+            drive->touched_at = inputs->cart_counts;
+        drive->open_ms = 0;
+    }
+    inputs->touched_at = drive->touched_at;
 }
 
 int16_t drive_applied(const safety_t *safety, motor_t motor, bool is_reversed)
@@ -197,12 +206,12 @@ bool drive_is_past_stopping(const safety_t *safety, const safety_inputs_t *input
     return next.speed != 0 && !ramp_can_stop(&next, &safety->drive.ramp_limits, limit - (uint32_t)along);
 }
 
-/* Where a switch that is seen to be closed has closed: the third sample of it is two to three milliseconds old. */
+/* Whether the switch that is closed was touched elsewhere than at homing. */
 static bool is_astray(const safety_t *safety, const safety_inputs_t *inputs)
 {
     const drive_t *drive = &safety->drive;
     const int32_t speed = drive->ramp.speed / RAMP_SPEED_PER_STEP;
-    const int32_t place = inputs->cart_counts - speed / CONTACT_LATE;
+    const int32_t place = inputs->touched_at - speed / CONTACT_LATE;
     const int32_t off = inputs->is_left_closed ? place + drive->half_track : place - drive->half_track;
     return magnitude(off) > drive->limits.round_trip_steps + (magnitude(speed) >> 10); /* and a millisecond's way */
 }

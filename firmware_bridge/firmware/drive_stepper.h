@@ -30,6 +30,8 @@ typedef struct {
     uint8_t alarm_samples; /* in a row, that are not what the alarm is taken for */
     bool is_alarm;
     bool was_closed;       /* a switch, in the tick before */
+    uint8_t open_ms;       /* since one was last closed, TOUCH_MS at most */
+    int32_t touched_at;    /* where one was first closed after that */
     int32_t half_track;    /* from the middle to where either switch closes */
 } drive_t;
 

@@ -28,11 +28,7 @@ int32_t homing_push(const cfg_message_t *limits, uint16_t far, int32_t most);
 #define HOMING_AFTER_RIGHT HOMING_RETURN
 
 /* The push that makes a pole at rest swing. */
-static inline int16_t homing_kick(const cfg_message_t *limits)
-{
-    (void)limits;
-    return INT16_MAX; /* as fast as homing's acceleration makes it */
-}
+int16_t homing_kick(const cfg_message_t *limits);
 
 /* Where the switch closed that is seen to be closed. */
 int32_t homing_closed_at(const safety_inputs_t *inputs);

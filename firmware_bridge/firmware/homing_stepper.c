@@ -7,8 +7,10 @@
 #pragma GCC optimize("Os") /* as homing.c */
 #endif
 
-#define PLACE_SHIFT 4      /* 2^4 times its distance a second is the speed to a place; looking 1/16 s ahead halves that */
+#define PLACE_SHIFT 6      /* 2^6 times its distance a second is the speed to a place; looking 1/16 s ahead makes a fifth of it */
 #define WRONG_WAY_SHARE 32 /* of the travel limit: so far along a leg a switch that closes is another one */
+
+#define FASTER 2u          /* than it creeps: the cart where it brakes the pole and kicks it */
 
 static int16_t as_speed(uint32_t speed)
 {
@@ -21,16 +23,21 @@ int16_t homing_creep(homing_t *homing, const safety_inputs_t *inputs, const cfg_
     return (int16_t)(side < 0 ? -as_speed(speed) : as_speed(speed));
 }
 
-int32_t homing_push(const cfg_message_t *limits, uint16_t far, int32_t most)
+/* Against a pole that rotates: a motor pulls out the sooner the faster it turns. */
+int16_t homing_kick(const cfg_message_t *limits)
 {
-    (void)limits;
-    return as_speed(far * (((uint32_t)most >> (8 - PLACE_SHIFT)) + 1u));
+    return as_speed(FASTER * limits->homing_speed_counts_s);
 }
 
-/* Steps do not lag, but the third sample of a switch is two to three milliseconds old. */
+int32_t homing_push(const cfg_message_t *limits, uint16_t far, int32_t most)
+{
+    const int32_t speed = as_speed(far * (((uint32_t)most >> (8 - PLACE_SHIFT)) + 1u));
+    return speed < homing_kick(limits) ? speed : homing_kick(limits);
+}
+
 int32_t homing_closed_at(const safety_inputs_t *inputs)
 {
-    return difference(inputs->cart_counts, inputs->cart_speed / (CONTACT_LATE * PROTOCOL_SPEED_PER_COUNT));
+    return difference(inputs->touched_at, inputs->cart_speed / (CONTACT_LATE * PROTOCOL_SPEED_PER_COUNT));
 }
 
 /* One that closes on the way has been run into: the direction is wrong. One that stays closed is stuck, or the cart is. */
@@ -59,11 +66,15 @@ static int16_t go_back(homing_t *homing, const safety_inputs_t *inputs, const cf
 {
     if (inputs->is_right_closed && homing_has_left_behind(homing, inputs, limits))
         return homing_fail(homing, FAULT_HOMING_SWITCH);
-    const int32_t off = difference(homing_closed_at(inputs), homing->left), most = homing->round_trip_steps;
-    if (off < -most || (inputs->is_left_closed && off > most))
-        return homing_fail(homing, FAULT_STEPS_LOST);
-    if (!inputs->is_left_closed)
+    const int32_t most = homing->round_trip_steps;
+    if (!inputs->is_left_closed) {
+        const int32_t bouncing = (int32_t)(magnitude(inputs->cart_speed) >> 10); /* for a 64th of a second at most */
+        if (difference(homing->left, inputs->cart_counts) > most + bouncing)
+            return homing_fail(homing, FAULT_STEPS_LOST);
         return homing_leg(homing, inputs, limits, -1);
+    }
+    if (magnitude(difference(homing_closed_at(inputs), homing->left)) > (uint32_t)most)
+        return homing_fail(homing, FAULT_STEPS_LOST);
     homing_enter(homing, HOMING_CENTRE, inputs);
     return 0;
 }

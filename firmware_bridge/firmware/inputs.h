@@ -18,13 +18,14 @@ typedef struct {
     bool is_left_closed; /* for CONTACT_SAMPLES ticks */
     bool is_right_closed;
     bool is_estop_pressed;
-#ifdef FIRMWARE_STEPPER
-    bool is_alarm; /* of the driver, for CONTACT_SAMPLES ticks */
-#endif
     uint16_t supply_mv; /* whatever the rail is */
     uint16_t rail_mv;   /* 0: not measured yet */
     bool has_pulse_period;
     uint8_t missed_ticks;
+#ifdef FIRMWARE_STEPPER
+    int32_t touched_at; /* where an end switch was first closed, before it bounced */
+    bool is_alarm;      /* of the driver, for CONTACT_SAMPLES ticks */
+#endif
 } safety_inputs_t;
 
 #endif

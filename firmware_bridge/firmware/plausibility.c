@@ -94,12 +94,12 @@ uint8_t plausibility_check(plausibility_t *seen, const safety_inputs_t *inputs, 
     }
     const uint8_t fault = look(seen, inputs, limits, is_swinging);
     seen->ms = 0;
-    for (uint8_t k = 1 + DRIVE_LATE_LOOKS; k > 0; k--)
+    for (uint8_t k = 1 + DRIVE_LATE_LOOKS; k > 0; k--) {
         seen->sides_before[k] = seen->sides_before[k - 1];
+        seen->cart_speeds[k] = seen->cart_speeds[k - 1];
+    }
     seen->sides_before[0] = seen->side;
     seen->side = side;
-    for (uint8_t k = DRIVE_LATE_LOOKS; k > 0; k--)
-        seen->cart_speeds[k] = seen->cart_speeds[k - 1];
     seen->cart_speeds[0] = inputs->cart_speed;
     seen->pole_speed = inputs->pole_speed;
     return fault;

@@ -18,7 +18,7 @@ typedef struct {
     uint8_t ms;            /* since the last look */
     int8_t side;           /* of the duty since then; 0 where it was weak or did not stay */
     int8_t sides_before[2 + DRIVE_LATE_LOOKS]; /* of the looks before, the newest first */
-    int32_t cart_speeds[1 + DRIVE_LATE_LOOKS]; /* likewise */
+    int32_t cart_speeds[2 + DRIVE_LATE_LOOKS]; /* likewise */
     int32_t pole_speed;    /* at the last look */
     int32_t against;       /* 1/16 count per second that the cart gained against the push */
     int32_t along;         /* likewise the pole along with it */

@@ -77,7 +77,7 @@ uint32_t shim_run(safety_t *safety, const safety_inputs_t *inputs, int16_t want_
 #include "homing.h"
 
 void shim_look_at_stepper(const safety_t *safety, int32_t *seen);
-void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high);
+void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high, bool is_left, bool is_right);
 void shim_find_switches(safety_t *safety, int32_t left, int32_t right);
 void shim_idle(safety_t *safety, const safety_inputs_t *inputs, uint32_t ticks, bool is_heard, motor_t *motor);
 uint16_t shim_round_trip(const safety_t *safety);
@@ -89,9 +89,9 @@ void shim_look_at_stepper(const safety_t *safety, int32_t *seen)
     seen[2] = safety->drive.is_enabled;
 }
 
-void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high)
+void shim_read(safety_t *safety, safety_inputs_t *inputs, bool is_alarm_high, bool is_left, bool is_right)
 {
-    const board_inputs_t board = {.is_alarm_high = is_alarm_high};
+    const board_inputs_t board = {.is_alarm_high = is_alarm_high, .is_left_closed = is_left, .is_right_closed = is_right};
     drive_read(safety, inputs, &board);
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from firmware_bridge.messages import StepperMessage
 from tests.firmware.c_core import ACK, FIRMWARE, HERE, STATE, STRICT, Core, Inputs, compile_c, load_library
@@ -63,16 +63,10 @@ class StepperMotor(ctypes.Structure):
     )
 
 
-def _inputs_fields() -> tuple[tuple[str, Any], ...]:
-    fields = list(Inputs._fields_)
-    after = [name for name, _ in fields].index("is_estop_pressed") + 1
-    return (*fields[:after], ("is_alarm", ctypes.c_bool), *fields[after:])
-
-
 class StepperInputs(ctypes.Structure):
     """safety_inputs_t of a stepper."""
 
-    _fields_ = _inputs_fields()
+    _fields_ = (*Inputs._fields_, ("touched_at", ctypes.c_int32), ("is_alarm", ctypes.c_bool))
 
 
 def compile_stepper(target: Path, options: Sequence[str] = ("-O1",)) -> Path:
@@ -86,7 +80,7 @@ def load_stepper(path: Path) -> ctypes.CDLL:
     library = load_library(path, StepperMotor)
     library.shim_look_at_stepper.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.shim_look_at_stepper.restype = None
-    library.shim_read.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool]
+    library.shim_read.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *([ctypes.c_bool] * 3)]
     library.shim_read.restype = None
     library.shim_find_switches.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32]
     library.shim_find_switches.restype = None
@@ -153,8 +147,14 @@ class StepperCore(Core):
 
     def see_alarm(self, *, is_high: bool) -> bool:
         """Whether the inputs have an alarm, once the board has read that level."""
-        self.library.shim_read(self._safety, ctypes.byref(self.inputs), is_high)
+        self.library.shim_read(self._safety, ctypes.byref(self.inputs), is_high, False, False)
         return bool(self.inputs.is_alarm)
+
+    def see_switches(self, counts: int, *, left: bool = False, right: bool = False) -> int:
+        """Where the inputs have a switch touched, once the board has read both with the cart there."""
+        self.inputs.cart_counts = counts
+        self.library.shim_read(self._safety, ctypes.byref(self.inputs), False, left, right)
+        return int(self.inputs.touched_at)
 
     @property
     def round_trip_steps(self) -> int:
@@ -174,8 +174,11 @@ class StepperCore(Core):
             self.inputs.cart_moved = self.inputs.cart_counts - before
             self.inputs.cart_speed = round(16 * self._in_force)
         self._in_force = self.speed  # what the tick before has chosen
+        was_open = not (self.inputs.is_left_closed or self.inputs.is_right_closed)
         for name, value in inputs.items():
             setattr(self.inputs, name, value)
+        if was_open and "touched_at" not in inputs:
+            self.inputs.touched_at = self.inputs.cart_counts
         self.motor = self.library.safety_tick(self._safety, ctypes.byref(self.inputs), want)
         for name in ("cart_moved", "pole_moved", "cart_illegal", "pole_illegal", "missed_ticks"):
             setattr(self.inputs, name, 0)

@@ -13,9 +13,10 @@ import pytest
 from tests.firmware.mutant_trials import KILLED, Trials, all_mutants, complaints, read_explained, try_mutants
 from tests.firmware.mutate_boards import board_trials
 from tests.firmware.mutate_safety import CASES, core_trials
+from tests.firmware.mutate_stepper import stepper_trials
 from tests.firmware.mutation import mutants_of
 
-SAMPLE, OF_THE_BOARD = 40, 16
+SAMPLE, OF_THE_BOARD, OF_THE_STEPPER = 40, 16, 20
 
 
 def test_sampled_mutants_are_killed_or_explained() -> None:
@@ -38,6 +39,18 @@ def test_sampled_mutants_of_the_board_are_killed_or_explained(chip_tools: None) 
     verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_BOARD), trials, processes=2)
     assert len(verdict.tried) == OF_THE_BOARD
     assert len(verdict.killed) > OF_THE_BOARD // 4
+    assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
+
+
+def test_sampled_mutants_of_a_stepper_are_killed_or_explained() -> None:
+    trials = stepper_trials()
+    everything = all_mutants(trials.sources)
+    assert {mutant.file for mutant in everything} == {"drive_stepper", "ramp"}
+    assert len(everything) > 400
+    seed = zlib.crc32("".join(trials.sources.values()).encode())
+    verdict = try_mutants(random.Random(seed).sample(everything, OF_THE_STEPPER), trials, processes=2)
+    assert len(verdict.tried) == OF_THE_STEPPER
+    assert len(verdict.killed) > OF_THE_STEPPER // 2
     assert complaints(verdict, read_explained(trials.explained), everything) == [], f"seed {seed}"
 
 

@@ -164,11 +164,15 @@ def test_tolerance_of_the_round_trip_reaches_homing(stepper: StepperCore) -> Non
     assert stepper.round_trip_steps == 23
 
 
+@pytest.mark.parametrize("enable", [0, 1])
 @pytest.mark.parametrize("is_low", [False, True])
-def test_alarm_counts_at_its_level_for_three_samples(stepper: StepperCore, is_low: bool) -> None:
+def test_alarm_counts_at_its_level_for_three_samples(stepper: StepperCore, is_low: bool, enable: int) -> None:
     stepper.to_disarmed()
-    assert stepper.stepper_limits(flags=2 + 4 * is_low) == (ACK.DONE, 0xFF)
+    assert stepper.stepper_limits(flags=enable + 2 + 4 * is_low) == (ACK.DONE, 0xFF)
     alarm = not is_low
+    for _ in range(4):
+        assert not stepper.see_alarm(is_high=alarm)
+        assert not stepper.see_alarm(is_high=not alarm)
     for _ in range(2):
         assert not stepper.see_alarm(is_high=alarm)
     assert not stepper.see_alarm(is_high=not alarm)
@@ -185,6 +189,25 @@ def test_alarm_that_is_not_wired_says_nothing(stepper: StepperCore, flags: int) 
     stepper.to_disarmed()
     stepper.stepper_limits(flags=flags)
     assert not any(stepper.see_alarm(is_high=is_high) for is_high in (True, False) for _ in range(5))
+
+
+@pytest.mark.parametrize("switch", ["left", "right"])
+def test_switch_is_touched_where_it_first_closed_and_may_bounce(stepper: StepperCore, switch: str) -> None:
+    closed = {switch: True}
+    for counts in range(10):
+        stepper.see_switches(counts)
+    assert stepper.see_switches(100, **closed) == 100
+    assert stepper.see_switches(101) == 100
+    for _ in range(9):
+        stepper.see_switches(102)
+    assert stepper.see_switches(103, **closed) == 103, "open for 10 ticks"
+    for _ in range(9):
+        assert stepper.see_switches(104) == 103
+    assert stepper.see_switches(105, **closed) == 103, "open for 9: it bounces"
+    assert stepper.see_switches(106, **closed) == 103
+    for _ in range(300):
+        stepper.see_switches(107)
+    assert stepper.see_switches(108, left=True, right=True) == 108
 
 
 def test_alarm_forbids_to_begin_and_to_clear(stepper: StepperCore) -> None:

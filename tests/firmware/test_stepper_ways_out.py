@@ -30,7 +30,7 @@ def assert_ramp_and_hold(stepper: StepperCore, speed: float) -> None:
         before = now
     for _ in range(10):
         assert stepper.tick() == (0, True)
-        assert (stepper.motor.rate.share, stepper.speed) == (0, 0)
+        assert (stepper.motor.rate.share, stepper.motor.is_left, stepper.speed) == (0, False, 0)
 
 
 @pytest.mark.parametrize("speed", [2000, -2000, 150, -150])

@@ -32,6 +32,7 @@ class Imperfect:
 
     def __init__(self, cart: CartParams, profile: Profile, seed: int) -> None:
         encoders, _ = encoders_and_settings(cart)
+        self._is_stepper = cart.stepper is not None
         self._usb = UsbChip(profile.usb or Usb(), random.Random(f"usb {seed}"))
         self._contacts = BouncingContacts(profile.contacts or Contacts(), random.Random(f"contacts {seed}"))
         self._encoder = ChatteringEncoder(profile.encoders or Chatter(), random.Random(f"encoders {seed}"))
@@ -55,8 +56,12 @@ class Imperfect:
     def at_motor(self, drive: float | None, source_mv: int, nominal_mv: int, speed_m_s: float) -> float | None:
         """The duty that gives, at the nominal supply, what moves the cart over the next millisecond.
 
-        `drive` is the duty at the bridge's inputs, None with the bridge open; None is returned where nothing does.
+        `drive` is the duty at the bridge's inputs, None with the bridge open; None is returned where nothing does. A
+        stepper has neither bridge nor slack belt nor supply of a profile: its count stays what it is.
         """
+        if self._is_stepper:
+            self._supply_v, self._rail_v = source_mv / 1000.0, self._rail.voltage(0.0)
+            return drive
         duty = None if drive is None else self._bridge.left_of(drive)
         source_v = source_mv / 1000.0
         motor_a = 0.0
@@ -71,6 +76,8 @@ class Imperfect:
 
     def moved(self, speed_m_s: float) -> None:
         """That millisecond has passed."""
+        if self._is_stepper:
+            return
         self._belt.after(speed_m_s)
 
     def counts(self, state: State) -> tuple[int, int]:
