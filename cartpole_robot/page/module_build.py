@@ -21,8 +21,9 @@ _FIRMWARE = "firmware_bridge/firmware"
 _ENGINE = "cartpole_robot/simulation/native"
 _PAGE = "cartpole_robot/page/native"
 _OTHER_DRIVE = ("drive_stepper.c", "homing_stepper.c")  # the page's cart has a DC motor
-_BOARD = tuple(f"{_FIRMWARE}/boards/host/{name}.c" for name in ("host_network", "policy_image", "simulated_board"))
-_PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "cart", "delay"))
+_HOST = ("host_network", "policy_image", "pulse_train", "simulated_board")
+_BOARD = tuple(f"{_FIRMWARE}/boards/host/{name}.c" for name in _HOST)
+_PLANT = tuple(f"{_ENGINE}/{name}.c" for name in ("plant", "motor", "stepper", "cart", "delay"))
 _TARGET = "--target=wasm32-wasi"
 _COMPILE = (_TARGET, "-std=c11", "-O3", "-ffp-contract=off", "-mbulk-memory")
 _LINK = (

@@ -106,6 +106,18 @@ def plant_at(grid: Grid, x: float, y: float) -> CartParams:
     return plant
 
 
+def test_the_default_maps_of_a_stepper_vary_its_settling_in_place_of_a_gain() -> None:
+    first, second = load_grids(None, load_cart("diy_stepper"))
+    assert [axis.name for axis in (*first.axes, *second.axes)] == [
+        "delay",
+        "settling of the motor",
+        "friction",
+        "pole half-length",
+    ]
+    assert first.y.label == "settling of the motor [times 4 ms]"
+    assert all(point.plant is not None for grid in (first, second) for point in grid.points)
+
+
 def test_dependent_parameters_change_together_and_others_stay(diy: CartParams) -> None:
     delay, friction = load_grids(None, diy)
     plant = plant_at(friction, 0.5, 2.0)
