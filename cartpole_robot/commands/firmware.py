@@ -85,8 +85,8 @@ def _add_campaign(campaign: Parser) -> None:
         nargs="+",
         default=[],
         metavar="WORD",
-        help="groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve) "
-        "or beginnings of names",
+        help="groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve; of a stepper: "
+        "stepper) or beginnings of names",
     )
     options.seed(campaign, what="draws starts and moments")
     options.out(campaign, "FOLDER", "folder of a new campaign, or of one to continue", default="a new runs/campaign-N")
