@@ -18,7 +18,7 @@ Request = TypeVar("Request", CfgMessage, StepperMessage)
 
 
 _PUSH_DUTY = 0.125  # of a stepper: the acceleration from which on the pole must be seen to fall back from it
-_SWITCH_S = 0.001  # between two looks at a switch
+_BOUNCE_S = 0.007  # for so long a switch may bounce, and a look at it each millisecond may miss its first touch
 
 
 def _counts_backwards(cart: CartParams, firmware: FirmwareSettings) -> bool:
@@ -29,8 +29,8 @@ def _counts_backwards(cart: CartParams, firmware: FirmwareSettings) -> bool:
 def stepper_message(cart: CartParams) -> StepperMessage | None:
     """STEPPER for `cart`, session and seq 0; None for a DC motor. Raises `UsageError` as `cfg_message`.
 
-    A switch may close two full steps off, half of what a motor that slips loses at least, or as far as the cart travels
-    between two looks while it homes.
+    A switch may close three full steps off, less than the four that a motor loses when it slips, or as far as the cart
+    travels while it bounces where that is more.
     """
     stepper = cart.stepper
     if stepper is None:
@@ -38,7 +38,7 @@ def stepper_message(cart: CartParams) -> StepperMessage | None:
     _, firmware = encoders_and_settings(cart)
     flag = read_protocol().enums["stepper_flag"]
     per_tick = stepper.steps_per_m * stepper.maximum_acceleration_m_s2 * TICK_S
-    look_steps = math.ceil(firmware.homing_speed_m_s * stepper.steps_per_m * _SWITCH_S) + 1
+    bounce_steps = math.ceil(firmware.homing_speed_m_s * stepper.steps_per_m * _BOUNCE_S)
     message = StepperMessage(
         session=0,
         seq=0,
@@ -51,7 +51,7 @@ def stepper_message(cart: CartParams) -> StepperMessage | None:
         gain_q4=round(per_tick * _RAMP["RAMP_GAIN_PER_STEP"]),
         pulse_counts=math.ceil(stepper.pulse_width_s * _RAMP["RAMP_COUNTS_PER_S"] - 1e-6),
         setup_us=math.ceil(stepper.direction_setup_s * 1e6 - 1e-6),
-        round_trip_steps=max(2 * stepper.microsteps, look_steps),
+        round_trip_steps=max(3 * stepper.microsteps, bounce_steps),
     )
     return _that_fits(message, cart, "stepper")
 
