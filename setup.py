@@ -110,12 +110,13 @@ setup(
             sources=[
                 *(f"{FIRMWARE}/boards/host/{name}.c" for name in HOST),
                 *(f"{FIRMWARE}/{name}.c" for name in (*CORE, "drive_dc", "homing_dc")),
-                *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object")),
+                *(f"{EMULATOR}/{name}.c" for name in ("mailbox", "mailbox_object", "driver")),
             ],
             depends=[
                 *(f"{FIRMWARE}/{name}.h" for name in HEADERS),
                 *(f"{FIRMWARE}/boards/host/{name}.h" for name in HOST_HEADERS),
                 f"{EMULATOR}/mailbox.h",
+                f"{EMULATOR}/driver.h",
             ],
             define_macros=[STABLE_ABI, ("PROTOCOL_HASH", f"0x{protocol_hash():08x}u")],
             py_limited_api=True,

@@ -8,18 +8,11 @@
 
 #include "../firmware/boards/host/board_parts.h"
 #include "../firmware/boards/host/objects.h"
-#include "../firmware/boards/host/pulse_train.h"
+#include "driver.h"
 #include "mailbox.h"
 
 #define PATIENCE_MS 20  /* between two looks at whether there is still somebody */
 #define MOST_SKEW_PPM 100000
-
-/* A stepper's driver and its wires; see DriverWiring. */
-typedef struct {
-    bool is_there; /* else a bridge is */
-    bool is_enable_low, is_reversed, is_powered, has_cart_encoder;
-    unsigned misses_every; /* pulses; 0: none */
-} driver_t;
 
 typedef struct {
     PyObject_HEAD
@@ -33,9 +26,6 @@ typedef struct {
     uint8_t last_taken;  /* of them */
     unsigned naps;       /* see mailbox_look() */
     driver_t driver;
-    int32_t chip_steps;  /* as of the last millisecond; what the driver made of them: */
-    int32_t driver_steps;
-    uint32_t pulses;     /* since the last one that it missed */
 } mailbox_object;
 
 static void equip(world_t *world, const board_parts_t *parts)
@@ -120,41 +110,6 @@ static int finish(mailbox_object *self)
     return 0;
 }
 
-/* The pulses of this millisecond as the driver takes them: how many, with their sign, and their `step_area`. */
-static int32_t taken_by_driver(mailbox_object *self, double *area)
-{
-    const chip_t *chip = &self->mailbox->chip;
-    const driver_t *driver = &self->driver;
-    int32_t steps = (int32_t)((uint32_t)chip->steps - (uint32_t)self->chip_steps);
-    self->chip_steps = chip->steps;
-    *area = chip->step_area;
-    if (driver->misses_every != 0 && steps != 0) {
-        const uint32_t size = steps < 0 ? 0u - (uint32_t)steps : (uint32_t)steps;
-        self->pulses += size;
-        const uint32_t missed = self->pulses / driver->misses_every;
-        self->pulses %= driver->misses_every;
-        const int32_t left = (int32_t)(size > missed ? size - missed : 0u);
-        *area *= (double)left / size;
-        steps = steps < 0 ? -left : left;
-    }
-    if (driver->is_reversed) {
-        *area = -*area;
-        steps = -steps;
-    }
-    return steps;
-}
-
-/* Where the pulses stand on the mean, as pulse_train_pass() has it; whether the driver has current. */
-static int drive_stepper(mailbox_object *self, double *drive)
-{
-    const driver_t *driver = &self->driver;
-    double area;
-    const int32_t before = self->driver_steps;
-    self->driver_steps = (int32_t)((uint32_t)before + (uint32_t)taken_by_driver(self, &area));
-    *drive = ((double)before * PULSE_TICK_COUNTS + area) / PULSE_TICK_COUNTS;
-    return driver->is_powered && self->mailbox->chip.enable == (driver->is_enable_low ? ENABLE_LOW : ENABLE_HIGH);
-}
-
 /* As `board_api_t.tick`. */
 static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, unsigned supply_mv, double *drive)
 {
@@ -176,7 +131,7 @@ static int tick(PyObject *object, int32_t cart, int32_t pole, unsigned inputs, u
     if (finish(self) < 0)
         return -1;
     if (self->driver.is_there)
-        return drive_stepper(self, drive);
+        return driver_take(&self->driver, &mailbox->chip, drive);
     *drive = mailbox->chip.pulses;
     return !mailbox->chip.is_open;
 }
@@ -356,14 +311,13 @@ static PyObject *mailbox_wire_driver(PyObject *object, PyObject *args, PyObject 
         return NULL;
     mailbox_object *self = (mailbox_object *)object;
     self->next.drive = WORLD_DRIVES_STEPPER;
-    self->driver = (driver_t){
-        .is_there = true,
-        .is_enable_low = is_enable_low,
-        .is_reversed = is_reversed,
-        .is_powered = is_powered,
-        .has_cart_encoder = has_cart_encoder,
-        .misses_every = misses_every,
-    };
+    driver_t *driver = &self->driver;
+    driver->is_there = true;
+    driver->is_enable_low = is_enable_low;
+    driver->is_reversed = is_reversed;
+    driver->is_powered = is_powered;
+    driver->has_cart_encoder = has_cart_encoder;
+    driver->misses_every = misses_every;
     Py_RETURN_NONE;
 }
 

@@ -21,7 +21,7 @@ from cartpole_robot.rigs.open_rig import open_rig
 from cartpole_robot.rigs.virtual import LockstepTransport, SimulatedHand, VirtualRig
 from cartpole_robot.rollout.evaluation import evaluate_controller
 from cartpole_robot.rollout.loop import start_rollout
-from cartpole_robot.signals import State
+from cartpole_robot.signals import Measurement, State
 from cartpole_robot.simulation.imperfections.imperfect import spoil
 from cartpole_robot.simulation.imperfections.profile import WORKBENCH, fitting, load_profile
 from cartpole_robot.simulation.virtual_cart import ALARM_HIGH, VirtualCart
@@ -36,7 +36,10 @@ HANGING = State(0.0, 0.0, math.pi, 0.0)
 
 
 class Wired:
-    """A board behind wires: what the plant gets of its count, and what it gets of the plant's inputs."""
+    """A board behind wires: what the plant gets of its count, and what it gets of the plant's inputs.
+
+    From `is_stalled` on the motor stands; from `is_backwards` on the pole's encoder counts the other way.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,21 @@ class Wired:
     ) -> None:
         self._board = _stepper.Firmware()
         self._pulses, self._inputs = pulses, inputs
+        self.is_stalled = self.is_backwards = False
+        self._count: float | None = None
+        self._pole = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._board, name)
 
     def tick(self, cart_counts: int, pole_counts: int, inputs: int, supply_mv: int, /) -> float | None:
-        return self._pulses(self._board.tick(cart_counts, pole_counts, self._inputs(inputs), supply_mv))
+        if not self.is_backwards:
+            self._pole = pole_counts
+        seen = 2 * self._pole - pole_counts
+        count = self._pulses(self._board.tick(cart_counts, seen, self._inputs(inputs), supply_mv))
+        if not self.is_stalled:
+            self._count = count
+        return self._count
 
 
 def rig_on(virtual: VirtualCart, cart: CartParams | None = None) -> FirmwareRig:
@@ -331,6 +343,41 @@ def test_driver_s_alarm_cuts_and_forbids_to_go_on_until_it_ends(is_low: bool) ->
         rig.virtual_cart.inputs_set ^= ALARM_HIGH
         rig.begin_swing(rng)
         assert abs(lost_steps(rig)) <= 1
+
+
+@pytest.mark.parametrize("fails", ["is_stalled", "is_backwards"])
+@pytest.mark.parametrize("after", [5, 40, 111])
+def test_motor_that_stalls_and_pole_that_counts_backwards_are_seen_while_it_balances(fails: str, after: int) -> None:
+    """Within three seconds: a calm regulator moves little before the pole leans."""
+    wires, cart = Wired(), load_cart("diy_stepper")
+    virtual, regulator = VirtualCart(cart, board=wires), regulator_of(cart)
+    with contextlib.closing(rig_on(virtual)) as rig:
+        measured = start_rollout(rig, after)
+        for _ in range(after):
+            measured = rig.step(regulator.duty(np.array(observation_of(measured))))
+        setattr(wires, fails, True)
+        with pytest.raises(RigError):
+            balance_on(rig, regulator, measured, 150)
+        fault = ENUMS["fault"](state_of(rig).fault).name
+        has_fallen = abs(measured.pole_angle_rad) > 0.2  # the host saw it, and disarmed the cart
+        assert fault in ("POLE_SIGN", "POLE_ANGLE", "POLE_STILL", "TRAVEL_LIMIT", *(["NONE"] if has_fallen else []))
+        for _ in range(300):
+            virtual.pass_ms()
+        assert virtual.true_state().cart_speed_m_s == pytest.approx(0.0, abs=1e-4)
+
+
+def balance_on(rig: FirmwareRig, regulator: Any, measured: Measurement, steps: int) -> None:
+    for _ in range(steps):
+        measured = rig.step(regulator.duty(np.array(observation_of(measured))))
+
+
+def observation_of(measured: Measurement) -> tuple[float, ...]:
+    return (
+        measured.cart_position_m,
+        measured.cart_speed_m_s,
+        math.remainder(measured.pole_angle_rad, 2.0 * math.pi),
+        measured.pole_speed_rad_s,
+    )
 
 
 def test_supply_that_fails_while_held_takes_the_zeros() -> None:

@@ -205,7 +205,7 @@ def test_switch_is_touched_where_it_first_closed_and_may_bounce(stepper: Stepper
         assert stepper.see_switches(104) == 103
     assert stepper.see_switches(105, **closed) == 103, "open for 9: it bounces"
     assert stepper.see_switches(106, **closed) == 103
-    for _ in range(300):
+    for _ in range(260):
         stepper.see_switches(107)
     assert stepper.see_switches(108, left=True, right=True) == 108
 

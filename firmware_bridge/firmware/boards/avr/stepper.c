@@ -82,7 +82,9 @@ void motor_begin(void)
     OCR1A = RAMP_SLOT - 1u;
     OCR1B = NO_MATCH;
     TCNT1 = 0;
+    STATE = 0;
     train.top = RAMP_SLOT - 1u;
+    TIFR1 = 1u << TOV1; /* of a timer that a bootloader left */
     TIMSK1 = 1u << TOIE1;
 }
 
