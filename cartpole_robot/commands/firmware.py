@@ -85,8 +85,8 @@ def _add_campaign(campaign: Parser) -> None:
         nargs="+",
         default=[],
         metavar="WORD",
-        help="run only groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve; on a stepper: "
-        "stepper) or trials whose names begin with WORD",
+        help="run only groups (balance, stop, encoder, switch, line, swing, edges, onboard, second, curve; on a "
+        "stepper: stepper) or trials whose names begin with WORD",
     )
     options.seed(campaign, what="random seed of starts and moments")
     options.out(campaign, "FOLDER", "folder of a new campaign, or of one to continue", default="a new runs/campaign-N")

@@ -150,7 +150,7 @@ def test_reset_lets_go_of_the_driver_at_once(rig: AvrRig) -> None:
     [
         ({"is_reversed": True}, r"^POLARITY at "),
         ({"is_powered": False}, r"^HOMING_TRAVEL at .* a stepper moves: its driver's supply, ENABLE and current"),
-        ({"is_enable_low": True}, r"^HOMING_TRAVEL at "),
+        ({"is_enable_low": False}, r"^HOMING_TRAVEL at "),
     ],
 )
 def test_wrong_wires_of_the_driver_are_named_by_homing(rig: AvrRig, wrong: dict[str, Any], message: str) -> None:
