@@ -183,7 +183,7 @@ class Link:
 
         `stepper` is what only a cart with a stepper has. Session and seq of both are the link's to fill in.
         """
-        self._check_drive("DC" if stepper is None else "STEPPER")
+        self._check_drive("STEPPER" if limits.flags & self.protocol.enums["cfg_flag"]["STEPPER"] else "DC")
         before_ms = self._ticks.period_ms
         self._ticks.restart(self.clock(), 0)  # what comes along with the answer may be of either period
         try:
