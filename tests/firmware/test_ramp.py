@@ -113,3 +113,5 @@ def test_slow_pulses_come_in_slots_and_fast_ones_each_period(stepper: StepperCor
     ):
         for side in (1, -1):
             assert Ramp(stepper, speed=side * int(speed * 256)).rate() == expected, speed
+    assert Ramp(stepper, speed=515_350).rate() == (993, 65_535), "the nearest period"
+    assert Ramp(stepper, speed=512_256).rate() == (1000, 65_535)
