@@ -183,7 +183,7 @@ class Link:
 
         `stepper` holds the limits that only a stepper has. The link fills in session and seq of both.
         """
-        self._check_drive("DC" if stepper is None else "STEPPER")
+        self._check_drive("STEPPER" if limits.flags & self.protocol.enums["cfg_flag"]["STEPPER"] else "DC")
         before_ms = self._ticks.period_ms
         self._ticks.restart(self.clock(), 0)  # what comes along with the answer may be of either period
         try:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from cartpole_robot.cart.firmware_figures import encoders_and_settings
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError, UsageError
-from cartpole_robot.rigs.cfg_message import cfg_message
+from cartpole_robot.rigs.cfg_message import cfg_message, stepper_message
 from cartpole_robot.terminal.interrupts import signals_held
 from firmware_bridge.errors import BridgeError, LinkError, RefusedError
 from firmware_bridge.link import Link
@@ -37,7 +37,7 @@ def jog(cart: CartParams, port: str) -> None:
     try:
         link.open()
         link.mode("CLEAR")
-        link.configure(cfg_message(cart))
+        link.configure(cfg_message(cart), stepper_message(cart))
         print("left and right arrow (or a and d) move the cart, q ends", file=sys.stderr)
         with _raw_terminal():
             _loop(link, cart)

@@ -90,6 +90,15 @@ def test_can_stop_leaves_room_for_a_stop_and_little_more(
     assert not ramp.can_stop(0)
 
 
+@pytest.mark.parametrize(("steps_per_s", "steps"), [(99, 12), (103, 12), (104, 13), (0, 2), (30, 2), (31, 3)])
+def test_way_of_a_stop_is_exact(stepper: StepperCore, steps_per_s: int, steps: int) -> None:
+    """With 500 steps/s2 and a step per second more: 100 steps/s stop in 10 steps, not in less, and one rolls before."""
+    for side in (1, -1):
+        ramp = Ramp(stepper, gain_q4=8, speed=side * steps_per_s * 256)
+        assert ramp.can_stop(steps)
+        assert not ramp.can_stop(steps - 1)
+
+
 def test_slow_pulses_come_in_slots_and_fast_ones_each_period(stepper: StepperCore) -> None:
     for speed, expected in (
         (0, (500, 0)),
@@ -104,3 +113,5 @@ def test_slow_pulses_come_in_slots_and_fast_ones_each_period(stepper: StepperCor
     ):
         for side in (1, -1):
             assert Ramp(stepper, speed=side * int(speed * 256)).rate() == expected, speed
+    assert Ramp(stepper, speed=515_350).rate() == (993, 65_535), "the nearest period"
+    assert Ramp(stepper, speed=512_256).rate() == (1000, 65_535)

@@ -246,6 +246,10 @@ def test_homing_stops_at_a_closed_switch_and_may_leave_it(stepper: StepperCore, 
         stepper.hear()
         stepper.tick(side * 3000, **{switch: True})
     assert stepper.speed == pytest.approx(0, abs=0.02)
+    for _ in range(5):
+        stepper.hear()
+        stepper.tick(side * 1)
+        assert stepper.speed == pytest.approx(0, abs=0.02), "not one step a second into it"
     for _ in range(40):
         stepper.hear()
         stepper.tick(-side * 3000)

@@ -152,6 +152,21 @@ def test_frames_keep_the_hold(stepper: StepperCore) -> None:
     assert (stepper.state, stepper.is_enabled) == (STATE.READY, True)
 
 
+def test_minute_begins_again_with_each_disarm(stepper: StepperCore) -> None:
+    moving(stepper)
+    stepper.disarm()
+    stepper.rest()
+    stepper.idle(30_000)
+    assert stepper.arm()[0] == ACK.DONE
+    stepper.feed()
+    stepper.tick()
+    stepper.disarm()
+    stepper.idle(59_999)
+    assert stepper.is_enabled
+    stepper.tick()
+    assert not stepper.is_enabled
+
+
 def test_ramp_is_no_part_of_the_minute(stepper: StepperCore) -> None:
     moving(stepper)
     stepper.disarm()
