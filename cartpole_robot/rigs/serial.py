@@ -1,4 +1,4 @@
-"""The serial rig: a cart on a serial port, or on a pseudo-terminal, with a person or its simulation to raise its pole."""
+"""The serial rig: a cart on a port, or on a pseudo-terminal, with a person or its simulation to raise its pole."""
 
 from __future__ import annotations
 
