@@ -3,11 +3,11 @@
 python -m benchmarks.real_cart FOLDER [--out identified.toml] [--picture FILE.png] [--json]
 python -m benchmarks.real_cart FOLDER --steps [--json]
 
-FOLDER holds the CSV files of SensorsINI/physical-cartpole that `docs/maps` is for. The fit uses the first 70 % of the
-motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test uses the last 30 % of the steps, whose
-commands are larger than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model starts from the
-state that an observer estimates from the 0.3 s before, and sees nothing later. The published parameters run from the
-same states, with the same delay and angle zero, under the command that they were published for.
+FOLDER holds the CSV files of SensorsINI/physical-cartpole, for which the package has maps. The fit uses the first 70 %
+of the motor steps, nine seconds of the free swing and the swing-ups 00 to 09. The test uses the last 30 % of the steps,
+whose commands are larger than any in the fit, and the swing-ups 10 to 19, open loop over 0.5 s: each model starts from
+the state that an observer estimates from the 0.3 s before, and sees nothing later. The published parameters run from
+the same states, with the same delay and angle zero, under the command that they were published for.
 
 The numbers come from the fit's part alone. So does the form of the saturation, the fifth power of the drive: it has the
 smallest residual on that part and, fitted to its gentler windows, the smallest error on its harder ones. That the motor
@@ -56,7 +56,7 @@ from cartpole_robot.recording.reader import read_recording
 from cartpole_robot.simulation.engine import Engine
 from cartpole_robot.terminal.progress import progress_bar
 
-MAPS = Path(__file__).resolve().parent.parent / "docs" / "maps"
+MAPS = Path(__file__).resolve().parent.parent / "cartpole_robot" / "datasets" / "maps"
 CART = "sensorsini"
 STEPS, SWING = "motor_steps_50hz", "free_swing_200hz"
 FITTED_SHARE = 0.7

@@ -27,17 +27,17 @@ SHOWN_LINES = 8
 # What `uses` may name, and the commands that make it, in an empty folder.
 PREPARED = {
     "runs/diy": "cartpole-robot train --cart diy_arduino --out runs/diy --no-tensorboard",
-    "my_cart.toml": "cp ROOT/cartpole_robot/cart/known/diy_arduino.toml my_cart.toml",
-    "other_cart.toml": "sed 's/^cart_mass_kg = { value = 0.65/cart_mass_kg = { value = 0.8/' "
-    "ROOT/cartpole_robot/cart/known/diy_arduino.toml > other_cart.toml",
-    "my_preset.toml": "sed 's/^hidden_units.*/hidden_units = 64\\nhistory_length = 3/' "
-    "ROOT/cartpole_robot/training/presets/recommended.toml > my_preset.toml",
+    "my_cart.toml": "cartpole-robot carts copy diy_arduino my_cart.toml",
+    "other_cart.toml": "cartpole-robot carts copy diy_arduino other_cart.toml && "
+    "sed -i 's/^cart_mass_kg = { value = 0.65/cart_mass_kg = { value = 0.8/' other_cart.toml",
+    "my_preset.toml": "cartpole-robot train --preset recommended --copy-preset my_preset.toml && "
+    "sed -i 's/^hidden_units.*/hidden_units = 64\\nhistory_length = 3/' my_preset.toml",
     "rollouts/swing_up.parquet": "cartpole-robot record lqr --cart diy_arduino --out rollouts/swing_up.parquet",
     "my_log.csv": "cartpole-robot record lqr --cart diy_arduino --out my_log.parquet && "
     "python ROOT/docs/prepared_log.py my_log.parquet my_log.csv",
     "my_map.toml": "sed -n '/^```toml/,/^```$/{/^```/d;p}' ROOT/docs/guides/recordings.md > my_map.toml",
-    "late_cart.toml": "sed 's/^apply = .*/apply = \"next_tick\"\\nlatency_s = 0.04/' "
-    "ROOT/cartpole_robot/cart/known/diy_arduino.toml > late_cart.toml",
+    "late_cart.toml": "cartpole-robot carts copy diy_arduino late_cart.toml && "
+    "sed -i 's/^apply = .*/apply = \"next_tick\"\\nlatency_s = 0.04/' late_cart.toml",
     "ppo.zip": "python ROOT/docs/prepared_ppo.py ppo.zip",
     "runs/swing": "",
     "runs/recommended": "",

@@ -18,7 +18,7 @@ language = "en"
 smartquotes = False  # it would turn the two hyphens of an option into a dash
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docs.extension"]
-exclude_patterns = ["_build", "extension", "maps", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "extension", "**.ipynb_checkpoints"]
 suppress_warnings = ["toc.empty_glob"]  # pages that only some branches or machines have
 default_role = "code"  # docstrings put single backticks around names
 nitpicky = False  # type hints name classes that have no page of their own

@@ -19,6 +19,7 @@ from cartpole_robot.cart.physical import check_body
 from cartpole_robot.cart.urdf import read_urdf, rigid_body_numbers, uniform_rod_inertia_kg_m2
 from cartpole_robot.cart.urdf_file import check_urdf, read_urdf_file
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.packaged import CARTS
 from cartpole_robot.files.records import LARGEST, check_keys, read_toml, record_from_table
 from cartpole_robot.files.sourced import plain_numbers
 
@@ -30,8 +31,7 @@ _SWING_UP, _PRECISE = "swing_up_duty", "precise_duty"
 
 def cart_names() -> tuple[str, ...]:
     """The carts that come with the package, sorted."""
-    folder = resources.files("cartpole_robot.cart.known")
-    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+    return CARTS.names()
 
 
 def load_cart(cart: str | Path | CartParams) -> CartParams:

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from cartpole_robot.commands import options
 from cartpole_robot.commands.carts_new import add_new
+from cartpole_robot.commands.copying import copy_packaged
 from cartpole_robot.commands.output import DONE, print_result
 from cartpole_robot.commands.verbs import Parser, examples
 
 
 def add_carts(carts: Parser) -> None:
     """Declare the arguments of `carts`."""
-    examples(carts, "", "show diy_arduino", "new --out my_cart.toml")
+    examples(carts, "", "show diy_arduino", "copy diy_arduino my_cart.toml", "new --out my_cart.toml")
     carts.set_defaults(run=_list, extra="sim")
     options.json(carts)
-    carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE | new ...]"
-    below = carts.add_subparsers(metavar="show|new", prog=carts.prog, help=argparse.SUPPRESS)
+    carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE | copy NAME FILE | new ...]"
+    below = carts.add_subparsers(metavar="show|copy|new", prog=carts.prog, help=argparse.SUPPRESS)
     show = below.add_parser(
         "show", description="Show every parameter with its unit and source.", formatter_class=carts.formatter_class
     )
@@ -25,6 +26,18 @@ def add_carts(carts: Parser) -> None:
     show.set_defaults(run=_show)
     show.add_argument("name", metavar="NAME|FILE", help="a cart's name, a .toml file, or a .urdf file")
     options.json(show)
+    copy = below.add_parser(
+        "copy",
+        description="Copy the file of a known cart, with its comments and sources, to change it.",
+        formatter_class=carts.formatter_class,
+    )
+    examples(copy, "diy_arduino my_cart.toml")
+    copy.set_defaults(run=_copy)
+    copy.add_argument("name", metavar="NAME", help="a known cart's name")
+    copy.add_argument(
+        "file", type=Path, metavar="FILE", help="the new cart file, ending in .toml; its name is the new cart's name"
+    )
+    options.json(copy)
     new = below.add_parser("new", formatter_class=carts.formatter_class)
     add_new(new)
 
@@ -36,6 +49,12 @@ def _list(arguments: argparse.Namespace) -> int:
     carts = [load_cart(name) for name in cart_names()]
     print_result(arguments, [key_figures(cart) for cart in carts], list_text(carts))
     return DONE
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    from cartpole_robot.files.packaged import CARTS
+
+    return copy_packaged(arguments, CARTS, arguments.name, arguments.file, option="FILE")
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from cartpole_robot.commands import options
+from cartpole_robot.commands.copying import check_only_copies, copy_packaged
 from cartpole_robot.commands.output import DONE, print_error, print_result, rows_text
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.packaged import MAPS
 from cartpole_robot.terminal.printable import printable
 
 _FORMATS = ("csv", "minari", "video")
@@ -22,13 +24,25 @@ def add_import(read: Parser) -> None:
         "A map describes the columns. If rows pause or a clock jumps, the file is split into several recordings; the "
         "second gets _2 at the end of its name, and so on.",
     )
-    examples(read, "swing.csv --map docs/maps/sensorsini_50hz.toml --out rollouts/swing.parquet")
-    read.set_defaults(run=_import, extra="sim")
-    read.add_argument("source", type=Path, metavar="FILE.csv", help="one row per control period")
-    read.add_argument(
-        "--map", type=Path, required=True, metavar="MAP.toml", help="meaning of the columns; docs/maps has examples"
+    examples(
+        read,
+        "swing.csv --map my_map.toml --out rollouts/swing.parquet",
+        "--map sensorsini_50hz --copy-map my_map.toml",
     )
-    options.out(read, "FILE", "recording to write")
+    read.usage = f"{read.prog} [-h] FILE.csv --map NAME|FILE --out FILE [options] | --map NAME --copy-map FILE"
+    read.set_defaults(run=_import, extra="sim")
+    read.add_argument("source", nargs="?", type=Path, metavar="FILE.csv", help="one row per control period")
+    read.add_argument(
+        "--map",
+        type=Path,
+        required=True,
+        metavar="NAME|FILE",
+        help=f"meaning of the columns: a .toml file, or one of the package's maps: {', '.join(MAPS.names())}",
+    )
+    read.add_argument("--out", type=Path, metavar="FILE", help="recording to write; must not exist yet")
+    read.add_argument(
+        "--copy-map", type=Path, metavar="FILE", help="only copy the package's map NAME to this new file, to change it"
+    )
     options.cart(read, what="the recorded cart", otherwise="the map's")
     for name in ("angle", "duty"):
         read.add_argument(
@@ -56,6 +70,12 @@ def add_convert(convert: Parser) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    if arguments.copy_map is not None:
+        check_only_copies(arguments, "--copy-map", {"source": "FILE.csv", "out": "--out", "cart": "--cart"})
+        return copy_packaged(arguments, MAPS, str(arguments.map), arguments.copy_map, option="--copy-map")
+    missing = [name for name, value in (("FILE.csv", arguments.source), ("--out", arguments.out)) if value is None]
+    if missing:
+        raise UsageError(f"expected {' and '.join(missing)}; only --copy-map does without")
     from cartpole_robot.datasets.foreign_recording import ImportRequest, import_recording
     from cartpole_robot.datasets.import_report import import_record, import_text
 

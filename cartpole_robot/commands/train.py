@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartpole_robot.commands import options
+from cartpole_robot.commands.copying import check_only_copies, copy_packaged
 from cartpole_robot.commands.numbers import count, numbers
 from cartpole_robot.commands.output import (
     DONE,
@@ -21,6 +22,7 @@ from cartpole_robot.commands.output import (
 )
 from cartpole_robot.commands.verbs import Parser, details, examples
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.packaged import PRESETS
 from cartpole_robot.files.run_folder import read_run
 from cartpole_robot.rig import Start
 from cartpole_robot.rigs.open_rig import check_may_move
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from cartpole_robot.training.job import TrainingJob
     from cartpole_robot.training.summary import TrainingOutcome
 
+_SETTINGS = ("cart", "actions", "engine", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
 _EPISODES_ON_CART = 100  # at most, if the preset gives no number
 
 
@@ -52,6 +55,9 @@ def add_train(train: Parser) -> None:
         metavar="NAME|FILE",
         help="preset: recommended (default), precise, robust, swing_up, blog, on_cart (default with --init), or a "
         ".toml file",
+    )
+    train.add_argument(
+        "--copy-preset", type=Path, metavar="FILE", help="only copy the preset NAME to this new file, to change it"
     )
     options.cart(train, otherwise="gym; with --init the policy's own")
     train.add_argument(
@@ -130,6 +136,10 @@ def add_demo(demo: Parser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    if arguments.copy_preset is not None:
+        check_only_copies(arguments, "--copy-preset", {name: f"--{name}" for name in ("resume", *_SETTINGS)})
+        name = "recommended" if arguments.preset is None else arguments.preset
+        return copy_packaged(arguments, PRESETS, name, arguments.copy_preset, option="--copy-preset")
     if arguments.resume is not None:
         outcome = _resume(arguments)
     elif arguments.init is not None:
@@ -156,8 +166,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _resume(arguments: argparse.Namespace) -> TrainingOutcome:
-    names = ("preset", "cart", "actions", "engine", "seed", "steps", "episodes", "out", "learner", "randomize", "init")
-    given = [name for name in names if getattr(arguments, name) is not None]
+    given = [name for name in ("preset", *_SETTINGS) if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"--resume continues with the run's own settings; leave out --{given[0]}")
     check_may_move(str(read_run(arguments.resume).get("rig")), may_move=arguments.arm)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from cartpole_robot.datasets.signal_columns import AngleColumn, DutyColumn, PositionColumn
 from cartpole_robot.datasets.time_columns import TimeColumns, TimeUnit
+from cartpole_robot.files.packaged import MAPS
 from cartpole_robot.files.records import read_toml, record_from_table, require
 
 MAP_FORMAT = 1
@@ -87,7 +89,13 @@ class ColumnMap:
 
 
 def load_map(path: Path) -> ColumnMap:
-    """The map in that file. Raises `UsageError` naming file, section, key and what was expected."""
+    """The map in that file, or the package's map of that name where there is no such file.
+
+    Raises `UsageError` naming file, section, key and what was expected.
+    """
+    if str(path) in MAPS.names() and not path.exists():
+        with resources.as_file(resources.files(MAPS.package).joinpath(f"{path}.toml")) as file:
+            return load_map(file)
     tables = read_toml(path, purpose="column map", expected_format=MAP_FORMAT)
     found = record_from_table(ColumnMap, tables, where=str(path))
     if found.cart is not None and found.cart.endswith(".toml"):  # relative to the map

@@ -167,7 +167,8 @@ def deploy(request: DeployRequest) -> Deployment:
     with contextlib.ExitStack() as stack:
         view = _browser_view(request, chosen, stack)
         port = stack.enter_context(_port(request, chosen))
-        rig = SerialRig(chosen.cart, port, _firmware_options(request, chosen.cart.timing.control_period_s))
+        options = _firmware_options(request, chosen.cart.timing.control_period_s)
+        rig = SerialRig(chosen.cart, port, options, is_virtual=not request.rig.startswith(SERIAL))
         stack.callback(rig.close)
         starts = starting(rig, request.start, chosen.swing_up)
         pilot = _pilot(request, chosen, rig)

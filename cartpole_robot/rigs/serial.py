@@ -1,4 +1,4 @@
-"""The serial rig: a cart on a serial port, or on a pseudo-terminal, with a person to raise its pole."""
+"""The serial rig: a cart on a port, or on a pseudo-terminal, with a person or its simulation to raise its pole."""
 
 from __future__ import annotations
 
@@ -43,21 +43,40 @@ class PersonHand:
         print("armed: let go", file=sys.stderr, flush=True)
 
 
+class VirtualCartHand(PersonHand):
+    """Reports on stderr what the process of a virtual cart does with the pole; implements `firmware_rig.Hand`."""
+
+    def let_hang(self) -> None:
+        print("homing the virtual cart ...", file=sys.stderr, flush=True)
+
+    def raise_pole(self, start: State) -> None:
+        print("the rig raises the virtual cart's pole; there is nothing to do for you ...", file=sys.stderr, flush=True)
+
+    def let_go(self) -> None:
+        print("armed: the rig lets go of the pole", file=sys.stderr, flush=True)
+
+
 class SerialRig(FirmwareRig):
     """The cart on `port`; implements `cartpole_robot.rig.Rig`, near its start instead of exactly at it.
 
     A rig that is dropped without `close` asks the cart to disarm and releases the port.
     """
 
-    def __init__(self, cart: CartParams, port: str, options: FirmwareOptions = NO_OPTIONS) -> None:
-        """Open the port and a session. Raises `RigError` for a port that cannot be opened or has no cart behind it."""
+    def __init__(
+        self, cart: CartParams, port: str, options: FirmwareOptions = NO_OPTIONS, *, is_virtual: bool = False
+    ) -> None:
+        """Open the port and a session. With `is_virtual` no person is asked to do anything: a process simulates both.
+
+        Raises `RigError` for a port that cannot be opened or has no cart behind it.
+        """
         try:
             link = Link(SerialTransport(port, options.poll_s), traces=options.traces)
         except BridgeError as error:
             raise RigError(str(error)) from None
-        self._has_warned = False
+        self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
-        super().__init__(cart, link, PersonHand(), options=options, arrivals=ArrivalClock())
+        hand = VirtualCartHand() if is_virtual else PersonHand()
+        super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:
         """Motor off, port released. May be called twice. Raises `RigError` as `FirmwareRig.close` does."""

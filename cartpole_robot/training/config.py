@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import UsageError
+from cartpole_robot.files.packaged import PRESETS
 from cartpole_robot.files.records import read_toml, record_from_table, require, require_not_negative, require_positive
 from cartpole_robot.policy.history import check_history_length
 from cartpole_robot.rollout.evaluation import SELECTION_SEED
@@ -359,8 +360,7 @@ def extended_by(config: TrainingConfig, steps: int) -> int:
 
 def preset_names() -> tuple[str, ...]:
     """Names of the package's presets, sorted."""
-    folder = resources.files("cartpole_robot.training.presets")
-    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+    return PRESETS.names()
 
 
 def load_preset(preset: str | Path) -> TrainingConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -175,6 +176,68 @@ def test_package_without_a_wheel_is_left_out_and_named_and_so_is_pybullet_withou
     assert "PyBullet is left out: there is no C++ compiler; install it: " in done.stderr
     found = subprocess.run([str(tiny / ".venv" / "bin" / "python"), "-c", "import tiny, iniconfig"], check=False)
     assert found.returncode == 0
+    lines = done.stderr.splitlines()
+    stages = [line for line in lines if line.startswith(("environment: ", "packages: ", "extensions: "))]
+    begun = [line for line in stages if re.match(r"\w+: (creating|\d+ and what they need|compiling)", line)]
+    ended = [line for line in stages if re.fullmatch(r"\w+: done in \d+ s", line)]
+    assert [line.partition(":")[0] for line in begun] == ["environment", "packages", "extensions"]
+    assert [line.partition(":")[0] for line in ended] == ["environment", "packages", "extensions"]
+    assert "\r" not in done.stderr
+
+
+SLOW_PIP = """
+import sys, time
+from pathlib import Path
+folder = Path(sys.argv[1])
+print("Collecting torch==2.13.0", flush=True)
+print("  Downloading https://a.example/b/torch-2.13.0-cp311-none-linux.whl (889.2 MB)", flush=True)
+time.sleep(1.5)
+print("Installing collected packages: one, two, three", flush=True)
+(folder / "one-1.dist-info").mkdir()
+(folder / "two-1.dist-info").mkdir()
+time.sleep(1.5)
+print("ERROR: no space left", file=sys.stderr)
+sys.exit(3)
+"""
+SHOW = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {install!r})
+import progress
+print(progress.run_pip([sys.executable, "-c", {pip!r}, {folder!r}], Path({folder!r}), "packages"))
+"""
+
+
+def test_a_terminal_shows_the_download_and_how_many_packages_are_installed(tmp_path: Path) -> None:
+    (tmp_path / "there-1.dist-info").mkdir()
+    master, terminal = os.openpty()
+    code = SHOW.format(install=str(ROOT / "install"), pip=SLOW_PIP, folder=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=terminal, stdout=subprocess.PIPE, text=True, timeout=30.0, check=False
+    )
+    os.close(terminal)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert done.stdout == "(3, 'ERROR: no space left\\n')\n"
+    assert "s, downloading torch-2.13.0-cp311-none-linux.whl (889.2 MB)" in shown
+    assert "s, 2 of 3 packages installed" in shown
+    assert "\n" not in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_an_interrupted_installation_ends_its_pip(tmp_path: Path) -> None:
+    pip = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = SHOW.format(install=str(ROOT / "install"), pip=pip, folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, preexec_fn=obey_signals) as process:
+        deadline = time.monotonic() + 20.0
+        marker = tmp_path / "pid"
+        while not (marker.exists() and marker.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        pid = int(marker.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20.0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 BUILD = """

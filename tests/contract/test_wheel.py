@@ -64,6 +64,7 @@ def test_wheel_has_the_data_and_no_tests(wheel: Path) -> None:
         "cartpole_robot/urdf/cartpole.urdf",
         "cartpole_robot/cart/known/gym.toml",
         "cartpole_robot/cart/ranges/diy_arduino.toml",
+        "cartpole_robot/datasets/maps/sensorsini_50hz.toml",
         "cartpole_robot/training/presets/recommended.toml",
         "cartpole_robot/training/presets/blog.toml",
         "cartpole_robot/training/presets/on_cart.toml",

@@ -663,7 +663,7 @@ TARGETS = (
     Target(
         name="preset", corpus=_each("cartpole_robot/training/presets/*.toml", name="preset.toml"), read=_read_preset
     ),
-    Target(name="map", corpus=_each("docs/maps/*.toml", name="map.toml"), read=_read_map),
+    Target(name="map", corpus=_each("cartpole_robot/datasets/maps/*.toml", name="map.toml"), read=_read_map),
     Target(name="urdf", corpus=_urdfs, read=_read_urdf, fixed=frozenset({"cart.toml"})),
     Target(name="study", corpus=lambda: [{"study.toml": _STUDY}], read=_read_study),
     Target(name="grid", corpus=lambda: [{"grid.toml": _GRID}], read=_read_grid),

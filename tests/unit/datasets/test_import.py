@@ -369,8 +369,8 @@ def test_import_on_the_real_command_line(command_line: Callable[..., Any], truth
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_maps_of_the_documentation_are_valid() -> None:
-    maps = sorted((ROOT / "docs" / "maps").glob("*.toml"))
+def test_maps_of_the_package_are_valid() -> None:
+    maps = sorted((ROOT / "cartpole_robot" / "datasets" / "maps").glob("*.toml"))
     assert len(maps) >= 2
     for path in maps:
         assert load_map(path).cart == "sensorsini"
@@ -381,7 +381,7 @@ real_recordings = pytest.mark.skipif(not REAL.is_dir(), reason="no recordings of
 
 def imported_real(name: str, map_name: str, tmp_path: Path) -> Recording:
     out = tmp_path / f"{name}.parquet"
-    words = [str(REAL / f"{name}.csv"), "--map", str(ROOT / "docs" / "maps" / map_name), "--out", str(out)]
+    words = [str(REAL / f"{name}.csv"), "--map", map_name, "--out", str(out)]
     assert main(["import", *words]) == 0
     return read_recording(out)
 
@@ -389,7 +389,7 @@ def imported_real(name: str, map_name: str, tmp_path: Path) -> Recording:
 @real_recordings
 @pytest.mark.parametrize("name", ["motor_steps_50hz", "swing_up_50hz_00", "swing_up_50hz_13", "swing_up_50hz_19"])
 def test_real_cart_counts_its_angle_the_other_way(name: str, tmp_path: Path) -> None:
-    recording = imported_real(name, "sensorsini_50hz.toml", tmp_path)
+    recording = imported_real(name, "sensorsini_50hz", tmp_path)
     found = origin(recording).found
     angle = found.angle
     assert angle["sign"] == -1
@@ -405,7 +405,7 @@ def test_real_cart_counts_its_angle_the_other_way(name: str, tmp_path: Path) -> 
 
 @real_recordings
 def test_real_free_swing_does_not_show_the_sign(tmp_path: Path) -> None:
-    recording = imported_real("free_swing_200hz", "sensorsini_200hz.toml", tmp_path)
+    recording = imported_real("free_swing_200hz", "sensorsini_200hz", tmp_path)
     found = origin(recording).found
     assert found.angle["sign"] is None
     assert found.duty["is_needed"] is False

@@ -282,5 +282,5 @@ def test_part_that_is_too_short_is_left_out_with_a_warning(
 
 
 def test_map_of_the_real_cart_covers_its_largest_command() -> None:
-    command = load_map(ROOT / "docs" / "maps" / "sensorsini_50hz.toml").duty
+    command = load_map(ROOT / "cartpole_robot" / "datasets" / "maps" / "sensorsini_50hz.toml").duty
     assert command.full_scale == 1.5 * 4308 + 398  # what the bridge gets at the largest command, friction included
