@@ -125,7 +125,7 @@ def test_driver_is_let_go_of_until_homing_and_at_once_by_the_e_stop(rig: AvrRig)
     assert isinstance(rig.chip, EmulatedChip)
     assert rig.chip.steps()[3] == LET_GO
     counts_of(rig, 0, 10)
-    assert rig.chip.steps()[3] == DRIVEN_HIGH  # the DM542T's level
+    assert rig.chip.steps()[3] == DRIVEN_LOW  # diy_stepper's level
     rig.virtual_cart.is_estop_pressed = True
     rig.virtual_cart.pass_ms()
     rig.virtual_cart.pass_ms()
