@@ -108,10 +108,12 @@ def _add_drive(verb: argparse.ArgumentParser) -> None:
 
 
 def _drive(arguments: argparse.Namespace, cart: CartParams | None = None) -> str:
-    """What the image is to drive. Raises `UsageError` for a cart with another drive."""
+    """What the image is to drive. Raises `UsageError` for a cart with another drive, or without firmware settings."""
     asked: str | None = arguments.drive
     if cart is None:
         return asked or Drive.DC
+    if cart.firmware is None:
+        raise UsageError(f"cart {cart.name!r} has no [firmware] section and no board; choose a cart that has both")
     if asked not in (None, cart.drive):
         raise UsageError(f"--drive {asked}: cart {cart.name} has the drive {cart.drive}; leave --drive out")
     return cart.drive

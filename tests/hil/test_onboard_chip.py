@@ -188,7 +188,7 @@ def test_command_line_builds_it_and_says_what_it_carries(
     assert summary["flash_bytes"] <= 32_256
     assert summary["ram_bytes"] <= 2048 - 600
     for words, expected in (
-        (("build", "--cart", "gym"), "says nothing without --policy"),
+        (("build", "--cart", "gym"), "has no [firmware] section"),
         (("build", "--policy", policy, "--cart", "quanser_ip02"), "observation_scale is"),
         (("build", "--policy", "lqr"), "no such policy"),
         (("flash", "--port", "/dev/none", "--policy", policy, "--cart", "diy_arduino", "--hex", "x.hex"), "leave one"),
