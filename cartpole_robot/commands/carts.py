@@ -17,7 +17,7 @@ def add_carts(carts: Parser) -> None:
     examples(carts, "", "show diy_arduino", "copy diy_arduino my_cart.toml", "new --out my_cart.toml")
     carts.set_defaults(run=_list, extra="sim")
     options.json(carts)
-    carts.usage = f"{carts.prog} [-h] [--json] [show NAME|FILE | copy NAME FILE | new ...]"
+    carts.usage = f"{carts.prog} [-h] [--json] [show CART | copy NAME FILE | new ...]"
     below = carts.add_subparsers(metavar="show|copy|new", prog=carts.prog, help=argparse.SUPPRESS)
     show = below.add_parser(
         "show", description="Show every parameter with its unit and source.", formatter_class=carts.formatter_class

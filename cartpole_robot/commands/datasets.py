@@ -29,7 +29,10 @@ def add_import(read: Parser) -> None:
         "swing.csv --map my_map.toml --out rollouts/swing.parquet",
         "--map sensorsini_50hz --copy-map my_map.toml",
     )
-    read.usage = f"{read.prog} [-h] FILE.csv --map NAME|FILE --out FILE [options] | --map NAME --copy-map FILE"
+    read.usage = (
+        f"{read.prog} [-h] FILE.csv --map NAME|FILE --out FILE [options]\n"
+        f"       {read.prog} [-h] --map NAME --copy-map FILE"
+    )
     read.set_defaults(run=_import, extra="sim")
     read.add_argument("source", nargs="?", type=Path, metavar="FILE.csv", help="one row per control period")
     read.add_argument(
