@@ -152,6 +152,9 @@ class RigCheck:
                 bench.results[step.name] = result
         except BridgeError as error:
             self._add(wrong("link", str(error), ""), "link", "line to the cart")
+        except OSError:  # of the terminal: those of the line are BridgeErrors
+            self.results.append(_result(skipped("the terminal is gone"), "terminal", "the operator's terminal"))
+            raise
         finally:
             self._stand_down(link)
         return not any(result.verdict in (Verdict.WRONG, Verdict.UNKNOWN) for result in self.results)
@@ -190,18 +193,22 @@ class RigCheck:
             link.close()
 
     def _add(self, finding: Finding, name: str, title: str) -> StepResult:
-        result = StepResult(
-            name=name,
-            title=title,
-            verdict=finding.verdict,
-            message=finding.message,
-            remedy=finding.remedy,
-            mistake=finding.mistake,
-            measured=finding.measured,
-        )
+        result = _result(finding, name, title)
         self.results.append(result)
         self.on_result(result)
         return result
+
+
+def _result(finding: Finding, name: str, title: str) -> StepResult:
+    return StepResult(
+        name=name,
+        title=title,
+        verdict=finding.verdict,
+        message=finding.message,
+        remedy=finding.remedy,
+        mistake=finding.mistake,
+        measured=finding.measured,
+    )
 
 
 def verdict_text(results: Sequence[StepResult]) -> str:

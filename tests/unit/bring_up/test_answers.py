@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -111,6 +112,17 @@ def test_step_that_is_stopped_is_reported_as_not_checked() -> None:
         check.run()
     assert check.results[-1].message == "not checked: it was stopped"
     assert verdict_text(check.results) == "nothing wrong was found (not checked: switches; 19 steps left out)"
+
+
+def test_check_whose_terminal_is_gone_says_so_in_its_results() -> None:
+    class Gone(Answering):
+        def ask(self, deed: Deed, text: str) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    check, _ = checked("switches", operator=Gone())
+    with pytest.raises(OSError, match="Input/output"):
+        check.run()
+    assert (check.results[-1].name, check.results[-1].message) == ("terminal", "not checked: the terminal is gone")
 
 
 def test_contacts_that_have_changed_places_are_named() -> None:
