@@ -78,7 +78,7 @@ uint8_t drive_take_message(safety_t *safety, const void *message, uint8_t *detai
 
 /* ---- the driver ---- */
 
-/* Disabled, from this tick on: the cart is free, and nobody counts how it moves. */
+/* Disabled, from this tick on: the cart is free, and its motion is not counted. */
 static void release(safety_t *safety)
 {
     drive_t *drive = &safety->drive;

@@ -65,7 +65,7 @@
 #define ROUND_TRIP_CEILING 1000   /* steps: a switch that closes further off than this is not the same */
 #define ENABLE_MS 200             /* from ENABLE to the first pulse: some DM542 want as much */
 #define HOLD_MOST_MS 60000        /* a stepper holds the cart for so long without a frame from the host, or in a fault; then it is free */
-#define TOUCH_MS 10               /* a switch that was open for so long is touched anew; before, it bounces */
+#define TOUCH_MS 10               /* a switch that was open this long is touched again; before, it bounces */
 #define CONTACT_LATE 2000         /* a second over this, half a tick, is how late a touch is seen, give or take as much */
 #define HEAT_SHIFT 14      /* the motor's heat follows duty^2 with a time constant of 2^14 ms, 16 s */
 

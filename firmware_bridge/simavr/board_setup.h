@@ -8,7 +8,7 @@
 
 #include "mailbox.h"
 
-/* The first thing that is not set up for what is wired to PB0 to PB2, in words and with the register's value; NULL where everything is. */
+/* The first thing that is not set up for what is wired to PB0 to PB2, with the register's value; NULL where everything is. */
 const char *board_setup_missing(const avr_t *avr, enum world_drive drive);
 
 #endif
