@@ -13,7 +13,7 @@ _KINEMATIC_KG = 1e6  # so heavy that no pole and no friction changes its speed
 class DriveModel(NamedTuple):
     """Mass and forces of a cart with its pole.
 
-    A stepper's cart is kinematic: it does what it is told, as if it were very heavy and its motor as strong.
+    A stepper's cart is kinematic: it follows its command, as if cart and motor were very heavy and very strong.
     `most_speed_m_s` is where its speed ends; infinite for a DC motor, whose damping ends it.
     """
 

@@ -37,7 +37,7 @@ class StepPins {
     return (cpu.data[TIFR1] & TOV1) !== 0 || interruptVector === timer.OVF.address;
   }
 
-  // What the driver has seen by `moment`, up to which Timer1 goes on as it is programmed now.
+  // The pulses that the driver has received by `moment`, if Timer1 continues as programmed until then.
   take({ cpu: { data }, timers: [, timer] }, moment) {
     const train = { ...this.train };
     if (timer.WGM === MODE && timer.divider) {

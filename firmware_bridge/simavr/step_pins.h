@@ -15,7 +15,7 @@ void step_pins_reset(avr_t *avr);
 /* Something that the pins follow from has changed at `when`. */
 void step_pins_look(avr_t *avr, avr_cycle_count_t when);
 
-/* What the driver has seen by `moment`, up to which the timer goes on as it is programmed now; and the shortest times so far. */
+/* The pulses that the driver has received by `moment`, if the timer continues as programmed until then, and the shortest times so far. */
 void step_pins_give(const avr_t *avr, avr_cycle_count_t moment, chip_t *chip);
 
 #endif

@@ -155,7 +155,7 @@ static void write_high(avr_t *avr, avr_io_addr_t address, uint8_t value, void *u
     temporary = value;
 }
 
-/* At once, but in mode 15, whose BOTTOM is an event; the other PWM modes' compares nobody asks for before theirs. */
+/* Takes effect at once, except in mode 15, whose BOTTOM is an event; in the other PWM modes the compares are not read before theirs. */
 static void write_compare(const avr_t *avr, int unit)
 {
     if (!makes_steps(avr)) {

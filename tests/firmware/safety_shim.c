@@ -102,7 +102,7 @@ void shim_find_switches(safety_t *safety, int32_t left, int32_t right)
     drive_homed(safety, &homing);
 }
 
-/* So many ticks of a cart at rest, each after a frame where `is_heard`. */
+/* Ticks of a cart at rest, each after a frame if `is_heard`. */
 void shim_idle(safety_t *safety, const safety_inputs_t *inputs, uint32_t ticks, bool is_heard, motor_t *motor)
 {
     while (ticks-- > 0) {

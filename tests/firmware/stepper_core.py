@@ -197,7 +197,7 @@ class StepperCore(Core):
         return ticks
 
     def idle(self, ticks: int, *, is_heard: bool = False) -> None:
-        """So many ticks of a cart at rest, each after a frame where `is_heard`."""
+        """Run `ticks` ticks of a cart at rest, each after a frame if `is_heard`."""
         assert self.speed == 0
         self.library.shim_idle(self._safety, ctypes.byref(self.inputs), ticks, is_heard, ctypes.byref(self.motor))
 

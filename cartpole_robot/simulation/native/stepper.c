@@ -31,25 +31,11 @@ void step_source_place(step_source_t *source, int32_t steps, double steps_per_s)
     }
 }
 
-/* The counts of a tick pass; returns the sum over them of the pulses so far. */
-static int64_t pass_tick(pulse_train_t *train)
-{
-    int64_t sum = (int64_t)train->steps * PULSE_TICK_COUNTS;
-    uint32_t left = PULSE_TICK_COUNTS;
-    while (left >= (uint32_t)(train->period - train->count)) {
-        const uint32_t part = (uint32_t)(train->period - train->count);
-        left -= part;
-        sum += (int64_t)pulse_train_advance(train, part) * left;
-    }
-    pulse_train_advance(train, left);
-    return sum;
-}
-
 step_pulses_t step_source_tick(step_source_t *source, double duty)
 {
     pulse_train_set(&source->train, ramp_rate(&source->ramp), source->ramp.speed < 0);
     ramp_tick(&source->ramp, &source->limits, (int16_t)lrint(duty * DUTY_ONE));
-    return (step_pulses_t){(double)pass_tick(&source->train) / PULSE_TICK_COUNTS, true};
+    return (step_pulses_t){(double)pulse_train_pass(&source->train, PULSE_TICK_COUNTS) / PULSE_TICK_COUNTS, true};
 }
 
 int32_t step_source_steps(const step_source_t *source)

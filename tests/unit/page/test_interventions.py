@@ -12,7 +12,7 @@ from benchmarks.page_runs import in_node
 from firmware_bridge.faults import FAULTS
 from tests.page_contents import contents_of, needs_node
 
-MENDS: Steps = [
+REPAIRS: Steps = [
     *(["release"], ["pressEstop", False], ["closeSwitch", "left", False], ["closeSwitch", "right", False]),
     *(["setSupplyV", 12.0], ["cutEncoder", "cart", "none"], ["cutEncoder", "pole", "none"], ["swapMotor", False]),
     *(["swapChannels", "cart", False], ["swapChannels", "pole", False], ["blockCart", False], ["setDelayMs", 0]),
@@ -34,7 +34,7 @@ def visit() -> dict[str, Seen]:
     """One visit with every intervention, each of them cleared and the cart armed again."""
     steps: Steps = [*UP]
     for done, *_ in INTERVENTIONS.values():
-        steps += [*done, ["wait", {"state": "FAULT"}, 10_000], ["advance", 600], ["see"], ["advance", 2400], *MENDS]
+        steps += [*done, ["wait", {"state": "FAULT"}, 10_000], ["advance", 600], ["see"], ["advance", 2400], *REPAIRS]
         steps += [["advance", 500], ["arm"], ["wait", {"phase": "running"}, 240_000], ["advance", 2000]]
     up, *seen = in_node(contents_of("as shipped"), "visit", steps=steps)
     ups = [up, *seen[2::3]]

@@ -66,13 +66,3 @@ int64_t pulse_train_pass(pulse_train_t *train, uint32_t counts)
     (void)pulse_train_advance(train, counts);
     return sum;
 }
-
-int32_t pulse_train_phase(const pulse_train_t *train)
-{
-    uint32_t phase = 0;
-    if (train->rate.share == RAMP_EVERY)
-        phase = train->has_pulse ? ((uint32_t)train->count << 16) / train->period : 0;
-    else if (train->rate.share != 0)
-        phase = train->accumulator;
-    return train->is_left_pin ? -(int32_t)phase : (int32_t)phase;
-}

@@ -38,8 +38,4 @@ int32_t pulse_train_advance(pulse_train_t *train, uint32_t counts);
 /* As `pulse_train_advance`; returns the sum over those counts of the pulses so far: over `counts` it is where the pulses stand on average. */
 int64_t pulse_train_pass(pulse_train_t *train, uint32_t counts);
 
-/* The share of a step, in 1/65536, that has passed since the last pulse, by the rate in force: where between two steps a cart is that
- * moves evenly. 0 at rest. Its sign is the direction's. */
-int32_t pulse_train_phase(const pulse_train_t *train);
-
 #endif
