@@ -8,14 +8,14 @@ Exit code 1 when an unexplained mutant survives, or an explained one is killed o
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-from tests.firmware.c_core import FIRMWARE, HERE, CompileError, compile_c, load_library
+from tests.firmware.c_core import FIRMWARE, HERE, load_library
 from tests.firmware.cases import CORE_MODULES, SAFETY_MODULES, cases_of, first_failure
-from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, loaded_from, number_of, run_trials
+from tests.firmware.linked_mutants import compile_objects, linked, number_of_judges
+from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, run_trials
 
 CASES = {  # what judges each file
     "safety": SAFETY_MODULES,
@@ -26,6 +26,7 @@ CASES = {  # what judges each file
     "config": CORE_MODULES,
     "rail": CORE_MODULES,
 }
+MUTATED_FILES = tuple(FIRMWARE / f"{name}.c" for name in CASES)
 UNCHANGED = (FIRMWARE / "framing.c", HERE / "safety_shim.c")
 OPTIONS = ("-std=c11", "-w", "-O0", "-fPIC")
 cached_cases = cache(cases_of)
@@ -44,28 +45,20 @@ def core_trials() -> Trials:
 
 
 def _judged_by() -> int:
-    compiler = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout
-    headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / f"{name}.c" for name in CASES), *UNCHANGED]
-    return number_of([*headers, *loaded_from(HERE.parent, FIRMWARE.parent)], compiler, " ".join(OPTIONS))
+    return number_of_judges((*MUTATED_FILES, *UNCHANGED), OPTIONS)
 
 
 def _prepare(folder: Path) -> None:
-    for part in (*UNCHANGED, *(FIRMWARE / f"{each}.c" for each in CASES)):
-        compile_c(folder / f"{part.stem}.o", [part], [*OPTIONS, "-c"])
+    compile_objects(folder, (*UNCHANGED, *MUTATED_FILES), OPTIONS)
     for modules in CASES.values():
         cached_cases(modules)
 
 
 def _judge(trial: Trial) -> tuple[int, str]:
-    file, folder = trial.mutant.file, trial.folder
-    text = folder / f"{trial.number}.c"
-    text.write_text(trial.changed, encoding="utf-8")
-    objects = [each for each in folder.glob("*.o") if each.stem != file]
-    try:
-        library = compile_c(folder / f"{trial.number}.so", [text, *objects], [*OPTIONS, "-shared"])
-    except CompileError:
+    library = linked(trial, OPTIONS)
+    if library is None:
         return NOT_C, ""
-    failed = first_failure(load_library(library), trial.ordered(cached_cases(CASES[file])))
+    failed = first_failure(load_library(library), trial.ordered(cached_cases(CASES[trial.mutant.file])))
     return (SURVIVED, "") if failed is None else (KILLED, failed)
 
 

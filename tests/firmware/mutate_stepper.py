@@ -8,17 +8,18 @@ Exit code 1 when an unexplained mutant survives, or an explained one is killed o
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-from tests.firmware.c_core import FIRMWARE, HERE, CompileError, compile_c
+from tests.firmware.c_core import FIRMWARE, HERE
 from tests.firmware.cases import STEPPER_MODULES, cases_of, first_failure
-from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, loaded_from, number_of, run_trials
+from tests.firmware.linked_mutants import compile_objects, linked, number_of_judges
+from tests.firmware.mutant_trials import KILLED, NOT_C, SURVIVED, Trial, Trials, run_trials
 from tests.firmware.stepper_core import CHECKS, StepperCore, load_stepper
 
 MUTATED = ("drive_stepper", "ramp")
+MUTATED_FILES = tuple(FIRMWARE / f"{name}.c" for name in MUTATED)
 UNCHANGED = (*(FIRMWARE / f"{name}.c" for name in CHECKS if name not in MUTATED), HERE / "safety_shim.c")
 OPTIONS = ("-std=c11", "-w", "-O0", "-fPIC", "-DFIRMWARE_STEPPER")
 
@@ -40,28 +41,19 @@ def stepper_trials() -> Trials:
 
 
 def _judged_by() -> int:
-    compiler = subprocess.run(["gcc", "--version"], capture_output=True, text=True, check=True).stdout
-    headers = [*FIRMWARE.glob("*.h"), *(FIRMWARE / f"{name}.c" for name in MUTATED), *UNCHANGED]
-    return number_of([*headers, *loaded_from(HERE.parent, FIRMWARE.parent)], compiler, " ".join(OPTIONS))
+    return number_of_judges((*MUTATED_FILES, *UNCHANGED), OPTIONS)
 
 
 def _prepare(folder: Path) -> None:
-    for part in (*UNCHANGED, *(FIRMWARE / f"{each}.c" for each in MUTATED)):
-        compile_c(folder / f"{part.stem}.o", [part], [*OPTIONS, "-c"])
+    compile_objects(folder, (*UNCHANGED, *MUTATED_FILES), OPTIONS)
     cached_cases()
 
 
 def _judge(trial: Trial) -> tuple[int, str]:
-    file, folder = trial.mutant.file, trial.folder
-    text = folder / f"{trial.number}.c"
-    text.write_text(trial.changed, encoding="utf-8")
-    objects = [each for each in folder.glob("*.o") if each.stem != file]
-    try:
-        library = compile_c(folder / f"{trial.number}.so", [text, *objects], [*OPTIONS, "-shared"])
-    except CompileError:
+    library = linked(trial, OPTIONS)
+    if library is None:
         return NOT_C, ""
-    cases = trial.ordered(cached_cases())
-    failed = first_failure(load_stepper(library), cases, "stepper", StepperCore)
+    failed = first_failure(load_stepper(library), trial.ordered(cached_cases()), "stepper", StepperCore)
     return (SURVIVED, "") if failed is None else (KILLED, failed)
 
 
