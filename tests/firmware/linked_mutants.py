@@ -1,4 +1,4 @@
-"""Mutants of the firmware's C for this machine: each is compiled alone and linked with the objects of the other files."""
+"""Mutants of the firmware's C for this machine: each is compiled alone and linked with the other objects."""
 
 from __future__ import annotations
 
