@@ -76,7 +76,7 @@ pytest: $(STAMP) packages ## the tests only
 	$(REALTIME)
 	@$(MAKE) --silent packages
 
-test-long: $(STAMP) packages ## the tests that make test leaves out: campaigns with a shorter form there
+test-long: $(STAMP) packages ## the tests that make test leaves out: whole campaigns, wheels, notebooks, more mutants
 	$(PYTEST) --numprocesses 2 --dist load -m long
 
 smoke: $(STAMP) packages ## one minute: a test on each rig, a short training, an export, a comparison
