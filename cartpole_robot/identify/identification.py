@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.identify.by_recording import RATIOS, Evidence, estimates_across
+from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
@@ -24,6 +24,7 @@ from cartpole_robot.identify.stepper_cart import (
     SWUNG_BY_A_STEPPER,
     check_terms,
     not_shown_of_a_stepper,
+    within_resolution,
 )
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
@@ -188,8 +189,11 @@ def identify(
                 raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
         evidence = _evidence(all_series, of_recording, windows, terms, cart)
         more = _part(progress, low + _FITTED_SHARE * (high - low), high)
-        figures = RATIOS if cart.stepper is None else POLE_FIGURES
-        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, figures=figures, progress=more))
+        if cart.stepper is None:
+            return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+        estimates, figures = estimates_across(known, evidence, fitted, terms, figures=POLE_FIGURES, progress=more)
+        driven = [part for part in known if part.is_coasting is None]
+        return _Found(fitted, tuple(within_resolution(estimates, driven, cart.stepper)), figures)
 
     may_be_alike = [] if request.terms else [name for name in names if _may_be_as_before(name, begin)]
     first = search(names, 0.0, _SEARCHED_SHARE / 2.0 if may_be_alike else _SEARCHED_SHARE)
