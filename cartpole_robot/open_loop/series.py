@@ -129,11 +129,11 @@ def _at_bridge(recording: Recording) -> Floats:
     """The requested duties; where a firmware drove, or was simulated, as it compensates the dead zone and rounds."""
     duty: Floats = recording.column("requested_duty").astype(float)
     cart = recording.cart
+    if cart.stepper is not None:
+        return np.asarray(np.rint(duty.clip(-1.0, 1.0) * _ONE) / _ONE)  # in a simulation too
     if cart.firmware is None:
         return duty
     duty = duty.clip(-1.0, 1.0)
-    if cart.stepper is not None:
-        return np.asarray(np.rint(duty * _ONE) / _ONE)  # in a simulation too
     if cart.firmware.compensates_dead_zone:
         dead_zone = np.where(duty > 0.0, cart.motor.right_dead_zone_duty, cart.motor.left_dead_zone_duty)
         duty = np.sign(duty) * (dead_zone + (1.0 - dead_zone) * np.abs(duty))

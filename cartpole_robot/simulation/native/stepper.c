@@ -58,6 +58,12 @@ int32_t step_source_steps(const step_source_t *source)
     return source->train.steps;
 }
 
+/* A tick of the ramp at a duty, which may be that of any recording. */
+static void tick_ramp(ramp_t *ramp, const ramp_limits_t *limits, double duty)
+{
+    ramp_tick(ramp, limits, (int16_t)lrint(plant_limited(duty, 1.0) * DUTY_ONE));
+}
+
 static double steps_per_tick(const ramp_t *ramp)
 {
     return ramp->speed / (RAMP_SPEED_PER_STEP * TICKS_PER_S);
@@ -92,7 +98,7 @@ double smooth_source_speed_m_s(const smooth_source_t *source)
 double smooth_source_acceleration_m_s2(const smooth_source_t *source, double duty)
 {
     ramp_t ramp = source->ramp;
-    ramp_tick(&ramp, &source->limits, (int16_t)lrint(duty * DUTY_ONE));
+    tick_ramp(&ramp, &source->limits, duty);
     return (steps_per_tick(&ramp) - steps_per_tick(&source->ramp)) * TICKS_PER_S * TICKS_PER_S * source->m_per_step;
 }
 
@@ -100,14 +106,15 @@ step_pulses_t smooth_source_tick(smooth_source_t *source, double duty)
 {
     const double old = source->per_tick, per_tick = steps_per_tick(&source->ramp);
     const bool has_slots = fabs(old) < RAMP_SLOW / TICKS_PER_S;
-    const double late = has_slots ? SLOTS_AHEAD * RAMP_SLOT / PULSE_TICK_COUNTS : WRITTEN_AHEAD / fabs(old); /* of a tick: at most 3/4 */
+    /* of a tick: at most 3/4 */
+    const double late = has_slots ? SLOTS_AHEAD * RAMP_SLOT / PULSE_TICK_COUNTS : WRITTEN_AHEAD / fabs(old);
     const double rest = 1.0 - late;
     const double mean = source->steps - uncounted(source) + old * late * (1.0 - 0.5 * late) + per_tick * 0.5 * rest * rest;
     source->steps += old * late + per_tick * rest;
     if (has_slots != (fabs(per_tick) < RAMP_SLOW / TICKS_PER_S))
         source->steps += (has_slots ? -1.0 : 1.0) * copysign(LOST_AFTER_SLOTS, per_tick);
     source->per_tick = per_tick;
-    ramp_tick(&source->ramp, &source->limits, (int16_t)lrint(duty * DUTY_ONE));
+    tick_ramp(&source->ramp, &source->limits, duty);
     return (step_pulses_t){mean, true};
 }
 

@@ -82,7 +82,7 @@ void smooth_source_begin(smooth_source_t *source, const stepper_params_t *params
 /* As `step_source_tick`. A new rate is late by what the timer takes for it on the mean: OCR1A and OCR1B are double-buffered. */
 step_pulses_t smooth_source_tick(smooth_source_t *source, double duty);
 
-/* Where its pulses stand, in m, the speed that was last asked for, in m/s, and the acceleration of a duty within the largest speed. */
+/* Where its pulses stand, in m; the speed that was last asked for, in m/s; the acceleration of a duty, within the largest speed. */
 double smooth_source_place_m(const smooth_source_t *source);
 double smooth_source_speed_m_s(const smooth_source_t *source);
 double smooth_source_acceleration_m_s2(const smooth_source_t *source, double duty);

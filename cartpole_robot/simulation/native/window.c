@@ -246,7 +246,8 @@ static void run_stepper(const window_t *window, window_run_t *run)
     plant_state_t state = run->state;
     stepper_begin(&stepper, &params->stepper, &params->plant);
     smooth_source_begin(&source, &params->stepper, state.position_m, is_open ? 0.0 : state.speed_m_s);
-    stepper_trail(&stepper, state.position_m, is_open ? 0.0 : state.speed_m_s, smooth_source_acceleration_m_s2(&source, duty), &state);
+    stepper_trail(&stepper, state.position_m, is_open ? 0.0 : state.speed_m_s,
+                  smooth_source_acceleration_m_s2(&source, duty), &state);
     int64_t entry = 0;
     for (int64_t number = 0; number < steps; number++) {
         const double before_m = smooth_source_place_m(&source), before_rad = state.angle_rad;
