@@ -11,15 +11,9 @@ from cartpole_robot.bring_up.run import BringUpRequest, check_request
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
 from cartpole_robot.page.contents import page_contents
-from cartpole_robot.rigs.engine_choice import open_loop_engine
 from firmware_bridge.transport import Transport
 
 CART = load_cart("diy_stepper")
-
-
-def test_comparison_and_identification() -> None:
-    with pytest.raises(UsageError, match="cart 'diy_stepper' has a stepper, and recordings are compared"):
-        open_loop_engine(CART)
 
 
 def test_bring_up(tmp_path: Path) -> None:
