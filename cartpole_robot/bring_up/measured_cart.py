@@ -11,7 +11,7 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError
 
 _DIGITS = 5
-_GIVEN = {"encoders.cart_counts_per_m": ", by firmware.switch_m"}  # what a number rests on
+_GIVEN = dict.fromkeys(("encoders.cart_counts_per_m", "stepper.steps_per_m"), ", by firmware.switch_m")  # what a number rests on
 
 
 def measured_numbers(results: Sequence[StepResult]) -> dict[str, float]:
@@ -29,7 +29,9 @@ def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) ->
     """`cart` with what was measured on `day`, each number with its source. Raises `RunError` if no cart can be so."""
     numbers = measured_numbers(results)
     if not numbers:
-        raise RunError("nothing was measured that a cart file holds: the steps rail, track, dead-zone and brake do")
+        raise RunError(f"nothing was measured that a cart file holds: the steps {_measuring(cart)} do")
+    if "stepper.steps_per_m" in numbers:
+        numbers["encoders.cart_counts_per_m"] = numbers["stepper.steps_per_m"]
     changes: dict[str, dict[str, float | int]] = {}
     for key, value in numbers.items():
         section, name = key.split(".")
@@ -42,3 +44,7 @@ def measured_cart(cart: CartParams, results: Sequence[StepResult], day: date) ->
         return dataclasses.replace(cart, sources=sources, **records)
     except ValueError as error:
         raise RunError(f"the measured numbers make no cart: {error}") from None
+
+
+def _measuring(cart: CartParams) -> str:
+    return "rail, track, dead-zone and brake" if cart.stepper is None else "rail, track and acceleration"

@@ -1,0 +1,194 @@
+"""The largest acceleration at which a stepper loses no step, found by trial: there and back, then to a switch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cartpole_robot.bring_up.motor_checks import steps_lost_m
+from cartpole_robot.cart.firmware_figures import encoders_and_settings
+from cartpole_robot.cart.params import CartParams
+from cartpole_robot.cart.stepper import Stepper
+from cartpole_robot.errors import RigError, UsageError
+from cartpole_robot.rigs.cfg_message import stepper_message
+from cartpole_robot.rigs.firmware_rig import FirmwareRig
+from cartpole_robot.rigs.swing_start import kind_of
+from firmware_bridge.errors import BridgeError
+
+MARGIN = 0.8
+"""Of the largest acceleration at which no step was lost: what a cart file is given."""
+_SHARES = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the largest acceleration, one trial each
+_WAY_SHARE = 0.8  # of the travel limit: how far a trial goes from the middle
+_COAST_STEPS = 2  # control periods at the largest speed
+_SETTLE_STEPS = 5
+_LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH")
+"""The firmware's faults that a motor which falls behind its pulses ends in."""
+_ASKED_EVERY_S = 0.1
+_RESTING_STATES = 5
+_DIGITS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One acceleration: how far from its place the left switch stopped the cart afterwards, and the fault, if any."""
+
+    acceleration_m_s2: float
+    speed_m_s: float
+    off_m: float
+    fault: str | None
+    is_lost: bool
+
+    @property
+    def text(self) -> str:
+        """What came of a trial that lost steps."""
+        how = f"the firmware stopped by {self.fault}" if self.fault else f"the switch is {1000.0 * self.off_m:.1f} mm off"
+        return f"at {self.acceleration_m_s2:.3g} m/s² up to {self.speed_m_s:.2f} m/s {how}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerations:
+    """The trials, in order; the last one may have lost steps."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def lost(self) -> Trial | None:
+        """The trial that lost steps, None where none did."""
+        return self.trials[-1] if self.trials and self.trials[-1].is_lost else None
+
+    @property
+    def largest_m_s2(self) -> float:
+        """The largest acceleration without a lost step, 0 where the first trial lost some."""
+        return max((each.acceleration_m_s2 for each in self.trials if not each.is_lost), default=0.0)
+
+    @property
+    def usable_m_s2(self) -> float:
+        """That with a margin."""
+        return float(f"{MARGIN * self.largest_m_s2:.{_DIGITS}g}")
+
+    @property
+    def fastest_m_s(self) -> float:
+        """The largest speed of the trials without a lost step."""
+        return max((each.speed_m_s for each in self.trials if not each.is_lost), default=0.0)
+
+
+def stepper_of(cart: CartParams) -> Stepper:
+    """The cart's stepper. Raises `UsageError` for a DC motor's cart."""
+    if cart.stepper is None:
+        raise UsageError(f"cart {cart.name!r} has a DC motor, and accelerations are tried with a stepper")
+    return cart.stepper
+
+
+def tried_cart(cart: CartParams, most_m_s2: float | None) -> CartParams:
+    """`cart` with `most_m_s2` as its largest acceleration. Raises `UsageError` where the motor or the board lacks it."""
+    stepper = stepper_of(cart)
+    if most_m_s2 is None:
+        return cart
+    try:
+        return dataclasses.replace(cart, stepper=dataclasses.replace(stepper, maximum_acceleration_m_s2=most_m_s2))
+    except ValueError as error:
+        raise UsageError(
+            f"accelerations up to {most_m_s2:g} m/s² cannot be tried with the cart {cart.name!r}, whose file has "
+            f"{stepper.maximum_acceleration_m_s2:g}: {error}"
+        ) from None
+
+
+def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = lambda _: None) -> Accelerations:
+    """Larger and larger accelerations up to the limit of the rig's cart, until the first that loses steps.
+
+    The cart homes where it is not homed, stays between its switches, and stands at the left one at the end, motor off.
+    Raises `RigError` where something else ends a trial.
+    """
+    most_m_s2 = stepper_of(rig.cart).maximum_acceleration_m_s2
+    rig.make_ready_to_swing()
+    reference_m = _left_switch_m(rig)
+    trials: list[Trial] = []
+    for share in _SHARES:
+        trials.append(_tried(rig, share * most_m_s2, reference_m))
+        on_trial(trials[-1])
+        if trials[-1].is_lost:
+            break
+    return Accelerations(trials=tuple(trials))
+
+
+def _tried(rig: FirmwareRig, acceleration_m_s2: float, reference_m: float) -> Trial:
+    stepper = stepper_of(rig.cart)
+    duties, speed_m_s = pushes(rig.cart, acceleration_m_s2)
+    fault = None
+    off_m = math.nan
+    try:
+        rig.begin_swing(np.random.default_rng(0))
+        for duty in duties:
+            rig.step(duty)
+        rig.disarm()
+        off_m = abs(_left_switch_m(rig) - reference_m)
+    except RigError as error:
+        fault = kind_of(str(error))
+        if fault not in _LOST:
+            raise
+        rig.disarm()
+    limits = stepper_message(rig.cart)
+    assert limits is not None
+    is_lost = fault is not None or off_m > steps_lost_m(limits, stepper.steps_per_m)
+    return Trial(
+        acceleration_m_s2=acceleration_m_s2, speed_m_s=speed_m_s, off_m=off_m, fault=fault, is_lost=is_lost
+    )
+
+
+def pushes(cart: CartParams, acceleration_m_s2: float) -> tuple[Sequence[float], float]:
+    """The duties that take the cart to the right and back, to rest where it began, and the speed that it reaches.
+
+    It begins in the middle, and goes no farther than the way that leaves room before the travel limit: even a cart that
+    loses all steps of one half stays between its switches.
+    """
+    stepper = stepper_of(cart)
+    _, firmware = encoders_and_settings(cart)
+    period_s, full = cart.timing.control_period_s, stepper.maximum_acceleration_m_s2
+    way_m = _WAY_SHARE * firmware.travel_limit_m
+    coast_s = _COAST_STEPS * period_s
+    # v²/a + v * coast = way
+    fastest = 0.5 * acceleration_m_s2 * (math.sqrt(coast_s**2 + 4.0 * way_m / acceleration_m_s2) - coast_s)
+    speed_m_s = min(stepper.maximum_speed_m_s, fastest)
+    gained_m_s = acceleration_m_s2 * period_s
+    whole = int(speed_m_s / gained_m_s)
+    duty, rest = acceleration_m_s2 / full, (speed_m_s - whole * gained_m_s) / (full * period_s)
+    up = [*[duty] * whole, rest]
+    half = [*up, *[0.0] * _COAST_STEPS, *(-each for each in up), *[0.0] * _COAST_STEPS]
+    return [*half, *(-each for each in half), *[0.0] * _SETTLE_STEPS], speed_m_s
+
+
+def _left_switch_m(rig: FirmwareRig) -> float:
+    """Where the firmware stops the cart at the left switch, by its steps; motor off. Raises `RigError`.
+
+    A switch that closes elsewhere than at homing raises it with STEPS_LOST.
+    """
+    link = rig.link
+    states, closed = link.protocol.enums["cart_state"], link.protocol.enums["input_flag"]["LEFT_SWITCH"]
+    per_m = stepper_of(rig.cart).steps_per_m
+    track_m = 2.0 * encoders_and_settings(rig.cart)[1].switch_m
+    end_s = link.clock() + 2.0 * track_m / encoders_and_settings(rig.cart)[1].homing_speed_m_s
+    asked_s, resting, before = -math.inf, 0, 0
+    try:
+        link.forget_states()
+        while link.clock() < end_s:
+            if link.clock() - asked_s >= _ASKED_EVERY_S:
+                link.mode("JOG_LEFT")
+                asked_s = link.clock()
+            state = link.newest_state(link.clock() + 1.0)
+            if state is None:
+                raise RigError("no measurement for 1 s; check the cable")
+            if state.state == states["FAULT"]:
+                raise RigError(f"{link.protocol.enums['fault'](state.fault).name} on the way to the left switch")
+            resting = resting + 1 if state.inputs & closed and state.cart_counts == before else 0
+            before = state.cart_counts
+            if resting >= _RESTING_STATES:
+                return before / per_m
+        raise RigError("the cart did not come to its left switch")
+    except BridgeError as error:
+        raise RigError(str(error)) from None
+    finally:
+        rig.disarm()
