@@ -1,4 +1,4 @@
-"""The largest acceleration at which a stepper loses no step, found by trial: there and back, then to a switch."""
+"""The largest acceleration at which a stepper loses no step, found by trial: a drive to one side, then to a switch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from firmware_bridge.errors import BridgeError
 
 MARGIN = 0.8
 """Of the largest acceleration at which no step was lost: what a cart file is given."""
-_SHARES = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the largest acceleration, one trial each
+_TRIALS = ((0.3, 1), (0.45, -1), (0.6, 1), (0.7, -1), (0.8, 1), (0.9, -1), (1.0, 1), (1.0, -1))
+"""The share of the largest acceleration, and the side. A drive there and back would lose as many steps both ways, and end
+where it began."""
 _WAY_SHARE = 0.8  # of the travel limit: how far a trial goes from the middle
 _COAST_STEPS = 2  # control periods at the largest speed
 _SETTLE_STEPS = 5
@@ -62,8 +64,9 @@ class Accelerations:
 
     @property
     def largest_m_s2(self) -> float:
-        """The largest acceleration without a lost step, 0 where the first trial lost some."""
-        return max((each.acceleration_m_s2 for each in self.trials if not each.is_lost), default=0.0)
+        """The largest acceleration without a lost step to either side, 0 where the first trial lost some."""
+        below = math.inf if self.lost is None else self.lost.acceleration_m_s2
+        return max((each.acceleration_m_s2 for each in self.trials if each.acceleration_m_s2 < below), default=0.0)
 
     @property
     def usable_m_s2(self) -> float:
@@ -107,17 +110,17 @@ def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = 
     rig.make_ready_to_swing()
     reference_m = _left_switch_m(rig)
     trials: list[Trial] = []
-    for share in _SHARES:
-        trials.append(_tried(rig, share * most_m_s2, reference_m))
+    for share, side in _TRIALS:
+        trials.append(_tried(rig, share * most_m_s2, side, reference_m))
         on_trial(trials[-1])
         if trials[-1].is_lost:
             break
     return Accelerations(trials=tuple(trials))
 
 
-def _tried(rig: FirmwareRig, acceleration_m_s2: float, reference_m: float) -> Trial:
+def _tried(rig: FirmwareRig, acceleration_m_s2: float, side: int, reference_m: float) -> Trial:
     stepper = stepper_of(rig.cart)
-    duties, speed_m_s = pushes(rig.cart, acceleration_m_s2)
+    duties, speed_m_s = pushes(rig.cart, acceleration_m_s2, side)
     fault = None
     off_m = math.nan
     try:
@@ -139,11 +142,10 @@ def _tried(rig: FirmwareRig, acceleration_m_s2: float, reference_m: float) -> Tr
     )
 
 
-def pushes(cart: CartParams, acceleration_m_s2: float) -> tuple[Sequence[float], float]:
-    """The duties that take the cart to the right and back, to rest where it began, and the speed that it reaches.
+def pushes(cart: CartParams, acceleration_m_s2: float, side: int) -> tuple[Sequence[float], float]:
+    """The duties that take the cart from the middle to the left (-1) or right (1) and to rest, and its largest speed.
 
-    It begins in the middle, and goes no farther than the way that leaves room before the travel limit: even a cart that
-    loses all steps of one half stays between its switches.
+    A cart that loses all of these steps, or none, stays before its travel limit.
     """
     stepper = stepper_of(cart)
     _, firmware = encoders_and_settings(cart)
@@ -157,8 +159,8 @@ def pushes(cart: CartParams, acceleration_m_s2: float) -> tuple[Sequence[float],
     whole = int(speed_m_s / gained_m_s)
     duty, rest = acceleration_m_s2 / full, (speed_m_s - whole * gained_m_s) / (full * period_s)
     up = [*[duty] * whole, rest]
-    half = [*up, *[0.0] * _COAST_STEPS, *(-each for each in up), *[0.0] * _COAST_STEPS]
-    return [*half, *(-each for each in half), *[0.0] * _SETTLE_STEPS], speed_m_s
+    duties = [*up, *[0.0] * _COAST_STEPS, *(-each for each in up), *[0.0] * _SETTLE_STEPS]
+    return [side * each for each in duties], speed_m_s
 
 
 def _left_switch_m(rig: FirmwareRig) -> float:

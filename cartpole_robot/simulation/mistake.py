@@ -38,7 +38,7 @@ class Mistake(enum.StrEnum):
     DRIVER_OFF = "driver-off"  # no supply at the driver itself
     MOTOR_STALLED = "motor-stalled"  # held, and no pulse moves it
     MICROSTEPS = "microsteps"  # twice as many as in the file
-    ACCELERATION_LOST = "acceleration-loses-steps"  # a motor half as strong as in the file
+    ACCELERATION_LOST = "acceleration-loses-steps"  # a motor a third as strong as in the file
 
 
 _OF_A_STEPPER = {

@@ -55,7 +55,7 @@ _COUNTS_PER_M = {
     Mistake.COUNTS_PER_M_115: 1.15,
 }
 _MICROSTEPS = 2
-_WEAK, _GENTLE = 0.5, 0.3  # of the file's pull-out force, and of the acceleration for which such a motor would do
+_WEAK, _GENTLE = 0.35, 0.15  # of the file's pull-out force, and of the acceleration that such a motor bears
 _POLE_COUNTS = {
     Mistake.POLE_COUNTS_HALVED: 0.5,
     Mistake.POLE_COUNTS_DOUBLED: 2.0,
