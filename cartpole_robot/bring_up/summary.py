@@ -5,7 +5,7 @@ from __future__ import annotations
 from cartpole_robot.bring_up.run import BringUp, Failure
 from cartpole_robot.bring_up.stage import CART_STAGES, StageName, StageResult
 
-_BEFORE_BALANCE = (StageName.HOME, StageName.BRAKE, StageName.EXCITE, StageName.SWING_UP)
+_BEFORE_BALANCE = (StageName.HOME, StageName.BRAKE, StageName.ACCELERATION, StageName.EXCITE, StageName.SWING_UP)
 
 
 def verdict(done: BringUp) -> str:
