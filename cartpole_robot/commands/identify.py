@@ -98,7 +98,8 @@ def _text(found: Identification) -> str:
         for e in found.estimates
     )
     if found.ratios:
-        lines.append(f"  {'per kg of cart and pole':<34}")
+        is_stepper = found.nominal.cart.stepper is not None
+        lines.append("  of the pole, whatever it weighs" if is_stepper else "  per kg of cart and pole")
         lines.extend(
             f"  {e.term.label:<34} {e.term.read(found.nominal):>10.4g} {e.value:>11.4g}   "
             f"{e.low:.4g} to {e.high:.4g} {e.term.unit}"

@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.identify.by_recording import Evidence, estimates_across
+from cartpole_robot.identify.by_recording import RATIOS, Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
+from cartpole_robot.identify.stepper_cart import (
+    POLE_FIGURES,
+    STEPPER_TERMS,
+    STEPS_PER_M,
+    SWUNG_BY_A_STEPPER,
+    check_terms,
+    not_shown_of_a_stepper,
+)
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
     errors_of,
@@ -27,7 +35,7 @@ from cartpole_robot.open_loop.error import (
 )
 from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
-from cartpole_robot.open_loop.series import Series, check_moved, is_same_run
+from cartpole_robot.open_loop.series import Series, check_drive, check_lost_no_steps, check_moved, is_same_run
 from cartpole_robot.open_loop.windows import Window, bounded, windows_of
 from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
@@ -149,10 +157,10 @@ def identify(
 ) -> Identification:
     """The model of `cart` that explains `all_series` best.
 
-    Raises `UsageError` for a cart that never moved, different control periods, the same run twice, unknown terms or
-    too little data; `RunError` where no cart fits.
+    Raises `UsageError` for a cart that never moved, different control periods, the same run twice, unknown terms,
+    another drive than that of `cart` or too little data; `RunError` where no cart fits.
     """
-    _check(all_series, request)
+    _check(all_series, cart, request)
     nominal = model_of(cart)
     of_recording = [(number, part) for number, series in enumerate(all_series) for part in _driven_and_coasting(series)]
     parts = [part for _, part in of_recording]
@@ -180,19 +188,20 @@ def identify(
                 raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
         evidence = _evidence(all_series, of_recording, windows, terms, cart)
         more = _part(progress, low + _FITTED_SHARE * (high - low), high)
-        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+        figures = RATIOS if cart.stepper is None else POLE_FIGURES
+        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, figures=figures, progress=more))
 
-    may_be_alike = (
-        [] if request.terms else [name for name in names if name in _SIDES and TERMS[name].read(begin) == 0.0]
-    )
+    may_be_alike = [] if request.terms else [name for name in names if _may_be_as_before(name, begin)]
     first = search(names, 0.0, _SEARCHED_SHARE / 2.0 if may_be_alike else _SEARCHED_SHARE)
-    alike = [e for e in first.estimates if e.term.name in may_be_alike and e.low <= 0.0 <= e.high]
+    alike = [
+        e for e in first.estimates if e.term.name in may_be_alike and e.low <= _before(e.term.name, begin) <= e.high
+    ]
     found = first
     if alike:
         left_out = {e.term.name for e in alike}
         found = search([name for name in names if name not in left_out], _SEARCHED_SHARE / 2.0, _SEARCHED_SHARE)
     fitted, engine = found.fitted, found.fitted.engine
-    estimates = (*found.estimates, *(dataclasses.replace(e, value=0.0) for e in alike))
+    estimates = (*found.estimates, *(dataclasses.replace(e, value=_before(e.term.name, begin)) for e in alike))
     kept = [series for series in held_out if len(series) > 0]
     tested = bounded(
         windows_with_past(kept, _HELD_OUT_HORIZON_S, _HELD_OUT_HORIZON_S / 5.0), _MOST_TESTED, _MOST_ENTRIES
@@ -215,11 +224,11 @@ def identify(
         notes=(
             *_engine_notes(chosen, engine_note, engine, repeated),
             *_length_notes(len(windows), len(every_window), window_s),
-            *notes_of(cart, names, found.estimates, len(all_series)),
+            *notes_of(cart, names, found.estimates, len(all_series), is_driven=any(map(_is_driven, all_series))),
             *_alike_notes(alike),
         ),
         recordings=tuple(series.name for series in all_series),
-        not_shown=not_shown(
+        not_shown=_not_shown(
             cart,
             names,
             {e.term.name for e in alike},
@@ -227,6 +236,14 @@ def identify(
             are_chosen=request.terms is not None,
         ),
     )
+
+
+def _not_shown(
+    cart: CartParams, names: Sequence[str], alike: set[str], *, is_driven: bool, are_chosen: bool
+) -> tuple[NotShown, ...]:
+    if cart.stepper is not None:
+        return not_shown_of_a_stepper(names, alike, is_driven=is_driven, are_chosen=are_chosen)
+    return not_shown(cart, names, alike, is_driven=is_driven, are_chosen=are_chosen)
 
 
 class _Found(NamedTuple):
@@ -237,11 +254,21 @@ class _Found(NamedTuple):
     ratios: tuple[Estimate, ...]
 
 
+def _may_be_as_before(name: str, begin: Model) -> bool:
+    """Whether the term is left out where its interval contains the value that it has in the file."""
+    return name in SWUNG_BY_A_STEPPER or (name in _SIDES and TERMS[name].read(begin) == 0.0)
+
+
+def _before(name: str, begin: Model) -> float:
+    return TERMS[name].read(begin)
+
+
 def _alike_notes(alike: Sequence[Estimate]) -> list[str]:
-    """About differences between right and left whose intervals contain 0."""
+    """About differences between right and left whose intervals contain 0, and the file's steps per metre."""
     return [
-        f"{e.term.label}: no difference that is certain ({e.low:.3g} to {e.high:.3g} {e.term.unit}); the model keeps "
-        f"both sides alike (--terms ... {e.term.name} searches it all the same)"
+        f"{e.term.label}: no difference that is certain ({e.low:.5g} to {e.high:.5g} {e.term.unit}); the model keeps "
+        f"{'those of the file' if e.term.name == STEPS_PER_M else 'both sides alike'} (--terms ... {e.term.name} "
+        "searches it all the same)"
         for e in alike
     ]
 
@@ -258,7 +285,7 @@ def _evidence(
     for number, series in enumerate(all_series):
         mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
         own = tuple(window for window in windows if window.series in {k for k, _ in mine})
-        seldom = {*_SWUNG, *_DRIVEN_HARD, *_SIDES}
+        seldom = {*_SWUNG, *_DRIVEN_HARD, *_SIDES, *SWUNG_BY_A_STEPPER}
         hidden = seldom - {*default_terms([part for _, part in mine], cart)}
         if not _is_driven(series):
             hidden = {name for name in names if not _is_of_the_pole(name)}
@@ -316,11 +343,15 @@ def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, 
     The cart's inertia, as distinct from the motor's force, shows in how little the pole moves the cart: where the pole
     hangs or goes round, not where it stands. Saturation shows where the motor is driven hard. A difference between
     right and left shows where both sides get much the same duties, else it looks like saturation; that of the dead
-    zones where small and large duties are among them.
+    zones where small and large duties are among them. A stepper's cart has the delay, the pole, and how the motor
+    settles; its steps per metre show where the pole hangs.
     """
     driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
+    swung = any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven)
+    if cart.stepper is not None:
+        return STEPPER_TERMS + (SWUNG_BY_A_STEPPER if swung else ())
     names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
-    if any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven):
+    if swung:
         names += _SWUNG
     hard = [float(np.mean(np.abs(np.nan_to_num(series.duty)) > _HARD)) for series in driven]
     if max(hard, default=0.0) > _FEWEST_HARD:
@@ -339,13 +370,13 @@ def _asymmetries(duty: Floats) -> tuple[str, ...]:
     return _DRIVEN_ALIKE + (_AND_VARIED if np.ptp(bulks, axis=1).min() > most else ())
 
 
-def _check(all_series: Sequence[Series], request: IdentifyRequest) -> None:
+def _check(all_series: Sequence[Series], cart: CartParams, request: IdentifyRequest) -> None:
     if not all_series:
         raise UsageError("no recording to identify from; name at least one")
-    for name in request.terms or ():
-        if name not in TERMS:
-            raise UsageError(f"term {name!r} is not known, expected some of {', '.join(TERMS)}")
+    check_terms(request.terms or (), cart)
     for series in all_series:
+        check_drive(series, cart)
+        check_lost_no_steps(series)
         check_moved(series)
     for number, series in enumerate(all_series):
         for other in all_series[:number]:
