@@ -50,10 +50,12 @@ STEPPER_STAGES: Mapping[StageName, Callable[[Work], StageResult]] = {
     StageName.CHECK: check,
     StageName.HOME: home_stepper,
     StageName.ACCELERATION: accelerate,
+    StageName.EXCITE: excite,
     StageName.IDENTIFY: identify_stepper,
     StageName.TRAIN: train,
     StageName.SWING_UP: swing_up,
     StageName.BALANCE: balance,
+    StageName.COMPARE: compare_cart,
 }
 
 

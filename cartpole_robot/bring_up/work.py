@@ -58,7 +58,8 @@ class Work:
     def cautious_cart(self) -> CartParams:
         """The homed cart before it is identified."""
         if self.cart.stepper is not None:
-            return cautious_stepper(self.homed_cart)
+            is_tried = StageName.ACCELERATION in self.folder.results
+            return cautious_stepper(self.accelerated_cart if is_tried else self.homed_cart)
         return cautious_cart(self.homed_cart, weakest_brake(self.cart))
 
     @property
