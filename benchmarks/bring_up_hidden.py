@@ -9,8 +9,8 @@ length (0.6 to 1.6 times) drawn log-uniformly, and the line's latency (0 to 30 m
 drawn uniformly: cart N of a seed from `numpy.random.default_rng([seed, N])`. `bring-up` gets the file of
 `diy_arduino` alone. Seed 7 served to tune it; the reported seed, 2121, was fixed before it was ever run.
 
-With --cart diy_stepper cart N is drawn from the shipped ranges of that cart by the same generator, and then the signs of
-its wires: motor and pole encoder each turned round with probability 1/2, which the file does not know.
+With --cart diy_stepper cart N is drawn from the shipped ranges of that cart by the same generator, and then the signs
+of its wires: motor and pole encoder are each reversed with probability 1/2, which the file does not say.
 
 A cart that swing-up and regulator with its true parameters cannot take through a minute is no test of `bring-up`: it
 is listed, and the next draw takes its place. On such a cart `bring-up` must end with a reason.
@@ -221,9 +221,13 @@ def hidden(seed: int, carts: int, rig: str, only: list[int] | None, file: str = 
     number = 0
     while sum(row["replaced"] is None for row in rows) < carts and (only is None or number <= max(only)):
         if only is None or number in only:
-            plant, changes, signs = hidden_stepper(seed, number) if file == STEPPER_CART else (
-                *hidden_cart(seed, number),
-                Signs(),
+            plant, changes, signs = (
+                hidden_stepper(seed, number)
+                if file == STEPPER_CART
+                else (
+                    *hidden_cart(seed, number),
+                    Signs(),
+                )
             )
             replaced = problem_with_true_parameters(plant)
             with tempfile.TemporaryDirectory() as name:
@@ -283,7 +287,9 @@ def main() -> None:
     if arguments.cart == STEPPER_CART:
         if arguments.rig == "pty":
             parser.error("--rig pty has no wires to turn round; use virtual or avr")
-        names = (key.split(".")[1][:6] for key in load_randomization(Path(STEPPER_CART), load_cart(STEPPER_CART)).ranges)
+        names = (
+            key.split(".")[1][:6] for key in load_randomization(Path(STEPPER_CART), load_cart(STEPPER_CART)).ranges
+        )
         drawn = " ".join(f"{name:>6}" for name in (*names, "motor-", "pole-"))
     print(f"cart {drawn}  armed homing   wall", file=sys.stderr)
     rows = hidden(arguments.seed, arguments.carts, arguments.rig, only, arguments.cart)

@@ -22,8 +22,10 @@ from firmware_bridge.errors import BridgeError
 MARGIN = 0.8
 """Of the largest acceleration at which no step was lost: what a cart file is given."""
 _TRIALS = ((0.3, 1), (0.45, -1), (0.6, 1), (0.7, -1), (0.8, 1), (0.9, -1), (1.0, 1), (1.0, -1))
-"""The share of the largest acceleration, and the side. A drive there and back would lose as many steps both ways, and end
-where it began."""
+"""The share of the largest acceleration, and the side of each trial.
+
+A drive there and back would lose as many steps both ways, and end where it began.
+"""
 _WAY_SHARE = 0.8  # of the travel limit: how far a trial goes from the middle
 _COAST_STEPS = 2  # control periods at the largest speed
 _SETTLE_STEPS = 5
@@ -47,7 +49,9 @@ class Trial:
     @property
     def text(self) -> str:
         """What came of a trial that lost steps."""
-        how = f"the firmware stopped by {self.fault}" if self.fault else f"the switch is {1000.0 * self.off_m:.1f} mm off"
+        how = (
+            f"the firmware stopped by {self.fault}" if self.fault else f"the switch is {1000.0 * self.off_m:.1f} mm off"
+        )
         return f"at {self.acceleration_m_s2:.3g} m/s² up to {self.speed_m_s:.2f} m/s {how}"
 
 
@@ -87,7 +91,7 @@ def stepper_of(cart: CartParams) -> Stepper:
 
 
 def tried_cart(cart: CartParams, most_m_s2: float | None) -> CartParams:
-    """`cart` with `most_m_s2` as its largest acceleration. Raises `UsageError` where the motor or the board lacks it."""
+    """`cart` with `most_m_s2` as its largest acceleration. Raises `UsageError` for one beyond its motor or the board."""
     stepper = stepper_of(cart)
     if most_m_s2 is None:
         return cart
@@ -137,9 +141,7 @@ def _tried(rig: FirmwareRig, acceleration_m_s2: float, side: int, reference_m: f
     limits = stepper_message(rig.cart)
     assert limits is not None
     is_lost = fault is not None or off_m > steps_lost_m(limits, stepper.steps_per_m)
-    return Trial(
-        acceleration_m_s2=acceleration_m_s2, speed_m_s=speed_m_s, off_m=off_m, fault=fault, is_lost=is_lost
-    )
+    return Trial(acceleration_m_s2=acceleration_m_s2, speed_m_s=speed_m_s, off_m=off_m, fault=fault, is_lost=is_lost)
 
 
 def pushes(cart: CartParams, acceleration_m_s2: float, side: int) -> tuple[Sequence[float], float]:

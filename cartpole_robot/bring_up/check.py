@@ -154,9 +154,8 @@ class RigCheck:
     """What to check, and how.
 
     `open_line` opens the line to the cart and raises `BridgeError`. Nothing moves without `may_move`, nothing is asked
-    without an `operator`. `usb` is the bridge in front of the board, None for a line without one. `steps` are by default
-    all that a cart with this drive has; `most_m_s2` is the largest acceleration that a stepper tries, by default the
-    file's.
+    without an `operator`. `usb` is the bridge in front of the board, None for a line without one. `steps` None are all
+    that a cart with this drive has; `most_m_s2` is the largest acceleration that a stepper tries, None for the file's.
     """
 
     cart: CartParams

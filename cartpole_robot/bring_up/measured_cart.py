@@ -11,7 +11,9 @@ from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError
 
 _DIGITS = 5
-_GIVEN = dict.fromkeys(("encoders.cart_counts_per_m", "stepper.steps_per_m"), ", by firmware.switch_m")  # what a number rests on
+_GIVEN = dict.fromkeys(
+    ("encoders.cart_counts_per_m", "stepper.steps_per_m"), ", by firmware.switch_m"
+)  # what a number rests on
 
 
 def measured_numbers(results: Sequence[StepResult]) -> dict[str, float]:

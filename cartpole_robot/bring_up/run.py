@@ -164,7 +164,12 @@ def bring_up(
         finally:
             problem = _closed(line)
         if problem is not None and failure is None:
-            failure = Failure(stage=request.until or list(stages_of(request.cart))[-1], message=problem, remedy="switch the cart off", figures={})
+            failure = Failure(
+                stage=request.until or list(stages_of(request.cart))[-1],
+                message=problem,
+                remedy="switch the cart off",
+                figures={},
+            )
         return BringUp(folder=folder, failure=failure, work=work)
 
 

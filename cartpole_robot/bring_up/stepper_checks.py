@@ -47,7 +47,9 @@ def check_direction(bench: Bench) -> Finding:
     state = bench.state()
     closed = [side for side in (-1, 1) if bench.is_closed(state, contact_at(side))]
     if len(closed) == 2:
-        return wrong("switches-both-closed", "both switches read as reached", "check their wires: they open when reached")
+        return wrong(
+            "switches-both-closed", "both switches read as reached", "check their wires: they open when reached"
+        )
     if closed:
         return _moves_away(bench, -closed[0], speed_m_s)
     track_m = 2.0 * bench.settings.switch_m
@@ -73,7 +75,9 @@ def _moves_away(bench: Bench, side: int, speed_m_s: float) -> Finding:
     if leg.fault is not None:
         return failed(leg)
     if not bench.is_closed(leg.rest[-1], contact):
-        return fine(f"asked to the {side_name(side)}, the cart left the {side_name(-side)} switch ({leg.moved:+d} steps)")
+        return fine(
+            f"asked to the {side_name(side)}, the cart left the {side_name(-side)} switch ({leg.moved:+d} steps)"
+        )
     return wrong(
         "motor-still-or-reversed",
         f"the cart stands at the {side_name(-side)} switch, which is still closed {abs(leg.moved)} steps to the "
@@ -126,7 +130,9 @@ def check_acceleration(bench: Bench) -> Finding:
         found = tried_accelerations(rig, lambda trial: bench.say(f"{trial.acceleration_m_s2:.3g} m/s² ..."))
     except RigError as error:
         kind = kind_of(str(error))
-        return wrong(f"fault-{kind.lower().replace('_', '-')}", str(error), FAULTS.get(kind, "put it right, and check again"))
+        return wrong(
+            f"fault-{kind.lower().replace('_', '-')}", str(error), FAULTS.get(kind, "put it right, and check again")
+        )
     if found.lost is None:
         return fine(
             f"no step lost at up to {found.largest_m_s2:.3g} m/s² and {found.fastest_m_s:.2f} m/s, the largest that were "

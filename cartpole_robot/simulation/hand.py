@@ -67,7 +67,10 @@ class BuildersHand:
                 self._move((hanging._replace(cart_position_m=0.0), 2.0 * _PUSH_S))
             case Deed.PUSH_TO_LEFT:
                 goal_m = cart.left_switch_m - _PAST_M
-                self._move((hanging._replace(cart_position_m=goal_m), 2.0 * _PUSH_S), (hanging._replace(cart_position_m=goal_m), _PUSH_S))
+                self._move(
+                    (hanging._replace(cart_position_m=goal_m), 2.0 * _PUSH_S),
+                    (hanging._replace(cart_position_m=goal_m), _PUSH_S),
+                )
             case Deed.PUSH_RIGHT:
                 self._move((hanging._replace(cart_position_m=at.cart_position_m + _PUSH_M), _PUSH_S))
             case Deed.SWING_LEFT:

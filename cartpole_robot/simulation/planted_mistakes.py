@@ -107,7 +107,8 @@ def _check_fits(cart: CartParams, mistake: Mistake) -> None:
 
 def _with_steps_per_m(cart: CartParams, steps_per_m: float) -> CartParams:
     """The motor's driver makes so many steps of a metre, as fast as the board makes them."""
-    assert cart.stepper is not None and cart.encoders is not None
+    assert cart.stepper is not None
+    assert cart.encoders is not None
     fastest_m_s = min(cart.stepper.maximum_speed_m_s, MOST_STEPS_PER_S / steps_per_m)
     stepper = dataclasses.replace(cart.stepper, steps_per_m=steps_per_m, maximum_speed_m_s=fastest_m_s)
     encoders = dataclasses.replace(cart.encoders, cart_counts_per_m=steps_per_m)

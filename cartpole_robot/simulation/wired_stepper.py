@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cartpole_robot.cart.params import CartParams
-from cartpole_robot.simulation.wired_board import (
-    SCREW_PLAY_M,
-    SKIPS,
-    SKIPS_EVERY_M,
-    TOOTH_M,
-    EquippedBoard,
-    WiredBoard,
-)
+from cartpole_robot.simulation.wired_board import SCREW_PLAY_M, SKIPS, SKIPS_EVERY_M, TOOTH_M, EquippedBoard, WiredBoard
 
 
 class DirectionReversed(WiredBoard):

@@ -11,9 +11,9 @@ from cartpole_robot.terminal.interrupts import stopped_by_signals
 
 
 def accelerate(work: Work) -> StageResult:
-    """The acceleration that the cart is driven with from now on. Raises `StageFailedError` where every trial loses steps.
+    """The cart's largest acceleration from now on. Raises `StageFailedError` where every trial loses steps.
 
-    It is the file's if no trial up to it lost a step, else less than the largest that lost none.
+    It is the file's if no trial up to it lost a step, otherwise less than the largest that lost none.
     """
     rig = work.line.rig(work.cautious_cart)
     rig.takes_any_pole_period = True
@@ -41,7 +41,7 @@ def accelerate(work: Work) -> StageResult:
         return StageResult(name=StageName.ACCELERATION, line=f"{text}, the cart file's largest", figures=figures)
     if not found.largest_m_s2:
         raise StageFailedError(
-            f"the motor loses steps {found.lost.text}, the smallest acceleration that was tried",
+            f"the motor loses steps: {found.lost.text}, the smallest acceleration that was tried",
             "set the driver's switches to the motor's current, check its supply, and free carriage and belt",
             figures,
         )
@@ -50,7 +50,7 @@ def accelerate(work: Work) -> StageResult:
         line=f"{text}; stepper.maximum_acceleration_m_s2 is {figures['maximum_acceleration_m_s2']:g} from now on",
         figures=figures,
         notes=(
-            f"{found.lost.text}: the largest acceleration without a lost step, less {100.0 * (1.0 - MARGIN):.0f} %, takes "
-            f"the place of the file's {file_m_s2:g} m/s²",
+            f"{found.lost.text}: the largest acceleration without a lost step, less {100.0 * (1.0 - MARGIN):.0f} %, "
+            f"replaces the file's {file_m_s2:g} m/s²",
         ),
     )

@@ -35,7 +35,8 @@ def test_a_pin_that_does_nothing_of_that_name_is_named() -> None:
 
 def test_the_supply_is_that_of_the_cart_file_and_the_clamp_is_between_its_limit_and_what_the_parts_bear() -> None:
     cart = load_cart("diy_stepper")
-    assert cart.stepper is not None and cart.firmware is not None
+    assert cart.stepper is not None
+    assert cart.firmware is not None
     assert stepper_wiring._POWER.volts == cart.stepper.supply_voltage_v
     assert stepper_wiring._POWER.clamp == "1.5KE30A"
     least_v, most_v = 28.5, 31.5  # its breakdown
