@@ -91,7 +91,7 @@ def stepper_of(cart: CartParams) -> Stepper:
 
 
 def tried_cart(cart: CartParams, most_m_s2: float | None) -> CartParams:
-    """`cart` with `most_m_s2` as its largest acceleration. Raises `UsageError` for one beyond its motor or the board."""
+    """`cart` with `most_m_s2` as its largest acceleration. Raises `UsageError` for one beyond motor or board."""
     stepper = stepper_of(cart)
     if most_m_s2 is None:
         return cart

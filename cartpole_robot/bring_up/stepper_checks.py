@@ -1,4 +1,4 @@
-"""Steps of a stepper's cart: whether its driver lets go of the motor, which way it turns, how fast it may accelerate."""
+"""Steps of a stepper's cart: whether its driver lets go, which way its motor turns, how fast it may accelerate."""
 
 from __future__ import annotations
 
@@ -82,14 +82,15 @@ def _moves_away(bench: Bench, side: int, speed_m_s: float) -> Finding:
         "motor-still-or-reversed",
         f"the cart stands at the {side_name(-side)} switch, which is still closed {abs(leg.moved)} steps to the "
         f"{side_name(side)}",
-        f"push the cart to the middle and check again: the motor does not move it, or turns the other way; {_NOT_MOVING}",
+        f"push the cart to the middle and check again: the motor does not move it, or turns the other way; "
+        f"{_NOT_MOVING}",
     )
 
 
 def _reversed(bench: Bench, text: str) -> Finding:
     remedy = (
-        "exchange the two wires of one of the motor's coils, or set firmware.is_motor_reversed in the cart file (reverse "
-        "it where it is set)"
+        "exchange the two wires of one of the motor's coils, or set firmware.is_motor_reversed in the cart file "
+        "(reverse it where it is set)"
     )
     if bench.is_fine("switches"):
         return wrong("direction-reversed", text, remedy)
@@ -135,8 +136,8 @@ def check_acceleration(bench: Bench) -> Finding:
         )
     if found.lost is None:
         return fine(
-            f"no step lost at up to {found.largest_m_s2:.3g} m/s² and {found.fastest_m_s:.2f} m/s, the largest that were "
-            f"tried; the cart file has {file_m_s2:g} m/s²",
+            f"no step lost at up to {found.largest_m_s2:.3g} m/s² and {found.fastest_m_s:.2f} m/s, the largest that "
+            f"were tried; the cart file has {file_m_s2:g} m/s²",
             {_MOST_KEY: file_m_s2} if found.largest_m_s2 >= file_m_s2 else {},
         )
     largest, usable = found.largest_m_s2, found.usable_m_s2

@@ -198,7 +198,8 @@ def _most_acceleration(arguments: argparse.Namespace, cart: CartParams) -> float
     most_m_s2: float | None = arguments.acceleration_m_s2
     if most_m_s2 is not None and cart.stepper is None:
         raise UsageError(
-            f"--acceleration-m-s2 {most_m_s2:g} is for a stepper, and the cart {cart.name!r} has a DC motor; leave it out"
+            f"--acceleration-m-s2 {most_m_s2:g} is for a stepper, and the cart {cart.name!r} has a DC motor; "
+            "leave it out"
         )
     return most_m_s2
 

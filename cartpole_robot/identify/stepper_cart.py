@@ -42,7 +42,9 @@ POLE_FIGURES = (
         read=_equal_pendulum_m,
         needs="pole_length",
     ),
-    Quantity(name="pole_period", label="period of small swings", unit="s", read=_pole_period_s, needs="pole_length"),
+    Quantity(
+        name="pole_period", label="period of small swings", unit="s", read=_pole_period_s, needs="pole_length"
+    ),
 )
 """What shows of the pole, whatever it weighs and however its mass is spread."""
 

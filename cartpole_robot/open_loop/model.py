@@ -155,8 +155,7 @@ def _steps_per_m(model: Model) -> float:
 def _with_steps_per_m(model: Model, value: float) -> Model:
     """A cart that travels another distance in a step; its board makes the same steps as before."""
     stepper, encoders = model.cart.stepper, model.cart.encoders
-    assert stepper is not None
-    assert encoders is not None
+    assert stepper is not None and encoders is not None
     longer = stepper.steps_per_m / value
     stepper = dataclasses.replace(
         stepper,

@@ -109,8 +109,8 @@ def homed_result(
     counted, key = ("encoder", "encoders.cart_counts_per_m") if work.cart.stepper is None else _STEPS
     if track_m and abs(track_m / file_track_m - 1.0) > _TRACK_OFF:
         raise StageFailedError(
-            f"the track is {1000.0 * track_m:.0f} mm long by the cart's {counted}, and {1000.0 * file_track_m:.0f} mm in "
-            "the cart file",
+            f"the track is {1000.0 * track_m:.0f} mm long by the cart's {counted}, and {1000.0 * file_track_m:.0f} mm "
+            "in the cart file",
             f"measure it with a tape: correct firmware.switch_m, or {key}",
             {"track_m": track_m},
         )

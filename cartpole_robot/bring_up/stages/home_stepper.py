@@ -19,8 +19,8 @@ _WHAT = {
     "is_pole_reversed": "the pole's encoder counts the other way",
 }
 _REMEDIES = {
-    "HOMING_TRAVEL": "the motor does not move the cart, or a switch does not close: run check-rig with its steps driver, "
-    "switches and motor",
+    "HOMING_TRAVEL": "the motor does not move the cart, or a switch does not close: run check-rig with its steps "
+    "driver, switches and motor",
     "HOMING_SWITCH": "press both switches by hand (check-rig, step switches)",
     "STEPS_LOST": "free carriage and belt, and set the driver's switches to the motor's current",
     "POLARITY": "press both switches by hand (check-rig, step switches): each must be on its own side",
