@@ -29,8 +29,9 @@ A drive there and back would lose as many steps both ways, and end where it bega
 _WAY_SHARE = 0.8  # of the travel limit: how far a trial goes from the middle
 _COAST_STEPS = 2  # control periods at the largest speed
 _SETTLE_STEPS = 5
-_LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH")
-"""The firmware's faults that a motor which falls behind its pulses ends in."""
+_NO_SWITCH = "NO_SWITCH"  # in place of a firmware's fault
+_LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH", _NO_SWITCH)
+"""What a trial ends in with a motor that falls behind its pulses."""
 _ASKED_EVERY_S = 0.1
 _RESTING_STATES = 5
 _DIGITS = 3
@@ -49,9 +50,10 @@ class Trial:
     @property
     def text(self) -> str:
         """What came of a trial that lost steps."""
-        how = (
-            f"the firmware stopped by {self.fault}" if self.fault else f"the switch is {1000.0 * self.off_m:.1f} mm off"
-        )
+        how = f"the switch is {1000.0 * self.off_m:.1f} mm off"
+        if self.fault is not None:
+            came = "the cart did not come back to its left switch"
+            how = came if self.fault == _NO_SWITCH else f"the firmware stopped by {self.fault}"
         return f"at {self.acceleration_m_s2:.3g} m/s² up to {self.speed_m_s:.2f} m/s {how}"
 
 
@@ -191,7 +193,7 @@ def _left_switch_m(rig: FirmwareRig) -> float:
             before = state.cart_counts
             if resting >= _RESTING_STATES:
                 return before / per_m
-        raise RigError("the cart did not come to its left switch")
+        raise RigError(f"{_NO_SWITCH}: the cart did not come to its left switch")
     except BridgeError as error:
         raise RigError(str(error)) from None
     finally:
