@@ -32,6 +32,7 @@ _SETTLE_STEPS = 5
 _NO_SWITCH = "NO_SWITCH"  # in place of a firmware's fault
 _LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH", _NO_SWITCH)
 """What a trial ends in with a motor that falls behind its pulses."""
+_REST_S = 1.0
 _ASKED_EVERY_S = 0.1
 _RESTING_STATES = 5
 _DIGITS = 3
@@ -134,6 +135,7 @@ def _tried(rig: FirmwareRig, acceleration_m_s2: float, side: int, reference_m: f
         for duty in duties:
             rig.step(duty)
         rig.disarm()
+        _let_rest(rig)
         off_m = abs(_left_switch_m(rig) - reference_m)
     except RigError as error:
         fault = kind_of(str(error))
@@ -165,6 +167,13 @@ def pushes(cart: CartParams, acceleration_m_s2: float, side: int) -> tuple[Seque
     up = [*[duty] * whole, rest]
     duties = [*up, *[0.0] * _COAST_STEPS, *(-each for each in up), *[0.0] * _SETTLE_STEPS]
     return [side * each for each in duties], speed_m_s
+
+
+def _let_rest(rig: FirmwareRig) -> None:
+    """Hold the cart until one that has slipped has come to rest, and its motor has locked again."""
+    end_s = rig.link.clock() + _REST_S
+    while rig.link.clock() < end_s:
+        rig.watch()
 
 
 def _left_switch_m(rig: FirmwareRig) -> float:
