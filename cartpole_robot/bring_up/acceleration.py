@@ -32,6 +32,7 @@ _SETTLE_STEPS = 5
 _NO_SWITCH = "NO_SWITCH"  # in place of a firmware's fault
 _LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH", _NO_SWITCH)
 """What a trial ends in with a motor that falls behind its pulses."""
+_PAUSED, _ATTEMPTS = "COMMAND_TIMEOUT", 3
 _REST_S = 1.0
 _ASKED_EVERY_S = 0.1
 _RESTING_STATES = 5
@@ -126,26 +127,37 @@ def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = 
 
 
 def _tried(rig: FirmwareRig, acceleration_m_s2: float, side: int, reference_m: float) -> Trial:
-    stepper = stepper_of(rig.cart)
+    """One trial; one that ends because the host paused is repeated."""
     duties, speed_m_s = pushes(rig.cart, acceleration_m_s2, side)
     fault = None
     off_m = math.nan
-    try:
-        rig.begin_swing(np.random.default_rng(0))
-        for duty in duties:
-            rig.step(duty)
-        rig.disarm()
-        _let_rest(rig)
-        off_m = abs(_left_switch_m(rig) - reference_m)
-    except RigError as error:
-        fault = kind_of(str(error))
-        if fault not in _LOST:
-            raise
-        rig.disarm()
+    for attempt in range(_ATTEMPTS):
+        try:
+            off_m = _off_m(rig, duties, reference_m)
+            break
+        except RigError as error:
+            fault = kind_of(str(error))
+            is_last = attempt == _ATTEMPTS - 1
+            if fault not in _LOST and (fault != _PAUSED or is_last):
+                raise
+            rig.disarm()
+            if fault in _LOST:
+                break
+            fault = None
     limits = stepper_message(rig.cart)
     assert limits is not None
-    is_lost = fault is not None or off_m > steps_lost_m(limits, stepper.steps_per_m)
+    is_lost = fault is not None or off_m > steps_lost_m(limits, stepper_of(rig.cart).steps_per_m)
     return Trial(acceleration_m_s2=acceleration_m_s2, speed_m_s=speed_m_s, off_m=off_m, fault=fault, is_lost=is_lost)
+
+
+def _off_m(rig: FirmwareRig, duties: Sequence[float], reference_m: float) -> float:
+    """How far from its place the left switch stops the cart after these duties. Raises `RigError`."""
+    rig.begin_swing(np.random.default_rng(0))
+    for duty in duties:
+        rig.step(duty)
+    rig.disarm()
+    _let_rest(rig)
+    return abs(_left_switch_m(rig) - reference_m)
 
 
 def pushes(cart: CartParams, acceleration_m_s2: float, side: int) -> tuple[Sequence[float], float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from cartpole_robot.bring_up.acceleration import MARGIN, stepper_of, tried_accelerations, tried_cart
 from cartpole_robot.bring_up.bench import Bench, Input
 from cartpole_robot.bring_up.creep import creep, prepare, reaches
 from cartpole_robot.bring_up.findings import Finding, fine, skipped, wrong
 from cartpole_robot.bring_up.motor_checks import CREEP_M_S, STEPS_MOST, contact_at, failed, side_name, stand_clear
+from cartpole_robot.deployment.realtime import punctual
 from cartpole_robot.errors import RigError
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.rigs.swing_start import kind_of
@@ -14,6 +17,7 @@ from cartpole_robot.signals import State
 from cartpole_robot.simulation.hand import Deed
 from firmware_bridge.faults import FAULTS
 from firmware_bridge.messages import StateMessage
+from firmware_bridge.transport import SerialTransport
 
 _AWAY_M = 0.03
 _MOST_KEY = "stepper.maximum_acceleration_m_s2"
@@ -127,8 +131,10 @@ def check_acceleration(bench: Bench) -> Finding:
     file_m_s2 = stepper_of(bench.cart).maximum_acceleration_m_s2
     stand_clear(bench)
     try:
-        rig = FirmwareRig(cart, bench.link, _NoHand())  # the line is the bench's, and stays open
-        found = tried_accelerations(rig, lambda trial: bench.say(f"{trial.acceleration_m_s2:.3g} m/s² ..."))
+        is_real = isinstance(bench.link.transport, SerialTransport)
+        with punctual() if is_real else contextlib.nullcontext():
+            rig = FirmwareRig(cart, bench.link, _NoHand())  # the line is the bench's, and stays open
+            found = tried_accelerations(rig, lambda trial: bench.say(f"{trial.acceleration_m_s2:.3g} m/s² ..."))
     except RigError as error:
         kind = kind_of(str(error))
         return wrong(
