@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,17 @@ from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_o
 from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.notes import LARGE_ZERO_RAD
-from cartpole_robot.open_loop.model import TERMS, Model, model_of
-from cartpole_robot.open_loop.series import Series, check_moved, is_same_run, series_of
+from cartpole_robot.open_loop.lost_steps import Jump, lost_steps
+from cartpole_robot.open_loop.model import TERMS, Model, model_of, terms_of
+from cartpole_robot.open_loop.series import (
+    STEPS_LOST,
+    Series,
+    check_drive,
+    check_moved,
+    driven_part,
+    is_same_run,
+    series_of,
+)
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
@@ -34,6 +43,7 @@ Progress = Callable[[float], object]
 _PERIODS_DIFFER = 0.05
 _NOTED_PERIODS_DIFFER = 1e-3
 _ZERO_SHOWS = 0.02  # of the gap
+_MOST_JUMPS = 5
 _OPEN_LOOP_SHARE = 0.4  # of the work, typically
 
 
@@ -67,7 +77,10 @@ class Latencies:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The result; `simulated` and all that needs two rollouts is None, or empty, for a cart alone."""
+    """The result; `simulated` and all that needs two rollouts is None, or empty, for a cart alone.
+
+    `jumps` are those of a stepper's cart against its count of steps.
+    """
 
     cart: CartParams
     model: Model
@@ -81,6 +94,7 @@ class Comparison:
     agreement: Agreement | None
     distances: tuple[Distance, ...]
     latencies: tuple[Latencies | None, Latencies]
+    jumps: tuple[Jump, ...]
     notes: tuple[str, ...]
 
     def parameters(self) -> list[tuple[str, str, float, float | None]]:
@@ -89,7 +103,7 @@ class Comparison:
         is_other = self.recorded.cart.fingerprint() != self.cart.fingerprint()
         return [
             (term.label, term.unit, term.read(self.model), term.read(theirs) if is_other else None)
-            for term in TERMS.values()
+            for term in (TERMS[name] for name in terms_of(self.cart))
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -124,6 +138,7 @@ class Comparison:
             },
             "wasserstein": {d.signal: {"distance": d.distance, "normalised": d.normalised} for d in self.distances},
             "attribution": None if self.attribution is None else dataclasses.asdict(self.attribution),
+            "jumps": [{"time_s": jump.time_s, "distance_m": jump.distance_m} for jump in self.jumps],
             "parameters": [
                 {"label": label, "unit": unit, "in_simulation": ours, "in_the_recordings_cart_file": theirs}
                 for label, unit, ours, theirs in self.parameters()
@@ -141,6 +156,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     if request.cart is not None:
         cart = load_cart(request.cart)
     series = series_of(recorded)
+    check_drive(series, cart)
     check_moved(series)
     _check(recorded, series, simulated)
     model = model_of(cart)
@@ -152,7 +168,12 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     if request.attributes:
         blamed = attribute(series, model, engine, workers=request.workers, progress=_part(progress, split, 1.0))
     policy, note = _policy(request, recorded)
-    notes = [*filter(None, (engine_note, note)), *_notes(recorded, simulated, cart, open_loop, blamed)]
+    jumps = lost_steps(driven_part(series), model, engine)
+    notes = [
+        *filter(None, (engine_note, note)),
+        *_notes(recorded, simulated, cart, open_loop, blamed),
+        *_steps_notes(series, jumps),
+    ]
     return Comparison(
         cart=cart,
         model=model,
@@ -166,6 +187,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
         agreement=None if simulated is None else agreement(simulated, recorded, policy),
         distances=() if simulated is None else distances(simulated, recorded),
         latencies=(None if simulated is None else _latencies(simulated), _latencies(recorded)),
+        jumps=tuple(jumps),
         notes=tuple(notes),
     )
 
@@ -184,6 +206,7 @@ def _check(recorded: Recording, series: Series, simulated: Recording | None) -> 
     if simulated is None:
         return
     ours = series_of(simulated)
+    check_drive(ours, recorded.cart)
     if abs(series.period_s / ours.period_s - 1.0) > _PERIODS_DIFFER:
         raise UsageError(
             f"{simulated.path}: has a control period of {ours.period_s:g} s, {recorded.path} one of "
@@ -253,6 +276,22 @@ def _notes(
     if len(starts) > 1:
         notes.append("the two rollouts began in different states: equal ticks say little")
     notes.extend(f"{r.path.name}: {r.rows_damaged} damaged rows were left out" for r in both if r.rows_damaged)
+    return notes
+
+
+def _steps_notes(series: Series, jumps: Sequence[Jump]) -> list[str]:
+    """About a stepper's cart that is not where its count says."""
+    notes = []
+    if series.fault is not None and series.fault.startswith(STEPS_LOST):
+        notes.append(f"{series.name} ended with {series.fault}: its counts were not where the cart was")
+    if jumps:
+        shown = ", ".join(jump.text() for jump in jumps[:_MOST_JUMPS])
+        more = len(jumps) - _MOST_JUMPS
+        notes.append(
+            f"{series.name}: the pole moves as if the cart had jumped against its count of steps, by about {shown}"
+            f"{f' and {more} times more' if more > 0 else ''}: lost steps, as far as the simulation's other terms are "
+            "right"
+        )
     return notes
 
 

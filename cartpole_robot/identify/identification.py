@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RunError, UsageError
-from cartpole_robot.identify.by_recording import RATIOS, Evidence, estimates_across
+from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
@@ -24,6 +24,7 @@ from cartpole_robot.identify.stepper_cart import (
     SWUNG_BY_A_STEPPER,
     check_terms,
     not_shown_of_a_stepper,
+    within_resolution,
 )
 from cartpole_robot.open_loop.error import (
     OpenLoopError,
@@ -33,9 +34,18 @@ from cartpole_robot.open_loop.error import (
     predicted,
     windows_with_past,
 )
+from cartpole_robot.open_loop.lost_steps import lost_steps
 from cartpole_robot.open_loop.model import TERMS, Model, model_of, with_room
 from cartpole_robot.open_loop.repeated import Repeated, repeated_on_pybullet
-from cartpole_robot.open_loop.series import Series, check_drive, check_lost_no_steps, check_moved, is_same_run
+from cartpole_robot.open_loop.series import (
+    Series,
+    check_drive,
+    check_lost_no_steps,
+    check_moved,
+    driven_part,
+    is_same_run,
+    part_of,
+)
 from cartpole_robot.open_loop.windows import Window, bounded, windows_of
 from cartpole_robot.rigs.engine_choice import open_loop_engine
 from cartpole_robot.simulation.engine import Engine
@@ -188,8 +198,11 @@ def identify(
                 raise RunError(f"no cart fits these recordings: {error}; is the cart file the right one?") from None
         evidence = _evidence(all_series, of_recording, windows, terms, cart)
         more = _part(progress, low + _FITTED_SHARE * (high - low), high)
-        figures = RATIOS if cart.stepper is None else POLE_FIGURES
-        return _Found(fitted, *estimates_across(known, evidence, fitted, terms, figures=figures, progress=more))
+        if cart.stepper is None:
+            return _Found(fitted, *estimates_across(known, evidence, fitted, terms, progress=more))
+        estimates, figures = estimates_across(known, evidence, fitted, terms, figures=POLE_FIGURES, progress=more)
+        driven = [part for part in known if part.is_coasting is None]
+        return _Found(fitted, tuple(within_resolution(estimates, driven, cart.stepper)), figures)
 
     may_be_alike = [] if request.terms else [name for name in names if _may_be_as_before(name, begin)]
     first = search(names, 0.0, _SEARCHED_SHARE / 2.0 if may_be_alike else _SEARCHED_SHARE)
@@ -226,6 +239,7 @@ def identify(
             *_length_notes(len(windows), len(every_window), window_s),
             *notes_of(cart, names, found.estimates, len(all_series), is_driven=any(map(_is_driven, all_series))),
             *_alike_notes(alike),
+            *_steps_notes(all_series, fitted.model, engine),
         ),
         recordings=tuple(series.name for series in all_series),
         not_shown=_not_shown(
@@ -252,6 +266,17 @@ class _Found(NamedTuple):
     fitted: Fitted
     estimates: tuple[Estimate, ...]
     ratios: tuple[Estimate, ...]
+
+
+def _steps_notes(all_series: Sequence[Series], model: Model, engine: Engine) -> list[str]:
+    """About a stepper's cart that jumps against its count of steps."""
+    return [
+        f"{series.name}: the pole moves as if the cart had jumped against its count of steps, by about "
+        f"{', '.join(jump.text() for jump in jumps)}: were steps lost there? Leave the recording out, or record "
+        "again with smaller accelerations"
+        for series in all_series
+        if (jumps := lost_steps(driven_part(series), model, engine))
+    ]
 
 
 def _may_be_as_before(name: str, begin: Model) -> bool:
@@ -433,16 +458,3 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         if len(part) * part.period_s >= _LEAST_COASTING_S:
             found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
     return found
-
-
-def part_of(series: Series, first: int, end: int) -> Series:
-    """Entries `first` to before `end`, as a separate series."""
-    return dataclasses.replace(
-        series,
-        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
-        position_m=series.position_m[first:end],
-        angle_rad=series.angle_rad[first:end],
-        duty=series.duty[first:end],
-        begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
-        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
-    )

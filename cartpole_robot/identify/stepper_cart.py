@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.stepper import MOST_STEPS_PER_S, Stepper
 from cartpole_robot.errors import UsageError
-from cartpole_robot.identify.fit import Quantity
+from cartpole_robot.identify.fit import Estimate, Quantity
 from cartpole_robot.identify.not_shown import NotShown
 from cartpole_robot.open_loop.model import TERMS, Model, terms_of
+from cartpole_robot.open_loop.series import Series
+from firmware_bridge.protocol import read_constants
 
 STEPPER_TERMS = ("delay", "settling", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
 STEPS_PER_M = "steps_per_m"
 SWUNG_BY_A_STEPPER = (STEPS_PER_M,)
+_COUNTS_PER_S = read_constants("ramp.h")["RAMP_COUNTS_PER_S"]
 NO_PARAMETER = "not a parameter of a stepper cart"
 
 
@@ -58,6 +63,32 @@ def check_terms(names: tuple[str, ...], cart: CartParams) -> None:
         if name not in known:
             what = NO_PARAMETER if cart.stepper is not None else "not a parameter of a cart with a DC motor"
             raise UsageError(f"term {name!r} is {what}, as {cart.name!r} is; expected some of {', '.join(known)}")
+
+
+def within_resolution(estimates: Sequence[Estimate], all_series: Sequence[Series], stepper: Stepper) -> list[Estimate]:
+    """The estimates, their intervals no narrower than what whole steps and whole periods of the timer leave open.
+
+    The model's pulses are divided at will, the board's are not: on the mean of the motion, the count is up to half a
+    step off, and its speed as much as half a count of the timer is of a step's period.
+    """
+    speeds = [np.diff(series.position_m) / np.diff(series.time_us) * 1e6 for series in all_series if len(series) > 1]
+    rms_m_s = float(np.sqrt(np.mean(np.concatenate(speeds) ** 2))) if speeds else 0.0
+    if rms_m_s == 0.0:
+        return list(estimates)
+    floors = {
+        "delay": 0.5 / stepper.steps_per_m / rms_m_s,
+        STEPS_PER_M: 0.5 * stepper.steps_per_m * rms_m_s / _COUNTS_PER_S * stepper.steps_per_m,
+    }
+    found = []
+    for e in estimates:
+        floor = floors.get(e.term.name, 0.0)
+        low, high = (math.hypot(abs(end - e.value), floor) for end in (e.low, e.high))
+        found.append(
+            dataclasses.replace(e, low=max(e.term.low, e.value - low), high=min(e.term.high, e.value + high))
+            if floor
+            else e
+        )
+    return found
 
 
 def not_shown_of_a_stepper(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -150,6 +151,26 @@ def _jumps(angle_rad: Floats, period_s: float, gaps: NDArray[np.intp]) -> list[i
         bend[first_of_three[(first_of_three >= 0) & (first_of_three < len(bend))]] = 0.0
     wrong = np.flatnonzero(bend > max(_LEAST_JUMP_RAD, _MOST_RAD_S2 * period_s**2)) + 1
     return [int(k) for entry in wrong for k in (entry, entry + 1)]
+
+
+def driven_part(series: Series) -> Series:
+    """The entries before the first at which the motor was off, as a series."""
+    if series.is_coasting is None:
+        return series
+    return dataclasses.replace(part_of(series, 0, int(np.argmax(series.is_coasting))), is_coasting=None)
+
+
+def part_of(series: Series, first: int, end: int) -> Series:
+    """Entries `first` to before `end`, as a separate series."""
+    return dataclasses.replace(
+        series,
+        time_us=series.time_us[first:end] - series.time_us[first : first + 1],
+        position_m=series.position_m[first:end],
+        angle_rad=series.angle_rad[first:end],
+        duty=series.duty[first:end],
+        begins=tuple(sorted({0, *(b - first for b in series.begins if first < b < end)})) if end > first else (),
+        is_coasting=None if series.is_coasting is None else series.is_coasting[first:end],
+    )
 
 
 def check_drive(series: Series, cart: CartParams) -> None:

@@ -8,6 +8,9 @@
 #define SLIP_FULL_STEPS 2.0
 #define TICKS_PER_S ((double)RAMP_COUNTS_PER_S / PULSE_TICK_COUNTS)
 #define WRITTEN_AHEAD 1.5 /* periods from a tick to the first that has its length, on the mean */
+#define SLOTS_AHEAD 2.5   /* from a tick to pulses at its rate, where they come in slots */
+#define LOST_AFTER_SLOTS 0.3 /* of a step, on the mean, where periods follow slots; regained where slots follow periods */
+#define TURNING 0.25      /* steps a tick: slower, it is not certain which step was counted last */
 
 static ramp_limits_t limits_of(const stepper_params_t *params)
 {
@@ -60,18 +63,25 @@ static double steps_per_tick(const ramp_t *ramp)
     return ramp->speed / (RAMP_SPEED_PER_STEP * TICKS_PER_S);
 }
 
+/* A step counts once its period is over, and the part of one that is not made is lost where the cart reverses: on the mean, the count
+ * is a quarter of a step behind to either side. */
+static double uncounted(const smooth_source_t *source)
+{
+    return 0.25 * source->per_tick / (fabs(source->per_tick) + TURNING);
+}
+
 void smooth_source_begin(smooth_source_t *source, const stepper_params_t *params, double position_m, double speed_m_s)
 {
     source->limits = limits_of(params);
     source->ramp.speed = ramp_speed(speed_m_s * params->steps_per_m, &source->limits);
     source->m_per_step = 1.0 / params->steps_per_m;
     source->per_tick = steps_per_tick(&source->ramp);
-    source->steps = position_m * params->steps_per_m;
+    source->steps = position_m * params->steps_per_m + uncounted(source);
 }
 
 double smooth_source_place_m(const smooth_source_t *source)
 {
-    return source->steps * source->m_per_step;
+    return (source->steps - uncounted(source)) * source->m_per_step;
 }
 
 double smooth_source_speed_m_s(const smooth_source_t *source)
@@ -89,11 +99,13 @@ double smooth_source_acceleration_m_s2(const smooth_source_t *source, double dut
 step_pulses_t smooth_source_tick(smooth_source_t *source, double duty)
 {
     const double old = source->per_tick, per_tick = steps_per_tick(&source->ramp);
-    const double period = fabs(old) < RAMP_SLOW / TICKS_PER_S ? (double)RAMP_SLOT / PULSE_TICK_COUNTS : 1.0 / fabs(old);
-    const double late = WRITTEN_AHEAD * period; /* of a tick: at most three quarters */
+    const bool has_slots = fabs(old) < RAMP_SLOW / TICKS_PER_S;
+    const double late = has_slots ? SLOTS_AHEAD * RAMP_SLOT / PULSE_TICK_COUNTS : WRITTEN_AHEAD / fabs(old); /* of a tick: at most 3/4 */
     const double rest = 1.0 - late;
-    const double mean = source->steps + old * late * (1.0 - 0.5 * late) + per_tick * 0.5 * rest * rest;
+    const double mean = source->steps - uncounted(source) + old * late * (1.0 - 0.5 * late) + per_tick * 0.5 * rest * rest;
     source->steps += old * late + per_tick * rest;
+    if (has_slots != (fabs(per_tick) < RAMP_SLOW / TICKS_PER_S))
+        source->steps += (has_slots ? -1.0 : 1.0) * copysign(LOST_AFTER_SLOTS, per_tick);
     source->per_tick = per_tick;
     ramp_tick(&source->ramp, &source->limits, (int16_t)lrint(duty * DUTY_ONE));
     return (step_pulses_t){mean, true};

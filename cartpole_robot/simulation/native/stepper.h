@@ -79,7 +79,7 @@ int32_t step_source_steps(const step_source_t *source);
 /* The pulses stand at that place and move at that speed. */
 void smooth_source_begin(smooth_source_t *source, const stepper_params_t *params, double position_m, double speed_m_s);
 
-/* As `step_source_tick`. A new rate holds, on the mean, one and a half periods after it was written: OCR1A is double-buffered. */
+/* As `step_source_tick`. A new rate is late by what the timer takes for it on the mean: OCR1A and OCR1B are double-buffered. */
 step_pulses_t smooth_source_tick(smooth_source_t *source, double duty);
 
 /* Where its pulses stand, in m, the speed that was last asked for, in m/s, and the acceleration of a duty within the largest speed. */
