@@ -7,14 +7,8 @@ import pytest
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
 from cartpole_robot.page.contents import page_contents
-from cartpole_robot.rigs.engine_choice import open_loop_engine
 
 CART = load_cart("diy_stepper")
-
-
-def test_comparison_and_identification() -> None:
-    with pytest.raises(UsageError, match="cart 'diy_stepper' has a stepper, and recordings are compared"):
-        open_loop_engine(CART)
 
 
 def test_page() -> None:
