@@ -17,6 +17,7 @@ from cartpole_robot.errors import RigError, UsageError
 from cartpole_robot.rigs.cfg_message import stepper_message
 from cartpole_robot.rigs.firmware_rig import FirmwareRig
 from cartpole_robot.rigs.swing_start import kind_of
+from cartpole_robot.signals import State
 from firmware_bridge.errors import BridgeError
 
 MARGIN = 0.8
@@ -30,8 +31,9 @@ _WAY_SHARE = 0.8  # of the travel limit: how far a trial goes from the middle
 _COAST_STEPS = 2  # control periods at the largest speed
 _SETTLE_STEPS = 5
 _NO_SWITCH = "NO_SWITCH"  # in place of a firmware's fault
-_LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "POLE_ANGLE", "END_SWITCH", _NO_SWITCH)
+_LOST = ("STEPS_LOST", "POLE_STILL", "POLE_SIGN", "END_SWITCH", _NO_SWITCH)
 """What a trial ends in with a motor that falls behind its pulses."""
+_ANYWHERE = State(0.0, 0.0, 0.0, 0.0)  # the cart stays where it is
 _PAUSED, _ATTEMPTS = "COMMAND_TIMEOUT", 3
 _REST_S = 1.0
 _ASKED_EVERY_S = 0.1
@@ -152,7 +154,7 @@ def _tried(rig: FirmwareRig, acceleration_m_s2: float, side: int, reference_m: f
 
 def _off_m(rig: FirmwareRig, duties: Sequence[float], reference_m: float) -> float:
     """How far from its place the left switch stops the cart after these duties. Raises `RigError`."""
-    rig.begin_swing(np.random.default_rng(0))
+    rig.begin_hanging(_ANYWHERE, np.random.default_rng(0))
     for duty in duties:
         rig.step(duty)
     rig.disarm()

@@ -134,6 +134,8 @@ def check_track(bench: Bench) -> Finding:
             f"firmware.switch_m is half of it, set {key} = {counts_per_m:.1f}",
             measured,
         )
+    if bench.stepper is not None:  # teeth and microsteps make an exact number, and a tape's is no better than this
+        return fine(f"{text} ({100.0 * off:+.2f} %; up to {100.0 * _TRACK_TOLERANCE:g} % is no other number of steps)")
     return fine(f"{text} ({100.0 * off:+.2f} %)", measured)
 
 
