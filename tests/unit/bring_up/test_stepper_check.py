@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cartpole_robot.bring_up.acceleration import pushes
+from cartpole_robot.bring_up.bench import Bench
 from cartpole_robot.bring_up.check import STEPPER_STEPS, RigCheck, chosen_steps, verdict_text
 from cartpole_robot.bring_up.findings import StepResult, Verdict
 from cartpole_robot.bring_up.measured_cart import measured_cart
@@ -169,6 +170,23 @@ def test_estop_in_a_trial_ends_the_step_by_name() -> None:
     assert check.results[-1].name == "acceleration"
     assert "ESTOP" in check.results[-1].message
     assert virtual.drive is None
+
+
+def test_ctrl_c_in_a_trial_stops_the_check_and_the_cart_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def say(bench: Bench, text: str) -> None:
+        if "m/s²" in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "say", say)
+    check, virtual = check_of(steps=chosen_steps(["homing", "acceleration"], CART))
+    with pytest.raises(KeyboardInterrupt):
+        check.run()
+    assert check.results[-1].name == "acceleration"
+    assert "it was stopped" in check.results[-1].message
+    before = virtual.drive
+    for _ in range(500):
+        virtual.pass_ms()
+    assert virtual.drive == before, "no pulse comes any more"
 
 
 def test_larger_acceleration_than_the_file_has_is_tried_where_the_motor_bears_it() -> None:
