@@ -113,8 +113,8 @@ def tried_cart(cart: CartParams, most_m_s2: float | None) -> CartParams:
 def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = lambda _: None) -> Accelerations:
     """Larger and larger accelerations up to the limit of the rig's cart, until the first that loses steps.
 
-    The cart homes where it is not homed, stays between its switches, and stands at the left one at the end, motor off.
-    Raises `RigError` where something else ends a trial.
+    The cart homes where it is not homed and stays between its switches. At the end it stands at the left one, motor off;
+    one that has lost steps has to home again. Raises `RigError` where something else ends a trial.
     """
     most_m_s2 = stepper_of(rig.cart).maximum_acceleration_m_s2
     rig.make_ready_to_swing()
@@ -124,6 +124,7 @@ def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = 
         trials.append(_tried(rig, share * most_m_s2, side, reference_m))
         on_trial(trials[-1])
         if trials[-1].is_lost:
+            _forget_zeros(rig)
             break
     return Accelerations(trials=tuple(trials))
 
@@ -160,6 +161,14 @@ def _off_m(rig: FirmwareRig, duties: Sequence[float], reference_m: float) -> flo
     rig.disarm()
     _let_rest(rig)
     return abs(_left_switch_m(rig) - reference_m)
+
+
+def _forget_zeros(rig: FirmwareRig) -> None:
+    """Switch the driver off, with which the firmware drops zeros that are wrong and that no switch has shown it."""
+    try:
+        rig.link.mode("ESTOP")
+    except BridgeError as error:
+        raise RigError(str(error)) from None
 
 
 def pushes(cart: CartParams, acceleration_m_s2: float, side: int) -> tuple[Sequence[float], float]:

@@ -156,6 +156,7 @@ def test_motor_that_stops_in_the_middle_of_a_trial_is_named_and_the_cart_stays_b
     assert result.message.endswith("the smallest that was tried")
     assert CART.firmware is not None
     assert abs(virtual.true_state().cart_position_m) < CART.firmware.switch_m
+    assert virtual.drive is None, "nothing drives it with zeros that are wrong"
 
 
 def test_estop_in_a_trial_ends_the_step_by_name() -> None:
