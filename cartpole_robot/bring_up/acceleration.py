@@ -113,8 +113,8 @@ def tried_cart(cart: CartParams, most_m_s2: float | None) -> CartParams:
 def tried_accelerations(rig: FirmwareRig, on_trial: Callable[[Trial], object] = lambda _: None) -> Accelerations:
     """Larger and larger accelerations up to the limit of the rig's cart, until the first that loses steps.
 
-    The cart homes where it is not homed and stays between its switches. At the end it stands at the left one, motor off;
-    one that has lost steps has to home again. Raises `RigError` where something else ends a trial.
+    The cart homes where it is not homed and stays between its switches. At the end it stands at the left one, motor
+    off; one that has lost steps has to home again. Raises `RigError` where something else ends a trial.
     """
     most_m_s2 = stepper_of(rig.cart).maximum_acceleration_m_s2
     rig.make_ready_to_swing()
