@@ -166,7 +166,7 @@ def check_acceleration(bench: Bench) -> Finding:
 
 
 class _NoHand:
-    """Nobody's hand: the pole hangs; implements `Hand`."""
+    """No hand: the pole hangs; implements `Hand`."""
 
     brings_cart = False
 

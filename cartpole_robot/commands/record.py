@@ -62,8 +62,8 @@ def add_excite(excite: Parser) -> None:
         "With the pole hanging, the cart first finds the duty that moves it, then makes random pushes and coasts. This "
         "needs no operator, and the cart file may be far off. With the pole upright, the regulator moves and shakes "
         "the cart, which needs a file that balances. At the end the motor is off and the pole swings. The pole hangs "
-        "unless the source of motor.stall_force_n in the cart file is identify. A cart with a stepper moves from rest to "
-        "rest, within its speed and acceleration, its pole hanging unless --upright.",
+        "unless the source of motor.stall_force_n in the cart file is identify. A cart with a stepper moves from rest "
+        "to rest, within its speed and acceleration, its pole hanging unless --upright.",
     )
     examples(excite, "--rig serial:/dev/ttyACM0 --cart my_cart.toml --arm --out rollouts/excited.parquet")
     excite.set_defaults(run=_excite, extra="sim")

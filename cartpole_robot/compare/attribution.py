@@ -78,7 +78,6 @@ def blamed_of(cart: CartParams) -> tuple[str, ...]:
     return BLAMED if cart.stepper is None else BLAMED_OF_A_STEPPER
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Blame:
     """One term: its value in the simulation, the best value of it alone, SI, and the share of the gap that explains.
@@ -254,16 +253,17 @@ class _Judge:
     def _steps_blame(self) -> Blame:
         """The jumps of the cart against its count of steps that explain windows which stand out."""
         residuals = by_window(self._windows, self._residual)
-        jumps = jumps_in(
-            self._all_series, self._windows, self._model, residuals, self._slopes, self._shooting.noise
-        )
-        found = f"{len(jumps)}, the largest {1e3 * max(abs(jump.distance_m) for jump in jumps):.0f} mm" if jumps else ""
+        jumps = jumps_in(self._all_series, self._windows, self._model, residuals, self._slopes, self._shooting.noise)
+        found = "none"
+        if jumps:
+            most_mm = 1e3 * max(abs(jump.distance_m) for jump in jumps)
+            found = f"{len(jumps)} jump{'s' if len(jumps) > 1 else ''}, up to {most_mm:.0f} mm"
         return Blame(
             term=LOST_STEPS,
-            label="jumps of the cart (lost steps)",
+            label="a cart that jumps (lost steps)",
             unit="",
             in_simulation="none",
-            best=found or "none",
+            best=found,
             explained=self._share(self._error - sum(jump.explained for jump in jumps)),
         )
 

@@ -22,7 +22,7 @@ from cartpole_robot.compare.quantities import SIGNALS, Interval
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.notes import LARGE_ZERO_RAD
 from cartpole_robot.open_loop.lost_steps import Jump, lost_steps
-from cartpole_robot.open_loop.model import TERMS, Model, model_of, terms_of
+from cartpole_robot.open_loop.model import TERMS, Model, board_of, model_of, terms_of
 from cartpole_robot.open_loop.series import (
     STEPS_LOST,
     Series,
@@ -159,7 +159,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     check_drive(series, cart)
     check_moved(series)
     _check(recorded, series, simulated)
-    model = model_of(cart)
+    model = model_of(cart, recorded.cart)
     engine, engine_note = open_loop_engine(cart, request.engine)
     assert engine is not None
     split = _OPEN_LOOP_SHARE if request.attributes else 1.0
@@ -212,6 +212,12 @@ def _check(recorded: Recording, series: Series, simulated: Recording | None) -> 
             f"{simulated.path}: has a control period of {ours.period_s:g} s, {recorded.path} one of "
             f"{series.period_s:g} s; compare recordings of one control period, or {recorded.path} with a cart"
         )
+    rigs = [recording.metadata.rig for recording in (simulated, recorded)]
+    if is_same_run(ours, series) and rigs[0] != rigs[1]:
+        raise UsageError(
+            f"{simulated.path} on the rig {rigs[0]} and {recorded.path} on the rig {rigs[1]} have the same readings, "
+            "count for count: there is nothing to compare"
+        )
     if is_same_run(ours, series):
         raise UsageError(
             f"{simulated.path} and {recorded.path} are recordings of the same run; there is nothing to compare; name "
@@ -251,6 +257,12 @@ def _notes(
         notes.append(
             f"{recorded.path.name} has a control period of {periods_s[0]:g} s, the simulation one of {periods_s[1]:g} "
             "s: the commands are replayed at their recorded times, with the simulation's own delay"
+        )
+    boards = [None if c.stepper is None else board_of(c.stepper) for c in (recorded.cart, cart)]
+    if boards[0] != boards[1]:
+        notes.append(
+            f"{recorded.path.name} was driven by {_board_text(recorded.cart)}, the simulation's file has "
+            f"{_board_text(cart)}: the board's steps are those of the recording, their length is the simulation's"
         )
     if open_loop.repeated is not None and not open_loop.repeated.is_same:
         notes.append(f"the engines differ: {open_loop.repeated.text()}; run again with --engine pybullet")
@@ -293,6 +305,12 @@ def _steps_notes(series: Series, jumps: Sequence[Jump]) -> list[str]:
             "right"
         )
     return notes
+
+
+def _board_text(cart: CartParams) -> str:
+    assert cart.stepper is not None
+    steps_per_m, speed_m_s, acceleration_m_s2 = board_of(cart.stepper)
+    return f"{steps_per_m:g} steps per metre, at most {speed_m_s:g} m/s and {acceleration_m_s2:g} m/s²"
 
 
 def _wrong_zero_rad(found: Attribution | None, cart: CartParams) -> float | None:

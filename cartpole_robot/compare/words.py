@@ -156,7 +156,7 @@ def rounded_text(value: float, digits: int) -> str:
 
 def value_text(value: float | str) -> str:
     """A number with four digits, or the text itself."""
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{float(f'{value:.4g}'):g}"
 
 
 def _distance(comparison: Comparison) -> str:
@@ -248,7 +248,7 @@ def _is_of_the_counts(found: Attribution, cart: CartParams) -> bool:
 
 def _change(blame: Blame) -> str:
     if blame.term == LOST_STEPS:
-        return f"{blame.best} against its count of steps; the pole shows it, the recorded position does not"
+        return f"{blame.best}, against its count of steps; the pole shows it, the recorded position does not"
     if isinstance(blame.best, str) or isinstance(blame.in_simulation, str):
         return f"the encoders fit best with {blame.best}; see --angle-sign of cartpole-robot import"
     keys = file_keys(blame.term)

@@ -19,7 +19,7 @@ from cartpole_robot.errors import RunError
 from cartpole_robot.files.new_file import new_file
 from cartpole_robot.identify.fit import Estimate
 from cartpole_robot.identify.identification import Identification
-from cartpole_robot.identify.stepper_cart import identified_stepper
+from cartpole_robot.identify.stepper_cart import STEPS_PER_M, identified_stepper
 from cartpole_robot.open_loop.model import Model, Term, identified_delay
 from firmware_bridge.constants import TICK_S
 
@@ -64,6 +64,8 @@ def identified_cart(found: Identification, nominal: CartParams) -> CartParams:
     sources = dict(nominal.sources)
     readings = _readings(found, nominal)
     for estimate in found.estimates:
+        if estimate.term.name == STEPS_PER_M and estimate.value == estimate.term.read(found.nominal):
+            continue  # the file's are kept
         for key in file_keys(estimate.term.name):
             source = _source(estimate, found, key, nominal)
             if source is not None:

@@ -22,6 +22,7 @@ from cartpole_robot.identify.stepper_cart import (
     STEPPER_TERMS,
     STEPS_PER_M,
     SWUNG_BY_A_STEPPER,
+    check_board,
     check_terms,
     not_shown_of_a_stepper,
     within_resolution,
@@ -171,7 +172,7 @@ def identify(
     another drive than that of `cart` or too little data; `RunError` where no cart fits.
     """
     _check(all_series, cart, request)
-    nominal = model_of(cart)
+    nominal = model_of(cart, all_series[0].cart)
     of_recording = [(number, part) for number, series in enumerate(all_series) for part in _driven_and_coasting(series)]
     parts = [part for _, part in of_recording]
     names = request.terms or default_terms(parts, cart)
@@ -401,6 +402,7 @@ def _check(all_series: Sequence[Series], cart: CartParams, request: IdentifyRequ
     check_terms(request.terms or (), cart)
     for series in all_series:
         check_drive(series, cart)
+        check_board(series, all_series[0])
         check_lost_no_steps(series)
         check_moved(series)
     for number, series in enumerate(all_series):

@@ -19,7 +19,7 @@ from cartpole_robot.cart.stepper import MOST_STEPS_PER_S, Stepper
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.fit import Estimate, Quantity
 from cartpole_robot.identify.not_shown import NotShown
-from cartpole_robot.open_loop.model import TERMS, Model, terms_of
+from cartpole_robot.open_loop.model import TERMS, Model, board_of, terms_of
 from cartpole_robot.open_loop.series import Series
 from firmware_bridge.protocol import read_constants
 
@@ -47,9 +47,7 @@ POLE_FIGURES = (
         read=_equal_pendulum_m,
         needs="pole_length",
     ),
-    Quantity(
-        name="pole_period", label="period of small swings", unit="s", read=_pole_period_s, needs="pole_length"
-    ),
+    Quantity(name="pole_period", label="period of small swings", unit="s", read=_pole_period_s, needs="pole_length"),
 )
 """What shows of the pole, whatever it weighs and however its mass is spread."""
 
@@ -63,6 +61,18 @@ def check_terms(names: tuple[str, ...], cart: CartParams) -> None:
         if name not in known:
             what = NO_PARAMETER if cart.stepper is not None else "not a parameter of a cart with a DC motor"
             raise UsageError(f"term {name!r} is {what}, as {cart.name!r} is; expected some of {', '.join(known)}")
+
+
+def check_board(series: Series, first: Series) -> None:
+    """Raises `UsageError` for a recording whose board made other steps of a duty than that of `first`."""
+    boards = [None if one.cart.stepper is None else board_of(one.cart.stepper) for one in (first, series)]
+    if None not in boards and boards[0] != boards[1]:
+        words = "{:g} steps per metre, at most {:g} m/s and {:g} m/s²"
+        first_words, words = (words.format(*board) for board in boards if board is not None)
+        raise UsageError(
+            f"{first.name} was driven with {first_words}, {series.name} with {words}: a duty is another acceleration "
+            "in each; identify them separately"
+        )
 
 
 def within_resolution(estimates: Sequence[Estimate], all_series: Sequence[Series], stepper: Stepper) -> list[Estimate]:

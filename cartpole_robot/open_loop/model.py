@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.cart.parts import MOST_ANGLE_ZERO_RAD, MOST_SATURATION, Apply, Delay
+from cartpole_robot.cart.stepper import Stepper
 
 Floats = NDArray[np.float64]
 _ANY_FORCE_N = 1e6
@@ -49,10 +50,30 @@ class Model:
         return found
 
 
-def model_of(cart: CartParams) -> Model:
-    """The model that the cart file describes."""
+def model_of(cart: CartParams, recorded: CartParams | None = None) -> Model:
+    """The model that the cart file describes.
+
+    A recording's board made the steps that the file of the `recorded` cart asks for: with that, a stepper's cart gets
+    its largest speed and acceleration in steps, and its position is shown as that file counts.
+    """
     zero_rad = 0.0 if cart.readings is None else cart.readings.pole_angle_zero_rad
-    return Model(cart=cart, delay_s=cart.mean_delay_s, angle_zero_rad=zero_rad)
+    model = Model(cart=cart, delay_s=cart.mean_delay_s, angle_zero_rad=zero_rad)
+    stepper = cart.stepper
+    board = None if recorded is None else recorded.stepper
+    if stepper is None or board is None or board_of(stepper) == board_of(board):
+        return model
+    longer = board.steps_per_m / stepper.steps_per_m
+    return _changed(
+        dataclasses.replace(freed(model), position_scale=1.0 / longer),
+        "stepper",
+        maximum_speed_m_s=longer * board.maximum_speed_m_s,
+        maximum_acceleration_m_s2=longer * board.maximum_acceleration_m_s2,
+    )
+
+
+def board_of(stepper: Stepper) -> tuple[float, float, float]:
+    """What a board makes of a duty: steps per metre, largest speed in m/s and largest acceleration in m/s²."""
+    return stepper.steps_per_m, stepper.maximum_speed_m_s, stepper.maximum_acceleration_m_s2
 
 
 def freed(model: Model) -> Model:
@@ -155,7 +176,8 @@ def _steps_per_m(model: Model) -> float:
 def _with_steps_per_m(model: Model, value: float) -> Model:
     """A cart that travels another distance in a step; its board makes the same steps as before."""
     stepper, encoders = model.cart.stepper, model.cart.encoders
-    assert stepper is not None and encoders is not None
+    assert stepper is not None
+    assert encoders is not None
     longer = stepper.steps_per_m / value
     stepper = dataclasses.replace(
         stepper,
