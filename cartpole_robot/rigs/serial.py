@@ -68,7 +68,8 @@ class PseudoTerminalHand(PersonHand):
         print(text, file=sys.stderr, flush=True)
 
 
-def _hand_at(port: str) -> PersonHand:
+def hand_at(port: str) -> PersonHand:
+    """The hand of a cart on `port`: a person's, or perhaps a virtual cart's own."""
     is_pseudo_terminal = os.path.realpath(port).startswith(_PSEUDO_TERMINALS)
     return PseudoTerminalHand() if is_pseudo_terminal else PersonHand()
 
@@ -92,7 +93,7 @@ class SerialRig(FirmwareRig):
             raise RigError(str(error)) from None
         self._has_warned = is_virtual
         self._abandoned = weakref.finalize(self, _abandon, link, os.getpid())
-        hand = VirtualCartHand() if is_virtual else _hand_at(port)
+        hand = VirtualCartHand() if is_virtual else hand_at(port)
         super().__init__(cart, link, hand, options=options, arrivals=ArrivalClock())
 
     def close(self) -> None:
