@@ -28,6 +28,12 @@ def check_driver_off(bench: Bench) -> Finding:
     """Whether a driver that the firmware has not switched on leaves the cart free."""
     if bench.operator is None:
         return skipped("no operator to move the cart by hand")
+    supply_mv = bench.state().supply_mv
+    if supply_mv < bench.cfg.supply_min_mv:
+        return skipped(
+            f"the supply is {supply_mv / 1000.0:.1f} V, expected at least {bench.cfg.supply_min_mv / 1000.0:g}; without "
+            "it no driver holds"
+        )
     bench.link.mode("ESTOP")  # a driver that still holds from before lets go
     at_left = reaches(bench, Input.LEFT)
     text = "push the cart gently onto the LEFT switch; Enter if the motor holds it"

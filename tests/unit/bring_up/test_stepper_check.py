@@ -130,6 +130,15 @@ def test_driver_that_still_holds_from_a_session_before_is_no_mistake() -> None:
     assert again.results[-1].verdict is Verdict.FINE
 
 
+def test_driver_without_supply_is_not_called_free() -> None:
+    check, virtual = check_of(Mistake.ENABLE_INVERTED, steps=chosen_steps(["driver"], CART))
+    virtual.supply_mv = 8_000
+    check = dataclasses.replace(check, operator=SimulatedOperator(BuildersHand(virtual)))
+    check.run()
+    assert check.results[-1].verdict is Verdict.SKIPPED
+    assert "the supply is 8.0 V, expected at least 20" in check.results[-1].message
+
+
 class StopsOnceFast(WiredBoard):
     """From its first fast pulses on the motor stands, its driver on."""
 
