@@ -28,22 +28,26 @@ def check_driver_off(bench: Bench) -> Finding:
     """Whether a driver that the firmware has not switched on leaves the cart free."""
     if bench.operator is None:
         return skipped("no operator to move the cart by hand")
-    supply_mv = bench.state().supply_mv
-    if supply_mv < bench.cfg.supply_min_mv:
+    supply_mv, least_mv = bench.state().supply_mv, bench.cfg.supply_min_mv
+    if supply_mv < least_mv:
         return skipped(
-            f"the supply is {supply_mv / 1000.0:.1f} V, expected at least {bench.cfg.supply_min_mv / 1000.0:g}; without "
-            "it no driver holds"
+            f"the supply is {supply_mv / 1000.0:.1f} V, expected at least {least_mv / 1000.0:g}; without it no driver holds"
         )
     bench.link.mode("ESTOP")  # a driver that still holds from before lets go
     at_left = reaches(bench, Input.LEFT)
-    text = "push the cart gently onto the LEFT switch; Enter if the motor holds it"
-    if at_left(bench.state()) or bench.has_come(Deed.PUSH_TO_LEFT, text, at_left):
-        for _ in bench.during(Deed.CENTRE_CART, "it is free; push it back to the middle of its track; Enter"):
+    if at_left(bench.state()):
+        text = "pull the cart gently off the LEFT switch, to the middle; Enter if it is held"
+        is_free = bench.has_come(Deed.CENTRE_CART, text, lambda state: not at_left(state))
+    else:
+        text = "push the cart gently onto the LEFT switch; Enter if it is held"
+        is_free = bench.has_come(Deed.PUSH_TO_LEFT, text, at_left)
+    if is_free:
+        for _ in bench.during(Deed.CENTRE_CART, "it is free; push it to the middle of its track; Enter"):
             pass
         return fine("the cart is free while the firmware has the driver off")
     return wrong(
         "enable-inverted",
-        "the firmware has the driver off, and the cart did not reach the left switch by hand",
+        "the firmware has the driver off, and the cart could not be moved by hand",
         "the driver is on: correct stepper.enable_is_low for the level at its ENABLE input, and check that the "
         "resistor there switches it off; or free the cart, if it is not the motor that holds it",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.cart_file import write_cart
 from cartpole_robot.rigs.virtual import LockstepTransport
+from cartpole_robot.signals import State
 from cartpole_robot.simulation.hand import BuildersHand
 from cartpole_robot.simulation.imperfections.imperfect import spoil
 from cartpole_robot.simulation.imperfections.profile import fitting, load_profile
@@ -128,6 +130,20 @@ def test_driver_that_still_holds_from_a_session_before_is_no_mistake() -> None:
     again = dataclasses.replace(check, operator=operator, steps=chosen_steps(["driver"], CART), results=[])
     assert again.run()
     assert again.results[-1].verdict is Verdict.FINE
+
+
+@pytest.mark.parametrize("mistake", [None, Mistake.ENABLE_INVERTED])
+def test_driver_is_checked_from_the_left_switch_too(mistake: Mistake | None) -> None:
+    start = State(-0.4705, 0.0, math.pi, 0.0)
+    virtual = VirtualCart(CART, start=start, board=built_board(built_firmware(CART), CART, mistake))
+    check, _ = check_of(
+        open_line=lambda: LockstepTransport(virtual),
+        operator=SimulatedOperator(BuildersHand(virtual)),
+        steps=chosen_steps(["driver"], CART),
+    )
+    check.run()
+    assert check.results[-1].mistake == ("" if mistake is None else "enable-inverted")
+    assert abs(virtual.true_state().cart_position_m - (0.0 if mistake is None else -0.4705)) < 1e-3
 
 
 def test_driver_without_supply_is_not_called_free() -> None:
