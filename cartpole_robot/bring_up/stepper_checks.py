@@ -31,7 +31,7 @@ def check_driver_off(bench: Bench) -> Finding:
     supply_mv, least_mv = bench.state().supply_mv, bench.cfg.supply_min_mv
     if supply_mv < least_mv:
         return skipped(
-            f"the supply is {supply_mv / 1000.0:.1f} V, expected at least {least_mv / 1000.0:g}; without it no driver holds"
+            f"the supply is {supply_mv / 1000.0:.1f} V, expected at least {least_mv / 1000.0:g}: no driver holds"
         )
     bench.link.mode("ESTOP")  # a driver that still holds from before lets go
     at_left = reaches(bench, Input.LEFT)
