@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,12 @@ from cartpole_robot.compare.closed_loop import Agreement, ClosedLoop, agreement,
 from cartpole_robot.compare.distributions import Distance, distances
 from cartpole_robot.compare.open_loop import OpenLoopComparison, Tube, compare_open_loop
 from cartpole_robot.compare.quantities import SIGNALS, Interval
+from cartpole_robot.compare.stepper_notes import board_notes, steps_notes
 from cartpole_robot.errors import UsageError
 from cartpole_robot.identify.notes import LARGE_ZERO_RAD
 from cartpole_robot.open_loop.lost_steps import Jump, lost_steps
-from cartpole_robot.open_loop.model import TERMS, Model, board_of, model_of, terms_of
-from cartpole_robot.open_loop.series import (
-    STEPS_LOST,
-    Series,
-    check_drive,
-    check_moved,
-    driven_part,
-    is_same_run,
-    series_of,
-)
+from cartpole_robot.open_loop.model import TERMS, Model, model_of, terms_of
+from cartpole_robot.open_loop.series import Series, check_drive, check_moved, driven_part, is_same_run, series_of
 from cartpole_robot.policy.controllers import PolicyController, open_policy, policy_controller
 from cartpole_robot.recording.format import Recording
 from cartpole_robot.recording.reader import read_recording
@@ -43,7 +36,6 @@ Progress = Callable[[float], object]
 _PERIODS_DIFFER = 0.05
 _NOTED_PERIODS_DIFFER = 1e-3
 _ZERO_SHOWS = 0.02  # of the gap
-_MOST_JUMPS = 5
 _OPEN_LOOP_SHARE = 0.4  # of the work, typically
 
 
@@ -172,7 +164,7 @@ def compare(request: CompareRequest, *, progress: Progress | None = None) -> Com
     notes = [
         *filter(None, (engine_note, note)),
         *_notes(recorded, simulated, cart, open_loop, blamed),
-        *_steps_notes(series, jumps),
+        *steps_notes(series, jumps),
     ]
     return Comparison(
         cart=cart,
@@ -258,12 +250,7 @@ def _notes(
             f"{recorded.path.name} has a control period of {periods_s[0]:g} s, the simulation one of {periods_s[1]:g} "
             "s: the commands are replayed at their recorded times, with the simulation's own delay"
         )
-    boards = [None if c.stepper is None else board_of(c.stepper) for c in (recorded.cart, cart)]
-    if boards[0] != boards[1]:
-        notes.append(
-            f"{recorded.path.name} was driven by {_board_text(recorded.cart)}, the simulation's file has "
-            f"{_board_text(cart)}: the board's steps are those of the recording, their length is the simulation's"
-        )
+    notes += board_notes(recorded, cart)
     if open_loop.repeated is not None and not open_loop.repeated.is_same:
         notes.append(f"the engines differ: {open_loop.repeated.text()}; run again with --engine pybullet")
     if open_loop.is_thinned:
@@ -289,28 +276,6 @@ def _notes(
         notes.append("the two rollouts began in different states: equal ticks say little")
     notes.extend(f"{r.path.name}: {r.rows_damaged} damaged rows were left out" for r in both if r.rows_damaged)
     return notes
-
-
-def _steps_notes(series: Series, jumps: Sequence[Jump]) -> list[str]:
-    """About a stepper's cart that is not where its count says."""
-    notes = []
-    if series.fault is not None and series.fault.startswith(STEPS_LOST):
-        notes.append(f"{series.name} ended with {series.fault}: its counts were not where the cart was")
-    if jumps:
-        shown = ", ".join(jump.text() for jump in jumps[:_MOST_JUMPS])
-        more = len(jumps) - _MOST_JUMPS
-        notes.append(
-            f"{series.name}: the pole moves as if the cart had jumped against its count of steps, by about {shown}"
-            f"{f' and {more} times more' if more > 0 else ''}: lost steps, as far as the simulation's other terms are "
-            "right"
-        )
-    return notes
-
-
-def _board_text(cart: CartParams) -> str:
-    assert cart.stepper is not None
-    steps_per_m, speed_m_s, acceleration_m_s2 = board_of(cart.stepper)
-    return f"{steps_per_m:g} steps per metre, at most {speed_m_s:g} m/s and {acceleration_m_s2:g} m/s²"
 
 
 def _wrong_zero_rad(found: Attribution | None, cart: CartParams) -> float | None:

@@ -17,9 +17,9 @@ from cartpole_robot.identify.by_recording import Evidence, estimates_across
 from cartpole_robot.identify.fit import Estimate, Fit, Fitted, Progress
 from cartpole_robot.identify.not_shown import NotShown, not_shown
 from cartpole_robot.identify.notes import notes_of
+from cartpole_robot.identify.shown_terms import HANGING, SELDOM_SHOWN, SIDES, default_terms, is_driven
 from cartpole_robot.identify.stepper_cart import (
     POLE_FIGURES,
-    STEPPER_TERMS,
     STEPS_PER_M,
     SWUNG_BY_A_STEPPER,
     check_board,
@@ -53,24 +53,9 @@ from cartpole_robot.simulation.engine import Engine
 
 Floats = NDArray[np.float64]
 
-_MOTOR = ("delay", "motor_gain")
-_REST = ("coulomb", "dead_zone", "pole_viscous", "pole_coulomb", "pole_length", "angle_zero")
-_SWUNG = ("cart_mass",)
-_DRIVEN_HARD = ("saturation",)
-_DRIVEN_ALIKE = ("gain_asymmetry",)  # to both sides
-_AND_VARIED = ("dead_zone_asymmetry",)
-_SIDES = (*_DRIVEN_ALIKE, *_AND_VARIED)
-BRAKING_TERMS = (*_MOTOR, "damping", *_REST)
-COASTING_TERMS = (*_MOTOR, "back_emf", "viscous", *_REST)
 _PERIODS_DIFFER = 0.05
 _HELD_OUT_HORIZON_S = 0.5
 _FEWEST_WINDOWS = 3
-_HANGING = 0.0  # cosine of the angle: never above the hinge
-_HARD = 0.5  # duty
-_FEWEST_HARD = 0.02  # of the ticks
-_FEWEST_TO_A_SIDE = 0.1  # of the ticks
-_BULK = (0.05, 0.95)  # quantiles: between them a side's duties
-_SAME_DUTIES = 0.3  # of the larger duty: the most by which the bulks of both sides differ
 _HANGING_WINDOW_S = 2.0
 _STANDING_WINDOW_S = 0.5
 _LEAST_COASTING_S = 1.0  # shorter stretches are left out
@@ -176,7 +161,7 @@ def identify(
     of_recording = [(number, part) for number, series in enumerate(all_series) for part in _driven_and_coasting(series)]
     parts = [part for _, part in of_recording]
     names = request.terms or default_terms(parts, cart)
-    if not any(_is_driven(series) for series in all_series):
+    if not any(is_driven(series) for series in all_series):
         names = tuple(name for name in names if _is_of_the_pole(name))
     known, held_out = zip(*(_split(series, request.held_out) for series in parts), strict=True)
     window_s = request.window_s or _window_s(known)
@@ -188,6 +173,7 @@ def identify(
             f"{_FEWEST_WINDOWS}; record for longer, or use shorter windows (--window-s)"
         )
     begin = with_room(nominal, farthest_m(known))
+    is_any_driven = any(map(is_driven, all_series))
     chosen, engine_note = open_loop_engine(cart, request.engine)
     assert chosen is not None
 
@@ -238,7 +224,7 @@ def identify(
         notes=(
             *_engine_notes(chosen, engine_note, engine, repeated),
             *_length_notes(len(windows), len(every_window), window_s),
-            *notes_of(cart, names, found.estimates, len(all_series), is_driven=any(map(_is_driven, all_series))),
+            *notes_of(cart, names, found.estimates, len(all_series), is_driven=is_any_driven),
             *_alike_notes(alike),
             *_steps_notes(all_series, fitted.model, engine),
         ),
@@ -247,7 +233,7 @@ def identify(
             cart,
             names,
             {e.term.name for e in alike},
-            is_driven=any(map(_is_driven, all_series)),
+            is_driven=is_any_driven,
             are_chosen=request.terms is not None,
         ),
     )
@@ -282,7 +268,7 @@ def _steps_notes(all_series: Sequence[Series], model: Model, engine: Engine) -> 
 
 def _may_be_as_before(name: str, begin: Model) -> bool:
     """Whether the term is left out where its interval contains the value that it has in the file."""
-    return name in SWUNG_BY_A_STEPPER or (name in _SIDES and TERMS[name].read(begin) == 0.0)
+    return name in SWUNG_BY_A_STEPPER or (name in SIDES and TERMS[name].read(begin) == 0.0)
 
 
 def _before(name: str, begin: Model) -> float:
@@ -311,9 +297,9 @@ def _evidence(
     for number, series in enumerate(all_series):
         mine = [(k, part) for k, (recording, part) in enumerate(of_recording) if recording == number]
         own = tuple(window for window in windows if window.series in {k for k, _ in mine})
-        seldom = {*_SWUNG, *_DRIVEN_HARD, *_SIDES, *SWUNG_BY_A_STEPPER}
+        seldom = {*SELDOM_SHOWN}
         hidden = seldom - {*default_terms([part for _, part in mine], cart)}
-        if not _is_driven(series):
+        if not is_driven(series):
             hidden = {name for name in names if not _is_of_the_pole(name)}
         shown = tuple(name for name in names if name not in hidden)
         for name, section in _sections(series.name, own):
@@ -363,39 +349,6 @@ def _engine_notes(chosen: Engine, note: str | None, engine: Engine, repeated: Re
     return notes
 
 
-def default_terms(all_series: Sequence[Series], cart: CartParams) -> tuple[str, ...]:
-    """All terms that these recordings of `cart` can show.
-
-    The cart's inertia, as distinct from the motor's force, shows in how little the pole moves the cart: where the pole
-    hangs or goes round, not where it stands. Saturation shows where the motor is driven hard. A difference between
-    right and left shows where both sides get much the same duties, else it looks like saturation; that of the dead
-    zones where small and large duties are among them. A stepper's cart has the delay, the pole, and how the motor
-    settles; its steps per metre show where the pole hangs.
-    """
-    driven = [series for series in all_series if _is_driven(series) and series.is_coasting is None]
-    swung = any(float(np.cos(series.angle_rad).min(initial=1.0)) < _HANGING for series in driven)
-    if cart.stepper is not None:
-        return STEPPER_TERMS + (SWUNG_BY_A_STEPPER if swung else ())
-    names: tuple[str, ...] = BRAKING_TERMS if cart.motor.brakes_at_zero else COASTING_TERMS
-    if swung:
-        names += _SWUNG
-    hard = [float(np.mean(np.abs(np.nan_to_num(series.duty)) > _HARD)) for series in driven]
-    if max(hard, default=0.0) > _FEWEST_HARD:
-        names += _DRIVEN_HARD
-    return names + _asymmetries(np.concatenate([[0.0], *(np.nan_to_num(series.duty) for series in driven)]))
-
-
-def _asymmetries(duty: Floats) -> tuple[str, ...]:
-    sides = [side[side > 0.0] for side in (duty, -duty)]
-    if min(map(len, sides)) < max(1.0, _FEWEST_TO_A_SIDE * len(duty)):
-        return ()
-    bulks = np.array([np.quantile(side, _BULK) for side in sides])
-    most = _SAME_DUTIES * bulks.max()
-    if np.ptp(bulks, axis=0).max() > most:
-        return ()
-    return _DRIVEN_ALIKE + (_AND_VARIED if np.ptp(bulks, axis=1).min() > most else ())
-
-
 def _check(all_series: Sequence[Series], cart: CartParams, request: IdentifyRequest) -> None:
     if not all_series:
         raise UsageError("no recording to identify from; name at least one")
@@ -431,12 +384,8 @@ def _windows(all_series: Sequence[Series], window_s: float, coasting_window_s: f
 
 def _window_s(all_series: Sequence[Series]) -> float:
     driven = [series for series in all_series if series.is_coasting is None]
-    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < _HANGING for series in driven)
+    hangs = all(float(np.cos(series.angle_rad).max(initial=-1.0)) < HANGING for series in driven)
     return _HANGING_WINDOW_S if hangs else _STANDING_WINDOW_S
-
-
-def _is_driven(series: Series) -> bool:
-    return bool((abs(series.duty) > 0.0).any())
 
 
 def _split(series: Series, held_out: float) -> tuple[Series, Series]:
@@ -455,7 +404,7 @@ def _driven_and_coasting(series: Series) -> list[Series]:
         if not series.is_coasting[first]:
             found.append(dataclasses.replace(part, is_coasting=None))
             continue
-        fallen = np.flatnonzero(np.cos(part.angle_rad) < _HANGING)  # a leaning pole may still fall to either side
+        fallen = np.flatnonzero(np.cos(part.angle_rad) < HANGING)  # a leaning pole may still fall to either side
         part = part_of(part, int(fallen[0]) if len(fallen) else len(part), len(part))
         if len(part) * part.period_s >= _LEAST_COASTING_S:
             found.append(dataclasses.replace(part, name=f"{series.name}, motor off"))
