@@ -167,6 +167,7 @@ fuzz: $(STAMP) ## ten minutes of damaged and hostile files and frames for every 
 
 pictures: $(STAMP) ## make the pictures in docs/
 	$(BIN)/python -m cartpole_robot.drawing.wiring docs/wiring.svg
+	$(BIN)/python -m cartpole_robot.drawing.stepper_wiring docs/wiring_stepper.svg
 	$(BIN)/python -m benchmarks.readme_pictures
 
 module: $(STAMP) ## compile the page's WebAssembly
