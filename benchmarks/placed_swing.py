@@ -6,6 +6,7 @@ import numpy as np
 
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
+from cartpole_robot.rigs.avr import driver_wiring
 from cartpole_robot.rigs.virtual import VirtualRig
 from cartpole_robot.signals import Measurement, State
 from firmware_bridge.emulator import EmulatedChip
@@ -24,7 +25,7 @@ class PlacedSwing:
         """The rig called `name`, virtual or avr, whose firmware and driver take `plant` for `cart`."""
         self.cart = cart
         self.rest_s = 0.0 if name == "avr" else _REST_S
-        self._chip = EmulatedChip(None) if name == "avr" else None
+        self._chip = EmulatedChip(None, driver=driver_wiring(cart)) if name == "avr" else None
         self._rig = VirtualRig(cart, board=self._chip, plant=plant)
         self.true_state = self._rig.true_state
 
