@@ -8,6 +8,10 @@ is free: when it swings through below, it rocks the cart, whose bridge is open b
 the firmware had stopped the motor before the kill, the start does not count and is repeated with a shorter run; with
 the same run if it had to, since the living host was silent for too long: the machine is busy.
 
+A stepper, which no hand moves, drives from the middle. It answers the silence with a ramp to rest and holds; a start is
+good if its last pulse comes in the time of the command deadline and a ramp from full speed, if the cart comes to rest,
+and if it then stands where it is counted.
+
 While homing, a host sends a frame every 0.2 s or so and is killed at a random moment; a start is good if the motor is
 off within half a second of the last frame that arrived.
 """
@@ -17,21 +21,26 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
-import itertools
-import math
 import multiprocessing
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
+from cartpole_robot.campaign.killed_outcome import (
+    HOMING_OFF_MS,
+    KilledHost,
+    Moment,
+    has_lost_time,
+    outcome_of,
+    was_starved,
+)
 from cartpole_robot.cart.firmware_figures import encoders_and_settings, quickly_homing
 from cartpole_robot.cart.params import CartParams
 from cartpole_robot.errors import RigError
@@ -41,70 +50,20 @@ from cartpole_robot.rigs.serial import SerialRig
 from cartpole_robot.rollout.loop import start_rollout
 from cartpole_robot.simulation.virtual_cart import VirtualCart
 from cartpole_robot.simulation.workers import MainlessProcess, WorkerPool
+from firmware_bridge._host import FrameDecoder
 from firmware_bridge.emulator import EmulatedChip
 from firmware_bridge.errors import RefusedError
+from firmware_bridge.messages import StateMessage
 
 LONGEST_RUN_S = 0.3  # by then the travel limit has stopped the cart anyway
 LONGEST_HOMING_S = 2.5  # from the first push on: both switches, and part of the way to the middle
-HOMING_OFF_MS = 500
 OBSERVED_S = 1.0  # after the kill, of the cart's time
-REST_M_S = 0.01
-STANDS_MS = 100  # how long it must be at rest without a break: a cart that reverses is not
 _TRIES, _DRIVES_WITHIN_S = 8, 60.0
-_BUSY_TRIES, _OBSERVED_WITHIN_S, _LOST_MS = 100, 60.0, 20
+_BUSY_TRIES, _OBSERVED_WITHIN_S = 100, 60.0
 _STARTS_WITHIN_S = 60.0  # the first time an emulator is compiled
 _ENDS_WITHIN_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STARTS_AT_ONCE = 20  # of one cart, which homes before
-
-
-class Moment(NamedTuple):
-    """One millisecond of the cart: its clock and the machine's, position, speed, drive, and the last byte's time."""
-
-    time_ms: int
-    clock_s: float
-    position_m: float
-    speed_m_s: float
-    drive: float | None
-    last_heard_ms: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class KilledHost:
-    """One start: speed at the kill, ms from the host's last byte to motor off, greatest distance, longest standstill.
-
-    If the motor never went off, `off_after_ms` extends to the end of the observation. `repeats` counts the tries
-    before it that a busy machine spoiled.
-    """
-
-    speed_m_s: float
-    off_after_ms: int
-    is_off: bool
-    farthest_m: float
-    stood_ms: int
-    repeats: int = 0
-
-    def is_homing_off_in_time(self) -> bool:
-        """Whether the motor of a homing cart was off within half a second."""
-        return self.is_off and self.off_after_ms <= HOMING_OFF_MS
-
-    def is_off_in_time(self, cart: CartParams) -> bool:
-        """Whether the motor was off within the command timeout."""
-        _, settings = encoders_and_settings(cart)
-        return self.is_off and self.off_after_ms <= round(1000.0 * settings.command_timeout_s)
-
-    def has_stopped(self, cart: CartParams) -> bool:
-        """Whether the cart came to rest and never reached the end stop."""
-        return self.farthest_m < (cart.limits.end_stop_m or math.inf) and self.stood_ms >= STANDS_MS
-
-    def message(self, cart: CartParams) -> str:
-        """The outcome as text for a person."""
-        if not self.is_off:
-            return "never off"
-        if not self.has_stopped(cart):
-            rest = "at rest" if self.stood_ms >= STANDS_MS else "never stood still"
-            return f"went to {1000 * self.farthest_m:.0f} mm, {rest}"
-        return "off and at rest" if self.is_off_in_time(cart) else "off late"
 
 
 def fast_cart(cart: CartParams) -> CartParams:
@@ -177,14 +136,19 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
         person = pty_cart.person
         line_ms = 1 if on_chip else 0  # bytes reach the chip in the course of the millisecond that comes
 
+        decoder, counts = FrameDecoder(), 0
+
+        def read(sent: bytes) -> None:
+            nonlocal counts
+            for message in decoder.feed(sent):
+                if message[0] == StateMessage.TYPE:
+                    counts = StateMessage.unpack(message).cart_counts
+
         def note(cart: VirtualCart) -> None:
             state = cart.true_state()
             heard_ms = pty_cart.last_received_ms + line_ms
-            moments.append(
-                Moment(
-                    cart.time_ms, time.monotonic(), state.cart_position_m, state.cart_speed_m_s, cart.drive, heard_ms
-                )
-            )
+            place = (state.cart_position_m, state.cart_speed_m_s)
+            moments.append(Moment(cart.time_ms, time.monotonic(), *place, cart.drive, heard_ms, counts))
 
         def is_over() -> bool:
             if not connection.poll():
@@ -200,6 +164,7 @@ def serve(connection: Connection, params: CartParams, on_chip: bool, image: Path
             moments.clear()
             return False
 
+        pty_cart.on_sent = read
         connection.send(pty_cart.path)
         pty_cart.serve(until=is_over, on_tick=note)
 
@@ -263,7 +228,7 @@ def _one_start(connection: Connection, of: KilledStarts, port: str, rng: random.
             continue
         driving_s, killed_s = run
         moments = _observed(connection, killed_s)
-        outcome = outcome_of(moments, driving_s=driving_s, killed_s=killed_s)
+        outcome = outcome_of(moments, driving_s=driving_s, killed_s=killed_s, stepper=of.cart.stepper)
         if outcome is not None:
             return dataclasses.replace(outcome, repeats=repeats)
         if was_starved([moment for moment in moments if driving_s <= moment.clock_s < killed_s], timeout_ms):
@@ -275,17 +240,6 @@ def _one_start(connection: Connection, of: KilledStarts, port: str, rng: random.
         f"no host was killed while it drove: {tries} times it did not drive then, or the firmware stopped the motor "
         f"before, and {repeats} times the machine was too busy to let it send"
     )
-
-
-def has_lost_time(moments: Sequence[Moment]) -> bool:
-    """Whether the cart's clock fell behind the machine's during the `moments`."""
-    passed_ms = 1000.0 * (moments[-1].clock_s - moments[0].clock_s) if moments else 0.0
-    return passed_ms - len(moments) > _LOST_MS
-
-
-def was_starved(moments: Sequence[Moment], timeout_ms: int) -> bool:
-    """Whether at one of the `moments`, of a living host, none of its bytes had come for as long as stops the motor."""
-    return any(moment.time_ms - moment.last_heard_ms >= timeout_ms for moment in moments)
 
 
 def _observed(connection: Connection, killed_s: float) -> list[Moment]:
@@ -338,30 +292,3 @@ def _drive_and_kill(of: KilledStarts, port: str, duty: float, run_s: float) -> t
         host.kill()
         host.join()
         ours.close()
-
-
-def outcome_of(moments: Sequence[Moment], *, driving_s: float, killed_s: float) -> KilledHost | None:
-    """The outcome; None if the start does not count: the motor never ran, or was off before the kill.
-
-    Motion before `driving_s` was homing.
-    """
-    run = [moment for moment in moments if moment.clock_s >= driving_s]
-    driven = [k for k, moment in enumerate(run) if moment.drive not in (None, 0.0)]
-    if not driven or run[driven[0]].clock_s > killed_s:
-        return None
-    after = run[driven[-1] + 1 :]
-    if after and after[0].clock_s < killed_s:
-        return None
-    off_ms = after[0].time_ms if after else run[-1].time_ms
-    return KilledHost(
-        speed_m_s=next(abs(moment.speed_m_s) for moment in reversed(run) if moment.clock_s <= killed_s),
-        off_after_ms=off_ms - run[-1].last_heard_ms,
-        is_off=bool(after),
-        farthest_m=max(abs(moment.position_m) for moment in run[driven[0] :]),
-        stood_ms=_longest(abs(moment.speed_m_s) < REST_M_S for moment in after),
-    )
-
-
-def _longest(facts: Iterable[bool]) -> int:
-    """The length of the longest run of true facts."""
-    return max((len(list(part)) for is_true, part in itertools.groupby(facts) if is_true), default=0)

@@ -19,7 +19,8 @@ from cartpole_robot.campaign.bench import Bench, Subject, in_short
 from cartpole_robot.campaign.curves import EPISODES, Curve, all_curves
 from cartpole_robot.campaign.edges import edge_trials
 from cartpole_robot.campaign.endurance import endurance_trials
-from cartpole_robot.campaign.killed_host import HOMING_OFF_MS, KilledStarts, kill_hosts
+from cartpole_robot.campaign.killed_host import KilledStarts, kill_hosts
+from cartpole_robot.campaign.killed_outcome import HOMING_OFF_MS
 from cartpole_robot.campaign.onboard import ON_BOARD, on_board_bench, on_board_subject, on_board_trials
 from cartpole_robot.campaign.report import (
     CurveResult,
@@ -63,6 +64,7 @@ _CODE = {
 _SOURCES = (".py", ".c", ".h", ".js", ".json")
 _KILLED_STARTS = {KILLED: 1000, KILLED_HOMING: 100}
 _KILLED_SHORT = {KILLED: 2, KILLED_HOMING: 1}
+_KILLED_STEPPER = {KILLED: 100}
 _KILLED_KEPT = 120  # starts per save
 _CARTS_SIDE_BY_SIDE = 3  # per core: they run in real time and mostly wait
 
@@ -219,7 +221,7 @@ def run_campaign(request: CampaignRequest, say: Callable[[str], object]) -> Camp
                 kept.curves.append(_run_curve(request, curve, bench()))
                 kept.keep()
                 say(curve_text(kept.curves[-1]))
-    for name in () if is_stepper else (KILLED, KILLED_HOMING):
+    for name in _KILLED_STEPPER if is_stepper else _KILLED_STARTS:
         if _is_wanted(request, "stop", name) and not kept.has(name):
             kept.rows.append(_run_killed(request, kept, name))
             kept.keep()
@@ -318,14 +320,17 @@ def _run_curve(request: CampaignRequest, curve: Curve, bench: Bench) -> CurveRes
 
 
 def _run_killed(request: CampaignRequest, kept: _Kept, name: str) -> Row:
+    cart, _ = request.subject.open()
     must = {
-        KILLED: "SIGKILL at full drive: off within the command timeout, stands and never reaches the end stop",
+        KILLED: "SIGKILL at full drive: off within the command timeout, stands and never reaches the end stop"
+        if cart.stepper is None
+        else "SIGKILL at full drive: at rest after the command timeout and a ramp, before the end stop, no step lost",
         KILLED_HOMING: f"SIGKILL while the motor homes: off within {HOMING_OFF_MS} ms of the last frame that arrived",
     }
     kind = Kind(group="stop", name=name, must=must[name], unit="ms")
-    cart, _ = request.subject.open()
     of = KilledStarts(cart=cart, seed=request.seed, image=request.subject.image, is_homing=name == KILLED_HOMING)
-    count = (_KILLED_SHORT if request.is_short else _KILLED_STARTS)[name]
+    of_all = _KILLED_STARTS if cart.stepper is None else _KILLED_STEPPER
+    count = (_KILLED_SHORT if request.is_short else of_all)[name]
     carts = 1 if request.is_short else _CARTS_SIDE_BY_SIDE * (os.cpu_count() or 1)
     began = time.monotonic()
     with progress_bar(count, name, "trial", quiet=True) as bar:
@@ -334,7 +339,7 @@ def _run_killed(request: CampaignRequest, kept: _Kept, name: str) -> Row:
             starts = range(len(kept.killed), min(count, len(kept.killed) + _KILLED_KEPT))
             some = []
             for one in kill_hosts(of, starts, carts=carts):
-                is_good = one.has_stopped(cart) and one.is_off_in_time(cart)
+                is_good = one.has_stopped(cart) and one.is_off_in_time(cart) and one.has_kept_count()
                 message = one.message(cart)
                 if of.is_homing:
                     is_good = one.is_homing_off_in_time()

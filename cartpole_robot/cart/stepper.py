@@ -116,7 +116,12 @@ class Stepper:
     @property
     def late_s(self) -> float:
         """How long after its duty an acceleration acts: a safety tick, and what rotor and belt take."""
-        return TICK_S + 2.0 * self.settling_s
+        return TICK_S + self.counts_ahead_s
+
+    @property
+    def counts_ahead_s(self) -> float:
+        """How long the cart takes, at a steady speed, to where its pulses have been counted."""
+        return 2.0 * self.settling_s
 
     def force_at(self, speed_m_s: float) -> float:
         """The largest force at that speed, in N."""

@@ -100,6 +100,7 @@ class SwingUpController:
             self._model, self._track, design.catch_cost[:4, :4], step_s=self._held * self._period_s
         )
         self._lag_s = ESTIMATOR_LAG_S if cart.encoders is not None else 0.0
+        self._ahead_s = 0.0 if cart.stepper is None else cart.stepper.counts_ahead_s
         self._pole = PoleEstimate(cart, self._lag_s)
         self._pieces, self._before = _on_the_way(cart.mean_delay_s + cart.motor.lag_s, self._period_s)
         self._still, self._nudge = StillPole(cart), nudge_drive(cart)
@@ -148,6 +149,7 @@ class SwingUpController:
             "period_s": self._period_s,
             "held": self._held,
             "lag_s": self._lag_s,
+            "ahead_s": self._ahead_s,
             "friction": self._friction,
             "nudge": self._nudge,
             "bearable": 1.0 if firmware is None else firmware.continuous_duty,
@@ -225,11 +227,12 @@ class SwingUpController:
     def predicted(self, seen: State) -> State:
         """The state when the next command takes effect: by the model, under the commands on their way.
 
-        Speeds are first brought to the moment of the positions, which lag less.
+        Speeds are first brought to the moment of the positions, which lag less. A stepper's cart is not yet where its
+        pulses are counted, and what is estimated of their speed is about the cart's by now.
         """
         cart, pole = self._model.accelerations(seen, self._drives[self._before - 1])
         x, v, angle, rate = seen
-        state = State(x, v + self._lag_s * cart, angle, rate + self._lag_s * pole)
+        state = State(x - self._ahead_s * v, v + (self._lag_s - self._ahead_s) * cart, angle, rate + self._lag_s * pole)
         for steps_ago, duration_s in self._pieces:
             state = self._model.after(state, self._drives[steps_ago - 1], duration_s)
         return state

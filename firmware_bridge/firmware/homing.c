@@ -29,7 +29,7 @@
 #define KICKS_MOST 3
 #define CENTRE_SHARE 128      /* the middle is reached within 1/128 of the track */
 
-void homing_enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
+NOT_INLINED void homing_enter(homing_t *homing, uint8_t phase, const safety_inputs_t *inputs)
 {
     homing->phase = phase;
     homing->phase_ms = 0;
@@ -187,12 +187,30 @@ NOT_INLINED bool homing_has_left_behind(const homing_t *homing, const safety_inp
     return magnitude(difference(inputs->cart_counts, homing->from_cart)) > limits->travel_limit_counts / LEFT_SHARE;
 }
 
+/* A pole that stood upright so still that it passed for one that hangs. The legs swing that one by a few degrees. A stepper loses its
+ * zeros when it lets go after a long hold, and by then a pole that has balanced may still stand on its friction. */
+static bool has_fallen(const homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits)
+{
+    const int16_t swung = swing_of(homing, inputs);
+    return (swung < 0 ? -swung : swung) > (int16_t)(limits->pole_counts_per_turn / 4u);
+}
+
+static int16_t begin_again(homing_t *homing, const safety_inputs_t *inputs)
+{
+    homing_enter(homing, HOMING_STILL, inputs);
+    homing->swing_ms = 0;
+    homing->first_swing = 0;
+    return 0;
+}
+
 int16_t homing_leg(homing_t *homing, const safety_inputs_t *inputs, const cfg_message_t *limits, int8_t side)
 {
     const uint8_t fault = check_leg(homing, inputs, limits, side);
     if (fault != FAULT_NONE)
         return homing_fail(homing, fault);
     watch_first_swing(homing, inputs, side);
+    if (!DRIVE_HAS_CART_ENCODER && has_fallen(homing, inputs, limits))
+        return begin_again(homing, inputs);
     /* Only once the cart is seen to go where it is pushed: a wrong sign there would look like one of the pole's. */
     if (DRIVE_HAS_CART_ENCODER && homing->first_swing != homing->first_push && homing_has_left_behind(homing, inputs, limits))
         return homing_fail(homing, FAULT_POLE_SIGN);

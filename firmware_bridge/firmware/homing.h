@@ -3,7 +3,8 @@
  * The pole must first hang still; there is pi. A pole that swings or rotates is braked: a cart that stands off its place by a
  * share of the pole's speed takes energy from it at every angle, and needs not know which way is up. The cart then creeps to the left switch, to the right one and to the middle. On the way
  * the pole must swing as a hanging pole does: first toward the side that the push commands, about the place where it hung, in
- * its natural period. A pole stuck upright, a wrong sign and a cut wire fail that, and the motor stays off.
+ * its natural period. A pole stuck upright, a wrong sign and a cut wire fail that, and the motor stays off. A stepper's homing begins
+ * again where the pole falls on the way.
  */
 #ifndef HOMING_H
 #define HOMING_H

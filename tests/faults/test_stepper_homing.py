@@ -70,6 +70,35 @@ def test_pole_that_swings_or_rotates_is_braked_before_it_homes(angle_rad: float,
         assert abs(round(virtual.true_state().cart_position_m * STEPS_PER_M) - state_of(rig).cart_counts) <= 2
 
 
+@pytest.mark.parametrize("angle_rad", [0.0, 0.0015, -0.0015])
+def test_pole_that_stands_by_its_friction_falls_and_is_homed_hanging(angle_rad: float) -> None:
+    """A cart that has balanced holds still for a minute, and then loses its zeros; the pole may still stand."""
+    virtual = VirtualCart(load_cart("diy_stepper"), start=State(0.0, 0.0, angle_rad, 0.0))
+    for _ in range(1000):
+        virtual.pass_ms()
+    assert virtual.true_state().pole_angle_rad == pytest.approx(angle_rad, abs=1e-6), "it stands"
+    transport = Link(LockstepTransport(virtual))
+    with contextlib.closing(FirmwareRig(load_cart("diy_stepper"), transport, IdleHand(virtual, 20))) as rig:
+        rig.make_ready()
+        assert abs(virtual.true_state().pole_angle_rad) > 1.0
+        measured_rad = state_of(rig).pole_counts * 2.0 * math.pi / 2400
+        off_rad = math.remainder(measured_rad - virtual.true_state().pole_angle_rad, 2.0 * math.pi)
+        assert off_rad == pytest.approx(0.0, abs=0.02)
+        assert abs(round(virtual.true_state().cart_position_m * STEPS_PER_M) - state_of(rig).cart_counts) <= 2
+
+
+@pytest.mark.parametrize("angle_rad", [0.0, math.pi])
+def test_pole_that_counts_backwards_is_named_whether_it_hangs_or_stands(angle_rad: float) -> None:
+    board = Wired()
+    board.is_backwards = True
+    cart = load_cart("diy_stepper")
+    virtual = VirtualCart(cart, start=State(0.0, 0.0, angle_rad, 0.0), board=board)
+    with contextlib.closing(FirmwareRig(cart, Link(LockstepTransport(virtual)), IdleHand(virtual, 20))) as rig:
+        with pytest.raises(RigError, match="POLE_SIGN at "):
+            rig.make_ready()
+        assert virtual.time_ms < 90_000
+
+
 def once(steps: float, after: int) -> Callable[[float | None], float | None]:
     """Wires that lose `steps` once the cart has passed a count going right."""
     lost, before = 0.0, 0.0

@@ -81,6 +81,7 @@ static const struct {
     NUMBER("swing.period_s", swing_up.period_s),
     NUMBER("swing.held", swing_up.held),
     NUMBER("swing.lag_s", swing_up.lag_s),
+    NUMBER("swing.ahead_s", swing_up.ahead_s),
     NUMBER("swing.friction", swing_up.friction),
     NUMBER("swing.nudge", swing_up.nudge),
     NUMBER("swing.most_still_m", swing_up.most_still_m),

@@ -141,7 +141,8 @@ static plant_state_t predicted(const swing_up_t *swing, const plant_state_t *see
     double cart, pole;
     swing_model_accelerations(&swing->model, seen, sent_ago(swing, swing->before), &cart, &pole);
     plant_state_t state = *seen;
-    state.speed_m_s += swing->lag_s * cart;
+    state.position_m -= swing->ahead_s * seen->speed_m_s;
+    state.speed_m_s += (swing->lag_s - swing->ahead_s) * cart;
     state.rate_rad_s += swing->lag_s * pole;
     for (int k = 0; k < (int)swing->pieces; k++)
         state = swing_model_after(&swing->model, state, sent_ago(swing, swing->piece_age[k]), swing->piece_s[k]);

@@ -21,6 +21,7 @@ typedef struct {
     regulator_t regulator;
     pole_estimate_t pole;
     double period_s, held, lag_s; /* `held`: periods for which a plan's first drive stays */
+    double ahead_s; /* of a stepper's cart are its counts */
     double friction, nudge, most_still_m, moved_rad;
     double bearable; /* duty that the motor bears for ever; 1 without a firmware */
     double keep_heat;
