@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.machine_load import machine_line
 from benchmarks.page_interventions import INTERVENTIONS, UP
-from benchmarks.page_runs import RandomRun, digest_of, firmware_lines, in_node, visited
+from benchmarks.page_runs import RandomRun, digest_of, firmware_lines, in_node, random_outputs, visited
 from cartpole_robot import task
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.cart.params import CartParams
@@ -49,7 +49,7 @@ def firmware_runs(contents: Contents, cart: CartParams, lqr: Lqr, seeds: int, ti
         run.run(ticks)
         calls = run.board.calls
         answered = in_node(contents, "firmware", calls=calls, keeps_lines=False)
-        host = digest_of(list(firmware_lines(calls)))
+        host = digest_of(list(firmware_lines(calls, cart.drive)))
         found.append(
             {"seed": seed, "ticks": run.board.ticks, "faults": run.faults, "host": host, "wasm": answered["sha256"]}
         )
@@ -57,11 +57,8 @@ def firmware_runs(contents: Contents, cart: CartParams, lqr: Lqr, seeds: int, ti
 
 
 def plant_difference(contents: Contents, cart: CartParams, seed: int) -> float:
-    """The largest difference of any state after random duties; 0: the same bits."""
-    rng = np.random.default_rng(seed)
-    duties = [
-        None if rng.random() < 0.1 else float(duty) for duty in np.repeat(rng.uniform(-1.0, 1.0, PLANT_STEPS // 20), 20)
-    ]
+    """The largest difference of any state after random duties, or a stepper's counts; 0: the same bits."""
+    duties = random_outputs(cart, np.random.default_rng(seed), PLANT_STEPS)
     body = NativeBoardCart(cart).body
     start = State(0.0, 0.2, 0.4, -1.0)
     body.place(start)

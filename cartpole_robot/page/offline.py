@@ -65,7 +65,9 @@ def write_offline_page(policies: Sequence[Path], out: Path, cart: str | None = N
     notes = [each.note for each in chosen if each.note is not None]
     swing_up = _swing_up(first, notes)
     contents = page_contents(first.cart, bundles, lqr=_lqr(first), swing_up=swing_up)
-    text = offline_page(contents, module_bytes()).text.encode()
+    if first.cart.stepper is not None and first.cart.stepper.alarm_is_low is None:
+        notes.append("the page's driver has its alarm output wired; the cart file has it unwired (stepper.alarm_is_low)")
+    text = offline_page(contents, module_bytes(first.cart.drive)).text.encode()
     with new_file(out) as partial:
         partial.write_bytes(text)
     return OfflinePage(path=out, size=len(text), cart=first.cart.name, controllers=contents["controllers"], notes=notes)
