@@ -48,8 +48,8 @@ def page_contents(
 ) -> dict[str, Any]:
     """The contents of a page with those controllers of `cart`; plain JSON values.
 
-    A stepper's driver has its alarm output wired, whatever the cart file says. Policies are listed as "policy:NAME". Raises `UsageError` for a cart that no firmware can drive, and for a policy
-    or a controller that a page cannot run.
+    A stepper's driver has its alarm output wired, whatever the cart file says. Policies are listed as "policy:NAME".
+    Raises `UsageError` for a cart that no firmware can drive, and for a policy or a controller that a page cannot run.
     """
     _, settings = encoders_and_settings(cart)
     _check(cart, policies, lqr, swing_up)
@@ -143,8 +143,10 @@ def _model_numbers(cart: CartParams) -> dict[str, float]:
 
 
 def _stepper_numbers(stepper: Stepper) -> dict[str, float]:
-    names = ("steps_per_m", "microsteps", "maximum_speed_m_s", "maximum_acceleration_m_s2", "pull_out_force_n")
-    names += ("corner_speed_m_s", "pull_in_speed_m_s", "settling_s", "alarm_is_low")
+    names = (
+        *("steps_per_m", "microsteps", "maximum_speed_m_s", "maximum_acceleration_m_s2", "pull_out_force_n"),
+        *("corner_speed_m_s", "pull_in_speed_m_s", "settling_s", "alarm_is_low"),
+    )
     return {f"stepper.{name}": getattr(stepper, name) for name in names}
 
 

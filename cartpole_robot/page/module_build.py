@@ -99,9 +99,9 @@ def missing_tools() -> list[str]:
 
 
 def build(protocol_hash: int, root: Path = ROOT, warnings: tuple[str, ...] = (), drive: str = "dc") -> Path:
-    """The module's file for that drive, compiled. Raises `ModuleBuildError`: tools are missing, or the compiler reports an error.
+    """The module's file for that drive, compiled; `warnings` are more options for the compiler.
 
-    `warnings` are more options for the compiler.
+    Raises `ModuleBuildError`: tools are missing, or the compiler reports an error.
     """
     missing = missing_tools()
     if missing:

@@ -138,6 +138,11 @@ class VirtualCart:
             self._native = self._simulated.body, in_c
 
     @property
+    def is_stepper(self) -> bool:
+        """Whether a stepper moves it."""
+        return self._is_stepper
+
+    @property
     def bridge_mv(self) -> int:
         """The supply at the bridge, behind the relay that the e-stop opens."""
         return self.supply_mv if self._relay.share == 1.0 else round(self.supply_mv * self._relay.share)

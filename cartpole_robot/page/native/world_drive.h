@@ -22,7 +22,7 @@ typedef struct {
     stepper_t stepper;
     double counted; /* what the board last put out to a driver that was on */
     double offset_steps; /* from the board's count to the motor's: what the driver has made of it otherwise */
-    double homed_m; /* how far the cart stood off the board's count when both zeros were found */
+    double homed_m; /* how far the cart stood off the board's count when homing found the zeros; NAN before */
     bool was_homed;
     bool has[DRIVER_PROBLEMS];
 } cart_drive_t;
@@ -68,7 +68,8 @@ void cart_drive_reset(world_t *world);
 /* The duty in force. */
 double cart_drive_duty(const world_t *world);
 
-/* How far the cart stands from where the firmware counts it; NAN before it has found its zeros, and with an encoder at the cart. */
+/* How far the cart stands from where the firmware counts it, or counted it at last; NAN before it has found its zeros, and for a motor
+ * whose cart has an encoder. */
 double cart_drive_lost_m(const world_t *world);
 
 /* The duty that a board's last tick decided, in 1/32767, and the speed of its ramp in 1/256 step a second. */

@@ -16,6 +16,7 @@ void cart_drive_begin(world_t *world)
     (void)cart_counts_at(&world->params, &world->state, &world->cart_zero, &world->pole_zero);
     stepper_begin(&drive->stepper, &world->params.stepper, &world->params.plant);
     drive->stepper.keep = world->around.keep; /* the host's exp() */
+    drive->homed_m = NAN;
     cart_drive_place(world, world->state);
 }
 
@@ -95,10 +96,12 @@ void cart_drive_take(world_t *world, bool is_driven, double sent)
         drive->offset_steps += taken - steps;
     world->output = sent;
     world->is_open = !is_driven;
-    const bool is_homed = world->board.app.safety.is_homed;
-    if (is_homed && !drive->was_homed)
+    const safety_t *safety = &world->board.app.safety;
+    if (safety->is_homed && !drive->was_homed)
         drive->homed_m = off_m(world);
-    drive->was_homed = is_homed;
+    else if (safety->state == CART_HOMING && !safety->is_homed)
+        drive->homed_m = NAN;
+    drive->was_homed = safety->is_homed;
 }
 
 void cart_drive_reset(world_t *world)
@@ -118,7 +121,7 @@ double cart_drive_duty(const world_t *world)
 
 double cart_drive_lost_m(const world_t *world)
 {
-    return world->drive.was_homed ? off_m(world) - world->drive.homed_m : NAN;
+    return off_m(world) - world->drive.homed_m;
 }
 
 int board_duty_q15(const board_t *board)
