@@ -35,6 +35,7 @@ from firmware_bridge.messages import (
     ModeMessage,
     PingMessage,
     PolicyRequestMessage,
+    StepperMessage,
 )
 from firmware_bridge.protocol import Message, read_protocol
 
@@ -231,33 +232,38 @@ class RandomRun:
             virtual.pass_ms()
 
 
-def noise(limits: CfgMessage, seed: int, ticks: int) -> list[Call]:
+def noise(limits: CfgMessage, seed: int, ticks: int, stepper: StepperMessage | None = None) -> list[Call]:
     """Calls to a board at which everything is random: motion, contacts, supply, noise on the wires, and frames.
 
-    The frames are those of a host that has a session and asks for anything, some of them damaged.
+    The frames are those of a host that has a session and asks for anything, some of them damaged. A stepper's board
+    gets its own limits too, and an alarm.
     """
     rng = np.random.default_rng(seed)
     modes = [int(mode) for mode in read_protocol().enums["mode"]]
     cart = pole = seq = 0
+    nominal_mv, calm = (12000, 0) if stepper is None else (24000, ALARM_HIGH)
     calls: list[Call] = [["feed", encode_frame(HelloMessage(nonce=1, protocol_hash=read_protocol().hash).pack()).hex()]]
     for tick in range(ticks):
         if tick % 50 == 0:
             speeds = rng.normal(0.0, 3.0, 2) * rng.choice((0, 1, 5))
-            inputs = int(rng.choice((0, 0, 0, 0, rng.integers(8))))
-            supply_mv = int(rng.choice((12000, 12000, 12000, rng.integers(40000))))
+            inputs = int(rng.choice((calm, calm, calm, calm, rng.integers(8 + calm))))
+            supply_mv = int(rng.choice((nominal_mv, nominal_mv, nominal_mv, rng.integers(40000))))
         cart, pole = cart + round(speeds[0] + rng.normal()), pole + round(speeds[1] + rng.normal())
         if rng.random() < 0.01:
             calls.append(["disturb", *rng.integers(0, (4, 4, 12)).tolist()])
         if rng.random() < 0.1:
             seq = (seq + 1) % 256
-            message: Message = [
+            messages: list[Message] = [
                 ModeMessage(session=1, seq=seq, mode=int(rng.choice(modes)), options=int(rng.integers(64))),
                 CmdMessage(session=1, tick=tick // 20, duty_q15=int(rng.integers(-32767, 32768)), valid_ms=60),
-                limits._replace(session=1, seq=seq, flags=int(rng.integers(64))),
+                limits._replace(session=1, seq=seq, flags=int(rng.integers(64)) if stepper is None else limits.flags),
                 PingMessage(host_us=int(rng.integers(2**32))),
                 HealthRequestMessage(),
                 PolicyRequestMessage(),
-            ][int(rng.integers(6))]
+            ]
+            if stepper is not None:
+                messages.append(stepper._replace(session=1, seq=seq))
+            message = messages[int(rng.integers(len(messages)))]
             frame = bytearray(encode_frame(message.pack()))
             if rng.random() < 0.2:
                 frame[int(rng.integers(len(frame)))] ^= 1 << int(rng.integers(8))

@@ -111,6 +111,7 @@ void cart_drive_reset(world_t *world)
     (void)cart_counts_at(&world->params, &world->state, &cart_counts, &world->pole_zero);
     drive->offset_steps += drive->counted;
     world->output = drive->counted = 0.0;
+    drive->homed_m = NAN;
     world->is_open = true;
 }
 
