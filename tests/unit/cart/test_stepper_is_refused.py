@@ -10,7 +10,6 @@ from cartpole_robot.bring_up.check import RigCheck
 from cartpole_robot.bring_up.run import BringUpRequest, check_request
 from cartpole_robot.cart.cart_file import load_cart
 from cartpole_robot.errors import UsageError
-from cartpole_robot.page.contents import page_contents
 from cartpole_robot.rigs.engine_choice import open_loop_engine
 from firmware_bridge.transport import Transport
 
@@ -37,8 +36,3 @@ def test_check_rig() -> None:
     )
     with pytest.raises(UsageError, match="cart 'diy_stepper' has a stepper, and check-rig"):
         check.run()
-
-
-def test_page() -> None:
-    with pytest.raises(UsageError, match="cart 'diy_stepper' has a stepper, and a page simulates DC motors alone"):
-        page_contents(CART, {}, swing_up=None)
