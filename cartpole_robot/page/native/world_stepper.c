@@ -3,11 +3,11 @@
 #define MISSED_SHARE 0.5 /* of the pulses to the left, by a driver that misses some */
 #define GRIP_SHARE 1.5   /* of the largest force of the motor: a hand may well be stronger */
 
-static bool is_powered(const world_t *world)
+static bool is_on(const world_t *world)
 {
     const bool *has = world->drive.has;
     const uint32_t nominal_mv = (uint32_t)world->around.nominal_mv;
-    return !has[DRIVER_UNPOWERED] && !has[DRIVER_ALARMED] && world_bridge_mv(world) >= nominal_mv / 2u;
+    return !world->is_open && !has[DRIVER_UNPOWERED] && !has[DRIVER_ALARMED] && world_bridge_mv(world) >= nominal_mv / 2u;
 }
 
 void cart_drive_begin(world_t *world)
@@ -52,7 +52,7 @@ void cart_drive_hold(world_t *world, plant_state_t held)
 void cart_drive_move(world_t *world)
 {
     cart_drive_t *drive = &world->drive;
-    const bool is_enabled = !world->is_open && is_powered(world);
+    const bool is_enabled = is_on(world);
     if (is_enabled)
         drive->counted = world->output;
     const step_pulses_t pulses = {drive->counted + drive->offset_steps, is_enabled};
@@ -74,13 +74,14 @@ unsigned cart_drive_inputs(const world_t *world)
     return is_low ? 0u : BOARD_ALARM;
 }
 
-/* How far the cart is off what the board has sent, as the motor holds it, or as it stands. */
+/* How far the cart is off what the board has sent, as the motor holds it, or as it stands; a driver that is off sees nothing. */
 static double off_m(const world_t *world)
 {
     const cart_drive_t *drive = &world->drive;
     const stepper_t *stepper = &drive->stepper;
     const double slipped_m = stepper->is_locked ? stepper->offset_m : world->state.position_m - stepper->field_m;
-    return slipped_m + (drive->offset_steps - (world->output - drive->counted)) * stepper->m_per_step;
+    const double unseen_steps = is_on(world) ? 0.0 : world->output - drive->counted;
+    return slipped_m + (drive->offset_steps - unseen_steps) * stepper->m_per_step;
 }
 
 void cart_drive_take(world_t *world, bool is_driven, double sent)
