@@ -43,7 +43,15 @@ _DC: Interventions = {
     "cart jammed": ([["blockCart"], ["grabPole", 0.15]], "CART_STUCK", STUCK_MS, 3 * PERIOD_MS),
 }
 _TIPPED: Steps = [["push", 0.012, "pole"]]
-_CREEPING_MS = 60_000  # a cart whose driver misses pulses to one side, as long as it takes to reach a switch
+_HOMED_AGAIN: Steps = [
+    ["pressEstop"],
+    ["advance", 100],
+    ["pressEstop", False],
+    ["advance", 100],
+    ["arm"],
+    ["advance", 500],
+]
+_ROUND_TRIP_MS = 60_000
 # A stepper has no encoder at its cart: an end switch that closes where its count has none is taken for lost steps, and
 # a motor that does not follow shows by the pole, which is tipped here: without that, also by a count that runs on.
 _STEPPER: Interventions = {
@@ -59,7 +67,12 @@ _STEPPER: Interventions = {
     "driver without power": ([["breakDriver", "supply"], *_TIPPED], "POLE_ANGLE", 1, 400),
     "driver's alarm": ([["breakDriver", "alarm"]], "DRIVER_ALARM", CONTACT_MS, 0),
     "DIR inverted": ([["breakDriver", "direction"], *_TIPPED], "POLE_ANGLE", 1, 300),
-    "pulses to the left missed": ([["breakDriver", "pulses"]], "STEPS_LOST", CONTACT_MS, _CREEPING_MS),
+    "pulses missed while homing": (
+        [["breakDriver", "pulses"], *_HOMED_AGAIN],
+        "STEPS_LOST",
+        CONTACT_MS,
+        _ROUND_TRIP_MS,
+    ),
 }
 INTERVENTIONS: Interventions = {**_EVERY_CART, **_DC}
 

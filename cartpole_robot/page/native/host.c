@@ -100,7 +100,7 @@ void host_post(host_t *host, world_t *world, uint8_t mode)
     const mode_message_t message = {MESSAGE_MODE, host->session, host->seq, mode, 0};
     host_write(host, world, &message, sizeof message, false);
     host->goal = GOAL_NONE;
-    if (host->has_session)
+    if (host->has_session && host->phase >= HOST_IDLE) /* else it has no limits yet */
         host_go(host, world, HOST_IDLE);
 }
 

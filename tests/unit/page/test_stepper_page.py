@@ -36,7 +36,7 @@ INTERVENTIONS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "driver without power": ("press('driver-supply')", FOLLOWS_NOT, 1200),
     "driver's alarm": ("press('driver-alarm')", ("DRIVER_ALARM",), 3),
     "direction inverted": ("press('driver-direction'); push('pole')", ("POLE_ANGLE", "POLE_SIGN"), 400),
-    "pulses missed": ("press('driver-pulses')", ("STEPS_LOST",), 60_000),
+    "pulses missed": ("press('driver-pulses')", ("STEPS_LOST", "POLE_STILL"), 60_000),  # it creeps to a switch
     "pole's wire cut": ("press('cut-pole'); push('pole')", ("POLE_STILL",), 700),
     "pole's channels swapped": ("press('swap-pole'); push('pole')", ("POLE_ANGLE", "POLE_SIGN"), 400),
     "pole pulled over": ("cartPolePage.simulation.grabPole(0.6)", ("POLE_ANGLE", "POLE_SIGN"), 200),
