@@ -9,7 +9,7 @@ const DC = {
   holdsCart: false,
 };
 const STEPPER = {
-  duty: { title: "Acceleration", label: "Acceleration", unit: "m/s²", digits: 1, least: 5 },
+  duty: { title: "Acceleration", label: "Acceleration", unit: "m/s²", digits: 1 },
   states: {
     DISARMED: "Not homed, and nothing drives",
     READY: "Homed: the motor holds the cart",
@@ -23,7 +23,8 @@ const STEPPER = {
 // `cart` has drive, and of a stepper full_acceleration_m_s2 and steps_per_m.
 export function driveOf(cart) {
   if (cart.drive !== "stepper") return DC;
-  return { ...STEPPER, duty: { ...STEPPER.duty, factor: cart.full_acceleration_m_s2 }, stepsPerM: cart.steps_per_m };
+  const full = cart.full_acceleration_m_s2;
+  return { ...STEPPER, duty: { ...STEPPER.duty, factor: full, least: full }, stepsPerM: cart.steps_per_m };
 }
 
 // Elements with data-drive are for one drive: those of the other one are removed.
