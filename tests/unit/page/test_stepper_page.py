@@ -37,7 +37,7 @@ INTERVENTIONS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "driver's alarm": ("press('driver-alarm')", ("DRIVER_ALARM",), 3),
     "direction inverted": ("press('driver-direction'); push('pole')", ("POLE_ANGLE", "POLE_SIGN"), 400),
     "pulses missed": ("press('driver-pulses')", ("STEPS_LOST", "POLE_STILL"), 60_000),  # it creeps to a switch
-    "pole's wire cut": ("press('cut-pole'); push('pole')", ("POLE_STILL",), 700),
+    "pole's wire cut": ("press('cut-pole'); push('pole')", ("POLE_STILL",), 5000),  # once the cart has gone 4 cm
     "pole's channels swapped": ("press('swap-pole'); push('pole')", ("POLE_ANGLE", "POLE_SIGN"), 400),
     "pole pulled over": ("cartPolePage.simulation.grabPole(0.6)", ("POLE_ANGLE", "POLE_SIGN"), 200),
     "cart pulled away": ("cartPolePage.simulation.grabCart(1)", FOLLOWS_NOT, 200),
